@@ -1,0 +1,117 @@
+"""Every error that a user can meet, in one tree.
+
+    ShipwheelError                 exit code 1
+    ├── UsageError                 2   a flag or a setting is wrong
+    ├── ProjectError               3   the directory is not a project that can be built
+    ├── LockError                  4   no set of distributions, or none that serves a target
+    ├── FetchError                 5   a server did not give what was asked for
+    │   └── IntegrityError         5   what it gave is not what was promised
+    ├── ArchiveError               6   a wheel, .deb, sdist or image archive is malformed or hostile
+    ├── SignatureError             6   a signature is missing or wrong
+    ├── BuildError                 7   a step of the build failed
+    ├── ProofError                 8   the image would not work on its platform
+    ├── ImageError                 9   an image, layout or archive breaks the specification
+    └── StoreError                 10  the local store cannot be used
+        └── DamagedBlob            10  a stored blob is not what its name says
+
+Each carries a message, a hint (the next step) and an exit code. All problems of a kind are collected and raised once.
+"""
+
+__all__ = [
+    "ArchiveError",
+    "BuildError",
+    "DamagedBlob",
+    "FetchError",
+    "ImageError",
+    "IntegrityError",
+    "LockError",
+    "ProjectError",
+    "ProofError",
+    "ShipwheelError",
+    "SignatureError",
+    "StoreError",
+    "UsageError",
+]
+
+
+class ShipwheelError(Exception):
+    """An error that is shown to the user as message and hint, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ShipwheelError):
+    """A flag or a setting is wrong."""
+
+    exit_code = 2
+
+
+class ProjectError(ShipwheelError):
+    """The directory is not a project that can be built."""
+
+    exit_code = 3
+
+
+class LockError(ShipwheelError):
+    """No set of distributions satisfies the project, or none serves a target."""
+
+    exit_code = 4
+
+
+class FetchError(ShipwheelError):
+    """A server did not give what was asked for."""
+
+    exit_code = 5
+
+
+class IntegrityError(FetchError):
+    """What a server gave is not what was promised."""
+
+
+class ArchiveError(ShipwheelError):
+    """A wheel, Debian package, sdist or image archive is malformed or hostile."""
+
+    exit_code = 6
+
+
+class SignatureError(ShipwheelError):
+    """A signature is missing, wrong, or made by nobody we trust."""
+
+    exit_code = 6
+
+
+class BuildError(ShipwheelError):
+    """A step of the build failed."""
+
+    exit_code = 7
+
+
+class ProofError(ShipwheelError):
+    """The image would not work on its platform."""
+
+    exit_code = 8
+
+
+class ImageError(ShipwheelError):
+    """An image, layout or archive breaks the specification."""
+
+    exit_code = 9
+
+
+class StoreError(ShipwheelError):
+    """The local store cannot be used: disk full, not writable, and the like."""
+
+    exit_code = 10
+
+
+class DamagedBlob(StoreError):
+    """A stored blob is not what its name says; whoever meets it discards it and makes it again."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the stored blob {digest} is damaged", hint="Run the command again: the damaged blob was discarded.")
+        self.digest = digest

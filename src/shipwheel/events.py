@@ -1,0 +1,49 @@
+"""What happens during long work, as frozen values. Only the command line turns them into text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage began; `total` is in the unit its `Moved` events count, 0 when unknown."""
+
+    stage: str
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """`item` (a digest or a file name) of a stage has `done` of `total` units behind it."""
+
+    stage: str
+    item: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage ended well; `summary` is one short line for the user."""
+
+    stage: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know that does not stop the work."""
+
+    message: str
+    hint: str = ""
+
+
+Event = StageStarted | Moved | StageFinished | Warned
+Reporter = Callable[[Event], None]
+"""Takes events from any thread."""
+
+
+def silent(_event: Event) -> None:
+    """The default reporter."""

@@ -1,0 +1,1 @@
+"""File entries, and the deterministic segments that are made of them."""

@@ -1,0 +1,1 @@
+"""OCI images: bytes and frozen types, layers, layouts and archives."""

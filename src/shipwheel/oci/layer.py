@@ -1,0 +1,151 @@
+"""Layers: an ordered run of segments behind the entries of their directories, closed by the end-of-archive blocks.
+
+A layer is never stored whole: it is the concatenation of its parts, which are blobs of the store (image-spec, layer.md).
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from shipwheel.files import tar
+from shipwheel.files.compress import gunzip, member
+from shipwheel.files.entry import EntryType, FileEntry, Source, parents
+from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch
+from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
+from shipwheel.store import Store
+
+__all__ = ["Layer", "LayerSpec", "find_layer", "layer_chunks", "make_layer"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """What a layer will hold; its key is known before anything is fetched."""
+
+    name: str
+    sources: tuple[Source, ...]
+
+    @property
+    def key(self) -> str:
+        """Hex sha256 over the keys of the sources, in order."""
+        return key_of("layer", *(source.key for source in self.sources))
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A finished layer. `parts` are the digests of the blobs that follow one another in it."""
+
+    key: str
+    name: str
+    digest: str
+    size: int
+    diff_id: str
+    unpacked_size: int
+    parts: tuple[str, ...]
+    segments: tuple[str, ...]
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The layer's descriptor, as a manifest holds it."""
+        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size)
+
+
+def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
+    """The layer of that spec, if the store has all of its parts and what is known of its segments."""
+    record = store.get("layer", spec.key)
+    if record is None:
+        return None
+    layer = msgspec.json.decode(record, type=Layer)
+    known = all(store.get("segment", key) is not None for key in layer.segments)
+    return layer if known and all(store.has(part) for part in layer.parts) else None
+
+
+def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
+    """The layer's compressed bytes; a damaged part is discarded and raises DamagedBlob."""
+    for part in layer.parts:
+        yield from store.chunks(part)
+
+
+def make_layer(spec: LayerSpec, store: Store) -> Layer:
+    """Makes the segments that are missing, and the layer of them all.
+
+    The diff_id is the digest of the uncompressed bytes, so a segment that the store already has is inflated once more. A layer
+    of one new segment is hashed while that is made.
+    """
+    tap = _OnePass(store) if len(spec.sources) == 1 else None
+    segments = [find_segment(source.key, store) or make_segment(source, store, tap) for source in spec.sources]
+    directories = _directories(segments)
+    if tap is None or tap.begun_with != directories:
+        tap = _OnePass(store)
+        tap.begin(directories)
+        for segment in segments:
+            _unpack(segment, store, tap)
+    tail = tap.end()
+    parts = (tap.head, *(segment.digest for segment in segments), tail)
+    digest, size = _sum(parts, store)
+    layer = Layer(
+        key=spec.key,
+        name=spec.name,
+        digest=digest,
+        size=size,
+        diff_id=f"sha256:{tap.hash.hexdigest()}",
+        unpacked_size=tap.size,
+        parts=parts,
+        segments=tuple(segment.key for segment in segments),
+    )
+    store.put("layer", spec.key, msgspec.json.encode(layer))
+    return layer
+
+
+class _OnePass:
+    """Hashes a layer's uncompressed bytes: the directories' entries, the segments', the end."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.hash = hashlib.sha256()
+        self.begun_with: dict[str, Directory] | None = None
+        self.head = ""
+        self.size = 0
+
+    def begin(self, directories: dict[str, Directory]) -> None:
+        self.begun_with = dict(sorted(directories.items()))
+        self.head = self._part(
+            tar.header(FileEntry(path, EntryType.DIRECTORY, at.mode, uid=at.uid, gid=at.gid), 0, source_date_epoch())
+            for path, at in self.begun_with.items()
+        )
+
+    def update(self, data: bytes | bytearray, /) -> None:
+        self.hash.update(data)
+        self.size += len(data)
+
+    def end(self) -> str:
+        return self._part([tar.END_OF_ARCHIVE])
+
+    def _part(self, blocks: Iterable[bytes]) -> str:
+        data = b"".join(blocks)
+        self.update(data)
+        return self._store.add(member(data) if data else b"")
+
+
+def _directories(segments: Sequence[Segment]) -> dict[str, Directory]:
+    """Every directory of the layer, once: with the attributes a source states, else 0755 root, sorted."""
+    found = {parent: Directory() for segment in segments for path in (*segment.files, *segment.links) for parent in parents(path)}
+    for segment in segments:
+        found.update({parent: Directory() for path in segment.directories for parent in parents(path) if parent not in found})
+    for segment in segments:
+        found.update(segment.directories)
+    return dict(sorted(found.items()))
+
+
+def _unpack(segment: Segment, store: Store, tap: _OnePass) -> None:
+    for data in gunzip(store.chunks(segment.digest)):
+        tap.update(data)
+
+
+def _sum(parts: Sequence[str], store: Store) -> tuple[str, int]:
+    seen, size = hashlib.sha256(), 0
+    for part in parts:
+        for chunk in store.chunks(part):
+            seen.update(chunk)
+            size += len(chunk)
+    return f"sha256:{seen.hexdigest()}", size

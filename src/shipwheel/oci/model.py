@@ -1,0 +1,134 @@
+"""Descriptors, manifests, indexes and configs: bytes <-> frozen types (image-spec 1.1)."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from shipwheel.errors import ImageError
+from shipwheel.platform import Platform
+
+__all__ = [
+    "MEDIA_TYPE_CONFIG",
+    "MEDIA_TYPE_INDEX",
+    "MEDIA_TYPE_LAYER_GZIP",
+    "MEDIA_TYPE_MANIFEST",
+    "ConfigFile",
+    "ContainerConfig",
+    "Descriptor",
+    "History",
+    "Index",
+    "Manifest",
+    "PlatformFields",
+    "RootFS",
+    "decode",
+    "encode",
+]
+
+MEDIA_TYPE_INDEX = "application/vnd.oci.image.index.v1+json"
+MEDIA_TYPE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MEDIA_TYPE_CONFIG = "application/vnd.oci.image.config.v1+json"
+MEDIA_TYPE_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+T = TypeVar("T")
+
+
+class PlatformFields(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The platform object of an index entry."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def of(cls, platform: Platform) -> "PlatformFields":
+        """From our own type."""
+        return cls(platform.os, platform.architecture, platform.variant)
+
+    @property
+    def platform(self) -> Platform:
+        """As our own type."""
+        return Platform(self.os, self.architecture, self.variant)
+
+
+class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Media type, digest and size of a blob (image-spec, descriptor.md)."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: dict[str, str] = {}
+    platform: PlatformFields | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """An image manifest (image-spec, manifest.md)."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    schema_version: int = msgspec.field(default=0)
+    media_type: str = ""
+    annotations: dict[str, str] = {}
+
+
+class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """An image index (image-spec, image-index.md)."""
+
+    manifests: tuple[Descriptor, ...]
+    schema_version: int = msgspec.field(default=0)
+    media_type: str = ""
+    annotations: dict[str, str] = {}
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
+    """The execution parameters (image-spec, config.md: config)."""
+
+    user: str = ""
+    exposed_ports: dict[str, dict[str, Any]] = {}
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    volumes: dict[str, dict[str, Any]] = {}
+    working_dir: str = ""
+    labels: dict[str, str] = {}
+    stop_signal: str = ""
+
+
+class RootFS(msgspec.Struct, frozen=True):
+    """The diff_ids of the layers, bottom first."""
+
+    diff_ids: tuple[str, ...]
+    type: str = "layers"
+
+
+class History(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of an image's history."""
+
+    created: str = ""
+    created_by: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+class ConfigFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image's config (image-spec, config.md)."""
+
+    architecture: str
+    os: str
+    rootfs: RootFS
+    config: ContainerConfig = ContainerConfig()
+    created: str = ""
+    variant: str = ""
+    history: tuple[History, ...] = ()
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Canonical bytes: sorted maps, no white space."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def decode(data: bytes, kind: type[T], name: str) -> T:
+    """Reads JSON strictly; raises ImageError that names the blob and the field."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ImageError(f"{name} is not valid: {error}", hint="The image was made or copied wrongly; make it again.") from error
