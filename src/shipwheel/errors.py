@@ -64,9 +64,10 @@ class LockError(ShipwheelError):
 
 
 class FetchError(ShipwheelError):
-    """A server did not give what was asked for."""
+    """A server did not give what was asked for. `status` is the HTTP status it answered with, None when it gave none."""
 
     exit_code = 5
+    status: int | None = None
 
 
 class IntegrityError(FetchError):

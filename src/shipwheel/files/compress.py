@@ -68,7 +68,9 @@ def _pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
                 pending = engine.unconsumed_tail
                 left -= len(piece)
                 if left < 0:
-                    raise ArchiveError(f"{label}: a file unpacks to more than the size it states", hint="The file is hostile; do not use it.")
+                    raise ArchiveError(
+                        f"{label}: a file unpacks to more than the size it states", hint="The file is hostile; do not use it."
+                    )
                 yield piece
         yield engine.flush()
     except zlib.error as error:

@@ -37,6 +37,7 @@ def read_elf(stream: BinaryIO, path: str, label: str) -> ElfObject | None:
     """Reads the dynamic section; None for an object without one (relocatable or static). Raises ArchiveError when damaged."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.segments import InterpSegment
 
     try:
         elf = ELFFile(stream)
@@ -45,7 +46,7 @@ def read_elf(stream: BinaryIO, path: str, label: str) -> ElfObject | None:
             return None
         interpreter, dynamic = "", None
         for segment in elf.iter_segments():
-            if segment["p_type"] == "PT_INTERP":
+            if isinstance(segment, InterpSegment):
                 interpreter = segment.get_interp_name()
             elif segment["p_type"] == "PT_DYNAMIC":
                 dynamic = segment
@@ -53,7 +54,9 @@ def read_elf(stream: BinaryIO, path: str, label: str) -> ElfObject | None:
             return ElfObject(path, machine, interpreter=interpreter)
         return _linked(elf, dynamic, ElfObject(path, machine, interpreter=interpreter))
     except (ELFError, ValueError, KeyError, UnicodeDecodeError, OSError, AttributeError, TypeError, IndexError, OverflowError) as error:
-        raise ArchiveError(f"{label}: {path} is a damaged ELF file ({error})", hint="The package is broken; take another version.") from error
+        raise ArchiveError(
+            f"{label}: {path} is a damaged ELF file ({error})", hint="The package is broken; take another version."
+        ) from error
 
 
 def _linked(elf: Any, dynamic: Any, shell: ElfObject) -> ElfObject:

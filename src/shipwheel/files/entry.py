@@ -75,7 +75,9 @@ def checked_path(path: str, label: str) -> str:
     """The path without a leading `./` or trailing `/`; raises ArchiveError for what leads outside the image."""
     cleaned = path.removeprefix("./").rstrip("/")
     if cleaned.startswith("/") or "\0" in cleaned or "\\" in cleaned or any(part in ("", ".", "..") for part in cleaned.split("/")):
-        raise ArchiveError(f"{label}: the path {path!r} is not allowed in an archive", hint="The file is malformed or hostile; do not use it.")
+        raise ArchiveError(
+            f"{label}: the path {path!r} is not allowed in an archive", hint="The file is malformed or hostile; do not use it."
+        )
     return cleaned
 
 
