@@ -1,0 +1,88 @@
+"""Image archives: one tar that is an OCI image layout and has docker's manifest.json as well.
+
+docker's own image store reads manifest.json (moby, image/spec v1.2: "Combined Image JSON + Filesystem Changeset Format");
+containerd, docker's containerd image store, podman and skopeo's oci-archive: read the layout, with every platform.
+
+manifest.json has no platforms: of several entries with one name docker keeps the last (tried, 26.1), and skopeo's
+docker-archive: and go-containerregistry refuse more than one. So it lists one image only.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.errors import BuildError, UsageError
+from shipwheel.files import tar
+from shipwheel.files.entry import EntryType, FileEntry
+from shipwheel.files.segment import source_date_epoch
+from shipwheel.oci.image import ImageIndex
+from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, blob_path, entry_of, index_json, replacing
+from shipwheel.oci.model import Descriptor
+from shipwheel.oci.reference import Reference
+from shipwheel.platform import Platform, host_platform
+from shipwheel.store import Store
+
+__all__ = ["write_archive"]
+
+DOCKER_MANIFEST = "manifest.json"
+
+
+class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
+    """An entry of manifest.json."""
+
+    config: str
+    repo_tags: tuple[str, ...] | None
+    layers: tuple[str, ...]
+
+
+def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | None, docker_platform: Platform | None = None) -> Descriptor:
+    """Writes the images into one archive, which replaces `file` when it is whole, and returns the entry of its index.json.
+
+    `docker_platform` is the one that manifest.json lists: the host's if it is among them, else the first, unless it is given.
+    Raises UsageError if `file` is a directory, DamagedBlob if a part in the store is damaged, BuildError if the disk is full.
+    """
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory", hint="Name a file, or leave out .tar for an OCI image layout.")
+    reference = None if name is None else Reference.parse(name)
+    entry = entry_of(index, reference)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as write:
+            for chunk in _members(index, entry, _docker_manifest(index, reference, docker_platform), store):
+                write(chunk)
+    except OSError as error:
+        raise BuildError(
+            f"the archive {file} cannot be written: {error.strerror or error}", hint="Free some space or name another file."
+        ) from error
+    return entry
+
+
+def _members(index: ImageIndex, entry: Descriptor, docker_manifest: bytes, store: Store) -> Iterator[bytes]:
+    mtime = source_date_epoch()
+    documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry]), DOCKER_MANIFEST: docker_manifest}
+    for path, data in documents.items():
+        yield tar.header(FileEntry(path, EntryType.FILE, 0o644), len(data), mtime) + data + tar.padding(len(data))
+    for path in ("blobs", "blobs/sha256"):
+        yield tar.header(FileEntry(path, EntryType.DIRECTORY, 0o755), 0, mtime)
+    for blob in index.blobs(store):
+        size = blob.descriptor.size
+        yield tar.header(FileEntry(blob_path(blob.descriptor.digest), EntryType.FILE, 0o644), size, mtime)
+        yield from blob.chunks()
+        yield tar.padding(size)
+    yield tar.END_OF_ARCHIVE
+
+
+def _docker_manifest(index: ImageIndex, name: Reference | None, platform: Platform | None) -> bytes:
+    wanted = platform or host_platform()
+    image = next((image for image in index.images if wanted.matches(image.platform)), None)
+    if image is None and platform is not None:
+        known = ", ".join(str(image.platform) for image in index.images)
+        raise UsageError(f"there is no image for {platform}", hint=f"Platforms that were built: {known}.")
+    image = image or index.images[0]
+    entry = _DockerImage(
+        config=blob_path(image.config_descriptor.digest),
+        repo_tags=None if name is None else (f"{name.name}:{name.tag_or_latest}",),
+        layers=tuple(blob_path(layer.descriptor.digest) for layer in image.layers),
+    )
+    return msgspec.json.encode([entry])

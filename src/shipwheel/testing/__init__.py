@@ -1,0 +1,1 @@
+"""Makers of small inputs, shared by our tests and by users' tests."""
