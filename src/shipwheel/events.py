@@ -8,10 +8,11 @@ __all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warne
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage began; `total` is in the unit its `Moved` events count, 0 when unknown."""
+    """A stage began; `total` is in the unit that its `Moved` events count ("bytes" or "items"), 0 when unknown."""
 
     stage: str
     total: int = 0
+    unit: str = "items"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
     if not wanted:
         return
     total = sum(item.size or 0 for item in wanted)
-    reporter(StageStarted(stage, total))
+    reporter(StageStarted(stage, total, "bytes"))
     stop = threading.Event()
     failures: list[FetchError] = []
     with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:

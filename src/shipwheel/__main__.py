@@ -1,0 +1,5 @@
+"""`python -m shipwheel`."""
+
+from shipwheel.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""The files of an image that no package brings: the virtual environment's own, the launcher, the volumes."""
+
+import importlib.resources
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shipwheel.files.entry import FileEntry, directory, file, symlink
+from shipwheel.files.segment import key_of
+from shipwheel.python.venv import VENV
+
+__all__ = ["Generated", "launcher_command", "launcher_files", "venv_files"]
+
+LAUNCHER = "opt/shipwheel/launcher.py"
+SETTINGS = "opt/shipwheel/launch.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A source of entries that are made from settings alone, and are small."""
+
+    label: str
+    files: tuple[FileEntry, ...]
+
+    @property
+    def key(self) -> str:
+        """Over the entries themselves."""
+        return key_of("generated", *(repr(entry) for entry in self.files))
+
+    def entries(self) -> Iterator[FileEntry]:
+        """The entries."""
+        yield from self.files
+
+
+def venv_files(version: str, interpreter: str) -> Generated:
+    """What makes the directory a virtual environment (PEP 405). `version` is the full one, `interpreter` the base's, absolute."""
+    minor = ".".join(version.split(".")[:2])
+    folder = interpreter.rpartition("/")[0]
+    text = f"home = {folder}\ninclude-system-site-packages = false\nversion = {version}\nexecutable = {interpreter}\n"
+    return Generated(
+        "virtual environment",
+        (
+            file(f"{VENV}/pyvenv.cfg", text),
+            symlink(f"{VENV}/bin/python", interpreter),
+            symlink(f"{VENV}/bin/python3", "python"),
+            symlink(f"{VENV}/bin/python{minor}", "python"),
+            directory(f"{VENV}/lib/python{minor}/site-packages"),
+        ),
+    )
+
+
+def volume_directories(volumes: Sequence[str], owner: tuple[int, int]) -> Generated:
+    """The mount points, owned by the image's user: an engine that makes a volume of one copies its owner."""
+    return Generated("volumes", tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes)))
+
+
+def launcher_files(steps: Sequence[Sequence[str]], marks: str) -> Generated:
+    """The launcher and its settings; `marks` is the directory on the volume that remembers finished steps."""
+    program = importlib.resources.files("shipwheel.build").joinpath("launcher.py").read_text(encoding="utf-8")
+    settings = json.dumps({"marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
+    return Generated("launcher", (file(LAUNCHER, program), file(SETTINGS, settings + "\n")))
+
+
+def launcher_command(interpreter: str) -> tuple[str, ...]:
+    """The entrypoint that starts the launcher: isolated, without the site module, so that it starts in milliseconds."""
+    return (interpreter, "-I", "-S", "-B", f"/{LAUNCHER}")

@@ -1,0 +1,80 @@
+"""The command line: one thin file for each command, imported when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from shipwheel import __version__
+from shipwheel.errors import ShipwheelError
+
+__all__ = ["cli", "main"]
+
+COMMANDS = {
+    "build": "Build images of a Python project, for every platform asked for.",
+    "plan": "Show what would be built, and why. No image is made.",
+    "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
+}
+"""Command -> its first help line, so that help is shown without importing them all."""
+
+INTERRUPTED = 130
+
+
+class _Lazy(click.Group):
+    """A group whose commands are modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"shipwheel.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, 1)):
+            ctx.fail(f"There is no command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="shipwheel")
+def cli() -> None:
+    """From a Python project to container images for every architecture: no Dockerfile, no daemon, no emulation."""
+
+
+def main() -> None:
+    """Runs the command line; every error of ours is shown as a message and a next step."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = _interrupted()
+    except KeyboardInterrupt:
+        status = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except ShipwheelError as error:
+        _show(error)
+        status = error.exit_code
+    except BrokenPipeError:
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show(error: ShipwheelError) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
+
+
+def _interrupted() -> int:
+    click.echo("Interrupted. Nothing is half-written; the same command goes on from here.", err=True)
+    return INTERRUPTED
