@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from shipwheel.errors import DamagedBlob, ImageError
@@ -193,7 +194,7 @@ def make_index(images: Sequence[Image], annotations: Mapping[str, str] | None = 
     if not images:
         raise ImageError("an image index needs an image", hint="Name at least one platform.")
     ordered = tuple(sorted(images, key=lambda image: image.platform))
-    twice = [str(one.platform) for one, other in zip(ordered, ordered[1:], strict=False) if one.platform == other.platform]
+    twice = [str(one.platform) for one, other in pairwise(ordered) if one.platform == other.platform]
     if twice:
         raise ImageError(f"two images are for {', '.join(twice)}", hint="Name each platform once.")
     index = Index(
