@@ -1,0 +1,184 @@
+"""Debian's archive: InRelease -> Packages -> packages, each checked against the signed hash of the one before it."""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from shipwheel.debian.mirror import Mirror
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.release import Release, check_age, parse_release, verified
+from shipwheel.debian.suite import Suite
+from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
+from shipwheel.debian.version import version_key
+from shipwheel.errors import FetchError
+from shipwheel.events import Reporter, silent
+from shipwheel.fetch import Download, fetch, get
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+
+__all__ = ["Archive", "PackageIndex"]
+
+PREFERRED = {
+    "libjpeg.so.62": "libjpeg62-turbo",
+    "libopenblas.so.0": "libopenblas0-pthread",
+    "libsystemd.so.0": "libsystemd0",
+    "libSDL-1.2.so.0": "libsdl1.2debian",
+    "libjack.so.0": "libjack-jackd2-0",
+}
+"""Which package is meant by a soname that several have, where the general rule would choose another one than Debian does."""
+
+
+class PackageIndex:
+    """The packages of a suite for one architecture: main, updates and security as one."""
+
+    def __init__(self, label: str, tables: Sequence[tuple[str, bytes]], contents: Callable[[], bytes]) -> None:
+        self.label = label
+        self._tables = tables
+        self._contents = contents
+
+    def newest(self, name: str) -> DebianPackage | None:
+        """The newest version of a package, or None if the suite does not have it."""
+        found = [_package(archive, row) for archive, row in self._rows.get(name.encode(), ())]
+        return max(found, key=lambda package: version_key(package.version), default=None)
+
+    def nearest(self, name: str) -> tuple[str, ...]:
+        """Names like this one, nearest first."""
+        return tuple(difflib.get_close_matches(name, [known.decode() for known in self._rows], n=3))
+
+    def providers(self, soname: str) -> tuple[str, ...]:
+        """The packages that have a library of this name in a loader directory, the one to take first.
+
+        Several are in a fixed order: what Debian prefers, no development or debug package, the shortest name, the newest of numbered
+        variants (libomp5-16 before libomp5-13).
+        """
+        names = self._sonames.get(soname.encode())
+        if names is None:
+            return ()
+        preferred = PREFERRED.get(soname)
+        known = [name for name in names.decode().split(",") if name.encode() in self._rows]
+        return tuple(sorted(known, key=lambda name: (name != preferred, *_rank(name))))
+
+    @cached_property
+    def _rows(self) -> dict[bytes, list[tuple[str, bytes]]]:
+        rows: dict[bytes, list[tuple[str, bytes]]] = {}
+        for archive, table in self._tables:
+            for line in table.splitlines():
+                rows.setdefault(line[: line.index(b"\t")], []).append((archive, line))
+        return rows
+
+    @cached_property
+    def _sonames(self) -> dict[bytes, bytes]:
+        return dict(line.split(b"\t") for line in self._contents().splitlines())
+
+
+def _rank(name: str) -> tuple[bool, int, int, str]:
+    stem, _, number = name.rpartition("-")
+    if not stem or not number.isdigit():
+        stem, number = name, "0"
+    return name.endswith(("-dev", "-dbg", "-dbgsym", "-debug", "-doc")), len(stem), -int(number), name
+
+
+def _package(archive: str, row: bytes) -> DebianPackage:
+    name, version, architecture, filename, sha256, size, source = row.decode().split("\t")
+    return DebianPackage(name, version, architecture, filename, sha256, int(size), archive, source.partition(" ")[0] or name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One release of a suite, with what is needed of it."""
+
+    archive: str
+    codename: str
+    release: Release
+
+    def download(self, mirror: Mirror, path: str) -> Download:
+        digest, size = self.release.files[path]
+        root = f"{mirror.base(self.archive)}/dists/{self.codename}"
+        folder = path.rpartition("/")[0]
+        by_hash = (f"{root}/{folder}/by-hash/SHA256/{digest}",) if self.release.by_hash else ()
+        return Download((*by_hash, f"{root}/{path}"), f"sha256:{digest}", size, f"Debian {self.codename} {path}")
+
+
+class Archive:
+    """Reads the archive through a mirror; tables are kept in the store, by the hash of the file they were made from."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        store: Store,
+        reporter: Reporter = silent,
+        *,
+        keyring: bytes | None = None,
+        now: datetime | None = None,
+        allow_stale: bool = False,
+    ) -> None:
+        self.mirror = mirror
+        self.store = store
+        self.reporter = reporter
+        self._keyring = keyring
+        self._now = now
+        self._allow_stale = allow_stale
+
+    def package_index(self, suite: Suite, platform: Platform) -> PackageIndex:
+        """The suite's packages, from releases that are fetched and verified now.
+
+        Raises FetchError, IntegrityError, SignatureError. The Contents file is fetched only when a soname is asked for.
+        """
+        wanted = suite.releases()
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            found = list(pool.map(lambda pair: self._part(pair[0], pair[1], suite), wanted))
+        parts = [part for part in found if part is not None]
+        listed = [(part, path) for part in parts for path in self._packages_paths(part, platform, suite)]
+        tables = self._packages_tables(listed)
+        return PackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(parts[0], platform))
+
+    def _part(self, archive: str, codename: str, suite: Suite) -> _Part | None:
+        name = f"Debian {codename} InRelease"
+        try:
+            signed = get(f"{self.mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=8 << 20)
+        except FetchError as error:
+            if getattr(error, "status", None) == 404 and codename != suite.codename and not suite.settled:
+                return None
+            raise
+        release = parse_release(verified(signed, name, self._keyring), name, codename)
+        warning = check_age(release, name, self._now or datetime.now(UTC), allow_stale=self._allow_stale)
+        if warning is not None:
+            self.reporter(warning)
+        return _Part(archive, codename, release)
+
+    def _packages_paths(self, part: _Part, platform: Platform, suite: Suite) -> Iterable[str]:
+        path = f"main/binary-{platform.architecture}/Packages.xz"
+        if path in part.release.files:
+            yield path
+        elif suite.settled or part.codename == suite.codename:
+            raise FetchError(
+                f"Debian {part.codename} has no packages for {platform.architecture} on this mirror",
+                hint="The mirror may hold some architectures only: use another one (SHIPWHEEL_DEBIAN_MIRROR).",
+            )
+        # "No-Support-for-Architecture-all: Packages": those are in the other files too.
+        if part.release.all_apart and "main/binary-all/Packages.xz" in part.release.files:
+            yield "main/binary-all/Packages.xz"
+
+    def _packages_tables(self, listed: Sequence[tuple[_Part, str]]) -> list[tuple[str, bytes]]:
+        kind = f"debian-packages-{TABLE_VERSION}"
+        missing = [(part, path) for part, path in listed if self.store.get(kind, part.release.files[path][0]) is None]
+        fetch([part.download(self.mirror, path) for part, path in missing], self.store, self.reporter)
+        for part, path in missing:
+            digest = part.release.files[path][0]
+            self.store.put(kind, digest, packages_table(self.store.chunks(f"sha256:{digest}"), f"Debian {part.codename} {path}"))
+        return [(part.archive, self.store.get(kind, part.release.files[path][0]) or b"") for part, path in listed]
+
+    def _contents(self, part: _Part, platform: Platform) -> bytes:
+        kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
+        if path not in part.release.files:
+            raise FetchError(f"Debian {part.codename} has no {path}", hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR).")
+        digest = part.release.files[path][0]
+        table = self.store.get(kind, digest)
+        if table is None:
+            fetch([part.download(self.mirror, path)], self.store, self.reporter)
+            table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, f"Debian {part.codename} {path}")
+            self.store.put(kind, digest, table)
+        return table

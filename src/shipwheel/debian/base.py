@@ -1,0 +1,244 @@
+"""The composed base: which packages it starts from, and the files that maintainer scripts would have made."""
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from shipwheel.debian.archive import PackageIndex
+from shipwheel.debian.ldcache import ld_cache, libraries
+from shipwheel.debian.mirror import Mirror
+from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.debian.suite import Suite
+from shipwheel.debian.tables import alternative_directory
+from shipwheel.debian.version import upstream
+from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, LockError, UsageError
+from shipwheel.events import Reporter, silent
+from shipwheel.fetch import Download, fetch
+from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
+from shipwheel.files.entry import read as read_content
+from shipwheel.files.segment import Segment, find_segment, key_of, make_segment
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+
+__all__ = [
+    "COMMON_SEED",
+    "SPLIT_SEED",
+    "GeneratedBase",
+    "base_facts",
+    "base_sources",
+    "downloads",
+    "load_packages",
+    "resolve_seed",
+    "seed_names",
+]
+
+GENERATED_VERSION = "1"
+"""Part of the generated files' key: raise it when they would be others."""
+
+COMMON_SEED = (
+    "base-files",
+    "ca-certificates",
+    "libc-bin",
+    "libc6",
+    "libgcc-s1",
+    "media-types",
+    "ncurses-base",
+    "netbase",
+    "tzdata",
+)
+"""What every base has. libc-bin: ldconfig, without which `ctypes.util.find_library` finds nothing, and bullseye's C.UTF-8 locale.
+libgcc-s1: glibc loads it by name when a thread is cancelled. ncurses-base: the terminals that curses and readline know."""
+
+SPLIT_SEED = ("python3-distutils", "python3-lib2to3")
+"""Parts of the standard library that older suites have in packages of their own."""
+
+_USERS = (
+    "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    "app:x:65532:65532:app:/tmp:/usr/sbin/nologin\n"
+)
+_GROUP = "root:x:0:\nnogroup:x:65534:\napp:x:65532:\n"
+_NSSWITCH = (
+    "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
+    "protocols: files\nservices: files\nethers: files\nrpc: files\nnetgroup: files\n"
+)
+_RENEW = "Renew the base with `shipwheel build --upgrade-base` (or delete the base table of pylock.toml), or use another mirror."
+
+
+def seed_names(suite: Suite) -> tuple[str, ...]:
+    """The names of the packages that a suite's base starts from, those that it may not have included."""
+    python = suite.python
+    interpreter = (f"python{python}-minimal", f"libpython{python}-minimal", f"libpython{python}-stdlib")
+    return (*COMMON_SEED, *interpreter, *(SPLIT_SEED if suite.python in ("3.9", "3.11") else ()))
+
+
+def resolve_seed(index: PackageIndex, suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
+    """The newest of each seed package and of those the user names, by name; raises UsageError with all unknown names and their likes."""
+    found: dict[str, DebianPackage] = {}
+    unknown: list[str] = []
+    for name in (*seed_names(suite), *extra):
+        package = index.newest(name)
+        if package is None:
+            unknown.append(name)
+        else:
+            found[name] = package
+    if unknown:
+        likes = [f"{name} (did you mean {', '.join(near)}?)" if (near := index.nearest(name)) else name for name in dict.fromkeys(unknown)]
+        raise UsageError(
+            f"{index.label} has no package {'; '.join(likes)}",
+            hint="Name packages as Debian does; they can be searched for by the library they hold.",
+        )
+    return tuple(found[name] for name in sorted(found))
+
+
+def base_facts(packages: Sequence[DebianPackage]) -> tuple[str, tuple[int, int]]:
+    """(Python's full version, libc's major and minor) of a base's packages: ("3.11.2", (2, 36)). Raises LockError."""
+    python = libc = None
+    for package in packages:
+        if re.fullmatch(r"python3\.\d+-minimal", package.name):
+            python = re.match(r"\d+\.\d+\.\d+", upstream(package.version))
+        elif package.name == "libc6":
+            libc = re.match(r"(\d+)\.(\d+)", upstream(package.version))
+    if python is None or libc is None:
+        raise LockError("the base has no interpreter or no libc6", hint=_RENEW)
+    return python[0], (int(libc[1]), int(libc[2]))
+
+
+def downloads(packages: Sequence[DebianPackage], mirror: Mirror) -> list[Download]:
+    """What to fetch for these packages. A security update moves to the main archive with a point release: that is the second address."""
+    return [
+        Download(tuple(dict.fromkeys(_addresses(package, mirror))), package.digest, package.size, f"{package.name}_{package.version}.deb")
+        for package in packages
+    ]
+
+
+def _addresses(package: DebianPackage, mirror: Mirror) -> Iterator[str]:
+    yield f"{mirror.base(package.archive)}/{package.filename}"
+    yield f"{mirror.debian}/{package.filename.replace('pool/updates/', 'pool/', 1)}"
+
+
+def load_packages(
+    packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter = silent, *, workers: int = 2
+) -> list[Segment]:
+    """The packages' segments, in order; what the store does not have is fetched and made.
+
+    Raises FetchError that says how to renew when the mirror no longer has a package, IntegrityError, ArchiveError.
+    """
+    sources = [DebSource(package, store) for package in packages]
+    known = [find_segment(source.key, store) for source in sources]
+    missing = [source for source, segment in zip(sources, known, strict=True) if segment is None]
+    _fetch([source.package for source in missing], mirror, store, reporter)
+
+    def made(source: DebSource) -> Segment:
+        try:
+            return make_segment(source, store)
+        except DamagedBlob:
+            _fetch([source.package], mirror, store, reporter)
+            return make_segment(source, store)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="deb") as pool:
+        new = {source.key: segment for source, segment in zip(missing, pool.map(made, missing), strict=True)}
+    return [segment or new[source.key] for source, segment in zip(sources, known, strict=True)]
+
+
+def _fetch(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter) -> None:
+    try:
+        fetch(downloads(packages, mirror), store, reporter)
+    except IntegrityError:
+        raise
+    except FetchError as error:
+        if re.search(r"answered (404|410)\b|there is no file", error.message):
+            raise FetchError(f"the mirror no longer has a package of the base:\n  {error.message}", hint=_RENEW) from error
+        raise
+
+
+def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: Suite, store: Store) -> tuple[Source, ...]:
+    """All sources of a base: the packages by name, then what their scripts would have made."""
+    ordered = tuple(sorted(packages, key=lambda package: package.name))
+    return (*(DebSource(package, store) for package in ordered), GeneratedBase(ordered, platform, suite, store))
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedBase:
+    """What maintainer scripts would have made: users, certificates, links, the loader's cache. A path that a package has is left to it."""
+
+    packages: tuple[DebianPackage, ...]
+    platform: Platform
+    suite: Suite
+    store: Store
+
+    @property
+    def key(self) -> str:
+        """From the packages' hashes, the platform and the suite."""
+        return key_of(
+            "generated base", GENERATED_VERSION, str(self.platform), self.suite.codename, *(package.sha256 for package in self.packages)
+        )
+
+    @property
+    def label(self) -> str:
+        """For errors and reports."""
+        return f"generated files of {self.suite.codename}"
+
+    def entries(self) -> Iterator[FileEntry]:
+        """The entries, by path. The packages must be in the store, as their segments or as they came."""
+        segments = [find_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
+        taken = {path for segment in segments for path in (*segment.files, *segment.links)}
+        cache = ld_cache(libraries(segments, self.platform).items(), self.platform)
+        entries = [*self._links(), *_alternatives(segments, self.platform), *_etc(), file("etc/ld.so.cache", cache), *self._certificates()]
+        for entry in sorted(entries, key=lambda entry: entry.path):
+            if entry.type is EntryType.DIRECTORY or entry.path not in taken:
+                yield entry
+
+    def _debs(self) -> Iterator[DebSource]:
+        return (DebSource(package, self.store) for package in self.packages)
+
+    def _links(self) -> Iterator[FileEntry]:
+        for top in ("bin", "lib", "sbin", *(("lib64",) if self.platform.architecture == "amd64" else ())):
+            yield symlink(top, f"usr/{top}")
+        for top in ("usr/bin", "usr/lib", "usr/sbin"):
+            yield directory(top)
+        yield symlink("usr/bin/python3", f"python{self.suite.python}")
+        # Where OpenSSL looks when SSL_CERT_FILE is not set.
+        yield symlink("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
+        yield symlink("usr/lib/ssl/certs", "/etc/ssl/certs")
+
+    def _certificates(self) -> Iterator[FileEntry]:
+        """All of Mozilla's authorities in one file, as update-ca-certificates would write it."""
+        for source in self._debs():
+            if source.package.name == "ca-certificates":
+                found = {
+                    entry.path: read_content(entry.content).rstrip(b"\n") + b"\n"
+                    for entry in source.entries()
+                    if entry.path.startswith("usr/share/ca-certificates/mozilla/") and entry.path.endswith(".crt")
+                }
+                yield file("etc/ssl/certs/ca-certificates.crt", b"".join(found[path] for path in sorted(found)))
+
+
+def _etc() -> Iterator[FileEntry]:
+    yield file("etc/passwd", _USERS)
+    yield file("etc/group", _GROUP)
+    yield file("etc/nsswitch.conf", _NSSWITCH)
+    for path in ("dev", "proc", "sys", "run", "var/lib", "var/log"):
+        yield directory(path)
+    yield directory("root", 0o700)
+    yield directory("tmp", 0o1777)
+    yield directory("var/tmp", 0o1777)
+    yield symlink("var/run", "/run")
+
+
+def _alternatives(segments: Sequence[Segment], platform: Platform) -> Iterator[FileEntry]:
+    """Links that update-alternatives would make for libraries in directories of their own (libblas.so.3).
+
+    The quicker ones come before the reference.
+    """
+    root = f"usr/lib/{platform.multiarch}"
+    found: dict[str, str] = {}
+    for path in sorted(path for segment in segments for path in (*segment.files, *segment.links)):
+        folder, slash, name = path.removeprefix(f"{root}/").partition("/")
+        if not path.startswith(f"{root}/") or not slash or "/" in name or not alternative_directory(folder) or ".so." not in name:
+            continue
+        if name not in found or found[name].partition("/")[0] in ("blas", "lapack"):
+            found[name] = f"{folder}/{name}"
+    for name, target in sorted(found.items()):
+        yield symlink(f"{root}/{name}", target)

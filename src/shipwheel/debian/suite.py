@@ -1,0 +1,53 @@
+"""The Debian suites that give an interpreter."""
+
+from dataclasses import dataclass
+
+from shipwheel.errors import UsageError
+
+__all__ = ["SUITES", "Suite", "suite_by_name", "suite_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite by its codename, with the minor version of Python that it brings.
+
+    `settled` is false for the suite in testing, which may have no updates or security archive.
+    """
+
+    codename: str
+    python: str
+    settled: bool = True
+
+    def releases(self) -> tuple[tuple[str, str], ...]:
+        """(archive, codename of the release) of all that is merged: the suite, its updates, its security updates."""
+        return (
+            ("debian", self.codename),
+            ("debian", f"{self.codename}-updates"),
+            ("debian-security", f"{self.codename}-security"),
+        )
+
+
+SUITES = (
+    Suite("bullseye", "3.9"),
+    Suite("bookworm", "3.11"),
+    Suite("trixie", "3.13"),
+    Suite("forky", "3.14", settled=False),
+)
+
+
+def suite_for(python: str) -> Suite:
+    """The suite that brings this version (`3.11`; of `3.11.2` the last part is not looked at); raises UsageError."""
+    minor = ".".join(python.strip().split(".")[:2])
+    for suite in SUITES:
+        if suite.python == minor:
+            return suite
+    known = ", ".join(f"{suite.python} ({suite.codename})" for suite in SUITES)
+    raise UsageError(f"no Debian suite has Python {python}", hint=f"Versions that can be had: {known}.")
+
+
+def suite_by_name(codename: str) -> Suite:
+    """The suite of that codename; raises UsageError."""
+    for suite in SUITES:
+        if suite.codename == codename:
+            return suite
+    raise UsageError(f"the Debian suite {codename!r} is not known", hint=f"Known are: {', '.join(suite.codename for suite in SUITES)}.")

@@ -1,0 +1,125 @@
+"""What the dynamic loader would find (ld.so(8)), computed from facts: paths, links and ELF objects of an image. Nothing is run.
+
+The search path of an object is its own RPATH or RUNPATH, then the directories that Debian's loader looks in without being told.
+RPATHs are not handed on to an object's needs, LD_LIBRARY_PATH and dlopen are not known here: a library that is in the image under
+the name that is asked for, wherever it is, counts as provided, since a sibling may load it first (torch's libc10.so).
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+
+from shipwheel.files.elf import ElfObject
+from shipwheel.files.segment import Segment
+
+__all__ = ["Loader", "default_directories"]
+
+_MOST_LINKS = 40
+_PLATFORMS = {"x86_64-linux-gnu": "x86_64", "aarch64-linux-gnu": "aarch64"}
+
+
+def default_directories(multiarch: str) -> tuple[str, ...]:
+    """Where Debian's loader looks for everybody: ld.so.conf.d (libc, then multiarch), then what is built in."""
+    return (
+        "usr/local/lib",
+        f"usr/local/lib/{multiarch}",
+        f"lib/{multiarch}",
+        f"usr/lib/{multiarch}",
+        "lib",
+        "usr/lib",
+        "lib64",
+        "usr/lib64",
+    )
+
+
+class Loader:
+    """The loader's view of an image. `paths` are its files, `links` its symbolic and hard links, `objects` its ELF files."""
+
+    def __init__(self, paths: Iterable[str], links: Mapping[str, str], objects: Iterable[ElfObject], multiarch: str) -> None:
+        self._files = set(paths)
+        self._links = links
+        self._multiarch = multiarch
+        self.objects = tuple(objects)
+        self._at = {item.path: item for item in self.objects}
+        self._defaults = tuple(dict.fromkeys(self._real(path) for path in default_directories(multiarch)))
+        self._names = {(item.machine, name) for item in self.objects for name in (item.soname, posixpath.basename(item.path)) if name}
+        self._searches: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._found: dict[tuple[str, tuple[str, ...], str], str | None] = {}
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], multiarch: str) -> "Loader":
+        """The view of an image that is made of these segments."""
+        links: dict[str, str] = {}
+        for segment in segments:
+            links.update(segment.links)
+        paths = (path for segment in segments for path in segment.files)
+        return cls(paths, links, (item for segment in segments for item in segment.elf), multiarch)
+
+    def resolve(self, wanter: ElfObject, needed: str) -> str | None:
+        """The path of the file that the loader would map for a DT_NEEDED of `wanter`, or None."""
+        if "/" in needed:
+            return self._object(self._real(needed.lstrip("/")), wanter.machine) if needed.startswith("/") else None
+        search = self._search(wanter)
+        key = (wanter.machine, search, needed)
+        if key not in self._found:
+            hits = (self._object(self._real(f"{folder}/{needed}" if folder else needed), wanter.machine) for folder in search)
+            self._found[key] = next((hit for hit in hits if hit is not None), None)
+        return self._found[key]
+
+    def provided(self, wanter: ElfObject, needed: str) -> bool:
+        """Whether a DT_NEEDED is found, or is in the image under that name for who loads it first."""
+        return self.resolve(wanter, needed) is not None or (wanter.machine, posixpath.basename(needed)) in self._names
+
+    def unresolved(self, objects: Iterable[ElfObject] | None = None) -> dict[str, tuple[ElfObject, ...]]:
+        """What nothing provides: soname -> the objects that want it, both sorted. All objects are asked unless some are given."""
+        missing: dict[str, list[ElfObject]] = {}
+        for item in self.objects if objects is None else objects:
+            for needed in item.needed:
+                if not self.provided(item, needed):
+                    missing.setdefault(needed, []).append(item)
+        return {soname: tuple(sorted(missing[soname], key=lambda item: item.path)) for soname in sorted(missing)}
+
+    def _object(self, path: str, machine: str) -> str | None:
+        """The path, if a shared object for that machine is there: the loader passes over one for another machine."""
+        found = self._at.get(path)
+        return path if found is not None and found.machine == machine else None
+
+    def _search(self, item: ElfObject) -> tuple[str, ...]:
+        if not item.runpath:
+            return self._defaults
+        origin = self._real(posixpath.dirname(item.path))
+        key = (origin, item.runpath)
+        if key not in self._searches:
+            expanded = (self._expand(text, origin) for text in item.runpath)
+            own = (self._walk("", text.lstrip("/")) for text in expanded if text.startswith("/"))
+            self._searches[key] = tuple(dict.fromkeys((*own, *self._defaults)))
+        return self._searches[key]
+
+    def _expand(self, text: str, origin: str) -> str:
+        # ld.so(8), dynamic string tokens. An entry that is not absolute then is looked up from the working directory: not here.
+        tokens = {"ORIGIN": f"/{origin}", "LIB": f"lib/{self._multiarch}", "PLATFORM": _PLATFORMS.get(self._multiarch, "")}
+        for token, value in tokens.items():
+            text = text.replace(f"${{{token}}}", value).replace(f"${token}", value)
+        return text
+
+    def _real(self, path: str) -> str:
+        return self._walk("", path)
+
+    def _walk(self, base: str, text: str, hops: int = 0) -> str:
+        """Where a path leads, from a directory that itself holds no links: the links in it are followed part by part."""
+        if text.startswith("/"):
+            base = ""
+        for part in text.split("/"):
+            if part in ("", "."):
+                continue
+            if part == "..":
+                base = posixpath.dirname(base)
+                continue
+            full = f"{base}/{part}" if base else part
+            target = None if full in self._files else self._links.get(full)
+            base = full if target is None or hops >= _MOST_LINKS else self._follow(base, target, hops + 1)
+        return base
+
+    def _follow(self, base: str, target: str, hops: int) -> str:
+        led = self._walk(base, target, hops)
+        # A hard link's target is a path in the image; it is told from a symbolic link's by what is there.
+        return target if led not in self._files and target in self._files else led
