@@ -1,0 +1,361 @@
+"""The user's settings: `[tool.shipwheel]` in pyproject.toml, or shipwheel.toml, with the same names as the flags.
+
+All problems of a file are collected and raised once, each with the key's name and, for an unknown key, the nearest known one.
+"""
+
+import datetime
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shipwheel.errors import ProjectError, UsageError
+
+__all__ = ["SITE_PACKAGES", "Settings", "expand_env", "load_settings", "merge", "parse_toml", "read_text", "read_toml", "settings_from"]
+
+SITE_PACKAGES = "{site-packages}"
+"""Stands for the image's site-packages directory in the values of `env`."""
+
+_LARGEST = 8 << 20
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What a user can decide. Each field is a key of the file and, with `--`, a flag; all have a default."""
+
+    name: str | None = None
+    """The project's name, where its metadata and its directory's name will not do."""
+    tag: str | None = None
+    """NAME:TAG of the image."""
+    platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")
+    python: str | None = None
+    """The Python version, for example "3.11"."""
+    as_of: datetime.date | None = None
+    """Only distributions that were on the package index on that day are considered."""
+    command: tuple[str, ...] = ()
+    """A list of words, or one string that is split as a shell would split it; no shell ever runs it."""
+    entrypoint: tuple[str, ...] = ()
+    """Like `command`; when set, `command` holds the default arguments behind it."""
+    ports: tuple[str, ...] = ()
+    """Written as 8000 or "53/udp"; held as "8000/tcp", "53/udp" (image-spec, ExposedPorts)."""
+    volumes: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    """Values may hold `{site-packages}`; see `expand_env`."""
+    before_start: tuple[tuple[str, ...], ...] = ()
+    """Commands that the launcher runs once for a volume, before the command."""
+    user: str = "65532:65532"
+    """Numeric uid:gid. A uid alone means the same gid; root must be asked for as "0"."""
+    workdir: str = "/app"
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    packages: tuple[str, ...] = ()
+    """Extra Debian packages."""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Dependency groups (PEP 735) to install besides the project's own dependencies."""
+    include: tuple[str, ...] = ()
+    """Patterns, as in .gitignore, of files to take although a rule leaves them out; secrets stay out."""
+    exclude: tuple[str, ...] = ()
+    """Patterns, as in .gitignore, of files to leave out."""
+    requirements: tuple[str, ...] = ()
+    """Requirements files, relative to the project, to be used instead of the ones that would be found."""
+    debian_mirror: str | None = None
+    suite: str | None = None
+    """Debian suite of the base; the Python version decides when it is not set."""
+    bytecode: bool = True
+    stop_signal: str | None = None
+    output: str | None = None
+
+
+def load_settings(root: Path) -> Settings:
+    """The settings of a project directory; the defaults when it has none.
+
+    Raises UsageError for a wrong key or value and for settings in both files, ProjectError for a TOML syntax error.
+    """
+    pyproject, own = root / "pyproject.toml", root / "shipwheel.toml"
+    table = None
+    if pyproject.is_file():
+        tool = read_toml(pyproject).get("tool")
+        table = tool.get("shipwheel") if isinstance(tool, dict) else None
+    if not own.is_file():
+        return Settings() if table is None else settings_from(table, f"{pyproject} [tool.shipwheel]")
+    if table is not None:
+        raise UsageError(
+            f"both {own} and [tool.shipwheel] in {pyproject} have settings",
+            hint="Keep the settings in one of the two files, and delete the others.",
+        )
+    return settings_from(read_toml(own), str(own))
+
+
+def settings_from(table: object, origin: str) -> Settings:
+    """Settings from a TOML table; `origin` is what errors call it. Raises UsageError with all that is wrong."""
+    return merge(Settings(), table, origin)
+
+
+def merge(settings: Settings, flags: object, origin: str = "command line") -> Settings:
+    """The settings with a table of flags laid over them; a flag that is None was not given.
+
+    Flags win; `env`, `labels` and `annotations` are joined key by key. Keys are kebab-case, or with underscores as Python has them.
+    Raises UsageError with all that is wrong.
+    """
+    if not isinstance(flags, Mapping):
+        raise UsageError(f"{origin} is not a table", hint="Write settings as key = value lines below a [tool.shipwheel] line.")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(Settings)}
+    by_flag = origin == "command line"
+    problems: list[str] = []
+    hints: list[str] = []
+    values: dict[str, Any] = {}
+    for given, value in flags.items():
+        key = given.replace("_", "-") if by_flag else given
+        if value is None:
+            continue
+        if key not in fields:
+            near = _nearest(key, list(fields))
+            problems.append(f"unknown key {key!r}" + (f", did you mean {near!r}?" if near else ""))
+            hints.append("" if near else f"Known keys: {', '.join(sorted(fields))}.")
+            continue
+        try:
+            values[fields[key].name] = _value(key, value, fields[key].type)
+        except _Wrong as wrong:
+            problems.append(f"{key}: {wrong.message}")
+            hints.append(wrong.hint)
+    if problems:
+        raise UsageError(
+            f"{origin}: " + "; ".join(problems), hint=" ".join(dict.fromkeys(filter(None, hints))) or "Correct the names above."
+        )
+    for name in ("env", "labels", "annotations"):
+        if name in values:
+            values[name] = {**getattr(settings, name), **values[name]}
+    return msgspec.structs.replace(settings, **values)
+
+
+def expand_env(env: Mapping[str, str], site_packages: str) -> dict[str, str]:
+    """The environment with `{site-packages}` replaced; every other brace stays, since values may well be JSON."""
+    return {key: value.replace(SITE_PACKAGES, site_packages) for key, value in env.items()}
+
+
+def read_text(path: Path) -> str:
+    """A text file of the user's; raises ProjectError when it cannot be read, is not UTF-8, or is absurdly large."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ProjectError(f"{path} has more than {_LARGEST >> 20} MiB", hint="This cannot be what it is named after; remove it.")
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ProjectError(f"{path}, line {line}: not UTF-8 text", hint="Save the file as UTF-8.") from None
+    except OSError as error:
+        raise ProjectError(
+            f"{path} cannot be read: {error.strerror or error}", hint="Check the path and the file's permissions."
+        ) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict; raises ProjectError with file, line and column when its syntax is wrong."""
+    return parse_toml(read_text(path), str(path))
+
+
+def parse_toml(text: str, origin: str) -> dict[str, Any]:
+    """TOML text as a dict; raises ProjectError with `origin`, line and column when the syntax is wrong."""
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError:
+        raise ProjectError(f"{origin}: nested too deeply", hint="Correct the file.") from None
+    except ValueError as error:
+        reason = str(error)
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", reason)
+        where = f", line {place[1]}, column {place[2]}" if place else ""
+        raise ProjectError(
+            f"{origin}{where}: {reason[: place.start()] if place else reason}", hint="Correct the TOML syntax there."
+        ) from None
+
+
+class _Wrong(Exception):
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    import difflib
+
+    same = [name for name in known if name.replace("-", "") == re.sub(r"[-_ ]", "", key.lower())]
+    return (same or difflib.get_close_matches(key.lower().replace("_", "-"), known, 1, 0.6) or [""])[0]
+
+
+def _value(key: str, value: object, kind: Any) -> Any:
+    """A value converted to its field's type and checked; raises _Wrong."""
+    if key in _BEFORE:
+        value = _BEFORE[key](value)
+    if kind == tuple[str, ...] and isinstance(value, str):
+        value = [value]
+    try:
+        converted = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        reason = reason.replace(" | null", "").replace("`", "")
+        raise _Wrong((f"at {key}{place.rstrip('`')} " if place else "") + reason[:1].lower() + reason[1:], _HINTS.get(key, "")) from None
+    return _AFTER[key](converted) if key in _AFTER else converted
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise _Wrong(f"cannot be split into words ({str(error).lower()})", 'Write a list: ["python", "main.py"].') from None
+
+
+def _steps(value: object) -> object:
+    if isinstance(value, (list, tuple)) and value and all(isinstance(word, str) for word in value):
+        raise _Wrong("must be a list of commands, each a list of words", f"Write [[{', '.join(map(_quoted, value))}]].")
+    return value
+
+
+def _quoted(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, Mapping):
+        wrong = [str(name) for name, text in value.items() if not isinstance(text, str)]
+        if wrong:
+            raise _Wrong(f"{', '.join(wrong)} must be a string", "Write the value in quotes.")
+    return value
+
+
+def _port_texts(value: object) -> object:
+    if isinstance(value, (int, str)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [str(port) if isinstance(port, int) and not isinstance(port, bool) else port for port in value]
+
+
+def _ports(ports: tuple[str, ...]) -> tuple[str, ...]:
+    done = []
+    for port in ports:
+        found = re.fullmatch(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?", port.strip().lower())
+        if found is None or not 0 < int(found[1]) < 65536:
+            raise _Wrong(f"{port!r} is not a port", 'A port is a number from 1 to 65535, or one with its protocol: 8000, "53/udp".')
+        done.append(f"{int(found[1])}/{found[2] or 'tcp'}")
+    return tuple(dict.fromkeys(done))
+
+
+def _user_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _user(user: str) -> str:
+    found = re.fullmatch(r"([0-9]{1,10})(?::([0-9]{1,10}))?", user)
+    if found is None or max(int(found[1]), int(found[2] or 0)) > 0xFFFFFFFE:
+        raise _Wrong(
+            f"{user!r} is not numeric", 'Write "uid" or "uid:gid" in digits, as runAsNonRoot needs it: "65532:65532"; root is "0".'
+        )
+    return f"{int(found[1])}:{int(found[2] or found[1])}"
+
+
+def _absolute(path: str) -> str:
+    parts = path.rstrip("/").split("/")
+    if not path.startswith("/") or any(part in ("", ".", "..") for part in parts[1:]) or "\0" in path or len(parts) == 1:
+        raise _Wrong(f"{path!r} is not an absolute path below /", "Write it out from the root of the image, for example /data.")
+    return path.rstrip("/")
+
+
+def _volumes(volumes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_absolute(volume) for volume in volumes))
+
+
+def _workdir(path: str) -> str:
+    return path if path == "/" else _absolute(path)
+
+
+def _env(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value or not name.isprintable() or " " in name:
+            raise _Wrong(f"{name!r} is not a variable that an environment can hold", "Names have no '=' or space, values no NUL.")
+    return env
+
+
+def _keys(table: dict[str, str]) -> dict[str, str]:
+    if "" in table:
+        raise _Wrong("an empty name", "image-spec: a key must not be empty.")
+    return table
+
+
+def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words or not words[0] or any("\0" in word for word in words):
+        raise _Wrong("has no program to run", 'Write a list of words: ["python", "main.py"].')
+    return words
+
+
+def _argvs(steps: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_argv(step) for step in steps)
+
+
+def _matching(pattern: str, hint: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise _Wrong(f"{value!r} is not allowed", hint)
+        return value
+
+    return check
+
+
+def _mirror(address: str) -> str:
+    # The value is not repeated: it may hold a password.
+    if re.fullmatch(r"(https?|file)://[^\s@]+", address) is None:
+        raise _Wrong("not the address of a Debian archive", "Write an http, https or file address without user name or password.")
+    return address
+
+
+def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda values: tuple(check(value) for value in values)
+
+
+_RELATIVE = _matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path relative to the project, inside it.")
+
+_BEFORE: dict[str, Callable[[object], object]] = {
+    "command": _words,
+    "entrypoint": _words,
+    "before-start": _steps,
+    "ports": _port_texts,
+    "user": _user_text,
+    "env": _texts,
+    "labels": _texts,
+    "annotations": _texts,
+}
+_HINTS = {
+    "python": 'Write the version in quotes: python = "3.11".',
+    "as-of": "Write the day as YYYY-MM-DD.",
+    "bytecode": "Write true or false.",
+    "command": 'Write a list of words: ["python", "main.py"].',
+    "entrypoint": 'Write a list of words: ["python", "main.py"].',
+    "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',
+    "ports": 'Write a list of ports: [8000, "53/udp"].',
+}
+_AFTER: dict[str, Callable[[Any], Any]] = {
+    "name": _matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Letters, digits, '.', '_' and '-'."),
+    "tag": _matching(r"\S+", "Write NAME:TAG."),
+    "platforms": lambda values: tuple(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip())),
+    "python": _matching(r"3\.[0-9]{1,2}(\.[0-9]{1,3})?", 'Write major and minor version: "3.11".'),
+    "command": _argv,
+    "entrypoint": _argv,
+    "before-start": _argvs,
+    "ports": _ports,
+    "volumes": _volumes,
+    "env": _env,
+    "user": _user,
+    "workdir": _workdir,
+    "labels": _keys,
+    "annotations": _keys,
+    "packages": _each(_matching(r"[a-z0-9][a-z0-9+.-]+", "Names of Debian packages, for example libgl1.")),
+    "requirements": _each(_RELATIVE),
+    "debian-mirror": _mirror,
+    "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
+    "stop-signal": _matching(r"SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2}", "Write a signal's name, for example SIGTERM."),
+}
