@@ -1,0 +1,87 @@
+"""Production servers: which one serves an application, and with what words."""
+
+from dataclasses import dataclass
+
+__all__ = ["EVERYWHERE", "Served", "serve"]
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+"""A container's port is reached from outside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server and its words; `{target}` stands for module:variable."""
+
+    server: str
+    port: str
+    words: tuple[str, ...]
+    factory_words: tuple[str, ...] = ()
+    """Put before the target when it is a factory; when empty, the target is written as a call."""
+    extra: tuple[str, ...] = ()
+    """The server's distribution, when the project does not ask for it."""
+
+    def command(self, module: str, variable: str, factory: bool) -> tuple[str, ...]:
+        """The command that serves an application object or what a factory makes."""
+        call = "()" if factory and not self.factory_words else ""
+        words: list[str] = [self.server]
+        for word in self.words:
+            words += self.factory_words if factory and word == "{target}" else ()
+            words.append(word.replace("{target}", f"{module}:{variable}{call}"))
+        return tuple(words)
+
+
+def _uvicorn(port: str) -> Served:
+    return Served("uvicorn", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
+
+
+def _granian(port: str, interface: str) -> Served:
+    return Served("granian", port, ("--interface", interface, "--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
+
+
+def _hypercorn(port: str) -> Served:
+    return Served("hypercorn", port, ("--bind", f"{EVERYWHERE}:{port}", "{target}"))
+
+
+def _gunicorn(port: str, worker: str = "") -> Served:
+    return Served("gunicorn", port, ("--bind", f"{EVERYWHERE}:{port}", *(("--worker-class", worker) if worker else ()), "{target}"))
+
+
+def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str) -> Served:
+    """The server for an application of a kind (asgi, wsgi, sanic, aiohttp): one among the dependencies, else one that is added."""
+    if kind == "sanic":
+        return Served("sanic", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
+    if kind == "aiohttp":
+        return _added(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
+    if kind == "wsgi":
+        return _wsgi(dependencies, port)
+    if "uvicorn" in dependencies:
+        return _uvicorn(port)
+    if "granian" in dependencies:
+        return _granian(port, "asgi")
+    # Quart depends on Hypercorn.
+    if "hypercorn" in dependencies or distribution == "quart":
+        return _hypercorn(port)
+    if "daphne" in dependencies:
+        return Served("daphne", port, ("-b", EVERYWHERE, "-p", port, "{target}"))
+    # FastHTML depends on Uvicorn.
+    return _uvicorn(port) if distribution == "python-fasthtml" else _added(_uvicorn(port), "uvicorn", dependencies)
+
+
+def _wsgi(dependencies: frozenset[str], port: str) -> Served:
+    if "gunicorn" in dependencies:
+        return _gunicorn(port)
+    if "waitress" in dependencies:
+        return Served("waitress-serve", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--call",))
+    if "granian" in dependencies:
+        return _granian(port, "wsgi")
+    if "uwsgi" in dependencies:
+        return Served("uwsgi", port, ("--http-socket", f"{EVERYWHERE}:{port}", "--master", "--need-app", "--module", "{target}"))
+    if "hypercorn" in dependencies:
+        served = _hypercorn(port)
+        return Served(served.server, port, tuple(word.replace("{target}", "wsgi:{target}") for word in served.words))
+    return _added(_gunicorn(port), "gunicorn", dependencies)
+
+
+def _added(served: Served, distribution: str, dependencies: frozenset[str]) -> Served:
+    extra = () if distribution in dependencies else (distribution,)
+    return Served(served.server, served.port, served.words, served.factory_words, extra)
