@@ -1,0 +1,19 @@
+#!/bin/bash
+# Installs what the tests in this folder need, from Debian; quick when all of it is there.
+set -eu
+
+packages=(
+    containerd crun docker-cli docker-registry docker.io golang-github-containers-common
+    mount netavark podman qemu-user qemu-user-binfmt runc skopeo util-linux
+)
+
+lacking=()
+for package in "${packages[@]}"; do
+    state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || lacking+=("$package")
+done
+[ "${#lacking[@]}" -eq 0 ] && exit 0
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update --quiet
+apt-get install --quiet --yes --no-install-recommends "${lacking[@]}"

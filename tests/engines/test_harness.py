@@ -1,0 +1,407 @@
+"""Proof that the harness works, on an image of a few files around Debian's static busybox, made here without any of shipwheel."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import (
+    BINFMT,
+    NATIVE,
+    PROBE,
+    UNPRIVILEGED,
+    Container,
+    Containerd,
+    Dockerd,
+    Engine,
+    EngineError,
+    Podman,
+    Registry,
+    ensure_binfmt,
+    free_port,
+    missing,
+    wait_until,
+)
+
+MEDIA = "application/vnd.oci.image"
+NAME = "localhost/busybox:1"
+APPLETS = "cat grep httpd id sed sh sleep tail touch uname wget"
+CONFIG = {
+    "User": f"{UNPRIVILEGED}:{UNPRIVILEGED}",
+    "Env": ["PATH=/bin", "GREETING=hello"],
+    "Entrypoint": ["/bin/sh", "-c"],
+    "Cmd": ["echo $GREETING $(uname -m)"],
+    "WorkingDir": "/srv",
+    "StopSignal": "SIGINT",
+}
+SHIM = """#!/bin/sh
+# In place of Python: takes the harness's probe, the address and the seconds, and prints the status as the probe would.
+status=$(wget -S -q -O /dev/null -T "${4%.*}" "$3" 2>&1 | sed -n 's|.*HTTP/1.[01] \\([0-9]*\\).*|\\1|p' | tail -n 1)
+[ -n "$status" ] && echo "http-status $status"
+"""
+REPORT = """
+id; uname -m; grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs' /proc/self/status
+touch /tmp/new && echo tmp-writable; touch /data/$1 && echo data-writable; touch /srv/new || echo root-read-only
+"""
+SERVE = "httpd -f -h /srv -p 127.0.0.1:$PORT"
+
+
+# --- the image ----------------------------------------------------------------------------------------------------
+
+
+def fetch_busybox(folder: Path) -> dict[str, bytes]:
+    """The static busybox for both architectures, out of the archive this machine's apt uses, with apt's own checks.
+
+    All of apt's state is in the folder, so that the machine's dpkg hears of no second architecture.
+    """
+    (folder / "state/lists/partial").mkdir(parents=True)
+    (folder / "cache/archives/partial").mkdir(parents=True)
+    (folder / "status").touch()
+    settings = [f"Dir::State={folder}/state", f"Dir::State::status={folder}/status", f"Dir::Cache={folder}/cache"]
+    settings += ["APT::Architecture=amd64", "APT::Architectures::=amd64", "APT::Architectures::=arm64", "APT::Sandbox::User=root"]
+    settings += ["Acquire::Languages=none", "Acquire::Retries=3"]
+    apt = ["apt-get", "--quiet", *(f"--option={setting}" for setting in settings)]
+    for command in (["update"], ["download", "busybox-static:amd64", "busybox-static:arm64"]):
+        done = subprocess.run([*apt, *command], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return {architecture: unpack_busybox(next(folder.glob(f"*_{architecture}.deb"))) for architecture in ("amd64", "arm64")}
+
+
+def unpack_busybox(package: Path) -> bytes:
+    """The program out of its package."""
+    data = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        program = tar.extractfile("./usr/bin/busybox")
+        assert program
+        return program.read()
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes = b"", **values: Any) -> None:
+    """Add a member to an archive."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    for key, value in values.items():
+        setattr(member, key, value)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def make_layer(busybox: bytes) -> bytes:
+    """The one layer: busybox under its names, a page to serve, and folders for a volume and for temporary files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("bin", "opt", "opt/venv", "opt/venv/bin", "srv"):
+            add(tar, name, type=tarfile.DIRTYPE, mode=0o755)
+        add(tar, "tmp", type=tarfile.DIRTYPE, mode=0o1777)
+        add(tar, "data", type=tarfile.DIRTYPE, mode=0o755, uid=UNPRIVILEGED, gid=UNPRIVILEGED)
+        add(tar, "bin/busybox", busybox, mode=0o755)
+        for applet in APPLETS.split():
+            add(tar, f"bin/{applet}", type=tarfile.SYMTYPE, linkname="busybox")
+        add(tar, "opt/venv/bin/python", SHIM.encode(), mode=0o755)
+        add(tar, "srv/index.html", b"served\n", mode=0o644)
+    return buffer.getvalue()
+
+
+class Store:
+    """The blobs of a layout in memory."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.blobs: dict[str, bytes] = {}
+
+    def put(self, media: str, data: bytes) -> dict[str, Any]:
+        """Keep a blob; its descriptor."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.blobs[f"blobs/sha256/{digest}"] = data
+        return {"mediaType": media, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def put_json(self, media: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep a document; its descriptor."""
+        return self.put(media, json.dumps(value).encode())
+
+    def put_image(self, architecture: str, busybox: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Keep an image: the descriptor of its manifest, and its entry in docker's index."""
+        plain = make_layer(busybox)
+        diff = f"sha256:{hashlib.sha256(plain).hexdigest()}"
+        layer = self.put(f"{MEDIA}.layer.v1.tar+gzip", gzip.compress(plain, mtime=0))
+        rootfs = {"type": "layers", "diff_ids": [diff]}
+        config = self.put_json(f"{MEDIA}.config.v1+json", {"os": "linux", "architecture": architecture, "config": CONFIG, "rootfs": rootfs})
+        media = f"{MEDIA}.manifest.v1+json"
+        manifest = self.put_json(media, {"schemaVersion": 2, "mediaType": media, "config": config, "layers": [layer]})
+        paths = [f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}" for blob in (config, layer)]
+        entry = {"Config": paths[0], "RepoTags": [NAME], "Layers": paths[1:]}
+        return {**manifest, "platform": {"os": "linux", "architecture": architecture}}, entry
+
+
+def make_files(busybox: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of an archive that both docker and the OCI tools take, for all given architectures."""
+    store = Store()
+    images = [store.put_image(architecture, program) for architecture, program in busybox.items()]
+    media = f"{MEDIA}.index.v1+json"
+    index = store.put_json(media, {"schemaVersion": 2, "mediaType": media, "manifests": [manifest for manifest, _ in images]})
+    names = {"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": NAME}
+    top = {"schemaVersion": 2, "mediaType": media, "manifests": [{**index, "annotations": names}]}
+    return {
+        "oci-layout": b'{"imageLayoutVersion": "1.0.0"}',
+        "index.json": json.dumps(top).encode(),
+        "manifest.json": json.dumps([entry for _, entry in images]).encode(),
+        **store.blobs,
+    }
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The image for both architectures, as the files of a layout."""
+    return make_files(fetch_busybox(tmp_path_factory.mktemp("apt")))
+
+
+@pytest.fixture(scope="session")
+def archive(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image as an archive."""
+    path = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            add(tar, name, data, mode=0o644)
+    return path
+
+
+@pytest.fixture(scope="session")
+def layout(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image as a layout folder, without docker's index."""
+    folder = tmp_path_factory.mktemp("layout")
+    for name, data in files.items():
+        if name != "manifest.json":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+    return folder
+
+
+# --- the machine --------------------------------------------------------------------------------------------------
+
+
+def test_missing_things_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that can't run an engine is told what to install, or that root is needed."""
+    monkeypatch.setattr("engine.SEARCH_PATH", "/nowhere")
+    assert missing("registry").endswith("apt-get install docker-registry util-linux")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "as root" in missing("docker")
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def check_report(output: str, machine: str) -> None:
+    """The report of a container that may do little."""
+    lines = output.splitlines()
+    assert f"uid={UNPRIVILEGED}" in lines[0]
+    assert f"gid={UNPRIVILEGED}" in lines[0]
+    assert machine in lines
+    assert [line for line in lines if line.startswith("Cap")] == [f"Cap{kind}:\t{0:016x}" for kind in ("Prm", "Eff", "Bnd")]
+    assert "NoNewPrivs:\t1" in lines
+    assert {"tmp-writable", "data-writable", "root-read-only"} <= set(lines)
+
+
+@pytest.mark.parametrize("source", ["archive", "layout"])
+def test_container_may_do_little(any_engine: Engine, request: pytest.FixtureRequest, source: str) -> None:
+    """Both forms of the image run with a read-only root, no capabilities and no root user, and can write where they should."""
+    image = any_engine.load(request.getfixturevalue(source))
+    done = any_engine.run_once(image, command=[REPORT, "sh", source], volumes={"shared": "/data"})
+    assert done.returncode == 0, done.stderr
+    check_report(done.stdout, os.uname().machine)
+    written = any_engine.volume("shared") / source
+    assert written.stat().st_uid == UNPRIVILEGED
+
+
+@pytest.mark.parametrize("source", ["archive", "layout"])
+def test_other_architecture(any_engine: Engine, request: pytest.FixtureRequest, arm64: str, source: str) -> None:
+    """The same, emulated; and the native one still runs when both are loaded."""
+    native = any_engine.load(request.getfixturevalue(source))
+    image = any_engine.load(request.getfixturevalue(source), arm64)
+    done = any_engine.run_once(image, command=[REPORT, "sh", "arm64"], volumes={"shared": "/data"}, platform=arm64)
+    assert done.returncode == 0, done.stderr
+    check_report(done.stdout, "aarch64")
+    assert any_engine.run_once(native).stdout.split() == ["hello", os.uname().machine]
+
+
+def test_defaults_and_overrides(any_engine: Engine, archive: Path) -> None:
+    """The image's process, another command, another entrypoint, more environment and another user."""
+    image = any_engine.load(archive)
+    assert any_engine.run_once(image).stdout.split() == ["hello", os.uname().machine]
+    assert any_engine.run_once(image, command=["echo $GREETING $MORE; exit 3"], env={"MORE": "a b=c"}).returncode == 3
+    assert any_engine.run_once(image, command=["echo $GREETING $MORE"], env={"MORE": "a b=c"}).stdout == "hello a b=c\n"
+    assert any_engine.run_once(image, entrypoint=["/bin/id", "-u"], user="1234:1234").stdout == "1234\n"
+    done = any_engine.run_once(image, entrypoint=["/bin/sh"], command=["-c", "touch new && echo $PWD"], user="0:0", read_only=False)
+    assert done.stdout == "/srv\n"
+
+
+def test_serves_and_stops(any_engine: Engine, archive: Path) -> None:
+    """A server answers from inside, can be looked into, and ends on the image's stop signal with its own exit code."""
+    image = any_engine.load(archive)
+    script = f"trap 'echo bye; exit 7' INT; {SERVE} & while :; do sleep 0.05; done"
+    with any_engine.run(image, command=[script], env={"PORT": "8080"}) as container:
+        assert container.wait_http("http://127.0.0.1:8080/") == 200
+        assert container.http_status("http://127.0.0.1:8080/missing") == 404
+        assert container.http_status("http://127.0.0.1:8081/") is None
+        assert container.exec(["id", "-u"]) == (0, f"{UNPRIVILEGED}\n")
+        assert container.exec(["sh", "-c", "echo $GREETING; cat missing; exit 5"]).exit_code == 5
+        assert container.running()
+        assert container.stop() == 7
+        assert not container.running()
+        assert container.logs() == "bye\n"
+
+
+def test_kill_after_grace(any_engine: Engine, archive: Path) -> None:
+    """A process that ignores the stop signal is killed, and its exit code says so."""
+    with any_engine.run(any_engine.load(archive), command=["trap '' INT; echo up; while :; do sleep 0.05; done"]) as container:
+        wait_for_log(container, "up")
+        assert container.stop(grace_seconds=1) == 128 + signal.SIGKILL
+
+
+def wait_for_log(container: Container, text: str) -> None:
+    """Wait for what a container prints: until then its traps may not be set."""
+    wait_until(lambda: text in container.logs(), f"{text} in the logs")
+
+
+def test_host_network(any_engine: Engine, archive: Path) -> None:
+    """On the host's network a server can be asked from outside."""
+    port = free_port()
+    options = {"PORT": str(port)}
+    with any_engine.run(any_engine.load(archive), command=[SERVE], env=options, network="host") as container:
+        container.wait_http(f"http://127.0.0.1:{port}/")
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            assert answer.read() == b"served\n"
+
+
+def test_failures_say_why(any_engine: Engine, archive: Path, layout: Path) -> None:
+    """A program that isn't there, a server that ended, an end that doesn't come, and a platform that isn't in the image."""
+    image = any_engine.load(archive)
+    with pytest.raises(EngineError, match="/bin/missing"):
+        any_engine.run(image, entrypoint=["/bin/missing"])
+    with any_engine.run(image, command=["echo no config; exit 9"]) as container:
+        assert container.wait() == 9
+        with pytest.raises(EngineError, match=r"(?s)ended with 9.*no config"):
+            container.wait_http("http://127.0.0.1:8080/")
+    with any_engine.run(image, command=["echo idle; while :; do sleep 0.05; done"]) as container:
+        wait_for_log(container, "idle")
+        with pytest.raises(EngineError, match="idle"):
+            container.wait(timeout=0.2)
+        with pytest.raises(EngineError, match="idle"):
+            container.wait_http("http://127.0.0.1:8080/", seconds=0.2)
+    with pytest.raises(EngineError):
+        any_engine.load(layout, "linux/s390x")
+
+
+def test_registry(registry: Registry, podman: Podman, layout: Path) -> None:
+    """Both architectures arrive in the registry, and an engine pulls from it."""
+    name = f"{registry.host}/team/busybox:1"
+    podman.sandbox.run(["skopeo", "copy", "--all", "--quiet", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{name}"])
+    request = urllib.request.Request(f"{registry.url}/v2/team/busybox/manifests/1", headers={"Accept": f"{MEDIA}.index.v1+json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        found = json.load(answer)["manifests"]
+    assert [manifest["platform"]["architecture"] for manifest in found] == ["amd64", "arm64"]
+    podman.cli("pull", "--quiet", "--tls-verify=false", name)
+    assert podman.run_once(name).stdout.split() == ["hello", os.uname().machine]
+
+
+@pytest.mark.parametrize(("path", "status"), [("v2/", 200), ("v2/none/manifests/1", 404)])
+def test_probe(registry: Registry, path: str, status: int) -> None:
+    """What a container's Python runs to ask its server; the image here has only a stand-in for it."""
+    done = subprocess.run([sys.executable, "-c", PROBE, f"{registry.url}/{path}", "10"], check=True, capture_output=True, text=True)
+    assert done.stdout == f"http-status {status}\n"
+
+
+def test_podman_with_runc(archive: Path, podman: Podman) -> None:
+    """The other low-level runtime."""
+    assert podman.runtime == "crun"
+    with Podman("runc") as engine:
+        assert engine.run_once(engine.load(archive)).stdout.split() == ["hello", os.uname().machine]
+
+
+def test_docker_with_containerd_store(archive: Path, arm64: str) -> None:
+    """The image store of newer dockers: one index that runs on both platforms."""
+    with Dockerd(containerd_store=True) as engine:
+        for platform, machine in ((NATIVE, os.uname().machine), (arm64, "aarch64")):
+            assert engine.run_once(engine.load(archive, platform), platform=platform).stdout.split() == ["hello", machine]
+
+
+# --- nothing left -------------------------------------------------------------------------------------------------
+
+
+def leftovers(word: str) -> list[str]:
+    """All that bears a word of the kind an engine would leave: processes, mounts, folders and control groups."""
+    found = [f"process {path.parent}" for path in Path("/proc").glob("[0-9]*/cmdline") if word in read(path)]
+    found += [f"mount {line}" for line in read(Path("/proc/self/mountinfo")).splitlines() if word in line]
+    found += [f"folder {path}" for top in ("/run", "/dev/shm", "/tmp") for path in Path(top).glob(f"*{word}*")]
+    return found + [f"group {path}" for path in Path("/sys/fs/cgroup").glob(f"**/*{word}*")]
+
+
+def read(path: Path) -> str:
+    """A file of a process that may be gone by now."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("kind", [Dockerd, Podman, Containerd])
+def test_nothing_is_left(kind: "type[Dockerd | Podman | Containerd]", archive: Path) -> None:
+    """An engine that is stopped while a container runs takes everything with it."""
+    assert not missing(kind.name)
+    with kind() as engine:
+        container = engine.run(engine.load(archive), command=["while :; do sleep 0.05; done"])
+        assert container.running()
+        assert leftovers(engine.sandbox.cgroup)
+    assert leftovers(engine.sandbox.cgroup) == []
+
+
+def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a machine without namespaces nor a daemon that ends at once leaves a folder or process."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", "/bin/false")
+        with pytest.raises(EngineError, match="no namespaces"):
+            Podman()
+    monkeypatch.setattr("engine.CONTAINERD", "no configuration")
+    with pytest.raises(EngineError, match="containerd ended with 1"):
+        Containerd()
+    assert list(tmp_path.iterdir()) == []
+    assert leftovers(str(tmp_path)) == []
+
+
+def test_a_killed_run_leaves_no_process(archive: Path) -> None:
+    """Also a test run that is killed takes its engine with it; only files can stay."""
+    code = (
+        "import sys, pathlib, engine; pod = engine.Podman(); image = pod.load(pathlib.Path(sys.argv[1]));"
+        "pod.run(image, command=['while :; do sleep 0.05; done']); print(pod.sandbox.root, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(archive)], cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout
+        root = Path(run.stdout.readline().strip())
+        run.kill()
+    try:
+        assert root.name.startswith("shipwheel-podman-")
+        wait_until_gone(root)
+    finally:
+        subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)
+
+
+def wait_until_gone(root: Path) -> None:
+    """Wait until no process, mount or control group of a sandbox is left, only its folder."""
+    wait_until(lambda: set(leftovers(root.name)) == {f"folder {root}"}, f"the end of {root.name}", pause=0.1)
+
+
+def test_emulation_is_taken_back(arm64: str) -> None:
+    """Two users of the emulation don't disturb each other, and the last one leaves none of ours."""
+    before = sorted(path.name for path in BINFMT.iterdir())
+    ensure_binfmt()()
+    assert sorted(path.name for path in BINFMT.iterdir()) == before
