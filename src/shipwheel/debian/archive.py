@@ -1,9 +1,11 @@
 """Debian's archive: InRelease -> Packages -> packages, each checked against the signed hash of the one before it."""
 
 import difflib
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -14,12 +16,12 @@ from shipwheel.debian.suite import Suite
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.debian.version import version_key
 from shipwheel.errors import FetchError
-from shipwheel.events import Reporter, silent
+from shipwheel.events import Reporter, Warned, silent
 from shipwheel.fetch import Download, fetch, get
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
-__all__ = ["Archive", "PackageIndex"]
+__all__ = ["Archive", "PackageIndex", "absent"]
 
 PREFERRED = {
     "libjpeg.so.62": "libjpeg62-turbo",
@@ -29,6 +31,11 @@ PREFERRED = {
     "libjack.so.0": "libjack-jackd2-0",
 }
 """Which package is meant by a soname that several have, where the general rule would choose another one than Debian does."""
+
+
+def absent(error: FetchError) -> bool:
+    """Whether a server, or a folder, said that it does not have a file."""
+    return re.search(r"answered (404|410)\b|there is no file", error.message) is not None
 
 
 class PackageIndex:
@@ -140,7 +147,7 @@ class Archive:
         try:
             signed = get(f"{self.mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=8 << 20)
         except FetchError as error:
-            if getattr(error, "status", None) == 404 and codename != suite.codename and not suite.settled:
+            if absent(error) and codename != suite.codename and not suite.settled:
                 return None
             raise
         release = parse_release(verified(signed, name, self._keyring), name, codename)
@@ -175,10 +182,31 @@ class Archive:
         kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
         if path not in part.release.files:
             raise FetchError(f"Debian {part.codename} has no {path}", hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR).")
-        digest = part.release.files[path][0]
+        digest, name = part.release.files[path][0], f"Debian {part.codename} {path}"
         table = self.store.get(kind, digest)
-        if table is None:
-            fetch([part.download(self.mirror, path)], self.store, self.reporter)
-            table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, f"Debian {part.codename} {path}")
-            self.store.put(kind, digest, table)
+        if table is not None:
+            return table
+        download = part.download(self.mirror, path)
+        try:
+            fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter)
+        except FetchError:
+            return self._other_contents(download, platform)
+        table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, name)
+        self.store.put(kind, digest, table)
         return table
+
+    def _other_contents(self, download: Download, platform: Platform) -> bytes:
+        """What the mirror has in the place of the Contents file that the release lists, as happens for some days after a point release.
+
+        Nothing of it ends in an image: it only says in which package to look for a library. The package's own hash is signed, and it is
+        taken only if the library is in it. So an older file can make a library be missed, which is reported, and no more.
+        """
+        data = get(download.urls[-1], label=download.label)
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != download.digest:
+            self.reporter(
+                Warned(
+                    f"{download.label} of this mirror is not the one that its release lists: a newer library may not be found",
+                    hint="The mirror is being updated: try again later, or use another mirror (SHIPWHEEL_DEBIAN_MIRROR).",
+                )
+            )
+        return contents_table([data], platform.multiarch, download.label)

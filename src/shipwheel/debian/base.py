@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from shipwheel.debian.archive import PackageIndex
+from shipwheel.debian.archive import PackageIndex, absent
 from shipwheel.debian.ldcache import ld_cache, libraries
 from shipwheel.debian.mirror import Mirror
 from shipwheel.debian.package import DebianPackage, DebSource
@@ -148,7 +148,7 @@ def _fetch(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, repo
     except IntegrityError:
         raise
     except FetchError as error:
-        if re.search(r"answered (404|410)\b|there is no file", error.message):
+        if absent(error):
             raise FetchError(f"the mirror no longer has a package of the base:\n  {error.message}", hint=_RENEW) from error
         raise
 

@@ -16,6 +16,9 @@ Load = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
 """Fetches packages and makes their segments, in the order given."""
 
 
+_COPYRIGHT_SIZE = 256 << 10
+
+
 @dataclass(frozen=True, slots=True)
 class Closure:
     """All packages by name, their segments in that order, and the sonames that neither they nor the archive have, with who wants them."""
@@ -28,21 +31,31 @@ class Closure:
 def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform, others: Sequence[Segment], load: Load) -> Closure:
     """Adds to the seed what it and the `others` (wheels, the project) need to be loaded.
 
-    Each round loads the packages that the one before it found, all at once. Objects for another machine are not asked.
+    Each round loads the packages that the one before it found, all at once. A package that turns out not to have the library that it was
+    loaded for is not taken. Objects for another machine are not asked.
     """
     packages = {package.name: package for package in seed}
     segments = dict(zip(packages, load(tuple(packages.values())), strict=True))
     asked: set[str] = set()
+    passed_over: set[str] = set()
     while True:
         missing = _missing((*others, *segments.values()), platform)
-        found = _found([soname for soname in missing if soname not in asked], index, packages)
+        wanted = _copyrights(packages, segments, index) | _libraries([soname for soname in missing if soname not in asked], index)
         asked.update(missing)
-        if not found:
+        new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages and name not in passed_over}
+        if not new:
             break
-        packages.update(found)
-        segments.update(zip(found, load(tuple(found.values())), strict=True))
+        for (name, package), segment in zip(new.items(), load(tuple(new.values())), strict=True):
+            if any(_has(segment, file) for file in wanted[name][1]):
+                packages[name], segments[name] = package, segment
+            else:
+                passed_over.add(name)
     names = sorted(packages)
     return Closure(tuple(packages[name] for name in names), tuple(segments[name] for name in names), missing)
+
+
+Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
+"""Package name -> the package, and the file names for any of which it is wanted."""
 
 
 def _missing(segments: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
@@ -51,13 +64,25 @@ def _missing(segments: Sequence[Segment], platform: Platform) -> dict[str, tuple
     return loader.unresolved(item for item in loader.objects if item.machine == machine)
 
 
-def _found(sonames: Sequence[str], index: PackageIndex, known: Mapping[str, DebianPackage]) -> dict[str, DebianPackage]:
-    found: dict[str, DebianPackage] = {}
+def _libraries(sonames: Sequence[str], index: PackageIndex) -> Wanted:
+    found: Wanted = {}
     for soname in sonames:
-        providers = index.providers(soname)
-        if not providers or any(name in known or name in found for name in providers):
-            continue
-        package = index.newest(providers[0])
+        package = next((package for name in index.providers(soname) if (package := index.newest(name)) is not None), None)
         if package is not None:
-            found[package.name] = package
-    return dict(sorted(found.items()))
+            found[package.name] = (package, (*found.get(package.name, (package, ()))[1], soname))
+    return found
+
+
+def _copyrights(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> Wanted:
+    """The small packages in which others of the same source keep their copyright: usr/share/doc/libgcc-s1 -> gcc-12-base."""
+    found: Wanted = {}
+    for name, segment in segments.items():
+        target = segment.links.get(f"usr/share/doc/{name}", "")
+        package = index.newest(target) if target and "/" not in target and target not in packages else None
+        if package is not None and package.source == packages[name].source and package.size <= _COPYRIGHT_SIZE:
+            found[target] = (package, ("copyright",))
+    return found
+
+
+def _has(segment: Segment, file: str) -> bool:
+    return any(path.endswith(f"/{file}") for paths in (segment.files, segment.links) for path in paths)

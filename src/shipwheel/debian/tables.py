@@ -17,6 +17,8 @@ TABLE_VERSION = "1"
 
 _COLUMNS = (b"\nPackage: ", b"\nVersion: ", b"\nArchitecture: ", b"\nFilename: ", b"\nSHA256: ", b"\nSize: ", b"\nSource: ")
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
+_UNPACKED_LIMIT = 2 << 30
+_PIECE = 8 << 20
 _ALTERNATIVES = rb"(?:blas|lapack|atlas|openblas-\w+|blis-\w+)"
 
 alternative_directory = re.compile(_ALTERNATIVES.decode()).fullmatch
@@ -92,9 +94,17 @@ def _unxz(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     engine = zlib.decompressobj(31)
+    left = _UNPACKED_LIMIT
     try:
         for chunk in chunks:
-            yield engine.decompress(chunk)
+            pending = chunk
+            while pending and not engine.eof:
+                piece = engine.decompress(pending, _PIECE)
+                pending = engine.unconsumed_tail
+                left -= len(piece)
+                if left < 0:
+                    raise ArchiveError(f"{name} unpacks to more than {_UNPACKED_LIMIT} bytes", hint=_HINT)
+                yield piece
     except zlib.error as error:
         raise ArchiveError(f"{name} is damaged ({error})", hint=_HINT) from error
     if not engine.eof:

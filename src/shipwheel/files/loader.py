@@ -65,6 +65,10 @@ class Loader:
             self._found[key] = next((hit for hit in hits if hit is not None), None)
         return self._found[key]
 
+    def provider(self, wanter: ElfObject, needed: str) -> ElfObject | None:
+        """The object that the loader would map for a DT_NEEDED of `wanter`, or None."""
+        return self._at.get(self.resolve(wanter, needed) or "")
+
     def provided(self, wanter: ElfObject, needed: str) -> bool:
         """Whether a DT_NEEDED is found, or is in the image under that name for who loads it first."""
         return self.resolve(wanter, needed) is not None or (wanter.machine, posixpath.basename(needed)) in self._names
