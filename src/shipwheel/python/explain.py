@@ -1,0 +1,59 @@
+"""uv's explanations in the user's words: without temporary paths, speaking of the user's file, with a next step."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shipwheel.errors import LockError
+
+if TYPE_CHECKING:
+    from shipwheel.python.uv import UvFailed
+
+__all__ = ["explained"]
+
+_HINTS = (
+    (r"is missing an upload date", "This index does not say when files were uploaded, so a day cannot be chosen: leave as-of out for it."),
+    (
+        r"-compatible wheels|matching platform tag",
+        "It cannot run on Linux as it is: give it a marker (; sys_platform == 'win32'), or remove it.",
+    ),
+    (
+        r"Requires-Python|requires-python|Python version|current Python|requested Python|Python>",
+        "Choose another Python version (--python).",
+    ),
+    (
+        r"not found in the package registry|there (is|are) no versions? of|no version of|was not found",
+        "Check the name and the version; an index or as-of day may not have it.",
+    ),
+    (r"unsatisfiable|No solution found", "Loosen one of these requirements, or resolve as of another day (--as-of)."),
+    (r"No interpreter found|No download found|python install", "Install that Python version, or choose another (--python)."),
+    (r"[Bb]uild backend|Failed to build", "Its build failed, in isolation: what it says above is the reason."),
+    (
+        r"Failed to fetch|error sending request|dns error|timed out|offline",
+        "Check the network and the package index (UV_DEFAULT_INDEX), then run it again.",
+    ),
+    (r"Git operation failed|git", "Check the repository's address, that git is installed, and that you may read it."),
+)
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_LIMIT = 6000
+
+
+def explained(failure: "UvFailed", origin: str, places: Mapping[str, str]) -> LockError:
+    """A LockError with uv's explanation; `places` are temporary paths and what the user knows them as."""
+    text = failure.explanation
+    for temporary, known in sorted(places.items(), key=lambda item: -len(item[0])):
+        text = text.replace(f"{temporary}/", f"{known}/" if known else "").replace(temporary, known or origin)
+    text = _CREDENTIALS.sub("", text)
+    text = re.sub(r" for split \(markers: [^)]*\)", "", text)
+    text = re.sub(
+        r"`?(implementation_name|platform_machine|platform_python_implementation|sys_platform) [^`]*`-compatible", "Linux-compatible", text
+    )
+    text = text.replace("your project's requirements are", f"the requirements in {origin} are").replace("your project", origin)
+    text = re.sub(r"\bshipwheel-lock(==0|\s*@\s*\S+)?", origin, text)
+    text = re.sub(r"\n\s*hint: (Build failures|To update|You can re-run|Pre-releases are available[^\n]*requested)[^\n]*", "", text)
+    if len(text) > _LIMIT:
+        text = f"{text[: _LIMIT // 2]}\n  …\n{text[-_LIMIT // 2 :]}"
+    hint = next(
+        (hint for pattern, hint in _HINTS if re.search(pattern, failure.explanation)), "Change the requirements, then run it again."
+    )
+    return LockError(f"{origin} cannot be locked: {text.strip()}", hint=hint)

@@ -1,0 +1,253 @@
+"""The lock: a PEP 751 pylock.toml beside the project, one file for all targets, with what shipwheel adds in [tool.shipwheel].
+
+Added are the checksum of the inputs, the day the index was read as of, the Python version, who asks for what (`packages.dependencies`,
+`roots`), and the base's exact packages (`base.<architecture>`, written by the Debian side and opaque here).
+"""
+
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shipwheel.errors import LockError
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package
+
+__all__ = ["FORMAT", "Lock", "lock_path", "read_lock"]
+
+FORMAT = 1
+"""Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again."""
+
+CREATOR = "shipwheel"
+
+_PACKAGE_KEYS = (
+    *("name", "version", "marker", "requires-python", "dependencies", "vcs", "directory", "archive", "index", "sdist", "wheels"),
+    *("attestation-identities", "tool"),
+)
+_TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock as it is in its file: `data` is the TOML document, paths in it are relative to the directory of `path`."""
+
+    path: Path
+    data: Mapping[str, Any]
+
+    @cached_property
+    def packages(self) -> "tuple[Package, ...]":
+        """The packages, parsed and checked against PEP 751; raises LockError when the file breaks it."""
+        from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+
+        try:
+            return tuple(Pylock.from_dict(self.data).packages)
+        except (PylockValidationError, PylockUnsupportedVersionError) as error:
+            raise LockError(f"{self.path.name} is not a valid lock: {error}", hint=f"Delete {self.path.name} and build again.") from error
+
+    @property
+    def _tool(self) -> Mapping[str, Any]:
+        table: Mapping[str, Any] = self.data.get("tool", {}).get("shipwheel", {})
+        return table
+
+    @property
+    def inputs(self) -> str:
+        """`sha256:<hex>` over everything the lock was made from."""
+        return str(self._tool.get("inputs", ""))
+
+    @property
+    def as_of(self) -> str:
+        """The day (UTC, `2024-09-15`) that the package index was read as of."""
+        return str(self._tool.get("as-of", ""))
+
+    @property
+    def python(self) -> str:
+        """The Python version it is for: "3.11"."""
+        return str(self._tool.get("python", ""))
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it was made from a list in which everything is pinned, which may hold what only another system needs."""
+        return bool(self._tool.get("frozen", False))
+
+    @property
+    def origin(self) -> str:
+        """The user's file that it was made from: `requirements.txt`, `pyproject.toml`, `uv.lock`."""
+        return str(self._tool.get("origin", "the project"))
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """What the project itself asks for: name -> where it says so."""
+        return dict(self._tool.get("roots", {}))
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """What the base is composed of, by architecture; opaque here."""
+        return dict(self._tool.get("base", {}))
+
+    def is_current(self, inputs: str) -> bool:
+        """Whether it was made from these inputs."""
+        return self.inputs == inputs
+
+    def with_base(self, architecture: str, base: Mapping[str, Any]) -> "Lock":
+        """The same lock with another base for an architecture."""
+        tool = {**self._tool, "base": {**self.base, architecture: dict(base)}}
+        return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": tool}})
+
+    def text(self) -> str:
+        """The file's text: canonical order, one wheel a line."""
+        return "\n".join(_document(self.data)) + "\n"
+
+    def write(self) -> None:
+        """Writes the file, all of it or nothing; leaves it alone when it says the same already. Raises LockError."""
+        data = self.text().encode()
+        try:
+            if self.path.is_file() and self.path.read_bytes() == data:
+                return
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".pylock-")
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(data)
+                Path(name).chmod(0o644)
+                Path(name).replace(self.path)
+            finally:
+                with suppress(OSError):
+                    Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise LockError(
+                f"the lock {self.path} cannot be written: {error.strerror or error}", hint="Make the directory writable."
+            ) from error
+
+
+def lock_path(root: Path) -> Path:
+    """Where the lock of a project is: pylock.toml, or pylock.shipwheel.toml when another tool's pylock.toml is there."""
+    usual = root / "pylock.toml"
+    return root / "pylock.shipwheel.toml" if is_foreign(usual) else usual
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether this is a pylock.toml of another tool, and so an input of ours."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        # Unreadable: ours, damaged, if it says so anywhere; else somebody else's, which is not overwritten.
+        return b"[tool.shipwheel]" not in _bytes(path)
+    return "shipwheel" not in data.get("tool", {})
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def read_lock(path: Path) -> Lock | None:
+    """The lock, or None when there is none of shipwheel's. Raises LockError when it is damaged."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise LockError(f"{path.name} cannot be read: {error}", hint=f"Restore {path.name}, or delete it and build again.") from error
+    if "shipwheel" not in data.get("tool", {}):
+        return None
+    check_hashes(data, path.name)
+    return Lock(path, data)
+
+
+def check_hashes(data: Mapping[str, Any], name: str) -> None:
+    """Raises LockError naming every file that has no sha256, the only hash that is accepted."""
+    missing = []
+    for package in data.get("packages", []):
+        files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
+        missing += [_filename(file) for file in files if not _SHA256.fullmatch(str(file.get("hashes", {}).get("sha256", "")).lower())]
+    if missing:
+        shown = "\n".join(sorted(missing)[:20])
+        raise LockError(f"{name}: these files have no sha256 hash:\n{shown}", hint="Use an index that gives sha256 hashes.")
+
+
+def _filename(file: Mapping[str, Any]) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    named = file.get("name") or file.get("path") or unquote(urlsplit(str(file.get("url", ""))).path)
+    return str(named).rpartition("/")[2]
+
+
+def _document(data: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Made by shipwheel from the project's dependencies: commit it, do not edit it."
+    for key in _TOP_KEYS:
+        if key in data:
+            yield f"{key} = {_inline(data[key])}"
+    for package in sorted(data.get("packages", []), key=lambda it: (it["name"], str(it.get("version", "")), str(it.get("marker", "")))):
+        yield "\n[[packages]]"
+        yield from (f"{key} = {_lines(_sorted(key, package[key]))}" for key in _PACKAGE_KEYS if key in package)
+    for name, table in sorted(data.get("tool", {}).items()):
+        yield from _table(f"tool.{_key(name)}", table)
+
+
+def _sorted(key: str, value: Any) -> Any:
+    if key == "wheels":
+        return sorted(value, key=_filename)
+    if key == "dependencies":
+        return sorted(value, key=lambda it: (it["name"], str(it.get("version", "")), str(it.get("marker", ""))))
+    return value
+
+
+def _table(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+    if plain or not table:
+        yield f"\n[{name}]"
+    for key, value in plain.items():
+        yield f"{_key(key)} = {_lines(value)}"
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _table(f"{name}.{_key(key)}", value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _string(key)
+
+
+def _string(text: str) -> str:
+    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _lines(value: Any) -> str:
+    """An array of tables with a line for each, anything else in one line."""
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        one = _inline(value)
+        return one if len(one) <= 110 else "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
+    return _inline(value)
+
+
+def _inline(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _string(value)
+        case int() | float():
+            return repr(value)
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case Mapping():
+            inside = ", ".join(f"{_key(key)} = {_inline(item)}" for key, item in value.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case _:
+            return "[" + ", ".join(_inline(item) for item in value) + "]"

@@ -1,0 +1,99 @@
+"""Poetry's own way of writing dependencies, for what Poetry's backend gives no metadata of: projects without a package, and groups."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import LockError
+
+__all__ = ["poetry_requirements"]
+
+
+def poetry_requirements(
+    poetry: Mapping[str, Any], root: Path, extras: tuple[str, ...], groups: tuple[str, ...], *, main: bool
+) -> list[str]:
+    """PEP 508 requirements of [tool.poetry.dependencies] (if `main`) with the chosen extras, and of the chosen groups. Raises LockError."""
+    chosen = {str(name).lower() for extra in extras for name in poetry.get("extras", {}).get(extra, [])}
+    found = []
+    if main:
+        found += list(_table(poetry.get("dependencies", {}), root, chosen))
+    for group in groups:
+        table = poetry.get("group", {}).get(group, {}).get("dependencies")
+        if table is None and group == "dev":
+            table = poetry.get("dev-dependencies")
+        if table is None:
+            raise LockError(
+                f"pyproject.toml has no Poetry group {group!r}", hint="Groups: " + (", ".join(poetry.get("group", {})) or "none") + "."
+            )
+        found += list(_table(table, root, chosen))
+    return found
+
+
+def _table(table: Mapping[str, Any], root: Path, chosen: set[str]) -> Iterator[str]:
+    for name, value in table.items():
+        if name.lower() == "python":
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            entry = one if isinstance(one, dict) else {"version": one}
+            if not entry.get("optional") or name.lower() in chosen:
+                yield _requirement(name, entry, root)
+
+
+def _requirement(name: str, entry: Mapping[str, Any], root: Path) -> str:
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    if "git" in entry:
+        ref = next((f"@{entry[key]}" for key in ("rev", "tag", "branch") if key in entry), "")
+        sub = f"#subdirectory={entry['subdirectory']}" if "subdirectory" in entry else ""
+        head = f"{name}{extras} @ git+{entry['git']}{ref}{sub}"
+    elif "url" in entry:
+        head = f"{name}{extras} @ {entry['url']}"
+    elif "path" in entry or "file" in entry:
+        head = f"{name}{extras} @ {(root / str(entry.get('path') or entry['file'])).resolve().as_uri()}"
+    else:
+        head = f"{name}{extras}{_specifiers(str(entry.get('version', '*')), name)}"
+    markers = [f"({text})" for text in (entry.get("markers"), _python(entry), _platform(entry)) if text]
+    return f"{head} ; {' and '.join(markers)}" if markers else head
+
+
+def _platform(entry: Mapping[str, Any]) -> str:
+    return f"sys_platform == '{entry['platform']}'" if "platform" in entry else ""
+
+
+def _python(entry: Mapping[str, Any]) -> str:
+    if "python" not in entry:
+        return ""
+    bounds = []
+    for part in _specifiers(str(entry["python"]), "python").split(","):
+        if found := re.match(r"(===|==|!=|~=|<=|>=|<|>)(.+)", part):
+            name = "python_full_version" if found[2].count(".") > 1 and not found[2].endswith("*") else "python_version"
+            bounds.append(f"{name} {found[1]} '{found[2]}'")
+    return " and ".join(bounds)
+
+
+def _specifiers(text: str, name: str) -> str:
+    """Poetry's constraint as PEP 440 specifiers, comma-separated; empty for any version."""
+    if "||" in text or "|" in text:
+        raise LockError(f"pyproject.toml: {name} = {text!r}: alternatives (||) have no PEP 440 form", hint="Write one range.")
+    parts = [part for part in re.split(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])", text.strip()) if part]
+    return ",".join(filter(None, (_one(part.strip()) for part in parts)))
+
+
+def _one(part: str) -> str:
+    if part == "*":
+        return ""
+    if part.startswith(("^", "~")) and not part.startswith("~="):
+        version = part[1:].lstrip("= ").strip()
+        return f">={version},<{_ceiling(version, caret=part[0] == '^')}"
+    if found := re.fullmatch(r"(===|==|!=|~=|<=|>=|<|>|=)?\s*(\S+)", part):
+        operator = "==" if found[1] in (None, "=") else found[1]
+        return f"{operator}{found[2].replace('.x', '.*')}"
+    raise LockError(f"pyproject.toml: {part!r} is not a version constraint", hint="Correct it there.")
+
+
+def _ceiling(version: str, *, caret: bool) -> str:
+    """^1.2.3 < 2, ^0.2.3 < 0.3, ^0.0.3 < 0.0.4, ~1.2.3 < 1.3, ~1 < 2."""
+    numbers = [int(number) for number in re.match(r"v?(\d+(?:\.\d+)*)", version)[1].split(".")]  # type: ignore[index]
+    first = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
+    place = first if caret else min(1, len(numbers) - 1)
+    return ".".join(str(number) for number in (*numbers[:place], numbers[place] + 1))

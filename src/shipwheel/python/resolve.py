@@ -1,0 +1,346 @@
+"""Making the lock: the project's requirements become a small project of their own, which uv locks.
+
+uv's lock of that project, for one Python version, holds for every Linux machine. Nothing but the lock is written beside the user's files.
+"""
+
+import hashlib
+import json
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import FetchError, LockError, UsageError
+from shipwheel.events import Reporter, StageFinished, StageStarted, silent
+from shipwheel.python import uv
+from shipwheel.python.explain import explained
+from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, is_foreign, lock_path, read_lock
+from shipwheel.python.requirements import Requirements, read_requirements
+from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script, script_requirements
+from shipwheel.python.workspace import input_files, project_name, relative_path, relevant, workspace_root
+
+__all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequest:
+    """What a lock is made from.
+
+    `requirements` are requirements files; without any, the project in `root` says what it needs. `python` is a minor version
+    ("3.11"), `as_of` the user's day ("2024-09-15") or "", `extras` and `groups` the chosen optional dependencies and dependency groups.
+    `script` is a single-file script with inline metadata (PEP 723); `added` are requirements that the image's command brings along.
+    """
+
+    root: Path
+    python: str
+    requirements: tuple[Path, ...] = ()
+    as_of: str = ""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    script: Path | None = None
+    added: tuple[str, ...] = ()
+
+    @property
+    def foreign(self) -> Path | None:
+        """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or uv.lock of a project."""
+        if self.as_of or self.script is not None or self.added:
+            return None
+        if is_foreign(self.root / "pylock.toml"):
+            return self.root / "pylock.toml"
+        if not self.requirements and (self.root / "pyproject.toml").is_file():
+            top = workspace_root(self.root) or self.root
+            return top / "uv.lock" if (top / "uv.lock").is_file() else None
+        return None
+
+
+def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
+    """The project's lock: the one that is there if it is current, else a new one, written beside the project. Raises LockError."""
+    path = lock_path(request.root)
+    found = read_lock(path)
+    if found is not None and found.is_current(inputs_digest(request)):
+        return found
+    lock = make_lock(request, reporter)
+    lock.write()
+    return lock
+
+
+def inputs_digest(request: LockRequest) -> str:
+    """`sha256:<hex>` over everything that decides what is locked."""
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "python": request.python,
+        "as-of": request.as_of,
+        "extras": sorted(request.extras),
+        "groups": sorted(request.groups),
+    }
+    if request.foreign is not None:
+        facts["lock"] = hashlib.sha256(request.foreign.read_bytes()).hexdigest()
+    if request.added:
+        facts["added"] = sorted(request.added)
+    if request.script is not None:
+        facts["script"] = script_requirements(request.script)
+        return _digest(facts)
+    if request.requirements:
+        # Which bytes the list is written in does not matter, what the files say does.
+        facts["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read_requirements(request.requirements).files]
+    if not request.requirements or (request.root / "pyproject.toml").is_file():
+        facts["projects"] = [relevant(path) for path in input_files(request.root)]
+    return _digest(facts)
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()}"
+
+
+def make_lock(request: LockRequest, reporter: Reporter = silent) -> Lock:
+    """A new lock, not yet written. Raises LockError with uv's explanation, UsageError for a day that is none."""
+    today = datetime.now(UTC).date().isoformat()
+    reporter(StageStarted("lock"))
+    foreign = request.foreign
+    if foreign is not None and foreign.name == "pylock.toml":
+        made = _Made(_toml(foreign.read_text(encoding="utf-8"), foreign), {}, foreign.name)
+    elif foreign is not None:
+        made = _from_uv_lock(request, foreign)
+    else:
+        made = _resolved(request)
+    data = _document(request, made, request.as_of or today)
+    check_hashes(data, made.origin)
+    reporter(StageFinished("lock", f"{len(data['packages'])} distributions from {made.origin}, as of {request.as_of or today}"))
+    return Lock(lock_path(request.root), data)
+
+
+@dataclass(slots=True)
+class _Made:
+    """What uv gave: its pylock.toml, its uv.lock (the graph), and what the lock records of where it came from."""
+
+    pylock: dict[str, Any]
+    graph: dict[str, Any]
+    origin: str
+    project: str = ""
+    """The name of the user's own project, which is not in the lock."""
+    roots: dict[str, str] = field(default_factory=dict)
+    frozen: bool = False
+    hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
+    """PEP 751, `created-by` and [tool.shipwheel] ours."""
+    edges, asked = _graph(made, request)
+    packages = [_package(package, edges) for package in made.pylock.get("packages", [])]
+    roots = {**dict.fromkeys(asked, made.origin), **made.roots}
+    tool: dict[str, Any] = {
+        "format": FORMAT,
+        "inputs": inputs_digest(request),
+        "python": request.python,
+        "as-of": as_of,
+        "origin": made.origin,
+        "frozen": made.frozen,
+    }
+    tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
+    top: dict[str, Any] = {key: made.pylock[key] for key in ("lock-version", "environments", "requires-python") if key in made.pylock}
+    tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "roots": dict(sorted(roots.items()))}}
+    return {**top, "created-by": CREATOR, "packages": [_allowed(package, made.hashes) for package in packages], "tool": tools}
+
+
+def _package(package: dict[str, Any], edges: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    if "dependencies" not in package and edges.get(package["name"]):
+        package = {**package, "dependencies": edges[package["name"]]}
+    return package
+
+
+def _allowed(package: dict[str, Any], hashes: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Only the files whose hash the user's list gives, when it gives any."""
+    allowed = hashes.get(package["name"])
+    if not allowed:
+        return package
+    wheels = [wheel for wheel in package.get("wheels", []) if wheel["hashes"].get("sha256") in allowed]
+    kept = {key: value for key, value in package.items() if key not in ("wheels", "sdist")}
+    if wheels:
+        kept["wheels"] = wheels
+    if "sdist" in package and package["sdist"]["hashes"].get("sha256") in allowed:
+        kept["sdist"] = package["sdist"]
+    if kept.keys() & {"wheels", "sdist", "archive", "vcs", "directory"}:
+        return kept
+    raise LockError(
+        f"{package['name']} {package.get('version', '')}: no file that the index has is one whose hash the requirements give",
+        hint="Somebody changed the file or the hash: find out who before you go on. Then write the list again.",
+    )
+
+
+def _graph(made: _Made, request: LockRequest) -> tuple[dict[str, list[dict[str, Any]]], set[str]]:
+    """Name -> whom it asks for (name, marker), with the extras that are asked for anywhere; and the names the project itself asks for."""
+    packages: dict[str, list[dict[str, Any]]] = {}
+    for package in made.graph.get("package", []):
+        packages.setdefault(package["name"], []).append(package)
+    tops = [SYNTHETIC, *([made.project] if made.project else [])]
+    chosen: dict[str, set[str]] = {tops[-1]: set(request.extras)}
+    queue = [*tops, *packages]
+    for name in queue:
+        for edge in _edges(packages.get(name, []), chosen.get(name, set()), set(request.groups)):
+            new = set(edge.get("extra", ())) - chosen.get(edge["name"], set())
+            if new:
+                chosen.setdefault(edge["name"], set()).update(new)
+                queue.append(edge["name"])
+    edges: dict[str, list[dict[str, Any]]] = {}
+    for name, versions in packages.items():
+        found = {(edge["name"], edge.get("marker", "")): edge for edge in _edges(versions, chosen.get(name, set()), set(request.groups))}
+        edges[name] = [{key: edge[key] for key in ("name", "marker") if key in edge} for edge in found.values()]
+    asked = {edge["name"] for top in tops for edge in edges.get(top, [])} - set(tops)
+    return edges, asked
+
+
+def _edges(versions: list[dict[str, Any]], extras: set[str], groups: set[str]) -> list[dict[str, Any]]:
+    found = []
+    for package in versions:
+        found += package.get("dependencies", [])
+        for name, some in package.get("optional-dependencies", {}).items():
+            found += some if name in extras else []
+        for name, some in package.get("dev-dependencies", {}).items():
+            found += some if name in groups else []
+    return found
+
+
+def _from_uv_lock(request: LockRequest, lock: Path) -> _Made:
+    """The versions of the user's own uv.lock, one by one."""
+    if uv.lock_is_stale(request.root):
+        raise LockError(
+            f"{lock} no longer fits pyproject.toml",
+            hint="Run `uv lock` and build again, or give a day (--as-of) to resolve without it.",
+        )
+    chosen = [*(f"--extra={name}" for name in request.extras), *(f"--group={name}" for name in request.groups)]
+    try:
+        graph, pylock = uv.lock_project(request.root, exclude_newer=None, export=chosen, frozen=True)
+    except uv.UvFailed as error:
+        raise explained(error, "uv.lock", {}) from None
+    return _Made(_toml(pylock, lock), _toml(graph, lock), "uv.lock", project_name(request.root))
+
+
+def _resolved(request: LockRequest) -> _Made:
+    """Resolves anew."""
+    limit = _instant(request.as_of)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        listed: Requirements | None = None
+        if request.requirements:
+            listed = read_requirements(request.requirements)
+            synthetic = from_requirements(request.root, listed, request.python, stack, folder)
+        elif request.script is not None:
+            synthetic = from_script(request.script, request.python)
+        else:
+            synthetic = from_project(request.root, request.python, request.extras, request.groups, stack)
+        synthetic.dependencies += request.added
+        graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
+        if listed is not None and listed.frozen:
+            _note_systems(pylock)
+        _relocate(pylock, folder, request.root, synthetic.moved)
+    made = _Made(pylock, graph, synthetic.origin, synthetic.project)
+    if listed is not None:
+        named = [(name, line) for line in listed.lines if (name := synthetic.name_of(line))]
+        made.roots = {name: line.place for name, line in reversed(named)}
+        made.frozen = listed.frozen
+        for name, line in named:
+            if line.hashes:
+                made.hashes[name] = (*made.hashes.get(name, ()), *line.hashes)
+    return made
+
+
+def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For Linux; if that fails and the list is a frozen one, which may hold what only another system has, for all systems."""
+    failure: uv.UvFailed | None = None
+    for everywhere in (False, True) if frozen else (False,):
+        synthetic.write(folder, everywhere=everywhere)
+        (folder / "uv.lock").unlink(missing_ok=True)
+        try:
+            graph, text = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export)
+        except uv.UvFailed as error:
+            failure = error
+            continue
+        pylock = tomllib.loads(text)
+        if not everywhere:
+            _add_foreign_files(pylock, folder, synthetic.python, limit)
+        return tomllib.loads(graph), pylock
+    assert failure is not None  # noqa: S101
+    raise explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}) from None
+
+
+def _add_foreign_files(pylock: dict[str, Any], folder: Path, minor: str, limit: str | None) -> None:
+    """A lock for Linux shows no wheels of other systems: without them, what has wheels for Windows alone looks like pure Python."""
+    bare = {
+        it["name"]: it
+        for it in pylock.get("packages", [])
+        if "sdist" in it and not it.get("wheels") and "version" in it and "url" in it["sdist"]
+    }
+    if not bare:
+        return
+    (folder / "bare.txt").write_text("".join(f"{name}=={it['version']}\n" for name, it in bare.items()))
+    try:
+        found = tomllib.loads(uv.list_files(folder, folder / "bare.txt", minor, exclude_newer=limit))
+    except (uv.UvFailed, tomllib.TOMLDecodeError):
+        return
+    for package in found.get("packages", []):
+        mine = bare.get(package["name"])
+        if mine is not None and package.get("version") == mine["version"] and package.get("wheels"):
+            mine["wheels"] = package["wheels"]
+
+
+def _note_systems(pylock: dict[str, Any]) -> None:
+    """Of what has wheels for other systems alone, and a source: whether its own metadata says that it runs on Linux too."""
+    for package in pylock.get("packages", []):
+        wheels = package.get("wheels", [])
+        if "sdist" in package and wheels and all(_elsewhere(wheel) for wheel in wheels) and _serves_linux(str(wheels[0].get("url", ""))):
+            package["tool"] = {"shipwheel": {"serves-linux": True}}
+
+
+def _elsewhere(wheel: Mapping[str, Any]) -> bool:
+    name = str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2]
+    return name.removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
+
+
+def _serves_linux(url: str) -> bool:
+    """Reads the classifiers from the metadata file beside a wheel (PEP 658); an index without such files says nothing."""
+    from shipwheel.fetch import get
+
+    if not url.startswith("https://"):
+        return False
+    try:
+        text = get(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
+    except FetchError:
+        return False
+    head = text.split("\n\n", 1)[0]
+    systems = [line.partition(":: ")[2] for line in head.splitlines() if line.startswith("Classifier: Operating System ::")]
+    return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
+
+
+def _relocate(pylock: dict[str, Any], folder: Path, root: Path, moved: Mapping[str, str]) -> None:
+    """Paths as the user has them, relative to the lock's directory (PEP 751)."""
+    for package in pylock.get("packages", []):
+        holders = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
+        for holder in holders:
+            if "path" in holder:
+                path = str((folder / holder["path"]).resolve())
+                for copy, original in moved.items():
+                    if path == copy or path.startswith(f"{copy}/"):
+                        path = original + path[len(copy) :]
+                holder["path"] = relative_path(Path(path), root)
+
+
+def _instant(as_of: str) -> str | None:
+    """The end of that day in UTC: uv itself would take the end of the day in the host's time zone."""
+    if not as_of:
+        return None
+    try:
+        day = date.fromisoformat(as_of)
+    except ValueError:
+        raise UsageError(f"as-of {as_of!r} is not a day", hint="Write it as 2024-09-15.") from None
+    return f"{(day + timedelta(days=1)).isoformat()}T00:00:00Z"
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LockError(f"{path}: {error}", hint="Make this lock again with the tool that wrote it.") from None

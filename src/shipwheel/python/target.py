@@ -1,0 +1,79 @@
+"""What distributions are chosen for: a platform, a Python version and a libc, never the machine that builds.
+
+Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases), the order is the one of packaging.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from shipwheel.platform import Platform
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+__all__ = ["Target"]
+
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+"""glibc 2.x -> the alias that PEP 600 keeps for it."""
+
+_OLDEST = {"x86_64": 5, "aarch64": 17}
+"""The oldest glibc 2.x a manylinux tag exists for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A CPython on Debian Linux: `python` is the full version ("3.11.2"), `libc` glibc's ((2, 36))."""
+
+    platform: Platform
+    python: str
+    libc: tuple[int, int]
+
+    @property
+    def minor(self) -> str:
+        """The Python version that tags and directories carry: "3.11"."""
+        return ".".join(self.python.split(".")[:2])
+
+    def markers(self) -> dict[str, str]:
+        """All eleven variables of PEP 508, and `extra`: packaging fills what is missing from the host."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python,
+            "os_name": "posix",
+            "platform_machine": self.platform.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": self.python,
+            "python_version": self.minor,
+            "sys_platform": "linux",
+            "extra": "",
+        }
+
+    def tags(self) -> "tuple[Tag, ...]":
+        """Every tag a wheel for this target may have, the best first."""
+        return _tags(self)
+
+    def __str__(self) -> str:
+        return f"{self.platform}, Python {self.python}, glibc {self.libc[0]}.{self.libc[1]}"
+
+
+@lru_cache(maxsize=32)
+def _tags(target: Target) -> "tuple[Tag, ...]":
+    from packaging.tags import compatible_tags, cpython_tags
+
+    major, minor = (int(part) for part in target.minor.split("."))
+    interpreter = f"cp{major}{minor}"
+    platforms = _platforms(target.platform.machine, target.libc)
+    native = cpython_tags((major, minor), abis=[interpreter], platforms=platforms)
+    return (*native, *compatible_tags((major, minor), interpreter, platforms))
+
+
+def _platforms(machine: str, libc: tuple[int, int]) -> list[str]:
+    found = []
+    for minor in range(libc[1], _OLDEST[machine] - 1, -1):
+        found.append(f"manylinux_2_{minor}_{machine}")
+        if minor in _LEGACY:
+            found.append(f"{_LEGACY[minor]}_{machine}")
+    return [*found, f"linux_{machine}"]

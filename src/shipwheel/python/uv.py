@@ -1,0 +1,224 @@
+"""The only caller of uv: resolving, building wheels in isolation, finding interpreters.
+
+uv reads its own configuration (its environment variables, the user's uv.toml), so that mirrors and credentials work as the user
+is used to; what would tie it to another project or change the answer is taken out of its environment.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from shipwheel.errors import BuildError
+
+__all__ = [
+    "Finished",
+    "UvFailed",
+    "add_requirements",
+    "build_wheel",
+    "find_python",
+    "list_files",
+    "lock_is_stale",
+    "lock_project",
+    "run",
+    "version",
+]
+
+_FOREIGN = re.compile(
+    r"VIRTUAL_ENV|CONDA_|PYTHON(PATH|HOME|STARTUP|HASHSEED)$|SOURCE_DATE_EPOCH$|FORCE_COLOR$|"
+    r"UV_(PROJECT|WORKING|PYTHON$|FROZEN|LOCKED|ISOLATED|NO_SYNC|EXCLUDE|RESOLUTION|PRERELEASE|FORK|CONSTRAINT|OVERRIDE|BUILD_CONSTRAINT|DEV|"
+    r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
+)
+"""Environment variables that would change what is locked or built."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_MISSING_TIME = "is missing an upload date"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run of uv said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class UvFailed(Exception):
+    """uv did not do what was asked; `explanation` is its own, without its progress and warnings."""
+
+    def __init__(self, finished: Finished) -> None:
+        self.stderr = finished.stderr
+        self.explanation = _explanation(finished.stderr) or f"uv ended with exit code {finished.code}"
+        super().__init__(self.explanation)
+
+
+@lru_cache(maxsize=1)
+def _binary() -> str:
+    import uv
+
+    try:
+        return str(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise BuildError("uv's program is missing", hint="Install shipwheel again: uv is one of its dependencies.") from error
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """uv's version, for example 0.8.3."""
+    from importlib.metadata import version as installed
+
+    return installed("uv")
+
+
+def run(
+    arguments: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float | None = None
+) -> Finished:
+    """Runs uv to its end, reading both pipes; kills it and all its children when interrupted or after `timeout` seconds (code -9)."""
+    process = subprocess.Popen(
+        [_binary(), *arguments],
+        cwd=cwd,
+        env=_environment(env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        umask=0o022,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101
+    heard: dict[str, bytes] = {}
+    readers = [_reader("stdout", process.stdout, heard), _reader("stderr", process.stderr, heard)]
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        for reader in readers:
+            reader.join(5)
+    return Finished(process.returncode, _text(heard.get("stdout", b"")), _text(heard.get("stderr", b"")))
+
+
+def _reader(name: str, pipe: IO[bytes], heard: dict[str, bytes]) -> threading.Thread:
+    def read() -> None:
+        with pipe:
+            heard[name] = pipe.read()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **extra}
+
+
+def _text(data: bytes) -> str:
+    return _ANSI.sub("", data.decode(errors="replace")).replace("\r\n", "\n")
+
+
+def _explanation(stderr: str) -> str:
+    lines = stderr.rstrip().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"error: |\s*×", line):
+            return "\n".join(lines[number:]).removeprefix("error: ")
+    return stderr.strip()
+
+
+def _checked(finished: Finished) -> Finished:
+    if finished.code != 0:
+        raise UvFailed(finished)
+    return finished
+
+
+def lock_project(
+    directory: Path, *, exclude_newer: str | None, export: Sequence[str] = (), frozen: bool = False, python: str | None = None
+) -> tuple[str, str]:
+    """Locks the project in `directory` and returns (uv.lock, pylock.toml) as text; `frozen` takes its uv.lock as it is and writes nothing.
+
+    `exclude_newer` is an RFC 3339 instant; `export` are further options of `uv export`. Raises UvFailed.
+    """
+    if not frozen:
+        limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
+        _checked(run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory))
+    command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
+    exported = _checked(run([*command, "--no-emit-project", *export], cwd=directory))
+    return _found_lock(directory).read_text(encoding="utf-8"), exported.stdout
+
+
+def _found_lock(directory: Path) -> Path:
+    for folder in (directory, *directory.parents):
+        if (folder / "uv.lock").is_file():
+            return folder / "uv.lock"
+    raise FileNotFoundError(directory / "uv.lock")
+
+
+def lock_is_stale(directory: Path) -> bool:
+    """Whether uv says that the uv.lock of a project no longer fits its pyproject.toml; False when it cannot tell."""
+    finished = run(["lock", "--check"], cwd=directory, timeout=120)
+    return finished.code != 0 and "needs to be updated" in finished.stderr
+
+
+def add_requirements(directory: Path, requirements: Path) -> None:
+    """Adds requirements that do not say a name (directories, addresses, repositories) to the project in `directory`. Raises UvFailed."""
+    _checked(run(["add", "--frozen", "--raw", "-r", str(requirements)], cwd=directory))
+
+
+def list_files(directory: Path, requirements: Path, minor: str, *, exclude_newer: str | None) -> str:
+    """A pylock.toml of pinned requirements alone, with the files of every operating system. Raises UvFailed."""
+    limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
+    command = ["pip", "compile", "--universal", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", minor, *limit]
+    return _checked(run([*command, str(requirements)], cwd=directory)).stdout
+
+
+def build_wheel(
+    source: Path, out: Path, python: str, exclude_newer: str | None, *, cwd: Path, env: Mapping[str, str] | None = None
+) -> tuple[Path, str]:
+    """Builds one wheel of a directory or sdist into `out`, isolated; returns it and what the build said. Raises UvFailed.
+
+    uv's settings are looked for in `cwd`. An index that does not say when files were uploaded has nothing before
+    `exclude_newer`: the build's own requirements are then taken without it.
+    """
+    command = ["build", "--wheel", "--out-dir", str(out), "--python", python]
+    limit = ["--exclude-newer", exclude_newer] if exclude_newer else []
+    finished = run([*command, *limit, str(source)], cwd=cwd, env=env)
+    if finished.code != 0 and limit and _MISSING_TIME in finished.stderr:
+        finished = run([*command, str(source)], cwd=cwd, env=env)
+    _checked(finished)
+    wheels = sorted(out.glob("*.whl"))
+    if len(wheels) != 1:
+        raise UvFailed(Finished(finished.code, finished.stdout, f"error: the build made {len(wheels)} wheels"))
+    return wheels[0], finished.stderr
+
+
+def find_python(minor: str, *, timeout: float = 300) -> Path | None:
+    """An interpreter of that minor version on this machine, fetched by uv if it must be; None when it cannot be had."""
+    found = _find(minor)
+    if found is None:
+        # Short waits, few tries: a machine without network must not hang here.
+        patience = {"UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
+        run(["python", "install", "--no-bin", minor], env=patience, timeout=timeout)
+        found = _find(minor)
+    return found
+
+
+def _find(minor: str) -> Path | None:
+    finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
+    path = Path(finished.stdout.strip() or "/nonexistent")
+    return path if finished.code == 0 and path.is_file() else None
