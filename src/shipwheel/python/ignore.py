@@ -1,7 +1,7 @@
 """What of a plain app's directory goes into /app.
 
-The rules, later ones winning: .gitignore files from the repository's root down (gitignore(5)), .dockerignore, the setting
-`exclude`, the setting `include`. What no image should hold (virtual environments, caches, version control) is never taken, and
+Left out is what .gitignore files say, from the repository's root down (gitignore(5)), or .dockerignore, or the setting `exclude`;
+the setting `include` takes back. What no image should hold (virtual environments, caches, version control) is never taken, and
 neither is a secret, whatever the rules say: a secret is reported, and belongs into the environment or a volume of the container.
 """
 
@@ -40,6 +40,7 @@ _SECRET_NAMES = frozenset(
     id_rsa id_dsa id_ecdsa id_ed25519 id_ecdsa_sk id_ed25519_sk
     """.split()  # noqa: SIM905
 )
+_SECRET_PATHS = (".streamlit/secrets.toml",)
 _HARMLESS_ENV = (".example", ".sample", ".template", ".dist", ".defaults", ".tmpl")
 _SECRET_SUFFIXES = (".p12", ".pfx", ".jks", ".keystore", ".ppk", ".kdbx")
 _KEY_SUFFIXES = (".pem", ".key", ".p8", ".pk8", ".crt", ".cer", ".asc", ".json")
@@ -155,7 +156,7 @@ class _Walk:
                 self._file(path, self._root / path)
 
     def directory(self, base: str, rules: tuple[_Rules, ...], hidden: bool = False) -> None:
-        """Takes what is below a directory; `hidden` when a rule leaves the directory out, and only `include` brings files back."""
+        """Takes what is below a directory; `hidden` when a .gitignore leaves the directory out."""
         try:
             with os.scandir(self._root / base) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -172,31 +173,35 @@ class _Walk:
 
     def _entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], hidden: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        left_out = self._left_out(path, is_directory, rules, hidden)
+        hidden = self._hidden(path, is_directory, rules, hidden)
+        left_out = self._left_out(path, is_directory, hidden)
         if left_out and not (is_directory and self._descend):
             return
         if not _storable(entry.name):
             self.problems.append(f"the name {os.fsencode(path)!r} cannot be in an image: it is not UTF-8, or has a backslash")
-        elif is_secret_name(entry.name):
+        elif is_secret_name(entry.name) or path.endswith(_SECRET_PATHS):
             if not left_out:
                 self.secrets.append(path + "/" * is_directory)
         elif is_directory:
             if not _build_output(path, Path(entry.path)):
-                self.directory(path + "/", rules, left_out)
+                self.directory(path + "/", rules, hidden)
         elif entry.is_symlink():
             self._symlink(path, entry)
         else:
             self._file(path, entry)
 
-    def _left_out(self, path: str, is_directory: bool, rules: tuple[_Rules, ...], hidden: bool) -> bool:
-        answer = hidden
+    def _hidden(self, path: str, is_directory: bool, rules: tuple[_Rules, ...], hidden: bool) -> bool:
+        """Whether the .gitignore files leave a path out; what is below a directory that they leave out never comes back."""
         for rule in (self._default, *rules) if not hidden else ():
             decided = rule.decide(path, is_directory)
-            answer = answer if decided is None else decided
-        for last in (self._docker, self._exclude, self._include):
-            decided = last.decide(path, is_directory) if last is not None else None
-            answer = answer if decided is None else decided
-        return answer
+            hidden = hidden if decided is None else decided
+        return hidden
+
+    def _left_out(self, path: str, is_directory: bool, hidden: bool) -> bool:
+        answer = hidden or (self._docker is not None and _docker_leaves_out(self._docker.spec, path, is_directory))
+        decided = self._exclude.decide(path, is_directory)
+        answer = answer if decided is None else decided
+        return answer and not (self._include is not None and self._include.decide(path, is_directory))
 
     def _file(self, path: str, entry: os.DirEntry[str] | Path) -> None:
         try:
@@ -260,6 +265,13 @@ def _docker_rules(path: Path) -> _Rules | None:
     if not path.is_file():
         return None
     return _Rules("", _ordered(list(_anchored(read_text(path).splitlines())), str(path)))
+
+
+def _docker_leaves_out(spec: PathSpec[Any], path: str, is_directory: bool) -> bool:
+    parts = path.split("/")
+    whole = [*("/".join(parts[:number]) + "/" for number in range(1, len(parts))), path + "/" * is_directory]
+    decided = [result for part in whole if (result := spec.check_file(part)).index is not None]
+    return bool(decided) and max(decided, key=lambda result: result.index or 0).include is True
 
 
 def _ordered(patterns: list[str], origin: str) -> PathSpec[Any]:
