@@ -1,0 +1,282 @@
+"""A package index on the loopback interface, with files that support ranges, and with every fault that servers have.
+
+The simple repository API (PEP 503 as HTML, PEP 691 as JSON) over real HTTP, for our tests and users' tests.
+"""
+
+import gzip
+import hashlib
+import html
+import io
+import json
+import re
+import socket
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.parser import HeaderParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import cast
+from urllib.parse import quote, unquote, urlsplit
+
+__all__ = ["Fault", "PackageIndex", "Request"]
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with a path. `times` requests see it, None: all of them; then the path is served as it should be.
+
+    `status` answers with nothing else; `cut` sends so many bytes of the body and closes the connection; `data` are other bytes than
+    the right ones; `stall` waits so many seconds (or until the server closes) in the middle of the body; `redirect` is a URL.
+    """
+
+    times: int | None = None
+    status: int = 0
+    cut: int | None = None
+    data: bytes | None = None
+    stall: float = 0.0
+    no_range: bool = False
+    shifted_range: bool = False
+    gzip: bool = False
+    redirect: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that came: its path, its headers (lower-case names), and how many bytes of body were sent for it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    sent: int
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, index: "PackageIndex") -> None:
+        self.index = index
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no news."""
+
+
+class PackageIndex:
+    """A running index: a context manager, or `start` and `close`. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+        self._uploaded: dict[str, str] = {}
+        self._faults: dict[str, tuple[Fault, int]] = {}
+        self._requests: list[Request] = []
+        self._lock = threading.Lock()
+        self.closing = threading.Event()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="package index", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def simple(self) -> str:
+        """The address that uv and pip take as their index."""
+        return f"{self.url}/simple/"
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """All requests so far, in the order in which they were answered."""
+        with self._lock:
+            return tuple(self._requests)
+
+    def sent(self, path: str) -> int:
+        """The bytes of body sent for a path, in all."""
+        return sum(request.sent for request in self.requests if request.path == path)
+
+    def count(self, path: str) -> int:
+        """How often a path was asked for."""
+        return sum(request.path == path for request in self.requests)
+
+    def add(self, filename: str, data: bytes, *, uploaded: str = "2024-01-01T00:00:00Z") -> str:
+        """Serves a file, lists it if it is a distribution, and returns its path, for example /files/small-1.0-py3-none-any.whl."""
+        path = f"/files/{quote(filename)}"
+        with self._lock:
+            self._files[path] = data
+            self._uploaded[path] = uploaded
+        if filename.endswith(".whl") and (metadata := _metadata(data)):
+            with self._lock:
+                self._files[f"{path}.metadata"] = metadata
+        return path
+
+    def fault(self, path: str, fault: Fault) -> None:
+        """From now on the path has this fault."""
+        with self._lock:
+            self._faults[path] = (fault, 0)
+
+    def start(self) -> "PackageIndex":
+        """Starts to answer."""
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stops, and lets go of clients that are being stalled."""
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> "PackageIndex":
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def take_fault(self, path: str) -> Fault:
+        """For the handler: the fault that this request sees."""
+        with self._lock:
+            fault, seen = self._faults.get(path, (Fault(), 0))
+            if fault.times is not None and seen >= fault.times:
+                return Fault()
+            self._faults[path] = (fault, seen + 1)
+            return fault
+
+    def note(self, request: Request) -> None:
+        """For the handler: a request has been understood."""
+        with self._lock:
+            self._requests.append(request)
+
+    def body(self, path: str, accept: str) -> tuple[str, bytes] | None:
+        """For the handler: (media type, bytes) of a path, None when there is no such thing."""
+        if path in self._files:
+            return "application/octet-stream", self._files[path]
+        if path == "/simple/":
+            names = sorted({_project(item) for item in self._distributions()})
+            return _listing([{"name": name, "url": f"/simple/{name}/"} for name in names], "", accept)
+        if match := re.fullmatch(r"/simple/([^/]+)/", path):
+            files = [self._file(item) for item in self._distributions() if _project(item) == match[1]]
+            return _listing(files, match[1], accept) if files else None
+        return None
+
+    def _distributions(self) -> list[str]:
+        with self._lock:
+            return sorted(path for path in self._files if path.endswith((".whl", ".tar.gz", ".zip")))
+
+    def _file(self, path: str) -> dict[str, object]:
+        metadata = self._files.get(f"{path}.metadata")
+        found: dict[str, object] = {
+            "filename": unquote(path.removeprefix("/files/")),
+            "url": self.url + path,
+            "hashes": {"sha256": hashlib.sha256(self._files[path]).hexdigest()},
+            "size": len(self._files[path]),
+            "upload-time": self._uploaded[path],
+        }
+        if metadata is not None:
+            found["core-metadata"] = {"sha256": hashlib.sha256(metadata).hexdigest()}
+            if wanted := HeaderParser().parsestr(metadata.decode())["Requires-Python"]:
+                found["requires-python"] = wanted
+        return found
+
+
+def _project(path: str) -> str:
+    name = unquote(path.rsplit("/", 1)[1])
+    name = name.split("-")[0] if name.endswith(".whl") else name.rsplit("-", 1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _metadata(wheel: bytes) -> bytes | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            return next((archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA")), None)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError, zlib.error):
+        return None
+
+
+def _listing(items: list[dict[str, object]], name: str, accept: str) -> tuple[str, bytes]:
+    if _JSON in accept:
+        meta = {"api-version": "1.1"}
+        text = {"meta": meta, "name": name, "files": items, "versions": []} if name else {"meta": meta, "projects": items}
+        return _JSON, json.dumps(text).encode()
+    links = "".join(_link(item) for item in items)
+    return "text/html", f"<!DOCTYPE html><html><body>\n{links}</body></html>\n".encode()
+
+
+def _link(item: Mapping[str, object]) -> str:
+    hashes = cast(Mapping[str, str], item.get("hashes", {}))
+    fragment = f"#sha256={hashes['sha256']}" if hashes else ""
+    wanted = html.escape(str(item.get("requires-python", "")))
+    attribute = f' data-requires-python="{wanted}"' if wanted else ""
+    return f'<a href="{item["url"]}{fragment}"{attribute}>{item.get("filename", item.get("name"))}</a><br/>\n'
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Without this the body waits for the acknowledgement of the head.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answers, or fails as it was told to."""
+        # A client that takes us for its proxy sends the whole address.
+        path = urlsplit(self.path).path
+        self._answer(path, self._index.take_fault(path))
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+    @property
+    def _index(self) -> PackageIndex:
+        return cast(_Server, self.server).index
+
+    def _answer(self, path: str, fault: Fault) -> None:
+        found = self._index.body(path, self.headers.get("Accept", ""))
+        if fault.redirect:
+            self._send(302, {"Location": fault.redirect, **fault.headers}, b"", fault)
+        elif fault.status or found is None:
+            self._send(fault.status or 404, fault.headers, b"it went wrong\n", Fault(cut=fault.cut))
+        else:
+            kind, data = found
+            self._file(data if fault.data is None else fault.data, {"Content-Type": kind, **fault.headers}, fault)
+
+    def _file(self, data: bytes, headers: Mapping[str, str], fault: Fault) -> None:
+        start = self._start()
+        if fault.gzip:
+            self._send(200, {**headers, "Content-Encoding": "gzip"}, gzip.compress(data), fault)
+        elif start is None or fault.no_range:
+            self._send(200, headers, data, fault)
+        elif start >= len(data):
+            self._send(416, {**headers, "Content-Range": f"bytes */{len(data)}"}, b"", fault)
+        else:
+            start = 0 if fault.shifted_range else start
+            self._send(206, {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}, data[start:], fault)
+
+    def _start(self) -> int | None:
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        return int(match[1]) if match else None
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes, fault: Fault) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
+        # Noted before it is sent, so that a client which has it all finds it noted.
+        seen = {key.lower(): value for key, value in self.headers.items()}
+        self._index.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
+        half = len(part) // 2 if fault.stall else 0
+        if fault.stall:
+            self.wfile.write(part[:half])
+            self._index.closing.wait(fault.stall)
+        self.wfile.write(part[half:])
+        if fault.cut is not None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_WR)
