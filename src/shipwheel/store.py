@@ -33,15 +33,19 @@ def default_root() -> Path:
 class BlobWriter:
     """Takes bytes, hashes them, and becomes a blob at `commit`."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, root: Path) -> None:
         self._stream = stream
+        self._root = root
         self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Appends bytes."""
+        """Appends bytes; raises StoreError if the disk is full."""
         self._hash.update(data)
-        self._stream.write(data)
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            raise _unusable(self._root, error) from error
         self.size += len(data)
 
     @property
@@ -117,22 +121,19 @@ class Store:
 
         Raises IntegrityError if `expected` is another digest, StoreError if the disk is full.
         """
-        handle, name = tempfile.mkstemp(dir=self.root / "tmp")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb", buffering=CHUNK) as stream:
-                blob = BlobWriter(stream)
-                yield blob
-                stream.flush()
-                os.fsync(stream.fileno())
+        with self._temporary() as (temporary, stream):
+            # What the block itself cannot read or write is its own affair: only the store's errors become StoreError.
+            blob = BlobWriter(stream, self.root)
+            yield blob
             if expected is not None and blob.digest != expected:
                 raise IntegrityError(f"expected {expected}, got {blob.digest} ({blob.size} bytes)")
-            self.adopt(temporary, blob.digest)
-        except OSError as error:
-            raise _unusable(self.root, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            try:
+                stream.flush()
+                os.fsync(stream.fileno())
+                stream.close()
+                self.adopt(temporary, blob.digest)
+            except OSError as error:
+                raise _unusable(self.root, error) from error
 
     def adopt(self, temporary: Path, digest: str) -> None:
         """Moves a finished file whose digest is known into place."""
@@ -161,12 +162,29 @@ class Store:
         final = self._record(kind, key)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.root / "tmp")
-            with os.fdopen(handle, "wb") as stream:
+            with self._temporary() as (temporary, stream):
                 stream.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
-            Path(name).replace(final)
+                stream.close()
+                temporary.replace(final)
         except OSError as error:
             raise _unusable(self.root, error) from error
+
+    @contextmanager
+    def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A file that is gone after the block, unless the block has moved it away."""
+        try:
+            handle, name = tempfile.mkstemp(dir=self.root / "tmp")
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        stream = os.fdopen(handle, "wb", buffering=CHUNK)
+        try:
+            yield Path(name), stream
+        finally:
+            with suppress(OSError):
+                # What a full disk did not take is written again here, and fails again.
+                stream.close()
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
 
     def _record(self, kind: str, key: str) -> Path:
         return self.root / "records" / kind / key[:2] / key

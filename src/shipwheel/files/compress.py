@@ -19,6 +19,7 @@ WHOLE = 32 << 20
 """Up to this many bytes a file is inflated in one call, which is the fast way; above it, in pieces."""
 
 _PIECE = 1 << 20
+_MEMBER_PIECE = 32 << 10
 # ID1 ID2 CM=8 FLG=0 MTIME=0 XFL=0 OS=255 (unknown)
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -50,8 +51,15 @@ def inflate(content: Deflated, label: str = "") -> Iterator[bytes | bytearray]:
 
 
 def _whole(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
+    # As a member, so that the trailer must follow the deflate data at once: bytes between the two would break the layer that it
+    # is spliced into. A reader stops at the first trailer that fits, so one inside the data calls for the exact way.
+    header, raw, trailer = splice(content)
+    data = b"".join((header, raw, trailer))
+    if not content.size or data.find(trailer, len(header)) != len(data) - len(trailer):
+        yield from _pieces(content, label)
+        return
     try:
-        yield deflate.deflate_decompress(content.raw, content.size) if content.size else b""
+        yield deflate.gzip_decompress(data, content.size)
     except deflate.DeflateError as error:
         raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint="The file is damaged; fetch it again.") from error
 
@@ -73,6 +81,8 @@ def _pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
                     )
                 yield piece
         yield engine.flush()
+        if not engine.eof or engine.unused_data:
+            raise ArchiveError(f"{label}: compressed data does not end where it is said to", hint="The file is hostile; do not use it.")
     except zlib.error as error:
         raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint="The file is damaged; fetch it again.") from error
 
@@ -82,14 +92,16 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     engine = None
     try:
         for chunk in chunks:
-            pending = chunk
-            while pending:
-                engine = engine or zlib.decompressobj(31)
-                yield engine.decompress(pending, _PIECE * 4)
-                if engine.eof:
-                    pending, engine = engine.unused_data, None
-                else:
-                    pending = engine.unconsumed_tail
+            # In small pieces, since the end of each member copies the rest of its piece.
+            for start in range(0, len(chunk), _MEMBER_PIECE):
+                pending = chunk[start : start + _MEMBER_PIECE]
+                while pending:
+                    engine = engine or zlib.decompressobj(31)
+                    yield engine.decompress(pending, _PIECE * 4)
+                    if engine.eof:
+                        pending, engine = engine.unused_data, None
+                    else:
+                        pending = engine.unconsumed_tail
     except zlib.error as error:
         raise ArchiveError(f"gzip data is damaged ({error})", hint="Make or fetch the layer again.") from error
     if engine is not None:

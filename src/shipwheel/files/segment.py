@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 import deflate
 import msgspec
 
-from shipwheel.errors import ArchiveError
+from shipwheel.errors import ArchiveError, UsageError
 from shipwheel.files import tar
 from shipwheel.files.compress import inflate, member, splice
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
@@ -30,6 +30,7 @@ LAYOUT_VERSION = "1"
 SMALL = 2048
 """Files under this size are compressed together with their headers, and larger ones are spliced."""
 
+_MAX_TIME = 0o77777777777
 _FLUSH = 512 << 10
 _IN_MEMORY = 64 << 20
 
@@ -59,8 +60,16 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 def source_date_epoch() -> int:
-    """The time in seconds that all files of an image carry: SOURCE_DATE_EPOCH, or 1980-01-02, which zip can still express."""
-    return int(os.environ.get("SOURCE_DATE_EPOCH") or 315619200)
+    """The time in seconds that all files of an image carry: SOURCE_DATE_EPOCH, or 1980-01-02, which zip can still express.
+
+    Raises UsageError for a SOURCE_DATE_EPOCH that is no time that tar can hold.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH") or "315619200"
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_TIME):
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH={text[:40]!r} is not a time", hint="Write whole seconds since 1970-01-01, for example 315619200."
+        )
+    return int(text)
 
 
 def key_of(*parts: str) -> str:
@@ -74,7 +83,10 @@ def find_segment(key: str, store: Store) -> Segment | None:
     record = store.get("segment", key)
     if record is None:
         return None
-    segment = msgspec.json.decode(record, type=Segment)
+    try:
+        segment = msgspec.json.decode(record, type=Segment)
+    except msgspec.MsgspecError:
+        return None  # written by another version
     return segment if store.has(segment.digest) else None
 
 

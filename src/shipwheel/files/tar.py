@@ -4,6 +4,7 @@ The same entry gives the same bytes everywhere. The standard library's writer do
 is the part of a build that is done in Python once for each file; a property test holds the two against each other.
 """
 
+from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import EntryType, FileEntry
 
 __all__ = ["BLOCK", "END_OF_ARCHIVE", "header", "padding"]
@@ -12,6 +13,7 @@ BLOCK = 512
 END_OF_ARCHIVE = bytes(2 * BLOCK)
 
 _MAX_OCTAL_SIZE = 0o77777777777
+_MAX_OCTAL_ID = 0o7777777
 _ZEROS = bytes(BLOCK)
 
 
@@ -21,7 +23,18 @@ def padding(size: int) -> bytes:
 
 
 def header(entry: FileEntry, size: int, mtime: int) -> bytes:
-    """The header block of an entry, behind a pax header where ustar has no room. `size` in bytes, `mtime` in seconds."""
+    """The header block of an entry, behind a pax header where ustar has no room. `size` in bytes, `mtime` in seconds.
+
+    Raises ArchiveError for a name that is not Unicode: pax has no way to write it.
+    """
+    try:
+        return _header(entry, size, mtime)
+    except UnicodeEncodeError as error:
+        hint = "Rename the file, or leave its package out."
+        raise ArchiveError(f"the name {entry.path!r} or its target {entry.target!r} is not UTF-8", hint=hint) from error
+
+
+def _header(entry: FileEntry, size: int, mtime: int) -> bytes:
     name = entry.path + ("/" if entry.type is EntryType.DIRECTORY else "")
     fields = _split(name)
     records: dict[str, str] = {}
@@ -34,6 +47,9 @@ def header(entry: FileEntry, size: int, mtime: int) -> bytes:
         link = _cut(entry.target)
     if size > _MAX_OCTAL_SIZE:
         records["size"] = str(size)
+    for key, value in (("uid", entry.uid), ("gid", entry.gid)):
+        if value > _MAX_OCTAL_ID:
+            records[key] = str(value)
     block = _block(fields, entry, 0 if "size" in records else size, mtime, entry.type.value, link)
     return _pax(records, mtime) + block if records else block
 
@@ -61,8 +77,8 @@ def _block(fields: tuple[bytes, bytes], entry: FileEntry, size: int, mtime: int,
     block = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\x0000%b%b%b" % (
         name.ljust(100, b"\0"),
         entry.mode & 0o7777,
-        entry.uid,
-        entry.gid,
+        entry.uid if entry.uid <= _MAX_OCTAL_ID else 0,
+        entry.gid if entry.gid <= _MAX_OCTAL_ID else 0,
         size,
         mtime,
         flag,

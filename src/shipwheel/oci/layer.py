@@ -55,7 +55,10 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     record = store.get("layer", spec.key)
     if record is None:
         return None
-    layer = msgspec.json.decode(record, type=Layer)
+    try:
+        layer = msgspec.json.decode(record, type=Layer)
+    except msgspec.MsgspecError:
+        return None  # written by another version
     known = all(store.get("segment", key) is not None for key in layer.segments)
     return layer if known and all(store.has(part) for part in layer.parts) else None
 

@@ -1,0 +1,182 @@
+"""Segments: deterministic tar bytes of one source, whatever form its content came in."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
+from shipwheel.files.compress import deflated
+from shipwheel.files.entry import Content, Deflated, EntryType, FileEntry, Opened, directory, file, symlink
+from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, source_date_epoch
+from shipwheel.store import Store
+from shipwheel.testing.images import EntriesSource
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def make(store: Store, *entries: FileEntry, label: str = "pkg 1.0") -> Segment:
+    return make_segment(EntriesSource(entries, label), store)
+
+
+def unpacked(store: Store, segment: Segment) -> bytes:
+    return gzip.decompress(store.read(segment.digest))
+
+
+def opened(data: bytes, size: int | None = None) -> Opened:
+    def reopen() -> BinaryIO:
+        return io.BytesIO(data)
+
+    return Opened(len(data) if size is None else size, reopen)
+
+
+def test_a_segment_is_a_tar_without_its_end(store: Store) -> None:
+    segment = make(store, file("a/one", b"1" * 700), symlink("a/two", "one"), file("a/empty", b""), directory("d", 0o700))
+    data = unpacked(store, segment)
+    assert len(data) == segment.unpacked_size
+    assert len(data) % 512 == 0
+    with tarfile.open(fileobj=io.BytesIO(data + bytes(1024)), mode="r:") as archive:
+        assert archive.getnames() == ["a/one", "a/two", "a/empty"]  # directories are the layer's
+        assert archive.extractfile("a/one").read() == b"1" * 700  # type: ignore[union-attr]
+        assert {member.mtime for member in archive} == {source_date_epoch()}
+    assert segment.files == {"a/one": zlib.crc32(b"1" * 700), "a/empty": 0}
+    assert segment.links == {"a/two": "one"}
+    assert list(segment.directories) == ["d"]
+
+
+sizes = st.one_of(st.integers(0, 3000), st.sampled_from([511, 512, 513, 2047, 2048, 2049, 524288, 524289]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(given_sizes=st.lists(sizes, max_size=5), seed=st.integers(0, 255))
+def test_the_unpacked_bytes_do_not_depend_on_the_form_of_the_content(store: Store, given_sizes: list[int], seed: int) -> None:
+    contents = [bytes([seed, number]) * (size // 2) + b"z" * (size % 2) for number, size in enumerate(given_sizes)]
+
+    def form(kind: str, data: bytes) -> Content:
+        if kind == "deflated":
+            return deflated(data)
+        return opened(data) if kind == "opened" else data
+
+    results = set()
+    for kind in ("bytes", "deflated", "opened"):
+        entries = [FileEntry(f"dir/{number}", EntryType.FILE, 0o644, form(kind, data)) for number, data in enumerate(contents)]
+        segment = make(store, *entries)
+        data = unpacked(store, segment) if segment.size else b""
+        results.add((data, tuple(segment.files.items())))
+        assert segment.size == store.path(segment.digest).stat().st_size
+    assert len(results) == 1
+
+
+def test_the_same_source_gives_the_same_bytes_in_another_store(store: Store, tmp_path: Path) -> None:
+    entries = [file("a", b"x" * 5000), FileEntry("b", EntryType.FILE, 0o755, deflated(b"y" * 5000))]
+    assert make(store, *entries) == make(Store(tmp_path / "other"), *entries)
+
+
+@pytest.mark.parametrize("path", ["../up", "/absolute", "a/../../b", "a//b", "", ".", "a\0b", "./../x"])
+def test_paths_that_lead_outside_are_refused_by_name(store: Store, path: str) -> None:
+    with pytest.raises(ArchiveError, match=r"pkg 1\.0"):
+        make(store, file(path, b"x"))
+    assert not any((store.root / "tmp").iterdir())
+
+
+def test_a_hard_link_that_leads_outside(store: Store) -> None:
+    with pytest.raises(ArchiveError, match="not allowed"):
+        make(store, FileEntry("a", EntryType.HARDLINK, 0o644, target="../../etc/passwd"))
+
+
+@pytest.mark.parametrize("second", [file("./a", b"y"), symlink("a", "b")])
+def test_a_path_twice_is_refused(store: Store, second: FileEntry) -> None:
+    with pytest.raises(ArchiveError, match="a is there twice"):
+        make(store, file("a", b"x"), second)
+
+
+def test_content_that_is_not_what_the_archive_says(store: Store) -> None:
+    sound = deflated(b"q" * 9000)
+    for content in (
+        Deflated(sound.raw, sound.size, 7),
+        Deflated(bytes(sound.raw) + b"tail", sound.size, sound.crc32),
+        Deflated(sound.raw, 9001, sound.crc32),
+        opened(b"short", size=9),
+        opened(b"longer than it was", size=3),
+    ):
+        with pytest.raises(ArchiveError, match=r"pkg 1\.0: big"):
+            make(store, FileEntry("big", EntryType.FILE, 0o644, content))
+
+
+def test_elf_files_are_noticed_in_every_form(store: Store) -> None:
+    data = Path("/bin/true").resolve().read_bytes()
+    for content in (data, deflated(data), opened(data)):
+        segment = make(store, FileEntry("bin/true", EntryType.FILE, 0o755, content), file("text", b"ELF, in a manner of speaking"))
+        assert [one.path for one in segment.elf] == ["bin/true"]
+        assert "libc.so.6" in segment.elf[0].needed
+
+
+def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(store: Store) -> None:
+    source = EntriesSource((file("a", b"x"),))
+    assert find_segment(source.key, store) is None
+    segment = make_segment(source, store)
+    assert find_segment(source.key, store) == segment
+    store.discard(segment.digest)
+    assert find_segment(source.key, store) is None
+
+
+def test_a_record_that_another_version_wrote_reads_as_absent(store: Store) -> None:
+    store.put("segment", "k" * 64, b'{"key":"k","what":"is this"}')
+    assert find_segment("k" * 64, store) is None
+
+
+def test_keys_depend_on_the_time_and_on_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {key_of("a", "b"), key_of("b", "a"), key_of("ab"), key_of("a", "b", "")}
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert source_date_epoch() == 1700000000
+    assert key_of("a", "b") not in keys
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "٣", "8589934592", "9" * 5000, " 5"])
+def test_a_source_date_epoch_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        source_date_epoch()
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    key: str = "u" * 64
+    label: str = "the project"
+
+    def entries(self) -> Iterator[FileEntry]:
+        yield file("a", b"x")
+        raise PermissionError(13, "Permission denied", "/home/me/secret")
+
+
+def test_a_file_of_the_project_that_cannot_be_read_is_not_the_store_s_fault(store: Store) -> None:
+    with pytest.raises(PermissionError):
+        make_segment(Unreadable(), store)
+    assert not any((store.root / "tmp").iterdir())
+
+
+def test_damage_in_the_store_is_noticed(store: Store) -> None:
+    segment = make(store, file("a", b"x" * 5000))
+    store.path(segment.digest).write_bytes(b"rubbish")
+    with pytest.raises(DamagedBlob):
+        store.read(segment.digest)
+
+
+def test_the_bytes_are_those_of_every_earlier_run(store: Store) -> None:
+    segment = make(store, file("a/one", b"1" * 5000), FileEntry("b", EntryType.FILE, 0o755, deflated(b"2" * 5000)), symlink("c", "b"))
+    # When these change, LAYOUT_VERSION has to.
+    assert hashlib.sha256(unpacked(store, segment)).hexdigest() == "ea139db086e1911b13e53290a3127ab2a6b3dfe3ef86907dc92d75607d13e74a"
+    assert segment.digest == "sha256:67698576c1fc1a5babf274df6a3b636474c20bcc04c728500e773afd96e60026"

@@ -1,0 +1,173 @@
+"""Layers: the sum of their segments, with every directory once."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shipwheel.errors import DamagedBlob
+from shipwheel.files.compress import deflated
+from shipwheel.files.entry import EntryType, FileEntry, directory, file, symlink
+from shipwheel.oci.layer import Layer, LayerSpec, find_layer, layer_chunks, make_layer
+from shipwheel.store import Store
+from shipwheel.testing.images import EntriesSource
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def spec(*sources: Sequence[FileEntry], name: str = "layer") -> LayerSpec:
+    return LayerSpec(name, tuple(EntriesSource(tuple(entries), f"source {number}") for number, entries in enumerate(sources)))
+
+
+def packed(layer: Layer, store: Store) -> bytes:
+    return b"".join(layer_chunks(layer, store))
+
+
+def check(layer: Layer, store: Store) -> list[tarfile.TarInfo]:
+    """What every layer must be, and its entries."""
+    data = packed(layer, store)
+    unpacked = gzip.decompress(data)
+    assert layer.size == len(data)
+    assert layer.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert layer.unpacked_size == len(unpacked)
+    assert layer.diff_id == f"sha256:{hashlib.sha256(unpacked).hexdigest()}"
+    assert unpacked[-1024:] == bytes(1024)
+    with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
+        found = archive.getmembers()
+        # Nothing is hidden behind end-of-archive blocks in the middle.
+        assert archive.offset == len(unpacked) - 1024
+    seen: set[str] = set()
+    for member in found:
+        parent = member.name.rpartition("/")[0]
+        assert member.name not in seen
+        assert not parent or parent in seen
+        seen.add(member.name)
+    return found
+
+
+def test_directories_come_first_and_once_with_the_attributes_that_a_source_states(store: Store) -> None:
+    layer = make_layer(
+        spec(
+            [file("opt/venv/lib/a.py", b"a"), directory("tmp", 0o1777)],
+            [directory("opt/venv", 0o750, uid=5), file("opt/venv/lib/b.py", b"b" * 5000), directory("data/empty")],
+        ),
+        store,
+    )
+    found = check(layer, store)
+    directories = {member.name: (member.mode, member.uid) for member in found if member.isdir()}
+    assert directories == {
+        "data": (0o755, 0),
+        "data/empty": (0o755, 0),
+        "opt": (0o755, 0),
+        "opt/venv": (0o750, 5),
+        "opt/venv/lib": (0o755, 0),
+        "tmp": (0o1777, 0),
+    }
+    assert [member.isdir() for member in found] == sorted((member.isdir() for member in found), reverse=True)
+
+
+files = st.dictionaries(
+    st.lists(st.sampled_from(["d1", "d2", "d3"]), max_size=3).map(lambda parts: "/".join([*parts, "f"])),
+    st.binary(max_size=9000),
+    max_size=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(trees=st.lists(files, min_size=1, max_size=4))
+def test_any_layer_is_what_it_says(store: Store, trees: list[dict[str, bytes]]) -> None:
+    sources = [
+        [
+            FileEntry(f"s{number}/{path}", EntryType.FILE, 0o644, deflated(b"." + data) if len(data) % 2 else b"." + data)
+            for path, data in tree.items()
+        ]
+        for number, tree in enumerate(trees)
+    ]
+    layer = make_layer(spec(*sources), store)
+    names = {member.name for member in check(layer, store) if member.isreg()}
+    assert names == {entry.path for source in sources for entry in source}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [directory("only")],
+        [file("top", b"x")],
+        [file("a/b/c", b"x" * 5000)],
+        [directory("a"), directory("a/b"), file("a/b/c", b"x" * 5000)],
+        [file("a/b/c", b"x"), directory("a", 0o700)],
+        [symlink("bin", "usr/bin")],
+    ],
+    ids=["nothing", "a directory", "no directory", "unnamed parents", "named parents", "a directory named late", "a symlink"],
+)
+def test_hashed_in_one_pass_or_two_it_is_the_same(store: Store, tmp_path: Path, entries: list[FileEntry]) -> None:
+    fresh = make_layer(spec(entries), store)
+    check(fresh, store)
+    other = Store(tmp_path / "other")
+    for source in spec(entries).sources:
+        from shipwheel.files.segment import make_segment
+
+        make_segment(source, other)
+    assert make_layer(spec(entries), other) == fresh
+
+
+def test_two_projects_with_the_same_sources_share_the_layer(store: Store, tmp_path: Path) -> None:
+    sources = ([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
+    first = make_layer(spec(*sources), store)
+    second = make_layer(spec(*sources), Store(tmp_path / "other"))
+    assert first == second
+    assert first.key == spec(*sources).key
+
+
+def test_the_order_of_sources_counts(store: Store) -> None:
+    one, two = EntriesSource((file("a", b"1"),)), EntriesSource((file("b", b"2"),))
+    forward, back = LayerSpec("l", (one, two)), LayerSpec("l", (two, one))
+    assert forward.key != back.key
+    assert make_layer(forward, store).digest != make_layer(back, store).digest
+
+
+def test_found_only_when_every_part_is_there(store: Store) -> None:
+    wanted = spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
+    assert find_layer(wanted, store) is None
+    layer = make_layer(wanted, store)
+    assert find_layer(wanted, store) == layer
+    for part in layer.parts:
+        store.discard(part)
+        assert find_layer(wanted, store) is None
+        assert make_layer(wanted, store) == layer
+
+
+def test_a_record_that_another_version_wrote_reads_as_absent(store: Store) -> None:
+    wanted = spec([file("a", b"1")])
+    store.put("layer", wanted.key, b"[1, 2]")
+    assert find_layer(wanted, store) is None
+
+
+def test_a_damaged_part_is_discarded_and_made_again(store: Store) -> None:
+    wanted = spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
+    layer = make_layer(wanted, store)
+    damaged = layer.parts[1]
+    store.path(damaged).write_bytes(b"rubbish")
+    with pytest.raises(DamagedBlob) as caught:
+        packed(layer, store)
+    assert caught.value.digest == damaged
+    assert find_layer(wanted, store) is None
+    assert make_layer(wanted, store) == layer
+    check(layer, store)
+
+
+def test_a_changed_source_makes_one_segment(store: Store) -> None:
+    before = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)]), store)
+    after = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"3" * 3000)]), store)
+    assert before.parts[:2] == after.parts[:2]
+    assert before.parts[2] != after.parts[2]

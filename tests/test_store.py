@@ -1,0 +1,209 @@
+"""The store: whole blobs or none, whatever happens."""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
+from shipwheel.store import Store, default_root
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def leftovers(store: Store) -> list[Path]:
+    return list((store.root / "tmp").iterdir())
+
+
+def test_a_blob_is_there_when_the_block_ends_and_not_before(store: Store) -> None:
+    with store.writer() as blob:
+        blob.write(b"one ")
+        blob.write(memoryview(b"two"))
+        assert not store.has(digest_of(b"one two"))
+    assert blob.digest == digest_of(b"one two")
+    assert (blob.size, store.read(blob.digest)) == (7, b"one two")
+    assert store.path(blob.digest).stat().st_mode & 0o777 == 0o644
+    assert leftovers(store) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
+def test_a_block_that_fails_leaves_nothing(store: Store, error: BaseException) -> None:
+    with pytest.raises(type(error)), store.writer() as blob:
+        blob.write(b"half")
+        raise error
+    assert not store.has(digest_of(b"half"))
+    assert leftovers(store) == []
+
+
+def test_another_digest_than_expected(store: Store) -> None:
+    with pytest.raises(IntegrityError) as caught, store.writer(digest_of(b"promised")) as blob:
+        blob.write(b"given")
+    assert digest_of(b"promised") in caught.value.message
+    assert digest_of(b"given") in caught.value.message
+    assert not store.has(digest_of(b"given"))
+    assert leftovers(store) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", b"contenT"], ids=["emptied", "other size", "one bit"])
+def test_a_damaged_blob_is_found_and_discarded(store: Store, damage: bytes) -> None:
+    digest = store.add(b"content")
+    store.path(digest).write_bytes(damage)
+    with pytest.raises(DamagedBlob) as caught:
+        store.read(digest)
+    assert caught.value.digest == digest
+    assert not store.has(digest)
+    assert store.add(b"content") == digest
+    assert store.read(digest) == b"content"
+
+
+def test_verify_says_so_without_raising(store: Store) -> None:
+    digest = store.add(b"content")
+    assert store.verify(digest)
+    store.path(digest).write_bytes(b"x")
+    assert not store.verify(digest)
+    assert not store.verify(digest)
+
+
+def test_a_blob_that_is_not_there(store: Store) -> None:
+    with pytest.raises(DamagedBlob):
+        store.open(digest_of(b"never"))
+    store.discard(digest_of(b"never"))
+
+
+def test_records(store: Store) -> None:
+    assert store.get("kind", "a" * 64) is None
+    store.put("kind", "a" * 64, b"first\nline")
+    store.put("kind", "a" * 64, b"second\n\nline")
+    assert store.get("kind", "a" * 64) == b"second\n\nline"
+    assert store.get("other", "a" * 64) is None
+    assert leftovers(store) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"\n", b"no checksum", b"0" * 64 + b"\nsecond"])
+def test_a_damaged_record_reads_as_absent(store: Store, damage: bytes) -> None:
+    store.put("kind", "k" * 64, b"data")
+    (path,) = (store.root / "records" / "kind").rglob("k" * 64)
+    path.write_bytes(damage)
+    assert store.get("kind", "k" * 64) is None
+
+
+def test_a_cut_off_record_reads_as_absent(store: Store) -> None:
+    store.put("kind", "k" * 64, b"data")
+    (path,) = (store.root / "records" / "kind").rglob("k" * 64)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert store.get("kind", "k" * 64) is None
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full(handle: int, *_: object, **__: object) -> BinaryIO:
+    """/dev/full takes nothing: every write that leaves the buffer is ENOSPC."""
+    os.close(handle)
+    return Path("/dev/full").open("wb")
+
+
+@pytest.mark.parametrize("where", ["fsync", "fdopen"])
+def test_a_full_disk_as_the_system_reports_it(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    if where == "fsync":
+        monkeypatch.setattr(os, "fsync", no_space)
+    else:
+        monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(StoreError) as caught:
+        store.add(b"x" * 100_000)
+    assert "no space left" in caught.value.message
+    assert "SHIPWHEEL_CACHE" in caught.value.hint
+    assert leftovers(store) == []
+    monkeypatch.undo()
+    assert not store.has(digest_of(b"x" * 100_000))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        store = Store(place)
+        kept = store.add(b"k" * 50_000)
+        for size in (300_000, 5 << 20):
+            with pytest.raises(StoreError, match="no space left"):
+                store.add(os.urandom(size))
+        with pytest.raises(StoreError, match="no space left"):
+            store.put("kind", "k" * 64, bytes(400_000))
+        assert leftovers(store) == []
+        assert store.get("kind", "k" * 64) is None
+        assert store.read(kept) == b"k" * 50_000
+        assert store.read(store.add(b"room again" * 100)) == b"room again" * 100
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_an_error_of_the_block_is_not_the_store_s(store: Store) -> None:
+    with pytest.raises(PermissionError), store.writer() as blob:
+        blob.write(b"x")
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
+
+
+def test_a_root_that_cannot_be_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        Store(tmp_path / "file" / "store")
+    assert "SHIPWHEEL_CACHE" in caught.value.hint
+
+
+def test_many_writers_of_the_same_blobs_and_readers_between_them(store: Store) -> None:
+    blobs = [bytes([number]) * (1 << 16) for number in range(4)]
+    stop = threading.Event()
+    wrong: list[str] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            wrong.extend(digest_of(data) for data in blobs if store.has(digest_of(data)) and store.read(digest_of(data)) != data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            digests = list(pool.map(store.add, blobs * 10))
+    finally:
+        stop.set()
+        reader.join()
+    assert wrong == []
+    assert digests == [digest_of(data) for data in blobs * 10]
+    assert leftovers(store) == []
+
+
+def test_a_writer_that_is_killed_leaves_no_half_blob(store: Store) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from shipwheel.store import Store\n"
+        "with Store(Path(sys.argv[1])).writer() as blob:\n"
+        "    blob.write(b'x' * 3000000); os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(store.root)], check=False)
+    assert done.returncode == -9
+    assert [path for path in (store.root / "blobs").rglob("*") if path.is_file()] == []
+    assert store.read(store.add(b"x" * 3000000)) == b"x" * 3000000
+
+
+def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SHIPWHEEL_CACHE", str(tmp_path))
+    assert default_root() == tmp_path
+    monkeypatch.delenv("SHIPWHEEL_CACHE")
+    assert default_root().name == "shipwheel"
