@@ -41,6 +41,10 @@ class Download:
     label: str
 
 
+class _Interrupted(Exception):
+    """The whole stage ends; what was fetched so far is kept."""
+
+
 class _Passing(Exception):
     """Something that may pass: the next attempt resumes."""
 
@@ -51,8 +55,14 @@ class _Passing(Exception):
 
 def redacted(url: str) -> str:
     """The address without user, password and query, which may be secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        # A password with a slash in it looks like a port that is no number, or none.
+        if parts.port is None and parts.netloc.endswith(":"):
+            return "an address that is not valid"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return "an address that is not valid"
 
 
 def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = 8) -> None:
@@ -70,7 +80,7 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
     with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
         # The largest first: the end of the stage is then not one long download alone.
         jobs = [
-            pool.submit(_one, client, item, store, _meter(stage, item, reporter, stop))
+            pool.submit(_one, client, item, store, _Meter(stage, item, reporter, stop))
             for item in sorted(wanted, key=lambda item: -(item.size or 0))
         ]
         try:
@@ -90,10 +100,14 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
 
 def get(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
     """A small file's bytes; raises FetchError (its `status` is the HTTP status, or None) when it cannot be had or is over `limit`."""
-    if urlsplit(url).scheme == "file":
-        return _local(url, label).read_bytes()
+    if _is_local(url):
+        data = bytearray()
+        for piece in _pieces(_local(url, label), label):
+            data += piece
+            _limited(len(data), url, label, limit)
+        return bytes(data)
     with _client() as client:
-        return _retried(lambda: _small(client, url, limit), url, label)
+        return _retried(lambda: _small(client, url, label, limit), url, label, time.sleep)
 
 
 def _raise_all(failures: list[FetchError]) -> None:
@@ -117,35 +131,53 @@ def _client() -> "httpx.Client":
     )
 
 
-def _meter(stage: str, item: Download, reporter: Reporter, stop: threading.Event) -> Callable[[int], None]:
-    def moved(done: int) -> None:
-        if stop.is_set():
-            raise FetchError(f"{item.label}: interrupted")
-        reporter(Moved(stage, item.label, done, item.size or 0))
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """Tells the reporter how far a download is, and the download that it must end."""
 
-    return moved
+    stage: str
+    item: Download
+    reporter: Reporter
+    stop: threading.Event
+
+    def __call__(self, done: int) -> None:
+        self.reporter(Moved(self.stage, self.item.label, done, self.item.size or 0))
+        self.check()
+
+    def check(self) -> None:
+        if self.stop.is_set():
+            raise _Interrupted
+
+    def wait(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+        self.check()
 
 
-def _one(client: "httpx.Client", item: Download, store: Store, moved: Callable[[int], None]) -> None:
+def _one(client: "httpx.Client", item: Download, store: Store, meter: _Meter) -> None:
     problems: list[FetchError] = []
     for url in item.urls:
         try:
-            _from(client, url, item, store, moved)
+            _from(client, url, item, store, meter)
             return
         except FetchError as error:
             problems.append(error)
+    # Other bytes than promised are worse news than none.
+    problems.sort(key=lambda error: isinstance(error, IntegrityError))
     raise problems[-1] if problems else FetchError(f"{item.label}: no address to fetch it from", hint="Make the lock again.")
 
 
-def _from(client: "httpx.Client", url: str, item: Download, store: Store, moved: Callable[[int], None]) -> None:
+def _from(client: "httpx.Client", url: str, item: Download, store: Store, meter: _Meter) -> None:
     with _partial(store, item.digest) as stream:
         if store.has(item.digest):
+            # Another process was quicker.
+            store.partial(item.digest).unlink(missing_ok=True)
             return
-        if urlsplit(url).scheme in ("file", ""):
-            _copy(_local(url, item.label), stream)
-        else:
-            _retried(lambda: _download(client, url, item, stream, moved), url, item.label)
-        found = _digest(stream)
+        resumed = stream.seek(0, os.SEEK_END) > 0
+        found = _filled(client, url, item, stream, meter)
+        if found != item.digest and resumed:
+            # What was there before may be another server's, or from before a crash of the machine.
+            stream.truncate(0)
+            found = _filled(client, url, item, stream, meter)
         if found != item.digest:
             stream.truncate(0)
             raise IntegrityError(
@@ -155,6 +187,15 @@ def _from(client: "httpx.Client", url: str, item: Download, store: Store, moved:
         stream.flush()
         os.fsync(stream.fileno())
         store.adopt(store.partial(item.digest), item.digest)
+
+
+def _filled(client: "httpx.Client", url: str, item: Download, stream: BinaryIO, meter: _Meter) -> str:
+    """Completes the partial file from the address; the digest of the whole."""
+    if _is_local(url):
+        _copy(_local(url, item.label), stream, item.label)
+    else:
+        _retried(lambda: _download(client, url, item, stream, meter), url, item.label, meter.wait)
+    return _digest(stream)
 
 
 @contextmanager
@@ -177,6 +218,10 @@ def _lock(stream: BinaryIO) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX)
 
 
+def _is_local(url: str) -> bool:
+    return url.startswith("file:") or "://" not in url
+
+
 def _local(url: str, label: str) -> Path:
     path = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else Path(url)
     if not path.is_file():
@@ -184,11 +229,20 @@ def _local(url: str, label: str) -> Path:
     return path
 
 
-def _copy(path: Path, stream: BinaryIO) -> None:
+def _copy(path: Path, stream: BinaryIO, label: str) -> None:
     stream.truncate(0)
-    with path.open("rb") as source:
+    for data in _pieces(path, label):
+        stream.write(data)
+
+
+def _pieces(path: Path, label: str) -> Iterator[bytes]:
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise FetchError(f"{label}: {path} cannot be read: {error.strerror}", hint="Make it readable, and try again.") from error
+    with source:
         while data := source.read(CHUNK):
-            stream.write(data)
+            yield data
 
 
 def _digest(stream: BinaryIO) -> str:
@@ -200,7 +254,7 @@ def _digest(stream: BinaryIO) -> str:
     return f"sha256:{seen.hexdigest()}"
 
 
-def _retried(attempt: Callable[[], T], url: str, label: str) -> T:
+def _retried(attempt: Callable[[], T], url: str, label: str, wait: Callable[[float], None]) -> T:
     for number in range(1, ATTEMPTS + 1):
         try:
             return attempt()
@@ -210,68 +264,87 @@ def _retried(attempt: Callable[[], T], url: str, label: str) -> T:
                     f"{label}: {redacted(url)}: {problem} ({ATTEMPTS} attempts)",
                     hint="Check the network or the proxy, or use another index or mirror; what was fetched is kept, so try again.",
                 ) from problem
-            pause = problem.wait if problem.wait is not None else 0.25 * 2**number
-            time.sleep(min(pause, _LONGEST_WAIT) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            # Never less than a server asks for, and not all clients at the same moment.
+            pause = problem.wait if problem.wait is not None else 0.125 * 2**number
+            wait(min(pause, _LONGEST_WAIT) * random.uniform(1.0, 2.0 if problem.wait is None else 1.1))  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable")
 
 
-def _download(client: "httpx.Client", url: str, item: Download, stream: BinaryIO, moved: Callable[[int], None]) -> None:
-    import httpx
-
+def _download(client: "httpx.Client", url: str, item: Download, stream: BinaryIO, meter: _Meter) -> None:
     have = stream.seek(0, os.SEEK_END)
-    if item.size is not None and have >= item.size:
-        if have == item.size:
-            return
-        stream.truncate(0)
-        have = 0
+    if item.size is not None and have > item.size:
+        have = _restarted(stream)
+    if have and have == item.size:
+        return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    try:
-        with client.stream("GET", url, headers=headers) as response:
-            if have and response.status_code != 206:
+    with _passing(url, item.label), client.stream("GET", url, headers=headers) as response:
+        if response.status_code == 416:
+            _restarted(stream)
+            raise _Passing("the server has less than was fetched before", wait=0.0)
+        _check(response, item.label)
+        if have and not _goes_on(response, have):
+            have = _restarted(stream)
+        # Raw, because a file that is compressed must be kept as it is, whatever the server calls that; and in the pieces in which it
+        # comes, because what httpx collects to make larger ones is lost when the connection breaks.
+        for data in response.iter_raw():
+            stream.write(data)
+            have += len(data)
+            if item.size is not None and have > item.size:
                 stream.truncate(0)
-                have = 0
-            if response.status_code == 416:
-                raise _Passing("the server has less than was fetched before", wait=0.0)
-            _check(response, item.label)
-            for data in response.iter_raw(CHUNK >> 2):
-                stream.write(data)
-                have += len(data)
-                if item.size is not None and have > item.size:
-                    stream.truncate(0)
-                    raise IntegrityError(
-                        f"{item.label}: {redacted(url)} gave more than {item.size} bytes", hint="Do not trust that server."
-                    )
-                moved(have)
-    except httpx.HTTPError as error:
-        raise _Passing(_reason(error)) from error
+                raise IntegrityError(f"{item.label}: {redacted(url)} gave more than {item.size} bytes", hint="Do not trust that server.")
+            meter(have)
     if item.size is not None and have < item.size:
         raise _Passing(f"only {have} of {item.size} bytes came")
 
 
-def _small(client: "httpx.Client", url: str, limit: int) -> bytes:
+def _restarted(stream: BinaryIO) -> int:
+    stream.truncate(0)
+    return 0
+
+
+def _goes_on(response: "httpx.Response", have: int) -> bool:
+    """Whether the answer begins where we asked for (RFC 9110, 14.4 and 15.3.7)."""
+    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+
+
+@contextmanager
+def _passing(url: str, label: str) -> Iterator[None]:
+    """Turns httpx's errors into ours: those that may pass, and addresses that never will do."""
     import httpx
 
-    data = bytearray()
     try:
-        with client.stream("GET", url) as response:
-            _check(response, redacted(url))
-            for piece in response.iter_bytes():
-                data += piece
-                if len(data) > limit:
-                    raise FetchError(f"{redacted(url)} is larger than {limit} bytes", hint="Do not trust that server.")
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        # Without the text, which may have a password in it.
+        hint = "Check the address of the index or mirror."
+        raise FetchError(f"{label}: {redacted(url)} is not an address that can be fetched from", hint=hint) from error
     except httpx.HTTPError as error:
         raise _Passing(_reason(error)) from error
+
+
+def _small(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:
+    data = bytearray()
+    with _passing(url, label), client.stream("GET", url) as response:
+        _check(response, label)
+        for piece in response.iter_bytes():
+            data += piece
+            _limited(len(data), url, label, limit)
     return bytes(data)
+
+
+def _limited(size: int, url: str, label: str, limit: int) -> None:
+    if size > limit:
+        raise FetchError(f"{label}: {redacted(url)} is larger than {limit} bytes", hint="Do not trust that server.")
 
 
 def _check(response: "httpx.Response", label: str) -> None:
     status = response.status_code
     if status in _RETRIED:
-        after = response.headers.get("Retry-After", "")
-        raise _Passing(f"the server answered {status}", wait=float(after) if after.isdigit() else None)
+        after = response.headers.get("Retry-After", "")[:9]
+        raise _Passing(f"the server answered {status}", wait=float(after) if after.isascii() and after.isdigit() else None)
     if status >= 400:
         error = FetchError(
-            f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase}",
+            f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase[:100]}",
             hint="The file is not there (any more): make the lock again, or use another index or mirror."
             if status in (404, 410)
             else "Check the address and the credentials of the index.",
