@@ -25,7 +25,7 @@ class ElfObject(msgspec.Struct, frozen=True):
     wants: tuple[tuple[str, str], ...] = ()
     """(soname, version) of every symbol version that must be there, weak ones left out."""
     defines: tuple[str, ...] = ()
-    """The symbol versions that a libc defines; empty for other objects, where nobody asks."""
+    """The symbol versions that the object defines."""
 
 
 def is_elf(head: bytes | bytearray | memoryview) -> bool:
@@ -79,7 +79,7 @@ def _linked(elf: Any, dynamic: Any, shell: ElfObject) -> ElfObject:
         needed=tuple(needed),
         runpath=tuple(part for part in dict.fromkeys(runpath) if part),
         wants=tuple(_wanted(elf)),
-        defines=tuple(_defined(elf)) if soname == "libc.so.6" else (),
+        defines=tuple(_defined(elf)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["Content", "Deflated", "EntryType", "FileEntry", "Opened", "Source", "checked_path", "directory", "file", "parents", "symlink"]
+__all__ = ["Content", "Deflated", "EntryType", "FileEntry", "Opened", "Source", "checked_path", "directory", "file", "parents", "read", "stream", "symlink"]
 
 
 class EntryType(Enum):

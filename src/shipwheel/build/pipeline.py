@@ -1,0 +1,289 @@
+"""The build, stage by stage: detect, lock, base, select, fetch, build, assemble, close, prove, compose, deliver.
+
+Every stage asks the store first, so a build that was interrupted, or that met a damaged blob, goes on from what it had.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.build.compose import compose
+from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
+from shipwheel.build.resolve import Bases, Resolution, Resolved, pinned, resolve, suite_of
+from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
+from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
+from shipwheel.config import Settings
+from shipwheel.debian.base import downloads, load_packages, resolve_seed
+from shipwheel.debian.closure import close, unresolved
+from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.errors import DamagedBlob
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.fetch import Download, fetch
+from shipwheel.files.segment import Segment, find_segment, key_of
+from shipwheel.oci.image import ImageIndex
+from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
+from shipwheel.platform import Platform
+from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
+from shipwheel.python.ignore import AppTree, list_app
+from shipwheel.python.project import Project, detect
+from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
+from shipwheel.python.selection import LockedDistribution
+from shipwheel.python.wheel import WheelSource
+from shipwheel.store import Store
+
+__all__ = ["Built", "BuiltPlatform", "Request", "build", "resolved"]
+
+_DAMAGED_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. `settings` are the project's with the flags laid over them."""
+
+    path: Path
+    settings: Settings
+    store: Store
+    reporter: Reporter = silent
+    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    upgrade_base: bool = False
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """The platforms, each once, in order."""
+        return tuple(dict.fromkeys(Platform.parse(text) for text in self.settings.platforms))
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPlatform:
+    """One platform of a build, with what the proof said."""
+
+    resolved: Resolved
+    layers: tuple[Layer, ...]
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished build: the images are in the store, ready to be delivered."""
+
+    resolution: Resolution
+    platforms: tuple[BuiltPlatform, ...]
+    index: ImageIndex
+
+
+def resolved(request: Request) -> Resolution:
+    """The stages before anything large is fetched: what `plan` shows. Raises any ShipwheelError."""
+    project = detect(request.path, request.settings)
+    return resolve(project, request.platforms, _bases(request, project), request.reporter, upgrade_base=request.upgrade_base)
+
+
+def build(request: Request) -> Built:
+    """Builds the images of all platforms. A damaged blob is thrown away and made or fetched again."""
+    for _ in range(_DAMAGED_TRIES):
+        try:
+            return _build(request)
+        except DamagedBlob as damaged:
+            request.store.discard(damaged.digest)
+            request.reporter(Warned(f"the stored blob {damaged.digest[:19]}… was damaged and is made again"))
+    return _build(request)
+
+
+def _build(request: Request) -> Built:
+    project = detect(request.path, request.settings)
+    bases = _bases(request, project)
+    resolution = resolve(project, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
+    platforms = _Work(request, bases, resolution).run()
+    lock = pinned(resolution.lock, [each.resolved for each in platforms], resolution.project.settings.packages)
+    lock.write()
+    resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
+    return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms]))
+
+
+def _bases(request: Request, project: Project) -> Bases:
+    return Bases(suite_of(project), request.settings.debian_mirror, request.store, request.reporter)
+
+
+class _Work:
+    """The stages of one build that need the store, the mirror and the interpreters."""
+
+    def __init__(self, request: Request, bases: Bases, resolution: Resolution) -> None:
+        self.store = request.store
+        self.reporter = request.reporter
+        self.workers = request.workers
+        self.bases = bases
+        self.platforms = resolution.platforms
+        self.project = resolution.project
+        self.as_of = resolution.lock.as_of
+
+    def run(self) -> tuple[BuiltPlatform, ...]:
+        """Every platform's layers, closed and proved."""
+        with self._compiler() as compiler:
+            parts = self._ingredients()
+            wheels = [wheel_sources(each, parts.built, self.store, compiler) for each in self.platforms]
+            uppers = [
+                app_layers(self.project, each, some, parts, self.store, compiler) for each, some in zip(self.platforms, wheels, strict=True)
+            ]
+            self._fetch(uppers)
+            upper_layers = self._assemble("wheels", uppers)
+            closed = [self._close(each, specs, compiler) for each, specs in zip(self.platforms, uppers, strict=True)]
+            lowers = [base_layers(each.base, each, self.project, self.store, compiler) for each in closed]
+            self._fetch_bases(closed, lowers)
+            lower_layers = self._assemble("base", lowers)
+        return tuple(
+            BuiltPlatform(each, (*lower, *upper), self._prove(each, low, up))
+            for each, lower, upper, low, up in zip(closed, lower_layers, upper_layers, lowers, uppers, strict=True)
+        )
+
+    def _ingredients(self) -> Ingredients:
+        """Fetches what has to be built first, builds it, and lists the project's files."""
+        wanted = {item.name: item for each in self.platforms for item in each.selection.distributions if item.kind != "wheel"}
+        fetch([_download(item) for item in wanted.values() if item.kind == "sdist"], self.store, self.reporter)
+        minor, root = self.platforms[0].target.minor, self.project.root
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
+            jobs = {
+                name: pool.submit(build_pure_wheel, item, self.store, minor, self.as_of, root=root, reporter=self.reporter)
+                for name, item in sorted(wanted.items())
+            }
+            packaged = self.project.kind == "package"
+            own = pool.submit(build_project_wheel, root, self.store, minor, self.as_of, reporter=self.reporter) if packaged else None
+            built = {name: job.result() for name, job in jobs.items()}
+            return Ingredients(built, own.result() if own else None, self._tree())
+
+    def _tree(self) -> AppTree | None:
+        project = self.project
+        if project.launch is None or not project.launch.needs_source:
+            return None
+        tree = list_app(project.root, include=project.settings.include, exclude=project.settings.exclude, only=project.only)
+        if tree.secrets:
+            self.reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Give them to the container when it starts."))
+        if tree.special:
+            self.reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
+        return tree
+
+    def _fetch(self, uppers: Sequence[Sequence[LayerSpec]]) -> None:
+        """All wheels that a missing segment is made of, and, on a first build, the bases' packages beside them."""
+        missing = {
+            source.digest
+            for specs in uppers
+            for spec in specs
+            if find_layer(spec, self.store) is None
+            for source in spec.sources
+            if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
+        }
+        wanted = [_download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
+        if missing:
+            wanted += self._package_downloads([package for each in self.platforms for package in each.base.packages])
+        fetch(wanted, self.store, self.reporter)
+
+    def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
+        for each, specs in zip(closed, lowers, strict=True):
+            if any(find_layer(spec, self.store) is None for spec in specs):
+                fetch(self._package_downloads(each.base.packages), self.store, self.reporter)
+
+    def _package_downloads(self, packages: Sequence[DebianPackage]) -> list[Download]:
+        absent = [package for package in packages if not self.store.has(package.digest)]
+        return downloads(absent, self.bases.mirror) if absent else []
+
+    def _assemble(self, stage: str, specs: Sequence[Sequence[LayerSpec]]) -> list[tuple[Layer, ...]]:
+        """The layers of all platforms, each key made once, side by side."""
+        unique = {spec.key: spec for some in specs for spec in some}
+        found = {key: layer for key, spec in unique.items() if (layer := find_layer(spec, self.store)) is not None}
+        missing = [spec for key, spec in unique.items() if key not in found]
+        if missing:
+            self.reporter(StageStarted(stage, len(missing)))
+            for number, layer in enumerate(self._made(missing), 1):
+                found[layer.key] = layer
+                self.reporter(Moved(stage, "", number, len(missing)))
+            self.reporter(StageFinished(stage, f"{len(missing)} layers"))
+        return [tuple(found[spec.key] for spec in some) for some in specs]
+
+    def _made(self, specs: Sequence[LayerSpec]) -> Iterator[Layer]:
+        with ThreadPoolExecutor(self.workers + 1, thread_name_prefix="layer") as pool:
+            jobs = [pool.submit(make_layer, spec, self.store) for spec in specs]
+            try:
+                for job in as_completed(jobs):
+                    yield job.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _close(self, each: Resolved, specs: Sequence[LayerSpec], compiler: BytecodeCompiler | None) -> Resolved:
+        """The platform with all packages that its ELF files need; the archive is asked only for what the lock does not have."""
+        lower = base_layers(each.base, each, self.project, self.store, compiler)
+        if each.base.locked and self._proved(each, lower, specs) is not None:
+            return each
+        platform = each.target.platform
+        upper = self._segments(specs)
+        packages = self._load(each.base.packages)
+        if each.base.locked and not set(unresolved([*upper, *packages], platform)) - set(each.base.absent):
+            return each
+        closure = close(each.base.packages, self.bases.index(platform), platform, upper, self._load)
+        base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted(closure.unresolved)))
+        return replace(each, base=base)
+
+    def _load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
+        known = [find_segment(DebSource(package, self.store).key, self.store) for package in packages]
+        if all(known):
+            return [segment for segment in known if segment is not None]
+        return load_packages(packages, self.bases.mirror, self.store, self.reporter, workers=self.workers)
+
+    def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment]:
+        found = []
+        for source in (source for spec in specs for source in spec.sources):
+            segment = find_segment(source.key, self.store)
+            assert segment is not None, source.label  # noqa: S101 - its layer was made
+            found.append(segment)
+        return found
+
+    def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof:
+        proof = self._proved(each, lower, upper)
+        if proof is None:
+            parts = [*(Part(it, base=True) for it in self._segments(lower)), *(Part(it, base=False) for it in self._segments(upper))]
+            proof = prove(parts, each.target.platform, each.base.absent)
+            self.store.put("proof", _proof_key(each, lower, upper), msgspec.json.encode(proof))
+        for warning in proof.warnings:
+            self.reporter(Warned(warning))
+        return proof
+
+    def _proved(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof | None:
+        record = self.store.get("proof", _proof_key(each, lower, upper))
+        return None if record is None else msgspec.json.decode(record, type=Proof)
+
+    @contextmanager
+    def _compiler(self) -> Iterator[BytecodeCompiler | None]:
+        if not self.project.settings.bytecode:
+            yield None
+            return
+        cache = BytecodeCache(self.store.root / "bytecode.sqlite3")
+        compiler = BytecodeCompiler(self._interpreter, self.platforms[0].target.python, cache, self.workers)
+        try:
+            yield compiler
+        finally:
+            compiler.close()
+
+    def _interpreter(self) -> Interpreter:
+        """The base's own if it runs here, so that every host compiles with the same one; else what uv finds."""
+        target = self.platforms[0].target
+        host = can_run()
+        if host is not None:
+            base = next((each.base for each in self.platforms if each.target.platform == host), None)
+            packages = base.seed(()) if base else resolve_seed(self.bases.index(host), self.bases.suite)
+            fetch(self._package_downloads(packages), self.store, self.reporter)
+            sources = [DebSource(package, self.store) for package in packages]
+            found = unpacked_interpreter(sources, host, target.minor, self.store)
+            if found is not None:
+                return found
+        return found_interpreter(target.minor)
+
+
+def _download(item: LockedDistribution) -> Download:
+    return Download(item.urls, item.digest, item.size, item.filename)
+
+
+def _proof_key(each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> str:
+    return key_of("proof", PROOF_VERSION, str(each.target.platform), *each.base.absent, *(spec.key for spec in (*lower, *upper)))

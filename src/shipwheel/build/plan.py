@@ -1,0 +1,112 @@
+"""What would be built, and why: a value made of what was resolved, without any I/O."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shipwheel.build.resolve import Resolution, Resolved
+from shipwheel.python.selection import LeftOut, LockedDistribution
+
+__all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformPlan:
+    """One platform: `libc` is glibc's version; `base` holds "name version" of its packages; `complete` says that they are all known."""
+
+    platform: str
+    python: str
+    libc: str
+    suite: str
+    base: tuple[str, ...]
+    complete: bool
+    distributions: tuple[LockedDistribution, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def wheel_bytes(self) -> int:
+        """The size of all files that the lock states sizes of."""
+        return sum(item.size or 0 for item in self.distributions)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """Everything that a build decides before it downloads."""
+
+    name: str
+    version: str
+    kind: str
+    root: str
+    python_reason: str
+    command: tuple[str, ...]
+    program: bool
+    command_reason: str
+    before_start: tuple[tuple[str, ...], ...]
+    ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    env: Mapping[str, str]
+    user: str
+    workdir: str
+    lock: str
+    as_of: str
+    notes: tuple[str, ...]
+    platforms: tuple[PlatformPlan, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values for `--json`: paths are text, nothing is left out."""
+        value: dict[str, Any] = _plain(asdict(self))
+        return value
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Path():
+            return str(value)
+        case _:
+            return value
+
+
+def make_plan(resolution: Resolution) -> BuildPlan:
+    """The plan of what was resolved."""
+    project, lock = resolution.project, resolution.lock
+    launch = project.launch
+    assert launch is not None  # noqa: S101 - `resolve` saw to it
+    return BuildPlan(
+        name=project.name,
+        version=project.version or "",
+        kind=project.kind,
+        root=str(project.root),
+        python_reason=project.python_reason,
+        command=launch.command,
+        program=launch.is_program,
+        command_reason=launch.reason,
+        before_start=project.settings.before_start,
+        ports=launch.ports,
+        volumes=project.settings.volumes,
+        env={**launch.env, **project.settings.env},
+        user=project.settings.user,
+        workdir=project.settings.workdir,
+        lock=str(lock.path),
+        as_of=lock.as_of,
+        notes=project.notes,
+        platforms=tuple(_platform(each) for each in resolution.platforms),
+    )
+
+
+def _platform(resolved: Resolved) -> PlatformPlan:
+    target, base = resolved.target, resolved.base
+    return PlatformPlan(
+        platform=str(target.platform),
+        python=target.python,
+        libc=".".join(map(str, target.libc)),
+        suite=base.suite.codename,
+        base=tuple(f"{package.name} {package.version}" for package in base.packages),
+        complete=base.locked,
+        distributions=resolved.selection.distributions,
+        left_out=resolved.selection.left_out,
+    )

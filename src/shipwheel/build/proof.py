@@ -1,0 +1,91 @@
+"""Proof, before delivery, that every ELF file of an image can be loaded on its platform. Pure: works on what segments know."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from shipwheel.errors import ProofError
+from shipwheel.files.elf import MACHINES, ElfObject
+from shipwheel.files.loader import Loader
+from shipwheel.files.segment import Segment
+from shipwheel.platform import Platform
+
+__all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
+
+PROOF_VERSION = "1"
+"""Part of the key under which a proof is remembered: raise it when more is checked."""
+
+_EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A segment with where it came from: the base must be whole, a wheel may hold optional plugins."""
+
+    segment: Segment
+    base: bool
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What was looked at, and what the user should know although the image is delivered."""
+
+    objects: int
+    warnings: tuple[str, ...]
+
+
+def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) -> Proof:
+    """Checks machines, needed libraries and symbol versions; `absent` are the sonames that no Debian package provides.
+
+    Raises ProofError that names each file that fails, with its package.
+    """
+    loader = Loader.of([part.segment for part in parts], platform.multiarch)
+    failures: list[str] = []
+    warnings: list[str] = []
+    for part in parts:
+        wrong = [found for found in part.segment.elf if found.machine != MACHINES[platform.architecture]]
+        (warnings if wrong and _spare(part, wrong) else failures).extend(_machines(part, wrong, platform))
+        for found in part.segment.elf:
+            if found not in wrong:
+                failures.extend(_versions(part, found, loader))
+    owners = {id(found): part for part in parts for found in part.segment.elf}
+    for soname, wanting in loader.unresolved().items():
+        known = [owners[id(found)] for found in wanting if id(found) in owners]
+        fatal = soname not in absent or any(part.base for part in known)
+        (failures if fatal else warnings).append(_missing(soname, wanting, known))
+    if failures:
+        raise ProofError(
+            f"the image for {platform} would not work:\n" + "\n".join(f"  {line}" for line in failures),
+            hint="Choose another version of the packages named; if they are Debian's, renew the base with --upgrade-base.",
+        )
+    return Proof(sum(len(part.segment.elf) for part in parts), tuple(warnings))
+
+
+def _spare(part: Part, wrong: Sequence[ElfObject]) -> bool:
+    """Whether a wheel merely carries helpers for other machines: it has what this one needs, and none is a module for Python."""
+    return not part.base and len(wrong) < len(part.segment.elf) and not any(_EXTENSION.search(found.path) for found in wrong)
+
+
+def _machines(part: Part, wrong: Sequence[ElfObject], platform: Platform) -> Iterator[str]:
+    for found in wrong:
+        yield f"{part.segment.label}: {found.path} is for {found.machine}, not for {platform.architecture}"
+
+
+def _missing(soname: str, wanting: Sequence[ElfObject], parts: Sequence[Part]) -> str:
+    labels = ", ".join(dict.fromkeys(part.segment.label for part in parts))
+    files = ", ".join(found.path.rpartition("/")[2] for found in wanting[:3]) + (" …" if len(wanting) > 3 else "")
+    return f"{labels}: {soname} is nowhere in the image and in no Debian package (wanted by {files})"
+
+
+def _versions(part: Part, found: ElfObject, loader: Loader) -> Iterator[str]:
+    for soname, version in found.wants:
+        provider = loader.provider(found, soname)
+        if provider is None or not provider.defines or version in provider.defines:
+            continue
+        newest = max((name for name in provider.defines if name.startswith(version.split("_")[0] + "_")), key=_number, default="none")
+        yield f"{part.segment.label}: {found.path} wants {version} of {soname}, and the image's has at most {newest}"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -1,0 +1,192 @@
+"""From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from shipwheel.debian.archive import Archive, PackageIndex
+from shipwheel.debian.base import base_facts, resolve_seed, seed_names
+from shipwheel.debian.mirror import Mirror, choose_mirror
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.suite import Suite, suite_by_name, suite_for
+from shipwheel.errors import LockError, UsageError
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.platform import Platform
+from shipwheel.python.lock import Lock
+from shipwheel.python.project import Project, with_dependencies
+from shipwheel.python.resolve import LockRequest, lock_for
+from shipwheel.python.selection import Selection, select_all
+from shipwheel.python.target import Target
+from shipwheel.store import Store
+
+__all__ = ["Base", "Bases", "Resolution", "Resolved", "minor_of", "pinned", "resolve", "suite_of"]
+
+
+class _LockedBase(msgspec.Struct, frozen=True):
+    """The base of one architecture as the lock has it."""
+
+    suite: str
+    extra: tuple[str, ...]
+    absent: tuple[str, ...]
+    packages: tuple[DebianPackage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The packages of one platform's base. `locked` says that the lock has them, with what was found to be needed.
+
+    `absent` are sonames that are wanted and that no package of the suite provides.
+    """
+
+    suite: Suite
+    packages: tuple[DebianPackage, ...]
+    locked: bool
+    absent: tuple[str, ...] = ()
+
+    def seed(self, extra: Iterable[str]) -> tuple[DebianPackage, ...]:
+        """The packages that do not depend on the app: interpreter and what every base has."""
+        names = {*seed_names(self.suite)} - {*extra}
+        return tuple(package for package in self.packages if package.name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What one platform's image is made of."""
+
+    target: Target
+    base: Base
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What all images are made of."""
+
+    project: Project
+    lock: Lock
+    platforms: tuple[Resolved, ...]
+
+
+class Bases:
+    """Access to Debian's archive for one build: asked only for what the lock does not have."""
+
+    def __init__(self, suite: Suite, mirror: str | None, store: Store, reporter: Reporter) -> None:
+        self.suite = suite
+        self._mirror = mirror
+        self._store = store
+        self._reporter = reporter
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The mirror, chosen when it is first needed."""
+        return choose_mirror(self._mirror)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive behind the mirror."""
+        return Archive(self.mirror, self._store, self._reporter)
+
+    def index(self, platform: Platform) -> PackageIndex:
+        """The suite's packages for a platform, from verified releases."""
+        return self.archive.package_index(self.suite, platform)
+
+
+def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
+    """Makes or reads the lock, finds the bases, and selects every platform's distributions.
+
+    Raises LockError with everything that is missing on any platform, before anything large is fetched.
+    """
+    project, lock = _locked(project, reporter)
+    found = _bases(project, platforms, bases, lock, reporter, upgrade_base)
+    targets = [Target(platform, *base_facts(base.packages)) for platform, base in zip(platforms, found, strict=True)]
+    selections = select_all(lock, targets)
+    return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
+
+
+def _locked(project: Project, reporter: Reporter) -> tuple[Project, Lock]:
+    """The lock, and the project with its command: one whose dependencies only a build tells is locked before it is looked for."""
+    if project.launch is not None:
+        return project, lock_for(_lock_request(project), reporter)
+    lock = lock_for(_lock_request(project), reporter)
+    launched = with_dependencies(project, frozenset(package.name for package in lock.packages))
+    if launched.launch is not None and launched.launch.extra_requirements:
+        lock = lock_for(_lock_request(launched), reporter)
+    return launched, lock
+
+
+def suite_of(project: Project) -> Suite:
+    """The suite that the settings name or that has the project's Python version; raises UsageError."""
+    if project.settings.suite is None:
+        return suite_for(project.python)
+    suite = suite_by_name(project.settings.suite)
+    if suite.python != minor_of(project):
+        raise UsageError(
+            f"Debian {suite.codename} has Python {suite.python}, and the project asks for {project.python}",
+            hint="Leave out `suite`, or set `python` to the suite's version.",
+        )
+    return suite
+
+
+def minor_of(project: Project) -> str:
+    """The Python version without its micro part: "3.11"."""
+    return ".".join(project.python.split(".")[:2])
+
+
+def locked_base(base: Base, extra: Sequence[str]) -> Mapping[str, Any]:
+    """The base as the lock holds it."""
+    value: dict[str, Any] = msgspec.to_builtins(_LockedBase(base.suite.codename, tuple(extra), base.absent, base.packages))
+    return value
+
+
+def _lock_request(project: Project) -> LockRequest:
+    settings = project.settings
+    return LockRequest(
+        root=project.root,
+        python=minor_of(project),
+        requirements=project.requirements,
+        as_of=settings.as_of.isoformat() if settings.as_of else "",
+        extras=settings.extras,
+        groups=settings.groups,
+        script=project.script,
+        added=project.launch.extra_requirements if project.launch else (),
+    )
+
+
+def _bases(project: Project, platforms: Sequence[Platform], bases: Bases, lock: Lock, reporter: Reporter, upgrade: bool) -> list[Base]:
+    extra = project.settings.packages
+    locked = {} if upgrade else {platform: base for platform in platforms if (base := _from_lock(lock, platform, bases.suite, extra))}
+    missing = [platform for platform in platforms if platform not in locked]
+    if missing:
+        reporter(StageStarted("base"))
+        bases.archive  # noqa: B018 - chosen once, before the threads
+        with ThreadPoolExecutor(len(missing)) as pool:
+            seeds = pool.map(lambda platform: resolve_seed(bases.index(platform), bases.suite, extra), missing)
+            locked |= {platform: Base(bases.suite, seed, locked=False) for platform, seed in zip(missing, seeds, strict=True)}
+        reporter(StageFinished("base", f"Debian {bases.suite.codename}, Python {bases.suite.python}"))
+    return [locked[platform] for platform in platforms]
+
+
+def _from_lock(lock: Lock, platform: Platform, suite: Suite, extra: Sequence[str]) -> Base | None:
+    table = lock.base.get(platform.architecture)
+    if table is None:
+        return None
+    try:
+        found = msgspec.convert(table, _LockedBase)
+    except msgspec.ValidationError as error:
+        raise LockError(
+            f"{lock.path.name}: the base of {platform.architecture} is damaged: {error}", hint="Make it again with --upgrade-base."
+        ) from error
+    if found.suite != suite.codename or found.extra != tuple(extra):
+        return None
+    return Base(suite, found.packages, True, found.absent)
+
+
+def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:
+    """The lock with these platforms' bases in it."""
+    for resolved in platforms:
+        lock = lock.with_base(resolved.target.platform.architecture, locked_base(resolved.base, extra))
+    return lock

@@ -1,0 +1,112 @@
+"""The sources of an image, in layers: what `layering` orders is collected here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shipwheel.build.app import AppSource
+from shipwheel.build.generated import Generated, launcher_files, venv_files, volume_directories
+from shipwheel.build.layering import LAYER_BUDGET, Weighed, wheel_layers
+from shipwheel.build.resolve import Base, Resolved
+from shipwheel.debian.base import GeneratedBase
+from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.files.entry import Source, directory, file
+from shipwheel.oci.layer import LayerSpec
+from shipwheel.python.bytecode import BytecodeCompiler, BytecodeSource
+from shipwheel.python.ignore import AppTree
+from shipwheel.python.project import Project
+from shipwheel.python.sdist import BuiltWheel
+from shipwheel.python.selection import LockedDistribution
+from shipwheel.python.venv import Paths
+from shipwheel.python.wheel import WheelSource
+from shipwheel.store import Store
+
+__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "wheel_sources"]
+
+_FIXED_LAYERS = 7
+"""Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What was built and listed on this machine for all platforms: wheels of sdists by name, the project's wheel, its tree."""
+
+    built: dict[str, BuiltWheel]
+    project_wheel: BuiltWheel | None
+    tree: AppTree | None
+
+
+def wheel_sources(resolved: Resolved, built: dict[str, BuiltWheel], store: Store, compiler: BytecodeCompiler | None) -> list[Weighed]:
+    """One source for each distribution of a platform."""
+    paths = Paths(resolved.target.minor)
+    return [_weighed(item, built.get(item.name), store, paths, compiler) for item in resolved.selection.distributions]
+
+
+def _weighed(item: LockedDistribution, built: BuiltWheel | None, store: Store, paths: Paths, compiler: BytecodeCompiler | None) -> Weighed:
+    if built is None:
+        return Weighed(item.name, item.size or 0, WheelSource(item.label, item.filename, item.digest, store, paths, compiler))
+    # What zip made on this machine is not copied into the layer, since other machines' makes other bytes of the same files.
+    source = WheelSource(item.label, built.filename, built.digest, store, paths, compiler, spliced=False)
+    return Weighed(item.name, built.size, source)
+
+
+def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, compiler: BytecodeCompiler | None) -> tuple[LayerSpec, ...]:
+    """What all apps share first, then the libraries that this one's wheels need, then what depends on both."""
+    seed = base.seed(project.settings.packages)
+    rest = [package for package in base.packages if package not in seed]
+    suite, platform = base.suite, resolved.target.platform
+    first: tuple[Source, ...] = tuple(DebSource(package, store) for package in seed)
+    if compiler is not None:
+        first = (*first, _library_bytecode(seed, resolved.target.minor, store, compiler))
+    return (
+        LayerSpec(f"Debian {suite.codename} with Python {resolved.target.python}", first),
+        *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
+        LayerSpec("system files", (GeneratedBase(base.packages, platform, suite, store),)),
+    )
+
+
+def _library_bytecode(seed: Sequence[DebianPackage], minor: str, store: Store, compiler: BytecodeCompiler) -> BytecodeSource:
+    python = tuple(DebSource(package, store) for package in seed if "python" in package.name)
+    return BytecodeSource("standard library bytecode", python, f"usr/lib/python{minor}/", minor, compiler)
+
+
+def app_layers(
+    project: Project, resolved: Resolved, wheels: Sequence[Weighed], parts: Ingredients, store: Store, compiler: BytecodeCompiler | None
+) -> tuple[LayerSpec, ...]:
+    """Everything above the base: wheels, the virtual environment's own files, the project last."""
+    minor = resolved.target.minor
+    paths = Paths(minor)
+    layers = [*wheel_layers(wheels, LAYER_BUDGET - _FIXED_LAYERS)] if wheels else []
+    layers.append(LayerSpec("virtual environment", _environment(project, resolved)))
+    if parts.project_wheel is not None:
+        wheel = parts.project_wheel
+        source = WheelSource(f"{project.name} {project.version or ''}".strip(), wheel.filename, wheel.digest, store, paths, compiler, False)
+        layers.append(LayerSpec(f"the project {project.name}", (source,)))
+    if parts.tree is not None:
+        workdir = project.settings.workdir.strip("/")
+        layers.append(LayerSpec(f"the source of {project.name}", (AppSource(project.name, parts.tree, workdir, minor, compiler),)))
+    if project.settings.volumes:
+        # Above the source, which may hold a directory of the same name.
+        layers.append(LayerSpec("volumes", (volume_directories(project.settings.volumes, _owner(project.settings.user)),)))
+    return tuple(layers)
+
+
+def _owner(user: str) -> tuple[int, int]:
+    uid, _, gid = user.partition(":")
+    return int(uid), int(gid or uid)
+
+
+def _environment(project: Project, resolved: Resolved) -> tuple[Source, ...]:
+    settings, launch = project.settings, project.launch
+    found: list[Source] = [venv_files(resolved.target.python, f"/usr/bin/python{resolved.target.minor}")]
+    found.append(Generated("working directory", (directory(settings.workdir.strip("/")),)))
+    if launch is not None and launch.python_path:
+        lines = "".join(f"{settings.workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in launch.python_path)
+        found.append(Generated("import path", (file(f"{Paths(resolved.target.minor).site_packages}/shipwheel.pth", lines),)))
+    if settings.before_start:
+        found.append(launcher_files(settings.before_start, marks_directory(settings.volumes)))
+    return tuple(found)
+
+
+def marks_directory(volumes: Sequence[str]) -> str:
+    """Where finished one-time steps are remembered: on the first volume, else as long as the container lives."""
+    return f"{volumes[0].rstrip('/')}/.shipwheel" if volumes else "/tmp/.shipwheel"  # noqa: S108 - a path in the image

@@ -1,0 +1,88 @@
+"""The interpreter that compiles bytecode: the composed base's own where this machine can run it, else one that uv finds."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from shipwheel.errors import BuildError
+from shipwheel.files.entry import Source
+from shipwheel.files.segment import key_of
+from shipwheel.files.unpack import unpack
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
+from shipwheel.python import uv
+from shipwheel.python.bytecode import Interpreter
+from shipwheel.store import Store
+
+__all__ = ["can_run", "found_interpreter", "unpacked_interpreter"]
+
+_LOADERS = {"amd64": "usr/lib64/ld-linux-x86-64.so.2", "arm64": "usr/lib/ld-linux-aarch64.so.1"}
+
+
+def can_run() -> Platform | None:
+    """The platform whose Debian programs this machine runs itself, or None."""
+    host = host_platform()
+    return host if sys.platform == "linux" and host.architecture in DEBIAN_ARCHITECTURES else None
+
+
+def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: str, store: Store) -> Interpreter | None:
+    """The interpreter of a base's packages, unpacked once into the store; None if it does not start here."""
+    root = store.root / "interpreters" / key_of("interpreter", *(source.key for source in sources))
+    if not root.is_dir():
+        _once(root, lambda folder: _unpack_all(sources, folder))
+    # Through its own loader, so that nothing of the host's libraries is mixed in.
+    command = (
+        str(root / _LOADERS[platform.architecture]),
+        "--library-path",
+        f"{root}/usr/lib/{platform.multiarch}:{root}/usr/lib",
+        str(root / f"usr/bin/python{minor}"),
+    )
+    interpreter = Interpreter(command, (("PYTHONHOME", str(root / "usr")),))
+    return interpreter if _starts(interpreter) else None
+
+
+def found_interpreter(minor: str) -> Interpreter:
+    """One that is on the machine, or that uv fetches; raises BuildError."""
+    path = uv.find_python(minor)
+    if path is None:
+        raise BuildError(
+            f"there is no Python {minor} on this machine to compile bytecode with, and uv cannot fetch one",
+            hint=f"Install Python {minor}, or build with --no-bytecode: the image then starts more slowly.",
+        )
+    return Interpreter((str(path),))
+
+
+def _unpack_all(sources: Sequence[Source], folder: Path) -> None:
+    for source in sources:
+        unpack(source.entries(), folder, source.label)
+
+
+def _starts(interpreter: Interpreter) -> bool:
+    try:
+        process = subprocess.run(
+            [*interpreter.command, "-S", "-c", "import marshal"],
+            env=dict(interpreter.environment),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return process.returncode == 0
+
+
+def _once(root: Path, fill: Callable[[Path], None]) -> None:
+    """Fills a directory that is there whole or not at all, whoever else does the same."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=root.parent))
+    try:
+        fill(folder)
+        os.rename(folder, root)  # noqa: PTH104 - fails when another process was first, which is as good
+    except OSError:
+        if not root.is_dir():
+            raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,127 @@
+"""`shipwheel build`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipwheel.cli.options import project_options, request_from
+from shipwheel.cli.progress import progress
+
+if TYPE_CHECKING:
+    from shipwheel.build.pipeline import Built, Request
+    from shipwheel.oci.validate import Report
+
+__all__ = ["command"]
+
+
+@click.command("build", help="Build images of the Python project at PATH (a directory, or a single-file script) for every platform.")
+@project_options
+@click.option("-t", "--tag", metavar="NAME:TAG", help="Name of the image.")
+@click.option("-o", "--output", metavar="DIR|FILE.tar", help="OCI image layout, or one archive that every engine loads [NAME.oci].")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+def command(path: Path, tag: str | None, output: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
+    """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
+    from shipwheel.build.deliver import deliver
+    from shipwheel.build.pipeline import build
+
+    started = time.monotonic()
+    with progress(quiet) as reporter:
+        request: Request = request_from(path, {**flags, "tag": tag, "output": output}, reporter)
+        built = build(request)
+        target, report = deliver(built, request)
+    seconds = time.monotonic() - started
+    if as_json:
+        click.echo(json.dumps(_document(built, target, report, seconds), indent=2))
+        return
+    if not quiet:
+        _table(built, seconds)
+        _next_steps(built, target)
+    click.echo(f"{_name(built)}@{built.index.digest}")
+
+
+def _name(built: "Built") -> str:
+    from shipwheel.oci.reference import Reference
+
+    project = built.resolution.project
+    if project.settings.tag is None:
+        return project.name
+    return Reference.parse(project.settings.tag).name
+
+
+def _document(built: "Built", target: Path, report: "Report", seconds: float) -> dict[str, Any]:
+    unpacked = {image.digest: image.unpacked_size for image in report.images}
+    return {
+        "name": _name(built),
+        "tag": built.resolution.project.settings.tag,
+        "digest": built.index.digest,
+        "output": str(target),
+        "lock": str(built.resolution.lock.path),
+        "seconds": round(seconds, 3),
+        "images": [
+            {
+                "platform": str(image.platform),
+                "digest": image.digest,
+                "size": image.size,
+                "unpacked-size": unpacked[image.digest],
+                "layers": [
+                    {"name": layer.name, "digest": layer.digest, "size": layer.size, "diff-id": layer.diff_id} for layer in each.layers
+                ],
+                "distributions": {item.name: item.version for item in each.resolved.selection.distributions},
+                "packages": {package.name: package.version for package in each.resolved.base.packages},
+                "left-out": [{"name": item.name, "reason": item.reason} for item in each.resolved.selection.left_out],
+                "wheel-bytes": sum(item.size or 0 for item in each.resolved.selection.distributions),
+                "warnings": list(each.proof.warnings),
+            }
+            for each in built.platforms
+            for image in built.index.images
+            if image.platform == each.resolved.target.platform
+        ],
+    }
+
+
+def _table(built: "Built", seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("platform", "digest", "MB", "wheels MB", "unpacked MB", "layers", "packages", "seconds"):
+        table.add_column(name, justify="left" if name in ("platform", "digest") else "right", no_wrap=True)
+    images = {image.platform: image for image in built.index.images}
+    for each in built.platforms:
+        image = images[each.resolved.target.platform]
+        distributions = each.resolved.selection.distributions
+        table.add_row(
+            str(image.platform),
+            image.digest[:19],
+            f"{image.size / 1e6:.1f}",
+            f"{sum(item.size or 0 for item in distributions) / 1e6:.1f}",
+            f"{sum(layer.unpacked_size for layer in each.layers) / 1e6:.1f}",
+            str(len(each.layers)),
+            f"{len(distributions)} + {len(each.resolved.base.packages)} Debian",
+            f"{seconds:.1f}",
+        )
+    Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120).print(table)
+
+
+def _next_steps(built: "Built", target: Path) -> None:
+    settings = built.resolution.project.settings
+    name = settings.tag or f"{built.resolution.project.name}:latest"
+    ports = "".join(f" -p {port.partition('/')[0]}:{port.partition('/')[0]}" for port in _ports(built))
+    volumes = "".join(f" -v {volume.strip('/').replace('/', '-')}:{volume}" for volume in settings.volumes)
+    load = f"docker load -i {target}" if target.suffix == ".tar" else f"skopeo copy oci:{target} docker-daemon:{name}"
+    lines = ["", "Next:", f"  shipwheel validate {target}"]
+    if target.suffix != ".tar":
+        lines.append(f"  podman pull oci:{target}   (or, for one file for docker: shipwheel build … -o image.tar)")
+    else:
+        lines.append(f"  {load}   (podman load, ctr images import and skopeo take it as well)")
+    lines.append(f"  docker run --read-only --tmpfs /tmp{ports}{volumes} {name}")
+    click.echo("\n".join(lines), err=True)
+
+
+def _ports(built: "Built") -> tuple[str, ...]:
+    launch = built.resolution.project.launch
+    return launch.ports if launch else ()

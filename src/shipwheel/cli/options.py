@@ -1,0 +1,71 @@
+"""The flags that `build` and `plan` share: the same names as the settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from shipwheel.errors import UsageError
+
+__all__ = ["project_options", "request_from"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument("path", type=click.Path(path_type=Path), default="."),
+    click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to build for [linux/amd64,linux/arm64]."),
+    click.option("--python", metavar="VERSION", help="Python version, for example 3.11."),
+    click.option("--as-of", metavar="DATE", help="Resolve as of this day (YYYY-MM-DD): only what was on the package index then."),
+    click.option("--command", metavar="WORDS", help="What the image runs; split like a shell would, run without one."),
+    click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable of the image; can be repeated."),
+    click.option("--port", "ports", multiple=True, metavar="PORT[/udp]", help="A port that the app listens on; can be repeated."),
+    click.option("--volume", "volumes", multiple=True, metavar="PATH", help="A path that is a volume; can be repeated."),
+    click.option("--user", metavar="UID[:GID]", help="Numeric user of the container [65532:65532]."),
+    click.option("--package", "packages", multiple=True, metavar="NAME", help="A Debian package to add; can be repeated."),
+    click.option("--extra", "extras", multiple=True, metavar="NAME", help="An extra of the project to install; can be repeated."),
+    click.option("--group", "groups", multiple=True, metavar="NAME", help="A dependency group to install; can be repeated."),
+    click.option("--requirements", multiple=True, metavar="FILE", help="A requirements file to use; can be repeated."),
+    click.option("--bytecode/--no-bytecode", default=None, help="Whether compiled bytecode is in the image [it is]."),
+    click.option("--debian-mirror", metavar="URL", help="Where Debian packages come from; they are verified in any case."),
+    click.option("--upgrade-base", is_flag=True, help="Take the newest packages of the base instead of the locked ones."),
+    click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone."),
+)
+
+
+def project_options(function: F) -> F:
+    """Adds the shared options, in their order."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def request_from(path: Path, flags: dict[str, Any], reporter: Any) -> Any:
+    """The build's request: the project's settings with the flags over them. Raises UsageError, ProjectError."""
+    from shipwheel.build.pipeline import Request
+    from shipwheel.config import merge
+    from shipwheel.python.project import find_settings
+    from shipwheel.store import Store, default_root
+
+    upgrade = flags.pop("upgrade_base")
+    settings = merge(find_settings(path.absolute()), _table(flags))
+    return Request(path, settings, Store(default_root()), reporter, upgrade_base=upgrade)
+
+
+def _table(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags as a settings file would have them; what was not given is left out."""
+    table = {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items() if value not in (None, ())}
+    if "platforms" in table:
+        table["platforms"] = [part.strip() for value in table["platforms"] for part in value.split(",") if part.strip()]
+    if "ports" in table:
+        table["ports"] = [int(port) if port.isdigit() else port for port in table["ports"]]
+    if "env" in table:
+        table["env"] = dict(_pair(value) for value in table["env"])
+    return table
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--env {text}: a value is missing", hint=f"Write --env {text}=VALUE.")
+    return name, value

@@ -1,0 +1,72 @@
+"""`shipwheel plan`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipwheel.cli.options import project_options, request_from
+from shipwheel.cli.progress import progress
+
+if TYPE_CHECKING:
+    from shipwheel.build.plan import BuildPlan, PlatformPlan
+
+__all__ = ["command"]
+
+
+@click.command("plan", help="Show what would be built from the project at PATH, and why. The lock is made if there is none; no image is.")
+@project_options
+@click.option("--all", "everything", is_flag=True, help="List every distribution and Debian package.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
+def command(path: Path, everything: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
+    """Prints the plan as a tree, or as JSON."""
+    from shipwheel.build.pipeline import resolved
+    from shipwheel.build.plan import make_plan
+
+    with progress(quiet) as reporter:
+        plan = make_plan(resolved(request_from(path, flags, reporter)))
+    if as_json:
+        click.echo(json.dumps(plan.to_json(), indent=2))
+    else:
+        click.echo("\n".join(_tree(plan, everything)))
+
+
+def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
+    yield f"{plan.name} {plan.version}".strip() + f"  ({'a package, installed as a wheel' if plan.kind == 'package' else 'an app'})"
+    yield f"├── command   {' '.join(plan.command)}"
+    yield f"│             {plan.command_reason}"
+    for step in plan.before_start:
+        yield f"├── once for a volume, before it   {' '.join(step)}"
+    if plan.ports:
+        yield f"├── ports     {', '.join(plan.ports)}"
+    if plan.volumes:
+        yield f"├── volumes   {', '.join(plan.volumes)}"
+    for name, value in sorted(plan.env.items()):
+        yield f"├── env       {name}={value if len(value) <= 80 else value[:77] + '…'}"
+    yield f"├── user      {plan.user}"
+    yield f"├── Python    {plan.platforms[0].python}: {plan.python_reason}"
+    yield f"├── lock      {plan.lock}, as of {plan.as_of}"
+    for note in plan.notes:
+        yield f"├── note      {note}"
+    for number, each in enumerate(plan.platforms):
+        last = number == len(plan.platforms) - 1
+        yield from _platform(each, "└── " if last else "├── ", "    " if last else "│   ", everything)
+
+
+def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) -> Iterator[str]:
+    yield f"{branch}{each.platform}"
+    more = "" if each.complete else ", and the libraries that the wheels turn out to need"
+    yield f"{indent}├── base      Debian {each.suite}, glibc {each.libc}, {len(each.base)} packages{more}"
+    if everything:
+        yield from (f"{indent}│   ├── {package}" for package in each.base)
+    for gone in each.left_out:
+        asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
+        yield f"{indent}├── left out  {gone.name} {gone.version}: {gone.reason}{asked}"
+    built = [item for item in each.distributions if item.kind != "wheel"]
+    for item in built:
+        yield f"{indent}├── built     {item.label} from its {item.kind}"
+    yield f"{indent}└── {len(each.distributions)} distributions, {each.wheel_bytes / 1e6:.1f} MB to fetch at most"
+    if everything:
+        yield from (f"{indent}    ├── {item.label}  {item.filename}" for item in each.distributions)

@@ -1,0 +1,33 @@
+"""Writes file entries below a directory of the host: for interpreters that the build itself runs."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from shipwheel.errors import ArchiveError
+from shipwheel.files.entry import EntryType, FileEntry, checked_path, stream
+
+__all__ = ["unpack"]
+
+
+def unpack(entries: Iterable[FileEntry], root: Path, label: str) -> None:
+    """Creates each entry; owners are left out. Raises ArchiveError for a path that leads outside, by itself or through a link.
+    """
+    for entry in entries:
+        path = root / checked_path(entry.path, label)
+        if not path.parent.resolve().is_relative_to(root.resolve()):
+            raise ArchiveError(f"{label}: {entry.path} leads outside through a link", hint="The archive is hostile; do not use it.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match entry.type:
+            case EntryType.DIRECTORY:
+                path.mkdir(exist_ok=True)
+            case EntryType.SYMLINK:
+                path.unlink(missing_ok=True)
+                path.symlink_to(entry.target)
+            case EntryType.HARDLINK:
+                path.hardlink_to(root / checked_path(entry.target, label))
+            case EntryType.FILE:
+                path.unlink(missing_ok=True)
+                with stream(entry.content) as source, path.open("xb") as target:
+                    shutil.copyfileobj(source, target)
+                path.chmod(entry.mode)
