@@ -8,7 +8,8 @@ neither is a secret, whatever the rules say: a secret is reported, and belongs i
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,8 +251,15 @@ def _build_output(path: str, host: Path) -> bool:
 
 
 def _spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:
+    return _compiled(lambda: GitIgnoreSpec.from_lines(patterns), origin)
+
+
+def _compiled(make: Callable[[], PathSpec[Any]], origin: str) -> PathSpec[Any]:
     try:
-        return GitIgnoreSpec.from_lines(patterns)
+        with warnings.catch_warnings():
+            # A pattern like [[] makes the regular expression compiler think aloud.
+            warnings.simplefilter("ignore")
+            return make()
     except (ValueError, re.error) as error:
         raise ProjectError(f"{origin}: {error}", hint="Correct the pattern; they are written as in .gitignore.") from error
 
@@ -264,7 +272,7 @@ def _docker_rules(path: Path) -> _Rules | None:
     """.dockerignore patterns start at the root, and the last one that speaks of a path or of a directory above it decides."""
     if not path.is_file():
         return None
-    return _Rules("", _ordered(list(_anchored(read_text(path).splitlines())), str(path)))
+    return _Rules("", _compiled(lambda: PathSpec.from_lines("gitignore", _anchored(read_text(path).splitlines())), str(path)))
 
 
 def _docker_leaves_out(spec: PathSpec[Any], path: str, is_directory: bool) -> bool:
@@ -272,13 +280,6 @@ def _docker_leaves_out(spec: PathSpec[Any], path: str, is_directory: bool) -> bo
     whole = [*("/".join(parts[:number]) + "/" for number in range(1, len(parts))), path + "/" * is_directory]
     decided = [result for part in whole if (result := spec.check_file(part)).index is not None]
     return bool(decided) and max(decided, key=lambda result: result.index or 0).include is True
-
-
-def _ordered(patterns: list[str], origin: str) -> PathSpec[Any]:
-    try:
-        return PathSpec.from_lines("gitignore", patterns)
-    except (ValueError, re.error) as error:
-        raise ProjectError(f"{origin}: {error}", hint="Correct the pattern.") from error
 
 
 def _anchored(lines: Iterable[str]) -> Iterator[str]:

@@ -284,7 +284,7 @@ def choose_python(root: Path, settings: Settings, metadata: Metadata) -> tuple[s
         fitting = [text for text in alternatives if _satisfies(version, text, metadata.origin)]
         if alternatives and not fitting:
             raise ProjectError(
-                f"{origin} wants Python {version}, but {metadata.origin} requires {' || '.join(alternatives)}",
+                f"{origin} wants Python {version}{_suite_has(version)}, but {metadata.origin} requires {' || '.join(alternatives)}",
                 hint="Change one of the two.",
             )
         return version, f"{origin} names it", fitting[0] if fitting else None
@@ -296,7 +296,11 @@ def choose_python(root: Path, settings: Settings, metadata: Metadata) -> tuple[s
         for text in alternatives:
             if _satisfies(version, text, metadata.origin):
                 return version, f"{metadata.origin} requires {text}", text
-    raise ProjectError(f"{metadata.origin}: no Python 3 satisfies {' || '.join(alternatives)}", hint="Correct requires-python.")
+    suites = ", ".join(sorted(_DEBIAN_MICRO.values(), key=lambda version: int(version.split(".")[1])))
+    raise ProjectError(
+        f"{metadata.origin}: no Python that an image can have satisfies {' || '.join(alternatives)}",
+        hint=f"Debian's suites have {suites}: change requires-python so that one of them fits.",
+    )
 
 
 def _named_versions(root: Path, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -310,6 +314,10 @@ def _named_versions(root: Path, settings: Settings) -> Iterator[tuple[str, str]]
         if lines and (found := re.fullmatch(pattern, lines[0])):
             # The micro version is a developer's machine's; the base has the suite's.
             yield ".".join(found[1].split(".")[:2]), name
+
+
+def _suite_has(version: str) -> str:
+    return f" (Debian has {_DEBIAN_MICRO[version]})" if version in _DEBIAN_MICRO else ""
 
 
 def _satisfies(version: str, specifier: str, origin: str) -> bool:
