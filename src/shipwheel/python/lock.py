@@ -22,7 +22,7 @@ from shipwheel.errors import LockError
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["FORMAT", "Lock", "lock_path", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "is_foreign", "lock_path", "read_lock"]
 
 FORMAT = 1
 """Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again."""
@@ -34,6 +34,7 @@ _PACKAGE_KEYS = (
     *("attestation-identities", "tool"),
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
+_HEADER = re.compile(rb"^\[tool\.shipwheel\]", re.MULTILINE)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -91,6 +92,12 @@ class Lock:
         return dict(self._tool.get("roots", {}))
 
     @property
+    def chosen(self) -> dict[str, frozenset[str]]:
+        """The chosen extras and dependency groups, as PEP 751's markers name them."""
+        groups = [*self._tool.get("groups", ()), *self.data.get("default-groups", ())]
+        return {"extras": frozenset(self._tool.get("extras", ())), "dependency_groups": frozenset(groups)}
+
+    @property
     def base(self) -> dict[str, Any]:
         """What the base is composed of, by architecture; opaque here."""
         return dict(self._tool.get("base", {}))
@@ -136,22 +143,11 @@ def lock_path(root: Path) -> Path:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether this is a pylock.toml of another tool, and so an input of ours."""
+    """Whether this is a pylock.toml of another tool, and so an input of ours: ours, even a damaged one, has its table's header."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        # Unreadable: ours, damaged, if it says so anywhere; else somebody else's, which is not overwritten.
-        return b"[tool.shipwheel]" not in _bytes(path)
-    return "shipwheel" not in data.get("tool", {})
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
+        return _HEADER.search(path.read_bytes()) is None
     except OSError:
-        return b""
+        return False
 
 
 def read_lock(path: Path) -> Lock | None:

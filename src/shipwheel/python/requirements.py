@@ -39,10 +39,8 @@ _WITHOUT_MEANING = frozenset(
     """.split()  # noqa: SIM905
 )
 _WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
-_SHORT = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links", "-e": "--editable"}
-_TAKES = frozenset(
-    {"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--editable", "--pypi-url"} | _WITH_VALUE
-)
+_SHORT = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
+_TAKES = frozenset({"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--pypi-url"} | _WITH_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +191,16 @@ def _take(line: str, path: Path, number: int, found: Requirements, problems: lis
     if not line.startswith("-"):
         _add(line, path, number, found, constraint=constraint)
         return
+    if editable := re.match(r"(?:-e|--editable)(?:\s*=\s*|\s*)(.+)$", line):
+        _add(editable[1], path, number, found, constraint=constraint)
+        return
     words = shlex.split(line)
     while words:
         name, value = _option(words)
-        if name == "--requirement" or name == "--constraint":
+        if name in ("--requirement", "--constraint"):
             if "://" in value:
                 raise ValueError(f"{name} with an address is not supported: save the file beside this one")
             _read(path.parent / value, found, problems, constraint=constraint or name == "--constraint")
-        elif name == "--editable":
-            _add(value, path, number, found, constraint=constraint)
         else:
             _set(name, value, path, found)
 
@@ -227,7 +226,7 @@ def _set(name: str, value: str, path: Path, found: Requirements) -> None:
         case "--extra-index-url":
             found.extra_index_urls.append(value)
         case "--find-links":
-            found.find_links.append(value if "://" in value else str((path.parent / value).resolve()))
+            found.find_links.append(value if "://" in value else _path(value, path.parent))
         case "--no-index":
             found.no_index = True
         case "--pre":
@@ -252,14 +251,19 @@ def _absolute(text: str, folder: Path) -> str:
     """Makes paths absolute, and gives repositories their name: `git+https://…#egg=name` is `name @ git+https://…`."""
     name, at, place = text.partition(" @ ")
     if at and not re.match(r"[a-z+]+:", place.strip()):
-        return f"{name} @ {(folder / place.strip()).resolve().as_uri()}"
+        return f"{name} @ {Path(_path(place, folder)).as_uri()}"
     if at and (relative := re.match(r"file:(?!//)(?!/)(\S+)(.*)", place.strip())):
-        return f"{name} @ {(folder / relative[1]).resolve().as_uri()}{relative[2]}"
+        return f"{name} @ {Path(_path(relative[1], folder)).as_uri()}{relative[2]}"
     if (egg := re.search(r"[#&]egg=([A-Za-z0-9._-]+(?:\[[^\]]*\])?)", text)) and not at:
         rest = text.replace(egg[0], "#" if egg[0][0] == "#" and text[egg.end() :].startswith("&") else "").replace("#&", "#")
         return f"{egg[1]} @ {rest}"
     if Line(text, folder, 0).is_place and "://" not in text and not _VCS.match(text):
         head = re.match(r"(?:file:)?([^\[;]+)(.*)$", text, re.DOTALL)
         if head:
-            return f"{(folder / Path(head[1].strip()).expanduser()).resolve()}{head[2]}"
+            return f"{_path(head[1], folder)}{head[2]}"
     return text
+
+
+def _path(text: str, folder: Path) -> str:
+    # Not resolved through the file system: a line may hold anything.
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(text.strip())))  # noqa: PTH100, PTH111, PTH118

@@ -5,6 +5,7 @@ uv's lock of that project, for one Python version, holds for every Linux machine
 
 import hashlib
 import json
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError, LockError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, silent
@@ -22,6 +24,8 @@ from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, is_foreig
 from shipwheel.python.requirements import Requirements, read_requirements
 from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script, script_requirements
 from shipwheel.python.workspace import input_files, project_name, relative_path, relevant, workspace_root
+
+_KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
 
 __all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock"]
 
@@ -64,6 +68,9 @@ def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
     if found is not None and found.is_current(inputs_digest(request)):
         return found
     lock = make_lock(request, reporter)
+    for architecture, base in (found.base if found is not None else {}).items():
+        # The base moves when it is told to, not when a dependency does.
+        lock = lock.with_base(architecture, base)
     lock.write()
     return lock
 
@@ -107,6 +114,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent) -> Lock:
         made = _from_uv_lock(request, foreign)
     else:
         made = _resolved(request)
+    _check_python(request, made)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
     reporter(StageFinished("lock", f"{len(data['packages'])} distributions from {made.origin}, as of {request.as_of or today}"))
@@ -127,6 +135,17 @@ class _Made:
     hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+def _check_python(request: LockRequest, made: _Made) -> None:
+    """A lock of another tool may be for other Python versions."""
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(made.pylock.get("requires-python", ""))
+    if not any(wanted.contains(f"{request.python}.{patch}") for patch in (0, 99)):
+        raise LockError(
+            f"{made.origin} is for Python {wanted}, not {request.python}", hint="Choose a Python version that it is for (--python)."
+        )
+
+
 def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     """PEP 751, `created-by` and [tool.shipwheel] ours."""
     edges, asked = _graph(made, request)
@@ -141,7 +160,7 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
         "frozen": made.frozen,
     }
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
-    top: dict[str, Any] = {key: made.pylock[key] for key in ("lock-version", "environments", "requires-python") if key in made.pylock}
+    top: dict[str, Any] = {key: made.pylock[key] for key in _KEPT if key in made.pylock}
     tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "roots": dict(sorted(roots.items()))}}
     return {**top, "created-by": CREATOR, "packages": [_allowed(package, made.hashes) for package in packages], "tool": tools}
 
@@ -261,6 +280,7 @@ def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool
             continue
         pylock = tomllib.loads(text)
         if not everywhere:
+            synthetic.write(folder, everywhere=True)
             _add_foreign_files(pylock, folder, synthetic.python, limit)
         return tomllib.loads(graph), pylock
     assert failure is not None  # noqa: S101
@@ -316,16 +336,40 @@ def _serves_linux(url: str) -> bool:
 
 
 def _relocate(pylock: dict[str, Any], folder: Path, root: Path, moved: Mapping[str, str]) -> None:
-    """Paths as the user has them, relative to the lock's directory (PEP 751)."""
+    """Paths as the user has them, relative to the lock's directory (PEP 751); no credentials; no marker that says what all say."""
+    environments = [_normal_marker(text) for text in pylock.get("environments", [])]
     for package in pylock.get("packages", []):
+        if "marker" in package and [_normal_marker(package["marker"])] == environments:
+            del package["marker"]
+        if str(package.get("index", "")).startswith("file:"):
+            del package["index"]
+        elif "index" in package:
+            package["index"] = _without_credentials(package["index"])
         holders = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
         for holder in holders:
+            url = urlsplit(str(holder.get("url", "")))
+            if url.scheme == "file":
+                holder["path"] = unquote(url.path)
+                del holder["url"]
+            elif "url" in holder:
+                holder["url"] = _without_credentials(holder["url"])
             if "path" in holder:
-                path = str((folder / holder["path"]).resolve())
-                for copy, original in moved.items():
-                    if path == copy or path.startswith(f"{copy}/"):
-                        path = original + path[len(copy) :]
-                holder["path"] = relative_path(Path(path), root)
+                holder["path"] = relative_path(_original((folder / holder["path"]).resolve(), moved), root)
+
+
+def _normal_marker(text: str) -> tuple[str, ...]:
+    return tuple(sorted(text.split(" and ")))
+
+
+def _original(path: Path, moved: Mapping[str, str]) -> Path:
+    for copy, original in moved.items():
+        if path.is_relative_to(copy):
+            return Path(original) / path.relative_to(copy)
+    return path
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"(?<=://)[^/@]+@", "", url)
 
 
 def _instant(as_of: str) -> str | None:

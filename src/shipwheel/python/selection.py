@@ -118,7 +118,8 @@ class _Choice:
     def __init__(self, lock: Lock, target: Target) -> None:
         self.lock = lock
         self.target = target
-        self.holds = _evaluator(target)
+        self.root = lock.path.parent.resolve()
+        self.holds = _evaluator(target, lock)
         self.rank = {tag: number for number, tag in enumerate(target.tags())}
         self.wanted: dict[str, Package] = {package.name: package for package in self._active()}
         self.parents = _parents(self.wanted, self.holds)
@@ -161,18 +162,18 @@ class _Choice:
         if package.requires_python is not None and not package.requires_python.contains(self.target.python, prereleases=True):
             return None
         if package.directory is not None or package.vcs is not None:
-            return _source(package, version, self.lock.path.parent)
+            return _source(package, version, self.root)
         if package.archive is not None:
             name = _archive_name(package.archive)
             kind = "wheel" if name.endswith(".whl") else "sdist"
             if kind == "wheel" and _best([(name, package.archive)], self.rank) is None:
                 return None
-            return _distribution(package.name, version, kind, name, package.archive, self.lock.path.parent)
+            return _distribution(package.name, version, kind, name, package.archive, self.root)
         wheel = _best([(wheel.filename, wheel) for wheel in package.wheels or ()], self.rank)
         if wheel is not None:
-            return _distribution(package.name, version, "wheel", wheel.filename, wheel, self.lock.path.parent)
+            return _distribution(package.name, version, "wheel", wheel.filename, wheel, self.root)
         if not package.wheels and package.sdist is not None:
-            return _distribution(package.name, version, "sdist", package.sdist.filename, package.sdist, self.lock.path.parent)
+            return _distribution(package.name, version, "sdist", package.sdist.filename, package.sdist, self.root)
         return None
 
     def _may_go(self, package: "Package", keepers: Collection[str]) -> bool:
@@ -215,10 +216,10 @@ def _label(package: "Package") -> str:
     return f"{package.name} {package.version or ''}".strip()
 
 
-def _evaluator(target: Target) -> Callable[[str], bool]:
+def _evaluator(target: Target, lock: Lock) -> Callable[[str], bool]:
     from packaging.markers import Marker
 
-    environment = target.markers()
+    environment = {**target.markers(), **lock.chosen}
     known: dict[str, bool] = {}
 
     def holds(text: str) -> bool:

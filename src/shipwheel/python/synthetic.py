@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError, ProjectError
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.python import uv
 from shipwheel.python.explain import explained
 from shipwheel.python.metadata import read_script
@@ -21,7 +22,8 @@ __all__ = ["SYNTHETIC", "Synthetic", "from_project", "from_requirements", "from_
 
 SYNTHETIC = "shipwheel-lock"
 
-_LINUX = "sys_platform == 'linux' and platform_python_implementation == 'CPython' and implementation_name == 'cpython'"
+_MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
+_LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
 
 
 @dataclass(slots=True)
