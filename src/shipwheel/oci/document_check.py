@@ -201,9 +201,8 @@ class Documents:
         self.expect(place, "number of diff_ids and of layers", len(diff_ids), layers)
         history = config.get("history")
         if history:
-            filled = (
-                sum(1 for line in history if isinstance(line, dict) and not line.get("empty_layer")) if isinstance(history, list) else -1
-            )
+            lines = history if isinstance(history, list) else []
+            filled = sum(1 for line in lines if isinstance(line, dict) and not line.get("empty_layer"))
             self.expect(place, "history lines with a layer, and layers", filled, layers)
         created = config.get("created")
         if created is not None and not (isinstance(created, str) and _TIME.fullmatch(created)):
@@ -314,10 +313,13 @@ class Documents:
             self.bad(place, f"{file.size} bytes are more than the {MAX_DOCUMENT} that a document may have")
             return None
         try:
-            return json.loads(_bytes(file), object_pairs_hook=_once)
+            found = json.loads(_bytes(file), object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             self.bad(place, f"not valid JSON: {error}")
             return None
+        if found is None:
+            self.bad(place, "null")
+        return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -198,6 +198,7 @@ def _gunzip(first: bytes, packed: _Packed) -> Iterator[bytes]:
 def _unzstd(first: bytes, packed: _Packed) -> Iterator[bytes]:
     import zstandard
 
+    # This reader takes a last frame that is cut off for the end; a tar that is cut off with it lacks its end-of-archive blocks.
     source = _Again(first, packed)
     try:
         with zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(cast(BinaryIO, source), read_across_frames=True) as reader:
@@ -259,7 +260,9 @@ class _Tar:
                 return
         stream.drain()
         if stream.zeros_from > end:
-            self.problem(f"the tar ends at byte {end}, and data follows until byte {stream.zeros_from}: what is there is lost")
+            self.problem(
+                f"the tar ends or is damaged at byte {end}, and data follows until byte {stream.zeros_from}: what is there is lost"
+            )
         elif stream.size - end < 1024:
             self.problem(f"the tar has no end-of-archive blocks: {stream.size - end} bytes after the last entry, not 1024")
 

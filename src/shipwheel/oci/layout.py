@@ -196,7 +196,7 @@ class LayoutReader:
         return tuple(full or ref for full, ref in map(_name, self.entries) if full or ref)  # type: ignore[misc]
 
     def images(self, name: str | None = None) -> ImageIndex:
-        """The images of an entry: the one of that name, or the only one. Raises UsageError if there is none or no telling."""
+        """The images of an entry: the one of that name, tag or digest, or the only one. Raises UsageError for none or several."""
         entry = self._entry(name)
         if entry.media_type not in _INDEX_TYPES:
             image = self._image(entry)
@@ -216,7 +216,7 @@ class LayoutReader:
             yield from (layer.digest for layer in manifest.layers)
 
     def _entry(self, name: str | None) -> Descriptor:
-        wanted = self.entries if name is None else [one for one in self.entries if name in (*_name(one), one.digest)]
+        wanted = self.entries if name is None else [one for one in self.entries if name in (one.digest, *one.annotations.values())]
         if name is not None and not wanted:
             with contextlib.suppress(UsageError):
                 full = Reference.parse(name).full
