@@ -1,6 +1,8 @@
 """The composed base: which packages it starts from, and the files that maintainer scripts would have made."""
 
+import io
 import re
+import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ from shipwheel.debian.version import upstream
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, LockError, UsageError
 from shipwheel.events import Reporter, silent
 from shipwheel.fetch import Download, fetch
+from shipwheel.files.compress import gunzip
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
-from shipwheel.files.entry import read as read_content
 from shipwheel.files.segment import Segment, find_segment, key_of, make_segment
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -63,7 +65,11 @@ _NSSWITCH = (
     "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
     "protocols: files\nservices: files\nethers: files\nrpc: files\nnetgroup: files\n"
 )
-_RENEW = "Renew the base with `shipwheel build --upgrade-base` (or delete the base table of pylock.toml), or use another mirror."
+_CERTIFICATE = re.compile(r"usr/share/ca-certificates/mozilla/.+\.crt")
+_RENEW = (
+    "Renew the base with `shipwheel build --upgrade-base` (or delete the base table of pylock.toml). "
+    "If that was done just now, the mirror is not complete: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
+)
 
 
 def seed_names(suite: Suite) -> tuple[str, ...]:
@@ -185,7 +191,8 @@ class GeneratedBase:
         segments = [find_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
         taken = {path for segment in segments for path in (*segment.files, *segment.links)}
         cache = ld_cache(libraries(segments, self.platform).items(), self.platform)
-        entries = [*self._links(), *_alternatives(segments, self.platform), *_etc(), file("etc/ld.so.cache", cache), *self._certificates()]
+        made = [*self._links(), *_alternatives(segments, self.platform), *_etc(), file("etc/ld.so.cache", cache)]
+        entries = [*made, *self._certificates(segments)]
         for entry in sorted(entries, key=lambda entry: entry.path):
             if entry.type is EntryType.DIRECTORY or entry.path not in taken:
                 yield entry
@@ -203,16 +210,22 @@ class GeneratedBase:
         yield symlink("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
         yield symlink("usr/lib/ssl/certs", "/etc/ssl/certs")
 
-    def _certificates(self) -> Iterator[FileEntry]:
+    def _certificates(self, segments: Sequence[Segment]) -> Iterator[FileEntry]:
         """All of Mozilla's authorities in one file, as update-ca-certificates would write it."""
-        for source in self._debs():
-            if source.package.name == "ca-certificates":
-                found = {
-                    entry.path: read_content(entry.content).rstrip(b"\n") + b"\n"
-                    for entry in source.entries()
-                    if entry.path.startswith("usr/share/ca-certificates/mozilla/") and entry.path.endswith(".crt")
-                }
-                yield file("etc/ssl/certs/ca-certificates.crt", b"".join(found[path] for path in sorted(found)))
+        for package, segment in zip(self.packages, segments, strict=True):
+            if package.name == "ca-certificates":
+                yield file("etc/ssl/certs/ca-certificates.crt", _bundle(segment, self.store))
+
+
+def _bundle(segment: Segment, store: Store) -> bytes:
+    """The certificates in a segment, by path. The segment is read, not the .deb, which the store need not have any more."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(b"".join(gunzip(store.chunks(segment.digest)))), mode="r:") as tar:
+        for info in tar:
+            stream = tar.extractfile(info) if _CERTIFICATE.fullmatch(info.name) and info.isreg() else None
+            if stream is not None:
+                found[info.name] = stream.read().rstrip(b"\n") + b"\n"
+    return b"".join(found[path] for path in sorted(found))
 
 
 def _etc() -> Iterator[FileEntry]:

@@ -10,7 +10,7 @@ from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["Closure", "Load", "close"]
+__all__ = ["Closure", "Load", "close", "unresolved"]
 
 Load = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
 """Fetches packages and makes their segments, in the order given."""
@@ -39,7 +39,7 @@ def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform
     asked: set[str] = set()
     passed_over: set[str] = set()
     while True:
-        missing = _missing((*others, *segments.values()), platform)
+        missing = unresolved((*others, *segments.values()), platform)
         wanted = _copyrights(packages, segments, index) | _libraries([soname for soname in missing if soname not in asked], index)
         asked.update(missing)
         new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages and name not in passed_over}
@@ -58,7 +58,8 @@ Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
 """Package name -> the package, and the file names for any of which it is wanted."""
 
 
-def _missing(segments: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
+def unresolved(segments: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
+    """The sonames that nothing in these segments provides, with who wants them; objects for other machines are not asked."""
     loader = Loader.of(segments, platform.multiarch)
     machine = MACHINES[platform.architecture]
     return loader.unresolved(item for item in loader.objects if item.machine == machine)

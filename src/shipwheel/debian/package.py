@@ -168,9 +168,7 @@ class DebSource:
                 if name.startswith("control.tar"):
                     control, sums = self._control(name, body)
                 elif name.startswith("data.tar"):
-                    for entry in self._data(name, body):
-                        kept.add(entry.path)
-                        yield entry
+                    yield from self._data(name, body, kept)
             if stream.finish() != self.package.digest:
                 self.store.discard(self.package.digest)
                 raise DamagedBlob(self.package.digest)
@@ -190,7 +188,7 @@ class DebSource:
                     found[part] = content.read()
         return found["control"], found["md5sums"]
 
-    def _data(self, name: str, body: BinaryIO) -> Iterator[FileEntry]:
+    def _data(self, name: str, body: BinaryIO, kept: set[str]) -> Iterator[FileEntry]:
         with open_tar(name, body, self.label) as tar:
             for info in tar:
                 if info.name in (".", "./", ""):
@@ -199,7 +197,11 @@ class DebSource:
                 path = merged(original)
                 if left_out(path + "/" if info.isdir() else path):
                     continue
-                yield from self._entry(tar, info, original, path)
+                for entry in self._entry(tar, info, original, path):
+                    if entry.type is EntryType.HARDLINK and entry.target not in kept:
+                        raise refused(self.label, f"{path} is a link to {entry.target}, which is not in the image")
+                    kept.add(entry.path)
+                    yield entry
 
     def _entry(self, tar: tarfile.TarFile, info: tarfile.TarInfo, original: str, path: str) -> Iterator[FileEntry]:
         if info.isdir():

@@ -1,0 +1,116 @@
+"""What the loader needs -> packages, against an archive in a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shipwheel.debian.archive import Archive, PackageIndex
+from shipwheel.debian.base import load_packages
+from shipwheel.debian.closure import Closure, close
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.suite import suite_by_name
+from shipwheel.files.elf import ElfObject
+from shipwheel.files.segment import Segment
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
+
+AMD64 = Platform("linux", "amd64")
+LIB = "usr/lib/x86_64-linux-gnu"
+
+
+class _World:
+    """A small suite: chain -> a -> b and c, c in /lib of an older kind; a variant, a lie, a large one nobody needs."""
+
+    def __init__(self, root: Path) -> None:
+        self.fake = FakeArchive(root / "mirror")
+        self.store = Store(root / "store")
+        self.rounds: list[list[str]] = []
+        self.library("liba1", "liba.so.1", ["libb.so.2", "libc.so.6"])
+        self.library("libb2", "libb.so.2", ["libc.so.6"], doc="b-common")
+        self.library("libb2-extra", "libb.so.2", ["libhuge.so.1"])
+        self.library("libc6", "libc.so.6", [], folder="lib/x86_64-linux-gnu")
+        self.library("libhuge1", "libhuge.so.1", [])
+        self.library("libblas3", "libblas.so.3", ["libc.so.6"], folder=f"{LIB}/blas")
+        self.add("b-common", {"usr/share/doc/b-common/copyright": b"mine"}, [])
+        self.add("liar", {f"{LIB}/other.so": shared_object("other.so")}, [f"{LIB}/libd.so.1"])
+        self.fake.publish()
+
+    def library(self, name: str, soname: str, needed: Sequence[str], *, folder: str = LIB, doc: str = "") -> None:
+        files: dict[str, bytes | str] = {f"{folder}/{soname}.0": shared_object(soname, needed), f"{folder}/{soname}": f"{soname}.0"}
+        if doc:
+            files[f"usr/share/doc/{name}"] = doc
+        self.add(name, files, [f"{folder}/{soname}", f"{folder}/{soname}.0"])
+
+    def add(self, name: str, files: dict[str, bytes | str], contents: Sequence[str]) -> None:
+        source = "b" if name in ("libb2", "b-common") else ""
+        self.fake.add(make_deb(name, "1", files), (name, "1", "amd64"), contents=contents, source=source)
+
+    def index(self) -> PackageIndex:
+        return Archive(self.fake.mirror, self.store, keyring=self.fake.keyring).package_index(suite_by_name("bookworm"), AMD64)
+
+    def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
+        self.rounds.append([package.name for package in packages])
+        return load_packages(packages, self.fake.mirror, self.store)
+
+    def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64") -> Closure:
+        index = self.index()
+        found = [package for name in seed if (package := index.newest(name)) is not None]
+        wheel = ElfObject("opt/venv/x.so", machine, needed=needed)
+        return close(found, index, AMD64, [Segment("k", "wheel", "d", 0, 0, {wheel.path: 0}, {}, {}, (wheel,))], self.load)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> _World:
+    return _World(tmp_path)
+
+
+def _names(closure: Closure) -> list[str]:
+    return [package.name for package in closure.packages]
+
+
+def test_needs_of_needs(world: _World) -> None:
+    closure = world.close("liba.so.1")
+    assert _names(closure) == ["b-common", "liba1", "libb2", "libc6"]
+    assert [segment.label for segment in closure.segments] == ["b-common 1", "liba1 1", "libb2 1", "libc6 1"]
+    assert closure.unresolved == {}
+
+
+def test_a_round_loads_all_it_found_at_once(world: _World) -> None:
+    world.close("liba.so.1")
+    assert world.rounds == [[], ["liba1"], ["libb2", "libc6"], ["b-common"]]
+
+
+def test_nothing_is_added_to_what_is_whole(world: _World) -> None:
+    assert _names(world.close("libc.so.6", seed=["libc6"])) == ["libc6"]
+
+
+def test_what_no_package_has(world: _World) -> None:
+    closure = world.close("libcuda.so.1", "libc.so.6")
+    assert {soname: [item.path for item in wanters] for soname, wanters in closure.unresolved.items()} == {
+        "libcuda.so.1": ["opt/venv/x.so"]
+    }
+
+
+def test_a_package_without_the_library_is_not_taken(world: _World) -> None:
+    closure = world.close("libd.so.1")
+    assert _names(closure) == []
+    assert list(closure.unresolved) == ["libd.so.1"]
+
+
+def test_alternatives_in_directories_of_their_own(world: _World) -> None:
+    closure = world.close("libblas.so.3")
+    assert _names(closure) == ["libblas3", "libc6"]
+    assert closure.unresolved == {}
+
+
+def test_objects_for_other_machines_are_not_asked(world: _World) -> None:
+    closure = world.close("liba.so.1", machine="EM_AARCH64")
+    assert (_names(closure), closure.unresolved) == ([], {})
+
+
+def test_same_closure_in_any_order(world: _World, tmp_path: Path) -> None:
+    first = world.close("liba.so.1", "libblas.so.3", seed=["libb2", "libc6"])
+    again = world.close("libblas.so.3", "liba.so.1", seed=["libc6", "libb2"])
+    assert (first.packages, first.segments) == (again.packages, again.segments)

@@ -1,0 +1,156 @@
+"""Signatures, and what is read of a signed release."""
+
+import shutil
+import subprocess
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.debian.release import MAXIMUM_AGE, Release, archive_keyring, check_age, parse_release, verified
+from shipwheel.errors import SignatureError
+from shipwheel.testing.debian import FakeArchive
+
+TEXT = b"Origin: Debian\nCodename: bookworm\nSHA256:\n 00 1 main/a\n"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
+    return FakeArchive(tmp_path_factory.mktemp("archive"))
+
+
+def test_signed_text_is_given_back(archive: FakeArchive) -> None:
+    assert verified(archive.sign(TEXT), "x", archive.keyring).rstrip() == TEXT.rstrip()
+
+
+def test_text_with_dashes(archive: FakeArchive) -> None:
+    text = b"Codename: bookworm\n-----BEGIN PGP SIGNATURE-----\n- x\nFrom y\n"
+    assert verified(archive.sign(text), "x", archive.keyring).rstrip() == text.rstrip()
+
+
+def test_key_of_nobody(archive: FakeArchive, tmp_path: Path) -> None:
+    other = FakeArchive(tmp_path)
+    with pytest.raises(SignatureError, match="InRelease"):
+        verified(other.sign(TEXT), "InRelease", archive.keyring)
+    with pytest.raises(SignatureError):
+        verified(archive.sign(TEXT), "InRelease")
+
+
+def test_changed_text(archive: FakeArchive) -> None:
+    with pytest.raises(SignatureError):
+        verified(archive.sign(TEXT).replace(b"main/a", b"main/b"), "x", archive.keyring)
+
+
+@pytest.mark.parametrize(
+    "signed", [b"", TEXT, b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + TEXT]
+)
+def test_no_signature(archive: FakeArchive, signed: bytes) -> None:
+    with pytest.raises(SignatureError):
+        verified(signed, "x", archive.keyring)
+
+
+def test_text_outside_the_signature_is_not_read(archive: FakeArchive) -> None:
+    signed = archive.sign(TEXT)
+    for changed in (b"Codename: evil\n" + signed, b"\n" + signed):
+        with pytest.raises(SignatureError):
+            verified(changed, "x", archive.keyring)
+    try:
+        text = verified(signed + b"\nCodename: evil\n", "x", archive.keyring)
+    except SignatureError:
+        return
+    assert b"evil" not in text
+
+
+def test_message_headers_are_not_text(archive: FakeArchive) -> None:
+    signed = archive.sign(TEXT).replace(b"MESSAGE-----\n", b"MESSAGE-----\nCodename: evil\n", 1)
+    try:
+        text = verified(signed, "x", archive.keyring)
+    except SignatureError:
+        return
+    assert b"evil" not in text
+
+
+@given(position=st.integers(0, 4000), value=st.integers(0, 255))
+def test_any_changed_byte_is_an_error_or_changes_nothing(archive: FakeArchive, position: int, value: int) -> None:
+    signed = bytearray(archive.sign(TEXT))
+    signed[position % len(signed)] = value
+    try:
+        text = verified(bytes(signed), "x", archive.keyring)
+    except SignatureError:
+        return
+    # White space at the ends of lines is not signed (RFC 9580, 7.2).
+    assert [line.rstrip() for line in text.rstrip().splitlines()] == TEXT.rstrip().splitlines()
+
+
+def test_debians_keys_are_there() -> None:
+    import pysequoia
+
+    assert len(pysequoia.Cert.split_bytes(archive_keyring())) >= 9
+
+
+def test_fields() -> None:
+    text = (
+        b"Codename: bookworm-updates\nDate: Mon, 23 Nov 2026 02:09:33 UTC\nValid-Until: Mon, 30 Nov 2026 02:09:33 UTC\n"
+        b"Acquire-By-Hash: yes\n"
+        b"Architectures: all amd64\nMD5Sum:\n 11 2 main/a\nSHA256:\n aa  22 main/a\n bb 3 main/b\n"
+    )
+    release = parse_release(text, "x", "bookworm-updates")
+    assert release.files == {"main/a": ("aa", 22), "main/b": ("bb", 3)}
+    assert release.valid_until == datetime(2026, 11, 30, 2, 9, 33, tzinfo=UTC)
+    assert (release.by_hash, release.all_apart) == (True, True)
+    assert not parse_release(
+        text.replace(b"MD5Sum", b"No-Support-for-Architecture-all: Packages\nMD5Sum"), "x", "bookworm-updates"
+    ).all_apart
+
+
+@pytest.mark.parametrize("text", [b"", b"Codename: trixie\n", b"Suite: bookworm\n", b"Codename: bookworm-updates\n"])
+def test_another_release(text: bytes) -> None:
+    with pytest.raises(SignatureError, match="'bookworm'"):
+        parse_release(text, "x", "bookworm")
+
+
+@pytest.mark.parametrize("line", [b"Date: soon\n", b"SHA256:\n aa x main/a\n", b"SHA256:\n aa 1\n", b"Valid-Until: never\n"])
+def test_malformed(line: bytes) -> None:
+    with pytest.raises(SignatureError, match="malformed"):
+        parse_release(b"Codename: bookworm\n" + line, "x", "bookworm")
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="only gpg signs as of another day and by old algorithms")
+def test_expired_key_and_weak_hash() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # short: gpg's agent has a socket in it
+
+        def gpg(day: str, *arguments: str) -> bytes:
+            command = ["gpg", "--homedir", home, "--batch", "--quiet", "--faked-system-time", f"{day}T000000!", "--passphrase", ""]
+            return subprocess.run([*command, *arguments], input=TEXT, capture_output=True, check=True).stdout
+
+        try:
+            gpg("20200101", "--quick-generate-key", "Test <test@example.com>", "rsa3072", "sign", "1y")
+            keyring = gpg("20200101", "--export")
+            in_time = gpg("20200601", "--clearsign")
+            weak = gpg("20200601", "--digest-algo", "SHA1", "--allow-weak-digest-algos", "--clearsign")
+        finally:
+            subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False, capture_output=True)
+    assert verified(in_time, "x", keyring).rstrip() == TEXT.rstrip()
+    with pytest.raises(SignatureError):
+        verified(weak, "x", keyring)
+
+
+def _until(moment: datetime | None) -> Release:
+    return Release("forky", None, moment, by_hash=True, all_apart=False, files={})
+
+
+def test_age() -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    assert check_age(_until(None), "x", now) is None
+    assert check_age(_until(now), "x", now) is None
+    warning = check_age(_until(now - timedelta(days=18)), "forky InRelease", now)
+    assert warning is not None
+    assert "18 days" in warning.message
+    assert check_age(_until(now - MAXIMUM_AGE), "x", now) is not None
+    too_old = _until(now - MAXIMUM_AGE - timedelta(hours=1))
+    with pytest.raises(SignatureError, match="60 days"):
+        check_age(too_old, "x", now)
+    assert check_age(too_old, "x", now, allow_stale=True) is not None

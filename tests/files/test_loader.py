@@ -1,0 +1,137 @@
+"""The loader's rules, one by one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.files.elf import ElfObject
+from shipwheel.files.loader import Loader
+from shipwheel.files.segment import Segment
+
+MULTIARCH = "x86_64-linux-gnu"
+LIB = f"usr/lib/{MULTIARCH}"
+
+
+def _object(path: str, *needed: str, soname: str = "", runpath: tuple[str, ...] = (), machine: str = "EM_X86_64") -> ElfObject:
+    return ElfObject(path, machine, soname, needed=needed, runpath=runpath)
+
+
+def _loader(*objects: ElfObject, links: dict[str, str] | None = None) -> Loader:
+    return Loader([item.path for item in objects], links or {}, objects, MULTIARCH)
+
+
+@pytest.mark.parametrize(
+    "folder", ["usr/local/lib", f"usr/local/lib/{MULTIARCH}", LIB, "usr/lib", "usr/lib64", "lib64", f"lib/{MULTIARCH}"]
+)
+def test_default_directories(folder: str) -> None:
+    wanter = _object("x/y.so", "liba.so.1")
+    assert _loader(wanter, _object(f"{folder}/liba.so.1")).resolve(wanter, "liba.so.1") == f"{folder}/liba.so.1"
+
+
+def test_first_directory_wins() -> None:
+    wanter = _object("x/y.so", "liba.so.1")
+    loader = _loader(wanter, _object("usr/lib/liba.so.1"), _object(f"{LIB}/liba.so.1"))
+    assert loader.resolve(wanter, "liba.so.1") == f"{LIB}/liba.so.1"
+
+
+def test_links_are_followed() -> None:
+    wanter = _object("x/y.so", "libc.so.6")
+    links = {"lib": "usr/lib", f"{LIB}/libc.so.6": "libc-2.31.so", "lib64": "usr/lib64"}
+    assert _loader(wanter, _object(f"{LIB}/libc-2.31.so"), links=links).resolve(wanter, "libc.so.6") == f"{LIB}/libc-2.31.so"
+
+
+def test_absolute_and_upward_links() -> None:
+    wanter = _object("x/y.so")
+    links = {f"{LIB}/liba.so.1": "/opt/a/liba.so", f"{LIB}/libb.so.1": "../../../opt/now/libb.so", "opt/now": "b/../c"}
+    loader = _loader(wanter, _object("opt/a/liba.so"), _object("opt/c/libb.so"), links=links)
+    assert loader.resolve(wanter, "liba.so.1") == "opt/a/liba.so"
+    assert loader.resolve(wanter, "libb.so.1") == "opt/c/libb.so"
+
+
+def test_hard_links() -> None:
+    wanter = _object("x/y.so")
+    loader = _loader(wanter, _object(f"{LIB}/liba.so.1.0"), links={f"{LIB}/liba.so.1": f"{LIB}/liba.so.1.0"})
+    assert loader.resolve(wanter, "liba.so.1") == f"{LIB}/liba.so.1.0"
+
+
+def test_links_that_go_round() -> None:
+    wanter = _object("x/y.so", "liba.so.1")
+    loader = _loader(wanter, links={f"{LIB}/liba.so.1": "liba.so.1", "lib": "lib", "usr/local": "/usr/local/local"})
+    assert loader.resolve(wanter, "liba.so.1") is None
+
+
+@pytest.mark.parametrize(
+    "runpath", ["$ORIGIN/../a.libs", "${ORIGIN}/../a.libs", "/opt/venv/a.libs", "$ORIGIN/./../pkg/../a.libs", "/opt/venv/lib/../a.libs"]
+)
+def test_runpath(runpath: str) -> None:
+    wanter = _object("opt/venv/pkg/x.so", "liba-123.so.1", runpath=("", "relative", runpath))
+    loader = _loader(wanter, _object("opt/venv/a.libs/liba-123.so.1"))
+    assert loader.resolve(wanter, "liba-123.so.1") == "opt/venv/a.libs/liba-123.so.1"
+
+
+def test_runpath_comes_before_the_default_directories() -> None:
+    wanter = _object("p/x.so", runpath=("$ORIGIN",))
+    loader = _loader(wanter, _object("p/liba.so.1"), _object(f"{LIB}/liba.so.1"))
+    assert loader.resolve(wanter, "liba.so.1") == "p/liba.so.1"
+    assert loader.resolve(_object("p/y.so"), "liba.so.1") == f"{LIB}/liba.so.1"
+
+
+def test_lib_and_platform() -> None:
+    wanter = _object("p/x.so", runpath=("/opt/$LIB", "/srv/${PLATFORM}"))
+    loader = _loader(wanter, _object(f"opt/lib/{MULTIARCH}/liba.so.1"), _object("srv/x86_64/libb.so.1"))
+    assert loader.resolve(wanter, "liba.so.1") == f"opt/lib/{MULTIARCH}/liba.so.1"
+    assert loader.resolve(wanter, "libb.so.1") == "srv/x86_64/libb.so.1"
+
+
+def test_a_library_for_another_machine_is_passed_over() -> None:
+    wanter = _object("p/x.so", "liba.so.1", runpath=("$ORIGIN",))
+    loader = _loader(wanter, _object("p/liba.so.1", machine="EM_AARCH64"), _object(f"{LIB}/liba.so.1"))
+    assert loader.resolve(wanter, "liba.so.1") == f"{LIB}/liba.so.1"
+    assert _loader(wanter, _object("p/liba.so.1", machine="EM_AARCH64")).unresolved([wanter]) == {"liba.so.1": (wanter,)}
+
+
+def test_a_file_that_is_no_object_is_passed_over() -> None:
+    wanter = _object("p/x.so", "liba.so")
+    assert Loader(["p/x.so", "usr/lib/liba.so"], {}, [wanter], MULTIARCH).resolve(wanter, "liba.so") is None
+
+
+def test_path_as_need() -> None:
+    wanter = _object("p/x.so")
+    loader = _loader(wanter, _object("opt/liba.so"))
+    assert loader.resolve(wanter, "/opt/liba.so") == "opt/liba.so"
+    assert loader.resolve(wanter, "./liba.so") is None
+
+
+def test_a_sibling_that_is_loaded_first_provides() -> None:
+    core = _object("site/torch/lib/libc10.so", soname="libc10.so")
+    named = _object("site/other/libd.so.1.5", soname="libd.so.1")
+    wanter = _object("site/vision/_C.so", "libc10.so", "libd.so.1", "libe.so.1")
+    loader = _loader(core, named, wanter)
+    assert loader.resolve(wanter, "libc10.so") is None
+    assert loader.unresolved() == {"libe.so.1": (wanter,)}
+
+
+def test_unresolved_is_sorted_and_names_every_wanter() -> None:
+    one, two = _object("b.so", "libz.so.1", "liba.so.1"), _object("a.so", "libz.so.1")
+    assert list(_loader(one, two).unresolved().items()) == [("liba.so.1", (one,)), ("libz.so.1", (two, one))]
+
+
+def test_of_segments() -> None:
+    library, wanter = _object(f"{LIB}/liba.so.1.0", soname="liba.so.1"), _object("x.so", "liba.so.1")
+    first = Segment("k", "l", "d", 0, 0, {library.path: 0}, {f"{LIB}/liba.so.1": "liba.so.1.0"}, {}, (library,))
+    second = Segment("k2", "l", "d", 0, 0, {"x.so": 0}, {"lib": "usr/lib"}, {}, (wanter,))
+    loader = Loader.of([first, second], MULTIARCH)
+    assert loader.resolve(wanter, "liba.so.1") == library.path
+    assert loader.unresolved() == {}
+
+
+_PATH = st.lists(st.sampled_from(["a", "b", "lib", "usr"]), min_size=1, max_size=4).map("/".join)
+_TEXT = st.lists(st.sampled_from(["a", "b", "lib", "usr", "..", ".", ""]), min_size=1, max_size=5).map("/".join)
+
+
+@given(links=st.dictionaries(_PATH, _TEXT, max_size=6), files=st.sets(_PATH, max_size=4), need=st.sampled_from(["a", "b", "lib"]))
+def test_any_links_end(links: dict[str, str], files: set[str], need: str) -> None:
+    objects = [_object(path) for path in files]
+    loader = Loader(files, links, objects, MULTIARCH)
+    found = loader.resolve(_object("a/b", need, runpath=("$ORIGIN/..", "/usr", "/lib")), need)
+    assert found is None or found in files
