@@ -6,12 +6,13 @@ Compiling is what a cold build spends most of its time on, so the work goes to a
 import hashlib
 import importlib.resources
 import os
+import posixpath
 import queue
 import sqlite3
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,10 @@ import deflate
 
 from shipwheel.errors import BuildError
 from shipwheel.files.compress import deflated
-from shipwheel.files.entry import Deflated
+from shipwheel.files.entry import Deflated, EntryType, FileEntry, Source, read
+from shipwheel.files.segment import key_of
 
-__all__ = ["BytecodeCache", "BytecodeCompiler", "interpreter_version"]
+__all__ = ["BytecodeCache", "BytecodeCompiler", "BytecodeSource", "Interpreter", "cached_path", "interpreter_version"]
 
 _BATCH_BYTES = 1 << 20
 _BATCH_FILES = 100
@@ -164,7 +166,8 @@ class BytecodeCache:
 class BytecodeCompiler:
     """The Compiler of python.wheel: a cache in front of a pool of interpreters, which start when first needed."""
 
-    interpreter: Interpreter
+    start: Callable[[], Interpreter]
+    """Called once, when something must be compiled: finding or unpacking the interpreter may take time."""
     version: str
     cache: BytecodeCache
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -172,6 +175,8 @@ class BytecodeCompiler:
     def __post_init__(self) -> None:
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._started: list[_Worker] = []
+        self._interpreter: Interpreter | None = None
+        self._lock = threading.Lock()
         for _ in range(self.workers):
             self._idle.put(None)
 
@@ -208,11 +213,18 @@ class BytecodeCompiler:
         worker = self._idle.get()
         try:
             if worker is None:
-                worker = _Worker(self.interpreter)
-                self._started.append(worker)
+                worker = self._new_worker()
             yield worker
         finally:
             self._idle.put(worker)
+
+    def _new_worker(self) -> _Worker:
+        with self._lock:
+            if self._interpreter is None:
+                self._interpreter = self.start()
+            worker = _Worker(self._interpreter)
+            self._started.append(worker)
+            return worker
 
 
 def _batches(items: list[tuple[bytes, tuple[str, bytes]]]) -> Iterator[list[tuple[bytes, tuple[str, bytes]]]]:
@@ -226,3 +238,39 @@ def _batches(items: list[tuple[bytes, tuple[str, bytes]]]) -> Iterator[list[tupl
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def cached_path(path: str, minor: str) -> str:
+    """Where the interpreter looks for a module's bytecode (PEP 3147)."""
+    folder, name = posixpath.split(path)
+    return f"{folder}/__pycache__/{name[:-3]}.cpython-{minor.replace('.', '')}.pyc"
+
+
+@dataclass(frozen=True, slots=True)
+class BytecodeSource:
+    """The bytecode of the modules below `prefix` in other sources: for a standard library that came in packages."""
+
+    label: str
+    of: tuple[Source, ...]
+    prefix: str
+    minor: str
+    compiler: BytecodeCompiler
+
+    @property
+    def key(self) -> str:
+        """Over the sources and the compiler."""
+        return key_of("bytecode", self.prefix, self.compiler.identity, *(source.key for source in self.of))
+
+    def entries(self) -> Iterator[FileEntry]:
+        """The .pyc files, sorted by path."""
+        found = {
+            entry.path: read(entry.content)
+            for source in self.of
+            for entry in source.entries()
+            if entry.type is EntryType.FILE and entry.path.startswith(self.prefix) and entry.path.endswith(".py")
+        }
+        modules = sorted(found)
+        compiled = self.compiler.compile([(f"/{path}", found[path]) for path in modules])
+        for path, content in zip(modules, compiled, strict=True):
+            if content is not None:
+                yield FileEntry(cached_path(path, self.minor), EntryType.FILE, 0o644, content)
