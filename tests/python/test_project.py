@@ -228,6 +228,12 @@ def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
         detect(tmp_path / "x.py")
 
 
+def test_entry_points_of_setup_py_written_as_text(tmp_path: Path) -> None:
+    points = "\n    [console_scripts]\n    d=d.cli:cli\n\n    [x]\n    y=z\n"
+    files = {"setup.py": f"from setuptools import setup\nsetup(name='d', entry_points={points!r})\n", "d/__init__.py": ""}
+    assert _detect(tmp_path, files).scripts == {"d": "d.cli:cli"}
+
+
 @pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
 def test_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.py").write_text(text)

@@ -232,6 +232,8 @@ def _setuptools(root: Path, tables: Mapping[str, Any]) -> Metadata:
     requires = call.get("install_requires", _lines(options.get("install_requires", "")))
     entry = call.get("entry_points", {})
     console = entry.get("console_scripts", []) if isinstance(entry, dict) else []
+    if isinstance(entry, str):
+        console = _lines(re.split(r"\n\s*\[", entry.partition("[console_scripts]")[2])[0])
     scripts = [*_lines(cfg.get("options.entry_points", {}).get("console_scripts", "")), *_texts(console)]
     version = call.get("version", about.get("version"))
     python = call.get("python_requires", options.get("python_requires"))

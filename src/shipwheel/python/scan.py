@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,13 @@ _SKIP = frozenset(
     __pycache__ static templates notebooks scripts tools vendor alembic
     """.split()  # noqa: SIM905
 )
+_TELLING = re.compile(
+    rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
+    rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]",
+    re.MULTILINE,
+)
+"""A file deep in the tree without any of these shows nothing; parsing is what detection costs."""
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
 _MOST = 1500
 _DEEPEST = 5
 _LARGEST = 1 << 20
@@ -85,12 +93,12 @@ class Module:
     file: str
     module: str
     path: str
-    imports: frozenset[str]
+    imports: frozenset[str] = frozenset()
     """Top-level packages that it imports."""
-    objects: tuple[AppObject, ...]
-    calls: frozenset[str]
+    objects: tuple[AppObject, ...] = ()
+    calls: frozenset[str] = frozenset()
     """Dotted names, and `.method` names, of all that it calls."""
-    is_main: bool
+    is_main: bool = False
     """Whether it has an `if __name__ == "__main__"` block."""
     pending: tuple[tuple[str, str], ...] = ()
     """(variable, dotted name of the function) of module-level calls of functions that may be factories elsewhere."""
@@ -141,9 +149,11 @@ def parse_module(root: Path, file: str, roots: dict[str, bool] | None = None) ->
         path = root / file
         if path.stat().st_size > _LARGEST:
             return None
-        tree = _parse(path)
         module, import_root = import_path(root, file, {} if roots is None else roots)
-        return _read(tree, AppObject(file, module, "", Framework("", ""), path=import_root))
+        data = path.read_bytes()
+        if file.count("/") > 1 and not _TELLING.search(data):
+            return Module(file, module, import_root)
+        return _read(_parse(data), AppObject(file, module, "", Framework("", ""), path=import_root))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
         return None
 
@@ -175,21 +185,20 @@ def _is_import_root(directory: Path) -> bool:
     answer = directory.name == "src"
     for path in sorted(directory.rglob("*.py"))[:100]:
         try:
-            tree = _parse(path)
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+            tops = {found.decode("ascii", "replace") for found in _IMPORT.findall(path.read_bytes()[:_LARGEST])}
+        except OSError:
             continue
-        tops = {full.split(".")[0] for full in _imports(tree)}
-        relative = path.parent == directory and any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
-        if directory.name in tops or relative:
+        direct = path.parent == directory
+        if directory.name in tops or (direct and "." in tops):
             return False
-        answer = answer or (path.parent == directory and bool(tops & siblings - {path.stem}))
+        answer = answer or (direct and bool(tops & siblings - {path.stem}))
     return answer
 
 
-def _parse(path: Path) -> ast.Module:
+def _parse(data: bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(path.read_bytes())
+        return ast.parse(data)
 
 
 def _read(tree: ast.Module, shell: AppObject) -> Module:
