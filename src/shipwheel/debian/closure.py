@@ -10,13 +10,19 @@ from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["Closure", "Load", "close", "unresolved"]
+__all__ = ["COMPANIONS", "Closure", "Load", "close", "unresolved"]
 
 Load = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
 """Fetches packages and makes their segments, in the order given."""
 
-
 _COPYRIGHT_SIZE = 256 << 10
+
+COMPANIONS = {
+    "libmagic1": ("libmagic-mgc", "magic.mgc"),
+    "libmagic1t64": ("libmagic-mgc", "magic.mgc"),
+    "libfontconfig1": ("fontconfig-config", "fonts.conf"),
+}
+"""Libraries that are of no use without a file which another package has: the package, and the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform
     passed_over: set[str] = set()
     while True:
         missing = unresolved((*others, *segments.values()), platform)
-        wanted = _copyrights(packages, segments, index) | _libraries([soname for soname in missing if soname not in asked], index)
+        wanted = _beside(packages, segments, index) | _libraries([soname for soname in missing if soname not in asked], index)
         asked.update(missing)
         new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages and name not in passed_over}
         if not new:
@@ -74,9 +80,13 @@ def _libraries(sonames: Sequence[str], index: PackageIndex) -> Wanted:
     return found
 
 
-def _copyrights(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> Wanted:
-    """The small packages in which others of the same source keep their copyright: usr/share/doc/libgcc-s1 -> gcc-12-base."""
+def _beside(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> Wanted:
+    """Companions, and the small packages where others of the same source keep their copyright: usr/share/doc/libgcc-s1 -> gcc-12-base."""
     found: Wanted = {}
+    for name, file in (COMPANIONS[name] for name in packages if name in COMPANIONS):
+        companion = index.newest(name)
+        if companion is not None:
+            found[name] = (companion, (file,))
     for name, segment in segments.items():
         target = segment.links.get(f"usr/share/doc/{name}", "")
         package = index.newest(target) if target and "/" not in target and target not in packages else None

@@ -34,6 +34,8 @@ class _World:
         self.library("libhuge1", "libhuge.so.1", [])
         self.library("libblas3", "libblas.so.3", ["libc.so.6"], folder=f"{LIB}/blas")
         self.add("b-common", {"usr/share/doc/b-common/copyright": b"mine"}, [])
+        self.library("libmagic1", "libmagic.so.1", [])
+        self.add("libmagic-mgc", {"usr/lib/file/magic.mgc": b"magic"}, [])
         self.add("liar", {f"{LIB}/other.so": shared_object("other.so")}, [f"{LIB}/libd.so.1"])
         self.fake.publish()
 
@@ -103,6 +105,11 @@ def test_alternatives_in_directories_of_their_own(world: _World) -> None:
     closure = world.close("libblas.so.3")
     assert _names(closure) == ["libblas3", "libc6"]
     assert closure.unresolved == {}
+
+
+def test_a_library_brings_the_data_it_cannot_do_without(world: _World) -> None:
+    assert _names(world.close("libmagic.so.1")) == ["libmagic-mgc", "libmagic1"]
+    assert _names(world.close(seed=["libmagic1"])) == ["libmagic-mgc", "libmagic1"]
 
 
 def test_objects_for_other_machines_are_not_asked(world: _World) -> None:
