@@ -30,6 +30,7 @@ __all__ = [
     "base_facts",
     "base_sources",
     "downloads",
+    "fetch_packages",
     "load_packages",
     "resolve_seed",
     "seed_names",
@@ -134,13 +135,13 @@ def load_packages(
     sources = [DebSource(package, store) for package in packages]
     known = [find_segment(source.key, store) for source in sources]
     missing = [source for source, segment in zip(sources, known, strict=True) if segment is None]
-    _fetch([source.package for source in missing], mirror, store, reporter)
+    fetch_packages([source.package for source in missing], mirror, store, reporter)
 
     def made(source: DebSource) -> Segment:
         try:
             return make_segment(source, store)
         except DamagedBlob:
-            _fetch([source.package], mirror, store, reporter)
+            fetch_packages([source.package], mirror, store, reporter)
             return make_segment(source, store)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="deb") as pool:
@@ -148,7 +149,8 @@ def load_packages(
     return [segment or new[source.key] for source, segment in zip(sources, known, strict=True)]
 
 
-def _fetch(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter) -> None:
+def fetch_packages(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter = silent) -> None:
+    """Brings the .debs into the store; raises FetchError that says how to renew the base when the mirror no longer has one."""
     try:
         fetch(downloads(packages, mirror), store, reporter)
     except IntegrityError:
