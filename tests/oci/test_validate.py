@@ -273,6 +273,28 @@ def test_a_header_that_claims_gigabytes_is_not_read_into_memory(made: Made) -> N
     assert "a header of 7516192768 bytes" in made.problems()
 
 
+@settings(deadline=None, max_examples=150)
+@given(
+    where=st.lists(
+        st.tuples(st.integers(0, len(SOUND) // 512 - 1), st.sampled_from([0, 100, 124, 136, 156, 157, 345])), min_size=1, max_size=5
+    ),
+    what=st.binary(min_size=1, max_size=12),
+    pack=st.sampled_from([bytes, gzip.compress, zstandard.compress]),
+)
+def test_headers_of_any_kind_end_in_facts(where: list[tuple[int, int]], what: bytes, pack: Callable[[bytes], bytes]) -> None:
+    data = bytearray(SOUND)
+    for block, position in where:
+        header = data[block * 512 : block * 512 + 512]
+        header[position : position + len(what)] = what
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        data[block * 512 : block * 512 + 512] = header[:512]
+    packed = pack(bytes(data))
+    facts = check_layer(io.BytesIO(packed), len(packed), "sha256", None)
+    assert (facts.digest, facts.size) == (digest_of(packed), len(packed))
+    assert facts.diff_id == digest_of(bytes(data))
+
+
 def test_layers_upon_one_another(made: Made) -> None:
     base = tar(folder("usr"), folder("usr/lib"), entry("lib", kind=tarfile.SYMTYPE, target="usr/lib"), folder("old"), folder("old/deep"))
     made.tars = [base, tar(entry("usr/lib/x", b"x")), tar(entry("lib/y", b"y"))]

@@ -19,7 +19,8 @@ _IMAGE_ID = re.compile(r"[a-f0-9]{64}")
 _MAX_NAME = 255
 
 # The engines keep every image under a full name. One that names no registry belongs, to them, to this one; without it
-# containerd keeps the short name and docker, nerdctl and Kubernetes never find the image (tried: docs/architecture.md).
+# containerd keeps the short name, docker lists the image and then finds none of that name (tried, 26.1), and podman puts
+# localhost/ before it.
 _ENGINE_REGISTRY = "docker.io"
 
 
