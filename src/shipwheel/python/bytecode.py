@@ -8,12 +8,13 @@ import importlib.resources
 import os
 import posixpath
 import queue
+import re
 import sqlite3
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,12 +24,15 @@ import deflate
 from shipwheel.errors import BuildError
 from shipwheel.files.compress import deflated
 from shipwheel.files.entry import Deflated, EntryType, FileEntry, Source, read
-from shipwheel.files.segment import key_of
+from shipwheel.files.segment import LAYOUT_VERSION, key_of
 
 __all__ = ["BytecodeCache", "BytecodeCompiler", "BytecodeSource", "Interpreter", "cached_path", "interpreter_version"]
 
 _BATCH_BYTES = 1 << 20
 _BATCH_FILES = 100
+_LONGEST_VERSION = 32
+_PATIENCE = 10.0
+"""Seconds that an interpreter has to end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class _Worker:
         program = importlib.resources.files("shipwheel.python").joinpath("compile_worker.py").read_text()
         # A fixed environment: neither the user's settings nor their site directories decide what comes out.
         environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **dict(interpreter.environment)}
+        self._name = interpreter.command[0]
         try:
             self._process = subprocess.Popen(
                 [*interpreter.command, "-S", "-s", "-W", "ignore", "-c", program],
@@ -54,11 +59,11 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
                 env=environment,
             )
-            self.version = self._take().decode()
-        except OSError as error:
-            raise BuildError(
-                f"the interpreter {interpreter.command[0]} cannot be started: {error}", hint="Build with --no-bytecode."
-            ) from error
+        except (OSError, ValueError) as error:
+            raise BuildError(f"the interpreter {self._name} cannot be started: {error}", hint="Build with --no-bytecode.") from error
+        self.version = self._take("", _LONGEST_VERSION).decode("ascii", "replace")
+        if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
+            raise self._died("")
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """The .pyc files of the sources, in order; empty where one does not compile."""
@@ -69,15 +74,26 @@ class _Worker:
         try:
             self._stdin.write(b"".join(parts))
             self._stdin.flush()
-            return [self._take() for _ in sources]
+            return [self._take(path) for path, _ in sources]
         except OSError as error:
             raise self._died(sources[0][0]) from error
 
-    def close(self) -> None:
-        """Ends the process."""
-        self._stdin.close()
-        self._process.wait()
+    def close(self) -> int:
+        """Ends the process; its status. It may have ended before."""
+        with suppress(OSError):
+            self._stdin.close()
+        try:
+            status = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
         self._stdout.close()
+        return status
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+        self.close()
 
     @property
     def _stdin(self) -> BinaryIO:
@@ -87,20 +103,27 @@ class _Worker:
     def _stdout(self) -> BinaryIO:
         return cast(BinaryIO, self._process.stdout)
 
-    def _take(self) -> bytes:
-        size = struct.unpack("<I", self._exactly(4))[0]
-        return self._exactly(size)
+    def _take(self, path: str, limit: int = 1 << 31) -> bytes:
+        size = struct.unpack("<I", self._exactly(4, path))[0]
+        if size > limit:
+            raise self._died(path)
+        return self._exactly(size, path)
 
-    def _exactly(self, size: int) -> bytes:
+    def _exactly(self, size: int, path: str) -> bytes:
         data = self._stdout.read(size)
         if len(data) < size:
-            raise self._died("")
+            raise self._died(path)
         return data
 
     def _died(self, path: str) -> BuildError:
-        status = self._process.wait()
+        status = self.close()
+        if not path:
+            return BuildError(
+                f"{self._name} is not an interpreter that can compile bytecode (it ended with status {status})",
+                hint="Build with --no-bytecode, or with another interpreter.",
+            )
         return BuildError(
-            f"the interpreter that compiles bytecode ended with status {status}{f' near {path}' if path else ''}",
+            f"the interpreter that compiles bytecode ended with status {status} near {path}",
             hint="Build with --no-bytecode, and please report which package it was.",
         )
 
@@ -112,54 +135,103 @@ def interpreter_version(interpreter: Interpreter) -> str:
 
 
 class BytecodeCache:
-    """Compiled files by what decides them, in one SQLite file; a damaged file or row counts as absent."""
+    """Compiled files by what decides them, in one SQLite file; a damaged file or row counts as absent.
+
+    Where the file cannot be written, what was compiled is remembered until `close`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        try:
-            self._connection = self._open()
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            self._connection = self._open()
+        self._connection = self._open()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Deflated]:
         """What is there of the keys."""
-        found = {}
+        found: dict[bytes, Deflated] = {}
         with self._lock:
             try:
                 for start in range(0, len(keys), 500):
                     part = keys[start : start + 500]
                     marks = ",".join("?" * len(part))
                     query = f"SELECT key, size, crc, packed, raw FROM bytecode WHERE key IN ({marks})"  # noqa: S608 - marks alone
-                    for key, size, crc, packed, raw in self._connection.execute(query, part):
-                        if deflate.crc32(raw) == packed:
-                            found[key] = Deflated(raw, size, crc)
-            except sqlite3.DatabaseError:
-                return {}
+                    found.update(_sound(self._connection.execute(query, part)))
+            except sqlite3.Error as error:
+                self._heal(error)
         return found
 
     def put(self, rows: Sequence[tuple[bytes, Deflated]]) -> None:
         """Keeps compiled files; that it cannot is no error."""
-        values = [(key, item.size, item.crc32, deflate.crc32(item.raw), bytes(item.raw)) for key, item in rows]
+        values = [(key, item.size, item.crc32, _checksum(item), bytes(item.raw)) for key, item in rows]
         with self._lock:
             try:
                 with self._connection:
                     self._connection.executemany("INSERT OR REPLACE INTO bytecode VALUES (?, ?, ?, ?, ?)", values)
-            except sqlite3.DatabaseError:
-                return
+            except sqlite3.Error as error:
+                self._heal(error)
 
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False, timeout=60)
+        try:
+            return _connected(str(self._path))
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._remove()
+        try:
+            return _connected(str(self._path))
+        except sqlite3.Error:
+            return _connected(":memory:")
+
+    def _heal(self, error: sqlite3.Error) -> None:
+        """A damaged file is thrown away; other troubles, a full disk or another's lock, may pass."""
+        if _is_damage(error):
+            self._connection.close()
+            self._remove()
+            self._connection = self._open()
+
+    def _remove(self) -> None:
+        # The log goes first: a new file with an old log beside it would be damaged again.
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(OSError):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+
+def _connected(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=60)
+    try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
         columns = "key BLOB PRIMARY KEY, size INTEGER, crc INTEGER, packed INTEGER, raw BLOB"
         connection.execute(f"CREATE TABLE IF NOT EXISTS bytecode ({columns}) WITHOUT ROWID")
-        return connection
+        connection.execute("SELECT key, size, crc, packed, raw FROM bytecode LIMIT 1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is none of ours: damaged, no database, or with another table in it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _checksum(item: Deflated) -> int:
+    return deflate.crc32(bytes(item.raw), deflate.crc32(struct.pack("<QI", item.size, item.crc32)))
+
+
+def _sound(rows: Iterable[tuple[object, ...]]) -> Iterator[tuple[bytes, Deflated]]:
+    """The rows whose checksum says that they are what was written."""
+    for key, size, crc, packed, raw in rows:
+        if not (isinstance(key, bytes) and isinstance(raw, bytes) and isinstance(size, int) and isinstance(crc, int)):
+            continue
+        if not (0 <= size < 1 << 32 and 0 <= crc < 1 << 32):
+            continue
+        item = Deflated(raw, size, crc)
+        if _checksum(item) == packed:
+            yield key, item
 
 
 @dataclass
@@ -205,7 +277,7 @@ class BytecodeCompiler:
         self.cache.close()
 
     def _key(self, path: str, source: bytes) -> bytes:
-        name = f"{self.identity}\0{path}\0".encode()
+        name = f"{LAYOUT_VERSION}\0{self.identity}\0{path}\0".encode()
         return hashlib.sha256(name + hashlib.sha256(source).digest()).digest()
 
     @contextmanager
@@ -215,6 +287,12 @@ class BytecodeCompiler:
             if worker is None:
                 worker = self._new_worker()
             yield worker
+        except BaseException:
+            # It may be in the middle of an answer, which the next one to ask would take for its own.
+            if worker is not None:
+                worker.kill()
+            worker = None
+            raise
         finally:
             self._idle.put(worker)
 
