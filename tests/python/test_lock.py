@@ -46,7 +46,7 @@ def test_the_text_says_what_the_data_says(base: dict[str, Any]) -> None:
 
 def test_the_order_of_the_data_does_not_matter() -> None:
     two = {"name": "a", "version": "1", "wheels": [wheel("a-1-cp311-abi3-linux_x86_64.whl"), wheel("a-1-py3-none-any.whl")]}
-    turned = {**two, "wheels": list(reversed(two["wheels"]))}  # type: ignore[call-overload]
+    turned = {**two, "wheels": list(reversed(two["wheels"]))}
     assert Lock(Path("p"), document(SIX, two)).text() == Lock(Path("p"), document(turned, SIX)).text()
 
 
@@ -102,7 +102,7 @@ def test_another_tools_lock_is_left_alone(tmp_path: Path) -> None:
 def test_a_damaged_lock(tmp_path: Path, text: str) -> None:
     (tmp_path / "pylock.toml").write_text(text)
     assert lock_path(tmp_path).name == "pylock.toml"
-    with pytest.raises(LockError, match="cannot be read|a-1.tar.gz"):
+    with pytest.raises(LockError, match=r"cannot be read|a-1\.tar\.gz"):
         read_lock(tmp_path / "pylock.toml")
 
 

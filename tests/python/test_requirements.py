@@ -121,4 +121,4 @@ def test_no_bytes_do_more_than_raise_a_lock_error(tmp_path_factory: pytest.TempP
     try:
         read_requirements((path,))
     except LockError as error:
-        assert error.hint  # noqa: PT017
+        assert error.hint

@@ -164,7 +164,7 @@ def test_reasons(tags: list[str], reason: str) -> None:
 
 
 def test_a_package_for_another_python() -> None:
-    made = lock(package("a", "py3-none-any", **{"requires-python": ">=3.12"}))
+    made = lock({**package("a", "py3-none-any"), "requires-python": ">=3.12"})
     with pytest.raises(LockError, match=r"it needs Python >=3\.12"):
         select(made, AMD64)
 

@@ -44,10 +44,8 @@ def explained(failure: "UvFailed", origin: str, places: Mapping[str, str]) -> Lo
     for temporary, known in sorted(places.items(), key=lambda item: -len(item[0])):
         text = text.replace(f"{temporary}/", f"{known}/" if known else "").replace(temporary, known or origin)
     text = _CREDENTIALS.sub("", text)
-    text = re.sub(r" for split \(markers: [^)]*\)", "", text)
-    text = re.sub(
-        r"`?(implementation_name|platform_machine|platform_python_implementation|sys_platform) [^`]*`-compatible", "Linux-compatible", text
-    )
+    text = re.sub(r" for split \(markers: .*\)$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]*sys_platform[^`]*`-compatible", "Linux-compatible", text)
     text = text.replace("your project's requirements are", f"the requirements in {origin} are").replace("your project", origin)
     text = re.sub(r"\bshipwheel-lock(==0|\s*@\s*\S+)?", origin, text)
     text = re.sub(r"\n\s*hint: (Build failures|To update|You can re-run|Pre-releases are available[^\n]*requested)[^\n]*", "", text)

@@ -8,7 +8,7 @@ import json
 import re
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -51,7 +51,7 @@ class LockRequest:
     @property
     def foreign(self) -> Path | None:
         """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or uv.lock of a project."""
-        if self.as_of or self.script is not None or self.added:
+        if self.as_of or self.script is not None:
             return None
         if is_foreign(self.root / "pylock.toml"):
             return self.root / "pylock.toml"
@@ -108,12 +108,12 @@ def make_lock(request: LockRequest, reporter: Reporter = silent) -> Lock:
     today = datetime.now(UTC).date().isoformat()
     reporter(StageStarted("lock"))
     foreign = request.foreign
-    if foreign is not None and foreign.name == "pylock.toml":
-        made = _Made(_toml(foreign.read_text(encoding="utf-8"), foreign), {}, foreign.name)
-    elif foreign is not None:
-        made = _from_uv_lock(request, foreign)
+    if foreign is not None and request.added:
+        made = _resolved(request, _pins(request, foreign))
+    elif foreign is not None and foreign.name == "pylock.toml":
+        made = _Made(_toml(_text(foreign), foreign), {}, foreign.name)
     else:
-        made = _resolved(request)
+        made = _resolved(request) if foreign is None else _from_uv_lock(request, foreign)
     _check_python(request, made)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
@@ -238,8 +238,18 @@ def _from_uv_lock(request: LockRequest, lock: Path) -> _Made:
     return _Made(_toml(pylock, lock), _toml(graph, lock), "uv.lock", project_name(request.root))
 
 
-def _resolved(request: LockRequest) -> _Made:
-    """Resolves anew."""
+def _pins(request: LockRequest, foreign: Path) -> list[str]:
+    """The versions of another tool's lock, as constraints for a resolution that adds something to it."""
+    pylock = _from_uv_lock(request, foreign).pylock if foreign.name == "uv.lock" else _toml(_text(foreign), foreign)
+    versions: dict[str, set[str]] = {}
+    for package in pylock.get("packages", []):
+        if "version" in package and ("wheels" in package or "sdist" in package):
+            versions.setdefault(package["name"], set()).add(package["version"])
+    return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1]
+
+
+def _resolved(request: LockRequest, pins: Sequence[str] = ()) -> _Made:
+    """Resolves anew, within the given constraints."""
     limit = _instant(request.as_of)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
@@ -252,6 +262,8 @@ def _resolved(request: LockRequest) -> _Made:
         else:
             synthetic = from_project(request.root, request.python, request.extras, request.groups, stack)
         synthetic.dependencies += request.added
+        if pins:
+            synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
         graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
         if listed is not None and listed.frozen:
             _note_systems(pylock)
@@ -381,6 +393,10 @@ def _instant(as_of: str) -> str | None:
     except ValueError:
         raise UsageError(f"as-of {as_of!r} is not a day", hint="Write it as 2024-09-15.") from None
     return f"{(day + timedelta(days=1)).isoformat()}T00:00:00Z"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _toml(text: str, path: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _COMPILERS = """
     cc gcc g++ c++ cpp clang clang++ c89 c99 gfortran f77 f90 cargo rustc rustup go nvcc cmake meson ninja make gmake swig
     x86_64-linux-gnu-gcc x86_64-linux-gnu-g++ aarch64-linux-gnu-gcc aarch64-linux-gnu-g++
     """.split()  # noqa: SIM905
+_LONGEST = 4000
 _REFUSAL = "shipwheel: compiling is not allowed here"
 _LATER = "building those comes later; choose a version that has wheels for the platform, or another distribution"
 _INDEX_SETTINGS = (
@@ -207,9 +208,12 @@ def _advice(job: _Job) -> str:
 def _failure(job: _Job, error: "uv.UvFailed", folder: Path) -> BuildError:
     if _REFUSAL in error.stderr:
         return BuildError(f"{job.label} needs a compiler, so it builds a platform wheel", hint=_advice(job))
-    text = error.explanation.replace(f"{job.source.parent}/", "").replace(f"{folder}/", "")
-    if len(text) > 4000:
-        text = f"{text[:1000]}\n  …\n{text[-3000:]}"
+    # uv shows what the backend printed as it comes, before its own explanation.
+    before = error.stderr.partition(error.explanation)[0].removesuffix("error: ").rstrip().splitlines()
+    text = "\n  ".join([error.explanation.partition("\n\nhint: Build failures")[0], *before[-25:]])
+    text = text.replace(f"{job.source.parent}/", "").replace(f"{folder}/", "")
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]}\n  …\n{text[-_LONGEST // 2 :]}"
     return BuildError(
         f"{job.label} cannot be built: {text}",
         hint="Its own build failed, in isolation: what it says above is the reason. Try another version.",

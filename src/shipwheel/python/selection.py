@@ -6,6 +6,7 @@ Nothing is downloaded here, and every distribution without a usable file, of eve
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -219,7 +220,7 @@ def _label(package: "Package") -> str:
 def _evaluator(target: Target, lock: Lock) -> Callable[[str], bool]:
     from packaging.markers import Marker
 
-    environment = {**target.markers(), **lock.chosen}
+    environment: dict[str, str | AbstractSet[str]] = {**target.markers(), **lock.chosen}
     known: dict[str, bool] = {}
 
     def holds(text: str) -> bool:
