@@ -9,7 +9,7 @@ from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.python.venv import VENV
 
-__all__ = ["Generated", "launcher_command", "launcher_files", "venv_files"]
+__all__ = ["Generated", "launcher_command", "launcher_files", "venv_files", "volume_directories"]
 
 LAUNCHER = "opt/shipwheel/launcher.py"
 SETTINGS = "opt/shipwheel/launch.json"

@@ -6,6 +6,7 @@ that did not. A lock keeps two containers on one volume from doing it at the sam
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import signal
@@ -26,56 +27,95 @@ def mark_of(steps: list[list[str]], number: int) -> str:
     return hashlib.sha256(json.dumps(steps[: number + 1]).encode()).hexdigest()[:16]
 
 
-def run(step: list[str]) -> int:
-    """Runs one step, passing on the signals that stop a container; its exit status, or 128 and the signal."""
-    stopped = 0
+class Signals:
+    """Passes the signals that stop a container on to the step that runs, or ends the launcher where none does.
 
-    def forward(number: int, _frame: object) -> None:
-        nonlocal stopped
-        stopped = number
-        if child is not None:
-            child.send_signal(number)
+    Without a handler the kernel drops them, as it does for the first process of a container, and the engine waits and kills.
+    """
 
-    child: subprocess.Popen[bytes] | None = None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    try:
-        child = subprocess.Popen(step)
-        if stopped:
-            child.send_signal(stopped)
-        status = child.wait()
-    except FileNotFoundError:
-        say(f"the step {' '.join(step)!r} names a program that is not in the image")
-        return 127
-    finally:
+    def __init__(self) -> None:
+        self.stopped = 0
+        self.busy = False
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Signals":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-    if stopped:
-        return 128 + stopped
-    return status if status >= 0 else 128 - status
+
+    def handle(self, number: int, _frame: object) -> None:
+        """Called by the interpreter."""
+        if not self.busy:
+            sys.exit(128 + number)
+        self.stopped = number
+        if self.child is not None:
+            self.child.send_signal(number)
+
+    def run(self, step: list[str]) -> int:
+        """Runs one step; its exit status, or 128 and the signal."""
+        self.busy = True
+        try:
+            self.child = subprocess.Popen(step)
+            if self.stopped:
+                # It came between the start of the step and our knowing of it.
+                self.child.send_signal(self.stopped)
+            status = self.child.wait()
+        finally:
+            self.busy, self.child = False, None
+        if self.stopped:
+            return 128 + self.stopped
+        return status if status >= 0 else 128 - status
+
+
+def run(step: list[str], signals: Signals) -> int:
+    """Runs one step and says what went wrong; its exit status, 127 or 126 when it cannot be started."""
+    name = " ".join(step)
+    say(f"first start: {name}")
+    try:
+        status = signals.run(step)
+    except FileNotFoundError:
+        say(f"the step {name!r} names a program that is not in the image")
+        return 127
+    except OSError as error:
+        say(f"the step {name!r} cannot be started: {error.strerror}")
+        return 126
+    if status:
+        say(f"the step {name!r} ended with status {status}; it runs again at the next start")
+    return status
 
 
 def prepare(steps: list[list[str]], marks: Path) -> int:
     """Runs the steps that have no mark yet; the exit status of the first that fails, else 0."""
+    todo = [(step, marks / mark_of(steps, number)) for number, step in enumerate(steps)]
     try:
+        if all(mark.exists() for _, mark in todo):
+            return 0
         marks.mkdir(parents=True, exist_ok=True)
-        lock = (marks / "lock").open("w")
+        with Signals() as signals, (marks / "lock").open("w") as lock:
+            hold(lock)
+            for step, mark in todo:
+                if mark.exists():
+                    continue
+                status = run(step, signals)
+                if status:
+                    return status
+                mark.touch()
     except OSError as error:
         say(f"the volume cannot be written ({error}); it must be writable for user {os.getuid()}")
         return 1
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for number, step in enumerate(steps):
-            mark = marks / mark_of(steps, number)
-            if mark.exists():
-                continue
-            say(f"first start: {' '.join(step)}")
-            status = run(step)
-            if status:
-                say(f"the step {' '.join(step)!r} ended with status {status}; it runs again at the next start")
-                return status
-            mark.touch()
     return 0
+
+
+def hold(lock: io.TextIOWrapper) -> None:
+    """Waits for the lock, which ends with the process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        say(f"the volume has no locks ({error.strerror}): do not start two containers on it for the first time at once")
 
 
 def main() -> None:
@@ -88,6 +128,9 @@ def main() -> None:
     if not command:
         say("no command was given")
         sys.exit(2)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        # The interpreter ignores these, and what is ignored stays so in the command.
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)  # noqa: S606 - exec form, no shell
     except OSError as error:
