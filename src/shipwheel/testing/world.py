@@ -1,0 +1,256 @@
+"""Everything that a build reaches for, on the loopback interface: a package index, a signed Debian mirror, a store of its own.
+
+A whole `shipwheel build` then runs offline in a second. The command line is started as a process; the archive's keyring is replaced
+inside that process, by the small program here, so that no setting or environment variable can do it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipwheel.debian.base import seed_names
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.suite import SUITES, Suite, suite_for
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
+from shipwheel.store import Store
+from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
+from shipwheel.testing.packageindex import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+__all__ = ["MINOR", "SUITE", "Ran", "World", "add_base", "extension_wheel", "filled", "made_archive"]
+
+_OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
+SUITE: Suite = suite_for(_OURS if _OURS in {suite.python for suite in SUITES} else "3.11")
+"""The suite that brings the Python version of the tests, which then compiles the bytecode; bookworm if none does."""
+
+MINOR = SUITE.python
+
+_PROGRAM = """
+import os, sys
+import shipwheel.debian.release, shipwheel.fetch
+with open(sys.argv[1], "rb") as stream:
+    keyring = stream.read()
+shipwheel.debian.release.archive_keyring = lambda: keyring
+shipwheel.fetch._LONGEST_WAIT = 0.01
+workers = int(sys.argv[2])
+if workers:
+    os.cpu_count = lambda: workers
+sys.argv[:] = ["shipwheel", *sys.argv[3:]]
+from shipwheel.cli import main
+main()
+"""
+"""The command line with another keyring than Debian's, with short waits, and as many workers as are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """The image index digest that a build ended with, whether as JSON or as a reference."""
+        assert self.code == 0, f"exit code {self.code}\n{self.err}"  # noqa: S101 - for tests
+        text = self.out.strip()
+        return str(json.loads(text)["digest"]) if text.startswith("{") else text.rpartition("@")[2]
+
+
+def add_base(archive: FakeArchive, suite: Suite = SUITE) -> dict[str, tuple[DebianPackage, ...]]:
+    """The packages that every base starts from, for both architectures, and libfoo1 with libfoo.so.1; by their names."""
+    found: dict[str, tuple[DebianPackage, ...]] = {}
+    for name in (*seed_names(suite), "libfoo1"):
+        version = {"libc6": "2.41-1"}.get(name, f"{suite.python}.2-1" if "python" in name else "1.0-1")
+        found[name] = tuple(
+            archive.add(
+                make_deb(name, version, _files(name, suite, architecture), architecture=architecture),
+                (name, version, architecture),
+                contents=(f"usr/lib/{_multiarch(architecture)}/libfoo.so.1",) if name == "libfoo1" else (),
+            )
+            for architecture in DEBIAN_ARCHITECTURES
+        )
+    return found
+
+
+def _multiarch(architecture: str) -> str:
+    return Platform("linux", architecture).multiarch
+
+
+def _files(name: str, suite: Suite, architecture: str) -> dict[str, bytes | str]:
+    files: dict[str, bytes | str] = {f"usr/share/doc/{name}/copyright": f"{name}: yours\n".encode()}
+    if name == "libfoo1":
+        files[f"usr/lib/{_multiarch(architecture)}/libfoo.so.1"] = shared_object("libfoo.so.1", architecture=architecture)
+    elif name == "ca-certificates":
+        files["usr/share/ca-certificates/mozilla/A.crt"] = b"AAA\n"
+    elif name == f"python{suite.python}-minimal":
+        files[f"usr/bin/python{suite.python}"] = b"not really\n"
+    elif name.startswith("libpython"):
+        files[f"usr/lib/python{suite.python}/{name.rpartition('-')[2]}_module.py"] = b"NAMES = {'a', 'b', None, 3.5}\n"
+    return files
+
+
+def extension_wheel(name: str, architecture: str, needed: Sequence[str] = (), version: str = "1.0") -> SmallWheel:
+    """A platform wheel with one extension module, which needs these libraries."""
+    platform = Platform("linux", architecture)
+    module = shared_object(needed=needed, architecture=architecture)
+    tag = f"cp{MINOR.replace('.', '')}"
+    return SmallWheel(
+        name,
+        version,
+        files={f"{name}/__init__.py": f"NAME = {name!r}\n", f"{name}/_native.so": module},
+        tag=f"{tag}-{tag}-manylinux_2_17_{platform.machine}",
+        purelib=False,
+    )
+
+
+def made_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
+    """A published archive with a base."""
+    archive = FakeArchive(root, suite.codename)
+    add_base(archive, suite)
+    archive.publish()
+    return archive
+
+
+@dataclass(slots=True)
+class World:
+    """A folder with a running package index and Debian mirror. `serve` publishes what was added to the archive."""
+
+    root: Path
+    index: PackageIndex = field(default_factory=PackageIndex)
+    mirror: PackageIndex = field(default_factory=PackageIndex)
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        """The store's directory."""
+        return self.root / "cache"
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return Store(self.cache)
+
+    def serve(self, archive: FakeArchive) -> None:
+        """Puts everything of an archive on the mirror, under the same paths."""
+        (self.root / "keyring.pgp").write_bytes(archive.keyring)
+        for path in sorted(archive.root.rglob("*")):
+            if path.is_file():
+                self.mirror.add(path.relative_to(archive.root).as_posix(), path.read_bytes())
+
+    def add(self, *wheels: SmallWheel) -> None:
+        """Puts wheels on the package index."""
+        for wheel in wheels:
+            self.index.add(wheel.filename, wheel.content())
+
+    def app(self, requirements: str, name: str = "shop", settings: str = "") -> Path:
+        """A small app with a requirements.txt."""
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "main.py").write_text("import small\n\nprint(small.VALUE)\n")
+        (folder / "requirements.txt").write_text(requirements)
+        (folder / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\npython = "{MINOR}"\n{settings}')
+        return folder
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a command sees: nothing of the user's but the way to an interpreter, uv told of the index here."""
+        home = self.root / "home"
+        home.mkdir(exist_ok=True)
+        return {
+            "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}",
+            "HOME": str(home),
+            "SHIPWHEEL_CACHE": str(self.cache),
+            "SHIPWHEEL_DEBIAN_MIRROR": f"{self.mirror.url}/files/debian",
+            "UV_DEFAULT_INDEX": self.index.simple,
+            "UV_CACHE_DIR": str(self.root / "uv"),
+            "UV_HTTP_RETRIES": "0",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "TMPDIR": str(self._temporary()),
+            **self.env,
+            **(env or {}),
+        }
+
+    def _temporary(self) -> Path:
+        folder = self.root / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def command(self, *arguments: str | Path, workers: int = 0) -> list[str]:
+        """The command line that runs shipwheel with the archive's keyring."""
+        return [sys.executable, "-c", _PROGRAM, str(self.root / "keyring.pgp"), str(workers), *map(str, arguments)]
+
+    def start(self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        """A command that runs on its own, in a process group of its own, as a shell with job control would have it."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=cwd or self.root,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        umask: int = -1,
+        workers: int = 0,
+    ) -> Ran:
+        """Runs a command to its end."""
+        done = subprocess.run(
+            self.command(*arguments, workers=workers),
+            cwd=cwd or self.root,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            umask=umask,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def build(self, project: Path, *flags: str | Path, env: Mapping[str, str] | None = None) -> Ran:
+        """Builds into OUT.oci beside the project, without bytecode, with the result as JSON."""
+        return self.run("build", project, "--no-bytecode", "--json", "-o", self.output(project), *flags, env=env)
+
+    def output(self, project: Path) -> Path:
+        """Where `build` puts the layout."""
+        return project.with_name(f"{project.name}.oci")
+
+    def close(self) -> None:
+        """Stops both servers."""
+        self.index.close()
+        self.mirror.close()
+
+    def __enter__(self) -> "World":
+        self.index.start()
+        self.mirror.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def filled(world: World, archive: FakeArchive) -> World:
+    """The world with this archive, and on its index `small`, which asks for `tiny`, and `native`, which needs libfoo.so.1."""
+    world.serve(archive)
+    world.add(SmallWheel(requires=["tiny"]), SmallWheel("tiny", files={"tiny.py": "X = 1\n" * 2000}))
+    world.add(*(extension_wheel("native", architecture, ["libfoo.so.1"]) for architecture in DEBIAN_ARCHITECTURES))
+    return world
