@@ -1,0 +1,127 @@
+"""The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import Container, Dockerd, Engine, Podman
+
+ROOT = Path(__file__).parents[2]
+PYTHON = "/opt/venv/bin/python"
+API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Example:
+    """A built example: its archive, what the build said, and the peak memory of its largest process in bytes."""
+
+    archive: Path
+    result: dict[str, Any]
+    peak: int
+
+    def image(self, platform: str) -> dict[str, Any]:
+        """What the build said of one platform."""
+        found: dict[str, Any] = next(image for image in self.result["images"] if image["platform"] == platform)
+        return found
+
+
+def build(name: str, folder: Path) -> Example:
+    """Builds a copy of an example with the command line, as its reader would."""
+    project = folder / name
+    shutil.copytree(ROOT / "examples" / name, project, ignore=shutil.ignore_patterns("pylock*.toml"))
+    archive = folder / f"{name}.tar"
+    store = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
+    command = [sys.executable, "-m", "shipwheel", "build", str(project), "--output", str(archive), "--tag", f"{name}:test", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "SHIPWHEEL_CACHE": str(store)})
+    assert process.stdout is not None
+    with process.stdout as stream:
+        output = stream.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return Example(archive, json.loads(output), usage.ru_maxrss * 1024)
+
+
+@pytest.fixture(scope="session")
+def chatchat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    """examples/chatchat for both platforms."""
+    folder = tmp_path_factory.mktemp("chatchat")
+    yield build("chatchat", folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """examples/fastapi for both platforms."""
+    return build("fastapi", tmp_path_factory.mktemp("fastapi"))
+
+
+def chatchat_works(container: Container, *, first: bool, patience: float) -> None:
+    """Both servers answer, the libraries behind the needed system packages load, and the volume was initialised once."""
+    assert container.wait_http(API, patience) == 200
+    assert container.wait_http(PAGE, patience) == 200
+    imports = container.exec([PYTHON, "-c", "import cv2, faiss, fitz, pathlib, onnxruntime"], seconds=patience)
+    assert imports.exit_code == 0, imports.output
+    assert ("first start: chatchat init" in container.logs()) is first
+
+
+def test_chatchat_runs_with_no_rights_and_no_network(chatchat: Example, any_engine: Engine) -> None:
+    image = any_engine.load(chatchat.archive)
+    for first in (True, False):
+        with any_engine.run(image, volumes={"chatchat": "/data"}) as container:
+            chatchat_works(container, first=first, patience=180)
+            container.stop(20)
+
+
+def test_chatchat_runs_on_arm64(chatchat: Example, containerd: Engine, arm64: str) -> None:
+    image = containerd.load(chatchat.archive, arm64)
+    with containerd.run(image, volumes={"chatchat-arm64": "/data"}, platform=arm64) as container:
+        chatchat_works(container, first=True, patience=1200)
+
+
+def test_chatchat_is_built_within_a_gibibyte(chatchat: Example) -> None:
+    assert chatchat.peak < 1024 * MIB
+
+
+def test_chatchat_brings_the_libraries_of_its_wheels_and_no_driver(chatchat: Example) -> None:
+    for platform in ("linux/amd64", "linux/arm64"):
+        packages = chatchat.image(platform)["packages"]
+        assert {"libgl1", "libglib2.0-0", "libsm6", "libice6", "libx11-6", "libxext6"} <= set(packages)
+        assert not [name for name in packages if "mesa" in name or "llvm" in name]
+
+
+def test_fastapi_answers(fastapi: Example, any_engine: Engine) -> None:
+    image = any_engine.load(fastapi.archive)
+    with any_engine.run(image) as container:
+        assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
+        assert container.exec([PYTHON, "-c", "import os; print(os.getuid(), os.getgid())"]).output.strip() == "65532 65532"
+        assert container.stop(10) == 0
+
+
+def test_fastapi_answers_on_arm64(fastapi: Example, podman: Podman, arm64: str) -> None:
+    image = podman.load(fastapi.archive, arm64)
+    with podman.run(image, platform=arm64) as container:
+        assert container.wait_http("http://127.0.0.1:8000/", 300) == 200
+
+
+def test_fastapi_is_small(fastapi: Example) -> None:
+    assert all(image["size"] < 40_000_000 for image in fastapi.result["images"])
+
+
+def test_modules_come_with_bytecode_that_is_used(fastapi: Example, docker: Dockerd) -> None:
+    # `-v` says where each module came from; nothing may be compiled at start.
+    code = "import fastapi, uvicorn, pydantic, asyncio, ssl, main"
+    done = docker.run_once(docker.load(fastapi.archive), entrypoint=[PYTHON], command=["-v", "-c", code])
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "code object from '/" in said or "matches" in said
+    compiled = [line for line in said.splitlines() if line.startswith("# code object from '/") and ".pyc" not in line]
+    assert compiled == []
