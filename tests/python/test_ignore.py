@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,16 @@ def test_any_ignore_file_gives_a_list_or_our_error(tmp_path: Path, text: str, na
     else:
         # A pattern like !* takes the ignore file itself back; a secret never comes.
         assert set(_paths(tree)) <= {"a/b", "b", "a-b/a.a", name}
+
+
+def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
+    (tmp_path / "ünï").mkdir()
+    (tmp_path / "ünï" / "ç.txt").write_text("x")
+    (tmp_path / "link").symlink_to("ünï/ç.txt")
+    (tmp_path / ".gitignore").write_text("ünï/weg.txt\n", encoding="utf-8")
+    (tmp_path / "ünï" / "weg.txt").write_text("x")
+    program = "import sys; from pathlib import Path; from shipwheel.python.ignore import list_app; tree = list_app(Path(sys.argv[1]));"
+    program += "print(ascii([(file.path, file.link) for file in tree.files if not file.path.startswith('.')]))"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ascii([("link", "ünï/ç.txt"), ("ünï/ç.txt", None)])

@@ -156,10 +156,11 @@ class _Walk:
             else:
                 self._file(path, self._root / path)
 
-    def directory(self, base: str, rules: tuple[_Rules, ...], hidden: bool = False) -> None:
-        """Takes what is below a directory; `hidden` when a .gitignore leaves the directory out."""
+    def directory(self, base: str, rules: tuple[_Rules, ...], hidden: bool = False, host: Path | None = None) -> None:
+        """Takes what is below a directory, which is `host` here; `hidden` when a .gitignore leaves the directory out."""
+        host = host or self._root
         try:
-            with os.scandir(self._root / base) as found:
+            with os.scandir(host) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             self.problems.append(f"{base or self._root} cannot be read: {error.strerror or error}")
@@ -167,10 +168,10 @@ class _Walk:
         if base and any(entry.name in ("pyvenv.cfg", "oci-layout") for entry in entries):
             return
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-            rules = (*rules, _Rules(base, _gitignore(self._root / base / ".gitignore")))
+            rules = (*rules, _Rules(base, _gitignore(host / ".gitignore")))
         for entry in entries:
             if entry.name not in _NEVER:
-                self._entry(base + entry.name, entry, rules, hidden)
+                self._entry(base + _image_name(entry.name), entry, rules, hidden)
 
     def _entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], hidden: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
@@ -178,14 +179,16 @@ class _Walk:
         left_out = self._left_out(path, is_directory, hidden)
         if left_out and not (is_directory and self._descend):
             return
-        if not _storable(entry.name):
-            self.problems.append(f"the name {os.fsencode(path)!r} cannot be in an image: it is not UTF-8, or has a backslash")
+        if not _storable(path):
+            self.problems.append(
+                f"the name {path.encode(errors='surrogateescape')!r} cannot be in an image: it is not UTF-8, or has a backslash"
+            )
         elif is_secret_name(entry.name) or path.endswith(_SECRET_PATHS):
             if not left_out:
                 self.secrets.append(path + "/" * is_directory)
         elif is_directory:
             if not _build_output(path, Path(entry.path)):
-                self.directory(path + "/", rules, hidden)
+                self.directory(path + "/", rules, hidden, Path(entry.path))
         elif entry.is_symlink():
             self._symlink(path, entry)
         else:
@@ -218,7 +221,7 @@ class _Walk:
 
     def _symlink(self, path: str, entry: os.DirEntry[str]) -> None:
         target = os.fspath(Path(entry).readlink())
-        if not _storable(target.replace("/", "")):
+        if not _storable(_image_name(target)):
             self.problems.append(f"the symbolic link {path} has a target whose name cannot be in an image")
             return
         lexical = os.path.normpath(Path(entry).parent / target)
@@ -227,12 +230,17 @@ class _Walk:
             return
         if Path(target).is_absolute():
             base = str(self._root) if _below(lexical, str(self._root)) else self._real
-            target = os.path.relpath(os.path.relpath(lexical, base), Path(path).parent)
-        self.files.append(AppFile(path, Path(entry.path), False, 0, target))
+            target = os.path.relpath(os.path.relpath(lexical, base), os.path.relpath(Path(entry).parent, self._root))
+        self.files.append(AppFile(path, Path(entry.path), False, 0, _image_name(target)))
 
 
 def _below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _image_name(name: str) -> str:
+    """A name of this machine as an image has it: its bytes are UTF-8, whatever the locale takes them for."""
+    return os.fsencode(name).decode(errors="surrogateescape")
 
 
 def _storable(name: str) -> bool:

@@ -1,0 +1,174 @@
+"""Same input, same bytes: one test for each property, and one with all of them at once on a real project."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from shipwheel.testing.world import MINOR, Ran, World
+
+PLATFORMS = "linux/amd64,linux/arm64"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+MODULE = """
+NAMES = {"alpha", "beta", None, 3.5, "gamma"}
+
+def hello(name, *, loud=False):
+    \"\"\"Greets.\"\"\"
+    return (name in NAMES, loud in {1, 2, None}, f"{name!r}")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Vary:
+    """What is otherwise than in the reference build."""
+
+    folder: str = "first/shop"
+    env: Mapping[str, str] = field(default_factory=dict)
+    umask: int = 0o022
+    workers: int = 2
+    platforms: str = PLATFORMS
+    cache: str = ""
+    age: int = 0
+
+
+def project(world: World, vary: Vary) -> Path:
+    """The same app in a folder, with files whose order, size and modes could leak."""
+    folder = world.app("small\nnative\n", vary.folder)
+    (folder / "pkg").mkdir(exist_ok=True)
+    for name in ("zeta", "alpha", "Beta", "ünicode"):
+        (folder / "pkg" / f"{name}.py").write_text(MODULE)
+    (folder / "data.bin").write_bytes(bytes(range(256)) * 40)
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    if vary.age:
+        for path in folder.rglob("*"):
+            os.utime(path, (vary.age, vary.age))
+    return folder
+
+
+def built(world: World, vary: Vary) -> Ran:
+    """A build with bytecode in a new store, unless `vary` names one that is there."""
+    place = project(world, vary)
+    cache = world.root / (vary.cache or f"cache-{abs(hash(vary.folder))}-{len(list(world.root.iterdir()))}")
+    environment = {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "SHIPWHEEL_CACHE": str(cache), **vary.env}
+    output = place.with_name(f"{cache.name}.oci")
+    ran = world.run(
+        "build", place, "--platform", vary.platforms, "--json", "-o", output, env=environment, umask=vary.umask, workers=vary.workers
+    )
+    assert ran.code == 0, ran.err
+    return ran
+
+
+@pytest.fixture(scope="module")
+def reference(shared_world: World) -> str:
+    """The digest of the first build; its store stays for the warm one."""
+    return built(shared_world, Vary(cache="reference")).digest
+
+
+def test_bytecode_is_in_it(shared_world: World, reference: str) -> None:
+    """Else most of what follows would prove little."""
+    found = built(shared_world, Vary(cache="reference")).document
+    layers = {layer["name"]: layer["size"] for layer in found["images"][0]["layers"]}
+    assert found["digest"] == reference
+    bare = shared_world.run("build", project(shared_world, Vary(folder="bare/shop")), "--no-bytecode", "--json", "-o", "bare.oci")
+    without = {layer["name"]: layer["size"] for layer in bare.document["images"][0]["layers"]}
+    assert layers["the source of shop"] > without["the source of shop"]
+
+
+def test_folder(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(folder="another place/with spaces/shop")).digest == reference
+
+
+def test_umask(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(folder="masked/shop", umask=0o077)).digest == reference
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (shared_world.root / "masked/shop/pkg").iterdir()}
+    assert set(modes.values()) == {0o644}, "written by this process, not the build"
+
+
+def test_umask_of_whoever_made_the_files(shared_world: World, reference: str) -> None:
+    before = os.umask(0o007)
+    try:
+        assert built(shared_world, Vary(folder="own/shop", umask=0)).digest == reference
+    finally:
+        os.umask(before)
+
+
+def test_time_zone(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(env={"TZ": "Pacific/Kiritimati"})).digest == reference
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.UTF-8", "tr_TR.ISO-8859-9"])
+def test_language(shared_world: World, reference: str, locale: str) -> None:
+    assert built(shared_world, Vary(env={"LC_ALL": locale, "LANG": locale, "PYTHONUTF8": "0"})).digest == reference
+
+
+def test_hash_seed(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(env={"PYTHONHASHSEED": "4711"})).digest == reference
+
+
+@pytest.mark.parametrize("workers", [1, 7])
+def test_workers(shared_world: World, reference: str, workers: int) -> None:
+    assert built(shared_world, Vary(workers=workers)).digest == reference
+
+
+def test_warm_store(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(cache="reference")).digest == reference
+
+
+def test_store_that_another_project_warmed(shared_world: World, reference: str) -> None:
+    built(shared_world, Vary(folder="first/shop", platforms="linux/arm64", cache="half-warm"))
+    assert built(shared_world, Vary(folder="later/shop", cache="half-warm")).digest == reference
+
+
+def test_times_of_the_files(shared_world: World, reference: str) -> None:
+    assert built(shared_world, Vary(folder="old/shop", age=1_000_000_000)).digest == reference
+
+
+def test_home(shared_world: World, reference: str) -> None:
+    home = shared_world.root / "someone's home"
+    home.mkdir()
+    assert built(shared_world, Vary(env={"HOME": str(home), "USER": "someone", "LOGNAME": "someone"})).digest == reference
+
+
+def test_order_of_the_platforms(shared_world: World, reference: str) -> None:
+    """The images are the same ones; the image index lists them as they were asked for."""
+    there = built(shared_world, Vary(cache="reference")).document
+    back = built(shared_world, Vary(folder="back/shop", platforms="linux/arm64,linux/amd64")).document
+    digests = [{image["platform"]: image["digest"] for image in found["images"]} for found in (there, back)]
+    assert digests[0] == digests[1]
+    assert back["digest"] == reference
+
+
+@pytest.mark.online
+def test_everything_at_once_on_a_real_project(tmp_path: Path) -> None:
+    """Two cold builds of examples/fastapi on the real base, with real bytecode. The second uses the lock that the first made."""
+    first = tmp_path / "a" / "fastapi"
+    shutil.copytree(EXAMPLES / "fastapi", first, ignore=shutil.ignore_patterns(".*"))
+    digests = [_real(first, {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"}, umask=0o022, workers=1)]
+    second = tmp_path / "somewhere else" / "fastapi"
+    shutil.copytree(first, second)
+    for path in second.rglob("*"):
+        os.utime(path, (1_234_567_890, 1_234_567_890))
+    variation = {"TZ": "Asia/Kathmandu", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "77", "PYTHONUTF8": "0"}
+    digests.append(_real(second, variation, umask=0o077, workers=5))
+    assert digests[0] == digests[1]
+
+
+def _real(place: Path, env: Mapping[str, str], *, umask: int, workers: int) -> str:
+    program = f"import os, sys; os.cpu_count = lambda: {workers}; from shipwheel.cli import main; main()"
+    command = [sys.executable, "-c", program, "build", str(place), "--platform", PLATFORMS, "--python", MINOR, "-q"]
+    done = subprocess.run(
+        [*command, "-o", str(place.with_name("out.oci"))],
+        env={**os.environ, "SHIPWHEEL_CACHE": str(place.parent / "cache"), **env},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        umask=umask,
+    )
+    return done.stdout.strip()
