@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
@@ -37,6 +37,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
 def test_the_text_says_what_the_data_says(base: dict[str, Any]) -> None:
     lock = Lock(Path("pylock.toml"), document(SIX)).with_base("amd64", base)

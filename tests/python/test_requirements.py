@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
@@ -57,6 +57,7 @@ def test_everything_pip_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [file.name for file in found.files] == ["requirements.txt", "more.txt", "limits.txt"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True), st.integers(0, 99)), max_size=8),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"]),
@@ -114,6 +115,7 @@ def test_a_continuation_at_the_end_of_the_file(tmp_path: Path) -> None:
     assert texts(write(tmp_path, "r.txt", "six==1.0 \\")) == ["six==1.0"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_raise_a_lock_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.txt"

@@ -49,6 +49,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
             SmallWheel("wintool", files={"wintool.py": ""}, tag=f"{TAG}-{TAG}-win_amd64"),
             SmallWheel("winsource", files={"winsource.py": ""}, tag=f"{TAG}-{TAG}-win_amd64"),
             SmallWheel("native", files={"native.py": ""}, tag=f"{TAG}-{TAG}-manylinux_2_17_x86_64"),
+            SmallWheel("old", files={"old.py": ""}, tag="cp38-cp38-manylinux_2_17_x86_64"),
             SmallWheel("conflict", files={"conflict.py": ""}, requires=("leaf>=7",)),
         ):
             served.add(wheel.filename, wheel.content())
@@ -212,6 +213,23 @@ def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> No
     assert tree(tmp_path) == {"requirements.txt"}
 
 
+def test_wheels_of_another_python(tmp_path: Path, index: PackageIndex) -> None:
+    with pytest.raises(LockError) as raised:
+        lock_for(listed(tmp_path, "old\n"))
+    assert f"old==1.0 has no Python-{MINOR}-compatible wheels" in raised.value.message.replace("all versions of old have", "old==1.0 has")
+    assert "--python" in raised.value.hint
+    index.add("old-1.0.tar.gz", _sdist("old"))
+    with pytest.raises(LockError, match=f"old 1.0 has no file for .*: no wheel is for Python {MINOR}") as raised:
+        select(make_lock(listed(tmp_path, "old\n")), AMD64)
+    assert "cp38-cp38-manylinux_2_17_x86_64" in raised.value.message
+
+
+def test_an_interpreter_of_that_version_is_not_needed(tmp_path: Path) -> None:
+    lock = make_lock(LockRequest(tmp_path, "3.99", listed(tmp_path, "small\n").requirements))
+    assert pins(lock) == {"small": "2.0", "leaf": "1.0"}
+    assert lock.data["requires-python"] == "==3.99.*"
+
+
 def test_hashes_limit_the_files(tmp_path: Path, index: PackageIndex) -> None:
     lock = make_lock(listed(tmp_path, "leaf==1.0\n"))
     (sha256,) = [item.sha256 for item in select(lock, AMD64).distributions]
@@ -331,21 +349,21 @@ def test_credentials_stay_out(tmp_path: Path, index: PackageIndex, monkeypatch: 
 
 
 def test_a_source_beside_windows_wheels_is_not_taken_for_pure(tmp_path: Path, index: PackageIndex) -> None:
-    index.add("winsource-1.0.tar.gz", _sdist())
+    index.add("winsource-1.0.tar.gz", _sdist("winsource"))
     lock = make_lock(listed(tmp_path, "winsource\n"))
     with pytest.raises(LockError, match=r"winsource-1\.0\.tar\.gz is not used"):
         select(lock, AMD64)
     assert [item.name for item in select(make_lock(listed(tmp_path, "winsource==1.0\n")), AMD64).left_out] == ["winsource"]
 
 
-def _sdist() -> bytes:
+def _sdist(project: str) -> bytes:
     import io
     import tarfile
 
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in {"PKG-INFO": "Metadata-Version: 2.2\nName: winsource\nVersion: 1.0\n", "pyproject.toml": BUILD_SYSTEM}.items():
-            info = tarfile.TarInfo(f"winsource-1.0/{name}")
+        for name, text in {"PKG-INFO": f"Metadata-Version: 2.2\nName: {project}\nVersion: 1.0\n", "pyproject.toml": BUILD_SYSTEM}.items():
+            info = tarfile.TarInfo(f"{project}-1.0/{name}")
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
     return out.getvalue()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
@@ -220,6 +220,7 @@ TAGS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from("abcdef"), st.tuples(st.lists(TAGS, min_size=1, max_size=4, unique=True), st.sets(st.sampled_from("abcdef")))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging import tags as packaging_tags
 from packaging.markers import Marker, default_environment
@@ -57,6 +57,7 @@ def test_a_host_with_another_glibc_changes_nothing(monkeypatch: pytest.MonkeyPat
     assert [tag for tag in before if "2_41" not in tag.platform] == list(after)
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.integers(17, 60), st.sampled_from([AMD64, ARM64]), st.integers(8, 15))
 def test_a_newer_glibc_takes_what_an_older_one_takes(glibc: int, where: Platform, minor: int) -> None:
     older = Target(where, f"3.{minor}.0", (2, glibc)).tags()

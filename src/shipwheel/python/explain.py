@@ -12,43 +12,41 @@ if TYPE_CHECKING:
 __all__ = ["explained"]
 
 _HINTS = (
+    (r"python-build-standalone|No interpreter found|No download found", "Install that Python version, or choose another (--python)."),
     (r"is missing an upload date", "This index does not say when files were uploaded, so a day cannot be chosen: leave as-of out for it."),
+    (r"`python_full_version == '[0-9.*]+'`-compatible", "Choose another version of it, or another Python version (--python)."),
+    (r"-compatible wheels", "It cannot run on Linux as it is: give it a marker (; sys_platform == 'win32'), or remove it."),
+    (r"[Rr]equires-[Pp]ython|Python version|Python>", "Choose another Python version (--python)."),
     (
-        r"-compatible wheels|matching platform tag",
-        "It cannot run on Linux as it is: give it a marker (; sys_platform == 'win32'), or remove it.",
-    ),
-    (
-        r"Requires-Python|requires-python|Python version|current Python|requested Python|Python>",
-        "Choose another Python version (--python).",
-    ),
-    (
-        r"not found in the package registry|there (is|are) no versions? of|no version of|was not found",
-        "Check the name and the version; an index or as-of day may not have it.",
+        r"not found in the package registry|no versions? of|was not found",
+        "Check the name and the version; an index or day may not have it.",
     ),
     (r"unsatisfiable|No solution found", "Loosen one of these requirements, or resolve as of another day (--as-of)."),
-    (r"No interpreter found|No download found|python install", "Install that Python version, or choose another (--python)."),
     (r"[Bb]uild backend|Failed to build", "Its build failed, in isolation: what it says above is the reason."),
     (
-        r"Failed to fetch|error sending request|dns error|timed out|offline",
-        "Check the network and the package index (UV_DEFAULT_INDEX), then run it again.",
+        r"Failed to fetch|error sending request|dns error|timed out",
+        "Check the network and the package index (UV_DEFAULT_INDEX); try again.",
     ),
     (r"Git operation failed|git", "Check the repository's address, that git is installed, and that you may read it."),
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_USELESS = "Build failures|To update|The `requires-python`|While the active Python|You can re-run|Pre-releases are available"
 _LIMIT = 6000
 
 
-def explained(failure: "UvFailed", origin: str, places: Mapping[str, str]) -> LockError:
-    """A LockError with uv's explanation; `places` are temporary paths and what the user knows them as."""
+def explained(failure: "UvFailed", origin: str, places: Mapping[str, str], python: str = "") -> LockError:
+    """A LockError with uv's explanation; `places` are temporary paths and what the user knows them as, `python` is the minor version."""
     text = failure.explanation
     for temporary, known in sorted(places.items(), key=lambda item: -len(item[0])):
         text = text.replace(f"{temporary}/", f"{known}/" if known else "").replace(temporary, known or origin)
     text = _CREDENTIALS.sub("", text)
     text = re.sub(r" for split \(markers: .*\)$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"`[^`]*sys_platform[^`]*`-compatible", "Linux-compatible", text)
+    text = re.sub(r"`[^`]*sys_platform == 'linux'[^`]*`-compatible", "Linux-compatible", text)
+    text = re.sub(r"`python_full_version == '([0-9.]+)\.\*'`-compatible", r"Python-\1-compatible", text)
+    text = re.sub(r"requested Python version \([^)]*\)", f"Python version {python}", text)
     text = text.replace("your project's requirements are", f"the requirements in {origin} are").replace("your project", origin)
     text = re.sub(r"\bshipwheel-lock(==0|\s*@\s*\S+)?", origin, text)
-    text = re.sub(r"\n\s*hint: (Build failures|To update|You can re-run|Pre-releases are available[^\n]*requested)[^\n]*", "", text)
+    text = re.sub(rf"\n\s*hint: ({_USELESS})[^\n]*", "", text)
     if len(text) > _LIMIT:
         text = f"{text[: _LIMIT // 2]}\n  …\n{text[-_LIMIT // 2 :]}"
     hint = next(

@@ -5,7 +5,7 @@ uv's lock of that project, for one Python version, holds for every Linux machine
 
 import hashlib
 import json
-import re
+import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from shipwheel.errors import FetchError, LockError, UsageError
+from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, silent
 from shipwheel.python import uv
 from shipwheel.python.explain import explained
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, is_foreign, lock_path, read_lock
 from shipwheel.python.requirements import Requirements, read_requirements
 from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script, script_requirements
-from shipwheel.python.workspace import input_files, project_name, relative_path, relevant, workspace_root
+from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
+from shipwheel.python.workspace import input_files, project_name, relevant, workspace_root
 
 _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
 
@@ -266,8 +266,9 @@ def _resolved(request: LockRequest, pins: Sequence[str] = ()) -> _Made:
             synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
         graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
         if listed is not None and listed.frozen:
-            _note_systems(pylock)
-        _relocate(pylock, folder, request.root, synthetic.moved)
+            note_systems(pylock)
+        tidy_wheels(pylock, request.python)
+        relocate(pylock, folder, request.root, synthetic.moved)
     made = _Made(pylock, graph, synthetic.origin, synthetic.project)
     if listed is not None:
         named = [(name, line) for line in listed.lines if (name := synthetic.name_of(line))]
@@ -281,22 +282,40 @@ def _resolved(request: LockRequest, pins: Sequence[str] = ()) -> _Made:
 
 def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """For Linux; if that fails and the list is a frozen one, which may hold what only another system has, for all systems."""
-    failure: uv.UvFailed | None = None
-    for everywhere in (False, True) if frozen else (False,):
-        synthetic.write(folder, everywhere=everywhere)
-        (folder / "uv.lock").unlink(missing_ok=True)
+    # Any interpreter does; one of the version gives what metadata is built the right answers.
+    python = str(uv.local_python(synthetic.python) or sys.executable)
+    try:
+        graph, pylock = _locked(synthetic, folder, limit, python, everywhere=False)
+    except uv.UvFailed as error:
+        graph, pylock = _locked_after(error, synthetic, folder, limit, python, frozen=frozen)
+    else:
+        synthetic.write(folder, everywhere=True)
+        _add_foreign_files(pylock, folder, synthetic.python, limit)
+    return graph, pylock
+
+
+def _locked_after(
+    failure: uv.UvFailed, synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, frozen: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For all systems: what a frozen list may need, and what else tells whether it is Linux or something else that cannot be satisfied."""
+    if frozen or "-compatible" in failure.explanation:
         try:
-            graph, text = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export)
+            found = _locked(synthetic, folder, limit, python, everywhere=True)
         except uv.UvFailed as error:
             failure = error
-            continue
-        pylock = tomllib.loads(text)
-        if not everywhere:
-            synthetic.write(folder, everywhere=True)
-            _add_foreign_files(pylock, folder, synthetic.python, limit)
-        return tomllib.loads(graph), pylock
-    assert failure is not None  # noqa: S101
-    raise explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}) from None
+        else:
+            if frozen:
+                return found
+    raise explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}, synthetic.python) from None
+
+
+def _locked(
+    synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, everywhere: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    synthetic.write(folder, everywhere=everywhere)
+    (folder / "uv.lock").unlink(missing_ok=True)
+    graph, pylock = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export, python=python)
+    return tomllib.loads(graph), tomllib.loads(pylock)
 
 
 def _add_foreign_files(pylock: dict[str, Any], folder: Path, minor: str, limit: str | None) -> None:
@@ -317,71 +336,6 @@ def _add_foreign_files(pylock: dict[str, Any], folder: Path, minor: str, limit: 
         mine = bare.get(package["name"])
         if mine is not None and package.get("version") == mine["version"] and package.get("wheels"):
             mine["wheels"] = package["wheels"]
-
-
-def _note_systems(pylock: dict[str, Any]) -> None:
-    """Of what has wheels for other systems alone, and a source: whether its own metadata says that it runs on Linux too."""
-    for package in pylock.get("packages", []):
-        wheels = package.get("wheels", [])
-        if "sdist" in package and wheels and all(_elsewhere(wheel) for wheel in wheels) and _serves_linux(str(wheels[0].get("url", ""))):
-            package["tool"] = {"shipwheel": {"serves-linux": True}}
-
-
-def _elsewhere(wheel: Mapping[str, Any]) -> bool:
-    name = str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2]
-    return name.removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
-
-
-def _serves_linux(url: str) -> bool:
-    """Reads the classifiers from the metadata file beside a wheel (PEP 658); an index without such files says nothing."""
-    from shipwheel.fetch import get
-
-    if not url.startswith("https://"):
-        return False
-    try:
-        text = get(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
-    except FetchError:
-        return False
-    head = text.split("\n\n", 1)[0]
-    systems = [line.partition(":: ")[2] for line in head.splitlines() if line.startswith("Classifier: Operating System ::")]
-    return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
-
-
-def _relocate(pylock: dict[str, Any], folder: Path, root: Path, moved: Mapping[str, str]) -> None:
-    """Paths as the user has them, relative to the lock's directory (PEP 751); no credentials; no marker that says what all say."""
-    environments = [_normal_marker(text) for text in pylock.get("environments", [])]
-    for package in pylock.get("packages", []):
-        if "marker" in package and [_normal_marker(package["marker"])] == environments:
-            del package["marker"]
-        if str(package.get("index", "")).startswith("file:"):
-            del package["index"]
-        elif "index" in package:
-            package["index"] = _without_credentials(package["index"])
-        holders = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
-        for holder in holders:
-            url = urlsplit(str(holder.get("url", "")))
-            if url.scheme == "file":
-                holder["path"] = unquote(url.path)
-                del holder["url"]
-            elif "url" in holder:
-                holder["url"] = _without_credentials(holder["url"])
-            if "path" in holder:
-                holder["path"] = relative_path(_original((folder / holder["path"]).resolve(), moved), root)
-
-
-def _normal_marker(text: str) -> tuple[str, ...]:
-    return tuple(sorted(text.split(" and ")))
-
-
-def _original(path: Path, moved: Mapping[str, str]) -> Path:
-    for copy, original in moved.items():
-        if path.is_relative_to(copy):
-            return Path(original) / path.relative_to(copy)
-    return path
-
-
-def _without_credentials(url: str) -> str:
-    return re.sub(r"(?<=://)[^/@]+@", "", url)
 
 
 def _instant(as_of: str) -> str | None:

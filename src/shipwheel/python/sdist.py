@@ -7,6 +7,7 @@ compilers: what would compile fails at once and by name, what only may compile b
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -136,16 +137,21 @@ def _cached(key: str, store: Store) -> BuiltWheel | None:
     record = store.get("built", key)
     if record is None:
         return None
-    wheel = msgspec.json.decode(record, type=BuiltWheel)
+    try:
+        wheel = msgspec.json.decode(record, type=BuiltWheel)
+    except msgspec.MsgspecError:
+        return None  # written by another version
     return wheel if store.has(wheel.digest) else None
 
 
 def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
     stage = f"build {job.label}"
     reporter(StageStarted(stage))
+    # What is pure Python comes out of any interpreter; one of the target's version is not fetched for it.
+    python = str(uv.local_python(job.minor) or sys.executable)
     with _workshop(job) as (folder, env):
         try:
-            wheel, said = uv.build_wheel(job.source, folder / "out", job.minor, _instant(job.as_of), cwd=folder, env=env)
+            wheel, said = uv.build_wheel(job.source, folder / "out", python, _instant(job.as_of), cwd=folder, env=env)
         except uv.UvFailed as error:
             raise _failure(job, error, folder) from None
         _check(wheel.name, job, said)

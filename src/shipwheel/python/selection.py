@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shipwheel.errors import LockError
 from shipwheel.python.lock import Lock
-from shipwheel.python.target import Target
+from shipwheel.python.target import Target, python_tags
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
@@ -93,10 +93,10 @@ def select_all(lock: Lock, targets: Sequence[Target]) -> tuple[Selection, ...]:
         for problem in choice.problems:
             missing.setdefault(problem, []).append(str(target))
     if missing:
+        other = " another Python version (--python; a newer one brings a newer glibc)," if any(map(_depends_on_python, missing)) else ""
         raise LockError(
             "\n".join(problem.text(where) for problem, where in missing.items()),
-            hint="Choose another version of these, another Python version (--python; a newer one brings a newer glibc), "
-            "or leave out the platform that has no file (--platform).",
+            hint=f"Choose another version of these,{other} or leave out the platform that has no file (--platform).",
         )
     return tuple(found)
 
@@ -111,6 +111,11 @@ class _Missing:
 
     def text(self, targets: Sequence[str]) -> str:
         return "\n  ".join((f"{self.label} has no file for {'; '.join(targets)}: {self.reason}", *self.details))
+
+
+def _depends_on_python(problem: _Missing) -> bool:
+    """Whether a base with another Python might have what is missing: that Python, or its suite's glibc."""
+    return problem.reason.startswith(("it needs Python", "no wheel is for Python", "its wheels need glibc"))
 
 
 class _Choice:
@@ -321,7 +326,7 @@ def _reason(package: "Package", target: Target) -> str:
     tags = list(_tags(package))
     if _is_foreign(package):
         return f"its wheels are for {', '.join(sorted({_system(tag) for tag in tags}))} only"
-    usable = {(tag.interpreter, tag.abi) for tag in target.tags()}
+    usable = python_tags(target.minor)
     python = [tag for tag in tags if (tag.interpreter, tag.abi) in usable]
     if not python:
         return f"no wheel is for Python {target.minor}"

@@ -22,6 +22,7 @@ __all__ = ["SYNTHETIC", "Synthetic", "from_project", "from_requirements", "from_
 
 SYNTHETIC = "shipwheel-lock"
 
+_OLDEST = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
 
@@ -49,14 +50,20 @@ class Synthetic:
         requirement = line.requirement
         return _normalized(requirement.name if requirement is not None else self.names.get(line, ""))
 
+    def _python(self) -> str:
+        """The one Python version, as a marker: `requires-python` would want an interpreter of it, and hide the wheels of others."""
+        major, minor = (int(part) for part in self.python.split("."))
+        return f"python_full_version >= '{major}.{minor}' and python_full_version < '{major}.{minor + 1}'"
+
     def write(self, folder: Path, *, everywhere: bool) -> None:
         """Writes its pyproject.toml; `everywhere` for all operating systems, else Linux."""
         import tomli_w
 
-        tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, "environments": [] if everywhere else [_LINUX]}
+        environment = self._python() if everywhere else f"{self._python()} and {_LINUX}"
+        tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, "environments": [environment]}
         if self.sources:
             tool["sources"] = self.sources
-        project = {"name": SYNTHETIC, "version": "0", "requires-python": f"=={self.python}.*", "dependencies": self.dependencies}
+        project = {"name": SYNTHETIC, "version": "0", "requires-python": _OLDEST, "dependencies": self.dependencies}
         (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": tool}}), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from shipwheel.platform import Platform
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["Target"]
+__all__ = ["Target", "python_tags"]
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """glibc 2.x -> the alias that PEP 600 keeps for it."""
@@ -68,6 +68,17 @@ def _tags(target: Target) -> "tuple[Tag, ...]":
     platforms = _platforms(target.platform.machine, target.libc)
     native = cpython_tags((major, minor), abis=[interpreter], platforms=platforms)
     return (*native, *compatible_tags((major, minor), interpreter, platforms))
+
+
+@lru_cache(maxsize=8)
+def python_tags(minor: str) -> frozenset[tuple[str, str]]:
+    """The (interpreter, abi) pairs of the wheels that a CPython of that minor version takes, whatever their platform."""
+    from packaging.tags import compatible_tags, cpython_tags
+
+    version = tuple(int(part) for part in minor.split("."))
+    interpreter = f"cp{version[0]}{version[1]}"
+    tags = (*cpython_tags(version, abis=[interpreter], platforms=["any"]), *compatible_tags(version, interpreter, ["any"]))
+    return frozenset((tag.interpreter, tag.abi) for tag in tags)
 
 
 def _platforms(machine: str, libc: tuple[int, int]) -> list[str]:

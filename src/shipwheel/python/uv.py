@@ -25,6 +25,7 @@ __all__ = [
     "build_wheel",
     "find_python",
     "list_files",
+    "local_python",
     "lock_is_stale",
     "lock_project",
     "run",
@@ -183,7 +184,19 @@ def add_requirements(directory: Path, requirements: Path) -> None:
 def list_files(directory: Path, requirements: Path, minor: str, *, exclude_newer: str | None) -> str:
     """A pylock.toml of pinned requirements alone, with the files of every operating system. Raises UvFailed."""
     limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-    command = ["pip", "compile", "--universal", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", minor, *limit]
+    command = [
+        "pip",
+        "compile",
+        "--universal",
+        "--no-deps",
+        "--no-header",
+        "--format",
+        "pylock.toml",
+        "--python-version",
+        minor,
+        "--no-python-downloads",
+        *limit,
+    ]
     return _checked(run([*command, str(requirements)], cwd=directory)).stdout
 
 
@@ -209,16 +222,17 @@ def build_wheel(
 
 def find_python(minor: str, *, timeout: float = 300) -> Path | None:
     """An interpreter of that minor version on this machine, fetched by uv if it must be; None when it cannot be had."""
-    found = _find(minor)
+    found = local_python(minor)
     if found is None:
         # Short waits, few tries: a machine without network must not hang here.
         patience = {"UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
         run(["python", "install", "--no-bin", minor], env=patience, timeout=timeout)
-        found = _find(minor)
+        found = local_python(minor)
     return found
 
 
-def _find(minor: str) -> Path | None:
+def local_python(minor: str) -> Path | None:
+    """An interpreter of that minor version on this machine, or None."""
     finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
     path = Path(finished.stdout.strip() or "/nonexistent")
     return path if finished.code == 0 and path.is_file() else None
