@@ -24,15 +24,16 @@ _LARGEST = 8 << 20
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What a user can decide. Each field is a key of the file and, with `--`, a flag; all have a default."""
+    """What a user can decide. Each field is a key of the file; many are flags as well; all have a default."""
 
     name: str | None = None
     """The project's name, where its metadata and its directory's name will not do."""
     tag: str | None = None
     """NAME:TAG of the image."""
     platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")
+    """What to build for; each becomes an image of the same image index."""
     python: str | None = None
-    """The Python version, for example "3.11"."""
+    """The Python version, for example "3.11"; else .python-version, runtime.txt or requires-python say."""
     as_of: datetime.date | None = None
     """Only distributions that were on the package index on that day are considered."""
     command: tuple[str, ...] = ()
@@ -42,18 +43,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     ports: tuple[str, ...] = ()
     """Written as 8000 or "53/udp"; held as "8000/tcp", "53/udp" (image-spec, ExposedPorts)."""
     volumes: tuple[str, ...] = ()
+    """Absolute paths that hold data; they belong to the user, and the first remembers which one-time steps are done."""
     env: dict[str, str] = {}
     """Values may hold `{site-packages}`; see `expand_env`."""
     before_start: tuple[tuple[str, ...], ...] = ()
-    """Commands that the launcher runs once for a volume, before the command."""
+    """Commands, each a list of words, that the launcher runs once for a volume, before the command."""
     user: str = "65532:65532"
     """Numeric uid:gid. A uid alone means the same gid; root must be asked for as "0"."""
     workdir: str = "/app"
+    """The working directory, and where a plain app's files are."""
     labels: dict[str, str] = {}
+    """Labels in the image's config, beside the annotations, which are labels as well."""
     annotations: dict[str, str] = {}
+    """Annotations of the image and of the image index (image-spec, annotations.md)."""
     packages: tuple[str, ...] = ()
-    """Extra Debian packages."""
+    """Debian packages to add, with the libraries that they need."""
     extras: tuple[str, ...] = ()
+    """Extras of the project to install."""
     groups: tuple[str, ...] = ()
     """Dependency groups (PEP 735) to install besides the project's own dependencies."""
     include: tuple[str, ...] = ()
@@ -63,11 +69,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     requirements: tuple[str, ...] = ()
     """Requirements files, relative to the project, to be used instead of the ones that would be found."""
     debian_mirror: str | None = None
+    """Address of a Debian archive. What comes from it is verified, whichever it is."""
     suite: str | None = None
     """Debian suite of the base; the Python version decides when it is not set."""
     bytecode: bool = True
+    """Whether compiled bytecode is in the image: a larger image that starts much more quickly."""
     stop_signal: str | None = None
+    """The signal that stops a container, for example "SIGINT"; engines send SIGTERM when it is not set."""
     output: str | None = None
+    """Directory of an OCI image layout, or FILE.tar for one archive; NAME.oci in the current directory when it is not set."""
 
 
 def load_settings(root: Path) -> Settings:
