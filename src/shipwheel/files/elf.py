@@ -1,7 +1,14 @@
-"""What a shared object or program needs from the loader (System V gABI: dynamic section; GNU symbol versions)."""
+"""What a shared object or program needs from the loader (System V gABI, chapters 4 and 5; GNU symbol versions: LSB 10.7).
 
+Read as the loader reads it, through program headers alone, so that objects without section headers are seen as well. Every loop
+ends with the file: the usual library follows the counts and offsets of a damaged object for hours.
+"""
+
+import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
 
 import msgspec
 
@@ -11,6 +18,29 @@ __all__ = ["MACHINES", "ElfObject", "is_elf", "read_elf"]
 
 MACHINES = {"amd64": "EM_X86_64", "arm64": "EM_AARCH64"}
 """OCI architecture -> e_machine."""
+
+_NAMES = {
+    3: "EM_386",
+    8: "EM_MIPS",
+    20: "EM_PPC",
+    21: "EM_PPC64",
+    22: "EM_S390",
+    40: "EM_ARM",
+    62: "EM_X86_64",
+    183: "EM_AARCH64",
+    243: "EM_RISCV",
+    258: "EM_LOONGARCH",
+}
+_EXECUTABLE, _SHARED = 2, 3
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
+_NEEDED, _STRTAB, _SONAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
+_VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
+_WEAK = 2
+"""VER_FLG_WEAK: the loader goes on without it."""
+
+_LONGEST_NAME = 4096
+_LONGEST_DYNAMIC = 1 << 20
+_MOST_VERSIONS = 20_000
 
 
 class ElfObject(msgspec.Struct, frozen=True):
@@ -22,6 +52,7 @@ class ElfObject(msgspec.Struct, frozen=True):
     interpreter: str = ""
     needed: tuple[str, ...] = ()
     runpath: tuple[str, ...] = ()
+    """Where the loader looks first: DT_RUNPATH, else DT_RPATH."""
     wants: tuple[tuple[str, str], ...] = ()
     """(soname, version) of every symbol version that must be there, weak ones left out."""
     defines: tuple[str, ...] = ()
@@ -34,69 +65,159 @@ def is_elf(head: bytes | bytearray | memoryview) -> bool:
 
 
 def read_elf(stream: BinaryIO, path: str, label: str) -> ElfObject | None:
-    """Reads the dynamic section; None for an object without one (relocatable or static). Raises ArchiveError when damaged."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.segments import InterpSegment
+    """The facts of a program or shared object, also a static one; None for what is neither, as a relocatable object or a core.
 
+    `label` is the package in errors. Raises ArchiveError for a damaged file.
+    """
     try:
-        elf = ELFFile(stream)
-        machine = str(elf["e_machine"])
-        if elf["e_type"] not in ("ET_DYN", "ET_EXEC"):
-            return None
-        interpreter, dynamic = "", None
-        for segment in elf.iter_segments():
-            if isinstance(segment, InterpSegment):
-                interpreter = segment.get_interp_name()
-            elif segment["p_type"] == "PT_DYNAMIC":
-                dynamic = segment
-        if dynamic is None:
-            return ElfObject(path, machine, interpreter=interpreter)
-        return _linked(elf, dynamic, ElfObject(path, machine, interpreter=interpreter))
-    except (ELFError, ValueError, KeyError, UnicodeDecodeError, OSError, AttributeError, TypeError, IndexError, OverflowError) as error:
+        image = _opened(stream)
+        return None if image is None else _facts(image, path)
+    except (_Damaged, struct.error, OSError, ValueError, OverflowError) as error:
         raise ArchiveError(
             f"{label}: {path} is a damaged ELF file ({error})", hint="The package is broken; take another version."
         ) from error
 
 
-def _linked(elf: Any, dynamic: Any, shell: ElfObject) -> ElfObject:
-    needed: list[str] = []
-    runpath: list[str] = []
-    soname = ""
-    for tag in dynamic.iter_tags():
-        match tag.entry.d_tag:
-            case "DT_NEEDED":
-                needed.append(tag.needed)
-            case "DT_SONAME":
-                soname = tag.soname
-            case "DT_RPATH":
-                runpath += tag.rpath.split(":")
-            case "DT_RUNPATH":
-                runpath += tag.runpath.split(":")
-    return msgspec.structs.replace(
-        shell,
-        soname=soname,
-        needed=tuple(needed),
-        runpath=tuple(part for part in dict.fromkeys(runpath) if part),
-        wants=tuple(_wanted(elf)),
-        defines=tuple(_defined(elf)),
+class _Damaged(Exception):
+    """What is wrong with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A program header."""
+
+    type: int
+    offset: int
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An ELF file as the loader sees it. `order` and `wide` are its byte order, for struct, and whether it is of 64 bits."""
+
+    stream: BinaryIO
+    order: str
+    wide: bool
+    machine: str
+    segments: tuple[_Segment, ...]
+
+    def read(self, offset: int, size: int) -> bytes:
+        self.stream.seek(offset)
+        data = self.stream.read(size)
+        if len(data) < size:
+            raise _Damaged("it ends too early")
+        return data
+
+    def unpack(self, layout: str, offset: int) -> tuple[int, ...]:
+        full = self.order + layout
+        return struct.unpack(full, self.read(offset, struct.calcsize(full)))
+
+    def text(self, offset: int) -> str:
+        """A string that ends with a zero byte."""
+        self.stream.seek(offset)
+        value, end, _ = self.stream.read(_LONGEST_NAME).partition(b"\0")
+        if not end:
+            raise _Damaged("a name has no end")
+        return value.decode("utf-8", "backslashreplace")
+
+    def place(self, address: int) -> int:
+        """Where in the file an address is."""
+        for segment in self.segments:
+            if segment.type == _PT_LOAD and segment.address <= address < segment.address + segment.size:
+                return address - segment.address + segment.offset
+        raise _Damaged(f"the address {address:#x} is in no segment")
+
+
+def _opened(stream: BinaryIO) -> _Image | None:
+    stream.seek(0)
+    head = stream.read(16)
+    if len(head) < 16 or not is_elf(head) or head[4] not in (1, 2) or head[5] not in (1, 2):
+        raise _Damaged("its header is not one")
+    order, wide = "<" if head[5] == 1 else ">", head[4] == 2
+    bare = _Image(stream, order, wide, "", ())
+    kind, machine, _, _, start, _, _, _, each, count = bare.unpack("HHIQQQIHHH" if wide else "HHIIIIIHHH", 16)
+    if kind not in (_EXECUTABLE, _SHARED):
+        return None
+    layout = struct.Struct(order + ("IIQQQQQQ" if wide else "IIIIIIII"))
+    if count and each != layout.size:
+        raise _Damaged(f"its program headers are of {each} bytes")
+    fields = layout.iter_unpack(bare.read(start, count * each))
+    # p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, … with 64 bits; p_flags is further back with 32.
+    picked = ((0, 2, 3, 5) if wide else (0, 1, 2, 4)) if count else ()
+    segments = tuple(_Segment(*(item[at] for at in picked)) for item in fields)
+    return _Image(stream, order, wide, _NAMES.get(machine, f"EM_{machine}"), segments)
+
+
+def _facts(image: _Image, path: str) -> ElfObject:
+    interpreter = next((image.text(item.offset) for item in image.segments if item.type == _PT_INTERP), "")
+    tags = _dynamic(image)
+    if not tags:
+        return ElfObject(path, image.machine, interpreter=interpreter)
+    values = dict(reversed(tags))
+    named = any(tag in values for tag in (_NEEDED, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERDEF))
+    names = image.place(values.get(_STRTAB, -1)) if named else 0
+    search = next((image.text(names + values[tag]) for tag in (_RUNPATH, _RPATH) if tag in values), "")
+    return ElfObject(
+        path,
+        image.machine,
+        soname=image.text(names + values[_SONAME]) if _SONAME in values else "",
+        interpreter=interpreter,
+        needed=tuple(image.text(names + value) for tag, value in tags if tag == _NEEDED),
+        runpath=tuple(part for part in dict.fromkeys(search.split(":")) if part),
+        wants=tuple(_wanted(image, values, names)),
+        defines=tuple(_defined(image, values, names)),
     )
 
 
-def _wanted(elf: Any) -> Iterator[tuple[str, str]]:
-    section = elf.get_section_by_name(".gnu.version_r")
-    if section is None:
-        return
-    for library, versions in section.iter_versions():
-        for version in versions:
-            # VER_FLG_WEAK: the loader goes on without it.
-            if not version["vna_flags"] & 2:
-                yield library.name, version.name
+def _dynamic(image: _Image) -> list[tuple[int, int]]:
+    """The (tag, value) pairs of the dynamic section, up to DT_NULL; none for a static object."""
+    found = next((item for item in image.segments if item.type == _PT_DYNAMIC), None)
+    if found is None:
+        return []
+    if found.size > _LONGEST_DYNAMIC:
+        raise _Damaged("its dynamic section is too long")
+    layout = struct.Struct(image.order + ("qQ" if image.wide else "iI"))
+    tags = []
+    for tag, value in layout.iter_unpack(image.read(found.offset, found.size - found.size % layout.size)):
+        if tag == 0:
+            break
+        tags.append((tag, value))
+    return tags
 
 
-def _defined(elf: Any) -> Iterator[str]:
-    section = elf.get_section_by_name(".gnu.version_d")
-    if section is None:
+def _wanted(image: _Image, values: dict[int, int], names: int) -> Iterator[tuple[str, str]]:
+    for library, flags, name in islice(_needs(image, values), _MOST_VERSIONS):
+        if not flags & _WEAK:
+            yield image.text(names + library), image.text(names + name)
+
+
+def _needs(image: _Image, values: dict[int, int]) -> Iterator[tuple[int, int, int]]:
+    """(offset of the library's name, flags, offset of the version's name)."""
+    # vn_version, vn_cnt, vn_file, vn_aux, vn_next; vna_hash, vna_flags, vna_other, vna_name, vna_next
+    for at, (_, count, library, below, _) in _chain(image, values.get(_VERNEED), values.get(_VERNEEDNUM, 0), "HHIII"):
+        if not count:
+            raise _Damaged("it wants no version of a library")
+        for _, (_, flags, _, name, _) in _chain(image, at + below, count, "IHHII", placed=True):
+            yield library, flags, name
+
+
+def _defined(image: _Image, values: dict[int, int], names: int) -> Iterator[str]:
+    # vd_version, vd_flags, vd_ndx, vd_cnt, vd_hash, vd_aux, vd_next; of what is below only the first names the version.
+    chain = _chain(image, values.get(_VERDEF), values.get(_VERDEFNUM, 0), "HHHHIII")
+    for at, (_, _, _, _, _, below, _) in islice(chain, _MOST_VERSIONS):
+        name, _ = image.unpack("II", at + below)
+        yield image.text(names + name)
+
+
+def _chain(image: _Image, start: int | None, count: int, layout: str, *, placed: bool = False) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(place, fields) of `count` records, of which each says in its last field how far away the next is, 0 when it is the last."""
+    if start is None:
         return
-    for _, names in section.iter_versions():
-        yield next(iter(names)).name
+    at = start if placed else image.place(start)
+    for _ in range(count):
+        fields = image.unpack(layout, at)
+        yield at, fields
+        if not fields[-1]:
+            return
+        at += fields[-1]
