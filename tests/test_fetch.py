@@ -454,7 +454,7 @@ def test_a_full_disk(index: PackageIndex, tmp_path: Path) -> None:
     path = index.add("f", DATA)
     with small_disk(tmp_path / "disk"):
         full = Store(tmp_path / "disk" / "store")
-        with pytest.raises(StoreError, match="No space left") as caught:
+        with pytest.raises(StoreError, match="no space left") as caught:
             fetch([wanted(index.url + path)], full)
         assert caught.value.hint
         assert not full.has(digest(DATA))

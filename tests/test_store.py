@@ -207,3 +207,27 @@ def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert default_root() == tmp_path
     monkeypatch.delenv("SHIPWHEEL_CACHE")
     assert default_root().name == "shipwheel"
+
+
+def test_sweep_discards_what_is_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept, gone, short = (store.add(data) for data in (b"kept", b"gone", b"short"))
+    store.path(gone).write_bytes(b"gonE")
+    store.path(short).write_bytes(b"")
+    assert store.sweep() == tuple(sorted([gone, short]))
+    assert [store.has(digest) for digest in (kept, gone, short)] == [True, False, False]
+    assert store.sweep() == ()
+
+
+def test_what_cannot_be_read_is_said_or_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = store.add(b"data")
+    store.path(digest).unlink()
+    store.path(digest).mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.read(digest)
+    store.put("kind", "key", b"data")
+    record = tmp_path / "records" / "kind" / "ke" / "key"
+    record.unlink()
+    record.mkdir()
+    assert store.get("kind", "key") is None

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from shipwheel.errors import FetchError, IntegrityError, StoreError
+from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, silent
-from shipwheel.store import CHUNK, Store
+from shipwheel.store import CHUNK, Store, unusable
 
 if TYPE_CHECKING:
     import httpx
@@ -207,7 +207,7 @@ def _partial(store: Store, digest: str) -> Iterator[BinaryIO]:
             _lock(stream)
             yield stream
     except OSError as error:
-        raise StoreError(f"the store {store.root} cannot be written: {error.strerror}", hint="Free some space on its disk.") from error
+        raise unusable(store.root, error) from error
 
 
 def _lock(stream: BinaryIO) -> None:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 
-__all__ = ["BlobWriter", "Store", "default_root"]
+__all__ = ["BlobWriter", "Store", "default_root", "unusable"]
 
 CHUNK = 1 << 20
 
@@ -45,7 +45,7 @@ class BlobWriter:
         try:
             self._stream.write(data)
         except OSError as error:
-            raise _unusable(self._root, error) from error
+            raise unusable(self._root, error) from error
         self.size += len(data)
 
     @property
@@ -84,7 +84,7 @@ class Store:
         """Yields a blob's bytes; raises DamagedBlob at the end, and discards the blob, if they are not what the digest says."""
         seen = hashlib.sha256()
         with self.open(digest) as stream:
-            while data := stream.read(CHUNK):
+            while data := self._read(stream):
                 seen.update(data)
                 yield data
         if f"sha256:{seen.hexdigest()}" != digest:
@@ -97,6 +97,8 @@ class Store:
             return self.path(digest).open("rb")
         except FileNotFoundError as error:
             raise DamagedBlob(digest) from error
+        except OSError as error:
+            raise _unreadable(self.root, error) from error
 
     def read(self, digest: str) -> bytes:
         """A small blob's bytes, checked."""
@@ -110,6 +112,11 @@ class Store:
         except DamagedBlob:
             return False
         return True
+
+    def sweep(self) -> tuple[str, ...]:
+        """Reads every blob through, discards those that are damaged, and says which: where one is, others may be."""
+        found = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
+        return tuple(digest for digest in found if not self.verify(digest))
 
     def discard(self, digest: str) -> None:
         """Removes a blob; its absence is success."""
@@ -133,7 +140,7 @@ class Store:
                 stream.close()
                 self.adopt(temporary, blob.digest)
             except OSError as error:
-                raise _unusable(self.root, error) from error
+                raise unusable(self.root, error) from error
 
     def adopt(self, temporary: Path, digest: str) -> None:
         """Moves a finished file whose digest is known into place."""
@@ -152,7 +159,7 @@ class Store:
         """A record, or None when it is absent or damaged."""
         try:
             text = self._record(kind, key).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
         checksum, _, data = text.partition(b"\n")
         return data if hashlib.sha256(data).hexdigest().encode() == checksum else None
@@ -167,7 +174,7 @@ class Store:
                 stream.close()
                 temporary.replace(final)
         except OSError as error:
-            raise _unusable(self.root, error) from error
+            raise unusable(self.root, error) from error
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
@@ -175,7 +182,7 @@ class Store:
         try:
             handle, name = tempfile.mkstemp(dir=self.root / "tmp")
         except OSError as error:
-            raise _unusable(self.root, error) from error
+            raise unusable(self.root, error) from error
         stream = os.fdopen(handle, "wb", buffering=CHUNK)
         try:
             yield Path(name), stream
@@ -186,11 +193,24 @@ class Store:
             with suppress(OSError):
                 Path(name).unlink(missing_ok=True)
 
+    def _read(self, stream: BinaryIO) -> bytes:
+        try:
+            return stream.read(CHUNK)
+        except OSError as error:
+            raise _unreadable(self.root, error) from error
+
     def _record(self, kind: str, key: str) -> Path:
         return self.root / "records" / kind / key[:2] / key
 
 
-def _unusable(root: Path, error: OSError) -> StoreError:
+def _unreadable(root: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the store {root} cannot be read: {error}", hint="Check the disk, or set SHIPWHEEL_CACHE to a directory on another one."
+    )
+
+
+def unusable(root: Path, error: OSError) -> StoreError:
+    """The error for a store that cannot be written: its disk is full, or why else."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"no space left on the disk of the store {root}", hint="Free some space, or set SHIPWHEEL_CACHE to a directory on another disk."

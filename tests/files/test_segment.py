@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
+from shipwheel.files import segment as segments
 from shipwheel.files.compress import deflated
 from shipwheel.files.entry import Content, Deflated, EntryType, FileEntry, Opened, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, source_date_epoch
@@ -180,3 +181,15 @@ def test_the_bytes_are_those_of_every_earlier_run(store: Store) -> None:
     # When these change, LAYOUT_VERSION has to.
     assert hashlib.sha256(unpacked(store, segment)).hexdigest() == "ea139db086e1911b13e53290a3127ab2a6b3dfe3ef86907dc92d75607d13e74a"
     assert segment.digest == "sha256:67698576c1fc1a5babf274df6a3b636474c20bcc04c728500e773afd96e60026"
+
+
+@pytest.mark.parametrize("damage", [b"", b"not gzip", None])
+def test_damaged_bytes_are_the_stores_fault(tmp_path: Path, damage: bytes | None) -> None:
+    store = Store(tmp_path)
+    segment = make_segment(EntriesSource((file("a", b"x" * 9000),)), store)
+    path = store.path(segment.digest)
+    data = path.read_bytes()
+    path.write_bytes(data[:-5] + b"xxxxx" if damage is None else damage)
+    with pytest.raises(DamagedBlob):
+        b"".join(segments.unpacked(segment, store))
+    assert not store.has(segment.digest)

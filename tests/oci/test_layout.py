@@ -230,3 +230,17 @@ def test_a_document_that_was_changed(store: Store, place: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"65532", b"00000"))
     with pytest.raises(ImageError, match=index.images[0].config_descriptor.digest):
         read_layout(place).images()
+
+
+def test_damaged_blobs_of_a_layout_are_written_again_when_asked(store: Store, place: Path) -> None:
+    index = small_index(store)
+    write_layout(index, place, store, name="app:v1")
+    whole = contents(place)
+    blobs = [path for path in (place / "blobs" / "sha256").iterdir() if path.stat().st_size]
+    for path in blobs:
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    write_layout(index, place, store, name="app:v1")
+    assert contents(place) != whole
+    write_layout(index, place, store, name="app:v1", recheck=True)
+    assert contents(place) == whole
+    validate_layout(place)

@@ -1,14 +1,63 @@
 """Delivery: the finished images as a layout or an archive, validated by code that shares nothing with the writer."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from shipwheel.build.pipeline import Built, Request
-from shipwheel.events import StageFinished, StageStarted
+from shipwheel.build.pipeline import Built, Request, build, healed
+from shipwheel.errors import ImageError, UsageError
+from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.archive import write_archive
-from shipwheel.oci.layout import write_layout
+from shipwheel.oci.layout import LAYOUT, read_layout, refuse_other, write_layout
 from shipwheel.oci.validate import Report, validate
 
-__all__ = ["deliver"]
+__all__ = ["Delivered", "build_and_deliver", "check_target", "deliver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A build whose images are where they were asked for, and what the validator says of them there."""
+
+    built: Built
+    path: Path
+    report: Report
+
+
+def build_and_deliver(request: Request) -> Delivered:
+    """The whole way from a project to valid images. A damaged part of the store is made or fetched again. Raises any ShipwheelError."""
+    if request.settings.output is not None:
+        # Before anything is fetched: that a place cannot be written to should not come out at the end.
+        check_target(Path(request.settings.output))
+
+    def work() -> Delivered:
+        built = build(request)
+        return Delivered(built, *deliver(built, request))
+
+    return healed(request, work)
+
+
+def check_target(target: Path) -> None:
+    """Raises UsageError for a place where the images cannot go, ImageError for a broken layout."""
+    if target.suffix == ".tar":
+        if target.is_dir():
+            raise UsageError(f"{target} is a directory", hint="Name a file, or leave out .tar for an OCI image layout.")
+    elif (target / LAYOUT).is_file():
+        _refuse_broken(target)
+    else:
+        refuse_other(target)
+    places = (target, *target.absolute().parents) if (target / LAYOUT).is_file() else target.absolute().parents
+    folder = next(place for place in places if place.exists())
+    if not folder.is_dir():
+        raise UsageError(f"{target} cannot be made: {folder} is not a directory", hint="Name another place for the output (-o).")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{target} cannot be made: {folder} is not writable", hint="Make it writable, or name another place (-o).")
+
+
+def _refuse_broken(layout: Path) -> None:
+    try:
+        read_layout(layout)
+    except ImageError as error:
+        raise ImageError(error.message, hint="It cannot be brought up to date: delete it, or name another place (-o).") from error
 
 
 def deliver(built: Built, request: Request) -> tuple[Path, Report]:
@@ -18,14 +67,27 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
     """
     project = built.resolution.project
     target = Path(project.settings.output or f"{project.name}.oci")
-    name = project.settings.tag
+    before = (target / LAYOUT).is_file()
+    _write(built, target, request, recheck=False)
+    request.reporter(StageStarted("validate"))
+    try:
+        report = validate(target, store=request.store)
+    except ImageError:
+        if not before:
+            raise
+        # What was in the layout before was taken as it was; now it is read, and what is damaged is written again.
+        _write(built, target, request, recheck=True)
+        report = validate(target, store=request.store)
+        request.reporter(Warned(f"{target} had damaged blobs, which were written again"))
+    request.reporter(StageFinished("validate", f"{len(report.images)} images"))
+    return target, report
+
+
+def _write(built: Built, target: Path, request: Request, *, recheck: bool) -> None:
+    name = built.resolution.project.settings.tag
     request.reporter(StageStarted("write"))
     if target.suffix == ".tar":
         write_archive(built.index, target, request.store, name=name)
     else:
-        write_layout(built.index, target, request.store, name=name)
+        write_layout(built.index, target, request.store, name=name, recheck=recheck)
     request.reporter(StageFinished("write", str(target)))
-    request.reporter(StageStarted("validate"))
-    report = validate(target, store=request.store)
-    request.reporter(StageFinished("validate", f"{len(report.images)} images"))
-    return target, report

@@ -4,11 +4,12 @@ Every stage asks the store first, so a build that was interrupted, or that met a
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -36,7 +37,9 @@ from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.wheel import WheelSource
 from shipwheel.store import Store
 
-__all__ = ["Built", "BuiltPlatform", "Request", "build", "resolved"]
+__all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
+
+T = TypeVar("T")
 
 _DAMAGED_TRIES = 5
 
@@ -84,13 +87,22 @@ def resolved(request: Request) -> Resolution:
 
 def build(request: Request) -> Built:
     """Builds the images of all platforms. A damaged blob is thrown away and made or fetched again."""
+    return healed(request, lambda: _build(request))
+
+
+def healed(request: Request, work: Callable[[], T]) -> T:
+    """Does the work again, after the whole store was checked, when a part of it was found damaged: such parts seldom come alone."""
     for _ in range(_DAMAGED_TRIES):
         try:
-            return _build(request)
+            return work()
         except DamagedBlob as damaged:
             request.store.discard(damaged.digest)
-            request.reporter(Warned(f"the stored blob {damaged.digest[:19]}… was damaged and is made again"))
-    return _build(request)
+            request.reporter(StageStarted("store"))
+            found = {damaged.digest, *request.store.sweep()}
+            request.reporter(StageFinished("store", "checked"))
+            what = f"the stored blob {damaged.digest[:19]}… was" if len(found) == 1 else f"{len(found)} stored blobs were"
+            request.reporter(Warned(f"{what} damaged; what is needed is made or fetched again"))
+    return work()
 
 
 def _build(request: Request) -> Built:
@@ -252,7 +264,10 @@ class _Work:
 
     def _proved(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof | None:
         record = self.store.get("proof", _proof_key(each, lower, upper))
-        return None if record is None else msgspec.json.decode(record, type=Proof)
+        try:
+            return None if record is None else msgspec.json.decode(record, type=Proof)
+        except msgspec.MsgspecError:
+            return None  # written by another version
 
     @contextmanager
     def _compiler(self) -> Iterator[BytecodeCompiler | None]:

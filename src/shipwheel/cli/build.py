@@ -25,22 +25,20 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def command(path: Path, tag: str | None, output: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
-    from shipwheel.build.deliver import deliver
-    from shipwheel.build.pipeline import build
+    from shipwheel.build.deliver import build_and_deliver
 
     started = time.monotonic()
     with progress(quiet) as reporter:
         request: Request = request_from(path, {**flags, "tag": tag, "output": output}, reporter)
-        built = build(request)
-        target, report = deliver(built, request)
+        done = build_and_deliver(request)
     seconds = time.monotonic() - started
     if as_json:
-        click.echo(json.dumps(_document(built, target, report, seconds), indent=2))
+        click.echo(json.dumps(_document(done.built, done.path, done.report, seconds), indent=2))
         return
     if not quiet:
-        _table(built, seconds)
-        _next_steps(built, target)
-    click.echo(f"{_name(built)}@{built.index.digest}")
+        _table(done.built, seconds)
+        _next_steps(done.built, done.path)
+    click.echo(f"{_name(done.built)}@{done.built.index.digest}")
 
 
 def _name(built: "Built") -> str:

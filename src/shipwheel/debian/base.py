@@ -17,9 +17,8 @@ from shipwheel.debian.version import upstream
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, LockError, UsageError
 from shipwheel.events import Reporter, silent
 from shipwheel.fetch import Download, fetch
-from shipwheel.files.compress import gunzip
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
-from shipwheel.files.segment import Segment, find_segment, key_of, make_segment
+from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
@@ -222,7 +221,7 @@ class GeneratedBase:
 def _bundle(segment: Segment, store: Store) -> bytes:
     """The certificates in a segment, by path. The segment is read, not the .deb, which the store need not have any more."""
     found: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(b"".join(gunzip(store.chunks(segment.digest)))), mode="r:") as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(unpacked(segment, store))), mode="r:") as tar:
         for info in tar:
             stream = tar.extractfile(info) if _CERTIFICATE.fullmatch(info.name) and info.isreg() else None
             if stream is not None:

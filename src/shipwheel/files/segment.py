@@ -15,14 +15,25 @@ from typing import BinaryIO, Protocol
 import deflate
 import msgspec
 
-from shipwheel.errors import ArchiveError, UsageError
+from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import tar
-from shipwheel.files.compress import inflate, member, splice
+from shipwheel.files.compress import gunzip, inflate, member, splice
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import Deflated, EntryType, FileEntry, Opened, Source, checked_path
 from shipwheel.store import Store
 
-__all__ = ["LAYOUT_VERSION", "Directory", "Segment", "SegmentWriter", "Tap", "find_segment", "key_of", "make_segment", "source_date_epoch"]
+__all__ = [
+    "LAYOUT_VERSION",
+    "Directory",
+    "Segment",
+    "SegmentWriter",
+    "Tap",
+    "find_segment",
+    "key_of",
+    "make_segment",
+    "source_date_epoch",
+    "unpacked",
+]
 
 LAYOUT_VERSION = "1"
 """Part of every key: raise it when the same source would give other bytes."""
@@ -88,6 +99,16 @@ def find_segment(key: str, store: Store) -> Segment | None:
     except msgspec.MsgspecError:
         return None  # written by another version
     return segment if store.has(segment.digest) else None
+
+
+def unpacked(segment: Segment, store: Store) -> Iterator[bytes]:
+    """The segment's uncompressed bytes; raises DamagedBlob if the store's are not what was written."""
+    try:
+        yield from gunzip(store.chunks(segment.digest))
+    except ArchiveError as error:
+        # Bytes that do not even unpack: the decompressor is the first to notice.
+        store.discard(segment.digest)
+        raise DamagedBlob(segment.digest) from error
 
 
 class Tap(Protocol):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from shipwheel.files import tar
-from shipwheel.files.compress import gunzip, member
+from shipwheel.files.compress import member
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
-from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch
+from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, unpacked
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
 from shipwheel.store import Store
 
@@ -82,7 +82,8 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
         tap = _OnePass(store)
         tap.begin(directories)
         for segment in segments:
-            _unpack(segment, store, tap)
+            for data in unpacked(segment, store):
+                tap.update(data)
     tail = tap.end()
     parts = (tap.head, *(segment.digest for segment in segments), tail)
     digest, size = _sum(parts, store)
@@ -138,11 +139,6 @@ def _directories(segments: Sequence[Segment]) -> dict[str, Directory]:
     for segment in segments:
         found.update(segment.directories)
     return dict(sorted(found.items()))
-
-
-def _unpack(segment: Segment, store: Store, tap: _OnePass) -> None:
-    for data in gunzip(store.chunks(segment.digest)):
-        tap.update(data)
 
 
 def _sum(parts: Sequence[str], store: Store) -> tuple[str, int]:

@@ -6,6 +6,7 @@ left alone; whether its bytes are right is for `validate` to say.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -41,6 +42,7 @@ __all__ = [
     "entry_of",
     "index_json",
     "read_layout",
+    "refuse_other",
     "write_layout",
 ]
 
@@ -76,19 +78,20 @@ def index_json(entries: Iterable[Descriptor]) -> bytes:
     return encode(Index(schema_version=2, media_type=MEDIA_TYPE_INDEX, manifests=tuple(entries)))
 
 
-def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str | None) -> Descriptor:
+def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str | None, recheck: bool = False) -> Descriptor:
     """Writes the images as, or into, an OCI image layout and returns the entry of its index.json.
 
-    An entry of the same name is replaced, and the blobs that only it needed are removed; other entries are kept.
+    An entry of the same name is replaced, and the blobs that only it needed are removed; other entries are kept. With `recheck`, the
+    bytes of the blobs that are there are read too, and damaged ones written again.
     Raises UsageError if the directory holds something else, DamagedBlob if a part in the store is damaged, BuildError if the
     disk is full.
     """
     entry = entry_of(index, None if name is None else Reference.parse(name))
     try:
         if (directory / LAYOUT).is_file():
-            _update(index, directory, store, entry)
+            _update(index, directory, store, entry, recheck)
         else:
-            _refuse_other(directory)
+            refuse_other(directory)
             _create(index, directory, store, entry)
     except OSError as error:
         raise BuildError(
@@ -97,7 +100,10 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
     return entry
 
 
-def _refuse_other(directory: Path) -> None:
+def refuse_other(directory: Path) -> None:
+    """Raises UsageError if something is there that is neither an OCI image layout nor an empty directory."""
+    if (directory / LAYOUT).is_file():
+        return
     if directory.is_dir() and not any(directory.iterdir()):
         return
     if directory.exists() or directory.is_symlink():
@@ -121,9 +127,9 @@ def _create(index: ImageIndex, directory: Path, store: Store, entry: Descriptor)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _update(index: ImageIndex, directory: Path, store: Store, entry: Descriptor) -> None:
+def _update(index: ImageIndex, directory: Path, store: Store, entry: Descriptor, recheck: bool) -> None:
     before = read_layout(directory)
-    _write_blobs(index, directory, store)
+    _write_blobs(index, directory, store, recheck)
     replaced = [old for old in before.entries if _name(old) == _name(entry)]
     kept = [old for old in before.entries if _name(old) != _name(entry)]
     data = index_json([*kept, entry])
@@ -148,10 +154,10 @@ def _sweep(before: "LayoutReader", replaced: list[Descriptor], kept: list[Descri
         (before.path / blob_path(digest)).unlink(missing_ok=True)
 
 
-def _write_blobs(index: ImageIndex, directory: Path, store: Store) -> None:
+def _write_blobs(index: ImageIndex, directory: Path, store: Store, recheck: bool = False) -> None:
     for blob in index.blobs(store):
         path = directory / blob_path(blob.descriptor.digest)
-        if not _has(path, blob.descriptor.size):
+        if not _has(path, blob.descriptor.size) or (recheck and _digest(path) != blob.descriptor.digest):
             _write(path, blob.chunks())
 
 
@@ -159,6 +165,11 @@ def _has(path: Path, size: int) -> bool:
     with contextlib.suppress(OSError):
         return path.is_file() and path.stat().st_size == size
     return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
