@@ -54,6 +54,7 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
         known = [owners[id(found)] for found in wanting if id(found) in owners]
         fatal = soname not in absent or any(part.base for part in known)
         (failures if fatal else warnings).append(_missing(soname, wanting, known))
+    warnings.extend(_overlaps(parts))
     if failures:
         raise ProofError(
             f"the image for {platform} would not work:\n" + "\n".join(f"  {line}" for line in failures),
@@ -85,6 +86,21 @@ def _versions(part: Part, found: ElfObject, loader: Loader) -> Iterator[str]:
             continue
         newest = max((name for name in provider.defines if name.startswith(version.split("_")[0] + "_")), key=_number, default="none")
         yield f"{part.segment.label}: {found.path} wants {version} of {soname}, and the image's has at most {newest}"
+
+
+def _overlaps(parts: Sequence[Part]) -> Iterator[str]:
+    """Paths that two packages fill with other bytes: the later one's are seen."""
+    owners: dict[str, tuple[int, str]] = {}
+    both: dict[tuple[str, str], list[str]] = {}
+    for part in parts:
+        label = part.segment.label
+        for path, crc in part.segment.files.items():
+            if (known := owners.get(path)) is not None and known[0] != crc:
+                both.setdefault((known[1], label), []).append(path)
+            owners[path] = (crc, label)
+    for (first, last), paths in both.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        yield f"{first} and {last} both bring {paths[0]}{more}, and not the same bytes: those of {last} are in the image"
 
 
 def _number(version: str) -> tuple[int, ...]:

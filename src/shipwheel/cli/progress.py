@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["progress"]
 
+_WORTH_SAYING = 0.05
+"""Stages that took fewer seconds leave no line."""
+
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Reporter]:
@@ -56,7 +59,8 @@ class _Lines:
                     self._started[stage] = time.monotonic()
                 case StageFinished(stage, summary):
                     seconds = time.monotonic() - self._started.pop(stage, time.monotonic())
-                    click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
+                    if seconds >= _WORTH_SAYING:
+                        click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
                 case Warned():
                     _warn(event)
                 case _:

@@ -172,7 +172,7 @@ class Archive:
     def _packages_tables(self, listed: Sequence[tuple[_Part, str]]) -> list[tuple[str, bytes]]:
         kind = f"debian-packages-{TABLE_VERSION}"
         missing = [(part, path) for part, path in listed if self.store.get(kind, part.release.files[path][0]) is None]
-        fetch([part.download(self.mirror, path) for part, path in missing], self.store, self.reporter)
+        fetch([part.download(self.mirror, path) for part, path in missing], self.store, self.reporter, stage="lists")
         for part, path in missing:
             digest = part.release.files[path][0]
             self.store.put(kind, digest, packages_table(self.store.chunks(f"sha256:{digest}"), f"Debian {part.codename} {path}"))
@@ -188,7 +188,7 @@ class Archive:
             return table
         download = part.download(self.mirror, path)
         try:
-            fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter)
+            fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
         except FetchError:
             return self._other_contents(download, platform)
         table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, name)

@@ -1,0 +1,95 @@
+"""What the proof lets through, what it warns of, what it refuses."""
+
+import pytest
+
+from shipwheel.build.proof import Part, prove
+from shipwheel.errors import ProofError
+from shipwheel.files.elf import ElfObject
+from shipwheel.files.segment import Segment
+from shipwheel.platform import Platform
+
+AMD64 = Platform("linux", "amd64")
+SITE = "opt/venv/lib/python3.11/site-packages"
+LIBC = ElfObject("usr/lib/x86_64-linux-gnu/libc.so.6", "EM_X86_64", "libc.so.6", defines=("GLIBC_2.2.5", "GLIBC_2.36", "GLIBC_PRIVATE"))
+
+
+def segment(label: str, *objects: ElfObject) -> Segment:
+    return Segment(label, label, "sha256:00", 1, 1, {found.path: 0 for found in objects}, {}, {}, objects)
+
+
+def base(*more: ElfObject) -> Part:
+    return Part(segment("base", LIBC, *more), base=True)
+
+
+def wheel(*objects: ElfObject) -> Part:
+    return Part(segment("demo 1.0", *objects), base=False)
+
+
+def module(name: str = "_demo.cpython-311-x86_64-linux-gnu.so", machine: str = "EM_X86_64", **facts: tuple[object, ...]) -> ElfObject:
+    return ElfObject(f"{SITE}/demo/{name}", machine, **facts)  # type: ignore[arg-type]
+
+
+def test_a_sound_image_passes() -> None:
+    proof = prove([base(), wheel(module(needed=("libc.so.6",), wants=(("libc.so.6", "GLIBC_2.36"),)))], AMD64, ())
+    assert (proof.objects, proof.warnings) == (2, ())
+
+
+def test_a_module_for_another_machine_is_named_with_its_package() -> None:
+    with pytest.raises(ProofError, match=r"demo 1\.0: .*_demo.* is for EM_AARCH64, not for amd64"):
+        prove([base(), wheel(module(machine="EM_AARCH64"))], AMD64, ())
+
+
+def test_a_module_for_another_machine_is_refused_even_beside_a_right_one() -> None:
+    with pytest.raises(ProofError, match="EM_AARCH64"):
+        prove([base(), wheel(module(), module("_other.cpython-311-aarch64-linux-gnu.so", "EM_AARCH64"))], AMD64, ())
+
+
+def test_helpers_for_other_machines_beside_our_own_are_a_warning() -> None:
+    proof = prove([base(), wheel(module(), module("helper-arm64", "EM_AARCH64"))], AMD64, ())
+    assert len(proof.warnings) == 1
+    assert "helper-arm64" in proof.warnings[0]
+
+
+def test_the_base_may_hold_nothing_for_another_machine() -> None:
+    with pytest.raises(ProofError, match="base: usr/lib/libx"):
+        prove([base(ElfObject("usr/lib/libx.so", "EM_AARCH64"))], AMD64, ())
+
+
+def test_a_newer_libc_than_the_images_is_refused_with_both_versions() -> None:
+    with pytest.raises(ProofError, match=r"wants GLIBC_2\.38 of libc\.so\.6, and the image's has at most GLIBC_2\.36"):
+        prove([base(), wheel(module(needed=("libc.so.6",), wants=(("libc.so.6", "GLIBC_2.38"),)))], AMD64, ())
+
+
+def test_a_library_that_is_nowhere_is_refused() -> None:
+    with pytest.raises(ProofError, match=r"demo 1\.0: libgone\.so\.1 is nowhere"):
+        prove([base(), wheel(module(needed=("libgone.so.1",)))], AMD64, ())
+
+
+def test_a_library_that_no_package_has_is_a_warning_for_a_wheel() -> None:
+    proof = prove([base(), wheel(module(needed=("libcuda.so.1",)))], AMD64, ("libcuda.so.1",))
+    assert "libcuda.so.1" in proof.warnings[0]
+    assert "demo 1.0" in proof.warnings[0]
+
+
+def test_a_library_that_no_package_has_is_refused_for_the_base() -> None:
+    with pytest.raises(ProofError, match=r"libcuda\.so\.1"):
+        prove([base(ElfObject("usr/bin/tool", "EM_X86_64", needed=("libcuda.so.1",)))], AMD64, ("libcuda.so.1",))
+
+
+def test_everything_that_fails_is_said_at_once() -> None:
+    wrong = (module("_a.abi3.so", "EM_AARCH64"), module("_b.abi3.so", needed=("libgone.so.1",)))
+    with pytest.raises(ProofError) as caught:
+        prove([base(), wheel(*wrong)], AMD64, ())
+    assert "_a.abi3.so" in caught.value.message
+    assert "libgone.so.1" in caught.value.message
+
+
+def files(label: str, **crcs: int) -> Part:
+    return Part(Segment(label, label, "sha256:00", 1, 1, {f"{SITE}/{name}.py": crc for name, crc in crcs.items()}, {}, {}, ()), base=False)
+
+
+def test_two_packages_with_other_bytes_for_one_path_are_both_named() -> None:
+    proof = prove([base(), files("one 1.0", shared=1, same=5), files("two 2.0", shared=2, same=5)], AMD64, ())
+    assert len(proof.warnings) == 1
+    assert "one 1.0 and two 2.0 both bring" in proof.warnings[0]
+    assert "those of two 2.0" in proof.warnings[0]
