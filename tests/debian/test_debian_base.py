@@ -11,7 +11,8 @@ from shipwheel.debian.mirror import Mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import SUITES, suite_by_name
 from shipwheel.errors import FetchError, IntegrityError, LockError, UsageError
-from shipwheel.files.entry import EntryType, FileEntry, read
+from shipwheel.files.content import read
+from shipwheel.files.entry import EntryType, FileEntry
 from shipwheel.files.segment import make_segment
 from shipwheel.oci.layer import LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shipwheel.debian import deb as deb_module
 from shipwheel.debian.package import LEFT_OUT, MERGED, DebianPackage, DebSource, left_out, merged
 from shipwheel.errors import ArchiveError, DamagedBlob
-from shipwheel.files.entry import EntryType, FileEntry, Opened, read
+from shipwheel.files.content import read
+from shipwheel.files.entry import EntryType, FileEntry, Opened
 from shipwheel.files.segment import find_segment, make_segment
 from shipwheel.store import Store
 from shipwheel.testing.debian import make_deb, make_tar

@@ -151,7 +151,7 @@ def load_packages(
 def fetch_packages(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter = silent) -> None:
     """Brings the .debs into the store; raises FetchError that says how to renew the base when the mirror no longer has one."""
     try:
-        fetch(downloads(packages, mirror), store, reporter)
+        fetch(downloads(packages, mirror), store, reporter, stage="packages")
     except IntegrityError:
         raise
     except FetchError as error:

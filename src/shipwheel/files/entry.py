@@ -1,6 +1,5 @@
 """What a path inside an image is. No path of the host survives past this point."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["Content", "Deflated", "EntryType", "FileEntry", "Opened", "Source", "checked_path", "directory", "file", "parents", "read", "stream", "symlink"]
+__all__ = ["Content", "Deflated", "EntryType", "FileEntry", "Opened", "Source", "checked_path", "directory", "file", "parents", "symlink"]
 
 
 class EntryType(Enum):
@@ -102,20 +101,3 @@ def directory(path: str, mode: int = 0o755, *, uid: int = 0, gid: int = 0) -> Fi
 def symlink(path: str, target: str) -> FileEntry:
     """A symbolic link."""
     return FileEntry(path, EntryType.SYMLINK, 0o777, target=target)
-
-
-def read(content: Content) -> bytes:
-    """The whole content, uncompressed: for small files."""
-    if isinstance(content, bytes):
-        return content
-    if isinstance(content, Deflated):
-        from shipwheel.files.compress import inflate
-
-        return b"".join(inflate(content))
-    with content.open() as stream:
-        return stream.read()
-
-
-def stream(content: Content) -> BinaryIO:
-    """The content, uncompressed, as a stream."""
-    return content.open() if isinstance(content, Opened) else io.BytesIO(read(content))

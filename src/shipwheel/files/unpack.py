@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shipwheel.errors import ArchiveError
-from shipwheel.files.entry import EntryType, FileEntry, checked_path, stream
+from shipwheel.files.content import stream
+from shipwheel.files.entry import EntryType, FileEntry, checked_path
 
 __all__ = ["unpack"]
 
 
 def unpack(entries: Iterable[FileEntry], root: Path, label: str) -> None:
-    """Creates each entry; owners are left out. Raises ArchiveError for a path that leads outside, by itself or through a link.
-    """
+    """Creates each entry; owners are left out. Raises ArchiveError for a path that leads outside, by itself or through a link."""
     for entry in entries:
         path = root / checked_path(entry.path, label)
         if not path.parent.resolve().is_relative_to(root.resolve()):

@@ -23,7 +23,8 @@ import deflate
 
 from shipwheel.errors import BuildError
 from shipwheel.files.compress import deflated
-from shipwheel.files.entry import Deflated, EntryType, FileEntry, Source, read
+from shipwheel.files.content import read
+from shipwheel.files.entry import Deflated, EntryType, FileEntry, Source
 from shipwheel.files.segment import LAYOUT_VERSION, key_of
 
 __all__ = ["BytecodeCache", "BytecodeCompiler", "BytecodeSource", "Interpreter", "cached_path", "interpreter_version"]

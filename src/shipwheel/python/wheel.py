@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import inflate
-from shipwheel.files.entry import Deflated, EntryType, FileEntry, checked_path, directory, file, parents, read
+from shipwheel.files.content import read
+from shipwheel.files.entry import Deflated, EntryType, FileEntry, checked_path, directory, file, parents
 from shipwheel.files.segment import key_of
 from shipwheel.python.bytecode import cached_path
 from shipwheel.python.venv import PYTHON, VENV, Paths

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shipwheel.files.entry import EntryType, FileEntry, file, read
+from shipwheel.files.content import read
+from shipwheel.files.entry import EntryType, FileEntry, file
 from shipwheel.files.segment import key_of, source_date_epoch
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.layer import Layer, LayerSpec, make_layer
