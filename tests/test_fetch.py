@@ -77,7 +77,7 @@ def test_events_add_up(index: PackageIndex, store: Store) -> None:
     fetch([wanted(index.url + index.add("f", DATA), label="f")], store, seen.append)
     assert seen[0] == StageStarted("fetch", len(DATA), "bytes")
     assert isinstance(seen[-1], StageFinished)
-    assert seen[-2] == Moved("fetch", "f", len(DATA), len(DATA))
+    assert seen[-2] == Moved("fetch", digest(DATA), len(DATA), len(DATA))
 
 
 def test_an_empty_file(index: PackageIndex, store: Store) -> None:

@@ -95,7 +95,7 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     _raise_all(failures)
-    reporter(StageFinished(stage, f"{len(wanted)} files"))
+    reporter(StageFinished(stage, f"{len(wanted)} files, {total / 1e6:.1f} MB"))
 
 
 def get(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
@@ -141,7 +141,8 @@ class _Meter:
     stop: threading.Event
 
     def __call__(self, done: int) -> None:
-        self.reporter(Moved(self.stage, self.item.label, done, self.item.size or 0))
+        # By digest, since one distribution's wheels for two platforms have one label.
+        self.reporter(Moved(self.stage, self.item.digest, done, self.item.size or 0))
         self.check()
 
     def check(self) -> None:

@@ -58,7 +58,8 @@ class _Lines:
                 case StageStarted(stage):
                     self._started[stage] = time.monotonic()
                 case StageFinished(stage, summary):
-                    seconds = time.monotonic() - self._started.pop(stage, time.monotonic())
+                    now = time.monotonic()
+                    seconds = now - self._started.pop(stage, now)
                     if seconds >= _WORTH_SAYING:
                         click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
                 case Warned():
@@ -109,6 +110,8 @@ class _Bars:
         with self._lock:
             match event:
                 case StageStarted(stage, total):
+                    if stage in self._tasks:
+                        self._bars.remove_task(self._tasks[stage])
                     self._started[stage] = event
                     self._moved[stage] = {}
                     self._tasks[stage] = self._bars.add_task(stage, total=total or None, amount="")

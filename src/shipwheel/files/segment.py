@@ -27,6 +27,7 @@ __all__ = [
     "Directory",
     "Segment",
     "SegmentWriter",
+    "Sink",
     "Tap",
     "find_segment",
     "key_of",

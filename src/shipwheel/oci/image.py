@@ -30,7 +30,19 @@ from shipwheel.oci.model import (
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
-__all__ = ["MAX_LAYERS", "Blob", "FileLayer", "Image", "ImageIndex", "LayerBlob", "blob_chunks", "digest_of", "make_image", "make_index"]
+__all__ = [
+    "MAX_LAYERS",
+    "Blob",
+    "FileLayer",
+    "Image",
+    "ImageIndex",
+    "LayerBlob",
+    "blob_chunks",
+    "digest_of",
+    "make_image",
+    "make_index",
+    "rfc3339",
+]
 
 MAX_LAYERS = 127
 """What the engines' overlay file system takes, the base's layers included."""

@@ -39,10 +39,12 @@ __all__ = [
     "OCI_LAYOUT",
     "LayoutReader",
     "blob_path",
+    "checked_digest",
     "entry_of",
     "index_json",
     "read_layout",
     "refuse_other",
+    "replacing",
     "write_layout",
 ]
 

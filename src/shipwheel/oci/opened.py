@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from shipwheel.errors import ImageError, UsageError
 
-__all__ = ["TAR_ERRORS", "CappedReader", "Opened", "OpenedFile", "open_image"]
+__all__ = ["TAR_ERRORS", "CappedReader", "Opened", "OpenedFile", "Readable", "open_image"]
 
 MAX_HEADER = 1 << 20
 """The most that one tar header, its pax records included, may take."""

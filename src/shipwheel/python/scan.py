@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["FRAMEWORKS", "AppObject", "Framework", "Module", "find_modules", "parse_module"]
+__all__ = ["FRAMEWORKS", "AppObject", "Framework", "Module", "find_modules", "import_path", "parse_module"]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
 _VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")

@@ -1,0 +1,181 @@
+"""Who may import whom (docs/architecture.md), and what starting up may load."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+LEAVES = {"errors", "platform", "events", "store", "config", "fetch"}
+BESIDE = {"sbom", "scan", "sign", "export", "report", "engine"}
+BELOW = {
+    # errors is under the leaves as well; fetch is a leaf that fills the store and reports.
+    "errors": set(),
+    "platform": {"errors"},
+    "events": {"errors"},
+    "store": {"errors"},
+    "config": {"errors", "platform"},
+    "fetch": {"errors", "events", "store"},
+    "files": LEAVES,
+    "oci": LEAVES | {"files"},
+    **{name: LEAVES | {"files", "oci"} for name in ("python", "debian", "registry")},
+    "build": LEAVES | {"files", "oci", "python", "debian", "registry"},
+    # `files` and `python.venv`-like words come to these through oci.
+    **{name: LEAVES | {"files", "oci"} for name in BESIDE},
+    "cli": LEAVES | BESIDE | {"files", "oci", "python", "debian", "registry", "build"},
+    "testing": LEAVES | BESIDE | {"files", "oci", "python", "debian", "registry", "build"},
+}
+ONLY_CLI = {"click", "rich", "typer"}
+SLOW = {"httpx", "rich", "msgspec", "elftools", "packaging", "installer", "pysequoia", "zstandard", "tomli_w", "sqlite3", "asyncio"}
+
+
+def part(module: str) -> str:
+    """The folder or the leaf that a module's path or dotted name belongs to."""
+    return module.removesuffix(".py").replace("/", ".").split(".")[0]
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def imported(module: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of all that a module imports, wherever it does, for types as well."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}:{node.lineno}: imports are absolute"
+            if node.module == "shipwheel":
+                yield from ((node.lineno, f"shipwheel.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, str(node.module)
+
+
+def test_there_is_something_to_check() -> None:
+    assert "build/pipeline.py" in MODULES
+    assert set(map(part, MODULES)) <= {*BELOW, "__init__", "__main__"}, "every folder has its place in the order"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module: str) -> None:
+    here = part(module)
+    if here in ("__init__", "__main__"):
+        return
+    wrong = []
+    for line, name in imported(module):
+        if not name.startswith("shipwheel."):
+            continue
+        there = part(name.removeprefix("shipwheel."))
+        if there not in (here, "__version__") and there not in BELOW[here]:
+            wrong.append(f"{module}:{line} imports {name}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_command_line_knows_a_terminal(module: str) -> None:
+    if part(module) == "cli":
+        return
+    wrong = [f"{module}:{line} imports {name}" for line, name in imported(module) if name.split(".")[0] in ONLY_CLI]
+    assert not wrong
+
+
+def test_modules_of_one_folder_make_no_circle() -> None:
+    """Not even one that late imports hide."""
+    graph = {
+        module: {
+            other
+            for _, name in imported(module)
+            for other in (name.removeprefix("shipwheel.").replace(".", "/") + ".py",)
+            if name.startswith("shipwheel.") and other in MODULES
+        }
+        for module in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " → ".join((*way[way.index(module) :], module))
+        if module in done:
+            return
+        for other in sorted(graph[module]):
+            visit(other, (*way, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_the_command_line_starts_with_little() -> None:
+    bare = loaded_by("pass")
+    loaded = loaded_by("import shipwheel.cli") - bare
+    assert not {name.split(".")[0] for name in loaded} & SLOW
+    ours = {name for name in loaded if name.startswith("shipwheel")}
+    assert ours == {"shipwheel", "shipwheel.cli", "shipwheel.errors"}
+
+
+@pytest.mark.parametrize("module", ["fetch", "store", "config", "platform", "events", "python.wheel", "python.venv", "build.layering"])
+def test_what_is_slow_is_imported_late(module: str) -> None:
+    late = SLOW - {"msgspec", "sqlite3"}
+    assert not {name.split(".")[0] for name in loaded_by(f"import shipwheel.{module}")} & late
+
+
+def public_names(module: str) -> set[str]:
+    """The classes and functions that a module defines without an underscore."""
+    return {
+        node.name
+        for node in tree_of(module).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+    }
+
+
+PROGRAMS = {"build/launcher.py", "python/compile_worker.py"}
+"""Run inside an image or an interpreter of their own, not imported."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in PROGRAMS])
+def test_all_is_what_is_public(module: str) -> None:
+    dotted = "shipwheel." + module.removesuffix(".py").replace("/", ".")
+    if module == "__main__.py":
+        return
+    loaded = import_module(dotted.removesuffix(".__init__"))
+    public = public_names(module)
+    exported = getattr(loaded, "__all__", None)
+    assert exported is not None or not public, "a module with public names has __all__"
+    exported = list(exported or ())
+    assert len(set(exported)) == len(exported)
+    assert public <= set(exported), f"not in __all__: {sorted(public - set(exported))}"
+    assert all(hasattr(loaded, name) for name in exported)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in PROGRAMS])
+def test_what_is_public_says_what_it_is(module: str) -> None:
+    tree = tree_of(module)
+    assert ast.get_docstring(tree) or not tree.body, "a module says what it is"
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{module}:{node.lineno} {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_small(module: str) -> None:
+    lines = (ROOT / module).read_text(encoding="utf-8").count("\n")
+    assert lines < 450
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{module}:{node.lineno} {node.name} does not fit a screen"
