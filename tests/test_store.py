@@ -231,3 +231,26 @@ def test_what_cannot_be_read_is_said_or_absent(tmp_path: Path) -> None:
     record.unlink()
     record.mkdir()
     assert store.get("kind", "key") is None
+
+
+def test_closing_ends_what_is_under_way(store: Store) -> None:
+    digest = store.add(b"data")
+    with pytest.raises(StoreError, match="interrupted"), store.writer() as blob:
+        blob.write(b"half")
+        store.close()
+        assert not list((store.root / "tmp").iterdir()), "gone at once: the thread may never come to it"
+        blob.write(b"more")
+    with pytest.raises(StoreError, match="interrupted"):
+        store.read(digest)
+    with pytest.raises(StoreError, match="interrupted"):
+        store.put("kind", "key", b"data")
+    assert store.has(digest)
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_a_writer_that_does_not_notice_leaves_nothing(store: Store) -> None:
+    with pytest.raises(StoreError), store.writer() as blob:
+        blob.write(b"all of it")
+        store.close()
+    assert not store.has(blob.digest)
+    assert not list((store.root / "tmp").iterdir())

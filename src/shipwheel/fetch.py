@@ -80,7 +80,7 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
     with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
         # The largest first: the end of the stage is then not one long download alone.
         jobs = [
-            pool.submit(_one, client, item, store, _Meter(stage, item, reporter, stop))
+            pool.submit(_one, client, item, store, _Meter(stage, item, reporter, stop, store))
             for item in sorted(wanted, key=lambda item: -(item.size or 0))
         ]
         try:
@@ -139,6 +139,7 @@ class _Meter:
     item: Download
     reporter: Reporter
     stop: threading.Event
+    store: Store
 
     def __call__(self, done: int) -> None:
         # By digest, since one distribution's wheels for two platforms have one label.
@@ -146,7 +147,7 @@ class _Meter:
         self.check()
 
     def check(self) -> None:
-        if self.stop.is_set():
+        if self.stop.is_set() or self.store.closed.is_set():
             raise _Interrupted
 
     def wait(self, seconds: float) -> None:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,19 +34,20 @@ def default_root() -> Path:
 class BlobWriter:
     """Takes bytes, hashes them, and becomes a blob at `commit`."""
 
-    def __init__(self, stream: BinaryIO, root: Path) -> None:
+    def __init__(self, stream: BinaryIO, store: "Store") -> None:
         self._stream = stream
-        self._root = root
+        self._store = store
         self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Appends bytes; raises StoreError if the disk is full."""
+        self._store.check_open()
         self._hash.update(data)
         try:
             self._stream.write(data)
         except OSError as error:
-            raise unusable(self._root, error) from error
+            raise unusable(self._store.root, error) from error
         self.size += len(data)
 
     @property
@@ -59,6 +61,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.closed = threading.Event()
+        self._unfinished: set[Path] = set()
         try:
             for name in ("blobs", "records", "partial", "tmp"):
                 (root / name).mkdir(parents=True, exist_ok=True)
@@ -66,6 +70,21 @@ class Store:
             raise StoreError(
                 f"the store {root} cannot be used: {error.strerror}", hint="Set SHIPWHEEL_CACHE to a directory that you can write to."
             ) from error
+
+    def close(self) -> None:
+        """From now on reading and writing blobs raises StoreError: threads that are at it come to an end. It waits for nothing.
+
+        What they have not finished is removed already, since a thread that does not notice may end with the process.
+        """
+        self.closed.set()
+        for path in tuple(self._unfinished):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def check_open(self) -> None:
+        """Raises StoreError if the store was closed."""
+        if self.closed.is_set():
+            raise StoreError("the work was interrupted", hint="Run the command again: it goes on from what it had.")
 
     def path(self, digest: str) -> Path:
         """Where the blob is or would be."""
@@ -130,7 +149,7 @@ class Store:
         """
         with self._temporary() as (temporary, stream):
             # What the block itself cannot read or write is its own affair: only the store's errors become StoreError.
-            blob = BlobWriter(stream, self.root)
+            blob = BlobWriter(stream, self)
             yield blob
             if expected is not None and blob.digest != expected:
                 raise IntegrityError(f"expected {expected}, got {blob.digest} ({blob.size} bytes)")
@@ -179,11 +198,13 @@ class Store:
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
         """A file that is gone after the block, unless the block has moved it away."""
+        self.check_open()
         try:
             handle, name = tempfile.mkstemp(dir=self.root / "tmp")
         except OSError as error:
             raise unusable(self.root, error) from error
         stream = os.fdopen(handle, "wb", buffering=CHUNK)
+        self._unfinished.add(Path(name))
         try:
             yield Path(name), stream
         finally:
@@ -192,8 +213,10 @@ class Store:
                 stream.close()
             with suppress(OSError):
                 Path(name).unlink(missing_ok=True)
+            self._unfinished.discard(Path(name))
 
     def _read(self, stream: BinaryIO) -> bytes:
+        self.check_open()
         try:
             return stream.read(CHUNK)
         except OSError as error:

@@ -71,6 +71,25 @@ def _assert_still(beat: Path) -> None:
     assert not beat.exists()
 
 
+def test_a_run_in_a_thread_is_ended_by_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, SLEEPER)
+    beat, stop = tmp_path / "beat", threading.Event()
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(uv.run([str(beat)], stop=stop).code))
+    thread.start()
+    while not beat.exists():
+        time.sleep(0.01)
+    stop.set()
+    thread.join(30)
+    assert found == [-9]
+    _assert_still(beat)
+
+
+def test_a_run_with_an_event_that_is_never_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "print('done')")
+    assert uv.run([], stop=threading.Event()) == uv.Finished(0, "done\n", "")
+
+
 def test_the_environment_of_another_project_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "import json, os, sys\njson.dump(dict(os.environ), sys.stdout)")
     away = [

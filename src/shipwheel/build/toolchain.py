@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shipwheel.errors import BuildError
-from shipwheel.files.entry import Source
+from shipwheel.files.entry import FileEntry, Source
 from shipwheel.files.segment import key_of
 from shipwheel.files.unpack import unpack
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
@@ -32,7 +32,7 @@ def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: s
     """The interpreter of a base's packages, unpacked once into the store; None if it does not start here."""
     root = store.root / "interpreters" / key_of("interpreter", *(source.key for source in sources))
     if not root.is_dir():
-        _once(root, lambda folder: _unpack_all(sources, folder))
+        _once(root, lambda folder: _unpack_all(sources, folder, store))
     # Through its own loader, so that nothing of the host's libraries is mixed in.
     command = (
         str(root / _LOADERS[platform.architecture]),
@@ -55,9 +55,15 @@ def found_interpreter(minor: str) -> Interpreter:
     return Interpreter((str(path),))
 
 
-def _unpack_all(sources: Sequence[Source], folder: Path) -> None:
+def _unpack_all(sources: Sequence[Source], folder: Path, store: Store) -> None:
     for source in sources:
-        unpack(source.entries(), folder, source.label)
+        unpack(_while_open(source.entries(), store), folder, source.label)
+
+
+def _while_open(entries: Iterable[FileEntry], store: Store) -> Iterator[FileEntry]:
+    for entry in entries:
+        store.check_open()
+        yield entry
 
 
 def _starts(interpreter: Interpreter) -> bool:

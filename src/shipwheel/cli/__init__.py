@@ -1,11 +1,13 @@
 """The command line: one thin file for each command, imported when it is called."""
 
+import errno
 import sys
 from importlib import import_module
 
 import click
 
 from shipwheel import __version__
+from shipwheel.cli.interruption import Interruption
 from shipwheel.errors import ShipwheelError
 
 __all__ = ["cli", "main"]
@@ -16,8 +18,6 @@ COMMANDS = {
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
 }
 """Command -> its first help line, so that help is shown without importing them all."""
-
-INTERRUPTED = 130
 
 
 class _Lazy(click.Group):
@@ -52,12 +52,13 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; every error of ours is shown as a message and a next step."""
+    interruption = Interruption()
     try:
-        status = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        status = _interrupted()
-    except KeyboardInterrupt:
-        status = _interrupted()
+        with interruption.handled():
+            status = cli.main(standalone_mode=False, obj=interruption)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        interruption.tell()
+        status = interruption.status
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -66,15 +67,24 @@ def main() -> None:
         status = error.exit_code
     except BrokenPipeError:
         status = 1
+    except OSError as error:
+        _show(_system(error))
+        status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _system(error: OSError) -> ShipwheelError:
+    """What the system said no to, where nothing of ours expected it: a full /tmp, a disk that fails."""
+    place = f"{error.filename}: " if error.filename else ""
+    hint = (
+        "Free some space, or set TMPDIR to a directory on another disk."
+        if error.errno == errno.ENOSPC
+        else "Set that right, and run it again."
+    )
+    return ShipwheelError(f"{place}{error.strerror or error}", hint=hint)
 
 
 def _show(error: ShipwheelError) -> None:
     click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
     if error.hint:
         click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
-
-
-def _interrupted() -> int:
-    click.echo("Interrupted. Nothing is half-written; the same command goes on from here.", err=True)
-    return INTERRUPTED

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from shipwheel.cli.interruption import Interruption
 from shipwheel.errors import UsageError
 
 __all__ = ["project_options", "request_from"]
@@ -49,7 +50,10 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Any) -> Any:
 
     upgrade = flags.pop("upgrade_base")
     settings = merge(find_settings(path.absolute()), _table(flags))
-    return Request(path, settings, Store(default_root()), reporter, upgrade_base=upgrade)
+    store = Store(default_root())
+    if (interruption := click.get_current_context().find_object(Interruption)) is not None:
+        interruption.register(store.close)
+    return Request(path, settings, store, reporter, upgrade_base=upgrade)
 
 
 def _table(flags: dict[str, Any]) -> dict[str, Any]:

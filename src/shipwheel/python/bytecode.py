@@ -59,6 +59,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
+                # Ctrl-C is for us: it ends when its standard input does.
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise BuildError(f"the interpreter {self._name} cannot be started: {error}", hint="Build with --no-bytecode.") from error

@@ -151,7 +151,7 @@ def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
     python = str(uv.local_python(job.minor) or sys.executable)
     with _workshop(job) as (folder, env):
         try:
-            wheel, said = uv.build_wheel(job.source, folder / "out", python, _instant(job.as_of), cwd=folder, env=env)
+            wheel, said = uv.build_wheel(job.source, folder / "out", python, _instant(job.as_of), cwd=folder, env=env, stop=store.closed)
         except uv.UvFailed as error:
             raise _failure(job, error, folder) from None
         _check(wheel.name, job, said)

@@ -39,6 +39,9 @@ _FOREIGN = re.compile(
 )
 """Environment variables that would change what is locked or built."""
 
+_LOOK = 0.02
+"""Seconds between two looks at a process that can be stopped."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING_TIME = "is missing an upload date"
 
@@ -61,8 +64,17 @@ class UvFailed(Exception):
         super().__init__(self.explanation)
 
 
-@lru_cache(maxsize=1)
+_FINDING = threading.Lock()
+"""Looking for the program fills the standard library's table of paths, which two threads at once must not do."""
+
+
 def _binary() -> str:
+    with _FINDING:
+        return _found_binary()
+
+
+@lru_cache(maxsize=1)
+def _found_binary() -> str:
     import uv
 
     try:
@@ -80,9 +92,17 @@ def version() -> str:
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float | None = None
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Finished:
-    """Runs uv to its end, reading both pipes; kills it and all its children when interrupted or after `timeout` seconds (code -9)."""
+    """Runs uv to its end, reading both pipes; kills it and all its children when interrupted or after `timeout` seconds (code -9).
+
+    In a thread, which no signal interrupts, `stop` does.
+    """
     process = subprocess.Popen(
         [_binary(), *arguments],
         cwd=cwd,
@@ -97,7 +117,7 @@ def run(
     heard: dict[str, bytes] = {}
     readers = [_reader("stdout", process.stdout, heard), _reader("stderr", process.stderr, heard)]
     try:
-        process.wait(timeout)
+        _wait(process, timeout, stop)
     except subprocess.TimeoutExpired:
         _kill(process)
     except BaseException:
@@ -107,6 +127,15 @@ def run(
         for reader in readers:
             reader.join(5)
     return Finished(process.returncode, _text(heard.get("stdout", b"")), _text(heard.get("stderr", b"")))
+
+
+def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
+    if stop is None:
+        process.wait(timeout)
+        return
+    while process.poll() is None:
+        if stop.wait(_LOOK):
+            raise subprocess.TimeoutExpired(process.args, 0)
 
 
 def _reader(name: str, pipe: IO[bytes], heard: dict[str, bytes]) -> threading.Thread:
@@ -201,7 +230,14 @@ def list_files(directory: Path, requirements: Path, minor: str, *, exclude_newer
 
 
 def build_wheel(
-    source: Path, out: Path, python: str, exclude_newer: str | None, *, cwd: Path, env: Mapping[str, str] | None = None
+    source: Path,
+    out: Path,
+    python: str,
+    exclude_newer: str | None,
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
 ) -> tuple[Path, str]:
     """Builds one wheel of a directory or sdist into `out`, isolated; returns it and what the build said. Raises UvFailed.
 
@@ -210,9 +246,9 @@ def build_wheel(
     """
     command = ["build", "--wheel", "--out-dir", str(out), "--python", python]
     limit = ["--exclude-newer", exclude_newer] if exclude_newer else []
-    finished = run([*command, *limit, str(source)], cwd=cwd, env=env)
+    finished = run([*command, *limit, str(source)], cwd=cwd, env=env, stop=stop)
     if finished.code != 0 and limit and _MISSING_TIME in finished.stderr:
-        finished = run([*command, str(source)], cwd=cwd, env=env)
+        finished = run([*command, str(source)], cwd=cwd, env=env, stop=stop)
     _checked(finished)
     wheels = sorted(out.glob("*.whl"))
     if len(wheels) != 1:

@@ -1,0 +1,80 @@
+"""Signals: each has its exit code, threads that hang are not waited for, and a signal that is ignored stays so."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from shipwheel.cli.interruption import PATIENCE, Interruption
+
+HANGING = """
+import sys, threading, time
+from shipwheel.cli.interruption import Interruption
+
+interruption = Interruption()
+interruption.register(lambda: print("stopped", flush=True))
+with interruption.handled():
+    thread = threading.Thread(target=time.sleep, args=(60,))
+    thread.start()
+    try:
+        print("ready", flush=True)
+        thread.join()
+    except KeyboardInterrupt:
+        interruption.tell()
+        sys.exit(interruption.status)
+"""
+
+
+def started(program: str) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_thread_that_hangs_is_not_waited_for(number: signal.Signals) -> None:
+    process = started(HANGING)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + number, "stopped\n")
+    assert err.count("Interrupted.") == 1
+
+
+def test_once_more_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    interruption = Interruption()
+    with pytest.raises(KeyboardInterrupt), interruption.handled():
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    assert not ended, "the same one, passed on by whoever started us"
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + PATIENCE)
+    signal.raise_signal(signal.SIGINT)
+    assert ended == [130]
+    for timer in threading.enumerate():
+        if isinstance(timer, threading.Timer):
+            timer.cancel()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption().handled():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption().handled():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
