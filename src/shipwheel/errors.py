@@ -62,6 +62,11 @@ class LockError(ShipwheelError):
 
     exit_code = 4
 
+    @property
+    def names_python(self) -> bool:
+        """Whether another Python version is a next step."""
+        return "--python" in self.hint
+
 
 class FetchError(ShipwheelError):
     """A server did not give what was asked for. `status` is the HTTP status it answered with, None when it gave none."""

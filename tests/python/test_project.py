@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipwheel.config import Settings
+from shipwheel.debian.suite import SUITES
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
+from shipwheel.python import version
 from shipwheel.python.metadata import dependency_names, parse_python
-from shipwheel.python.project import Project, detect, find_settings, with_dependencies
+from shipwheel.python.project import Project, detect, find_settings, with_dependencies, with_python
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -306,13 +308,49 @@ def test_python_from_requires_python(tmp_path: Path, requires: str, chosen: str)
 
 def test_python_that_the_user_names_wins(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
-    assert _detect(tmp_path, files).python == "3.9"
-    (tmp_path / ".python-version").write_text("# pyenv\n3.12.4\n")
-    project = detect(tmp_path)
-    assert (project.python, project.python_reason) == ("3.12", ".python-version names it")
-    assert detect(tmp_path, Settings(python="3.14")).python == "3.14"
+    project = _detect(tmp_path, files)
+    assert (project.python, project.python_reason, project.other_pythons, project.notes) == ("3.9", "runtime.txt names it", (), ())
+    assert detect(tmp_path, Settings(python="3.12")).python == "3.12"
+    assert detect(tmp_path, Settings(python="3.14")).other_pythons == ()
     (tmp_path / ".python-version").write_text("pypy3.10\n")
     assert detect(tmp_path).python == "3.9"
+
+
+@pytest.mark.parametrize(
+    ("preferred", "requires", "chosen", "others"),
+    [
+        ("3.12.4", "", "3.13", ("3.14", "3.11", "3.9")),
+        ("3.10", "", "3.11", ("3.13", "3.14", "3.9")),
+        ("3.12", "<3.13", "3.11", ("3.9",)),
+        ("3.12", ">=3.12", "3.13", ("3.14",)),
+        ("3.15", ">=3.11", "3.14", ("3.13", "3.11")),
+        ("3.12", "==3.12.*", "3.12", ()),
+    ],
+)
+def test_python_that_a_developer_prefers_and_debian_lacks(
+    tmp_path: Path, preferred: str, requires: str, chosen: str, others: tuple[str, ...]
+) -> None:
+    line = f'requires-python = "{requires}"\n' if requires else ""
+    project = _detect(tmp_path, {".python-version": f"# pyenv\n{preferred}\n", "pyproject.toml": PROJECT + line, "main.py": ""})
+    assert (project.python, project.other_pythons) == (chosen, others)
+    short = ".".join(preferred.split(".")[:2])
+    note = f"Debian has no Python {short}, which .python-version names: the image has {chosen}."
+    assert project.notes == ((note,) if chosen != short else ())
+
+
+def test_python_of_the_suite_that_is_set(tmp_path: Path) -> None:
+    project = _detect(tmp_path, {"requirements.txt": "", "main.py": "", ".python-version": "3.12"}, suite="bookworm")
+    assert (project.python, project.other_pythons) == ("3.11", ())
+    assert {suite.codename: suite.python for suite in SUITES} == version._SUITES
+
+
+def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
+    files = {"requirements.txt": "flask ; python_version < '3.12'\n", "main.py": ""}
+    project = _detect(tmp_path, files)
+    assert (project.python, project.other_pythons, project.dependencies) == ("3.13", ("3.11", "3.14", "3.9"), frozenset())
+    other = with_python(project, "3.11")
+    assert (other.python, other.settings, other.dependencies) == ("3.11", project.settings, frozenset({"flask"}))
+    assert other.python_reason == "what the project wants cannot be had for 3.13"
 
 
 def test_python_that_the_project_refuses(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Every stage asks the store first, so a build that was interrupted, or that met a
 """
 
 import os
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -15,14 +16,14 @@ import msgspec
 
 from shipwheel.build.compose import compose
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
-from shipwheel.build.resolve import Bases, Resolution, Resolved, pinned, resolve, suite_of
+from shipwheel.build.resolve import Bases, Resolution, Resolved, pinned, resolve, suite_of, versions
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
 from shipwheel.config import Settings
-from shipwheel.debian.base import downloads, load_packages, resolve_seed
+from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
 from shipwheel.debian.closure import close, unresolved
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.errors import DamagedBlob
+from shipwheel.errors import DamagedBlob, LockError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.fetch import Download, fetch
 from shipwheel.files.segment import Segment, find_segment, key_of
@@ -31,7 +32,7 @@ from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.ignore import AppTree, list_app
-from shipwheel.python.project import Project, detect
+from shipwheel.python.project import detect, with_python
 from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.wheel import WheelSource
@@ -81,8 +82,36 @@ class Built:
 
 def resolved(request: Request) -> Resolution:
     """The stages before anything large is fetched: what `plan` shows. Raises any ShipwheelError."""
+    return _resolved(request)[1]
+
+
+def _resolved(request: Request) -> tuple[Bases, Resolution]:
+    """With the best Python version for which the requirements can be had; the first one's error when there is none."""
     project = detect(request.path, request.settings)
-    return resolve(project, request.platforms, _bases(request, project), request.reporter, upgrade_base=request.upgrade_base)
+    first: LockError | None = None
+    order = versions(project, request.platforms)
+    for version in order:
+        tried = project if version == project.python else with_python(project, version)
+        bases = Bases(suite_of(tried), tried.settings.debian_mirror, request.store, request.reporter)
+        try:
+            found = resolve(tried, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
+        except LockError as error:
+            if not error.names_python:
+                raise first or error from None
+            first = first or error
+            continue
+        if first is not None:
+            request.reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(first.message)}"))
+        return bases, found
+    assert first is not None  # noqa: S101 - there is always a version to try
+    if len(order) == 1:
+        raise first
+    others = ", ".join(order[1:])
+    raise LockError(first.message, hint=f"They cannot be had for Python {others} either: choose other versions of these.")
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, 300, placeholder=" …")
 
 
 def build(request: Request) -> Built:
@@ -106,18 +135,14 @@ def healed(request: Request, work: Callable[[], T]) -> T:
 
 
 def _build(request: Request) -> Built:
-    project = detect(request.path, request.settings)
-    bases = _bases(request, project)
-    resolution = resolve(project, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
+    bases, resolution = _resolved(request)
+    for note in resolution.project.notes:
+        request.reporter(Warned(note))
     platforms = _Work(request, bases, resolution).run()
     lock = pinned(resolution.lock, [each.resolved for each in platforms], resolution.project.settings.packages)
     lock.write()
     resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
     return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms]))
-
-
-def _bases(request: Request, project: Project) -> Bases:
-    return Bases(suite_of(project), request.settings.debian_mirror, request.store, request.reporter)
 
 
 class _Work:
@@ -187,19 +212,20 @@ class _Work:
             for source in spec.sources
             if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
         }
-        wanted = [_download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
         if missing:
-            wanted += self._package_downloads([package for each in self.platforms for package in each.base.packages])
+            self._fetch_packages([package for each in self.platforms for package in each.base.packages])
+        wanted = [_download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
         fetch(wanted, self.store, self.reporter)
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
             if any(find_layer(spec, self.store) is None for spec in specs):
-                fetch(self._package_downloads(each.base.packages), self.store, self.reporter)
+                self._fetch_packages(each.base.packages)
 
-    def _package_downloads(self, packages: Sequence[DebianPackage]) -> list[Download]:
+    def _fetch_packages(self, packages: Sequence[DebianPackage]) -> None:
         absent = [package for package in packages if not self.store.has(package.digest)]
-        return downloads(absent, self.bases.mirror) if absent else []
+        if absent:
+            fetch_packages(absent, self.bases.mirror, self.store, self.reporter)
 
     def _assemble(self, stage: str, specs: Sequence[Sequence[LayerSpec]]) -> list[tuple[Layer, ...]]:
         """The layers of all platforms, each key made once, side by side."""
@@ -288,7 +314,7 @@ class _Work:
         if host is not None:
             base = next((each.base for each in self.platforms if each.target.platform == host), None)
             packages = base.seed(()) if base else resolve_seed(self.bases.index(host), self.bases.suite)
-            fetch(self._package_downloads(packages), self.store, self.reporter)
+            self._fetch_packages(packages)
             sources = [DebSource(package, self.store) for package in packages]
             found = unpacked_interpreter(sources, host, target.minor, self.store)
             if found is not None:

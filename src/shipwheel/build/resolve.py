@@ -16,14 +16,14 @@ from shipwheel.debian.suite import Suite, suite_by_name, suite_for
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.platform import Platform
-from shipwheel.python.lock import Lock
-from shipwheel.python.project import Project, with_dependencies
-from shipwheel.python.resolve import LockRequest, lock_for
+from shipwheel.python.lock import Lock, lock_path, read_lock
+from shipwheel.python.project import Project, with_dependencies, with_python
+from shipwheel.python.resolve import LockRequest, inputs_digest, lock_for
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
 from shipwheel.store import Store
 
-__all__ = ["Base", "Bases", "Resolution", "Resolved", "minor_of", "pinned", "resolve", "suite_of"]
+__all__ = ["Base", "Bases", "Resolution", "Resolved", "locked_base", "minor_of", "pinned", "resolve", "suite_of", "versions"]
 
 
 class _LockedBase(msgspec.Struct, frozen=True):
@@ -116,6 +116,19 @@ def _locked(project: Project, reporter: Reporter) -> tuple[Project, Lock]:
     if launched.launch is not None and launched.launch.extra_requirements:
         lock = lock_for(_lock_request(launched), reporter)
     return launched, lock
+
+
+def versions(project: Project, platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """The Python versions to try, in order: the one that the last build turned out to need first, while its lock is current."""
+    found = (project.python, *project.other_pythons)
+    lock = read_lock(lock_path(project.root)) if project.other_pythons else None
+    if lock is None or lock.python not in project.other_pythons:
+        return found
+    tried = with_python(project, lock.python)
+    built = any(_from_lock(lock, platform, suite_of(tried), tried.settings.packages) for platform in platforms)
+    if not built or not lock.is_current(inputs_digest(_lock_request(tried))):
+        return found
+    return (lock.python, *(version for version in found if version != lock.python))
 
 
 def suite_of(project: Project) -> Suite:

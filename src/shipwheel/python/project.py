@@ -6,22 +6,19 @@ Reads; never imports or runs the user's code.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from shipwheel.config import Settings, load_settings, read_text, settings_from
 from shipwheel.errors import ProjectError
 from shipwheel.python.framework import Evidence, Launch, find_launch
 from shipwheel.python.metadata import Metadata, dependency_names, normalized, read_group, read_metadata, read_script
 from shipwheel.python.requirements import read_requirements
+from shipwheel.python.version import choose_python
 
-__all__ = ["DEBIAN_PYTHONS", "Project", "choose_python", "detect", "find_settings", "with_dependencies"]
-
-DEBIAN_PYTHONS = {"3.13": date(2024, 10, 7), "3.11": date(2022, 10, 24), "3.14": date(2025, 10, 7), "3.9": date(2020, 10, 5)}
-"""The versions that a Debian suite has, in the order of preference, with the day of their first release."""
-
-_DEBIAN_MICRO = {"3.9": "3.9.2", "3.11": "3.11.2", "3.13": "3.13.5", "3.14": "3.14.0"}
+__all__ = ["Project", "detect", "find_settings", "with_dependencies", "with_python"]
 
 _LOOKED_FOR = (
     "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, "
@@ -51,6 +48,8 @@ class Project:
     """The wanted Python: "3.11", or with the micro version when the user wrote it. Whether there is a base with it is another question."""
     python_reason: str
     settings: Settings
+    other_pythons: tuple[str, ...] = ()
+    """What would do as well as `python`, the best first: empty where the user names it."""
     requirements: tuple[Path, ...] = ()
     """The requirements files that decide the lock; empty when the project's metadata does."""
     script: Path | None = None
@@ -105,6 +104,14 @@ def with_dependencies(project: Project, dependencies: frozenset[str], *, launch:
     return _launched(project, names, complete=True) if launch else project
 
 
+def with_python(project: Project, version: str) -> Project:
+    """The project for one of its `other_pythons`, whose markers may let other dependencies count. Raises as detect."""
+    path = project.root / project.only[0] if project.only else project.root
+    found = detect(path, msgspec.structs.replace(project.settings, python=version))
+    reason = f"what the project wants cannot be had for {project.python}"
+    return replace(found, settings=project.settings, python_reason=reason, notes=(*project.notes, *found.notes))
+
+
 def _launched(project: Project, dependencies: frozenset[str], *, complete: bool) -> Project:
     evidence = Evidence(
         project.root,
@@ -145,13 +152,13 @@ def _directory_project(root: Path, settings: Settings) -> Project:
 def _app(root: Path, settings: Settings, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:
     shell = metadata or Metadata(origin=listed[0].relative_to(root).as_posix())
     project = _project(root, settings, shell, "app", listed, frozenset())
-    return replace(project, scripts={}, notes=(note,) if note else ())
+    return replace(project, scripts={}, notes=(*project.notes, *([note] if note else ())))
 
 
 def _project(
     root: Path, settings: Settings, metadata: Metadata, kind: Literal["package", "app"], listed: tuple[Path, ...], packaged: frozenset[str]
 ) -> Project:
-    python, reason, specifier = choose_python(root, settings, metadata)
+    python = choose_python(root, settings, metadata)
     wanted = [*metadata.dependencies]
     inputs = [name for name in ("pyproject.toml", "setup.py", "setup.cfg") if (root / name).is_file()]
     if listed:
@@ -167,16 +174,18 @@ def _project(
         name=normalized(settings.name or metadata.name or _directory_name(root)),
         version=metadata.version,
         kind=kind,
-        requires_python=specifier,
-        python=python,
-        python_reason=reason,
+        requires_python=python.specifier,
+        python=python.version,
+        python_reason=python.reason,
         settings=settings,
+        other_pythons=python.others,
         requirements=listed,
         lock_inputs=tuple(inputs),
-        dependencies=dependency_names(wanted, ".".join(python.split(".")[:2])),
+        dependencies=dependency_names(wanted, ".".join(python.version.split(".")[:2])),
         dynamic=metadata.dynamic and not (listed and kind == "app"),
         scripts=dict(metadata.scripts),
         packaged=packaged,
+        notes=(python.note,) if python.note else (),
     )
 
 
@@ -275,61 +284,6 @@ def _names_in(directory: Path) -> Iterator[str]:
 
 def _is_package(path: Path, *, namespace: bool) -> bool:
     return (path / "__init__.py").is_file() or (namespace and any(path.rglob("*.py")))
-
-
-def choose_python(root: Path, settings: Settings, metadata: Metadata) -> tuple[str, str, str | None]:
-    """(version, why, the specifier that it satisfies). What the user names wins; raises ProjectError when the project refuses it."""
-    alternatives = [text for text in metadata.requires_python if text.strip()]
-    for version, origin in _named_versions(root, settings):
-        fitting = [text for text in alternatives if _satisfies(version, text, metadata.origin)]
-        if alternatives and not fitting:
-            raise ProjectError(
-                f"{origin} wants Python {version}{_suite_has(version)}, but {metadata.origin} requires {' || '.join(alternatives)}",
-                hint="Change one of the two.",
-            )
-        return version, f"{origin} names it", fitting[0] if fitting else None
-    released = [version for version, day in DEBIAN_PYTHONS.items() if settings.as_of is None or day <= settings.as_of]
-    others = [f"3.{minor}" for minor in range(30, 6, -1)]
-    for version in (*released, *DEBIAN_PYTHONS, *others):
-        if not alternatives:
-            return version, "nothing asks for another", None
-        for text in alternatives:
-            if _satisfies(version, text, metadata.origin):
-                return version, f"{metadata.origin} requires {text}", text
-    suites = ", ".join(sorted(_DEBIAN_MICRO.values(), key=lambda version: int(version.split(".")[1])))
-    raise ProjectError(
-        f"{metadata.origin}: no Python that an image can have satisfies {' || '.join(alternatives)}",
-        hint=f"Debian's suites have {suites}: change requires-python so that one of them fits.",
-    )
-
-
-def _named_versions(root: Path, settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.python:
-        yield settings.python, "the setting python"
-    for name, pattern in ((".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"), ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)")):
-        path = root / name
-        if not path.is_file():
-            continue
-        lines = [line.strip() for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        if lines and (found := re.fullmatch(pattern, lines[0])):
-            # The micro version is a developer's machine's; the base has the suite's.
-            yield ".".join(found[1].split(".")[:2]), name
-
-
-def _suite_has(version: str) -> str:
-    return f" (Debian has {_DEBIAN_MICRO[version]})" if version in _DEBIAN_MICRO else ""
-
-
-def _satisfies(version: str, specifier: str, origin: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        wanted = SpecifierSet(specifier)
-    except InvalidSpecifier:
-        raise ProjectError(f"{origin}: {specifier!r} is not a version specifier for Python", hint='Write it like ">=3.11,<3.14".') from None
-    # A minor version stands for the micro that its suite has, and for any where no suite has it.
-    known = version if version.count(".") == 2 else _DEBIAN_MICRO.get(version)
-    return wanted.contains(known, prereleases=True) if known else any(wanted.contains(f"{version}.{micro}") for micro in (0, 9, 30))
 
 
 def _directory_name(root: Path) -> str:
