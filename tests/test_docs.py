@@ -1,0 +1,171 @@
+"""The documentation says what the code does: reference, links, commands, settings, and the two READMEs beside each other."""
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from shipwheel.cli import COMMANDS, cli
+from shipwheel.config import settings_from
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+WRITTEN = [page for page in PAGES if page.parent != REFERENCE]
+READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of the fenced blocks."""
+    return FENCE.findall(text_of(page))
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", text_of(page))
+
+
+def headings(page: Path) -> list[tuple[str, str]]:
+    """(level as signs, text)."""
+    return HEADING.findall(prose(page))
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes them: lower case, no punctuation, a dash for each space."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str]:
+    spec = importlib.util.spec_from_file_location("reference_pages", ROOT / "scripts" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pages: Callable[[], dict[str, str]] = module.pages
+    return pages()
+
+
+def test_the_reference_is_as_the_code_is(generated: dict[str, str]) -> None:
+    found = {page.name: text_of(page) for page in REFERENCE.glob("*.md")}
+    assert found.keys() == generated.keys()
+    stale = [page for page, text in generated.items() if found[page] != text]
+    assert not stale, "run make docs"
+
+
+def test_the_reference_has_every_command_and_setting(generated: dict[str, str]) -> None:
+    for command in COMMANDS:
+        assert f"## shipwheel {command}\n" in generated["commands.md"]
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*\| (.*) \|$", generated["settings.md"], re.MULTILINE)
+    assert len(rows) > 20
+    assert not [key for key, meaning in rows if not meaning.strip()], "a setting without a docstring"
+
+
+def test_the_readmes_have_the_same_structure() -> None:
+    english, chinese = READMES
+    assert [level for level, _ in headings(english)] == [level for level, _ in headings(chinese)]
+    assert len(headings(english)) > 5
+    assert blocks(english) == blocks(chinese)
+    assert len(blocks(english)) > 3
+
+
+def test_the_readmes_say_as_much_in_both_languages() -> None:
+    english, chinese = (prose(page) for page in READMES)
+    assert len(re.findall(r"^\* ", english, re.MULTILINE)) == len(re.findall(r"^\* ", chinese, re.MULTILINE))
+    # Each names the other; all else that is linked, and all that is set as code, is the same, wherever it stands in a sentence.
+    assert sorted(set(LINK.findall(english)) - {READMES[1].name}) == sorted(set(LINK.findall(chinese)) - {READMES[0].name})
+    assert sorted(re.findall(r"`[^`\n]+`", english)) == sorted(re.findall(r"`[^`\n]+`", chinese))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(prose(page)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        there = target.exists() and target.is_relative_to(ROOT)
+        if not there or (fragment and fragment not in {anchor(heading) for _, heading in headings(target)}):
+            broken.append(link)
+    assert not broken
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """The words of every command line of ours, without what a shell would add to it."""
+    for line in text.splitlines():
+        for found in re.finditer(r"(?:^|(?<=[\s(`]))shipwheel (?=[a-z-])([^`\n]*)", line):
+            yield words(found[1])
+
+
+def words(rest: str) -> list[str]:
+    found: list[str] = []
+    lexer = shlex.shlex(rest, posix=True, punctuation_chars="();<>|&")
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    for word in lexer:
+        if set(word) <= set("();<>|&"):
+            break
+        found.append(word)
+    return found
+
+
+def parse(arguments: list[str]) -> None:
+    """As the command line does, without running anything; raises click's errors."""
+    root = click.Context(cli, info_name="shipwheel")
+    if arguments[0].startswith("-"):
+        cli.make_parser(root).parse_args(list(arguments))
+        return
+    command = cli.get_command(root, arguments[0])
+    assert command is not None, f"there is no command {arguments[0]}"
+    command.make_context(arguments[0], list(arguments[1:]), parent=root)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_commands_in_the_documentation_parse(page: Path) -> None:
+    shell = [text for language, text in blocks(page) if language == "sh"]
+    # A command's name alone is a name, not a line to type.
+    inline = [line for line in re.findall(r"`(shipwheel [^`\n]+)`", prose(page)) if line.count(" ") > 1]
+    for arguments in command_lines("\n".join([*shell, *inline])):
+        parse(arguments)
+
+
+def test_command_lines_are_found_and_wrong_ones_are_refused() -> None:
+    text = 'X=1 shipwheel build . --json > out.json\n(cd a && shipwheel plan "$OLDPWD" | less)\nshipwheel validate a.oci # why'
+    assert list(command_lines(text)) == [["build", ".", "--json"], ["plan", "$OLDPWD"], ["validate", "a.oci"]]
+    assert sum(len(list(command_lines(text_of(page)))) for page in WRITTEN) > 20
+    for wrong in (["build", "--no-such-flag"], ["validate"]):
+        with pytest.raises(click.UsageError):
+            parse(wrong)
+    with pytest.raises(AssertionError):
+        parse(["no-such-command"])
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_settings_in_the_documentation_are_settings(page: Path) -> None:
+    for language, text in blocks(page):
+        if language == "toml":
+            settings_from(tomllib.loads(text).get("tool", {}).get("shipwheel", {}), name(page))
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    text = text_of(ROOT / "docs" / "dependencies.md")
+    rows = {found for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for found in row.replace(",", " ").split()}
+    assert not [item for item in wanted if re.split(r"[<>=!~ \[;]", item)[0] not in rows]
