@@ -67,6 +67,11 @@ class Lock:
         return str(self._tool.get("inputs", ""))
 
     @property
+    def parts(self) -> dict[str, str]:
+        """What it was made from, part by part, as `input_parts` has it; empty when that is not known."""
+        return dict(self._tool.get("parts", {}))
+
+    @property
     def as_of(self) -> str:
         """The day (UTC, `2024-09-15`) that the package index was read as of."""
         return str(self._tool.get("as-of", ""))

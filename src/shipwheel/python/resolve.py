@@ -3,8 +3,6 @@
 uv's lock of that project, for one Python version, holds for every Linux machine. Nothing but the lock is written beside the user's files.
 """
 
-import hashlib
-import json
 import sys
 import tempfile
 import tomllib
@@ -19,101 +17,59 @@ from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, silent
 from shipwheel.python import uv
 from shipwheel.python.explain import explained
-from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, is_foreign, lock_path, read_lock
+from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
+from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
+from shipwheel.python.relock import Upgrade, prefer, preferred
 from shipwheel.python.requirements import Requirements, read_requirements
-from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script, script_requirements
+from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script
 from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
-from shipwheel.python.workspace import input_files, project_name, relevant, workspace_root
+from shipwheel.python.workspace import project_name
 
 _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
 
-__all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock"]
+Kept = tuple[Mapping[str, Any], ...]
+KEEP = Upgrade()
 
-
-@dataclass(frozen=True, slots=True)
-class LockRequest:
-    """What a lock is made from.
-
-    `requirements` are requirements files; without any, the project in `root` says what it needs. `python` is a minor version
-    ("3.11"), `as_of` the user's day ("2024-09-15") or "", `extras` and `groups` the chosen optional dependencies and dependency groups.
-    `script` is a single-file script with inline metadata (PEP 723); `added` are requirements that the image's command brings along.
-    """
-
-    root: Path
-    python: str
-    requirements: tuple[Path, ...] = ()
-    as_of: str = ""
-    extras: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    script: Path | None = None
-    added: tuple[str, ...] = ()
-
-    @property
-    def foreign(self) -> Path | None:
-        """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or uv.lock of a project."""
-        if self.as_of or self.script is not None:
-            return None
-        if is_foreign(self.root / "pylock.toml"):
-            return self.root / "pylock.toml"
-        if not self.requirements and (self.root / "pyproject.toml").is_file():
-            top = workspace_root(self.root) or self.root
-            return top / "uv.lock" if (top / "uv.lock").is_file() else None
-        return None
+__all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock", "renewed"]
 
 
 def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
     """The project's lock: the one that is there if it is current, else a new one, written beside the project. Raises LockError."""
-    path = lock_path(request.root)
-    found = read_lock(path)
-    if found is not None and found.is_current(inputs_digest(request)):
-        return found
-    lock = make_lock(request, reporter)
-    for architecture, base in (found.base if found is not None else {}).items():
-        # The base moves when it is told to, not when a dependency does.
-        lock = lock.with_base(architecture, base)
-    lock.write()
+    found = read_lock(lock_path(request.root))
+    lock = renewed(request, found, reporter)
+    if lock is not found:
+        lock.write()
     return lock
 
 
-def inputs_digest(request: LockRequest) -> str:
-    """`sha256:<hex>` over everything that decides what is locked."""
-    facts: dict[str, Any] = {
-        "format": FORMAT,
-        "python": request.python,
-        "as-of": request.as_of,
-        "extras": sorted(request.extras),
-        "groups": sorted(request.groups),
-    }
-    if request.foreign is not None:
-        facts["lock"] = hashlib.sha256(request.foreign.read_bytes()).hexdigest()
-    if request.added:
-        facts["added"] = sorted(request.added)
-    if request.script is not None:
-        facts["script"] = script_requirements(request.script)
-        return _digest(facts)
-    if request.requirements:
-        # Which bytes the list is written in does not matter, what the files say does.
-        facts["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read_requirements(request.requirements).files]
-    if not request.requirements or (request.root / "pyproject.toml").is_file():
-        facts["projects"] = [relevant(path) for path in input_files(request.root)]
-    return _digest(facts)
+def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silent, upgrade: Upgrade = KEEP) -> Lock:
+    """The lock that was found, if it is current and nothing is to be upgraded; else a new one, not yet written. Raises LockError.
+
+    Of the one that was found, the new one keeps the versions that still satisfy, and the base.
+    """
+    if found is not None and not upgrade and found.is_current(inputs_digest(request)):
+        return found
+    lock = make_lock(request, reporter, preferred(found, request.as_of, upgrade))
+    for architecture, base in (found.base if found is not None else {}).items():
+        # The base moves when it is told to, not when a dependency does.
+        lock = lock.with_base(architecture, base)
+    return lock
 
 
-def _digest(facts: Mapping[str, Any]) -> str:
-    return f"sha256:{hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()}"
+def make_lock(request: LockRequest, reporter: Reporter = silent, kept: Kept = ()) -> Lock:
+    """A new lock, not yet written; what is in `kept` stays at its version where it can.
 
-
-def make_lock(request: LockRequest, reporter: Reporter = silent) -> Lock:
-    """A new lock, not yet written. Raises LockError with uv's explanation, UsageError for a day that is none."""
+    Raises LockError with uv's explanation, UsageError for a day that is none.
+    """
     today = datetime.now(UTC).date().isoformat()
     reporter(StageStarted("lock"))
     foreign = request.foreign
     if foreign is not None and request.added:
-        made = _resolved(request, _pins(request, foreign))
+        made = _resolved(request, kept, _pins(request, foreign))
     elif foreign is not None and foreign.name == "pylock.toml":
         made = _Made(_toml(_text(foreign), foreign), {}, foreign.name)
     else:
-        made = _resolved(request) if foreign is None else _from_uv_lock(request, foreign)
+        made = _resolved(request, kept) if foreign is None else _from_uv_lock(request, foreign)
     _check_python(request, made)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
@@ -162,6 +118,7 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
     top: dict[str, Any] = {key: made.pylock[key] for key in _KEPT if key in made.pylock}
     tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "roots": dict(sorted(roots.items()))}}
+    tool["parts"] = input_parts(request)
     return {**top, "created-by": CREATOR, "packages": [_allowed(package, made.hashes) for package in packages], "tool": tools}
 
 
@@ -248,7 +205,7 @@ def _pins(request: LockRequest, foreign: Path) -> list[str]:
     return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1]
 
 
-def _resolved(request: LockRequest, pins: Sequence[str] = ()) -> _Made:
+def _resolved(request: LockRequest, kept: Kept, pins: Sequence[str] = ()) -> _Made:
     """Resolves anew, within the given constraints."""
     limit = _instant(request.as_of)
     with ExitStack() as stack:
@@ -261,6 +218,7 @@ def _resolved(request: LockRequest, pins: Sequence[str] = ()) -> _Made:
             synthetic = from_script(request.script, request.python)
         else:
             synthetic = from_project(request.root, request.python, request.extras, request.groups, stack)
+        synthetic.kept = kept
         synthetic.dependencies += request.added
         if pins:
             synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
@@ -313,7 +271,7 @@ def _locked(
     synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, everywhere: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     synthetic.write(folder, everywhere=everywhere)
-    (folder / "uv.lock").unlink(missing_ok=True)
+    prefer(synthetic.kept, folder)
     graph, pylock = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export, python=python)
     return tomllib.loads(graph), tomllib.loads(pylock)
 

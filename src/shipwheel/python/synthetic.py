@@ -39,6 +39,8 @@ class Synthetic:
     project: str = ""
     moved: dict[str, str] = field(default_factory=dict)
     names: dict[Line, str] = field(default_factory=dict)
+    kept: tuple[Mapping[str, Any], ...] = ()
+    """Packages of a previous lock, which stay at their versions where they can."""
 
     @property
     def export(self) -> tuple[str, ...]:

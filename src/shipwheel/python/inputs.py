@@ -1,0 +1,127 @@
+"""What a lock is made from: its checksum, and what of it changed since a lock was made."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shipwheel.python.lock import FORMAT, is_foreign
+from shipwheel.python.requirements import read_requirements
+from shipwheel.python.synthetic import script_requirements
+from shipwheel.python.workspace import input_files, relative_path, relevant, workspace_root
+
+__all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
+
+_SHOWN = 12
+"""Hex digits of a part's checksum: enough to see that it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequest:
+    """What a lock is made from.
+
+    `requirements` are requirements files; without any, the project in `root` says what it needs. `python` is a minor version
+    ("3.11"), `as_of` the user's day ("2024-09-15") or "", `extras` and `groups` the chosen optional dependencies and dependency groups.
+    `script` is a single-file script with inline metadata (PEP 723); `added` are requirements that the image's command brings along.
+    """
+
+    root: Path
+    python: str
+    requirements: tuple[Path, ...] = ()
+    as_of: str = ""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    script: Path | None = None
+    added: tuple[str, ...] = ()
+
+    @property
+    def foreign(self) -> Path | None:
+        """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or uv.lock of a project."""
+        if self.as_of or self.script is not None:
+            return None
+        if is_foreign(self.root / "pylock.toml"):
+            return self.root / "pylock.toml"
+        if not self.requirements and (self.root / "pyproject.toml").is_file():
+            top = workspace_root(self.root) or self.root
+            return top / "uv.lock" if (top / "uv.lock").is_file() else None
+        return None
+
+
+def inputs_digest(request: LockRequest) -> str:
+    """`sha256:<hex>` over everything that decides what is locked."""
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "python": request.python,
+        "as-of": request.as_of,
+        "extras": sorted(request.extras),
+        "groups": sorted(request.groups),
+    }
+    if request.foreign is not None:
+        facts["lock"] = hashlib.sha256(request.foreign.read_bytes()).hexdigest()
+    if request.added:
+        facts["added"] = sorted(request.added)
+    if request.script is not None:
+        facts["script"] = script_requirements(request.script)
+        return _digest(facts)
+    if request.requirements:
+        # Which bytes the list is written in does not matter, what the files say does.
+        facts["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _listed(request)]
+    if not request.requirements or (request.root / "pyproject.toml").is_file():
+        facts["projects"] = [relevant(path) for path in input_files(request.root)]
+    return _digest(facts)
+
+
+def _digest(facts: Any) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()}"
+
+
+def _listed(request: LockRequest) -> list[Path]:
+    return read_requirements(request.requirements).files
+
+
+def input_parts(request: LockRequest) -> dict[str, str]:
+    """The same, part by part: what a user calls it -> its value or a short checksum. It is kept in the lock to say later what changed."""
+    parts = {"Python": request.python, "as-of": request.as_of, "extras": ", ".join(request.extras), "groups": ", ".join(request.groups)}
+    parts["what the command needs"] = ", ".join(request.added)
+    if request.foreign is not None:
+        parts[relative_path(request.foreign, request.root)] = _short(hashlib.sha256(request.foreign.read_bytes()).hexdigest())
+    if request.script is not None:
+        parts[f"the inline metadata of {request.script.name}"] = _short(script_requirements(request.script))
+    for path in _listed(request) if request.requirements else ():
+        parts[relative_path(path, request.root)] = _short(hashlib.sha256(path.read_bytes()).hexdigest())
+    if request.script is None and (not request.requirements or (request.root / "pyproject.toml").is_file()):
+        for path in input_files(request.root):
+            parts.update(_project_parts(relative_path(path, request.root), relevant(path)))
+    return {name: value for name, value in parts.items() if value}
+
+
+def _project_parts(name: str, facts: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(facts, Mapping):
+        yield name, _short(facts)
+        return
+    for key, value in facts.get("project", {}).items():
+        yield f"{name}: {key}", _short(value)
+    named = {"groups": "dependency-groups", "build-system": "build-system", "uv": "[tool.uv]", "backends": "what its build backend reads"}
+    for key, words in named.items():
+        if facts.get(key):
+            yield f"{name}: {words}", _short(facts[key])
+
+
+def _short(value: Any) -> str:
+    return (value if isinstance(value, str) else _digest(value).partition(":")[2])[:_SHOWN]
+
+
+def changed_parts(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What is different, a few words each: `requirements.txt changed`, `Python was 3.11 and is 3.13`; empty when `before` is not known."""
+    found = []
+    for name in dict.fromkeys([*before, *after]) if before else ():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if name in ("Python", "as-of", "extras", "groups", "what the command needs"):
+            found.append(f"{name} was {old or 'not given'} and is {new or 'not given'}")
+        else:
+            found.append(f"{name} {'is new' if old is None else 'is gone' if new is None else 'changed'}")
+    return found
