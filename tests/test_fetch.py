@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,7 +45,7 @@ def store(tmp_path: Path) -> Store:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, none of which is made."""
     made: list[float] = []
-    monkeypatch.setattr("time.sleep", made.append)
+    monkeypatch.setattr("shipwheel.fetch.time", SimpleNamespace(sleep=made.append))
     monkeypatch.setattr(module._Meter, "wait", lambda self, seconds: made.append(seconds))
     return made
 

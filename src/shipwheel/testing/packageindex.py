@@ -97,6 +97,17 @@ class PackageIndex:
         with self._lock:
             return tuple(self._requests)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all files that were added."""
+        with self._lock:
+            return tuple(self._files)
+
+    def data(self, path: str) -> bytes:
+        """What was added under a path."""
+        with self._lock:
+            return self._files[path]
+
     def sent(self, path: str) -> int:
         """The bytes of body sent for a path, in all."""
         return sum(request.sent for request in self.requests if request.path == path)
@@ -263,15 +274,15 @@ class _Handler(BaseHTTPRequestHandler):
         return int(match[1]) if match else None
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes, fault: Fault) -> None:
+        part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
+        # Noted before anything is sent, so that a client which has the answer finds it noted.
+        seen = {key.lower(): value for key, value in self.headers.items()}
+        self._index.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
-        # Noted before it is sent, so that a client which has it all finds it noted.
-        seen = {key.lower(): value for key, value in self.headers.items()}
-        self._index.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
         half = len(part) // 2 if fault.stall else 0
         if fault.stall:
             self.wfile.write(part[:half])
