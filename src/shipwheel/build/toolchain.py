@@ -19,7 +19,7 @@ from shipwheel.store import Store
 
 __all__ = ["can_run", "found_interpreter", "unpacked_interpreter"]
 
-_LOADERS = {"amd64": "usr/lib64/ld-linux-x86-64.so.2", "arm64": "usr/lib/ld-linux-aarch64.so.1"}
+_LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
 
 def can_run() -> Platform | None:
@@ -33,11 +33,13 @@ def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: s
     root = store.root / "interpreters" / key_of("interpreter", *(source.key for source in sources))
     if not root.is_dir():
         _once(root, lambda folder: _unpack_all(sources, folder, store))
-    # Through its own loader, so that nothing of the host's libraries is mixed in.
+    # Through its own loader, so that nothing of the host's libraries is mixed in. It is there a file or a relative link in every suite;
+    # the path that programs name may be an absolute link, which would lead to the host's.
+    libraries = root / "usr/lib" / platform.multiarch
     command = (
-        str(root / _LOADERS[platform.architecture]),
+        str(libraries / _LOADERS[platform.architecture]),
         "--library-path",
-        f"{root}/usr/lib/{platform.multiarch}:{root}/usr/lib",
+        f"{libraries}:{root}/usr/lib",
         str(root / f"usr/bin/python{minor}"),
     )
     interpreter = Interpreter(command, (("PYTHONHOME", str(root / "usr")),))
