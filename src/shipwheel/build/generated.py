@@ -13,6 +13,7 @@ __all__ = ["Generated", "launcher_command", "launcher_files", "venv_files", "vol
 
 LAUNCHER = "opt/shipwheel/launcher.py"
 SETTINGS = "opt/shipwheel/launch.json"
+_FIRST_PROCESS = "_shipwheel_first_process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def venv_files(version: str, interpreter: str) -> Generated:
     """What makes the directory a virtual environment (PEP 405). `version` is the full one, `interpreter` the base's, absolute."""
     minor = ".".join(version.split(".")[:2])
     folder = interpreter.rpartition("/")[0]
+    site_packages = f"{VENV}/lib/python{minor}/site-packages"
     text = f"home = {folder}\ninclude-system-site-packages = false\nversion = {version}\nexecutable = {interpreter}\n"
     return Generated(
         "virtual environment",
@@ -44,7 +46,9 @@ def venv_files(version: str, interpreter: str) -> Generated:
             symlink(f"{VENV}/bin/python", interpreter),
             symlink(f"{VENV}/bin/python3", "python"),
             symlink(f"{VENV}/bin/python{minor}", "python"),
-            directory(f"{VENV}/lib/python{minor}/site-packages"),
+            directory(site_packages),
+            file(f"{site_packages}/{_FIRST_PROCESS}.py", _program("first_process.py")),
+            file(f"{site_packages}/{_FIRST_PROCESS}.pth", f"import os; os.getpid() == 1 and __import__({_FIRST_PROCESS!r})\n"),
         ),
     )
 
@@ -56,9 +60,13 @@ def volume_directories(volumes: Sequence[str], owner: tuple[int, int]) -> Genera
 
 def launcher_files(steps: Sequence[Sequence[str]], marks: str) -> Generated:
     """The launcher and its settings; `marks` is the directory on the volume that remembers finished steps."""
-    program = importlib.resources.files("shipwheel.build").joinpath("launcher.py").read_text(encoding="utf-8")
     settings = json.dumps({"marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
-    return Generated("launcher", (file(LAUNCHER, program), file(SETTINGS, settings + "\n")))
+    return Generated("launcher", (file(LAUNCHER, _program("launcher.py")), file(SETTINGS, settings + "\n")))
+
+
+def _program(name: str) -> str:
+    """The source of a module of ours that runs inside the image."""
+    return importlib.resources.files("shipwheel.build").joinpath(name).read_text(encoding="utf-8")
 
 
 def launcher_command(interpreter: str) -> tuple[str, ...]:
