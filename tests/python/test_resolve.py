@@ -103,6 +103,14 @@ def test_a_project_that_is_no_package(tmp_path: Path) -> None:
     assert len(select(lock, AMD64).distributions) == 4
 
 
+def test_a_lock_made_again_for_a_project_that_names_its_python(tmp_path: Path) -> None:
+    text = f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">={MINOR}"\ndependencies = ["small"]\n'
+    project(tmp_path, text.replace("small", "small<2"))
+    assert pins(lock_for(LockRequest(tmp_path, MINOR)))["small"] == "1.0"
+    project(tmp_path, text)
+    assert pins(lock_for(LockRequest(tmp_path, MINOR))) == {"small": "1.0", "leaf": "1.0"}
+
+
 def test_unknown_extras_and_groups(tmp_path: Path) -> None:
     project(tmp_path, '[project]\nname = "app"\nversion = "1"\noptional-dependencies.x = []\n[dependency-groups]\ng = []\n')
     with pytest.raises(LockError, match="no extra y") as raised:

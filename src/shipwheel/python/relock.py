@@ -3,6 +3,7 @@
 uv prefers what an existing uv.lock of the project has; a small one is written from our lock, which holds all that it needs.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def preferred(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple[Mapping[
 
 
 def prefer(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:
-    """Writes the uv.lock that uv takes its preferences from; removes it when nothing is preferred."""
+    """Writes the uv.lock that uv takes its preferences from, beside the pyproject.toml; removes it when nothing is preferred."""
     import tomli_w
 
     path = folder / "uv.lock"
@@ -48,7 +49,10 @@ def prefer(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:
     if not known:
         path.unlink(missing_ok=True)
         return
-    path.write_text(tomli_w.dumps({"version": 1, "requires-python": ">=3.7", "package": known}), encoding="utf-8")
+    # Without the environments uv would resolve for every Python version at once, and refuse what the project does.
+    environments = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["environments"]
+    head = {"version": 1, "requires-python": ">=3.7", "resolution-markers": environments}
+    path.write_text(tomli_w.dumps({**head, "package": known}), encoding="utf-8")
 
 
 def _packages(packages: tuple[Mapping[str, Any], ...]) -> Iterator[dict[str, Any]]:
