@@ -4,7 +4,6 @@ Every stage asks the store first, so a build that was interrupted, or that met a
 """
 
 import os
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -16,14 +15,14 @@ import msgspec
 
 from shipwheel.build.compose import compose
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
-from shipwheel.build.resolve import Bases, Resolution, Resolved, pinned, resolve, suite_of, versions
+from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
 from shipwheel.config import Settings
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
 from shipwheel.debian.closure import close, unresolved
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.errors import DamagedBlob, LockError
+from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.fetch import Download, fetch
 from shipwheel.files.segment import Segment, find_segment, key_of
@@ -32,7 +31,7 @@ from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.ignore import AppTree, list_app
-from shipwheel.python.project import detect, with_python
+from shipwheel.python.project import Project, detect
 from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.wheel import WheelSource
@@ -86,32 +85,13 @@ def resolved(request: Request) -> Resolution:
 
 
 def _resolved(request: Request) -> tuple[Bases, Resolution]:
-    """With the best Python version for which the requirements can be had; the first one's error when there is none."""
-    project = detect(request.path, request.settings)
-    first: LockError | None = None
-    order = versions(project, request.platforms)
-    for version in order:
-        tried = project if version == project.python else with_python(project, version)
-        bases = Bases(suite_of(tried), tried.settings.debian_mirror, request.store, request.reporter)
-        try:
-            found = resolve(tried, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
-        except LockError as error:
-            if not error.names_python:
-                raise first or error from None
-            first = first or error
-            continue
-        if first is not None:
-            request.reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(first.message)}"))
-        return bases, found
-    assert first is not None  # noqa: S101 - there is always a version to try
-    if len(order) == 1:
-        raise first
-    others = ", ".join(order[1:])
-    raise LockError(first.message, hint=f"They cannot be had for Python {others} either: choose other versions of these.")
+    """With the best Python version for which the requirements can be had."""
 
+    def attempt(project: Project) -> tuple[Bases, Resolution]:
+        bases = Bases(suite_of(project), project.settings.debian_mirror, request.store, request.reporter)
+        return bases, resolve(project, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
 
-def _short(text: str) -> str:
-    return textwrap.shorten(text, 300, placeholder=" …")
+    return first_fitting(detect(request.path, request.settings), request.reporter, attempt)
 
 
 def build(request: Request) -> Built:

@@ -1,10 +1,12 @@
 """From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,17 +15,35 @@ from shipwheel.debian.base import base_facts, resolve_seed, seed_names
 from shipwheel.debian.mirror import Mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import Suite, suite_by_name, suite_for
-from shipwheel.errors import LockError, UsageError
-from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.errors import LockError, ProjectError, UsageError
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.platform import Platform
+from shipwheel.python.inputs import LockRequest, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_dependencies, with_python
-from shipwheel.python.resolve import LockRequest, inputs_digest, lock_for
+from shipwheel.python.resolve import renewed
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
 from shipwheel.store import Store
 
-__all__ = ["Base", "Bases", "Resolution", "Resolved", "locked_base", "minor_of", "pinned", "resolve", "suite_of", "versions"]
+T = TypeVar("T")
+
+__all__ = [
+    "Base",
+    "Bases",
+    "Resolution",
+    "Resolved",
+    "first_fitting",
+    "lock_request",
+    "locked",
+    "locked_base",
+    "locked_facts",
+    "minor_of",
+    "pinned",
+    "resolve",
+    "suite_of",
+    "versions",
+]
 
 
 class _LockedBase(msgspec.Struct, frozen=True):
@@ -96,39 +116,75 @@ class Bases:
 
 
 def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
-    """Makes or reads the lock, finds the bases, and selects every platform's distributions.
+    """Makes or reads the lock, finds the bases, and selects every platform's distributions; a new lock is written when it serves all.
 
     Raises LockError with everything that is missing on any platform, before anything large is fetched.
     """
-    project, lock = _locked(project, reporter)
+    before = read_lock(lock_path(project.root))
+    project, lock = locked(project, before, lambda wanted: renewed(wanted, before, reporter))
     found = _bases(project, platforms, bases, lock, reporter, upgrade_base)
     targets = [Target(platform, *base_facts(base.packages)) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
+    if lock is not before:
+        lock.write()
     return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
 
 
-def _locked(project: Project, reporter: Reporter) -> tuple[Project, Lock]:
-    """The lock, and the project with its command: one whose dependencies only a build tells is locked before it is looked for."""
+def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:
+    """The lock, and the project with its command: one whose dependencies only a build tells is locked before it is looked for.
+
+    `before` is the lock that is there, whose names do for that while it is current.
+    """
+    if project.launch is None and before is not None:
+        with suppress(ProjectError):
+            launched = with_dependencies(project, before.names)
+            if before.is_current(inputs_digest(lock_request(launched))):
+                return launched, make(lock_request(launched))
+    lock = make(lock_request(project))
     if project.launch is not None:
-        return project, lock_for(_lock_request(project), reporter)
-    lock = lock_for(_lock_request(project), reporter)
-    launched = with_dependencies(project, frozenset(package.name for package in lock.packages))
+        return project, lock
+    launched = with_dependencies(project, lock.names)
     if launched.launch is not None and launched.launch.extra_requirements:
-        lock = lock_for(_lock_request(launched), reporter)
+        lock = make(lock_request(launched))
     return launched, lock
 
 
-def versions(project: Project, platforms: Sequence[Platform]) -> tuple[str, ...]:
-    """The Python versions to try, in order: the one that the last build turned out to need first, while its lock is current."""
+def versions(project: Project, other: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
+    """The Python versions to try, in order: the one that the last lock turned out to need first, while it is current."""
     found = (project.python, *project.other_pythons)
     lock = read_lock(lock_path(project.root)) if project.other_pythons else None
     if lock is None or lock.python not in project.other_pythons:
         return found
-    tried = with_python(project, lock.python)
-    built = any(_from_lock(lock, platform, suite_of(tried), tried.settings.packages) for platform in platforms)
-    if not built or not lock.is_current(inputs_digest(_lock_request(tried))):
+    if not lock.is_current(inputs_digest(lock_request(other(project, lock.python)))):
         return found
     return (lock.python, *(version for version in found if version != lock.python))
+
+
+def first_fitting(
+    project: Project, reporter: Reporter, attempt: Callable[[Project], T], other: Callable[[Project, str], Project] = with_python
+) -> T:
+    """What `attempt` makes with the best Python version for which the requirements can be had; the first one's error if there is none."""
+    first: LockError | None = None
+    order = versions(project, other)
+    for version in order:
+        try:
+            found = attempt(project if version == project.python else other(project, version))
+        except LockError as error:
+            if not error.names_python:
+                raise first or error from None
+            first = first or error
+            continue
+        if first is not None:
+            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(first.message)}"))
+        return found
+    assert first is not None  # noqa: S101 - there is always a version to try
+    if len(order) == 1:
+        raise first
+    raise LockError(first.message, hint=f"They cannot be had for Python {', '.join(order[1:])} either: choose other versions of these.")
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, 300, placeholder=" …")
 
 
 def suite_of(project: Project) -> Suite:
@@ -155,7 +211,8 @@ def locked_base(base: Base, extra: Sequence[str]) -> Mapping[str, Any]:
     return value
 
 
-def _lock_request(project: Project) -> LockRequest:
+def lock_request(project: Project) -> LockRequest:
+    """What its lock is made from."""
     settings = project.settings
     return LockRequest(
         root=project.root,
@@ -196,6 +253,12 @@ def _from_lock(lock: Lock, platform: Platform, suite: Suite, extra: Sequence[str
     if found.suite != suite.codename or found.extra != tuple(extra):
         return None
     return Base(suite, found.packages, True, found.absent)
+
+
+def locked_facts(lock: Lock, platform: Platform, suite: Suite, extra: Sequence[str]) -> tuple[str, tuple[int, int]] | None:
+    """(Python's full version, libc's major and minor) of the base that the lock has for a platform; None when it has none."""
+    base = _from_lock(lock, platform, suite, extra)
+    return base_facts(base.packages) if base is not None else None
 
 
 def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:

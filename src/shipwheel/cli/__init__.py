@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "build": "Build images of a Python project, for every platform asked for.",
     "plan": "Show what would be built, and why. No image is made.",
+    "lock": "Lock the project at PATH for every platform, or say what a lock holds. No image is made.",
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
 }
 """Command -> its first help line, so that help is shown without importing them all."""

@@ -9,7 +9,7 @@ import click
 from shipwheel.cli.interruption import Interruption
 from shipwheel.errors import UsageError
 
-__all__ = ["project_options", "request_from"]
+__all__ = ["project_options", "request_from", "some_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +41,26 @@ def project_options(function: F) -> F:
     return function
 
 
+def some_options(*names: str) -> Callable[[F], F]:
+    """Adds those of the shared options whose parameters have these names, in the given order."""
+    known = {_name(option): option for option in _OPTIONS}
+
+    def add(function: F) -> F:
+        for name in reversed(names):
+            function = known[name](function)
+        return function
+
+    return add
+
+
+def _name(option: Callable[[Callable[[], None]], Callable[[], None]]) -> str:
+    def nothing() -> None:
+        pass
+
+    params: list[click.Parameter] = option(nothing).__click_params__  # type: ignore[attr-defined]
+    return str(params[0].name)
+
+
 def request_from(path: Path, flags: dict[str, Any], reporter: Any) -> Any:
     """The build's request: the project's settings with the flags over them. Raises UsageError, ProjectError."""
     from shipwheel.build.pipeline import Request
@@ -48,7 +68,7 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Any) -> Any:
     from shipwheel.python.project import find_settings
     from shipwheel.store import Store, default_root
 
-    upgrade = flags.pop("upgrade_base")
+    upgrade = flags.pop("upgrade_base", False)
     settings = merge(find_settings(path.absolute()), _table(flags))
     store = Store(default_root())
     if (interruption := click.get_current_context().find_object(Interruption)) is not None:

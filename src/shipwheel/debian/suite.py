@@ -11,12 +11,14 @@ __all__ = ["SUITES", "Suite", "suite_by_name", "suite_for"]
 class Suite:
     """A suite by its codename, with the minor version of Python that it brings.
 
-    `settled` is false for the suite in testing, which may have no updates or security archive.
+    `settled` is false for the suite in testing, which may have no updates or security archive. `facts` are Python's full version and
+    libc's as the suite was first known with them: what counts where its packages have not been asked for.
     """
 
     codename: str
     python: str
     settled: bool = True
+    facts: tuple[str, tuple[int, int]] = ("3.0.0", (2, 17))
 
     def releases(self) -> tuple[tuple[str, str], ...]:
         """(archive, codename of the release) of all that is merged: the suite, its updates, its security updates."""
@@ -28,10 +30,10 @@ class Suite:
 
 
 SUITES = (
-    Suite("bullseye", "3.9"),
-    Suite("bookworm", "3.11"),
-    Suite("trixie", "3.13"),
-    Suite("forky", "3.14", settled=False),
+    Suite("bullseye", "3.9", facts=("3.9.2", (2, 31))),
+    Suite("bookworm", "3.11", facts=("3.11.2", (2, 36))),
+    Suite("trixie", "3.13", facts=("3.13.5", (2, 41))),
+    Suite("forky", "3.14", settled=False, facts=("3.14.0", (2, 41))),
 )
 
 

@@ -57,6 +57,11 @@ class Lock:
             raise LockError(f"{self.path.name} is not a valid lock: {error}", hint=f"Delete {self.path.name} and build again.") from error
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of all that is in it."""
+        return frozenset(package["name"] for package in self.data.get("packages", []))
+
+    @property
     def _tool(self) -> Mapping[str, Any]:
         table: Mapping[str, Any] = self.data.get("tool", {}).get("shipwheel", {})
         return table

@@ -117,8 +117,7 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     }
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
     top: dict[str, Any] = {key: made.pylock[key] for key in _KEPT if key in made.pylock}
-    tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "roots": dict(sorted(roots.items()))}}
-    tool["parts"] = input_parts(request)
+    tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "parts": input_parts(request), "roots": dict(sorted(roots.items()))}}
     return {**top, "created-by": CREATOR, "packages": [_allowed(package, made.hashes) for package in packages], "tool": tools}
 
 

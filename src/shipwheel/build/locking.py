@@ -1,0 +1,136 @@
+"""`shipwheel lock`: the lock alone, for every platform, without asking Debian's archive for anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shipwheel.build.resolve import first_fitting, lock_request, locked, locked_facts, suite_of
+from shipwheel.errors import LockError, ProjectError
+from shipwheel.platform import Platform
+from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
+from shipwheel.python.lock import Lock, lock_path, read_lock
+from shipwheel.python.project import Project, detect, with_dependencies, with_python
+from shipwheel.python.relock import Upgrade
+from shipwheel.python.resolve import renewed
+from shipwheel.python.selection import Selection, select_all
+from shipwheel.python.target import Target
+
+if TYPE_CHECKING:
+    from shipwheel.build.pipeline import Request
+
+__all__ = ["Locked", "made_lock", "project_of", "stale", "targets_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A lock that serves every platform; `before` is what was there: the same, when it was current."""
+
+    project: Project
+    before: Lock | None
+    lock: Lock
+    selections: tuple[Selection, ...]
+
+
+def project_of(request: "Request") -> Project:
+    """The project, whether or not a command to start is found: a lock needs none. Raises ProjectError."""
+    try:
+        return detect(request.path, request.settings)
+    except ProjectError:
+        return detect(request.path, request.settings, launch=False)
+
+
+def made_lock(request: "Request", upgrade: Upgrade) -> Locked:
+    """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError."""
+    project = project_of(request)
+    before = read_lock(lock_path(project.root))
+    found = first_fitting(project, request.reporter, lambda tried: _attempt(request, tried, before, upgrade), _other)
+    if found.lock is not before:
+        found.lock.write()
+    return found
+
+
+def _other(project: Project, version: str) -> Project:
+    try:
+        return with_python(project, version)
+    except ProjectError:
+        settings = msgspec.structs.replace(project.settings, python=version)
+        path = project.root / project.only[0] if project.only else project.root
+        return replace(detect(path, settings, launch=False), settings=project.settings)
+
+
+def _attempt(request: "Request", project: Project, before: Lock | None, upgrade: Upgrade) -> Locked:
+    made: dict[LockRequest, Lock] = {}
+
+    def make(wanted: LockRequest) -> Lock:
+        if wanted not in made:
+            made[wanted] = renewed(wanted, before, request.reporter, upgrade)
+        return made[wanted]
+
+    try:
+        project, lock = locked(project, before, make)
+    except ProjectError:
+        if project.launch is not None:
+            raise
+        lock = make(lock_request(project))
+    return Locked(project, before, lock, select_all(lock, targets_of(project, lock, request.platforms)))
+
+
+def targets_of(project: Project, lock: Lock, platforms: Sequence[Platform]) -> list[Target]:
+    """The targets: Python and libc as the lock's base has them, or as the suite was released with them."""
+    suite = suite_of(project)
+    return [Target(platform, *(locked_facts(lock, platform, suite, project.settings.packages) or suite.facts)) for platform in platforms]
+
+
+def stale(request: "Request") -> tuple[str, ...]:
+    """Why the lock is not current or does not serve every platform, a sentence each; empty when all is well.
+
+    Writes nothing, asks nobody.
+    """
+    project = project_of(request)
+    path = lock_path(project.root)
+    lock = read_lock(path)
+    if lock is None:
+        return (f"There is no {path.name}.",)
+    if lock.python in project.other_pythons:
+        project = _other(project, lock.python)
+    wanted = _wanted(project, lock)
+    if not lock.is_current(inputs_digest(wanted)):
+        changes = changed_parts(lock.parts, input_parts(wanted))
+        what = "; ".join(changes) if changes else "what it was made from changed"
+        return (f"{path.name} is out of date: {what}.", *_names(project, lock))
+    try:
+        select_all(lock, targets_of(project, lock, request.platforms))
+    except LockError as error:
+        return (error.message,)
+    return ()
+
+
+def _wanted(project: Project, lock: Lock) -> LockRequest:
+    """What the lock would be made from now, with what the command brings along."""
+    if project.launch is None:
+        try:
+            project = with_dependencies(project, lock.names)
+        except ProjectError:
+            return lock_request(project)
+    return lock_request(project)
+
+
+def _names(project: Project, lock: Lock) -> tuple[str, ...]:
+    """Which direct dependencies came and went."""
+    if project.dynamic:
+        return ()
+    known: Mapping[str, str] = lock.roots
+    new = sorted(project.dependencies - lock.names)
+    gone = sorted(set(known) - project.dependencies - _added(project))
+    return (
+        *((f"Not in the lock: {', '.join(new)}.",) if new else ()),
+        *((f"No longer asked for: {', '.join(gone)}.",) if gone and known else ()),
+    )
+
+
+def _added(project: Project) -> frozenset[str]:
+    from shipwheel.python.metadata import dependency_names
+
+    return dependency_names(project.launch.extra_requirements, project.python) if project.launch else frozenset()
