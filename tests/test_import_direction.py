@@ -15,7 +15,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "store", "config", "fetch"}
+LEAVES = {"errors", "platform", "events", "store", "config", "fetch", "servers", "transfer"}
 BESIDE = {"sbom", "scan", "sign", "export", "report", "engine"}
 BELOW = {
     # errors is under the leaves as well; fetch is a leaf that fills the store and reports.
@@ -24,7 +24,9 @@ BELOW = {
     "events": {"errors"},
     "store": {"errors"},
     "config": {"errors", "platform"},
-    "fetch": {"errors", "events", "store"},
+    "servers": set(),
+    "transfer": {"errors"},
+    "fetch": {"errors", "events", "store", "servers", "transfer"},
     "files": LEAVES,
     "oci": LEAVES | {"files"},
     **{name: LEAVES | {"files", "oci"} for name in ("python", "debian", "registry")},

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError, IntegrityError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, silent
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.servers import LIED, Pace, Servers, server_of
 from shipwheel.store import CHUNK, Store, unusable
+from shipwheel.transfer import Passing, Slow, check, goes_on, passing, redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -27,8 +29,10 @@ T = TypeVar("T")
 ATTEMPTS = 5
 """How often one address is tried, when what went wrong may pass."""
 
+PATIENCE = 3.0
+"""Seconds without a byte after which another server is asked, when there is one; more with every round."""
+
 _LONGEST_WAIT = 30.0
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +49,6 @@ class _Interrupted(Exception):
     """The whole stage ends; what was fetched so far is kept."""
 
 
-class _Passing(Exception):
-    """Something that may pass: the next attempt resumes."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-def redacted(url: str) -> str:
-    """The address without user, password and query, which may be secret."""
-    try:
-        parts = urlsplit(url)
-        # A password with a slash in it looks like a port that is no number, or none.
-        if parts.port is None and parts.netloc.endswith(":"):
-            return "an address that is not valid"
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    except ValueError:
-        return "an address that is not valid"
-
-
 def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = 8) -> None:
     """Brings every download into the store; what is there already is not fetched again.
 
@@ -77,10 +61,11 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
     reporter(StageStarted(stage, total, "bytes"))
     stop = threading.Event()
     failures: list[FetchError] = []
+    servers = Servers()
     with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
         # The largest first: the end of the stage is then not one long download alone.
         jobs = [
-            pool.submit(_one, client, item, store, _Meter(stage, item, reporter, stop, store))
+            pool.submit(_one, _Job(client, item, _Meter(stage, item, reporter, stop, store), servers), store)
             for item in sorted(wanted, key=lambda item: -(item.size or 0))
         ]
         try:
@@ -94,6 +79,8 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    for trouble in servers.troubles():
+        reporter(Warned(trouble, "" if failures else "Other servers gave what it did not."))
     _raise_all(failures)
     reporter(StageFinished(stage, f"{len(wanted)} files, {total / 1e6:.1f} MB"))
 
@@ -155,49 +142,148 @@ class _Meter:
         self.check()
 
 
-def _one(client: "httpx.Client", item: Download, store: Store, meter: _Meter) -> None:
-    problems: list[FetchError] = []
-    for url in item.urls:
-        try:
-            _from(client, url, item, store, meter)
-            return
-        except FetchError as error:
-            problems.append(error)
-    # Other bytes than promised are worse news than none.
-    problems.sort(key=lambda error: isinstance(error, IntegrityError))
-    raise problems[-1] if problems else FetchError(f"{item.label}: no address to fetch it from", hint="Make the lock again.")
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One download: how it is fetched, and from what kinds of servers."""
+
+    client: "httpx.Client"
+    item: Download
+    meter: _Meter
+    servers: Servers
+
+    @property
+    def shared(self) -> bool:
+        """Whether more than one server can give it, so that what one does wrong is news and no end."""
+        return len({server_of(url) for url in self.item.urls}) > 1
+
+    def lied(self, url: str) -> None:
+        """The server gave other bytes."""
+        if self.shared:
+            self.servers.failed(url, "gave other bytes than the lock says for", self.item.label, LIED)
 
 
-def _from(client: "httpx.Client", url: str, item: Download, store: Store, meter: _Meter) -> None:
+def _one(job: _Job, store: Store) -> None:
+    """From whichever servers give it, together; if that is not what the lock says, from each of them alone."""
+    item = job.item
+    if not item.urls:
+        raise FetchError(f"{item.label}: no address to fetch it from", hint="Make the lock again.")
     with _partial(store, item.digest) as stream:
         if store.has(item.digest):
             # Another process was quicker.
             store.partial(item.digest).unlink(missing_ok=True)
             return
-        resumed = stream.seek(0, os.SEEK_END) > 0
-        found = _filled(client, url, item, stream, meter)
-        if found != item.digest and resumed:
-            # What was there before may be another server's, or from before a crash of the machine.
-            stream.truncate(0)
-            found = _filled(client, url, item, stream, meter)
+        # What was there before may be another server's, or from before a crash of the machine.
+        givers = [""] if stream.seek(0, os.SEEK_END) else []
+        problems: list[FetchError] = []
+        found = _gathered(job, item.urls, stream, givers, problems)
+        if found not in (None, item.digest):
+            found = _alone(job, stream, givers, problems, str(found))
         if found != item.digest:
-            stream.truncate(0)
-            raise IntegrityError(
-                f"{item.label}: {redacted(url)} gave other bytes than the lock says (expected {item.digest}, got {found})",
-                hint="Nothing of it was kept. Try again, or another index or mirror; if it stays so, do not trust that server.",
-            )
+            # Other bytes than promised are worse news than none.
+            raise sorted(problems, key=lambda error: isinstance(error, IntegrityError))[-1]
         stream.flush()
         os.fsync(stream.fileno())
         store.adopt(store.partial(item.digest), item.digest)
 
 
-def _filled(client: "httpx.Client", url: str, item: Download, stream: BinaryIO, meter: _Meter) -> str:
-    """Completes the partial file from the address; the digest of the whole."""
-    if _is_local(url):
-        _copy(_local(url, item.label), stream, item.label)
+def _alone(job: _Job, stream: BinaryIO, givers: Sequence[str], problems: list[FetchError], found: str) -> str | None:
+    """Again from the start, from one server at a time, those first that have given nothing so far; the digest, or None."""
+    item = job.item
+    if len(givers) == 1 and givers[0]:
+        problems.append(_other_bytes(job, givers[0], found))
+    suspects = {server_of(url) for url in givers if url}
+    rest = [url for url in job.servers.order(item.urls) if [url] != list(givers)]
+    for url in sorted(rest, key=lambda url: server_of(url) in suspects):
+        stream.truncate(0)
+        got = _gathered(job, (url,), stream, [], problems)
+        if got == item.digest:
+            others = {server_of(giver): giver for giver in givers if giver and server_of(giver) != server_of(url)}
+            if len(others) == 1 and "" not in givers:
+                job.lied(*others.values())
+            return got
+        if got is not None:
+            problems.append(_other_bytes(job, url, got))
+    stream.truncate(0)
+    return None
+
+
+def _other_bytes(job: _Job, url: str, found: str) -> IntegrityError:
+    job.lied(url)
+    return IntegrityError(
+        f"{job.item.label}: {redacted(url)} gave other bytes than the lock says (expected {job.item.digest}, got {found})",
+        hint="Nothing of it was kept. Try again, or another index or mirror; if it stays so, do not trust that server.",
+    )
+
+
+def _gathered(job: _Job, urls: Sequence[str], stream: BinaryIO, givers: list[str], problems: list[FetchError]) -> str | None:
+    """Completes the partial file from whichever address gives the rest; the digest of the whole, None when none completes it.
+
+    `givers` grows by the addresses that gave bytes, `problems` by what is final for an address.
+    """
+    alive = list(urls)
+    again: dict[str, Passing] = {}
+    for number in range(1, ATTEMPTS + 1):
+        for url in job.servers.order(alive):
+            before = stream.seek(0, os.SEEK_END)
+            try:
+                _filled(job, url, [other for other in alive if other != url], stream, number)
+                return _digest(stream)
+            except FetchError as error:
+                alive.remove(url)
+                problems.append(error)
+                _note(job, url, error)
+            except Passing as problem:
+                again[url] = problem
+            finally:
+                if stream.seek(0, os.SEEK_END) != before and url not in givers:
+                    givers.append(url)
+        if not alive:
+            return None
+        if number < ATTEMPTS:
+            _pause([again[url].wait for url in alive if url in again], number, job.meter.wait)
+    problems += [_exhausted(url, job.item.label, problem) for url, problem in again.items() if url in alive]
+    return None
+
+
+def _note(job: _Job, url: str, error: FetchError) -> None:
+    if not job.shared:
+        return
+    if isinstance(error, IntegrityError):
+        job.lied(url)
+    elif error.status in (404, 410):
+        job.servers.lacks(url, job.item.label)
     else:
-        _retried(lambda: _download(client, url, item, stream, meter), url, item.label, meter.wait)
-    return _digest(stream)
+        job.servers.failed(url, f"answered {error.status} for" if error.status else "could not give", job.item.label)
+
+
+def _exhausted(url: str, label: str, problem: Passing) -> FetchError:
+    error = FetchError(
+        f"{label}: {redacted(url)}: {problem} ({ATTEMPTS} attempts)",
+        hint="Check the network or the proxy, or use another index or mirror; what was fetched is kept, so try again.",
+    )
+    error.__cause__ = problem
+    return error
+
+
+def _filled(job: _Job, url: str, others: Sequence[str], stream: BinaryIO, number: int) -> None:
+    """Completes the partial file from the address. Raises Passing, FetchError."""
+    if _is_local(url):
+        _copy(_local(url, job.item.label), stream, job.item.label)
+        return
+    elsewhere = any(server_of(other) != server_of(url) for other in others)
+    # Who has a choice need not be patient, at first.
+    patience = PATIENCE * number if elsewhere else None
+    pace = job.servers.pace(url, others if number < ATTEMPTS else ())
+    try:
+        _download(job, url, stream, pace, patience)
+    except Slow as problem:
+        job.servers.slow(url, problem.rate, job.item.label)
+        raise
+    except Passing as problem:
+        if elsewhere:
+            job.servers.failed(url, problem.what, job.item.label)
+        raise
+    pace.done()
 
 
 @contextmanager
@@ -260,31 +346,38 @@ def _retried(attempt: Callable[[], T], url: str, label: str, wait: Callable[[flo
     for number in range(1, ATTEMPTS + 1):
         try:
             return attempt()
-        except _Passing as problem:
+        except Passing as problem:
             if number == ATTEMPTS:
-                raise FetchError(
-                    f"{label}: {redacted(url)}: {problem} ({ATTEMPTS} attempts)",
-                    hint="Check the network or the proxy, or use another index or mirror; what was fetched is kept, so try again.",
-                ) from problem
-            # Never less than a server asks for, and not all clients at the same moment.
-            pause = problem.wait if problem.wait is not None else 0.125 * 2**number
-            wait(min(pause, _LONGEST_WAIT) * random.uniform(1.0, 2.0 if problem.wait is None else 1.1))  # noqa: S311 - jitter, not a secret
+                raise _exhausted(url, label, problem) from problem
+            _pause([problem.wait], number, wait)
     raise AssertionError("unreachable")
 
 
-def _download(client: "httpx.Client", url: str, item: Download, stream: BinaryIO, meter: _Meter) -> None:
+def _pause(asked: Sequence[float | None], number: int, wait: Callable[[float], None]) -> None:
+    """Never less than a server asks for, and not all clients at the same moment."""
+    if not asked:
+        return
+    pause, told = min((0.125 * 2**number if some is None else some, some is not None) for some in asked)
+    wait(min(pause, _LONGEST_WAIT) * random.uniform(1.0, 1.1 if told else 2.0))  # noqa: S311 - jitter, not a secret
+
+
+def _download(job: _Job, url: str, stream: BinaryIO, pace: Pace, patience: float | None) -> None:
+    import httpx
+
+    item = job.item
     have = stream.seek(0, os.SEEK_END)
     if item.size is not None and have > item.size:
         have = _restarted(stream)
     if have and have == item.size:
         return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with _passing(url, item.label), client.stream("GET", url, headers=headers) as response:
+    limit = job.client.timeout if patience is None else httpx.Timeout(patience)
+    with passing(url, item.label), job.client.stream("GET", url, headers=headers, timeout=limit) as response:
         if response.status_code == 416:
             _restarted(stream)
-            raise _Passing("the server has less than was fetched before", wait=0.0)
-        _check(response, item.label)
-        if have and not _goes_on(response, have):
+            raise Passing("the server has less than was fetched before", wait=0.0)
+        check(response, item.label)
+        if have and not goes_on(response, have):
             have = _restarted(stream)
         # Raw, because a file that is compressed must be kept as it is, whatever the server calls that; and in the pieces in which it
         # comes, because what httpx collects to make larger ones is lost when the connection breaks.
@@ -294,9 +387,11 @@ def _download(client: "httpx.Client", url: str, item: Download, stream: BinaryIO
             if item.size is not None and have > item.size:
                 stream.truncate(0)
                 raise IntegrityError(f"{item.label}: {redacted(url)} gave more than {item.size} bytes", hint="Do not trust that server.")
-            meter(have)
+            job.meter(have)
+            if (rate := pace(len(data))) is not None and have != item.size:
+                raise Slow(rate)
     if item.size is not None and have < item.size:
-        raise _Passing(f"only {have} of {item.size} bytes came")
+        raise Passing(f"only {have} of {item.size} bytes came", what="cut off")
 
 
 def _restarted(stream: BinaryIO) -> int:
@@ -304,30 +399,10 @@ def _restarted(stream: BinaryIO) -> int:
     return 0
 
 
-def _goes_on(response: "httpx.Response", have: int) -> bool:
-    """Whether the answer begins where we asked for (RFC 9110, 14.4 and 15.3.7)."""
-    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-
-
-@contextmanager
-def _passing(url: str, label: str) -> Iterator[None]:
-    """Turns httpx's errors into ours: those that may pass, and addresses that never will do."""
-    import httpx
-
-    try:
-        yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-        # Without the text, which may have a password in it.
-        hint = "Check the address of the index or mirror."
-        raise FetchError(f"{label}: {redacted(url)} is not an address that can be fetched from", hint=hint) from error
-    except httpx.HTTPError as error:
-        raise _Passing(_reason(error)) from error
-
-
 def _small(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:
     data = bytearray()
-    with _passing(url, label), client.stream("GET", url) as response:
-        _check(response, label)
+    with passing(url, label), client.stream("GET", url) as response:
+        check(response, label)
         for piece in response.iter_bytes():
             data += piece
             _limited(len(data), url, label, limit)
@@ -337,24 +412,3 @@ def _small(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:
 def _limited(size: int, url: str, label: str, limit: int) -> None:
     if size > limit:
         raise FetchError(f"{label}: {redacted(url)} is larger than {limit} bytes", hint="Do not trust that server.")
-
-
-def _check(response: "httpx.Response", label: str) -> None:
-    status = response.status_code
-    if status in _RETRIED:
-        after = response.headers.get("Retry-After", "")[:9]
-        raise _Passing(f"the server answered {status}", wait=float(after) if after.isascii() and after.isdigit() else None)
-    if status >= 400:
-        error = FetchError(
-            f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase[:100]}",
-            hint="The file is not there (any more): make the lock again, or use another index or mirror."
-            if status in (404, 410)
-            else "Check the address and the credentials of the index.",
-        )
-        error.status = status
-        raise error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0][:200]

@@ -3,6 +3,7 @@
 The simple repository API (PEP 503 as HTML, PEP 691 as JSON) over real HTTP, for our tests and users' tests.
 """
 
+import base64
 import gzip
 import hashlib
 import html
@@ -31,7 +32,8 @@ class Fault:
     """What goes wrong with a path. `times` requests see it, None: all of them; then the path is served as it should be.
 
     `status` answers with nothing else; `cut` sends so many bytes of the body and closes the connection; `data` are other bytes than
-    the right ones; `stall` waits so many seconds (or until the server closes) in the middle of the body; `redirect` is a URL.
+    the right ones; `stall` waits so many seconds (or until the server closes) in the middle of the body; `redirect` is a URL;
+    `rate` is so many bytes a second; `login` wants this "user:password" (401 without).
     """
 
     times: int | None = None
@@ -39,6 +41,8 @@ class Fault:
     cut: int | None = None
     data: bytes | None = None
     stall: float = 0.0
+    rate: int = 0
+    login: str = ""
     no_range: bool = False
     shifted_range: bool = False
     gzip: bool = False
@@ -128,7 +132,7 @@ class PackageIndex:
         return path
 
     def fault(self, path: str, fault: Fault) -> None:
-        """From now on the path has this fault."""
+        """From now on the path has this fault; a path that ends with `*` stands for all that begin so and have none of their own."""
         with self._lock:
             self._faults[path] = (fault, 0)
 
@@ -153,6 +157,8 @@ class PackageIndex:
     def take_fault(self, path: str) -> Fault:
         """For the handler: the fault that this request sees."""
         with self._lock:
+            if path not in self._faults:
+                path = next((known for known in self._faults if known.endswith("*") and path.startswith(known[:-1])), path)
             fault, seen = self._faults.get(path, (Fault(), 0))
             if fault.times is not None and seen >= fault.times:
                 return Fault()
@@ -249,7 +255,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, fault: Fault) -> None:
         found = self._index.body(path, self.headers.get("Accept", ""))
-        if fault.redirect:
+        if fault.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(fault.login.encode()).decode():
+            self._send(401, {"WWW-Authenticate": 'Basic realm="it"'}, b"who are you?\n", Fault())
+        elif fault.redirect:
             self._send(302, {"Location": fault.redirect, **fault.headers}, b"", fault)
         elif fault.status or found is None:
             self._send(fault.status or 404, fault.headers, b"it went wrong\n", Fault(cut=fault.cut))
@@ -287,7 +295,14 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.stall:
             self.wfile.write(part[:half])
             self._index.closing.wait(fault.stall)
-        self.wfile.write(part[half:])
+        self._slowly(part[half:], fault.rate) if fault.rate else self.wfile.write(part[half:])
         if fault.cut is not None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_WR)
+
+    def _slowly(self, data: bytes, rate: int) -> None:
+        step = max(1, rate // 20)
+        for start in range(0, len(data), step):
+            self.wfile.write(data[start : start + step])
+            if self._index.closing.wait(step / rate):
+                return

@@ -1,0 +1,89 @@
+"""One request: what its answer means, and which of what goes wrong may pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shipwheel.errors import FetchError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Passing", "Slow", "check", "goes_on", "passing", "redacted"]
+
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Passing(Exception):
+    """Something that may pass: the next attempt resumes. `what` is what a report says that the server did to a file."""
+
+    def __init__(self, message: str, wait: float | None = None, what: str = "broke off") -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.what = what
+
+
+class Slow(Passing):
+    """Another server is known, or hoped, to be quicker."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(f"only {rate / 1000:.0f} kB a second came", wait=0.0)
+        self.rate = rate
+
+
+def redacted(url: str) -> str:
+    """The address without user, password and query, which may be secret."""
+    try:
+        parts = urlsplit(url)
+        # A password with a slash in it looks like a port that is no number, or none.
+        if parts.port is None and parts.netloc.endswith(":"):
+            return "an address that is not valid"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return "an address that is not valid"
+
+
+@contextmanager
+def passing(url: str, label: str) -> Iterator[None]:
+    """Turns httpx's errors into ours: those that may pass, and addresses that never will do."""
+    import httpx
+
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        # Without the text, which may have a password in it.
+        hint = "Check the address of the index or mirror."
+        raise FetchError(f"{label}: {redacted(url)} is not an address that can be fetched from", hint=hint) from error
+    except httpx.TimeoutException as error:
+        raise Passing(_reason(error), what="stalled with") from error
+    except httpx.HTTPError as error:
+        raise Passing(_reason(error), what="broke off") from error
+
+
+def goes_on(response: "httpx.Response", have: int) -> bool:
+    """Whether the answer begins where we asked for (RFC 9110, 14.4 and 15.3.7)."""
+    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+
+
+def check(response: "httpx.Response", label: str) -> None:
+    """Raises Passing or FetchError, with its status, for an answer that is no file."""
+    status = response.status_code
+    if status in _RETRIED:
+        after = response.headers.get("Retry-After", "")[:9]
+        wait = float(after) if after.isascii() and after.isdigit() else None
+        raise Passing(f"the server answered {status}", wait, f"answered {status} for")
+    if status >= 400:
+        error = FetchError(
+            f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase[:100]}",
+            hint="The file is not there (any more): make the lock again, or use another index or mirror."
+            if status in (404, 410)
+            else "Check the address and the credentials of the index.",
+        )
+        error.status = status
+        raise error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0][:200]
