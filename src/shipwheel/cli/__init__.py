@@ -16,6 +16,7 @@ COMMANDS = {
     "build": "Build images of a Python project, for every platform asked for.",
     "plan": "Show what would be built, and why. No image is made.",
     "lock": "Lock the project at PATH for every platform, or say what a lock holds. No image is made.",
+    "mirrors": "Measure and choose mirrors of the package index and of Debian's archive.",
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
 }
 """Command -> its first help line, so that help is shown without importing them all."""

@@ -1,0 +1,88 @@
+"""`shipwheel mirrors`."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from shipwheel.mirrors import Choice, Measured
+
+__all__ = ["command"]
+
+_KINDS = {"index": "package index", "debian": "Debian archive"}
+
+
+@click.command("mirrors", help="Measure public mirrors of the package index and of Debian's archive, side by side, and choose some.")
+@click.option("--use", metavar="auto|NAME|URL|none", help="Keep a choice: the best ones, one by name or address, or none any more.")
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="For how many days the choice is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+def command(use: str | None, days: int, as_json: bool) -> None:
+    """Prints what was measured as a table on standard output; --use with a name or an address measures nothing."""
+    from shipwheel.mirrors import choose, forget, keep, kept, measure
+    from shipwheel.store import default_root
+
+    root = default_root()
+    measured: Sequence[Measured] = ()
+    if use is None or use == "auto":
+        measured = measure()
+    if use == "none":
+        forget(root)
+    elif use is not None:
+        keep(root, choose(use, lambda: measured, days=days, before=kept(root)))
+    choice = kept(root)
+    if as_json:
+        rows = [{**asdict(it), "cost": it.cost if it.rate else None} for it in measured]
+        click.echo(json.dumps({"mirrors": rows, "choice": asdict(choice), "used": _used(choice)}, indent=2))
+    else:
+        click.echo("\n".join([*_table(measured, choice), *_summary(choice)]))
+
+
+def _table(measured: "Sequence[Measured]", choice: "Choice") -> Iterator[str]:
+    for kind, title in _KINDS.items():
+        rows = sorted((it for it in measured if it.kind == kind), key=lambda it: (bool(it.problem), it.cost))
+        if rows:
+            yield f"{title:<16} {'first byte':>10} {'throughput':>12}  fresh"
+        for it in rows:
+            mark = "*" if it.address in (choice.index if kind == "index" else choice.debian) else " "
+            if it.problem:
+                yield f"{mark} {it.name:<14} {'':>10} {'':>12}  {it.problem}"
+            else:
+                yield f"{mark} {it.name:<14} {it.first * 1000:>7.0f} ms {it.rate / 1e6:>7.1f} MB/s  {it.fresh[:16].replace('T', ' ')}"
+    if measured:
+        yield ""
+
+
+def _used(choice: "Choice") -> dict[str, dict[str, str]]:
+    """What counts now, and who says so."""
+    from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
+    from shipwheel.python.indexes import bare, read_indexes
+
+    indexes = read_indexes(Path.cwd(), choice=lambda: choice)
+    said, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))
+    debian = (
+        (said, MIRROR_VARIABLE)
+        if said
+        else (apt.debian, "apt's settings")
+        if apt
+        else (choice.debian[0], "the kept choice")
+        if choice.debian
+        else ("", "the quickest of the table, at every build")
+    )
+    return {
+        "index": {"address": bare(indexes.default), "origin": indexes.origin or "uv's own"},
+        "debian": {"address": bare(debian[0]), "origin": debian[1]},
+    }
+
+
+def _summary(choice: "Choice") -> Iterator[str]:
+    for kind, used in _used(choice).items():
+        yield f"{_KINDS[kind]}: {used['address'] or 'the default'} ({used['origin']})"
+    if choice.until:
+        yield f"the choice is kept until {choice.until}; `shipwheel mirrors --use none` forgets it"
+    else:
+        yield "no choice is kept; `shipwheel mirrors --use auto` takes the best ones for some days"
