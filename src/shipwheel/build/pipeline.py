@@ -30,6 +30,7 @@ from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
+from shipwheel.python.credentials import credentials_of
 from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.project import Project, detect
 from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
@@ -136,6 +137,7 @@ class _Work:
         self.platforms = resolution.platforms
         self.project = resolution.project
         self.as_of = resolution.lock.as_of
+        self.signed = credentials_of(self.project)
 
     def run(self) -> tuple[BuiltPlatform, ...]:
         """Every platform's layers, closed and proved."""
@@ -159,7 +161,7 @@ class _Work:
     def _ingredients(self) -> Ingredients:
         """Fetches what has to be built first, builds it, and lists the project's files."""
         wanted = {item.name: item for each in self.platforms for item in each.selection.distributions if item.kind != "wheel"}
-        fetch([_download(item) for item in wanted.values() if item.kind == "sdist"], self.store, self.reporter)
+        fetch([self._download(item) for item in wanted.values() if item.kind == "sdist"], self.store, self.reporter)
         minor, root = self.platforms[0].target.minor, self.project.root
         with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
             jobs = {
@@ -194,8 +196,11 @@ class _Work:
         }
         if missing:
             self._fetch_packages([package for each in self.platforms for package in each.base.packages])
-        wanted = [_download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
+        wanted = [self._download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
         fetch(wanted, self.store, self.reporter)
+
+    def _download(self, item: LockedDistribution) -> Download:
+        return Download(tuple(self.signed(url) for url in item.urls), item.digest, item.size, item.filename)
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
@@ -300,10 +305,6 @@ class _Work:
             if found is not None:
                 return found
         return found_interpreter(target.minor)
-
-
-def _download(item: LockedDistribution) -> Download:
-    return Download(item.urls, item.digest, item.size, item.filename)
 
 
 def _proof_key(each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> str:

@@ -3,13 +3,14 @@
 import difflib
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from shipwheel.debian.mirror import Mirror
+from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.release import Release, check_age, parse_release, verified
 from shipwheel.debian.suite import Suite
@@ -128,19 +129,27 @@ class Archive:
         self._keyring = keyring
         self._now = now
         self._allow_stale = allow_stale
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[_Part, ...]] = {}
 
     def package_index(self, suite: Suite, platform: Platform) -> PackageIndex:
-        """The suite's packages, from releases that are fetched and verified now.
+        """The suite's packages, from releases that are fetched and verified now, once for all platforms.
 
         Raises FetchError, IntegrityError, SignatureError. The Contents file is fetched only when a soname is asked for.
         """
-        wanted = suite.releases()
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            found = list(pool.map(lambda pair: self._part(pair[0], pair[1], suite), wanted))
-        parts = [part for part in found if part is not None]
+        parts = self._parts(suite)
         listed = [(part, path) for part in parts for path in self._packages_paths(part, platform, suite)]
         tables = self._packages_tables(listed)
         return PackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(parts[0], platform))
+
+    def _parts(self, suite: Suite) -> tuple[_Part, ...]:
+        with self._lock:
+            if suite.codename not in self._known:
+                wanted = suite.releases()
+                with ThreadPoolExecutor(len(wanted)) as pool:
+                    found = list(pool.map(lambda pair: self._part(pair[0], pair[1], suite), wanted))
+                self._known[suite.codename] = tuple(part for part in found if part is not None)
+            return self._known[suite.codename]
 
     def _part(self, archive: str, codename: str, suite: Suite) -> _Part | None:
         name = f"Debian {codename} InRelease"
@@ -149,6 +158,7 @@ class Archive:
         except FetchError as error:
             if absent(error) and codename != suite.codename and not suite.settled:
                 return None
+            error.hint = f"Check the network, or use another mirror: {MIRROR_VARIABLE}, or the setting debian-mirror."
             raise
         release = parse_release(verified(signed, name, self._keyring), name, codename)
         warning = check_age(release, name, self._now or datetime.now(UTC), allow_stale=self._allow_stale)

@@ -15,6 +15,10 @@ _HINTS = (
     (r"python-build-standalone|No interpreter found|No download found", "Install that Python version, or choose another (--python)."),
     (r"is missing an upload date", "This index does not say when files were uploaded, so a day cannot be chosen: leave as-of out for it."),
     (r"`python_full_version == '[0-9.*]+'`-compatible", "Choose another version of it, or another Python version (--python)."),
+    (
+        r"401 Unauthorized|403 Forbidden|authentication credentials",
+        "Check the index's user name and password: in its address, in UV_INDEX_<NAME>_USERNAME and _PASSWORD, or in .netrc.",
+    ),
     (r"-compatible wheels", "It cannot run on Linux as it is: give it a marker (; sys_platform == 'win32'), or remove it."),
     (r"[Rr]equires-[Pp]ython|Python version|Python>", "Choose another Python version (--python)."),
     (
@@ -23,6 +27,10 @@ _HINTS = (
     ),
     (r"unsatisfiable|No solution found", "Loosen one of these requirements, or resolve as of another day (--as-of)."),
     (r"[Bb]uild backend|Failed to build", "Its build failed, in isolation: what it says above is the reason."),
+    (
+        r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported content type|Couldn't parse",
+        "What answers there is not a package index: check the address (UV_DEFAULT_INDEX), or whether a login page is in between.",
+    ),
     (
         r"Failed to fetch|error sending request|dns error|timed out",
         "Check the network and the package index (UV_DEFAULT_INDEX); try again.",

@@ -208,8 +208,10 @@ class _Choice:
         """The shortest way from the project to a distribution."""
         seen = {name: [_label(self.wanted[name])]}
         queue = [name]
+        # A frozen list names everything itself: who needs it says more.
+        listed = {name} if self.lock.frozen and self.parents.get(name) else set()
         for item in queue:
-            if item in self.lock.roots:
+            if item in self.lock.roots and item not in listed:
                 return " → ".join([self.lock.roots[item], *reversed(seen[item])])
             for parent in self.parents.get(item, ()):
                 if parent not in seen:

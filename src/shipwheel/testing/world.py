@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import shipwheel
 from shipwheel.debian.base import seed_names
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import SUITES, Suite, suite_for
@@ -171,6 +172,8 @@ class World:
         return {
             "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}",
             "HOME": str(home),
+            # The code that is tested, wherever it is.
+            "PYTHONPATH": str(Path(shipwheel.__file__).parents[1]),
             "SHIPWHEEL_CACHE": str(self.cache),
             "SHIPWHEEL_DEBIAN_MIRROR": f"{self.mirror.url}/files/debian",
             "UV_DEFAULT_INDEX": self.index.simple,

@@ -1,0 +1,115 @@
+"""What a build asks the servers for: each file once when it is cold, nothing at all when nothing changed, nothing large for nothing."""
+
+import io
+import tarfile
+from collections import Counter
+
+import pytest
+
+from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
+
+
+def asked(world: World) -> tuple[Counter[str], Counter[str]]:
+    """What each server was asked for, and how often."""
+    return Counter(request.path for request in world.index.requests), Counter(request.path for request in world.mirror.requests)
+
+
+def sdist(name: str, version: str = "1.0") -> bytes:
+    """An sdist whose build backend is in it, and makes a pure wheel with nothing but the standard library."""
+    backend = f"""
+import os, zipfile
+def build_wheel(folder, *_):
+    name = "{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        info = "{name}-{version}.dist-info"
+        wheel.writestr("{name}.py", "BUILT = True\\n")
+        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return name
+"""
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        f'[project]\nname = "{name}"\nversion = "{version}"\n',
+        "backend.py": backend,
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for path, text in files.items():
+            info = tarfile.TarInfo(f"{name}-{version}/{path}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def test_each_file_once_and_then_nothing(world: World) -> None:
+    world.index.add("sourced-1.0.tar.gz", sdist("sourced"))
+    place = world.app("small\nnative\nsourced\n")
+    digest = world.build(place, "--bytecode").digest
+    index, mirror = asked(world)
+    wheels = {path: count for path, count in index.items() if path.endswith(".whl")}
+    packages = {path: count for path, count in mirror.items() if path.endswith(".deb")}
+    assert (len(wheels), set(wheels.values())) == (4, {1})
+    assert len(packages) >= 30 and set(packages.values()) == {1}
+    assert sum("libfoo1" in path for path in packages) == 2, "found through Contents, for each architecture"
+    lists = {path: count for path, count in mirror.items() if "/dists/" in path}
+    assert set(lists.values()) == {1}, "releases are for all platforms"
+    assert {path.rpartition("/")[2] for path in lists} >= {"InRelease"} and any(SUITE.codename in path for path in lists)
+    # uv reads an sdist's metadata itself, and the build wants its bytes with the hash checked.
+    assert index["/files/sourced-1.0.tar.gz"] <= 2
+
+    before = asked(world)
+    assert world.build(place, "--bytecode").digest == digest
+    assert world.run("plan", place).code == 0
+    assert asked(world) == before, "nobody is asked for anything"
+
+
+def test_without_servers_nothing_is_missed(world: World) -> None:
+    """A build whose store is warm does not even look for the servers; an edit of the app needs none either."""
+    place = world.app("small\n")
+    digest = world.build(place).digest
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple/", "SHIPWHEEL_DEBIAN_MIRROR": "http://127.0.0.1:9/debian"}
+    assert world.build(place, env=nowhere).digest == digest
+    (place / "main.py").write_text("print('edited')\n")
+    assert world.build(place, env=nowhere).digest != digest
+
+
+def test_a_second_platform_and_a_second_app_fetch_what_is_theirs(world: World) -> None:
+    world.build(world.app("small\nnative\n"), "--platform", "linux/amd64")
+    before = asked(world)
+    assert world.build(world.app("small\nnative\n"), "--platform", "linux/arm64").digest
+    index, mirror = (after - first for after, first in zip(asked(world), before, strict=True))
+    assert [path for path in index if path.endswith(".whl")] == [
+        "/files/native-1.0-cp{0}-cp{0}-manylinux_2_17_aarch64.whl".format(MINOR.replace(".", ""))
+    ]
+    assert all("arm64" in path for path in mirror if path.endswith(".deb"))
+    before = asked(world)
+    assert world.build(world.app("tiny\n", "other")).digest
+    index, mirror = (after - first for after, first in zip(asked(world), before, strict=True))
+    assert not [path for path in (*index, *mirror) if path.endswith((".whl", ".deb"))]
+
+
+@pytest.mark.parametrize("kind", ["machine", "python", "glibc", "system"])
+def test_no_usable_file_is_said_before_anything_large_is_fetched(world: World, kind: str) -> None:
+    """The project wants `native`, which is fine, and one that has nothing for arm64, this Python, this glibc, or Linux."""
+    from dataclasses import replace
+
+    wheel = extension_wheel("picky", "amd64")
+    match kind:
+        case "python":
+            wheel = replace(wheel, tag="cp36-cp36m-manylinux_2_17_x86_64")
+        case "glibc":
+            wheel = replace(wheel, tag=wheel.tag.replace("2_17", "2_99"))
+        case "system":
+            wheel = replace(wheel, tag=wheel.tag.rpartition("-")[0] + "-win_amd64")
+        case _:
+            pass
+    world.add(wheel)
+    # Not a frozen list: it is wanted, so it is not left out.
+    ran = world.build(world.app("native\npicky\n"))
+    assert ran.code == 4, ran.err
+    assert "picky" in ran.err and "requirements.txt" in ran.err and "hint: " in ran.err
+    index, mirror = asked(world)
+    assert not [path for path in (*index, *mirror) if path.endswith((".whl", ".deb"))]
+    assert not list(world.root.glob("*.oci"))

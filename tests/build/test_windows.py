@@ -1,0 +1,62 @@
+"""A requirements.txt that was frozen on Windows: what only Windows has is left out and said, what merely is for Windows too stays."""
+
+from pathlib import Path
+
+import pytest
+from test_downloads import sdist
+
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import MINOR, World
+
+FROZEN = """\
+colorama==0.4.6
+native==1.0
+pyreadline3==3.4.1
+pywin32==306
+pywinpty==2.0.13
+small==1.0
+tiny==1.0
+"""
+
+
+@pytest.fixture
+def frozen(world: World) -> Path:
+    """The shapes that these have: wheels for Windows alone; wheels for Windows and an sdist that compiles; a wheel for any system."""
+    python = f"cp{MINOR.replace('.', '')}"
+    world.add(*(SmallWheel("pywin32", "306", tag=f"{python}-{python}-{system}", purelib=False) for system in ("win32", "win_amd64")))
+    world.add(SmallWheel("pywinpty", "2.0.13", tag=f"{python}-none-win_amd64", purelib=False))
+    world.index.add("pywinpty-2.0.13.tar.gz", sdist("pywinpty", "2.0.13"))
+    world.add(SmallWheel("colorama", "0.4.6", files={"colorama/__init__.py": ""}))
+    world.add(SmallWheel("pyreadline3", "3.4.1", files={"readline3.py": ""}))
+    return world.app(FROZEN)
+
+
+def test_the_plan_says_what_is_left_out_and_why(world: World, frozen: Path) -> None:
+    found = world.run("plan", frozen, "--json").document
+    for platform in found["platforms"]:
+        gone = {item["name"]: item for item in platform["left_out"]}
+        assert set(gone) == {"pywin32", "pywinpty"}
+        assert all("Windows" in item["reason"] for item in gone.values())
+        assert "requirements.txt, line 4" in gone["pywin32"]["wanted_by"]
+        assert {item["name"] for item in platform["distributions"]} == {"colorama", "native", "pyreadline3", "small", "tiny"}
+    text = world.run("plan", frozen).out
+    lines = [line for line in text.splitlines() if "left out" in line]
+    assert len(lines) == 4, text
+    assert any("pywinpty 2.0.13" in line and "Windows" in line and "requirements.txt, line 5" in line for line in lines)
+
+
+def test_it_builds(world: World, frozen: Path) -> None:
+    ran = world.build(frozen)
+    assert ran.digest
+    for image in ran.document["images"]:
+        assert {item["name"] for item in image["left-out"]} == {"pywin32", "pywinpty"}
+        assert {"colorama", "pyreadline3"} <= set(image["distributions"])
+    assert not any("pywin" in request.path and request.path.endswith((".whl", ".tar.gz")) for request in world.index.requests)
+
+
+def test_what_something_needs_is_not_left_out(world: World, frozen: Path) -> None:
+    world.add(SmallWheel("needy", requires=["pywin32"]))
+    (frozen / "requirements.txt").write_text(FROZEN + "needy==1.0\n")
+    ran = world.build(frozen)
+    assert ran.code == 4, ran.err
+    assert "pywin32" in ran.err and "needy" in ran.err

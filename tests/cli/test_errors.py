@@ -1,0 +1,379 @@
+"""What a user meets when something is wrong: each error through the command line, with its exit code, its place and a next step."""
+
+import base64
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shipwheel.store import Store
+from shipwheel.testing.debian import FakeArchive
+from shipwheel.testing.packageindex import Fault
+from shipwheel.testing.wheels import Member, SmallWheel
+from shipwheel.testing.world import SUITE, Ran, World, filled
+
+SMALL = "/files/small-1.0-py3-none-any.whl"
+ONE = ("--platform", "linux/amd64")
+
+
+def refused(world: World, ran: Ran, code: int, *words: str) -> None:
+    """An error of that class that names what it is about and says a next step, and nothing that is half there."""
+    assert ran.code == code, ran.err
+    for word in words:
+        assert word in ran.err, f"{word!r} is not in:\n{ran.err}"
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+    assert "hint: " in ran.err or "Try 'shipwheel" in ran.err
+    assert leftovers(world) == []
+
+
+def leftovers(world: World) -> list[Path]:
+    """Layouts, archives and temporary files, anywhere below the world."""
+    found = [path for pattern in ("*.oci", "*.tar", ".*") for path in world.root.rglob(pattern)]
+    others = {world.cache, world.root / "uv", world.root / "home"}
+    found = [path for path in found if others.isdisjoint(path.parents)]
+    return [*found, *(world.root / "tmp").glob("*"), *(world.cache / "tmp").glob("*")]
+
+
+def path_of(world: World, part: str) -> str:
+    """Where the mirror has the amd64 package of that name."""
+    name = next(name for name in world.mirror.paths if f"/{part}_" in name and "amd64" in name)
+    return str(name)
+
+
+# The project
+
+
+def test_no_project(shared_world: World) -> None:
+    empty = shared_world.root / "empty"
+    empty.mkdir()
+    refused(shared_world, shared_world.build(empty), 3, f"{empty} is not a project", "requirements.txt", "an empty directory")
+    refused(shared_world, shared_world.build(empty / "none"), 3, f"{empty / 'none'} does not exist")
+
+
+def test_syntax_and_unknown_keys(shared_world: World) -> None:
+    broken = shared_world.root / "broken"
+    broken.mkdir()
+    text = '[project]\nname = "x"\nversion = "1"\ndependencies = ["a\n'
+    (broken / "pyproject.toml").write_text(text)
+    refused(shared_world, shared_world.build(broken), 3, f"{broken / 'pyproject.toml'}, line 4, column")
+    (broken / "pyproject.toml").write_text(text.replace('["a', "[]") + '[tool.shipwheel]\nplatfroms = ["linux/amd64"]\n')
+    refused(shared_world, shared_world.build(broken), 2, "pyproject.toml", "unknown key 'platfroms', did you mean 'platforms'?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--python", "3.8"), ("Python 3.8", "3.11", SUITE.codename)),
+        (("--python", "2.7"), ("'2.7'", "3.11")),
+        (("--platform", "linux/sparc"), ("'linux/sparc'", "linux/arm64")),
+        (("--platform", "windows/amd64"), ("'windows/amd64'", "linux/amd64")),
+        (("--user", "root"), ("'root' is not numeric", "65532")),
+        (("--env", "DEBUG"), ("DEBUG", "--env DEBUG=VALUE")),
+    ],
+    ids=lambda value: value[1] if len(value[0]) > 2 and value[0].startswith("--") else "",
+)
+def test_flags_that_cannot_be(shared_world: World, arguments: tuple[str, str], words: tuple[str, ...]) -> None:
+    before = len(shared_world.index.requests)
+    refused(shared_world, shared_world.build(shared_world.app("small\n"), *arguments), 2, *words)
+    assert len(shared_world.index.requests) == before, "known without asking anybody"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("buidl",), ("no command 'buidl'", "'build'")),
+        (("build", "--platfrom", "x"), ("'--platfrom'", "'--platform'")),
+    ],
+    ids=["command", "flag"],
+)
+def test_words_that_are_none(shared_world: World, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    refused(shared_world, shared_world.run(*arguments), 2, *words)
+
+
+def test_an_unknown_debian_package(shared_world: World) -> None:
+    ran = shared_world.build(shared_world.app("small\n"), "--package", "libfoo", *ONE)
+    refused(shared_world, ran, 2, f"Debian {SUITE.codename}", "libfoo", "did you mean libfoo1")
+
+
+# The lock
+
+
+@pytest.mark.parametrize(
+    ("requirements", "words"),
+    [
+        ("small==9\n", ("no version of small==9",)),
+        ("nosuchthing\n", ("nosuchthing", "not found")),
+        ("needs-old\nneeds-new\n", ("needs-new depend on tiny>=1", "needs-old depend on tiny<1", "requirements.txt")),
+        ("needs-old\ntiny>=1\n", ("tiny<1", "requirements.txt depends on tiny>=1")),
+        ("tiny\nsmall >= one\n", ("requirements.txt, line 2", "'small >= one'")),
+    ],
+    ids=["version", "name", "conflict", "own conflict", "syntax"],
+)
+def test_requirements_that_cannot_be_met(shared_world: World, requirements: str, words: tuple[str, ...]) -> None:
+    shared_world.add(SmallWheel("needs_old", requires=["tiny<1"]), SmallWheel("needs_new", requires=["tiny>=1"]))
+    shared_world.add(SmallWheel("tiny", "0.5", files={"tiny.py": ""}))
+    place = shared_world.app(requirements, f"asks-{abs(hash(requirements))}")
+    (place / "pylock.toml").write_text("[tool.shipwheel]\n")
+    ran = shared_world.build(place)
+    refused(shared_world, ran, 4, *words)
+    assert "shipwheel-lock" not in ran.err and str(shared_world.root / "tmp") not in ran.err, "the user's terms, not ours"
+    assert (place / "pylock.toml").read_text() == "[tool.shipwheel]\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(status=404), ("small was not found",)),
+        (Fault(status=500), ("Failed to fetch", "/simple/small/", "500")),
+        (Fault(status=401), ("small", "401", "user name and password")),
+        (Fault(cut=100), ("Failed to fetch", "/simple/small/")),
+        (Fault(data=b"<html>Welcome to the hotel</html>"), ("/simple/small/", "login page")),
+    ],
+    ids=["404", "500", "401", "half", "other"],
+)
+def test_an_index_that_fails(world: World, fault: Fault, words: tuple[str, ...]) -> None:
+    world.index.fault("/simple/small/", fault)
+    place = world.app("small\n")
+    refused(world, world.build(place, *ONE), 4, *words)
+    assert not (place / "pylock.toml").exists()
+
+
+def test_no_network(world: World) -> None:
+    """Nobody listens on port 9. Each server is tried a few times and no more."""
+    place = world.app("small\n")
+    nowhere = "http://127.0.0.1:9"
+    refused(
+        world, world.build(place, *ONE, env={"UV_DEFAULT_INDEX": f"{nowhere}/simple/"}), 4, "Failed to fetch", nowhere, "UV_DEFAULT_INDEX"
+    )
+    ran = world.build(place, *ONE, env={"SHIPWHEEL_DEBIAN_MIRROR": f"{nowhere}/debian"})
+    refused(world, ran, 5, "InRelease", nowhere, "5 attempts", "SHIPWHEEL_DEBIAN_MIRROR")
+
+
+# What is fetched
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (Fault(status=404), 5, ("answered 404", "lock again")),
+        (Fault(status=403), 5, ("answered 403", "credentials")),
+        (Fault(status=500), 5, ("answered 500", "5 attempts")),
+        (Fault(cut=300, no_range=True), 5, ("300 bytes", "5 attempts")),
+        (Fault(data=b"x" * 100), 5, ("only 100 of", "attempts")),
+        (Fault(data=b"x" * 9000), 5, ("more than",)),
+    ],
+    ids=["404", "403", "500", "half", "short", "long"],
+)
+def test_a_wheel_that_does_not_come(world: World, fault: Fault, code: int, words: tuple[str, ...]) -> None:
+    place = world.app("small\n")
+    world.index.fault(SMALL, fault)
+    refused(world, world.build(place, *ONE), code, "small-1.0-py3-none-any.whl", SMALL, *words)
+    assert sum(path == SMALL for path in (request.path for request in world.index.requests)) <= 5
+
+
+def test_another_files_bytes(world: World) -> None:
+    place = world.app("small\n")
+    data = world.index.data(SMALL)
+    world.index.fault(SMALL, Fault(data=bytes(len(data))))
+    refused(world, world.build(place, *ONE), 5, "small-1.0-py3-none-any.whl", "other bytes than", "sha256:")
+    assert not list((world.cache / "partial").iterdir()) or all(not path.stat().st_size for path in (world.cache / "partial").iterdir())
+    world.index.fault(SMALL, Fault())
+    assert world.build(place, *ONE).digest
+
+
+def test_a_wheel_that_leads_out(world: World) -> None:
+    world.add(SmallWheel("evil", extra=[Member("../../evil.py", b"x")]))
+    refused(world, world.build(world.app("evil\n"), *ONE), 6, "evil-1.0-py3-none-any.whl", "'../../evil.py'")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [(True, ("other bytes than",)), (False, ("no longer has", "--upgrade-base"))], ids=["hash", "gone"]
+)
+def test_a_package_that_is_not_what_was_promised(world: World, fault: bool, words: tuple[str, ...]) -> None:
+    path = path_of(world, "tzdata")
+    world.mirror.fault(path, Fault(data=bytes(len(world.mirror.data(path)))) if fault else Fault(status=404))
+    refused(world, world.build(world.app("small\n"), *ONE), 5, "tzdata_1.0-1.deb", *words)
+
+
+def test_a_signature_that_is_not_good(world: World, tmp_path: Path) -> None:
+    path = f"/files/debian/dists/{SUITE.codename}/InRelease"
+    place = world.app("small\n")
+    world.mirror.fault(path, Fault(data=world.mirror.data(path).replace(b"Origin: Debian", b"Origin: Debiam")))
+    refused(world, world.build(place, *ONE), 6, f"Debian {SUITE.codename} InRelease", "signature", "SHIPWHEEL_DEBIAN_MIRROR")
+    other = FakeArchive(tmp_path / "other", SUITE.codename)
+    other.publish()
+    world.mirror.fault(path, Fault(data=(other.folder() / "InRelease").read_bytes()))
+    refused(world, world.build(place, *ONE), 6, f"Debian {SUITE.codename} InRelease", "signature")
+
+
+# Where it goes
+
+
+def test_an_output_that_cannot_be(world: World) -> None:
+    place, folder = world.app("small\n"), world.root / "mine"
+    folder.mkdir()
+    (folder / "file").write_text("precious")
+    for output, words in {
+        folder: (str(folder), "not an OCI image layout"),
+        folder / "file": (str(folder / "file"), "not a directory"),
+        folder / "file" / "below": ("below", str(folder / "file"), "not a directory"),
+    }.items():
+        refused(world, world.build(place, "-o", output), 2, *words)
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    assert not world.index.requests, "before anything is asked for"
+
+
+def test_a_layout_that_is_broken(world: World) -> None:
+    place, layout = world.app("small\n"), world.root / "layout"
+    layout.mkdir()
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (layout / "index.json").write_text('{"schemaVersion": 2, "manif')
+    refused(world, world.build(place, "-o", layout), 9, "index.json", "delete it")
+    assert not world.index.requests
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of that size. Where none can be mounted, the test fails: a skip would look like a success."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"a small disk can only be mounted by root: {done.stderr}"
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only be mounted by root")
+
+
+@needs_root
+@pytest.mark.parametrize("size", ["48k", "1m"])
+def test_a_full_disk_below_the_store(world: World, size: str) -> None:
+    """It may fill up while fetching, or while segments are made. Once there is room, the build goes on."""
+    world.add(SmallWheel("large", files={"large.py": os.urandom(400_000).hex()}))
+    place = world.app("small\nlarge\n")
+    with small_disk(world.root / "disk", size) as disk:
+        refused(world, world.build(place, *ONE, env={"SHIPWHEEL_CACHE": str(disk)}), 10, "no space left", str(disk), "SHIPWHEEL_CACHE")
+        assert list((disk / "tmp").glob("*")) == []
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        resumed = world.build(place, *ONE, env={"SHIPWHEEL_CACHE": str(disk)}).digest
+    shutil.rmtree(world.output(place))
+    assert world.build(place, *ONE).digest == resumed
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["out.oci", "out.tar"])
+def test_a_full_disk_below_the_output(world: World, name: str) -> None:
+    place = world.app("small\n")
+    with small_disk(world.root / "disk", "16k") as disk:
+        refused(world, world.build(place, *ONE, "-o", disk / name), 7, str(disk / name), "No space left", "Free some space")
+        assert list(disk.iterdir()) == []
+
+
+# The store
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    if how == "flipped":
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([(data[middle] + 1) % 256]) + data[middle + 1 :] if data else b"x")
+    else:
+        path.write_bytes(data[: len(data) // 2])
+
+
+def files_of(world: World, kind: str) -> list[Path]:
+    """The store's files of a kind."""
+    blobs = [path for path in (world.cache / "blobs").rglob("*") if path.is_file() and path.stat().st_size]
+    match kind:
+        case "wheels":
+            return [path for path in blobs if path.read_bytes()[:2] == b"PK"]
+        case "packages":
+            return [path for path in blobs if path.read_bytes()[:7] == b"!<arch>"]
+        case "segments":
+            return [path for path in blobs if path.read_bytes()[:2] == b"\x1f\x8b"]
+        case "records":
+            return [path for path in (world.cache / "records").rglob("*") if path.is_file()]
+        case "bytecode":
+            return [world.cache / "bytecode.sqlite3"]
+        case _:
+            return [path for path in (world.output(world.root / "shop") / "blobs").rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[tuple[World, str]]:
+    """A build with bytecode, and its digest; its store is copied for each damage."""
+    with World(tmp_path_factory.mktemp("undisturbed")) as made:
+        filled(made, archive)
+        yield made, made.build(made.app("small\nnative\n"), "--bytecode", *ONE).digest
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+@pytest.mark.parametrize("kind", ["segments", "everything", "records", "bytecode", "layout"])
+def test_a_damaged_entry_is_found_thrown_away_and_made_again(undisturbed: tuple[World, str], kind: str, how: str) -> None:
+    world, digest = undisturbed
+    place = world.root / "shop"
+    kinds = ["wheels", "packages", "segments"] if kind == "everything" else [kind]
+    for path in (path for one in kinds for path in files_of(world, one)):
+        damage(path, how)
+    if kind == "bytecode":
+        for path in files_of(world, "segments"):
+            path.unlink()
+    if kind != "layout":
+        shutil.rmtree(world.output(place))
+    ran = world.build(place, "--bytecode", *ONE)
+    assert ran.digest == digest
+    assert ("damaged" in ran.err) == (kind in ("segments", "everything") or (kind, how) == ("layout", "flipped")), ran.err
+    assert all(Store(world.cache).verify(f"sha256:{path.name}") for path in files_of(world, "segments"))
+    assert world.run("validate", world.output(place)).code == 0
+
+
+def test_a_partial_download_of_something_else(undisturbed: tuple[World, str]) -> None:
+    world, digest = undisturbed
+    wheels = files_of(world, "wheels")
+    for path in (*wheels, *files_of(world, "segments")):
+        path.unlink()
+        (world.cache / "partial" / path.name).write_bytes(b"something else, from another time")
+    shutil.rmtree(world.output(world.root / "shop"))
+    assert world.build(world.root / "shop", "--bytecode", *ONE).digest == digest
+
+
+def test_the_store_is_a_file(world: World) -> None:
+    world.cache.write_text("")
+    ran = world.build(world.app("small\n"))
+    assert (ran.code, "SHIPWHEEL_CACHE" in ran.err, "Traceback" in ran.err) == (10, True, False)
+
+
+# Secrets
+
+
+def test_credentials_are_used_and_never_shown(world: World) -> None:
+    place = world.app("small\n")
+    secrets = {
+        "UV_DEFAULT_INDEX": world.index.simple.replace("://", "://someone:s3cr3t-index@"),
+        "SHIPWHEEL_DEBIAN_MIRROR": f"{world.mirror.url}/files/debian".replace("://", "://someone:s3cr3t-mirror@"),
+    }
+    ran = world.build(place, *ONE, env=secrets)
+    assert ran.digest
+    said = [ran.out, ran.err]
+    wanted = {f"Basic {base64.b64encode(f'someone:s3cr3t-{name}'.encode()).decode()}" for name in ("index", "mirror")}
+    for server in (world.index, world.mirror):
+        assert {request.headers.get("authorization") for request in server.requests} < wanted, "with every request, files included"
+    world.index.fault(SMALL, Fault(status=500))
+    world.mirror.fault(path_of(world, "tzdata"), Fault(status=404))
+    for path in world.cache.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    for line in ("small\n", "small==7\n"):
+        failed = world.build(world.app(line, "again"), *ONE, env=secrets)
+        assert failed.code != 0
+        said += [failed.out, failed.err]
+    assert "s3cr3t" not in "".join(said)
+    spilled = [path for path in world.root.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+    assert [path for path in spilled if world.root / "uv" not in path.parents] == []
