@@ -17,7 +17,9 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import Suite, suite_by_name, suite_for
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
+from shipwheel.mirrors import kept
 from shipwheel.platform import Platform
+from shipwheel.python.indexes import indexes_of
 from shipwheel.python.inputs import LockRequest, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_dependencies, with_python
@@ -103,7 +105,7 @@ class Bases:
     @cached_property
     def mirror(self) -> Mirror:
         """The mirror, chosen when it is first needed."""
-        return choose_mirror(self._mirror)
+        return choose_mirror(self._mirror, kept=kept(self._store.root).debian)
 
     @cached_property
     def archive(self) -> Archive:
@@ -223,6 +225,7 @@ def lock_request(project: Project) -> LockRequest:
         groups=settings.groups,
         script=project.script,
         added=project.launch.extra_requirements if project.launch else (),
+        indexes=indexes_of(project),
     )
 
 

@@ -16,7 +16,7 @@ from shipwheel.debian.release import Release, check_age, parse_release, verified
 from shipwheel.debian.suite import Suite
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.debian.version import version_key
-from shipwheel.errors import FetchError
+from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.fetch import Download, fetch, get
 from shipwheel.platform import Platform
@@ -104,10 +104,11 @@ class _Part:
 
     def download(self, mirror: Mirror, path: str) -> Download:
         digest, size = self.release.files[path]
-        root = f"{mirror.base(self.archive)}/dists/{self.codename}"
         folder = path.rpartition("/")[0]
-        by_hash = (f"{root}/{folder}/by-hash/SHA256/{digest}",) if self.release.by_hash else ()
-        return Download((*by_hash, f"{root}/{path}"), f"sha256:{digest}", size, f"Debian {self.codename} {path}")
+        places = [f"{folder}/by-hash/SHA256/{digest}"] if self.release.by_hash else []
+        roots = [f"{each.base(self.archive)}/dists/{self.codename}" for each in (mirror, *mirror.others)]
+        urls = tuple(f"{root}/{place}" for root in roots for place in (*places, path))
+        return Download(urls, f"sha256:{digest}", size, f"Debian {self.codename} {path}")
 
 
 class Archive:
@@ -154,17 +155,28 @@ class Archive:
     def _part(self, archive: str, codename: str, suite: Suite) -> _Part | None:
         name = f"Debian {codename} InRelease"
         try:
-            signed = get(f"{self.mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=8 << 20)
+            release = self._release(archive, codename, name)
         except FetchError as error:
             if absent(error) and codename != suite.codename and not suite.settled:
                 return None
             error.hint = f"Check the network, or use another mirror: {MIRROR_VARIABLE}, or the setting debian-mirror."
             raise
-        release = parse_release(verified(signed, name, self._keyring), name, codename)
         warning = check_age(release, name, self._now or datetime.now(UTC), allow_stale=self._allow_stale)
         if warning is not None:
             self.reporter(warning)
         return _Part(archive, codename, release)
+
+    def _release(self, archive: str, codename: str, name: str) -> Release:
+        """Of the first mirror that has one which is signed; its error when there is no other mirror."""
+        for number, mirror in enumerate((self.mirror, *self.mirror.others)):
+            try:
+                signed = get(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=8 << 20)
+                return parse_release(verified(signed, name, self._keyring), name, codename)
+            except (FetchError, SignatureError) as error:
+                if number == len(self.mirror.others):
+                    raise
+                self.reporter(Warned(f"another Debian mirror is asked: {error.message}"))
+        raise AssertionError("unreachable")
 
     def _packages_paths(self, part: _Part, platform: Platform, suite: Suite) -> Iterable[str]:
         path = f"main/binary-{platform.architecture}/Packages.xz"

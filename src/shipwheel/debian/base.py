@@ -43,13 +43,16 @@ COMMON_SEED = (
     "ca-certificates",
     "libc-bin",
     "libc6",
+    "libexpat1",
     "libgcc-s1",
     "media-types",
     "ncurses-base",
     "netbase",
     "tzdata",
+    "zlib1g",
 )
 """What every base has. libc-bin: ldconfig, without which `ctypes.util.find_library` finds nothing, and bullseye's C.UTF-8 locale.
+libexpat1, zlib1g: the interpreter is linked with them, and compiles before the closure is known.
 libgcc-s1: glibc loads it by name when a thread is cancelled. ncurses-base: the terminals that curses and readline know."""
 
 SPLIT_SEED = ("python3-distutils", "python3-lib2to3")
@@ -120,8 +123,9 @@ def downloads(packages: Sequence[DebianPackage], mirror: Mirror) -> list[Downloa
 
 
 def _addresses(package: DebianPackage, mirror: Mirror) -> Iterator[str]:
-    yield f"{mirror.base(package.archive)}/{package.filename}"
-    yield f"{mirror.debian}/{package.filename.replace('pool/updates/', 'pool/', 1)}"
+    for each in (mirror, *mirror.others):
+        yield f"{each.base(package.archive)}/{package.filename}"
+        yield f"{each.debian}/{package.filename.replace('pool/updates/', 'pool/', 1)}"
 
 
 def load_packages(

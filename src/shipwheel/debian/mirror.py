@@ -5,27 +5,18 @@ import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shipwheel.errors import FetchError, UsageError
+from shipwheel.mirrors import MIRRORS
 
 __all__ = ["MIRROR_VARIABLE", "PUBLIC_MIRRORS", "Mirror", "apt_mirror", "choose_mirror", "quickest", "read_setting"]
 
 MIRROR_VARIABLE = "SHIPWHEEL_DEBIAN_MIRROR"
 
-PUBLIC_MIRRORS = (
-    "https://mirrors.tuna.tsinghua.edu.cn/debian",
-    "https://mirrors.ustc.edu.cn/debian",
-    "https://mirror.nju.edu.cn/debian",
-    "https://mirrors.aliyun.com/debian",
-    "https://mirrors.cloud.tencent.com/debian",
-    "https://repo.huaweicloud.com/debian",
-    "https://mirror.csclub.uwaterloo.ca/debian",
-    "https://mirrors.ocf.berkeley.edu/debian",
-    "https://ftp.halifax.rwth-aachen.de/debian",
-)
+PUBLIC_MIRRORS = tuple(mirror.debian for mirror in MIRRORS if mirror.debian)
 """Mirrors of universities and vendors that hold both archives side by side; the quickest is taken when nothing else is said."""
 
 _PATIENCE = 3.0
@@ -34,25 +25,29 @@ _HINT = f"Set {MIRROR_VARIABLE} to the address of a Debian mirror that this mach
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Base addresses of the `debian` and the `debian-security` archive, without a slash at the end."""
+    """Base addresses of the `debian` and the `debian-security` archive, without a slash at the end; `others` have the same."""
 
     debian: str
     security: str
+    others: "tuple[Mirror, ...]" = ()
 
     def base(self, archive: str) -> str:
         """The address of an archive by name: `debian` or `debian-security`."""
         return self.security if archive == "debian-security" else self.debian
 
 
-def choose_mirror(setting: str | None = None, *, environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt")) -> Mirror:
-    """The user's setting, else SHIPWHEEL_DEBIAN_MIRROR, else what apt uses here, else the quickest of the public ones.
+def choose_mirror(
+    setting: str | None = None, *, environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"), kept: Sequence[str] = ()
+) -> Mirror:
+    """The user's setting, else SHIPWHEEL_DEBIAN_MIRROR, else what apt uses here, else the kept choice, else the quickest public one.
 
     Raises UsageError for an address that is none, FetchError when no public mirror answers.
     """
     named = setting or (os.environ if environ is None else environ).get(MIRROR_VARIABLE)
     if named:
         return read_setting(named)
-    return apt_mirror(apt) or quickest(PUBLIC_MIRRORS)
+    chosen = [read_setting(address) for address in kept]
+    return apt_mirror(apt) or (replace(chosen[0], others=tuple(chosen[1:])) if chosen else quickest(PUBLIC_MIRRORS))
 
 
 def read_setting(text: str) -> Mirror:

@@ -8,17 +8,32 @@ import configparser
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from shipwheel.config import read_toml
-from shipwheel.errors import ProjectError
-from shipwheel.mirrors import MIRRORS, Choice
+from shipwheel.errors import LockError, ProjectError
+from shipwheel.mirrors import MIRRORS, Choice, kept
+from shipwheel.python.project import Project
+from shipwheel.python.requirements import read_requirements
 from shipwheel.python.workspace import uv_settings
+from shipwheel.store import default_root
 
-__all__ = ["Indexes", "bare", "configured", "files_root", "is_mirror", "pip_settings", "read_indexes", "shared_path", "uv_files"]
+__all__ = [
+    "Indexes",
+    "bare",
+    "configured",
+    "files_root",
+    "indexes_of",
+    "is_mirror",
+    "pip_settings",
+    "read_indexes",
+    "shared_path",
+    "uv_files",
+]
 
 SHARED = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
 """Where the package index and all its mirrors have a file: the path holds a hash of the bytes."""
@@ -93,6 +108,15 @@ def read_indexes(
         environment["UV_DEFAULT_INDEX"] = chosen[0]
         return Indexes(chosen[0], "the kept choice", chosen[1:], environment)
     return Indexes(environment=environment)
+
+
+def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root: Path | None = None) -> Indexes:
+    """The indexes of a project; the kept choice is that beside the store `root`."""
+    listed: tuple[str, ...] = ()
+    if project.requirements:
+        with suppress(LockError):
+            listed = tuple(filter(None, [read_requirements(project.requirements).index_url]))
+    return read_indexes(project.root, environ, lambda: kept(root or default_root()), listed=listed)
 
 
 def configured(root: Path, environ: Mapping[str, str], listed: Sequence[str] = ()) -> tuple[str, str, bool]:

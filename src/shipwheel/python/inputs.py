@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shipwheel.python.indexes import Indexes
 from shipwheel.python.lock import FORMAT, is_foreign
 from shipwheel.python.requirements import read_requirements
 from shipwheel.python.synthetic import script_requirements
@@ -14,6 +15,7 @@ from shipwheel.python.workspace import input_files, relative_path, relevant, wor
 
 __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
 
+_METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 _SHOWN = 12
 """Hex digits of a part's checksum: enough to see that it changed."""
 
@@ -25,6 +27,7 @@ class LockRequest:
     `requirements` are requirements files; without any, the project in `root` says what it needs. `python` is a minor version
     ("3.11"), `as_of` the user's day ("2024-09-15") or "", `extras` and `groups` the chosen optional dependencies and dependency groups.
     `script` is a single-file script with inline metadata (PEP 723); `added` are requirements that the image's command brings along.
+    `indexes` say where the files may come from, which decides nothing of what is locked.
     """
 
     root: Path
@@ -35,18 +38,31 @@ class LockRequest:
     groups: tuple[str, ...] = ()
     script: Path | None = None
     added: tuple[str, ...] = ()
+    indexes: Indexes = field(default_factory=Indexes, compare=False)
 
     @property
     def foreign(self) -> Path | None:
-        """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or uv.lock of a project."""
+        """Another tool's lock, which is honoured unless a day is asked for: pylock.toml, or a project's uv.lock, poetry.lock, pdm.lock
+        or Pipfile.lock."""
         if self.as_of or self.script is not None:
             return None
         if is_foreign(self.root / "pylock.toml"):
             return self.root / "pylock.toml"
-        if not self.requirements and (self.root / "pyproject.toml").is_file():
-            top = workspace_root(self.root) or self.root
-            return top / "uv.lock" if (top / "uv.lock").is_file() else None
-        return None
+        if self.requirements:
+            return None
+        if self.pipfile is not None:
+            return next((path for path in (self.root / "Pipfile.lock",) if path.is_file()), None)
+        if not (self.root / "pyproject.toml").is_file():
+            return None
+        top = workspace_root(self.root) or self.root
+        return next((path for path in (top / "uv.lock", self.root / "poetry.lock", self.root / "pdm.lock") if path.is_file()), None)
+
+    @property
+    def pipfile(self) -> Path | None:
+        """The Pipfile, where it is what says what the project needs."""
+        if self.requirements or self.script is not None or any((self.root / name).is_file() for name in _METADATA):
+            return None
+        return self.root / "Pipfile" if (self.root / "Pipfile").is_file() else None
 
 
 def inputs_digest(request: LockRequest) -> str:
@@ -68,6 +84,8 @@ def inputs_digest(request: LockRequest) -> str:
     if request.requirements:
         # Which bytes the list is written in does not matter, what the files say does.
         facts["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _listed(request)]
+    if request.pipfile is not None:
+        facts["pipfile"] = hashlib.sha256(request.pipfile.read_bytes()).hexdigest()
     if not request.requirements or (request.root / "pyproject.toml").is_file():
         facts["projects"] = [relevant(path) for path in input_files(request.root)]
     return _digest(facts)
@@ -91,6 +109,8 @@ def input_parts(request: LockRequest) -> dict[str, str]:
         parts[f"the inline metadata of {request.script.name}"] = _short(script_requirements(request.script))
     for path in _listed(request) if request.requirements else ():
         parts[relative_path(path, request.root)] = _short(hashlib.sha256(path.read_bytes()).hexdigest())
+    if request.pipfile is not None:
+        parts["Pipfile"] = _short(hashlib.sha256(request.pipfile.read_bytes()).hexdigest())
     if request.script is None and (not request.requirements or (request.root / "pyproject.toml").is_file()):
         for path in input_files(request.root):
             parts.update(_project_parts(relative_path(path, request.root), relevant(path)))

@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError, UsageError
-from shipwheel.events import Reporter, StageFinished, StageStarted, silent
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.python import uv
+from shipwheel.python.canonical import canonical
+from shipwheel.python.completion import allowed, completed, lenient
 from shipwheel.python.explain import explained
 from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
+from shipwheel.python.pipfile import read_pipfile
 from shipwheel.python.relock import Upgrade, prefer, preferred
 from shipwheel.python.requirements import Requirements, read_requirements
 from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script
 from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
+from shipwheel.python.toollock import active_lines
+from shipwheel.python.toollocks import read_tool_lock
 from shipwheel.python.workspace import project_name
 
 _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
@@ -64,15 +69,18 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, kept: Kept = ()
     today = datetime.now(UTC).date().isoformat()
     reporter(StageStarted("lock"))
     foreign = request.foreign
-    if foreign is not None and request.added:
-        made = _resolved(request, kept, _pins(request, foreign))
+    if foreign is not None and request.added and foreign.name in ("pylock.toml", "uv.lock"):
+        made = _resolved(request, kept, pins=_pins(request, foreign))
     elif foreign is not None and foreign.name == "pylock.toml":
-        made = _Made(_toml(_text(foreign), foreign), {}, foreign.name)
+        made = _Made(completed(_toml(_text(foreign), foreign), request, reporter), {}, foreign.name)
+    elif foreign is not None and foreign.name != "uv.lock":
+        made = _from_tool_lock(request, foreign, kept, reporter)
     else:
         made = _resolved(request, kept) if foreign is None else _from_uv_lock(request, foreign)
     _check_python(request, made)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
+    data = canonical(data, request.indexes, reporter)
     reporter(StageFinished("lock", f"{len(data['packages'])} distributions from {made.origin}, as of {request.as_of or today}"))
     return Lock(lock_path(request.root), data)
 
@@ -88,6 +96,8 @@ class _Made:
     """The name of the user's own project, which is not in the lock."""
     roots: dict[str, str] = field(default_factory=dict)
     frozen: bool = False
+    exact: bool = False
+    """Whether `roots` are all that the project itself asks for."""
     hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -106,7 +116,8 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     """PEP 751, `created-by` and [tool.shipwheel] ours."""
     edges, asked = _graph(made, request)
     packages = [_package(package, edges) for package in made.pylock.get("packages", [])]
-    roots = {**dict.fromkeys(asked, made.origin), **made.roots}
+    # What a pinned list asks for is everything in it; the project behind it asks for less.
+    roots = made.roots if made.exact else {**dict.fromkeys(asked, made.origin), **made.roots}
     tool: dict[str, Any] = {
         "format": FORMAT,
         "inputs": inputs_digest(request),
@@ -118,32 +129,13 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
     top: dict[str, Any] = {key: made.pylock[key] for key in _KEPT if key in made.pylock}
     tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "parts": input_parts(request), "roots": dict(sorted(roots.items()))}}
-    return {**top, "created-by": CREATOR, "packages": [_allowed(package, made.hashes) for package in packages], "tool": tools}
+    return {**top, "created-by": CREATOR, "packages": [allowed(package, made.hashes) for package in packages], "tool": tools}
 
 
 def _package(package: dict[str, Any], edges: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     if "dependencies" not in package and edges.get(package["name"]):
         package = {**package, "dependencies": edges[package["name"]]}
     return package
-
-
-def _allowed(package: dict[str, Any], hashes: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Only the files whose hash the user's list gives, when it gives any."""
-    allowed = hashes.get(package["name"])
-    if not allowed:
-        return package
-    wheels = [wheel for wheel in package.get("wheels", []) if wheel["hashes"].get("sha256") in allowed]
-    kept = {key: value for key, value in package.items() if key not in ("wheels", "sdist")}
-    if wheels:
-        kept["wheels"] = wheels
-    if "sdist" in package and package["sdist"]["hashes"].get("sha256") in allowed:
-        kept["sdist"] = package["sdist"]
-    if kept.keys() & {"wheels", "sdist", "archive", "vcs", "directory"}:
-        return kept
-    raise LockError(
-        f"{package['name']} {package.get('version', '')}: no file that the index has is one whose hash the requirements give",
-        hint="Somebody changed the file or the hash: find out who before you go on. Then write the list again.",
-    )
 
 
 def _graph(made: _Made, request: LockRequest) -> tuple[dict[str, list[dict[str, Any]]], set[str]]:
@@ -204,20 +196,42 @@ def _pins(request: LockRequest, foreign: Path) -> list[str]:
     return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1]
 
 
-def _resolved(request: LockRequest, kept: Kept, pins: Sequence[str] = ()) -> _Made:
-    """Resolves anew, within the given constraints."""
+def _from_tool_lock(request: LockRequest, foreign: Path, kept: Kept, reporter: Reporter) -> _Made:
+    """The versions of a poetry.lock, pdm.lock or Pipfile.lock, one by one; what it lacks comes from the index, and is said."""
+    lock = read_tool_lock(foreign, request)
+    if lock.stale:
+        reporter(Warned(f"{foreign.name} is honoured, but {lock.stale}", "Lock again with the tool that wrote it."))
+    listed = active_lines(lock, request.python, request.extras)
+    made = _resolved(request, kept, listed, exact=True)
+    if lock.places:
+        made.roots, made.exact = {name: place for name, place in lock.places.items() if name in made.roots}, True
+    pinned = {line.requirement.name for line in listed.lines if line.requirement is not None}
+    packages = made.pylock.get("packages", [])
+    if new := sorted(package["name"] for package in packages if package["name"] not in pinned) if not request.added else []:
+        reporter(Warned(f"{foreign.name} lacks what its distributions ask for, which comes from the index: {', '.join(new)}"))
+    made.pylock["packages"] = [lenient(package, made.hashes, request.python, reporter, foreign.name) for package in packages]
+    made.hashes = {}
+    return made
+
+
+def _listed(request: LockRequest) -> Requirements | None:
+    if request.requirements:
+        return read_requirements(request.requirements)
+    return read_pipfile(request.pipfile, request.groups) if request.pipfile is not None else None
+
+
+def _resolved(
+    request: LockRequest, kept: Kept, listed: Requirements | None = None, *, pins: Sequence[str] = (), exact: bool = False
+) -> _Made:
+    """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
     limit = _instant(request.as_of)
+    listed = listed or _listed(request)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-        listed: Requirements | None = None
-        if request.requirements:
-            listed = read_requirements(request.requirements)
-            synthetic = from_requirements(request.root, listed, request.python, stack, folder)
-        elif request.script is not None:
-            synthetic = from_script(request.script, request.python)
-        else:
-            synthetic = from_project(request.root, request.python, request.extras, request.groups, stack)
+        synthetic = _synthetic(request, listed, stack, folder)
         synthetic.kept = kept
+        if exact:
+            synthetic.settings["override-dependencies"] = [*synthetic.settings.get("override-dependencies", []), *synthetic.dependencies]
         synthetic.dependencies += request.added
         if pins:
             synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
@@ -228,13 +242,25 @@ def _resolved(request: LockRequest, kept: Kept, pins: Sequence[str] = ()) -> _Ma
         relocate(pylock, folder, request.root, synthetic.moved)
     made = _Made(pylock, graph, synthetic.origin, synthetic.project)
     if listed is not None:
-        named = [(name, line) for line in listed.lines if (name := synthetic.name_of(line))]
-        made.roots = {name: line.place for name, line in reversed(named)}
-        made.frozen = listed.frozen
-        for name, line in named:
-            if line.hashes:
-                made.hashes[name] = (*made.hashes.get(name, ()), *line.hashes)
+        _note_lines(made, listed, synthetic)
     return made
+
+
+def _synthetic(request: LockRequest, listed: Requirements | None, stack: ExitStack, folder: Path) -> Synthetic:
+    if listed is not None:
+        return from_requirements(request.root, listed, request.python, stack, folder)
+    if request.script is not None:
+        return from_script(request.script, request.python)
+    return from_project(request.root, request.python, request.extras, request.groups, stack)
+
+
+def _note_lines(made: _Made, listed: Requirements, synthetic: Synthetic) -> None:
+    named = [(name, line) for line in listed.lines if (name := synthetic.name_of(line))]
+    made.roots = {name: line.place for name, line in reversed(named)}
+    made.frozen = listed.frozen
+    for name, line in named:
+        if line.hashes:
+            made.hashes[name] = (*made.hashes.get(name, ()), *line.hashes)
 
 
 def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,11 +9,13 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from shipwheel.errors import BuildError
@@ -23,12 +25,14 @@ __all__ = [
     "UvFailed",
     "add_requirements",
     "build_wheel",
+    "default_index",
     "find_python",
     "list_files",
     "local_python",
     "lock_is_stale",
     "lock_project",
     "run",
+    "told",
     "version",
 ]
 
@@ -38,6 +42,8 @@ _FOREIGN = re.compile(
     r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
 )
 """Environment variables that would change what is locked or built."""
+
+_TOLD: ContextVar[Mapping[str, str]] = ContextVar("told", default=MappingProxyType({}))
 
 _LOOK = 0.02
 """Seconds between two looks at a process that can be stopped."""
@@ -89,6 +95,13 @@ def version() -> str:
     from importlib.metadata import version as installed
 
     return installed("uv")
+
+
+@lru_cache(maxsize=1)
+def default_index() -> str:
+    """The address of the index that uv asks when nobody says otherwise, as its own help has it; empty when that no longer says it."""
+    found = re.search(r"default:\s*<?(https://[^\s>\])]+)", run(["lock", "--help"], timeout=30).stdout)
+    return found[1].rstrip("/") if found else ""
 
 
 def run(
@@ -154,9 +167,19 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+@contextmanager
+def told(environment: Mapping[str, str]) -> Iterator[None]:
+    """In this block, and this thread, uv has these variables as well: indexes with their passwords, which no command line may show."""
+    token = _TOLD.set({**_TOLD.get(), **environment})
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
+
+
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
-    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **extra}
+    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_TOLD.get(), **extra}
 
 
 def _text(data: bytes) -> str:
