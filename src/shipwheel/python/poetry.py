@@ -7,7 +7,7 @@ from typing import Any
 
 from shipwheel.errors import LockError
 
-__all__ = ["poetry_requirements"]
+__all__ = ["poetry_requirements", "poetry_specifiers"]
 
 
 def poetry_requirements(
@@ -51,7 +51,7 @@ def _requirement(name: str, entry: Mapping[str, Any], root: Path) -> str:
     elif "path" in entry or "file" in entry:
         head = f"{name}{extras} @ {(root / str(entry.get('path') or entry['file'])).resolve().as_uri()}"
     else:
-        head = f"{name}{extras}{_specifiers(str(entry.get('version', '*')), name)}"
+        head = f"{name}{extras}{poetry_specifiers(str(entry.get('version', '*')), name)}"
     markers = [f"({text})" for text in (entry.get("markers"), _python(entry), _platform(entry)) if text]
     return f"{head} ; {' and '.join(markers)}" if markers else head
 
@@ -64,14 +64,14 @@ def _python(entry: Mapping[str, Any]) -> str:
     if "python" not in entry:
         return ""
     bounds = []
-    for part in _specifiers(str(entry["python"]), "python").split(","):
+    for part in poetry_specifiers(str(entry["python"]), "python").split(","):
         if found := re.match(r"(===|==|!=|~=|<=|>=|<|>)(.+)", part):
             name = "python_full_version" if found[2].count(".") > 1 and not found[2].endswith("*") else "python_version"
             bounds.append(f"{name} {found[1]} '{found[2]}'")
     return " and ".join(bounds)
 
 
-def _specifiers(text: str, name: str) -> str:
+def poetry_specifiers(text: str, name: str) -> str:
     """Poetry's constraint as PEP 440 specifiers, comma-separated; empty for any version."""
     if "||" in text or "|" in text:
         raise LockError(f"pyproject.toml: {name} = {text!r}: alternatives (||) have no PEP 440 form", hint="Write one range.")

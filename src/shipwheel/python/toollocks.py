@@ -1,0 +1,20 @@
+"""Which reader a tool's lock has."""
+
+from pathlib import Path
+
+from shipwheel.python.inputs import LockRequest
+from shipwheel.python.pdmlock import read_pdm_lock
+from shipwheel.python.pipfile import read_pipfile_lock
+from shipwheel.python.poetrylock import read_poetry_lock
+from shipwheel.python.toollock import ToolLock
+
+__all__ = ["read_tool_lock"]
+
+
+def read_tool_lock(path: Path, request: LockRequest) -> ToolLock:
+    """A poetry.lock, pdm.lock or Pipfile.lock with the request's extras and groups. Raises LockError, ProjectError."""
+    if path.name == "poetry.lock":
+        return read_poetry_lock(path, request.extras, request.groups)
+    if path.name == "pdm.lock":
+        return read_pdm_lock(path, request.extras, request.groups)
+    return read_pipfile_lock(path, request.groups)
