@@ -403,7 +403,7 @@ def test_not_a_project(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "hint"),
-    [("Pipfile", "pipenv requirements"), ("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty")],
+    [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty")],
 )
 def test_not_a_project_says_the_next_step(tmp_path: Path, file: str, hint: str) -> None:
     with pytest.raises(ProjectError) as caught:

@@ -9,19 +9,29 @@ from typing import Any
 
 from shipwheel.config import parse_toml, read_text, read_toml
 from shipwheel.errors import LockError
-from shipwheel.python.metadata import normalized
+from shipwheel.python.metadata import Metadata, normalized
 from shipwheel.python.requirements import Line, Requirements
 from shipwheel.python.toollock import Entry, ToolLock, line_numbers
 
-__all__ = ["pipfile_python", "read_pipfile", "read_pipfile_lock"]
+__all__ = ["pipfile_metadata", "read_pipfile", "read_pipfile_lock"]
 
 _TABLES = {"packages": "default", "dev-packages": "develop"}
+_NO_CATEGORY = ("source", "requires", "scripts", "pipenv", "pipfile")
 
 
-def pipfile_python(root: Path) -> str:
-    """The Python version that the Pipfile asks for, "3.11"; empty when it asks for none."""
-    requires = read_toml(root / "Pipfile").get("requires", {})
-    return str(requires.get("python_version") or ".".join(str(requires.get("python_full_version", "")).split(".")[:2]))
+def pipfile_metadata(root: Path) -> Metadata | None:
+    """What a directory's Pipfile says, its categories as dependency groups; None when there is none. Raises as read_pipfile."""
+    path = root / "Pipfile"
+    if not path.is_file():
+        return None
+    groups = {table: _texts(path, table) for table in read_toml(path) if table not in _NO_CATEGORY and table not in _TABLES}
+    groups["dev"] = groups["dev-packages"] = _texts(path, "dev-packages")
+    return Metadata(origin="Pipfile", dependencies=tuple(_texts(path, "packages")), tables={"dependency-groups": groups})
+
+
+def _texts(path: Path, table: str) -> list[str]:
+    entries = read_toml(path).get(table, {})
+    return [_requirement(str(name), value, path.parent) for name, value in entries.items()]
 
 
 def read_pipfile(path: Path, groups: tuple[str, ...]) -> Requirements:
@@ -44,7 +54,7 @@ def read_pipfile(path: Path, groups: tuple[str, ...]) -> Requirements:
 def _table(data: Mapping[str, Any], group: str) -> str:
     name = "dev-packages" if group in ("dev", "develop", "dev-packages") else group
     if name not in data:
-        known = [table for table in data if table not in ("source", "requires", "scripts", "pipenv", "packages")]
+        known = [table for table in data if table not in (*_NO_CATEGORY, "packages")]
         raise LockError(f"Pipfile has no category {group!r}", hint=f"Categories: {', '.join(known) or 'none'}.")
     return name
 

@@ -15,13 +15,14 @@ from shipwheel.config import Settings, load_settings, read_text, settings_from
 from shipwheel.errors import ProjectError
 from shipwheel.python.framework import Evidence, Launch, find_launch
 from shipwheel.python.metadata import Metadata, dependency_names, normalized, read_group, read_metadata, read_script
+from shipwheel.python.pipfile import pipfile_metadata
 from shipwheel.python.requirements import read_requirements
 from shipwheel.python.version import choose_python
 
 __all__ = ["Project", "detect", "find_settings", "with_dependencies", "with_python"]
 
 _LOOKED_FOR = (
-    "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, "
+    "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, Pipfile, "
     "a script with inline metadata"
 )
 _REQUIREMENTS = (
@@ -136,6 +137,9 @@ def _directory_project(root: Path, settings: Settings) -> Project:
     metadata = read_metadata(root)
     listed = tuple(root / name for name in settings.requirements) or _requirements_files(root)
     if metadata is None or (settings.requirements and not metadata.package):
+        if not listed and (pipfile := pipfile_metadata(root)) is not None:
+            found = _app(root, settings, pipfile, ())
+            return replace(found, lock_inputs=tuple(name for name in ("Pipfile", "Pipfile.lock") if (root / name).is_file()))
         return _app(root, settings, metadata, listed) if listed else _without_metadata(root, settings)
     packaged = _packaged(root, metadata)
     if not metadata.package or packaged is None:
@@ -223,8 +227,6 @@ def _has_inline(script: Path) -> bool:
 
 
 def _next_step(root: Path, names: list[str], scripts: list[Path]) -> str:
-    if "Pipfile" in names:
-        return "Export what Pipenv locked, and build again: pipenv requirements > requirements.txt."
     if found := next((name for name in names if name in ("environment.yml", "environment.yaml")), None):
         return f"Conda environments cannot be built: list the distributions of {found} in a requirements.txt."
     for name in names:

@@ -18,7 +18,11 @@ DEBIAN_PYTHONS = {"3.13": date(2024, 10, 7), "3.11": date(2022, 10, 24), "3.14":
 _DEBIAN_MICRO = {"3.9": "3.9.2", "3.11": "3.11.2", "3.13": "3.13.5", "3.14": "3.14.0"}
 _SUITES = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
 _OTHERS = tuple(f"3.{minor}" for minor in range(30, 6, -1))
-_PREFERENCES = ((".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"), ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)"))
+_PREFERENCES = (
+    (".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"),
+    ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)"),
+    ("Pipfile", r"python(?:_full)?_version\s*=\s*[\"'](3\.\d+(?:\.\d+)?)[\"']"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,9 @@ def _preferences(root: Path) -> Iterator[tuple[str, str]]:
         if not path.is_file():
             continue
         lines = [line.strip() for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        if lines and (found := re.fullmatch(pattern, lines[0])):
+        # Of a Pipfile, the line in its [requires] table is the one that looks so.
+        candidates = lines if name == "Pipfile" else lines[:1]
+        if found := next((match for line in candidates if (match := re.fullmatch(pattern, line))), None):
             yield ".".join(found[1].split(".")[:2]), name
 
 
