@@ -302,10 +302,16 @@ def test_nothing_found_says_what_was_looked_for_and_what_to_write(tmp_path: Path
     assert "shipwheel.toml: command = [" in caught.value.hint
 
 
-def test_dash_without_server_says_the_line(tmp_path: Path) -> None:
+def test_dash_without_a_server_variable(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
+    assert launch.command == ("waitress-serve", *ANY, "app:d.server")
+    assert (launch.extra_requirements, launch.ports) == (("waitress",), ("8000/tcp",))
+
+
+def test_a_dash_factory_says_the_line(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
-        _launch(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
-    assert "`server = d.server`" in caught.value.hint
+        _launch(tmp_path, {"app.py": "import dash\ndef make_app():\n    return dash.Dash()\n"}, "dash")
+    assert "`server = make_app().server`" in caught.value.hint
 
 
 def test_code_is_never_run(tmp_path: Path) -> None:

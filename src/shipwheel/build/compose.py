@@ -37,13 +37,13 @@ def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:
         program=launch.is_program,
         arguments=launch.arguments,
         ports=launch.ports,
-        volumes=settings.volumes,
+        volumes=project.volumes,
         env=expand_env({**launch.env, **settings.env}, f"/{Paths(minor).site_packages}"),
         user=settings.user,
         workdir=settings.workdir,
         labels={**annotations, **settings.labels},
         stop_signal=settings.stop_signal or "",
-        launcher=launcher_command(f"/usr/bin/python{minor}") if settings.before_start else (),
+        launcher=launcher_command(f"/usr/bin/python{minor}") if project.before_start else (),
     )
 
 

@@ -85,15 +85,15 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         command=launch.command,
         program=launch.is_program,
         command_reason=launch.reason,
-        before_start=project.settings.before_start,
+        before_start=project.before_start,
         ports=launch.ports,
-        volumes=project.settings.volumes,
+        volumes=project.volumes,
         env={**launch.env, **project.settings.env},
         user=project.settings.user,
         workdir=project.settings.workdir,
         lock=str(lock.path),
         as_of=lock.as_of,
-        notes=project.notes,
+        notes=(*project.notes, *launch.notes),
         platforms=tuple(_platform(each) for each in resolution.platforms),
     )
 

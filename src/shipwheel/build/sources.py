@@ -76,7 +76,7 @@ def app_layers(
     minor = resolved.target.minor
     paths = Paths(minor)
     layers = [*wheel_layers(wheels, LAYER_BUDGET - _FIXED_LAYERS)] if wheels else []
-    layers.append(LayerSpec("virtual environment", _environment(project, resolved)))
+    layers.append(LayerSpec("virtual environment", _environment(project, resolved, compiler)))
     if parts.project_wheel is not None:
         wheel = parts.project_wheel
         source = WheelSource(f"{project.name} {project.version or ''}".strip(), wheel.filename, wheel.digest, store, paths, compiler, False)
@@ -84,9 +84,9 @@ def app_layers(
     if parts.tree is not None:
         workdir = project.settings.workdir.strip("/")
         layers.append(LayerSpec(f"the source of {project.name}", (AppSource(project.name, parts.tree, workdir, minor, compiler),)))
-    if project.settings.volumes:
+    if project.volumes:
         # Above the source, which may hold a directory of the same name.
-        layers.append(LayerSpec("volumes", (volume_directories(project.settings.volumes, _owner(project.settings.user)),)))
+        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, _owner(project.settings.user)),)))
     return tuple(layers)
 
 
@@ -95,15 +95,19 @@ def _owner(user: str) -> tuple[int, int]:
     return int(uid), int(gid or uid)
 
 
-def _environment(project: Project, resolved: Resolved) -> tuple[Source, ...]:
+def _environment(project: Project, resolved: Resolved, compiler: BytecodeCompiler | None) -> tuple[Source, ...]:
     settings, launch = project.settings, project.launch
-    found: list[Source] = [venv_files(resolved.target.python, f"/usr/bin/python{resolved.target.minor}")]
+    own = venv_files(resolved.target.python, f"/usr/bin/python{resolved.target.minor}")
+    found: list[Source] = [own]
+    if compiler is not None:
+        prefix = f"{Paths(resolved.target.minor).site_packages}/"
+        found.append(BytecodeSource("bytecode of the virtual environment", (own,), prefix, resolved.target.minor, compiler))
     found.append(Generated("working directory", (directory(settings.workdir.strip("/")),)))
     if launch is not None and launch.python_path:
         lines = "".join(f"{settings.workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in launch.python_path)
         found.append(Generated("import path", (file(f"{Paths(resolved.target.minor).site_packages}/shipwheel.pth", lines),)))
-    if settings.before_start:
-        found.append(launcher_files(settings.before_start, marks_directory(settings.volumes)))
+    if project.before_start:
+        found.append(launcher_files(project.before_start, marks_directory(project.volumes)))
     return tuple(found)
 
 

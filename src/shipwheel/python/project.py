@@ -72,6 +72,16 @@ class Project:
     notes: tuple[str, ...] = ()
     """What the user should know of the choices made, a sentence each."""
 
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The settings' volumes, and those that the command needs."""
+        return self.settings.volumes or (self.launch.volumes if self.launch else ())
+
+    @property
+    def before_start(self) -> tuple[tuple[str, ...], ...]:
+        """The settings' one-time steps, or those that the command needs."""
+        return self.settings.before_start or (self.launch.before_start if self.launch else ())
+
 
 def find_settings(path: Path) -> Settings:
     """The settings of a project directory, or of a single-file script in its inline metadata. Raises as load_settings."""
@@ -150,7 +160,16 @@ def _directory_project(root: Path, settings: Settings) -> Project:
             else f"Nothing to put into a wheel was found for {metadata.name}, so its directory goes into /app as it is."
         )
         return _app(root, settings, metadata, () if own else listed, note)
-    return _project(root, settings, metadata, "package", listed if settings.requirements else (), packaged)
+    decisive = listed if settings.requirements or _decide(root, metadata, listed) else ()
+    return _project(root, settings, metadata, "package", decisive, packaged)
+
+
+def _decide(root: Path, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
+    """Whether a package's requirements files say what is installed with it: they list the package itself, or it says nothing."""
+    if not listed:
+        return False
+    found = read_requirements(listed)
+    return found.itself(root) is not None or (bool(found.lines) and not metadata.dependencies and not metadata.dynamic)
 
 
 def _app(root: Path, settings: Settings, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError
 
@@ -85,6 +86,17 @@ class Line:
             or head.lower().endswith(_ARCHIVES)
         )
 
+    @property
+    def directory(self) -> Path | None:
+        """The local directory that is required (`-e .`, `./lib[extra]`, `lib @ file:///…`), absolute; None for anything else."""
+        named = self.requirement
+        if named is not None:
+            text = unquote(urlsplit(named.url).path) if (named.url or "").startswith("file:") else ""
+        else:
+            text = re.split(r"[\[;]", self.text, maxsplit=1)[0].strip()
+        path = Path(text)
+        return path if text and path.is_absolute() and path.is_dir() else None
+
 
 @dataclass(slots=True)
 class Requirements:
@@ -98,6 +110,11 @@ class Requirements:
     no_index: bool = False
     prereleases: bool = False
     files: list[Path] = field(default_factory=list)
+
+    def itself(self, root: Path) -> Line | None:
+        """The line that requires the project in `root`, as `-e .` does; None when there is none."""
+        real = root.resolve()
+        return next((line for line in self.lines if (found := line.directory) is not None and found.resolve() == real), None)
 
     @property
     def frozen(self) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shipwheel.python.listening import listens_on, only_local
+
 __all__ = ["FRAMEWORKS", "AppObject", "Framework", "Module", "find_modules", "import_path", "parse_module"]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
@@ -104,6 +106,12 @@ class Module:
     """(variable, dotted name of the function) of module-level calls of functions that may be factories elsewhere."""
     strings: frozenset[tuple[str, str]] = frozenset()
     """(name, value) of string assignments and of os.environ.setdefault."""
+    ports: tuple[str, ...] = ()
+    """TCP ports that it starts servers on."""
+    local: bool = False
+    """Whether it starts a server on the loopback interface."""
+    takes_arguments: bool = False
+    """Whether it reads sys.argv."""
 
 
 def find_modules(root: Path, only: Iterable[str] = ()) -> tuple[Module, ...]:
@@ -236,6 +244,9 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         any(_is_main_guard(node) for node in tree.body),
         tuple(pending),
         frozenset(_strings(tree)),
+        listens_on(tree),
+        only_local(tree),
+        any(_dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
     )
 
 
@@ -371,6 +382,10 @@ def _strings(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from ((target.id, node.value.value) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "STATIC_ROOT" for target in node.targets):
+            # Django's: BASE_DIR / "static", os.path.join(BASE_DIR, "static"); the base is the settings' own business.
+            texts = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            yield "STATIC_ROOT", "/".join(str(part.value) for part in sorted(texts, key=lambda part: (part.lineno, part.col_offset)))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setdefault" and len(node.args) == 2:
             key, value = node.args
             if isinstance(key, ast.Constant) and isinstance(value, ast.Constant) and isinstance(value.value, str):

@@ -47,11 +47,15 @@ def _gunicorn(port: str, worker: str = "") -> Served:
 
 
 def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str) -> Served:
-    """The server for an application of a kind (asgi, wsgi, sanic, aiohttp): one among the dependencies, else one that is added."""
+    """The server for an application of a kind (asgi, wsgi, dash, sanic, aiohttp): one among the dependencies, else one that is added."""
     if kind == "sanic":
         return Served("sanic", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
     if kind == "aiohttp":
         return _added(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
+    if kind == "dash":
+        # Of the servers it alone reaches into an object: the Flask application is the Dash object's `server`.
+        words = ("--host", EVERYWHERE, "--port", port, "{target}.server")
+        return _added(Served("waitress-serve", port, words), "waitress", dependencies)
     if kind == "wsgi":
         return _wsgi(dependencies, port)
     if "uvicorn" in dependencies:

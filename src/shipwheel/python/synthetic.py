@@ -91,7 +91,7 @@ def from_script(script: Path, python: str) -> Synthetic:
 
 def from_requirements(root: Path, listed: Requirements, python: str, stack: ExitStack, folder: Path) -> Synthetic:
     """The project of requirements files. Raises LockError."""
-    made = Synthetic(python, listed.lines[0].path.name if listed.lines else "requirements.txt", settings=_list_settings(root, listed))
+    made = Synthetic(python, listed.files[0].name if listed.files else "requirements.txt", settings=_list_settings(root, listed))
     unnamed: list[tuple[Line, str]] = []
     for line in listed.lines:
         if line.requirement is not None:
@@ -104,6 +104,8 @@ def from_requirements(root: Path, listed: Requirements, python: str, stack: Exit
     ]
     for line, text in unnamed:
         _add_unnamed(made, line, text, folder)
+    itself = listed.itself(root)
+    made.project = made.name_of(itself) if itself is not None else ""
     return made
 
 

@@ -1,0 +1,120 @@
+"""Frameworks whose own program takes a file, or whose file is run as it is."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from shipwheel.python.launch import Evidence, Launch, launch_file
+from shipwheel.python.scan import Module
+from shipwheel.python.server import EVERYWHERE
+
+__all__ = ["launch_aiohttp", "launch_served_file"]
+
+
+def launch_served_file(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
+    """Frameworks whose own program takes a file, or whose file is run as it is."""
+    for distribution, top, build in _FILE_SERVERS:
+        using = [module for module in modules if top in module.imports and not re.search(r"(^|/)pages/", module.file)]
+        if not using or not (evidence.has(distribution) or not evidence.complete or evidence.kind == "app"):
+            continue
+        chosen = build(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
+        if chosen is not None:
+            return chosen
+    return None
+
+
+def _file_rank(module: Module, name: str) -> tuple[object, ...]:
+    file = Path(module.file).name
+    stem = re.sub(r"[^a-z]+", "", Path(file).stem.lower())
+    own = name.replace("-", "_") + ".py"
+    preferred = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
+    return (module.file.count("/"), file != own and stem not in preferred, preferred.index(stem) if stem in preferred else 99, module.file)
+
+
+def _streamlit(evidence: Evidence, using: list[Module]) -> Launch:
+    port = evidence.port or "8501"
+    command = ("streamlit", "run", using[0].file, "--server.port", port, "--server.address", EVERYWHERE, "--server.headless", "true")
+    return _file_launch(command, using, port, "a Streamlit application")
+
+
+def _chainlit(evidence: Evidence, using: list[Module]) -> Launch:
+    """It writes where its settings are: into the app's directory, or, as long as the app has none, into /tmp."""
+    port = evidence.port or "8000"
+    command = ("chainlit", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--headless")
+    launch = _file_launch(command, using, port, "a Chainlit application")
+    own = [name for name in (".chainlit", "chainlit.md", "public") if (evidence.root / name).exists()]
+    if not own:
+        return replace(launch, env={"CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
+    workdir = evidence.settings.workdir.rstrip("/")
+    return replace(launch, volumes=(f"{workdir}/.files", *([] if ".chainlit" in own else [f"{workdir}/.chainlit"])))
+
+
+def _panel(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if ".servable" in module.calls]
+    port = evidence.port or "5006"
+    return (
+        _file_launch(("panel", "serve", using[0].file, "--address", EVERYWHERE, "--port", port), using, port, "a Panel application")
+        if using
+        else None
+    )
+
+
+def _gradio(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if ".launch" in module.calls]
+    if not using:
+        return None
+    # What the call says comes before the environment.
+    port = (*using[0].ports, evidence.port or "7860")[0]
+    launch = _file_launch(("python", using[0].file), using, port, "a Gradio application")
+    return replace(launch, env={"GRADIO_SERVER_NAME": EVERYWHERE, "GRADIO_SERVER_PORT": port})
+
+
+def _nicegui(_evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if "nicegui.ui.run" in module.calls]
+    return _file_launch(("python", using[0].file), using, (*using[0].ports, "8080")[0], "a NiceGUI application") if using else None
+
+
+def _file_launch(command: tuple[str, ...], using: list[Module], port: str, what: str) -> Launch:
+    others = [module.file for module in using[1:4]]
+    also = f"; also seen: {', '.join(others)}" if others else ""
+    return Launch(command, ports=(f"{port}/tcp",), needs_source=True, reason=f"{using[0].file} is {what}{also}.")
+
+
+def launch_aiohttp(_evidence: Evidence, using: list[Module]) -> Launch | None:
+    """A file that runs its own server, which is the production one: its application is often a coroutine's, out of other servers' reach."""
+    using = [module for module in using if "aiohttp.web.run_app" in module.calls]
+    if not using:
+        return None
+    return launch_file(using[0], (f"{(*using[0].ports, '8080')[0]}/tcp",), f"{using[0].file} runs an aiohttp application.")
+
+
+def _bottle(evidence: Evidence, using: list[Module]) -> Launch | None:
+    """Routes of the default application: Bottle's own program loads them, and hands them to a production server."""
+    using = [module for module in using if module.calls & {"bottle.run", "bottle.route", "bottle.get", "bottle.post"}]
+    if not using:
+        return None
+    main = using[0]
+    server = next((name for name in ("gunicorn", "waitress") if name in evidence.dependencies), "gunicorn")
+    port = evidence.port or "8000"
+    inside = main.module.split(".")[0] in evidence.packaged
+    return Launch(
+        ("python", "-m", "bottle", "--bind", f"{EVERYWHERE}:{port}", "--server", server, main.module),
+        ports=(f"{port}/tcp",),
+        needs_source=not inside,
+        python_path=(main.path,) if main.path and not inside else (),
+        extra_requirements=() if server in evidence.dependencies else (server,),
+        reason=f"{main.file} has Bottle's routes, served by {server}.",
+    )
+
+
+_FileServer = Callable[[Evidence, list[Module]], Launch | None]
+_FILE_SERVERS: tuple[tuple[str, str, _FileServer], ...] = (
+    ("streamlit", "streamlit", _streamlit),
+    ("chainlit", "chainlit", _chainlit),
+    ("gradio", "gradio", _gradio),
+    ("nicegui", "nicegui", _nicegui),
+    ("panel", "panel", _panel),
+    ("bottle", "bottle", _bottle),
+    ("aiohttp", "aiohttp", launch_aiohttp),
+)
