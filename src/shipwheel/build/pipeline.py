@@ -117,7 +117,8 @@ def healed(request: Request, work: Callable[[], T]) -> T:
 
 def _build(request: Request) -> Built:
     bases, resolution = _resolved(request)
-    for note in resolution.project.notes:
+    launch = resolution.project.launch
+    for note in (*resolution.project.notes, *(launch.notes if launch else ())):
         request.reporter(Warned(note))
     platforms = _Work(request, bases, resolution).run()
     lock = pinned(resolution.lock, [each.resolved for each in platforms], resolution.project.settings.packages)
@@ -177,7 +178,8 @@ class _Work:
         project = self.project
         if project.launch is None or not project.launch.needs_source:
             return None
-        tree = list_app(project.root, include=project.settings.include, exclude=project.settings.exclude, only=project.only)
+        include = (*project.settings.include, *project.launch.include)
+        tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only)
         if tree.secrets:
             self.reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Give them to the container when it starts."))
         if tree.special:

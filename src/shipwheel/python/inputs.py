@@ -86,13 +86,17 @@ def inputs_digest(request: LockRequest) -> str:
         facts["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _listed(request)]
     if request.pipfile is not None:
         facts["pipfile"] = hashlib.sha256(request.pipfile.read_bytes()).hexdigest()
-    if not request.requirements or (request.root / "pyproject.toml").is_file():
+    if not request.requirements or (request.root / "pyproject.toml").is_file() or _lists_itself(request):
         facts["projects"] = [relevant(path) for path in input_files(request.root)]
     return _digest(facts)
 
 
 def _digest(facts: Any) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()}"
+
+
+def _lists_itself(request: LockRequest) -> bool:
+    return read_requirements(request.requirements).itself(request.root) is not None
 
 
 def _listed(request: LockRequest) -> list[Path]:
