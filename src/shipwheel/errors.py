@@ -58,9 +58,10 @@ class ProjectError(ShipwheelError):
 
 
 class LockError(ShipwheelError):
-    """No set of distributions satisfies the project, or none serves a target."""
+    """No set of distributions satisfies the project, or none serves a target. `explanation` is the resolver's own, where it has one."""
 
     exit_code = 4
+    explanation: str = ""
 
     @property
     def names_python(self) -> bool:

@@ -60,4 +60,6 @@ def explained(failure: "UvFailed", origin: str, places: Mapping[str, str], pytho
     hint = next(
         (hint for pattern, hint in _HINTS if re.search(pattern, failure.explanation)), "Change the requirements, then run it again."
     )
-    return LockError(f"{origin} cannot be locked: {text.strip()}", hint=hint)
+    error = LockError(f"{origin} cannot be locked: {text.strip()}", hint=hint)
+    error.explanation = failure.explanation
+    return error

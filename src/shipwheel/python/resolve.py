@@ -18,6 +18,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, sile
 from shipwheel.python import uv
 from shipwheel.python.canonical import canonical
 from shipwheel.python.completion import allowed, completed, lenient
+from shipwheel.python.conflict import refused
 from shipwheel.python.explain import explained
 from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
@@ -28,6 +29,7 @@ from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_
 from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
 from shipwheel.python.toollock import active_lines
 from shipwheel.python.toollocks import read_tool_lock
+from shipwheel.python.waysout import asking_of, ways_of
 from shipwheel.python.workspace import project_name
 
 _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
@@ -70,13 +72,13 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, kept: Kept = ()
     reporter(StageStarted("lock"))
     foreign = request.foreign
     if foreign is not None and request.added and foreign.name in ("pylock.toml", "uv.lock"):
-        made = _resolved(request, kept, pins=_pins(request, foreign))
+        made = _resolved(request, kept, pins=_pins(request, foreign), reporter=reporter)
     elif foreign is not None and foreign.name == "pylock.toml":
         made = _Made(completed(_toml(_text(foreign), foreign), request, reporter), {}, foreign.name)
     elif foreign is not None and foreign.name != "uv.lock":
         made = _from_tool_lock(request, foreign, kept, reporter)
     else:
-        made = _resolved(request, kept) if foreign is None else _from_uv_lock(request, foreign)
+        made = _resolved(request, kept, reporter=reporter) if foreign is None else _from_uv_lock(request, foreign)
     _check_python(request, made)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
@@ -221,7 +223,13 @@ def _listed(request: LockRequest) -> Requirements | None:
 
 
 def _resolved(
-    request: LockRequest, kept: Kept, listed: Requirements | None = None, *, pins: Sequence[str] = (), exact: bool = False
+    request: LockRequest,
+    kept: Kept,
+    listed: Requirements | None = None,
+    *,
+    pins: Sequence[str] = (),
+    exact: bool = False,
+    reporter: Reporter = silent,
 ) -> _Made:
     """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
     limit = _instant(request.as_of)
@@ -235,7 +243,13 @@ def _resolved(
         synthetic.dependencies += request.added
         if pins:
             synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
-        graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
+        try:
+            graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
+        except LockError as error:
+            asking = asking_of(request, listed, synthetic)
+            raise refused(
+                error, asking, synthetic.project, lambda names: tuple(ways_of(request, synthetic, limit, names)), reporter
+            ) from None
         if listed is not None and listed.frozen:
             note_systems(pylock)
         tidy_wheels(pylock, request.python)

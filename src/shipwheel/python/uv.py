@@ -32,6 +32,7 @@ __all__ = [
     "lock_is_stale",
     "lock_project",
     "run",
+    "try_lock",
     "told",
     "version",
 ]
@@ -213,6 +214,13 @@ def lock_project(
     command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
     exported = _checked(run([*command, "--no-emit-project", *export], cwd=directory))
     return _found_lock(directory).read_text(encoding="utf-8"), exported.stdout
+
+
+def try_lock(directory: Path, *, exclude_newer: str | None, python: str | None, timeout: float) -> str | None:
+    """The uv.lock of a project as text, or None when there is none to be had within `timeout` seconds."""
+    limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
+    finished = run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory, timeout=timeout)
+    return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else None
 
 
 def _found_lock(directory: Path) -> Path:
