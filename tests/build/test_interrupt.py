@@ -22,7 +22,7 @@ from shipwheel.testing.world import SUITE, World, filled
 
 LARGE = "/files/large-1.0-py3-none-any.whl"
 ONE = ("--platform", "linux/amd64")
-MODULES = {f"large/m{number}.py": "".join(f"V{line} = [{line}, 'a{number}', None]\n" for line in range(400)) for number in range(80)}
+MODULES = {f"large/m{number}.py": "".join(f"V{line} = [{line}, 'a{number}', None]\n" for line in range(400)) for number in range(50)}
 
 Moment = Callable[["subprocess.Popen[str]"], None]
 
@@ -73,15 +73,25 @@ def asked(server: PackageIndex, part: str) -> Moment:
 
 
 def there(pattern: str, root: Path, size: int = 0) -> Moment:
-    """The moment when a file of that name is there, and of that size."""
-    return lambda process: until(lambda: any(path.is_dir() or _size(path) >= size for path in root.glob(pattern)), process)
+    """The moment when a file of that name, and of that size, has come or was changed."""
+
+    def found() -> set[tuple[Path, int, int]]:
+        return {(path, *_state(path)) for path in root.glob(pattern)}
+
+    def moment(process: "subprocess.Popen[str]") -> None:
+        before = found()
+        until(lambda: any(now >= size for _, now, _ in found() - before), process)
+
+    return moment
 
 
-def _size(path: Path) -> int:
+def _state(path: Path) -> tuple[int, int]:
+    """(size, time of the last change); a file that is gone has none."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
-        return -1
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def interrupted(

@@ -103,7 +103,7 @@ def test_time_zone(shared_world: World, reference: str) -> None:
     assert built(shared_world, Vary(env={"TZ": "Pacific/Kiritimati"})).digest == reference
 
 
-@pytest.mark.parametrize("locale", ["C", "de_DE.UTF-8", "tr_TR.ISO-8859-9"])
+@pytest.mark.parametrize("locale", ["C", "tr_TR.ISO-8859-9"])
 def test_language(shared_world: World, reference: str, locale: str) -> None:
     assert built(shared_world, Vary(env={"LC_ALL": locale, "LANG": locale, "PYTHONUTF8": "0"})).digest == reference
 
