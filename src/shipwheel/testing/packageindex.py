@@ -122,7 +122,7 @@ class PackageIndex:
 
     def add(self, filename: str, data: bytes, *, uploaded: str = "2024-01-01T00:00:00Z") -> str:
         """Serves a file, lists it if it is a distribution, and returns its path, for example /files/small-1.0-py3-none-any.whl."""
-        path = f"/files/{quote(filename)}"
+        path = f"/files/{quote(filename, safe='/+')}"
         with self._lock:
             self._files[path] = data
             self._uploaded[path] = uploaded
@@ -177,6 +177,9 @@ class PackageIndex:
         if path == "/simple/":
             names = sorted({_project(item) for item in self._distributions()})
             return _listing([{"name": name, "url": f"/simple/{name}/"} for name in names], "", accept)
+        if path.startswith("/whl/"):
+            # Below it, as a vendor's index has it, one for each kind of build, in HTML.
+            path, accept = re.sub(r"^/whl/[^/]+/", "/simple/", path), ""
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
             files = [self._file(item) for item in self._distributions() if _project(item) == match[1]]
             return _listing(files, match[1], accept) if files else None

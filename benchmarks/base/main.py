@@ -1,0 +1,1 @@
+"""Nothing: what is built of it is the base image."""

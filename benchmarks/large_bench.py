@@ -1,0 +1,110 @@
+"""The large example, examples/chatchat, beside what uv alone takes to install the same wheels."""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from measure import Cost, median, run
+from ours import BOTH, NATIVE, Bench, sizes
+from supply import Supply, environment, fresh, locked_files, warm
+from table import Section, megabytes, ratio, seconds
+from uv import find_uv_bin
+
+from shipwheel.store import Store
+
+__all__ = ["large_section"]
+
+PROJECT = Path(__file__).parents[1] / "examples" / "chatchat"
+FLOOR = "uv pip install, bytecode compiled"
+
+
+def large_section(root: Path, runs: int, say: Callable[[str], None]) -> Section:
+    """Cold, with all downloads in the store and nothing else; no-op; one setting edited."""
+    root.mkdir(parents=True, exist_ok=True)
+    say("chatchat: fetching what is needed; this is not measured")
+    project = fresh(PROJECT, root / "project")
+    document = warm(project, root / "warm", root / "warm.oci", "--platform", BOTH)
+    wheels = _wheels(project / "pylock.toml", Store(root / "warm"), root / "wheels")
+    costs: dict[str, list[Cost]] = defaultdict(list)
+    with Supply() as supply:
+        bench = Bench(project, root, supply)
+        for number in range(1, runs + 1):
+            say(f"chatchat, run {number} of {runs}")
+            _measure(bench, document, wheels, costs)
+        say("chatchat: peak memory")
+        _downloads_only(bench, root / "warm")
+        peak = replace(bench, platforms=BOTH).memory()
+    medians = {name: median(known) for name, known in costs.items()}
+    floor = medians[FLOOR]
+    rows = [[name, seconds(cost), ratio(cost.wall, floor.wall), ratio(cost.cpu, floor.cpu)] for name, cost in medians.items()]
+    return Section("Langchain-Chatchat", ["", "s (CPU)", "times uv's", "times its CPU"], rows, _notes(document, peak))
+
+
+def _measure(bench: Bench, document: Mapping[str, Any], wheels: Path, costs: dict[str, list[Cost]]) -> None:
+    warm_store = bench.root / "warm"
+    costs[FLOOR].append(_floor(bench.root, document, wheels))
+    _downloads_only(bench, warm_store)
+    costs[f"cold, {NATIVE}"].append(bench.build())
+    costs[f"no-op, {NATIVE}"].append(bench.build())
+    both = replace(bench, platforms=BOTH)
+    _downloads_only(both, warm_store)
+    costs["cold, amd64 + arm64"].append(both.build())
+    costs["no-op, amd64 + arm64"].append(both.build())
+    edited = replace(both, flags=("--env", "EDITED=1"))
+    costs["one setting edited, amd64 + arm64"].append(edited.build())
+
+
+def _downloads_only(bench: Bench, warm_store: Path) -> None:
+    """A store with the files that the lock names, and nothing that was made of them."""
+    bench.clean()
+    source, target = Store(warm_store), Store(bench.store)
+    for item in locked_files(bench.project / "pylock.toml"):
+        if source.has(item.digest) and not target.has(item.digest):
+            target.path(item.digest).parent.mkdir(parents=True, exist_ok=True)
+            os.link(source.path(item.digest), target.path(item.digest))
+
+
+def _wheels(lock: Path, store: Store, folder: Path) -> Path:
+    """The wheels under their names, for uv."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for item in locked_files(lock):
+        if item.name.endswith(".whl") and store.has(item.digest):
+            os.link(store.path(item.digest), folder / item.name)
+    return folder
+
+
+def _floor(root: Path, document: Mapping[str, Any], wheels: Path) -> Cost:
+    """uv with an empty cache and the wheels on this disk: no tar, no compression, no digests; it cannot do less."""
+    image = next(image for image in document["images"] if image["platform"] == NATIVE)
+    available = {path.name.partition("-")[0].replace("_", "-").replace(".", "-").lower() for path in wheels.iterdir()}
+    wanted = [f"{name}=={version}" for name, version in image["distributions"].items() if name in available]
+    venv = root / "venv"
+    shutil.rmtree(venv, ignore_errors=True)
+    shutil.rmtree(root / "uv-cache", ignore_errors=True)
+    env = {**environment(), "UV_CACHE_DIR": str(root / "uv-cache"), "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
+    uv = str(find_uv_bin())
+    run([uv, "venv", "--quiet", "--python", "3.11", str(venv)], env=env, cwd=root, log=root / "log")
+    argv = [uv, "pip", "install", "--quiet", "--python", str(venv), "--no-deps", "--offline", "--no-index", "--compile-bytecode"]
+    return run([*argv, "--find-links", str(wheels), *wanted], env=env, cwd=root, log=root / "log")
+
+
+def _notes(document: Mapping[str, Any], peak: int) -> list[str]:
+    notes = []
+    for image in document["images"]:
+        found = sizes({"images": [image]}, image["platform"])
+        parts = ", ".join(f"{name} {megabytes(size)}" for name, size in found.items())
+        notes.append(
+            f"{image['platform']}: {len(image['distributions'])} distributions, wheels {megabytes(image['wheel-bytes'])} MB; "
+            f"image {megabytes(image['size'])} MB compressed; {parts} (MB)."
+        )
+    return [
+        *notes,
+        f"Peak memory, cold, amd64 + arm64: {megabytes(peak)} MB.",
+        "Cold: downloads are in the store, and nothing that is made of them; base composed, bytecode compiled, all layers validated.",
+        "uv installs the same wheels from this disk with an empty cache, for one platform, and makes no image: the floor to compare with.",
+    ]

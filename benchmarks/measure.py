@@ -1,0 +1,118 @@
+"""How long a command takes, and how much of the processor and of memory, with its children."""
+
+import os
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["CommandFailed", "Cost", "cpu_of_tree", "median", "peak_memory", "run", "wait_until_idle"]
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class CommandFailed(Exception):
+    """A command that is measured ended with an error; the message has the end of what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds by the clock and of the processor (user and system, children included), and what was printed."""
+
+    wall: float
+    cpu: float
+    output: str = ""
+
+
+def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Cost:
+    """Runs a command to its end. Its error output goes to the log."""
+    with log.open("w+b") as errors, log.with_suffix(".out").open("w+b") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+        # Not `wait`: only wait4 tells what this one process and its children used.
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        printed = output.read().decode("utf-8", "replace")
+    if process.returncode:
+        tail = log.read_text("utf-8", "replace")[-2000:]
+        raise CommandFailed(f"{' '.join(argv)}\nended with {process.returncode}:\n{printed[-500:]}{tail}")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, printed)
+
+
+def median(costs: Iterable[Cost]) -> Cost:
+    """The median of each figure."""
+    known = list(costs)
+    return Cost(statistics.median(cost.wall for cost in known), statistics.median(cost.cpu for cost in known))
+
+
+def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> int:
+    """The most bytes that a command and its children had at one time: shared pages counted once (PSS), sampled, so not timed."""
+    process = subprocess.Popen(
+        argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    peak = 0
+    ended = threading.Event()
+
+    def sample() -> None:
+        nonlocal peak
+        while not ended.wait(0.03):
+            peak = max(peak, sum(_proportional(pid) for pid in _tree([process.pid])))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        _, errors = process.communicate()
+    finally:
+        ended.set()
+        sampler.join()
+    if process.returncode:
+        raise CommandFailed(f"{' '.join(argv)}\nended with {process.returncode}:\n{errors[-2000:]}")
+    return peak
+
+
+def cpu_of_tree(roots: Iterable[int]) -> float:
+    """Seconds of processor that processes, all below them, and their ended children have used so far."""
+    total = 0
+    for pid in _tree(roots):
+        with suppress(OSError):
+            # proc(5): the name may hold anything; fields 14 to 17 are utime, stime, cutime, cstime.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(field) for field in fields[11:15])
+    return total / _TICK
+
+
+def wait_until_idle(limit: float, minutes: float) -> float:
+    """Waits until the machine's load is below the limit, or the minutes are over; the load then."""
+    deadline = time.monotonic() + 60 * minutes
+    while (load := os.getloadavg()[0]) >= limit and time.monotonic() < deadline:
+        time.sleep(5)
+    return load
+
+
+def _tree(roots: Iterable[int]) -> list[int]:
+    """The processes and all below them that are alive."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found: list[int] = []
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        waiting += children.get(pid, ())
+    return found
+
+
+def _proportional(pid: int) -> int:
+    with suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return 0

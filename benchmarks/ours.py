@@ -1,0 +1,104 @@
+"""shipwheel's side: the builds that are measured, from an empty store to one edited line."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from measure import Cost, peak_memory, run
+from supply import SHIPWHEEL, Supply, shipwheel_env
+
+__all__ = ["BOTH", "NATIVE", "Bench", "blobs", "change_dependency", "edit", "sizes"]
+
+NATIVE = "linux/arm64" if os.uname().machine == "aarch64" else "linux/amd64"
+BOTH = "linux/amd64,linux/arm64"
+
+_BASE_LAYERS = ("Debian ", "system libraries", "system files")
+_APP_LAYERS = ("the source of ", "virtual environment", "volumes")
+
+
+@dataclass
+class Bench:
+    """One project with a store and an output of its own."""
+
+    project: Path
+    root: Path
+    supply: Supply
+    platforms: str = NATIVE
+    flags: tuple[str, ...] = ()
+    written: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Path:
+        """The store's directory."""
+        return self.root / "store"
+
+    @property
+    def output(self) -> Path:
+        """Where the layout goes."""
+        return self.root / "out.oci"
+
+    def clean(self, *kept: str) -> None:
+        """Removes the layout and the store, but for what is named in it."""
+        shutil.rmtree(self.output, ignore_errors=True)
+        if self.store.exists():
+            for path in self.store.iterdir():
+                if not path.name.startswith(kept or ("\0",)):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def start_from(self, store: Path) -> None:
+        """Begins with another's store: blobs are linked, since nothing changes them, and what changes in place is copied."""
+        self.clean()
+        shutil.rmtree(self.store, ignore_errors=True)
+        shutil.copytree(store, self.store, symlinks=True, copy_function=_link)
+
+    @property
+    def argv(self) -> list[str]:
+        """The command."""
+        flags = ["--platform", self.platforms, "--output", str(self.output), "--json", "--quiet", *self.flags]
+        return [*SHIPWHEEL, "build", str(self.project), *flags]
+
+    def build(self, name: str = "") -> Cost:
+        """Builds, and notes under the name how many bytes of blobs came to the layout."""
+        before = blobs(self.output)
+        cost = run(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root, log=self.root / "log")
+        self.written[name] = sum(size for digest, size in blobs(self.output).items() if digest not in before)
+        return cost
+
+    def memory(self) -> int:
+        """The peak of the same build, in bytes."""
+        return peak_memory(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root)
+
+
+def blobs(layout: Path) -> dict[str, int]:
+    """The blobs of a layout, with their sizes."""
+    return {path.name: path.stat().st_size for path in layout.glob("blobs/sha256/*")}
+
+
+def edit(project: Path) -> None:
+    """Adds a line to the app."""
+    with (project / "main.py").open("a") as stream:
+        stream.write("\nEDITED = True\n")
+
+
+def change_dependency(path: Path, old: str, new: str) -> None:
+    """Asks for another version in a file."""
+    path.write_text(path.read_text().replace(old, new))
+
+
+def sizes(document: dict[str, Any], platform: str = NATIVE) -> dict[str, int]:
+    """Compressed bytes of an image by what is in its layers: base, wheels, app."""
+    found = {"base": 0, "wheels": 0, "app": 0}
+    image = next(image for image in document["images"] if image["platform"] == platform)
+    for layer in image["layers"]:
+        kind = "base" if layer["name"].startswith(_BASE_LAYERS) else "app" if layer["name"].startswith(_APP_LAYERS) else "wheels"
+        found[kind] += layer["size"]
+    return {**found, "unpacked": image["unpacked-size"]}
+
+
+def _link(source: str, target: str) -> None:
+    if "/blobs/" in source:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)

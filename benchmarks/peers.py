@@ -1,0 +1,174 @@
+"""The peers: buildah, and BuildKit as it is in docker's daemon, each in namespaces of its own, with the "split" Dockerfile.
+
+Every build is pushed to a registry on the loopback interface, which has what was pushed before: that is how these tools leave out
+what did not change. Networks inside builds are the machine's, for the loopback index.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engine import SEARCH_PATH, Dockerd, Podman, Registry, Sandbox, missing
+from measure import Cost, cpu_of_tree, run
+from ours import NATIVE
+from uv import find_uv_bin
+
+__all__ = ["PEERS", "Inputs", "Peer", "running", "unavailable"]
+
+BASE = "localhost/bench-base:1"
+PEERS = ("BuildKit", "buildah")
+
+_LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
+"""buildah asks for more than a machine may grant unless it is told otherwise."""
+
+_PLUGINS = tuple(Path(folder, "docker-buildx") for folder in ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins"))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The project with its Dockerfile and requirements.txt, the base image as an archive, the package index, a folder to work in."""
+
+    project: Path
+    base: Path
+    index: str
+    root: Path
+
+    @property
+    def tools(self) -> Path:
+        """The folder with uv alone, which the build mounts."""
+        return self.root / "tools"
+
+    def prepare(self) -> None:
+        """Puts uv there."""
+        self.tools.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(find_uv_bin(), self.tools / "uv")
+
+    def arguments(self) -> list[str]:
+        """What both tools take."""
+        values = [f"--build-arg={key}={value}" for key, value in (("BASE", BASE), ("INDEX", self.index))]
+        return [*values, f"--build-context=tools={self.tools}", "--network=host", f"--platform={NATIVE}"]
+
+
+class Peer(Protocol):
+    """Another tool, ready to build."""
+
+    written: dict[str, int]
+
+    def use(self, project: Path) -> None:
+        """Builds from this folder from now on."""
+
+    def forget(self) -> None:
+        """Removes every cache and what was pushed, and keeps the base image."""
+
+    def build(self, name: str = "") -> Cost:
+        """Builds and pushes; notes under the name how many bytes of blobs came to the registry."""
+
+
+def unavailable(name: str) -> str:
+    """Why a peer cannot be measured here, or nothing."""
+    problem = missing({"BuildKit": "docker", "buildah": "podman"}[name]) or missing("registry")
+    if not problem and name == "buildah" and not shutil.which("buildah", path=SEARCH_PATH):
+        return "buildah is not installed"
+    if not problem and name == "BuildKit" and not any(path.exists() for path in _PLUGINS):
+        return "docker's buildx is not installed"
+    return problem
+
+
+@contextmanager
+def running(name: str, inputs: Inputs) -> Iterator[Peer]:
+    """The peer with its daemons, and the base image in its storage."""
+    inputs.prepare()
+    with Podman() if name == "buildah" else Dockerd(containerd_store=True) as engine:
+        side = _Buildah(engine.sandbox, inputs) if name == "buildah" else _BuildKit(engine.sandbox, inputs, engine.tool)
+        try:
+            yield side
+        finally:
+            side.registry.stop()
+
+
+class _Side:
+    """What both peers share: the registry, and commands that run in the sandbox and are measured."""
+
+    def __init__(self, sandbox: Sandbox, inputs: Inputs) -> None:
+        self.sandbox = sandbox
+        self.inputs = inputs
+        self.project = inputs.project
+        self.registry = Registry()
+        self.written: dict[str, int] = {}
+
+    def use(self, project: Path) -> None:
+        self.project = project
+
+    def forget(self) -> None:
+        self.registry.stop()
+        self.registry = Registry()
+
+    def build(self, name: str = "") -> Cost:
+        before = self._blobs()
+        cost = self._build()
+        self.written[name] = sum(size for digest, size in self._blobs().items() if digest not in before)
+        return cost
+
+    @property
+    def _tag(self) -> str:
+        return f"{self.registry.host}/bench-app:1"
+
+    def _blobs(self) -> dict[str, int]:
+        return {
+            path.parent.name: path.stat().st_size for path in self.registry.root.glob("storage/docker/registry/v2/blobs/sha256/*/*/data")
+        }
+
+    def _build(self) -> Cost:
+        raise NotImplementedError
+
+    def _run(self, argv: Sequence[str]) -> Cost:
+        return run(self.sandbox._inside(argv), env=self.sandbox.environment, cwd=self.inputs.root, log=self.inputs.root / "log")
+
+
+class _Buildah(_Side):
+    """Builds into its own storage, then pushes. It has no daemon: the command's own processes do everything."""
+
+    def __init__(self, sandbox: Sandbox, inputs: Inputs) -> None:
+        super().__init__(sandbox, inputs)
+        self._pull()
+
+    def _pull(self) -> None:
+        self.sandbox.run(["buildah", "pull", "--quiet", f"docker-archive:{self.inputs.base}"])
+
+    def forget(self) -> None:
+        super().forget()
+        self.sandbox.run(["buildah", "rmi", "--all", "--force"])
+        # Its cache mounts are in a folder of its own below TMPDIR, and what it knows of blobs below /var/lib, which is the sandbox's.
+        shutil.rmtree(self.sandbox.root / "tmp", ignore_errors=True)
+        self.sandbox.folder("tmp")
+        self.sandbox.run(["find", "/var/lib/containers", "-name", "blob-info-cache*", "-delete"], check=False)
+        self._pull()
+
+    def _build(self) -> Cost:
+        flags = ["--layers", "--pull=never", "--isolation=chroot", *_LIMITS, "--quiet", f"--tag={self._tag}"]
+        built = self._run(["buildah", "build", *flags, *self.inputs.arguments(), str(self.project)])
+        pushed = self._run(["buildah", "push", "--quiet", "--tls-verify=false", self._tag])
+        return Cost(built.wall + pushed.wall, built.cpu + pushed.cpu)
+
+
+class _BuildKit(_Side):
+    """Builds and pushes in docker's daemon, whose work is counted with the client's."""
+
+    def __init__(self, sandbox: Sandbox, inputs: Inputs, tool: Sequence[str]) -> None:
+        super().__init__(sandbox, inputs)
+        self._tool = tool
+        self.sandbox.run([*tool, "load", "--input", str(inputs.base)])
+
+    def forget(self) -> None:
+        super().forget()
+        self.sandbox.run([*self._tool, "builder", "prune", "--all", "--force"])
+
+    def _build(self) -> Cost:
+        flags = ["--provenance=false", "--quiet", f"--output=type=image,name={self._tag},push=true,registry.insecure=true"]
+        daemons = [child.pid for child in self.sandbox._children]
+        before = cpu_of_tree(daemons)
+        cost = self._run([*self._tool, "buildx", "build", *flags, *self.inputs.arguments(), str(self.project)])
+        return Cost(cost.wall, cost.cpu + cpu_of_tree(daemons) - before)

@@ -1,0 +1,122 @@
+"""What every side downloads, on the loopback interface, so that no network is measured: wheels and Debian packages.
+
+One build that is not measured fetches them from wherever this machine gets them; they are then served out of its store.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from shipwheel.store import Store
+from shipwheel.testing.packageindex import PackageIndex
+
+__all__ = ["SHIPWHEEL", "Supply", "environment", "fresh", "locked_files", "relocked", "shipwheel_env", "warm"]
+
+SHIPWHEEL = (str(Path(sys.executable).with_name("shipwheel")),)
+"""The command line, as it was installed beside this interpreter."""
+
+_ARCHIVES = ("debian", "debian-security")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file that a lock names: a wheel by its filename, a Debian package by its path on the mirror."""
+
+    name: str
+    digest: str
+    archive: str = ""
+
+
+class Supply:
+    """A package index and a Debian mirror that serve what stores have. A context manager."""
+
+    def __init__(self) -> None:
+        self.index = PackageIndex()
+        self.mirror = PackageIndex()
+
+    def add(self, lock: Path, store: Store) -> None:
+        """Serves what a lock names and the store has."""
+        for item in locked_files(lock):
+            if store.has(item.digest):
+                server, name = (self.mirror, f"{item.archive}/{item.name}") if item.archive else (self.index, item.name)
+                server.add(name, store.read(item.digest))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment that sends shipwheel and uv here."""
+        archives = " ".join(f"{self.mirror.url}/files/{name}" for name in _ARCHIVES)
+        return {"UV_DEFAULT_INDEX": self.index.simple, "SHIPWHEEL_DEBIAN_MIRROR": archives}
+
+    def __enter__(self) -> "Supply":
+        self.index.start()
+        self.mirror.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.index.close()
+        self.mirror.close()
+
+
+def environment() -> dict[str, str]:
+    """What every measured command sees: nothing of this machine's settings, and not the slower arithmetic that some of them ask for."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/root"), "LANG": "C.UTF-8"}
+
+
+def shipwheel_env(store: Path, supply: Supply) -> dict[str, str]:
+    """The environment of a build from the loopback interface. uv's own cache is beside the store: as cold, or as warm."""
+    return {
+        **environment(),
+        **supply.settings,
+        "SHIPWHEEL_CACHE": str(store),
+        "UV_CACHE_DIR": str(store / "uv"),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+
+
+def fresh(source: Path, target: Path) -> Path:
+    """A copy of a project, in place of what was there."""
+    shutil.rmtree(target, ignore_errors=True)
+    return Path(shutil.copytree(source, target))
+
+
+def warm(project: Path, store: Path, output: Path, *flags: str) -> dict[str, Any]:
+    """The build that fetches everything, with this machine's own settings; what it says of itself."""
+    argv = [*SHIPWHEEL, "build", str(project), "--output", str(output), "--json", "--quiet", *flags]
+    done = subprocess.run(argv, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(argv)}\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def relocked(project: Path, env: Mapping[str, str], cwd: Path) -> None:
+    """Makes a lock again from the loopback interface's index, so that its addresses are there; its base stays."""
+    lock = project / "pylock.toml"
+    lock.write_text(lock.read_text().replace('\ninputs = "sha256:', '\ninputs = "stale:'))
+    argv = [*SHIPWHEEL, "plan", str(project), "--json"]
+    done = subprocess.run(argv, env=dict(env), cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(argv)}\n{done.stderr}")
+
+
+def locked_files(path: Path) -> Iterator[LockedFile]:
+    """The files of a lock: distributions, and the packages of every platform's base."""
+    data = tomllib.loads(path.read_text())
+    for package in data.get("packages", ()):
+        for file in [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]:
+            yield LockedFile(_filename(file), f"sha256:{file['hashes']['sha256']}")
+    for base in data["tool"]["shipwheel"].get("base", {}).values():
+        for package in base["packages"]:
+            yield LockedFile(package["filename"], f"sha256:{package['sha256']}", package["archive"])
+
+
+def _filename(file: Mapping[str, Any]) -> str:
+    return str(file.get("name") or unquote(urlsplit(file["url"]).path)).rpartition("/")[2]

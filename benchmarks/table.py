@@ -1,0 +1,54 @@
+"""Figures as tables: the same text for the terminal and for the page of results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from measure import Cost
+
+__all__ = ["Section", "megabytes", "ratio", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table with a title, and what one has to know to read it."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def text(self) -> str:
+        """As Markdown whose columns are also aligned."""
+        table = [self.head, *self.rows]
+        widths = [max(len(row[column]) for row in table) for column in range(len(self.head))]
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        lines = [_line(self.head, widths), _line(rule, widths), *(_line(row, widths) for row in self.rows)]
+        notes = "".join(f"\n* {note}" for note in self.notes)
+        return "\n".join([f"## {self.title}", "", *lines]) + "\n" + (f"{notes}\n" if notes else "")
+
+
+def seconds(cost: Cost) -> str:
+    """By the clock, and of the processor."""
+    return f"{_short(cost.wall)} ({_short(cost.cpu)})"
+
+
+def ratio(theirs: float, ours: float) -> str:
+    """How many times as much."""
+    return f"{theirs / ours:.1f}×" if theirs / ours < 100 else f"{theirs / ours:.0f}×"
+
+
+def megabytes(size: float) -> str:
+    """Bytes as MB, with enough places for small ones."""
+    value = size / 1e6
+    return f"{value:.1f}" if value >= 1 or not value else f"{value:.3f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.ljust(width) if not number else cell.rjust(width) for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join([first, *rest])} |"
