@@ -70,6 +70,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Requirements files, relative to the project, to be used instead of the ones that would be found."""
     debian_mirror: str | None = None
     """Address of a Debian archive. What comes from it is verified, whichever it is."""
+    accelerator: str | None = None
+    """Builds of the torch family for "cpu" (also when it is not set), a kind of CUDA ("cu126"), "rocm6.4", "xpu", what uv finds on this
+    machine ("auto"), or the package index's own, which bring CUDA ("cuda")."""
+    accelerator_index: str | None = None
+    """Address of a mirror of the vendor's index of those builds, without the kind at its end."""
     suite: str | None = None
     """Debian suite of the base; the Python version decides when it is not set."""
     bytecode: bool = True
@@ -323,6 +328,12 @@ def _mirror(address: str) -> str:
     return address
 
 
+def _index(address: str) -> str:
+    if re.fullmatch(r"https?://[^\s@]+", address) is None:
+        raise _Wrong("not the address of an index", "Write an http or https address without user name or password.")
+    return address.rstrip("/")
+
+
 def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return lambda values: tuple(check(value) for value in values)
 
@@ -366,6 +377,10 @@ _AFTER: dict[str, Callable[[Any], Any]] = {
     "packages": _each(_matching(r"[a-z0-9][a-z0-9+.-]+", "Names of Debian packages, for example libgl1.")),
     "requirements": _each(_RELATIVE),
     "debian-mirror": _mirror,
+    "accelerator": _matching(
+        r"cpu|cuda|auto|xpu|cu[0-9]{2,3}|rocm[0-9]+(\.[0-9]+){1,2}", 'Write "cpu", "cuda", "auto", or a kind of build such as "cu126".'
+    ),
+    "accelerator-index": _index,
     "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
     "stop-signal": _matching(r"SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2}", "Write a signal's name, for example SIGTERM."),
 }

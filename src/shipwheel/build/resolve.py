@@ -225,6 +225,8 @@ def lock_request(project: Project) -> LockRequest:
         groups=settings.groups,
         script=project.script,
         added=project.launch.extra_requirements if project.launch else (),
+        accelerator=settings.accelerator or "",
+        accelerator_index=settings.accelerator_index or "",
         indexes=indexes_of(project),
     )
 

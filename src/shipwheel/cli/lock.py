@@ -13,6 +13,7 @@ from shipwheel.cli.progress import progress
 if TYPE_CHECKING:
     from shipwheel.build.locking import Locked
     from shipwheel.build.pipeline import Request
+    from shipwheel.python.explanation import Explanation
     from shipwheel.python.lockdiff import Changes, LockDiff, PlatformDiff
     from shipwheel.python.selection import Selection
 
@@ -23,7 +24,7 @@ _SHOWN = 40
 
 
 @click.command("lock", help="Lock the project at PATH for every platform, or say what a lock holds. No image is made.")
-@some_options("path", "platforms", "python", "as_of", "extras", "groups", "requirements")
+@some_options("path", "platforms", "python", "as_of", "accelerator", "extras", "groups", "requirements")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that satisfy; else those that were locked stay where they can.")
 @click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Let this distribution alone move; can be repeated.")
 @click.option("--check", is_flag=True, help="Write nothing, ask nobody: exit code 1, with the reason, when the lock is not current.")
@@ -48,6 +49,8 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
         request: Request = request_from(path, flags, reporter)
         if check:
             return _check(request, as_json, quiet)
+        if explain:
+            return _explain(request, explain, as_json)
         from shipwheel.build.locking import made_lock
         from shipwheel.python.relock import Upgrade
 
@@ -70,6 +73,46 @@ def _check(request: "Request", as_json: bool, quiet: bool) -> int:
     elif not quiet:
         click.echo("The lock is current, and serves every platform.")
     return 1 if reasons else 0
+
+
+def _explain(request: "Request", name: str, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from shipwheel.build.locking import explained_name
+
+    found = explained_name(request, name)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        click.echo("\n".join(_explanation(found)))
+    return 0
+
+
+def _explanation(found: "Explanation") -> Iterator[str]:
+    yield f"{found.name} {', '.join(found.versions)}"
+    for each in found.platforms:
+        size = f", {each.size / 1e6:.1f} MB" if each.size else ""
+        yield f"  {each.platform:<14} " + " ".join(filter(None, (each.file and f"{each.file}{size}", each.note)))
+    for asked in dict.fromkeys(asked for each in found.platforms for asked in each.asked_by):
+        where = [each.platform for each in found.platforms if asked in each.asked_by]
+        yield f"  asked for by {asked}" + ("" if len(where) == len(found.platforms) else f" on {', '.join(where)}")
+    for way in dict.fromkeys(each.chain for each in found.platforms if " → " in each.chain):
+        yield f"  by way of {way}"
+    yield from _newer(found)
+
+
+def _newer(found: "Explanation") -> Iterator[str]:
+    newer = found.newer
+    if newer.note:
+        yield f"  {newer.note}" + (f"; the newest is {newer.newest}" if newer.newest and newer.newest not in found.versions else "")
+    elif newer.possible:
+        yield f"  nothing stands in the way of {newer.possible}: shipwheel lock --upgrade-package {found.name}"
+        yield from (f"    then also {move}" for move in newer.moves)
+        if newer.newest != newer.possible:
+            yield f"  the newest is {newer.newest}"
+    elif newer.obstacles:
+        yield f"  the newest is {newer.newest or 'not known'}; in the way of a newer one:"
+        yield from (f"    {line}" for line in newer.obstacles)
 
 
 def _summary(found: "Locked") -> Iterator[str]:

@@ -27,6 +27,7 @@ _OPTIONS = (
     click.option("--extra", "extras", multiple=True, metavar="NAME", help="An extra of the project to install; can be repeated."),
     click.option("--group", "groups", multiple=True, metavar="NAME", help="A dependency group to install; can be repeated."),
     click.option("--requirements", multiple=True, metavar="FILE", help="A requirements file to use; can be repeated."),
+    click.option("--accelerator", metavar="KIND", help="Builds of torch for cpu, cu126, …, auto, or cuda: the package index's own [cpu]."),
     click.option("--bytecode/--no-bytecode", default=None, help="Whether compiled bytecode is in the image [it is]."),
     click.option("--debian-mirror", metavar="URL", help="Where Debian packages come from; they are verified in any case."),
     click.option("--upgrade-base", is_flag=True, help="Take the newest packages of the base instead of the locked ones."),

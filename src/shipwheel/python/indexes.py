@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from shipwheel.config import read_toml
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.mirrors import MIRRORS, Choice, kept
+from shipwheel.python.accelerator import WHEELS
 from shipwheel.python.project import Project
 from shipwheel.python.requirements import read_requirements
 from shipwheel.python.workspace import uv_settings
@@ -54,12 +55,14 @@ class Indexes:
     origin: str = ""
     mirrors: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rewrites: tuple[tuple[str, str], ...] = ()
+    """Beginnings of addresses in the lock, and what to try in their place first."""
 
     def addresses(self, url: str) -> tuple[str, ...]:
         """All addresses of a file whose address in the lock is this one, in the order in which they are tried."""
         found = SHARED.search(urlsplit(url).path)
         if found is None:
-            return (url,)
+            return (*(new + url.removeprefix(old) for old, new in self.rewrites if url.startswith(old)), url)
         roots = [root for index in (self.default, *self.mirrors) if (root := files_root(index))]
         return tuple(dict.fromkeys((*(f"{root}/{found[1]}" for root in roots), url)))
 
@@ -116,7 +119,9 @@ def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root:
     if project.requirements:
         with suppress(LockError):
             listed = tuple(filter(None, [read_requirements(project.requirements).index_url]))
-    return read_indexes(project.root, environ, lambda: kept(root or default_root()), listed=listed)
+    found = read_indexes(project.root, environ, lambda: kept(root or default_root()), listed=listed)
+    mirror = project.settings.accelerator_index
+    return replace(found, rewrites=((f"{WHEELS}/", f"{mirror}/"),)) if mirror else found
 
 
 def configured(root: Path, environ: Mapping[str, str], listed: Sequence[str] = ()) -> tuple[str, str, bool]:

@@ -27,7 +27,8 @@ class LockRequest:
     `requirements` are requirements files; without any, the project in `root` says what it needs. `python` is a minor version
     ("3.11"), `as_of` the user's day ("2024-09-15") or "", `extras` and `groups` the chosen optional dependencies and dependency groups.
     `script` is a single-file script with inline metadata (PEP 723); `added` are requirements that the image's command brings along.
-    `indexes` say where the files may come from, which decides nothing of what is locked.
+    `accelerator` is the setting, empty when it is not given; `accelerator_index` and `indexes` say where files may come from, which
+    decides nothing of what is locked.
     """
 
     root: Path
@@ -38,6 +39,8 @@ class LockRequest:
     groups: tuple[str, ...] = ()
     script: Path | None = None
     added: tuple[str, ...] = ()
+    accelerator: str = ""
+    accelerator_index: str = field(default="", compare=False)
     indexes: Indexes = field(default_factory=Indexes, compare=False)
 
     @property
@@ -76,6 +79,8 @@ def inputs_digest(request: LockRequest) -> str:
     }
     if request.foreign is not None:
         facts["lock"] = hashlib.sha256(request.foreign.read_bytes()).hexdigest()
+    if request.accelerator:
+        facts["accelerator"] = request.accelerator
     if request.added:
         facts["added"] = sorted(request.added)
     if request.script is not None:
@@ -106,6 +111,7 @@ def _listed(request: LockRequest) -> list[Path]:
 def input_parts(request: LockRequest) -> dict[str, str]:
     """The same, part by part: what a user calls it -> its value or a short checksum. It is kept in the lock to say later what changed."""
     parts = {"Python": request.python, "as-of": request.as_of, "extras": ", ".join(request.extras), "groups": ", ".join(request.groups)}
+    parts["accelerator"] = request.accelerator
     parts["what the command needs"] = ", ".join(request.added)
     if request.foreign is not None:
         parts[relative_path(request.foreign, request.root)] = _short(hashlib.sha256(request.foreign.read_bytes()).hexdigest())

@@ -108,6 +108,11 @@ class Lock:
         return {"extras": frozenset(self._tool.get("extras", ())), "dependency_groups": frozenset(groups)}
 
     @property
+    def accelerator(self) -> dict[str, Any]:
+        """The kind of build (`build`) of which distributions (`of`), `without` which others, and the bytes that it `saves`."""
+        return dict(self._tool.get("accelerator", {}))
+
+    @property
     def base(self) -> dict[str, Any]:
         """What the base is composed of, by architecture; opaque here."""
         return dict(self._tool.get("base", {}))

@@ -16,6 +16,8 @@ from typing import Any
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.python import uv
+from shipwheel.python.accelerator import canonical_wheels, explained_accelerator, saved, switch
+from shipwheel.python.age import rotted
 from shipwheel.python.canonical import canonical
 from shipwheel.python.completion import allowed, completed, lenient
 from shipwheel.python.conflict import refused
@@ -30,14 +32,14 @@ from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
 from shipwheel.python.toollock import active_lines
 from shipwheel.python.toollocks import read_tool_lock
 from shipwheel.python.waysout import asking_of, ways_of
-from shipwheel.python.workspace import project_name
+from shipwheel.python.workspace import project_name, sources
 
 _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
 
 Kept = tuple[Mapping[str, Any], ...]
 KEEP = Upgrade()
 
-__all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock", "renewed"]
+__all__ = ["LockRequest", "end_of_day", "inputs_digest", "lock_for", "make_lock", "renewed", "synthetic_of"]
 
 
 def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
@@ -80,11 +82,21 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, kept: Kept = ()
     else:
         made = _resolved(request, kept, reporter=reporter) if foreign is None else _from_uv_lock(request, foreign)
     _check_python(request, made)
+    if foreign is None and not (request.as_of or kept or made.frozen):
+        _note_age(request.root, reporter)
     data = _document(request, made, request.as_of or today)
     check_hashes(data, made.origin)
     data = canonical(data, request.indexes, reporter)
     reporter(StageFinished("lock", f"{len(data['packages'])} distributions from {made.origin}, as of {request.as_of or today}"))
     return Lock(lock_path(request.root), data)
+
+
+def _note_age(root: Path, reporter: Reporter) -> None:
+    """Unpinned requirements that nobody has touched for long bring versions that the project never ran with."""
+    day = rotted(root, datetime.now(UTC).date())
+    if day is not None:
+        what = f"the last commit here is of {day.isoformat()}, and what is not pinned is taken in today's versions"
+        reporter(Warned(what, f"If it no longer works so: --as-of {day.isoformat()} takes what there was on that day."))
 
 
 @dataclass(slots=True)
@@ -101,6 +113,7 @@ class _Made:
     exact: bool = False
     """Whether `roots` are all that the project itself asks for."""
     hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    accelerator: dict[str, Any] = field(default_factory=dict)
 
 
 def _check_python(request: LockRequest, made: _Made) -> None:
@@ -128,6 +141,8 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
         "origin": made.origin,
         "frozen": made.frozen,
     }
+    if made.accelerator:
+        tool["accelerator"] = made.accelerator
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
     top: dict[str, Any] = {key: made.pylock[key] for key in _KEPT if key in made.pylock}
     tools = {**made.pylock.get("tool", {}), "shipwheel": {**tool, "parts": input_parts(request), "roots": dict(sorted(roots.items()))}}
@@ -232,11 +247,10 @@ def _resolved(
     reporter: Reporter = silent,
 ) -> _Made:
     """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
-    limit = _instant(request.as_of)
-    listed = listed or _listed(request)
+    limit = end_of_day(request.as_of)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-        synthetic = _synthetic(request, listed, stack, folder)
+        synthetic, listed = synthetic_of(request, stack, folder, listed)
         synthetic.kept = kept
         if exact:
             synthetic.settings["override-dependencies"] = [*synthetic.settings.get("override-dependencies", []), *synthetic.dependencies]
@@ -244,7 +258,7 @@ def _resolved(
         if pins:
             synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), *pins]
         try:
-            graph, pylock = _lock(synthetic, folder, limit, frozen=listed is not None and listed.frozen)
+            graph, pylock, accelerator = _accelerated(request, synthetic, folder, limit, listed)
         except LockError as error:
             asking = asking_of(request, listed, synthetic)
             raise refused(
@@ -254,18 +268,22 @@ def _resolved(
             note_systems(pylock)
         tidy_wheels(pylock, request.python)
         relocate(pylock, folder, request.root, synthetic.moved)
-    made = _Made(pylock, graph, synthetic.origin, synthetic.project)
+    made = _Made(pylock, graph, synthetic.origin, synthetic.project, accelerator=accelerator)
     if listed is not None:
         _note_lines(made, listed, synthetic)
     return made
 
 
-def _synthetic(request: LockRequest, listed: Requirements | None, stack: ExitStack, folder: Path) -> Synthetic:
+def synthetic_of(
+    request: LockRequest, stack: ExitStack, folder: Path, listed: Requirements | None = None
+) -> tuple[Synthetic, Requirements | None]:
+    """The project that uv locks in the user's place, and the lines that it was made from, if it was. Raises LockError, ProjectError."""
+    listed = listed or _listed(request)
     if listed is not None:
-        return from_requirements(request.root, listed, request.python, stack, folder)
+        return from_requirements(request.root, listed, request.python, stack, folder), listed
     if request.script is not None:
-        return from_script(request.script, request.python)
-    return from_project(request.root, request.python, request.extras, request.groups, stack)
+        return from_script(request.script, request.python), None
+    return from_project(request.root, request.python, request.extras, request.groups, stack), None
 
 
 def _note_lines(made: _Made, listed: Requirements, synthetic: Synthetic) -> None:
@@ -275,6 +293,32 @@ def _note_lines(made: _Made, listed: Requirements, synthetic: Synthetic) -> None
     for name, line in named:
         if line.hashes:
             made.hashes[name] = (*made.hashes.get(name, ()), *line.hashes)
+
+
+def _accelerated(
+    request: LockRequest, synthetic: Synthetic, folder: Path, limit: str | None, listed: Requirements | None
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Resolves, and once more where builds for another accelerator than the index has are wanted; the lock, and what that changed."""
+    frozen = listed is not None and listed.frozen
+    graph, pylock = _lock(synthetic, folder, limit, frozen=frozen)
+    hashed = [synthetic.name_of(line) for line in listed.lines if line.hashes] if listed is not None else []
+    kept = {**sources(request.root), **synthetic.sources, **dict.fromkeys(hashed)}
+    found = switch(request.accelerator, request.accelerator_index, pylock, kept)
+    if found is None:
+        return graph, pylock, {}
+    settings, own = synthetic.settings, synthetic.sources
+    while True:
+        synthetic.settings, synthetic.sources = found.settings(settings), {**own, **found.sources}
+        try:
+            graph, after = _lock(synthetic, folder, limit, frozen=frozen)
+            break
+        except LockError as error:
+            fewer = found.without_missing(error)
+            if fewer is None:
+                raise explained_accelerator(error, found, pylock) from None
+            found = fewer
+    canonical_wheels(after, request.accelerator_index)
+    return graph, after, saved(pylock, after, found)
 
 
 def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -335,8 +379,8 @@ def _add_foreign_files(pylock: dict[str, Any], folder: Path, minor: str, limit: 
             mine["wheels"] = package["wheels"]
 
 
-def _instant(as_of: str) -> str | None:
-    """The end of that day in UTC: uv itself would take the end of the day in the host's time zone."""
+def end_of_day(as_of: str) -> str | None:
+    """The end of that day in UTC, None for no day: uv itself would take the end of the day in the host's time zone."""
     if not as_of:
         return None
     try:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,14 +27,15 @@ __all__ = [
     "add_requirements",
     "build_wheel",
     "default_index",
+    "detected_backend",
     "find_python",
     "list_files",
     "local_python",
     "lock_is_stale",
     "lock_project",
     "run",
-    "try_lock",
     "told",
+    "try_lock",
     "version",
 ]
 
@@ -103,6 +105,17 @@ def default_index() -> str:
     """The address of the index that uv asks when nobody says otherwise, as its own help has it; empty when that no longer says it."""
     found = re.search(r"default:\s*<?(https://[^\s>\])]+)", run(["lock", "--help"], timeout=30).stdout)
     return found[1].rstrip("/") if found else ""
+
+
+def detected_backend() -> str:
+    """The kind of torch builds that fits this machine's accelerator, by uv's own judgement ("cpu", "cu126"); empty when it does not say."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "asked.in"
+        asked.write_text("torch\n", encoding="utf-8")
+        # Offline: only the address that it would ask is looked at.
+        command = ["pip", "compile", "--offline", "--no-cache", "--no-config", "--verbose", "--torch-backend", "auto", str(asked)]
+        found = re.search(r"/whl/([a-z0-9.]+)/torch", run(command, cwd=Path(folder), timeout=60).stderr)
+    return found[1] if found else ""
 
 
 def run(
