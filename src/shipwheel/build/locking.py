@@ -19,8 +19,9 @@ from shipwheel.python.target import Target
 
 if TYPE_CHECKING:
     from shipwheel.build.pipeline import Request
+    from shipwheel.python.explanation import Explanation
 
-__all__ = ["Locked", "made_lock", "project_of", "stale", "targets_of"]
+__all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale", "targets_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,21 @@ def stale(request: "Request") -> tuple[str, ...]:
     except LockError as error:
         return (error.message,)
     return ()
+
+
+def explained_name(request: "Request", name: str) -> "Explanation":
+    """Why a distribution is in the lock as it is. Raises LockError when there is no lock, UsageError when it is not in it."""
+    from shipwheel.python.explanation import Newer, explain, newer
+
+    project = project_of(request)
+    lock = read_lock(lock_path(project.root))
+    if lock is None:
+        raise LockError(f"there is no {lock_path(project.root).name}", hint="Make it with `shipwheel lock`.")
+    if lock.python in project.other_pythons:
+        project = _other(project, lock.python)
+    selections = select_all(lock, targets_of(project, lock, request.platforms))
+    explain(lock, name, selections, Newer())
+    return explain(lock, name, selections, newer(_wanted(project, lock), lock, name, request.reporter))
 
 
 def _wanted(project: Project, lock: Lock) -> LockRequest:

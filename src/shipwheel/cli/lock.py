@@ -96,7 +96,7 @@ def _explanation(found: "Explanation") -> Iterator[str]:
     for asked in dict.fromkeys(asked for each in found.platforms for asked in each.asked_by):
         where = [each.platform for each in found.platforms if asked in each.asked_by]
         yield f"  asked for by {asked}" + ("" if len(where) == len(found.platforms) else f" on {', '.join(where)}")
-    for way in dict.fromkeys(each.chain for each in found.platforms if " → " in each.chain):
+    for way in dict.fromkeys(each.chain for each in found.platforms if each.chain.count(" → ") > 1):
         yield f"  by way of {way}"
     yield from _newer(found)
 

@@ -66,10 +66,10 @@ def refused(
     return LockError(message, hint=f"{error.hint} Tried, and not enough alone: {failed}." if tried else error.hint)
 
 
-def chain(explanation: str, asking: Sequence[Asking], project: str = "") -> tuple[list[str], list[str]]:
+def chain(explanation: str, asking: Sequence[Asking], project: str = "", least: int = 2) -> tuple[list[str], list[str]]:
     """The lines of the explanation's premises, and the names that the user's own lines among them ask for.
 
-    Empty when the explanation is not one that can be said in the user's lines.
+    Empty when the explanation is not one that can be said in the user's lines, `least` of them all.
     """
     text = " ".join(explanation.split())
     mine = {item.name: item for item in asking}
@@ -86,7 +86,7 @@ def chain(explanation: str, asking: Sequence[Asking], project: str = "") -> tupl
         elif asker != SYNTHETIC and asked != SYNTHETIC:
             links.append(f"{asker} {version.lstrip('=')} wants {asked}{extras}{specifier}".replace("  ", " "))
     # A chain that does not begin with the user's lines would explain nothing to them.
-    return (_ordered(links, names), names) if names and len(links) > 1 else ([], names)
+    return (_ordered(links, names), names) if names and len(links) >= least else ([], names)
 
 
 def _ordered(links: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["LeftOut", "LockedDistribution", "Selection", "select", "select_all"]
+__all__ = ["LeftOut", "LockedDistribution", "Selection", "asking_chain", "select", "select_all"]
 
 _HOME = re.compile(r"linux|manylinux|musllinux|any$")
 """Platform tags that some Linux may use."""
@@ -99,6 +99,12 @@ def select_all(lock: Lock, targets: Sequence[Target]) -> tuple[Selection, ...]:
             hint=f"Choose another version of these,{other} or leave out the platform that has no file (--platform).",
         )
     return tuple(found)
+
+
+def asking_chain(lock: Lock, target: Target, name: str) -> tuple[tuple[str, ...], str]:
+    """Who asks for a distribution on a target, and the shortest way to it from the project; nothing when it is not wanted there."""
+    choice = _Choice(lock, target)
+    return (tuple(choice.askers(name)), choice.chain(name)) if name in choice.wanted else ((), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +196,10 @@ class _Choice:
     def _left_out(self, package: "Package") -> LeftOut:
         systems = ", ".join(sorted({_system(tag) for tag in _tags(package)}))
         reason = f"its files are for {systems} only, and nothing that stays needs it"
-        return LeftOut(package.name, str(package.version or ""), reason, tuple(self._askers(package.name)))
+        return LeftOut(package.name, str(package.version or ""), reason, tuple(self.askers(package.name)))
 
-    def _askers(self, name: str) -> list[str]:
+    def askers(self, name: str) -> list[str]:
+        """Where the project asks for it, and which distributions do."""
         place = self.lock.roots.get(name)
         return [*([place] if place else []), *(_label(self.wanted[parent]) for parent in self.parents[name])]
 
@@ -201,10 +208,10 @@ class _Choice:
         details = [f"it has: {_short(wheels)}"] if wheels else []
         if wheels and package.sdist is not None:
             details.append(f"its source {package.sdist.filename} is not used: it gives a platform wheel, and building those comes later")
-        details.append(f"wanted by: {self._chain(package.name)}")
+        details.append(f"wanted by: {self.chain(package.name)}")
         return _Missing(_label(package), _reason(package, self.target), tuple(details))
 
-    def _chain(self, name: str) -> str:
+    def chain(self, name: str) -> str:
         """The shortest way from the project to a distribution."""
         seen = {name: [_label(self.wanted[name])]}
         queue = [name]
