@@ -92,7 +92,8 @@ def test_the_cpu_unless_another_is_asked_for(tmp_path: Path, vendor: PackageInde
     assert found["without"] == ["nvidia-cublas-cu12 12.1", "triton 3.1"]
     assert found["saves"]["amd64"] > 1500
     assert "arm64" not in found["saves"]
-    assert re.fullmatch(r"CPU builds of torch, without 2 others: saves 0\.0 MB on amd64; .*", *accelerator_note(found))
+    (note,) = accelerator_note(found)
+    assert note.startswith("CPU builds of torch, without 2 others: saves 0.0 MB on amd64; ")
     assert lock.roots == {"sentences": "requirements.txt, line 1"}
     assert Lock(lock.path, lock.data).packages
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.build.resolve import Resolution, Resolved
+from shipwheel.python.accelerator import accelerator_note
 from shipwheel.python.selection import LeftOut, LockedDistribution
 
 __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
@@ -93,7 +94,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         workdir=project.settings.workdir,
         lock=str(lock.path),
         as_of=lock.as_of,
-        notes=(*project.notes, *launch.notes),
+        notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),
         platforms=tuple(_platform(each) for each in resolution.platforms),
     )
 
