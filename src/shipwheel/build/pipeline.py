@@ -32,9 +32,11 @@ from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.credentials import credentials_of
 from shipwheel.python.ignore import AppTree, list_app
+from shipwheel.python.indexes import indexes_of
 from shipwheel.python.project import Project, detect
 from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 from shipwheel.python.selection import LockedDistribution
+from shipwheel.python.uv import told
 from shipwheel.python.wheel import WheelSource
 from shipwheel.store import Store
 
@@ -139,6 +141,7 @@ class _Work:
         self.project = resolution.project
         self.as_of = resolution.lock.as_of
         self.signed = credentials_of(self.project)
+        self.indexes = indexes_of(self.project, root=self.store.root)
 
     def run(self) -> tuple[BuiltPlatform, ...]:
         """Every platform's layers, closed and proved."""
@@ -166,13 +169,22 @@ class _Work:
         minor, root = self.platforms[0].target.minor, self.project.root
         with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
             jobs = {
-                name: pool.submit(build_pure_wheel, item, self.store, minor, self.as_of, root=root, reporter=self.reporter)
+                name: pool.submit(self._told, build_pure_wheel, item, self.store, minor, self.as_of, root=root, reporter=self.reporter)
                 for name, item in sorted(wanted.items())
             }
             packaged = self.project.kind == "package"
-            own = pool.submit(build_project_wheel, root, self.store, minor, self.as_of, reporter=self.reporter) if packaged else None
+            own = (
+                pool.submit(self._told, build_project_wheel, root, self.store, minor, self.as_of, reporter=self.reporter)
+                if packaged
+                else None
+            )
             built = {name: job.result() for name, job in jobs.items()}
             return Ingredients(built, own.result() if own else None, self._tree())
+
+    def _told(self, build: Callable[..., T], *arguments: object, **options: object) -> T:
+        """A build, with uv told of the index that was chosen: what the build itself requires comes from there."""
+        with told(self.indexes.environment):
+            return build(*arguments, **options)
 
     def _tree(self) -> AppTree | None:
         project = self.project
@@ -202,7 +214,8 @@ class _Work:
         fetch(wanted, self.store, self.reporter)
 
     def _download(self, item: LockedDistribution) -> Download:
-        return Download(tuple(self.signed(url) for url in item.urls), item.digest, item.size, item.filename)
+        urls = dict.fromkeys(self.signed(address) for url in item.urls for address in self.indexes.addresses(url))
+        return Download(tuple(urls), item.digest, item.size, item.filename)
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
