@@ -1,0 +1,2 @@
+from bot.core.loop import run
+run()

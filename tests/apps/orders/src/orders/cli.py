@@ -1,0 +1,6 @@
+import typer
+app = typer.Typer()
+
+@app.command()
+def hello(name: str = "you"):
+    print("hello", name)

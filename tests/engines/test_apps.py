@@ -1,0 +1,174 @@
+"""Applications as their authors write them (tests/apps), built from the real package index and run without network and rights.
+
+Each is built once for linux/amd64 by the command line, without any setting of ours, and run by podman.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import Container, Podman
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "tests" / "apps"
+PLATFORM = "linux/amd64"
+HEADER = "-----BEGIN PRIVATE KEY-----"
+
+
+@dataclass
+class App:
+    """A built app: its archive, and what the build said on standard error."""
+
+    archive: Path
+    said: str
+
+    @cached_property
+    def paths(self) -> set[str]:
+        """Every path of every layer."""
+        found: set[str] = set()
+        with tarfile.open(self.archive) as outer:
+            for layer in self._document["Layers"]:
+                stream = outer.extractfile(layer)
+                assert stream is not None
+                with gzip.open(stream) as plain, tarfile.open(fileobj=plain, mode="r|") as inner:
+                    found.update(member.name for member in inner)
+        return found
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        found: list[dict[str, Any]] = self._read("manifest.json")
+        return found[0]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The image's configuration of its containers."""
+        found: dict[str, Any] = self._read(self._document["Config"])["config"]
+        return found
+
+    def _read(self, name: str) -> Any:
+        with tarfile.open(self.archive) as outer:
+            stream = outer.extractfile(name)
+            assert stream is not None
+            return json.load(stream)
+
+
+def built(name: str, folder: Path, place: str = "") -> App:
+    """Builds a copy of an app, with what lies about in its author's directory."""
+    project = folder / name
+    shutil.copytree(APPS / name, project, ignore=shutil.ignore_patterns("pylock*.toml", "uv.lock", "__pycache__"))
+    (project / ".env").write_text("DATABASE_URL=postgresql://user:password@db/app\n")
+    (project / "deploy.key").write_text(f"{HEADER}\nMIIE\n")
+    (project / ".venv").mkdir()
+    (project / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    archive = folder / f"{name}.tar"
+    store = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
+    command = [sys.executable, "-m", "shipwheel", "build", str(project / place), "--output", str(archive), "--platform", PLATFORM]
+    done = subprocess.run(command, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return App(archive, done.stderr)
+
+
+def clean(app: App) -> None:
+    """The image runs as nobody, and holds no secret, no version control, and compiled bytecode of every module."""
+    assert app.config["User"] == "65532:65532"
+    names = {path.rpartition("/")[2] for path in app.paths}
+    assert not names & {".env", "deploy.key", ".git", ".gitignore", "id_rsa"}
+    modules = [path for path in app.paths if path.endswith(".py") and path.startswith(("app/", "opt/venv/lib/"))]
+    assert modules
+    compiled = {path.replace("__pycache__/", "").split(".cpython-")[0] for path in app.paths if path.endswith(".pyc")}
+    assert [path for path in modules if path.removesuffix(".py") not in compiled] == []
+
+
+def ask(container: Container, address: str) -> str:
+    """The body of a page, asked for from inside."""
+    code = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read().decode())"
+    result = container.exec(["python", "-c", code, address])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is expected of a service: its pages with what is in them, the path in its directory that is built, and how it ends."""
+
+    command: Sequence[str]
+    port: int
+    pages: dict[str, str]
+    place: str = ""
+    says: str = ""
+    python: str = "3.13"
+    status: int = 0
+
+
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+UVICORN = ("uvicorn", "--host", "0.0.0.0", "--port", "8000")
+SERVICES = {
+    "flask": Service((*GUNICORN, "app:app"), 8000, {"/": "<h1>Hi</h1>", "/static/style.css": "color"}, says="left out as secrets: "),
+    "django": Service(
+        (*GUNICORN, "mysite.wsgi:application"),
+        8000,
+        {"/": "/static/polls/style.", "/static/admin/css/base.css": "{", "/admin/login/": "/static/admin/css/base."},
+        says="Debian has no Python 3.12, which .python-version names: the image has 3.13.",
+    ),
+    "orders": Service((*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}),
+    "bottle": Service(
+        ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}
+    ),
+    "windows": Service(
+        ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "main:app"),
+        8000,
+        {"/": "<h1>built</h1>"},
+        says="Python 3.11 is used, since 3.13 will not do",
+        python="3.11",
+    ),
+    "workspace": Service((*UVICORN, "ws_api.main:app"), 8000, {"/": "hello from the core"}, place="services/api"),
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service(name: str, tmp_path: Path, podman: Podman) -> None:
+    wanted = SERVICES[name]
+    app = built(name, tmp_path, wanted.place)
+    clean(app)
+    assert wanted.says in app.said
+    assert (app.config["Cmd"], list(app.config["ExposedPorts"])) == (list(wanted.command), [f"{wanted.port}/tcp"])
+    with podman.run(podman.load(app.archive)) as container:
+        address = f"http://127.0.0.1:{wanted.port}"
+        container.wait_http(f"{address}/", 60)
+        for page, text in wanted.pages.items():
+            assert text in ask(container, f"{address}{page}")
+        asked = "import os, sys; print(os.getuid(), os.getgid(), '%d.%d' % sys.version_info[:2])"
+        assert container.exec(["python", "-c", asked]).output.split() == ["65532", "65532", wanted.python]
+        assert container.stop(10) == wanted.status, container.logs()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "arguments", "output"),
+    [("wordcount", "", ["a", "the", "b"], "2 words\n"), ("script", "report.py", ["1", "2"], "['report.py', '1', '2']\n")],
+)
+def test_a_program(name: str, place: str, arguments: list[str], output: str, tmp_path: Path, podman: Podman) -> None:
+    app = built(name, tmp_path, place)
+    clean(app)
+    assert not app.config.get("ExposedPorts")
+    done = podman.run_once(podman.load(app.archive), command=arguments)
+    assert (done.returncode, done.stdout) == (0, output), done.stderr
+
+
+def test_a_bot_ends_when_it_is_told_to(tmp_path: Path, podman: Podman) -> None:
+    app = built("bot", tmp_path)
+    clean(app)
+    assert app.config["Entrypoint"] == ["python", "-m", "bot"]
+    with podman.run(podman.load(app.archive)) as container:
+        while "bot started" not in container.logs():
+            assert container.running(), container.logs()
+        assert container.stop(10) == 143
