@@ -50,6 +50,25 @@ def test_helpers_for_other_machines_beside_our_own_are_a_warning() -> None:
     assert "helper-arm64" in proof.warnings[0]
 
 
+def test_nothing_is_asked_of_helpers_for_other_machines() -> None:
+    helper = module("helper-arm64", "EM_AARCH64", needed=("libc.so.6", "libgone.so.1"))
+    assert len(prove([base(), wheel(module(), helper)], AMD64, ()).warnings) == 1
+
+
+def test_a_wheels_library_does_not_serve_the_base() -> None:
+    python = ElfObject("usr/bin/python3.11", "EM_X86_64", needed=("libz.so.1",))
+    with pytest.raises(ProofError, match=r"base: libz\.so\.1 is nowhere"):
+        prove([base(python), wheel(module("libz.so.1"))], AMD64, ())
+
+
+def test_what_a_wheel_misses_is_one_warning() -> None:
+    modules = [module(f"plugin{number}.so", needed=(f"libgone{number}.so.1",)) for number in range(9)]
+    proof = prove([base(), wheel(*modules)], AMD64, [f"libgone{number}.so.1" for number in range(9)])
+    assert len(proof.warnings) == 1
+    assert "libgone5.so.1 and 3 more are nowhere" in proof.warnings[0]
+    assert "(wanted by plugin0.so, plugin1.so, plugin2.so and 6 more)" in proof.warnings[0]
+
+
 def test_the_base_may_hold_nothing_for_another_machine() -> None:
     with pytest.raises(ProofError, match="base: usr/lib/libx"):
         prove([base(ElfObject("usr/lib/libx.so", "EM_AARCH64"))], AMD64, ())

@@ -36,6 +36,11 @@ class _World:
         self.add("b-common", {"usr/share/doc/b-common/copyright": b"mine"}, [])
         self.library("libmagic1", "libmagic.so.1", [])
         self.add("libmagic-mgc", {"usr/lib/file/magic.mgc": b"magic"}, [])
+        self.library("libqtweb6", "libqtweb.so.6", ["libqtcore.so.6"])
+        self.library("libqtcore6", "libqtcore.so.6", ["libc.so.6"])
+        self.library("libapp1", "libapp.so.1", ["libqtweb.so.6"])
+        self.library("libcpp1", "libcpp.so.1", ["libstdc++.so.6"])
+        self.library("libstdc++6", "libstdc++.so.6", ["libc.so.6"])
         self.add("liar", {f"{LIB}/other.so": shared_object("other.so")}, [f"{LIB}/libd.so.1"])
         self.fake.publish()
 
@@ -56,11 +61,13 @@ class _World:
         self.rounds.append([package.name for package in packages])
         return load_packages(packages, self.fake.mirror, self.store)
 
-    def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64") -> Closure:
+    def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64", own: Sequence[str] = ()) -> Closure:
+        """The closure of a wheel with an object that needs these, and with libraries of its `own`."""
         index = self.index()
         found = [package for name in seed if (package := index.newest(name)) is not None]
-        wheel = ElfObject("opt/venv/x.so", machine, needed=needed)
-        return close(found, index, AMD64, [Segment("k", "wheel", "d", 0, 0, {wheel.path: 0}, {}, {}, (wheel,))], self.load)
+        objects = (ElfObject("opt/venv/x.so", machine, needed=needed), *(ElfObject(f"opt/venv/own/{name}", machine, name) for name in own))
+        wheel = Segment("k", "wheel", "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
+        return close(found, index, AMD64, [wheel], self.load)
 
 
 @pytest.fixture
@@ -110,6 +117,25 @@ def test_alternatives_in_directories_of_their_own(world: _World) -> None:
 def test_a_library_brings_the_data_it_cannot_do_without(world: _World) -> None:
     assert _names(world.close("libmagic.so.1")) == ["libmagic-mgc", "libmagic1"]
     assert _names(world.close(seed=["libmagic1"])) == ["libmagic-mgc", "libmagic1"]
+
+
+def test_a_wheels_library_does_not_serve_the_base(world: _World) -> None:
+    assert _names(world.close("libc.so.6", seed=["liba1"], own=["libb.so.2", "libc.so.6"])) == ["b-common", "liba1", "libb2", "libc6"]
+
+
+def test_a_library_for_another_build_of_what_the_wheel_has_is_not_taken(world: _World) -> None:
+    closure = world.close("libqtweb.so.6", own=["libqtcore.so.6"])
+    assert (_names(closure), list(closure.unresolved)) == ([], ["libqtweb.so.6"])
+    # Without a copy of its own, or for a package of the base, it fits.
+    assert _names(world.close("libqtweb.so.6")) == ["libc6", "libqtcore6", "libqtweb6"]
+    both = world.close("libqtweb.so.6", seed=["libapp1"], own=["libqtcore.so.6"])
+    assert _names(both) == ["libapp1", "libc6", "libqtcore6", "libqtweb6"]
+    later = world.close("libqtweb.so.6", "libapp.so.1", own=["libqtcore.so.6"])
+    assert _names(later) == ["libapp1", "libc6", "libqtcore6", "libqtweb6"]
+
+
+def test_any_copy_of_the_c_plus_plus_library_will_do(world: _World) -> None:
+    assert _names(world.close("libcpp.so.1", own=["libstdc++.so.6"])) == ["libc6", "libcpp1", "libstdc++6"]
 
 
 def test_objects_for_other_machines_are_not_asked(world: _World) -> None:

@@ -135,3 +135,25 @@ def test_any_links_end(links: dict[str, str], files: set[str], need: str) -> Non
     loader = Loader(files, links, objects, MULTIARCH)
     found = loader.resolve(_object("a/b", need, runpath=("$ORIGIN/..", "/usr", "/lib")), need)
     assert found is None or found in files
+
+
+def _segment(label: str, *objects: ElfObject) -> Segment:
+    return Segment(label, label, "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
+
+
+def test_what_the_base_wants_is_not_looked_for_in_wheels() -> None:
+    # The interpreter needs its libz.so.1 before any wheel is there; one wheel has a library of that name for itself.
+    interpreter, own, user = _object("usr/bin/python3", "libz.so.1"), _object("p/.libs/libz.so.1"), _object("p/a.so", "libz.so.1")
+    loader = Loader.of([_segment("python", interpreter)], MULTIARCH, [_segment("wheel", own, user)])
+    assert loader.unresolved() == {"libz.so.1": (interpreter,)}
+    assert (loader.in_base(interpreter), loader.in_base(own)) == (True, False)
+    assert loader.sibling(user, "libz.so.1") == own
+
+
+def test_another_wheel_is_only_hoped_for() -> None:
+    first, second = _object("a/a.so", "libb.so.1", "libq.so"), _object("b/libb.so.1")
+    private = _object(f"{LIB}/private/libq.so")
+    loader = Loader.of([_segment("base", private)], MULTIARCH, [_segment("a", first), _segment("b", second)])
+    assert loader.unresolved() == {}
+    assert loader.unresolved(alone=True) == {"libb.so.1": (first,)}
+    assert loader.sibling(first, "libb.so.1") is None

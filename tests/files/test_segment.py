@@ -124,6 +124,17 @@ def test_elf_files_are_noticed_in_every_form(store: Store) -> None:
         assert "libc.so.6" in segment.elf[0].needed
 
 
+def test_a_damaged_elf_file_is_a_file_like_any_other(store: Store) -> None:
+    # As packages have them for their tests: no object, so that nothing is asked of it, and in the image as it is.
+    data = Path("/bin/true").resolve().read_bytes()
+    for bad in (data[:4], data[:100], data[:5000], b"\x7fELF" + b"\xff" * 5000, data[:40] + b"\xff" * 200 + data[240:]):
+        for content in (bad, deflated(bad), opened(bad)):
+            segment = make(store, FileEntry("testdata/bad.so", EntryType.FILE, 0o755, content), file("text", b"x"))
+            assert segment.elf == ()
+            assert segment.files["testdata/bad.so"] == zlib.crc32(bad)
+            assert bad in unpacked(store, segment)
+
+
 def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(store: Store) -> None:
     source = EntriesSource((file("a", b"x"),))
     assert find_segment(source.key, store) is None

@@ -1,7 +1,7 @@
 """Proof, before delivery, that every ELF file of an image can be loaded on its platform. Pure: works on what segments know."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,7 +14,7 @@ from shipwheel.platform import Platform
 
 __all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
 
-PROOF_VERSION = "1"
+PROOF_VERSION = "2"
 """Part of the key under which a proof is remembered: raise it when more is checked."""
 
 _EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
@@ -40,20 +40,27 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
 
     Raises ProofError that names each file that fails, with its package.
     """
-    loader = Loader.of([part.segment for part in parts], platform.multiarch)
+    base, others = ([part.segment for part in parts if part.base is which] for which in (True, False))
+    loader = Loader.of(base, platform.multiarch, others)
+    machine = MACHINES[platform.architecture]
     failures: list[str] = []
     warnings: list[str] = []
     for part in parts:
-        wrong = [found for found in part.segment.elf if found.machine != MACHINES[platform.architecture]]
+        wrong = [found for found in part.segment.elf if found.machine != machine]
         (warnings if wrong and _spare(part, wrong) else failures).extend(_machines(part, wrong, platform))
         for found in part.segment.elf:
             if found not in wrong:
                 failures.extend(_versions(part, found, loader))
     owners = {id(found): part for part in parts for found in part.segment.elf}
-    for soname, wanting in loader.unresolved().items():
+    optional: dict[tuple[str, ...], dict[str, tuple[ElfObject, ...]]] = {}
+    for soname, wanting in loader.unresolved(item for item in loader.objects if item.machine == machine).items():
         known = [owners[id(found)] for found in wanting if id(found) in owners]
-        fatal = soname not in absent or any(part.base for part in known)
-        (failures if fatal else warnings).append(_missing(soname, wanting, known))
+        labels = tuple(dict.fromkeys(part.segment.label for part in known))
+        if soname not in absent or any(part.base for part in known):
+            failures.append(_missing({soname: wanting}, labels))
+        else:
+            optional.setdefault(labels, {})[soname] = wanting
+    warnings.extend(_missing(missing, labels) for labels, missing in optional.items())
     warnings.extend(_overlaps(parts))
     if failures:
         raise ProofError(
@@ -73,10 +80,17 @@ def _machines(part: Part, wrong: Sequence[ElfObject], platform: Platform) -> Ite
         yield f"{part.segment.label}: {found.path} is for {found.machine}, not for {platform.architecture}"
 
 
-def _missing(soname: str, wanting: Sequence[ElfObject], parts: Sequence[Part]) -> str:
-    labels = ", ".join(dict.fromkeys(part.segment.label for part in parts))
-    files = ", ".join(found.path.rpartition("/")[2] for found in wanting[:3]) + (" …" if len(wanting) > 3 else "")
-    return f"{labels}: {soname} is nowhere in the image and in no Debian package (wanted by {files})"
+def _missing(missing: Mapping[str, Sequence[ElfObject]], labels: Sequence[str]) -> str:
+    files = list(dict.fromkeys(found.path.rpartition("/")[2] for wanting in missing.values() for found in wanting))
+    verb = "is" if len(missing) == 1 else "are"
+    return (
+        f"{', '.join(labels)}: {_some(list(missing), 6)} {verb} nowhere in the image and in no Debian package that fits"
+        f" (wanted by {_some(files, 3)})"
+    )
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _versions(part: Part, found: ElfObject, loader: Loader) -> Iterator[str]:

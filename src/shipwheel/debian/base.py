@@ -225,7 +225,7 @@ class GeneratedBase:
 def _bundle(segment: Segment, store: Store) -> bytes:
     """The certificates in a segment, by path. The segment is read, not the .deb, which the store need not have any more."""
     found: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(b"".join(unpacked(segment, store))), mode="r:") as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(unpacked(segment, store))), mode="r:", encoding="utf-8") as tar:
         for info in tar:
             stream = tar.extractfile(info) if _CERTIFICATE.fullmatch(info.name) and info.isreg() else None
             if stream is not None:

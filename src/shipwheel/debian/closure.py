@@ -1,5 +1,6 @@
 """The closure over what the loader needs: sonames -> packages, until nothing is missing. Depends is not followed."""
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["COMPANIONS", "Closure", "Load", "close", "unresolved"]
+__all__ = ["COMPANIONS", "STABLE", "Closure", "Load", "close", "unresolved"]
 
 Load = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
 """Fetches packages and makes their segments, in the order given."""
@@ -23,6 +24,9 @@ COMPANIONS = {
     "libfontconfig1": ("fontconfig-config", "fonts.conf"),
 }
 """Libraries that are of no use without a file which another package has: the package, and the file."""
+
+STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6", "libz.so.1"})
+"""Libraries of which any copy will do that is new enough, which the proof sees by their symbol versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +41,27 @@ class Closure:
 def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform, others: Sequence[Segment], load: Load) -> Closure:
     """Adds to the seed what it and the `others` (wheels, the project) need to be loaded.
 
-    Each round loads the packages that the one before it found, all at once. A package that turns out not to have the library that it was
-    loaded for is not taken. Objects for another machine are not asked.
+    Each round loads the packages that the one before it found, all at once. Not taken is a package that turns out not to have the library
+    that it was loaded for, or one whose library belongs to another build of what its wanters have themselves. Objects for another machine
+    are not asked. A library that only another wheel has is looked for, and is among the unresolved when no package has it.
     """
     packages = {package.name: package for package in seed}
     segments = dict(zip(packages, load(tuple(packages.values())), strict=True))
-    asked: set[str] = set()
+    asked: set[tuple[str, bool]] = set()
     passed_over: set[str] = set()
     while True:
-        missing = unresolved((*others, *segments.values()), platform)
-        wanted = _beside(packages, segments, index) | _libraries([soname for soname in missing if soname not in asked], index)
-        asked.update(missing)
-        new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages and name not in passed_over}
+        loader = Loader.of(tuple(segments.values()), platform.multiarch, others)
+        missing = _missing(loader, platform)
+        # What was not taken for a wheel is asked for again when a package of the base wants it.
+        questions = {(soname, any(map(loader.in_base, wanters))) for soname, wanters in missing.items()} - asked
+        beside = {name: it for name, it in _beside(packages, segments, index).items() if name not in passed_over}
+        wanted = beside | _libraries(sorted({soname for soname, _ in questions}), index)
+        asked |= questions
+        new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages}
         if not new:
             break
         for (name, package), segment in zip(new.items(), load(tuple(new.values())), strict=True):
-            if any(_has(segment, file) for file in wanted[name][1]):
+            if any(_has(segment, file) and not _alien(segment, file, missing, loader) for file in wanted[name][1]):
                 packages[name], segments[name] = package, segment
             else:
                 passed_over.add(name)
@@ -64,11 +73,26 @@ Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
 """Package name -> the package, and the file names for any of which it is wanted."""
 
 
-def unresolved(segments: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
-    """The sonames that nothing in these segments provides, with who wants them; objects for other machines are not asked."""
-    loader = Loader.of(segments, platform.multiarch)
+def unresolved(base: Sequence[Segment], others: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
+    """The sonames that neither the base nor the wanter's own package provides, with who wants them; other machines' are not asked."""
+    return _missing(Loader.of(base, platform.multiarch, others), platform)
+
+
+def _missing(loader: Loader, platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
     machine = MACHINES[platform.architecture]
-    return loader.unresolved(item for item in loader.objects if item.machine == machine)
+    return loader.unresolved((item for item in loader.objects if item.machine == machine), alone=True)
+
+
+def _alien(segment: Segment, file: str, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:
+    """Whether a library needs another one of which all who want it have a copy of their own: Debian's was not made for that copy.
+
+    So it is with Debian's Qt modules, which use what is private to one version of Qt, and a wheel that has Qt's core but not all modules.
+    """
+    needed = {name for item in segment.elf if posixpath.basename(item.path) == file or item.soname == file for name in item.needed}
+    wanters = missing.get(file, ())
+    return bool(wanters) and all(
+        not loader.in_base(wanter) and any(loader.sibling(wanter, name) for name in needed - STABLE) for wanter in wanters
+    )
 
 
 def _libraries(sonames: Sequence[str], index: PackageIndex) -> Wanted:

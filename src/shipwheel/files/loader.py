@@ -1,8 +1,10 @@
 """What the dynamic loader would find (ld.so(8)), computed from facts: paths, links and ELF objects of an image. Nothing is run.
 
 The search path of an object is its own RPATH or RUNPATH, then the directories that Debian's loader looks in without being told.
-RPATHs are not handed on to an object's needs, LD_LIBRARY_PATH and dlopen are not known here: a library that is in the image under
-the name that is asked for, wherever it is, counts as provided, since a sibling may load it first (torch's libc10.so).
+RPATHs are not handed on to an object's needs, LD_LIBRARY_PATH and dlopen are not known here: a library that is in the same package
+under the name that is asked for, wherever it is, counts as provided, since a sibling may load it first (torch's libc10.so). One that is
+in another wheel is only hoped for (torch loads CUDA's from wheels of their own): who wants it may well be imported alone. What the base
+wants is never looked for in wheels: the interpreter needs its libz.so.1 before any wheel is there, and some wheel has one of that name.
 """
 
 import posixpath
@@ -13,6 +15,7 @@ from shipwheel.files.segment import Segment
 
 __all__ = ["Loader", "default_directories"]
 
+_BASE = 0
 _MOST_LINKS = 40
 _PLATFORMS = {"x86_64-linux-gnu": "x86_64", "aarch64-linux-gnu": "aarch64"}
 
@@ -32,27 +35,43 @@ def default_directories(multiarch: str) -> tuple[str, ...]:
 
 
 class Loader:
-    """The loader's view of an image. `paths` are its files, `links` its symbolic and hard links, `objects` its ELF files."""
+    """The loader's view of an image. `paths` are its files, `links` its symbolic and hard links, `objects` its ELF files.
 
-    def __init__(self, paths: Iterable[str], links: Mapping[str, str], objects: Iterable[ElfObject], multiarch: str) -> None:
+    `homes` numbers the packages by their objects' paths: 0, which is left out, is the base, all of whose packages are one.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str],
+        links: Mapping[str, str],
+        objects: Iterable[ElfObject],
+        multiarch: str,
+        homes: Mapping[str, int] | None = None,
+    ) -> None:
         self._files = set(paths)
         self._links = links
         self._multiarch = multiarch
         self.objects = tuple(objects)
         self._at = {item.path: item for item in self.objects}
         self._defaults = tuple(dict.fromkeys(self._real(path) for path in default_directories(multiarch)))
-        self._names = {(item.machine, name) for item in self.objects for name in (item.soname, posixpath.basename(item.path)) if name}
+        self._homes = homes or {}
+        self._names: dict[tuple[str, str], dict[int, ElfObject]] = {}
+        for item in self.objects:
+            for name in (item.soname, posixpath.basename(item.path)):
+                self._names.setdefault((item.machine, name), {}).setdefault(self._home(item), item)
         self._searches: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._found: dict[tuple[str, tuple[str, ...], str], str | None] = {}
 
     @classmethod
-    def of(cls, segments: Sequence[Segment], multiarch: str) -> "Loader":
-        """The view of an image that is made of these segments."""
+    def of(cls, base: Sequence[Segment], multiarch: str, others: Sequence[Segment] = ()) -> "Loader":
+        """The view of an image that is made of these segments: those of the base, and `others`, each a package of its own."""
+        segments = (*base, *others)
         links: dict[str, str] = {}
         for segment in segments:
             links.update(segment.links)
         paths = (path for segment in segments for path in segment.files)
-        return cls(paths, links, (item for segment in segments for item in segment.elf), multiarch)
+        homes = {item.path: number for number, segment in enumerate(others, 1) for item in segment.elf}
+        return cls(paths, links, (item for segment in segments for item in segment.elf), multiarch, homes)
 
     def resolve(self, wanter: ElfObject, needed: str) -> str | None:
         """The path of the file that the loader would map for a DT_NEEDED of `wanter`, or None."""
@@ -69,18 +88,35 @@ class Loader:
         """The object that the loader would map for a DT_NEEDED of `wanter`, or None."""
         return self._at.get(self.resolve(wanter, needed) or "")
 
-    def provided(self, wanter: ElfObject, needed: str) -> bool:
-        """Whether a DT_NEEDED is found, or is in the image under that name for who loads it first."""
-        return self.resolve(wanter, needed) is not None or (wanter.machine, posixpath.basename(needed)) in self._names
+    def in_base(self, item: ElfObject) -> bool:
+        """Whether an object is one of the base's."""
+        return self._home(item) == _BASE
 
-    def unresolved(self, objects: Iterable[ElfObject] | None = None) -> dict[str, tuple[ElfObject, ...]]:
+    def sibling(self, wanter: ElfObject, needed: str) -> ElfObject | None:
+        """An object of that name in the wanter's own package, or None."""
+        return self._named(wanter, needed).get(self._home(wanter))
+
+    def provided(self, wanter: ElfObject, needed: str, *, alone: bool = False) -> bool:
+        """Whether a DT_NEEDED is found, or is there under that name for who loads it first; `alone`: when no other wheel is loaded."""
+        if self.resolve(wanter, needed) is not None:
+            return True
+        homes = self._named(wanter, needed)
+        return bool(homes) if not alone and not self.in_base(wanter) else self._home(wanter) in homes or _BASE in homes
+
+    def unresolved(self, objects: Iterable[ElfObject] | None = None, *, alone: bool = False) -> dict[str, tuple[ElfObject, ...]]:
         """What nothing provides: soname -> the objects that want it, both sorted. All objects are asked unless some are given."""
         missing: dict[str, list[ElfObject]] = {}
         for item in self.objects if objects is None else objects:
             for needed in item.needed:
-                if not self.provided(item, needed):
+                if not self.provided(item, needed, alone=alone):
                     missing.setdefault(needed, []).append(item)
         return {soname: tuple(sorted(missing[soname], key=lambda item: item.path)) for soname in sorted(missing)}
+
+    def _home(self, item: ElfObject) -> int:
+        return self._homes.get(item.path, _BASE)
+
+    def _named(self, wanter: ElfObject, needed: str) -> Mapping[int, ElfObject]:
+        return self._names.get((wanter.machine, posixpath.basename(needed)), {})
 
     def _object(self, path: str, machine: str) -> str | None:
         """The path, if a shared object for that machine is there: the loader passes over one for another machine."""

@@ -253,8 +253,13 @@ class SegmentWriter:
         self._text(tar.padding(content.size))
 
     def _inspect(self, path: str, stream: BinaryIO, head: bytes | bytearray) -> None:
-        if is_elf(head) and (found := read_elf(stream, path, self._label)) is not None:
-            self.elf.append(found)
+        if not is_elf(head):
+            return
+        # A damaged one is a file like any other: some packages have them for their tests, and no loader takes it.
+        with contextlib.suppress(ArchiveError):
+            found = read_elf(stream, path, self._label)
+            if found is not None:
+                self.elf.append(found)
 
     def _text(self, data: bytes | bytearray) -> None:
         self._pending += data
