@@ -258,7 +258,7 @@ class _Work:
         platform = each.target.platform
         upper = self._segments(specs)
         packages = self._load(each.base.packages)
-        if each.base.locked and not set(unresolved([*upper, *packages], platform)) - set(each.base.absent):
+        if each.base.locked and not set(unresolved(packages, upper, platform)) - set(each.base.absent):
             return each
         closure = close(each.base.packages, self.bases.index(platform), platform, upper, self._load)
         base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted(closure.unresolved)))
