@@ -119,7 +119,7 @@ def open_tar(name: str, stream: BinaryIO, label: str, limit: int = UNPACKED_LIMI
         if opened is None:
             raise damaged(label, f"{name} is compressed in a way that is not known")
         limited = io.BufferedReader(_Limited(opened, limit, label, strict=False), _BUFFER)
-        with tarfile.open(fileobj=limited, mode="r|", bufsize=_BUFFER) as tar:
+        with tarfile.open(fileobj=limited, mode="r|", encoding="utf-8", bufsize=_BUFFER) as tar:
             yield tar
         # To the end, so that the checksum of the compressed data is compared too.
         while limited.read(_BUFFER):

@@ -1,5 +1,6 @@
 """Writes file entries below a directory of the host: for interpreters that the build itself runs."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ __all__ = ["unpack"]
 def unpack(entries: Iterable[FileEntry], root: Path, label: str) -> None:
     """Creates each entry; owners are left out. Raises ArchiveError for a path that leads outside, by itself or through a link."""
     for entry in entries:
-        path = root / checked_path(entry.path, label)
+        path = root / _native(checked_path(entry.path, label))
         if not path.parent.resolve().is_relative_to(root.resolve()):
             raise ArchiveError(f"{label}: {entry.path} leads outside through a link", hint="The archive is hostile; do not use it.")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,11 +24,16 @@ def unpack(entries: Iterable[FileEntry], root: Path, label: str) -> None:
                 path.mkdir(exist_ok=True)
             case EntryType.SYMLINK:
                 path.unlink(missing_ok=True)
-                path.symlink_to(entry.target)
+                path.symlink_to(_native(entry.target))
             case EntryType.HARDLINK:
-                path.hardlink_to(root / checked_path(entry.target, label))
+                path.hardlink_to(root / _native(checked_path(entry.target, label)))
             case EntryType.FILE:
                 path.unlink(missing_ok=True)
                 with stream(entry.content) as source, path.open("xb") as target:
                     shutil.copyfileobj(source, target)
                 path.chmod(entry.mode)
+
+
+def _native(name: str) -> str:
+    """The name whose bytes on this machine are UTF-8, whatever the locale says."""
+    return os.fsdecode(name.encode())

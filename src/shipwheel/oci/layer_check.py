@@ -249,7 +249,7 @@ class _Tar:
     def read(self, stream: _Unpacked) -> None:
         end = 0
         try:
-            with tarfile.open(fileobj=CappedReader(stream), mode="r:") as archive:
+            with tarfile.open(fileobj=CappedReader(stream), mode="r:", encoding="utf-8") as archive:
                 while (member := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]
                     self._entry(member)

@@ -138,7 +138,7 @@ def _archive(path: Path) -> Opened:
 
 
 def _members(stream: BinaryIO, path: Path, files: dict[str, OpenedFile], links: dict[str, str], problems: list[str]) -> None:
-    with tarfile.open(fileobj=CappedReader(stream), mode="r:") as archive:
+    with tarfile.open(fileobj=CappedReader(stream), mode="r:", encoding="utf-8") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
             name = member.name.removeprefix("./")

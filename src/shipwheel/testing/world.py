@@ -96,10 +96,11 @@ def _files(name: str, suite: Suite, architecture: str) -> dict[str, bytes | str]
         files[f"usr/lib/{_multiarch(architecture)}/libfoo.so.1"] = shared_object("libfoo.so.1", architecture=architecture)
     elif name == "ca-certificates":
         files["usr/share/ca-certificates/mozilla/A.crt"] = b"AAA\n"
+        files["usr/share/ca-certificates/mozilla/F\u0151tan\u00fas\u00edtv\u00e1ny.crt"] = b"FFF\n"
     elif name == f"python{suite.python}-minimal":
         files[f"usr/bin/python{suite.python}"] = b"not really\n"
     elif name.startswith("libpython"):
-        files[f"usr/lib/python{suite.python}/{name.rpartition('-')[2]}_module.py"] = b"NAMES = {'a', 'b', None, 3.5}\n"
+        files[f"usr/lib/python{suite.python}/{name.rpartition('-')[2]}_m\u00f3dule.py"] = b"NAMES = {'a', 'b', None, 3.5}\n"
     return files
 
 
