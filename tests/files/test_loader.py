@@ -125,6 +125,12 @@ def test_of_segments() -> None:
     assert loader.unresolved() == {}
 
 
+def test_links_that_name_each_other_twice_do_not_take_for_ever() -> None:
+    wanter = _object("x/y.so", "liba.so.1")
+    links = {f"l{number}": f"l{number + 1}/../l{number + 1}" for number in range(60)}
+    assert _loader(wanter, links={**links, "usr/lib": "/l0"}).resolve(wanter, "liba.so.1") is None
+
+
 _PATH = st.lists(st.sampled_from(["a", "b", "lib", "usr"]), min_size=1, max_size=4).map("/".join)
 _TEXT = st.lists(st.sampled_from(["a", "b", "lib", "usr", "..", ".", ""]), min_size=1, max_size=5).map("/".join)
 

@@ -144,8 +144,13 @@ class Loader:
     def _real(self, path: str) -> str:
         return self._walk("", path)
 
-    def _walk(self, base: str, text: str, hops: int = 0) -> str:
-        """Where a path leads, from a directory that itself holds no links: the links in it are followed part by part."""
+    def _walk(self, base: str, text: str, trail: list[str] | None = None) -> str:
+        """Where a path leads, from a directory that itself holds no links: the links in it are followed part by part.
+
+        Those that were followed for the path in question are in `trail`: a few links that name each other more than once lead on for
+        longer than a build may take, so that all are counted, as the kernel does (path_resolution(7)).
+        """
+        trail = [] if trail is None else trail
         if text.startswith("/"):
             base = ""
         for part in text.split("/"):
@@ -156,10 +161,14 @@ class Loader:
                 continue
             full = f"{base}/{part}" if base else part
             target = None if full in self._files else self._links.get(full)
-            base = full if target is None or hops >= _MOST_LINKS else self._follow(base, target, hops + 1)
+            if target is None or len(trail) >= _MOST_LINKS:
+                base = full
+            else:
+                trail.append(full)
+                base = self._follow(base, target, trail)
         return base
 
-    def _follow(self, base: str, target: str, hops: int) -> str:
-        led = self._walk(base, target, hops)
+    def _follow(self, base: str, target: str, trail: list[str]) -> str:
+        led = self._walk(base, target, trail)
         # A hard link's target is a path in the image; it is told from a symbolic link's by what is there.
         return target if led not in self._files and target in self._files else led
