@@ -1,17 +1,22 @@
 """User names and passwords of package indexes, for the files that they serve: the lock's addresses have none.
 
-They come from where uv takes them for an index: its address in uv's variables, the project's settings or its requirements files, variables
-with the index's name, and .netrc. Each is bound to the scheme, host and port that it was given for.
+They come from where uv takes them for an index: its address in uv's variables, in the settings of the project, the user and the machine,
+or in requirements files; variables with the index's name, .netrc, what `uv auth login` stored, and the keyring where uv is told to ask
+it; and from pip's settings. Each is bound to the scheme, host and port that it was given for.
 """
 
 import netrc
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from shipwheel.config import read_toml
+from shipwheel.errors import ProjectError
+from shipwheel.python.indexes import bare, pip_settings, uv_files
 from shipwheel.python.project import Project
 from shipwheel.python.requirements import read_requirements
 from shipwheel.python.workspace import uv_settings
@@ -19,6 +24,9 @@ from shipwheel.python.workspace import uv_settings
 __all__ = ["Credentials", "credentials_of"]
 
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+
+_PATIENCE = 20.0
+"""Seconds for a keyring, which may want to be unlocked."""
 
 Credentials = Callable[[str], str]
 """Takes an address and returns it, with the user name and password of its server if there are some."""
@@ -33,11 +41,19 @@ def credentials_of(project: Project, environ: Mapping[str, str] | None = None) -
         # The first one counts; variables come before files.
         return {origin: user for url in reversed([*_addresses(project, environ)]) if (user := _user(url)) and (origin := _origin(url))}
 
+    @cache
+    def stored(origin: str, user: str) -> str:
+        return _from_uv(origin, user, environ) or _from_keyring(origin, user, project, environ)
+
+    def found(origin: str, host: str) -> str:
+        user = known().get(origin, "")
+        return user if ":" in user else _from_netrc(host, environ) or stored(origin, user) or user
+
     def signed(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             return url
-        user = known().get(_origin(url)) or _from_netrc(parts.hostname or "", environ)
+        user = found(_origin(url), parts.hostname or "")
         return parts._replace(netloc=f"{user}@{parts.netloc}").geturl() if user else url
 
     return signed
@@ -50,9 +66,10 @@ def _addresses(project: Project, environ: Mapping[str, str]) -> Iterator[str]:
         for word in environ.get(variable, "").split():
             name, equals, url = word.partition("=")
             named.append((name, url) if equals and "://" not in name else ("", word))
-    settings = uv_settings(project.root)
-    named += [(str(index.get("name", "")), str(index["url"])) for index in settings.get("index", [])]
-    named += [("", str(url)) for key in ("index-url", "extra-index-url") for url in _texts(settings.get(key))]
+    for settings in (uv_settings(project.root), *(found for _, found in uv_files(environ))):
+        named += [(str(index.get("name", "")), str(index.get("url", ""))) for index in settings.get("index", [])]
+        named += [("", str(url)) for key in ("index-url", "extra-index-url") for url in _texts(settings.get(key))]
+    named += [("", url) for text in pip_settings(environ).values() for url in text.split()]
     if project.requirements:
         listed = read_requirements(project.requirements)
         named += [("", url) for url in (listed.index_url, *listed.extra_index_urls) if url]
@@ -98,7 +115,56 @@ def _origin(url: str) -> str:
 def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
     path = Path(environ.get("NETRC") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".netrc")  # noqa: PTH111
     try:
-        found = netrc.netrc(str(path)).authenticators(host)
+        # Not authenticators(), which gives what stands behind `default` to any host at all.
+        found = netrc.netrc(str(path)).hosts.get(host)
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return ""
     return _userinfo(found[0], found[2] or "") if found else ""
+
+
+def _from_uv(origin: str, user: str, environ: Mapping[str, str]) -> str:
+    """What `uv auth login` stored, which is a file of uv's own."""
+    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")  # noqa: PTH111
+    path = Path(environ.get("UV_CREDENTIALS_DIR") or data / "uv" / "credentials") / "credentials.toml"
+    try:
+        stored = read_toml(path).get("credential", []) if path.is_file() else []
+        for each in stored:
+            if each["scheme"] == "basic" and _origin(each["service"]) == origin and user in ("", quote(each["username"], safe="")):
+                return _userinfo(each["username"], each["password"])
+    except (ProjectError, KeyError, TypeError, AttributeError):
+        return ""
+    return ""
+
+
+def _from_keyring(origin: str, user: str, project: Project, environ: Mapping[str, str]) -> str:
+    """Asks the `keyring` program, as uv does when its setting says so, for the indexes of this server, by address and then by host."""
+    settings = (uv_settings(project.root), *(found for _, found in uv_files(environ)))
+    provider = environ.get("UV_KEYRING_PROVIDER") or next((it["keyring-provider"] for it in settings if it.get("keyring-provider")), "")
+    services = dict.fromkeys(bare(url) for url in _addresses(project, environ) if _origin(url) == origin)
+    if provider != "subprocess" or not services:
+        return ""
+    host = urlsplit(origin).hostname or ""
+    for service in (*services, host):
+        found = _asked(["get", service, unquote(user)], environ) if user else _asked(["--mode", "creds", "get", service], environ)
+        if user and found:
+            return f"{user}:{quote(found[0], safe='')}"
+        if len(found) == 2:
+            return _userinfo(found[0], found[1])
+    return ""
+
+
+def _asked(arguments: list[str], environ: Mapping[str, str]) -> list[str]:
+    """The lines of the answer: a password, or a user and a password; none when it has no answer."""
+    try:
+        done = subprocess.run(
+            ["keyring", *arguments],
+            env={**environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from shipwheel.config import read_toml
 from shipwheel.errors import LockError, ProjectError
+from shipwheel.events import Warned
 from shipwheel.mirrors import MIRRORS, Choice, kept
 from shipwheel.python.accelerator import WHEELS
 from shipwheel.python.project import Project
@@ -27,6 +28,7 @@ __all__ = [
     "Indexes",
     "bare",
     "configured",
+    "confusable",
     "files_root",
     "indexes_of",
     "is_mirror",
@@ -199,6 +201,16 @@ def _pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
         yield Path(environ["VIRTUAL_ENV"]) / "pip.conf"
     if named:
         yield Path(named)
+
+
+def confusable(origin: str, urls: Sequence[str]) -> Warned:
+    """What is said of pip's rule, which holds for pip's files: whoever uploads the higher version wins."""
+    hosts = ", ".join(sorted({urlsplit(url).netloc.rpartition("@")[2] for url in urls}))
+    return Warned(
+        f"{origin} has --extra-index-url: as pip does, the highest version is taken from whichever index has it, so a package of"
+        f" {hosts} gives way to one of the same name that anybody uploads to the default index",
+        "In pyproject.toml, [tool.uv.sources] with an explicit [[tool.uv.index]] binds a package to its index; hashes bind it to files.",
+    )
 
 
 def is_mirror(index: str) -> bool:

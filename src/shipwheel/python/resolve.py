@@ -22,6 +22,7 @@ from shipwheel.python.canonical import canonical
 from shipwheel.python.completion import allowed, completed, lenient
 from shipwheel.python.conflict import refused
 from shipwheel.python.explain import explained
+from shipwheel.python.indexes import confusable
 from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
 from shipwheel.python.pipfile import read_pipfile
@@ -249,8 +250,11 @@ def _resolved(
     """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
     limit = end_of_day(request.as_of)
     with ExitStack() as stack:
+        stack.enter_context(uv.told(request.indexes.environment))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic, listed = synthetic_of(request, stack, folder, listed)
+        if listed is not None and listed.extra_index_urls:
+            reporter(confusable(synthetic.origin, listed.extra_index_urls))
         synthetic.kept = kept
         if exact:
             synthetic.settings["override-dependencies"] = [*synthetic.settings.get("override-dependencies", []), *synthetic.dependencies]
