@@ -14,7 +14,7 @@ from shipwheel.python.project import Project
 from shipwheel.python.selection import Selection, select
 
 if TYPE_CHECKING:
-    from shipwheel.build.pipeline import Request
+    from shipwheel.build.request import Request
 
 __all__ = ["compared"]
 

@@ -18,7 +18,7 @@ from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
 
 if TYPE_CHECKING:
-    from shipwheel.build.pipeline import Request
+    from shipwheel.build.request import Request
     from shipwheel.python.explanation import Explanation
 
 __all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale", "targets_of"]

@@ -3,32 +3,29 @@
 Every stage asks the store first, so a build that was interrupted, or that met a damaged blob, goes on from what it had.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
 
 from shipwheel.build.compose import compose
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
+from shipwheel.build.request import Request
 from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
-from shipwheel.config import Settings
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
 from shipwheel.debian.closure import close, unresolved
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 from shipwheel.fetch import Download, fetch
 from shipwheel.files.segment import Segment, find_segment, key_of
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
-from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.credentials import credentials_of
 from shipwheel.python.ignore import AppTree, list_app
@@ -38,30 +35,12 @@ from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.uv import told
 from shipwheel.python.wheel import WheelSource
-from shipwheel.store import Store
 
 __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
 
 T = TypeVar("T")
 
 _DAMAGED_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for. `settings` are the project's with the flags laid over them."""
-
-    path: Path
-    settings: Settings
-    store: Store
-    reporter: Reporter = silent
-    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
-    upgrade_base: bool = False
-
-    @property
-    def platforms(self) -> tuple[Platform, ...]:
-        """The platforms, each once, in order."""
-        return tuple(dict.fromkeys(Platform.parse(text) for text in self.settings.platforms))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
     from shipwheel.build.locking import Locked
-    from shipwheel.build.pipeline import Request
+    from shipwheel.build.request import Request
     from shipwheel.python.explanation import Explanation
     from shipwheel.python.lockdiff import Changes, LockDiff, PlatformDiff
     from shipwheel.python.selection import Selection

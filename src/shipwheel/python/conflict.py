@@ -19,7 +19,7 @@ __all__ = ["Asking", "Way", "chain", "loosened", "pins", "refused", "ways_out"]
 
 _CONFLICT = re.compile(r"unsatisfiable|No solution found")
 _EDGE = re.compile(
-    r"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(==[^\s,]+)? depends on ([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?([^\s]*)"
+    r"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(==[^\s,]+)? depends? on ([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?([^\s]*)"
 )
 _TRIES = 4
 _PATIENCE = 20.0
