@@ -37,3 +37,14 @@ def test_what_no_python_changes_is_said_at_once(world: World) -> None:
     ran = world.build(_app(world, "nowhere\n"))
     assert (ran.code, "--python" in ran.err) == (4, False)
     assert "nowhere" in ran.err
+
+
+def test_a_python_that_no_suite_has(world: World) -> None:
+    folder = _app(world, "small\n")
+    (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "==3.12.*"\n')
+    ran = world.build(folder)
+    assert ran.code == 2
+    assert "error: no Debian suite has Python 3.12, and pyproject.toml requires ==3.12.*\nhint: Versions that can be had: 3.9" in ran.err
+    (folder / "pyproject.toml").unlink()
+    ran = world.build(folder, "--python", "3.12")
+    assert "error: no Debian suite has Python 3.12, and the setting python names it\n" in ran.err

@@ -93,6 +93,12 @@ def test_static_files_that_are_not_collected(tmp_path: Path) -> None:
     assert _launch(tmp_path, {}, "django gunicorn").notes == ()
 
 
+def test_static_files_of_a_procfile_s_command(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, {**DJANGO, "Procfile": "web: gunicorn --chdir back site1.wsgi\n"}, "django gunicorn whitenoise")
+    assert launch.command[0] == "gunicorn"
+    assert launch.before_start == (("python", "back/manage.py", "collectstatic", "--noinput"),)
+
+
 def test_static_files_that_are_collected(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {**DJANGO, "back/out/static/a.css": ""}, "django gunicorn whitenoise")
     assert (launch.include, launch.volumes, launch.before_start, launch.notes) == (("/back/out/static/",), (), (), ())

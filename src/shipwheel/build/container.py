@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.python.venv import VENV
 
-__all__ = ["Run", "container_config"]
+__all__ = ["Run", "container_config", "container_path"]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -52,10 +52,15 @@ def _split(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return run.launcher, (*run.command, *run.arguments)
 
 
+def container_path(users: Mapping[str, str]) -> str:
+    """Where an image looks for programs; `users` is the user's environment."""
+    return users.get("PATH", f"/{VENV}/bin:/usr/local/bin:/usr/bin:/bin")
+
+
 def _environment(users: Mapping[str, str]) -> tuple[str, ...]:
     """The defaults first, then the user's, sorted, so that the bytes are the same whoever writes them."""
     values = {
-        "PATH": f"/{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PATH": container_path({}),
         "VIRTUAL_ENV": f"/{VENV}",
         "HOME": "/tmp",  # noqa: S108 - the one place that is writable under a read-only root
         "LANG": "C.UTF-8",

@@ -192,7 +192,10 @@ def _short(text: str) -> str:
 def suite_of(project: Project) -> Suite:
     """The suite that the settings name or that has the project's Python version; raises UsageError."""
     if project.settings.suite is None:
-        return suite_for(project.python)
+        try:
+            return suite_for(project.python)
+        except UsageError as error:
+            raise UsageError(f"{error.message}, and {project.python_reason}", hint=error.hint) from None
     suite = suite_by_name(project.settings.suite)
     if suite.python != minor_of(project):
         raise UsageError(

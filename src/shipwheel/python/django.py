@@ -8,18 +8,16 @@ from shipwheel.python.launch import Evidence, Launch, launch_served
 from shipwheel.python.scan import AppObject, Framework, Module
 from shipwheel.python.server import serve
 
-__all__ = ["launch_django"]
+__all__ = ["launch_django", "with_static_files"]
 
 
 def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     """The WSGI or ASGI application of the shallowest manage.py; None when there is none. Raises ProjectError when it names none."""
-    managers = [module for module in modules if Path(module.file).name == "manage.py"]
-    if not managers or not (evidence.has("django") or any("django" in module.imports for module in managers)):
+    manager = _manager(modules)
+    if manager is None or not (evidence.has("django") or "django" in manager.imports):
         return None
-    manager = min(managers, key=lambda module: (module.file.count("/"), module.file))
     base = manager.file.removesuffix("manage.py")
-    ours = {module.module: module for module in modules if module.file.startswith(base)}
-    settings = next((value for name, value in sorted(manager.strings) if name == "DJANGO_SETTINGS_MODULE"), "")
+    settings, ours = _settings(manager, modules)
     stated = _stated(settings, ours)
     wsgi = stated.get("WSGI_APPLICATION") or _entry(ours, "wsgi")
     asgi = stated.get("ASGI_APPLICATION") or _entry(ours, "asgi")
@@ -36,11 +34,31 @@ def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | N
     served = serve("asgi" if asynchronous else "wsgi", "django", evidence.dependencies, evidence.port or "8000")
     home = ours.get(module, manager)
     app = AppObject(home.file, module, variable, Framework("django", "wsgi"), path=base.rstrip("/"))
-    launch = launch_served(evidence, app, served, f"{manager.file} is Django's; {target} is served by {served.server}.")
-    folder = base + stated.get("STATIC_ROOT", "").strip("/")
-    if not evidence.has("whitenoise") or folder == base or stated["STATIC_ROOT"].startswith("/"):
+    return launch_served(evidence, app, served, f"{manager.file} is Django's; {target} is served by {served.server}.")
+
+
+def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
+    """What WhiteNoise serves, for any command of a Django project that uses it."""
+    manager = _manager(modules)
+    if manager is None:
         return launch
-    return _with_static_files(launch, evidence, manager.file, folder)
+    base = manager.file.removesuffix("manage.py")
+    root = _stated(*_settings(manager, modules)).get("STATIC_ROOT", "")
+    folder = base + root.strip("/")
+    return launch if folder == base or root.startswith("/") else _with_static_files(launch, evidence, manager.file, folder)
+
+
+def _manager(modules: tuple[Module, ...]) -> Module | None:
+    """The shallowest manage.py."""
+    found = [module for module in modules if Path(module.file).name == "manage.py"]
+    return min(found, key=lambda module: (module.file.count("/"), module.file), default=None)
+
+
+def _settings(manager: Module, modules: tuple[Module, ...]) -> tuple[str, dict[str, Module]]:
+    """The name of the settings module, and the modules beside or below manage.py."""
+    base = manager.file.removesuffix("manage.py")
+    settings = next((value for name, value in sorted(manager.strings) if name == "DJANGO_SETTINGS_MODULE"), "")
+    return settings, {module.module: module for module in modules if module.file.startswith(base)}
 
 
 def _with_static_files(launch: Launch, evidence: Evidence, manager: str, folder: str) -> Launch:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from shipwheel.config import read_text
 from shipwheel.errors import ProjectError
-from shipwheel.python.django import launch_django
+from shipwheel.python.django import launch_django, with_static_files
 from shipwheel.python.fileserver import launch_aiohttp, launch_served_file
 from shipwheel.python.launch import Evidence, Launch, launch_file, launch_served
 from shipwheel.python.procfile import parse_command, parse_procfile
@@ -25,11 +25,13 @@ _SCRIPTS = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py",
 def find_launch(evidence: Evidence) -> Launch:
     """The command to start. Raises ProjectError, with the settings lines to add, when none is found or it needs a shell."""
     launch = _explicit(evidence) or _from_procfile(evidence)
-    if launch is None:
-        modules = find_modules(evidence.root, evidence.only)
-        launch = _search(evidence, modules)
+    static = evidence.has("whitenoise")
+    modules = find_modules(evidence.root, evidence.only) if launch is None or static else ()
+    launch = launch or _search(evidence, modules)
     if launch is None:
         raise _nothing(evidence)
+    if static:
+        launch = with_static_files(launch, evidence, modules)
     ports = evidence.settings.ports or launch.ports
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch.command)
     return replace(launch, ports=ports, needs_source=needs_source)

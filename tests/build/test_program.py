@@ -1,0 +1,37 @@
+"""An image that could not start what it is told to start is not delivered."""
+
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import MINOR, World
+
+
+def test_a_command_that_nothing_brings(world: World) -> None:
+    folder = world.app("small\n")
+    (folder / "Procfile").write_text("web: gunicorn main:app\n")
+    (folder / "shipwheel.toml").write_text(f'python = "{MINOR}"\n')
+    ran = world.build(folder)
+    assert ran.code == 8
+    assert "error: the image would not start: gunicorn is not in it" in ran.err
+    assert not world.output(folder).exists()
+    world.add(
+        SmallWheel("gunicorn", files={"g.py": "", "gunicorn-1.0.dist-info/entry_points.txt": "[console_scripts]\ngunicorn = g:main\n"})
+    )
+    (folder / "requirements.txt").write_text("small\ngunicorn\n")
+    assert world.build(folder).code == 0
+
+
+def test_where_programs_are_looked_for(world: World) -> None:
+    folder = world.app("small\n")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    for command, found in (
+        ("./run.sh", True),
+        ("/app/run.sh", True),
+        ("run.sh", False),
+        ("/bin/python9", False),
+        (f"/bin/python{MINOR}", True),
+        ("/data/tool", True),
+    ):
+        (folder / "shipwheel.toml").write_text(f'command = ["{command}"]\nvolumes = ["/data"]\npython = "{MINOR}"\n')
+        assert world.build(folder).code == (0 if found else 8), command
+    (folder / "shipwheel.toml").write_text(f'command = ["run.sh"]\npython = "{MINOR}"\n[env]\nPATH = "/app:/usr/bin"\n')
+    assert world.build(folder).code == 0
