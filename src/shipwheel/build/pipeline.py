@@ -12,6 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from shipwheel.build.compose import compose
+from shipwheel.build.container import container_path
+from shipwheel.build.program import check_programs, programs_of
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
 from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
@@ -257,7 +259,17 @@ class _Work:
             found.append(segment)
         return found
 
+    def _check_start(self, specs: Sequence[LayerSpec]) -> None:
+        """The programs that the image starts are in it; remembered, since looking reads what is known of every segment."""
+        settings = self.project.settings
+        start = (*programs_of(self.project), settings.workdir, container_path(settings.env), *self.project.volumes)
+        key = key_of("start", *start, *(spec.key for spec in specs))
+        if self.store.get("start", key) is None:
+            check_programs(self.project, self._segments(specs))
+            self.store.put("start", key, b"{}")
+
     def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof:
+        self._check_start([*lower, *upper])
         proof = self._proved(each, lower, upper)
         if proof is None:
             parts = [*(Part(it, base=True) for it in self._segments(lower)), *(Part(it, base=False) for it in self._segments(upper))]
