@@ -131,7 +131,7 @@ def explained_accelerator(error: LockError, found: Switch, before: Mapping[str, 
     kind = "CPU" if found.backend == "cpu" else found.backend
     names = ", ".join(sorted(found.sources))
     heavy = sum(_size(it, "x86_64") for it in before.get("packages", [])) / 1e9
-    if re.search(r"Failed to fetch|error sending request|dns error|timed out|tcp connect|Request failed", error.message):
+    if re.search(r"Failed to fetch|error sending request|dns error|timed out|tcp connect|Request failed|HTTP status", error.message):
         reason = f"the index of {kind} builds of {names}, {found.url}, cannot be reached"
     else:
         reason = f"the index of {kind} builds, {found.url}, does not have what is asked for: {', '.join(found.requirements)}"

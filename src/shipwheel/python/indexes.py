@@ -32,6 +32,7 @@ __all__ = [
     "files_root",
     "indexes_of",
     "is_mirror",
+    "is_unreachable",
     "pip_settings",
     "read_indexes",
     "shared_path",
@@ -59,6 +60,16 @@ class Indexes:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     rewrites: tuple[tuple[str, str], ...] = ()
     """Beginnings of addresses in the lock, and what to try in their place first."""
+
+    def following(self) -> "Indexes | None":
+        """The same with the next mirror of a kept choice, and after the last one with uv's own index; None where nothing was chosen."""
+        if self.origin != "the kept choice":
+            return None
+        rest = {name: value for name, value in self.environment.items() if name != "UV_DEFAULT_INDEX"}
+        if not self.mirrors:
+            return replace(self, default="", origin="", environment=rest)
+        first = self.mirrors[0]
+        return replace(self, default=first, mirrors=self.mirrors[1:], environment={**rest, "UV_DEFAULT_INDEX": first})
 
     def addresses(self, url: str) -> tuple[str, ...]:
         """All addresses of a file whose address in the lock is this one, in the order in which they are tried."""
@@ -211,6 +222,12 @@ def confusable(origin: str, urls: Sequence[str]) -> Warned:
         f" {hosts} gives way to one of the same name that anybody uploads to the default index",
         "In pyproject.toml, [tool.uv.sources] with an explicit [[tool.uv.index]] binds a package to its index; hashes bind it to files.",
     )
+
+
+def is_unreachable(error: LockError) -> bool:
+    """Whether uv's explanation is that a server gave no answer, or a useless one."""
+    said = r"Failed to fetch|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status (server|client) error"
+    return re.search(said, error.message) is not None
 
 
 def is_mirror(index: str) -> bool:

@@ -8,7 +8,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from shipwheel.python.canonical import canonical
 from shipwheel.python.completion import allowed, completed, lenient
 from shipwheel.python.conflict import refused
 from shipwheel.python.explain import explained
-from shipwheel.python.indexes import confusable
+from shipwheel.python.indexes import confusable, is_unreachable
 from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
 from shipwheel.python.pipfile import read_pipfile
@@ -264,6 +264,10 @@ def _resolved(
         try:
             graph, pylock, accelerator = _accelerated(request, synthetic, folder, limit, listed)
         except LockError as error:
+            following = request.indexes.following() if is_unreachable(error) else None
+            if following is not None:
+                reporter(Warned(f"the chosen mirror is left for the next one: {error.message.splitlines()[-1].strip()}"))
+                return _resolved(replace(request, indexes=following), kept, listed, pins=pins, exact=exact, reporter=reporter)
             asking = asking_of(request, listed, synthetic)
             raise refused(
                 error, asking, synthetic.project, lambda names: tuple(ways_of(request, synthetic, limit, names)), reporter

@@ -120,9 +120,14 @@ class PackageIndex:
         """How often a path was asked for."""
         return sum(request.path == path for request in self.requests)
 
-    def add(self, filename: str, data: bytes, *, uploaded: str = "2024-01-01T00:00:00Z") -> str:
-        """Serves a file, lists it if it is a distribution, and returns its path, for example /files/small-1.0-py3-none-any.whl."""
-        path = f"/files/{quote(filename, safe='/+')}"
+    def add(self, filename: str, data: bytes, *, uploaded: str = "2024-01-01T00:00:00Z", shared: bool = False) -> str:
+        """Serves a file, lists it if it is a distribution, and returns its path, for example /files/small-1.0-py3-none-any.whl.
+
+        `shared` is for the path that public mirrors have it under: /packages/ab/cd/…/file.
+        """
+        made = hashlib.blake2b(data, digest_size=32).hexdigest()
+        folder = f"/packages/{made[:2]}/{made[2:4]}/{made[4:]}" if shared else "/files"
+        path = f"{folder}/{quote(filename, safe='/+')}"
         with self._lock:
             self._files[path] = data
             self._uploaded[path] = uploaded
@@ -192,7 +197,7 @@ class PackageIndex:
     def _file(self, path: str) -> dict[str, object]:
         metadata = self._files.get(f"{path}.metadata")
         found: dict[str, object] = {
-            "filename": unquote(path.removeprefix("/files/")),
+            "filename": unquote(path.removeprefix("/files/") if path.startswith("/files/") else path.rpartition("/")[2]),
             "url": self.url + path,
             "hashes": {"sha256": hashlib.sha256(self._files[path]).hexdigest()},
             "size": len(self._files[path]),
