@@ -209,7 +209,7 @@ def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
     [
         ("small==9\n", "no version of small==9"),
         ("nothing-of-that-name\n", "nothing-of-that-name was not found"),
-        ("leaf<7\nconflict\n", "depends on leaf>=7"),
+        ("leaf<7\nconflict\n", "conflict wants leaf>=7"),
     ],
 )
 def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> None:

@@ -106,23 +106,31 @@ def read_pipfile_lock(path: Path, groups: tuple[str, ...]) -> ToolLock:
     project = read_toml(pipfile) if pipfile.is_file() else {}
     tables = ["default", *(_TABLES.get(table, table) for table in (_table(project, group) for group in groups))]
     lines = line_numbers(text, r'        "([^"]+)": \{')
-    entries = [_entry(str(name), value, path.parent, table, lines) for table in tables for name, value in data.get(table, {}).items()]
     wanted = read_pipfile(pipfile, groups) if project else Requirements()
+    asked = {normalized(it.name): str(it.marker or "") for line in wanted.lines if (it := line.requirement) is not None}
+    entries = [
+        _entry(str(name), value, path.parent, table, lines, asked) for table in tables for name, value in data.get(table, {}).items()
+    ]
     places = {normalized(re.split(r"[\s\[@;<>=!~(]", line.text, maxsplit=1)[0]): line.place for line in wanted.lines}
     known = str(data.get("_meta", {}).get("hash", {}).get("sha256", ""))
     stale = "" if "source" not in project or not known or known == _hash(project) else "Pipfile changed after it was made"
     return ToolLock(path, tuple(entries), (), frozenset(tables), stale, places)
 
 
-def _entry(name: str, value: Mapping[str, Any], root: Path, table: str, lines: dict[str, list[int]]) -> Entry:
+def _entry(name: str, value: Mapping[str, Any], root: Path, table: str, lines: dict[str, list[int]], asked: Mapping[str, str]) -> Entry:
+    version = str(value.get("version", "")).lstrip("=").strip("*")
     marker = " and ".join(f"({one})" for one in _markers(value))
+    if not version and not marker:
+        # What the locking machine had no use for is left open, and may have lost its marker.
+        marker = asked.get(normalized(name), "")
     return Entry(
         name=normalized(name),
-        version=str(value.get("version", "")).lstrip("="),
+        version=version,
         markers={table: marker},
         hashes=tuple(found for text in value.get("hashes", ()) if (found := str(text).partition("sha256:")[2])),
         place=_place(value, root),
         line=lines.get(normalized(name), [0])[0],
+        extras=frozenset(map(str, value.get("extras", ()))),
     )
 
 

@@ -32,7 +32,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One distribution of a lock. `place` is what stands behind `name @`, empty for one of an index; `hashes` are sha256 in hex.
+    """One distribution of a lock. `version` is empty for one that the tool left open, `place` is what stands behind `name @`, empty for one of an
+    index; `hashes` are sha256 in hex.
 
     `markers` has group -> marker when the lock says which groups it belongs to; None when its graph has to be followed.
     """
@@ -83,7 +84,6 @@ def active_lines(lock: ToolLock, python: str, extras: Sequence[str]) -> Requirem
     """What the tool would install on Linux, as pinned lines; one that only some machines get says so. Raises LockError."""
     targets = machine_targets(python)
     machines: dict[int, list[str]] = {}
-    chosen: dict[str, Entry] = {}
     for machine, target in targets.items():
         for number in _active(lock, _Holds(target), {normalized(extra) for extra in extras}):
             machines.setdefault(number, []).append(machine)
@@ -91,8 +91,9 @@ def active_lines(lock: ToolLock, python: str, extras: Sequence[str]) -> Requirem
     for number, where in sorted(machines.items()):
         entry = lock.entries[number]
         marker = "" if len(where) == len(targets) else " or ".join(f"platform_machine == '{machine}'" for machine in where)
-        head = f"{entry.name} @ {entry.place}" if entry.place else f"{entry.name}=={entry.version}"
-        chosen[entry.name] = entry
+        named = f"[{','.join(sorted(entry.extras))}]" if entry.extras else ""
+        pin = f" @ {entry.place}" if entry.place else f"=={entry.version}" if entry.version else ""
+        head = f"{entry.name}{named}{pin}"
         lines.setdefault((head, marker), Line(f"{head} ; {marker}" if marker else head, lock.path, entry.line, entry.hashes))
     return Requirements(lines=list(lines.values()), files=[lock.path])
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from shipwheel.errors import LockError
 from shipwheel.python.inputs import LockRequest
 from shipwheel.python.pdmlock import read_pdm_lock
 from shipwheel.python.pipfile import read_pipfile_lock
@@ -10,11 +11,19 @@ from shipwheel.python.toollock import ToolLock
 
 __all__ = ["read_tool_lock"]
 
+_TOOLS = {"poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}
+
 
 def read_tool_lock(path: Path, request: LockRequest) -> ToolLock:
     """A poetry.lock, pdm.lock or Pipfile.lock with the request's extras and groups. Raises LockError, ProjectError."""
-    if path.name == "poetry.lock":
-        return read_poetry_lock(path, request.extras, request.groups)
-    if path.name == "pdm.lock":
-        return read_pdm_lock(path, request.extras, request.groups)
-    return read_pipfile_lock(path, request.groups)
+    tool = _TOOLS[path.name]
+    try:
+        if path.name == "poetry.lock":
+            return read_poetry_lock(path, request.extras, request.groups)
+        if path.name == "pdm.lock":
+            return read_pdm_lock(path, request.extras, request.groups)
+        return read_pipfile_lock(path, request.groups)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LockError(
+            f"{path} is not as {tool} writes it: {type(error).__name__} {error}", hint=f"Make it again: {tool} lock."
+        ) from error
