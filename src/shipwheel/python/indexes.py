@@ -71,6 +71,11 @@ class Indexes:
         first = self.mirrors[0]
         return replace(self, default=first, mirrors=self.mirrors[1:], environment={**rest, "UV_DEFAULT_INDEX": first})
 
+    def left(self, error: LockError) -> Warned:
+        """What is said when the chosen mirror is left for the one that follows."""
+        reason = error.message.splitlines()[-1].strip().removeprefix("cause: ")
+        return Warned(f"the chosen mirror {urlsplit(self.default).netloc} is left for the next one: {reason}")
+
     def addresses(self, url: str) -> tuple[str, ...]:
         """All addresses of a file whose address in the lock is this one, in the order in which they are tried."""
         found = SHARED.search(urlsplit(url).path)
@@ -225,8 +230,8 @@ def confusable(origin: str, urls: Sequence[str]) -> Warned:
 
 
 def is_unreachable(error: LockError) -> bool:
-    """Whether uv's explanation is that a server gave no answer, or a useless one."""
-    said = r"Failed to fetch|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status (server|client) error"
+    """Whether uv's explanation is that a server gave no answer, or a useless one: files that are cut off or none at all."""
+    said = r"Failed to (fetch|unzip|download|extract|read)|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status"
     return re.search(said, error.message) is not None
 
 

@@ -266,7 +266,7 @@ def _resolved(
         except LockError as error:
             following = request.indexes.following() if is_unreachable(error) else None
             if following is not None:
-                reporter(Warned(f"the chosen mirror is left for the next one: {error.message.splitlines()[-1].strip()}"))
+                reporter(request.indexes.left(error))
                 return _resolved(replace(request, indexes=following), kept, listed, pins=pins, exact=exact, reporter=reporter)
             asking = asking_of(request, listed, synthetic)
             raise refused(

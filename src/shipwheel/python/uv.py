@@ -183,8 +183,11 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def told(environment: Mapping[str, str]) -> Iterator[None]:
-    """In this block, and this thread, uv has these variables as well: indexes with their passwords, which no command line may show."""
-    token = _TOLD.set({**_TOLD.get(), **environment})
+    """In this block, and this thread, uv has these variables as well, and no others that it was told before.
+
+    They are indexes with their passwords, which no command line may show.
+    """
+    token = _TOLD.set(dict(environment))
     try:
         yield
     finally:
