@@ -108,8 +108,8 @@ def test_an_unknown_debian_package(shared_world: World) -> None:
     [
         ("small==9\n", ("no version of small==9",)),
         ("nosuchthing\n", ("nosuchthing", "not found")),
-        ("needs-old\nneeds-new\n", ("needs-new depend on tiny>=1", "needs-old depend on tiny<1", "requirements.txt")),
-        ("needs-old\ntiny>=1\n", ("tiny<1", "requirements.txt depends on tiny>=1")),
+        ("needs-old\nneeds-new\n", ("requirements.txt, line", "needs-old wants tiny<1", "needs-new wants tiny>=1")),
+        ("needs-old\ntiny>=1\n", ("needs-old wants tiny<1", "requirements.txt, line 2: tiny>=1")),
         ("tiny\nsmall >= one\n", ("requirements.txt, line 2", "'small >= one'")),
     ],
     ids=["version", "name", "conflict", "own conflict", "syntax"],
