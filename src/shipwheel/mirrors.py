@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -245,6 +243,8 @@ class _Probe:
             raise _Unfit("gives other bytes than it says")
 
     def _debian(self, client: "httpx.Client") -> None:
+        from email.utils import parsedate_to_datetime
+
         text = self._get(client, f"{self.address}/dists/{self.suite}/InRelease", 1 << 20).decode(errors="replace")
         date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
         if not text.startswith("-----BEGIN PGP SIGNED MESSAGE") or date is None:
@@ -266,6 +266,8 @@ def _files(page: bytes, base: str) -> Iterator[tuple[str, str, str]]:
         for file in json.loads(page).get("files", []):
             yield urljoin(base, file["url"]), file.get("hashes", {}).get("sha256", ""), file.get("upload-time", "")
         return
+    from html import unescape
+
     for href in re.findall(r'<a\s[^>]*?href="([^"]+)"', page.decode(errors="replace")):
         address, _, fragment = unescape(href).partition("#")
         yield urljoin(base, address), fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "", ""

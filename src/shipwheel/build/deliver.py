@@ -7,7 +7,6 @@ from pathlib import Path
 from shipwheel.build.pipeline import Built, Request, build, healed
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
-from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import LAYOUT, read_layout, refuse_other, write_layout
 from shipwheel.oci.validate import Report, validate
 
@@ -87,6 +86,8 @@ def _write(built: Built, target: Path, request: Request, *, recheck: bool) -> No
     name = built.resolution.project.settings.tag
     request.reporter(StageStarted("write"))
     if target.suffix == ".tar":
+        from shipwheel.oci.archive import write_archive
+
         write_archive(built.index, target, request.store, name=name)
     else:
         write_layout(built.index, target, request.store, name=name, recheck=recheck)

@@ -1,6 +1,5 @@
 """The files of an image that no package brings: the virtual environment's own, the launcher, the volumes."""
 
-import importlib.resources
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,6 +65,8 @@ def launcher_files(steps: Sequence[Sequence[str]], marks: str) -> Generated:
 
 def _program(name: str) -> str:
     """The source of a module of ours that runs inside the image."""
+    import importlib.resources
+
     return importlib.resources.files("shipwheel.build").joinpath(name).read_text(encoding="utf-8")
 
 

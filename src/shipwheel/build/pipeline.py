@@ -18,22 +18,17 @@ from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
 from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
-from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
-from shipwheel.debian.closure import close, unresolved
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
-from shipwheel.fetch import Download, fetch
 from shipwheel.files.segment import Segment, find_segment, key_of
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
-from shipwheel.python.credentials import credentials_of
 from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.indexes import indexes_of
 from shipwheel.python.project import Project, detect
-from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.uv import told
 from shipwheel.python.wheel import WheelSource
@@ -121,7 +116,6 @@ class _Work:
         self.platforms = resolution.platforms
         self.project = resolution.project
         self.as_of = resolution.lock.as_of
-        self.signed = credentials_of(self.project)
         self.indexes = indexes_of(self.project, root=self.store.root)
 
     def run(self) -> tuple[BuiltPlatform, ...]:
@@ -146,14 +140,18 @@ class _Work:
     def _ingredients(self) -> Ingredients:
         """Fetches what has to be built first, builds it, and lists the project's files."""
         wanted = {item.name: item for each in self.platforms for item in each.selection.distributions if item.kind != "wheel"}
-        fetch([self._download(item) for item in wanted.values() if item.kind == "sdist"], self.store, self.reporter)
+        packaged = self.project.kind == "package"
+        if not wanted and not packaged:
+            return Ingredients({}, None, self._tree())
+        from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
+
+        self._bring([item for item in wanted.values() if item.kind == "sdist"])
         minor, root = self.platforms[0].target.minor, self.project.root
         with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
             jobs = {
                 name: pool.submit(self._told, build_pure_wheel, item, self.store, minor, self.as_of, root=root, reporter=self.reporter)
                 for name, item in sorted(wanted.items())
             }
-            packaged = self.project.kind == "package"
             own = (
                 pool.submit(self._told, build_project_wheel, root, self.store, minor, self.as_of, reporter=self.reporter)
                 if packaged
@@ -191,12 +189,22 @@ class _Work:
         }
         if missing:
             self._fetch_packages([package for each in self.platforms for package in each.base.packages])
-        wanted = [self._download(item) for each in self.platforms for item in each.selection.distributions if item.digest in missing]
-        fetch(wanted, self.store, self.reporter)
+        self._bring([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
 
-    def _download(self, item: LockedDistribution) -> Download:
-        urls = dict.fromkeys(self.signed(address) for url in item.urls for address in self.indexes.addresses(url))
-        return Download(tuple(urls), item.digest, item.size, item.filename)
+    def _bring(self, items: Sequence[LockedDistribution]) -> None:
+        """Fetches what the store does not have."""
+        absent = [item for item in items if not self.store.has(item.digest)]
+        if not absent:
+            return
+        from shipwheel.fetch import Download, fetch
+        from shipwheel.python.credentials import credentials_of
+
+        signed = credentials_of(self.project)
+        downloads = []
+        for item in absent:
+            urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.addresses(url))
+            downloads.append(Download(tuple(urls), item.digest, item.size, item.filename))
+        fetch(downloads, self.store, self.reporter)
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
@@ -236,6 +244,8 @@ class _Work:
         lower = base_layers(each.base, each, self.project, self.store, compiler)
         if each.base.locked and self._proved(each, lower, specs) is not None:
             return each
+        from shipwheel.debian.closure import close, unresolved
+
         platform = each.target.platform
         upper = self._segments(specs)
         packages = self._load(each.base.packages)
@@ -300,6 +310,8 @@ class _Work:
 
     def _interpreter(self) -> Interpreter:
         """The base's own if it runs here, so that every host compiles with the same one; else what uv finds."""
+        from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
+
         target = self.platforms[0].target
         host = can_run()
         if host is not None:

@@ -6,27 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from shipwheel.debian.archive import Archive, PackageIndex
 from shipwheel.debian.base import base_facts, resolve_seed, seed_names
-from shipwheel.debian.mirror import Mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import Suite, suite_by_name, suite_for
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
-from shipwheel.mirrors import kept
 from shipwheel.platform import Platform
 from shipwheel.python.indexes import indexes_of
 from shipwheel.python.inputs import LockRequest, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_dependencies, with_python
-from shipwheel.python.resolve import renewed
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
 from shipwheel.store import Store
+
+if TYPE_CHECKING:
+    from shipwheel.debian.archive import Archive, PackageIndex
+    from shipwheel.debian.mirror import Mirror
 
 T = TypeVar("T")
 
@@ -103,16 +103,21 @@ class Bases:
         self._reporter = reporter
 
     @cached_property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> "Mirror":
         """The mirror, chosen when it is first needed."""
+        from shipwheel.debian.mirror import choose_mirror
+        from shipwheel.mirrors import kept
+
         return choose_mirror(self._mirror, kept=kept(self._store.root).debian)
 
     @cached_property
-    def archive(self) -> Archive:
+    def archive(self) -> "Archive":
         """The archive behind the mirror."""
+        from shipwheel.debian.archive import Archive
+
         return Archive(self.mirror, self._store, self._reporter)
 
-    def index(self, platform: Platform) -> PackageIndex:
+    def index(self, platform: Platform) -> "PackageIndex":
         """The suite's packages for a platform, from verified releases."""
         return self.archive.package_index(self.suite, platform)
 
@@ -123,13 +128,22 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     Raises LockError with everything that is missing on any platform, before anything large is fetched.
     """
     before = read_lock(lock_path(project.root))
-    project, lock = locked(project, before, lambda wanted: renewed(wanted, before, reporter))
+    project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
     found = _bases(project, platforms, bases, lock, reporter, upgrade_base)
     targets = [Target(platform, *base_facts(base.packages)) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
     if lock is not before:
         lock.write()
     return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
+
+
+def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> Lock:
+    """As `renewed`, without importing what makes locks when the one that is there will do."""
+    if before is not None and before.is_current(inputs_digest(request)):
+        return before
+    from shipwheel.python.resolve import renewed
+
+    return renewed(request, before, reporter)
 
 
 def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:

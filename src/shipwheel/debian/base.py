@@ -6,21 +6,22 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shipwheel.debian.archive import PackageIndex, absent
-from shipwheel.debian.ldcache import ld_cache, libraries
-from shipwheel.debian.mirror import Mirror
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.suite import Suite
-from shipwheel.debian.tables import alternative_directory
 from shipwheel.debian.version import upstream
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, LockError, UsageError
 from shipwheel.events import Reporter, silent
-from shipwheel.fetch import Download, fetch
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+
+if TYPE_CHECKING:
+    from shipwheel.debian.archive import PackageIndex
+    from shipwheel.debian.mirror import Mirror
+    from shipwheel.fetch import Download
 
 __all__ = [
     "COMMON_SEED",
@@ -82,7 +83,7 @@ def seed_names(suite: Suite) -> tuple[str, ...]:
     return (*COMMON_SEED, *interpreter, *(SPLIT_SEED if suite.python in ("3.9", "3.11") else ()))
 
 
-def resolve_seed(index: PackageIndex, suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
+def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
     """The newest of each seed package and of those the user names, by name; raises UsageError with all unknown names and their likes."""
     found: dict[str, DebianPackage] = {}
     unknown: list[str] = []
@@ -114,22 +115,24 @@ def base_facts(packages: Sequence[DebianPackage]) -> tuple[str, tuple[int, int]]
     return python[0], (int(libc[1]), int(libc[2]))
 
 
-def downloads(packages: Sequence[DebianPackage], mirror: Mirror) -> list[Download]:
+def downloads(packages: Sequence[DebianPackage], mirror: "Mirror") -> "list[Download]":
     """What to fetch for these packages. A security update moves to the main archive with a point release: that is the second address."""
+    from shipwheel.fetch import Download
+
     return [
         Download(tuple(dict.fromkeys(_addresses(package, mirror))), package.digest, package.size, f"{package.name}_{package.version}.deb")
         for package in packages
     ]
 
 
-def _addresses(package: DebianPackage, mirror: Mirror) -> Iterator[str]:
+def _addresses(package: DebianPackage, mirror: "Mirror") -> Iterator[str]:
     for each in (mirror, *mirror.others):
         yield f"{each.base(package.archive)}/{package.filename}"
         yield f"{each.debian}/{package.filename.replace('pool/updates/', 'pool/', 1)}"
 
 
 def load_packages(
-    packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter = silent, *, workers: int = 2
+    packages: Sequence[DebianPackage], mirror: "Mirror", store: Store, reporter: Reporter = silent, *, workers: int = 2
 ) -> list[Segment]:
     """The packages' segments, in order; what the store does not have is fetched and made.
 
@@ -152,8 +155,11 @@ def load_packages(
     return [segment or new[source.key] for source, segment in zip(sources, known, strict=True)]
 
 
-def fetch_packages(packages: Sequence[DebianPackage], mirror: Mirror, store: Store, reporter: Reporter = silent) -> None:
+def fetch_packages(packages: Sequence[DebianPackage], mirror: "Mirror", store: Store, reporter: Reporter = silent) -> None:
     """Brings the .debs into the store; raises FetchError that says how to renew the base when the mirror no longer has one."""
+    from shipwheel.debian.archive import absent
+    from shipwheel.fetch import fetch
+
     try:
         fetch(downloads(packages, mirror), store, reporter, stage="packages")
     except IntegrityError:
@@ -193,6 +199,8 @@ class GeneratedBase:
 
     def entries(self) -> Iterator[FileEntry]:
         """The entries, by path. The packages must be in the store, as their segments or as they came."""
+        from shipwheel.debian.ldcache import ld_cache, libraries
+
         segments = [find_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
         taken = {path for segment in segments for path in (*segment.files, *segment.links)}
         cache = ld_cache(libraries(segments, self.platform).items(), self.platform)
@@ -250,6 +258,8 @@ def _alternatives(segments: Sequence[Segment], platform: Platform) -> Iterator[F
 
     The quicker ones come before the reference.
     """
+    from shipwheel.debian.tables import alternative_directory
+
     root = f"usr/lib/{platform.multiarch}"
     found: dict[str, str] = {}
     for path in sorted(path for segment in segments for path in (*segment.files, *segment.links)):

@@ -10,7 +10,6 @@ from typing import Any
 from shipwheel.python.indexes import Indexes
 from shipwheel.python.lock import FORMAT, is_foreign
 from shipwheel.python.requirements import read_requirements
-from shipwheel.python.synthetic import script_requirements
 from shipwheel.python.workspace import input_files, relative_path, relevant, workspace_root
 
 __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
@@ -84,6 +83,8 @@ def inputs_digest(request: LockRequest) -> str:
     if request.added:
         facts["added"] = sorted(request.added)
     if request.script is not None:
+        from shipwheel.python.synthetic import script_requirements
+
         facts["script"] = script_requirements(request.script)
         return _digest(facts)
     if request.requirements:
@@ -116,6 +117,8 @@ def input_parts(request: LockRequest) -> dict[str, str]:
     if request.foreign is not None:
         parts[relative_path(request.foreign, request.root)] = _short(hashlib.sha256(request.foreign.read_bytes()).hexdigest())
     if request.script is not None:
+        from shipwheel.python.synthetic import script_requirements
+
         parts[f"the inline metadata of {request.script.name}"] = _short(script_requirements(request.script))
     for path in _listed(request) if request.requirements else ():
         parts[relative_path(path, request.root)] = _short(hashlib.sha256(path.read_bytes()).hexdigest())

@@ -15,7 +15,6 @@ from shipwheel.config import Settings, load_settings, read_text, settings_from
 from shipwheel.errors import ProjectError
 from shipwheel.python.framework import Evidence, Launch, find_launch
 from shipwheel.python.metadata import Metadata, dependency_names, normalized, read_group, read_metadata, read_script
-from shipwheel.python.pipfile import pipfile_metadata
 from shipwheel.python.requirements import read_requirements
 from shipwheel.python.version import choose_python
 
@@ -147,6 +146,8 @@ def _directory_project(root: Path, settings: Settings) -> Project:
     metadata = read_metadata(root)
     listed = tuple(root / name for name in settings.requirements) or _requirements_files(root)
     if metadata is None or (settings.requirements and not metadata.package):
+        from shipwheel.python.pipfile import pipfile_metadata
+
         if not listed and (pipfile := pipfile_metadata(root)) is not None:
             found = _app(root, settings, pipfile, ())
             return replace(found, lock_inputs=tuple(name for name in ("Pipfile", "Pipfile.lock") if (root / name).is_file()))
