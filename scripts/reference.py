@@ -25,7 +25,8 @@ NOTE = "<!-- Made by `make docs` from the code: do not edit. -->"
 
 NAMES = {
     "shipwheel.build.deliver": ("build_and_deliver", "Delivered", "deliver"),
-    "shipwheel.build.pipeline": ("Request", "build", "resolved", "Built", "BuiltPlatform"),
+    "shipwheel.build.request": ("Request",),
+    "shipwheel.build.pipeline": ("build", "resolved", "Built", "BuiltPlatform"),
     "shipwheel.build.plan": ("make_plan", "BuildPlan", "PlatformPlan"),
     "shipwheel.config": ("Settings", "load_settings"),
     "shipwheel.oci.validate": ("validate", "Report", "ImageReport"),
