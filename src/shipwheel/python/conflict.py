@@ -18,9 +18,9 @@ from shipwheel.python.synthetic import SYNTHETIC, Synthetic
 __all__ = ["Asking", "Way", "chain", "loosened", "pins", "refused", "ways_out"]
 
 _CONFLICT = re.compile(r"unsatisfiable|No solution found")
-_EDGE = re.compile(
-    r"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?(==[^\s,]+)? depends? on ([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?([^\s]*)"
-)
+_ASKED = r"([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?((?:[<>=!~]\S*)?)"
+_EDGE = re.compile(rf"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?((?:[<>=!~]\S*)?) depends? on {_ASKED}")
+_ANOTHER = re.compile(rf"{_ASKED}$")
 _TRIES = 4
 _PATIENCE = 20.0
 """Seconds that one try may take."""
@@ -84,35 +84,42 @@ def chain(explanation: str, asking: Sequence[Asking], project: str = "", least: 
             links.append(f"{item.place}: {item.text}")
             names.append(asked)
         elif asker != SYNTHETIC and asked != SYNTHETIC:
-            links.append(f"{asker} {version.lstrip('=')} wants {asked}{extras}{specifier}".replace("  ", " "))
+            links.append(f"{asker} {version.removeprefix('==')} wants {asked}{extras}{specifier}".replace("  ", " "))
     # A chain that does not begin with the user's lines would explain nothing to them.
-    return (_ordered(links, names), names) if names and len(links) >= least else ([], names)
+    askers = {link.split(" ", 1)[0] for link in links}
+    order = sorted(names, key=lambda name: name not in askers)
+    return (_ordered(links, names), order) if names and len(links) >= least else ([], order)
 
 
 def _ordered(links: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The user's lines first, each distribution's wishes behind what brings it in."""
+    """The user's lines, those first that bring in others, with the wishes of what they bring in behind them."""
     own = [link for link in links if ": " in link and " wants " not in link]
     rest = [link for link in dict.fromkeys(links) if link not in own]
     found: list[str] = []
-    for link, name in zip(own, names, strict=False):
+    askers = {link.split(" ", 1)[0] for link in rest}
+    for link, name in sorted(zip(own, names, strict=False), key=lambda pair: pair[1] not in askers):
         found.append(link)
-        reach = {name}
-        for other in list(rest):
-            if other.split(" ", 1)[0] in reach:
+        reach = [name]
+        for asker in reach:
+            for other in [other for other in rest if other.split(" ", 1)[0] == asker]:
                 found.append(f"  {other}")
                 rest.remove(other)
-                reach.add(re.split(r"[\[<>=!~]", other.partition(" wants ")[2], maxsplit=1)[0])
+                reach.append(re.split(r"[\[<>=!~]", other.partition(" wants ")[2], maxsplit=1)[0])
     return [*found, *rest]
 
 
 def _premises(text: str) -> Iterator[tuple[str, str, str, str, str]]:
     """(asker, its version, asked, extras, specifier) of what is stated, not of what is concluded; the project itself is SYNTHETIC."""
     for sentence in re.split(r"(?<=\.) (?=And because|Because|cause:)", text):
-        premise = sentence.partition(", we can conclude")[0]
-        premise = premise.replace("your project", SYNTHETIC).replace("you require", f"{SYNTHETIC} depends on")
-        for found in _EDGE.finditer(premise):
-            specifier = re.sub(r"[,.]$", "", found[5])
-            yield normalized(found[1]), found[2] or "", normalized(found[3]), found[4] or "", specifier
+        premise = sentence.partition(", we can conclude")[0].replace("your project", SYNTHETIC)
+        asker = version = ""
+        # "a depends on b<2 and c>1 and d depends on e": what follows an `and` may be the same asker's.
+        for part in re.split(r"\band (?=\S)", premise):
+            if edge := _EDGE.search(part.strip()):
+                asker, version = normalized(edge[1]), edge[2]
+                yield asker, version, normalized(edge[3]), edge[4] or "", edge[5].rstrip(",.")
+            elif asker and (another := _ANOTHER.match(part.strip().rstrip(","))):
+                yield asker, version, normalized(another[1]), another[2] or "", another[3]
 
 
 def ways_out(ways: Sequence[Way], reporter: Reporter) -> list[str]:

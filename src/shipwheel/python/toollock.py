@@ -32,9 +32,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One distribution of a lock. `version` is empty for one that the tool left open, `place` is what stands behind `name @`, empty for one of an
-    index; `hashes` are sha256 in hex.
+    """One distribution of a lock. `version` is empty for one that the tool left open; `hashes` are sha256 in hex.
 
+    `place` is what stands behind `name @`, empty for one of an index.
     `markers` has group -> marker when the lock says which groups it belongs to; None when its graph has to be followed.
     """
 

@@ -1,0 +1,143 @@
+"""`shipwheel lock` through the command line, in a world without a network."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import MINOR, World
+
+LINE = "The base of linux/amd64, linux/arm64 is not locked yet: the first build does that, knowing what the wheels need."
+
+
+def state(root: Path) -> dict[str, tuple[int, bytes]]:
+    return {str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_lock_is_made_checked_changed_and_compared(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app, "--check").code == 1
+    made = world.run("lock", app)
+    assert made.code == 0, made.err
+    assert made.out.splitlines()[0].startswith(f"pylock.toml was written: from requirements.txt, Python {MINOR}, as of ")
+    assert [line.split() for line in made.out.splitlines()[1:3]] == [
+        ["linux/amd64", "2", "distributions,", "0.0", "MB"],
+        ["linux/arm64", "2", "distributions,", "0.0", "MB"],
+    ]
+    assert made.out.splitlines()[-1] == LINE
+    assert not world.mirror.requests, "Debian's archive is not asked"
+
+    before = state(app)
+    world.index.close()
+    current = world.run("lock", app, "--check")
+    assert (current.code, current.out) == (0, "The lock is current, and serves every platform.\n")
+    assert world.run("lock", app, "--check", "--json").document == {"current": True, "reasons": []}
+    assert state(app) == before, "nothing is written"
+
+
+def test_check_says_what_changed(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    shutil.copy(app / "pylock.toml", world.root / "old.toml")
+    (app / "requirements.txt").write_text("tiny\nnative\n")
+    before = state(app)
+    stale = world.run("lock", app, "--check")
+    assert stale.code == 1
+    assert stale.out.splitlines() == [
+        "pylock.toml is out of date: requirements.txt changed.",
+        "Not in the lock: native.",
+        "No longer asked for: small.",
+        "Run `shipwheel lock` to make it current.",
+    ]
+    assert state(app) == before
+    made = world.run("lock", app)
+    assert "against the lock before: 1 added, 1 removed, 0 with another version" in made.out
+    assert "  + native 1.0\n  - small 1.0\n" in made.out
+
+    compared = world.run("lock", app, "--diff", world.root / "old.toml")
+    assert compared.code == 0, compared.err
+    assert compared.out.splitlines()[:3] == ["distributions: 1 added, 1 removed, 0 with another version", "  + native 1.0", "  - small 1.0"]
+    other = world.run("lock", "--diff", app / "pylock.toml", world.root / "old.toml", cwd=app)
+    assert other.out.splitlines()[:3] == ["distributions: 1 added, 1 removed, 0 with another version", "  + small 1.0", "  - native 1.0"]
+    assert world.run("lock", app, "--diff", app / "pylock.toml").out == "Nothing changed.\n"
+    assert world.run("lock", app, "--diff", app / "pylock.toml", "--json").document["platforms"][0]["platform"] == "linux/amd64"
+
+
+def test_a_lock_that_serves_not_every_platform(world: World) -> None:
+    world.add(SmallWheel("lonely", tag=f"cp{MINOR.replace('.', '')}-cp{MINOR.replace('.', '')}-manylinux_2_17_x86_64", purelib=False))
+    app = world.app("lonely\n")
+    refused = world.run("lock", app)
+    assert refused.code == 4
+    assert "linux/arm64" in refused.err
+    assert not (app / "pylock.toml").exists(), "a lock that does not serve what was asked for is not written"
+    assert world.run("lock", app, "--platform", "linux/amd64").code == 0
+    stale = world.run("lock", app, "--check")
+    assert stale.code == 1
+    assert "lonely 1.0 has no file for linux/arm64" in stale.out
+    assert world.run("lock", app, "--check", "--platform", "linux/amd64").code == 0
+
+
+def test_diff_with_what_git_has(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    env = world.environment()
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=app, env=env, check=True, capture_output=True)
+    assert world.run("lock", app, "--diff", "HEAD").out == "Nothing changed.\n"
+    (app / "requirements.txt").write_text("tiny\n")
+    assert world.run("lock", app).code == 0
+    assert "  - small 1.0" in world.run("lock", app, "--diff", "HEAD").out
+    for wrong in ("nope", "--output=x", "HEAD:nope.toml"):
+        done = world.run("lock", app, f"--diff={wrong}")
+        assert done.code == 2
+        assert "hint" in done.err
+
+
+def test_explain(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app, "--explain", "tiny").code == 4, "there is no lock"
+    assert world.run("lock", app).code == 0
+    told = world.run("lock", app, "--explain", "tiny")
+    assert told.out.splitlines() == [
+        "tiny 1.0",
+        "  linux/amd64    tiny-1.0-py3-none-any.whl, 0.0 MB",
+        "  linux/arm64    tiny-1.0-py3-none-any.whl, 0.0 MB",
+        "  asked for by small 1.0",
+        "  by way of requirements.txt, line 1 → small 1.0 → tiny 1.0",
+        f"  it is the newest that Python {MINOR} can have",
+    ]
+    assert json.loads(world.run("lock", app, "--explain", "tiny", "--json").out)["newer"]["newest"] == "1.0"
+    assert world.run("lock", app, "--explain", "nope").code == 2
+
+
+def test_a_project_without_a_command_is_locked_as_well(world: World) -> None:
+    folder = world.root / "library"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text('[project]\nname = "library"\nversion = "1"\ndependencies = ["small"]\n')
+    done = world.run("lock", folder, "--python", MINOR, "--json")
+    assert done.code == 0, done.err
+    assert done.document["platforms"][0]["distributions"] == {"small": "1.0", "tiny": "1.0"}
+    assert world.run("lock", folder, "--python", MINOR, "--check").code == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [("--check", "--upgrade"), ("--explain", "a", "--check"), ("--diff", "a", "--explain", "b"), ("x", "y"), ("--as-of", "soon")]
+)
+def test_what_does_not_go_together(world: World, flags: tuple[str, ...]) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app, *flags).code == 2
+
+
+def test_a_build_takes_the_lock_and_adds_the_base(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    before = (app / "pylock.toml").read_text()
+    assert world.build(app).code == 0
+    after = (app / "pylock.toml").read_text()
+    assert after.startswith(before.partition("[tool.shipwheel]")[0])
+    assert "[tool.shipwheel.base.amd64]" in after
+    assert world.run("lock", app, "--upgrade").out.splitlines()[-1] != LINE, "the base stays locked"
+    assert "[tool.shipwheel.base.arm64]" in (app / "pylock.toml").read_text()
