@@ -99,7 +99,7 @@ def interrupted(
 ) -> tuple[int, str, float]:
     """(exit code, standard error, seconds until it had ended) of a build that gets a signal at a moment."""
     place = world.root / "shop"
-    process = world.start("build", place, "--json", "-o", world.output(place), *flags, *ONE)
+    process = world.start("build", place, "--json", "-o", world.output(place), *flags, *ONE, pause=0.03)
     moment(process)
     started = time.monotonic()
     (os.killpg if group else os.kill)(process.pid, number)

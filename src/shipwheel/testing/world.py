@@ -41,11 +41,18 @@ shipwheel.fetch._LONGEST_WAIT = 0.01
 workers = int(sys.argv[2])
 if workers:
     os.cpu_count = lambda: workers
-sys.argv[:] = ["shipwheel", *sys.argv[3:]]
+pause = float(sys.argv[3])
+if pause:
+    import time
+    import shipwheel.oci.layout as layout
+    write = layout._write
+    layout._write = lambda *arguments: (write(*arguments), time.sleep(pause))
+sys.argv[:] = ["shipwheel", *sys.argv[4:]]
 from shipwheel.cli import main
 main()
 """
-"""The command line with another keyring than Debian's, with short waits, and as many workers as are asked for."""
+"""The command line with another keyring than Debian's, with short waits, as many workers as are asked for, and a pause after each blob
+of a layout, in which it can be interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +198,16 @@ class World:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def command(self, *arguments: str | Path, workers: int = 0) -> list[str]:
+    def command(self, *arguments: str | Path, workers: int = 0, pause: float = 0) -> list[str]:
         """The command line that runs shipwheel with the archive's keyring."""
-        return [sys.executable, "-c", _PROGRAM, str(self.root / "keyring.pgp"), str(workers), *map(str, arguments)]
+        return [sys.executable, "-c", _PROGRAM, str(self.root / "keyring.pgp"), str(workers), str(pause), *map(str, arguments)]
 
-    def start(self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    def start(
+        self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, pause: float = 0
+    ) -> "subprocess.Popen[str]":
         """A command that runs on its own, in a process group of its own, as a shell with job control would have it."""
         return subprocess.Popen(
-            self.command(*arguments),
+            self.command(*arguments, pause=pause),
             cwd=cwd or self.root,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,
