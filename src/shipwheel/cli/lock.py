@@ -135,7 +135,8 @@ def _summary(found: "Locked") -> Iterator[str]:
 
 def _selection(each: "Selection") -> Iterator[str]:
     size = sum(item.size or 0 for item in each.distributions) / 1e6
-    yield f"  {each.target.platform!s:<14} {len(each.distributions)} distributions, {size:.1f} MB"
+    least = "at least " if any(item.size is None and item.kind == "wheel" for item in each.distributions) else ""
+    yield f"  {each.target.platform!s:<14} {len(each.distributions)} distributions, {least}{size:.1f} MB"
     for gone in each.left_out:
         asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
         yield f"    left out {gone.name} {gone.version}: {gone.reason}{asked}"
