@@ -122,7 +122,11 @@ def accelerator_note(found: Mapping[str, Any]) -> tuple[str, ...]:
     sizes = ", ".join(
         f"{size / 1e9:.1f} GB on {name}" if size >= 5e7 else f"{size / 1e6:.1f} MB on {name}" for name, size in found["saves"].items()
     )
-    gone = f", without {len(found['without'])} others: saves {sizes or 'nothing'}" if found["without"] else ""
+    gone = (
+        f", without {len(found['without'])} other{'s' * (len(found['without']) > 1)}: saves {sizes or 'nothing'}"
+        if found["without"]
+        else ""
+    )
     return (f'{kind} builds of {", ".join(found["of"])}{gone}; accelerator = "cuda" takes the package index\'s own',)
 
 
