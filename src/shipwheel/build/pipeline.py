@@ -99,8 +99,10 @@ def _build(request: Request) -> Built:
     for note in (*resolution.project.notes, *(launch.notes if launch else ())):
         request.reporter(Warned(note))
     platforms = _Work(request, bases, resolution).run()
-    lock = pinned(resolution.lock, [each.resolved for each in platforms], resolution.project.settings.packages)
-    lock.write()
+    lock = resolution.lock
+    if any(each.resolved.base != before.base for each, before in zip(platforms, resolution.platforms, strict=True)):
+        lock = pinned(lock, [each.resolved for each in platforms], resolution.project.settings.packages)
+        lock.write()
     resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
     return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms]))
 
@@ -117,6 +119,7 @@ class _Work:
         self.project = resolution.project
         self.as_of = resolution.lock.as_of
         self.indexes = indexes_of(self.project, root=self.store.root)
+        self._layers: dict[str, Layer] = {}
 
     def run(self) -> tuple[BuiltPlatform, ...]:
         """Every platform's layers, closed and proved."""
@@ -183,7 +186,7 @@ class _Work:
             source.digest
             for specs in uppers
             for spec in specs
-            if find_layer(spec, self.store) is None
+            if self._found(spec) is None
             for source in spec.sources
             if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
         }
@@ -208,7 +211,7 @@ class _Work:
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
-            if any(find_layer(spec, self.store) is None for spec in specs):
+            if any(self._found(spec) is None for spec in specs):
                 self._fetch_packages(each.base.packages)
 
     def _fetch_packages(self, packages: Sequence[DebianPackage]) -> None:
@@ -216,10 +219,16 @@ class _Work:
         if absent:
             fetch_packages(absent, self.bases.mirror, self.store, self.reporter)
 
+    def _found(self, spec: LayerSpec) -> Layer | None:
+        """The layer, if the store has it; what was found once is not looked for again."""
+        if (layer := self._layers.get(spec.key) or find_layer(spec, self.store)) is not None:
+            self._layers[spec.key] = layer
+        return layer
+
     def _assemble(self, stage: str, specs: Sequence[Sequence[LayerSpec]]) -> list[tuple[Layer, ...]]:
         """The layers of all platforms, each key made once, side by side."""
         unique = {spec.key: spec for some in specs for spec in some}
-        found = {key: layer for key, spec in unique.items() if (layer := find_layer(spec, self.store)) is not None}
+        found = {key: layer for key, spec in unique.items() if (layer := self._found(spec)) is not None}
         missing = [spec for key, spec in unique.items() if key not in found]
         if missing:
             self.reporter(StageStarted(stage, len(missing)))

@@ -6,6 +6,7 @@ A layer is never stored whole: it is the concatenation of its parts, which are b
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -19,14 +20,14 @@ from shipwheel.store import Store
 __all__ = ["Layer", "LayerSpec", "find_layer", "layer_chunks", "make_layer"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LayerSpec:
     """What a layer will hold; its key is known before anything is fetched."""
 
     name: str
     sources: tuple[Source, ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hex sha256 over the keys of the sources, in order."""
         return key_of("layer", *(source.key for source in self.sources))

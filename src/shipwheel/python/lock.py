@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +168,7 @@ def is_foreign(path: Path) -> bool:
 def read_lock(path: Path) -> Lock | None:
     """The lock, or None when there is none of shipwheel's. Raises LockError when it is damaged."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -177,6 +177,12 @@ def read_lock(path: Path) -> Lock | None:
         return None
     check_hashes(data, path.name)
     return Lock(path, data)
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Looked at more than once in a build, and never changed: parsing takes longer than anything else that is done with a lock."""
+    return tomllib.loads(text)
 
 
 def check_hashes(data: Mapping[str, Any], name: str) -> None:
