@@ -319,13 +319,13 @@ class _Work:
 
     def _interpreter(self) -> Interpreter:
         """The base's own if it runs here, so that every host compiles with the same one; else what uv finds."""
-        from shipwheel.build.toolchain import can_run, found_interpreter, unpacked_interpreter
+        from shipwheel.build.toolchain import can_run, found_interpreter, interpreter_packages, unpacked_interpreter
 
         target = self.platforms[0].target
         host = can_run()
         if host is not None:
             base = next((each.base for each in self.platforms if each.target.platform == host), None)
-            packages = base.seed(()) if base else resolve_seed(self.bases.index(host), self.bases.suite)
+            packages = interpreter_packages(base.seed(()) if base else resolve_seed(self.bases.index(host), self.bases.suite))
             self._fetch_packages(packages)
             sources = [DebSource(package, self.store) for package in packages]
             found = unpacked_interpreter(sources, host, target.minor, self.store)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
 from shipwheel.files.entry import FileEntry, Source
 from shipwheel.files.segment import key_of
@@ -17,15 +18,22 @@ from shipwheel.python import uv
 from shipwheel.python.bytecode import Interpreter
 from shipwheel.store import Store
 
-__all__ = ["can_run", "found_interpreter", "unpacked_interpreter"]
+__all__ = ["can_run", "found_interpreter", "interpreter_packages", "unpacked_interpreter"]
 
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
+
+_LINKED = ("libc6", "libexpat1", "libgcc-s1", "zlib1g")
 
 
 def can_run() -> Platform | None:
     """The platform whose Debian programs this machine runs itself, or None."""
     host = host_platform()
     return host if sys.platform == "linux" and host.architecture in DEBIAN_ARCHITECTURES else None
+
+
+def interpreter_packages(seed: Sequence[DebianPackage]) -> tuple[DebianPackage, ...]:
+    """Those of a base's seed that the interpreter and its standard library are made of and linked with."""
+    return tuple(package for package in seed if "python" in package.name or package.name in _LINKED)
 
 
 def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: str, store: Store) -> Interpreter | None:

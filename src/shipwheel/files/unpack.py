@@ -14,17 +14,22 @@ __all__ = ["unpack"]
 
 def unpack(entries: Iterable[FileEntry], root: Path, label: str) -> None:
     """Creates each entry; owners are left out. Raises ArchiveError for a path that leads outside, by itself or through a link."""
+    inside: set[Path] = set()
+    real = root.resolve()
     for entry in entries:
         path = root / _native(checked_path(entry.path, label))
-        if not path.parent.resolve().is_relative_to(root.resolve()):
-            raise ArchiveError(f"{label}: {entry.path} leads outside through a link", hint="The archive is hostile; do not use it.")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in inside:
+            if not path.parent.resolve().is_relative_to(real):
+                raise ArchiveError(f"{label}: {entry.path} leads outside through a link", hint="The archive is hostile; do not use it.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            inside.add(path.parent)
         match entry.type:
             case EntryType.DIRECTORY:
                 path.mkdir(exist_ok=True)
             case EntryType.SYMLINK:
                 path.unlink(missing_ok=True)
                 path.symlink_to(_native(entry.target))
+                inside.clear()  # where directories lead may be another place now
             case EntryType.HARDLINK:
                 path.hardlink_to(root / _native(checked_path(entry.target, label)))
             case EntryType.FILE:
