@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     annotations: dict[str, str] = {}
     """Annotations of the image and of the image index (image-spec, annotations.md)."""
     packages: tuple[str, ...] = ()
-    """Debian packages to add, with the libraries that they need."""
+    """Debian packages to add, with the programs and data that they depend on and the libraries that they load."""
     extras: tuple[str, ...] = ()
     """Extras of the project to install."""
     groups: tuple[str, ...] = ()

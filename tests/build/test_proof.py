@@ -50,6 +50,22 @@ def test_helpers_for_other_machines_beside_our_own_are_a_warning() -> None:
     assert "helper-arm64" in proof.warnings[0]
 
 
+def test_a_wheel_with_a_helper_for_one_machine_only_serves_the_others() -> None:
+    helpers = [module(f"attach{number}.so", "EM_AARCH64") for number in range(3)]
+    proof = prove([base(), wheel(*helpers)], AMD64, ())
+    assert len(proof.warnings) == 1
+    assert "attach0.so is for EM_AARCH64, not for amd64 (and 2 more of the kind)" in proof.warnings[0]
+    newer = module("attach.so", needed=("libc.so.6",), wants=(("libc.so.6", "GLIBC_2.38"),))
+    assert "wants GLIBC_2.38" in prove([base(), wheel(newer)], AMD64, ()).warnings[0]
+
+
+def test_what_a_module_needs_and_programs_must_be_for_the_machine() -> None:
+    library = ElfObject(f"{SITE}/demo.libs/libx.so", "EM_AARCH64", "libx.so.1")
+    for wrong in (library, ElfObject("opt/venv/bin/demo", "EM_AARCH64")):
+        with pytest.raises(ProofError, match="is for EM_AARCH64"):
+            prove([base(), wheel(module(needed=("libx.so.1",)), wrong)], AMD64, ("libx.so.1",))
+
+
 def test_nothing_is_asked_of_helpers_for_other_machines() -> None:
     helper = module("helper-arm64", "EM_AARCH64", needed=("libc.so.6", "libgone.so.1"))
     assert len(prove([base(), wheel(module(), helper)], AMD64, ()).warnings) == 1

@@ -231,4 +231,4 @@ def test_damaged_tables() -> None:
 
 def test_stanzas_that_lack_a_field_are_not_packages() -> None:
     full = "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: f\nSHA256: s\nSize: 3\n"
-    assert packages_table([lzma.compress(f"{full}\nPackage: b\nVersion: 1\n\n\n".encode())], "x") == b"a\t1\tamd64\tf\ts\t3\t\n"
+    assert packages_table([lzma.compress(f"{full}\nPackage: b\nVersion: 1\n\n\n".encode())], "x") == b"a\t1\tamd64\tf\ts\t3\t\t\t\n"

@@ -135,6 +135,14 @@ def test_a_damaged_elf_file_is_a_file_like_any_other(store: Store) -> None:
             assert bad in unpacked(store, segment)
 
 
+@pytest.mark.parametrize("size", [0, 9000, 3 << 20])
+def test_what_modules_open_is_noticed_in_every_form(store: Store, size: int) -> None:
+    data = b"# " + b"x" * size + b"\nctypes.CDLL(find_library('magic')); ffi.dlopen('libpq.so.5')\n"
+    for content in (data, deflated(data), opened(data)):
+        segment = make(store, FileEntry("app/magic.py", EntryType.FILE, 0o644, content), file("b.txt", data), file("c.py", b"pass"))
+        assert (segment.opens, segment.elf) == (("libpq.so.5", "magic"), ())
+
+
 def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(store: Store) -> None:
     source = EntriesSource((file("a", b"x"),))
     assert find_segment(source.key, store) is None

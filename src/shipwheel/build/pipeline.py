@@ -19,6 +19,7 @@ from shipwheel.build.request import Request
 from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
+from shipwheel.debian.opened import lacking, notes
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
@@ -258,10 +259,15 @@ class _Work:
         platform = each.target.platform
         upper = self._segments(specs)
         packages = self._load(each.base.packages)
-        if each.base.locked and not set(unresolved(packages, upper, platform)) - set(each.base.absent):
+        known = set(each.base.absent)
+        if each.base.locked and not {*unresolved(packages, upper, platform), *lacking(packages, upper)} - known:
             return each
-        closure = close(each.base.packages, self.bases.index(platform), platform, upper, self._load)
-        base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted(closure.unresolved)))
+        index = self.bases.index(platform)
+        closure = close(each.base.packages, index, platform, upper, self._load, named=self.project.settings.packages)
+        lacked = lacking(closure.segments, upper)
+        for note in notes({name: labels for name, labels in lacked.items() if name not in known}, index):
+            self.reporter(note)
+        base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted({*closure.unresolved, *lacked})))
         return replace(each, base=base)
 
     def _load(self, packages: Sequence[DebianPackage]) -> list[Segment]:

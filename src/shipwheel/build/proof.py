@@ -17,6 +17,7 @@ __all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
 PROOF_VERSION = "2"
 """Part of the key under which a proof is remembered: raise it when more is checked."""
 
+_PROGRAMS = "opt/venv/bin/"
 _EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
 
@@ -46,11 +47,12 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     failures: list[str] = []
     warnings: list[str] = []
     for part in parts:
-        wrong = [found for found in part.segment.elf if found.machine != machine]
-        (warnings if wrong and _spare(part, wrong) else failures).extend(_machines(part, wrong, platform))
+        spare: list[str] = []
+        needed = {name for found in part.segment.elf for name in found.needed}
         for found in part.segment.elf:
-            if found not in wrong:
-                failures.extend(_versions(part, found, loader))
+            problems = _versions(part, found, loader) if found.machine == machine else _machine(part, found, platform)
+            (failures if _essential(part, found, needed) else spare).extend(problems)
+        warnings.extend(_first(spare))
     owners = {id(found): part for part in parts for found in part.segment.elf}
     optional: dict[tuple[str, ...], dict[str, tuple[ElfObject, ...]]] = {}
     for soname, wanting in loader.unresolved(item for item in loader.objects if item.machine == machine).items():
@@ -70,14 +72,23 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     return Proof(sum(len(part.segment.elf) for part in parts), tuple(warnings))
 
 
-def _spare(part: Part, wrong: Sequence[ElfObject]) -> bool:
-    """Whether a wheel merely carries helpers for other machines: it has what this one needs, and none is a module for Python."""
-    return not part.base and len(wrong) < len(part.segment.elf) and not any(_EXTENSION.search(found.path) for found in wrong)
+def _essential(part: Part, found: ElfObject, needed: set[str]) -> bool:
+    """Whether a package is of no use without an object: the base's, programs, modules for Python, and what those or others need.
+
+    The rest is opened by name, when and where it fits: debugpy's wheel for any platform has a helper for one of them.
+    """
+    name = found.path.rpartition("/")[2]
+    return part.base or found.path.startswith(_PROGRAMS) or bool(_EXTENSION.search(name)) or not needed.isdisjoint((name, found.soname))
 
 
-def _machines(part: Part, wrong: Sequence[ElfObject], platform: Platform) -> Iterator[str]:
-    for found in wrong:
-        yield f"{part.segment.label}: {found.path} is for {found.machine}, not for {platform.architecture}"
+def _machine(part: Part, found: ElfObject, platform: Platform) -> Iterator[str]:
+    yield f"{part.segment.label}: {found.path} is for {found.machine}, not for {platform.architecture}"
+
+
+def _first(problems: Sequence[str]) -> Iterator[str]:
+    """One warning for what a package can do without."""
+    if problems:
+        yield problems[0] + (f" (and {len(problems) - 1} more of the kind)" if len(problems) > 1 else "") + "; it will not load"
 
 
 def _missing(missing: Mapping[str, Sequence[ElfObject]], labels: Sequence[str]) -> str:

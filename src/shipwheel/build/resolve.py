@@ -61,7 +61,7 @@ class _LockedBase(msgspec.Struct, frozen=True):
 class Base:
     """The packages of one platform's base. `locked` says that the lock has them, with what was found to be needed.
 
-    `absent` are sonames that are wanted and that no package of the suite provides.
+    `absent` are sonames that are wanted and that no package of the suite provides, and, marked, libraries that modules may open by name.
     """
 
     suite: Suite
@@ -101,6 +101,7 @@ class Bases:
         self._mirror = mirror
         self._store = store
         self._reporter = reporter
+        self._indexes: dict[Platform, PackageIndex] = {}
 
     @cached_property
     def mirror(self) -> "Mirror":
@@ -118,8 +119,10 @@ class Bases:
         return Archive(self.mirror, self._store, self._reporter)
 
     def index(self, platform: Platform) -> "PackageIndex":
-        """The suite's packages for a platform, from verified releases."""
-        return self.archive.package_index(self.suite, platform)
+        """The suite's packages for a platform, from verified releases, which are read once."""
+        if platform not in self._indexes:
+            self._indexes[platform] = self.archive.package_index(self.suite, platform)
+        return self._indexes[platform]
 
 
 def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:

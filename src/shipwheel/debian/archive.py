@@ -69,6 +69,29 @@ class PackageIndex:
         known = [name for name in names.decode().split(",") if name.encode() in self._rows]
         return tuple(sorted(known, key=lambda name: (name != preferred, *_rank(name))))
 
+    def sonames(self, stem: str) -> tuple[str, ...]:
+        """The names under which the suite has a library, shortest first: `magic` -> `libmagic.so.1`, …"""
+        start = b"lib%b.so." % stem.encode()
+        return tuple(sorted((name.decode() for name in self._sonames if name.startswith(start)), key=lambda name: (len(name), name)))
+
+    def is_library(self, name: str) -> bool:
+        """Whether a package has a library in a loader directory."""
+        return name.encode() in self._libraries
+
+    def depends(self, package: DebianPackage) -> tuple[tuple[str, ...], ...]:
+        """What a package depends on to be configured or to work: names, each group of which one is enough (deb-control(5))."""
+        rows = [row.decode().split("\t") for _, row in self._rows.get(package.name.encode(), ())]
+        # An older one, of a lock, depends on what the newest does.
+        rows.sort(key=lambda row: row[1] == package.version)
+        fields = rows[-1][7:] if rows else []
+        groups = (group for field in fields for group in field.split(",") if group.strip())
+        # "libc6 (>= 2.36) [linux-any] <!nocheck>", "python3:any"
+        return tuple(tuple(re.split(r"[\s:(\[<]", choice.strip())[0] for choice in group.split("|")) for group in groups)
+
+    @cached_property
+    def _libraries(self) -> frozenset[bytes]:
+        return frozenset(name for names in self._sonames.values() for name in names.split(b","))
+
     @cached_property
     def _rows(self) -> dict[bytes, list[tuple[str, bytes]]]:
         rows: dict[bytes, list[tuple[str, bytes]]] = {}
@@ -90,7 +113,7 @@ def _rank(name: str) -> tuple[bool, int, int, str]:
 
 
 def _package(archive: str, row: bytes) -> DebianPackage:
-    name, version, architecture, filename, sha256, size, source = row.decode().split("\t")
+    name, version, architecture, filename, sha256, size, source = row.decode().split("\t")[:7]
     return DebianPackage(name, version, architecture, filename, sha256, int(size), archive, source.partition(" ")[0] or name)
 
 

@@ -1,10 +1,14 @@
-"""The closure over what the loader needs: sonames -> packages, until nothing is missing. Depends is not followed."""
+"""The closure over what the loader needs: sonames -> packages, until nothing is missing.
+
+Depends is followed from the packages that the user names alone, see `depends`.
+"""
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shipwheel.debian.archive import PackageIndex
+from shipwheel.debian.depends import depended
 from shipwheel.debian.package import DebianPackage
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.loader import Loader
@@ -38,8 +42,16 @@ class Closure:
     unresolved: Mapping[str, tuple[ElfObject, ...]]
 
 
-def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform, others: Sequence[Segment], load: Load) -> Closure:
-    """Adds to the seed what it and the `others` (wheels, the project) need to be loaded.
+def close(
+    seed: Sequence[DebianPackage],
+    index: PackageIndex,
+    platform: Platform,
+    others: Sequence[Segment],
+    load: Load,
+    *,
+    named: Sequence[str] = (),
+) -> Closure:
+    """Adds to the seed what it and the `others` (wheels, the project) need to be loaded, and what those of it that are `named` depend on.
 
     Each round loads the packages that the one before it found, all at once. Not taken is a package that turns out not to have the library
     that it was loaded for, or one whose library belongs to another build of what its wanters have themselves. Objects for another machine
@@ -55,13 +67,15 @@ def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform
         # What was not taken for a wheel is asked for again when a package of the base wants it.
         questions = {(soname, any(map(loader.in_base, wanters))) for soname, wanters in missing.items()} - asked
         beside = {name: it for name, it in _beside(packages, segments, index).items() if name not in passed_over}
-        wanted = beside | _libraries(sorted({soname for soname, _ in questions}), index)
+        further: Wanted = {name: (package, ()) for name, package in depended(named, packages, segments, index).items()}
+        wanted = further | beside | _libraries(sorted({soname for soname, _ in questions}), index)
         asked |= questions
         new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages}
         if not new:
             break
         for (name, package), segment in zip(new.items(), load(tuple(new.values())), strict=True):
-            if any(_has(segment, file) and not _alien(segment, file, missing, loader) for file in wanted[name][1]):
+            files = wanted[name][1]
+            if not files or any(_has(segment, file) and not _alien(segment, file, missing, loader) for file in files):
                 packages[name], segments[name] = package, segment
             else:
                 passed_over.add(name)
@@ -70,7 +84,7 @@ def close(seed: Sequence[DebianPackage], index: PackageIndex, platform: Platform
 
 
 Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
-"""Package name -> the package, and the file names for any of which it is wanted."""
+"""Package name -> the package, and the file names for any of which it is wanted, none when it is in any case."""
 
 
 def unresolved(base: Sequence[Segment], others: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:

@@ -12,10 +12,11 @@ from shipwheel.errors import ArchiveError
 
 __all__ = ["TABLE_VERSION", "alternative_directory", "contents_table", "packages_table"]
 
-TABLE_VERSION = "1"
+TABLE_VERSION = "2"
 """Part of the tables' names in the store: raise it when the columns change."""
 
-_COLUMNS = (b"\nPackage: ", b"\nVersion: ", b"\nArchitecture: ", b"\nFilename: ", b"\nSHA256: ", b"\nSize: ", b"\nSource: ")
+_COLUMNS = tuple(b"\n%b: " % name for name in (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size"))
+_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends"))
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
 _UNPACKED_LIMIT = 2 << 30
 _PIECE = 8 << 20
@@ -26,7 +27,10 @@ alternative_directory = re.compile(_ALTERNATIVES.decode()).fullmatch
 
 
 def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
-    """A Packages.xz file as lines `name version architecture filename sha256 size source`, apart by tabs; raises ArchiveError."""
+    """A Packages.xz file as lines `name version architecture filename sha256 size source pre-depends depends`, apart by tabs.
+
+    Raises ArchiveError.
+    """
     rows: list[bytes] = []
     for block in _blocks(_unxz(chunks, name), b"\n\n"):
         for stanza in block.split(b"\n\n"):
@@ -55,15 +59,16 @@ def contents_table(chunks: Iterable[bytes], multiarch: str, name: str) -> bytes:
 
 
 def _row(stanza: bytes) -> bytes | None:
-    values = []
-    for column in _COLUMNS:
-        start = stanza.find(column)
-        if start < 0:
-            values.append(b"")
-            continue
-        start += len(column)
-        values.append(stanza[start : stanza.find(b"\n", start)])
-    return b"\t".join(values) + b"\n" if all(values[:-1]) else None
+    values = [_value(stanza, column) for column in _COLUMNS]
+    return b"\t".join((*values, *(_value(stanza, column) for column in _OPTIONAL))) + b"\n" if all(values) else None
+
+
+def _value(stanza: bytes, column: bytes) -> bytes:
+    start = stanza.find(column)
+    if start < 0:
+        return b""
+    start += len(column)
+    return stanza[start : stanza.find(b"\n", start)].replace(b"\t", b" ")
 
 
 def _blocks(pieces: Iterable[bytes], separator: bytes) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from shipwheel.files import tar
 from shipwheel.files.compress import gunzip, inflate, member, splice
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import Deflated, EntryType, FileEntry, Opened, Source, checked_path
+from shipwheel.files.opens import opened_libraries
 from shipwheel.store import Store
 
 __all__ = [
@@ -69,6 +70,8 @@ class Segment(msgspec.Struct, frozen=True):
     """Path of a symbolic or hard link -> target."""
     directories: dict[str, Directory]
     elf: tuple[ElfObject, ...]
+    opens: tuple[str, ...] = ()
+    """Libraries that Python modules open by name, see `opened_libraries`."""
 
 
 def source_date_epoch() -> int:
@@ -139,6 +142,7 @@ def make_segment(source: Source, store: Store, tap: Tap | None = None) -> Segmen
         links=writer.links,
         directories=writer.directories,
         elf=tuple(writer.elf),
+        opens=tuple(sorted(writer.opens)),
     )
     store.put("segment", source.key, msgspec.json.encode(segment))
     return segment
@@ -165,6 +169,7 @@ class SegmentWriter:
         self.links: dict[str, str] = {}
         self.directories: dict[str, Directory] = {}
         self.elf: list[ElfObject] = []
+        self.opens: set[str] = set()
 
     def add(self, entry: FileEntry) -> None:
         """Takes an entry. A directory is only noted: the layer writes each once, before everything else."""
@@ -208,6 +213,8 @@ class SegmentWriter:
     def _whole(self, path: str, data: bytes | bytearray) -> None:
         self.files[path] = deflate.crc32(data)
         self._inspect(path, io.BytesIO(data), data[:4])
+        if _is_module(path):
+            self.opens.update(opened_libraries(path, data))
         for start in range(0, len(data), _FLUSH):
             self._text(data[start : start + _FLUSH])
         self._text(tar.padding(len(data)))
@@ -218,7 +225,7 @@ class SegmentWriter:
             while piece := stream.read(_FLUSH):
                 crc = deflate.crc32(piece, crc)
                 seen += len(piece)
-                if seen == len(piece) and not is_elf(piece):
+                if seen == len(piece) and not is_elf(piece) and not _is_module(path):
                     copy.close()
                 if not copy.closed:
                     copy.write(piece)
@@ -226,8 +233,7 @@ class SegmentWriter:
             if seen != size:
                 raise ArchiveError(f"{self._label}: {path} changed while it was read", hint="Run the command again.")
             if not copy.closed and seen:
-                copy.seek(0)
-                self._inspect(path, copy, b"\x7fELF")
+                self._look(path, copy)
         self.files[path] = crc
         self._text(tar.padding(size))
 
@@ -238,19 +244,26 @@ class SegmentWriter:
         self.flush()
         self.files[path] = content.crc32
         with _spool(content.size) as copy:
-            elf = None
+            kept = None
             for piece in inflate(content, f"{self._label}: {path}"):
-                if elf is None and piece:
-                    elf = is_elf(piece)
-                if elf:
+                if kept is None and piece:
+                    kept = is_elf(piece) or _is_module(path)
+                if kept:
                     copy.write(piece)
                 self._count(piece)
-            if elf:
-                copy.seek(0)
-                self._inspect(path, copy, b"\x7fELF")
+            if kept:
+                self._look(path, copy)
         for part in splice(content):
             self._sink.write(part)  # type: ignore[arg-type]
         self._text(tar.padding(content.size))
+
+    def _look(self, path: str, copy: BinaryIO) -> None:
+        """Notes what is in a file that was kept for it."""
+        copy.seek(0)
+        if _is_module(path):
+            self.opens.update(opened_libraries(path, copy.read()))
+        else:
+            self._inspect(path, copy, b"\x7fELF")
 
     def _inspect(self, path: str, stream: BinaryIO, head: bytes | bytearray) -> None:
         if not is_elf(head):
@@ -272,6 +285,10 @@ class SegmentWriter:
                 self._tap.begin(self.directories)
             self._tap.update(data)
         self.unpacked_size += len(data)
+
+
+def _is_module(path: str) -> bool:
+    return path.endswith(".py")
 
 
 @contextlib.contextmanager

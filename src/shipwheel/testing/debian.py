@@ -118,7 +118,14 @@ class FakeArchive:
         self._contents: dict[str, list[str]] = {}
 
     def add(
-        self, deb: bytes, package: tuple[str, str, str], *, release: str = "", contents: Sequence[str] = (), source: str = ""
+        self,
+        deb: bytes,
+        package: tuple[str, str, str],
+        *,
+        release: str = "",
+        contents: Sequence[str] = (),
+        source: str = "",
+        depends: str = "",
     ) -> DebianPackage:
         """Puts a .deb of (name, version, architecture) into the suite, its `updates` or `security`. `contents` are its paths there."""
         name, version, architecture = package
@@ -129,7 +136,7 @@ class FakeArchive:
         path.write_bytes(deb)
         made = DebianPackage(name, version, architecture, filename, hashlib.sha256(deb).hexdigest(), len(deb), archive, source or name)
         fields = {"Package": name, "Source": f"{source} (1)" if source else "", "Version": version, "Architecture": architecture}
-        fields |= {"Filename": filename, "Size": str(made.size), "SHA256": made.sha256, "Description": "a test"}
+        fields |= {"Filename": filename, "Size": str(made.size), "SHA256": made.sha256, "Depends": depends, "Description": "a test"}
         stanza = "".join(f"{key}: {value}\n" for key, value in fields.items() if value)
         for one in ("amd64", "arm64") if architecture == "all" else (architecture,):
             self._stanzas.setdefault((archive, self._release(release), one), []).append(stanza)
