@@ -176,6 +176,14 @@ def test_quiet_says_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", WARNING)
 
 
+def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(quiet=True) as report:
+        for _ in range(2):
+            report(Warned("what is so on two platforms"))
+        report(Warned("something else"))
+    assert capsys.readouterr().err.count("warning:") == 2
+
+
 def send(report: Reporter, name: str) -> None:
     """All events, in stages of that name."""
     for event in EVENTS:

@@ -24,12 +24,28 @@ _WORTH_SAYING = 0.05
 def progress(quiet: bool) -> Iterator[Reporter]:
     """A reporter for the block: bars on a terminal, a line for each stage elsewhere, warnings alone when quiet."""
     if quiet:
-        yield _quiet
+        yield _once(_quiet)
     elif sys.stderr.isatty():
         with _Bars() as bars:
-            yield bars
+            yield _once(bars)
     else:
-        yield _Lines()
+        yield _once(_Lines())
+
+
+def _once(report: Reporter) -> Reporter:
+    """Says each warning once: what is so on two platforms is found twice."""
+    said: set[Warned] = set()
+    lock = threading.Lock()
+
+    def filtered(event: Event) -> None:
+        if isinstance(event, Warned):
+            with lock:
+                if event in said:
+                    return
+                said.add(event)
+        report(event)
+
+    return filtered
 
 
 def _quiet(event: Event) -> None:
