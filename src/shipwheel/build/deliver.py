@@ -1,8 +1,9 @@
 """Delivery: the finished images as a layout or an archive, validated by code that shares nothing with the writer."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.build.pipeline import Built, Request, build, healed
 from shipwheel.errors import ImageError, UsageError
@@ -13,8 +14,7 @@ from shipwheel.oci.validate import Report, validate
 __all__ = ["Delivered", "build_and_deliver", "check_target", "deliver"]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """A build whose images are where they were asked for, and what the validator says of them there."""
 
     built: Built

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import key_of
@@ -15,8 +16,7 @@ SETTINGS = "opt/shipwheel/launch.json"
 _FIRST_PROCESS = "_shipwheel_first_process"
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(msgspec.Struct, frozen=True):
     """A source of entries that are made from settings alone, and are small."""
 
     label: str

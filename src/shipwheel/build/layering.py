@@ -6,7 +6,8 @@ the name's hash, so that adding a distribution moves none of the others.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.files.entry import Source
 from shipwheel.oci.layer import LayerSpec
@@ -21,8 +22,7 @@ LAYER_BUDGET = 40
 """Layers of ours in an image, unless the user says otherwise; 127 is what engines take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(msgspec.Struct, frozen=True):
     """A distribution's source with its canonical name and its size in bytes, as the lock states it."""
 
     name: str

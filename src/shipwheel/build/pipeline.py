@@ -6,7 +6,7 @@ Every stage asks the store first, so a build that was interrupted, or that met a
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -41,8 +41,7 @@ T = TypeVar("T")
 _DAMAGED_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltPlatform:
+class BuiltPlatform(msgspec.Struct, frozen=True):
     """One platform of a build, with what the proof said."""
 
     resolved: Resolved
@@ -50,8 +49,7 @@ class BuiltPlatform:
     proof: Proof
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(msgspec.Struct, frozen=True):
     """A finished build: the images are in the store, ready to be delivered."""
 
     resolution: Resolution

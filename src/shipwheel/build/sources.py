@@ -1,7 +1,8 @@
 """The sources of an image, in layers: what `layering` orders is collected here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.build.app import AppSource
 from shipwheel.build.generated import Generated, launcher_files, venv_files, volume_directories
@@ -26,8 +27,7 @@ _FIXED_LAYERS = 7
 """Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ingredients:
+class Ingredients(msgspec.Struct, frozen=True):
     """What was built and listed on this machine for all platforms: wheels of sdists by name, the project's wheel, its tree."""
 
     built: dict[str, BuiltWheel]

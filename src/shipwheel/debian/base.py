@@ -5,8 +5,9 @@ import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.suite import Suite
@@ -176,8 +177,7 @@ def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: S
     return (*(DebSource(package, store) for package in ordered), GeneratedBase(ordered, platform, suite, store))
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedBase:
+class GeneratedBase(msgspec.Struct, frozen=True):
     """What maintainer scripts would have made: users, certificates, links, the loader's cache. A path that a package has is left to it."""
 
     packages: tuple[DebianPackage, ...]

@@ -10,7 +10,6 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import msgspec
@@ -139,8 +138,7 @@ def left_out(path: str) -> bool:
     return path.startswith(_LEFT_OUT) and not _KEPT.fullmatch(path)
 
 
-@dataclass(frozen=True, slots=True)
-class DebSource:
+class DebSource(msgspec.Struct, frozen=True):
     """A .deb of the store as a source of file entries."""
 
     package: DebianPackage

@@ -6,7 +6,6 @@ ends with the file: the usual library follows the counts and offsets of a damage
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
@@ -82,8 +81,7 @@ class _Damaged(Exception):
     """What is wrong with the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
+class _Segment(msgspec.Struct, frozen=True):
     """A program header."""
 
     type: int
@@ -92,8 +90,7 @@ class _Segment:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
+class _Image(msgspec.Struct, frozen=True):
     """An ELF file as the loader sees it. `order` and `wide` are its byte order, for struct, and whether it is of 64 bits."""
 
     stream: BinaryIO

@@ -1,9 +1,10 @@
 """What a path inside an image is. No path of the host survives past this point."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO, Protocol
+
+import msgspec
 
 from shipwheel.errors import ArchiveError
 
@@ -19,8 +20,7 @@ class EntryType(Enum):
     DIRECTORY = b"5"
 
 
-@dataclass(frozen=True, slots=True)
-class Deflated:
+class Deflated(msgspec.Struct, frozen=True):
     """A file's content as raw deflate (RFC 1951) with what a gzip trailer needs, as a zip entry has it."""
 
     raw: bytes | bytearray | memoryview
@@ -28,8 +28,7 @@ class Deflated:
     crc32: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A file's content that is read when it is needed: for what may be too large for memory."""
 
     size: int
@@ -39,8 +38,7 @@ class Opened:
 Content = bytes | Deflated | Opened
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
+class FileEntry(msgspec.Struct, frozen=True):
     """A path inside the image (relative, `/` between parts), with what is there.
 
     `target` is a symlink's text, or the path inside the image of the file that a hard link names.

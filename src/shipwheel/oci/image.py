@@ -5,11 +5,12 @@ image-spec 1.1: manifest.md, config.md, image-index.md.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.errors import DamagedBlob, ImageError
 from shipwheel.oci.layer import Layer, layer_chunks
@@ -50,8 +51,7 @@ MAX_LAYERS = 127
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class FileLayer:
+class FileLayer(msgspec.Struct, frozen=True):
     """A layer whose bytes are one file: in a layout, or one blob of the store (a base's, for example).
 
     `offset` is where it begins, when the file is an archive.
@@ -68,16 +68,14 @@ LayerBlob = Layer | FileLayer
 """A layer that can be streamed: `blob_chunks`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True):
     """A descriptor with a way to read what it describes. Reading raises DamagedBlob if the bytes are others."""
 
     descriptor: Descriptor
     chunks: Callable[[], Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """One platform's image."""
 
     platform: Platform
@@ -116,8 +114,7 @@ class Image:
         yield Blob(self.descriptor, lambda: iter((self.manifest,)))
 
 
-@dataclass(frozen=True, slots=True)
-class ImageIndex:
+class ImageIndex(msgspec.Struct, frozen=True):
     """Images for several platforms, sorted by platform. `index` is the image index's bytes."""
 
     images: tuple[Image, ...]

@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -195,8 +194,7 @@ def replacing(path: Path) -> Iterator[Callable[[bytes], object]]:
         temporary.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutReader:
+class LayoutReader(msgspec.Struct, frozen=True):
     """A layout that is read. Documents are checked against their digests; layers are checked when they are streamed."""
 
     path: Path

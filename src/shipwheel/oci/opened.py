@@ -7,9 +7,10 @@ import io
 import os
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 
@@ -59,8 +60,7 @@ class CappedReader(io.RawIOBase):
         return self._stream.tell()
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedFile:
+class OpenedFile(msgspec.Struct, frozen=True):
     """A file of the image: `size` bytes from `offset` of a file on disk."""
 
     path: Path
@@ -74,8 +74,7 @@ class OpenedFile:
         return stream
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The files of an image by their names inside it. `links` are symbolic links among them, `notes` what was odd."""
 
     path: Path

@@ -1,7 +1,8 @@
 """Image references: what users type, `registry/repository:tag@digest` (distribution-spec 1.1, docker's familiar names)."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.errors import UsageError
 
@@ -24,8 +25,7 @@ _MAX_NAME = 255
 _ENGINE_REGISTRY = "docker.io"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A repository, in a registry or in none, with a tag, a digest, both or neither."""
 
     repository: str

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import deflate
+import msgspec
 
 from shipwheel.errors import BuildError
 from shipwheel.files.compress import deflated
@@ -36,8 +37,7 @@ _PATIENCE = 10.0
 """Seconds that an interpreter has to end by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True):
     """How to start an interpreter: its command, and what must be in the environment."""
 
     command: tuple[str, ...]
@@ -327,8 +327,7 @@ def cached_path(path: str, minor: str) -> str:
     return f"{folder}/__pycache__/{name[:-3]}.cpython-{minor.replace('.', '')}.pyc"
 
 
-@dataclass(frozen=True, slots=True)
-class BytecodeSource:
+class BytecodeSource(msgspec.Struct, frozen=True):
     """The bytecode of the modules below `prefix` in other sources: for a standard library that came in packages."""
 
     label: str

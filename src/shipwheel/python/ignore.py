@@ -10,10 +10,10 @@ import re
 import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.config import read_text
@@ -50,8 +50,7 @@ _KEY_HEAD = re.compile(rb"\s*(\xef\xbb\xbf)?(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE K
 _LOOK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class AppFile:
+class AppFile(msgspec.Struct, frozen=True):
     """A file or symbolic link of the app: `path` below /app, `host` where it is now, `size` in bytes, `link` a symbolic link's text."""
 
     path: str
@@ -61,8 +60,7 @@ class AppFile:
     link: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AppTree:
+class AppTree(msgspec.Struct, frozen=True):
     """What goes into /app, sorted by path; what was left out as a secret; and what cannot be in an image (sockets, devices)."""
 
     files: tuple[AppFile, ...]
@@ -102,8 +100,7 @@ def is_private_key(path: Path, size: int) -> bool:
         return _KEY.search(stream.read(_LOOK)) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(msgspec.Struct, frozen=True):
     """The patterns of one file; `base` is their directory relative to the root, with a trailing slash unless empty."""
 
     base: str

@@ -1,6 +1,6 @@
 """Production servers: which one serves an application, and with what words."""
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["EVERYWHERE", "Served", "serve"]
 
@@ -8,8 +8,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104
 """A container's port is reached from outside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """A server and its words; `{target}` stands for module:variable."""
 
     server: str

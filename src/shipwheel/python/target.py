@@ -3,9 +3,10 @@
 Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases), the order is the one of packaging.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.platform import Platform
 
@@ -21,8 +22,7 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 """The oldest glibc 2.x a manylinux tag exists for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A CPython on Debian Linux: `python` is the full version ("3.11.2"), `libc` glibc's ((2, 36))."""
 
     platform: Platform

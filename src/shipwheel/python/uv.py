@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
+
+import msgspec
 
 from shipwheel.errors import BuildError
 
@@ -55,8 +56,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING_TIME = "is missing an upload date"
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """What a run of uv said."""
 
     code: int

@@ -1,6 +1,6 @@
 """Where things are in an image: a virtual environment, as PEP 405 and the posix_prefix scheme lay it out."""
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["PYTHON", "VENV", "Paths"]
 
@@ -8,8 +8,7 @@ VENV = "opt/venv"
 PYTHON = f"/{VENV}/bin/python"
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(msgspec.Struct, frozen=True):
     """The paths inside the image for one Python minor version, for example "3.11"."""
 
     minor: str

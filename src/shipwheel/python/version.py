@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.config import Settings, read_text
 from shipwheel.errors import ProjectError
@@ -25,8 +26,7 @@ _PREFERENCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PythonChoice:
+class PythonChoice(msgspec.Struct, frozen=True):
     """A Python version, "3.11" (or with the micro part that the user wrote), and why.
 
     `specifier` is the one of the project's that it satisfies. `others` are what would do as well, the best first: empty where the

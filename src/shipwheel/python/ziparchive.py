@@ -11,11 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import deflate
+import msgspec
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import Content, Deflated, Opened, checked_path, parents
@@ -32,8 +32,7 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 
 
-@dataclass(frozen=True, slots=True)
-class ZipArchive:
+class ZipArchive(msgspec.Struct, frozen=True):
     """A checked zip file with its bytes at hand. `zip.filelist` has its members."""
 
     zip: zipfile.ZipFile
