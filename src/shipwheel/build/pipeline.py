@@ -19,7 +19,6 @@ from shipwheel.build.request import Request
 from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
-from shipwheel.debian.opened import lacking, notes
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
@@ -31,7 +30,6 @@ from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.indexes import indexes_of
 from shipwheel.python.project import Project, detect
 from shipwheel.python.selection import LockedDistribution
-from shipwheel.python.uv import told
 from shipwheel.python.wheel import WheelSource
 
 __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
@@ -164,6 +162,8 @@ class _Work:
 
     def _told(self, build: Callable[..., T], *arguments: object, **options: object) -> T:
         """A build, with uv told of the index that was chosen: what the build itself requires comes from there."""
+        from shipwheel.python.uv import told
+
         with told(self.indexes.environment):
             return build(*arguments, **options)
 
@@ -253,6 +253,7 @@ class _Work:
         if each.base.locked and self._proved(each, lower, specs) is not None:
             return each
         from shipwheel.debian.closure import close, unresolved
+        from shipwheel.debian.opened import lacking, notes
 
         platform = each.target.platform
         upper = self._segments(specs)

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
-from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
+
+if TYPE_CHECKING:
+    from shipwheel.files.loader import Loader
 
 __all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
 
@@ -39,6 +42,8 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
 
     Raises ProofError that names each file that fails, with its package.
     """
+    from shipwheel.files.loader import Loader
+
     base, others = ([part.segment for part in parts if part.base is which] for which in (True, False))
     loader = Loader.of(base, platform.multiarch, others)
     machine = MACHINES[platform.architecture]
@@ -102,7 +107,7 @@ def _some(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _versions(part: Part, found: ElfObject, loader: Loader) -> Iterator[str]:
+def _versions(part: Part, found: ElfObject, loader: "Loader") -> Iterator[str]:
     for soname, version in found.wants:
         provider = loader.provider(found, soname)
         if provider is None or not provider.defines or version in provider.defines:

@@ -1,6 +1,7 @@
 """The sources of an image, in layers: what `layering` orders is collected here."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,11 +16,13 @@ from shipwheel.oci.layer import LayerSpec
 from shipwheel.python.bytecode import BytecodeCompiler, BytecodeSource
 from shipwheel.python.ignore import AppTree
 from shipwheel.python.project import Project
-from shipwheel.python.sdist import BuiltWheel
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.venv import Paths
 from shipwheel.python.wheel import WheelSource
 from shipwheel.store import Store
+
+if TYPE_CHECKING:
+    from shipwheel.python.sdist import BuiltWheel
 
 __all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "wheel_sources"]
 
@@ -30,18 +33,20 @@ _FIXED_LAYERS = 7
 class Ingredients(msgspec.Struct, frozen=True):
     """What was built and listed on this machine for all platforms: wheels of sdists by name, the project's wheel, its tree."""
 
-    built: dict[str, BuiltWheel]
-    project_wheel: BuiltWheel | None
+    built: "dict[str, BuiltWheel]"
+    project_wheel: "BuiltWheel | None"
     tree: AppTree | None
 
 
-def wheel_sources(resolved: Resolved, built: dict[str, BuiltWheel], store: Store, compiler: BytecodeCompiler | None) -> list[Weighed]:
+def wheel_sources(resolved: Resolved, built: "dict[str, BuiltWheel]", store: Store, compiler: BytecodeCompiler | None) -> list[Weighed]:
     """One source for each distribution of a platform."""
     paths = Paths(resolved.target.minor)
     return [_weighed(item, built.get(item.name), store, paths, compiler) for item in resolved.selection.distributions]
 
 
-def _weighed(item: LockedDistribution, built: BuiltWheel | None, store: Store, paths: Paths, compiler: BytecodeCompiler | None) -> Weighed:
+def _weighed(
+    item: LockedDistribution, built: "BuiltWheel | None", store: Store, paths: Paths, compiler: BytecodeCompiler | None
+) -> Weighed:
     if built is None:
         return Weighed(item.name, item.size or 0, WheelSource(item.label, item.filename, item.digest, store, paths, compiler))
     # What zip made on this machine is not copied into the layer, since other machines' makes other bytes of the same files.

@@ -4,7 +4,6 @@ Compiling is what a cold build spends most of its time on, so the work goes to a
 """
 
 import hashlib
-import importlib.resources
 import os
 import posixpath
 import queue
@@ -16,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -48,6 +48,8 @@ class _Worker:
     """One running interpreter that compiles what it is sent."""
 
     def __init__(self, interpreter: Interpreter) -> None:
+        import importlib.resources
+
         program = importlib.resources.files("shipwheel.python").joinpath("compile_worker.py").read_text()
         # A fixed environment: neither the user's settings nor their site directories decide what comes out.
         environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **dict(interpreter.environment)}
@@ -140,13 +142,16 @@ def interpreter_version(interpreter: Interpreter) -> str:
 class BytecodeCache:
     """Compiled files by what decides them, in one SQLite file; a damaged file or row counts as absent.
 
-    Where the file cannot be written, what was compiled is remembered until `close`.
+    Where the file cannot be written, what was compiled is remembered until `close`. It is opened when it is first asked.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._connection = self._open()
+
+    @cached_property
+    def _connection(self) -> sqlite3.Connection:
+        return self._open()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Deflated]:
         """What is there of the keys."""
@@ -174,7 +179,8 @@ class BytecodeCache:
 
     def close(self) -> None:
         """Closes the file."""
-        self._connection.close()
+        if "_connection" in self.__dict__:
+            self._connection.close()
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -5,8 +5,6 @@ The installer library walks the wheel; its destination here yields entries whose
 """
 
 import base64
-import configparser
-import csv
 import hashlib
 import io
 import posixpath
@@ -21,7 +19,6 @@ from shipwheel.files.entry import Deflated, EntryType, FileEntry, checked_path, 
 from shipwheel.files.segment import key_of
 from shipwheel.python.bytecode import cached_path
 from shipwheel.python.venv import PYTHON, VENV, Paths
-from shipwheel.python.ziparchive import HINT, ZipArchive, damage, open_zip
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from installer.scripts import ScriptSection
     from installer.sources import WheelFile
     from installer.utils import Scheme
+
+    from shipwheel.python.ziparchive import ZipArchive
 
 __all__ = ["Compiler", "WheelSource"]
 
@@ -72,6 +71,8 @@ class WheelSource:
         """Directories first, then all files, sorted by path. Raises ArchiveError for a wheel that cannot be trusted."""
         if not self.store.verify(self.digest):
             raise DamagedBlob(self.digest)
+        from shipwheel.python.ziparchive import damage, open_zip
+
         with open_zip(self.store.path(self.digest), self.filename) as archive:
             with damage(self.filename):
                 destination = self._install(archive)
@@ -81,11 +82,16 @@ class WheelSource:
             yield from self._directories(entries)
             yield from sorted(entries, key=lambda entry: entry.path)
 
-    def _install(self, archive: ZipArchive) -> "_Destination":
+    def _install(self, archive: "ZipArchive") -> "_Destination":
+        import configparser
+        import csv
+
         from installer import install
         from installer.exceptions import InstallerError
         from installer.records import InvalidRecordEntry, parse_record_file
         from installer.sources import WheelFile
+
+        from shipwheel.python.ziparchive import HINT
 
         destination = _Destination(archive, self)
         # The store names files by digest; installer reads the wheel's own name.
@@ -110,6 +116,8 @@ class WheelSource:
                 yield FileEntry(cached_path(entry.path, self.paths.minor), EntryType.FILE, 0o644, content)
 
     def _directories(self, entries: Sequence[FileEntry]) -> Iterator[FileEntry]:
+        from shipwheel.python.ziparchive import HINT
+
         folders = {parent for entry in entries for parent in parents(entry.path)}
         if clash := sorted(entry.path for entry in entries if entry.path in folders):
             raise ArchiveError(f"{self.label}: {self.filename}: {clash[0]} would be a file and a directory", hint=HINT)
@@ -124,7 +132,7 @@ class WheelSource:
         return read(entry.content)
 
 
-def _prepare(source: "WheelFile", archive: ZipArchive) -> None:
+def _prepare(source: "WheelFile", archive: "ZipArchive") -> None:
     """Leaves out what is made anew: bytecode, and the note who installed. Makes installer look for .data where .dist-info is."""
     metadata = source.dist_info_dir
     source.distribution, _, source.version = metadata.removesuffix(".dist-info").rpartition("-")
@@ -143,7 +151,7 @@ def _prepare(source: "WheelFile", archive: ZipArchive) -> None:
 class _Destination:
     """installer's WheelDestination that collects file entries."""
 
-    def __init__(self, archive: ZipArchive, wheel: WheelSource) -> None:
+    def __init__(self, archive: "ZipArchive", wheel: WheelSource) -> None:
         self._archive = archive
         self._wheel = wheel
         self._distribution = wheel.filename.split("-")[0]
@@ -191,6 +199,8 @@ class _Destination:
         """RECORD, with the bytecode, whose hash and size are left out as PEP 376 has it."""
         rows = [*self._record, *((self._relative(path), "", "") for path in (self._record_path, *(entry.path for entry in bytecode)))]
         text = io.StringIO()
+        import csv
+
         csv.writer(text, lineterminator="\n").writerows(sorted(rows))
         return file(self._record_path, text.getvalue())
 
