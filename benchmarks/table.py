@@ -34,7 +34,8 @@ def seconds(cost: Cost) -> str:
 
 def ratio(theirs: float, ours: float) -> str:
     """How many times as much."""
-    return f"{theirs / ours:.1f}×" if theirs / ours < 100 else f"{theirs / ours:.0f}×"
+    value = theirs / ours
+    return f"{value:.{0 if value >= 100 else 1 if value >= 0.1 else 3}f}×"
 
 
 def megabytes(size: float) -> str:
