@@ -340,7 +340,9 @@ def leftovers(word: str) -> list[str]:
     found = [f"process {path.parent}" for path in Path("/proc").glob("[0-9]*/cmdline") if word in read(path)]
     found += [f"mount {line}" for line in read(Path("/proc/self/mountinfo")).splitlines() if word in line]
     found += [f"folder {path}" for top in ("/run", "/dev/shm", "/tmp") for path in Path(top).glob(f"*{word}*")]
-    return found + [f"group {path}" for path in Path("/sys/fs/cgroup").glob(f"**/*{word}*")]
+    # Groups come and go while they are looked through: os.walk passes over one that is gone, where a glob would fail.
+    groups = (f"{folder}/{name}" for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    return found + [f"group {path}" for path in groups if word in path.rpartition("/")[2]]
 
 
 def read(path: Path) -> str:
