@@ -32,9 +32,10 @@ def main() -> None:
     for section in _sections(options, root):
         print(f"\n{section.text()}", flush=True)
         texts.append(section.text())
-    if options.save:
-        options.save.parent.mkdir(parents=True, exist_ok=True)
-        options.save.write_text("\n".join(texts))
+    page: Path | None = options.save or (None if options.only else HERE / "results" / f"{datetime.date.today().isoformat()}.md")
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("\n".join(texts))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,8 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=("start", "app", "large"), help="one part alone")
     parser.add_argument("--work", type=Path, default=Path(".work/bench"), help="folder for stores, layouts and logs [.work/bench]")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait until the machine is idle [10]")
-    today = datetime.date.today().isoformat()
-    parser.add_argument("--save", type=Path, nargs="?", const=HERE / "results" / f"{today}.md", help="also write the tables to a page")
+    parser.add_argument(
+        "--save", type=Path, help="where the tables are also written to [results/DATE.md, unless only one part is measured]"
+    )
     return parser
 
 
