@@ -15,8 +15,9 @@ import msgspec
 
 from shipwheel.errors import ImageError
 from shipwheel.oci.document_check import Documents, ImageUse, LayerUse, digest_of_file
-from shipwheel.oci.layer_check import CHECK_VERSION, MAX_UNPACKED, LayerFacts, check_layer
+from shipwheel.oci.layer_check import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.oci.opened import open_image
+from shipwheel.oci.unpacking import MAX_UNPACKED
 from shipwheel.store import Store
 
 __all__ = ["ImageReport", "Report", "validate", "validate_archive", "validate_layout"]
