@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.errors import UsageError
 
-__all__ = ["Reference"]
+__all__ = ["ENGINE_REGISTRY", "Reference"]
 
 # distribution-spec, "Pulling manifests": <name> and <reference> as a tag.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -22,7 +22,7 @@ _MAX_NAME = 255
 # The engines keep every image under a full name. One that names no registry belongs, to them, to this one; without it
 # containerd keeps the short name, docker lists the image and then finds none of that name (tried, 26.1), and podman puts
 # localhost/ before it.
-_ENGINE_REGISTRY = "docker.io"
+ENGINE_REGISTRY = "docker.io"
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -65,8 +65,8 @@ class Reference(msgspec.Struct, frozen=True):
     @property
     def full(self) -> str:
         """The name:tag under which engines keep the image: always with a registry."""
-        registry = self.registry or _ENGINE_REGISTRY
-        short = registry == _ENGINE_REGISTRY and "/" not in self.repository
+        registry = self.registry or ENGINE_REGISTRY
+        short = registry == ENGINE_REGISTRY and "/" not in self.repository
         return f"{registry}/{'library/' if short else ''}{self.repository}:{self.tag_or_latest}"
 
     def __str__(self) -> str:

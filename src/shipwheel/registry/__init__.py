@@ -1,0 +1,1 @@
+"""Registries: the distribution-spec client, and who may do what there."""
