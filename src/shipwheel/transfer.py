@@ -1,7 +1,9 @@
 """One request: what its answer means, and which of what goes wrong may pass."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,7 +12,7 @@ from shipwheel.errors import FetchError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Passing", "Slow", "check", "goes_on", "passing", "redacted"]
+__all__ = ["Passing", "Slow", "check", "goes_on", "may_pass", "passing", "redacted"]
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
@@ -45,15 +47,14 @@ def redacted(url: str) -> str:
 
 
 @contextmanager
-def passing(url: str, label: str) -> Iterator[None]:
-    """Turns httpx's errors into ours: those that may pass, and addresses that never will do."""
+def passing(url: str, label: str, hint: str = "Check the address of the index or mirror.") -> Iterator[None]:
+    """Turns httpx's errors into ours: those that may pass, and addresses that never will do, for which `hint` says what to check."""
     import httpx
 
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         # Without the text, which may have a password in it.
-        hint = "Check the address of the index or mirror."
         raise FetchError(f"{label}: {redacted(url)} is not an address that can be fetched from", hint=hint) from error
     except httpx.TimeoutException as error:
         raise Passing(_reason(error), what="stalled with") from error
@@ -66,13 +67,30 @@ def goes_on(response: "httpx.Response", have: int) -> bool:
     return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
 
 
+def may_pass(response: "httpx.Response") -> Passing | None:
+    """What an answer means that may be another one later, with the wait that the server asks for; None for every other answer."""
+    status = response.status_code
+    if status not in _RETRIED:
+        return None
+    return Passing(f"the server answered {status}", _retry_after(response.headers.get("Retry-After", "")), f"answered {status} for")
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds to wait; RFC 9110, 10.2.3: "Retry-After = HTTP-date / delay-seconds"."""
+    if text.isascii() and text[:9].isdigit():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text[:40])
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
 def check(response: "httpx.Response", label: str) -> None:
     """Raises Passing or FetchError, with its status, for an answer that is no file."""
     status = response.status_code
-    if status in _RETRIED:
-        after = response.headers.get("Retry-After", "")[:9]
-        wait = float(after) if after.isascii() and after.isdigit() else None
-        raise Passing(f"the server answered {status}", wait, f"answered {status} for")
+    if (later := may_pass(response)) is not None:
+        raise later
     if status >= 400:
         error = FetchError(
             f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase[:100]}",

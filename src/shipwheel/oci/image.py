@@ -38,6 +38,7 @@ __all__ = [
     "Image",
     "ImageIndex",
     "LayerBlob",
+    "RemoteLayer",
     "blob_chunks",
     "digest_of",
     "make_image",
@@ -64,7 +65,20 @@ class FileLayer(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-LayerBlob = Layer | FileLayer
+class RemoteLayer(msgspec.Struct, frozen=True):
+    """A layer that is in a registry and is read only if somebody wants its bytes; `open` raises FetchError.
+
+    `origin` is the `registry/repository` that it can be mounted from (distribution-spec, "Mounting a blob from another repository").
+    """
+
+    descriptor: Descriptor
+    diff_id: str
+    open: Callable[[], Iterator[bytes]]
+    origin: str = ""
+    name: str = ""
+
+
+LayerBlob = Layer | FileLayer | RemoteLayer
 """A layer that can be streamed: `blob_chunks`."""
 
 
@@ -153,7 +167,9 @@ def digest_of(data: bytes) -> str:
 
 
 def blob_chunks(layer: LayerBlob, store: Store) -> Iterator[bytes]:
-    """A layer's compressed bytes, from the store's parts or from its file; a damaged part raises DamagedBlob."""
+    """A layer's compressed bytes, from the store's parts, its file or its registry; a damaged part raises DamagedBlob."""
+    if isinstance(layer, RemoteLayer):
+        return layer.open()
     return layer_chunks(layer, store) if isinstance(layer, Layer) else _file_chunks(layer)
 
 

@@ -1,5 +1,6 @@
 """Descriptors, manifests, indexes and configs: bytes <-> frozen types (image-spec 1.1)."""
 
+import contextlib
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,10 +9,19 @@ from shipwheel.errors import ImageError
 from shipwheel.platform import Platform
 
 __all__ = [
+    "DOCKER_CONFIG",
+    "DOCKER_MANIFEST",
+    "DOCKER_MANIFEST_LIST",
+    "FOREIGN_LAYERS",
+    "INDEX_TYPES",
+    "MANIFEST_TYPES",
     "MEDIA_TYPE_CONFIG",
     "MEDIA_TYPE_INDEX",
+    "MEDIA_TYPE_LAYER",
     "MEDIA_TYPE_LAYER_GZIP",
+    "MEDIA_TYPE_LAYER_ZSTD",
     "MEDIA_TYPE_MANIFEST",
+    "OCI_LAYERS",
     "ConfigFile",
     "ContainerConfig",
     "Descriptor",
@@ -27,7 +37,35 @@ __all__ = [
 MEDIA_TYPE_INDEX = "application/vnd.oci.image.index.v1+json"
 MEDIA_TYPE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MEDIA_TYPE_CONFIG = "application/vnd.oci.image.config.v1+json"
+MEDIA_TYPE_LAYER = "application/vnd.oci.image.layer.v1.tar"
 MEDIA_TYPE_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+MEDIA_TYPE_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+
+DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+
+INDEX_TYPES = (MEDIA_TYPE_INDEX, DOCKER_MANIFEST_LIST)
+MANIFEST_TYPES = (MEDIA_TYPE_MANIFEST, DOCKER_MANIFEST)
+
+OCI_LAYERS = {
+    MEDIA_TYPE_LAYER: MEDIA_TYPE_LAYER,
+    MEDIA_TYPE_LAYER_GZIP: MEDIA_TYPE_LAYER_GZIP,
+    MEDIA_TYPE_LAYER_ZSTD: MEDIA_TYPE_LAYER_ZSTD,
+    "application/vnd.docker.image.rootfs.diff.tar": MEDIA_TYPE_LAYER,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": MEDIA_TYPE_LAYER_GZIP,
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": MEDIA_TYPE_LAYER_ZSTD,
+}
+"""A layer's media type -> OCI's for the same bytes (image-spec, media-types.md: compatibility matrix)."""
+
+FOREIGN_LAYERS = (
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+)
+"""Layers that registries need not hold: their bytes are elsewhere, if anywhere."""
 
 T = TypeVar("T")
 
@@ -58,6 +96,7 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     size: int
     annotations: dict[str, str] = {}
     platform: PlatformFields | None = None
+    artifact_type: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -68,6 +107,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     schema_version: int = msgspec.field(default=0)
     media_type: str = ""
     annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    subject: Descriptor | None = None
 
 
 class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -77,6 +118,8 @@ class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     schema_version: int = msgspec.field(default=0)
     media_type: str = ""
     annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    subject: Descriptor | None = None
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
@@ -127,8 +170,16 @@ def encode(value: msgspec.Struct) -> bytes:
 
 
 def decode(data: bytes, kind: type[T], name: str) -> T:
-    """Reads JSON strictly; raises ImageError that names the blob and the field."""
-    try:
+    """Reads JSON strictly; raises ImageError that names the blob and the field. A null is as if it were not there: Go's writers put it so."""
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    try:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ImageError(f"{name} is not valid: {error}", hint="The image was made or copied wrongly; make it again.") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
