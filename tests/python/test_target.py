@@ -77,3 +77,11 @@ def test_legacy_aliases() -> None:
 
 def test_text() -> None:
     assert str(Target(AMD64, "3.11.2", (2, 36))) == "linux/amd64, Python 3.11.2, glibc 2.36"
+
+
+def test_a_musl_target_takes_musl_wheels_alone() -> None:
+    """PEP 656: those of its own version and older ones of the same major version."""
+    target = Target(Platform("linux", "arm64"), "3.12.4", (1, 2), musl=True)
+    platforms = list(dict.fromkeys(tag.platform for tag in target.tags() if tag.platform != "any"))
+    assert platforms == ["musllinux_1_2_aarch64", "musllinux_1_1_aarch64", "musllinux_1_0_aarch64", "linux_aarch64"]
+    assert str(target) == "linux/arm64, Python 3.12.4, musl 1.2"

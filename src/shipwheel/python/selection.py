@@ -343,10 +343,12 @@ def _reason(package: "Package", target: Target) -> str:
     if not machine:
         return f"no wheel is for {target.platform.machine}"
     needed = [(int(found[1]), int(found[2])) for platform in machine if (found := _GLIBC.match(platform))]
+    if target.musl:
+        return "its wheels are for glibc only, and the base has musl" if needed else "no wheel fits"
     if needed:
         return f"its wheels need glibc {'.'.join(map(str, min(needed)))} or newer"
     if any(platform.startswith("musllinux") for platform in machine):
-        return "its wheels are for musl only, and Debian has glibc"
+        return "its wheels are for musl only, and the base has glibc"
     return "no wheel fits"
 
 

@@ -1,6 +1,6 @@
 """What distributions are chosen for: a platform, a Python version and a libc, never the machine that builds.
 
-Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases), the order is the one of packaging.
+Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases) and PEP 656 (musllinux), the order is the one of packaging.
 """
 
 from functools import lru_cache
@@ -23,16 +23,22 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A CPython on Debian Linux: `python` is the full version ("3.11.2"), `libc` glibc's ((2, 36))."""
+    """A CPython on Linux: `python` is the full version ("3.11.2"), `libc` glibc's ((2, 36)), or musl's where `musl` says so ((1, 2))."""
 
     platform: Platform
     python: str
     libc: tuple[int, int]
+    musl: bool = False
 
     @property
     def minor(self) -> str:
         """The Python version that tags and directories carry: "3.11"."""
         return ".".join(self.python.split(".")[:2])
+
+    @property
+    def libc_name(self) -> str:
+        """As it is spoken of: "glibc 2.36", "musl 1.2"."""
+        return f"{'musl' if self.musl else 'glibc'} {self.libc[0]}.{self.libc[1]}"
 
     def markers(self) -> dict[str, str]:
         """All eleven variables of PEP 508, and `extra`: packaging fills what is missing from the host."""
@@ -56,7 +62,7 @@ class Target(msgspec.Struct, frozen=True):
         return _tags(self)
 
     def __str__(self) -> str:
-        return f"{self.platform}, Python {self.python}, glibc {self.libc[0]}.{self.libc[1]}"
+        return f"{self.platform}, Python {self.python}, {self.libc_name}"
 
 
 @lru_cache(maxsize=32)
@@ -65,7 +71,7 @@ def _tags(target: Target) -> "tuple[Tag, ...]":
 
     major, minor = (int(part) for part in target.minor.split("."))
     interpreter = f"cp{major}{minor}"
-    platforms = _platforms(target.platform.machine, target.libc)
+    platforms = (_musl_platforms if target.musl else _platforms)(target.platform.machine, target.libc)
     native = cpython_tags((major, minor), abis=[interpreter], platforms=platforms)
     return (*native, *compatible_tags((major, minor), interpreter, platforms))
 
@@ -88,3 +94,8 @@ def _platforms(machine: str, libc: tuple[int, int]) -> list[str]:
         if minor in _LEGACY:
             found.append(f"{_LEGACY[minor]}_{machine}")
     return [*found, f"linux_{machine}"]
+
+
+def _musl_platforms(machine: str, libc: tuple[int, int]) -> list[str]:
+    """PEP 656: a wheel for an older musl 1.x runs on a newer one."""
+    return [*(f"musllinux_{libc[0]}_{minor}_{machine}" for minor in range(libc[1], -1, -1)), f"linux_{machine}"]
