@@ -1,6 +1,6 @@
 """What distributions are chosen for: a platform, a Python version and a libc, never the machine that builds.
 
-Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases) and PEP 656 (musllinux), the order is the one of packaging.
+Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases) and PEP 656 (musllinux), the order is packaging's.
 """
 
 from functools import lru_cache
