@@ -11,8 +11,9 @@
     ├── BuildError                 7   a step of the build failed
     ├── ProofError                 8   the image would not work on its platform
     ├── ImageError                 9   an image, layout or archive breaks the specification
-    └── StoreError                 10  the local store cannot be used
-        └── DamagedBlob            10  a stored blob is not what its name says
+    ├── StoreError                 10  the local store cannot be used
+    │   └── DamagedBlob            10  a stored blob is not what its name says
+    └── EngineError                11  a container engine is not there, or did not do what it was asked for
 
 Each carries a message, a hint (the next step) and an exit code. All problems of a kind are collected and raised once.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "ArchiveError",
     "BuildError",
     "DamagedBlob",
+    "EngineError",
     "FetchError",
     "ImageError",
     "IntegrityError",
@@ -122,3 +124,9 @@ class DamagedBlob(StoreError):
     def __init__(self, digest: str) -> None:
         super().__init__(f"the stored blob {digest} is damaged", hint="Run the command again: the damaged blob was discarded.")
         self.digest = digest
+
+
+class EngineError(ShipwheelError):
+    """A container engine is not there, or did not do what it was asked for."""
+
+    exit_code = 11

@@ -7,7 +7,7 @@ manifest.json has no platforms: of several entries with one name docker keeps th
 docker-archive: and go-containerregistry refuse more than one. So it lists one image only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
 
-__all__ = ["write_archive"]
+__all__ = ["archive_chunks", "write_archive"]
 
 DOCKER_MANIFEST = "manifest.json"
 
@@ -49,7 +49,7 @@ def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | No
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as write:
-            for chunk in _members(index, entry, _docker_manifest(index, reference, docker_platform), store):
+            for chunk in archive_chunks(index, store, reference, docker_platform=docker_platform):
                 write(chunk)
     except OSError as error:
         raise BuildError(
@@ -58,7 +58,14 @@ def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | No
     return entry
 
 
-def _members(index: ImageIndex, entry: Descriptor, docker_manifest: bytes, store: Store) -> Iterator[bytes]:
+def archive_chunks(
+    index: ImageIndex, store: Store, name: Reference | None, *, docker_platform: Platform | None = None, without: Collection[str] = ()
+) -> Iterator[bytes]:
+    """The archive's bytes, piece by piece. `without` are digests of layers whose bytes are left out: the reader has them already.
+
+    Raises UsageError if there is no image for `docker_platform`, DamagedBlob at the end of a layer that is damaged in the store.
+    """
+    docker_manifest, entry = _docker_manifest(index, name, docker_platform), entry_of(index, name)
     mtime = source_date_epoch()
     documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry]), DOCKER_MANIFEST: docker_manifest}
     for path, data in documents.items():
@@ -66,6 +73,8 @@ def _members(index: ImageIndex, entry: Descriptor, docker_manifest: bytes, store
     for path in ("blobs", "blobs/sha256"):
         yield tar.header(FileEntry(path, EntryType.DIRECTORY, 0o755), 0, mtime)
     for blob in index.blobs(store):
+        if blob.descriptor.digest in without:
+            continue
         size = blob.descriptor.size
         yield tar.header(FileEntry(blob_path(blob.descriptor.digest), EntryType.FILE, 0o644), size, mtime)
         yield from blob.chunks()
