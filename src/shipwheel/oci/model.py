@@ -170,7 +170,7 @@ def encode(value: msgspec.Struct) -> bytes:
 
 
 def decode(data: bytes, kind: type[T], name: str) -> T:
-    """Reads JSON strictly; raises ImageError that names the blob and the field. A null is as if it were not there: Go's writers put it so."""
+    """Reads JSON strictly; raises ImageError that names the blob and the field. A null is read as absent: Go writes it so."""
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(data, type=kind)
     try:
