@@ -177,7 +177,8 @@ def _write_pipenv(root: Path, places: Places) -> None:
     """Pipenv has no extras of the project: the category stands for both."""
     (root / "Pipfile").write_text(
         '[packages]\nclick = ">=8"\nhttpx = {version = ">=0.27,<1", extras = ["socks"]}\ntzlocal = ">=5"\n'
-        'pywin32 = {version = "*", markers = "sys_platform == \'win32\'"}\nappnope = {version = "*", markers = "sys_platform == \'darwin\'"}\n'
+        'pywin32 = {version = "*", markers = "sys_platform == \'win32\'"}\n'
+        'appnope = {version = "*", markers = "sys_platform == \'darwin\'"}\n'
         f'acme-paths = {{path = "./{places.directory}", editable = true}}\n'
         f'acme-git = {{git = "{places.repository.removeprefix("git+")}", ref = "v1"}}\nacme-linked = {{file = "{places.address}"}}\n'
         '\n[tools]\ntabulate = ">=0.9"\npackaging = ">=24"\ncolorama = {version = "*", markers = "sys_platform == \'win32\'"}\n'
