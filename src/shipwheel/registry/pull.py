@@ -7,7 +7,6 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -141,8 +140,8 @@ def pull(
 ) -> Pulled:
     """Brings the images into an OCI image layout under the name, new or there already; a layer that is there is not fetched again.
 
-    What an interrupted pull had fetched is taken up. Raises UsageError if the directory holds something else, FetchError, IntegrityError, and
-    BuildError if the disk is full.
+    What an interrupted pull had fetched is taken up. Raises UsageError if the directory holds something else, FetchError,
+    IntegrityError, and BuildError if the disk is full.
     """
     index = remote_index(found)
     refuse_other(directory)
@@ -257,7 +256,7 @@ def _plain(platform: Platform) -> Platform:
 
 
 def _chosen(there: Sequence[Platform], wanted: Sequence[Platform], label: str) -> set[Platform]:
-    """The platforms of `there` that serve what is wanted; raises UsageError with all that are missing. Nothing is ever called what it is not."""
+    """The platforms of `there` that serve what is wanted; raises UsageError with all that are missing: none is called what it is not."""
     found = set()
     missing = []
     for platform in wanted:
@@ -297,9 +296,7 @@ def _image(repository: Repository, document: Document, entry: Descriptor | None)
 
 def _layers(repository: Repository, manifest: Manifest, config: ConfigFile) -> Iterator[RemoteLayer]:
     for layer, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True):
-        with suppress(ImageError):
-            checked_digest(layer.digest)
-        yield RemoteLayer(layer, diff_id, partial(repository.blob, layer), repository.name, f"{repository.reference.repository} layer")
+        yield RemoteLayer(layer, diff_id, partial(repository.blob, layer), repository.name, repository.name)
 
 
 _BROKEN = "The image was made or copied wrongly; name another one."

@@ -234,7 +234,7 @@ def _authorizer(host: Any, path: str) -> Authorizes:
     from shipwheel.registry.auth import Authorizer
     from shipwheel.registry.credentials import credentials_for
 
-    found: Authorizes = Authorizer(host, credentials_for(host, path))
+    found: Authorizes = Authorizer(host, lambda: credentials_for(host, path))
     return found
 
 
