@@ -8,6 +8,7 @@ In this order; the first that has something counts:
    and docker's config.json in DOCKER_CONFIG or ~/.docker. In each: the registry's credHelpers, credsStore, auths.
 """
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,11 @@ class Credential:
         if username == TOKEN_USER:
             return cls(identity_token=secret, origin=origin)
         return cls(username, secret, origin=origin)
+
+    @property
+    def basic(self) -> str:
+        """The header of user name and password (RFC 7617), in UTF-8."""
+        return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode('utf-8', 'surrogateescape')).decode()}"
 
 
 def credentials_for(host: Host, repository: str, environ: Mapping[str, str] | None = None) -> Credential | None:
