@@ -14,9 +14,12 @@ __all__ = ["cli", "main"]
 
 COMMANDS = {
     "build": "Build images of a Python project, for every platform asked for.",
+    "run": "Run a project, an image layout, an archive or an image in a container engine.",
     "plan": "Show what would be built, and why. No image is made.",
     "lock": "Lock the project at PATH for every platform, or say what a lock holds. No image is made.",
     "mirrors": "Measure and choose mirrors of the package index and of Debian's archive.",
+    "login": "Check credentials at a registry, and keep them where docker, podman and shipwheel find them.",
+    "logout": "Remove the credentials of a registry.",
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
 }
 """Command -> its first help line, so that help is shown without importing them all."""

@@ -7,23 +7,24 @@ manifest.json has no platforms: of several entries with one name docker keeps th
 docker-archive: and go-containerregistry refuse more than one. So it lists one image only.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from shipwheel.errors import BuildError, UsageError
+from shipwheel.errors import BuildError, ImageError, UsageError
 from shipwheel.files import tar
 from shipwheel.files.entry import EntryType, FileEntry
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, blob_path, entry_of, index_json, replacing
-from shipwheel.oci.model import Descriptor
+from shipwheel.oci.layout import INDEX, LAYOUT, MAX_DOCUMENT, OCI_LAYOUT, LayoutReader, blob_path, entry_of, index_json, replacing
+from shipwheel.oci.model import Descriptor, Index, decode
+from shipwheel.oci.opened import OpenedFile, open_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
 
-__all__ = ["archive_chunks", "write_archive"]
+__all__ = ["archive_chunks", "read_archive", "write_archive"]
 
 DOCKER_MANIFEST = "manifest.json"
 
@@ -80,6 +81,41 @@ def archive_chunks(
         yield from blob.chunks()
         yield tar.padding(size)
     yield tar.END_OF_ARCHIVE
+
+
+class _ArchiveReader(LayoutReader, frozen=True):
+    """A layout whose files are members of an archive, and are read in place."""
+
+    files: Mapping[str, OpenedFile]
+
+    def _read(self, digest: str) -> bytes:
+        return _small(self._file(blob_path(digest)), self.path, blob_path(digest))
+
+    def _place(self, digest: str) -> tuple[Path, int]:
+        found = self._file(blob_path(digest))
+        return found.path, found.offset
+
+    def _file(self, name: str) -> OpenedFile:
+        if name not in self.files:
+            raise ImageError(f"{self.path}: {name} is not there", hint="The archive is incomplete; make or copy it again.")
+        return self.files[name]
+
+
+def read_archive(file: Path) -> LayoutReader:
+    """Opens an archive that is an OCI image layout, without unpacking it; raises UsageError if it is none, ImageError if it is broken."""
+    opened = open_image(file)
+    if INDEX not in opened.files:
+        hint = "Write one with `shipwheel build -o FILE.tar`, `skopeo copy … oci-archive:FILE` or `podman save --format oci-archive`."
+        raise UsageError(f"{file} is not an OCI image archive: it has no {INDEX}", hint=hint)
+    data = _small(opened.files[INDEX], file, INDEX)
+    return _ArchiveReader(file, data, decode(data, Index, f"{file}: {INDEX}").manifests, opened.files)
+
+
+def _small(found: OpenedFile, file: Path, name: str) -> bytes:
+    if found.size > MAX_DOCUMENT:
+        raise ImageError(f"{file}: {name} is larger than {MAX_DOCUMENT >> 20} MiB", hint="It is broken or hostile; do not use it.")
+    with found.open() as stream:
+        return stream.read(found.size)
 
 
 def _docker_manifest(index: ImageIndex, name: Reference | None, platform: Platform | None) -> bytes:

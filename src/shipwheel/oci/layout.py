@@ -208,7 +208,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
 
     def images(self, name: str | None = None) -> ImageIndex:
         """The images of an entry: the one of that name, tag or digest, or the only one. Raises UsageError for none or several."""
-        entry = self._entry(name)
+        entry = self.entry(name)
         if entry.media_type not in _INDEX_TYPES:
             image = self._image(entry)
             return ImageIndex((image,), index_json([image.descriptor]))
@@ -226,7 +226,8 @@ class LayoutReader(msgspec.Struct, frozen=True):
             yield manifest.config.digest
             yield from (layer.digest for layer in manifest.layers)
 
-    def _entry(self, name: str | None) -> Descriptor:
+    def entry(self, name: str | None) -> Descriptor:
+        """The entry of that name, tag or digest, or the only one. Raises UsageError for none or several."""
         wanted = self.entries if name is None else [one for one in self.entries if name in (one.digest, *one.annotations.values())]
         if name is not None and not wanted:
             with contextlib.suppress(UsageError):
@@ -238,8 +239,15 @@ class LayoutReader(msgspec.Struct, frozen=True):
             raise UsageError(f"{self.path} holds {what}", hint=f"Names in it: {known}.")
         return wanted[0]
 
+    def _read(self, digest: str) -> bytes:
+        return _read_small(self.path / blob_path(digest))
+
+    def _place(self, digest: str) -> tuple[Path, int]:
+        """The file that a blob is in, and where in it."""
+        return self.path / blob_path(digest), 0
+
     def _document(self, descriptor: Descriptor) -> bytes:
-        data = _read_small(self.path / blob_path(checked_digest(descriptor.digest)))
+        data = self._read(checked_digest(descriptor.digest))
         if digest_of(data) != descriptor.digest:
             raise ImageError(
                 f"{self.path}: the blob {descriptor.digest} is {digest_of(data)}", hint="The layout is damaged; make or copy it again."
@@ -258,7 +266,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
                 hint="The image was made wrongly; make it again.",
             )
         layers = tuple(
-            FileLayer(layer, diff_id, self.path / blob_path(checked_digest(layer.digest)))
+            FileLayer(layer, diff_id, *self._place(checked_digest(layer.digest)))
             for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
         )
         platform = Platform(config.os, config.architecture, config.variant)

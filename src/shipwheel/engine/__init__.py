@@ -1,0 +1,1 @@
+"""Engines: what runs containers. One interface, one file for each."""

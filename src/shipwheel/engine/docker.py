@@ -1,0 +1,78 @@
+"""docker: Docker Engine and Docker Desktop, wherever DOCKER_HOST or the chosen context says that it is."""
+
+from typing import Any
+
+import msgspec
+
+from shipwheel import __version__
+from shipwheel.engine.delivery import present, send_archive, shared_bottom
+from shipwheel.engine.dockerlike import DockerLike, refused
+from shipwheel.engine.emulation import with_emulation
+from shipwheel.engine.interface import image_for
+from shipwheel.engine.program import Answer, ask, found
+from shipwheel.errors import EngineError
+from shipwheel.events import Reporter
+from shipwheel.oci.image import Image, ImageIndex
+from shipwheel.oci.reference import Reference
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+
+__all__ = ["Docker"]
+
+_LABEL = "io.shipwheel.version"
+
+
+class Docker(DockerLike):
+    """A docker daemon that answers."""
+
+    name = "docker"
+    emulation_hint = "docker run --privileged --rm tonistiigi/binfmt --install all"
+
+    @classmethod
+    def connect(cls) -> "Docker":
+        """The daemon that the docker program is set to. Raises EngineError that says what is missing."""
+        if not found("docker"):
+            raise EngineError("docker is not installed", hint="Install docker, or Debian's docker.io and docker-cli.")
+        answer = ask(["docker", "version", "--format", "{{json .Server}}"], seconds=15)
+        try:
+            server: dict[str, Any] = (msgspec.json.decode(answer.output) if answer.ok else None) or {}
+        except msgspec.MsgspecError:
+            server = {}
+        if not server.get("Version"):
+            raise _unusable(answer)
+        host = Platform("linux", str(server.get("Arch", "")))
+        return cls(str(server["Version"]), host, with_emulation(host, str(server.get("KernelVersion", ""))))
+
+    def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
+        """See `Engine.load`."""
+        image, called = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"
+        # Docker's own store knows an image by its config, containerd's store by its manifest.
+        for digest in (image.config_descriptor.digest, image.digest):
+            if self.has(digest) and ask(["docker", "tag", digest, called]).ok:
+                present(self.name, reporter)
+                return called
+        send_archive(self.name, ["docker", "load", "--quiet"], image, store, name, reporter, without=self._known(image))
+        return called
+
+    def _known(self, image: Image) -> frozenset[str]:
+        """The layers that need not be sent.
+
+        Docker's own store keeps layers by the chain of diff_ids below them, and does not read a layer of a chain that it has (moby,
+        image/tarexport/load.go; tried, 26.1). Containerd's store keeps them by digest, which docker does not tell: of images that this
+        version of ours has made, the same diff_id means the same digest.
+        """
+        images = self.images()
+        if "containerd" in ask(["docker", "info", "--format", "{{json .DriverStatus}}"]).output:
+            images = tuple(one for one in images if one.labels.get(_LABEL) == __version__)
+        return shared_bottom(image, [one.diff_ids for one in images])
+
+
+def _unusable(answer: Answer) -> EngineError:
+    said = refused(answer, "docker")
+    if "permission denied" in answer.errors.lower():
+        hint = "Run it as root, or join the group docker (usermod -aG docker NAME) and log in again."
+        return EngineError("docker may not be used by you: no permission for its socket", hint=hint)
+    if "cannot connect" in answer.errors.lower() or "daemon running" in answer.errors.lower():
+        hint = "Start it: systemctl start docker, or Docker Desktop. DOCKER_HOST and `docker context ls` say where it is looked for."
+        return EngineError(f"docker's daemon does not answer: {said}", hint=hint)
+    return EngineError(f"docker does not answer: {said}", hint="See that `docker version` works.")
