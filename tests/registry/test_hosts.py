@@ -1,0 +1,212 @@
+"""How registries are reached: the scheme, certificates, proxies."""
+
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shipwheel.errors import UsageError
+from shipwheel.oci.reference import ENGINE_REGISTRY
+from shipwheel.registry.hosts import PLAIN_HTTP, client, explained, host_of
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        ("registry.example", "https://registry.example"),
+        ("Registry.Example:5000", "https://registry.example:5000"),
+        ("localhost", "http://localhost"),
+        ("localhost:443", "http://localhost:443"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("127.8.9.10:5000", "http://127.8.9.10:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+        # None of these has to be on this machine.
+        ("localhost.example", "https://localhost.example"),
+        ("my.localhost", "https://my.localhost"),
+        ("127.0.0.1.example", "https://127.0.0.1.example"),
+        ("127.1", "https://127.1"),
+        ("10.0.0.1:5000", "https://10.0.0.1:5000"),
+        ("[fe80::1]:5000", "https://[fe80::1]:5000"),
+        (None, f"https://registry-1.{ENGINE_REGISTRY}"),
+        (ENGINE_REGISTRY, f"https://registry-1.{ENGINE_REGISTRY}"),
+        (f"index.{ENGINE_REGISTRY}", f"https://registry-1.{ENGINE_REGISTRY}"),
+    ],
+)
+def test_addresses(registry: str | None, url: str) -> None:
+    assert host_of(registry, {}).url == url
+
+
+def test_plain_http_where_the_user_names_it() -> None:
+    said = {PLAIN_HTTP: " registry.example:5000, http://Other.example "}
+    assert host_of("registry.example:5000", said).url == "http://registry.example:5000"
+    assert host_of("other.example", said).url == "http://other.example"
+    for other in ("registry.example", "registry.example:5001", "a.registry.example:5000", "xregistry.example:5000"):
+        assert host_of(other, said).scheme == "https"
+
+
+def test_short_names_of_the_default_registry() -> None:
+    assert host_of(None, {}).repository("python") == "library/python"
+    assert host_of(None, {}).repository("team/app") == "team/app"
+    assert host_of("registry.example", {}).repository("python") == "python"
+
+
+def openssl(*arguments: str, folder: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def made_certificates(folder: Path) -> None:
+    """An authority, a server's certificate for 127.0.0.1 and a client's, both by it."""
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
+            "-subj", "/CN=tests", "-days", "2", folder=folder)  # fmt: skip
+    for name in ("server", "client"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
+                f"{name}.cert", "-subj", f"/CN={name}", "-days", "2", "-CA", "ca.crt", "-CAkey", "ca.key",
+                "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", folder=folder)  # fmt: skip
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+class Quiet(HTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+@contextmanager
+def tls_server(folder: Path, *, mutual: bool) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.cert", folder / "server.key")
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "ca.crt")
+    server = Quiet(("127.0.0.1", 0), Page)
+    # The handshake in the first read, so that one which fails is an error of that connection alone.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificates")
+    made_certificates(folder)
+    return folder
+
+
+@pytest.mark.parametrize("place", [".config/containers/certs.d", ".docker/certs.d"])
+def test_certificates_of_our_own(nobody: Path, certificates: Path, place: str) -> None:
+    with tls_server(certificates, mutual=True) as name:
+        assert host_of(name).scheme == "http"
+        folder = nobody / place / name
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
+        host = host_of(name)
+        assert host.scheme == "https"
+        with client(host) as asked, pytest.raises(httpx.TransportError) as caught:
+            asked.get(f"{host.url}/v2/")
+        if "ALERT" in str(caught.value).upper():
+            assert explained(host, caught.value) is not None
+        for file in ("client.cert", "client.key"):
+            (folder / file).write_bytes((certificates / file).read_bytes())
+        with client(host_of(name)) as asked:
+            assert asked.get(f"{host.url}/v2/").status_code == 200
+
+
+def test_what_is_not_trusted_is_explained(certificates: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = nobody / "other"
+    other.mkdir()
+    made_certificates(other)
+    with tls_server(certificates, mutual=False) as name:
+        folder = nobody / ".config/containers/certs.d" / name
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes((other / "ca.crt").read_bytes())
+        host = host_of(name)
+        with client(host) as asked, pytest.raises(httpx.ConnectError) as caught:
+            asked.get(f"{host.url}/v2/")
+        problem = explained(host, caught.value)
+        assert problem is not None
+        assert "its certificate is refused" in problem.message
+        assert f"certs.d/{name}/ca.crt" in problem.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
+        with client(host) as asked:
+            assert asked.get(f"{host.url}/v2/").status_code == 200
+    assert explained(host, httpx.ConnectError("Connection refused")) is None
+
+
+def test_a_server_without_tls_is_explained(certificates: Path, nobody: Path) -> None:
+    server = Quiet(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        name = f"127.0.0.1:{server.server_address[1]}"
+        folder = nobody / ".config/containers/certs.d" / name
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
+        host = host_of(name)
+        with client(host) as asked, pytest.raises(httpx.TransportError) as caught:
+            asked.get(f"{host.url}/v2/")
+        problem = explained(host, caught.value)
+        assert problem is not None
+        assert f"{PLAIN_HTTP}={name}" in problem.hint
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_certificates_that_cannot_be_used(nobody: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = nobody / ".config/containers/certs.d/registry.example"
+    folder.mkdir(parents=True)
+    (folder / "client.cert").write_bytes((certificates / "client.cert").read_bytes())
+    with pytest.raises(UsageError, match=r"client.cert: a certificate without its key"):
+        host_of("registry.example")
+    (folder / "client.key").write_text("no key")
+    with pytest.raises(UsageError, match=r"client\.cert and .*client\.key: "):
+        client(host_of("registry.example"))
+    openssl("ec", "-in", str(certificates / "client.key"), "-aes128", "-passout", "pass:x", "-out", "client.key", folder=folder)
+    with pytest.raises(UsageError, match=r"client\.key: "):
+        client(host_of("registry.example"))
+    (folder / "client.key").write_bytes((certificates / "client.key").read_bytes())
+    (folder / "ca.crt").write_text("no certificate")
+    with pytest.raises(UsageError, match=r"ca\.crt: "):
+        client(host_of("registry.example"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(nobody / "none.pem"))
+    with pytest.raises(UsageError, match=r"SSL_CERT_FILE names .*none\.pem, which does not exist"):
+        client(host_of("other.example"))
+
+
+def test_proxies_of_the_environment_and_none_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "direct.example")
+
+    def proxied(registry: str) -> bool:
+        host = host_of(registry)
+        with client(host) as asked:
+            transport = asked._transport_for_url(httpx.URL(host.url))
+            return "Proxy" in type(transport._pool).__name__  # type: ignore[attr-defined]
+
+    assert proxied("registry.example")
+    assert not proxied("direct.example")
+    assert not proxied("127.0.0.1:5000")
+    assert not proxied("[::1]:5000")
