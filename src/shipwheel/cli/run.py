@@ -158,13 +158,15 @@ def _spec(
 
     from shipwheel.engine.interface import RunSpec
     from shipwheel.engine.mounts import parse_env, parse_mount, read_env_file, slug, with_volumes
-    from shipwheel.engine.ports import parse_port, published
+    from shipwheel.engine.ports import direct, parse_port, published
 
     env: dict[str, str] = {}
     for file in flags["env_files"]:
         env |= read_env_file(file, os.environ)
     env |= parse_env(flags["env"], os.environ)
     asked = [parse_port(text) for text in flags["ports"]]
+    exposed = config.exposed_ports
+    ports = published(exposed, asked, reporter) if engine.publishes else direct(exposed, asked, engine.name, reporter)
     mounts = with_volumes(config.volumes, [parse_mount(text) for text in flags["mounts"]], project, ephemeral=flags["ephemeral"])
     _warn_unwritable(mounts, flags["user"] or config.user, engine, reporter)
     interactive = flags["interactive"]
@@ -175,7 +177,7 @@ def _spec(
         name=flags["name"] or f"{slug(project)}-{os.urandom(3).hex()}",
         args=click.get_current_context().meta[_ARGUMENTS],
         entrypoint=tuple(shlex.split(flags["entrypoint"])) if flags["entrypoint"] is not None else None,
-        ports=published(config.exposed_ports, asked, reporter) if engine.publishes else tuple(asked),
+        ports=ports,
         mounts=mounts,
         env=env,
         user=flags["user"],
@@ -200,7 +202,7 @@ def _announce(spec: "RunSpec", engine: "Engine") -> None:
     """What runs where, on standard error: standard output is the container's."""
     from shipwheel.engine.ports import exposed
 
-    click.echo(f"{spec.image} runs in {engine.name} as {spec.name}; Ctrl-C stops it.", err=True)
+    click.echo(f"{spec.name} runs in {engine.name}; Ctrl-C stops it.", err=True)
     if engine.publishes:
         for port in spec.ports:
             address = f"{port.address or '127.0.0.1'}:{port.host}"
@@ -210,4 +212,4 @@ def _announce(spec: "RunSpec", engine: "Engine") -> None:
             click.echo(f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number}: it uses this machine's network", err=True)
     for mount in spec.mounts:
         if mount.source:
-            click.echo(f"  {mount.target} is {mount.source}", err=True)
+            click.echo(f"  {mount.target} is {'' if mount.is_path else 'the volume '}{mount.source}", err=True)

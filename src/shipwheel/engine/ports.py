@@ -9,7 +9,7 @@ from shipwheel.engine.interface import Port
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
 
-__all__ = ["exposed", "parse_port", "published"]
+__all__ = ["direct", "exposed", "parse_port", "published"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -46,6 +46,21 @@ def published(config_ports: Iterable[str], asked: Sequence[Port], reporter: Repo
     """
     known = {(port.container, port.protocol) for port in asked}
     return (*asked, *(_free(number, kind, reporter) for number, kind in exposed(config_ports) if (number, kind) not in known))
+
+
+def direct(config_ports: Iterable[str], asked: Sequence[Port], engine: str, reporter: Reporter) -> tuple[Port, ...]:
+    """The ports of a container that is in this machine's network: they cannot be moved, so one that is taken is warned of.
+
+    Raises UsageError if one was asked for under another number or address.
+    """
+    moved = [port for port in asked if port.host != port.container or port.address]
+    if moved:
+        hint = "Have the app listen elsewhere, by its own settings or arguments, or use docker or podman."
+        raise UsageError(f"{engine} cannot move port {moved[0].container}: the container is in this machine's network", hint=hint)
+    for number, kind in {*exposed(config_ports), *((port.container, port.protocol) for port in asked)}:
+        if (why := _refusal(number, kind)) is not None:
+            reporter(Warned(f"port {number} {why}, and {engine} cannot move it", "Have the app listen elsewhere, or use docker or podman."))
+    return tuple(asked)
 
 
 def _free(number: int, kind: str, reporter: Reporter) -> Port:
