@@ -20,6 +20,11 @@ COMMANDS = {
     "mirrors": "Measure and choose mirrors of the package index and of Debian's archive.",
     "login": "Check credentials at a registry, and keep them where docker, podman and shipwheel find them.",
     "logout": "Remove the credentials of a registry.",
+    "push": "Push the images of an OCI image layout to a registry.",
+    "pull": "Pull images from a registry into an OCI image layout.",
+    "copy": "Copy an image from one repository to another. No digest changes.",
+    "inspect": "Show what an image in a registry is. No layer is fetched.",
+    "tags": "List the tags of a repository.",
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
 }
 """Command -> its first help line, so that help is shown without importing them all."""

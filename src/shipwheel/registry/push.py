@@ -81,18 +81,18 @@ class Push:
                 self._sizes[blob.descriptor.digest] = blob.descriptor.size
                 self._jobs[blob.descriptor.digest] = self._pool.submit(self._bring, blob, tuple(origins))
 
-    def images(self, index: ImageIndex, store: Store) -> None:
-        """Enqueues the layers of all images; configs and manifests follow in `finish`."""
+    def images(self, index: ImageIndex, store: Store, origins: Sequence[str] = ()) -> None:
+        """Enqueues the layers of all images; configs and manifests follow in `finish`. A remote layer's own origin is the first tried."""
         total = sum({layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}.values())
         with self._lock:
             self._tell_start(total)
         for image in index.images:
-            origins = {layer.descriptor.digest: layer.origin for layer in image.layers if isinstance(layer, RemoteLayer)}
+            own = {layer.descriptor.digest: layer.origin for layer in image.layers if isinstance(layer, RemoteLayer) and layer.origin}
             layers = {layer.descriptor.digest for layer in image.layers}
             for blob in image.blobs(store):
                 if blob.descriptor.digest in layers:
-                    origin = origins.get(blob.descriptor.digest)
-                    self.blob(blob, (origin,) if origin else ())
+                    origin = own.get(blob.descriptor.digest)
+                    self.blob(blob, (origin, *origins) if origin else origins)
 
     def settle(self) -> None:
         """Waits for all blobs; raises what went wrong with them, together if it is more than one thing."""

@@ -76,7 +76,7 @@ class Uploader:
         source = _Source(blob, self._moved, self._transport.check_open)
         try:
             for _ in range(_ROUNDS):
-                location = location or self._begin(label)
+                location = location or self._begin(source, label)
                 try:
                     if self._chunked and blob.descriptor.size > MONOLITHIC:
                         self._in_chunks(source, location, label)
@@ -91,9 +91,10 @@ class Uploader:
         finally:
             source.close()
 
-    def _begin(self, label: str) -> str:
+    def _begin(self, source: "_Source", label: str) -> str:
         request = Request("POST", self._repository.url("blobs", "uploads", ""), label, self._scopes, _EMPTY, b"", expected=(202,))
         answer = self._transport.ask(request)
+        source.least = _least(answer, source.least)
         return self._transport.target(answer, answer.url, label)
 
     def _at_once(self, source: "_Source", location: str, label: str) -> None:
@@ -163,14 +164,15 @@ class Uploader:
             with self._transport.stream(request) as response:
                 answer = Answer(response.status_code, response.headers, b"", str(response.url))
         except FetchError as error:
+            if error.status == 416:
+                # The registry has another idea of what it has, and says which when it is asked.
+                raise Passing(error.message) from error
             if error.status in _FORGOTTEN and position:
-                # 416: the registry has another idea of what it has; then it says so when it is asked.
-                raise Passing(error.message) if error.status == 416 else _Lost from error
+                raise _Lost from error
             if error.status in _NO_CHUNKS and not position:
                 raise _Refused from error
             raise
-        least = answer.headers.get("OCI-Chunk-Min-Length", "")[:12]
-        source.least = int(least) if least.isascii() and least.isdigit() else source.least
+        source.least = _least(answer, source.least)
         following = self._transport.target(answer, answer.url, label) if "Location" in answer.headers else location
         got = _received(answer)
         return (position + size if got is None else got), following
@@ -188,6 +190,12 @@ class Uploader:
 
 _EMPTY = {"Content-Length": "0"}
 _BYTES = {"Content-Type": "application/octet-stream"}
+
+
+def _least(answer: Answer, known: int) -> int:
+    """The bytes that a chunk must have, the last one excepted (OCI-Chunk-Min-Length)."""
+    text = answer.headers.get("OCI-Chunk-Min-Length", "")[:12]
+    return int(text) if text.isascii() and text.isdigit() else known
 
 
 def _received(answer: Answer) -> int | None:

@@ -1,0 +1,95 @@
+"""`shipwheel inspect`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipwheel.cli.remote import opened, parsed, platforms_of, wanted
+
+if TYPE_CHECKING:
+    from shipwheel.oci.image import Image
+    from shipwheel.registry.pull import RemoteImages
+
+__all__ = ["command"]
+
+
+@click.command("inspect", help="Show what an image in a registry is: platforms, digests, sizes, layers, config. No layer is fetched.")
+@click.argument("ref")
+@click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to show [all].")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON on standard output.")
+@click.option("--raw", is_flag=True, help="Print the manifest or image index, byte for byte.")
+def command(ref: str, platforms: tuple[str, ...], as_json: bool, raw: bool) -> None:
+    """Prints a tree, JSON, or the registry's own bytes."""
+    from shipwheel.registry.pull import remote_images
+
+    reference = parsed(ref)
+    with opened(reference) as repository:
+        if raw:
+            sys.stdout.buffer.write(repository.manifest(wanted(reference)).data)
+            return
+        found = remote_images(repository, wanted(reference), platforms_of(platforms))
+    name = f"{reference.name}@{found.digest}"
+    click.echo(json.dumps(_document(name, found), indent=2) if as_json else "\n".join(map(_printable, _tree(name, found))))
+
+
+def _document(name: str, found: "RemoteImages") -> dict[str, Any]:
+    return {
+        "name": name,
+        "digest": found.digest,
+        "media-type": found.document.descriptor.media_type,
+        "images": [
+            {
+                "platform": str(image.platform),
+                "digest": image.digest,
+                "media-type": image.manifest_media_type,
+                "size": image.size,
+                "layers": [
+                    {"digest": layer.descriptor.digest, "size": layer.descriptor.size, "diff-id": layer.diff_id} for layer in image.layers
+                ],
+                "config": json.loads(image.config),
+                "annotations": json.loads(image.manifest).get("annotations") or {},
+            }
+            for image in found.images
+        ],
+    }
+
+
+def _tree(name: str, found: "RemoteImages") -> Iterator[str]:
+    yield name
+    yield f"├── type      {found.document.descriptor.media_type}"
+    for number, image in enumerate(found.images):
+        last = number == len(found.images) - 1
+        yield from _image(image, "└── " if last else "├── ", "    " if last else "│   ")
+
+
+def _image(image: "Image", branch: str, indent: str) -> Iterator[str]:
+    from shipwheel.oci.model import ConfigFile, decode
+
+    config = decode(image.config, ConfigFile, image.digest)
+    run = config.config
+    yield f"{branch}{image.platform}"
+    yield f"{indent}├── digest    {image.digest}"
+    yield f"{indent}├── size      {image.size / 1e6:.1f} MB"
+    for label, value in (
+        ("created", config.created),
+        ("command", " ".join((*run.entrypoint, *run.cmd))),
+        ("user", run.user),
+        ("directory", run.working_dir),
+        ("ports", ", ".join(run.exposed_ports)),
+        ("volumes", ", ".join(run.volumes)),
+    ):
+        if value:
+            yield f"{indent}├── {label:<9} {value}"
+    for variable in run.env:
+        yield f"{indent}├── env       {variable if len(variable) <= 100 else variable[:97] + '…'}"
+    for number, layer in enumerate(image.layers):
+        end = "└── " if number == len(image.layers) - 1 else "├── "
+        yield f"{indent}{end}layer     {layer.descriptor.digest}  {layer.descriptor.size / 1e6:8.1f} MB"
+
+
+def _printable(line: str) -> str:
+    """Configs are what somebody else wrote: nothing that moves a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in line)

@@ -1,0 +1,420 @@
+"""Reading from the fake registry: manifests, blobs, tags, images, layouts, copies; and registries that lie."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.errors import FetchError, ImageError, IntegrityError, ShipwheelError, UsageError
+from shipwheel.events import silent
+from shipwheel.oci.image import ImageIndex, RemoteLayer, blob_chunks
+from shipwheel.oci.layout import read_layout
+from shipwheel.oci.model import (
+    DOCKER_CONFIG,
+    DOCKER_MANIFEST,
+    DOCKER_MANIFEST_LIST,
+    MEDIA_TYPE_INDEX,
+    MEDIA_TYPE_LAYER_GZIP,
+    MEDIA_TYPE_MANIFEST,
+    Descriptor,
+    Manifest,
+    decode,
+)
+from shipwheel.oci.reference import Reference
+from shipwheel.oci.validate import validate
+from shipwheel.platform import Platform
+from shipwheel.registry.copy import copy
+from shipwheel.registry.pull import Pulled, in_oci_types, pull, remote_images, remote_index
+from shipwheel.registry.push import Push
+from shipwheel.registry.repository import Repository
+from shipwheel.registry.transport import Request, label_of_error
+from shipwheel.store import Store
+from shipwheel.testing.images import AMD64, ARM64, small_index
+from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
+
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.registry.transport.random.uniform", lambda *_: 0.01)
+
+
+def repository(registry: FakeRegistry, path: str = "team/app") -> Repository:
+    return Repository(Reference.parse(f"{registry.host}/{path}:1"))
+
+
+def filled(registry: FakeRegistry, store: Store) -> ImageIndex:
+    index = small_index(store)
+    with repository(registry) as there, Push(there, silent) as pushing:
+        pushing.images(index, store)
+        pushing.finish(index, ("1",))
+    return index
+
+
+def as_docker(registry: FakeRegistry, index: ImageIndex, *, layer_type: str = DOCKER_LAYER) -> str:
+    """The images again with docker's media types, and an attestation beside them."""
+    entries = []
+    for image in index.images:
+        document = json.loads(image.manifest)
+        document["mediaType"] = DOCKER_MANIFEST
+        document["config"]["mediaType"] = DOCKER_CONFIG
+        for layer in document["layers"]:
+            layer["mediaType"] = layer_type
+        data = json.dumps(document, indent=3).encode()
+        platform = {"os": image.platform.os, "architecture": image.platform.architecture}
+        digest = registry.put("team/app", data, DOCKER_MANIFEST, f"docker-{image.platform.architecture}")
+        entries.append({"mediaType": DOCKER_MANIFEST, "digest": digest, "size": len(data), "platform": platform})
+    entries.append(
+        {
+            "mediaType": MEDIA_TYPE_MANIFEST,
+            "digest": "sha256:" + "7" * 64,
+            "size": 7,
+            "platform": {"os": "unknown", "architecture": "unknown"},
+            "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+        }
+    )
+    listed = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST_LIST, "manifests": entries}
+    return registry.put("team/app", json.dumps(listed, indent=3).encode(), DOCKER_MANIFEST_LIST, "docker")
+
+
+def test_a_manifest_by_tag_and_digest(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        for reference in ("1", index.digest):
+            found = there.manifest(reference)
+            assert (found.data, found.descriptor.digest, found.is_index) == (index.index, index.digest, True)
+            assert there.has_manifest(reference)
+        assert there.find_manifest("2") is None
+        assert not there.has_manifest("2")
+        with pytest.raises(FetchError, match="MANIFEST_UNKNOWN") as error:
+            there.manifest("2")
+        assert error.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type", "words"),
+    [
+        (b'{"schemaVersion": 1, "name": "x"}', "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),
+        (b'{"schemaVersion": 1, "name": "x"}', "application/json", "schema 1"),
+        (b"<html>", "text/html", "not valid"),
+        (b"[]", MEDIA_TYPE_INDEX, "not valid"),
+        (b'{"manifests": [], "layers": []}', MEDIA_TYPE_INDEX, "no image or image index"),
+        (b'{"layers": [], "config": {}}', MEDIA_TYPE_INDEX, "no image or image index"),
+        (b'{"mediaType": "' + MEDIA_TYPE_MANIFEST.encode() + b'", "layers": []}', MEDIA_TYPE_INDEX, "no image or image index"),
+        (b"[" * 100_000, MEDIA_TYPE_INDEX, "not valid"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_image_is_refused(data: bytes, media_type: str, words: str) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.put("team/app", data, media_type, "1")
+        with pytest.raises(ImageError, match=words):
+            there.manifest("1")
+
+
+def test_a_manifest_that_is_too_large_is_not_read() -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.put("team/app", b"x" * (5 << 20), MEDIA_TYPE_MANIFEST, "1")
+        with pytest.raises(FetchError, match="more than"):
+            there.manifest("1")
+
+
+def test_lies_are_found(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        registry.fault(RegistryFault("lie", "GET", "/manifests/", 2))
+        for reference in ("1", index.digest):
+            with pytest.raises(IntegrityError):
+                there.manifest(reference)
+        registry.fault(RegistryFault("lie", "GET", "/blobs/", 2))
+        layer = index.images[0].layers[0].descriptor
+        with pytest.raises(IntegrityError, match=layer.digest):
+            list(there.blob(layer))
+
+
+@pytest.mark.parametrize("kind", ["truncate", "deaf"])
+def test_a_broken_download_goes_on(kind: str) -> None:
+    data = os.urandom(3_000_000)
+    with FakeRegistry() as registry, repository(registry) as there:
+        digest = registry.add("team/app", data)
+        registry.fault(RegistryFault(kind, "GET", "/blobs/", 3))
+        assert b"".join(there.blob(Descriptor("x", digest, len(data)))) == data
+        assert b"".join(there.blob(Descriptor("x", digest, len(data)), 5)) == data[5:]
+        if kind == "truncate":
+            assert [seen.headers.get("range") for seen in registry.asked("GET", "/blobs/")][1] == "bytes=1500000-"
+        assert there.has_blob(digest) == len(data)
+        assert there.has_blob("sha256:" + "0" * 64) is None
+
+
+def test_a_blob_that_is_of_another_size_is_refused() -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        digest = registry.add("team/app", b"0123456789")
+        with pytest.raises(IntegrityError, match="more than the 9"):
+            list(there.blob(Descriptor("x", digest, 9)))
+        with pytest.raises(FetchError):
+            list(there.blob(Descriptor("x", digest, 11)))
+        with pytest.raises(ImageError, match="may have"):
+            there.small(Descriptor("x", digest, 10), 9)
+        with pytest.raises(ImageError, match="not a digest"):
+            list(there.blob(Descriptor("x", "sha256:../../etc", 9)))
+
+
+class Known:
+    """An authorizer with one secret."""
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """The secret."""
+        return "Bearer secret"
+
+    def challenged(self, response: object, scopes: tuple[str, ...], sent: str | None) -> bool:
+        """No."""
+        return False
+
+
+def test_a_storage_host_gets_no_credentials() -> None:
+    with FakeRegistry() as storage, FakeRegistry(Habits(storage=f"http://{storage.host}")) as registry:
+        digest = registry.add("team/app", b"data")
+        storage.add("team/app", b"data")
+        with Repository(Reference.parse(f"{registry.host}/team/app"), silent, Known()) as there:
+            assert b"".join(there.blob(Descriptor("x", digest, 4))) == b"data"
+        assert registry.seen[-1].headers["authorization"] == "Bearer secret"
+        assert [seen.headers.get("authorization") for seen in storage.seen] == [None]
+
+
+def test_redirects_end() -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.fault(RegistryFault("status", "GET", times=99, status=302, headers={"Location": "/v2/again"}))
+        with pytest.raises(FetchError, match="without end"):
+            there.manifest("1")
+
+
+@pytest.mark.parametrize("habits", [Habits(page=7), Habits(page=1), Habits()], ids=str)
+def test_tags_come_in_pages(habits: Habits) -> None:
+    with FakeRegistry(habits) as registry, repository(registry) as there:
+        registry.tags["team/app"] = {f"v{number:03}": "" for number in range(20)}
+        assert list(there.tags()) == [f"v{number:03}" for number in range(20)]
+
+
+def test_tags_without_a_link_are_asked_for_by_the_last_one() -> None:
+    with FakeRegistry(Habits(links=False)) as registry, repository(registry) as there:
+        registry.tags["team/app"] = {f"v{number:05}": "" for number in range(2500)}
+        assert len(list(there.tags())) == 2500
+
+
+@pytest.mark.parametrize("link", ['<http://127.0.0.2:1/v2/x?n=1>; rel="next"', "<//127.0.0.2/v2/>; rel=next"])
+def test_a_next_page_elsewhere_is_refused(link: str) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.fault(RegistryFault("status", "GET", status=200, headers={"Link": link}))
+        with pytest.raises(FetchError, match="next page"):
+            list(there.tags())
+
+
+def test_images_as_values(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        found = remote_images(there, "1")
+        assert found.digest == index.digest
+        assert [image.manifest for image in found.images] == [image.manifest for image in index.images]
+        assert remote_index(found).index == index.index
+        assert not registry.asked("GET", f"/blobs/{index.images[0].layers[0].descriptor.digest}")
+        (one,) = remote_images(there, "1", [ARM64]).images
+        assert one.platform == ARM64
+        layer = one.layers[0]
+        assert isinstance(layer, RemoteLayer)
+        assert layer.origin == f"{registry.host}/team/app"
+        assert f"sha256:{hashlib.sha256(b''.join(blob_chunks(layer, store))).hexdigest()}" == layer.descriptor.digest
+        assert remote_images(there, one.digest, [ARM64]).images == (one,) or remote_images(there, one.digest).images[0].digest == one.digest
+
+
+def test_a_platform_that_is_not_there_is_never_stamped(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        riscv = Platform("linux", "riscv64")
+        for reference in ("1", index.images[0].digest):
+            with pytest.raises(UsageError, match="riscv64") as error:
+                remote_images(there, reference, [AMD64, riscv])
+            assert "linux/amd64" in error.value.hint
+
+
+def test_an_index_that_lies_about_a_platform_is_refused(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        registry.put("team/app", index.index.replace(b"amd64", b"s390x"), MEDIA_TYPE_INDEX, "2")
+        with pytest.raises(ImageError, match="is for linux/amd64"):
+            remote_images(there, "2")
+
+
+def test_dockers_types_become_ocis(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        as_docker(registry, index)
+        found = remote_images(there, "docker")
+        assert [image.platform for image in found.images] == [AMD64, ARM64]
+        for image in map(in_oci_types, found.images):
+            manifest = decode(image.manifest, Manifest, "it")
+            assert (manifest.media_type, image.manifest_media_type) == (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_MANIFEST)
+            assert {layer.media_type for layer in manifest.layers} == {MEDIA_TYPE_LAYER_GZIP}
+            assert tuple(layer.descriptor for layer in image.layers) == manifest.layers
+            assert image.config_descriptor == manifest.config
+            assert in_oci_types(image) is image
+
+
+@pytest.mark.parametrize(
+    ("layer_type", "words"),
+    [("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "do not hold"), ("application/x-thing", "unknown types")],
+)
+def test_layers_that_are_not_there_or_none_are_refused(store: Store, layer_type: str, words: str) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        as_docker(registry, filled(registry, store), layer_type=layer_type)
+        with pytest.raises(ImageError, match=words):
+            in_oci_types(remote_images(there, "docker", [AMD64]).images[0])
+
+
+def test_nulls_are_as_if_they_were_not_there(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        document = json.loads(index.images[0].manifest)
+        config = json.loads(index.images[0].config)
+        config["config"] |= {"Entrypoint": None, "Volumes": None, "Env": None, "Labels": None}
+        config["history"] = None
+        data = json.dumps(config).encode()
+        document["config"] |= {"digest": registry.add("team/app", data), "size": len(data)}
+        registry.put("team/app", json.dumps(document).encode(), MEDIA_TYPE_MANIFEST, "null")
+        assert remote_images(there, "null").images[0].config == data
+
+
+def pulled(there: Repository, tag: str, target: Path, store: Store, platforms: list[Platform] | None = None) -> Pulled:
+    return pull(there, remote_images(there, tag, platforms), target, store, name="team/app:1", reporter=silent)
+
+
+@pytest.mark.parametrize("tag", ["1", "docker"])
+def test_a_pull_makes_a_valid_layout(store: Store, tmp_path: Path, tag: str) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        as_docker(registry, index)
+        first = pulled(there, tag, tmp_path / "out", store)
+        assert first.entry.digest == index.digest, "in OCI's types they are what they were before"
+        assert first.fetched
+        assert len(validate(tmp_path / "out").images) == 2
+        asked = len(registry.asked("GET", "/blobs/"))
+        again = pulled(there, tag, tmp_path / "out", store)
+        assert (again.fetched, again.present, again.entry) == (0, first.fetched, first.entry)
+        assert len(registry.asked("GET", "/blobs/")) == asked + 2, "configs alone"
+        one = pulled(there, tag, tmp_path / "one", store, [ARM64])
+        assert [image.platform for image in read_layout(tmp_path / "one").images().images] == [ARM64]
+        assert one.entry.digest != first.entry.digest
+
+
+def test_an_interrupted_pull_goes_on(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with FakeRegistry() as registry:
+        with repository(registry) as there:
+            index = filled(registry, store)
+            layer = index.images[0].layers[0].descriptor
+            registry.fault(RegistryFault("truncate", "GET", layer.digest, 1))
+            registry.fault(RegistryFault("status", "GET", layer.digest, 99, 403))
+            with pytest.raises(FetchError, match="403"):
+                pulled(there, "1", target, store)
+        assert read_layout(target).entries == ()
+        with registry.lock:
+            registry._faults.clear()
+        with repository(registry) as there:
+            pulled(there, "1", target, store)
+            ranges = [seen.headers.get("range") for seen in registry.asked("GET", layer.digest)]
+            assert ranges[-1] == f"bytes={layer.size // 2}-"
+        validate(target)
+        assert not list(target.glob("blobs/*/.*"))
+
+
+def test_what_was_kept_wrongly_is_thrown_away(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with FakeRegistry() as registry, repository(registry) as there:
+        index = filled(registry, store)
+        layer = index.images[0].layers[0].descriptor
+        kept = target / "blobs" / "sha256" / f".{layer.digest.partition(':')[2]}.partial"
+        kept.parent.mkdir(parents=True)
+        (target / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        (target / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
+        kept.write_bytes(b"rubbish")
+        with pytest.raises(IntegrityError):
+            pulled(there, "1", target, store)
+    with FakeRegistry() as registry, repository(registry) as there:
+        filled(registry, store)
+        pulled(there, "1", target, store)
+    validate(target)
+
+
+def test_a_pull_touches_no_other_directory(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with FakeRegistry() as registry, repository(registry) as there:
+        filled(registry, store)
+        with pytest.raises(UsageError, match="not an OCI image layout"):
+            pulled(there, "1", tmp_path, store)
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("tag", ["1", "docker-amd64"])
+def test_a_copy_changes_no_byte(store: Store, same: bool, tag: str) -> None:
+    with FakeRegistry() as registry, FakeRegistry() as other:
+        index = filled(registry, store)
+        as_docker(registry, index)
+        target = registry if same else other
+        with repository(registry) as source, repository(target, "new/place") as there:
+            copied = copy(source, tag, there, ["1", "2"], reporter=silent)
+            assert copied.descriptor.digest == source.manifest(tag).descriptor.digest
+            assert there.manifest("2").data == source.manifest(tag).data
+        assert target.lacking("new/place", copied.descriptor.digest) == []
+        assert bool(copied.traffic.mounted) is same
+
+
+def test_a_copy_from_a_source_that_breaks_leaves_no_tag(store: Store) -> None:
+    with FakeRegistry() as registry, FakeRegistry() as other:
+        index = filled(registry, store)
+        registry.fault(RegistryFault("lie", "GET", index.images[0].layers[0].descriptor.digest, 99))
+        with repository(registry) as source, repository(other) as there, pytest.raises(IntegrityError):
+            copy(source, "1", there, ["1"], reporter=silent)
+        assert not other.tags
+
+
+@given(st.binary(max_size=300) | st.builds(lambda text: json.dumps({"errors": [{"code": text, "message": text}]}).encode(), st.text()))
+def test_what_a_registry_says_is_one_short_line(body: bytes) -> None:
+    text = label_of_error(body)
+    assert text.isprintable()
+    assert len(text) <= 300
+
+
+@given(st.binary(max_size=200))
+def test_rubbish_is_an_error_of_ours(body: bytes) -> None:
+    with pytest.raises(ShipwheelError):
+        decode(body + b"\xff{", Manifest, "it")
+
+
+def test_secrets_in_addresses_are_not_shown() -> None:
+    with FakeRegistry() as registry, repository(registry) as there, pytest.raises(FetchError) as error:
+        there.transport.ask(Request("GET", "/v2/nothing?X-Amz-Signature=secret", "it"))
+    assert "secret" not in error.value.message
+
+
+def test_tls_is_not_left() -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.fault(RegistryFault("status", "GET", times=9, status=302, headers={"Location": "ftp://127.0.0.1/x"}))
+        with pytest.raises(FetchError, match="sends on to"):
+            there.manifest("1")
+
+
+def test_layers_are_frozen() -> None:
+    layer = RemoteLayer(Descriptor("x", "y", 1), "z", lambda: iter(()))
+    with pytest.raises(AttributeError):
+        layer.diff_id = ""  # type: ignore[misc]
+    assert msgspec.structs.replace(layer, name="n").name == "n"

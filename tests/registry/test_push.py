@@ -1,0 +1,339 @@
+"""Pushes into the fake registry: order, mounts, chunks, and what goes wrong on the way."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
+from shipwheel.events import Event, StageFinished, StageStarted, silent
+from shipwheel.oci.image import Blob, ImageIndex
+from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
+from shipwheel.oci.reference import Reference
+from shipwheel.registry import upload
+from shipwheel.registry.push import Push, Traffic
+from shipwheel.registry.repository import Document, Repository, fallback_tag
+from shipwheel.store import Store
+from shipwheel.testing.images import small_index
+from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def repository(registry: FakeRegistry, path: str = "team/app") -> Repository:
+    return Repository(Reference.parse(f"{registry.host}/{path}:1"))
+
+
+def push(registry: FakeRegistry, index: ImageIndex, store: Store, path: str = "team/app", blobs: tuple[Blob, ...] = ()) -> Traffic:
+    with repository(registry, path) as there, Push(there, silent) as pushing:
+        for blob in blobs:
+            pushing.blob(blob, (f"{registry.host}/team/app",))
+        pushing.images(index, store)
+        pushing.finish(index, ("1", "latest"))
+        return pushing.traffic
+
+
+def blob_of(data: bytes, piece: int = 100_000) -> Blob:
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(data), piece):
+            yield data[start : start + piece]
+
+    return Blob(Descriptor("application/octet-stream", f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)), chunks)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> Blob:
+    """A blob that goes in three chunks."""
+    monkeypatch.setattr(upload, "MONOLITHIC", 200_000)
+    monkeypatch.setattr(upload, "CHUNK", 400_000)
+    return blob_of(os.urandom(1_000_001))
+
+
+def has(registry: FakeRegistry, blob: Blob, path: str = "team/app") -> bool:
+    return registry.blobs.get(path, {}).get(blob.descriptor.digest) == b"".join(blob.chunks())
+
+
+def test_what_is_pushed_is_there_and_tags_come_last(store: Store) -> None:
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        traffic = push(registry, index, store)
+        assert registry.tags["team/app"] == {"1": index.digest, "latest": index.digest}
+        assert registry.lacking("team/app", index.digest) == []
+        puts = [seen.path.rpartition("/")[2] for seen in registry.asked("PUT", "/manifests/")]
+        assert puts == [*(image.digest for image in index.images), index.digest, "1", "latest"]
+        last_blob = max(number for number, seen in enumerate(registry.seen) if "/blobs/" in seen.path)
+        first_manifest = min(number for number, seen in enumerate(registry.seen) if "/manifests/" in seen.path)
+        assert last_blob < first_manifest
+        assert not [seen for seen in registry.seen if seen.method == "DELETE"]
+    assert traffic.present == traffic.mounted == 0
+    assert traffic.uploaded == sum({blob.descriptor.digest: blob.descriptor.size for blob in index.blobs(store)}.values())
+
+
+def test_a_second_push_sends_no_blob(store: Store) -> None:
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        push(registry, index, store)
+        posts = len(registry.asked("POST"))
+        traffic = push(registry, index, store)
+        assert len(registry.asked("POST")) == posts
+    assert traffic.uploaded == len(index.index) + sum(len(image.manifest) for image in index.images)
+
+
+def test_each_digest_goes_once(store: Store) -> None:
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        push(registry, index, store)
+        commits = [seen.query for seen in registry.asked("PUT", "/uploads/")]
+    assert len(commits) == len(set(commits)) == len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
+
+
+def test_a_blob_is_mounted_where_it_can_be(store: Store, large: Blob) -> None:
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        push(registry, index, store, blobs=(large,))
+        traffic = push(registry, index, store, "team/other", blobs=(large,))
+        assert has(registry, large, "team/other")
+    assert traffic.mounted == large.descriptor.size
+
+
+@pytest.mark.parametrize(
+    "fault", [None, RegistryFault("status", "POST", "mount=", 99, 405), RegistryFault("status", "POST", "mount=", 99, 403)]
+)
+def test_what_cannot_be_mounted_is_uploaded(store: Store, large: Blob, fault: RegistryFault | None) -> None:
+    index = small_index(store)
+    with FakeRegistry(Habits(mounts=False)) as registry:
+        if fault is not None:
+            registry.fault(fault)
+        push(registry, index, store, blobs=(large,))
+        traffic = push(registry, index, store, "team/other", blobs=(large,))
+        assert has(registry, large, "team/other")
+        if fault is None:
+            # 202 to a mount has begun the upload already: no other POST for this blob.
+            other = registry.asked("POST", "^/v2/team/other/")
+            assert sum("mount=" in seen.query for seen in other) == 1
+            assert len(other) == 1 + len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
+    assert traffic.mounted == 0
+
+
+def test_a_large_blob_goes_in_chunks(store: Store, large: Blob) -> None:
+    with FakeRegistry() as registry:
+        push(registry, small_index(store), store, blobs=(large,))
+        ranges = [seen.headers["content-range"] for seen in registry.asked("PATCH")]
+        assert has(registry, large)
+    assert ranges == ["0-399999", "400000-799999", "800000-1000000"]
+
+
+def test_chunks_are_as_large_as_the_registry_wants_them(store: Store, large: Blob) -> None:
+    with FakeRegistry(Habits(least_chunk=500_000)) as registry:
+        push(registry, small_index(store), store, blobs=(large,))
+        sizes = [int(seen.headers["content-length"]) for seen in registry.asked("PATCH")]
+        assert has(registry, large)
+    assert all(size >= 500_000 for size in sizes[:-1])
+
+
+def test_a_registry_without_chunks_gets_all_at_once(store: Store, large: Blob) -> None:
+    with FakeRegistry(Habits(chunks=False)) as registry:
+        push(registry, small_index(store), store, blobs=(large,))
+        assert has(registry, large)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RegistryFault("drop", "PATCH", times=2),
+        RegistryFault("deaf", "PATCH", times=2),
+        RegistryFault("status", "PATCH", times=2, status=500),
+        RegistryFault("status", "PATCH", times=1, status=429, headers={"Retry-After": "0"}),
+        RegistryFault("status", "PATCH", times=1, status=416),
+        RegistryFault("status", "GET", "/uploads/", 1, 404),
+        RegistryFault("drop", "PUT", "/uploads/"),
+        RegistryFault("deaf", "PUT", "/uploads/"),
+        RegistryFault("status", "PUT", "/uploads/", 1, 503, {"Retry-After": "0"}),
+        RegistryFault("drop", "POST"),
+        RegistryFault("deaf", "PUT", "/manifests/", 2),
+        RegistryFault("truncate", "PUT", "/manifests/", 2),
+        RegistryFault("status", "HEAD", "/blobs/", 3, 502),
+        RegistryFault("deaf", "HEAD", "/blobs/", 2),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.method}-{fault.status}",
+)
+def test_what_passes_is_no_failure(store: Store, large: Blob, fault: RegistryFault) -> None:
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        registry.fault(fault)
+        if fault.path == "/uploads/" and fault.method == "GET":
+            registry.fault(RegistryFault("drop", "PATCH"))
+        push(registry, index, store, blobs=(large,))
+        assert has(registry, large)
+        assert registry.lacking("team/app", registry.tags["team/app"]["1"]) == []
+
+
+def test_a_broken_chunk_goes_on_where_it_broke(store: Store, large: Blob) -> None:
+    with FakeRegistry() as registry:
+        registry.fault(RegistryFault("drop", "PATCH"))
+        push(registry, small_index(store), store, blobs=(large,))
+        starts = [int(seen.headers["content-range"].partition("-")[0]) for seen in registry.asked("PATCH")]
+        assert has(registry, large)
+    assert starts[:2] == [0, 200_000]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        (RegistryFault("status", "POST", "/uploads/", 99, 403), 403, "FAULT: it went wrong"),
+        (RegistryFault("status", "PUT", "/manifests/", 99, 403), 403, "answered 403"),
+        (RegistryFault("status", "PUT", "/uploads/", 99, 400), 400, "answered 400"),
+        (RegistryFault("status", "PUT", "/manifests/sha256", 99, 500), None, "tried 6 times"),
+        (RegistryFault("status", "PUT", "/manifests/sha256", 99, 429, {"Retry-After": "3600"}), None, "answered 429"),
+        (RegistryFault("status", "POST", "/uploads/", 99, 302, {"Location": "/v2/elsewhere"}), 404, "404"),
+    ],
+    ids=str,
+)
+def test_what_fails_leaves_no_tag(
+    store: Store, monkeypatch: pytest.MonkeyPatch, fault: RegistryFault, status: int | None, words: str
+) -> None:
+    monkeypatch.setattr("shipwheel.registry.transport.random.uniform", lambda *_: 0.01)
+    index = small_index(store)
+    with FakeRegistry() as registry:
+        registry.fault(fault)
+        with pytest.raises(FetchError) as error:
+            push(registry, index, store)
+        assert not registry.tags
+    assert words in error.value.message
+    assert error.value.hint
+    if "blobs could not" not in error.value.message:
+        assert error.value.status == status
+
+
+@pytest.mark.parametrize("size", [1_000, 1_000_001])
+def test_a_damaged_blob_is_not_committed(store: Store, large: Blob, size: int) -> None:
+    index = small_index(store)
+    good = blob_of(os.urandom(size))
+
+    def damaged() -> Iterator[bytes]:
+        *most, last = good.chunks()
+        yield from most
+        yield last[:-1] + bytes([last[-1] ^ 1])
+        raise DamagedBlob(good.descriptor.digest)
+
+    with FakeRegistry() as registry:
+        with pytest.raises(DamagedBlob):
+            push(registry, index, store, blobs=(Blob(good.descriptor, damaged),))
+        assert good.descriptor.digest not in registry.blobs.get("team/app", {})
+        assert not any(good.descriptor.digest in seen.query and seen.received for seen in registry.asked("PUT"))
+        assert not registry.tags
+
+
+def test_a_blob_that_is_too_short_is_an_error(store: Store) -> None:
+    blob = blob_of(b"x" * 1000)
+    with FakeRegistry() as registry, pytest.raises(IntegrityError, match="ended after"):
+        push(registry, small_index(store), store, blobs=(Blob(replace_size(blob, 1001), blob.chunks),))
+
+
+def replace_size(blob: Blob, size: int) -> Descriptor:
+    return msgspec.structs.replace(blob.descriptor, size=size)
+
+
+@pytest.mark.parametrize("api", [True, False])
+def test_a_subject_gets_its_referrers(store: Store, api: bool) -> None:
+    index = small_index(store)
+    empty = blob_of(b"{}")
+    with FakeRegistry(Habits(referrers=api)) as registry:
+        push(registry, index, store)
+        with repository(registry) as there, Push(there, silent) as pushing:
+            pushing.blob(empty)
+            pushing.settle()
+            for number in range(3):
+                data = encode(
+                    Manifest(
+                        msgspec.structs.replace(empty.descriptor, media_type="application/vnd.oci.empty.v1+json"),
+                        (),
+                        2,
+                        MEDIA_TYPE_MANIFEST,
+                        {"number": str(number)},
+                        artifact_type="application/x-a" if number else "application/x-b",
+                        subject=index.descriptor,
+                    )
+                )
+                digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+                document = Document(Descriptor(MEDIA_TYPE_MANIFEST, digest, len(data)), data)
+                pushing.document(document)
+                pushing.document(document)
+        with repository(registry) as there:
+            assert len(there.referrers(index.digest)) == 3
+            assert len(there.referrers(index.digest, "application/x-a")) == 2
+            assert there.referrers("sha256:" + "0" * 64) == ()
+        assert (fallback_tag(index.digest) in registry.tags["team/app"]) is not api
+
+
+@pytest.mark.parametrize("habits", [Habits(page=1), Habits(filters=False), Habits(page=1, filters=False)], ids=str)
+def test_referrers_come_in_pages_filtered_or_not(store: Store, habits: Habits) -> None:
+    with FakeRegistry(habits) as registry:
+        for number in range(3):
+            document = {"subject": {"digest": "sha256:" + "1" * 64}, "artifactType": f"application/x-{number % 2}", "n": number}
+            registry.put("team/app", msgspec.json.encode(document), MEDIA_TYPE_MANIFEST)
+        with repository(registry) as there:
+            assert len(there.referrers("sha256:" + "1" * 64)) == 3
+            assert len(there.referrers("sha256:" + "1" * 64, "application/x-0")) == 2
+
+
+def test_what_happens_is_told(store: Store) -> None:
+    events: list[Event] = []
+    index = small_index(store)
+    with FakeRegistry() as registry, repository(registry) as there, Push(there, events.append) as pushing:
+        pushing.images(index, store)
+        pushing.finish(index, ())
+        assert "team/app" not in registry.tags
+    started = [event for event in events if isinstance(event, StageStarted)]
+    assert [(event.stage, event.unit) for event in started] == [("push", "bytes")]
+    assert [event.summary for event in events if isinstance(event, StageFinished)] == ["0.0 MB uploaded, 0.0 MB were there"]
+
+
+def test_uploads_elsewhere_get_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Known:
+        def header(self, scopes: tuple[str, ...]) -> str | None:
+            return "Basic c2VjcmV0"
+
+        def challenged(self, response: object, scopes: tuple[str, ...], sent: str | None) -> bool:
+            return False
+
+    index = small_index(store)
+    with FakeRegistry() as elsewhere, FakeRegistry(Habits()) as registry:
+        there = Repository(Reference.parse(f"{registry.host}/team/app"), silent, Known())
+        elsewhere.uploads["x"] = bytearray()
+        registry.fault(
+            RegistryFault(
+                "status", "POST", times=99, status=202, headers={"Location": f"http://{elsewhere.host}/v2/team/app/blobs/uploads/x"}
+            )
+        )
+        blob = blob_of(b"some bytes")
+        with there, Push(there, silent) as pushing:
+            pushing.blob(blob)
+            pushing.settle()
+        assert elsewhere.seen
+        assert all("authorization" not in seen.headers for seen in elsewhere.seen)
+        assert all(seen.headers["authorization"] == "Basic c2VjcmV0" for seen in registry.seen)
+        assert index
+
+
+def test_an_interrupted_push_ends(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as there:
+        registry.fault(RegistryFault("status", "HEAD", times=99, status=503, headers={"Retry-After": "50"}))
+        with pytest.raises(KeyboardInterrupt), Push(there, silent) as pushing:
+            pushing.images(small_index(store), store)
+            raise KeyboardInterrupt
+
+
+def test_several_failures_are_told_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as registry:
+        registry.fault(replace(RegistryFault("status", "POST", times=99, status=403)))
+        with pytest.raises(ShipwheelError) as error:
+            push(registry, small_index(store), store)
+    assert "403" in error.value.message

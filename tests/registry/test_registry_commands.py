@@ -1,0 +1,84 @@
+"""push, pull, copy, inspect and tags, as they are called."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shipwheel.oci.layout import write_layout
+from shipwheel.oci.validate import validate
+from shipwheel.store import Store
+from shipwheel.testing.images import small_index
+from shipwheel.testing.registry import FakeRegistry, RegistryFault
+
+
+def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    code = "from shipwheel.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env={"HOME": str(tmp_path), "SHIPWHEEL_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"},
+    )
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    store = Store(tmp_path / "store")
+    write_layout(small_index(store), tmp_path / "layout", store, name="app:1")
+    return tmp_path / "layout"
+
+
+def test_there_and_back(tmp_path: Path, layout: Path) -> None:
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app"
+        pushed = run(tmp_path, "push", str(layout), f"{name}:1")
+        assert pushed.returncode == 0, pushed.stderr
+        reference = pushed.stdout.strip()
+        assert reference == f"{name}@{registry.tags['team/app']['1']}"
+        assert run(tmp_path, "push", "-q", str(layout), f"{name}:2").stderr == ""
+        assert run(tmp_path, "tags", name).stdout.split() == ["1", "2"]
+        assert json.loads(run(tmp_path, "tags", name, "--json").stdout)["tags"] == ["1", "2"]
+        pulled = run(tmp_path, "pull", reference, str(tmp_path / "out"))
+        assert (pulled.returncode, pulled.stdout.strip()) == (0, reference)
+        assert len(validate(tmp_path / "out").images) == 2
+        one = run(tmp_path, "pull", f"{name}:1", str(tmp_path / "one"), "--platform", "linux/arm64")
+        assert one.returncode == 0, one.stderr
+        assert [image.platform for image in validate(tmp_path / "one").images] == ["linux/arm64"]
+        copied = run(tmp_path, "copy", f"{name}:1", f"{registry.host}/other:3")
+        assert copied.stdout.strip().partition("@")[2] == reference.partition("@")[2]
+        assert registry.tags["other"]
+
+
+def test_inspect(tmp_path: Path, layout: Path) -> None:
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app:1"
+        run(tmp_path, "push", str(layout), name)
+        shown = run(tmp_path, "inspect", name)
+        for word in ("linux/amd64", "linux/arm64", "65532:65532", "/hello"):
+            assert word in shown.stdout
+        document = json.loads(run(tmp_path, "inspect", name, "--json").stdout)
+        assert [image["platform"] for image in document["images"]] == ["linux/amd64", "linux/arm64"]
+        assert document["images"][0]["config"]["config"]["User"] == "65532:65532"
+        raw = run(tmp_path, "inspect", name, "--raw").stdout
+        assert json.loads(raw)["manifests"][0]["digest"] == document["images"][0]["digest"]
+        assert not registry.asked("GET", document["images"][0]["layers"][0]["digest"])
+
+
+def test_what_goes_wrong_is_said_with_a_next_step(tmp_path: Path, layout: Path) -> None:
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app"
+        registry.fault(RegistryFault("status", "POST", times=99, status=403))
+        refused = run(tmp_path, "push", str(layout), f"{name}:1")
+        assert refused.returncode == 5
+        assert "403" in refused.stderr
+        assert "hint:" in refused.stderr
+        assert not registry.tags
+        digest = run(tmp_path, "push", str(layout), f"{name}@sha256:{'0' * 64}")
+        assert (digest.returncode, "names a digest" in digest.stderr) == (2, True)
+        missing = run(tmp_path, "inspect", f"{name}:nothing")
+        assert (missing.returncode, "MANIFEST_UNKNOWN" in missing.stderr) == (5, True)
+        wrong = run(tmp_path, "pull", f"{name}:1", str(tmp_path / "x"), "--platform", "nonsense")
+        assert (wrong.returncode, "not a platform" in wrong.stderr) == (2, True)
