@@ -24,7 +24,7 @@ def _wrong(text: str) -> UsageError:
 def test_defaults() -> None:
     settings = _read("")
     assert settings == Settings()
-    assert settings.user == "65532:65532"
+    assert settings.user is None, "a base image may have one"
     assert settings.platforms == ("linux/amd64", "linux/arm64")
     assert settings.workdir == "/app"
 

@@ -48,8 +48,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Values may hold `{site-packages}`; see `expand_env`."""
     before_start: tuple[tuple[str, ...], ...] = ()
     """Commands, each a list of words, that the launcher runs once for a volume, before the command."""
-    user: str = "65532:65532"
-    """Numeric uid:gid. A uid alone means the same gid; root must be asked for as "0"."""
+    user: str | None = None
+    """Numeric uid:gid; 65532:65532, or the base image's if that is not root, when it is not set. A uid alone means the same gid; root must
+    be asked for as "0"."""
     workdir: str = "/app"
     """The working directory, and where a plain app's files are."""
     labels: dict[str, str] = {}
@@ -75,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     machine ("auto"), or the package index's own, which bring CUDA ("cuda")."""
     accelerator_index: str | None = None
     """Address of a mirror of the vendor's index of those builds, without the kind at its end."""
+    base: str | None = None
+    """An image to build upon, which has a Python: a registry's (NAME:TAG, NAME@DIGEST) or a layout's ("oci:DIR"); without it the base is
+    composed of Debian packages."""
     suite: str | None = None
     """Debian suite of the base; the Python version decides when it is not set."""
     bytecode: bool = True

@@ -62,10 +62,18 @@ def test_the_documents_say_what_the_layers_are(store: Store) -> None:
     assert image.size == len(image.manifest) + len(image.config) + sum(layer.size for layer in layers)
 
 
-def test_a_history_that_is_given_is_kept(store: Store) -> None:
-    given_history = [History(created_by="base"), History(created_by="ENV", empty_layer=True)]
-    image = make_image([small_layer(store, {"a": b"1"})], ContainerConfig(), AMD64, created=0, history=given_history)
-    assert json.loads(image.config)["history"] == [{"created_by": "base"}, {"created_by": "ENV", "empty_layer": True}]
+def test_a_bases_history_is_kept_below_ours(store: Store) -> None:
+    below = [History(created_by="base"), History(created_by="ENV", empty_layer=True)]
+    layers = [small_layer(store, {"a": b"1"}), small_layer(store, {"b": b"1"})]
+    lines = make_image(layers, ContainerConfig(), AMD64, created=0, below=below).config_file.history
+    assert lines[:2] == tuple(below)
+    assert [line.empty_layer for line in lines] == [False, True, False]
+
+
+def test_a_history_of_more_layers_than_there_are_is_not_believed(store: Store) -> None:
+    below = [History(created_by="base"), History(created_by="more")]
+    lines = make_image([small_layer(store, {"a": b"1"})], ContainerConfig(), AMD64, created=0, below=below).config_file.history
+    assert [line.created_by for line in lines] != ["base"] and len(lines) == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)

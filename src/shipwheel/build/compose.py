@@ -3,29 +3,41 @@
 from collections.abc import Sequence
 
 from shipwheel import __version__
-from shipwheel.build.container import Run, container_config
+from shipwheel.build.container import CERTIFICATES, Run, container_config, container_user
 from shipwheel.build.generated import launcher_command
 from shipwheel.build.resolve import Resolution, Resolved
 from shipwheel.config import expand_env
 from shipwheel.files.segment import source_date_epoch
-from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
-from shipwheel.oci.layer import Layer
+from shipwheel.oci.image import Image, ImageIndex, LayerBlob, make_image, make_index
 from shipwheel.python.project import Project
 from shipwheel.python.venv import Paths
 
 __all__ = ["compose"]
 
 
-def compose(resolution: Resolution, layers: Sequence[Sequence[Layer]]) -> ImageIndex:
+def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]]) -> ImageIndex:
     """The images of all platforms, whose layers come in the order of the platforms."""
     annotations = _annotations(resolution.project)
     images = [_image(resolution.project, each, some, annotations) for each, some in zip(resolution.platforms, layers, strict=True)]
     return make_index(images, annotations)
 
 
-def _image(project: Project, each: Resolved, layers: Sequence[Layer], annotations: dict[str, str]) -> Image:
-    config = container_config(_run(project, each, annotations))
-    return make_image(layers, config, each.target.platform, created=source_date_epoch(), annotations=annotations)
+def _image(project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str]) -> Image:
+    below = each.base.below.config_file if each.base.below is not None else None
+    annotations = {**_base_annotations(each), **annotations}
+    config = container_config(_run(project, each, annotations), below.config if below is not None else None)
+    return make_image(
+        layers, config, each.target.platform, created=source_date_epoch(), annotations=annotations, below=below.history if below else ()
+    )
+
+
+def _base_annotations(each: Resolved) -> dict[str, str]:
+    """annotations.md: the base's name and digest. A layout is a path of this machine, which is nobody else's business."""
+    image = each.base.image
+    if image is None:
+        return {}
+    name = {} if image.name.startswith("oci:") else {"org.opencontainers.image.base.name": image.name}
+    return {**name, "org.opencontainers.image.base.digest": image.digest}
 
 
 def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:
@@ -39,11 +51,12 @@ def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:
         ports=launch.ports,
         volumes=project.volumes,
         env=expand_env({**launch.env, **settings.env}, f"/{Paths(minor).site_packages}"),
-        user=settings.user,
+        user=container_user(settings.user, each.base),
         workdir=settings.workdir,
         labels={**annotations, **settings.labels},
         stop_signal=settings.stop_signal or "",
-        launcher=launcher_command(f"/usr/bin/python{minor}") if project.before_start else (),
+        launcher=launcher_command(each.base.interpreter) if project.before_start else (),
+        certificates=each.base.image.facts.certificates if each.base.image is not None else CERTIFICATES,
     )
 
 

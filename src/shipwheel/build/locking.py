@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.build.resolve import first_fitting, lock_request, locked, locked_facts, suite_of
+from shipwheel.build.base import Bases, locked_base, read_base
+from shipwheel.build.resolve import first_fitting, lock_request, locked, suite_of
+from shipwheel.debian.base import base_facts
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
@@ -46,7 +48,12 @@ def made_lock(request: "Request", upgrade: Upgrade) -> Locked:
     """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError."""
     project = project_of(request)
     before = read_lock(lock_path(project.root))
-    found = first_fitting(project, request.reporter, lambda tried: _attempt(request, tried, before, upgrade), _other)
+    if project.settings.base is None:
+        found = first_fitting(project, request.reporter, lambda tried: _attempt(request, tried, before=before, upgrade=upgrade), _other)
+    else:
+        from shipwheel.build.baseimage import on_image
+
+        found = _attempt(request, *on_image(project, request), before=before, upgrade=upgrade)
     if found.lock is not before:
         found.lock.write()
     return found
@@ -61,7 +68,7 @@ def _other(project: Project, version: str) -> Project:
         return replace(detect(path, settings, launch=False), settings=project.settings)
 
 
-def _attempt(request: "Request", project: Project, before: Lock | None, upgrade: Upgrade) -> Locked:
+def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: Upgrade) -> Locked:
     made: dict[LockRequest, Lock] = {}
 
     def make(wanted: LockRequest) -> Lock:
@@ -75,13 +82,39 @@ def _attempt(request: "Request", project: Project, before: Lock | None, upgrade:
         if project.launch is not None:
             raise
         lock = make(lock_request(project))
+    if bases is not None:
+        lock = _with_bases(lock, project, request.platforms, bases)
     return Locked(project, before, lock, select_all(lock, targets_of(project, lock, request.platforms)))
 
 
+def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:
+    """The lock with the images that are built upon, pinned; the same where it has them."""
+    extra = project.settings.packages
+    for platform, base in zip(platforms, bases.bases(platforms, lock, extra, upgrade=False), strict=True):
+        known = read_base(lock, platform)
+        if known is None or known.image != base.image or known.extra != extra:
+            lock = lock.with_base(platform.architecture, locked_base(base, extra))
+    return lock
+
+
 def targets_of(project: Project, lock: Lock, platforms: Sequence[Platform]) -> list[Target]:
-    """The targets: Python and libc as the lock's base has them, or as the suite was released with them."""
+    """The targets: Python and libc as the lock's base has them, or as the suite was released with them.
+
+    For a project with a base image that the lock does not have, raises LockError.
+    """
+    return [_target(project, lock, platform) for platform in platforms]
+
+
+def _target(project: Project, lock: Lock, platform: Platform) -> Target:
+    found, settings = read_base(lock, platform), project.settings
+    if settings.base is not None:
+        if found is None or found.image is None or found.image.name != settings.base:
+            raise LockError(f"the lock has no base {settings.base} for {platform}", hint="Make it with `shipwheel lock`.")
+        facts = found.image.facts
+        return Target(platform, facts.python, facts.libc, facts.musl)
     suite = suite_of(project)
-    return [Target(platform, *(locked_facts(lock, platform, suite, project.settings.packages) or suite.facts)) for platform in platforms]
+    same = found is not None and found.image is None and found.suite == suite.codename and found.extra == settings.packages
+    return Target(platform, *(base_facts(found.packages) if found is not None and same else suite.facts))
 
 
 def stale(request: "Request") -> tuple[str, ...]:
@@ -94,8 +127,7 @@ def stale(request: "Request") -> tuple[str, ...]:
     lock = read_lock(path)
     if lock is None:
         return (f"There is no {path.name}.",)
-    if lock.python in project.other_pythons:
-        project = _other(project, lock.python)
+    project = _as_locked(project, lock)
     wanted = _wanted(project, lock)
     if not lock.is_current(inputs_digest(wanted)):
         changes = changed_parts(lock.parts, input_parts(wanted))
@@ -116,11 +148,16 @@ def explained_name(request: "Request", name: str) -> "Explanation":
     lock = read_lock(lock_path(project.root))
     if lock is None:
         raise LockError(f"there is no {lock_path(project.root).name}", hint="Make it with `shipwheel lock`.")
-    if lock.python in project.other_pythons:
-        project = _other(project, lock.python)
+    project = _as_locked(project, lock)
     selections = select_all(lock, targets_of(project, lock, request.platforms))
     explain(lock, name, selections, Newer())
     return explain(lock, name, selections, newer(_wanted(project, lock), lock, name, request.reporter))
+
+
+def _as_locked(project: Project, lock: Lock) -> Project:
+    """The project for the Python that the lock turned out to need, or that the base image has."""
+    given = project.settings.base is not None and lock.python != project.python
+    return _other(project, lock.python) if given or lock.python in project.other_pythons else project
 
 
 def _wanted(project: Project, lock: Lock) -> LockRequest:

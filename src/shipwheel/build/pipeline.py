@@ -11,19 +11,20 @@ from typing import TypeVar
 
 import msgspec
 
+from shipwheel.build.base import Bases, DebianBases
 from shipwheel.build.compose import compose
 from shipwheel.build.container import container_path
 from shipwheel.build.program import check_programs, programs_of
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
-from shipwheel.build.resolve import Bases, Resolution, Resolved, first_fitting, pinned, resolve, suite_of
+from shipwheel.build.resolve import Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
 from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import Segment, find_segment, key_of
-from shipwheel.oci.image import ImageIndex
+from shipwheel.oci.image import ImageIndex, LayerBlob
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.ignore import AppTree, list_app
@@ -43,7 +44,9 @@ class BuiltPlatform(msgspec.Struct, frozen=True):
     """One platform of a build, with what the proof said."""
 
     resolved: Resolved
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerBlob, ...]
+    unpacked_size: int
+    """Bytes of all layers, a base image's included."""
     proof: Proof
 
 
@@ -63,11 +66,16 @@ def resolved(request: Request) -> Resolution:
 def _resolved(request: Request) -> tuple[Bases, Resolution]:
     """With the best Python version for which the requirements can be had."""
 
-    def attempt(project: Project) -> tuple[Bases, Resolution]:
-        bases = Bases(suite_of(project), project.settings.debian_mirror, request.store, request.reporter)
-        return bases, resolve(project, request.platforms, bases, request.reporter, upgrade_base=request.upgrade_base)
+    def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
+        found = bases or DebianBases(suite_of(project), project.settings.debian_mirror, request.store, request.reporter)
+        return found, resolve(project, request.platforms, found, request.reporter, upgrade_base=request.upgrade_base)
 
-    return first_fitting(detect(request.path, request.settings), request.reporter, attempt)
+    project = detect(request.path, request.settings)
+    if project.settings.base is None:
+        return first_fitting(project, request.reporter, attempt)
+    from shipwheel.build.baseimage import on_image
+
+    return attempt(*on_image(project, request))
 
 
 def build(request: Request) -> Built:
@@ -113,6 +121,8 @@ class _Work:
         self.workers = request.workers
         self.bases = bases
         self.platforms = resolution.platforms
+        suite = self.platforms[0].base.suite
+        self.debian = bases.debian(suite) if suite is not None else None
         self.project = resolution.project
         self.as_of = resolution.lock.as_of
         self.indexes = indexes_of(self.project, root=self.store.root)
@@ -133,9 +143,13 @@ class _Work:
             self._fetch_bases(closed, lowers)
             lower_layers = self._assemble("base", lowers)
         return tuple(
-            BuiltPlatform(each, (*lower, *upper), self._prove(each, low, up))
+            self._built(each, (*lower, *upper), self._prove(each, low, up))
             for each, lower, upper, low, up in zip(closed, lower_layers, upper_layers, lowers, uppers, strict=True)
         )
+
+    def _built(self, each: Resolved, ours: Sequence[Layer], proof: Proof) -> BuiltPlatform:
+        size = sum(layer.unpacked_size for layer in ours) + sum(segment.unpacked_size for segment in self._below(each))
+        return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof)
 
     def _ingredients(self) -> Ingredients:
         """Fetches what has to be built first, builds it, and lists the project's files."""
@@ -216,7 +230,8 @@ class _Work:
     def _fetch_packages(self, packages: Sequence[DebianPackage]) -> None:
         absent = [package for package in packages if not self.store.has(package.digest)]
         if absent:
-            fetch_packages(absent, self.bases.mirror, self.store, self.reporter)
+            assert self.debian is not None  # noqa: S101 - packages are a suite's
+            fetch_packages(absent, self.debian.mirror, self.store, self.reporter)
 
     def _found(self, spec: LayerSpec) -> Layer | None:
         """The layer, if the store has it; what was found once is not looked for again."""
@@ -256,14 +271,19 @@ class _Work:
         from shipwheel.debian.opened import lacking, notes
 
         platform = each.target.platform
-        upper = self._segments(specs)
+        upper, below = self._segments(specs), self._below(each)
         packages = self._load(each.base.packages)
         known = set(each.base.absent)
-        if each.base.locked and not {*unresolved(packages, upper, platform), *lacking(packages, upper)} - known:
+        missing = {*unresolved(packages, upper, platform, below), *lacking((*below, *packages), upper)}
+        if each.base.locked and not missing - known:
             return each
-        index = self.bases.index(platform)
-        closure = close(each.base.packages, index, platform, upper, self._load, named=self.project.settings.packages)
-        lacked = lacking(closure.segments, upper)
+        if self.debian is None:
+            return replace(each, base=replace(each.base, locked=True, absent=tuple(sorted(missing))))
+        if not missing and not self.project.settings.packages and below:
+            return replace(each, base=replace(each.base, locked=True, absent=()))
+        index = self.debian.index(platform)
+        closure = close(each.base.packages, index, platform, upper, self._load, named=self.project.settings.packages, below=below)
+        lacked = lacking((*below, *closure.segments), upper)
         for note in notes({name: labels for name, labels in lacked.items() if name not in known}, index):
             self.reporter(note)
         base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted({*closure.unresolved, *lacked})))
@@ -273,7 +293,16 @@ class _Work:
         known = [find_segment(DebSource(package, self.store).key, self.store) for package in packages]
         if all(known):
             return [segment for segment in known if segment is not None]
-        return load_packages(packages, self.bases.mirror, self.store, self.reporter, workers=self.workers)
+        assert self.debian is not None  # noqa: S101 - packages are a suite's
+        return load_packages(packages, self.debian.mirror, self.store, self.reporter, workers=self.workers)
+
+    def _below(self, each: Resolved) -> list[Segment]:
+        """What is known of the image that a platform's base is, or nothing."""
+        if each.base.below is None or each.base.image is None:
+            return []
+        from shipwheel.oci.tree import read_tree
+
+        return [read_tree(each.base.below, self.store, each.base.image.name).segment]
 
     def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment]:
         found = []
@@ -283,20 +312,25 @@ class _Work:
             found.append(segment)
         return found
 
-    def _check_start(self, specs: Sequence[LayerSpec]) -> None:
+    def _check_start(self, each: Resolved, specs: Sequence[LayerSpec]) -> None:
         """The programs that the image starts are in it; remembered, since looking reads what is known of every segment."""
         settings = self.project.settings
-        start = (*programs_of(self.project), settings.workdir, container_path(settings.env), *self.project.volumes)
+        path = container_path(settings.env, _path_below(each))
+        start = (*programs_of(self.project), settings.workdir, path, *self.project.volumes, *_identity(each))
         key = key_of("start", *start, *(spec.key for spec in specs))
         if self.store.get("start", key) is None:
-            check_programs(self.project, self._segments(specs))
+            check_programs(self.project, path, [*self._below(each), *self._segments(specs)])
             self.store.put("start", key, b"{}")
 
     def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof:
-        self._check_start([*lower, *upper])
+        self._check_start(each, [*lower, *upper])
         proof = self._proved(each, lower, upper)
         if proof is None:
-            parts = [*(Part(it, base=True) for it in self._segments(lower)), *(Part(it, base=False) for it in self._segments(upper))]
+            parts = [
+                *(Part(it, base=True, given=True) for it in self._below(each)),
+                *(Part(it, base=True) for it in self._segments(lower)),
+                *(Part(it, base=False) for it in self._segments(upper)),
+            ]
             proof = prove(parts, each.target.platform, each.base.absent)
             self.store.put("proof", _proof_key(each, lower, upper), msgspec.json.encode(proof))
         for warning in proof.warnings:
@@ -328,9 +362,9 @@ class _Work:
 
         target = self.platforms[0].target
         host = can_run()
-        if host is not None:
+        if host is not None and self.debian is not None and self.platforms[0].base.image is None:
             base = next((each.base for each in self.platforms if each.target.platform == host), None)
-            packages = interpreter_packages(base.seed(()) if base else resolve_seed(self.bases.index(host), self.bases.suite))
+            packages = interpreter_packages(base.seed(()) if base else resolve_seed(self.debian.index(host), self.debian.suite))
             self._fetch_packages(packages)
             sources = [DebSource(package, self.store) for package in packages]
             found = unpacked_interpreter(sources, host, target.minor, self.store)
@@ -340,4 +374,19 @@ class _Work:
 
 
 def _proof_key(each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> str:
-    return key_of("proof", PROOF_VERSION, str(each.target.platform), *each.base.absent, *(spec.key for spec in (*lower, *upper)))
+    keys = (spec.key for spec in (*lower, *upper))
+    return key_of("proof", PROOF_VERSION, str(each.target.platform), *each.base.absent, *_identity(each), *keys)
+
+
+def _identity(each: Resolved) -> tuple[str, ...]:
+    """What stands for the image below in a key; nothing where there is none."""
+    return (each.base.image.manifest,) if each.base.image is not None else ()
+
+
+def _layers_below(each: Resolved) -> tuple[LayerBlob, ...]:
+    return each.base.below.layers if each.base.below is not None else ()
+
+
+def _path_below(each: Resolved) -> str:
+    env = each.base.below.config_file.config.env if each.base.below is not None else ()
+    return next((entry.removeprefix("PATH=") for entry in env if entry.startswith("PATH=")), "")

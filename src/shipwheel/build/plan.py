@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shipwheel.build.container import container_user
 from shipwheel.build.resolve import Resolution, Resolved
 from shipwheel.python.accelerator import accelerator_note
 from shipwheel.python.selection import LeftOut, LockedDistribution
@@ -14,13 +15,14 @@ __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
 
 @dataclass(frozen=True, slots=True)
 class PlatformPlan:
-    """One platform: `libc` is glibc's version; `base` holds "name version" of its packages; `complete` says that they are all known."""
+    """One platform: `libc` is "glibc 2.36"; `base` what it is made upon ("Debian bookworm", or an image with its digest), `packages` holds
+    "name version" of Debian's; `complete` says that they are all known."""
 
     platform: str
     python: str
     libc: str
-    suite: str
-    base: tuple[str, ...]
+    base: str
+    packages: tuple[str, ...]
     complete: bool
     distributions: tuple[LockedDistribution, ...]
     left_out: tuple[LeftOut, ...]
@@ -90,7 +92,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         ports=launch.ports,
         volumes=project.volumes,
         env={**launch.env, **project.settings.env},
-        user=project.settings.user,
+        user=container_user(project.settings.user, resolution.platforms[0].base),
         workdir=project.settings.workdir,
         lock=str(lock.path),
         as_of=lock.as_of,
@@ -104,9 +106,9 @@ def _platform(resolved: Resolved) -> PlatformPlan:
     return PlatformPlan(
         platform=str(target.platform),
         python=target.python,
-        libc=".".join(map(str, target.libc)),
-        suite=base.suite.codename,
-        base=tuple(f"{package.name} {package.version}" for package in base.packages),
+        libc=target.libc_name,
+        base=base.label if base.image is None else f"{base.label}@{base.image.digest}",
+        packages=tuple(f"{package.name} {package.version}" for package in base.packages),
         complete=base.locked,
         distributions=resolved.selection.distributions,
         left_out=resolved.selection.left_out,

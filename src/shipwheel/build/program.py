@@ -3,7 +3,6 @@
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
-from shipwheel.build.container import container_path
 from shipwheel.errors import ProofError
 from shipwheel.files.segment import Segment
 from shipwheel.python.project import Project
@@ -17,9 +16,9 @@ def programs_of(project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words[0] for words in (*project.before_start, command) if words))
 
 
-def check_programs(project: Project, segments: Iterable[Segment]) -> None:
-    """Raises ProofError that names the programs which none of the places has where the image looks for them."""
-    wanted = {word: set(_places(word, project)) for word in programs_of(project)}
+def check_programs(project: Project, path: str, segments: Iterable[Segment]) -> None:
+    """Raises ProofError that names the programs which none of the places has where the image looks for them; `path` is its PATH."""
+    wanted = {word: set(_places(word, project, path)) for word in programs_of(project)}
     for segment in segments:
         wanted = {
             word: places for word, places in wanted.items() if not any(path in segment.files or path in segment.links for path in places)
@@ -34,13 +33,13 @@ def check_programs(project: Project, segments: Iterable[Segment]) -> None:
         )
 
 
-def _places(word: str, project: Project) -> Iterator[str]:
+def _places(word: str, project: Project, path: str) -> Iterator[str]:
     """Paths inside the image; /bin and /sbin are links to what is below /usr."""
-    folders = [""] if "/" in word else container_path(project.settings.env).split(":")
+    folders = [""] if "/" in word else path.split(":")
     for folder in folders:
-        path = posixpath.join(folder, word) if folder else _absolute(word, project)
-        yield path.lstrip("/")
-        yield f"usr{path}"
+        place = posixpath.join(folder, word) if folder else _absolute(word, project)
+        yield place.lstrip("/")
+        yield f"usr{place}"
 
 
 def _absolute(word: str, project: Project) -> str:

@@ -24,10 +24,14 @@ _EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A segment with where it came from: the base must be whole, a wheel may hold optional plugins."""
+    """A segment with where it came from: the base must be whole, a wheel may hold optional plugins.
+
+    What is `given`, an image that is built upon, provides; whether it is whole is not asked.
+    """
 
     segment: Segment
     base: bool
+    given: bool = False
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -49,7 +53,7 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     machine = MACHINES[platform.architecture]
     failures: list[str] = []
     warnings: list[str] = []
-    for part in parts:
+    for part in (part for part in parts if not part.given):
         spare: list[str] = []
         needed = {name for found in part.segment.elf for name in found.needed}
         for found in part.segment.elf:
@@ -58,7 +62,8 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
         warnings.extend(_first(spare))
     owners = {id(found): part for part in parts for found in part.segment.elf}
     optional: dict[tuple[str, ...], dict[str, tuple[ElfObject, ...]]] = {}
-    for soname, wanting in loader.unresolved(item for item in loader.objects if item.machine == machine).items():
+    given = {id(found) for part in parts if part.given for found in part.segment.elf}
+    for soname, wanting in loader.unresolved(it for it in loader.objects if it.machine == machine and id(it) not in given).items():
         known = [owners[id(found)] for found in wanting if id(found) in owners]
         labels = tuple(dict.fromkeys(part.segment.label for part in known))
         if soname not in absent or any(part.base for part in known):

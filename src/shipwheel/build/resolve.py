@@ -1,20 +1,15 @@
 """From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-import msgspec
-
-from shipwheel.debian.base import base_facts, resolve_seed, seed_names
-from shipwheel.debian.package import DebianPackage
+from shipwheel.build.base import Base, Bases, locked_base
 from shipwheel.debian.suite import Suite, suite_by_name, suite_for
 from shipwheel.errors import LockError, ProjectError, UsageError
-from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
+from shipwheel.events import Reporter, Warned
 from shipwheel.platform import Platform
 from shipwheel.python.indexes import indexes_of
 from shipwheel.python.inputs import LockRequest, inputs_digest
@@ -22,57 +17,21 @@ from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_dependencies, with_python
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
-from shipwheel.store import Store
-
-if TYPE_CHECKING:
-    from shipwheel.debian.archive import Archive, PackageIndex
-    from shipwheel.debian.mirror import Mirror
 
 T = TypeVar("T")
 
 __all__ = [
-    "Base",
-    "Bases",
     "Resolution",
     "Resolved",
     "first_fitting",
     "lock_request",
     "locked",
-    "locked_base",
-    "locked_facts",
     "minor_of",
     "pinned",
     "resolve",
     "suite_of",
     "versions",
 ]
-
-
-class _LockedBase(msgspec.Struct, frozen=True):
-    """The base of one architecture as the lock has it."""
-
-    suite: str
-    extra: tuple[str, ...]
-    absent: tuple[str, ...]
-    packages: tuple[DebianPackage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """The packages of one platform's base. `locked` says that the lock has them, with what was found to be needed.
-
-    `absent` are sonames that are wanted and that no package of the suite provides, and, marked, libraries that modules may open by name.
-    """
-
-    suite: Suite
-    packages: tuple[DebianPackage, ...]
-    locked: bool
-    absent: tuple[str, ...] = ()
-
-    def seed(self, extra: Iterable[str]) -> tuple[DebianPackage, ...]:
-        """The packages that do not depend on the app: interpreter and what every base has."""
-        names = {*seed_names(self.suite)} - {*extra}
-        return tuple(package for package in self.packages if package.name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,38 +52,6 @@ class Resolution:
     platforms: tuple[Resolved, ...]
 
 
-class Bases:
-    """Access to Debian's archive for one build: asked only for what the lock does not have."""
-
-    def __init__(self, suite: Suite, mirror: str | None, store: Store, reporter: Reporter) -> None:
-        self.suite = suite
-        self._mirror = mirror
-        self._store = store
-        self._reporter = reporter
-        self._indexes: dict[Platform, PackageIndex] = {}
-
-    @cached_property
-    def mirror(self) -> "Mirror":
-        """The mirror, chosen when it is first needed."""
-        from shipwheel.debian.mirror import choose_mirror
-        from shipwheel.mirrors import kept
-
-        return choose_mirror(self._mirror, kept=kept(self._store.root).debian)
-
-    @cached_property
-    def archive(self) -> "Archive":
-        """The archive behind the mirror."""
-        from shipwheel.debian.archive import Archive
-
-        return Archive(self.mirror, self._store, self._reporter)
-
-    def index(self, platform: Platform) -> "PackageIndex":
-        """The suite's packages for a platform, from verified releases, which are read once."""
-        if platform not in self._indexes:
-            self._indexes[platform] = self.archive.package_index(self.suite, platform)
-        return self._indexes[platform]
-
-
 def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
     """Makes or reads the lock, finds the bases, and selects every platform's distributions; a new lock is written when it serves all.
 
@@ -132,8 +59,8 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     """
     before = read_lock(lock_path(project.root))
     project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
-    found = _bases(project, platforms, bases, lock, reporter, upgrade_base)
-    targets = [Target(platform, *base_facts(base.packages)) for platform, base in zip(platforms, found, strict=True)]
+    found = bases.bases(platforms, lock, project.settings.packages, upgrade=upgrade_base)
+    targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
     if lock is not before:
         lock.write()
@@ -227,12 +154,6 @@ def minor_of(project: Project) -> str:
     return ".".join(project.python.split(".")[:2])
 
 
-def locked_base(base: Base, extra: Sequence[str]) -> Mapping[str, Any]:
-    """The base as the lock holds it."""
-    value: dict[str, Any] = msgspec.to_builtins(_LockedBase(base.suite.codename, tuple(extra), base.absent, base.packages))
-    return value
-
-
 def lock_request(project: Project) -> LockRequest:
     """What its lock is made from."""
     settings = project.settings
@@ -249,41 +170,6 @@ def lock_request(project: Project) -> LockRequest:
         accelerator_index=settings.accelerator_index or "",
         indexes=indexes_of(project),
     )
-
-
-def _bases(project: Project, platforms: Sequence[Platform], bases: Bases, lock: Lock, reporter: Reporter, upgrade: bool) -> list[Base]:
-    extra = project.settings.packages
-    locked = {} if upgrade else {platform: base for platform in platforms if (base := _from_lock(lock, platform, bases.suite, extra))}
-    missing = [platform for platform in platforms if platform not in locked]
-    if missing:
-        reporter(StageStarted("base"))
-        bases.archive  # noqa: B018 - chosen once, before the threads
-        with ThreadPoolExecutor(len(missing)) as pool:
-            seeds = pool.map(lambda platform: resolve_seed(bases.index(platform), bases.suite, extra), missing)
-            locked |= {platform: Base(bases.suite, seed, locked=False) for platform, seed in zip(missing, seeds, strict=True)}
-        reporter(StageFinished("base", f"Debian {bases.suite.codename}, Python {bases.suite.python}"))
-    return [locked[platform] for platform in platforms]
-
-
-def _from_lock(lock: Lock, platform: Platform, suite: Suite, extra: Sequence[str]) -> Base | None:
-    table = lock.base.get(platform.architecture)
-    if table is None:
-        return None
-    try:
-        found = msgspec.convert(table, _LockedBase)
-    except msgspec.ValidationError as error:
-        raise LockError(
-            f"{lock.path.name}: the base of {platform.architecture} is damaged: {error}", hint="Make it again with --upgrade-base."
-        ) from error
-    if found.suite != suite.codename or found.extra != tuple(extra):
-        return None
-    return Base(suite, found.packages, True, found.absent)
-
-
-def locked_facts(lock: Lock, platform: Platform, suite: Suite, extra: Sequence[str]) -> tuple[str, tuple[int, int]] | None:
-    """(Python's full version, libc's major and minor) of the base that the lock has for a platform; None when it has none."""
-    base = _from_lock(lock, platform, suite, extra)
-    return base_facts(base.packages) if base is not None else None
 
 
 def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.build.app import AppSource
+from shipwheel.build.base import Base
+from shipwheel.build.container import container_user
 from shipwheel.build.generated import Generated, launcher_files, venv_files, volume_directories
 from shipwheel.build.layering import LAYER_BUDGET, Weighed, wheel_layers
-from shipwheel.build.resolve import Base, Resolved
+from shipwheel.build.resolve import Resolved
 from shipwheel.debian.base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file
@@ -55,7 +57,12 @@ def _weighed(
 
 
 def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, compiler: BytecodeCompiler | None) -> tuple[LayerSpec, ...]:
-    """What all apps share first, then the libraries that this one's wheels need, then what depends on both."""
+    """What all apps share first, then the libraries that this one's wheels need, then what depends on both.
+
+    Upon an image, only the libraries: the rest is the image's own.
+    """
+    if base.image is not None or base.suite is None:
+        return (LayerSpec("system libraries", tuple(DebSource(package, store) for package in base.packages)),) if base.packages else ()
     seed = base.seed(project.settings.packages)
     rest = [package for package in base.packages if package not in seed]
     suite, platform = base.suite, resolved.target.platform
@@ -91,7 +98,8 @@ def app_layers(
         layers.append(LayerSpec(f"the source of {project.name}", (AppSource(project.name, parts.tree, workdir, minor, compiler),)))
     if project.volumes:
         # Above the source, which may hold a directory of the same name.
-        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, _owner(project.settings.user)),)))
+        owner = _owner(container_user(project.settings.user, resolved.base))
+        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, owner),)))
     return tuple(layers)
 
 
@@ -102,7 +110,7 @@ def _owner(user: str) -> tuple[int, int]:
 
 def _environment(project: Project, resolved: Resolved, compiler: BytecodeCompiler | None) -> tuple[Source, ...]:
     settings, launch = project.settings, project.launch
-    own = venv_files(resolved.target.python, f"/usr/bin/python{resolved.target.minor}")
+    own = venv_files(resolved.target.python, resolved.base.interpreter)
     found: list[Source] = [own]
     if compiler is not None:
         prefix = f"{Paths(resolved.target.minor).site_packages}/"

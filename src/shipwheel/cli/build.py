@@ -66,7 +66,13 @@ def _document(built: "Built", target: Path, report: "Report", seconds: float) ->
                 "size": image.size,
                 "unpacked-size": unpacked[image.digest],
                 "layers": [
-                    {"name": layer.name, "digest": layer.digest, "size": layer.size, "diff-id": layer.diff_id} for layer in each.layers
+                    {
+                        "name": layer.name,
+                        "digest": layer.descriptor.digest,
+                        "size": layer.descriptor.size,
+                        "diff-id": layer.diff_id,
+                    }
+                    for layer in each.layers
                 ],
                 "distributions": {item.name: item.version for item in each.resolved.selection.distributions},
                 "packages": {package.name: package.version for package in each.resolved.base.packages},
@@ -97,7 +103,7 @@ def _table(built: "Built", seconds: float) -> None:
             image.digest[:19],
             f"{image.size / 1e6:.1f}",
             f"{sum(item.size or 0 for item in distributions) / 1e6:.1f}",
-            f"{sum(layer.unpacked_size for layer in each.layers) / 1e6:.1f}",
+            f"{each.unpacked_size / 1e6:.1f}",
             str(len(each.layers)),
             f"{len(distributions)} + {len(each.resolved.base.packages)} Debian",
             f"{seconds:.1f}",

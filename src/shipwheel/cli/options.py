@@ -30,7 +30,10 @@ _OPTIONS = (
     click.option("--accelerator", metavar="KIND", help="Builds of torch for cpu, cu126, …, auto, or cuda: the package index's own [cpu]."),
     click.option("--bytecode/--no-bytecode", default=None, help="Whether compiled bytecode is in the image [it is]."),
     click.option("--debian-mirror", metavar="URL", help="Where Debian packages come from; they are verified in any case."),
-    click.option("--upgrade-base", is_flag=True, help="Take the newest packages of the base instead of the locked ones."),
+    click.option(
+        "--base", metavar="IMAGE", help="An image with a Python to build upon: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."
+    ),
+    click.option("--upgrade-base", is_flag=True, help="Take the base as it is now, packages or image, instead of the locked one."),
     click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone."),
 )
 
@@ -84,6 +87,8 @@ def _table(flags: dict[str, Any]) -> dict[str, Any]:
         table["platforms"] = [part.strip() for value in table["platforms"] for part in value.split(",") if part.strip()]
     if "ports" in table:
         table["ports"] = [int(port) if port.isdigit() else port for port in table["ports"]]
+    if str(table.get("base", "")).startswith("oci:"):
+        table["base"] = f"oci:{Path(str(table['base'])[4:]).absolute()}"
     if "env" in table:
         table["env"] = dict(_pair(value) for value in table["env"])
     return table

@@ -58,9 +58,9 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
 def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) -> Iterator[str]:
     yield f"{branch}{each.platform}"
     more = "" if each.complete else ", and the libraries that the wheels turn out to need"
-    yield f"{indent}├── base      Debian {each.suite}, glibc {each.libc}, {len(each.base)} packages{more}"
+    yield f"{indent}├── base      {each.base}, {each.libc}, {len(each.packages)} packages{more}"
     if everything:
-        yield from (f"{indent}│   ├── {package}" for package in each.base)
+        yield from (f"{indent}│   ├── {package}" for package in each.packages)
     for gone in each.left_out:
         asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
         yield f"{indent}├── left out  {gone.name} {gone.version}: {gone.reason}{asked}"

@@ -50,20 +50,22 @@ def close(
     load: Load,
     *,
     named: Sequence[str] = (),
+    below: Sequence[Segment] = (),
 ) -> Closure:
     """Adds to the seed what it and the `others` (wheels, the project) need to be loaded, and what those of it that are `named` depend on.
 
     Each round loads the packages that the one before it found, all at once. Not taken is a package that turns out not to have the library
     that it was loaded for, or one whose library belongs to another build of what its wanters have themselves. Objects for another machine
-    are not asked. A library that only another wheel has is looked for, and is among the unresolved when no package has it.
+    are not asked. A library that only another wheel has is looked for, and is among the unresolved when no package has it. `below` is an
+    image that everything lies upon: it provides, and what it lacks itself is none of ours.
     """
     packages = {package.name: package for package in seed}
     segments = dict(zip(packages, load(tuple(packages.values())), strict=True))
     asked: set[tuple[str, bool]] = set()
     passed_over: set[str] = set()
     while True:
-        loader = Loader.of(tuple(segments.values()), platform.multiarch, others)
-        missing = _missing(loader, platform)
+        loader = Loader.of((*below, *segments.values()), platform.multiarch, others)
+        missing = _missing(loader, platform, below)
         # What was not taken for a wheel is asked for again when a package of the base wants it.
         questions = {(soname, any(map(loader.in_base, wanters))) for soname, wanters in missing.items()} - asked
         beside = {name: it for name, it in _beside(packages, segments, index).items() if name not in passed_over}
@@ -87,14 +89,20 @@ Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
 """Package name -> the package, and the file names for any of which it is wanted, none when it is in any case."""
 
 
-def unresolved(base: Sequence[Segment], others: Sequence[Segment], platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
-    """The sonames that neither the base nor the wanter's own package provides, with who wants them; other machines' are not asked."""
-    return _missing(Loader.of(base, platform.multiarch, others), platform)
+def unresolved(
+    base: Sequence[Segment], others: Sequence[Segment], platform: Platform, below: Sequence[Segment] = ()
+) -> dict[str, tuple[ElfObject, ...]]:
+    """The sonames that neither the base nor the wanter's own package provides, with who wants them; other machines' are not asked.
+
+    Nor is what lies `below` all, which provides as well.
+    """
+    return _missing(Loader.of((*below, *base), platform.multiarch, others), platform, below)
 
 
-def _missing(loader: Loader, platform: Platform) -> dict[str, tuple[ElfObject, ...]]:
+def _missing(loader: Loader, platform: Platform, below: Sequence[Segment]) -> dict[str, tuple[ElfObject, ...]]:
     machine = MACHINES[platform.architecture]
-    return loader.unresolved((item for item in loader.objects if item.machine == machine), alone=True)
+    given = {item.path for segment in below for item in segment.elf}
+    return loader.unresolved((item for item in loader.objects if item.machine == machine and item.path not in given), alone=True)
 
 
 def _alien(segment: Segment, file: str, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:

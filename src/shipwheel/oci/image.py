@@ -26,6 +26,7 @@ from shipwheel.oci.model import (
     Manifest,
     PlatformFields,
     RootFS,
+    decode,
     encode,
 )
 from shipwheel.platform import Platform
@@ -115,6 +116,11 @@ class Image(msgspec.Struct, frozen=True):
         return Descriptor(self.config_media_type, digest_of(self.config), len(self.config))
 
     @property
+    def config_file(self) -> ConfigFile:
+        """The config, read; raises ImageError when it is not valid."""
+        return decode(self.config, ConfigFile, self.config_descriptor.digest)
+
+    @property
     def size(self) -> int:
         """Bytes to transfer: manifest, config, and each layer once."""
         layers = {layer.descriptor.digest: layer.descriptor.size for layer in self.layers}
@@ -180,9 +186,9 @@ def make_image(
     *,
     created: int,
     annotations: Mapping[str, str] | None = None,
-    history: Sequence[History] | None = None,
+    below: Sequence[History] = (),
 ) -> Image:
-    """The image of these layers, bottom first. `created` is in seconds; `history` is one line a layer unless it is given.
+    """The image of these layers, bottom first. `created` is in seconds; `below` is the history of the lowest layers, a base's.
 
     Raises ImageError for more layers than engines take.
     """
@@ -191,7 +197,10 @@ def make_image(
             f"{len(layers)} layers are more than the {MAX_LAYERS} that engines take", hint="Ask for fewer layers, or use a base with fewer."
         )
     time = rfc3339(created)
-    lines = tuple(History(created=time, created_by=_made_by(layer)) for layer in layers) if history is None else tuple(history)
+    known = sum(not line.empty_layer for line in below)
+    # A history that does not fit its layers would be taken for other layers'.
+    kept = tuple(below) if known <= len(layers) else ()
+    lines = (*kept, *(History(created=time, created_by=_made_by(layer)) for layer in layers[known if kept else 0 :]))
     data = encode(
         ConfigFile(
             architecture=platform.architecture,
