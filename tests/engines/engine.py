@@ -817,12 +817,12 @@ http: {{addr: "127.0.0.1:0"}}
 class Registry:
     """Debian's docker-registry on a loopback port that the kernel chooses, without TLS."""
 
-    def __init__(self) -> None:
-        """Start it; it dies with the test run, even a killed one."""
+    def __init__(self, more: str = "") -> None:
+        """Start it, with more lines of configuration; it dies with the test run, even a killed one."""
         self.root = Path(tempfile.mkdtemp(prefix="shipwheel-registry-"))
         self._log = self.root / "log"
         config = self.root / "config.yml"
-        config.write_text(REGISTRY.format(root=self.root))
+        config.write_text(REGISTRY.format(root=self.root) + more)
         argv = ["setpriv", "--pdeathsig", "KILL", "--", "docker-registry", "serve", str(config)]
         environment = {"PATH": SEARCH_PATH, "HOME": str(self.root), "OTEL_TRACES_EXPORTER": "none"}
         with self._log.open("w") as log:
