@@ -1,0 +1,116 @@
+"""A package index on the loopback interface that keeps the pages of the real one: every side reads the same, at the same moment.
+
+It has no files. Which wheel is chosen depends on the page alone: names, Requires-Python, what is yanked; so of the metadata (PEP 658) there
+are the name and the version only, and nothing is downloaded. A page (PEP 691) is asked for once, ever, while its folder is there.
+"""
+
+import json
+import re
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import httpx
+
+from shipwheel.python import uv
+from shipwheel.python.indexes import read_indexes
+
+__all__ = ["PageIndex", "upstream"]
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+_PAGE = re.compile(r"/simple/([a-z0-9-]+)/?")
+_METADATA = re.compile(r"/files/([^/-]+)-([^/-]+)-[^/]+\.whl\.metadata")
+
+
+def upstream() -> str:
+    """The index that this machine is configured for, else uv's own."""
+    with tempfile.TemporaryDirectory() as empty:
+        return read_indexes(Path(empty)).default or uv.default_index()
+
+
+class PageIndex:
+    """Serves the pages of `index`, and keeps them in `folder`. A context manager."""
+
+    def __init__(self, folder: Path, index: str) -> None:
+        self._folder = folder
+        self._index = index.rstrip("/")
+        self._locks: dict[str, threading.Lock] = {}
+        self._client = httpx.Client(headers={"Accept": _JSON}, follow_redirects=True, timeout=60)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+
+    @property
+    def simple(self) -> str:
+        """Its address, as clients are told it."""
+        return f"http://127.0.0.1:{self._server.server_port}/simple"
+
+    def answer(self, path: str) -> bytes:
+        """What is at a path of this server, empty when nothing is. Raises httpx.HTTPError and ValueError of the real one's answer."""
+        if found := _PAGE.fullmatch(path):
+            return self._page(found[1])
+        if found := _METADATA.fullmatch(unquote(path)):
+            return f"Metadata-Version: 2.1\nName: {found[1]}\nVersion: {found[2]}\n".encode()
+        return b""
+
+    def _page(self, name: str) -> bytes:
+        path = self._folder / f"{name}.json"
+        with self._locks.setdefault(name, threading.Lock()):
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_suffix(".part")
+                part.write_bytes(self._asked(name))
+                part.replace(path)
+        data = path.read_bytes()
+        return json.dumps(self._own(json.loads(data))).encode() if data else b""
+
+    def _asked(self, name: str) -> bytes:
+        answer = self._client.get(f"{self._index}/{name}/")
+        if answer.status_code == 404:
+            return b""
+        answer.raise_for_status()
+        return answer.content
+
+    def _own(self, page: dict[str, Any]) -> dict[str, Any]:
+        root = self.simple.removesuffix("/simple")
+        files = []
+        for file in page["files"]:
+            # Both of its names (PEP 714): older clients know the first one alone.
+            named = dict.fromkeys(("dist-info-metadata", "core-metadata"), file["filename"].endswith(".whl"))
+            files.append({**file, **named, "url": f"{root}/files/{quote(file['filename'])}"})
+        return {**page, "files": files}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        index = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                try:
+                    body = index.answer(self.path)
+                    status = 200 if body else 404
+                except (httpx.HTTPError, ValueError, KeyError):
+                    body, status = b"", 502
+                self.send_response(status)
+                self.send_header("Content-Type", _JSON if self.path.startswith("/simple/") else "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Cache-Control", "max-age=3600")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        return Handler
+
+    def __enter__(self) -> "PageIndex":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._client.close()
