@@ -1,0 +1,236 @@
+"""`shipwheel run` in real engines: the app answers, Ctrl-C ends it within the grace period, and nothing is left behind.
+
+Engines that publish ports do so in a network namespace of their own, where they may make bridges and firewall rules.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine as harness
+import pytest
+from engine import Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
+from test_examples import Example, build
+
+STARTER = """
+import os, subprocess, sys
+folder, *argv = sys.argv[1:]
+with open(f"{folder}/out", "w") as out, open(f"{folder}/err", "w") as err:
+    process = subprocess.Popen(argv, stdout=out, stderr=err, start_new_session=True)
+open(f"{folder}/pid", "w").write(str(process.pid))
+status = process.wait()
+open(f"{folder}/status.new", "w").write(str(status))
+os.rename(f"{folder}/status.new", f"{folder}/status")
+"""
+"""Starts a command in a session of its own, as a terminal does: the process group can then be sent what Ctrl-C sends."""
+
+PROBE = """
+import sys, urllib.request
+print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())
+"""
+
+GRACE = 10.0
+
+
+class Networked(Sandbox):
+    """A sandbox with a network namespace of its own, which is gone with the sandbox's mounts."""
+
+    _network = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.run(["ip", "netns", "add", "own"])
+        self.run(["ip", "-n", "own", "link", "set", "lo", "up"])
+        self._network = True
+
+    def _inside(self, argv: Sequence[str]) -> list[str]:
+        return super()._inside(["nsenter", "--net=/run/netns/own", "--", *argv] if self._network else argv)
+
+    def serve(self, argv: Sequence[str], ready: Sequence[str], log: Path) -> None:
+        """Docker gets a bridge; what is published goes through its proxy, without firewall rules."""
+        super().serve([word.replace("--bridge=none", "--bip=172.30.99.1/24") for word in argv], ready, log)
+
+
+@dataclass
+class Place:
+    """Where `shipwheel run` is tried: an engine's name, its sandbox, and how to see what it holds."""
+
+    name: str
+    sandbox: Sandbox
+    listing: tuple[tuple[str, ...], ...]
+    """Commands that list containers, volumes that nobody named, tasks: what must be empty afterwards."""
+
+    def left(self) -> str:
+        """What the engine still has of containers, and the processes of the image's Python."""
+        said = "".join(self.sandbox.run(command).stdout for command in self.listing)
+        running = self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
+        return said + running
+
+
+@dataclass
+class Run:
+    """A `shipwheel run` that was started."""
+
+    place: Place
+    folder: Path
+
+    def read(self, name: str) -> str:
+        """Its standard output (out), standard error (err), process number (pid) or exit status (status), as far as it got."""
+        path = self.folder / name
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return bool(self.read("status"))
+
+    def wait_http(self, url: str, seconds: float = 60) -> str:
+        """The answer, as soon as there is one; an error when the command has ended."""
+        said: list[str] = []
+
+        def answered() -> bool:
+            if self.ended():
+                raise EngineError(f"it ended with {self.read('status')}:\n{self.read('out')}{self.read('err')}")
+            done = self.place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False)
+            said.append(done.stdout)
+            return done.returncode == 0
+
+        wait_until(answered, f"an answer from {url}", seconds, pause=0.2)
+        return said[-1]
+
+    def signal_group(self, name: str) -> None:
+        """What a terminal does on Ctrl-C: the signal goes to every process of the group."""
+        self.place.sandbox.run(["kill", f"-{name}", "--", f"-{self.read('pid')}"])
+
+    def status(self, seconds: float = 60) -> int:
+        """Waits for its end."""
+        wait_until(self.ended, "the end of shipwheel run", seconds)
+        return int(self.read("status"))
+
+
+def shipwheel(place: Place, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`shipwheel run` to its end."""
+    return place.sandbox.run([sys.executable, "-m", "shipwheel", "run", "--engine", place.name, *arguments], check=False)
+
+
+def start(place: Place, *arguments: str) -> Run:
+    """`shipwheel run`, in the background."""
+    folder = place.sandbox.folder(f"run-{len(list(place.sandbox.root.glob('run-*')))}")
+    argv = [sys.executable, "-m", "shipwheel", "run", "--engine", place.name, *arguments]
+    place.sandbox.spawn([sys.executable, "-I", "-c", STARTER, str(folder), *argv], folder / "log")
+    run = Run(place, folder)
+    wait_until(lambda: bool(run.read("pid")), "the start of shipwheel")
+    return run
+
+
+def _docker(running: Dockerd) -> Place:
+    root = running.sandbox.root
+    running.sandbox.environment |= {"DOCKER_HOST": f"unix://{root / 'docker.sock'}", "DOCKER_CONFIG": str(root / "cli")}
+    return Place("docker", running.sandbox, (("docker", "ps", "-aq"), ("docker", "volume", "ls", "-qf", "dangling=true")))
+
+
+def _podman(running: Podman) -> Place:
+    # Debian's podman takes nft for its firewall, which is not among its dependencies.
+    running.sandbox.environment["NETAVARK_FW"] = "iptables"
+    return Place("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
+
+
+def _containerd(running: Containerd) -> Place:
+    root = running.sandbox.root
+    running.sandbox.environment |= {"CONTAINERD_ADDRESS": str(root / "containerd.sock"), "CONTAINERD_NAMESPACE": running.sandbox.cgroup}
+    return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
+
+
+KINDS = {
+    "docker": lambda: (Dockerd(), _docker),
+    "docker-containerd": lambda: (Dockerd(containerd_store=True), _docker),
+    "podman": lambda: (Podman(), _podman),
+    "containerd": lambda: (Containerd(), _containerd),
+}
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "bwrap"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Each engine in turn, in a sandbox of the module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "Sandbox", Networked)
+        if request.param == "bwrap":
+            sandbox = Networked("bwrap")
+            made, stop = Place("bwrap", sandbox, ()), sandbox.close
+        else:
+            running, describe = KINDS[request.param]()
+            made, stop = describe(running), running.stop
+    try:
+        cache = os.environ.get("SHIPWHEEL_TEST_CACHE", str(Path(__file__).parents[2] / ".work" / "test-cache"))
+        made.sandbox.environment |= {"SHIPWHEEL_CACHE": cache, "XDG_DATA_HOME": str(made.sandbox.folder("data"))}
+        made.sandbox.environment |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_"))}
+        yield made
+    finally:
+        stop()
+
+
+@pytest.fixture(scope="module")
+def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """examples/fastapi for both platforms."""
+    return build("fastapi", tmp_path_factory.mktemp("fastapi"))
+
+
+def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> None:
+    # The project itself: the store and the lock have what is needed, since there is no network here.
+    run = start(place, str(fastapi.archive.parent / "fastapi"))
+    assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
+    assert place.left() != "", "what is looked for afterwards can be seen"
+    before = time.monotonic()
+    run.signal_group("INT")
+    # uvicorn ends by itself on the image's stop signal; a kill would be 137.
+    assert run.status() == 0, run.read("err")
+    assert time.monotonic() - before < GRACE
+    assert "Application startup complete" in run.read("err"), "logs come as they are written"
+    assert place.left() == ""
+
+
+def test_an_app_that_does_not_listen_is_killed_after_the_grace_period(place: Place, fastapi: Example) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    run = start(place, str(fastapi.archive), "--grace", "1", "--", "python", "-c", code)
+    wait_until(lambda: "up" in run.read("out"), "the start of the app")
+    run.signal_group("TERM")
+    assert run.status() == 128 + signal.SIGKILL, run.read("err")
+    assert place.left() == ""
+
+
+def test_status_user_variables_and_volumes(place: Place, fastapi: Example, tmp_path: Path) -> None:
+    file = tmp_path / "variables"
+    file.write_text("# a comment\nFROM_FILE=two words\n")
+    (folder := tmp_path / "shared").mkdir()
+    folder.chmod(0o777)
+    code = (
+        "import json, os, sys; open('/shared/made', 'w').write('x'); open('/tmp/made', 'w').write('x')\n"
+        "try: open('/app/made', 'w'); root = True\nexcept OSError: root = False\n"
+        "print(json.dumps([os.getuid(), os.environ['FROM_FILE'], os.environ['GIVEN'], os.environ['LANG'], root])); sys.exit(7)"
+    )
+    arguments = ["--env-file", str(file), "-e", "GIVEN=a=b", "-v", f"{folder}:/shared"]
+    done = shipwheel(place, str(fastapi.archive), *arguments, "--", "python", "-c", code)
+    assert done.returncode == 7, done.stderr
+    assert json.loads(done.stdout) == [65532, "two words", "a=b", "C.UTF-8", False]
+    assert (folder / "made").read_text() == "x"
+    assert place.left() == ""
+
+
+def test_a_second_load_sends_nothing(place: Place, fastapi: Example) -> None:
+    shipwheel(place, str(fastapi.archive), "--", "python", "--version")
+    again = shipwheel(place, str(fastapi.archive), "--", "python", "--version")
+    assert again.returncode == 0
+    assert " MB to " not in again.stderr
+
+
+def test_a_foreign_platform_without_emulation_is_told_of(place: Place, fastapi: Example) -> None:
+    done = shipwheel(place, str(fastapi.archive), "--platform", "linux/arm64")
+    if done.returncode == 0:
+        pytest.skip("arm64 programs run here")
+    assert done.returncode == 11
+    assert "apt-get install qemu-user-binfmt" in done.stderr
