@@ -260,3 +260,17 @@ def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ascii([("link", "ünï/ç.txt"), ("ünï/ç.txt", None)])
+
+
+def test_files_that_have_an_indexs_password_in_them(tmp_path: Path) -> None:
+    told = "--index-url https://bob:s3cret@host.example/simple\nsmall\n"
+    files = {"requirements.txt": told, "requirements/base.in": told, "a/dev-requirements.txt": told, "pip.conf": told, "uv.toml": told}
+    harmless = {
+        "constraints.txt": "--index-url https://${USER}:${PASSWORD}@host.example/simple\n",
+        "pyproject.toml": 'url = "https://bob@host.example/simple"\nnext = "a:b@c"\n',
+        "notes.txt": "see https://user:password@host.example/\n",
+        "main.py": 'URL = "postgresql://user:password@db"\n',
+    }
+    tree = list_app(_make(tmp_path, {**files, **harmless}))
+    assert tree.secrets == tuple(sorted(files))
+    assert _paths(tree) == sorted(harmless)

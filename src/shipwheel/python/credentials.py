@@ -2,7 +2,8 @@
 
 They come from where uv takes them for an index: its address in uv's variables, in the settings of the project, the user and the machine,
 or in requirements files; variables with the index's name, .netrc, what `uv auth login` stored, and the keyring where uv is told to ask
-it; and from pip's settings. Each is bound to the scheme, host and port that it was given for.
+it; from pip's settings; and from where Poetry, PDM and Pipenv take them for the sources that a project names. Each is bound to the
+scheme, host and port that it was given for.
 """
 
 import netrc
@@ -19,6 +20,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.python.indexes import bare, pip_settings, uv_files
 from shipwheel.python.project import Project
 from shipwheel.python.requirements import read_requirements
+from shipwheel.python.toolindexes import pipfile_indexes
 from shipwheel.python.workspace import uv_settings
 
 __all__ = ["Credentials", "credentials_of"]
@@ -73,6 +75,10 @@ def _addresses(project: Project, environ: Mapping[str, str]) -> Iterator[str]:
     if project.requirements:
         listed = read_requirements(project.requirements)
         named += [("", url) for url in (listed.index_url, *listed.extra_index_urls) if url]
+    if "Pipfile" in project.lock_inputs:
+        named += [
+            (str(index.get("name", "")), str(index["url"])) for index in pipfile_indexes(read_toml(project.root / "Pipfile"), environ)
+        ]
     for name, url in named:
         yield _with_variables(name, url, environ)
 

@@ -48,6 +48,9 @@ _KEY_SUFFIXES = (".pem", ".key", ".p8", ".pk8", ".crt", ".cer", ".asc", ".json")
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")
 _KEY_HEAD = re.compile(rb"\s*(\xef\xbb\xbf)?(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-)")
 _LOOK = 1 << 20
+_PACKAGING = re.compile(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint|/).*\.(txt|in)")
+_PASSWORD = re.compile(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
+"""With a variable in its place it is none."""
 
 
 class AppFile(msgspec.Struct, frozen=True):
@@ -209,7 +212,7 @@ class _Walk:
             status = entry.stat(follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):
                 self.special.append(path)
-            elif is_private_key(Path(entry), status.st_size):
+            elif is_private_key(Path(entry), status.st_size) or _tells_password(path, Path(entry), status.st_size):
                 self.secrets.append(path)
             else:
                 self.files.append(AppFile(path, Path(entry), bool(status.st_mode & 0o111), status.st_size))
@@ -246,6 +249,13 @@ def _storable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\\" not in name
+
+
+def _tells_password(path: str, host: Path, size: int) -> bool:
+    """Whether a file that says where distributions come from has the password of an index in it."""
+    if size > _LOOK or not (_PACKAGING.fullmatch(path) or _PACKAGING.fullmatch(host.name)):
+        return False
+    return _PASSWORD.search(host.read_bytes()) is not None
 
 
 def _build_output(path: str, host: Path) -> bool:

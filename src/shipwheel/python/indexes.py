@@ -21,6 +21,7 @@ from shipwheel.mirrors import MIRRORS, Choice, kept
 from shipwheel.python.accelerator import WHEELS
 from shipwheel.python.project import Project
 from shipwheel.python.requirements import read_requirements
+from shipwheel.python.toolindexes import pipfile_indexes
 from shipwheel.python.workspace import uv_settings
 from shipwheel.store import default_root
 
@@ -137,6 +138,9 @@ def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root:
     if project.requirements:
         with suppress(LockError):
             listed = tuple(filter(None, [read_requirements(project.requirements).index_url]))
+    elif "Pipfile" in project.lock_inputs:
+        pipfile = pipfile_indexes(read_toml(project.root / "Pipfile"), environ)
+        listed = tuple(str(index["url"]) for index in pipfile if index.get("default"))
     found = read_indexes(project.root, environ, lambda: kept(root or default_root()), listed=listed)
     mirror = project.settings.accelerator_index
     return replace(found, rewrites=((f"{WHEELS}/", f"{mirror}/"),)) if mirror else found

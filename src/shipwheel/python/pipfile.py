@@ -11,6 +11,7 @@ from shipwheel.config import parse_toml, read_text, read_toml
 from shipwheel.errors import LockError
 from shipwheel.python.metadata import Metadata, normalized
 from shipwheel.python.requirements import Line, Requirements
+from shipwheel.python.toolindexes import pipfile_indexes
 from shipwheel.python.toollock import Entry, ToolLock, line_numbers
 
 __all__ = ["pipfile_metadata", "read_pipfile", "read_pipfile_lock"]
@@ -43,10 +44,9 @@ def read_pipfile(path: Path, groups: tuple[str, ...]) -> Requirements:
     for table in ("packages", *(_table(data, group) for group in groups)):
         for name, value in data.get(table, {}).items():
             found.lines.append(Line(_requirement(str(name), value, path.parent), path, numbers.get(normalized(str(name)), [0])[0]))
-    # The first source is the default; one called so by everybody is whatever index uv is told of.
-    for source in data.get("source", []):
-        if source.get("name") != "pypi" and source.get("url"):
-            found.extra_index_urls.append(str(source["url"]))
+    found.indexes = list(pipfile_indexes(data))
+    entries = {str(name): value for table in data if table not in _NO_CATEGORY for name, value in data[table].items()}
+    found.bound = {normalized(name): str(it["index"]) for name, it in entries.items() if isinstance(it, Mapping) and it.get("index")}
     found.prereleases = bool(data.get("pipenv", {}).get("allow_prereleases"))
     return found
 
@@ -114,11 +114,13 @@ def read_pipfile_lock(path: Path, groups: tuple[str, ...]) -> ToolLock:
     places = {normalized(re.split(r"[\s\[@;<>=!~(]", line.text, maxsplit=1)[0]): line.place for line in wanted.lines}
     known = str(data.get("_meta", {}).get("hash", {}).get("sha256", ""))
     stale = "" if "source" not in project or not known or known == _hash(project) else "Pipfile changed after it was made"
-    return ToolLock(path, tuple(entries), (), frozenset(tables), stale, places)
+    return ToolLock(path, tuple(entries), (), frozenset(tables), stale, places, tuple(pipfile_indexes(project)))
 
 
 def _entry(name: str, value: Mapping[str, Any], root: Path, table: str, lines: dict[str, list[int]], asked: Mapping[str, str]) -> Entry:
-    version = str(value.get("version", "")).lstrip("=").strip("*")
+    said = str(value.get("version", "")).strip()
+    version = said.lstrip("=").strip() if said.startswith("==") and "*" not in said else ""
+    specifier = "" if version or said == "*" else said
     marker = " and ".join(f"({one})" for one in _markers(value))
     if not version and not marker:
         # What the locking machine had no use for is left open, and may have lost its marker.
@@ -131,6 +133,8 @@ def _entry(name: str, value: Mapping[str, Any], root: Path, table: str, lines: d
         place=_place(value, root),
         line=lines.get(normalized(name), [0])[0],
         extras=frozenset(map(str, value.get("extras", ()))),
+        specifier=specifier,
+        index=str(value.get("index", "")),
     )
 
 

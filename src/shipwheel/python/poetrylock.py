@@ -60,6 +60,7 @@ def _entry(package: Mapping[str, Any], root: Path, files: Mapping[str, Any], lin
         hashes=tuple(found for found in hashes if found),
         place=_place(package.get("source", {}), root),
         line=numbers.pop(0) if len(numbers) > 1 else numbers[0],
+        index=str(package.get("source", {}).get("reference", "")) if package.get("source", {}).get("type") == "legacy" else "",
     )
 
 

@@ -7,10 +7,10 @@ import codecs
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError
@@ -110,6 +110,10 @@ class Requirements:
     no_index: bool = False
     prereleases: bool = False
     files: list[Path] = field(default_factory=list)
+    indexes: list[Mapping[str, Any]] = field(default_factory=list)
+    """Further indexes, as uv has them."""
+    bound: dict[str, str] = field(default_factory=dict)
+    """Normalized name -> the name of the index that it comes from."""
 
     def itself(self, root: Path) -> Line | None:
         """The line that requires the project in `root`, as `-e .` does; None when there is none."""

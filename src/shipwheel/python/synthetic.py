@@ -93,6 +93,8 @@ def from_requirements(root: Path, listed: Requirements, python: str, stack: Exit
     """The project of requirements files. Raises LockError."""
     made = Synthetic(python, listed.files[0].name if listed.files else "requirements.txt", settings=_list_settings(root, listed))
     unnamed: list[tuple[Line, str]] = []
+    explicit = {index["name"] for index in made.settings.get("index", []) if "name" in index and not index.get("default")}
+    made.sources = {name: {"index": index} for name, index in listed.bound.items() if index in explicit}
     for line in listed.lines:
         if line.requirement is not None:
             _named(made, line, stack)
@@ -123,7 +125,7 @@ def _named(made: Synthetic, line: Line, stack: ExitStack) -> None:
 
 def _list_settings(root: Path, listed: Requirements) -> dict[str, Any]:
     settings = uv_settings(root)
-    indexes: list[dict[str, Any]] = [{"url": url} for url in listed.extra_index_urls]
+    indexes: list[Mapping[str, Any]] = [*({"url": url} for url in listed.extra_index_urls), *listed.indexes]
     if listed.index_url:
         indexes.append({"url": listed.index_url, "default": True})
     if indexes:
@@ -225,9 +227,9 @@ def from_project(root: Path, python: str, extras: tuple[str, ...], groups: tuple
         )
     if poetry and ("name" not in project) and (poetry.get("package-mode") is False or "name" not in poetry):
         made.dependencies += poetry_requirements(poetry, root, extras, groups, main=True)
-        return made
-    _itself(made, root, extras, data, stack)
-    made.dependencies += _groups(data, poetry, root, groups)
+    else:
+        _itself(made, root, extras, data, stack)
+        made.dependencies += _groups(data, poetry, root, groups)
     named = {_normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in made.dependencies}
     made.sources = {**{name: source for name, source in sources(root).items() if name in named}, **made.sources}
     return made

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shipwheel.errors import LockError
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
@@ -34,7 +35,7 @@ class Asked:
 class Entry:
     """One distribution of a lock. `version` is empty for one that the tool left open; `hashes` are sha256 in hex.
 
-    `place` is what stands behind `name @`, empty for one of an index.
+    `place` is what stands behind `name @`, empty for one of an index; `index` is the name of the index it is bound to, empty for any.
     `markers` has group -> marker when the lock says which groups it belongs to; None when its graph has to be followed.
     """
 
@@ -47,6 +48,9 @@ class Entry:
     place: str = ""
     line: int = 0
     extras: frozenset[str] = frozenset()
+    specifier: str = ""
+    """Within which the tool left the version open."""
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class ToolLock:
     stale: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
     """Name -> where the project asks for it."""
+    indexes: tuple[Mapping[str, Any], ...] = ()
+    """Indexes that stand in no pyproject.toml, as uv has them."""
 
 
 def asked_of(text: str, by_extra: Iterable[str] = ()) -> Asked:
@@ -92,10 +98,11 @@ def active_lines(lock: ToolLock, python: str, extras: Sequence[str]) -> Requirem
         entry = lock.entries[number]
         marker = "" if len(where) == len(targets) else " or ".join(f"platform_machine == '{machine}'" for machine in where)
         named = f"[{','.join(sorted(entry.extras))}]" if entry.extras else ""
-        pin = f" @ {entry.place}" if entry.place else f"=={entry.version}" if entry.version else ""
+        pin = f" @ {entry.place}" if entry.place else f"=={entry.version}" if entry.version else entry.specifier
         head = f"{entry.name}{named}{pin}"
         lines.setdefault((head, marker), Line(f"{head} ; {marker}" if marker else head, lock.path, entry.line, entry.hashes))
-    return Requirements(lines=list(lines.values()), files=[lock.path])
+    bound = {lock.entries[number].name: index for number in machines if (index := lock.entries[number].index)}
+    return Requirements(lines=list(lines.values()), files=[lock.path], indexes=list(lock.indexes), bound=bound)
 
 
 class _Holds:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.config import read_toml
+from shipwheel.python.toolindexes import bound_packages, tool_indexes
 
 __all__ = ["input_files", "members", "project_name", "relative_path", "relevant", "sources", "uv_settings", "workspace_root"]
 
@@ -69,20 +70,12 @@ def uv_settings(root: Path) -> dict[str, Any]:
     top = workspace_root(root) or root
     own = read_toml(top / "uv.toml") if (top / "uv.toml").is_file() else _uv(top)
     found = {key: value for key, value in own.items() if key in _SETTINGS}
-    indexes = [*found.get("index", []), *_other_indexes(_table(root).get("tool", {}))]
+    indexes = [*found.get("index", []), *tool_indexes(_table(root).get("tool", {}))]
     if indexes:
         found["index"] = [{**index, "url": _absolute(str(index.get("url", "")), top)} for index in indexes]
     if "find-links" in found:
         found["find-links"] = [_absolute(str(place), top) for place in found["find-links"]]
     return found
-
-
-def _other_indexes(tool: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in ("poetry", "pdm"):
-        for source in tool.get(name, {}).get("source", []):
-            if source.get("url") and source.get("type", "index") == "index":
-                index = {"url": source["url"]} | ({"name": source["name"]} if re.fullmatch(r"[\w.-]+", source.get("name", "")) else {})
-                yield index | ({"explicit": True} if source.get("priority") == "explicit" else {})
 
 
 def _absolute(place: str, folder: Path) -> str:
@@ -95,7 +88,9 @@ def sources(root: Path) -> dict[str, Any]:
     known = {name: path for path in (members(top) if top else []) if (name := project_name(path))}
     if top:
         known[project_name(top)] = top
-    found: dict[str, Any] = {}
+    tool = _table(root).get("tool", {})
+    indexes = {index["name"] for index in tool_indexes(tool) if "name" in index and not index.get("default")}
+    found: dict[str, Any] = {_normalized(name): {"index": index} for name, index in bound_packages(tool).items() if index in indexes}
     for folder in dict.fromkeys([*([top] if top else []), root.resolve()]):
         for name, source in _uv(folder).get("sources", {}).items():
             many = source if isinstance(source, list) else [source]
