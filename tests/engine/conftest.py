@@ -1,0 +1,14 @@
+"""Fake engines for tests of how engines are found and used."""
+
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """An empty PATH to put programs on."""
+    made = Programs(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(made.folder))
+    return made

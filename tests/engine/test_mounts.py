@@ -1,0 +1,99 @@
+"""Volumes, directories, variables: as users write them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.engine.interface import Mount
+from shipwheel.engine.mounts import parse_env, parse_mount, read_env_file, slug, unwritable, with_volumes
+from shipwheel.errors import UsageError
+
+
+def test_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dir").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert parse_mount("data:/data") == Mount("data", "/data")
+    assert parse_mount("data:/data/:ro") == Mount("data", "/data", read_only=True)
+    assert parse_mount("/data") == Mount("", "/data")
+    assert parse_mount("./dir:/data:rw") == Mount(str(tmp_path / "dir"), "/data")
+    assert parse_mount(f"{tmp_path}/dir:/data") == Mount(f"{tmp_path}/dir", "/data")
+
+
+@pytest.mark.parametrize("text", ["", "x", "x:y", "data:/", "a:/b:c", "a:/b:ro:rw", "a:/x/../y", ":/x", "-x:/y", "a b:/y"])
+def test_other_forms_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_mount(text)
+
+
+def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    # docker would make one that belongs to root.
+    with pytest.raises(UsageError, match="does not exist"):
+        parse_mount(f"{tmp_path}/nope:/data")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_mount_or_refused(text: str) -> None:
+    try:
+        mount = parse_mount(text)
+    except UsageError:
+        return
+    assert mount.target.startswith("/")
+    assert ".." not in mount.target.split("/")
+
+
+def test_an_images_volumes_are_named_after_the_project() -> None:
+    asked = (Mount("mine", "/cache"),)
+    assert with_volumes(["/data", "/cache", "var/lib/x/"], asked, "My.App", ephemeral=False) == (
+        *asked,
+        Mount("my-app-data", "/data"),
+        Mount("my-app-var-lib-x", "/var/lib/x"),
+    )
+    assert with_volumes(["/data"], (), "app", ephemeral=True) == (Mount("", "/data"),)
+
+
+@given(st.text(max_size=30))
+def test_a_slug_is_a_name_that_engines_take(text: str) -> None:
+    made = slug(text)
+    assert made
+    assert made[0].isalnum()
+    assert set(made) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_directories_that_the_user_cannot_write_to(tmp_path: Path) -> None:
+    open_, closed = tmp_path / "open", tmp_path / "closed"
+    open_.mkdir()
+    closed.mkdir()
+    open_.chmod(0o777)
+    closed.chmod(0o755)
+    mounts = (Mount(str(open_), "/a"), Mount(str(closed), "/b"), Mount(str(closed), "/c", read_only=True), Mount("named", "/d"))
+    assert unwritable(mounts, "65532:65532") == (str(closed),)
+    assert unwritable(mounts, "0") == ()
+    assert unwritable(mounts, f"{closed.stat().st_uid or 65533}:1") == (() if closed.stat().st_uid else (str(closed),))
+
+
+def test_variables() -> None:
+    assert parse_env(["A=1", "B=x=y", "C=", "HERE", "NOT_HERE"], {"HERE": "h"}) == {"A": "1", "B": "x=y", "C": "", "HERE": "h"}
+    for text in ("=x", "", "A B=1"):
+        with pytest.raises(UsageError):
+            parse_env([text], {})
+
+
+def test_a_file_of_variables(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text('\ufeff# comment\n\nA=1\n  B=  kept \nC="quotes stay"\nHERE\nNOT_HERE\n', encoding="utf-8")
+    assert read_env_file(file, {"HERE": "h"}) == {"A": "1", "B": "  kept ", "C": '"quotes stay"', "HERE": "h"}
+
+
+def test_a_broken_file_of_variables_is_named_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("A=1\nsecret words here\n")
+    with pytest.raises(UsageError, match="line 2") as caught:
+        read_env_file(file, {})
+    assert "secret" not in caught.value.message + caught.value.hint
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(UsageError, match="UTF-8"):
+        read_env_file(file, {})
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_env_file(tmp_path / "nope", {})

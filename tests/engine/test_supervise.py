@@ -1,0 +1,113 @@
+"""Signals while a container runs: its stop signal, then the kill; others passed on; the terminal's Ctrl-C reaches us alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+SCRIPT = """
+import json, os, sys
+from shipwheel.engine.supervise import by_program, supervise
+argv, grace = json.loads(sys.argv[1]), float(sys.argv[2])
+result = supervise(argv, by_program("fake", "kill", "--signal", "{}", "name"), stop_signal="SIGTERM", grace=grace)
+print(json.dumps(result))
+"""
+
+CONTAINER = """
+def handle(number, frame):
+    said("ended", signal.Signals(number).name)
+    os._exit(5)
+signal.signal(signal.SIGTERM, handle if {listens} else signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, lambda *_: said("passed", "SIGUSR1"))
+signal.signal(signal.SIGINT, lambda *_: said("interrupted", "yes"))
+said("pid", str(os.getpid()))
+while True: time.sleep(0.05)
+"""
+
+KILL = """
+path = os.path.join(os.path.dirname(sys.argv[0]), "pid")
+if {missing} > len(open(os.path.join(os.path.dirname(sys.argv[0]), "calls")).read().splitlines()) or not os.path.exists(path):
+    sys.exit(1)
+os.kill(int(open(path).read()), getattr(signal, args[2]))
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(programs: Programs) -> Start:
+    """Starts a supervised container, in a process group of its own, and waits until it is up."""
+
+    def begin(*, listens: bool = True, grace: float = 30, missing: int = 0) -> "subprocess.Popen[str]":
+        programs.add("container", CONTAINER.format(listens=listens))
+        programs.add("fake", KILL.format(missing=missing))
+        argv = [sys.executable, "-c", SCRIPT, json.dumps([str(programs.folder / "container")]), str(grace)]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True, env=programs.environment())
+        while not programs.read("pid"):
+            time.sleep(0.01)
+        return process
+
+    return begin
+
+
+def ended(process: "subprocess.Popen[str]") -> object:
+    output, _ = process.communicate(timeout=60)
+    return json.loads(output)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_the_group_is_the_stop_signal_of_the_container_and_its_status_comes_back(
+    start: Start, programs: Programs, name: str
+) -> None:
+    process = start()
+    os.killpg(process.pid, getattr(signal, name))
+    assert ended(process) == [5, True]
+    assert programs.read("ended") == "SIGTERM"
+    assert programs.read("interrupted") == "", "the group's signal does not reach the engine's program"
+
+
+def test_one_that_does_not_end_is_killed_after_the_grace_period(start: Start, programs: Programs) -> None:
+    process = start(listens=False, grace=0.3)
+    os.kill(process.pid, signal.SIGINT)
+    assert ended(process) == [128 + signal.SIGKILL, True]
+    assert [call[3] for call in programs.called("fake")] == ["SIGTERM", "SIGKILL"]
+
+
+def test_the_second_ctrl_c_kills(start: Start, programs: Programs) -> None:
+    process = start(listens=False, grace=600)
+    os.kill(process.pid, signal.SIGINT)
+    while not programs.called("fake"):
+        time.sleep(0.01)
+    time.sleep(0.6)  # sooner, it is the same one
+    os.kill(process.pid, signal.SIGINT)
+    assert ended(process) == [128 + signal.SIGKILL, True]
+
+
+def test_a_signal_that_comes_before_the_container_is_there_is_sent_again(start: Start, programs: Programs) -> None:
+    process = start(missing=4)
+    os.kill(process.pid, signal.SIGTERM)
+    assert ended(process) == [5, True]
+    assert len(programs.called("fake")) > 1
+
+
+def test_other_signals_are_passed_on(start: Start, programs: Programs) -> None:
+    process = start()
+    os.kill(process.pid, signal.SIGUSR1)
+    while programs.read("passed") != "SIGUSR1":
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    assert ended(process) == [5, True]
+
+
+def test_the_end_of_the_container_is_the_end(programs: Programs, tmp_path: Path) -> None:
+    programs.add("container", "sys.exit(3)")
+    argv = [sys.executable, "-c", SCRIPT, json.dumps([str(programs.folder / "container")]), "1"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, env=programs.environment())
+    assert json.loads(done.stdout) == [3, False]
