@@ -132,6 +132,12 @@ def _settings() -> Iterator[str]:
 _VARIABLES = {
     "SHIPWHEEL_CACHE": "Where the store is; else the user's cache directory.",
     "SHIPWHEEL_DEBIAN_MIRROR": "Address of a Debian archive, or of it and the security archive. `debian-mirror` wins over it.",
+    "SHIPWHEEL_REGISTRY_HOST, SHIPWHEEL_REGISTRY_USER, SHIPWHEEL_REGISTRY_PASSWORD": "A registry (host, or host:port) and the user and "
+    "password for it: for CI. They are sent to no other registry, and count before what docker's and podman's files have.",
+    "DOCKER_AUTH_CONFIG": "The text of a docker config.json with credentials, for CI with more than one registry.",
+    "REGISTRY_AUTH_FILE, DOCKER_CONFIG": "Where podman's auth.json, and the directory where docker's config.json is.",
+    "SHIPWHEEL_PLAIN_HTTP": "Registries (host, or host:port; with commas between them) that are asked over http. Loopback ones are anyway.",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "The certificate authorities that are trusted, instead of the system's.",
     "SOURCE_DATE_EPOCH": "The time, in seconds since 1970, that every file and image carries; else 315619200 (1980-01-02).",
     "UV_DEFAULT_INDEX, UV_INDEX, …": "uv's own settings say where distributions come from; see uv's documentation.",
 }

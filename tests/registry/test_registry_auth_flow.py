@@ -273,7 +273,7 @@ def test_tokens_before_basic_and_unknown_kinds_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"[]", b"{}", b'{"token": 3}', b'{"token": "a b"}', b'{"token": "a\\r\\nX: y"}', b"{" * 9999, b"x" * 2_000_000]
+    "answer", [b"", b"[]", b"{}", b'{"token": 3}', b'{"token": "a b"}', b'{"token": "a\\r\\nX:y"}', b"{" * 9999, b"x" * 2_000_000]
 )
 def test_hostile_answers(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda self, request: httpx.Response(200, content=answer))

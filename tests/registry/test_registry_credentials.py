@@ -200,6 +200,7 @@ def test_a_helper_with_an_identity_token(home: Home) -> None:
         ("bad", 'echo "the keychain is locked"; exit 1', "failed with 1: the keychain is locked"),
         ("bad", 'echo \'{"Secret":"hidden"}\'; exit 3', "failed with 3$"),
         ("bad", "echo hidden", "not a credential"),
+        ("bad", "exit 0", "not a credential"),
         ("bad", 'echo \'{"Secret":["hidden"]}\'', "not a credential"),
         ("../bad", None, "names a credential helper that cannot be one"),
         ("bad", "sleep 30", "took longer than 0.2 seconds"),
