@@ -21,7 +21,7 @@ MONOLITHIC = 8 << 20
 CHUNK = 256 << 20
 """Bytes of a chunk. What came of a broken one is known from the registry, so a chunk may be large."""
 
-_ROUNDS = 4
+_ROUNDS = 6
 """How often an upload is begun anew, when the registry has forgotten it."""
 
 _COMMIT = 600.0
@@ -29,6 +29,10 @@ _COMMIT = 600.0
 
 _NO_CHUNKS = (400, 404, 405, 411, 415, 501)
 _FORGOTTEN = (404, 410, 416)
+
+# Debian's registry (distribution 2.8) keeps the offset in the upload's address, takes another one for a mistake, says 400 and gives the
+# upload up: it can be resumed between chunks alone.
+_GIVEN_UP = (400, *_FORGOTTEN)
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
@@ -74,17 +78,19 @@ class Uploader:
         """Uploads the blob, to `location` if an upload has begun there. Raises FetchError, or what reading the blob raises."""
         label = f"{self._repository.name}: upload of {blob.descriptor.digest}"
         source = _Source(blob, self._moved, self._transport.check_open)
+        resumes = True
         try:
             for _ in range(_ROUNDS):
                 location = location or self._begin(source, label)
                 try:
-                    if self._chunked and blob.descriptor.size > MONOLITHIC:
+                    if self._chunked and resumes and blob.descriptor.size > MONOLITHIC:
                         self._in_chunks(source, location, label)
                     else:
                         self._at_once(source, location, label)
                     return
                 except _Lost:
-                    location = ""
+                    # Then one request is less that can break than two.
+                    resumes, location = False, ""
                 except _Refused:
                     self._chunked, location = False, ""
             raise FetchError(f"{label}: the registry forgets uploads that are under way", hint="Run the command again.")
@@ -124,7 +130,7 @@ class Uploader:
             try:
                 answer = once()
             except FetchError as error:
-                if error.status in _FORGOTTEN and not first:
+                if error.status in _GIVEN_UP and not first:
                     raise _Lost from error
                 raise
             told = answer.headers.get("Docker-Content-Digest", digest)
@@ -179,7 +185,7 @@ class Uploader:
 
     def _status(self, location: str, label: str) -> tuple[int, str]:
         """How many bytes of an upload the registry has, and where it goes on. Raises _Lost if it does not know the upload."""
-        request = Request("GET", location, label, self._scopes, expected=(204, 202, 200, *_FORGOTTEN, 405))
+        request = Request("GET", location, label, self._scopes, expected=(204, 202, 200, *_GIVEN_UP, 405))
         answer = self._transport.ask(request)
         got = _received(answer)
         if answer.status not in (200, 202, 204) or got is None:
