@@ -12,22 +12,33 @@ from shipwheel.oci.image import Image, ImageIndex, LayerBlob, make_image, make_i
 from shipwheel.python.project import Project
 from shipwheel.python.venv import Paths
 
-__all__ = ["compose"]
+__all__ = ["ANNOTATION_PROOF", "compose"]
+
+ANNOTATION_PROOF = "io.shipwheel.proof"
+"""Of an image: the key of what was proved of it."""
 
 
-def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]]) -> ImageIndex:
-    """The images of all platforms, whose layers come in the order of the platforms."""
+def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]], proofs: Sequence[str]) -> ImageIndex:
+    """The images of all platforms, whose layers and keys of proofs come in the order of the platforms."""
     annotations = _annotations(resolution.project)
-    images = [_image(resolution.project, each, some, annotations) for each, some in zip(resolution.platforms, layers, strict=True)]
+    images = [
+        _image(resolution.project, each, some, annotations, proof)
+        for each, some, proof in zip(resolution.platforms, layers, proofs, strict=True)
+    ]
     return make_index(images, annotations)
 
 
-def _image(project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str]) -> Image:
+def _image(project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str], proof: str) -> Image:
     below = each.base.below.config_file if each.base.below is not None else None
     annotations = {**_base_annotations(each), **annotations}
     config = container_config(_run(project, each, annotations), below.config if below is not None else None)
     return make_image(
-        layers, config, each.target.platform, created=source_date_epoch(), annotations=annotations, below=below.history if below else ()
+        layers,
+        config,
+        each.target.platform,
+        created=source_date_epoch(),
+        annotations={**annotations, ANNOTATION_PROOF: proof},
+        below=below.history if below else (),
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,15 +12,44 @@ from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.layout import LAYOUT, read_layout, refuse_other, write_layout
 from shipwheel.oci.validate import Report, validate
 
-__all__ = ["Delivered", "build_and_deliver", "check_target", "deliver"]
+if TYPE_CHECKING:
+    from shipwheel.build.publish import Published
+
+__all__ = ["Delivered", "build_and_deliver", "build_and_push", "check_target", "deliver"]
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """A build whose images are where they were asked for, and what the validator says of them there."""
+    """A build whose images are where they were asked for, and what the validator says of them on disk. `path` is where that is."""
 
     built: Built
-    path: Path
-    report: Report
+    path: Path | None = None
+    report: Report | None = None
+    published: "Published | None" = None
+
+
+def build_and_push(request: Request) -> Delivered:
+    """The whole way from a project to a registry: nothing but the store is written on this machine, unless an output is named too.
+
+    Raises any ShipwheelError; FetchError for what the registry refuses.
+    """
+    from shipwheel.build.publish import Publisher
+    from shipwheel.oci.reference import Reference
+
+    if request.settings.tag is None:
+        raise UsageError("--push needs a name", hint="Name the image with its registry: -t registry.example/team/app:1.0.")
+    reference = Reference.parse(request.settings.tag)
+    to_disk = request.settings.output is not None
+    if to_disk:
+        check_target(Path(str(request.settings.output)))
+
+    def work() -> Delivered:
+        with Publisher(reference, request.store, request.reporter, complete=to_disk) as publisher:
+            built = build(request, publisher)
+            # What is on disk is validated there, before anything has a name in the registry.
+            path, report = deliver(built, request) if to_disk else (None, None)
+            return Delivered(built, path, report, publisher.finish(built.index))
+
+    return healed(request, work)
 
 
 def build_and_deliver(request: Request) -> Delivered:

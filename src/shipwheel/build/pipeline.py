@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
+from shipwheel.files.entry import Source
 from shipwheel.files.segment import Segment, find_segment, key_of
 from shipwheel.oci.image import ImageIndex, LayerBlob
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
@@ -34,6 +35,9 @@ from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.wheel import WheelSource
 
 __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
+
+if TYPE_CHECKING:
+    from shipwheel.build.publish import Destination
 
 T = TypeVar("T")
 
@@ -48,6 +52,8 @@ class BuiltPlatform(msgspec.Struct, frozen=True):
     unpacked_size: int
     """Bytes of all layers, a base image's included."""
     proof: Proof
+    proved: str
+    """The key of all that was found to be true of the image."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -78,9 +84,12 @@ def _resolved(request: Request) -> tuple[Bases, Resolution]:
     return attempt(*on_image(project, request))
 
 
-def build(request: Request) -> Built:
-    """Builds the images of all platforms. A damaged blob is thrown away and made or fetched again."""
-    return healed(request, lambda: _build(request))
+def build(request: Request, destination: "Destination | None" = None) -> Built:
+    """Builds the images of all platforms. A damaged blob is thrown away and made or fetched again.
+
+    What a `destination` has is not made, and what is finished is told to it at once; else all layers are in the store in the end.
+    """
+    return healed(request, lambda: _build(request, destination))
 
 
 def healed(request: Request, work: Callable[[], T]) -> T:
@@ -98,24 +107,25 @@ def healed(request: Request, work: Callable[[], T]) -> T:
     return work()
 
 
-def _build(request: Request) -> Built:
+def _build(request: Request, destination: "Destination | None") -> Built:
     bases, resolution = _resolved(request)
     launch = resolution.project.launch
     for note in (*resolution.project.notes, *(launch.notes if launch else ())):
         request.reporter(Warned(note))
-    platforms = _Work(request, bases, resolution).run()
+    platforms = _Work(request, bases, resolution, destination).run()
     lock = resolution.lock
     if any(each.resolved.base != before.base for each, before in zip(platforms, resolution.platforms, strict=True)):
         lock = pinned(lock, [each.resolved for each in platforms], resolution.project.settings.packages)
         lock.write()
     resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
-    return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms]))
+    return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms], [each.proved for each in platforms]))
 
 
 class _Work:
     """The stages of one build that need the store, the mirror and the interpreters."""
 
-    def __init__(self, request: Request, bases: Bases, resolution: Resolution) -> None:
+    def __init__(self, request: Request, bases: Bases, resolution: Resolution, destination: "Destination | None") -> None:
+        self.destination = destination
         self.store = request.store
         self.reporter = request.reporter
         self.workers = request.workers
@@ -136,6 +146,7 @@ class _Work:
             uppers = [
                 app_layers(self.project, each, some, parts, self.store, compiler) for each, some in zip(self.platforms, wheels, strict=True)
             ]
+            self._ask([*uppers, *(base_layers(each.base, each, self.project, self.store, compiler) for each in self.platforms)])
             self._fetch(uppers)
             upper_layers = self._assemble("wheels", uppers)
             closed = [self._close(each, specs, compiler) for each, specs in zip(self.platforms, uppers, strict=True)]
@@ -143,13 +154,21 @@ class _Work:
             self._fetch_bases(closed, lowers)
             lower_layers = self._assemble("base", lowers)
         return tuple(
-            self._built(each, (*lower, *upper), self._prove(each, low, up))
+            self._built(each, (*lower, *upper), *self._prove(each, low, up))
             for each, lower, upper, low, up in zip(closed, lower_layers, upper_layers, lowers, uppers, strict=True)
         )
 
-    def _built(self, each: Resolved, ours: Sequence[Layer], proof: Proof) -> BuiltPlatform:
+    def _built(self, each: Resolved, ours: Sequence[Layer], proof: Proof, proved: str) -> BuiltPlatform:
         size = sum(layer.unpacked_size for layer in ours) + sum(segment.unpacked_size for segment in self._below(each))
-        return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof)
+        return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof, proved)
+
+    def _ask(self, specs: Sequence[Sequence[LayerSpec]]) -> None:
+        """Asks the destination for all layers that are not here, if anything would have to be fetched for one of them."""
+        if self.destination is None:
+            return
+        absent = [spec for some in specs for spec in some if self._found(spec) is None]
+        if any(digest and not self.store.has(digest) for spec in absent for digest in map(_fetched, spec.sources)):
+            self._layers |= self.destination.found(absent)
 
     def _ingredients(self) -> Ingredients:
         """Fetches what has to be built first, builds it, and lists the project's files."""
@@ -203,7 +222,7 @@ class _Work:
             for source in spec.sources
             if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
         }
-        if missing:
+        if missing and not any(layer for layer in self._layers.values() if not layer.parts):
             self._fetch_packages([package for each in self.platforms for package in each.base.packages])
         self._bring([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
 
@@ -244,10 +263,13 @@ class _Work:
         unique = {spec.key: spec for some in specs for spec in some}
         found = {key: layer for key, spec in unique.items() if (layer := self._found(spec)) is not None}
         missing = [spec for key, spec in unique.items() if key not in found]
+        for layer in found.values():
+            self._ready(layer)
         if missing:
             self.reporter(StageStarted(stage, len(missing)))
             for number, layer in enumerate(self._made(missing), 1):
                 found[layer.key] = layer
+                self._ready(layer)
                 self.reporter(Moved(stage, "", number, len(missing)))
             self.reporter(StageFinished(stage, f"{len(missing)} layers"))
         return [tuple(found[spec.key] for spec in some) for some in specs]
@@ -262,10 +284,14 @@ class _Work:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
+    def _ready(self, layer: Layer) -> None:
+        if self.destination is not None:
+            self.destination.ready(layer)
+
     def _close(self, each: Resolved, specs: Sequence[LayerSpec], compiler: BytecodeCompiler | None) -> Resolved:
         """The platform with all packages that its ELF files need; the archive is asked only for what the lock does not have."""
         lower = base_layers(each.base, each, self.project, self.store, compiler)
-        if each.base.locked and self._proved(each, lower, specs) is not None:
+        if each.base.locked and (self._proved(each, lower, specs) is not None or self._proved_there(each, lower, specs)):
             return each
         from shipwheel.debian.closure import close, unresolved
         from shipwheel.debian.opened import lacking, notes
@@ -289,6 +315,10 @@ class _Work:
         base = replace(each.base, packages=closure.packages, locked=True, absent=tuple(sorted({*closure.unresolved, *lacked})))
         return replace(each, base=base)
 
+    def _proved_there(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> bool:
+        key = key_of("proved", _proof_key(each, lower, upper), self._start_key(each, [*lower, *upper]))
+        return self.destination is not None and self.destination.is_proved(key)
+
     def _load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
         known = [find_segment(DebSource(package, self.store).key, self.store) for package in packages]
         if all(known):
@@ -305,25 +335,37 @@ class _Work:
         return [read_tree(each.base.below, self.store, each.base.image.name).segment]
 
     def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment]:
-        found = []
-        for source in (source for spec in specs for source in spec.sources):
-            segment = find_segment(source.key, self.store)
-            assert segment is not None, source.label  # noqa: S101 - its layer was made
-            found.append(segment)
-        return found
+        """What is known of the layers' segments. For one that only the destination has, that is found out by making it after all."""
+        unknown = [spec for spec in specs if any(find_segment(source.key, self.store) is None for source in spec.sources)]
+        if unknown:
+            for spec in unknown:
+                self._layers.pop(spec.key, None)
+            self._fetch([unknown])
+            self._fetch_packages([source.package for spec in unknown for source in spec.sources if isinstance(source, DebSource)])
+            self._assemble("wheels", [unknown])
+        found = [find_segment(source.key, self.store) for spec in specs for source in spec.sources]
+        return [segment for segment in found if segment is not None]
 
-    def _check_start(self, each: Resolved, specs: Sequence[LayerSpec]) -> None:
-        """The programs that the image starts are in it; remembered, since looking reads what is known of every segment."""
+    def _start_key(self, each: Resolved, specs: Sequence[LayerSpec]) -> str:
         settings = self.project.settings
         path = container_path(settings.env, _path_below(each))
         start = (*programs_of(self.project), settings.workdir, path, *self.project.volumes, *_identity(each))
-        key = key_of("start", *start, *(spec.key for spec in specs))
+        return key_of("start", *start, *(spec.key for spec in specs))
+
+    def _check_start(self, each: Resolved, specs: Sequence[LayerSpec], key: str) -> None:
+        """The programs that the image starts are in it; remembered, since looking reads what is known of every segment."""
         if self.store.get("start", key) is None:
+            path = container_path(self.project.settings.env, _path_below(each))
             check_programs(self.project, path, [*self._below(each), *self._segments(specs)])
             self.store.put("start", key, b"{}")
 
-    def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof:
-        self._check_start(each, [*lower, *upper])
+    def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> tuple[Proof, str]:
+        """The proof that the image would start, and the key under which it can be found again."""
+        start = self._start_key(each, [*lower, *upper])
+        whole = key_of("proved", _proof_key(each, lower, upper), start)
+        if self.destination is not None and self.store.get("start", start) is None and self.destination.is_proved(whole):
+            return Proof(0, ()), whole
+        self._check_start(each, [*lower, *upper], start)
         proof = self._proved(each, lower, upper)
         if proof is None:
             parts = [
@@ -335,7 +377,7 @@ class _Work:
             self.store.put("proof", _proof_key(each, lower, upper), msgspec.json.encode(proof))
         for warning in proof.warnings:
             self.reporter(Warned(warning))
-        return proof
+        return proof, whole
 
     def _proved(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> Proof | None:
         record = self.store.get("proof", _proof_key(each, lower, upper))
@@ -376,6 +418,13 @@ class _Work:
 def _proof_key(each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> str:
     keys = (spec.key for spec in (*lower, *upper))
     return key_of("proof", PROOF_VERSION, str(each.target.platform), *each.base.absent, *_identity(each), *keys)
+
+
+def _fetched(source: Source) -> str:
+    """The digest of the file that a source is made of, empty for what comes from no server."""
+    if isinstance(source, DebSource):
+        return source.package.digest
+    return source.digest if isinstance(source, WheelSource) else ""
 
 
 def _identity(each: Resolved) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
+    from shipwheel.build.deliver import Delivered
     from shipwheel.build.pipeline import Built, Request
-    from shipwheel.oci.validate import Report
 
 __all__ = ["command"]
 
@@ -22,22 +23,25 @@ __all__ = ["command"]
 @project_options
 @click.option("-t", "--tag", metavar="NAME:TAG", help="Name of the image.")
 @click.option("-o", "--output", metavar="DIR|FILE.tar", help="OCI image layout, or one archive that every engine loads [NAME.oci].")
+@click.option(
+    "--push", is_flag=True, help="Push the images to the registry that the tag names; no layout is written unless -o asks for one."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-def command(path: Path, tag: str | None, output: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
+def command(path: Path, tag: str | None, output: str | None, push: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
-    from shipwheel.build.deliver import build_and_deliver
+    from shipwheel.build.deliver import build_and_deliver, build_and_push
 
     started = time.monotonic()
     with progress(quiet) as reporter:
         request: Request = request_from(path, {**flags, "tag": tag, "output": output}, reporter)
-        done = build_and_deliver(request)
+        done = build_and_push(request) if push else build_and_deliver(request)
     seconds = time.monotonic() - started
     if as_json:
-        click.echo(json.dumps(_document(done.built, done.path, done.report, seconds), indent=2))
+        click.echo(json.dumps(_document(done, seconds), indent=2))
         return
     if not quiet:
         _table(done.built, seconds)
-        _next_steps(done.built, done.path)
+        _next_steps(done)
     click.echo(f"{_name(done.built)}@{done.built.index.digest}")
 
 
@@ -50,13 +54,14 @@ def _name(built: "Built") -> str:
     return Reference.parse(project.settings.tag).name
 
 
-def _document(built: "Built", target: Path, report: "Report", seconds: float) -> dict[str, Any]:
-    unpacked = {image.digest: image.unpacked_size for image in report.images}
+def _document(done: "Delivered", seconds: float) -> dict[str, Any]:
+    built, pushed = done.built, done.published
     return {
         "name": _name(built),
         "tag": built.resolution.project.settings.tag,
         "digest": built.index.digest,
-        "output": str(target),
+        "output": str(done.path) if done.path is not None else None,
+        "pushed": None if pushed is None else {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic)},
         "lock": str(built.resolution.lock.path),
         "seconds": round(seconds, 3),
         "images": [
@@ -64,7 +69,7 @@ def _document(built: "Built", target: Path, report: "Report", seconds: float) ->
                 "platform": str(image.platform),
                 "digest": image.digest,
                 "size": image.size,
-                "unpacked-size": unpacked[image.digest],
+                "unpacked-size": each.unpacked_size,
                 "layers": [
                     {
                         "name": layer.name,
@@ -111,7 +116,10 @@ def _table(built: "Built", seconds: float) -> None:
     Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120).print(table)
 
 
-def _next_steps(built: "Built", target: Path) -> None:
+def _next_steps(done: "Delivered") -> None:
+    built, target = done.built, done.path
+    if target is None:
+        return
     settings = built.resolution.project.settings
     name = settings.tag or f"{built.resolution.project.name}:latest"
     ports = "".join(f" -p {port.partition('/')[0]}:{port.partition('/')[0]}" for port in _ports(built))

@@ -17,7 +17,10 @@ from shipwheel.files.segment import Directory, Segment, find_segment, key_of, ma
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
 from shipwheel.store import Store
 
-__all__ = ["Layer", "LayerSpec", "find_layer", "layer_chunks", "make_layer"]
+__all__ = ["ANNOTATION_KEY", "ANNOTATION_UNPACKED", "Layer", "LayerSpec", "find_layer", "layer_chunks", "layer_elsewhere", "make_layer"]
+
+ANNOTATION_KEY = "io.shipwheel.layer.key"
+ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ class Layer(msgspec.Struct, frozen=True):
 
     @property
     def descriptor(self) -> Descriptor:
-        """The layer's descriptor, as a manifest holds it."""
-        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size)
+        """The layer's descriptor, as a manifest holds it: with its key, so that a layer can be found before anything of it is fetched."""
+        notes = {ANNOTATION_KEY: self.key, ANNOTATION_UNPACKED: str(self.unpacked_size)}
+        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size, annotations=notes)
 
 
 def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
@@ -64,8 +68,17 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     return layer if known and all(store.has(part) for part in layer.parts) else None
 
 
+def layer_elsewhere(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
+    """The layer of that spec as an image has it that somebody pushed: its bytes are not here. None if the descriptor is another's."""
+    size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
+    if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not (size.isascii() and size.isdigit()):
+        return None
+    keys = tuple(source.key for source in spec.sources)
+    return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys)
+
+
 def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
-    """The layer's compressed bytes; a damaged part is discarded and raises DamagedBlob."""
+    """The layer's compressed bytes; a damaged part is discarded and raises DamagedBlob. One that is elsewhere has none."""
     for part in layer.parts:
         yield from store.chunks(part)
 
