@@ -36,6 +36,9 @@ def tried(host: Host, credential: Credential) -> bool:
     status = response.status_code
     if status != 200:
         hint = "The credentials may not use it." if status == 403 else "Check the name: is there a registry?"
+        if status == 400 and host.scheme == "http":
+            # What Go's servers answer to http on a port for https.
+            hint = f"If it speaks TLS, put its authority's certificate into ~/.config/containers/certs.d/{host.name}/ca.crt."
         error = FetchError(f"{host.name}: {host.url}/v2/ answered {status}", hint=hint)
         error.status = status
         raise error
