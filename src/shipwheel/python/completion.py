@@ -14,7 +14,7 @@ from shipwheel.python import uv
 from shipwheel.python.inputs import LockRequest
 from shipwheel.python.target import python_tags
 
-__all__ = ["allowed", "completed", "lenient", "machines_served"]
+__all__ = ["allowed", "completed", "formats", "lenient", "machines_served"]
 
 _MACHINES = frozenset(Platform("linux", architecture).machine for architecture in DEBIAN_ARCHITECTURES)
 
@@ -31,6 +31,29 @@ def allowed(package: dict[str, Any], hashes: Mapping[str, tuple[str, ...]]) -> d
         f"{package['name']} {package.get('version', '')}: no file that the index has is one whose hash the requirements give",
         hint="Somebody changed the file or the hash: find out who before you go on. Then write the list again.",
     )
+
+
+def formats(packages: Iterable[dict[str, Any]], no_binary: Mapping[str, str], only_binary: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The packages without the wheels, or without the sources, that a requirements file rules out; name or `:all:` -> where it says so.
+
+    What has one place, such as a directory, is not touched, as pip does it. Raises LockError naming all of which nothing is left.
+    """
+    found, empty = [], []
+    for package in packages:
+        name, kept = package["name"], package
+        if name in no_binary or (":all:" in no_binary and name not in only_binary):
+            kept = {key: value for key, value in package.items() if key != "wheels"}
+            option, place = "--no-binary", no_binary.get(name) or no_binary[":all:"]
+        elif name in only_binary or ":all:" in only_binary:
+            kept = {key: value for key, value in package.items() if key != "sdist"}
+            option, place = "--only-binary", only_binary.get(name) or only_binary[":all:"]
+        if kept is not package and not kept.keys() & {"wheels", "sdist", "archive", "vcs", "directory"}:
+            kind = "source distribution" if option == "--no-binary" else "wheel"
+            empty.append(f"{place}: {name} {package.get('version', '')} has no {kind}, which {option} wants")
+        found.append(kept)
+    if empty:
+        raise LockError("\n".join(empty), hint="Choose another version, or change the option on that line.")
+    return found
 
 
 def _kept(package: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:

@@ -35,11 +35,12 @@ _VCS = re.compile(r"(git|hg|svn|bzr)\+")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _WITHOUT_MEANING = frozenset(
     """
-    --require-hashes --trusted-host --use-feature --prefer-binary --only-binary --no-binary --use-pep517 --no-use-pep517
+    --require-hashes --trusted-host --use-feature --prefer-binary --use-pep517 --no-use-pep517
     --no-deps --upgrade -U --user --no-cache-dir --progress-bar --disable-pip-version-check
     """.split()  # noqa: SIM905
 )
 _WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
+_BUILDING = re.compile(r"\s--(config-settings?|global-option|install-option)\b")
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
 _TAKES = frozenset({"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--pypi-url"} | _WITH_VALUE)
 
@@ -109,6 +110,10 @@ class Requirements:
     find_links: list[str] = field(default_factory=list)
     no_index: bool = False
     prereleases: bool = False
+    no_binary: dict[str, str] = field(default_factory=dict)
+    """Normalized name, or `:all:`, of what is built from source although there are wheels -> where that stands."""
+    only_binary: dict[str, str] = field(default_factory=dict)
+    """The same of what is never built."""
     files: list[Path] = field(default_factory=list)
     indexes: list[Mapping[str, Any]] = field(default_factory=list)
     """Further indexes, as uv has them."""
@@ -223,7 +228,7 @@ def _take(line: str, path: Path, number: int, found: Requirements, problems: lis
                 raise ValueError(f"{name} with an address is not supported: save the file beside this one")
             _read(path.parent / value, found, problems, constraint=constraint or name == "--constraint")
         else:
-            _set(name, value, path, found)
+            _set(name, value, path, found, f"{path.name}, line {number}")
 
 
 def _option(words: list[str]) -> tuple[str, str]:
@@ -240,8 +245,12 @@ def _option(words: list[str]) -> tuple[str, str]:
     return name, value
 
 
-def _set(name: str, value: str, path: Path, found: Requirements) -> None:
+def _set(name: str, value: str, path: Path, found: Requirements, place: str) -> None:
     match name:
+        case "--no-binary":
+            _control(value, place, found.no_binary, found.only_binary)
+        case "--only-binary":
+            _control(value, place, found.only_binary, found.no_binary)
         case "--index-url" | "--pypi-url":
             found.index_url = value
         case "--extra-index-url":
@@ -258,9 +267,24 @@ def _set(name: str, value: str, path: Path, found: Requirements) -> None:
             raise ValueError(f"the option {name} is not one of a requirements file")
 
 
+def _control(value: str, place: str, chosen: dict[str, str], other: dict[str, str]) -> None:
+    """As pip does: the later one wins, `:none:` takes back what was said before."""
+    for name in filter(None, map(str.strip, value.split(","))):
+        if name in (":all:", ":none:"):
+            chosen.clear()
+        if name == ":all:":
+            other.clear()
+        if name != ":none:":
+            key = name if name == ":all:" else re.sub(r"[-_.]+", "-", name).lower()
+            chosen[key] = place
+            other.pop(key, None)
+
+
 def _add(text: str, path: Path, number: int, found: Requirements, *, constraint: bool) -> None:
     hashes = _HASH.findall(text)
-    text = re.split(r"\s+--(?:hash|config-settings?|global-option|install-option)\b", text, maxsplit=1)[0].strip()
+    if building := _BUILDING.search(text):
+        raise ValueError(f"--{building[1]} is for building from source in a way of one's own, which is not supported: leave it out")
+    text = re.split(r"\s+--hash\b", text, maxsplit=1)[0].strip()
     if hashes and not any(kind == "sha256" for kind, _ in hashes):
         raise ValueError(f"{text.split(' ', 1)[0]} has no sha256 hash, the only kind that is accepted")
     allowed = tuple(value.lower() for kind, value in hashes if kind == "sha256")

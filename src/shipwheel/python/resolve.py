@@ -19,7 +19,7 @@ from shipwheel.python import uv
 from shipwheel.python.accelerator import canonical_wheels, explained_accelerator, saved, switch
 from shipwheel.python.age import rotted
 from shipwheel.python.canonical import canonical
-from shipwheel.python.completion import allowed, completed, lenient
+from shipwheel.python.completion import allowed, completed, formats, lenient
 from shipwheel.python.conflict import refused
 from shipwheel.python.explain import explained
 from shipwheel.python.indexes import confusable, is_unreachable
@@ -278,6 +278,7 @@ def _resolved(
         relocate(pylock, folder, request.root, synthetic.moved)
     made = _Made(pylock, graph, synthetic.origin, synthetic.project, accelerator=accelerator)
     if listed is not None:
+        pylock["packages"] = formats(pylock.get("packages", []), listed.no_binary, listed.only_binary)
         _note_lines(made, listed, synthetic)
     return made
 

@@ -139,6 +139,12 @@ def _list_settings(root: Path, listed: Requirements) -> dict[str, Any]:
         settings["no-index"] = True
     if listed.prereleases:
         settings["prerelease"] = "allow"
+    for option, names in (("no-binary", listed.no_binary), ("no-build", listed.only_binary)):
+        if named := [name for name in names if name != ":all:"]:
+            settings[f"{option}-package"] = named
+        # To uv it would forbid to ask what is in a directory or repository, too.
+        if ":all:" in names and not any(line.requirement is None or line.requirement.url for line in listed.lines):
+            settings[option] = True
     return settings
 
 
