@@ -1,6 +1,7 @@
 """Ports: what users write, and what an image exposes."""
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,7 @@ def test_exposed_ports_of_an_image() -> None:
 
 
 @pytest.fixture
-def taken() -> "socket.socket":
+def taken() -> Iterator[socket.socket]:
     """A socket that listens on a port of the loopback address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

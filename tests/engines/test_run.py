@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import engine as harness
 import pytest
@@ -146,7 +147,7 @@ def _containerd(running: Containerd) -> Place:
     return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
 
 
-KINDS = {
+KINDS: dict[str, Callable[[], tuple[Any, Callable[[Any], Place]]]] = {
     "docker": lambda: (Dockerd(), _docker),
     "docker-containerd": lambda: (Dockerd(containerd_store=True), _docker),
     "podman": lambda: (Podman(), _podman),

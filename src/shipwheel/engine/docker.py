@@ -1,15 +1,11 @@
 """docker: Docker Engine and Docker Desktop, wherever DOCKER_HOST or the chosen context says that it is."""
 
-from typing import Any
-
-import msgspec
-
 from shipwheel import __version__
 from shipwheel.engine.delivery import present, send_archive, shared_bottom
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import image_for
-from shipwheel.engine.program import Answer, ask, found
+from shipwheel.engine.program import Answer, ask, document, found
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
@@ -34,10 +30,7 @@ class Docker(DockerLike):
         if not found("docker"):
             raise EngineError("docker is not installed", hint="Install docker, or Debian's docker.io and docker-cli.")
         answer = ask(["docker", "version", "--format", "{{json .Server}}"], seconds=15)
-        try:
-            server: dict[str, Any] = (msgspec.json.decode(answer.output) if answer.ok else None) or {}
-        except msgspec.MsgspecError:
-            server = {}
+        server = document(answer)
         if not server.get("Version"):
             raise _unusable(answer)
         host = Platform("linux", str(server.get("Arch", "")))

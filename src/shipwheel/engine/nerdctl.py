@@ -1,14 +1,10 @@
 """nerdctl: containerd with docker's command line."""
 
-from typing import Any
-
-import msgspec
-
 from shipwheel.engine.delivery import present, send_archive
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import kernel, with_emulation
 from shipwheel.engine.interface import image_for
-from shipwheel.engine.program import ask, found
+from shipwheel.engine.program import ask, document, found
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
@@ -31,10 +27,7 @@ class Nerdctl(DockerLike):
         if not found("nerdctl"):
             raise EngineError("nerdctl is not installed", hint="Its releases are at github.com/containerd/nerdctl.")
         answer = ask(["nerdctl", "info", "--format", "{{json .}}"], seconds=15)
-        try:
-            info: dict[str, Any] = msgspec.json.decode(answer.output) if answer.ok else {}
-        except msgspec.MsgspecError:
-            info = {}
+        info = document(answer)
         if not info.get("ServerVersion"):
             hint = "Start containerd (systemctl start containerd), run it as root, or set rootless containerd up."
             raise EngineError(f"nerdctl finds no containerd: {refused(answer, 'nerdctl')}", hint=hint)

@@ -1,14 +1,10 @@
 """podman, with or without root, and its virtual machine on other systems."""
 
-from typing import Any
-
-import msgspec
-
 from shipwheel.engine.delivery import present, send_archive
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import RunSpec, image_for
-from shipwheel.engine.program import Answer, ask, found
+from shipwheel.engine.program import Answer, ask, document, found
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
@@ -34,10 +30,10 @@ class Podman(DockerLike):
             raise EngineError("podman is not installed", hint="Install podman; Debian has a package of that name.")
         answer = ask(["podman", "info", "--format", "json"], seconds=30)
         try:
-            info: dict[str, Any] = msgspec.json.decode(answer.output) if answer.ok else {}
+            info = document(answer)
             host, version = info["host"], str(info["version"]["Version"])
             own = Platform("linux", str(host["arch"]))
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise _unusable(answer) from error
         engine = cls(version, own, with_emulation(own, str(host.get("kernel", ""))))
         security = host.get("security") or {}

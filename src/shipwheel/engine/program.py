@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
 from shipwheel.errors import EngineError
 
-__all__ = ["Answer", "ask", "feed", "first_line", "found", "tell"]
+__all__ = ["Answer", "ask", "document", "feed", "first_line", "found", "tell"]
 
 _KEPT = 64 << 10
 """Bytes of a program's messages that are kept; what comes after is read and thrown away."""
@@ -48,6 +48,15 @@ def ask(argv: Sequence[str], *, seconds: float = _PATIENCE) -> Answer:
     except OSError as error:
         return Answer(127, "", f"{argv[0]} cannot be started: {error.strerror or error}")
     return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """The JSON object that a program printed; an empty one if it ended badly or printed anything else."""
+    try:
+        found = msgspec.json.decode(answer.output) if answer.ok else None
+    except msgspec.MsgspecError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def tell(argv: Sequence[str]) -> int:

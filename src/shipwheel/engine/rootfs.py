@@ -83,10 +83,11 @@ class Rootfs:
 
     def place(self, path: str, *, directory: bool) -> None:
         """Sees to it that there is something to mount on."""
-        target = self._target(path.strip("/"))
         if directory:
-            target.mkdir(exist_ok=True)
-        elif not os.path.lexists(target):
+            self._directory(path.split("/"))
+            return
+        target = self._target(path.strip("/"))
+        if not os.path.lexists(target):
             target.touch()
 
     def text(self, path: str) -> str:

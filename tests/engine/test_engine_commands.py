@@ -1,0 +1,211 @@
+"""What the engines' programs are called with: to load, and to run. They are tiny fakes here; real ones are in tests/engines."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+from shipwheel.engine.find import find
+from shipwheel.engine.interface import Engine, Mount, Port, RunSpec
+from shipwheel.errors import DamagedBlob, EngineError
+from shipwheel.events import Event, StageFinished
+from shipwheel.oci.image import ImageIndex
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.reference import Reference
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.testing.images import small_index
+
+AMD64 = Platform("linux", "amd64")
+NAME = Reference.parse("team/app:1")
+
+CONNECT = {
+    "docker": "if args[0] == 'version': print(json.dumps({'Version': '26.1.5', 'Arch': 'amd64', 'KernelVersion': 'other'})); sys.exit()\n",
+    "podman": "if args[0] == 'info': print(json.dumps({'host': {'arch': 'amd64', 'kernel': 'other', 'security': {'rootless': True}}, "
+    "'version': {'Version': '5.4.2'}})); sys.exit()\n",
+    "nerdctl": "if args[0] == 'info': "
+    "print(json.dumps({'ServerVersion': '2', 'Architecture': 'x86_64', 'KernelVersion': 'x'})); sys.exit()\n",
+}
+IMAGES = """
+if args[:2] == ['image', 'ls']: print('one')
+elif args[:2] == ['image', 'inspect']:
+    known = json.loads(open(os.path.join(os.path.dirname(sys.argv[0]), 'known')).read())
+    found = [known[name] for name in args[2:] if name in known]
+    print(json.dumps(found)); sys.exit(len(found) < len(args) - 2)
+elif args[0] == 'load': said('loaded', sys.stdin.buffer.read().hex())
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def index(store: Store) -> ImageIndex:
+    return small_index(store)
+
+
+def connected(programs: Programs, name: str, known: object = None, more: str = "") -> Engine:
+    programs.add(name, CONNECT[name] + more + IMAGES)
+    (programs.folder / "known").write_text(json.dumps(known or {}))
+    return find(name, lambda _event: None)
+
+
+def loaded(programs: Programs) -> dict[str, bytes]:
+    """The archive that a program was fed."""
+    with tarfile.open(fileobj=io.BytesIO(bytes.fromhex(programs.read("loaded")))) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
+
+
+def blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+@pytest.mark.parametrize(("name", "called"), [("docker", "team/app:1"), ("podman", NAME.full), ("nerdctl", "team/app:1")])
+def test_the_host_s_image_is_streamed(programs: Programs, store: Store, index: ImageIndex, name: str, called: str) -> None:
+    said: list[Event] = []
+    assert connected(programs, name).load(index, store, NAME, said.append) == called
+    files = loaded(programs)
+    mine = next(image for image in index.images if image.platform == AMD64)
+    assert {path for path in files if path.startswith("blobs/")} == {blob(one.descriptor.digest) for one in mine.blobs(store)}
+    assert json.loads(files["index.json"])["manifests"][0]["digest"] == mine.digest
+    assert json.loads(files["manifest.json"])[0]["RepoTags"] == ["team/app:1"]
+    assert [event for event in said if isinstance(event, StageFinished)]
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
+def test_an_image_that_is_there_gets_its_name_and_is_not_sent(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
+    mine = next(image for image in index.images if image.platform == AMD64)
+    digest = mine.config_descriptor.digest
+    connected(programs, name, {digest: {"Id": digest}}).load(index, store, NAME, lambda _event: None)
+    assert not programs.called(name, "load")
+    assert programs.called(name, "tag", digest)
+
+
+@pytest.mark.parametrize("name", ["docker", "podman"])
+def test_layers_that_another_image_has_are_left_out(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
+    mine = next(image for image in index.images if image.platform == AMD64)
+    bottom, top = mine.layers
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [bottom.diff_id, "sha256:else"]}}}
+    connected(programs, name, other).load(index, store, NAME, lambda _event: None)
+    files = loaded(programs)
+    assert blob(bottom.descriptor.digest) not in files
+    assert blob(top.descriptor.digest) in files
+
+
+def test_docker_keeps_layers_by_what_is_below_them(programs: Programs, store: Store, index: ImageIndex) -> None:
+    mine = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": ["sha256:else", mine.layers[1].diff_id]}}}
+    connected(programs, "docker", other).load(index, store, NAME, lambda _event: None)
+    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+
+
+def test_docker_with_containerd_s_store_leaves_nothing_out_of_images_of_others(programs: Programs, store: Store, index: ImageIndex) -> None:
+    mine = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in mine.layers]}}}
+    info = "if args[0] == 'info': print('[[\"driver-type\",\"io.containerd.snapshotter.v1\"]]')\n"
+    connected(programs, "docker", other, info).load(index, store, NAME, lambda _event: None)
+    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+
+
+def test_an_engine_that_lost_a_layer_gets_everything(programs: Programs, store: Store, index: ImageIndex) -> None:
+    mine = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in mine.layers]}}}
+    forgetful = "if args[0] == 'load' and not os.path.exists(sys.argv[0] + '2'): open(sys.argv[0] + '2', 'w'); sys.exit('no such blob')\n"
+    connected(programs, "podman", other, forgetful).load(index, store, NAME, lambda _event: None)
+    assert len(programs.called("podman", "load")) == 2
+    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+
+
+def test_an_image_that_is_refused(programs: Programs, store: Store, index: ImageIndex) -> None:
+    refuses = "if args[0] == 'load': sys.exit('no space left on device')\n"
+    with pytest.raises(EngineError, match="docker did not take the image: no space left on device"):
+        connected(programs, "docker", None, refuses).load(index, store, NAME, lambda _event: None)
+
+
+def test_a_damaged_blob_ends_the_program_before_it_has_a_whole_archive(programs: Programs, store: Store, index: ImageIndex) -> None:
+    for path in (store.root / "blobs").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(DamagedBlob):
+        connected(programs, "docker").load(index, store, NAME, lambda _event: None)
+    assert programs.read("loaded") == ""
+
+
+def spec(**changes: object) -> RunSpec:
+    fields: dict[str, object] = {"image": "team/app:1", "config": ContainerConfig(user="65532:65532"), "platform": AMD64, "name": "app-1"}
+    return RunSpec(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+RUN = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); sys.exit(4)\n"
+
+
+def test_what_run_is_called_with(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    wanted = spec(
+        args=("--flag", "x"),
+        ports=(Port(8000, 80), Port(53, 53, "udp", "::1")),
+        mounts=(Mount("data", "/data"), Mount("", "/gone"), Mount("/srv", "/srv", read_only=True)),
+        env={"TOKEN": "very secret", "DOCKER_HOST": "theirs", "HTTPS_PROXY": "p"},
+        user="1:1",
+    )
+    assert connected(programs, "docker", None, RUN).run(wanted) == 4
+    (call,) = programs.called("docker", "run")
+    line = " ".join(call)
+    for text in (
+        "--rm --name app-1 --pull never --platform linux/amd64 --read-only --tmpfs /tmp --user 1:1",
+        "--publish=80:8000/tcp --publish=[::1]:53:53/udp",
+        "--volume=data:/data --volume=/gone --volume=/srv:/srv:ro",
+        "--env TOKEN --env DOCKER_HOST=theirs --env HTTPS_PROXY=p",
+    ):
+        assert text in line
+    assert line.endswith(" team/app:1 --flag x")
+    environment = json.loads(programs.read("environment"))
+    assert environment["TOKEN"] == "very secret"
+    assert "very secret" not in line
+    assert environment.get("DOCKER_HOST") != "theirs"
+    assert environment["HTTPS_PROXY"] == "http://127.0.0.1:1"
+
+
+def test_entrypoint_and_a_writable_root(programs: Programs) -> None:
+    connected(programs, "nerdctl", None, RUN).run(spec(entrypoint=("python", "-m"), args=("x",), read_only=False))
+    (call,) = programs.called("nerdctl", "run")
+    assert call[-4:] == ["--entrypoint=python", "team/app:1", "-m", "x"]
+    assert "--read-only" not in call
+
+
+def test_podman_without_root_maps_the_image_s_user_to_the_caller_for_directories(programs: Programs) -> None:
+    engine = connected(programs, "podman", None, RUN)
+    engine.run(spec(mounts=(Mount("/srv", "/srv"),)))
+    engine.run(spec(mounts=(Mount("data", "/data"),)))
+    with_directory, without = programs.called("podman", "run")
+    assert "--userns=keep-id:uid=65532,gid=65532" in with_directory
+    assert not [word for word in without if word.startswith("--userns")]
+
+
+def test_what_an_image_says_of_itself(programs: Programs) -> None:
+    known = {
+        "x": {
+            "Id": "sha256:1",
+            "Os": "linux",
+            "Architecture": "arm64",
+            "Config": {
+                "User": "5",
+                "ExposedPorts": {"80/tcp": {}},
+                "Entrypoint": "run",
+                "Cmd": None,
+                "Volumes": None,
+                "StopSignal": "SIGINT",
+            },
+        }
+    }
+    config, platform = connected(programs, "docker", known).inspect("x")
+    assert (config.user, config.entrypoint, config.cmd, config.stop_signal) == ("5", ("run",), (), "SIGINT")
+    assert list(config.exposed_ports) == ["80/tcp"]
+    assert platform == Platform("linux", "arm64")
+    with pytest.raises(EngineError, match="has no image"):
+        connected(programs, "docker").inspect("y")
