@@ -31,6 +31,7 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
     `python` is the full version, `interpreter` its absolute path; `libc` is glibc's version, or musl's where `musl` says so; `user` is
     "uid:gid" of a user that is not root, `certificates` the path of a bundle, `codename` a Debian suite's: empty where there is none.
+    `unpacked_size` is that of all layers, in bytes.
     """
 
     python: str
@@ -40,6 +41,7 @@ class ImageFacts(msgspec.Struct, frozen=True):
     user: str = ""
     certificates: str = ""
     codename: str = ""
+    unpacked_size: int = 0
 
 
 class LockedImage(msgspec.Struct, frozen=True):

@@ -180,6 +180,7 @@ def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageF
         user=_user(config.config.user, tree),
         certificates=_certificates(tree, env),
         codename=_codename(tree),
+        unpacked_size=tree.segment.unpacked_size,
     )
 
 

@@ -159,7 +159,8 @@ class _Work:
         )
 
     def _built(self, each: Resolved, ours: Sequence[Layer], proof: Proof, proved: str) -> BuiltPlatform:
-        size = sum(layer.unpacked_size for layer in ours) + sum(segment.unpacked_size for segment in self._below(each))
+        below = each.base.image.facts.unpacked_size if each.base.image is not None else 0
+        size = below + sum(layer.unpacked_size for layer in ours)
         return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof, proved)
 
     def _ask(self, specs: Sequence[Sequence[LayerSpec]]) -> None:
