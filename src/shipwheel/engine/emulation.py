@@ -48,10 +48,11 @@ def runnable(platform: Platform, platforms: Sequence[Platform], way: str = "") -
     if any(one.matches(platform) for one in platforms):
         return
     also = f", or {way}" if way else ""
-    raise EngineError(
-        f"{platform} programs cannot run here: the kernel has no emulator for them",
-        hint=f"On Debian and Ubuntu: apt-get install qemu-user-binfmt{also}. Or run an image for {platforms[0]}.",
-    )
+    hint = f"On Debian and Ubuntu: apt-get install qemu-user-binfmt{also}. Or run an image for {platforms[0]}."
+    if kernel() and not (BINFMT / "status").exists():
+        # In a container, say: the kernel may have emulators all the same.
+        hint += f" Emulators that are there already can be seen after mount -t binfmt_misc binfmt_misc {BINFMT}."
+    raise EngineError(f"{platform} programs cannot run here: the kernel is not seen to have an emulator for them", hint=hint)
 
 
 def _takes(text: str, magic: str) -> bool:

@@ -15,8 +15,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob, EngineError, ImageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import Image, LayerBlob, blob_chunks
-from shipwheel.oci.opened import TAR_ERRORS, CappedReader
-from shipwheel.oci.tree import Chunks
+from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
 from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking
 from shipwheel.store import Store
 
@@ -65,7 +64,7 @@ class Rootfs:
 
     def lay(self, layer: LayerBlob, store: Store) -> None:
         """Writes a layer's entries over what is there."""
-        packed = Packed(Chunks(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
+        packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
         data = Unpacked(packed, None, MAX_UNPACKED)
         written: set[str] = set()
         try:
