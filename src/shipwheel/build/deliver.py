@@ -1,6 +1,7 @@
 """Delivery: the finished images as a layout or an archive, validated by code that shares nothing with the writer."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import msgspec
 from shipwheel.build.pipeline import Built, Request, build, healed
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
-from shipwheel.oci.layout import LAYOUT, read_layout, refuse_other, write_layout
-from shipwheel.oci.validate import Report, validate
+from shipwheel.oci.layout import LAYOUT, in_memory, read_layout, refuse_other, write_layout
+from shipwheel.oci.validate import Report, validate, validate_opened
 
 if TYPE_CHECKING:
     from shipwheel.build.publish import Published
 
-__all__ = ["Delivered", "build_and_deliver", "build_and_push", "check_target", "deliver"]
+__all__ = ["Delivered", "build_and_deliver", "build_and_load", "build_and_push", "check_target", "deliver"]
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ def build_and_push(request: Request) -> Delivered:
         with Publisher(reference, request.store, request.reporter, complete=to_disk) as publisher:
             built = build(request, publisher)
             # What is on disk is validated there, before anything has a name in the registry.
-            path, report = deliver(built, request) if to_disk else (None, None)
+            path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
             return Delivered(built, path, report, publisher.finish(built.index))
 
     return healed(request, work)
@@ -61,6 +62,17 @@ def build_and_deliver(request: Request) -> Delivered:
     def work() -> Delivered:
         built = build(request)
         return Delivered(built, *deliver(built, request))
+
+    return healed(request, work)
+
+
+def build_and_load(request: Request, load: Callable[[Built], str]) -> tuple[Delivered, str]:
+    """The whole way from a project to an engine, which `load` brings the images to, and what it calls them."""
+
+    def work() -> tuple[Delivered, str]:
+        built = build(request)
+        report = _validated(built, request)
+        return Delivered(built, None, report), load(built)
 
     return healed(request, work)
 
@@ -110,6 +122,14 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
         request.reporter(Warned(f"{target} had damaged blobs, which were written again"))
     request.reporter(StageFinished("validate", f"{len(report.images)} images"))
     return target, report
+
+
+def _validated(built: Built, request: Request) -> Report:
+    """What `validate` says of images that are in the store alone; what is known of a layer is believed: it is hashed where it goes."""
+    request.reporter(StageStarted("validate"))
+    report = validate_opened(in_memory(built.index, request.store), store=request.store, anew=False)
+    request.reporter(StageFinished("validate", f"{len(report.images)} images"))
+    return report
 
 
 def _write(built: Built, target: Path, request: Request, *, recheck: bool) -> None:

@@ -11,10 +11,12 @@ import msgspec
 
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
+from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
     from shipwheel.build.deliver import Delivered
     from shipwheel.build.pipeline import Built, Request
+    from shipwheel.events import Reporter
 
 __all__ = ["command"]
 
@@ -26,23 +28,46 @@ __all__ = ["command"]
 @click.option(
     "--push", is_flag=True, help="Push the images to the registry that the tag names; no layout is written unless -o asks for one."
 )
+@click.option("--load", metavar="[ENGINE]", is_flag=False, flag_value="", help="Load it into docker, podman, … for its own platform.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-def command(path: Path, tag: str | None, output: str | None, push: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
+def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
     from shipwheel.build.deliver import build_and_deliver, build_and_push
 
     started = time.monotonic()
     with progress(quiet) as reporter:
-        request: Request = request_from(path, {**flags, "tag": tag, "output": output}, reporter)
-        done = build_and_push(request) if push else build_and_deliver(request)
+        if load is not None:
+            done, called = _loaded(path, load, push, flags, reporter)
+        else:
+            request: Request = request_from(path, flags, reporter)
+            done = build_and_push(request) if push else build_and_deliver(request)
+            called = f"{_name(done.built)}@{done.built.index.digest}"
     seconds = time.monotonic() - started
     if as_json:
-        click.echo(json.dumps(_document(done, seconds), indent=2))
+        click.echo(json.dumps(_document(done, called, seconds), indent=2))
         return
     if not quiet:
         _table(done.built, seconds)
         _next_steps(done)
-    click.echo(f"{_name(done.built)}@{done.built.index.digest}")
+    click.echo(called)
+
+
+def _loaded(path: Path, load: str, push: bool, flags: dict[str, Any], reporter: "Reporter") -> "tuple[Delivered, str]":
+    """For the platform that the engine runs, unless another one is named."""
+    from shipwheel.build.deliver import build_and_load
+    from shipwheel.engine.find import find
+    from shipwheel.oci.reference import Reference
+
+    if push or flags["output"] is not None:
+        raise UsageError("--load goes with neither --push nor --output", hint="Build twice: the second time nothing is made again.")
+    engine = find(load or None, reporter)
+    request: Request = request_from(path, {**flags, "platforms": flags["platforms"] or (str(engine.host()),)}, reporter)
+
+    def bring(built: "Built") -> str:
+        name = Reference.parse(request.settings.tag or built.resolution.project.name)
+        return engine.load(built.index, request.store, name, reporter)
+
+    return build_and_load(request, bring)
 
 
 def _name(built: "Built") -> str:
@@ -54,12 +79,13 @@ def _name(built: "Built") -> str:
     return Reference.parse(project.settings.tag).name
 
 
-def _document(done: "Delivered", seconds: float) -> dict[str, Any]:
+def _document(done: "Delivered", called: str, seconds: float) -> dict[str, Any]:
     built, pushed = done.built, done.published
     return {
         "name": _name(built),
         "tag": built.resolution.project.settings.tag,
         "digest": built.index.digest,
+        "reference": called,
         "output": str(done.path) if done.path is not None else None,
         "pushed": None if pushed is None else {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic)},
         "lock": str(built.resolution.lock.path),

@@ -87,6 +87,7 @@ class _ArchiveReader(LayoutReader, frozen=True):
     """A layout whose files are members of an archive, and are read in place."""
 
     files: Mapping[str, OpenedFile]
+    """The members, in the archive on disk."""
 
     def _read(self, digest: str) -> bytes:
         return _small(self._file(blob_path(digest)), self.path, blob_path(digest))
@@ -107,8 +108,9 @@ def read_archive(file: Path) -> LayoutReader:
     if INDEX not in opened.files:
         hint = "Write one with `shipwheel build -o FILE.tar`, `skopeo copy … oci-archive:FILE` or `podman save --format oci-archive`."
         raise UsageError(f"{file} is not an OCI image archive: it has no {INDEX}", hint=hint)
-    data = _small(opened.files[INDEX], file, INDEX)
-    return _ArchiveReader(file, data, decode(data, Index, f"{file}: {INDEX}").manifests, opened.files)
+    files = {name: found for name, found in opened.files.items() if isinstance(found, OpenedFile)}
+    data = _small(files[INDEX], file, INDEX)
+    return _ArchiveReader(file, data, decode(data, Index, f"{file}: {INDEX}").manifests, files)
 
 
 def _small(found: OpenedFile, file: Path, name: str) -> bytes:

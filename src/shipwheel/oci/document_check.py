@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shipwheel.oci.opened import Opened, OpenedFile
+from shipwheel.oci.opened import ImageFile, Opened
 
 __all__ = ["Documents", "ImageUse", "LayerUse", "digest_of_file"]
 
@@ -42,7 +42,7 @@ class LayerUse:
     """A layer as a manifest states it."""
 
     place: str
-    file: OpenedFile
+    file: ImageFile
     digest: str
     size: int
     compression: str | None
@@ -62,6 +62,8 @@ class ImageUse:
     size: int
     config_digest: str
     layers: list[LayerUse] = field(default_factory=list)
+    whole: bool = True
+    """Whether all layers are here to be read."""
 
 
 class Documents:
@@ -168,6 +170,7 @@ class Documents:
             use = self._layer(f"{image.place} layer {number}", one, diff_id, family)
             if use is not None:
                 image.layers.append(use)
+        image.whole = len(image.layers) == len(stated)
         self.images.append(image)
 
     def _artifact(self, digest: str, config: dict[str, Any], manifest: dict[str, Any]) -> None:
@@ -184,6 +187,8 @@ class Documents:
             self.bad(place, f"the media type {media_type!r} is unknown")
         elif own != family:
             self.bad(place, f"mixed media types: a manifest of {family}'s, a layer of {own}'s")
+        if entry.get("digest") in self._opened.elsewhere:
+            return None
         file = self._blob(place, entry)
         if file is None:
             return None
@@ -275,7 +280,7 @@ class Documents:
             return []
         return found
 
-    def _use(self, place: str, name: str) -> OpenedFile | None:
+    def _use(self, place: str, name: str) -> ImageFile | None:
         file = self._opened.find(name)
         if file is None:
             self.bad(place, f"{name} is not there")
@@ -283,7 +288,7 @@ class Documents:
         self._used.update(one for one, at in self._opened.files.items() if at is file)
         return file
 
-    def _blob(self, place: str, entry: dict[str, Any]) -> OpenedFile | None:
+    def _blob(self, place: str, entry: dict[str, Any]) -> ImageFile | None:
         """The file that a descriptor means, if the descriptor is sound."""
         digest, size = entry.get("digest"), entry.get("size")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
@@ -304,11 +309,11 @@ class Documents:
             return None
         return document
 
-    def _proved(self, place: str, file: OpenedFile, entry: dict[str, Any]) -> bool:
+    def _proved(self, place: str, file: ImageFile, entry: dict[str, Any]) -> bool:
         same = self.expect(place, f"size of {entry['digest']}", entry["size"], file.size)
         return self.expect(place, "digest", entry["digest"], digest_of_file(file, entry["digest"].partition(":")[0])) and same
 
-    def _json(self, place: str, file: OpenedFile) -> Any:
+    def _json(self, place: str, file: ImageFile) -> Any:
         if file.size > MAX_DOCUMENT:
             self.bad(place, f"{file.size} bytes are more than the {MAX_DOCUMENT} that a document may have")
             return None
@@ -338,12 +343,12 @@ def _platform(config: dict[str, Any]) -> str:
     return "/".join(str(config[name]) for name in ("os", "architecture", "variant") if config.get(name))
 
 
-def _bytes(file: OpenedFile) -> bytes:
+def _bytes(file: ImageFile) -> bytes:
     with file.open() as stream:
         return stream.read(file.size)
 
 
-def _pieces(file: OpenedFile) -> Iterator[bytes]:
+def _pieces(file: ImageFile) -> Iterator[bytes]:
     left = file.size
     with file.open() as stream:
         while left and (data := stream.read(min(left, 1 << 20))):
@@ -351,7 +356,7 @@ def _pieces(file: OpenedFile) -> Iterator[bytes]:
             yield data
 
 
-def digest_of_file(file: OpenedFile, algorithm: str) -> str:
+def digest_of_file(file: ImageFile, algorithm: str) -> str:
     """The digest of a file's bytes."""
     seen = hashlib.new(algorithm)
     for data in _pieces(file):

@@ -11,12 +11,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from shipwheel.errors import BuildError, ImageError, UsageError
-from shipwheel.oci.image import FileLayer, Image, ImageIndex, digest_of
+from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of
+from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
     MEDIA_TYPE_INDEX,
     ConfigFile,
@@ -26,6 +28,7 @@ from shipwheel.oci.model import (
     decode,
     encode,
 )
+from shipwheel.oci.opened import ImageFile, Opened, StreamedFile
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -40,6 +43,7 @@ __all__ = [
     "blob_path",
     "checked_digest",
     "entry_of",
+    "in_memory",
     "index_json",
     "read_layout",
     "refuse_other",
@@ -303,3 +307,20 @@ def _read_small(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}", hint="The layout is incomplete; make or copy it again.") from error
+
+
+def in_memory(index: ImageIndex, store: Store) -> Opened:
+    """The images as a layout that is nowhere: its files are read from the store when they are asked for.
+
+    Layers of a registry, and those without parts, are elsewhere.
+    """
+    entry = entry_of(index, None)
+    documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry])}
+    files: dict[str, ImageFile] = {name: StreamedFile(len(data), partial(iter, (data,))) for name, data in documents.items()}
+    layers = [layer for image in index.images for layer in image.layers]
+    # A base's layers in a registry were read through when they were met first; they are not fetched for this.
+    elsewhere = {it.descriptor.digest for it in layers if isinstance(it, RemoteLayer) or (isinstance(it, Layer) and not it.parts)}
+    for blob in index.blobs(store):
+        if blob.descriptor.digest not in elsewhere:
+            files[blob_path(blob.descriptor.digest)] = StreamedFile(blob.descriptor.size, blob.chunks)
+    return Opened(Path("the image"), files, {}, elsewhere=frozenset(elsewhere))

@@ -6,15 +6,15 @@ Reads what others made, so it trusts nothing: no path leads outside, no header i
 import io
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 
-__all__ = ["TAR_ERRORS", "CappedReader", "Opened", "OpenedFile", "Readable", "open_image"]
+__all__ = ["TAR_ERRORS", "CappedReader", "ChunkStream", "ImageFile", "Opened", "OpenedFile", "Readable", "StreamedFile", "open_image"]
 
 MAX_HEADER = 1 << 20
 """The most that one tar header, its pax records included, may take."""
@@ -60,6 +60,44 @@ class CappedReader(io.RawIOBase):
         return self._stream.tell()
 
 
+class ChunkStream(io.RawIOBase):
+    """A stream over pieces of bytes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+class ImageFile(Protocol):
+    """A file of an image, wherever it is."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def open(self) -> BinaryIO:
+        """The file's bytes; every call gives a stream of its own, so threads may read side by side."""
+
+
+class StreamedFile(msgspec.Struct, frozen=True):
+    """A file of an image that is not on disk as such: its bytes are made when they are read."""
+
+    size: int
+    chunks: Callable[[], Iterator[bytes]]
+
+    def open(self) -> BinaryIO:
+        """See ImageFile."""
+        return cast(BinaryIO, ChunkStream(self.chunks()))
+
+
 class OpenedFile(msgspec.Struct, frozen=True):
     """A file of the image: `size` bytes from `offset` of a file on disk."""
 
@@ -75,14 +113,18 @@ class OpenedFile(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The files of an image by their names inside it. `links` are symbolic links among them, `notes` what was odd."""
+    """The files of an image by their names inside it. `links` are symbolic links among them, `problems` what was wrong.
+
+    `elsewhere` names blobs that are known to be where the image goes.
+    """
 
     path: Path
-    files: Mapping[str, OpenedFile]
+    files: Mapping[str, ImageFile]
     links: Mapping[str, str]
     problems: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
 
-    def find(self, name: str) -> OpenedFile | None:
+    def find(self, name: str) -> ImageFile | None:
         """The file of that name, through the links that docker's older archives have."""
         for _ in range(8):
             found = self.files.get(name)

@@ -8,7 +8,6 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,11 +17,11 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.segment import Directory, Segment
 from shipwheel.oci.image import Image, LayerBlob, blob_chunks
-from shipwheel.oci.opened import TAR_ERRORS, CappedReader
+from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
 from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking
 from shipwheel.store import Store
 
-__all__ = ["Chunks", "Tree", "read_tree"]
+__all__ = ["Tree", "read_tree"]
 
 _TREE_VERSION = "1"
 _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release"})
@@ -91,21 +90,6 @@ def read_tree(image: Image, store: Store, label: str) -> Tree:
     return tree
 
 
-class Chunks:
-    """A stream over pieces of bytes."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
-
-
 class _Overlay:
     """The layers that were read so far, as one tree."""
 
@@ -123,7 +107,7 @@ class _Overlay:
         """Puts a layer on top: what it takes away goes first, since its whiteouts are about the layers below it."""
         above = _Overlay(self.label)
         removed: set[str] = set()
-        packed = Packed(Chunks(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
+        packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
         unpacked = Unpacked(packed, None, MAX_UNPACKED)
         try:
             with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:

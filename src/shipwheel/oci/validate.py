@@ -16,11 +16,11 @@ import msgspec
 from shipwheel.errors import ImageError
 from shipwheel.oci.document_check import Documents, ImageUse, LayerUse, digest_of_file
 from shipwheel.oci.layer_check import CHECK_VERSION, LayerFacts, check_layer
-from shipwheel.oci.opened import open_image
+from shipwheel.oci.opened import Opened, open_image
 from shipwheel.oci.unpacking import MAX_UNPACKED
 from shipwheel.store import Store
 
-__all__ = ["ImageReport", "Report", "validate", "validate_archive", "validate_layout"]
+__all__ = ["ImageReport", "Report", "validate", "validate_archive", "validate_layout", "validate_opened"]
 
 _SHOWN = 50
 
@@ -54,11 +54,20 @@ def validate(path: Path, *, store: Store | None = None, workers: int | None = No
     was checked once is only hashed. `limit` is the most bytes that a layer may unpack to.
     """
     try:
-        documents = Documents(open_image(path))
-        documents.read()
-        facts = _read_layers(documents.images, store, workers or min(8, os.cpu_count() or 1), limit)
+        return validate_opened(open_image(path), store=store, workers=workers, limit=limit)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Make or copy the image again.") from error
+
+
+def validate_opened(
+    opened: Opened, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED, anew: bool = True
+) -> Report:
+    """As `validate`, for files that are somewhere. With `anew` false, what is known of a layer is believed without hashing its bytes:
+    for layers that are hashed anyway where they go."""
+    path = opened.path
+    documents = Documents(opened)
+    documents.read()
+    facts = _read_layers(documents.images, store, workers or min(8, os.cpu_count() or 1), limit, anew)
     reports = tuple(_together(documents, image, facts) for image in documents.images)
     if documents.problems:
         raise _listing(path, documents.problems)
@@ -80,18 +89,18 @@ def _listing(path: Path, problems: Sequence[str]) -> ImageError:
 _Facts = Mapping[tuple[str, str | None], LayerFacts]
 
 
-def _read_layers(images: Sequence[ImageUse], store: Store | None, workers: int, limit: int) -> _Facts:
+def _read_layers(images: Sequence[ImageUse], store: Store | None, workers: int, limit: int, anew: bool) -> _Facts:
     uses = {(use.digest, use.compression): use for image in images for use in image.layers}
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(uses, pool.map(lambda use: _facts(use, store, limit), uses.values()), strict=True))
+        return dict(zip(uses, pool.map(lambda use: _facts(use, store, limit, anew), uses.values()), strict=True))
 
 
-def _facts(use: LayerUse, store: Store | None, limit: int) -> LayerFacts:
+def _facts(use: LayerUse, store: Store | None, limit: int, anew: bool) -> LayerFacts:
     if store is None or not use.stated:
         return _check(use, limit)
     key = hashlib.sha256("\0".join((CHECK_VERSION, use.digest, str(use.compression))).encode()).hexdigest()
     record = store.get("layer-facts", key)
-    if record is not None and digest_of_file(use.file, use.digest.partition(":")[0]) == use.digest:
+    if record is not None and (not anew or digest_of_file(use.file, use.digest.partition(":")[0]) == use.digest):
         try:
             return msgspec.json.decode(record, type=LayerFacts)
         except msgspec.MsgspecError:
@@ -123,7 +132,8 @@ def _together(documents: Documents, image: ImageUse, facts: _Facts) -> ImageRepo
         size += found.size
         documents.problems += [f"{use.place}: {text}" for text in found.problems]
         documents.notes += [f"{use.place}: {text}" for text in found.notes]
-        _stack(documents, use.place, found, below, links)
+        if image.whole:
+            _stack(documents, use.place, found, below, links)
     unpacked = sum(facts[use.digest, use.compression].unpacked_size for use in image.layers)
     entries = sum(facts[use.digest, use.compression].entries for use in image.layers)
     return ImageReport(image.name, image.platform, image.digest, size, unpacked, len(image.layers), entries)
