@@ -1,331 +1,30 @@
 """Bases of the shapes that public registries have, made from Debian's packages, since tests reach no registry.
 
-Each function returns an OCI image layout. They share no code with what they test: mmdebstrap and dpkg-deb unpack, tar packs, and the few
-documents are written here. A base is made once and kept in the tests' cache, under a name that changes with this file.
+Each function returns an OCI image layout. A base is made once, in some seconds, and kept in the tests' cache, under a name that changes
+with these files.
 
-    python -m tests.engines.bases OUT [NAME...]
+    python tests/engines/bases.py OUT [NAME...]
 """
 
-import gzip
-import hashlib
-import io
+import contextlib
 import json
 import os
-import re
 import shutil
+import sqlite3
 import subprocess
 import sys
-import tempfile
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from shipwheel.debian.mirror import choose_mirror
+from base_layout import DOCKER, OCI, Built, Layout, Packed, kept, pack
+from base_parts import bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
 
-__all__ = ["BASES", "TOOLS", "distroless", "official", "official_docker"]
+__all__ = ["BASES", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
 
-ROOT = Path(__file__).parents[2]
-TOOLS = ("dpkg-deb", "gcc", "ldconfig", "mmdebstrap", "patchelf", "tar")
-"""The programs that making the bases takes."""
-
-CREATED = "2026-01-01T00:00:00Z"
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-OCI = {
-    "index": "application/vnd.oci.image.index.v1+json",
-    "manifest": "application/vnd.oci.image.manifest.v1+json",
-    "config": "application/vnd.oci.image.config.v1+json",
-    "layer": "application/vnd.oci.image.layer.v1.tar+gzip",
-}
-DOCKER = {
-    "index": "application/vnd.docker.distribution.manifest.list.v2+json",
-    "manifest": "application/vnd.docker.distribution.manifest.v2+json",
-    "config": "application/vnd.docker.container.image.v1+json",
-    "layer": "application/vnd.docker.image.rootfs.diff.tar.gzip",
-}
 
-Files = Mapping[str, str | bytes]
-Document = dict[str, Any]
-
-
-# --- layouts ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A layer: its compressed bytes, and the digest of the tar in them."""
-
-    data: bytes
-    diff_id: str
-
-
-@dataclass(frozen=True)
-class Built:
-    """An image for one architecture: its layers, and the config of its containers."""
-
-    architecture: str
-    layers: Sequence[Packed]
-    config: Document
-
-
-@dataclass
-class Layout:
-    """An OCI image layout that is being written."""
-
-    path: Path
-    entries: list[Document] = field(default_factory=list)
-
-    def blob(self, media_type: str, data: bytes, **more: Any) -> Document:
-        """Writes a blob; its descriptor."""
-        digest = hashlib.sha256(data).hexdigest()
-        place = self.path / "blobs" / "sha256" / digest
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data), **more}
-
-    def document(self, media_type: str, value: Document, **more: Any) -> Document:
-        """Writes a document; its descriptor."""
-        return self.blob(media_type, json.dumps(value).encode(), **more)
-
-    def image(self, types: Mapping[str, str], image: Built) -> Document:
-        """Writes an image; the descriptor that an image index has of it."""
-        config = {
-            "architecture": image.architecture,
-            "os": "linux",
-            "created": CREATED,
-            "config": image.config,
-            "history": [{"created": CREATED, "created_by": f"layer {number}"} for number in range(len(image.layers))]
-            + [{"created": CREATED, "created_by": "CMD", "empty_layer": True}],
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
-        }
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": types["manifest"],
-            "config": self.document(types["config"], config),
-            "layers": [self.blob(types["layer"], layer.data) for layer in image.layers],
-        }
-        return self.document(types["manifest"], manifest, platform={"architecture": image.architecture, "os": "linux"})
-
-    def attestation(self, of: Document) -> Document:
-        """Writes what BuildKit adds to an image index for each image: a manifest for no platform, whose layer is a statement."""
-        statement = {
-            "_type": "https://in-toto.io/Statement/v0.1",
-            "predicateType": "https://spdx.dev/Document",
-            "subject": [],
-            "predicate": {},
-        }
-        layer = self.document(
-            "application/vnd.in-toto+json", statement, annotations={"in-toto.io/predicate-type": "https://spdx.dev/Document"}
-        )
-        config = {
-            "architecture": "unknown",
-            "os": "unknown",
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-        }
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": OCI["manifest"],
-            "config": self.document(OCI["config"], config),
-            "layers": [layer],
-        }
-        notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of["digest"]}
-        return self.document(OCI["manifest"], manifest, platform={"architecture": "unknown", "os": "unknown"}, annotations=notes)
-
-    def index(self, types: Mapping[str, str], tag: str, images: Sequence[Built], *, attested: bool = False) -> None:
-        """Writes an image index and its entry in index.json, and the layout's other files."""
-        found = [self.image(types, image) for image in images]
-        found += [self.attestation(one) for one in found] if attested else []
-        top = self.document(types["index"], {"schemaVersion": 2, "mediaType": types["index"], "manifests": found})
-        self.entries.append({**top, "annotations": {"org.opencontainers.image.ref.name": tag}})
-        (self.path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": OCI["index"], "manifests": self.entries}))
-
-
-def pack(tree: Path) -> Packed:
-    """A directory as a layer, with names as docker writes them: `usr/bin/tar`, not `./usr/bin/tar`."""
-    names = sorted(path.name for path in tree.iterdir())
-    options = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax", "--pax-option=delete=atime,delete=ctime"]
-    plain = subprocess.run(["tar", *options, "-C", tree, "-cf", "-", "--", *names], stdout=subprocess.PIPE, check=True).stdout
-    return Packed(gzip.compress(plain, compresslevel=1, mtime=0), f"sha256:{hashlib.sha256(plain).hexdigest()}")
-
-
-def kept(name: str, make: Callable[[Layout, Path], None]) -> Path:
-    """The layout of that name in the tests' cache; made if it is not there, by a function that is given a folder to work in."""
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache")) / "bases" / version
-    place = cache / name
-    if not place.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="shipwheel-base-") as work, tempfile.TemporaryDirectory(dir=cache) as written:
-            layout = Layout(Path(written) / "layout")
-            make(layout, Path(work))
-            if not place.is_dir():
-                layout.path.rename(place)
-    return place
-
-
-# --- Debian's packages --------------------------------------------------------------------------------------------
-
-
-def mmdebstrap(suite: str, *options: str) -> None:
-    """Runs it on the mirror that this machine uses."""
-    mirror = choose_mirror()
-    lines = [
-        f"deb {mirror.debian} {suite} main",
-        f"deb {mirror.debian} {suite}-updates main",
-        f"deb {mirror.security} {suite}-security main",
-    ]
-    done = subprocess.run(["mmdebstrap", "--quiet", *options, *lines], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
-    """A root as Debian's own image has it, made by dpkg and apt with the packages' scripts run; for this machine's architecture."""
-    mmdebstrap(suite, "--variant=minbase", f"--include={','.join(packages)}", suite, str(tree))
-    shutil.rmtree(tree / "dev")
-    (tree / "dev").mkdir()
-    tree.chmod(0o755)
-    return tree
-
-
-def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:
-    """The packages' newest files by their names, without what they depend on."""
-    folder.mkdir()
-    hook = f'cd "{folder}" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(packages)}'
-    empty = ["--variant=custom", "--skip=download/empty,check/qemu", f"--customize-hook={hook}", f"--architectures={architecture}"]
-    mmdebstrap(suite, *empty, suite, str(folder / "root.tar"))
-    (folder / "root.tar").unlink()
-    return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
-
-
-def unpack(package: Path, tree: Path) -> Path:
-    """Unpacks a package over a tree, without its manual pages and documentation except the licence."""
-    tree.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["dpkg-deb", "--extract", package, tree], check=True)
-    tree.chmod(0o755)
-    for place in ("usr/share/man", "usr/share/lintian", "usr/share/bug", "usr/share/info"):
-        shutil.rmtree(tree / place, ignore_errors=True)
-    for path in (tree / "usr/share/doc").glob("*/*"):
-        if path.name != "copyright" and path.is_file():
-            path.unlink()
-    return tree
-
-
-def write(tree: Path, files: Files, mode: int = 0o644) -> Path:
-    """Writes files into a tree."""
-    for name, content in files.items():
-        path = tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        path.chmod(mode)
-    return tree
-
-
-def link(tree: Path, links: Mapping[str, str]) -> Path:
-    """Makes symbolic links in a tree."""
-    for name, target in links.items():
-        path = tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.symlink_to(target)
-    return tree
-
-
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Changes a text by regular expressions, each of which must match."""
-    text = path.read_text()
-    for pattern, replacement in changes:
-        text, count = re.subn(pattern, replacement, text, flags=re.DOTALL)
-        assert count, f"{pattern} is not in {path}"
-    path.write_text(text)
-
-
-# --- a CPython that is not Debian's -------------------------------------------------------------------------------
-
-PROGRAM = """
-#include <Python.h>
-int main(int argc, char **argv) {
-    PyStatus status;
-    PyConfig config;
-    PyConfig_InitPythonConfig(&config);
-    status = PyConfig_SetBytesString(&config, &config.platlibdir, PLATLIBDIR);
-    if (!PyStatus_Exception(status)) status = PyConfig_SetBytesArgv(&config, argc, argv);
-    if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
-    PyConfig_Clear(&config);
-    if (PyStatus_Exception(status)) Py_ExitStatusException(status);
-    return Py_RunMain();
-}
-"""
-"""What Programs/python.c of a shared CPython is, with the name of the library directory that it was configured with."""
-
-
-def cpython(minor: str) -> tuple[str, ...]:
-    """The packages that `upstream` and `with_pip` take."""
-    return tuple(f"libpython{minor}{part}" for part in ("", "-minimal", "-stdlib", "-dev")) + ("python3-pip-whl",)
-
-
-def upstream(packages: Mapping[str, Path], minor: str, prefix: Path, work: Path, libdir: str = "lib", place: str = "") -> Path:
-    """Lays Debian's CPython out as `./configure --enable-shared --prefix=… && make install` does: a program, libpython, a library.
-
-    What Debian changed in it is taken back: dist-packages, its installation schemes, the mark of an external manager.
-    """
-    debian = work / f"debian-{minor}-{libdir}"
-    for name in (f"libpython{minor}-minimal", f"libpython{minor}-stdlib", f"libpython{minor}", f"libpython{minor}-dev"):
-        unpack(packages[name], debian)
-    library, home = prefix / libdir, prefix / libdir / f"python{minor}"
-    library.mkdir(parents=True, exist_ok=True)
-    (debian / f"usr/lib/python{minor}").rename(home)
-    shutil.rmtree(home / f"config-{minor}-x86_64-linux-gnu", ignore_errors=True)
-    (home / "EXTERNALLY-MANAGED").unlink(missing_ok=True)
-    shared = f"libpython{minor}.so.1.0"
-    shutil.copy2(debian / "usr/lib/x86_64-linux-gnu" / shared, library / shared)
-    link(library, {f"libpython{minor}.so": shared})
-    _undo_debian(home, minor, place or f"/{prefix.name}")
-    (work / "python.c").write_text(PROGRAM)
-    (prefix / "bin").mkdir(exist_ok=True)
-    include = debian / "usr/include"
-    flags = [f"-I{include}", f"-I{include}/python{minor}", f'-DPLATLIBDIR="{libdir}"', "-O1", "-s", "-Wl,--allow-shlib-undefined"]
-    subprocess.run(["gcc", *flags, "-o", prefix / f"bin/python{minor}", work / "python.c", library / shared], check=True)
-    link(prefix / "bin", {"python3": f"python{minor}", "python": "python3"})
-    return home
-
-
-def _undo_debian(home: Path, minor: str, place: str) -> None:
-    edit(
-        home / "site.py",
-        (r" +if is_virtual_environment:\n.*?# this one is deprecated for Debian\n", ""),
-        ('"dist-packages"', '"site-packages"'),
-    )
-    schemes = home / "sysconfig.py"
-    edit(
-        schemes if schemes.exists() else home / "sysconfig/__init__.py", ("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'")
-    )
-    for data in home.glob("_sysconfigdata_*.py"):
-        if not data.is_symlink():
-            edit(data, (r"'/usr(?=['/])", f"'{place}"))
-    (home / "site-packages").mkdir(exist_ok=True)
-
-
-def with_pip(site_packages: Path, packages: Mapping[str, Path], work: Path) -> None:
-    """Installs pip, which every such image has in its own site-packages."""
-    wheels = unpack(packages["python3-pip-whl"], work / "pip") / "usr/share/python-wheels"
-    (wheel,) = wheels.glob("pip-*.whl")
-    with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as opened:
-        opened.extractall(site_packages)
-
-
-def version_of(package: Path) -> str:
-    """The version of a package without Debian's part: 3.13.5."""
-    shown = subprocess.run(["dpkg-deb", "--field", package, "Version"], capture_output=True, text=True, check=True).stdout
-    return re.split(r"[-+~]", shown.strip())[0]
-
-
-# --- the shapes ---------------------------------------------------------------------------------------------------
-
-CPYTHON_NEEDS = ("ca-certificates", "libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libncursesw6", "libsqlite3-0", "libssl3", "libuuid1")
-CPYTHON_NEEDS += ("netbase", "tzdata", "zlib1g")
+CPYTHON_NEEDS: tuple[str, ...] = ("ca-certificates", "libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libncursesw6", "libsqlite3-0")
+CPYTHON_NEEDS += ("libssl3", "libuuid1", "netbase", "tzdata", "zlib1g")
 
 
 def official() -> Path:
@@ -428,7 +127,177 @@ def _certificates(package: Path, tree: Path) -> str:
     return "".join(path.read_text() for path in found)
 
 
-BASES: Mapping[str, Callable[[], Path]] = {made.__name__: made for made in (official, official_docker, distroless)}
+def ubuntu() -> Path:
+    """As `ubuntu:24.04` after `apt-get install python3`: no `python`, an externally managed interpreter, dist-packages, a user of 1000."""
+
+    def made(layout: Layout, work: Path) -> None:
+        root = bootstrapped("trixie", work / "root", "ca-certificates", "python3")
+        names = (
+            (r"\bID=debian", "ID=ubuntu\nID_LIKE=debian"),
+            (r'VERSION_ID="13"', 'VERSION_ID="24.04"'),
+            ("CODENAME=trixie", "CODENAME=noble"),
+        )
+        edit(
+            root / "usr/lib/os-release", *names, ("Debian GNU/Linux 13 [(]trixie[)]", "Ubuntu 24.04.3 LTS"), ("Debian GNU/Linux", "Ubuntu")
+        )
+        for name, line in (("passwd", "ubuntu:x:1000:1000:Ubuntu:/home/ubuntu:/bin/bash\n"), ("group", "ubuntu:x:1000:\n")):
+            (root / "etc" / name).write_text((root / "etc" / name).read_text() + line)
+        labels = {"org.opencontainers.image.ref.name": "ubuntu", "org.opencontainers.image.version": "24.04"}
+        config = {"Env": [f"PATH={SBIN}"], "Cmd": ["/bin/bash"], "Labels": labels}
+        layout.index(OCI, "24.04", [Built("amd64", [pack(root)], config)])
+
+    return kept("ubuntu", made)
+
+
+def pythonless() -> Path:
+    """As `debian:bookworm-slim`: a base that has no Python."""
+
+    def made(layout: Layout, work: Path) -> None:
+        root = bootstrapped("bookworm", work / "root", "ca-certificates")
+        layout.index(OCI, "bookworm-slim", [Built("amd64", [pack(root)], {"Env": [f"PATH={SBIN}"], "Cmd": ["bash"]})])
+
+    return kept("pythonless", made)
+
+
+UBI = (
+    "base-files",
+    "bash",
+    "coreutils",
+    "libacl1",
+    "libattr1",
+    "libc6",
+    "libgcc-s1",
+    "libgmp10",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libstdc++6",
+)
+UBI += ("libtinfo6", *(name for name in CPYTHON_NEEDS if name != "ca-certificates"), "libreadline8")
+UBI_ENV = ("APP_ROOT=/opt/app-root", "HOME=/opt/app-root/src", "PLATFORM=el9", "STI_SCRIPTS_PATH=/usr/libexec/s2i", "PYTHON_VERSION=3.11")
+UBI_ENV += ("PYTHONUNBUFFERED=1", "PYTHONIOENCODING=UTF-8", "LC_ALL=C.UTF-8", "LANG=C.UTF-8", "PIP_NO_CACHE_DIR=off", "CNB_USER_ID=1001")
+
+
+def ubi() -> Path:
+    """As `ubi9/python-311`: libraries in /usr/lib64, site-packages there and in /usr/lib, a virtual environment first on PATH, user 1001.
+
+    Debian's loader does not know /usr/lib64 by itself as Red Hat's does: etc/ld.so.conf names it.
+    """
+    return kept("ubi", lambda layout, work: layout.index(OCI, "latest", [_ubi(work)]))
+
+
+def _ubi(work: Path) -> Built:
+    packages = packages_of("bookworm", "amd64", work / "debs", *UBI, "ca-certificates", *cpython("3.11"))
+    root = work / "root"
+    for name in UBI:
+        unpack(packages[name], root)
+    shutil.rmtree(root / "var/lib/dpkg", ignore_errors=True)
+    _lib64(root)
+    upstream(packages, "3.11", root / "usr", work, libdir="lib64", place="/usr")
+    (root / "usr/bin/python").unlink()
+    with_pip(root / "usr/lib/python3.11/site-packages", packages, work)
+    release = (
+        'NAME="Red Hat Enterprise Linux"\nVERSION="9.4 (Plow)"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n'
+    )
+    etc = {
+        "usr/lib/os-release": release,
+        "etc/redhat-release": "Red Hat Enterprise Linux release 9.4 (Plow)\n",
+        "etc/passwd": "root:x:0:0:root:/root:/bin/bash\ndefault:x:1001:0:Default Application User:/opt/app-root/src:/sbin/nologin\n",
+        "etc/group": "root:x:0:\n",
+        "etc/ld.so.conf": "include ld.so.conf.d/*.conf\n/usr/lib64\n",
+        "etc/pki/tls/certs/ca-bundle.crt": _certificates(packages["ca-certificates"], work / "certificates"),
+        "var/lib/rpm/rpmdb.sqlite": _rpmdb(work / "rpmdb.sqlite"),
+        "opt/app-root/pyvenv.cfg": "home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n",
+    }
+    write(root, etc)
+    write(root, {"usr/bin/container-entrypoint": '#!/bin/bash\nexec "$@"\n', "usr/libexec/s2i/usage": "#!/bin/bash\necho usage\n"}, 0o755)
+    (root / "opt/app-root/src").mkdir()
+    os.chown(root / "opt/app-root/src", 1001, 0)
+    links = {
+        "opt/app-root/bin/python3.11": "/usr/bin/python3.11",
+        "opt/app-root/bin/python": "python3.11",
+        "opt/app-root/bin/python3": "python3.11",
+    }
+    certificates = {"etc/pki/tls/cert.pem": "certs/ca-bundle.crt", "usr/lib/ssl/cert.pem": "/etc/pki/tls/cert.pem"}
+    link(root, {**links, **certificates, "etc/os-release": "../usr/lib/os-release"})
+    subprocess.run(["ldconfig", "-r", root], check=True)
+    config = {
+        "Env": [f"PATH=/opt/app-root/src/.local/bin/:/opt/app-root/src/bin:/opt/app-root/bin:{SBIN}", *UBI_ENV],
+        "User": "1001",
+        "WorkingDir": "/opt/app-root/src",
+        "Entrypoint": ["container-entrypoint"],
+        "Cmd": ["/bin/sh", "-c", "$STI_SCRIPTS_PATH/usage"],
+        "ExposedPorts": {"8080/tcp": {}},
+        "Labels": {"name": "ubi9/python-311", "vendor": "Red Hat, Inc."},
+    }
+    return Built("amd64", [pack(root)], config)
+
+
+def _lib64(root: Path) -> None:
+    """Moves Debian's libraries to /usr/lib64, and makes /bin, /lib, /lib64 and /sbin links into /usr."""
+    folders = {"lib/x86_64-linux-gnu": "lib64", "usr/lib/x86_64-linux-gnu": "lib64", "lib64": "lib64"}
+    for source, target in {**folders, "lib": "lib", "bin": "bin", "sbin": "sbin"}.items():
+        place = root / "usr" / target
+        place.mkdir(parents=True, exist_ok=True)
+        for path in (root / source).iterdir() if (root / source).is_dir() else ():
+            if not (place / path.name).exists() and (path.exists() or not path.is_symlink()):
+                shutil.move(path, place / path.name)
+        shutil.rmtree(root / source, ignore_errors=True)
+    link(root, {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin", "usr/bin/sh": "bash"})
+
+
+def _rpmdb(path: Path) -> bytes:
+    """A database of rpm's with its table and nothing in it: there is no package that rpm installed."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)")
+    return path.read_bytes()
+
+
+CONDA = ("libbz2-1.0", "libexpat1", "libffi8", "libgcc-s1", "liblzma5", "libncursesw6", "libreadline8", "libsqlite3-0", "libssl3")
+CONDA += ("libstdc++6", "libtinfo6", "libuuid1", "zlib1g")
+
+
+def conda() -> Path:
+    """As `continuumio/miniconda3`: a Python first on PATH in /opt/conda with libraries of its own, found by RPATH, beside Debian's."""
+    return kept("conda", lambda layout, work: layout.index(OCI, "latest", [_conda(work)]))
+
+
+def _conda(work: Path) -> Built:
+    root = bootstrapped("bookworm", work / "root", "ca-certificates")
+    packages = packages_of("bookworm", "amd64", work / "debs", *CONDA, *cpython("3.11"))
+    prefix = work / "conda/opt/conda"
+    home = upstream(packages, "3.11", prefix, work, place="/opt/conda")
+    with_pip(home / "site-packages", packages, work)
+    for name in CONDA:
+        tree = unpack(packages[name], work / "own" / name)
+        for path in sorted(tree.rglob("*.so.*")):
+            if path.parent.name == "x86_64-linux-gnu" and path.suffix != ".py":
+                shutil.copy2(path, prefix / "lib" / path.name, follow_symlinks=False)
+    for pattern, place in (
+        ("lib/*.so*", "$ORIGIN"),
+        ("lib/python3.11/lib-dynload/*.so", "$ORIGIN/../.."),
+        ("bin/python3.11", "$ORIGIN/../lib"),
+    ):
+        files = [path for path in prefix.glob(pattern) if not path.is_symlink()]
+        subprocess.run(["patchelf", "--force-rpath", "--set-rpath", place, *files], check=True)
+    version = version_of(packages["libpython3.11"])
+    about = {
+        "name": "python",
+        "version": version,
+        "build": "h0_cpython",
+        "build_number": 0,
+        "subdir": "linux-64",
+        "files": ["bin/python3.11"],
+    }
+    write(
+        prefix, {f"conda-meta/python-{version}-h0_cpython.json": json.dumps(about), "conda-meta/history": "==> 2026-01-01 00:00:00 <==\n"}
+    )
+    config = {"Env": ["LANG=C.UTF-8", "LC_ALL=C.UTF-8", f"PATH=/opt/conda/bin:{SBIN}"], "Cmd": ["/bin/bash"]}
+    return Built("amd64", [pack(root), pack(work / "conda")], config)
+
+
+BASES: Mapping[str, Callable[[], Path]] = {
+    made.__name__: made for made in (official, official_docker, distroless, ubuntu, pythonless, ubi, conda)
+}
 """The bases by name."""
 
 

@@ -1,0 +1,191 @@
+"""What bases for tests are made of: trees of Debian's packages, and a CPython laid out as its makers do and not as Debian does."""
+
+import io
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from shipwheel.debian.mirror import choose_mirror
+
+__all__ = [
+    "TOOLS",
+    "Files",
+    "bootstrapped",
+    "cpython",
+    "edit",
+    "link",
+    "packages_of",
+    "unpack",
+    "upstream",
+    "version_of",
+    "with_pip",
+    "write",
+]
+
+TOOLS = ("dpkg-deb", "gcc", "ldconfig", "mmdebstrap", "patchelf", "tar")
+"""The programs that making the bases takes."""
+
+Files = Mapping[str, str | bytes]
+
+
+# --- Debian's packages --------------------------------------------------------------------------------------------
+
+
+def mmdebstrap(suite: str, *options: str) -> None:
+    """Runs it on the mirror that this machine uses."""
+    mirror = choose_mirror()
+    lines = [
+        f"deb {mirror.debian} {suite} main",
+        f"deb {mirror.debian} {suite}-updates main",
+        f"deb {mirror.security} {suite}-security main",
+    ]
+    done = subprocess.run(["mmdebstrap", "--quiet", *options, *lines], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
+    """A root as Debian's own image has it, made by dpkg and apt with the packages' scripts run; for this machine's architecture."""
+    mmdebstrap(suite, "--variant=minbase", f"--include={','.join(packages)}", suite, str(tree))
+    shutil.rmtree(tree / "dev")
+    (tree / "dev").mkdir()
+    tree.chmod(0o755)
+    return tree
+
+
+def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:
+    """The packages' newest files by their names, without what they depend on."""
+    folder.mkdir()
+    hook = f'cd "{folder}" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(packages)}'
+    empty = ["--variant=custom", "--skip=download/empty,check/qemu", f"--customize-hook={hook}", f"--architectures={architecture}"]
+    mmdebstrap(suite, *empty, suite, str(folder / "root.tar"))
+    (folder / "root.tar").unlink()
+    return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
+
+
+def unpack(package: Path, tree: Path) -> Path:
+    """Unpacks a package over a tree, without its manual pages and documentation except the licence."""
+    tree.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["dpkg-deb", "--extract", package, tree], check=True)
+    tree.chmod(0o755)
+    for place in ("usr/share/man", "usr/share/lintian", "usr/share/bug", "usr/share/info"):
+        shutil.rmtree(tree / place, ignore_errors=True)
+    for path in (tree / "usr/share/doc").glob("*/*"):
+        if path.name != "copyright" and path.is_file():
+            path.unlink()
+    return tree
+
+
+def write(tree: Path, files: Files, mode: int = 0o644) -> Path:
+    """Writes files into a tree."""
+    for name, content in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+    return tree
+
+
+def link(tree: Path, links: Mapping[str, str]) -> Path:
+    """Makes symbolic links in a tree."""
+    for name, target in links.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    return tree
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Changes a text by regular expressions, each of which must match."""
+    text = path.read_text()
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, replacement, text, flags=re.DOTALL)
+        assert count, f"{pattern} is not in {path}"
+    path.write_text(text)
+
+
+# --- a CPython that is not Debian's -------------------------------------------------------------------------------
+
+PROGRAM = """
+#include <Python.h>
+int main(int argc, char **argv) {
+    PyStatus status;
+    PyConfig config;
+    PyConfig_InitPythonConfig(&config);
+    config.use_frozen_modules = 0;
+    status = PyConfig_SetBytesString(&config, &config.platlibdir, PLATLIBDIR);
+    if (!PyStatus_Exception(status)) status = PyConfig_SetBytesArgv(&config, argc, argv);
+    if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
+    PyConfig_Clear(&config);
+    if (PyStatus_Exception(status)) Py_ExitStatusException(status);
+    return Py_RunMain();
+}
+"""
+"""What Programs/python.c of a shared CPython is, with the name of the library directory that it was configured with.
+
+The library has Debian's `site` frozen in, which knows dist-packages alone: it is told to read the file.
+"""
+
+
+def cpython(minor: str) -> tuple[str, ...]:
+    """The packages that `upstream` and `with_pip` take."""
+    return (*(f"libpython{minor}{part}" for part in ("", "-minimal", "-stdlib", "-dev")), "python3-pip-whl")
+
+
+def upstream(packages: Mapping[str, Path], minor: str, prefix: Path, work: Path, libdir: str = "lib", place: str = "") -> Path:
+    """Lays Debian's CPython out as `./configure --enable-shared --prefix=… && make install` does: a program, libpython, a library.
+
+    What Debian changed in it is taken back: dist-packages, its installation schemes, the mark of an external manager.
+    """
+    debian = work / f"debian-{minor}-{libdir}"
+    for name in (f"libpython{minor}-minimal", f"libpython{minor}-stdlib", f"libpython{minor}", f"libpython{minor}-dev"):
+        unpack(packages[name], debian)
+    library, home = prefix / libdir, prefix / libdir / f"python{minor}"
+    library.mkdir(parents=True, exist_ok=True)
+    (debian / f"usr/lib/python{minor}").rename(home)
+    shutil.rmtree(home / f"config-{minor}-x86_64-linux-gnu", ignore_errors=True)
+    (home / "EXTERNALLY-MANAGED").unlink(missing_ok=True)
+    shared = f"libpython{minor}.so.1.0"
+    shutil.copy2(debian / "usr/lib/x86_64-linux-gnu" / shared, library / shared)
+    link(library, {f"libpython{minor}.so": shared})
+    _undo_debian(home, minor, place or f"/{prefix.name}")
+    (work / "python.c").write_text(PROGRAM)
+    (prefix / "bin").mkdir(exist_ok=True)
+    include = debian / "usr/include"
+    flags = [f"-I{include}", f"-I{include}/python{minor}", f'-DPLATLIBDIR="{libdir}"', "-O1", "-s", "-Wl,--allow-shlib-undefined"]
+    subprocess.run(["gcc", *flags, "-o", prefix / f"bin/python{minor}", work / "python.c", library / shared], check=True)
+    link(prefix / "bin", {"python3": f"python{minor}", "python": "python3"})
+    return home
+
+
+def _undo_debian(home: Path, minor: str, place: str) -> None:
+    edit(
+        home / "site.py",
+        (r" +if is_virtual_environment:\n.*?# this one is deprecated for Debian\n", ""),
+        ('"dist-packages"', '"site-packages"'),
+    )
+    schemes = home / "sysconfig.py"
+    edit(
+        schemes if schemes.exists() else home / "sysconfig/__init__.py", ("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'")
+    )
+    for data in home.glob("_sysconfigdata_*.py"):
+        if not data.is_symlink():
+            edit(data, (r"'/usr(?=['/])", f"'{place}"))
+    (home / "site-packages").mkdir(exist_ok=True)
+
+
+def with_pip(site_packages: Path, packages: Mapping[str, Path], work: Path) -> None:
+    """Installs pip, which every such image has in its own site-packages."""
+    wheels = unpack(packages["python3-pip-whl"], work / "pip") / "usr/share/python-wheels"
+    (wheel,) = wheels.glob("pip-*.whl")
+    with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as opened:
+        opened.extractall(site_packages)
+
+
+def version_of(package: Path) -> str:
+    """The version of a package without Debian's part: 3.13.5."""
+    shown = subprocess.run(["dpkg-deb", "--field", package, "Version"], capture_output=True, text=True, check=True).stdout
+    return re.split(r"[-+~]", shown.strip())[0]
