@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -86,7 +87,9 @@ def incomplete(base: str, reference: str) -> list[str]:
     return lacking
 
 
-def one(registry: Registry, proxy: FaultProxy, number: int, chance: random.Random, store: Store) -> tuple[str, list[str]]:
+def one(
+    registry: Registry, proxy: FaultProxy, number: int, chance: random.Random, store: Store, said: Counter[str]
+) -> tuple[str, list[str]]:
     """A push: "right", "clear error" or what else it was, and what its tag promises in vain."""
     index = images(chance)
     base = f"{registry.url}/v2/bench/app{number}"
@@ -98,6 +101,9 @@ def one(registry: Registry, proxy: FaultProxy, number: int, chance: random.Rando
         outcome = "right" if f"sha256:{hashlib.sha256(data).hexdigest()}" == index.digest else "WRONG"
     except ShipwheelError as error:
         outcome = "clear error" if error.message and error.hint else f"NO NEXT STEP: {error.message}"
+        said[
+            re.sub(r"sha256:[0-9a-f]+|127[.0-9]+:[0-9]+|/[a-z/]*app[0-9]+[^ ]*|uploads/[^ ]+", "…", error.message).splitlines()[0][:160]
+        ] += 1
     except Exception as error:
         outcome = f"CRASH: {type(error).__name__}: {error}"
     return outcome, incomplete(base, "1")
@@ -114,6 +120,7 @@ def main() -> int:
     chance = random.Random(arguments.seed)
     outcomes: dict[float, Counter[str]] = {rate: Counter() for rate in RATES}
     faults: Counter[str] = Counter()
+    said: Counter[str] = Counter()
     lies: list[str] = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Registry() as registry:
@@ -125,7 +132,7 @@ def main() -> int:
                 # With credentials a 401 in the middle is something that can be answered.
                 secret = {"auths": {proxy.host: {"auth": base64.b64encode(b"user:password").decode()}}} if number % 2 else {}
                 Path(folder, "config.json").write_text(json.dumps(secret))
-                outcome, lacking = one(registry, proxy, number, chance, store)
+                outcome, lacking = one(registry, proxy, number, chance, store, said)
             outcomes[rate][outcome] += 1
             faults.update(proxy.counts)
             lies += [f"app{number}: {digest}" for digest in lacking]
@@ -136,6 +143,7 @@ def main() -> int:
         "by-rate": {str(rate): dict(counter) for rate, counter in outcomes.items()},
         "requests": faults.pop("none", 0),
         "faults": dict(sorted(faults.items())),
+        "errors": dict(said.most_common()),
         "incomplete-tags": lies,
         "seconds": round(time.monotonic() - started, 1),
     }
