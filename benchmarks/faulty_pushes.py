@@ -38,6 +38,8 @@ from shipwheel.registry.repository import Repository
 from shipwheel.store import Store
 from shipwheel.testing.faultproxy import FaultProxy
 
+_VARIES = re.compile(r"sha256:[0-9a-f]+|127[.0-9]+:[0-9]+|/[a-z/]*app[0-9]+[^ ]*|uploads/[^ ]+")
+
 RATES = (0.05, 0.1, 0.2, 0.35, 0.6)
 
 
@@ -90,7 +92,7 @@ def incomplete(base: str, reference: str) -> list[str]:
 def one(
     registry: Registry, proxy: FaultProxy, number: int, chance: random.Random, store: Store, said: Counter[str]
 ) -> tuple[str, list[str]]:
-    """A push: "right", "clear error" or what else it was, and what its tag promises in vain."""
+    """A push: "right", "clear error" or what else it was, and what its tag promises in vain. Errors are counted in `said`."""
     index = images(chance)
     base = f"{registry.url}/v2/bench/app{number}"
     try:

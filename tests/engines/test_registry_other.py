@@ -1,4 +1,4 @@
-"""A second registry that others wrote, with a referrers API: that of Debian's golang-github-google-go-containerregistry-dev, and its `crane`."""
+"""A second registry that others wrote, with a referrers API, and `crane`: both of golang-github-google-go-containerregistry-dev."""
 
 import hashlib
 import os

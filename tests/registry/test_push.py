@@ -1,6 +1,8 @@
 """Pushes into the fake registry: order, mounts, chunks, and what goes wrong on the way."""
 
+import base64
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -337,3 +339,30 @@ def test_several_failures_are_told_together(store: Store, monkeypatch: pytest.Mo
         with pytest.raises(ShipwheelError) as error:
             push(registry, small_index(store), store)
     assert "403" in error.value.message
+
+
+def logged_in(home: Path, registry: FakeRegistry, login: str) -> None:
+    auth = base64.b64encode(login.encode()).decode()
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+
+
+def test_credentials_are_given_when_they_are_asked_for(store: Store, nobody: Path) -> None:
+    index = small_index(store)
+    with FakeRegistry(Habits(login="me:secret")) as registry:
+        logged_in(nobody, registry, "me:secret")
+        push(registry, index, store)
+        assert registry.lacking("team/app", index.digest) == []
+        assert "authorization" not in registry.seen[0].headers
+
+
+@pytest.mark.parametrize("login", ["me:wrong-secret", ""])
+def test_credentials_that_do_not_do_are_a_clear_error(store: Store, nobody: Path, login: str) -> None:
+    with FakeRegistry(Habits(login="me:secret")) as registry:
+        if login:
+            logged_in(nobody, registry, login)
+        with pytest.raises(FetchError) as error:
+            push(registry, small_index(store), store)
+        assert not registry.tags
+    assert "secret" not in error.value.message + error.value.hint
+    assert "login" in error.value.hint
