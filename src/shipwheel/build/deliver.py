@@ -14,6 +14,7 @@ from shipwheel.oci.layout import LAYOUT, in_memory, read_layout, refuse_other, w
 from shipwheel.oci.validate import Report, validate, validate_opened
 
 if TYPE_CHECKING:
+    from shipwheel.build.layercache import LayerCache
     from shipwheel.build.publish import Published
 
 __all__ = ["Delivered", "build_and_deliver", "build_and_load", "build_and_push", "check_target", "deliver"]
@@ -44,7 +45,8 @@ def build_and_push(request: Request) -> Delivered:
         check_target(Path(str(request.settings.output)))
 
     def work() -> Delivered:
-        with Publisher(reference, request.store, request.reporter, complete=to_disk) as publisher:
+        cache = _cache(request)
+        with Publisher(reference, request.store, request.reporter, complete=to_disk, cache=cache) as publisher:
             built = build(request, publisher)
             # What is on disk is validated there, before anything has a name in the registry.
             path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
@@ -64,6 +66,14 @@ def build_and_deliver(request: Request) -> Delivered:
         return Delivered(built, *deliver(built, request))
 
     return healed(request, work)
+
+
+def _cache(request: Request) -> "LayerCache | None":
+    from shipwheel.build.layercache import LayerCache
+    from shipwheel.oci.reference import Reference
+
+    name = request.settings.cache_repo
+    return None if name is None else LayerCache(Reference.parse(name), request.store, request.reporter)
 
 
 def build_and_load(request: Request, load: Callable[[Built], str]) -> tuple[Delivered, str]:

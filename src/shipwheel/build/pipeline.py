@@ -19,19 +19,18 @@ from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
 from shipwheel.build.resolve import Resolution, Resolved, first_fitting, pinned, resolve, suite_of
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
-from shipwheel.debian.base import fetch_packages, load_packages, resolve_seed
-from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.build.supplies import Supplies
+from shipwheel.debian.base import resolve_seed
+from shipwheel.debian.package import DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 from shipwheel.files.entry import Source
-from shipwheel.files.segment import Segment, find_segment, key_of
+from shipwheel.files.segment import Segment, find_segment, key_of, known_segment
 from shipwheel.oci.image import ImageIndex, LayerBlob
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.ignore import AppTree, list_app
-from shipwheel.python.indexes import indexes_of
 from shipwheel.python.project import Project, detect
-from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.wheel import WheelSource
 
 __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
@@ -134,8 +133,8 @@ class _Work:
         suite = self.platforms[0].base.suite
         self.debian = bases.debian(suite) if suite is not None else None
         self.project = resolution.project
+        self.supplies = Supplies(self.project, self.debian, self.store, self.reporter, self.workers)
         self.as_of = resolution.lock.as_of
-        self.indexes = indexes_of(self.project, root=self.store.root)
         self._layers: dict[str, Layer] = {}
 
     def run(self) -> tuple[BuiltPlatform, ...]:
@@ -179,7 +178,7 @@ class _Work:
             return Ingredients({}, None, self._tree())
         from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
 
-        self._bring([item for item in wanted.values() if item.kind == "sdist"])
+        self.supplies.distributions([item for item in wanted.values() if item.kind == "sdist"])
         minor, root = self.platforms[0].target.minor, self.project.root
         with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
             jobs = {
@@ -198,7 +197,7 @@ class _Work:
         """A build, with uv told of the index that was chosen: what the build itself requires comes from there."""
         from shipwheel.python.uv import told
 
-        with told(self.indexes.environment):
+        with told(self.supplies.indexes.environment):
             return build(*arguments, **options)
 
     def _tree(self) -> AppTree | None:
@@ -224,34 +223,13 @@ class _Work:
             if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
         }
         if missing and not any(layer for layer in self._layers.values() if not layer.parts):
-            self._fetch_packages([package for each in self.platforms for package in each.base.packages])
-        self._bring([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
-
-    def _bring(self, items: Sequence[LockedDistribution]) -> None:
-        """Fetches what the store does not have."""
-        absent = [item for item in items if not self.store.has(item.digest)]
-        if not absent:
-            return
-        from shipwheel.fetch import Download, fetch
-        from shipwheel.python.credentials import credentials_of
-
-        signed = credentials_of(self.project)
-        downloads = []
-        for item in absent:
-            urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.addresses(url))
-            downloads.append(Download(tuple(urls), item.digest, item.size, item.filename))
-        fetch(downloads, self.store, self.reporter)
+            self.supplies.packages([package for each in self.platforms for package in each.base.packages])
+        self.supplies.distributions([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
 
     def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
         for each, specs in zip(closed, lowers, strict=True):
             if any(self._found(spec) is None for spec in specs):
-                self._fetch_packages(each.base.packages)
-
-    def _fetch_packages(self, packages: Sequence[DebianPackage]) -> None:
-        absent = [package for package in packages if not self.store.has(package.digest)]
-        if absent:
-            assert self.debian is not None  # noqa: S101 - packages are a suite's
-            fetch_packages(absent, self.debian.mirror, self.store, self.reporter)
+                self.supplies.packages(each.base.packages)
 
     def _found(self, spec: LayerSpec) -> Layer | None:
         """The layer, if the store has it; what was found once is not looked for again."""
@@ -264,9 +242,9 @@ class _Work:
         unique = {spec.key: spec for some in specs for spec in some}
         found = {key: layer for key, spec in unique.items() if (layer := self._found(spec)) is not None}
         missing = [spec for key, spec in unique.items() if key not in found]
-        for layer in found.values():
-            self._ready(layer)
         if missing:
+            for layer in found.values():
+                self._ready(layer)
             self.reporter(StageStarted(stage, len(missing)))
             for number, layer in enumerate(self._made(missing), 1):
                 found[layer.key] = layer
@@ -299,7 +277,9 @@ class _Work:
 
         platform = each.target.platform
         upper, below = self._segments(specs), self._below(each)
-        packages = self._load(each.base.packages)
+        if self.destination is not None and (unknown := self._unknown(lower)):
+            self.destination.records(unknown)
+        packages = self.supplies.segments(each.base.packages)
         known = set(each.base.absent)
         missing = {*unresolved(packages, upper, platform, below), *lacking((*below, *packages), upper)}
         if each.base.locked and not missing - known:
@@ -309,7 +289,9 @@ class _Work:
         if not missing and not self.project.settings.packages and below:
             return replace(each, base=replace(each.base, locked=True, absent=()))
         index = self.debian.index(platform)
-        closure = close(each.base.packages, index, platform, upper, self._load, named=self.project.settings.packages, below=below)
+        closure = close(
+            each.base.packages, index, platform, upper, self.supplies.segments, named=self.project.settings.packages, below=below
+        )
         lacked = lacking((*below, *closure.segments), upper)
         for note in notes({name: labels for name, labels in lacked.items() if name not in known}, index):
             self.reporter(note)
@@ -319,13 +301,6 @@ class _Work:
     def _proved_there(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> bool:
         key = key_of("proved", _proof_key(each, lower, upper), self._start_key(each, [*lower, *upper]))
         return self.destination is not None and self.destination.is_proved(key)
-
-    def _load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        known = [find_segment(DebSource(package, self.store).key, self.store) for package in packages]
-        if all(known):
-            return [segment for segment in known if segment is not None]
-        assert self.debian is not None  # noqa: S101 - packages are a suite's
-        return load_packages(packages, self.debian.mirror, self.store, self.reporter, workers=self.workers)
 
     def _below(self, each: Resolved) -> list[Segment]:
         """What is known of the image that a platform's base is, or nothing."""
@@ -337,15 +312,21 @@ class _Work:
 
     def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment]:
         """What is known of the layers' segments. For one that only the destination has, that is found out by making it after all."""
-        unknown = [spec for spec in specs if any(find_segment(source.key, self.store) is None for source in spec.sources)]
+        unknown = self._unknown(specs)
+        if unknown and self.destination is not None:
+            self.destination.records(unknown)
+            unknown = self._unknown(unknown)
         if unknown:
             for spec in unknown:
                 self._layers.pop(spec.key, None)
             self._fetch([unknown])
-            self._fetch_packages([source.package for spec in unknown for source in spec.sources if isinstance(source, DebSource)])
+            self.supplies.packages([source.package for spec in unknown for source in spec.sources if isinstance(source, DebSource)])
             self._assemble("wheels", [unknown])
-        found = [find_segment(source.key, self.store) for spec in specs for source in spec.sources]
+        found = [known_segment(source.key, self.store) for spec in specs for source in spec.sources]
         return [segment for segment in found if segment is not None]
+
+    def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
+        return [spec for spec in specs if any(known_segment(source.key, self.store) is None for source in spec.sources)]
 
     def _start_key(self, each: Resolved, specs: Sequence[LayerSpec]) -> str:
         settings = self.project.settings
@@ -408,7 +389,7 @@ class _Work:
         if host is not None and self.debian is not None and self.platforms[0].base.image is None:
             base = next((each.base for each in self.platforms if each.target.platform == host), None)
             packages = interpreter_packages(base.seed(()) if base else resolve_seed(self.debian.index(host), self.debian.suite))
-            self._fetch_packages(packages)
+            self.supplies.packages(packages)
             sources = [DebSource(package, self.store) for package in packages]
             found = unpacked_interpreter(sources, host, target.minor, self.store)
             if found is not None:

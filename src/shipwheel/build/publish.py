@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from shipwheel.build.compose import ANNOTATION_PROOF
-from shipwheel.errors import FetchError, ImageError
+from shipwheel.build.layercache import LayerCache
+from shipwheel.build.records import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, unpack
+from shipwheel.build.there import There, there
+from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
-from shipwheel.oci.image import Blob, ImageIndex
-from shipwheel.oci.layer import ANNOTATION_KEY, Layer, LayerSpec, layer_chunks, layer_elsewhere
-from shipwheel.oci.model import Descriptor, Manifest, decode
+from shipwheel.oci.image import Blob, ImageIndex, digest_of
+from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_elsewhere
+from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.registry.push import Traffic
-    from shipwheel.registry.repository import Repository
 
 __all__ = ["Destination", "Published", "Publisher"]
 
@@ -33,39 +34,48 @@ class Destination(Protocol):
     def found(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
         """The layers of these that are there already, by key: what follows needs none of their bytes."""
 
+    def records(self, specs: Sequence[LayerSpec]) -> None:
+        """Brings what is known of these layers' segments into the store, as far as it is there."""
+
     def is_proved(self, key: str) -> bool:
         """Whether an image that is there was proved under that key."""
 
     def ready(self, layer: Layer) -> None:
-        """A layer is finished, or was found in the store."""
+        """A layer is finished, or was found in the store while others are made."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What was pushed: `name` is registry/repository; `traffic` counts what went up, `read` the bytes that were read of the registry."""
+    """What was pushed: `name` is registry/repository; `traffic` counts what went up, `read` the bytes that were read of registries."""
 
     name: str
     tags: tuple[str, ...]
     digest: str
     traffic: "Traffic"
+    read: int
 
 
 class Publisher:
     """A Destination that is a repository of a registry; a context manager, which gives up what is under way after an error.
 
-    With `complete`, the build has to end with all layers here: what is there is not asked for.
+    With `complete`, the build has to end with all layers here: what is there is not asked for. `cache` keeps layers of all projects.
     """
 
-    def __init__(self, reference: Reference, store: Store, reporter: Reporter, *, complete: bool = False) -> None:
+    def __init__(
+        self, reference: Reference, store: Store, reporter: Reporter, *, complete: bool = False, cache: LayerCache | None = None
+    ) -> None:
         from shipwheel.registry.push import Push
         from shipwheel.registry.repository import Repository
 
         self.reference = reference
         self._store = store
         self._reporter = reporter
+        self._complete = complete
+        self._cache = cache
+        self._cached: dict[str, Layer] = {}
         self.repository: Repository = Repository(reference, reporter)
         self._push: Push = Push(self.repository, reporter)
         self._lock = threading.Lock()
-        self._there: _There | None = _There({}, frozenset()) if complete else None
+        self._there: There | None = None
 
     def __enter__(self) -> "Publisher":
         self._push.__enter__()
@@ -76,36 +86,85 @@ class Publisher:
             self._push.__exit__(kind, *rest)
         finally:
             self.repository.close()
+            if self._cache is not None:
+                self._cache.close()
 
     def found(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
-        """See Destination: the layers of the image that has the tag now."""
+        """See Destination: the layers of the image that has the tag now, then the cache's."""
+        if self._complete:
+            return {}
         there = self._current()
         known = ((spec, there.layers[spec.key]) for spec in specs if spec.key in there.layers)
-        layers = (layer_elsewhere(spec, *of) for spec, of in known)
-        return {layer.key: layer for layer in layers if layer is not None}
+        found = {layer.key: layer for layer in (layer_elsewhere(spec, *of) for spec, of in known) if layer is not None}
+        if self._cache is not None:
+            self._cached = self._cache.found([spec for spec in specs if spec.key not in found])
+        return found | self._cached
+
+    def records(self, specs: Sequence[LayerSpec]) -> None:
+        """See Destination. What is damaged there is as if it were not there, and said."""
+        there = self._current()
+        try:
+            for spec in specs:
+                if (descriptor := there.records.get(spec.key)) is not None:
+                    unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
+            if self._cache is not None:
+                self._cache.records(specs)
+        except ImageError as error:
+            self._reporter(Warned(error.message, error.hint))
 
     def is_proved(self, key: str) -> bool:
         """See Destination."""
-        return key in self._current().proofs
+        return not self._complete and key in self._current().proofs
 
     def ready(self, layer: Layer) -> None:
         """See Destination: it goes up while others are made."""
         if layer.parts:
             self._push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)), self._origins(layer.digest))
+        elif layer.key in self._cached and self._cache is not None:
+            self._push.blob(self._cache.bytes_of(layer), (self._cache.repository.name,))
 
     def finish(self, index: ImageIndex) -> Published:
-        """Brings the rest, the manifests, and the tag at last. Raises FetchError, DamagedBlob."""
-        self._push.images(index, self._store)
-        tags = (self.reference.tag_or_latest,)
-        self._push.finish(index, tags)
-        for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
-            self._remember(digest)
-        return Published(self.reference.name, tags, index.digest, self._push.traffic)
+        """Brings the rest, the manifests, and the tag at last; nothing if it stands for them. Raises FetchError, DamagedBlob."""
+        tag = self.reference.tag_or_latest
+        ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
+        if self.repository.digest_of_tag(tag) == index.digest:
+            self._push.nothing(index)
+        else:
+            for layer in ours.values():
+                self.ready(layer)
+            self._push.images(index, self._store)
+            self._push.bring(index)
+            self._keep_records(index, ours)
+            self._push.name(index, (tag,))
+            for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
+                self._remember(digest)
+        self._push.done()
+        if self._cache is not None:
+            self._cache.keep(ours.values())
+        read = self.repository.transport.received + (self._cache.repository.transport.received if self._cache is not None else 0)
+        return Published(self.reference.name, (tag,), index.digest, self._push.traffic, read)
 
-    def _current(self) -> "_There":
+    def _keep_records(self, index: ImageIndex, ours: dict[str, Layer]) -> None:
+        """What is known of the layers, beside the images: for machines that change a part of them."""
+        from shipwheel.registry.repository import Document
+
+        packed = {key: data for key, layer in ours.items() if (data := pack(layer, self._store)) is not None}
+        known = {key: descriptor for key, descriptor in self._records_there().items() if key in ours and key not in packed}
+        if not packed and not known:
+            return
+        data = artifact(index.descriptor, packed, known)
+        for blob in (*packed.values(), EMPTY):
+            self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(blob), len(blob)), partial(iter, (blob,))))
+        self._push.settle()
+        self._push.document(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data))
+
+    def _records_there(self) -> dict[str, Descriptor]:
+        return self._current().records if self._there is not None else {}
+
+    def _current(self) -> "There":
         with self._lock:
             if self._there is None:
-                self._there = _there(self.repository, self.reference.tag_or_latest, self._reporter)
+                self._there = there(self.repository, self.reference.tag_or_latest, self._reporter)
             return self._there
 
     def _origins(self, digest: str) -> tuple[str, ...]:
@@ -120,35 +179,3 @@ class Publisher:
 
 
 _ORIGINS = 4
-
-
-class _There(msgspec.Struct, frozen=True):
-    """What the image that has the tag brings: layers by key, each with its diff_id, and the keys of its proofs."""
-
-    layers: dict[str, tuple[Descriptor, str]]
-    proofs: frozenset[str]
-
-
-def _there(repository: "Repository", tag: str, reporter: Reporter) -> _There:
-    from shipwheel.registry.pull import remote_images
-
-    try:
-        found = remote_images(repository, tag)
-    except FetchError as error:
-        if error.status == 404:
-            return _There({}, frozenset())
-        raise
-    except ImageError as error:
-        reporter(Warned(f"what {repository.name}:{tag} is now is of no use: {error.message}"))
-        return _There({}, frozenset())
-    layers: dict[str, tuple[Descriptor, str]] = {}
-    proofs: set[str] = set()
-    for image in found.images:
-        manifest = decode(image.manifest, Manifest, image.digest)
-        proofs.add(manifest.annotations.get(ANNOTATION_PROOF, ""))
-        layers |= {
-            layer.descriptor.annotations[ANNOTATION_KEY]: (layer.descriptor, layer.diff_id)
-            for layer in image.layers
-            if ANNOTATION_KEY in layer.descriptor.annotations
-        }
-    return _There(layers, frozenset(proofs - {""}))

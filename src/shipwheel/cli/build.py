@@ -28,6 +28,7 @@ __all__ = ["command"]
 @click.option(
     "--push", is_flag=True, help="Push the images to the registry that the tag names; no layout is written unless -o asks for one."
 )
+@click.option("--cache-repo", metavar="REPOSITORY", help="Where layers of all projects are kept, and asked for before they are made.")
 @click.option("--load", metavar="[ENGINE]", is_flag=False, flag_value="", help="Load it into docker, podman, … for its own platform.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
@@ -80,14 +81,14 @@ def _name(built: "Built") -> str:
 
 
 def _document(done: "Delivered", called: str, seconds: float) -> dict[str, Any]:
-    built, pushed = done.built, done.published
+    built = done.built
     return {
         "name": _name(built),
         "tag": built.resolution.project.settings.tag,
         "digest": built.index.digest,
         "reference": called,
         "output": str(done.path) if done.path is not None else None,
-        "pushed": None if pushed is None else {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic)},
+        "pushed": _pushed(done),
         "lock": str(built.resolution.lock.path),
         "seconds": round(seconds, 3),
         "images": [
@@ -118,6 +119,14 @@ def _document(done: "Delivered", called: str, seconds: float) -> dict[str, Any]:
     }
 
 
+def _pushed(done: "Delivered") -> dict[str, Any] | None:
+    """Bytes that went up, that were there, that were mounted, and that were read."""
+    pushed = done.published
+    if pushed is None:
+        return None
+    return {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic), "read": pushed.read}
+
+
 def _table(built: "Built", seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -144,6 +153,8 @@ def _table(built: "Built", seconds: float) -> None:
 
 def _next_steps(done: "Delivered") -> None:
     built, target = done.built, done.path
+    if done.published is not None:
+        click.echo(f"{done.published.name}: {done.published.traffic}, {_amount(done.published.read)} read", err=True)
     if target is None:
         return
     settings = built.resolution.project.settings
@@ -158,6 +169,10 @@ def _next_steps(done: "Delivered") -> None:
         lines.append(f"  {load}   (podman load, ctr images import and skopeo take it as well)")
     lines.append(f"  docker run --read-only --tmpfs /tmp{ports}{volumes} {name}")
     click.echo("\n".join(lines), err=True)
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _ports(built: "Built") -> tuple[str, ...]:

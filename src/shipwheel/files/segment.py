@@ -32,6 +32,7 @@ __all__ = [
     "Tap",
     "find_segment",
     "key_of",
+    "known_segment",
     "make_segment",
     "source_date_epoch",
     "unpacked",
@@ -93,16 +94,21 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def find_segment(key: str, store: Store) -> Segment | None:
-    """The segment of that key, if the store has it whole."""
+def known_segment(key: str, store: Store) -> Segment | None:
+    """What the store knows of a segment, whether or not it has its bytes."""
     record = store.get("segment", key)
     if record is None:
         return None
     try:
-        segment = msgspec.json.decode(record, type=Segment)
+        return msgspec.json.decode(record, type=Segment)
     except msgspec.MsgspecError:
         return None  # written by another version
-    return segment if store.has(segment.digest) else None
+
+
+def find_segment(key: str, store: Store) -> Segment | None:
+    """The segment of that key, if the store has it whole."""
+    segment = known_segment(key, store)
+    return segment if segment is not None and store.has(segment.digest) else None
 
 
 def unpacked(segment: Segment, store: Store) -> Iterator[bytes]:

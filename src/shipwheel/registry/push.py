@@ -106,7 +106,13 @@ class Push:
         self._raise()
 
     def finish(self, index: ImageIndex, tags: Sequence[str]) -> None:
-        """Waits for the layers, then brings configs, manifests and the image index, and points the tags at that; none may be given."""
+        """Brings all that is left, and points the tags at it; none may be given."""
+        self.bring(index)
+        self.name(index, tags)
+        self.done()
+
+    def bring(self, index: ImageIndex) -> None:
+        """Waits for the layers, then brings configs, manifests and the image index; nothing has a name yet."""
         self.settle()
         for image in index.images:
             config = image.config
@@ -116,11 +122,18 @@ class Push:
             self.document(Document(image.descriptor, image.manifest))
         if index.descriptor.digest not in {image.digest for image in index.images}:
             self.document(Document(index.descriptor, index.index))
-            root = Document(index.descriptor, index.index)
-        else:
-            root = Document(index.images[0].descriptor, index.images[0].manifest)
-        self.tag(root, tags)
-        self.done()
+
+    def name(self, index: ImageIndex, tags: Sequence[str]) -> None:
+        """Points the tags at the images, which are there."""
+        single = next((image for image in index.images if image.digest == index.descriptor.digest), None)
+        self.tag(Document(index.descriptor, index.index if single is None else single.manifest), tags)
+
+    def nothing(self, index: ImageIndex) -> None:
+        """Counts the images as there: their names stand for them already."""
+        sizes = {layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}
+        documents = sum(len(image.manifest) + len(image.config) for image in index.images)
+        with self._lock:
+            self._traffic = msgspec.structs.replace(self._traffic, present=sum(sizes.values()) + documents)
 
     def document(self, document: Document) -> None:
         """Puts a manifest or image index under its digest, and on its subject's list of referrers if the registry keeps none."""

@@ -97,6 +97,11 @@ class Repository:
         """Whether there is a manifest of that tag or digest."""
         return self.transport.ask(self._manifest_request("HEAD", reference, (200, 404))).status == 200
 
+    def digest_of_tag(self, tag: str) -> str:
+        """The digest that a tag stands for (HEAD); empty when there is no such tag, or the registry does not tell."""
+        answer = self.transport.ask(self._manifest_request("HEAD", tag, (200, 404)))
+        return answer.headers.get("Docker-Content-Digest", "") if answer.status == 200 else ""
+
     def has_blob(self, digest: str) -> int | None:
         """The blob's size in bytes, -1 if the registry does not tell it, None if the blob is not there (HEAD)."""
         request = Request("HEAD", self.url("blobs", _checked(digest)), f"{self.name}@{digest}", self._pull, expected=(200, 404))

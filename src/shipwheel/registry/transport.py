@@ -83,6 +83,8 @@ class Transport:
     def __init__(self, host: "Host", authorizer: Authorizes, pause: Callable[[float], object] | None = None) -> None:
         self.host = host
         self.closed = threading.Event()
+        self.received = 0
+        """Bytes of answers' bodies."""
         self._authorizer = authorizer
         self._pause = pause or self.closed.wait
         self._clients: dict[str, httpx.Client] = {}
@@ -142,6 +144,8 @@ class Transport:
                 yield response
             finally:
                 response.close()
+                with self._lock:
+                    self.received += response.num_bytes_downloaded
 
     def is_own(self, url: str) -> bool:
         """Whether an absolute address is the registry's own: scheme, name and port. Credentials go nowhere else."""

@@ -1,0 +1,59 @@
+"""What the image that has a tag now brings to the next one: layers by their keys, proofs, and what is known of segments."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shipwheel.build.compose import ANNOTATION_PROOF
+from shipwheel.build.records import ARTIFACT_TYPE
+from shipwheel.errors import FetchError, ImageError
+from shipwheel.events import Reporter, Warned
+from shipwheel.oci.layer import ANNOTATION_KEY
+from shipwheel.oci.model import Descriptor, Manifest, decode
+
+if TYPE_CHECKING:
+    from shipwheel.registry.repository import Repository
+
+__all__ = ["There", "there"]
+
+
+class There(msgspec.Struct, frozen=True):
+    """`layers` are by key, each with its diff_id; `records` describe what is known of their segments; `proofs` are keys."""
+
+    digest: str = ""
+    layers: dict[str, tuple[Descriptor, str]] = {}
+    proofs: frozenset[str] = frozenset()
+    repository: "Repository | None" = None
+
+    @property
+    def records(self) -> dict[str, Descriptor]:
+        """By the key of the layer; asked for when they are wanted. Raises FetchError, ImageError."""
+        if self.repository is None:
+            return {}
+        found: dict[str, Descriptor] = {}
+        for entry in self.repository.referrers(self.digest, ARTIFACT_TYPE):
+            manifest = decode(self.repository.manifest(entry.digest).data, Manifest, entry.digest)
+            found |= {one.annotations[ANNOTATION_KEY]: one for one in manifest.layers if ANNOTATION_KEY in one.annotations}
+        return found
+
+
+def there(repository: "Repository", tag: str, reporter: Reporter) -> There:
+    """What the tag stands for; nothing when there is none, or something that is no image, which is said. Raises FetchError."""
+    from shipwheel.registry.pull import remote_images
+
+    try:
+        found = remote_images(repository, tag)
+    except FetchError as error:
+        if error.status == 404:
+            return There()
+        raise
+    except ImageError as error:
+        reporter(Warned(f"what {repository.name}:{tag} stands for now is of no use: {error.message}"))
+        return There()
+    layers: dict[str, tuple[Descriptor, str]] = {}
+    proofs: set[str] = set()
+    for image in found.images:
+        proofs.add(decode(image.manifest, Manifest, image.digest).annotations.get(ANNOTATION_PROOF, ""))
+        keyed = {layer.descriptor.annotations.get(ANNOTATION_KEY, ""): layer for layer in image.layers}
+        layers |= {key: (layer.descriptor, layer.diff_id) for key, layer in keyed.items() if key}
+    return There(found.digest, layers, frozenset(proofs - {""}), repository)
