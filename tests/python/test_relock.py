@@ -143,8 +143,10 @@ def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path
     add(index, "leaf", "2.0")
     add(index, "small", "2.0", "leaf>=2")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
-    assert why(request, "leaf") == Newer(newest="2.0", possible="1.9")
-    assert why(request, "small") == Newer(newest="2.0", obstacles=("requirements.txt, line 1: small<2",))
+    assert why(request, "leaf") == Newer(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
+    assert why(request, "small") == Newer(
+        newest="2.0", obstacles=("requirements.txt, line 1: small<2",), command="shipwheel lock --upgrade-package small"
+    )
     found = explain(lock, "leaf", select_all(lock, TARGETS), Newer())
     assert found.versions == ("1.0",)
     for each in found.platforms:
@@ -164,6 +166,36 @@ def test_the_newest_is_said_to_be_so(index: PackageIndex, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="samll is not in") as raised:
         explain(lock, "samll", select_all(lock, TARGETS), Newer())
     assert "small" in raised.value.hint
+
+
+POETRY = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nsmall = {extras = ["more"], version = "*"}\nleaf = "<1.5"\n'
+POETRY += 'winonly = {version = "*", markers = "sys_platform == \'win32\'"}\n'
+
+
+def test_a_version_that_another_tools_lock_holds(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks, by way of an extra too; what moves it, or stands in the way, in the words and with the command of that tool."""
+    wheel = SmallWheel("small", "1.1", files={"small.py": ""}, requires=("leaf>=1,<2", "side; extra == 'more'"))
+    index.add(wheel.filename, wheel.content())
+    for version in ("1.0", "1.4", "1.6"):
+        add(index, "leaf", version)
+    add(index, "side", "1.0")
+    (tmp_path / "pyproject.toml").write_text(POETRY)
+    entry = '[[package]]\nname = "{}"\nversion = "{}"\ngroups = ["main"]\nfiles = []\n{}\n'
+    extras = '[package.dependencies]\nleaf = ">=1,<2"\nside = {version = "*", optional = true}\n[package.extras]\nmore = ["side"]\n'
+    windows = "markers = \"sys_platform == 'win32'\""
+    packages = [("leaf", "1.0", ""), ("side", "1.0", ""), ("winonly", "1.0", windows), ("small", "1.1", extras)]
+    (tmp_path / "poetry.lock").write_text("".join(entry.format(*package) for package in packages))
+    request = LockRequest(tmp_path, MINOR)
+    lock = lock_for(request)
+    assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
+    found = explain(lock, "side", select_all(lock, TARGETS), Newer())
+    assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
+    assert why(request, "leaf") == Newer(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
+    (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
+    assert why(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
+    with pytest.raises(UsageError) as raised:
+        explain(lock, "winonly", select_all(lock, TARGETS), Newer())
+    assert "poetry.lock has it, but not for Linux" in raised.value.hint
 
 
 def git(root: Path, *words: str, day: str = "2020-05-17T12:00:00Z") -> None:

@@ -103,16 +103,20 @@ def _explanation(found: "Explanation") -> Iterator[str]:
 
 def _newer(found: "Explanation") -> Iterator[str]:
     newer = found.newer
+    if newer.held:
+        yield f"  {newer.held} holds it at this version"
     if newer.note:
         yield f"  {newer.note}" + (f"; the newest is {newer.newest}" if newer.newest and newer.newest not in found.versions else "")
     elif newer.possible:
-        yield f"  nothing stands in the way of {newer.possible}: shipwheel lock --upgrade-package {found.name}"
+        yield f"  nothing stands in the way of {newer.possible}: {newer.command}"
         yield from (f"    then also {move}" for move in newer.moves)
         if newer.newest != newer.possible:
             yield f"  the newest is {newer.newest}"
     elif newer.obstacles:
         yield f"  the newest is {newer.newest or 'not known'}; in the way of a newer one:"
         yield from (f"    {line}" for line in newer.obstacles)
+    elif newer.newest:
+        yield f"  the newest is {newer.newest}"
 
 
 def _summary(found: "Locked") -> Iterator[str]:

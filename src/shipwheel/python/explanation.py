@@ -4,7 +4,6 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +17,26 @@ from shipwheel.python.inputs import LockRequest
 from shipwheel.python.lock import Lock
 from shipwheel.python.metadata import normalized
 from shipwheel.python.relock import Upgrade, preferred
+from shipwheel.python.requirements import decode
 from shipwheel.python.resolve import end_of_day, synthetic_of
 from shipwheel.python.selection import Selection, asking_chain
 from shipwheel.python.synthetic import Synthetic
 from shipwheel.python.waysout import asking_of
 
 __all__ = ["Explanation", "Newer", "OnPlatform", "explain", "newer"]
+
+
+_COMMANDS = {
+    "": "shipwheel lock --upgrade-package",
+    "uv.lock": "uv lock --upgrade-package",
+    "poetry.lock": "poetry update",
+    "pdm.lock": "pdm update",
+    "Pipfile.lock": "pipenv upgrade",
+}
+"""Whose lock has the version -> what moves one distribution in it."""
+
+_PATIENCE = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +54,16 @@ class OnPlatform:
 
 @dataclass(frozen=True, slots=True)
 class Newer:
-    """What of newer versions: the `newest` that there is, the one that `possible` would be, what then moves, what stands in the way."""
+    """What of newer versions: the `newest` that there is, the one that `possible` would be with `command`, what then moves, what stands in
+    the way; `held` is another tool's lock that has the version."""
 
     newest: str = ""
     possible: str = ""
     moves: tuple[str, ...] = ()
     obstacles: tuple[str, ...] = ()
     note: str = ""
+    held: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +84,17 @@ def explain(lock: Lock, name: str, selections: Sequence[Selection], found: Newer
         from difflib import get_close_matches
 
         near = get_close_matches(name, sorted(lock.names), 3)
-        raise UsageError(
-            f"{name} is not in {lock.path.name}", hint=f"Near to it are: {', '.join(near)}." if near else "Nothing asks for it."
-        )
+        hint = f"Near to it are: {', '.join(near)}." if near else "Nothing asks for it."
+        if _names(lock.path.parent / lock.origin, name):
+            hint = f"{lock.origin} has it, but not for Linux and Python {lock.python} with the chosen extras and groups."
+        raise UsageError(f"{name} is not in {lock.path.name}", hint=hint)
     return Explanation(name, versions, tuple(_platform(lock, name, each) for each in selections), found)
+
+
+def _names(path: Path, name: str) -> bool:
+    """Whether the user's file that a lock was made from has a name at all."""
+    spelled = re.escape(name).replace(r"\-", "[-_.]")
+    return path.is_file() and re.search(rf"(?<![\w.-]){spelled}(?![\w.-])", decode(path.read_bytes()), re.IGNORECASE) is not None
 
 
 def _platform(lock: Lock, name: str, selection: Selection) -> OnPlatform:
@@ -93,19 +116,17 @@ def newer(request: LockRequest, lock: Lock, name: str, reporter: Reporter) -> Ne
     version = next((str(it["version"]) for it in lock.data.get("packages", []) if it["name"] == name and "version" in it), "")
     if not version:
         return Newer(note="it has no version on an index")
-    reporter(StageStarted("explain", 2))
-    with ThreadPoolExecutor(2, thread_name_prefix="explain") as pool:
-        alone = pool.submit(_newest, request, name)
-        held = None if request.foreign is None else request.foreign.name
-        found = Newer() if held else _with(request, lock, name, version)
-        newest = alone.result()
-    reporter(StageFinished("explain", newest))
+    reporter(StageStarted("explain"))
+    # First: where there is none, looking for a way to it takes a resolver minutes.
+    newest = _newest(request, name)
+    held = "" if request.foreign is None else request.foreign.name
     if newest == version:
+        reporter(StageFinished("explain", newest))
         day = f" on {request.as_of}" if request.as_of else ""
         return Newer(newest, note=f"it is the newest that Python {request.python} can have{day}")
-    if held:
-        return Newer(newest, note=f"{held} holds it at this version")
-    return replace(found, newest=newest)
+    found = _with(request, lock, name, version) if held != "pylock.toml" else Newer()
+    reporter(StageFinished("explain", newest))
+    return replace(found, newest=newest, held=held, command=f"{_COMMANDS[held]} {name}" if held in _COMMANDS else "")
 
 
 def _newest(request: LockRequest, name: str) -> str:
@@ -133,6 +154,8 @@ def _with(request: LockRequest, lock: Lock, name: str, version: str) -> Newer:
         try:
             after = _versions(_locked(synthetic, folder, request))
         except uv.UvFailed as failure:
+            if failure.code == uv.OUT_OF_TIME:
+                return Newer(note=f"uv did not find out within {_PATIENCE:.0f} s whether a newer one is possible")
             return _obstacles(failure, asking_of(request, listed, synthetic), synthetic, bound)
     before = {str(it["name"]): str(it.get("version", "")) for it in lock.data.get("packages", [])}
     moves = [f"{other} {before[other]} → {now}" for other, now in sorted(after.items()) if other != name and before.get(other, now) != now]
@@ -155,7 +178,7 @@ def _locked(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping
     synthetic.write(folder, everywhere=False)
     prefer(synthetic.kept, folder)
     python = uv.local_python(synthetic.python)
-    graph, _ = uv.lock_project(folder, exclude_newer=end_of_day(request.as_of), python=str(python) if python else None)
+    graph, _ = uv.lock_project(folder, exclude_newer=end_of_day(request.as_of), python=str(python) if python else None, timeout=_PATIENCE)
     return tomllib.loads(graph)
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def read_poetry_lock(path: Path, extras: tuple[str, ...], groups: tuple[str, ...
     if unknown := [group for group in groups if group not in known]:
         raise LockError(f"pyproject.toml has no group {unknown[0]!r}", hint=f"Groups: {', '.join(sorted(known))}.")
     saying = all(entry.markers is not None for entry in entries)
+    if saying:
+        entries = tuple(_with_extras(entries, _direct(project, path.parent, extras, groups)))
     places = {} if not saying else dict.fromkeys(_direct_names(project, groups), "pyproject.toml")
     direct = () if saying else tuple(_direct(project, path.parent, extras, groups))
     stale = "" if _fits(data.get("metadata", {}), project) else "pyproject.toml changed after it was made"
@@ -62,6 +65,15 @@ def _entry(package: Mapping[str, Any], root: Path, files: Mapping[str, Any], lin
         line=numbers.pop(0) if len(numbers) > 1 else numbers[0],
         index=str(package.get("source", {}).get("reference", "")) if package.get("source", {}).get("type") == "legacy" else "",
     )
+
+
+def _with_extras(entries: tuple[Entry, ...], direct: Iterable[Asked]) -> Iterator[Entry]:
+    """The entries with the extras that somebody asks for: so it is known who asks for what these bring."""
+    wanted: dict[str, frozenset[str]] = {}
+    for asked in (*direct, *(asked for entry in entries for asked in entry.asks)):
+        wanted[asked.name] = wanted.get(asked.name, frozenset()) | asked.extras
+    for entry in entries:
+        yield replace(entry, extras=wanted.get(entry.name, frozenset()))
 
 
 def _python(text: str) -> str:

@@ -23,6 +23,7 @@ import msgspec
 from shipwheel.errors import BuildError
 
 __all__ = [
+    "OUT_OF_TIME",
     "Finished",
     "UvFailed",
     "add_requirements",
@@ -49,6 +50,9 @@ _FOREIGN = re.compile(
 
 _TOLD: ContextVar[Mapping[str, str]] = ContextVar("told", default=MappingProxyType({}))
 
+OUT_OF_TIME = -9
+"""The code of a run that was killed since it took too long."""
+
 _LOOK = 0.02
 """Seconds between two looks at a process that can be stopped."""
 
@@ -68,6 +72,7 @@ class UvFailed(Exception):
     """uv did not do what was asked; `explanation` is its own, without its progress and warnings."""
 
     def __init__(self, finished: Finished) -> None:
+        self.code = finished.code
         self.stderr = finished.stderr
         self.explanation = _explanation(finished.stderr) or f"uv ended with exit code {finished.code}"
         super().__init__(self.explanation)
@@ -218,15 +223,21 @@ def _checked(finished: Finished) -> Finished:
 
 
 def lock_project(
-    directory: Path, *, exclude_newer: str | None, export: Sequence[str] = (), frozen: bool = False, python: str | None = None
+    directory: Path,
+    *,
+    exclude_newer: str | None,
+    export: Sequence[str] = (),
+    frozen: bool = False,
+    python: str | None = None,
+    timeout: float | None = None,
 ) -> tuple[str, str]:
     """Locks the project in `directory` and returns (uv.lock, pylock.toml) as text; `frozen` takes its uv.lock as it is and writes nothing.
 
-    `exclude_newer` is an RFC 3339 instant; `export` are further options of `uv export`. Raises UvFailed.
+    `exclude_newer` is an RFC 3339 instant; `export` are further options of `uv export`; `timeout` in seconds. Raises UvFailed.
     """
     if not frozen:
         limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-        _checked(run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory))
+        _checked(run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory, timeout=timeout))
     command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
     exported = _checked(run([*command, "--no-emit-project", *export], cwd=directory))
     return _found_lock(directory).read_text(encoding="utf-8"), exported.stdout
