@@ -86,8 +86,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     stop_signal: str | None = None
     """The signal that stops a container, for example "SIGINT"; engines send SIGTERM when it is not set."""
     cache_repo: str | None = None
-    """A repository of a registry that keeps layers by their keys, for all projects: with --push it is asked before anything is made. Who may
-    write to it is trusted as much as who may push the image."""
+    """A repository of a registry that keeps layers by their keys, for all projects: with --push it is asked before anything is made.
+    Who may write to it is trusted as much as who may push the image."""
     output: str | None = None
     """Directory of an OCI image layout, or FILE.tar for one archive; NAME.oci in the current directory when it is not set."""
 

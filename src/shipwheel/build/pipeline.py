@@ -382,7 +382,7 @@ class _Work:
 
     def _interpreter(self) -> Interpreter:
         """The base's own if it runs here, so that every host compiles with the same one; else what uv finds."""
-        from shipwheel.build.toolchain import can_run, found_interpreter, interpreter_packages, unpacked_interpreter
+        from shipwheel.build.toolchain import can_run, contained_interpreter, found_interpreter, interpreter_packages, unpacked_interpreter
 
         target = self.platforms[0].target
         host = can_run()
@@ -394,6 +394,11 @@ class _Work:
             found = unpacked_interpreter(sources, host, target.minor, self.store)
             if found is not None:
                 return found
+        for each in self.platforms:
+            if each.base.below is not None and each.target.platform == host:
+                within = contained_interpreter(each.base.below, each.base.interpreter, self.store, self.reporter)
+                if within is not None:
+                    return within
         return found_interpreter(target.minor)
 
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
+from shipwheel.events import Reporter
 from shipwheel.files.entry import FileEntry, Source
 from shipwheel.files.segment import key_of
 from shipwheel.files.unpack import unpack
+from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.python import uv
 from shipwheel.python.bytecode import Interpreter
 from shipwheel.store import Store
 
-__all__ = ["can_run", "found_interpreter", "interpreter_packages", "unpacked_interpreter"]
+__all__ = ["can_run", "contained_interpreter", "found_interpreter", "interpreter_packages", "unpacked_interpreter"]
 
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
@@ -54,13 +56,28 @@ def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: s
     return interpreter if _starts(interpreter) else None
 
 
+def contained_interpreter(image: Image, path: str, store: Store, reporter: Reporter) -> Interpreter | None:
+    """A base image's own interpreter, in bubblewrap: it sees the image's files, read-only, and nothing of this machine.
+
+    None where there is no bubblewrap, or the interpreter does not start there: what an image brings is not run on the machine itself.
+    """
+    if can_run() != image.platform or shutil.which("bwrap") is None:
+        return None
+    from shipwheel.oci.rootfs import unpacked
+
+    root = unpacked(image, store, reporter)
+    command = ("bwrap", "--unshare-all", "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", path)
+    interpreter = Interpreter(command)
+    return interpreter if _starts(interpreter) else None
+
+
 def found_interpreter(minor: str) -> Interpreter:
     """One that is on the machine, or that uv fetches; raises BuildError."""
     path = uv.find_python(minor)
     if path is None:
         raise BuildError(
             f"there is no Python {minor} on this machine to compile bytecode with, and uv cannot fetch one",
-            hint=f"Install Python {minor}, or build with --no-bytecode: the image then starts more slowly.",
+            hint=f"Install Python {minor}, or bubblewrap to use a base image's own, or build with --no-bytecode: the image starts more slowly.",
         )
     return Interpreter((str(path),))
 

@@ -14,7 +14,6 @@ from shipwheel.engine.emulation import emulated, runnable
 from shipwheel.engine.envfile import in_memory
 from shipwheel.engine.interface import RunSpec, image_for
 from shipwheel.engine.program import ask, first_line, found
-from shipwheel.engine.rootfs import Rootfs, unpacked
 from shipwheel.engine.supervise import supervise
 from shipwheel.engine.volumes import volumes
 from shipwheel.errors import EngineError
@@ -22,6 +21,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.reference import Reference
+from shipwheel.oci.rootfs import Rootfs, unpacked
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
 

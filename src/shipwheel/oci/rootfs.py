@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from shipwheel.errors import ArchiveError, DamagedBlob, EngineError, ImageError
+from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import Image, LayerBlob, blob_chunks
@@ -51,7 +51,7 @@ def unpacked(image: Image, store: Store, reporter: Reporter) -> Path:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise EngineError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
+        raise StoreError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
     reporter(StageFinished(STAGE, f"{len(image.layers)} layers"))
     return final
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.engine.rootfs import Rootfs, unpacked
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelError
 from shipwheel.events import silent
 from shipwheel.oci.image import FileLayer, digest_of
 from shipwheel.oci.model import Descriptor
+from shipwheel.oci.rootfs import Rootfs, unpacked
 from shipwheel.store import Store
 from shipwheel.testing.images import small_image
 
