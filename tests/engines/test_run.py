@@ -5,6 +5,7 @@ Engines that publish ports do so in a network namespace of their own, where they
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,8 +17,13 @@ from typing import Any
 
 import engine as harness
 import pytest
-from engine import Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
+from engine import NATIVE, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
 from test_examples import Example, build
+
+from shipwheel.oci.archive import read_archive, write_archive
+from shipwheel.oci.image import make_image, make_index
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.store import Store
 
 STARTER = """
 import os, subprocess, sys
@@ -227,6 +233,43 @@ def test_a_second_load_sends_nothing(place: Place, fastapi: Example) -> None:
     again = shipwheel(place, str(fastapi.archive), "--", "python", "--version")
     assert again.returncode == 0
     assert " MB to " not in again.stderr
+
+
+def test_a_volume_of_the_image_stays_unless_it_is_ephemeral(place: Place, fastapi: Example, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    image = next(one for one in read_archive(fastapi.archive).images().images if str(one.platform) == NATIVE)
+    archive = tmp_path / "volume.tar"
+    made = make_image(image.layers, ContainerConfig(volumes={"/kept": {}}, env=("PATH=/opt/venv/bin",)), image.platform, created=0)
+    write_archive(make_index([made]), archive, store, name="volume:1")
+    code = "import os; print(os.listdir('/kept')); open('/kept/mark', 'w')"
+    said = [shipwheel(place, str(archive), *more, "--", "python", "-c", code) for more in ([], ["--ephemeral"], ["--ephemeral"], [])]
+    assert [done.stdout for done in said] == ["[]\n", "[]\n", "[]\n", "['mark']\n"], said
+    if place.name in ("docker", "podman"):
+        place.sandbox.run([place.name, "volume", "rm", "volume-kept"])
+    else:
+        assert [path.name for path in (place.sandbox.root / "data/shipwheel/volumes/volume-kept").iterdir()] == ["mark"]
+    assert place.left() == ""
+
+
+def test_what_load_prints_is_what_the_engine_runs(place: Place, fastapi: Example) -> None:
+    project = str(fastapi.archive.parent / "fastapi")
+    done = place.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", place.name])
+    image = done.stdout.strip()
+    run = {
+        "docker": ["docker", "run", "--rm", "--pull", "never", image, "python", "--version"],
+        "podman": ["podman", "run", "--rm", "--pull", "never", image, "python", "--version"],
+        "containerd": ["ctr", "run", "--rm", "--cpu-shares", "0", image, "loaded", "/opt/venv/bin/python", "--version"],
+        "bwrap": ["bwrap", "--ro-bind", image, "/", "/opt/venv/bin/python", "--version"],
+    }[place.name]
+    assert place.sandbox.run(run).stdout.startswith("Python 3.")
+
+
+def test_a_terminal_is_the_container_s(place: Place, fastapi: Example) -> None:
+    code = "import sys; print(sys.stdin.isatty(), sys.stdout.isatty())"
+    argv = [sys.executable, "-m", "shipwheel", "run", "-q", "-i", "--engine", place.name, str(fastapi.archive), "--", "python", "-c", code]
+    done = place.sandbox.run(["script", "--quiet", "--return", "--command", shlex.join(argv), "/dev/null"])
+    assert "True True" in done.stdout
+    assert place.left() == ""
 
 
 def test_a_foreign_platform_without_emulation_is_told_of(place: Place, fastapi: Example) -> None:

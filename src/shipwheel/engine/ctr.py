@@ -99,6 +99,9 @@ class Ctr:
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""
         runnable(spec.platform, self.platforms(), self.emulation_hint)
+        if spec.interactive and not spec.tty:
+            # It forgets an end that comes before the task is there, and the container waits for ever (tried, 1.7).
+            raise EngineError("containerd's ctr does not pass the end of an input on", hint="Use a terminal, or docker, podman or nerdctl.")
         with volumes(spec, chown=True) as mounts, env_file(spec.env) as (path, given, kept):
             flags = [*self._flags(spec), *given, *([f"--env-file={path}"] if path else [])]
             flags += [f"--mount=type=bind,src={src},dst={dst},options=rbind:{mode}" for src, dst, mode in mounts]
