@@ -1,5 +1,6 @@
 """push, pull, copy, inspect and tags, as they are called."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate import validate
 from shipwheel.store import Store
@@ -82,3 +84,43 @@ def test_what_goes_wrong_is_said_with_a_next_step(tmp_path: Path, layout: Path) 
         assert (missing.returncode, "MANIFEST_UNKNOWN" in missing.stderr) == (5, True)
         wrong = run(tmp_path, "pull", f"{name}:1", str(tmp_path / "x"), "--platform", "nonsense")
         assert (wrong.returncode, "not a platform" in wrong.stderr) == (2, True)
+
+
+def test_a_push_changes_no_byte(tmp_path: Path, layout: Path) -> None:
+    """Docker's types, attestations and an index of one image stay as they are."""
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app"
+        assert run(tmp_path, "push", str(layout), f"{name}:1").returncode == 0
+        listed = json.loads((layout / "index.json").read_text())
+        root = layout / "blobs" / "sha256" / listed["manifests"][0]["digest"].partition(":")[2]
+        document = json.loads(root.read_text())
+        document["manifests"] = document["manifests"][:1]
+        document["mediaType"] = listed["manifests"][0]["mediaType"] = "application/vnd.docker.distribution.manifest.list.v2+json"
+        data = json.dumps(document, indent=1).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (root.parent / digest).write_bytes(data)
+        listed["manifests"][0] |= {"digest": f"sha256:{digest}", "size": len(data)}
+        (layout / "index.json").write_text(json.dumps(listed))
+        pushed = run(tmp_path, "push", str(layout), f"{name}:2")
+        assert pushed.stdout.strip() == f"{name}@sha256:{digest}", pushed.stderr
+        assert registry.manifests["team/app"][f"sha256:{digest}"] == (document["mediaType"], data)
+
+
+def test_an_archive_is_pushed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    index = small_index(store)
+    write_archive(index, tmp_path / "image.tar", store, name="app:1")
+    with FakeRegistry() as registry:
+        pushed = run(tmp_path, "push", str(tmp_path / "image.tar"), f"{registry.host}/app:1")
+        assert pushed.stdout.strip() == f"{registry.host}/app@{index.digest}", pushed.stderr
+
+
+def test_a_damaged_layout_is_not_pushed(tmp_path: Path, layout: Path) -> None:
+    largest = max((layout / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[-1] ^= 1
+    largest.write_bytes(data)
+    with FakeRegistry() as registry:
+        pushed = run(tmp_path, "push", str(layout), f"{registry.host}/app:1")
+        assert (pushed.returncode, "error:" in pushed.stderr) in ((10, True), (9, True))
+        assert not registry.tags

@@ -26,6 +26,7 @@ def command(ref: str, directory: Path, platforms: tuple[str, ...], quiet: bool) 
         found = remote_images(repository, wanted(reference), platforms_of(platforms))
         done = pull(repository, found, directory, Store(default_root()), name=str(reference), reporter=reporter)
         if done.entry.digest != found.digest and platforms_of(platforms) is None:
-            hint = f"{found.digest} was converted to OCI's media types, or had attestations. `shipwheel copy` changes nothing."
+            why = "it was converted to OCI's media types, had attestations, or listed one image alone"
+            hint = f"The registry has {found.digest}; {why}. `shipwheel copy` changes nothing."
             reporter(Warned("the digest in the layout is not the registry's", hint))
     click.echo(f"{reference.name}@{done.entry.digest}")

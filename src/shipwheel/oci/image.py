@@ -44,6 +44,7 @@ __all__ = [
     "digest_of",
     "make_image",
     "make_index",
+    "proved_chunks",
     "rfc3339",
 ]
 
@@ -259,6 +260,11 @@ def _file_chunks(layer: FileLayer) -> Iterator[bytes]:
                 yield data
     except FileNotFoundError as error:
         raise DamagedBlob(layer.descriptor.digest) from error
+
+
+def proved_chunks(layer: FileLayer) -> Iterator[bytes]:
+    """A file's bytes as they are read; raises DamagedBlob at their end if they are not what the descriptor says."""
+    return _proved(layer.descriptor, partial(_file_chunks, layer))
 
 
 def _proved(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:

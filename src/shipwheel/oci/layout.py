@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import BuildError, ImageError, UsageError
-from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of
+from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of, proved_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
     MEDIA_TYPE_INDEX,
@@ -243,6 +243,17 @@ class LayoutReader(msgspec.Struct, frozen=True):
             raise UsageError(f"{self.path} holds {what}", hint=f"Names in it: {known}.")
         return wanted[0]
 
+    def document(self, digest: str) -> bytes:
+        """The bytes of a manifest, index or config; raises ImageError if they are not there or not the digest's."""
+        data = self._read(checked_digest(digest))
+        if digest_of(data) != digest:
+            raise ImageError(f"{self.path}: the blob {digest} is {digest_of(data)}", hint="The layout is damaged; make or copy it again.")
+        return data
+
+    def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes as they are read; raises DamagedBlob at their end if they are not the descriptor's."""
+        return proved_chunks(FileLayer(descriptor, "", *self._place(checked_digest(descriptor.digest))))
+
     def _read(self, digest: str) -> bytes:
         return _read_small(self.path / blob_path(digest))
 
@@ -251,12 +262,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
         return self.path / blob_path(digest), 0
 
     def _document(self, descriptor: Descriptor) -> bytes:
-        data = self._read(checked_digest(descriptor.digest))
-        if digest_of(data) != descriptor.digest:
-            raise ImageError(
-                f"{self.path}: the blob {descriptor.digest} is {digest_of(data)}", hint="The layout is damaged; make or copy it again."
-            )
-        return data
+        return self.document(descriptor.digest)
 
     def _image(self, descriptor: Descriptor) -> Image:
         raw = self._document(descriptor)

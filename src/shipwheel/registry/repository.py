@@ -19,7 +19,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_ANSWER, Answer, Authorizes, Request, Transport
 from shipwheel.transfer import Passing, goes_on, redacted
 
-__all__ = ["ACCEPT", "Document", "Repository", "fallback_tag"]
+__all__ = ["ACCEPT", "Document", "Repository", "document_of", "fallback_tag"]
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
@@ -79,10 +79,17 @@ class Repository:
         """The path of something below this repository."""
         return "/".join((f"/v2/{self.path}", *parts))
 
-    def manifest(self, reference: str) -> Document:
-        """The manifest or image index of a tag or digest, of at most 4 MiB. Raises ImageError for schema 1 and what is no manifest."""
+    def manifest(self, reference: str, media_type: str = "") -> Document:
+        """The manifest or image index of a tag or digest, of at most 4 MiB; `media_type` is what is said of it elsewhere, and must be so.
+
+        Raises ImageError for schema 1 and for what is no manifest.
+        """
         answer = self.transport.ask(self._manifest_request("GET", reference), MAX_ANSWER)
-        return _document(answer, reference, f"{self.name} {reference}")
+        label = f"{self.name}{'@' if ':' in reference else ':'}{reference}"
+        _compare(answer.body, answer.headers.get("Docker-Content-Digest", ""), label)
+        if media_type:
+            document_of(answer.body, media_type, reference, label)
+        return document_of(answer.body, answer.headers.get("Content-Type", ""), reference, label)
 
     def find_manifest(self, reference: str) -> Document | None:
         """Like `manifest`; None when there is none of that tag or digest."""
@@ -263,25 +270,26 @@ class _Shape(msgspec.Struct, rename="camel"):
     layers: Any = None
 
 
-def _document(answer: Answer, reference: str, label: str) -> Document:
-    """The document of an answer, whose digest and media type are found to be what was asked for and what it says."""
-    data = answer.body
+def document_of(data: bytes, media_type: str, reference: str, label: str) -> Document:
+    """The document of these bytes, served or listed as `media_type`, and asked for as `reference`.
+
+    Raises IntegrityError if that is a digest and not theirs, ImageError for schema 1 and what is no manifest or image index, or both.
+    """
     _compare(data, reference, label)
-    _compare(data, answer.headers.get("Docker-Content-Digest", ""), label)
-    said = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    said = media_type.partition(";")[0].strip().lower()
     shape = decode(data, _Shape, label)
     if said in _SCHEMA1 or shape.schema_version == 1:
         hint = "Push it again with a program of this decade, or name its digest in the newer form."
         raise ImageError(f"{label} is a manifest of docker's schema 1, which is no longer read", hint=hint)
     known = (*INDEX_TYPES, *MANIFEST_TYPES)
-    media_type = shape.media_type or said
+    found = shape.media_type or said
     # image-spec: a document that is both at once would be one thing to one reader and another to the next (CVE-2021-41190).
     both = shape.manifests is not None and (shape.config is not None or shape.layers is not None)
-    fits = (shape.manifests is not None) == (media_type in INDEX_TYPES)
-    if media_type not in known or both or not fits or (said in known and said != media_type):
-        raise ImageError(f"{label} is no image or image index: {media_type[:100]!r}, served as {said[:100]!r}", hint="Name an image.")
+    fits = (shape.manifests is not None) == (found in INDEX_TYPES)
+    if found not in known or both or not fits or (said in known and said != found):
+        raise ImageError(f"{label} is no image or image index: {found[:100]!r}, served as {said[:100]!r}", hint="Name an image.")
     digest = reference if _DIGEST.fullmatch(reference) else f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Document(Descriptor(media_type, digest, len(data)), data)
+    return Document(Descriptor(found, digest, len(data)), data)
 
 
 def _compare(data: bytes, digest: str, label: str) -> None:

@@ -186,7 +186,7 @@ class Transport:
         else:
             content = request.body
         client = self._client(url)
-        timeout = httpx.Timeout(request.wait, connect=15.0)
+        timeout = httpx.Timeout(60.0, connect=15.0, read=request.wait, pool=None)
         try:
             built = client.build_request(request.method, url, headers=headers, content=content, timeout=timeout)
             return client.send(built, stream=True, follow_redirects=False)

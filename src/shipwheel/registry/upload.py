@@ -24,7 +24,7 @@ CHUNK = 256 << 20
 _ROUNDS = 6
 """How often an upload is begun anew, when the registry has forgotten it."""
 
-_COMMIT = 600.0
+_COMMIT = 300.0
 """Seconds that a registry may need for its own hashing and moving of a large blob."""
 
 _NO_CHUNKS = (400, 404, 405, 411, 415, 501)
