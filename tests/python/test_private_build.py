@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import os
 import sys
 import zlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.python.tidy import without_credentials
 from shipwheel.testing.packageindex import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, Ran, World
@@ -225,3 +227,52 @@ def test_a_file_of_the_app_with_it_stays_out_of_the_image_and_is_named(how: Set,
     root, env = app(world, how, private.simple, QUOTED)
     name = "pyproject.toml" if how is uv_address else "requirements.txt"
     assert f"left out as secrets: {name}" in world.build(root, env=env).err
+
+
+def test_the_address_of_a_single_file(world: World, private: PackageIndex) -> None:
+    root = world.root / "shop"
+    root.mkdir()
+    path = next(path for path in private.paths if path.endswith(".whl"))
+    (root / "requirements.txt").write_text(f"corp @ {signed(private.url + path, QUOTED)}\n")
+    (root / "main.py").write_text("import corp\n")
+    (root / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\npython = "{MINOR}"\n')
+    ran = world.build(root)
+    assert ran.digest
+    silent(ran)
+    assert telling(world.output(root)) + telling(world.cache) == []
+    assert "s3cr3t" not in (root / "pylock.toml").read_text()
+
+
+def test_another_tools_lock_with_it_in_its_addresses(world: World, private: PackageIndex) -> None:
+    root = world.root / "shop"
+    root.mkdir()
+    path = next(path for path in private.paths if path.endswith(".whl"))
+    digest = hashlib.sha256(private.data(path)).hexdigest()
+    (root / "requirements.txt").write_text("corp\n")
+    (root / "main.py").write_text("import corp\n")
+    (root / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\npython = "{MINOR}"\n')
+    (root / "pylock.toml").write_text(
+        f'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "corp"\nversion = "1.0"\n'
+        f'index = "{signed(private.simple, QUOTED)}"\n'
+        f'wheels = [{{url = "{signed(private.url + path, QUOTED)}", hashes = {{sha256 = "{digest}"}}}}]\n'
+    )
+    ran = world.build(root)
+    assert ran.digest
+    silent(ran)
+    assert telling(world.output(root)) + telling(world.cache) == []
+    assert "s3cr3t" not in (root / "pylock.shipwheel.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "clean"),
+    [
+        ("https://bob:pw@host.example/a.git", "https://host.example/a.git"),
+        ("https://token@host.example/a.git", "https://host.example/a.git"),
+        ("ssh://git@host.example/a.git", "ssh://git@host.example/a.git"),
+        ("ssh://git:pw@host.example/a.git", "ssh://git@host.example/a.git"),
+        ("https://host.example/a@v1/b", "https://host.example/a@v1/b"),
+    ],
+)
+def test_addresses_in_the_lock(url: str, clean: str) -> None:
+    [package] = without_credentials([{"name": "a", "vcs": {"type": "git", "url": url, "commit-id": "0"}, "index": url}])
+    assert package["vcs"]["url"] == package["index"] == clean

@@ -19,13 +19,17 @@ from shipwheel.config import read_toml
 from shipwheel.errors import ProjectError
 from shipwheel.python.indexes import bare, pip_settings, uv_files
 from shipwheel.python.project import Project
-from shipwheel.python.requirements import read_requirements
+from shipwheel.python.requirements import decode, read_requirements
 from shipwheel.python.toolindexes import pipfile_indexes
 from shipwheel.python.workspace import uv_settings
 
 __all__ = ["Credentials", "credentials_of"]
 
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+
+_LOCKS = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
+_LARGEST = 32 << 20
+_SIGNED = re.compile(r"https?://[^\s/@\"'#$]+@[^\s/@\"'#]+")
 
 _PATIENCE = 20.0
 """Seconds for a keyring, which may want to be unlocked."""
@@ -81,6 +85,15 @@ def _addresses(project: Project, environ: Mapping[str, str]) -> Iterator[str]:
         ]
     for name, url in named:
         yield _with_variables(name, url, environ)
+    yield from _written(project)
+
+
+def _written(project: Project) -> Iterator[str]:
+    """Beginnings of addresses of single files, in what the project or another tool's lock asks for."""
+    for name in dict.fromkeys((*project.lock_inputs, *_LOCKS)):
+        path = project.root / name
+        if path.is_file() and path.stat().st_size < _LARGEST:
+            yield from _SIGNED.findall(decode(path.read_bytes()))
 
 
 def _texts(value: object) -> Iterable[object]:

@@ -29,7 +29,7 @@ from shipwheel.python.pipfile import read_pipfile
 from shipwheel.python.relock import Upgrade, prefer, preferred
 from shipwheel.python.requirements import Requirements, read_requirements
 from shipwheel.python.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script
-from shipwheel.python.tidy import note_systems, relocate, tidy_wheels
+from shipwheel.python.tidy import note_systems, relocate, tidy_wheels, without_credentials
 from shipwheel.python.toollock import active_lines
 from shipwheel.python.toollocks import read_tool_lock
 from shipwheel.python.waysout import asking_of, ways_of
@@ -131,7 +131,7 @@ def _check_python(request: LockRequest, made: _Made) -> None:
 def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     """PEP 751, `created-by` and [tool.shipwheel] ours."""
     edges, asked = _graph(made, request)
-    packages = [_package(package, edges) for package in made.pylock.get("packages", [])]
+    packages = [_package(package, edges) for package in without_credentials(made.pylock.get("packages", []))]
     # What a pinned list asks for is everything in it; the project behind it asks for less.
     roots = made.roots if made.exact else {**dict.fromkeys(asked, made.origin), **made.roots}
     tool: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """From the pylock.toml that uv wrote to the one that is kept: only what serves this Python version, nothing of this machine."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -10,7 +10,7 @@ from shipwheel.errors import FetchError
 from shipwheel.python.target import python_tags
 from shipwheel.python.workspace import relative_path
 
-__all__ = ["note_systems", "relocate", "tidy_wheels"]
+__all__ = ["note_systems", "relocate", "tidy_wheels", "without_credentials"]
 
 
 def tidy_wheels(pylock: dict[str, Any], minor: str) -> None:
@@ -81,6 +81,26 @@ def relocate(pylock: dict[str, Any], folder: Path, root: Path, moved: Mapping[st
                 holder["path"] = relative_path(_original((folder / holder["path"]).resolve(), moved), root)
 
 
+def without_credentials(packages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The packages with no user name or password in any address."""
+    found = []
+    for package in packages:
+        clean = {**package}
+        for key, value in package.items():
+            if key == "index" and isinstance(value, str):
+                clean[key] = _without_credentials(value)
+            elif key == "wheels" and isinstance(value, list):
+                clean[key] = [_clean_file(file) for file in value]
+            elif key in ("sdist", "archive", "vcs") and isinstance(value, Mapping):
+                clean[key] = _clean_file(value)
+        found.append(clean)
+    return found
+
+
+def _clean_file(file: Mapping[str, Any]) -> dict[str, Any]:
+    return {**file, "url": _without_credentials(str(file["url"]))} if "url" in file else dict(file)
+
+
 def _normal_marker(text: str) -> tuple[str, ...]:
     return tuple(sorted(text.split(" and ")))
 
@@ -93,4 +113,7 @@ def _original(path: Path, moved: Mapping[str, str]) -> Path:
 
 
 def _without_credentials(url: str) -> str:
+    if re.match(r"(git\+)?ssh:", url):
+        # There the user belongs to the address: ssh://git@host/…
+        return re.sub(r"(?<=://)([^/@:]+):[^/@]*@", r"\1@", url)
     return re.sub(r"(?<=://)[^/@]+@", "", url)
