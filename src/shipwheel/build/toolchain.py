@@ -77,7 +77,7 @@ def found_interpreter(minor: str) -> Interpreter:
     if path is None:
         raise BuildError(
             f"there is no Python {minor} on this machine to compile bytecode with, and uv cannot fetch one",
-            hint=f"Install Python {minor}, or bubblewrap to use a base image's own, or build with --no-bytecode: the image starts more slowly.",
+            hint=f"Install Python {minor}, or bubblewrap for a base image's own, or build with --no-bytecode: that starts more slowly.",
         )
     return Interpreter((str(path),))
 

@@ -1,0 +1,212 @@
+"""Other images as bases: what is found out of them, what the lock pins, and how their config lies under ours."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shipwheel.build.baseimage import image_facts, tree_of
+from shipwheel.errors import ImageError
+from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.oci.image import Image, make_index
+from shipwheel.oci.layout import read_layout, write_layout
+from shipwheel.oci.tree import read_tree
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.testing.bases import interpreter, python_base, python_files
+from shipwheel.testing.images import AMD64, ARM64, small_image, small_layer
+from shipwheel.testing.registry import FakeRegistry
+from shipwheel.testing.world import MINOR, SUITE, World
+
+VERSION = f"{MINOR}.7"
+OTHER = "==3.13.*" if MINOR == "3.11" else "==3.11.*"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def facts(image: Image, store: Store, python: str = "") -> object:
+    return image_facts(image, tree_of(image, store, "base"), "base", python)
+
+
+def based(store: Store, root: Path, *platforms: Platform, version: str = VERSION, **config: object) -> Path:
+    """A layout with an official-Python-like image."""
+    images = [
+        python_base(
+            store,
+            platform,
+            python_files(version, platform=platform, codename=SUITE.codename),
+            {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "FROM_BASE": "1"},
+            **config,
+        )
+        for platform in platforms or (AMD64, ARM64)
+    ]
+    write_layout(make_index(images), root / "base.oci", store, name="base:1")
+    return root / "base.oci"
+
+
+def test_an_official_looking_image(store: Store) -> None:
+    found = image_facts(image := python_base(store), tree_of(image, store, "base"), "base")
+    assert (found.python, found.interpreter, found.libc, found.musl) == ("3.12.4", "/usr/local/bin/python3.12", (2, 36), False)
+    assert (found.user, found.certificates, found.codename) == ("", "/etc/ssl/certs/ca-certificates.crt", "bookworm")
+    assert found.unpacked_size > 0
+
+
+def test_an_image_with_musl(store: Store) -> None:
+    image = python_base(store, ARM64, python_files("3.12.4", platform=ARM64, libc="1.2.5", musl=True))
+    found = image_facts(image, tree_of(image, store, "base"), "base")
+    assert (found.libc, found.musl, found.codename) == ((1, 2), True, "")
+
+
+USERS = {
+    "": "",
+    "root": "",
+    "0:0": "",
+    "worker": "1001:1002",
+    "1001": "1001:1002",
+    "worker:staff": "1001:50",
+    "7:8": "7:8",
+    "who": "",
+}
+
+
+@pytest.mark.parametrize(("user", "expected"), USERS.items())
+def test_the_user_of_a_base_is_a_number_that_is_not_root(store: Store, user: str, expected: str) -> None:
+    image = python_base(store, user=user)
+    assert image_facts(image, tree_of(image, store, "base"), "base").user == expected
+
+
+def test_of_several_interpreters_the_one_that_is_first_on_the_path_or_named(store: Store) -> None:
+    more = [*python_files(), file("usr/bin/python3.9", interpreter("3.9.2"), 0o755), symlink("usr/bin/python3", "python3.9")]
+    image = python_base(store, files=more)
+    assert image_facts(image, tree_of(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+    assert image_facts(image, tree_of(image, store, "base"), "base", "3.9").python == "3.9.2"
+    with pytest.raises(ImageError, match=r"no Python 3\.8, but python3\.12, python3\.9"):
+        facts(image, store, "3.8")
+
+
+def test_an_image_without_python_says_what_to_take(store: Store) -> None:
+    image = python_base(store, files=[entry for entry in python_files() if "python" not in entry.path])
+    with pytest.raises(ImageError, match="no Python on its PATH") as caught:
+        facts(image, store)
+    assert "python:3.12-slim" in caught.value.hint
+
+
+def test_an_image_that_is_labelled_wrongly(store: Store) -> None:
+    image = python_base(store, ARM64, python_files(platform=AMD64))
+    with pytest.raises(ImageError, match="not a program for linux/arm64"):
+        facts(image, store)
+
+
+def layered(store: Store, *layers: list[FileEntry]) -> Image:
+    return small_image(store, AMD64, [small_layer(store, entries, f"layer {number}") for number, entries in enumerate(layers)])
+
+
+def test_layers_lie_on_one_another(store: Store) -> None:
+    """image-spec, layer.md: whiteouts are about what is below them."""
+    image = layered(
+        store,
+        [file("a/one", "1"), file("a/two", "2"), file("b/old", "1"), file("c/d/e", "1"), symlink("link", "a"), file("f", "1")],
+        [file("a/.wh.one", ""), file("b/.wh..wh..opq", ""), file("b/new", "2"), symlink("c/d", "../a"), file("f/now/directory", "1")],
+    )
+    tree = read_tree(image, store, "image")
+    assert sorted(tree.segment.files) == ["a/two", "b/new", "f/now/directory"]
+    assert tree.real("link/two") == "a/two"
+    assert tree.real("c/d/two") == "a/two"
+    assert tree.real("a/one") is None
+
+
+def test_links_that_lead_nowhere_or_in_a_circle(store: Store) -> None:
+    tree = read_tree(
+        layered(store, [symlink("a", "b"), symlink("b", "a"), symlink("up", "../../../etc/x"), file("etc/x", "1")]), store, "image"
+    )
+    assert tree.real("a") is None
+    assert tree.real("up") == "etc/x"
+
+
+def test_a_build_upon_a_layout(world: World) -> None:
+    base = based(
+        world.store, world.root, user="worker", labels={"org.opencontainers.image.title": "base", "team": "a"}, stop_signal="SIGINT"
+    )
+    project = world.app("small\nnative\n")
+    document = world.build(project, "--base", f"oci:{base}").document
+    before = read_layout(base).images().images[0]
+    index = read_layout(world.output(project)).images()
+    assert [str(image.platform) for image in index.images] == ["linux/amd64", "linux/arm64"]
+    image = index.images[0]
+    config = image.config_file
+    assert [layer.descriptor.digest for layer in image.layers][:1] == [layer.descriptor.digest for layer in before.layers]
+    env = dict(entry.split("=", 1) for entry in config.config.env)
+    assert env["PATH"] == "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"
+    assert (env["FROM_BASE"], env["LANG"]) == ("1", "C.UTF-8")
+    assert (config.config.user, config.config.stop_signal) == ("1001:1002", "SIGINT")
+    assert config.config.entrypoint == () and config.config.cmd == ("python", "main.py"), "the base's command is gone"
+    assert config.config.labels["team"] == "a"
+    assert config.config.labels["org.opencontainers.image.title"] == "shop"
+    manifest = json.loads(image.manifest)
+    assert manifest["annotations"]["org.opencontainers.image.base.digest"] == read_layout(base).entries[0].digest
+    assert "org.opencontainers.image.base.name" not in manifest["annotations"], "a path of this machine"
+    assert document["images"][0]["packages"] == {"libfoo1": "1.0-1"}, "what the wheels need and the base lacks comes from its suite"
+
+
+def test_the_lock_pins_the_image_until_the_base_is_to_be_upgraded(world: World) -> None:
+    project = world.app("small\n")
+    base = f"oci:{based(world.store, world.root)}"
+    world.build(project, "--base", base)
+    lock = tomllib.loads((project / "pylock.toml").read_text())["tool"]["shipwheel"]["base"]["amd64"]["image"]
+    assert lock["facts"]["python"] == VERSION
+    assert world.build(project, "--base", base).digest == world.build(project, "--base", base).digest
+    moved = based(world.store, world.root, version=f"{MINOR}.8")
+    failed = world.build(project, "--base", base)
+    assert failed.code == 4 and "--upgrade-base" in failed.err, "the layout has another image now"
+    upgraded = world.build(project, "--base", base, "--upgrade-base")
+    assert upgraded.code == 0, upgraded.err
+    again = tomllib.loads((project / "pylock.toml").read_text())["tool"]["shipwheel"]["base"]["amd64"]["image"]
+    assert again["facts"]["python"] == f"{MINOR}.8" and again["digest"] == read_layout(moved).entries[0].digest
+
+
+def test_a_base_without_the_platform_stops_the_build(world: World) -> None:
+    base = based(world.store, world.root, AMD64)
+    failed = world.build(world.app("small\n"), "--base", f"oci:{base}")
+    assert failed.code == 2
+    assert "no image for linux/arm64" in failed.err and "Platforms that it has: linux/amd64" in failed.err
+
+
+def test_a_python_that_the_project_does_not_take(world: World) -> None:
+    project = world.app("small\n")
+    (project / "shipwheel.toml").write_text('command = ["python", "main.py"]\n')
+    (project / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "' + OTHER + '"\n')
+    failed = world.build(project, "--base", f"oci:{based(world.store, world.root)}")
+    assert failed.code == 3
+    assert f"has Python {MINOR}, and the project does not take it" in failed.err
+
+
+def test_a_build_upon_an_image_of_a_registry_reads_it_once(world: World) -> None:
+    base = based(world.store, world.root)
+    project = world.app("small\n")
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/bases/python:1"
+        assert world.run("push", base, name).code == 0
+        first = world.build(project, "--base", name)
+        assert first.code == 0, first.err
+        assert len(registry.asked("GET", r".*/blobs/.*")) == 4, "two configs and two layers"
+        seen = len(registry.asked("GET"))
+        assert world.build(project, "--base", name).digest == first.digest
+        assert len(registry.asked("GET")) == seen, "what is pinned and known is not asked for"
+    manifest = json.loads(read_layout(world.output(project)).images().images[0].manifest)
+    assert manifest["annotations"]["org.opencontainers.image.base.name"] == name
+
+
+def test_lock_and_its_check_with_a_base_image(world: World) -> None:
+    project = world.app("small\n")
+    base = f"oci:{based(world.store, world.root)}"
+    (project / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\nbase = "{base}"\n')
+    assert world.run("lock", "--check", project).code != 0
+    done = world.run("lock", project)
+    assert done.code == 0, done.err
+    assert world.run("lock", "--check", project).code == 0
+    plan = world.run("plan", project, "--json").document
+    assert plan["platforms"][0]["base"].startswith(base) and plan["platforms"][0]["libc"] == "glibc 2.36"
