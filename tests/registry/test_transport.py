@@ -1,0 +1,106 @@
+"""What a server asks to be waited for, and how a command ends that waits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shipwheel.errors import FetchError
+from shipwheel.oci.layout import write_layout
+from shipwheel.oci.reference import Reference
+from shipwheel.registry.repository import Repository
+from shipwheel.registry.transport import Request, Transport
+from shipwheel.store import Store
+from shipwheel.testing.images import small_index
+from shipwheel.testing.registry import FakeRegistry, RegistryFault
+from shipwheel.transfer import may_pass
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("7", 7, 7),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
+        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str, least: float, most: float) -> None:
+    passing = may_pass(httpx.Response(429, headers={"Retry-After": text}))
+    assert passing is not None
+    assert passing.wait is not None
+    assert least <= passing.wait <= most
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "9" * 400 + "x", "Thu, 99 Foo 9999999999 00:00:00 GMT"])
+def test_what_says_nothing_asks_for_no_wait(text: str) -> None:
+    passing = may_pass(httpx.Response(503, headers={"Retry-After": text}))
+    assert passing is not None
+    assert passing.wait is None or passing.wait >= 0
+
+
+class Nobody:
+    """No credentials."""
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """None."""
+        return None
+
+    def challenged(self, response: object, scopes: tuple[str, ...], sent: str | None) -> bool:
+        """No."""
+        return False
+
+
+def test_waits_grow_have_jitter_and_are_what_the_server_asks() -> None:
+    waits: list[float] = []
+    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
+        transport = Transport(there.transport.host, Nobody(), waits.append)
+        registry.fault(RegistryFault("status", times=99, status=503))
+        with pytest.raises(FetchError, match="tried 6 times"):
+            transport.ask(Request("GET", "/v2/", "it"))
+        assert len(registry.seen) == 6
+        assert all(0.25 * 2**number * 0.5 <= wait <= 0.25 * 2**number * 1.5 for number, wait in enumerate(waits))
+        registry._faults.clear()
+        waits.clear()
+        registry.fault(RegistryFault("status", status=429, headers={"Retry-After": "5"}))
+        transport.ask(Request("GET", "/v2/", "it"))
+        assert len(waits) == 1
+        assert 5 <= waits[0] <= 5.25
+        transport.close()
+
+
+def test_a_body_is_sent_again_from_its_beginning() -> None:
+    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
+        registry.uploads["x"] = bytearray()
+        registry.fault(RegistryFault("status", "PUT", status=500))
+        digest = "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+        url = f"/v2/app/blobs/uploads/x?digest={digest}"
+        there.transport.ask(Request("PUT", url, "it", body=lambda: iter((b"1",)), size=1, expected=(201,)))
+        assert registry.blobs["app"] == {digest: b"1"}
+
+
+def test_ctrl_c_ends_a_push_that_waits(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    write_layout(small_index(store), tmp_path / "layout", store, name="app:1")
+    with FakeRegistry() as registry:
+        registry.fault(RegistryFault("status", "HEAD", times=99, status=503, headers={"Retry-After": "50"}))
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from shipwheel.cli import main; main()", "push", str(tmp_path / "layout"), f"{registry.host}/app:1"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        while not registry.asked("HEAD"):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Interrupted" in said
+        assert not registry.tags
