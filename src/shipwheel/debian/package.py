@@ -4,11 +4,9 @@ What changes on the way: paths that /usr-merge moves, owners (root), set-id bits
 has no use for is left out. What dpkg would note is written beside, in the form that image scanners read.
 """
 
-import os
 import posixpath
 import re
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
@@ -16,8 +14,9 @@ import msgspec
 
 from shipwheel.debian.deb import HashedStream, damaged, members, open_tar, refused
 from shipwheel.errors import DamagedBlob
-from shipwheel.files.entry import EntryType, FileEntry, Opened, checked_path, directory, file
+from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file
 from shipwheel.files.segment import key_of
+from shipwheel.files.spool import spooled
 from shipwheel.store import Store
 
 __all__ = ["LEFT_OUT", "MERGED", "DebSource", "DebianPackage", "left_out", "merged"]
@@ -101,7 +100,6 @@ LEFT_OUT = {
 _LEFT_OUT = tuple(prefix for prefixes in LEFT_OUT.values() for prefix in prefixes)
 # The copyright of a package is kept: its licence asks for it.
 _KEPT = re.compile(r"usr/share/doc/[^/]+(?:/copyright)?")
-_IN_MEMORY = 16 << 20
 
 
 class DebianPackage(msgspec.Struct, frozen=True):
@@ -213,7 +211,9 @@ class DebSource(msgspec.Struct, frozen=True):
         elif info.islnk():
             yield FileEntry(path, EntryType.HARDLINK, _mode(info), target=merged(checked_path(info.linkname, self.label)))
         elif info.isreg() and not info.issparse():
-            yield from _regular(tar, info, path)
+            content = tar.extractfile(info)
+            assert content is not None  # noqa: S101 - a regular file has content
+            yield from spooled(content, info.size, path, _mode(info))
         else:
             raise refused(self.label, f"{path} is a device or of another type that packages do not hold")
 
@@ -233,26 +233,6 @@ class DebSource(msgspec.Struct, frozen=True):
 
 def _mode(info: tarfile.TarInfo) -> int:
     return 0o755 if info.mode & 0o111 else 0o644
-
-
-def _regular(tar: tarfile.TarFile, info: tarfile.TarInfo, path: str) -> Iterator[FileEntry]:
-    stream = tar.extractfile(info)
-    assert stream is not None  # noqa: S101 - a regular file has content
-    if info.size <= _IN_MEMORY:
-        yield file(path, stream.read(), _mode(info))
-        return
-    # Its reader takes it before it asks for the next entry: the temporary file lives as long as that.
-    with tempfile.TemporaryFile() as copy:
-        while piece := stream.read(1 << 20):
-            copy.write(piece)
-        copy.flush()
-
-        def opened() -> BinaryIO:
-            again = os.fdopen(os.dup(copy.fileno()), "rb")
-            again.seek(0)
-            return again
-
-        yield FileEntry(path, EntryType.FILE, _mode(info), Opened(info.size, opened))
 
 
 def _sums(text: bytes, kept: set[str]) -> Iterator[bytes]:

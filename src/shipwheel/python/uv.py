@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from shipwheel.errors import BuildError
 __all__ = [
     "OUT_OF_TIME",
     "Finished",
+    "PythonDownload",
     "UvFailed",
     "add_requirements",
     "build_wheel",
@@ -35,6 +37,8 @@ __all__ = [
     "local_python",
     "lock_is_stale",
     "lock_project",
+    "python_digest",
+    "python_downloads",
     "run",
     "told",
     "try_lock",
@@ -66,6 +70,19 @@ class Finished(msgspec.Struct, frozen=True):
     code: int
     stdout: str
     stderr: str
+
+
+class PythonDownload(msgspec.Struct, frozen=True):
+    """A standalone CPython for Linux as `uv python list` has it: `key` is uv's name of it, `arch` the machine (x86_64, aarch64)."""
+
+    key: str
+    version: str
+    url: str
+    arch: str
+    os: str = ""
+    libc: str = ""
+    variant: str = ""
+    implementation: str = ""
 
 
 class UvFailed(Exception):
@@ -330,3 +347,41 @@ def local_python(minor: str) -> Path | None:
     finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
     path = Path(finished.stdout.strip() or "/nonexistent")
     return path if finished.code == 0 and path.is_file() else None
+
+
+def python_downloads(directory: Path, mirror: str | None = None) -> tuple[PythonDownload, ...]:
+    """The released CPythons for Linux with glibc that uv knows where to fetch, by its own list or the one that its settings name.
+
+    Its settings are looked for in `directory`; `mirror` takes the place of the mirror that they name. Raises UvFailed.
+    """
+    command = ["python", "list", "--all-versions", "--all-platforms", "--only-downloads", "--output-format", "json"]
+    env = {"UV_PYTHON_DOWNLOADS": "manual", **({"UV_PYTHON_INSTALL_MIRROR": mirror} if mirror else {})}
+    finished = _checked(run(command, cwd=directory, env=env, timeout=120))
+    try:
+        listed = msgspec.json.decode(finished.stdout, type=list[PythonDownload])
+    except msgspec.MsgspecError as error:
+        raise UvFailed(msgspec.structs.replace(finished, stderr=f"error: its list of Pythons is not understood: {error}")) from error
+    return tuple(
+        item
+        for item in listed
+        if (item.implementation, item.os, item.libc, item.variant) == ("cpython", "linux", "gnu", "default")
+        and re.fullmatch(r"3\.\d+\.\d+", item.version)
+    )
+
+
+def python_digest(key: str, release: str, filename: str) -> str:
+    """The digest that uv's own list has of a standalone CPython, without asking anybody; empty when it does not say.
+
+    uv shows its list without the hashes. It says the right one when it is given something else for that file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = Path(folder, "mirror", release, filename)
+        wrong.parent.mkdir(parents=True)
+        with tarfile.open(wrong, "w:gz") as tar:
+            tar.addfile(tarfile.TarInfo("python"))
+        # A cache of its own, so that what is wrong is never taken for what is right.
+        env = {"UV_PYTHON_CACHE_DIR": f"{folder}/cache", "UV_HTTP_RETRIES": "0", "UV_PYTHON_DOWNLOADS": "manual"}
+        where = ["--install-dir", f"{folder}/out", "--mirror", f"file://{folder}/mirror"]
+        finished = run(["python", "install", "--no-config", "--no-bin", *where, key], cwd=Path(folder), env=env, timeout=60)
+    found = re.search(r"Expected:\s*([0-9a-f]{64})\b", finished.stderr)
+    return f"sha256:{found[1]}" if found else ""

@@ -1,0 +1,30 @@
+"""Files out of an archive that is read as a stream: what is large lies in a temporary file until it is taken."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import IO, BinaryIO
+
+from shipwheel.files.entry import EntryType, FileEntry, Opened, file
+
+__all__ = ["spooled"]
+
+_IN_MEMORY = 16 << 20
+
+
+def spooled(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator[FileEntry]:
+    """One entry with what a stream holds, `size` bytes; it must be read before the next is asked for."""
+    if size <= _IN_MEMORY:
+        yield file(path, stream.read(), mode)
+        return
+    with tempfile.TemporaryFile() as copy:
+        while piece := stream.read(1 << 20):
+            copy.write(piece)
+        copy.flush()
+
+        def opened() -> BinaryIO:
+            again = os.fdopen(os.dup(copy.fileno()), "rb")
+            again.seek(0)
+            return again
+
+        yield FileEntry(path, EntryType.FILE, mode, Opened(size, opened))
