@@ -18,7 +18,7 @@ from shipwheel.build.program import check_programs, programs_of
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
 from shipwheel.build.resolve import Resolution, Resolved, first_fitting, pinned, resolve, suite_of
-from shipwheel.build.sources import Ingredients, app_layers, base_layers, wheel_sources
+from shipwheel.build.sources import Ingredients, app_layers, base_layers, packages_for, wheel_sources
 from shipwheel.build.supplies import Supplies
 from shipwheel.debian.base import resolve_seed
 from shipwheel.debian.package import DebSource
@@ -150,7 +150,8 @@ class _Work:
             upper_layers = self._assemble("wheels", uppers)
             closed = [self._close(each, specs, compiler) for each, specs in zip(self.platforms, uppers, strict=True)]
             lowers = [base_layers(each.base, each, self.project, self.store, compiler) for each in closed]
-            self._fetch_bases(closed, lowers)
+            self._ask(lowers)
+            self._fetch_bases(lowers)
             lower_layers = self._assemble("base", lowers)
         return tuple(
             self._built(each, (*lower, *upper), *self._prove(each, low, up))
@@ -226,10 +227,9 @@ class _Work:
             self.supplies.packages([package for each in self.platforms for package in each.base.packages])
         self.supplies.distributions([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
 
-    def _fetch_bases(self, closed: Sequence[Resolved], lowers: Sequence[Sequence[LayerSpec]]) -> None:
-        for each, specs in zip(closed, lowers, strict=True):
-            if any(self._found(spec) is None for spec in specs):
-                self.supplies.packages(each.base.packages)
+    def _fetch_bases(self, lowers: Sequence[Sequence[LayerSpec]]) -> None:
+        sources = [source for specs in lowers for spec in specs if self._found(spec) is None for source in spec.sources]
+        self.supplies.packages([package for source in sources for package in packages_for(source, self.store)])
 
     def _found(self, spec: LayerSpec) -> Layer | None:
         """The layer, if the store has it; what was found once is not looked for again."""
@@ -320,7 +320,7 @@ class _Work:
             for spec in unknown:
                 self._layers.pop(spec.key, None)
             self._fetch([unknown])
-            self.supplies.packages([source.package for spec in unknown for source in spec.sources if isinstance(source, DebSource)])
+            self._fetch_bases([unknown])
             self._assemble("wheels", [unknown])
         found = [known_segment(source.key, self.store) for spec in specs for source in spec.sources]
         return [segment for segment in found if segment is not None]

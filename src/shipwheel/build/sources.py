@@ -14,6 +14,7 @@ from shipwheel.build.resolve import Resolved
 from shipwheel.debian.base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file
+from shipwheel.files.segment import find_segment
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.python.bytecode import BytecodeCompiler, BytecodeSource
 from shipwheel.python.ignore import AppTree
@@ -26,7 +27,7 @@ from shipwheel.store import Store
 if TYPE_CHECKING:
     from shipwheel.python.sdist import BuiltWheel
 
-__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "wheel_sources"]
+__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "packages_for", "wheel_sources"]
 
 _FIXED_LAYERS = 7
 """Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for."""
@@ -74,6 +75,16 @@ def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, 
         *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
         LayerSpec("system files", (GeneratedBase(base.packages, platform, suite, store),)),
     )
+
+
+def packages_for(source: Source, store: Store) -> tuple[DebianPackage, ...]:
+    """The Debian packages that must be fetched to make a source's segment; none when it is there."""
+    if find_segment(source.key, store) is not None:
+        return ()
+    if isinstance(source, GeneratedBase):
+        return source.needed
+    of = source.of if isinstance(source, BytecodeSource) else (source,)
+    return tuple(each.package for each in of if isinstance(each, DebSource))
 
 
 def _library_bytecode(seed: Sequence[DebianPackage], minor: str, store: Store, compiler: BytecodeCompiler) -> BytecodeSource:

@@ -15,7 +15,7 @@ from shipwheel.debian.version import upstream
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, LockError, UsageError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
-from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, unpacked
+from shipwheel.files.segment import Segment, find_segment, key_of, known_segment, make_segment, unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
@@ -70,6 +70,7 @@ _NSSWITCH = (
     "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
     "protocols: files\nservices: files\nethers: files\nrpc: files\nnetgroup: files\n"
 )
+_AUTHORITIES = "ca-certificates"
 _CERTIFICATE = re.compile(r"usr/share/ca-certificates/mozilla/.+\.crt")
 _RENEW = (
     "Renew the base with `shipwheel build --upgrade-base` (or delete the base table of pylock.toml). "
@@ -201,7 +202,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
         """The entries, by path. The packages must be in the store, as their segments or as they came."""
         from shipwheel.debian.ldcache import ld_cache, libraries
 
-        segments = [find_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
+        segments = [known_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
         taken = {path for segment in segments for path in (*segment.files, *segment.links)}
         cache = ld_cache(libraries(segments, self.platform).items(), self.platform)
         made = [*self._links(), *_alternatives(segments, self.platform), *_etc(), file("etc/ld.so.cache", cache)]
@@ -209,6 +210,14 @@ class GeneratedBase(msgspec.Struct, frozen=True):
         for entry in sorted(entries, key=lambda entry: entry.path):
             if entry.type is EntryType.DIRECTORY or entry.path not in taken:
                 yield entry
+
+    @property
+    def needed(self) -> tuple[DebianPackage, ...]:
+        """The packages that have to be fetched for it: of most, what is known of them is enough."""
+        sources = [
+            source for source in self._debs() if known_segment(source.key, self.store) is None or source.package.name == _AUTHORITIES
+        ]
+        return tuple(source.package for source in sources if find_segment(source.key, self.store) is None)
 
     def _debs(self) -> Iterator[DebSource]:
         return (DebSource(package, self.store) for package in self.packages)
@@ -225,9 +234,10 @@ class GeneratedBase(msgspec.Struct, frozen=True):
 
     def _certificates(self, segments: Sequence[Segment]) -> Iterator[FileEntry]:
         """All of Mozilla's authorities in one file, as update-ca-certificates would write it."""
-        for package, segment in zip(self.packages, segments, strict=True):
-            if package.name == "ca-certificates":
-                yield file("etc/ssl/certs/ca-certificates.crt", _bundle(segment, self.store))
+        for source, segment in zip(self._debs(), segments, strict=True):
+            if source.package.name == _AUTHORITIES:
+                whole = segment if self.store.has(segment.digest) else make_segment(source, self.store)
+                yield file("etc/ssl/certs/ca-certificates.crt", _bundle(whole, self.store))
 
 
 def _bundle(segment: Segment, store: Store) -> bytes:

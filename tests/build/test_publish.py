@@ -1,0 +1,174 @@
+"""Builds that end in a registry: what is there is asked for first, and nothing is fetched, made or sent twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
+from shipwheel.testing.world import Ran, World
+
+UPLOADS = ("POST", "PATCH", "PUT")
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        yield running
+
+
+def push(world: World, project: Path, name: str, *flags: str, cache: str = "") -> Ran:
+    env = {"SHIPWHEEL_CACHE": str(world.root / cache)} if cache else None
+    return world.run("build", project, "--no-bytecode", "--json", "--push", "-t", name, *flags, env=env)
+
+
+def pushed(done: Ran) -> dict[str, int]:
+    assert done.code == 0, done.err
+    found: dict[str, int] = done.document["pushed"]
+    return found
+
+
+def fetched(world: World) -> int:
+    """How many files of distributions and packages were given out."""
+    asked = [request for server in (world.index, world.mirror) for request in server.requests]
+    return sum(request.path.endswith((".whl", ".deb")) for request in asked)
+
+
+def test_nothing_is_written_but_the_store_and_the_lock(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\nnative\n")
+    before = set(world.root.iterdir())
+    done = push(world, project, f"{registry.host}/team/shop:1")
+    assert pushed(done)["uploaded"] > 0
+    assert {path.name for path in world.root.iterdir()} - {path.name for path in before} <= {"cache", "home", "uv", "tmp"}
+    assert {path.name for path in project.iterdir()} == {"main.py", "requirements.txt", "shipwheel.toml", "pylock.toml"}
+    manifest = registry.asked("PUT", r".*/manifests/1")
+    assert len(manifest) == 1
+    assert not registry.lacking("team/shop", done.digest), "all that the image index leads to is there"
+    order = [seen.path.rpartition("/")[2] for seen in registry.asked("PUT", r".*/manifests/.*")]
+    assert order[-1] == "1", "the tag comes last"
+
+
+def test_an_unchanged_image_costs_one_question(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    seen = len(registry.seen)
+    again = push(world, project, f"{registry.host}/team/shop:1")
+    assert again.digest == first.digest
+    assert [(one.method, one.path.rpartition("/")[2]) for one in registry.seen[seen:]] == [("HEAD", "1")]
+    assert pushed(again)["uploaded"] == 0
+
+
+def test_an_empty_machine_reads_manifests_and_configs_alone(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\nnative\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    seen, files = len(registry.seen), fetched(world)
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert done.digest == first.digest
+    assert fetched(world) == files, "no wheel and no package was fetched"
+    assert not [one for one in registry.seen[seen:] if one.method in UPLOADS]
+    read = [one.path for one in registry.seen[seen:] if one.method == "GET"]
+    assert len([path for path in read if "/blobs/" in path]) == 2, "two configs"
+    assert not list((world.root / "empty" / "blobs").rglob("*.*")) and pushed(done)["uploaded"] == 0
+
+
+def test_an_edit_on_an_empty_machine_fetches_nothing_else(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\nnative\n")
+    push(world, project, f"{registry.host}/team/shop:1")
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+    files = fetched(world)
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert fetched(world) == files
+    assert pushed(done)["uploaded"] < 30_000
+    assert not registry.lacking("team/shop", done.digest)
+    whole = push(world, project, f"{registry.host}/other/shop:1", cache="another")
+    assert whole.digest == done.digest, "the same as a machine that makes all of it"
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_what_is_known_of_layers_is_a_referrer_of_the_image(world: World, referrers: bool) -> None:
+    with FakeRegistry(Habits(referrers=referrers)) as registry:
+        project = world.app("small\n")
+        done = push(world, project, f"{registry.host}/team/shop:1")
+        tags = world.run("tags", f"{registry.host}/team/shop").out.split()
+        assert ("1" in tags) and (len(tags) == (1 if referrers else 2)), tags
+        (project / "main.py").write_text("import small\n\nprint(small.VALUE, 3)\n")
+        files = fetched(world)
+        assert push(world, project, f"{registry.host}/team/shop:2", cache="empty").code == 0
+        assert fetched(world) > files, "another tag has nothing to begin from"
+        assert push(world, project, f"{registry.host}/team/shop:1", cache="empty2").code == 0
+        assert done.code == 0
+
+
+def test_layers_of_another_project_are_mounted(world: World, registry: FakeRegistry) -> None:
+    push(world, world.app("small\nnative\n"), f"{registry.host}/team/shop:1")
+    seen = len(registry.seen)
+    other = push(world, world.app("small\nnative\n", name="other"), f"{registry.host}/elsewhere/other:1")
+    moved = pushed(other)
+    assert moved["mounted"] > 0 and moved["uploaded"] < 30_000
+    assert [one for one in registry.seen[seen:] if "mount=" in one.query]
+    assert not registry.lacking("elsewhere/other", other.digest)
+
+
+def test_a_registry_that_mounts_nothing_gets_all(world: World) -> None:
+    with FakeRegistry(Habits(mounts=False)) as registry:
+        push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
+        other = push(world, world.app("small\n", name="other"), f"{registry.host}/elsewhere/other:1")
+        assert pushed(other)["mounted"] == 0
+        assert not registry.lacking("elsewhere/other", other.digest)
+
+
+def test_a_cache_repository_serves_other_projects_on_empty_machines(world: World, registry: FakeRegistry) -> None:
+    cache = f"{registry.host}/cache/layers"
+    push(world, world.app("small\nnative\n"), f"{registry.host}/team/shop:1", "--cache-repo", cache)
+    other = world.app("small\nnative\n", name="other")
+    assert world.run("lock", other).code == 0
+    files = fetched(world)
+    done = push(world, other, f"{registry.host}/elsewhere/other:1", "--cache-repo", cache, cache="empty")
+    assert pushed(done)["mounted"] > 0
+    assert fetched(world) - files <= 4, "what the generated files of the base are made from at most"
+    assert not registry.lacking("elsewhere/other", done.digest)
+    plain = push(world, other, f"{registry.host}/plain/other:1", cache="another")
+    assert plain.digest == done.digest
+
+
+def test_a_cache_in_another_registry(world: World, registry: FakeRegistry) -> None:
+    with FakeRegistry() as second:
+        cache = f"{second.host}/cache/layers"
+        first = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--cache-repo", cache)
+        done = push(world, world.app("small\n"), f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
+        assert done.digest == first.digest
+        assert not registry.lacking("copy/shop", done.digest)
+
+
+def test_a_push_that_fails_leaves_no_tag(world: World, registry: FakeRegistry) -> None:
+    registry.fault(RegistryFault("status", "PUT", r".*/manifests/sha256.*", times=1, status=403))
+    failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
+    assert failed.code == 5, failed.err
+    assert "403" in failed.err and "hint:" in failed.err
+    assert not registry.asked("PUT", r".*/manifests/1")
+    assert push(world, world.app("small\n"), f"{registry.host}/team/shop:1").code == 0
+
+
+def test_a_registry_that_lies_about_records_stops_the_build(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 4)\n")
+    (known,) = [json.loads(data) for _, data in registry.manifests["team/shop"].values() if first.digest.encode() in data]
+    for one in known["layers"]:
+        registry.fault(RegistryFault("lie", "GET", rf".*/blobs/{one['digest']}", times=99))
+    failed = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert failed.code == 5
+    assert "gives other bytes than it should" in failed.err
+
+
+def test_push_needs_a_name_with_a_registry(world: World) -> None:
+    failed = world.run("build", world.app("small\n"), "--push", "--no-bytecode")
+    assert failed.code == 2
+    assert "-t registry.example/team/app:1.0" in failed.err
+
+
+def test_load_goes_alone(world: World, registry: FakeRegistry) -> None:
+    failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--load")
+    assert failed.code == 2
+    assert "--load goes with neither" in failed.err
