@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import FetchError, ImageError, IntegrityError, ShipwheelError, UsageError
 from shipwheel.events import silent
+from shipwheel.oci.convert import in_oci_types
 from shipwheel.oci.image import ImageIndex, RemoteLayer, blob_chunks
 from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import (
@@ -29,7 +30,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.oci.validate import validate
 from shipwheel.platform import Platform
 from shipwheel.registry.copy import copy
-from shipwheel.registry.pull import Pulled, in_oci_types, pull, remote_images, remote_index
+from shipwheel.registry.pull import Pulled, pull, remote_images, remote_index
 from shipwheel.registry.push import Push
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import Request, label_of_error

@@ -14,7 +14,8 @@ from shipwheel.debian.suite import SUITES, Suite
 from shipwheel.errors import ImageError, LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.files.elf import MACHINES
-from shipwheel.oci.image import Image, ImageIndex
+from shipwheel.oci.convert import in_oci_types
+from shipwheel.oci.image import Image, ImageIndex, make_index
 from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import ConfigFile
 from shipwheel.oci.tree import Tree, read_tree
@@ -116,7 +117,7 @@ class ImageBases:
             raise LockError(
                 f"the base that the lock has, {digest[:19]}…, is no longer in {path}", hint="Take what is there with --upgrade-base."
             ) from None
-        return reader.images(found.digest), found.digest
+        return make_index([in_oci_types(image) for image in reader.images(found.digest).images]), found.digest
 
 
 def _completed(base: Base, lock: Lock | None, platform: Platform, extra: Sequence[str], upgrade: bool) -> Base:

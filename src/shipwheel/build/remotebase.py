@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.oci.convert import in_oci_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.model import Descriptor
 from shipwheel.oci.reference import Reference
@@ -44,7 +45,7 @@ def remote_base(name: str, digest: str, platforms: Sequence[Platform], store: St
     pinned = digest or reference.digest or ""
     if pinned and (known := [_remembered(pinned, platform, store, opened, reporter) for platform in platforms]) and all(known):
         return make_index([image for image in known if image is not None]), pinned
-    from shipwheel.registry.pull import in_oci_types, remote_images
+    from shipwheel.registry.pull import remote_images
 
     found = remote_images(opened.repository, pinned or reference.tag_or_latest, platforms)
     images = [in_oci_types(image) for image in found.images]

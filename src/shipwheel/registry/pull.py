@@ -15,28 +15,26 @@ import msgspec
 
 from shipwheel.errors import BuildError, ImageError, IntegrityError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.oci.convert import in_oci_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, blob_path, checked_digest, index_json, refuse_other, replacing, write_layout
 from shipwheel.oci.model import (
-    FOREIGN_LAYERS,
-    MEDIA_TYPE_CONFIG,
     MEDIA_TYPE_INDEX,
-    MEDIA_TYPE_MANIFEST,
-    OCI_LAYERS,
     ConfigFile,
     Descriptor,
     Index,
     Manifest,
     decode,
-    encode,
 )
 from shipwheel.platform import Platform
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 
-__all__ = ["STAGE", "Pulled", "RemoteImages", "in_oci_types", "pull", "remote_images", "remote_index"]
+__all__ = ["STAGE", "Pulled", "RemoteImages", "pull", "remote_images", "remote_index"]
 
 STAGE = "pull"
+
+_BUFFER = 1 << 20
 
 
 class RemoteImages(msgspec.Struct, frozen=True):
@@ -97,42 +95,6 @@ def remote_index(found: RemoteImages) -> ImageIndex:
         if sorted(listed) == sorted(image.digest for image in images):
             return ImageIndex(images, found.document.data)
     return make_index(images)
-
-
-def in_oci_types(image: Image) -> Image:
-    """The image with OCI's media types; the very same one if it has them all. Mixed families fail in some engines.
-
-    Raises ImageError for layers that registries do not hold (foreign, non-distributable) and for types that are no layers'.
-    """
-    manifest = decode(image.manifest, Manifest, image.digest)
-    foreign = [layer.digest for layer in manifest.layers if layer.media_type in FOREIGN_LAYERS]
-    if foreign:
-        hint = "Take an image that carries its layers itself: these are somewhere else, under their vendor's terms."
-        raise ImageError(f"{image.digest} has layers that registries do not hold: {', '.join(foreign)}", hint=hint)
-    other = [f"{layer.digest} ({layer.media_type[:100]})" for layer in manifest.layers if layer.media_type not in OCI_LAYERS]
-    if other:
-        raise ImageError(f"{image.digest} has layers of unknown types: {', '.join(other)}", hint="Name an image, not another artifact.")
-    converted = msgspec.structs.replace(
-        manifest,
-        schema_version=2,
-        media_type=MEDIA_TYPE_MANIFEST,
-        config=msgspec.structs.replace(manifest.config, media_type=MEDIA_TYPE_CONFIG),
-        layers=tuple(_in_oci_type(layer) for layer in manifest.layers),
-    )
-    if image.manifest_media_type == MEDIA_TYPE_MANIFEST and msgspec.structs.replace(converted, media_type=manifest.media_type) == manifest:
-        return image
-    layers = tuple(msgspec.structs.replace(layer, descriptor=_in_oci_type(layer.descriptor)) for layer in image.layers)
-    return msgspec.structs.replace(
-        image,
-        manifest=encode(converted),
-        layers=layers,
-        config_media_type=MEDIA_TYPE_CONFIG,
-        manifest_media_type=MEDIA_TYPE_MANIFEST,
-    )
-
-
-def _in_oci_type(layer: Descriptor) -> Descriptor:
-    return msgspec.structs.replace(layer, media_type=OCI_LAYERS.get(layer.media_type, layer.media_type))
 
 
 def pull(
@@ -211,15 +173,18 @@ class _Fetching:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_path = path.with_name(f".{path.name}.partial")
         seen = hashlib.new(layer.digest.partition(":")[0])
-        with partial_path.open("a+b") as stream:
-            start = _kept(stream, layer, seen)
-            have = start
+        with partial_path.open("a+b", buffering=_BUFFER) as stream:
+            start = told = have = _kept(stream, layer, seen)
             for chunk in self._repository.blob(layer, start):
                 stream.write(chunk)
-                seen.update(chunk)
+                # From its beginning on the repository checks it.
+                if start:
+                    seen.update(chunk)
                 have += len(chunk)
-                self._reporter(Moved(STAGE, layer.digest, have, layer.size))
-        if f"{seen.name}:{seen.hexdigest()}" != layer.digest:
+                if have - told >= _BUFFER or have == layer.size:
+                    told = have
+                    self._reporter(Moved(STAGE, layer.digest, have, layer.size))
+        if start and f"{seen.name}:{seen.hexdigest()}" != layer.digest:
             # What was kept of an earlier pull may be wrong: it is not used a second time.
             partial_path.unlink()
             raise IntegrityError(f"{layer.digest}: what was fetched is {seen.name}:{seen.hexdigest()}", hint="Run the command again.")
