@@ -22,6 +22,15 @@ DOWN = "sys.exit('Cannot connect to the Docker daemon at unix:///var/run/docker.
 FORBIDDEN = "sys.exit('permission denied while trying to connect to the Docker daemon socket')"
 
 
+@pytest.fixture(autouse=True)
+def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Something where containerd would listen."""
+    path = tmp_path / "containerd.sock"
+    path.touch()
+    monkeypatch.setenv("CONTAINERD_ADDRESS", str(path))
+    return path
+
+
 def quiet(_event: Event) -> None:
     pass
 
@@ -96,6 +105,14 @@ def test_a_name_that_is_none() -> None:
 def test_other_names_of_the_same(programs: Programs) -> None:
     programs.add("ctr", CTR)
     assert find("ctr", quiet).name == "containerd"
+
+
+def test_without_a_socket_ctr_is_not_asked(programs: Programs, socket: Path) -> None:
+    programs.add("ctr", CTR)
+    socket.unlink()
+    with pytest.raises(EngineError, match="there is no socket"):
+        find("containerd", quiet)
+    assert programs.calls == []
 
 
 ARM = (

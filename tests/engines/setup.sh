@@ -4,7 +4,7 @@ set -eu
 
 packages=(
     containerd crun docker-cli docker-registry docker.io golang-github-containers-common
-    mount netavark podman qemu-user qemu-user-binfmt runc skopeo util-linux
+    iproute2 iptables mount netavark podman procps qemu-user qemu-user-binfmt runc skopeo util-linux
     # What the other tiers hold our own work against; they say what they skip where it is not there.
     binutils bubblewrap git gpg umoci
 )

@@ -5,7 +5,9 @@ Engines that publish ports do so in a network namespace of their own, where they
 
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,6 +272,18 @@ def test_a_terminal_is_the_container_s(place: Place, fastapi: Example) -> None:
     done = place.sandbox.run(["script", "--quiet", "--return", "--command", shlex.join(argv), "/dev/null"])
     assert "True True" in done.stdout
     assert place.left() == ""
+
+
+def test_after_an_edit_one_small_layer_is_sent(place: Place, fastapi: Example, tmp_path: Path) -> None:
+    project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "fastapi")
+    assert shipwheel(place, str(project), "--", "python", "--version").returncode == 0
+    (project / "main.py").write_text((project / "main.py").read_text() + "\nEDITED = 'yes'\n")
+    done = shipwheel(place, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
+    assert done.stdout == "yes\n", done.stderr
+    if place.name != "bwrap":
+        found = re.search(r"([0-9.]+) MB to \w+, ([0-9.]+) MB were there", done.stderr)
+        assert found, done.stderr
+        assert float(found[1]) < 0.5 < float(found[2])
 
 
 def test_a_foreign_platform_without_emulation_is_told_of(place: Place, fastapi: Example) -> None:

@@ -7,6 +7,7 @@ in, so they are in this machine's (--net-host, which brings /etc/hosts and /etc/
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from shipwheel.engine.delivery import present, send_archive
 from shipwheel.engine.emulation import emulated, runnable
@@ -44,7 +45,9 @@ class Ctr:
         """The containerd that ctr is set to. Raises EngineError that says what is missing."""
         if not found("ctr"):
             raise EngineError("containerd's ctr is not installed", hint="Install containerd; Debian has a package of that name.")
-        answer = ask(["ctr", "version"], seconds=15)
+        # Where nothing listens, ctr would wait.
+        listens = Path(_address().removeprefix("unix://")).exists()
+        answer = ask(["ctr", "version"], seconds=15) if listens else Answer(1, "", "there is no socket")
         server = re.search(r"^Server:\s*\n\s*Version:\s*(\S+)", answer.output, re.MULTILINE)
         if not answer.ok or server is None:
             raise _unusable(answer)
@@ -167,10 +170,13 @@ def _platform(config: ConfigFile) -> Platform:
     return Platform(config.os, config.architecture, config.variant)
 
 
+def _address() -> str:
+    return os.environ.get("CONTAINERD_ADDRESS") or "/run/containerd/containerd.sock"
+
+
 def _unusable(answer: Answer) -> EngineError:
     said = first_line(answer.errors) or first_line(answer.output) or f"ctr ended with {answer.status}"
     if "permission denied" in answer.errors.lower():
         return EngineError("containerd may not be used by you: no permission for its socket", hint="Run it as root.")
-    address = os.environ.get("CONTAINERD_ADDRESS", "/run/containerd/containerd.sock")
-    hint = f"Start it: systemctl start containerd. It is looked for at {address} (CONTAINERD_ADDRESS)."
+    hint = f"Start it: systemctl start containerd. It is looked for at {_address()} (CONTAINERD_ADDRESS)."
     return EngineError(f"containerd does not answer: {said}", hint=hint)

@@ -34,6 +34,8 @@ def send_archive(
         reporter(StageStarted(STAGE, total, "bytes"))
         chunks = archive_chunks(index, store, name, docker_platform=image.platform, without=left_out)
         answer = feed(argv, _counted(chunks, engine, total, reporter))
+        if not answer.ok and left_out:
+            reporter(StageFinished(STAGE, f"{engine} lacks layers that it should have, and gets all: {first_line(answer.errors)}"))
         if answer.ok:
             there = sum(layers.values()) - total
             summary = f"{total / 1e6:.1f} MB to {engine}" + (f", {there / 1e6:.1f} MB were there" if there else "")
