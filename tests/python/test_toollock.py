@@ -88,6 +88,19 @@ def test_a_lock_that_says_no_groups_is_followed_by_its_graph(tmp_path: Path, too
         assert set(pins(read(tmp_path, tool, groups=("dev",), extras=("pretty",)))) == {*INSTALLED, "iniconfig", "tabulate"}
 
 
+@pytest.mark.parametrize("saying", ["", 'groups = ["tools"]'])
+def test_a_dependency_group_of_pyproject_in_a_poetry_lock(tmp_path: Path, saying: str) -> None:
+    """PEP 735's, which Poetry takes since 2.2; and what only an extra of one in it brings."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\n[dependency-groups]\ntools = ["small[more]"]\n')
+    entry = '[[package]]\nname = "{}"\nversion = "1.0"\n{}\nfiles = []\n{}\n'
+    extras = '[package.dependencies]\nside = {version = "*", optional = true}\n[package.extras]\nmore = ["side"]\n'
+    (tmp_path / "poetry.lock").write_text(entry.format("small", saying, extras) + entry.format("side", saying, ""))
+    lock = read(tmp_path, "poetry", groups=("tools",))
+    assert sorted(line.text for line in active_lines(lock, "3.11", ()).lines)[0] == "side==1.0"
+    assert set(pins(lock)) == {"small", "side"}
+    assert set(lock.places) == {"small"}
+
+
 @pytest.mark.parametrize(("tool", "file"), [("poetry", "pyproject.toml"), ("pdm", "pyproject.toml"), ("pipenv", "Pipfile")])
 def test_a_project_that_changed_since(tmp_path: Path, tool: str, file: str) -> None:
     shutil.copytree(RECORDED / tool, tmp_path, dirs_exist_ok=True)

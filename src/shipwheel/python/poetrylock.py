@@ -10,7 +10,7 @@ from typing import Any
 
 from shipwheel.config import parse_toml, read_text, read_toml
 from shipwheel.errors import LockError
-from shipwheel.python.metadata import normalized
+from shipwheel.python.metadata import normalized, read_group
 from shipwheel.python.poetry import poetry_requirements, poetry_specifiers
 from shipwheel.python.toollock import Asked, Entry, ToolLock, asked_of, line_numbers
 
@@ -122,17 +122,22 @@ def _direct(project: Mapping[str, Any], root: Path, extras: tuple[str, ...], gro
         yield asked_of(str(text))
     for extra in extras:
         yield from (asked_of(str(text)) for text in table.get("optional-dependencies", {}).get(extra, ()))
+    listed = [group for group in groups if group in project.get("dependency-groups", {})]
+    for group in listed:
+        yield from (asked_of(text) for text in read_group(project, group))
     poetry = project.get("tool", {}).get("poetry", {})
-    for text in poetry_requirements(poetry, root, extras, groups, main="dependencies" not in table):
+    others = tuple(group for group in groups if group not in listed)
+    for text in poetry_requirements(poetry, root, extras, others, main="dependencies" not in table):
         yield asked_of(text)
 
 
 def _direct_names(project: Mapping[str, Any], groups: tuple[str, ...]) -> set[str]:
     poetry = project.get("tool", {}).get("poetry", {})
     found = {str(name) for name in poetry.get("dependencies", {})}
-    for group in groups:
-        found |= set(poetry.get("group", {}).get(group, {}).get("dependencies", {}))
     texts = [*project.get("project", {}).get("dependencies", ())]
+    for group in groups:
+        texts += read_group(project, group)
+        found |= set(poetry.get("group", {}).get(group, {}).get("dependencies", {}))
     for wanted in project.get("project", {}).get("optional-dependencies", {}).values():
         texts += wanted
     found |= {re.split(r"[\s\[@(;<>=!~]", str(text), maxsplit=1)[0] for text in texts}
