@@ -81,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     composed of Debian packages."""
     suite: str | None = None
     """Debian suite of the base; the Python version decides when it is not set."""
+    python_builds: str | None = None
+    """Where standalone Pythons come from, for versions that no Debian suite has: a directory of python-build-standalone's archives or one
+    of them, or the address of a mirror, as uv's python-install-mirror. uv's settings and its own list count when it is not set."""
     bytecode: bool = True
     """Whether compiled bytecode is in the image: a larger image that starts much more quickly."""
     stop_signal: str | None = None
@@ -341,6 +344,12 @@ def _index(address: str) -> str:
     return address.rstrip("/")
 
 
+def _builds(place: str) -> str:
+    if not place.strip() or "\0" in place or (re.match(r"[a-z+]+://", place) and not re.fullmatch(r"(https?|file)://[^\s@]+", place)):
+        raise _Wrong("not a path, and not the address of a mirror", "Write a path, or an http, https or file address without a password.")
+    return place.rstrip("/") or "/"
+
+
 def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return lambda values: tuple(check(value) for value in values)
 
@@ -389,5 +398,6 @@ _AFTER: dict[str, Callable[[Any], Any]] = {
     ),
     "accelerator-index": _index,
     "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
+    "python-builds": _builds,
     "stop-signal": _matching(r"SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2}", "Write a signal's name, for example SIGTERM."),
 }

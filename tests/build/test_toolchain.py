@@ -30,11 +30,11 @@ class _Base:
 def test_the_loader_is_the_base_s_own(tmp_path: Path) -> None:
     # The path that programs name is an absolute link in bullseye and bookworm: to the host's loader, or to nothing.
     base = _Base("#!/bin/sh\nexit 0\n")
-    interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "3.9", Store(tmp_path))
+    interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path))
     assert interpreter is not None
     assert Path(interpreter.command[0]).resolve().is_relative_to(tmp_path.resolve())
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program"])
 def test_one_that_does_not_start_here_is_not_taken(tmp_path: Path, program: str) -> None:
-    assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "3.9", Store(tmp_path)) is None
+    assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path)) is None

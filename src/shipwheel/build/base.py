@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from shipwheel.debian.base import base_facts, resolve_seed, seed_names
+from shipwheel.debian.base import base_facts, libc_version, resolve_seed, seed_names
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import Suite
 from shipwheel.errors import LockError
@@ -16,6 +16,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.oci.image import Image
 from shipwheel.platform import Platform
 from shipwheel.python.lock import Lock
+from shipwheel.python.standalone import Standalone, interpreter_path
 from shipwheel.python.target import Target
 from shipwheel.store import Store
 
@@ -61,6 +62,7 @@ class LockedBase(msgspec.Struct, frozen=True, omit_defaults=True):
     absent: tuple[str, ...]
     packages: tuple[DebianPackage, ...]
     image: LockedImage | None = None
+    standalone: Standalone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Base:
     """One platform's base. `locked` says that the lock has it, with what was found to be needed.
 
     `packages` are Debian's, of `suite`; `image`, with its layers in `below`, is what they lie upon when there is one. `absent` are sonames
-    that are wanted and that no package of the suite provides, and, marked, libraries that modules may open by name.
+    that are wanted and that no package of the suite provides, and, marked, libraries that modules may open by name. `standalone` is the
+    interpreter where it is none of the suite's.
     """
 
     suite: Suite | None
@@ -77,6 +80,7 @@ class Base:
     absent: tuple[str, ...] = ()
     image: LockedImage | None = None
     below: Image | None = None
+    standalone: Standalone | None = None
 
     def seed(self, extra: Iterable[str]) -> tuple[DebianPackage, ...]:
         """The packages that do not depend on the app: interpreter and what every composed base has."""
@@ -90,6 +94,8 @@ class Base:
         if self.image is not None:
             facts = self.image.facts
             return Target(platform, facts.python, facts.libc, facts.musl)
+        if self.standalone is not None:
+            return Target(platform, self.standalone.version, libc_version(self.packages))
         return Target(platform, *base_facts(self.packages))
 
     @property
@@ -97,6 +103,8 @@ class Base:
         """The absolute path of the interpreter in the image."""
         if self.image is not None:
             return self.image.facts.interpreter
+        if self.standalone is not None:
+            return interpreter_path(self.standalone.minor)
         assert self.suite is not None  # noqa: S101 - a composed base has one
         return f"/usr/bin/python{self.suite.python}"
 
@@ -163,20 +171,23 @@ class DebianBases:
             with ThreadPoolExecutor(len(missing)) as pool:
                 seeds = pool.map(lambda platform: resolve_seed(self.index(platform), self.suite, extra), missing)
                 found |= {each: Base(self.suite, seed, locked=False) for each, seed in zip(missing, seeds, strict=True)}
-            self._reporter(StageFinished("base", f"Debian {self.suite.codename}, Python {self.suite.python}"))
+            python = f", Python {self.suite.python}" if self.suite.python else ""
+            self._reporter(StageFinished("base", f"Debian {self.suite.codename}{python}"))
         return [found[platform] for platform in platforms]
 
     def _known(self, lock: Lock, platform: Platform, extra: Sequence[str]) -> Base | None:
         found = read_base(lock, platform)
         if found is None or found.image is not None or found.suite != self.suite.codename or found.extra != tuple(extra):
             return None
-        return Base(self.suite, found.packages, True, found.absent)
+        if (found.standalone is None) is not bool(self.suite.python):
+            return None
+        return Base(self.suite, found.packages, True, found.absent, standalone=found.standalone)
 
 
 def locked_base(base: Base, extra: Sequence[str]) -> Mapping[str, Any]:
     """The base as the lock holds it."""
     suite = base.suite.codename if base.suite is not None else ""
-    value: dict[str, Any] = msgspec.to_builtins(LockedBase(suite, tuple(extra), base.absent, base.packages, base.image))
+    value: dict[str, Any] = msgspec.to_builtins(LockedBase(suite, tuple(extra), base.absent, base.packages, base.image, base.standalone))
     return value
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from shipwheel.build.base import Bases, locked_base, read_base
 from shipwheel.build.resolve import first_fitting, lock_request, locked, suite_of
-from shipwheel.debian.base import base_facts
+from shipwheel.debian.base import base_facts, libc_version
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
@@ -114,7 +114,13 @@ def _target(project: Project, lock: Lock, platform: Platform) -> Target:
         return Target(platform, facts.python, facts.libc, facts.musl)
     suite = suite_of(project)
     same = found is not None and found.image is None and found.suite == suite.codename and found.extra == settings.packages
-    return Target(platform, *(base_facts(found.packages) if found is not None and same else suite.facts))
+    if suite.python:
+        same = same and found is not None and found.standalone is None
+        return Target(platform, *(base_facts(found.packages) if found is not None and same else suite.facts))
+    from shipwheel.build.standalonebase import pinned_version
+
+    libc = libc_version(found.packages) if found is not None and same else suite.facts[1]
+    return Target(platform, pinned_version(project, found.standalone if found is not None and same else None), libc)
 
 
 def stale(request: "Request") -> tuple[str, ...]:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.build.base import Bases, DebianBases
+from shipwheel.build.base import Bases
 from shipwheel.build.compose import compose
 from shipwheel.build.container import container_path
 from shipwheel.build.program import check_programs, programs_of
 from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
 from shipwheel.build.request import Request
-from shipwheel.build.resolve import Resolution, Resolved, first_fitting, pinned, resolve, suite_of
-from shipwheel.build.sources import Ingredients, app_layers, base_layers, packages_for, wheel_sources
+from shipwheel.build.resolve import Resolution, Resolved, composed_bases, first_fitting, pinned, resolve
+from shipwheel.build.sources import Ingredients, app_layers, base_layers, packages_for, standalones_for, wheel_sources
 from shipwheel.build.supplies import Supplies
 from shipwheel.debian.base import resolve_seed
 from shipwheel.debian.package import DebSource
@@ -31,6 +31,7 @@ from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
 from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.project import Project, detect
+from shipwheel.python.standalone import StandaloneSource
 from shipwheel.python.wheel import WheelSource
 
 __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
@@ -72,7 +73,7 @@ def _resolved(request: Request) -> tuple[Bases, Resolution]:
     """With the best Python version for which the requirements can be had."""
 
     def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
-        found = bases or DebianBases(suite_of(project), project.settings.debian_mirror, request.store, request.reporter)
+        found = bases or composed_bases(project, request.store, request.reporter)
         return found, resolve(project, request.platforms, found, request.reporter, upgrade_base=request.upgrade_base)
 
     project = detect(request.path, request.settings)
@@ -224,11 +225,13 @@ class _Work:
             if isinstance(source, WheelSource) and find_segment(source.key, self.store) is None
         }
         if missing and not any(layer for layer in self._layers.values() if not layer.parts):
+            self.supplies.standalones([each.base.standalone for each in self.platforms if each.base.standalone is not None])
             self.supplies.packages([package for each in self.platforms for package in each.base.packages])
         self.supplies.distributions([item for each in self.platforms for item in each.selection.distributions if item.digest in missing])
 
     def _fetch_bases(self, lowers: Sequence[Sequence[LayerSpec]]) -> None:
         sources = [source for specs in lowers for spec in specs if self._found(spec) is None for source in spec.sources]
+        self.supplies.standalones([build for source in sources for build in standalones_for(source, self.store)])
         self.supplies.packages([package for source in sources for package in packages_for(source, self.store)])
 
     def _found(self, spec: LayerSpec) -> Layer | None:
@@ -276,7 +279,7 @@ class _Work:
         from shipwheel.debian.opened import lacking, notes
 
         platform = each.target.platform
-        upper, below = self._segments(specs), self._below(each)
+        upper, below = [*self._segments(specs), *self.supplies.interpreter(each.base.standalone)], self._below(each)
         if self.destination is not None and (unknown := self._unknown(lower)):
             self.destination.records(unknown)
         packages = self.supplies.segments(each.base.packages)
@@ -386,12 +389,16 @@ class _Work:
 
         target = self.platforms[0].target
         host = can_run()
-        if host is not None and self.debian is not None and self.platforms[0].base.image is None:
-            base = next((each.base for each in self.platforms if each.target.platform == host), None)
+        base = next((each.base for each in self.platforms if each.target.platform == host), None)
+        own = self.debian is not None and self.platforms[0].base.image is None and (base or self.debian.suite.python)
+        if host is not None and self.debian is not None and own:
             packages = interpreter_packages(base.seed(()) if base else resolve_seed(self.debian.index(host), self.debian.suite))
             self.supplies.packages(packages)
-            sources = [DebSource(package, self.store) for package in packages]
-            found = unpacked_interpreter(sources, host, target.minor, self.store)
+            sources: list[Source] = [DebSource(package, self.store) for package in packages]
+            if base is not None and base.standalone is not None:
+                self.supplies.standalones([base.standalone])
+                sources.append(StandaloneSource(base.standalone, self.store))
+            found = unpacked_interpreter(sources, host, base.interpreter if base else f"/usr/bin/python{target.minor}", self.store)
             if found is not None:
                 return found
         for each in self.platforms:
@@ -411,6 +418,8 @@ def _fetched(source: Source) -> str:
     """The digest of the file that a source is made of, empty for what comes from no server."""
     if isinstance(source, DebSource):
         return source.package.digest
+    if isinstance(source, StandaloneSource):
+        return source.build.digest
     return source.digest if isinstance(source, WheelSource) else ""
 
 

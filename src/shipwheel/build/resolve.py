@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from shipwheel.build.base import Base, Bases, locked_base
-from shipwheel.debian.suite import Suite, suite_by_name, suite_for
+from shipwheel.build.base import Base, Bases, DebianBases, locked_base
+from shipwheel.debian.suite import SUITES, Suite, suite_by_name, suite_for, without_python
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.platform import Platform
@@ -17,12 +17,14 @@ from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_dependencies, with_python
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
+from shipwheel.store import Store
 
 T = TypeVar("T")
 
 __all__ = [
     "Resolution",
     "Resolved",
+    "composed_bases",
     "first_fitting",
     "lock_request",
     "locked",
@@ -134,19 +136,31 @@ def _short(text: str) -> str:
 
 
 def suite_of(project: Project) -> Suite:
-    """The suite that the settings name or that has the project's Python version; raises UsageError."""
-    if project.settings.suite is None:
-        try:
-            return suite_for(project.python)
-        except UsageError as error:
-            raise UsageError(f"{error.message}, and {project.python_reason}", hint=error.hint) from None
-    suite = suite_by_name(project.settings.suite)
+    """The suite that the settings name or that has the project's Python version; for a version that none has, one without its Python.
+
+    Raises UsageError.
+    """
+    named = suite_by_name(project.settings.suite) if project.settings.suite is not None else None
+    if all(suite.python != minor_of(project) for suite in SUITES):
+        return without_python(named)
+    suite = named or suite_for(project.python)
     if suite.python != minor_of(project):
         raise UsageError(
             f"Debian {suite.codename} has Python {suite.python}, and the project asks for {project.python}",
             hint="Leave out `suite`, or set `python` to the suite's version.",
         )
     return suite
+
+
+def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
+    """Bases of Debian packages, with a standalone Python where no suite has the version. Raises UsageError."""
+    suite = suite_of(project)
+    debian = DebianBases(suite, project.settings.debian_mirror, store, reporter)
+    if suite.python:
+        return debian
+    from shipwheel.build.standalonebase import StandaloneBases
+
+    return StandaloneBases(project, debian, reporter)
 
 
 def minor_of(project: Project) -> str:

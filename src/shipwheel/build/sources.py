@@ -13,13 +13,16 @@ from shipwheel.build.layering import LAYER_BUDGET, Weighed, wheel_layers
 from shipwheel.build.resolve import Resolved
 from shipwheel.debian.base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.debian.suite import Suite
 from shipwheel.files.entry import Source, directory, file
 from shipwheel.files.segment import find_segment
 from shipwheel.oci.layer import LayerSpec
+from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCompiler, BytecodeSource
 from shipwheel.python.ignore import AppTree
 from shipwheel.python.project import Project
 from shipwheel.python.selection import LockedDistribution
+from shipwheel.python.standalone import PREFIX, Standalone, StandaloneSource
 from shipwheel.python.venv import Paths
 from shipwheel.python.wheel import WheelSource
 from shipwheel.store import Store
@@ -27,10 +30,12 @@ from shipwheel.store import Store
 if TYPE_CHECKING:
     from shipwheel.python.sdist import BuiltWheel
 
-__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "packages_for", "wheel_sources"]
+__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "packages_for", "standalones_for", "wheel_sources"]
 
 _FIXED_LAYERS = 7
-"""Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for."""
+"""Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for.
+
+A standalone Python is one more."""
 
 
 class Ingredients(msgspec.Struct, frozen=True):
@@ -68,12 +73,14 @@ def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, 
     rest = [package for package in base.packages if package not in seed]
     suite, platform = base.suite, resolved.target.platform
     first: tuple[Source, ...] = tuple(DebSource(package, store) for package in seed)
-    if compiler is not None:
+    python = f" with Python {resolved.target.python}" if suite.python else ""
+    if compiler is not None and suite.python:
         first = (*first, _library_bytecode(seed, resolved.target.minor, store, compiler))
     return (
-        LayerSpec(f"Debian {suite.codename} with Python {resolved.target.python}", first),
+        LayerSpec(f"Debian {suite.codename}{python}", first),
+        *([_standalone_layer(base.standalone, store, compiler)] if base.standalone is not None else []),
         *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
-        LayerSpec("system files", (GeneratedBase(base.packages, platform, suite, store),)),
+        LayerSpec("system files", (_generated(base, platform, suite, store),)),
     )
 
 
@@ -87,6 +94,26 @@ def packages_for(source: Source, store: Store) -> tuple[DebianPackage, ...]:
     return tuple(each.package for each in of if isinstance(each, DebSource))
 
 
+def _generated(base: Base, platform: Platform, suite: Suite, store: Store) -> GeneratedBase:
+    return GeneratedBase(base.packages, platform, suite, store, base.interpreter if base.standalone is not None else "")
+
+
+def _standalone_layer(build: Standalone, store: Store, compiler: BytecodeCompiler | None) -> LayerSpec:
+    """Apart from Debian's packages, so that it stays when those are renewed, and they when it is."""
+    source = StandaloneSource(build, store)
+    prefix = f"{PREFIX}/lib/python{build.minor}/"
+    bytecode = [BytecodeSource("standard library bytecode", (source,), prefix, build.minor, compiler)] if compiler is not None else []
+    return LayerSpec(build.label, (source, *bytecode))
+
+
+def standalones_for(source: Source, store: Store) -> tuple[Standalone, ...]:
+    """As `packages_for`, of standalone Pythons."""
+    if find_segment(source.key, store) is not None:
+        return ()
+    of = source.of if isinstance(source, BytecodeSource) else (source,)
+    return tuple(each.build for each in of if isinstance(each, StandaloneSource))
+
+
 def _library_bytecode(seed: Sequence[DebianPackage], minor: str, store: Store, compiler: BytecodeCompiler) -> BytecodeSource:
     python = tuple(DebSource(package, store) for package in seed if "python" in package.name)
     return BytecodeSource("standard library bytecode", python, f"usr/lib/python{minor}/", minor, compiler)
@@ -98,7 +125,7 @@ def app_layers(
     """Everything above the base: wheels, the virtual environment's own files, the project last."""
     minor = resolved.target.minor
     paths = Paths(minor)
-    layers = [*wheel_layers(wheels, LAYER_BUDGET - _FIXED_LAYERS)] if wheels else []
+    layers = [*wheel_layers(wheels, LAYER_BUDGET - _FIXED_LAYERS - (resolved.base.standalone is not None))] if wheels else []
     layers.append(LayerSpec("virtual environment", _environment(project, resolved, compiler)))
     if parts.project_wheel is not None:
         wheel = parts.project_wheel

@@ -7,10 +7,11 @@ from shipwheel.build.base import DebianBases
 from shipwheel.debian.base import fetch_packages, load_packages
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.events import Reporter
-from shipwheel.files.segment import Segment, known_segment
+from shipwheel.files.segment import Segment, known_segment, make_segment
 from shipwheel.python.indexes import Indexes, indexes_of
 from shipwheel.python.project import Project
 from shipwheel.python.selection import LockedDistribution
+from shipwheel.python.standalone import Standalone, StandaloneSource
 from shipwheel.store import Store
 
 __all__ = ["Supplies"]
@@ -52,6 +53,23 @@ class Supplies:
         if absent:
             assert self.debian is not None  # noqa: S101 - packages are a suite's
             fetch_packages(absent, self.debian.mirror, self._store, self._reporter)
+
+    def standalones(self, builds: Sequence[Standalone]) -> None:
+        """Fetches what the store does not have. Raises FetchError, with what can be had, and IntegrityError."""
+        if any(not self._store.has(build.digest) for build in builds):
+            from shipwheel.build.standalonebase import fetch_standalone
+
+            fetch_standalone(builds, self._project, self._store, self._reporter)
+
+    def interpreter(self, build: Standalone | None) -> list[Segment]:
+        """What is known of a standalone Python's files, which is fetched and made if nothing is; empty for None."""
+        if build is None:
+            return []
+        source = StandaloneSource(build, self._store)
+        if (known := known_segment(source.key, self._store)) is not None:
+            return [known]
+        self.standalones([build])
+        return [make_segment(source, self._store)]
 
     def segments(self, packages: Sequence[DebianPackage]) -> list[Segment]:
         """What is known of the packages' files, in order; packages of which nothing is known are fetched and made."""

@@ -38,21 +38,21 @@ def interpreter_packages(seed: Sequence[DebianPackage]) -> tuple[DebianPackage, 
     return tuple(package for package in seed if "python" in package.name or package.name in _LINKED)
 
 
-def unpacked_interpreter(sources: Sequence[Source], platform: Platform, minor: str, store: Store) -> Interpreter | None:
+def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: str, store: Store) -> Interpreter | None:
     """The interpreter of a base's packages, unpacked once into the store; None if it does not start here."""
     root = store.root / "interpreters" / key_of("interpreter", *(source.key for source in sources))
     if not root.is_dir():
         _once(root, lambda folder: _unpack_all(sources, folder, store))
     # Through its own loader, so that nothing of the host's libraries is mixed in. It is there a file or a relative link in every suite;
     # the path that programs name may be an absolute link, which would lead to the host's.
-    libraries = root / "usr/lib" / platform.multiarch
+    libraries, program = root / "usr/lib" / platform.multiarch, root / path.lstrip("/")
     command = (
         str(libraries / _LOADERS[platform.architecture]),
         "--library-path",
-        f"{libraries}:{root}/usr/lib",
-        str(root / f"usr/bin/python{minor}"),
+        ":".join(dict.fromkeys((str(libraries), f"{root}/usr/lib", str(program.parents[1] / "lib")))),
+        str(program),
     )
-    interpreter = Interpreter(command, (("PYTHONHOME", str(root / "usr")),))
+    interpreter = Interpreter(command, (("PYTHONHOME", str(program.parents[1])),))
     return interpreter if _starts(interpreter) else None
 
 

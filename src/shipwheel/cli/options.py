@@ -17,6 +17,7 @@ _OPTIONS = (
     click.argument("path", type=click.Path(path_type=Path), default="."),
     click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to build for [linux/amd64,linux/arm64]."),
     click.option("--python", metavar="VERSION", help="Python version, for example 3.11."),
+    click.option("--python-builds", metavar="PLACE", help="Directory, file or mirror of standalone Pythons that Debian does not have."),
     click.option("--as-of", metavar="DATE", help="Resolve as of this day (YYYY-MM-DD): only what was on the package index then."),
     click.option("--command", metavar="WORDS", help="What the image runs; split like a shell would, run without one."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable of the image; can be repeated."),
@@ -87,6 +88,8 @@ def _table(flags: dict[str, Any]) -> dict[str, Any]:
         table["platforms"] = [part.strip() for value in table["platforms"] for part in value.split(",") if part.strip()]
     if "ports" in table:
         table["ports"] = [int(port) if port.isdigit() else port for port in table["ports"]]
+    if "://" not in (place := str(table.get("python_builds", "://"))):
+        table["python_builds"] = str(Path(place).absolute())
     if str(table.get("base", "")).startswith("oci:"):
         table["base"] = f"oci:{Path(str(table['base'])[4:]).absolute()}"
     if "env" in table:

@@ -32,6 +32,7 @@ __all__ = [
     "base_sources",
     "downloads",
     "fetch_packages",
+    "libc_version",
     "load_packages",
     "resolve_seed",
     "seed_names",
@@ -81,6 +82,8 @@ _RENEW = (
 def seed_names(suite: Suite) -> tuple[str, ...]:
     """The names of the packages that a suite's base starts from, those that it may not have included."""
     python = suite.python
+    if not python:
+        return COMMON_SEED
     interpreter = (f"python{python}-minimal", f"libpython{python}-minimal", f"libpython{python}-stdlib")
     return (*COMMON_SEED, *interpreter, *(SPLIT_SEED if suite.python in ("3.9", "3.11") else ()))
 
@@ -106,15 +109,22 @@ def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ())
 
 def base_facts(packages: Sequence[DebianPackage]) -> tuple[str, tuple[int, int]]:
     """(Python's full version, libc's major and minor) of a base's packages: ("3.11.2", (2, 36)). Raises LockError."""
-    python = libc = None
+    python = None
     for package in packages:
         if re.fullmatch(r"python3\.\d+-minimal", package.name):
             python = re.match(r"\d+\.\d+\.\d+", upstream(package.version))
-        elif package.name == "libc6":
-            libc = re.match(r"(\d+)\.(\d+)", upstream(package.version))
-    if python is None or libc is None:
-        raise LockError("the base has no interpreter or no libc6", hint=_RENEW)
-    return python[0], (int(libc[1]), int(libc[2]))
+    if python is None:
+        raise LockError("the base has no interpreter", hint=_RENEW)
+    return python[0], libc_version(packages)
+
+
+def libc_version(packages: Sequence[DebianPackage]) -> tuple[int, int]:
+    """libc's major and minor version, of a base's packages: (2, 36). Raises LockError."""
+    found = next((package.version for package in packages if package.name == "libc6"), "")
+    libc = re.match(r"(\d+)\.(\d+)", upstream(found))
+    if libc is None:
+        raise LockError("the base has no libc6", hint=_RENEW)
+    return int(libc[1]), int(libc[2])
 
 
 def downloads(packages: Sequence[DebianPackage], mirror: "Mirror") -> "list[Download]":
@@ -179,19 +189,23 @@ def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: S
 
 
 class GeneratedBase(msgspec.Struct, frozen=True):
-    """What maintainer scripts would have made: users, certificates, links, the loader's cache. A path that a package has is left to it."""
+    """What maintainer scripts would have made: users, certificates, links, the loader's cache. A path that a package has is left to it.
+
+    `interpreter` is what python3 is, absolute, where it is not the suite's own.
+    """
 
     packages: tuple[DebianPackage, ...]
     platform: Platform
     suite: Suite
     store: Store
+    interpreter: str = ""
 
     @property
     def key(self) -> str:
-        """From the packages' hashes, the platform and the suite."""
-        return key_of(
-            "generated base", GENERATED_VERSION, str(self.platform), self.suite.codename, *(package.sha256 for package in self.packages)
-        )
+        """From the packages' hashes, the platform, the suite and the interpreter."""
+        given = (self.interpreter,) if self.interpreter else ()
+        hashes = (package.sha256 for package in self.packages)
+        return key_of("generated base", GENERATED_VERSION, str(self.platform), self.suite.codename, *given, *hashes)
 
     @property
     def label(self) -> str:
@@ -227,7 +241,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
             yield symlink(top, f"usr/{top}")
         for top in ("usr/bin", "usr/lib", "usr/sbin"):
             yield directory(top)
-        yield symlink("usr/bin/python3", f"python{self.suite.python}")
+        yield symlink("usr/bin/python3", self.interpreter or f"python{self.suite.python}")
         # Where OpenSSL looks when SSL_CERT_FILE is not set.
         yield symlink("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
         yield symlink("usr/lib/ssl/certs", "/etc/ssl/certs")

@@ -1,15 +1,15 @@
 """The Debian suites that give an interpreter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shipwheel.errors import UsageError
 
-__all__ = ["SUITES", "Suite", "suite_by_name", "suite_for"]
+__all__ = ["SUITES", "Suite", "suite_by_name", "suite_for", "without_python"]
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A suite by its codename, with the minor version of Python that it brings.
+    """A suite by its codename, with the minor version of Python that it brings; empty where that is not taken from it.
 
     `settled` is false for the suite in testing, which may have no updates or security archive. `facts` are Python's full version and
     libc's as the suite was first known with them: what counts where its packages have not been asked for.
@@ -45,6 +45,11 @@ def suite_for(python: str) -> Suite:
             return suite
     known = ", ".join(f"{suite.python} ({suite.codename})" for suite in SUITES)
     raise UsageError(f"no Debian suite has Python {python}", hint=f"Versions that can be had: {known}.")
+
+
+def without_python(suite: Suite | None = None) -> Suite:
+    """A suite, else the newest that is settled, for bases whose interpreter comes from elsewhere."""
+    return replace(suite or next(suite for suite in reversed(SUITES) if suite.settled), python="")
 
 
 def suite_by_name(codename: str) -> Suite:

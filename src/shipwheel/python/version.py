@@ -11,7 +11,7 @@ from shipwheel.config import Settings, read_text
 from shipwheel.errors import ProjectError
 from shipwheel.python.metadata import Metadata
 
-__all__ = ["DEBIAN_PYTHONS", "PythonChoice", "choose_python"]
+__all__ = ["DEBIAN_PYTHONS", "PythonChoice", "allowed_pythons", "choose_python"]
 
 DEBIAN_PYTHONS = {"3.13": date(2024, 10, 7), "3.11": date(2022, 10, 24), "3.14": date(2025, 10, 7), "3.9": date(2020, 10, 5)}
 """The versions that a Debian suite has, in the order of preference, with the day of their first release."""
@@ -48,13 +48,18 @@ def choose_python(root: Path, settings: Settings, metadata: Metadata) -> PythonC
     allowed = [text for text in metadata.requires_python if text.strip()]
     if settings.python:
         return _named(settings.python, "the setting python", allowed, metadata.origin)
-    if settings.suite in _SUITES:
+    if settings.suite in _SUITES and allowed_pythons(allowed, metadata.origin):
         return _named(_SUITES[settings.suite], f"Debian {settings.suite}, which the setting suite names,", allowed, metadata.origin)
     known = [version for version, day in DEBIAN_PYTHONS.items() if settings.as_of is None or day <= settings.as_of]
     for version, origin in _preferences(root):
         choice = _named(version, origin, allowed, metadata.origin)
         return choice if version in DEBIAN_PYTHONS else _nearest(choice, origin, known, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
+
+
+def allowed_pythons(specifiers: Sequence[str], origin: str = "requires-python") -> tuple[str, ...]:
+    """Debian's versions that one of the specifiers admits, all without any; the best first. Raises ProjectError for a malformed one."""
+    return tuple(version for version in DEBIAN_PYTHONS if not specifiers or _fitting(version, specifiers, origin) is not None)
 
 
 def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> PythonChoice:
