@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "kept", "pack"]
+__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "first_image", "kept", "pack"]
 
 ROOT = Path(__file__).parents[2]
 CREATED = "2026-01-01T00:00:00Z"
@@ -128,6 +128,20 @@ def pack(tree: Path) -> Packed:
     options = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax", "--pax-option=delete=atime,delete=ctime"]
     plain = subprocess.run(["tar", *options, "-C", tree, "-cf", "-", "--", *names], stdout=subprocess.PIPE, check=True).stdout
     return Packed(gzip.compress(plain, compresslevel=1, mtime=0), f"sha256:{hashlib.sha256(plain).hexdigest()}")
+
+
+def first_image(layout: Path) -> Built:
+    """The first image of a layout that was written here."""
+
+    def read(digest: str) -> bytes:
+        return (layout / "blobs" / "sha256" / digest.partition(":")[2]).read_bytes()
+
+    top = json.loads((layout / "index.json").read_text())["manifests"][0]
+    manifest = json.loads(read(json.loads(read(top["digest"]))["manifests"][0]["digest"]))
+    config = json.loads(read(manifest["config"]["digest"]))
+    digests = [layer["digest"] for layer in manifest["layers"]]
+    layers = [Packed(read(digest), diff_id) for digest, diff_id in zip(digests, config["rootfs"]["diff_ids"], strict=True)]
+    return Built(config["architecture"], layers, config["config"])
 
 
 def kept(name: str, make: Callable[[Layout, Path], None]) -> Path:

@@ -18,6 +18,7 @@ __all__ = [
     "edit",
     "link",
     "packages_of",
+    "sources_of",
     "unpack",
     "upstream",
     "version_of",
@@ -63,6 +64,30 @@ def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> 
     mmdebstrap(suite, *empty, suite, str(folder / "root.tar"))
     (folder / "root.tar").unlink()
     return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
+
+
+def sources_of(suite: str, folder: Path, *packages: str) -> Path:
+    """Unpacks the upstream archives of source packages into folders of their names; the newest that the mirror has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mirror = choose_mirror()
+    listed = ((mirror.debian, suite), (mirror.debian, f"{suite}-updates"), (mirror.security, f"{suite}-security"))
+    lines = "".join(f"deb-src {address} {name} main\n" for address, name in listed)
+    commands = [f'printf %s "{lines}" > "$1/etc/apt/sources.list.d/sources.list"', 'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"']
+    commands += ["apt-get --quiet update", f'cd "{folder}"']
+    for package in packages:
+        versions = f"$(apt-cache showsrc {package} | sed -n 's/^Version: //p' | sort --version-sort --reverse --unique)"
+        commands.append(
+            f"for version in {versions}; do apt-get --quiet source --download-only {package}=$version && break; rm -f {package}_*; done"
+        )
+    root = folder / "root.tar"
+    hook = f"--customize-hook={chr(10).join(commands)}"
+    mmdebstrap(suite, "--variant=custom", "--skip=download/empty", hook, suite, str(root))
+    root.unlink()
+    for package in packages:
+        (archive,) = (path for path in folder.glob(f"{package}_*.orig.tar.*") if path.suffix != ".asc")
+        (folder / package).mkdir()
+        subprocess.run(["tar", "-xf", archive, "-C", folder / package, "--strip-components=1", "--no-same-owner"], check=True)
+    return folder
 
 
 def unpack(package: Path, tree: Path) -> Path:

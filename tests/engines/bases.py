@@ -16,10 +16,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from base_layout import DOCKER, OCI, Built, Layout, Packed, kept, pack
+from base_layout import DOCKER, OCI, Built, Layout, Packed, first_image, kept, pack
+from base_musl import built_for_musl
 from base_parts import bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
 
-__all__ = ["BASES", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
+__all__ = ["BASES", "alpine", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
 
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,7 +35,7 @@ def official() -> Path:
 
 def official_docker() -> Path:
     """The same image as a mirror that converts has it: Docker's media types, and still a manifest for no platform in the list."""
-    return kept("official_docker", lambda layout, work: layout.index(DOCKER, "3.13-slim", [_official(work)], attested=True))
+    return kept("official_docker", lambda layout, work: layout.index(DOCKER, "3.13-slim", [first_image(official())], attested=True))
 
 
 def _official(work: Path) -> Built:
@@ -262,7 +263,7 @@ def conda() -> Path:
 
 
 def _conda(work: Path) -> Built:
-    root = bootstrapped("bookworm", work / "root", "ca-certificates")
+    below = first_image(pythonless()).layers
     packages = packages_of("bookworm", "amd64", work / "debs", *CONDA, *cpython("3.11"))
     prefix = work / "conda/opt/conda"
     home = upstream(packages, "3.11", prefix, work, place="/opt/conda")
@@ -292,11 +293,51 @@ def _conda(work: Path) -> Built:
         prefix, {f"conda-meta/python-{version}-h0_cpython.json": json.dumps(about), "conda-meta/history": "==> 2026-01-01 00:00:00 <==\n"}
     )
     config = {"Env": ["LANG=C.UTF-8", "LC_ALL=C.UTF-8", f"PATH=/opt/conda/bin:{SBIN}"], "Cmd": ["/bin/bash"]}
-    return Built("amd64", [pack(root), pack(work / "conda")], config)
+    return Built("amd64", [*below, pack(work / "conda")], config)
+
+
+ALPINE = {
+    "etc/alpine-release": "3.22.1\n",
+    "etc/os-release": 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.1\nPRETTY_NAME="Alpine Linux v3.22"\n',
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n",
+    "etc/group": "root:x:0:root\nnobody:x:65534:\n",
+    "etc/apk/world": "alpine-baselayout\nbusybox\nmusl\n",
+    "lib/apk/db/installed": "P:musl\nV:1.2.5-r10\nA:x86_64\nF:lib\nR:ld-musl-x86_64.so.1\nR:libc.musl-x86_64.so.1\n\n"
+    "P:busybox\nV:1.37.0-r18\nA:x86_64\nF:bin\nR:busybox\n\n",
+}
+
+
+def alpine() -> Path:
+    """As `python:3.13-alpine`: musl, busybox, no merged /usr, and a CPython for musl in /usr/local. It is compiled: a minute."""
+    return kept("alpine", lambda layout, work: layout.index(OCI, "3.13-alpine", [_alpine(work)], attested=True))
+
+
+def _alpine(work: Path) -> Built:
+    packages = packages_of("trixie", "amd64", work / "debs", "musl", "busybox-static", "ca-certificates", "tzdata", *cpython("3.13"))
+    root = write(
+        work / "root", {**ALPINE, "etc/ssl/certs/ca-certificates.crt": _certificates(packages["ca-certificates"], work / "certificates")}
+    )
+    (musl,) = (path for path in unpack(packages["musl"], work / "musl").rglob("*musl/libc.so") if not path.is_symlink())
+    shutil.copy2(musl, root / "lib/ld-musl-x86_64.so.1")
+    (root / "lib/ld-musl-x86_64.so.1").chmod(0o755)
+    (root / "bin").mkdir()
+    shutil.copy2(unpack(packages["busybox-static"], work / "busybox") / "usr/bin/busybox", root / "bin/busybox")
+    applets = {f"bin/{name}": "/bin/busybox" for name in ("cat", "id", "ls", "sh", "sleep", "uname")}
+    link(root, {**applets, "lib/libc.musl-x86_64.so.1": "ld-musl-x86_64.so.1", "etc/ssl/cert.pem": "certs/ca-certificates.crt"})
+    for name in ("proc", "sys", "dev", "run", "root", "var/tmp", "tmp"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    minor = built_for_musl(work / "python", work)
+    with_pip(work / f"python/usr/local/lib/python{minor}/site-packages", packages, work)
+    links = link(work / "links", {"usr/local/bin/python3": f"python{minor}", "usr/local/bin/python": "python3"})
+    version = version_of(packages["libpython3.13"])
+    env = [f"PATH=/usr/local/bin:{SBIN}", "LANG=C.UTF-8", "GPG_KEY=7169605F62C751356D054A26A821E680E5FA6305"]
+    env += [f"PYTHON_VERSION={version}", f"PYTHON_SHA256={'0' * 64}"]
+    return Built("amd64", [pack(root), pack(work / "python"), pack(links)], {"Env": env, "Cmd": ["python3"]})
 
 
 BASES: Mapping[str, Callable[[], Path]] = {
-    made.__name__: made for made in (official, official_docker, distroless, ubuntu, pythonless, ubi, conda)
+    made.__name__: made for made in (official, official_docker, distroless, ubuntu, pythonless, ubi, conda, alpine)
 }
 """The bases by name."""
 

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from base_musl import MUSL_TOOLS
 from base_parts import TOOLS
 from bases import BASES
 from engine import SEARCH_PATH, Podman
 
-IMPORTS = "import bz2, ctypes, hashlib, lzma, select, socket, sqlite3, ssl, zlib, sys, sysconfig; "
+IMPORTS = "import asyncio, ctypes, hashlib, select, socket, ssl, zlib, sys, sysconfig; "
+OTHERS = "import bz2, lzma, readline, sqlite3, uuid"
+"""What the one for musl is built without."""
+
 FACTS = "print(sys.version.split()[0], sys.prefix, sysconfig.get_path('platlib'), len(ssl.create_default_context().get_ca_certs()) > 100)"
 VENV = """
 import os, subprocess, sys
@@ -37,6 +41,7 @@ EXPECTED = {
     "ubuntu": ("python3", "3.13 /usr /usr/local/lib/python3.13/dist-packages True"),
     "ubi": ("python", "3.11 /opt/app-root /opt/app-root/lib64/python3.11/site-packages True"),
     "conda": ("python", "3.11 /opt/conda /opt/conda/lib/python3.11/site-packages True"),
+    "alpine": ("python", "3.13 /usr/local /usr/local/lib/python3.13/site-packages True"),
 }
 """The name of the interpreter on PATH; its minor version, prefix, folder for wheels, and whether it knows authorities."""
 
@@ -44,7 +49,7 @@ EXPECTED = {
 @cache
 def layout(name: str) -> Path:
     """The base; the failure names the programs that making it lacks."""
-    lacking = [tool for tool in TOOLS if shutil.which(tool, path=SEARCH_PATH) is None]
+    lacking = [tool for tool in {*TOOLS, *MUSL_TOOLS} if shutil.which(tool, path=SEARCH_PATH) is None]
     if lacking:
         pytest.fail(f"the bases need programs that are not installed: {' '.join(lacking)}", pytrace=False)
     return BASES[name]()
@@ -100,6 +105,9 @@ def test_python_runs(name: str, podman: Podman) -> None:
     assert done.returncode == 0, done.stderr
     version, _, rest = done.stdout.strip().partition(" ")
     assert f"{version.rpartition('.')[0]} {rest}" == wanted
+    if name != "alpine":
+        done = podman.run_once(image, entrypoint=[program], command=["-c", OTHERS])
+        assert done.returncode == 0, done.stderr
     done = podman.run_once(image, entrypoint=[program], command=["-c", VENV])
     assert (done.returncode, done.stdout.split()) == (0, ["/tmp/venv", "True"]), done.stderr
 
@@ -171,3 +179,20 @@ def test_the_conda_one(podman: Podman) -> None:
     done = podman.run_once(podman.load(layout("conda")), command=["python", "-c", code])
     assert done.returncode == 0, done.stderr
     assert all(path.startswith("/opt/conda/lib/") for path in done.stdout.split()), done.stdout
+
+
+def test_the_alpine_one(podman: Podman) -> None:
+    found = paths("alpine")
+    assert found["lib/libc.musl-x86_64.so.1"].linkname == "ld-musl-x86_64.so.1"
+    assert (found["lib"].isdir(), found["bin/sh"].linkname) == (True, "/bin/busybox")
+    assert {"etc/alpine-release", "lib/apk/db/installed", "usr/local/lib/libpython3.13.so.1.0"} <= set(found)
+    code = "import sys, sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX')); print(*(l.split()[-1] for l in open('/proc/self/maps') if 'lib' in l))"
+    image = podman.load(layout("alpine"))
+    done = podman.run_once(image, command=["python", "-c", code])
+    suffix, mapped = done.stdout.splitlines()
+    assert suffix == ".cpython-313-x86_64-linux-musl.so"
+    # Nothing of glibc's is loaded.
+    assert "/lib/ld-musl-x86_64.so.1" in mapped.split()
+    assert "libc.so.6" not in mapped
+    assert "Version 1.2." in podman.run_once(image, command=["/lib/ld-musl-x86_64.so.1"]).stderr
+    assert podman.run_once(image, command=["sh", "-c", "cat /etc/alpine-release"]).stdout.startswith("3.")
