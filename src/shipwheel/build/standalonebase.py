@@ -120,7 +120,8 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
         urls = tuple(dict.fromkeys(_addresses(build, offers)))
         if not urls:
             raise _unreachable(project, f"{build.filename} is not among the builds that can be had")
-        downloads.append(Download(urls, build.digest, None, build.filename))
+        paths = [path for path in map(_local, urls) if path is not None and path.is_file()]
+        downloads.append(Download(urls, build.digest, paths[0].stat().st_size if paths else None, build.filename))
     try:
         fetch(downloads, store, reporter, stage="python")
     except IntegrityError as error:

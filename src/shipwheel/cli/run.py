@@ -50,12 +50,15 @@ class _WithArguments(click.Command):
 @click.option("--no-read-only", is_flag=True, help="Let the container write to its root file system; that is gone with it.")
 @click.option("--ephemeral", is_flag=True, help="Volumes that are gone with the container, not named ones that stay.")
 @click.option("--grace", type=click.IntRange(0, 3600), default=10, metavar="SECONDS", help="From the stop signal to the kill [10].")
-@some_options("python", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "quiet")
+@some_options("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "quiet")
 def command(what: str, quiet: bool, **flags: Any) -> int:
     """Builds and loads what has to be; runs it in the foreground, and ends with its exit status."""
     from shipwheel.engine.find import find
 
-    wanted = {key: flags.pop(key) for key in ("python", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")}
+    wanted = {
+        key: flags.pop(key)
+        for key in ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
+    }
     with progress(quiet) as reporter:
         engine = find(flags["engine"], reporter)
         image, config, platform, project = _image(what, engine, flags["platform"], wanted, reporter)

@@ -10,16 +10,16 @@ from shipwheel.files.entry import EntryType, FileEntry, Opened, file
 __all__ = ["spooled"]
 
 _IN_MEMORY = 16 << 20
+_PIECE = 1 << 20
 
 
 def spooled(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator[FileEntry]:
     """One entry with what a stream holds, `size` bytes; it must be read before the next is asked for."""
     if size <= _IN_MEMORY:
-        yield file(path, stream.read(), mode)
+        yield file(path, b"".join(_pieces(stream)), mode)
         return
     with tempfile.TemporaryFile() as copy:
-        while piece := stream.read(1 << 20):
-            copy.write(piece)
+        copy.writelines(_pieces(stream))
         copy.flush()
 
         def opened() -> BinaryIO:
@@ -28,3 +28,8 @@ def spooled(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator[File
             return again
 
         yield FileEntry(path, EntryType.FILE, mode, Opened(size, opened))
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    while piece := stream.read(_PIECE):
+        yield piece
