@@ -17,7 +17,7 @@ COMPILER = """#!/bin/sh
 case " $* " in *" --print-multiarch "*) echo x86_64-linux-musl; exit;; esac
 exec musl-gcc -idirafter {work}/kernel "$@"
 """
-OPENSSL = (
+OPENSSL: tuple[str, ...] = (
     "shared",
     "tests",
     "engine",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from base_layout import DOCKER, OCI, Built, Layout, Packed, first_image, kept, pack
 from base_musl import built_for_musl
-from base_parts import bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
+from base_parts import Files, bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
 
 __all__ = ["BASES", "alpine", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
 
@@ -61,7 +61,18 @@ def _official(work: Path) -> Built:
     return Built("amd64", [below, pack(ours), pack(links)], {"Env": env, "Cmd": ["python3"]})
 
 
-DISTROLESS = ("base-files", "libbz2-1.0", "libc6", "libcom-err2", "libcrypt1", "libdb5.3", "libexpat1", "libffi8", "libgcc-s1", "libgomp1")
+DISTROLESS: tuple[str, ...] = (
+    "base-files",
+    "libbz2-1.0",
+    "libc6",
+    "libcom-err2",
+    "libcrypt1",
+    "libdb5.3",
+    "libexpat1",
+    "libffi8",
+    "libgcc-s1",
+    "libgomp1",
+)
 DISTROLESS += (
     "liblzma5",
     "libncursesw6",
@@ -160,7 +171,7 @@ def pythonless() -> Path:
     return kept("pythonless", made)
 
 
-UBI = (
+UBI: tuple[str, ...] = (
     "base-files",
     "bash",
     "coreutils",
@@ -174,7 +185,13 @@ UBI = (
     "libstdc++6",
 )
 UBI += ("libtinfo6", *(name for name in CPYTHON_NEEDS if name != "ca-certificates"), "libreadline8")
-UBI_ENV = ("APP_ROOT=/opt/app-root", "HOME=/opt/app-root/src", "PLATFORM=el9", "STI_SCRIPTS_PATH=/usr/libexec/s2i", "PYTHON_VERSION=3.11")
+UBI_ENV: tuple[str, ...] = (
+    "APP_ROOT=/opt/app-root",
+    "HOME=/opt/app-root/src",
+    "PLATFORM=el9",
+    "STI_SCRIPTS_PATH=/usr/libexec/s2i",
+    "PYTHON_VERSION=3.11",
+)
 UBI_ENV += ("PYTHONUNBUFFERED=1", "PYTHONIOENCODING=UTF-8", "LC_ALL=C.UTF-8", "LANG=C.UTF-8", "PIP_NO_CACHE_DIR=off", "CNB_USER_ID=1001")
 
 
@@ -199,7 +216,7 @@ def _ubi(work: Path) -> Built:
     release = (
         'NAME="Red Hat Enterprise Linux"\nVERSION="9.4 (Plow)"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n'
     )
-    etc = {
+    etc: Files = {
         "usr/lib/os-release": release,
         "etc/redhat-release": "Red Hat Enterprise Linux release 9.4 (Plow)\n",
         "etc/passwd": "root:x:0:0:root:/root:/bin/bash\ndefault:x:1001:0:Default Application User:/opt/app-root/src:/sbin/nologin\n",
@@ -253,7 +270,17 @@ def _rpmdb(path: Path) -> bytes:
     return path.read_bytes()
 
 
-CONDA = ("libbz2-1.0", "libexpat1", "libffi8", "libgcc-s1", "liblzma5", "libncursesw6", "libreadline8", "libsqlite3-0", "libssl3")
+CONDA: tuple[str, ...] = (
+    "libbz2-1.0",
+    "libexpat1",
+    "libffi8",
+    "libgcc-s1",
+    "liblzma5",
+    "libncursesw6",
+    "libreadline8",
+    "libsqlite3-0",
+    "libssl3",
+)
 CONDA += ("libstdc++6", "libtinfo6", "libuuid1", "zlib1g")
 
 
