@@ -2,16 +2,17 @@
 
 import argparse
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import uv
 from selection_index import PageIndex, upstream
-from selection_page import Answer, Run, page
+from selection_page import Answer, Run, page, unexplained
 from selection_peers import Peer, Pip, Uv, Where, newest_pip
 
 from shipwheel.errors import LockError
@@ -23,7 +24,7 @@ from shipwheel.python.resolve import make_lock
 from shipwheel.python.selection import select
 from shipwheel.python.target import Target
 
-__all__ = ["compare", "lock_of"]
+__all__ = ["compare", "lock_of", "versions_of"]
 
 HERE = Path(__file__).parent
 MACHINES = ("x86_64", "aarch64")
@@ -39,10 +40,13 @@ def main() -> None:
     if not options.kept:
         options.work.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(msgspec.json.encode(_asked(options, kept.parent)))
-    text = page(msgspec.json.decode(kept.read_bytes(), type=Run))
+    run = msgspec.json.decode(kept.read_bytes(), type=Run)
+    text = page(run)
     print(text)
     if options.save is not None:
         options.save.write_text(text)
+    if names := unexplained(run):
+        raise SystemExit(f"without a reason: {', '.join(names)}; write it into selection_page.py")
 
 
 def _asked(options: argparse.Namespace, work: Path) -> Run:
@@ -51,6 +55,7 @@ def _asked(options: argparse.Namespace, work: Path) -> Run:
     with PageIndex(work / "pages", upstream()) as index, ThreadPoolExecutor(options.jobs) as pool:
         peers = (Pip([str(newest_pip(work / "pip"))], index.simple, work / "cache"), Uv([uv.find_uv_bin()], index.simple, work / "cache"))
         locks = {python: lock_of(names, python.rpartition(".")[0], work / f"project-{python}", index.simple) for python in options.python}
+        index.narrow(versions_of(locks.values()))
         targets = [Where(machine, python, glibc) for python, machine, glibc in product(options.python, MACHINES, GLIBCS)]
         for found in pool.map(lambda where: compare(locks[where.python], where, peers), targets):
             print(f"{found[0].where}: {len(found)}, of which differ {sum(not answer.agreed for answer in found)}", flush=True)
@@ -68,6 +73,15 @@ def lock_of(names: Sequence[str], minor: str, folder: Path, index: str) -> Lock:
     indexes = Indexes(index, "the bench", environment={"UV_DEFAULT_INDEX": index})
     # torch as the index has it: the peers know no other.
     return make_lock(LockRequest(folder, minor, accelerator="cuda", indexes=indexes))
+
+
+def versions_of(locks: Iterable[Lock]) -> dict[str, set[str]]:
+    """Name -> the versions that any of the locks has."""
+    found: dict[str, set[str]] = {}
+    for lock in locks:
+        for package in lock.data["packages"]:
+            found.setdefault(package["name"], set()).add(package["version"])
+    return found
 
 
 def compare(lock: Lock, where: Where, peers: Sequence[Peer]) -> list[Answer]:
@@ -91,10 +105,15 @@ def _ours(lock: Lock, where: Where) -> Iterator[Answer]:
         alone = replace(lock, data={**lock.data, "packages": [package]})
         try:
             [file] = select(alone, target).distributions
-            name, why = (file.filename, "") if file.kind == "wheel" else ("", "it has no wheel, its source is built")
+            # In the lock uv writes the names of files in lower case.
+            name, why = (_last(file.urls[0]), "") if file.kind == "wheel" else ("", "it has no wheel, its source is built")
         except LockError as error:
             name, why = "", error.message.splitlines()[0].partition(": ")[2]
         yield Answer(package["name"], package["version"], where, name, why)
+
+
+def _last(url: str) -> str:
+    return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
 def _parser() -> argparse.ArgumentParser:

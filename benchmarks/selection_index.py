@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 import threading
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class PageIndex:
     def __init__(self, folder: Path, index: str) -> None:
         self._folder = folder
         self._index = index.rstrip("/")
+        self._only: dict[str, frozenset[str]] = {}
+        self._served: dict[str, bytes] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._client = httpx.Client(headers={"Accept": _JSON}, follow_redirects=True, timeout=60)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -46,6 +49,11 @@ class PageIndex:
     def simple(self) -> str:
         """Its address, as clients are told it."""
         return f"http://127.0.0.1:{self._server.server_port}/simple"
+
+    def narrow(self, versions: Mapping[str, Iterable[str]]) -> None:
+        """From now on only files of these versions: clients that want no other spend their time on reading those of all."""
+        self._only = {name: frozenset(wanted) for name, wanted in versions.items()}
+        self._served.clear()
 
     def answer(self, path: str) -> bytes:
         """What is at a path of this server, empty when nothing is. Raises httpx.HTTPError and ValueError of the real one's answer."""
@@ -58,13 +66,15 @@ class PageIndex:
     def _page(self, name: str) -> bytes:
         path = self._folder / f"{name}.json"
         with self._locks.setdefault(name, threading.Lock()):
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part")
-                part.write_bytes(self._asked(name))
-                part.replace(path)
-        data = path.read_bytes()
-        return json.dumps(self._own(json.loads(data))).encode() if data else b""
+            if name not in self._served:
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    part = path.with_suffix(".part")
+                    part.write_bytes(self._asked(name))
+                    part.replace(path)
+                data = path.read_bytes()
+                self._served[name] = json.dumps(self._own(json.loads(data))).encode() if data else b""
+            return self._served[name]
 
     def _asked(self, name: str) -> bytes:
         answer = self._client.get(f"{self._index}/{name}/")
@@ -75,8 +85,11 @@ class PageIndex:
 
     def _own(self, page: dict[str, Any]) -> dict[str, Any]:
         root = self.simple.removesuffix("/simple")
+        only = self._only.get(page["name"])
         files = []
         for file in page["files"]:
+            if only is not None and _version(file["filename"]) not in only:
+                continue
             # Both of its names (PEP 714): older clients know the first one alone.
             named = dict.fromkeys(("dist-info-metadata", "core-metadata"), file["filename"].endswith(".whl"))
             files.append({**file, **named, "url": f"{root}/files/{quote(file['filename'])}"})
@@ -114,3 +127,13 @@ class PageIndex:
         self._server.shutdown()
         self._server.server_close()
         self._client.close()
+
+
+def _version(filename: str) -> str:
+    """The version in the name of a wheel; empty for another file."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        return str(parse_wheel_filename(filename)[1])
+    except InvalidWheelFilename:
+        return ""

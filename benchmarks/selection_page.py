@@ -1,11 +1,53 @@
 """The page of the comparison: how many questions, how many agree, and of each difference the reason."""
 
 import datetime
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from selection_peers import Where
 
-__all__ = ["Answer", "Run", "page"]
+__all__ = ["Answer", "Run", "page", "unexplained"]
+
+_BOUND = (
+    "Its files say Requires-Python: {0}. pip holds to that; uv, whose lock ours is, leaves upper bounds out when it resolves, and its lock "
+    "does not have them."
+)
+REASONS = {
+    "pyside2": _BOUND.format("<3.11"),
+    "shiboken2": _BOUND.format("<3.11"),
+}
+"""Of each distribution that the peers choose otherwise for: why."""
+
+_HEAD = """# Selection beside pip and uv
+
+Which wheel of a distribution a target gets is decided in `python/selection.py`, by the target's tags. This page compares that with what
+pip and uv choose for the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; a dozen of the distributions,
+and made-up ones with every odd tag, are compared in each test run (`tests/python/test_selection_peers.py`).
+
+On {day}, with {peers}: {count} distributions that are used widely, most of them with binary wheels, for {targets} targets. The
+version is the one of our lock for that Python, and all three read the same pages of the package index, kept at one moment.
+pip was asked with `install --dry-run --report --no-deps --only-binary=:all: --implementation cp --python-version … --abi … --platform …`
+with every platform tag of the target's glibc, uv with `pip compile --no-deps --only-binary :all: --python-version … --python-platform …`
+(of which 2.40 is the newest glibc that has a name, so it stands for 2.41). Nothing of shipwheel takes part in their answers.
+
+**{questions} questions, {agreed} answers in which all three agree, {differ} in which they do not.**
+"""
+
+_MADE_UP = """
+## Made-up distributions
+
+What the index does not have, or has seldom, is asked of made-up pages: build numbers, `linux_x86_64`, free-threaded wheels, tags in sets, wheels for
+other implementations, files that are yanked one by one, and more. Only these are chosen otherwise:
+
+| case | shipwheel | pip | uv | why |
+|---|---|---|---|---|
+| `manylinux_2_16` beside `manylinux2010` (glibc 2.12) | `manylinux_2_16` | `manylinux2010` | `manylinux_2_16` | pip reads `--platform manylinux2014` as "and then 2010 and 1", so these come before 2.16 to 2.13. Installed on the target itself, pip takes `manylinux_2_16`. |
+| `manylinux_2_41`, on glibc 2.41 | it | it | another, or none | uv has no name for a platform newer than 2.40. |
+| one file of a version is yanked | it | another | it | PEP 592 allows it by file, and no index does it so: a lock (PEP 751) does not say it. Versions that are yanked are not locked. |
+| one file of a version has another Requires-Python | it | another | it | The lock has no Requires-Python of files, and uv takes that of a version from one of them. Files of one version do not differ in practice. |
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +77,70 @@ class Run:
 
 
 def page(run: Run) -> str:
-    return "\n".join(f"{a.where}: {a.name} {a.version}: {a.ours!r} ({a.why}) {a.theirs}" for a in run.answers if not a.agreed)
+    """The whole page, as Markdown."""
+    different = [answer for answer in run.answers if not answer.agreed]
+    head = _HEAD.format(
+        day=run.day.isoformat(),
+        peers=" and ".join(run.peers),
+        count=len({answer.name for answer in run.answers}),
+        targets=len({answer.where for answer in run.answers}),
+        questions=len(run.answers),
+        agreed=len(run.answers) - len(different),
+        differ=len(different),
+    )
+    return head + "\n".join(["", *_by_target(run), "", *_by_kind(run), "", *_differences(run, different)]) + "\n" + _MADE_UP
+
+
+def unexplained(run: Run) -> list[str]:
+    """The names that are chosen otherwise, without a reason that is written down."""
+    return sorted({answer.name for answer in run.answers if not answer.agreed and answer.name not in REASONS})
+
+
+def _by_target(run: Run) -> Iterator[str]:
+    yield "| target | same wheel | no wheel for any | different |"
+    yield "|---|---:|---:|---:|"
+    for where, group in groupby(run.answers, key=lambda answer: answer.where):
+        answers = list(group)
+        same = sum(answer.agreed and bool(answer.ours) for answer in answers)
+        none = sum(answer.agreed and not answer.ours for answer in answers)
+        yield f"| {where} | {same} | {none} | {len(answers) - same - none} |"
+
+
+def _by_kind(run: Run) -> Iterator[str]:
+    kinds = Counter(_kind(answer.ours) for answer in run.answers if answer.agreed and answer.ours)
+    kinds["none: sdists, other systems, other machines, a newer glibc, another Python"] = sum(
+        answer.agreed and not answer.ours for answer in run.answers
+    )
+    yield "| what all three take | answers |"
+    yield "|---|---:|"
+    yield from (f"| {kind} | {count} |" for kind, count in kinds.most_common())
+
+
+def _kind(filename: str) -> str:
+    _, abi, platform = filename.removesuffix(".whl").split("-")[-3:]
+    if platform == "any":
+        return "a wheel for every machine"
+    libc = " beside musl, in one file" if "musllinux" in platform else ""
+    if abi == "abi3":
+        return f"the stable ABI{libc}"
+    return f"any Python, this machine{libc}" if abi == "none" else f"this Python, this machine{libc}"
+
+
+def _differences(run: Run, different: list[Answer]) -> Iterator[str]:
+    names = [peer.partition(" ")[0] for peer in run.peers]
+    yield "## Differences"
+    yield ""
+    yield f"| distribution | shipwheel | {' | '.join(names)} | targets | why |"
+    yield f"|---|---|{'---|' * len(names)}---|---|"
+    found: dict[tuple[str, ...], list[Answer]] = {}
+    for answer in different:
+        python = answer.where.python.rpartition(".")[0]
+        found.setdefault((f"{answer.name} {answer.version}", *map(_tags, (answer.ours, *answer.theirs)), python), []).append(answer)
+    for (label, *files, python), answers in found.items():
+        where = f"{len(answers)} of Python {python}"
+        yield f"| {label} | {' | '.join(files)} | {where} | {REASONS.get(answers[0].name, 'not known')} |"
+
+
+def _tags(filename: str) -> str:
+    """What differs between the wheels of a version."""
+    return f"`{filename.removesuffix('.whl').split('-', 2)[2]}`" if filename else "none"
