@@ -88,7 +88,7 @@ DISTROLESS += ("libstdc++6", "libtinfo6", "libuuid1", "media-types", "netbase", 
 
 
 def distroless() -> Path:
-    """As gcr.io's `python3-debian12`, without a shell and without a merged /usr: a layer a package, both architectures."""
+    """As the distroless `python3-debian12`, without a shell and without a merged /usr: a layer a package, both architectures."""
 
     def made(layout: Layout, work: Path) -> None:
         layout.index(OCI, "latest", [_distroless(architecture, work / architecture) for architecture in ("amd64", "arm64")])

@@ -5,6 +5,10 @@ set -eu
 packages=(
     containerd crun docker-cli docker-registry docker.io golang-github-containers-common
     iproute2 iptables mount netavark podman procps qemu-user qemu-user-binfmt runc skopeo util-linux
+    # A second registry and a second client: Debian has them as sources of Go.
+    golang-github-google-go-containerregistry-dev golang-go oras
+    # What bases of others' shapes are made with; one of them compiles a CPython for musl.
+    dpkg-dev gcc libc6-dev linux-libc-dev make mmdebstrap musl-dev musl-tools patchelf perl xz-utils
     # What the other tiers hold our own work against; they say what they skip where it is not there.
     binutils bubblewrap git gpg umoci
 )

@@ -20,6 +20,7 @@ SHAPES = {
     "ubuntu": ("/usr/bin/python3.13", "65532:65532"),
     "ubi": ("/usr/bin/python3.11", "1001:0"),
     "conda": ("/opt/conda/bin/python3.11", "65532:65532"),
+    "alpine": ("/usr/local/bin/python3.13", "65532:65532"),
 }
 """Shape -> the interpreter that is found in it, and the user of the image that is built upon it."""
 
