@@ -70,14 +70,30 @@ class StandaloneBases:
 
     def _builds(self, platforms: Sequence[Platform], lock: Lock | None) -> list[Standalone]:
         tables = [read_base(lock, platform) if lock is not None else None for platform in platforms]
-        known = [table.standalone for table in tables if table is not None and table.standalone is not None]
-        fitting = [build for build in known if _wanted(build, self._project.python)]
-        if len(fitting) == len(platforms) and len({build.version for build in fitting}) == 1:
-            return fitting
-        self._reporter(StageStarted("python"))
-        builds = find_builds(self._project, platforms)
-        self._reporter(StageFinished("python", builds[0].label))
-        return builds
+        known = {
+            platform: table.standalone
+            for platform, table in zip(platforms, tables, strict=True)
+            if table is not None and table.standalone is not None and _wanted(table.standalone, self._project.python)
+        }
+        if len({build.version for build in known.values()}) > 1:
+            known = {}
+        missing = [platform for platform in platforms if platform not in known]
+        if missing:
+            self._reporter(StageStarted("python"))
+            known |= self._found(missing, next(iter(known.values()), None)) or dict(
+                zip(platforms, find_builds(self._project, platforms), strict=True)
+            )
+            self._reporter(StageFinished("python", known[platforms[0]].label))
+        return [known[platform] for platform in platforms]
+
+    def _found(self, missing: Sequence[Platform], like: Standalone | None) -> dict[Platform, Standalone]:
+        """A platform that is asked for anew gets the version that the others have; empty when it is not there."""
+        if like is None:
+            return {}
+        try:
+            return dict(zip(missing, find_builds(replace(self._project, python=like.version), missing), strict=True))
+        except FetchError:
+            return {}
 
 
 def find_builds(project: Project, platforms: Sequence[Platform]) -> list[Standalone]:
@@ -272,7 +288,8 @@ def _none(project: Project, platforms: Sequence[Platform], offers: Sequence[_Off
 def _unreachable(project: Project, why: str) -> FetchError:
     minor = ".".join(project.python.split(".")[:2])
     allowed = allowed_pythons([project.requires_python] if project.requires_python else [])
-    debian = f"Debian's Python {' or '.join(allowed)}, which the project allows (--python {allowed[0]}); " if allowed else ""
+    names = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
+    debian = f"Debian's Python {names}, which the project allows (--python {allowed[0]}); " if allowed else ""
     return FetchError(
         f"Python {project.python} cannot be had: no Debian suite has Python {minor}, and {why}",
         hint=(
