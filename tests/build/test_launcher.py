@@ -313,7 +313,7 @@ def entries(source: Generated) -> dict[str, FileEntry]:
 def test_the_virtual_environment(tmp_path: Path) -> None:
     found = entries(venv_files("3.11.2", "/usr/bin/python3.11"))
     content = found[f"{VENV}/pyvenv.cfg"].content
-    assert content == (b"home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\nexecutable = /usr/bin/python3.11\n")
+    assert content == (b"home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11\nexecutable = /usr/bin/python3.11\n")
     links = {path: entry.target for path, entry in found.items() if entry.type is EntryType.SYMLINK}
     assert links == {f"{VENV}/bin/python": "/usr/bin/python3.11", f"{VENV}/bin/python3": "python", f"{VENV}/bin/python3.11": "python"}
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from shipwheel import __version__
 from shipwheel.build.container import CERTIFICATES, Run, container_config, container_user
 from shipwheel.build.generated import launcher_command
+from shipwheel.build.needs import Needs
+from shipwheel.build.program import programs_of
 from shipwheel.build.resolve import Resolution, Resolved
+from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_UPON, Upon
 from shipwheel.config import expand_env
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.oci.image import Image, ImageIndex, LayerBlob, make_image, make_index
@@ -18,26 +21,31 @@ ANNOTATION_PROOF = "io.shipwheel.proof"
 """Of an image: the key of what was proved of it."""
 
 
-def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]], proofs: Sequence[str]) -> ImageIndex:
-    """The images of all platforms, whose layers and keys of proofs come in the order of the platforms."""
+def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]], proofs: Sequence[str], needs: Sequence[Needs]) -> ImageIndex:
+    """The images of all platforms, whose layers, keys of proofs and needs come in the order of the platforms."""
     annotations = _annotations(resolution.project)
     images = [
-        _image(resolution.project, each, some, annotations, proof)
-        for each, some, proof in zip(resolution.platforms, layers, proofs, strict=True)
+        _image(resolution.project, each, some, annotations, {ANNOTATION_PROOF: proof}, wanted)
+        for each, some, proof, wanted in zip(resolution.platforms, layers, proofs, needs, strict=True)
     ]
     return make_index(images, annotations)
 
 
-def _image(project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str], proof: str) -> Image:
+def _image(
+    project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str], own: dict[str, str], needs: Needs
+) -> Image:
     below = each.base.below.config_file if each.base.below is not None else None
     annotations = {**_base_annotations(each), **annotations}
-    config = container_config(_run(project, each, annotations), below.config if below is not None else None)
+    run = _run(project, each, annotations)
+    config = container_config(run, below.config if below is not None else None)
+    if (upon := _upon(project, each, run, needs)) is not None:
+        own = {**own, ANNOTATION_UPON: upon.annotation}
     return make_image(
         layers,
         config,
         each.target.platform,
         created=source_date_epoch(),
-        annotations={**annotations, ANNOTATION_PROOF: proof},
+        annotations={**annotations, **own},
         below=below.history if below else (),
     )
 
@@ -47,8 +55,28 @@ def _base_annotations(each: Resolved) -> dict[str, str]:
     image = each.base.image
     if image is None:
         return {}
-    name = {} if image.name.startswith("oci:") else {"org.opencontainers.image.base.name": image.name}
-    return {**name, "org.opencontainers.image.base.digest": image.digest}
+    name = {} if image.name.startswith("oci:") else {ANNOTATION_BASE_NAME: image.name}
+    return {**name, ANNOTATION_BASE_DIGEST: image.digest}
+
+
+def _upon(project: Project, each: Resolved, run: Run, needs: Needs) -> Upon | None:
+    """What a rebase has to know; nothing for a composed base."""
+    if each.base.image is None or each.base.below is None:
+        return None
+    return Upon(
+        layers=len(each.base.below.layers),
+        facts=each.base.image.facts,
+        needs=needs,
+        user=project.settings.user or "",
+        stop_signal=run.stop_signal,
+        env=tuple(sorted(run.env)),
+        ports=tuple(sorted(run.ports)),
+        volumes=tuple(sorted(run.volumes)),
+        labels=tuple(sorted(run.labels)),
+        packages=tuple(package.name for package in each.base.packages),
+        absent=each.base.absent,
+        programs=programs_of(project),
+    )
 
 
 def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:

@@ -37,7 +37,8 @@ def venv_files(version: str, interpreter: str) -> Generated:
     minor = ".".join(version.split(".")[:2])
     folder = interpreter.rpartition("/")[0]
     site_packages = f"{VENV}/lib/python{minor}/site-packages"
-    text = f"home = {folder}\ninclude-system-site-packages = false\nversion = {version}\nexecutable = {interpreter}\n"
+    # Without the last part of the version: the layer stays when the base gets a newer patch release.
+    text = f"home = {folder}\ninclude-system-site-packages = false\nversion = {minor}\nexecutable = {interpreter}\n"
     return Generated(
         "virtual environment",
         (

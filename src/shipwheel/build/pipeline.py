@@ -14,18 +14,20 @@ import msgspec
 from shipwheel.build.base import Bases
 from shipwheel.build.compose import compose
 from shipwheel.build.container import container_path
-from shipwheel.build.program import check_programs, programs_of
-from shipwheel.build.proof import PROOF_VERSION, Part, Proof, prove
+from shipwheel.build.needs import Needs, kept_needs, needs_of
+from shipwheel.build.program import check_programs, missing_programs, programs_of
+from shipwheel.build.proof import Part, Proof, prove
+from shipwheel.build.proofkeys import proof_key, proved_key, start_key
 from shipwheel.build.request import Request
 from shipwheel.build.resolve import Resolution, Resolved, composed_bases, first_fitting, pinned, resolve
-from shipwheel.build.sources import Ingredients, app_layers, base_layers, packages_for, standalones_for, wheel_sources
+from shipwheel.build.sources import Ingredients, app_layers, base_layers, fetched_digest, packages_for, standalones_for, wheel_sources
 from shipwheel.build.supplies import Supplies
 from shipwheel.debian.base import resolve_seed
 from shipwheel.debian.package import DebSource
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 from shipwheel.files.entry import Source
-from shipwheel.files.segment import Segment, find_segment, key_of, known_segment
+from shipwheel.files.segment import Segment, find_segment, known_segment
 from shipwheel.oci.image import ImageIndex, LayerBlob
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
@@ -54,6 +56,7 @@ class BuiltPlatform(msgspec.Struct, frozen=True):
     proof: Proof
     proved: str
     """The key of all that was found to be true of the image."""
+    needs: Needs
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -118,7 +121,8 @@ def _build(request: Request, destination: "Destination | None") -> Built:
         lock = pinned(lock, [each.resolved for each in platforms], resolution.project.settings.packages)
         lock.write()
     resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
-    return Built(resolution, platforms, compose(resolution, [each.layers for each in platforms], [each.proved for each in platforms]))
+    layers, proofs, needs = zip(*((each.layers, each.proved, each.needs) for each in platforms), strict=True)
+    return Built(resolution, platforms, compose(resolution, layers, proofs, needs))
 
 
 class _Work:
@@ -155,21 +159,34 @@ class _Work:
             self._fetch_bases(lowers)
             lower_layers = self._assemble("base", lowers)
         return tuple(
-            self._built(each, (*lower, *upper), *self._prove(each, low, up))
+            self._built(each, (*lower, *upper), low, up)
             for each, lower, upper, low, up in zip(closed, lower_layers, upper_layers, lowers, uppers, strict=True)
         )
 
-    def _built(self, each: Resolved, ours: Sequence[Layer], proof: Proof, proved: str) -> BuiltPlatform:
+    def _built(self, each: Resolved, ours: Sequence[Layer], lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> BuiltPlatform:
+        proof, proved = self._prove(each, lower, upper)
         below = each.base.image.facts.unpacked_size if each.base.image is not None else 0
         size = below + sum(layer.unpacked_size for layer in ours)
-        return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof, proved)
+        return BuiltPlatform(each, (*_layers_below(each), *ours), size, proof, proved, self._needs(each, lower, upper, proved))
+
+    def _needs(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec], proved: str) -> Needs:
+        """What ours want of the image below, if there is one."""
+
+        def made() -> Needs:
+            low, up = self._segments(lower), self._segments(upper)
+            programs = missing_programs(self.project, self._path(each), [*low, *up])
+            return Needs(needs_of(self._below(each), low, up, each.target.platform), programs)
+
+        if each.base.image is None:
+            return Needs()
+        return kept_needs(proved, self.store, lambda: self.destination.needs(proved) if self.destination else None, made)
 
     def _ask(self, specs: Sequence[Sequence[LayerSpec]]) -> None:
         """Asks the destination for all layers that are not here, if anything would have to be fetched for one of them."""
         if self.destination is None:
             return
         absent = [spec for some in specs for spec in some if self._found(spec) is None]
-        if any(digest and not self.store.has(digest) for spec in absent for digest in map(_fetched, spec.sources)):
+        if any(digest and not self.store.has(digest) for spec in absent for digest in map(fetched_digest, spec.sources)):
             self._layers |= self.destination.found(absent)
 
     def _ingredients(self) -> Ingredients:
@@ -302,7 +319,7 @@ class _Work:
         return replace(each, base=base)
 
     def _proved_there(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> bool:
-        key = key_of("proved", _proof_key(each, lower, upper), self._start_key(each, [*lower, *upper]))
+        key = proved_key(_proof_key(each, lower, upper), self._start_key(each, [*lower, *upper]))
         return self.destination is not None and self.destination.is_proved(key)
 
     def _below(self, each: Resolved) -> list[Segment]:
@@ -332,22 +349,22 @@ class _Work:
         return [spec for spec in specs if any(known_segment(source.key, self.store) is None for source in spec.sources)]
 
     def _start_key(self, each: Resolved, specs: Sequence[LayerSpec]) -> str:
-        settings = self.project.settings
-        path = container_path(settings.env, _path_below(each))
-        start = (*programs_of(self.project), settings.workdir, path, *self.project.volumes, *_identity(each))
-        return key_of("start", *start, *(spec.key for spec in specs))
+        keys, workdir = (spec.key for spec in specs), self.project.settings.workdir
+        return start_key(programs_of(self.project), workdir, self._path(each), self.project.volumes, _identity(each), keys)
+
+    def _path(self, each: Resolved) -> str:
+        return container_path(self.project.settings.env, _path_below(each))
 
     def _check_start(self, each: Resolved, specs: Sequence[LayerSpec], key: str) -> None:
         """The programs that the image starts are in it; remembered, since looking reads what is known of every segment."""
         if self.store.get("start", key) is None:
-            path = container_path(self.project.settings.env, _path_below(each))
-            check_programs(self.project, path, [*self._below(each), *self._segments(specs)])
+            check_programs(self.project, self._path(each), [*self._below(each), *self._segments(specs)])
             self.store.put("start", key, b"{}")
 
     def _prove(self, each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> tuple[Proof, str]:
         """The proof that the image would start, and the key under which it can be found again."""
         start = self._start_key(each, [*lower, *upper])
-        whole = key_of("proved", _proof_key(each, lower, upper), start)
+        whole = proved_key(_proof_key(each, lower, upper), start)
         if self.destination is not None and self.store.get("start", start) is None and self.destination.is_proved(whole):
             return Proof(0, ()), whole
         self._check_start(each, [*lower, *upper], start)
@@ -410,22 +427,12 @@ class _Work:
 
 
 def _proof_key(each: Resolved, lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> str:
-    keys = (spec.key for spec in (*lower, *upper))
-    return key_of("proof", PROOF_VERSION, str(each.target.platform), *each.base.absent, *_identity(each), *keys)
+    return proof_key(each.target.platform, each.base.absent, _identity(each), (spec.key for spec in (*lower, *upper)))
 
 
-def _fetched(source: Source) -> str:
-    """The digest of the file that a source is made of, empty for what comes from no server."""
-    if isinstance(source, DebSource):
-        return source.package.digest
-    if isinstance(source, StandaloneSource):
-        return source.build.digest
-    return source.digest if isinstance(source, WheelSource) else ""
-
-
-def _identity(each: Resolved) -> tuple[str, ...]:
+def _identity(each: Resolved) -> str:
     """What stands for the image below in a key; nothing where there is none."""
-    return (each.base.image.manifest,) if each.base.image is not None else ()
+    return each.base.image.manifest if each.base.image is not None else ""
 
 
 def _layers_below(each: Resolved) -> tuple[LayerBlob, ...]:

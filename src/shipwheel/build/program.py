@@ -7,7 +7,7 @@ from shipwheel.errors import ProofError
 from shipwheel.files.segment import Segment
 from shipwheel.python.project import Project
 
-__all__ = ["check_programs", "programs_of"]
+__all__ = ["check_programs", "missing_programs", "programs_of"]
 
 
 def programs_of(project: Project) -> tuple[str, ...]:
@@ -16,16 +16,21 @@ def programs_of(project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words[0] for words in (*project.before_start, command) if words))
 
 
-def check_programs(project: Project, path: str, segments: Iterable[Segment]) -> None:
-    """Raises ProofError that names the programs which none of the places has where the image looks for them; `path` is its PATH."""
+def missing_programs(project: Project, path: str, segments: Iterable[Segment]) -> tuple[str, ...]:
+    """The programs that none of the segments has where the image looks for them; `path` is its PATH. A volume may have any."""
     wanted = {word: set(_places(word, project, path)) for word in programs_of(project)}
     for segment in segments:
         wanted = {
             word: places for word, places in wanted.items() if not any(path in segment.files or path in segment.links for path in places)
         }
         if not wanted:
-            return
-    missing = [word for word in wanted if not _below(_absolute(word, project), project.volumes)]
+            break
+    return tuple(word for word in wanted if not _below(_absolute(word, project), project.volumes))
+
+
+def check_programs(project: Project, path: str, segments: Iterable[Segment]) -> None:
+    """Raises ProofError that names the programs which are missing."""
+    missing = missing_programs(project, path, segments)
     if missing:
         raise ProofError(
             f"the image would not start: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in it",

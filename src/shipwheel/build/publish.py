@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from shipwheel.build.layercache import LayerCache
+from shipwheel.build.needs import Needs
 from shipwheel.build.records import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, unpack
 from shipwheel.build.there import There, there
 from shipwheel.errors import ImageError
@@ -39,6 +40,9 @@ class Destination(Protocol):
 
     def is_proved(self, key: str) -> bool:
         """Whether an image that is there was proved under that key."""
+
+    def needs(self, key: str) -> Needs | None:
+        """What the image that was proved under that key needs of the one below it; None if that is not known there."""
 
     def ready(self, layer: Layer) -> None:
         """A layer is finished, or was found in the store while others are made."""
@@ -115,6 +119,10 @@ class Publisher:
     def is_proved(self, key: str) -> bool:
         """See Destination."""
         return not self._complete and key in self._current().proofs
+
+    def needs(self, key: str) -> Needs | None:
+        """See Destination."""
+        return None if self._complete else self._current().proofs.get(key)
 
     def ready(self, layer: Layer) -> None:
         """See Destination: it goes up while others are made."""

@@ -30,7 +30,16 @@ from shipwheel.store import Store
 if TYPE_CHECKING:
     from shipwheel.python.sdist import BuiltWheel
 
-__all__ = ["Ingredients", "app_layers", "base_layers", "marks_directory", "packages_for", "standalones_for", "wheel_sources"]
+__all__ = [
+    "Ingredients",
+    "app_layers",
+    "base_layers",
+    "fetched_digest",
+    "marks_directory",
+    "packages_for",
+    "standalones_for",
+    "wheel_sources",
+]
 
 _FIXED_LAYERS = 7
 """Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for.
@@ -82,6 +91,15 @@ def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, 
         *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
         LayerSpec("system files", (_generated(base, platform, suite, store),)),
     )
+
+
+def fetched_digest(source: Source) -> str:
+    """The digest of the file that a source is made of, empty for what comes from no server."""
+    if isinstance(source, DebSource):
+        return source.package.digest
+    if isinstance(source, StandaloneSource):
+        return source.build.digest
+    return source.digest if isinstance(source, WheelSource) else ""
 
 
 def packages_for(source: Source, store: Store) -> tuple[DebianPackage, ...]:

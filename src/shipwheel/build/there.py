@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.build.compose import ANNOTATION_PROOF
+from shipwheel.build.needs import Needs
 from shipwheel.build.records import ARTIFACT_TYPE
+from shipwheel.build.upon import read_upon
 from shipwheel.errors import FetchError, ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.layer import ANNOTATION_KEY
@@ -18,11 +20,14 @@ __all__ = ["There", "there"]
 
 
 class There(msgspec.Struct, frozen=True):
-    """`layers` are by key, each with its diff_id; `records` describe what is known of their segments; `proofs` are keys."""
+    """`layers` are by key, each with its diff_id; `records` describe what is known of their segments.
+
+    `proofs` are the keys of what was proved, each with what the image needs of the one that it lies upon, where that is said.
+    """
 
     digest: str = ""
     layers: dict[str, tuple[Descriptor, str]] = {}
-    proofs: frozenset[str] = frozenset()
+    proofs: dict[str, Needs | None] = {}
     repository: "Repository | None" = None
 
     @property
@@ -51,9 +56,12 @@ def there(repository: "Repository", tag: str, reporter: Reporter) -> There:
         reporter(Warned(f"what {repository.name}:{tag} stands for now is of no use: {error.message}"))
         return There()
     layers: dict[str, tuple[Descriptor, str]] = {}
-    proofs: set[str] = set()
+    proofs: dict[str, Needs | None] = {}
     for image in found.images:
-        proofs.add(decode(image.manifest, Manifest, image.digest).annotations.get(ANNOTATION_PROOF, ""))
+        annotations = decode(image.manifest, Manifest, image.digest).annotations
+        upon = read_upon(annotations)
+        if ANNOTATION_PROOF in annotations:
+            proofs[annotations[ANNOTATION_PROOF]] = upon.needs if upon is not None else None
         keyed = {layer.descriptor.annotations.get(ANNOTATION_KEY, ""): layer for layer in image.layers}
         layers |= {key: (layer.descriptor, layer.diff_id) for key, layer in keyed.items() if key}
-    return There(found.digest, layers, frozenset(proofs - {""}), repository)
+    return There(found.digest, layers, proofs, repository)
