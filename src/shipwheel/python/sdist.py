@@ -28,7 +28,7 @@ from shipwheel.python.tree import private_copy, repository_root, tree_digest
 from shipwheel.python.workspace import uv_settings, workspace_root
 from shipwheel.store import Store
 
-__all__ = ["BuiltWheel", "build_project_wheel", "build_pure_wheel"]
+__all__ = ["BuiltWheel", "build_project_wheel", "build_pure_wheel", "known_wheel", "needs_source"]
 
 _VERSION = "1"
 """Part of every key: raise it when the same source would give another wheel."""
@@ -58,6 +58,8 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     filename: str
     digest: str
     size: int
+    key: str = ""
+    """Of all that decides what comes out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +74,28 @@ class _Job:
 
 
 def build_pure_wheel(
-    dist: LockedDistribution, store: Store, target_minor: str, as_of: str, *, root: Path | None = None, reporter: Reporter = silent
+    dist: LockedDistribution,
+    store: Store,
+    target_minor: str,
+    as_of: str,
+    *,
+    root: Path | None = None,
+    reporter: Reporter = silent,
+    whole: bool = True,
 ) -> BuiltWheel:
     """The wheel of an sdist (which must be in the store), a directory or a repository of the lock, built unless the store has it.
 
-    `as_of` is the lock's day; `root` the project, whose package indexes serve the build's own requirements. Raises BuildError by name.
+    `as_of` is the lock's day; `root` the project, whose package indexes serve the build's own requirements. Without `whole`, a wheel
+    that is known to come out does, although the store does not have it. Raises BuildError by name.
     """
     settings = uv_settings(root) if root is not None else {}
     if dist.kind == "directory":
         folder = (dist.path or Path()) / dist.subdirectory
-        return build_project_wheel(folder, store, target_minor, as_of, reporter=reporter)
-    if dist.kind == "vcs":
+        return build_project_wheel(folder, store, target_minor, as_of, reporter=reporter, whole=whole)
+    key = _source_key(dist, target_minor, as_of)
+    found = known_wheel(key, store, whole=whole)
+    if found is None and dist.kind == "vcs":
         return _of_repository(dist, store, target_minor, as_of, settings, reporter)
-    key = _key(dist.sha256, dist.subdirectory, as_of, target_minor)
-    found = _cached(key, store)
     if found is None:
         with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
             source = Path(name) / dist.filename
@@ -94,7 +104,18 @@ def build_pure_wheel(
     return found
 
 
-def build_project_wheel(root: Path, store: Store, target_minor: str, as_of: str, *, reporter: Reporter = silent) -> BuiltWheel:
+def needs_source(dist: LockedDistribution, store: Store, target_minor: str, as_of: str, *, whole: bool = True) -> bool:
+    """Whether `build_pure_wheel` would have to read the sdist."""
+    return dist.kind == "sdist" and known_wheel(_source_key(dist, target_minor, as_of), store, whole=whole) is None
+
+
+def _source_key(dist: LockedDistribution, target_minor: str, as_of: str) -> str:
+    return _key(dist.commit if dist.kind == "vcs" else dist.sha256, dist.subdirectory, as_of, target_minor)
+
+
+def build_project_wheel(
+    root: Path, store: Store, target_minor: str, as_of: str, *, reporter: Reporter = silent, whole: bool = True
+) -> BuiltWheel:
     """The wheel of a project's directory, which may be a workspace's member; nothing is left in the directory. Raises BuildError.
 
     Built unless the store has the wheel of the same files. The history comes along for backends that take the version from it.
@@ -106,7 +127,7 @@ def build_project_wheel(root: Path, store: Store, target_minor: str, as_of: str,
         top = repository_root(root) or top
     label = _label(root)
     key = _key(tree_digest(top, history=history), root.relative_to(top).as_posix(), as_of, target_minor)
-    found = _cached(key, store)
+    found = known_wheel(key, store, whole=whole)
     if found is None:
         with private_copy(top, history=history) as copy:
             job = _Job(copy / root.relative_to(top), label, target_minor, as_of, uv_settings(root))
@@ -133,7 +154,8 @@ def _key(*parts: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _cached(key: str, store: Store) -> BuiltWheel | None:
+def known_wheel(key: str, store: Store, *, whole: bool) -> BuiltWheel | None:
+    """The wheel that was built under that key; with `whole` only if the store has its bytes."""
     record = store.get("built", key)
     if record is None:
         return None
@@ -141,7 +163,7 @@ def _cached(key: str, store: Store) -> BuiltWheel | None:
         wheel = msgspec.json.decode(record, type=BuiltWheel)
     except msgspec.MsgspecError:
         return None  # written by another version
-    return wheel if store.has(wheel.digest) else None
+    return wheel if not whole or store.has(wheel.digest) else None
 
 
 def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
@@ -157,7 +179,7 @@ def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
         _check(wheel.name, job, said)
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
-        built = BuiltWheel(wheel.name, blob.digest, blob.size)
+        built = BuiltWheel(wheel.name, blob.digest, blob.size, key)
     store.put("built", key, msgspec.json.encode(built))
     reporter(StageFinished(stage, built.filename))
     return built
@@ -233,10 +255,7 @@ def _instant(as_of: str) -> str | None:
 def _of_repository(
     dist: LockedDistribution, store: Store, minor: str, as_of: str, settings: Mapping[str, Any], reporter: Reporter
 ) -> BuiltWheel:
-    key = _key(dist.commit, dist.subdirectory, as_of, minor)
-    found = _cached(key, store)
-    if found is not None:
-        return found
+    key = _source_key(dist, minor, as_of)
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         folder = Path(name).resolve() / "source"
         address = dist.urls[0] if dist.urls else str(dist.path)
