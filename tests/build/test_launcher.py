@@ -341,7 +341,7 @@ def test_the_virtual_environment_is_one(tmp_path: Path) -> None:
 def test_generated_keys() -> None:
     keys = {
         venv_files("3.11.2", "/usr/bin/python3.11").key,
-        venv_files("3.11.3", "/usr/bin/python3.11").key,
+        venv_files("3.12.3", "/usr/bin/python3.12").key,
         launcher_files([["a", "b"]], "/data").key,
         launcher_files([["a b"]], "/data").key,
         launcher_files([["a", "b"]], "/other").key,
@@ -349,6 +349,7 @@ def test_generated_keys() -> None:
         volume_directories(["/data"], (1, 3)).key,
     }
     assert len(keys) == 7
+    assert venv_files("3.11.9", "/usr/bin/python3.11").key in keys, "a patch release changes nothing"
     assert launcher_files([["a"]], "/data").key == launcher_files([("a",)], "/data").key
 
 

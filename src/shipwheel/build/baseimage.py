@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, with_python
 from shipwheel.store import Store
 
-__all__ = ["ImageBases", "environment_of", "image_facts", "on_image", "tree_of"]
+__all__ = ["ImageBases", "environment_of", "image_facts", "image_for", "numeric_user", "on_image", "open_base", "tree_of"]
 
 LAYOUT_PREFIX = "oci:"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -77,8 +77,8 @@ class ImageBases:
         digest = next((image.digest for image in pinned.values()), "")
         known = {platform: image for platform in platforms if (image := pinned.get(platform.architecture)) is not None}
         self._reporter(StageStarted("base"))
-        index, digest = self._opened(digest, platforms)
-        images = {platform: _for_platform(index, platform, self.name) for platform in platforms}
+        index, digest = open_base(self.name, digest, platforms, self._store, self._reporter, root=self._root)
+        images = {platform: image_for(index, platform, self.name) for platform in platforms}
         unseen = [image for platform, image in images.items() if platform not in known or known[platform].manifest != image.digest]
         bring(unseen, self._store, self._reporter)
         found: dict[Platform, Base] = {}
@@ -103,21 +103,27 @@ class ImageBases:
             and (not self._python or _minor(found.image.facts.python) == _minor(self._python))
         }
 
-    def _opened(self, digest: str, platforms: Sequence[Platform]) -> tuple[ImageIndex, str]:
-        """The images that the name or the pinned digest stands for, and that digest."""
-        if not self.name.startswith(LAYOUT_PREFIX):
-            return remote_base(self.name, digest, platforms, self._store, self._reporter)
-        path, name = _layout(self.name, self._root)
-        reader = read_layout(path)
-        try:
-            found = reader.entry(digest or name)
-        except UsageError:
-            if not digest:
-                raise
-            raise LockError(
-                f"the base that the lock has, {digest[:19]}…, is no longer in {path}", hint="Take what is there with --upgrade-base."
-            ) from None
-        return make_index([in_oci_types(image) for image in reader.images(found.digest).images]), found.digest
+
+def open_base(
+    name: str, digest: str, platforms: Sequence[Platform], store: Store, reporter: Reporter, *, root: Path
+) -> tuple[ImageIndex, str]:
+    """The images that a name, or the digest that is pinned for it, stands for, and that digest; a layout's path begins at `root`.
+
+    No layer is read. Raises FetchError, ImageError, UsageError, LockError for a digest that a layout does not have any more.
+    """
+    if not name.startswith(LAYOUT_PREFIX):
+        return remote_base(name, digest, platforms, store, reporter)
+    path, tag = _layout(name, root)
+    reader = read_layout(path)
+    try:
+        found = reader.entry(digest or tag)
+    except UsageError:
+        if not digest:
+            raise
+        raise LockError(
+            f"the base that the lock has, {digest[:19]}…, is no longer in {path}", hint="Take what is there with --upgrade-base."
+        ) from None
+    return make_index([in_oci_types(image) for image in reader.images(found.digest).images]), found.digest
 
 
 def _completed(base: Base, lock: Lock | None, platform: Platform, extra: Sequence[str], upgrade: bool) -> Base:
@@ -136,7 +142,8 @@ def _layout(name: str, root: Path) -> tuple[Path, str | None]:
     return root / path, tag or None
 
 
-def _for_platform(index: ImageIndex, platform: Platform, name: str) -> Image:
+def image_for(index: ImageIndex, platform: Platform, name: str) -> Image:
+    """The base's image for a platform; raises UsageError that names what there is."""
     image = next((image for image in index.images if platform.matches(image.platform)), None)
     if image is None:
         known = ", ".join(str(image.platform) for image in index.images) or "none"
@@ -178,7 +185,7 @@ def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageF
         interpreter=f"/{path}",
         libc=_libc(tree, musl, name),
         musl=musl,
-        user=_user(config.config.user, tree),
+        user=numeric_user(config.config.user, tree.texts),
         certificates=_certificates(tree, env),
         codename=_codename(tree),
         unpacked_size=tree.segment.unpacked_size,
@@ -227,13 +234,13 @@ def _libc(tree: Tree, musl: bool, name: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _user(user: str, tree: Tree) -> str:
-    """uid:gid in digits, as runAsNonRoot needs it; empty for root."""
+def numeric_user(user: str, texts: Mapping[str, str]) -> str:
+    """uid:gid in digits, as runAsNonRoot needs it; empty for root, and for a name that etc/passwd in `texts` does not have."""
     name, _, group = user.partition(":")
-    lines = [line.split(":") for line in tree.texts.get("etc/passwd", "").splitlines()]
+    lines = [line.split(":") for line in texts.get("etc/passwd", "").splitlines()]
     entry = next((line for line in lines if len(line) > 3 and name in (line[0], line[2])), None)
     uid = name if name.isdecimal() else entry[2] if entry else ""
-    groups = [line.split(":") for line in tree.texts.get("etc/group", "").splitlines()]
+    groups = [line.split(":") for line in texts.get("etc/group", "").splitlines()]
     listed = next((line[2] for line in groups if len(line) > 2 and line[0] == group), "")
     gid = group if group.isdecimal() else listed or (entry[3] if entry else uid)
     if not uid.isdecimal() or not gid.isdecimal() or int(uid) == 0:

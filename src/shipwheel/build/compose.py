@@ -65,13 +65,14 @@ def _upon(project: Project, each: Resolved, run: Run, needs: Needs) -> Upon | No
         return None
     return Upon(
         layers=len(each.base.below.layers),
+        manifest=each.base.image.manifest,
         facts=each.base.image.facts,
         needs=needs,
         user=project.settings.user or "",
         stop_signal=run.stop_signal,
         env=tuple(sorted(run.env)),
         ports=tuple(sorted(run.ports)),
-        volumes=tuple(sorted(run.volumes)),
+        volumes=run.volumes,
         labels=tuple(sorted(run.labels)),
         packages=tuple(package.name for package in each.base.packages),
         absent=each.base.absent,

@@ -21,7 +21,8 @@ ANNOTATION_BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 class Upon(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`layers` is how many of the image's layers are the base's; `facts` are the base's, `needs` what ours want of it.
+    """`layers` is how many of the image's layers are the base's, `manifest` the digest of its manifest for this platform; `facts` are the
+    base's, `needs` what ours want of it.
 
     `env`, `ports`, `volumes` and `labels` are the names of what the project itself has in the config; `user` and `stop_signal` its values,
     empty where they are the base's or the defaults. `packages` are Debian's that complete the base, `absent` the sonames that nothing
@@ -29,6 +30,7 @@ class Upon(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     layers: int
+    manifest: str
     facts: ImageFacts
     needs: Needs = Needs()
     user: str = ""

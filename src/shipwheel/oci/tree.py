@@ -21,7 +21,7 @@ from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
 from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking
 from shipwheel.store import Store
 
-__all__ = ["Tree", "read_tree"]
+__all__ = ["Tree", "find_tree", "read_tree"]
 
 _TREE_VERSION = "1"
 _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release"})
@@ -73,21 +73,31 @@ class Tree(msgspec.Struct, frozen=True):
         return None
 
 
+def find_tree(image: Image, store: Store) -> Tree | None:
+    """The tree of an image that was read before, from the store's records alone."""
+    if (record := store.get("tree", _key(image))) is not None:
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(record, type=Tree)
+    return None
+
+
 def read_tree(image: Image, store: Store, label: str) -> Tree:
     """The tree of an image, from the store's records when it was read before. `label` is the image's name, in errors and reports.
 
     Raises ImageError for a layer that cannot be read, DamagedBlob for one whose bytes are not what its descriptor says.
     """
-    key = f"{_TREE_VERSION}-{image.digest.partition(':')[2]}"
-    if (record := store.get("tree", key)) is not None:
-        with suppress(msgspec.MsgspecError):
-            return msgspec.json.decode(record, type=Tree)
+    if (known := find_tree(image, store)) is not None:
+        return known
     made = _Overlay(label)
     for layer in image.layers:
         made.lay(layer, store)
     tree = made.tree(image)
-    store.put("tree", key, msgspec.json.encode(tree))
+    store.put("tree", _key(image), msgspec.json.encode(tree))
     return tree
+
+
+def _key(image: Image) -> str:
+    return f"{_TREE_VERSION}-{image.digest.partition(':')[2]}"
 
 
 class _Overlay:
