@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.testing.world import MINOR, World
+from shipwheel.testing.world import MINOR, SUITE, World
 
 
 def _app(world: World, requirements: str) -> Path:
@@ -40,11 +40,15 @@ def test_what_no_python_changes_is_said_at_once(world: World) -> None:
 
 
 def test_a_python_that_no_suite_has(world: World) -> None:
+    """Where no standalone build can be had: what is there instead depends on what the project allows."""
     folder = _app(world, "small\n")
+    with (folder / "shipwheel.toml").open("a") as file:
+        file.write(f'suite = "{SUITE.codename}"\n')
     (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "==3.12.*"\n')
     ran = world.build(folder)
-    assert ran.code == 2
-    assert "error: no Debian suite has Python 3.12, and pyproject.toml requires ==3.12.*\nhint: Versions that can be had: 3.9" in ran.err
-    (folder / "pyproject.toml").unlink()
+    assert ran.code == 5
+    assert "error: Python 3.12 cannot be had: no Debian suite has Python 3.12, and " in ran.err
+    assert "hint: What can be had: a standalone build " in ran.err
+    (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11,<3.14"\n')
     ran = world.build(folder, "--python", "3.12")
-    assert "error: no Debian suite has Python 3.12, and the setting python names it\n" in ran.err
+    assert "hint: What can be had: Debian's Python 3.13 or 3.11, which the project allows (--python 3.13); " in ran.err

@@ -354,7 +354,7 @@ def python_downloads(directory: Path, mirror: str | None = None) -> tuple[Python
 
     Its settings are looked for in `directory`; `mirror` takes the place of the mirror that they name. Raises UvFailed.
     """
-    command = ["python", "list", "--all-versions", "--all-platforms", "--only-downloads", "--output-format", "json"]
+    command = ["python", "list", "--all-versions", "--all-platforms", "--all-arches", "--only-downloads", "--output-format", "json"]
     env = {"UV_PYTHON_DOWNLOADS": "manual", **({"UV_PYTHON_INSTALL_MIRROR": mirror} if mirror else {})}
     finished = _checked(run(command, cwd=directory, env=env, timeout=120))
     try:

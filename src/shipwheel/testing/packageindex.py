@@ -249,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answers, or fails as it was told to."""
         # A client that takes us for its proxy sends the whole address.
-        path = urlsplit(self.path).path
+        path = urlsplit(self.path).path.replace("%2B", "+")
         self._answer(path, self._index.take_fault(path))
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls

@@ -188,6 +188,7 @@ class World:
             "UV_CACHE_DIR": str(self.root / "uv"),
             "UV_HTTP_RETRIES": "0",
             "UV_PYTHON_DOWNLOADS": "never",
+            "UV_PYTHON_INSTALL_MIRROR": f"{self.mirror.url}/files/builds",
             "TMPDIR": str(self._temporary()),
             **self.env,
             **(env or {}),
