@@ -206,3 +206,15 @@ def test_any_text_gives_a_table_or_our_error(text: str) -> None:
         parse_toml(text, "x.toml")
     except ShipwheelError as error:
         assert error.message.startswith("x.toml")
+
+
+@pytest.mark.parametrize("place", ["builds", "/srv/builds/", "https://mirror.invalid/builds/", "file:///srv/builds"])
+def test_python_builds(place: str) -> None:
+    assert _read(f'python-builds = "{place}"').python_builds == place.rstrip("/")
+
+
+def test_python_builds_that_are_none() -> None:
+    for place in ("", "ftp://mirror.invalid/", "http://me:hunter2@mirror.invalid/builds"):
+        error = _wrong(f'python-builds = "{place}"')
+        assert "python-builds: not a path, and not the address of a mirror" in error.message
+        assert "hunter2" not in f"{error.message} {error.hint}"
