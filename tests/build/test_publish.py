@@ -1,6 +1,9 @@
 """Builds that end in a registry: what is there is asked for first, and nothing is fetched, made or sent twice."""
 
+import gzip
+import io
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,37 @@ from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 from shipwheel.testing.world import Ran, World
 
 UPLOADS = ("POST", "PATCH", "PUT")
+
+BACKEND = """
+import pathlib, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "sourced-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as archive:
+        for path, text in {
+            "sourced.py": "X = 1\\n",
+            "sourced-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: sourced\\nVersion: 1.0\\n",
+            "sourced-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+            "sourced-1.0.dist-info/RECORD": "",
+        }.items():
+            archive.writestr(zipfile.ZipInfo(path), text)
+    return name
+"""
+
+
+def sourced() -> bytes:
+    """An sdist with a backend of its own, which needs nothing from an index."""
+    out = io.BytesIO()
+    project = (
+        '[project]\nname = "sourced"\nversion = "1.0"\n[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    info = "Metadata-Version: 2.2\nName: sourced\nVersion: 1.0\n"
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text in {"PKG-INFO": info, "pyproject.toml": project, "backend.py": BACKEND}.items():
+            member = tarfile.TarInfo(f"sourced-1.0/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return gzip.compress(out.getvalue(), mtime=0)
 
 
 @pytest.fixture
@@ -172,3 +206,19 @@ def test_load_goes_alone(world: World, registry: FakeRegistry) -> None:
     failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--load")
     assert failed.code == 2
     assert "--load goes with neither" in failed.err
+
+
+def test_what_is_built_from_sources_is_known_to_an_empty_machine(world: World, registry: FakeRegistry) -> None:
+    world.index.add("sourced-1.0.tar.gz", sourced())
+    project = world.app("small\nsourced\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    assert "build sourced 1.0" in first.err
+    asked = len(world.index.requests)
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert done.digest == first.digest
+    assert "build sourced" not in done.err
+    assert not [request for request in world.index.requests[asked:] if "sourced" in request.path]
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 5)\n")
+    edited = push(world, project, f"{registry.host}/team/shop:1", cache="empty2")
+    assert "build sourced" not in edited.err
+    assert edited.digest == push(world, project, f"{registry.host}/else/shop:1", cache="another").digest

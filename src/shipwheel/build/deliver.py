@@ -50,7 +50,7 @@ def build_and_push(request: Request) -> Delivered:
             built = build(request, publisher)
             # What is on disk is validated there, before anything has a name in the registry.
             path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
-            return Delivered(built, path, report, publisher.finish(built.index))
+            return Delivered(built, path, report, publisher.finish(built.index, built.wheels))
 
     return healed(request, work)
 

@@ -15,6 +15,7 @@ from shipwheel.build.base import Bases
 from shipwheel.build.compose import compose
 from shipwheel.build.container import container_path
 from shipwheel.build.needs import Needs, kept_needs, needs_of
+from shipwheel.build.prepare import Preparation
 from shipwheel.build.program import check_programs, missing_programs, programs_of
 from shipwheel.build.proof import Part, Proof, prove
 from shipwheel.build.proofkeys import proof_key, proved_key, start_key
@@ -31,7 +32,6 @@ from shipwheel.files.segment import Segment, find_segment, known_segment
 from shipwheel.oci.image import ImageIndex, LayerBlob
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.python.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
-from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.project import Project, detect
 from shipwheel.python.standalone import StandaloneSource
 from shipwheel.python.wheel import WheelSource
@@ -40,6 +40,7 @@ __all__ = ["Built", "BuiltPlatform", "Request", "build", "healed", "resolved"]
 
 if TYPE_CHECKING:
     from shipwheel.build.publish import Destination
+    from shipwheel.python.sdist import BuiltWheel
 
 T = TypeVar("T")
 
@@ -65,6 +66,8 @@ class Built(msgspec.Struct, frozen=True):
     resolution: Resolution
     platforms: tuple[BuiltPlatform, ...]
     index: ImageIndex
+    wheels: "tuple[BuiltWheel, ...]" = ()
+    """What was built from sources."""
 
 
 def resolved(request: Request) -> Resolution:
@@ -115,14 +118,15 @@ def _build(request: Request, destination: "Destination | None") -> Built:
     launch = resolution.project.launch
     for note in (*resolution.project.notes, *(launch.notes if launch else ())):
         request.reporter(Warned(note))
-    platforms = _Work(request, bases, resolution, destination).run()
+    work = _Work(request, bases, resolution, destination)
+    platforms = work.run()
     lock = resolution.lock
     if any(each.resolved.base != before.base for each, before in zip(platforms, resolution.platforms, strict=True)):
         lock = pinned(lock, [each.resolved for each in platforms], resolution.project.settings.packages)
         lock.write()
     resolution = replace(resolution, lock=lock, platforms=tuple(each.resolved for each in platforms))
     layers, proofs, needs = zip(*((each.layers, each.proved, each.needs) for each in platforms), strict=True)
-    return Built(resolution, platforms, compose(resolution, layers, proofs, needs))
+    return Built(resolution, platforms, compose(resolution, layers, proofs, needs), work.parts.wheels)
 
 
 class _Work:
@@ -139,18 +143,16 @@ class _Work:
         self.debian = bases.debian(suite) if suite is not None else None
         self.project = resolution.project
         self.supplies = Supplies(self.project, self.debian, self.store, self.reporter, self.workers)
-        self.as_of = resolution.lock.as_of
+        self.preparation = Preparation(
+            self.project, self.platforms, resolution.lock.as_of, self.supplies, self.store, self.reporter, self.workers
+        )
+        self.parts = Ingredients({}, None, None)
         self._layers: dict[str, Layer] = {}
 
     def run(self) -> tuple[BuiltPlatform, ...]:
         """Every platform's layers, closed and proved."""
         with self._compiler() as compiler:
-            parts = self._ingredients()
-            wheels = [wheel_sources(each, parts.built, self.store, compiler) for each in self.platforms]
-            uppers = [
-                app_layers(self.project, each, some, parts, self.store, compiler) for each, some in zip(self.platforms, wheels, strict=True)
-            ]
-            self._ask([*uppers, *(base_layers(each.base, each, self.project, self.store, compiler) for each in self.platforms)])
+            uppers = self._uppers(compiler)
             self._fetch(uppers)
             upper_layers = self._assemble("wheels", uppers)
             closed = [self._close(each, specs, compiler) for each, specs in zip(self.platforms, uppers, strict=True)]
@@ -162,6 +164,25 @@ class _Work:
             self._built(each, (*lower, *upper), low, up)
             for each, lower, upper, low, up in zip(closed, lower_layers, upper_layers, lowers, uppers, strict=True)
         )
+
+    def _uppers(self, compiler: BytecodeCompiler | None) -> list[tuple[LayerSpec, ...]]:
+        """The layers above the base. What the destination knows of builds is believed if it has the layers of them as well."""
+        known = self.destination is not None and self.preparation.is_new() and self.destination.builds()
+        for whole in (False, True) if known else (True,):
+            parts = self.parts = self.preparation.ingredients(whole=whole)
+            wheels = [wheel_sources(each, parts.built, self.store, compiler) for each in self.platforms]
+            uppers = [
+                app_layers(self.project, each, some, parts, self.store, compiler) for each, some in zip(self.platforms, wheels, strict=True)
+            ]
+            self._ask([*uppers, *(base_layers(each.base, each, self.project, self.store, compiler) for each in self.platforms)])
+            if not self._lacks_builds(uppers):
+                break
+        return uppers
+
+    def _lacks_builds(self, specs: Sequence[Sequence[LayerSpec]]) -> bool:
+        built = {wheel.digest for wheel in self.parts.wheels if not self.store.has(wheel.digest)}
+        absent = [source for some in specs for spec in some if self._found(spec) is None for source in spec.sources]
+        return any(isinstance(source, WheelSource) and source.digest in built for source in absent)
 
     def _built(self, each: Resolved, ours: Sequence[Layer], lower: Sequence[LayerSpec], upper: Sequence[LayerSpec]) -> BuiltPlatform:
         proof, proved = self._prove(each, lower, upper)
@@ -188,48 +209,6 @@ class _Work:
         absent = [spec for some in specs for spec in some if self._found(spec) is None]
         if any(digest and not self.store.has(digest) for spec in absent for digest in map(fetched_digest, spec.sources)):
             self._layers |= self.destination.found(absent)
-
-    def _ingredients(self) -> Ingredients:
-        """Fetches what has to be built first, builds it, and lists the project's files."""
-        wanted = {item.name: item for each in self.platforms for item in each.selection.distributions if item.kind != "wheel"}
-        packaged = self.project.kind == "package"
-        if not wanted and not packaged:
-            return Ingredients({}, None, self._tree())
-        from shipwheel.python.sdist import build_project_wheel, build_pure_wheel
-
-        self.supplies.distributions([item for item in wanted.values() if item.kind == "sdist"])
-        minor, root = self.platforms[0].target.minor, self.project.root
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
-            jobs = {
-                name: pool.submit(self._told, build_pure_wheel, item, self.store, minor, self.as_of, root=root, reporter=self.reporter)
-                for name, item in sorted(wanted.items())
-            }
-            own = (
-                pool.submit(self._told, build_project_wheel, root, self.store, minor, self.as_of, reporter=self.reporter)
-                if packaged
-                else None
-            )
-            built = {name: job.result() for name, job in jobs.items()}
-            return Ingredients(built, own.result() if own else None, self._tree())
-
-    def _told(self, build: Callable[..., T], *arguments: object, **options: object) -> T:
-        """A build, with uv told of the index that was chosen: what the build itself requires comes from there."""
-        from shipwheel.python.uv import told
-
-        with told(self.supplies.indexes.environment):
-            return build(*arguments, **options)
-
-    def _tree(self) -> AppTree | None:
-        project = self.project
-        if project.launch is None or not project.launch.needs_source:
-            return None
-        include = (*project.settings.include, *project.launch.include)
-        tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only)
-        if tree.secrets:
-            self.reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Give them to the container when it starts."))
-        if tree.special:
-            self.reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
-        return tree
 
     def _fetch(self, uppers: Sequence[Sequence[LayerSpec]]) -> None:
         """All wheels that a missing segment is made of, and, on a first build, the bases' packages beside them."""
@@ -339,6 +318,8 @@ class _Work:
         if unknown:
             for spec in unknown:
                 self._layers.pop(spec.key, None)
+            if self._lacks_builds([unknown]):
+                self.parts = self.preparation.ingredients()
             self._fetch([unknown])
             self._fetch_bases([unknown])
             self._assemble("wheels", [unknown])

@@ -13,8 +13,8 @@ import msgspec
 
 from shipwheel.build.layercache import LayerCache
 from shipwheel.build.needs import Needs
-from shipwheel.build.records import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, unpack
-from shipwheel.build.there import There, there
+from shipwheel.build.records import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, pack_builds, unpack, unpack_builds
+from shipwheel.build.there import Beside, There, there
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex, digest_of
@@ -24,6 +24,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
+    from shipwheel.python.sdist import BuiltWheel
     from shipwheel.registry.push import Traffic
 
 __all__ = ["Destination", "Published", "Publisher"]
@@ -37,6 +38,9 @@ class Destination(Protocol):
 
     def records(self, specs: Sequence[LayerSpec]) -> None:
         """Brings what is known of these layers' segments into the store, as far as it is there."""
+
+    def builds(self) -> bool:
+        """Brings what came out of builds of sources into the store, as far as it is there; whether it is."""
 
     def is_proved(self, key: str) -> bool:
         """Whether an image that is there was proved under that key."""
@@ -80,6 +84,7 @@ class Publisher:
         self._push: Push = Push(self.repository, reporter)
         self._lock = threading.Lock()
         self._there: There | None = None
+        self._known_beside: Beside | None = None
 
     def __enter__(self) -> "Publisher":
         self._push.__enter__()
@@ -106,15 +111,26 @@ class Publisher:
 
     def records(self, specs: Sequence[LayerSpec]) -> None:
         """See Destination. What is damaged there is as if it were not there, and said."""
-        there = self._current()
         try:
+            records = self._beside().records
             for spec in specs:
-                if (descriptor := there.records.get(spec.key)) is not None:
+                if (descriptor := records.get(spec.key)) is not None:
                     unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
             if self._cache is not None:
                 self._cache.records(specs)
         except ImageError as error:
             self._reporter(Warned(error.message, error.hint))
+
+    def builds(self) -> bool:
+        """See Destination."""
+        if self._complete:
+            return False
+        try:
+            known = [unpack_builds(self.repository.small(one), self._store) for one in self._beside().builds]
+            return any(known)
+        except ImageError as error:
+            self._reporter(Warned(error.message, error.hint))
+            return False
 
     def is_proved(self, key: str) -> bool:
         """See Destination."""
@@ -131,7 +147,7 @@ class Publisher:
         elif layer.key in self._cached and self._cache is not None:
             self._push.blob(self._cache.bytes_of(layer), (self._cache.repository.name,))
 
-    def finish(self, index: ImageIndex) -> Published:
+    def finish(self, index: ImageIndex, wheels: "Sequence[BuiltWheel]" = ()) -> Published:
         """Brings the rest, the manifests, and the tag at last; nothing if it stands for them. Raises FetchError, DamagedBlob."""
         tag = self.reference.tag_or_latest
         ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
@@ -142,7 +158,7 @@ class Publisher:
                 self.ready(layer)
             self._push.images(index, self._store)
             self._push.bring(index)
-            self._keep_records(index, ours)
+            self._keep_records(index, ours, wheels)
             self._push.name(index, (tag,))
             for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
                 self._remember(digest)
@@ -152,22 +168,28 @@ class Publisher:
         read = self.repository.transport.received + (self._cache.repository.transport.received if self._cache is not None else 0)
         return Published(self.reference.name, (tag,), index.digest, self._push.traffic, read)
 
-    def _keep_records(self, index: ImageIndex, ours: dict[str, Layer]) -> None:
+    def _keep_records(self, index: ImageIndex, ours: dict[str, Layer], wheels: "Sequence[BuiltWheel]") -> None:
         """What is known of the layers, beside the images: for machines that change a part of them."""
         from shipwheel.registry.repository import Document
 
         packed = {key: data for key, layer in ours.items() if (data := pack(layer, self._store)) is not None}
-        known = {key: descriptor for key, descriptor in self._records_there().items() if key in ours and key not in packed}
+        there = self._beside().records if self._there is not None else {}
+        known = {key: descriptor for key, descriptor in there.items() if key in ours and key not in packed}
         if not packed and not known:
             return
-        data = artifact(index.descriptor, packed, known)
-        for blob in (*packed.values(), EMPTY):
+        builds = pack_builds(wheels) if wheels else None
+        data = artifact(index.descriptor, packed, known, builds)
+        for blob in (*packed.values(), EMPTY, *((builds,) if builds is not None else ())):
             self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(blob), len(blob)), partial(iter, (blob,))))
         self._push.settle()
         self._push.document(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data))
 
-    def _records_there(self) -> dict[str, Descriptor]:
-        return self._current().records if self._there is not None else {}
+    def _beside(self) -> Beside:
+        current = self._current()
+        with self._lock:
+            if self._known_beside is None:
+                self._known_beside = current.beside()
+            return self._known_beside
 
     def _current(self) -> "There":
         with self._lock:

@@ -4,8 +4,10 @@ An artifact whose subject is the image (image-spec 1.1, manifest.md: "Guidelines
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -15,14 +17,32 @@ from shipwheel.files.segment import Segment, known_segment
 from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
+from shipwheel.python.sdist import BuiltWheel, known_wheel
 from shipwheel.store import Store
 
-__all__ = ["ARTIFACT_TYPE", "EMPTY", "MAX_RECORD", "MEDIA_TYPE_EMPTY", "MEDIA_TYPE_RECORD", "artifact", "pack", "unpack"]
+__all__ = [
+    "ARTIFACT_TYPE",
+    "EMPTY",
+    "MAX_RECORD",
+    "MEDIA_TYPE_BUILDS",
+    "MEDIA_TYPE_EMPTY",
+    "MEDIA_TYPE_RECORD",
+    "artifact",
+    "pack",
+    "pack_builds",
+    "unpack",
+    "unpack_builds",
+]
+
+T = TypeVar("T")
 
 ARTIFACT_TYPE = "application/vnd.shipwheel.records.v1"
 MEDIA_TYPE_RECORD = "application/vnd.shipwheel.segments.v1+json+gzip"
+MEDIA_TYPE_BUILDS = "application/vnd.shipwheel.builds.v1+json+gzip"
 EMPTY = b"{}"
 MEDIA_TYPE_EMPTY = "application/vnd.oci.empty.v1+json"
+
+_AGAIN = "Push the image again from a machine that has all of it."
 
 MAX_RECORD = 64 << 20
 """Bytes that the record of one layer may unpack to."""
@@ -38,14 +58,18 @@ def pack(layer: Layer, store: Store) -> bytes | None:
 
 def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
     """Keeps what a record says of the segments that were asked for; raises ImageError for one that is damaged or of other segments."""
-    try:
-        segments = msgspec.json.decode(_unpacked(data), type=list[Segment])
-    except (msgspec.MsgspecError, zlib.error, OSError, EOFError) as error:
-        raise ImageError(f"a record of what is in a layer is damaged: {error}", hint="Push the image again with the whole store.") from None
+    segments = _decoded(data, list[Segment])
     if [segment.key for segment in segments] != list(keys):
-        raise ImageError("a record of what is in a layer is another layer's", hint="Push the image again with the whole store.")
+        raise ImageError("a record of what is in a layer is another layer's", hint=_AGAIN)
     for segment in segments:
         store.put("segment", segment.key, msgspec.json.encode(segment))
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(_unpacked(data), type=kind)
+    except (msgspec.MsgspecError, zlib.error, OSError, EOFError) as error:
+        raise ImageError(f"a record of what is in an image is damaged: {error}", hint=_AGAIN) from None
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -56,15 +80,30 @@ def _unpacked(data: bytes) -> bytes:
     return found
 
 
-def artifact(subject: Descriptor, records: Mapping[str, bytes], known: Mapping[str, Descriptor]) -> bytes:
+def pack_builds(wheels: Sequence[BuiltWheel]) -> bytes:
+    """What came out of builds, by their keys."""
+    return bytes(member(msgspec.json.encode(sorted(wheels, key=lambda wheel: wheel.key))))
+
+
+def unpack_builds(data: bytes, store: Store) -> bool:
+    """Keeps what came out of builds elsewhere, and that the store does not know; whether there is any. Raises ImageError."""
+    wheels = _decoded(data, list[BuiltWheel])
+    for wheel in wheels:
+        if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and known_wheel(wheel.key, store, whole=False) is None:
+            store.put("built", wheel.key, msgspec.json.encode(wheel))
+    return bool(wheels)
+
+
+def artifact(subject: Descriptor, records: Mapping[str, bytes], known: Mapping[str, Descriptor], builds: bytes | None) -> bytes:
     """The artifact's manifest: `records` are packed, by the key of their layer; those that are `known` are in the repository."""
+    built = (Descriptor(MEDIA_TYPE_BUILDS, digest_of(builds), len(builds)),) if builds is not None else ()
     return encode(
         Manifest(
             schema_version=2,
             media_type=MEDIA_TYPE_MANIFEST,
             artifact_type=ARTIFACT_TYPE,
             config=Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY)),
-            layers=tuple(_descriptors(records, known)),
+            layers=(*_descriptors(records, known), *built),
             subject=Descriptor(subject.media_type, subject.digest, subject.size),
         )
     )

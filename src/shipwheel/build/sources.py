@@ -54,6 +54,12 @@ class Ingredients(msgspec.Struct, frozen=True):
     project_wheel: "BuiltWheel | None"
     tree: AppTree | None
 
+    @property
+    def wheels(self) -> "tuple[BuiltWheel, ...]":
+        """All that was built."""
+        own = (self.project_wheel,) if self.project_wheel is not None else ()
+        return (*(self.built[name] for name in sorted(self.built)), *own)
+
 
 def wheel_sources(resolved: Resolved, built: "dict[str, BuiltWheel]", store: Store, compiler: BytecodeCompiler | None) -> list[Weighed]:
     """One source for each distribution of a platform."""

@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.build.compose import ANNOTATION_PROOF
 from shipwheel.build.needs import Needs
-from shipwheel.build.records import ARTIFACT_TYPE
+from shipwheel.build.records import ARTIFACT_TYPE, MEDIA_TYPE_BUILDS
 from shipwheel.build.upon import read_upon
 from shipwheel.errors import FetchError, ImageError
 from shipwheel.events import Reporter, Warned
@@ -16,11 +16,18 @@ from shipwheel.oci.model import Descriptor, Manifest, decode
 if TYPE_CHECKING:
     from shipwheel.registry.repository import Repository
 
-__all__ = ["There", "there"]
+__all__ = ["Beside", "There", "there"]
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """`records` describe what is known of layers' segments, by the layer's key; `builds` what came out of builds."""
+
+    records: dict[str, Descriptor] = {}
+    builds: tuple[Descriptor, ...] = ()
 
 
 class There(msgspec.Struct, frozen=True):
-    """`layers` are by key, each with its diff_id; `records` describe what is known of their segments.
+    """`layers` are by key, each with its diff_id.
 
     `proofs` are the keys of what was proved, each with what the image needs of the one that it lies upon, where that is said.
     """
@@ -30,16 +37,15 @@ class There(msgspec.Struct, frozen=True):
     proofs: dict[str, Needs | None] = {}
     repository: "Repository | None" = None
 
-    @property
-    def records(self) -> dict[str, Descriptor]:
-        """By the key of the layer; asked for when they are wanted. Raises FetchError, ImageError."""
-        if self.repository is None:
-            return {}
-        found: dict[str, Descriptor] = {}
-        for entry in self.repository.referrers(self.digest, ARTIFACT_TYPE):
-            manifest = decode(self.repository.manifest(entry.digest).data, Manifest, entry.digest)
-            found |= {one.annotations[ANNOTATION_KEY]: one for one in manifest.layers if ANNOTATION_KEY in one.annotations}
-        return found
+    def beside(self) -> "Beside":
+        """What was put beside the image; asked of the registry each time. Raises FetchError, ImageError."""
+        records: dict[str, Descriptor] = {}
+        builds: list[Descriptor] = []
+        for entry in self.repository.referrers(self.digest, ARTIFACT_TYPE) if self.repository is not None else ():
+            manifest = decode(self.repository.manifest(entry.digest).data, Manifest, entry.digest)  # type: ignore[union-attr]
+            records |= {one.annotations[ANNOTATION_KEY]: one for one in manifest.layers if ANNOTATION_KEY in one.annotations}
+            builds += [one for one in manifest.layers if one.media_type == MEDIA_TYPE_BUILDS]
+        return Beside(records, tuple(builds))
 
 
 def there(repository: "Repository", tag: str, reporter: Reporter) -> There:

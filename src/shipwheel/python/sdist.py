@@ -163,7 +163,7 @@ def known_wheel(key: str, store: Store, *, whole: bool) -> BuiltWheel | None:
         wheel = msgspec.json.decode(record, type=BuiltWheel)
     except msgspec.MsgspecError:
         return None  # written by another version
-    return wheel if not whole or store.has(wheel.digest) else None
+    return msgspec.structs.replace(wheel, key=key) if not whole or store.has(wheel.digest) else None
 
 
 def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
