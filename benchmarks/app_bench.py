@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine import Registry
 from measure import Cost, median
 from ours import BOTH, NATIVE, Bench, change_dependency, edit, sizes
 from peers import PEERS, Inputs, Peer, running, unavailable
@@ -102,10 +103,11 @@ def _side_by_side(
     written: dict[str, dict[str, int]] = {}
     for number in range(1, runs + 1):
         say(f"shipwheel, run {number} of {runs}")
-        ours = _bench(prepared, supply, "ours")
-        ours.start_from(prepared.base_store)
-        _steps(ours, ours.project, costs["shipwheel"])
-        written["shipwheel"] = ours.written
+        with Registry() as registry:
+            ours = replace(_bench(prepared, supply, "ours"), registry=registry.host)
+            ours.start_from(prepared.base_store)
+            _steps(ours, ours.project, costs["shipwheel"])
+            written["shipwheel"] = ours.written
         for name, peer in peers.items():
             say(f"{name}, run {number} of {runs}")
             peer.forget()
@@ -143,7 +145,7 @@ def _beside(prepared: Prepared, costs: Mapping[str, Costs], written: Mapping[str
         head += [f"{name}, s (CPU)", "times ours", "times our CPU", "new MB"]
     notes = [
         f"{len(image['distributions'])} wheels, {image['wheel-bytes'] / 1e6:.1f} MB, {NATIVE}.",
-        "shipwheel ends with an OCI image layout on disk, all layers validated; the peers with a push to a registry on loopback.",
+        "All end with a push to a registry on loopback, which has nothing at first; shipwheel validates what it pushes.",
         "Cold: no cache but the base, which is the same for all and was made before. Wheels come from an index on the loopback interface.",
         "One dependency changed: shipwheel makes its lock again within this time; the peers are given a new requirements.txt.",
         *(f"{name} is not measured: {why}" for name, why in absent.items()),
@@ -169,6 +171,14 @@ def _alone(prepared: Prepared, supply: Supply, runs: int, say: Say) -> Section:
         costs["no-op, amd64 + arm64"].append(both.build())
         edit(both.project)
         costs["one line edited, amd64 + arm64"].append(both.build())
+        with Registry() as registry:
+            pushed = replace(both, registry=registry.host)
+            pushed.build()
+            pushed.clean()
+            costs["empty disk, unchanged, the registry has it"].append(pushed.build())
+            edit(pushed.project)
+            pushed.clean()
+            costs["empty disk, one line edited, the registry has the rest"].append(pushed.build())
     medians = {name: median(known) for name, known in costs.items()}
     first = medians["cold, empty disk, base composed too"]
     rows = [[name, seconds(cost), ratio(cost.wall, first.wall), ratio(cost.cpu, first.cpu)] for name, cost in medians.items()]

@@ -1,5 +1,6 @@
 """shipwheel's side: the builds that are measured, from an empty store to one edited line."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Bench:
     supply: Supply
     platforms: str = NATIVE
     flags: tuple[str, ...] = ()
+    registry: str = ""
+    """Host and port of a registry that the build is pushed to; without one it ends in a layout."""
     written: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -56,14 +59,16 @@ class Bench:
     @property
     def argv(self) -> list[str]:
         """The command."""
-        flags = ["--platform", self.platforms, "--output", str(self.output), "--json", "--quiet", *self.flags]
+        end = ["--push", "--tag", f"{self.registry}/bench/app:1"] if self.registry else ["--output", str(self.output)]
+        flags = ["--platform", self.platforms, *end, "--json", "--quiet", *self.flags]
         return [*SHIPWHEEL, "build", str(self.project), *flags]
 
     def build(self, name: str = "") -> Cost:
-        """Builds, and notes under the name how many bytes of blobs came to the layout."""
+        """Builds, and notes under the name how many bytes came to the registry, or of blobs to the layout."""
         before = blobs(self.output)
         cost = run(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root, log=self.root / "log")
-        self.written[name] = sum(size for digest, size in blobs(self.output).items() if digest not in before)
+        new = sum(size for digest, size in blobs(self.output).items() if digest not in before)
+        self.written[name] = json.loads(cost.output)["pushed"]["uploaded"] if self.registry else new
         return cost
 
     def memory(self) -> int:
