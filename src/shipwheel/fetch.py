@@ -29,7 +29,7 @@ T = TypeVar("T")
 ATTEMPTS = 5
 """How often one address is tried, when what went wrong may pass."""
 
-PATIENCE = 3.0
+PATIENCE = 1.5
 """Seconds without a byte after which another server is asked, when there is one; more with every round."""
 
 _LONGEST_WAIT = 30.0
