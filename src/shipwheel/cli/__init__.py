@@ -23,6 +23,7 @@ COMMANDS = {
     "push": "Push the images of an OCI image layout to a registry.",
     "pull": "Pull images from a registry into an OCI image layout.",
     "copy": "Copy an image from one repository to another. No digest changes.",
+    "rebase": "Lay an image upon another base, or a newer one, in the registry itself. No layer of the image is fetched.",
     "inspect": "Show what an image in a registry is. No layer is fetched.",
     "tags": "List the tags of a repository.",
     "validate": "Recompute every digest, size and diff_id of an image layout or archive.",

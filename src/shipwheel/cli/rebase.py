@@ -1,0 +1,165 @@
+"""`shipwheel rebase`."""
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from shipwheel.cli.progress import progress
+from shipwheel.cli.remote import opened, parsed, wanted
+from shipwheel.errors import UsageError
+
+if TYPE_CHECKING:
+    from shipwheel.build.base import ImageFacts
+    from shipwheel.build.rebase import Rebased
+    from shipwheel.oci.model import Descriptor
+    from shipwheel.oci.reference import Reference
+    from shipwheel.registry.push import Traffic
+
+__all__ = ["command"]
+
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+
+
+@click.command("rebase", help="Lay the image REF, which was built upon another image, upon that one as it is now, in the registry itself.")
+@click.argument("ref")
+@click.option(
+    "--base", default="", metavar="IMAGE", help="The new base: NAME:TAG, NAME@DIGEST or oci:DIR [what the old one's name stands for now]."
+)
+@click.option(
+    "-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag of the result, in the same repository; can be repeated [REF's]."
+)
+@click.option(
+    "--trust-config",
+    is_flag=True,
+    help="Take Python's version from the new base's config, and do not read its layers: libraries are not checked.",
+)
+@click.option("--dry-run", is_flag=True, help="Check, and say what would change; push nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone.")
+def command(ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Checks, pushes; prints the digest reference on standard output, everything else on standard error."""
+    from shipwheel.build.rebase import push_rebased, rebase
+    from shipwheel.store import Store, default_root
+
+    reference = parsed(ref)
+    names = _tags(reference, tags)
+    store = Store(default_root())
+    traffic = None
+    with progress(quiet) as reporter, opened(reference, reporter) as repository:
+        rebased = rebase(repository, wanted(reference), store, reporter, base=base, trust_config=trust_config)
+        if rebased.platforms and not dry_run:
+            watched = reference.tag_or_latest if not reference.digest and reference.tag_or_latest in names else ""
+            traffic = push_rebased(repository, rebased, names, watched, store, reporter)
+        read = repository.transport.received
+    called = f"{reference.name}@{rebased.index.digest if rebased.platforms else rebased.digest}"
+    if as_json:
+        click.echo(json.dumps(_document(reference, called, rebased, names, traffic, read), indent=2))
+        return
+    if not quiet:
+        _tell(rebased, traffic, read, dry_run)
+    if traffic is not None or not rebased.platforms:
+        click.echo(called)
+
+
+def _tags(reference: "Reference", tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags of the result; raises UsageError for what is none, and where none follows from REF."""
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise UsageError(f"{tag!r} is not a tag", hint=f"The result stays in {reference.name}; bring it elsewhere with shipwheel copy.")
+    if not tags and reference.digest:
+        raise UsageError(f"{reference} names a digest, and the result has another", hint="Name the result with --tag.")
+    return tuple(dict.fromkeys(tags)) or (reference.tag_or_latest,)
+
+
+def _document(
+    reference: "Reference", called: str, rebased: "Rebased", tags: tuple[str, ...], traffic: "Traffic | None", read: int
+) -> dict[str, Any]:
+    return {
+        "name": reference.name,
+        "changed": bool(rebased.platforms),
+        "digest": called.rpartition("@")[2],
+        "reference": called,
+        "old-digest": rebased.digest,
+        "tags": list(tags) if traffic is not None else [],
+        "old-base": {"name": rebased.before.name, "digest": rebased.before.digest},
+        "new-base": {"name": rebased.after.name, "digest": rebased.after.digest},
+        "images": [
+            {
+                "platform": str(each.new.platform),
+                "old-digest": each.old.digest,
+                "digest": each.new.digest,
+                "old-python": each.before.python,
+                "python": each.after.python,
+                "old-libc": _libc(each.before),
+                "libc": _libc(each.after),
+                "removed": [layer.digest for layer in each.old_layers if layer.digest not in _digests(each.new_layers)],
+                "added": [layer.digest for layer in each.new_layers if layer.digest not in _digests(each.old_layers)],
+                "kept": len(each.kept),
+            }
+            for each in rebased.platforms
+        ],
+        "pushed": {**msgspec.to_builtins(traffic), "read": read, "base-layers-read": rebased.read} if traffic is not None else None,
+    }
+
+
+def _digests(layers: "tuple[Descriptor, ...]") -> set[str]:
+    return {layer.digest for layer in layers}
+
+
+def _libc(facts: "ImageFacts") -> str:
+    return f"{'musl' if facts.musl else 'glibc'} {'.'.join(map(str, facts.libc))}"
+
+
+def _tell(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: bool) -> None:
+    """The table, and what moved."""
+    old, new = rebased.before, rebased.after
+    if not rebased.platforms:
+        fixed = " A name with a digest never stands for another one: name a base with --base." if "@" in new.name else ""
+        click.echo(f"{new.name} still is {new.digest}, which the image lies upon: nothing to do.{fixed}", err=True)
+        return
+    _table(rebased)
+    click.echo(f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}", err=True)
+    if rebased.read:
+        click.echo(f"{_amount(rebased.read)} of the new base's layers were read, to look at its files", err=True)
+    if traffic is not None:
+        click.echo(f"{traffic}, {_amount(read)} read of the image's repository", err=True)
+        click.echo("The project's lock still has the old base: shipwheel build --upgrade-base takes the new one.", err=True)
+    elif dry_run:
+        click.echo("dry run: nothing was pushed", err=True)
+
+
+def _table(rebased: "Rebased") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("platform", "digest", "Python", "libc", "base layers", "base MB", "kept layers", "kept MB"):
+        table.add_column(name, justify="left" if name in ("platform", "digest", "Python", "libc") else "right", no_wrap=True)
+    for each in rebased.platforms:
+        table.add_row(
+            str(each.new.platform),
+            each.new.digest[:19],
+            _change(each.before.python, each.after.python),
+            _change(_libc(each.before), _libc(each.after)),
+            _change(str(len(each.old_layers)), str(len(each.new_layers))),
+            _change(_megabytes(each.old_layers), _megabytes(each.new_layers)),
+            str(len(each.kept)),
+            _megabytes(each.kept),
+        )
+    Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140).print(table)
+
+
+def _change(old: str, new: str) -> str:
+    return new if old == new else f"{old} → {new}"
+
+
+def _megabytes(layers: "tuple[Descriptor, ...]") -> str:
+    return f"{sum(layer.size for layer in layers) / 1e6:.1f}"
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
