@@ -18,7 +18,7 @@ MARGIN = 4.0
 CRAWL = 64_000.0
 """Bytes a second below which another server is tried although nothing is known of it."""
 
-LOOK = 2.0
+LOOK = 1.0
 """Seconds after which the pace of a download says something."""
 
 
