@@ -275,9 +275,10 @@ class _Work:
         from shipwheel.debian.opened import lacking, notes
 
         platform = each.target.platform
-        upper, below = [*self._segments(specs), *self.supplies.interpreter(each.base.standalone)], self._below(each)
+        upper, below = self._segments(specs), self._below(each)
         if self.destination is not None and (unknown := self._unknown(lower)):
             self.destination.records(unknown)
+        upper += self.supplies.interpreter(each.base.standalone)
         packages = self.supplies.segments(each.base.packages)
         known = set(each.base.absent)
         missing = {*unresolved(packages, upper, platform, below), *lacking((*below, *packages), upper)}
