@@ -33,7 +33,9 @@ class Traffic(msgspec.Struct, frozen=True):
     mounted: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.uploaded / 1e6:.1f} MB uploaded", f"{self.present / 1e6:.1f} MB were there"]
+        # What an edit sends is some kB, and should not look like nothing.
+        up = f"{self.uploaded / 1e3:.1f} kB" if 0 < self.uploaded < 100_000 else f"{self.uploaded / 1e6:.1f} MB"
+        parts = [f"{up} uploaded", f"{self.present / 1e6:.1f} MB were there"]
         return ", ".join([*parts, f"{self.mounted / 1e6:.1f} MB mounted"] if self.mounted else parts)
 
 
