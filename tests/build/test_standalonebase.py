@@ -133,10 +133,15 @@ def test_the_same_again_and_in_an_empty_store(world: World, tmp_path: Path) -> N
 def test_what_is_pinned_stays_until_it_is_upgraded(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     first = world.build(folder, "--python-builds", disk)
+    (world.root / "old.toml").write_bytes((folder / "pylock.toml").read_bytes())
     _disk(world, "3.12.7")
     assert world.build(folder, "--python-builds", disk).digest == first.digest
+    plan = world.run("plan", folder)
+    assert f"Debian {SUITE.codename} with Python 3.12.1 (standalone 20240101)" in plan.out
     assert world.build(folder, "--python-builds", disk, "--upgrade-base").digest != first.digest
     assert {_base(folder, each)["standalone"]["version"] for each in ("amd64", "arm64")} == {"3.12.7"}
+    diff = world.run("lock", folder, "--diff", world.root / "old.toml")
+    assert "Python (standalone) 3.12.1+20240101 → 3.12.7+20240101" in diff.out, diff
     assert world.build(folder, "--python-builds", disk, "--python", "3.12.1").digest
     assert _base(folder)["standalone"]["version"] == "3.12.1"
 

@@ -110,10 +110,11 @@ class Base:
 
     @property
     def label(self) -> str:
-        """For people: "Debian bookworm", or the image's name."""
+        """For people: "Debian bookworm", with the Python where it is not the suite's own, or the image's name."""
         if self.image is not None:
             return self.image.name
-        return f"Debian {self.suite.codename}" if self.suite else "nothing"
+        python = f" with {self.standalone.label}" if self.standalone is not None else ""
+        return f"Debian {self.suite.codename}{python}" if self.suite else "nothing"
 
 
 class Bases(Protocol):

@@ -135,5 +135,8 @@ def _bytes(selection: Selection | None) -> int | None:
 
 
 def _base(lock: Lock, architecture: str) -> dict[str, str]:
-    packages: Sequence[Mapping[str, Any]] = lock.base.get(architecture, {}).get("packages", ())
-    return {str(package["name"]): str(package["version"]) for package in packages}
+    table = lock.base.get(architecture, {})
+    packages: Sequence[Mapping[str, Any]] = table.get("packages", ())
+    python: Mapping[str, Any] | None = table.get("standalone")
+    own = {"Python (standalone)": f"{python['version']}+{python['release']}"} if python else {}
+    return {**own, **{str(package["name"]): str(package["version"]) for package in packages}}
