@@ -16,6 +16,7 @@ from shipwheel.config import Settings
 from shipwheel.errors import UsageError
 from shipwheel.python import uv
 from shipwheel.python.project import detect
+from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import made_files, make_standalone, standalone_name
 from shipwheel.testing.world import MINOR, SUITE, Ran, World
 
@@ -327,3 +328,22 @@ def test_where_builds_are_looked_for_beside_the_project(world: World) -> None:
         path.replace(days / _quoted(path.name))
     assert world.build(folder, env={"SHIPWHEEL_CACHE": str(world.root / "other")}).digest
     assert world.build(folder, "--python-builds", f"file://{disk}", env={"SHIPWHEEL_CACHE": str(world.root / "third")}).digest
+
+
+def test_a_registry_that_has_it_all_saves_the_archive(world: World) -> None:
+    folder, disk = _app(world), _disk(world)
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/shop:1"
+        first = world.run("build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", disk)
+        assert first.digest
+        env = {"SHIPWHEEL_CACHE": str(world.root / "other")}
+        # No archive is there any more, and none is needed.
+        again = world.run("build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", world.root / "gone", env=env)
+        assert again.digest == first.digest
+        # One line of the app is another image, of the same layers below.
+        (folder / "main.py").write_text("print(1)\n")
+        env = {"SHIPWHEEL_CACHE": str(world.root / "third")}
+        edited = world.run(
+            "build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", world.root / "gone", env=env
+        )
+        assert edited.digest != first.digest
