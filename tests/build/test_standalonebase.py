@@ -347,3 +347,14 @@ def test_a_registry_that_has_it_all_saves_the_archive(world: World) -> None:
             "build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", world.root / "gone", env=env
         )
         assert edited.digest != first.digest
+
+
+def test_a_patch_version_that_the_project_does_not_take(world: World) -> None:
+    folder, disk = _app(world), _disk(world)
+    _disk(world, "3.12.7")
+    text = (folder / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(text.replace("==3.12.*", "==3.12.*,<3.12.5"))
+    assert world.build(folder, "--python-builds", disk).digest
+    assert _base(folder)["standalone"]["version"] == "3.12.1"
+    (folder / "pyproject.toml").write_text(text.replace("==3.12.*", "==3.12.*,<3.12.1"))
+    assert "there is no standalone build of it" in _failed(world.build(folder, "--python-builds", disk), 5)

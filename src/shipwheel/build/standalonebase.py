@@ -73,7 +73,7 @@ class StandaloneBases:
         known = {
             platform: table.standalone
             for platform, table in zip(platforms, tables, strict=True)
-            if table is not None and table.standalone is not None and _wanted(table.standalone, self._project.python)
+            if table is not None and table.standalone is not None and _wanted(table.standalone, self._project)
         }
         if len({build.version for build in known.values()}) > 1:
             known = {}
@@ -101,7 +101,7 @@ def find_builds(project: Project, platforms: Sequence[Platform]) -> list[Standal
 
     Raises FetchError that says what can be had when there is none.
     """
-    offers = [offer for offer in _offers(project) if _wanted(offer.build, project.python)]
+    offers = [offer for offer in _offers(project) if _wanted(offer.build, project)]
     by_platform = [[offer for offer in offers if offer.build.architecture == each.architecture] for each in platforms]
     common = set.intersection(*({offer.build.version for offer in some} for some in by_platform))
     if not common:
@@ -112,12 +112,12 @@ def find_builds(project: Project, platforms: Sequence[Platform]) -> list[Standal
 
 def pinned_version(project: Project, locked: Standalone | None) -> str:
     """The full version of the build that the lock has, else of the newest, as far as that can be told."""
-    if locked is not None and _wanted(locked, project.python):
+    if locked is not None and _wanted(locked, project):
         return locked.version
     if project.python.count(".") == 2:
         return project.python
     try:
-        offers = [offer.build for offer in _offers(project) if _wanted(offer.build, project.python)]
+        offers = [offer.build for offer in _offers(project) if _wanted(offer.build, project)]
     except FetchError:
         offers = []
     return max(offers, key=lambda build: build.order).version if offers else f"{project.python}.0"
@@ -159,8 +159,12 @@ def _addresses(build: Standalone, offers: Sequence[_Offer]) -> Iterator[str]:
                 yield f"{offer.url.removesuffix(end)}/{build.release}/{quote(build.filename, safe='')}"
 
 
-def _wanted(build: Standalone, python: str) -> bool:
-    return build.version == python if python.count(".") == 2 else build.minor == python
+def _wanted(build: Standalone, project: Project) -> bool:
+    """Whether a build is of the version that is asked for, and one that the project's requires-python admits."""
+    from packaging.specifiers import SpecifierSet
+
+    named = build.version if project.python.count(".") == 2 else build.minor
+    return named == project.python and SpecifierSet(project.requires_python or "").contains(build.version)
 
 
 def _offers(project: Project) -> list[_Offer]:
