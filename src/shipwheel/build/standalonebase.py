@@ -141,9 +141,9 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
     try:
         fetch(downloads, store, reporter, stage="python")
     except IntegrityError as error:
-        raise IntegrityError(
-            error.message, hint=f"{error.hint or ''} If another build was put there, take it with --upgrade-base.".strip()
-        ) from error
+        if any(offer.path is not None for offer in offers):
+            raise IntegrityError(error.message, hint="If another build was put there, take it with --upgrade-base.") from error
+        raise
     except FetchError as error:
         raise _unreachable(project, error.message) from error
 
