@@ -132,3 +132,9 @@ def test_an_image_is_unpacked_once_and_a_damaged_layer_leaves_nothing(tmp_path: 
     with pytest.raises((DamagedBlob, ImageError)):
         unpacked(again, other, silent)
     assert list((other.root / "rootfs").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["nowhere", "folder"])
+def test_a_hard_link_to_what_is_no_file_is_the_images_fault(tmp_path: Path, store: Store, target: str) -> None:
+    with pytest.raises(ArchiveError, match="hard link"):
+        laid(tmp_path, store, [("folder", "d", ""), ("link", "h", target)])

@@ -21,7 +21,7 @@ MAX_HEADER = 1 << 20
 
 MAX_MEMBERS = 100_000
 
-TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, IndexError, KeyError, EOFError)
+TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, IndexError, KeyError, EOFError, RecursionError)
 """What the standard library's reader raises when it is fed rubbish."""
 
 

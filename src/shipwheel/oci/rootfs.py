@@ -16,7 +16,7 @@ from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import Image, LayerBlob, blob_chunks
 from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
-from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking
+from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking, checked_member
 from shipwheel.store import Store
 
 __all__ = ["Rootfs", "unpacked"]
@@ -95,6 +95,7 @@ class Rootfs:
         return target.read_text("utf-8", "replace") if target.is_file() and not target.is_symlink() else ""
 
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[str]) -> None:
+        checked_member(member)
         name = member.name.strip("/")
         if name.removeprefix("./") in ("", "."):
             return
@@ -131,6 +132,9 @@ class Rootfs:
             target.symlink_to(member.linkname)
         elif member.islnk():
             source = self._target(checked_path(member.linkname, "the image"))
+            if source.is_dir() or not os.path.lexists(source):
+                what = f"the image: {member.name[:200]!r} is a hard link to {member.linkname[:200]!r}, which is no file of it"
+                raise ArchiveError(what, hint="The image is damaged; make or copy it again.")
             os.link(source, target, follow_symlinks=False)
         elif member.isreg():
             with target.open("xb") as file:

@@ -4,29 +4,34 @@ Read once, in one stream a layer; what is remembered are facts: paths, links, wh
 versions that interpreters and C libraries have written into them.
 """
 
-import io
 import re
 import tarfile
+import tempfile
 import zlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
+from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
-from shipwheel.oci.image import Image, LayerBlob, blob_chunks
+from shipwheel.oci.image import FileLayer, Image, LayerBlob, blob_chunks
 from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
-from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking
+from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking, checked_member
 from shipwheel.store import Store
 
 __all__ = ["Tree", "find_tree", "read_tree"]
 
-_TREE_VERSION = "1"
+_TREE_VERSION = "2"
 _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release"})
 _MAX_TEXT = 256 << 10
 _MAX_ELF = 1 << 30
+_MAX_MARKED = 128 << 20
+_MAX_MEMBERS = 2_000_000
+_MAX_EMPTIED = 1000
+_IN_MEMORY = 32 << 20
 _PIECE = 1 << 20
 # image-spec, layer.md: whiteouts.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
@@ -66,9 +71,7 @@ class Tree(msgspec.Struct, frozen=True):
             if target is None:
                 done.append(part)
                 continue
-            # A hard link's target is a path from the root; a symbolic link's is from where it is.
-            hard = not target.startswith("/") and target in segment.files and "/".join((*done, target)) not in segment.files
-            done = [] if target.startswith("/") or hard else done
+            done = [] if target.startswith("/") else done
             parts = [step for step in target.split("/") if step] + parts
         return None
 
@@ -101,7 +104,7 @@ def _key(image: Image) -> str:
 
 
 class _Overlay:
-    """The layers that were read so far, as one tree."""
+    """The layers that were read so far, as one tree. A hard link is a file like the other name of it, where that is known."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -112,81 +115,153 @@ class _Overlay:
         self.texts: dict[str, str] = {}
         self.marks: dict[str, str] = {}
         self.size = 0
+        self.members = 0
+        self._emptied = 0
+        self._folders: set[str] = set()
+        """Directories of this layer, whether or not they have an entry of their own."""
 
     def lay(self, layer: LayerBlob, store: Store) -> None:
         """Puts a layer on top: what it takes away goes first, since its whiteouts are about the layers below it."""
         above = _Overlay(self.label)
+        above.members = self.members
         removed: set[str] = set()
         packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
         unpacked = Unpacked(packed, None, MAX_UNPACKED)
+        broken: Exception | None = None
         try:
-            with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            # What is no UTF-8 is nothing that is looked for, and could not be remembered.
+            with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="replace") as archive:
                 while (member := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]
                     above.take(archive, member, removed)
             unpacked.drain()
         except (*TAR_ERRORS, Unpacking) as error:
-            raise ImageError(
-                f"{self.label}: the layer {layer.descriptor.digest} cannot be read: {error}", hint="The image is damaged; take another."
-            ) from error
+            broken = error
         packed.drain()
-        if f"sha256:{packed.hash.hexdigest()}" != layer.descriptor.digest or packed.size != layer.descriptor.size:
-            raise DamagedBlob(layer.descriptor.digest)
+        self._check(layer, packed, broken)
         if f"sha256:{unpacked.hash.hexdigest()}" != layer.diff_id:
             raise ImageError(
                 f"{self.label}: the layer {layer.descriptor.digest} is not what the config says of it", hint="Take another image."
             )
         self._merge(above, removed, unpacked.size)
+        self.members = above.members
+
+    def _check(self, layer: LayerBlob, packed: Packed, broken: Exception | None) -> None:
+        """Bytes that are others are the store's fault, which is mended, unless they are in a layout; right rubbish is the image's."""
+        digest = layer.descriptor.digest
+        if f"sha256:{packed.hash.hexdigest()}" != digest or packed.size != layer.descriptor.size:
+            if isinstance(layer, FileLayer):
+                raise ImageError(f"{self.label}: the layer {digest} is not what its digest says", hint="Make or copy the layout again.")
+            raise DamagedBlob(digest)
+        if broken is not None:
+            hint = "The image is damaged; take another."
+            raise ImageError(f"{self.label}: the layer {digest} cannot be read: {broken}", hint=hint) from broken
 
     def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, removed: set[str]) -> None:
         """Notes one entry of a layer."""
+        checked_member(member)
+        self.members += 1
+        if self.members > _MAX_MEMBERS:
+            raise tarfile.ReadError(f"more than {_MAX_MEMBERS} entries")
         path = member.name.removeprefix("./").strip("/")
         if path in ("", "."):
             return
-        if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-            raise ImageError(f"{self.label}: the path {member.name[:200]!r} leads outside the image", hint="The image is hostile.")
+        self._inside(path)
+        self._parents(path, removed)
         folder, slash, name = path.rpartition("/")
         if name == _OPAQUE:
             removed.add(folder + slash)
         elif name.startswith(_WHITEOUT):
-            removed.add(folder + slash + name.removeprefix(_WHITEOUT))
-        elif member.isdir():
-            self._forget(path)
+            hidden = name.removeprefix(_WHITEOUT)
+            if hidden in ("", ".", ".."):
+                raise self._hostile(path)
+            removed.add(folder + slash + hidden)
+        else:
+            self._entry(archive, member, path, removed)
+
+    def _parents(self, path: str, removed: set[str]) -> None:
+        for parent in parents(path):
+            if parent in self._folders:
+                break
+            if parent in self.files:
+                self._replace(parent, removed)
+            self._folders.add(parent)
+
+    def _replace(self, path: str, removed: set[str]) -> None:
+        """A directory takes the place of a file of the same layer, which had taken that of what was below it."""
+        self._forget(path)
+        removed.add(f"{path}/")
+
+    def _inside(self, path: str) -> None:
+        if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+            raise self._hostile(path)
+
+    def _hostile(self, path: str) -> ImageError:
+        return ImageError(f"{self.label}: the path {path[:200]!r} leads outside the image", hint="The image is hostile.")
+
+    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, removed: set[str]) -> None:
+        if member.isdir():
+            if path in self.files or path in self.links:
+                self._replace(path, removed)
+            self._folders.add(path)
             self.directories[path] = Directory(member.mode & 0o7777, member.uid, member.gid)
-        elif member.issym() or member.islnk():
-            self._forget(path)
-            self.links[path] = member.linkname if member.issym() else member.linkname.removeprefix("./").strip("/")
+            return
+        self._forget(path)
+        self._empty(path)
+        if member.issym():
+            self.links[path] = member.linkname
+        elif member.islnk():
+            target = member.linkname.removeprefix("./").strip("/")
+            self._inside(target)
+            self._same(path, target)
         elif member.isreg():
-            self._forget(path)
             self._file(archive, member, path)
+        else:
+            # A device or a pipe is nothing to us, but what was there is no more.
+            removed.add(path)
+
+    def _same(self, path: str, target: str) -> None:
+        if target not in self.files:
+            self.links[path] = f"/{target}"
+            return
+        for known in (self.files, self.texts, self.marks):
+            if target in known:
+                known[path] = known[target]  # type: ignore[assignment]
+        if target in self.elf:
+            self.elf[path] = msgspec.structs.replace(self.elf[target], path=path)
 
     def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         stream = archive.extractfile(member)
         assert stream is not None  # noqa: S101 - it is a regular file
         head = stream.read(4)
         crc, size = zlib.crc32(head), len(head)
-        kept = bytearray(head) if path in _TEXTS or (is_elf(head) and member.size <= _MAX_ELF) else None
-        while piece := stream.read(_PIECE):
-            crc, size = zlib.crc32(piece, crc), size + len(piece)
-            if kept is not None:
-                kept += piece
-        if size != member.size:
-            raise tarfile.ReadError(f"{path} is cut off")
-        self.files[path] = crc
-        if kept is not None:
-            self._look(path, kept)
+        wanted = _MAX_TEXT if path in _TEXTS else _MAX_ELF if is_elf(head) else 0
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+            copy.write(head)
+            while piece := stream.read(_PIECE):
+                crc, size = zlib.crc32(piece, crc), size + len(piece)
+                if size <= wanted:
+                    copy.write(piece)
+            if size != member.size:
+                raise tarfile.ReadError(f"{path} is cut off")
+            self.files[path] = crc
+            if 0 < size <= wanted:
+                self._look(path, cast(BinaryIO, copy))
 
-    def _look(self, path: str, data: bytearray) -> None:
+    def _look(self, path: str, copy: BinaryIO) -> None:
+        copy.seek(0)
         if path in _TEXTS:
-            self.texts[path] = data[:_MAX_TEXT].decode("utf-8", "replace")
+            self.texts[path] = copy.read().decode("utf-8", "replace")
             return
         # A damaged one is a file like any other: no loader takes it.
         with suppress(ArchiveError):
-            if (found := read_elf(io.BytesIO(data), path, self.label)) is not None:
+            if (found := read_elf(copy, path, self.label)) is not None:
                 self.elf[path] = found
         for name, version in _MARKS:
-            if name.search(path) and (mark := version.search(data)) is not None:
-                self.marks[path] = mark[1].decode()
+            if name.search(path):
+                copy.seek(0)
+                if (mark := version.search(copy.read(_MAX_MARKED))) is not None:
+                    self.marks[path] = mark[1].decode()
 
     @property
     def _maps(self) -> "tuple[dict[str, Any], ...]":
@@ -196,14 +271,32 @@ class _Overlay:
         for known in self._maps:
             known.pop(path, None)
 
+    def _empty(self, path: str) -> None:
+        """What was a directory earlier in the same layer goes with all that was in it."""
+        if path not in self._folders:
+            return
+        self._emptied += 1
+        if self._emptied > _MAX_EMPTIED:
+            raise tarfile.ReadError("directories take the place of files again and again")
+        self._folders = {folder for folder in self._folders if folder != path and not folder.startswith(f"{path}/")}
+        for known in self._maps:
+            for one in [one for one in known if one.startswith(f"{path}/")]:
+                del known[one]
+
     def _merge(self, above: "_Overlay", removed: set[str], size: int) -> None:
-        # What was a directory and is none any more takes what was in it away.
-        gone = {*removed, *(self.directories.keys() & (above.files.keys() | above.links.keys()))}
-        exact = {path for path in gone if not path.endswith("/")}
-        below = tuple(path if path.endswith("/") else f"{path}/" for path in sorted(gone))
         taken = above.files.keys() | above.links.keys() | above.directories.keys()
+        # What is no directory any more takes what was in it away; what is one now, the file that was there.
+        gone = {*removed, *above.files, *above.links}
+        whole = "" in removed
+
+        def is_gone(path: str) -> bool:
+            if whole or path in taken or path in removed or (path in self.files and path in above._folders):
+                return True
+            return any(parent in gone or f"{parent}/" in removed for parent in parents(path))
+
+        lost = {path for mine in self._maps for path in mine if is_gone(path)}
         for mine, others in zip(self._maps, above._maps, strict=True):
-            for path in [path for path in mine if path in exact or path in taken or (below and path.startswith(below))]:
+            for path in lost & mine.keys():
                 del mine[path]
             mine.update(others)
         self.size += size

@@ -10,10 +10,15 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
-__all__ = ["MAX_UNPACKED", "Packed", "Stream", "Unpacked", "Unpacking"]
+__all__ = ["MAX_UNPACKED", "Packed", "Stream", "Unpacked", "Unpacking", "checked_member"]
 
 MAX_UNPACKED = 32 << 30
 """A layer that unpacks to more bytes is refused."""
+
+MAX_SPARSE = 1 << 30
+"""A file with holes has no bytes in the archive for them, so nothing else bounds it."""
+
+_MAX_ID = (1 << 32) - 1
 
 # Deflate cannot do better than 1032 to 1; what claims to is made to hurt.
 _MAX_RATIO = 1100
@@ -31,6 +36,14 @@ class Stream(Protocol):
 
 class Unpacking(Exception):
     """The compressed data is damaged, or unpacks to too much."""
+
+
+def checked_member(member: tarfile.TarInfo) -> None:
+    """Raises tarfile.ReadError for a header whose numbers no file system has: some releases of the reader go round in circles with them."""
+    if member.size < 0 or (member.issparse() and member.size > MAX_SPARSE):
+        raise tarfile.ReadError(f"{member.name[:200]!r} has a size of {member.size} bytes")
+    if not 0 <= member.uid <= _MAX_ID or not 0 <= member.gid <= _MAX_ID:
+        raise tarfile.ReadError(f"{member.name[:200]!r} is owned by {member.uid}:{member.gid}")
 
 
 class Packed:
