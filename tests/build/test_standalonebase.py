@@ -209,7 +209,9 @@ def test_a_server_that_lies(world: World) -> None:
 
 def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: World) -> None:
     """uv shows its list without hashes: if it no longer says them in the way that is used here, this fails."""
-    newest = next(item for item in uv.python_downloads(world.root) if item.version.startswith("3.12.") and item.arch == "x86_64")
+    listed = [item for item in uv.python_downloads(world.root) if item.version.startswith("3.12.")]
+    assert {item.arch for item in listed} >= {"x86_64", "aarch64"}
+    newest = next(item for item in listed if item.arch == "x86_64")
     release, name = newest.url.replace("%2B", "+").split("/")[-2:]
     digest = uv.python_digest(newest.key, release, name)
     assert digest.startswith("sha256:") and len(digest) == 71
@@ -217,7 +219,7 @@ def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: Worl
     folder = _app(world, f'python-builds = "{world.mirror.url}/files/builds"\nplatforms = "linux/amd64"\n')
     ran = world.build(folder)
     assert ran.code != 0
-    assert f"sha256:{digest[7:15]}" in ran.err or digest[7:15] in ran.err
+    assert f"expected {digest}" in ran.err
     # Nor is a file of that name on disk believed.
     disk = world.root / "saved"
     disk.mkdir()
