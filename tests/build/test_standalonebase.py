@@ -84,7 +84,7 @@ def _entries(layout: Path, architecture: str) -> dict[str, tarfile.TarInfo]:
 
     index = json.loads(blob(json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]))
     digest = next(each["digest"] for each in index["manifests"] if each["platform"]["architecture"] == architecture)
-    found = {}
+    found: dict[str, tarfile.TarInfo] = {}
     for layer in json.loads(blob(digest))["layers"]:
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob(layer["digest"])))) as tar:
             found |= {info.name: info for info in tar}
