@@ -1,0 +1,108 @@
+"""An application upon a base of the official image's shape, laid upon a newer one in a real registry, pulled and run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from base_layout import OCI, Built, first_image, kept, pack
+from bases import distroless, official, ubuntu
+from engine import Podman, Registry
+
+ROOT = Path(__file__).parents[2]
+
+
+def patched() -> Path:
+    """The official image's successor: a layer more, as of a repair, and another environment."""
+
+    def newer(work: Path) -> Built:
+        (work / "tree/etc").mkdir(parents=True)
+        (work / "tree/etc/patched").write_text("yes\n")
+        old = first_image(official())
+        env = [*(line for line in old.config["Env"] if not line.startswith("GPG_KEY=")), "PATCHED=1"]
+        return replace(old, layers=[*old.layers, pack(work / "tree")], config={**old.config, "Env": env})
+
+    return kept("patched", lambda layout, work: layout.index(OCI, "3.13-slim", [newer(work)], attested=True))
+
+
+def shipwheel(*arguments: object, cache: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    store = cache or Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
+    command = [sys.executable, "-m", "shipwheel", *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
+
+
+def done(*arguments: object, cache: Path | None = None) -> str:
+    ran = shipwheel(*arguments, cache=cache)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Callable[..., dict[str, Any]]:
+    """Builds the application upon what `bases/rebased:1` is."""
+    project = tmp_path_factory.mktemp("rebase") / "numbers"
+    shutil.copytree(ROOT / "tests" / "apps" / "numbers", project)
+
+    def run(name: str, *flags: str) -> dict[str, Any]:
+        base = f"{registry.host}/bases/rebased:1"
+        found: dict[str, Any] = json.loads(
+            done("build", project, "--base", base, "--platform", "linux/amd64", "-t", name, "--push", "--json", *flags)
+        )
+        return found
+
+    return run
+
+
+def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Podman, build: Callable[..., dict[str, Any]]) -> None:
+    base, name = f"{registry.host}/bases/rebased:1", f"{registry.host}/team/rebased:1"
+    done("push", official(), base)
+    first = build(name)
+    done("push", patched(), base)
+    before = len(registry.logs())
+    found = json.loads(done("rebase", name, "--json", cache=tmp_path / "empty"))
+    ours = {layer["digest"] for layer in first["images"][0]["layers"]}
+    read = set(re.findall(r'method=GET .*uri="/v2/[^ "]+/blobs/(sha256:[0-9a-f]{64})"', registry.logs()[before:]))
+    assert read, "the log tells what is read"
+    new = {layer["digest"] for layer in json.loads(done("inspect", name, "--json"))["images"][0]["layers"]}
+    assert len(new - ours) == 1 and len(ours & new) == len(ours)
+    app = ours - {layer["digest"] for layer in json.loads(done("inspect", base, "--json"))["images"][0]["layers"]}
+    assert app and not app & read, "no layer of the application is read"
+    assert found["pushed"]["uploaded"] < 60_000 and found["pushed"]["base-layers-read"] > 10_000_000
+    assert build(name, "--upgrade-base")["digest"] == found["digest"], "what a build upon the newer base gives"
+    podman.cli("pull", "--tls-verify=false", name)
+    with podman.run(name) as container:
+        container.wait_http("http://127.0.0.1:8000/", 60)
+        code = "import os, urllib.request as r; print(os.environ['PATCHED'], open('/etc/patched').read().strip(), 'GPG_KEY' in os.environ)"
+        page = "print(r.urlopen('http://127.0.0.1:8000').read().decode())"
+        first_line, second = container.exec(["python", "-c", f"{code}; {page}"]).output.splitlines()
+        assert first_line == "1 yes False"
+        assert json.loads(second) == {"total": 45.0, "authorities": True}
+        assert container.stop(10) == 0, container.logs()
+    assert "nothing to do" in shipwheel("rebase", name).stderr
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (distroless, "no Python 3.13, but python3.11"),
+        (ubuntu, "its Python is /usr/bin/python3.13, and the virtual environment is for /usr/local/bin/python3.13"),
+    ],
+)
+def test_a_base_with_another_python(
+    shape: Callable[[], Path], message: str, registry: Registry, build: Callable[..., dict[str, Any]]
+) -> None:
+    name = f"{registry.host}/team/refused:1"
+    done("push", official(), f"{registry.host}/bases/rebased:1")
+    digest = build(name, "--upgrade-base")["digest"]
+    other = f"{registry.host}/bases/{shape.__name__}:1"
+    done("push", shape(), other)
+    ran = shipwheel("rebase", name, "--base", other)
+    assert ran.returncode == 8 and message in ran.stderr, ran.stderr
+    assert digest in done("rebase", name), "it is what it was"
