@@ -222,3 +222,78 @@ def test_what_is_built_from_sources_is_known_to_an_empty_machine(world: World, r
     edited = push(world, project, f"{registry.host}/team/shop:1", cache="empty2")
     assert "build sourced" not in edited.err
     assert edited.digest == push(world, project, f"{registry.host}/else/shop:1", cache="another").digest
+
+
+def test_all_that_a_cache_has_goes_along_when_it_was_asked_twice(world: World, registry: FakeRegistry) -> None:
+    """Before the base's packages are known, and after."""
+    project = world.app("small\nnative\n")
+    with FakeRegistry() as second:
+        cache = f"{second.host}/cache/layers"
+        first = push(world, project, f"{registry.host}/team/shop:1", "--cache-repo", cache)
+        (project / "pylock.toml").unlink()
+        done = push(world, project, f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
+        assert done.code == 0, done.err
+        assert done.digest == first.digest and "damaged" not in done.err
+        assert not registry.lacking("copy/shop", done.digest)
+
+
+def artifacts(registry: FakeRegistry, name: str, subject: str) -> list[str]:
+    return [digest for digest, (_, data) in registry.manifests[name].items() if f'"subject":{{"digest":"{subject}"'.encode() in data]
+
+
+def test_rubbish_beside_an_image_is_said_and_left_alone(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    (known,) = artifacts(registry, "team/shop", first.digest)
+    kind = json.loads(registry.manifests["team/shop"][known][1])["artifactType"]
+    media_type, subject = "application/vnd.oci.image.manifest.v1+json", {"mediaType": "x", "digest": first.digest, "size": 1}
+    blob = {"mediaType": "x", "digest": registry.add("team/shop", b"rubbish"), "size": 7}
+    keys = [one["annotations"] for one in json.loads(registry.manifests["team/shop"][known][1])["layers"]]
+    for rubbish in (
+        {"config": 7},
+        {"config": blob, "layers": [{**blob, "annotations": note} for note in keys]},
+        {"config": blob, "layers": [{**blob, "size": 1 << 40, "annotations": note} for note in keys]},
+    ):
+        document = {"schemaVersion": 2, "mediaType": media_type, "artifactType": kind, "subject": subject, **rubbish}
+        registry.put("team/shop", json.dumps(document).encode(), media_type)
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 5)\n")
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert done.code == 0, done.err
+    assert "warning" in done.err.lower()
+    assert not registry.lacking("team/shop", done.digest)
+    assert push(world, project, f"{registry.host}/else/shop:1", cache="other").digest == done.digest
+
+
+def test_a_layer_that_the_registry_lost_is_made_again(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    image = json.loads(registry.manifests["team/shop"][first.document["images"][0]["digest"]][1])
+    del registry.blobs["team/shop"][image["layers"][0]["digest"]]
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 6)\n")
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert done.code == 0, done.err
+    assert not registry.lacking("team/shop", done.digest)
+
+
+@pytest.mark.parametrize("what", ["diff", "digest", "size", "document", "layers"])
+def test_a_cache_that_holds_something_else(world: World, registry: FakeRegistry, what: str) -> None:
+    project, cache = world.app("small\n"), f"{registry.host}/cache/layers"
+    first = push(world, project, f"{registry.host}/team/shop:1", "--cache-repo", cache)
+    for tag, digest in list(registry.tags["cache/layers"].items()):
+        media_type, data = registry.manifests["cache/layers"][digest]
+        document = json.loads(data)
+        if what == "diff":
+            document["annotations"] = {}
+        elif what == "digest":
+            document["layers"][0]["digest"] = "sha256:../../x"
+        elif what == "size":
+            document["layers"][0]["annotations"]["io.shipwheel.layer.unpacked-size"] = "9" * 5000
+        elif what == "document":
+            document = {"schemaVersion": 1}
+        else:
+            document["layers"] *= 3000
+        registry.put("cache/layers", json.dumps(document).encode(), media_type, tag)
+    done = push(world, project, f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
+    assert done.code == 0, done.err
+    assert done.digest == first.digest
+    assert not registry.lacking("copy/shop", done.digest)

@@ -69,8 +69,8 @@ class LayerCache:
                 push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)))
             push.settle()
             for layer in absent:
-                self._put(layer, push)
-                self._store.put("cached", self._mark(layer), b"{}")
+                if self._put(layer, push):
+                    self._store.put("cached", self._mark(layer), b"{}")
 
     def _known(self, layer: Layer) -> bool:
         return self._store.get("cached", self._mark(layer)) is not None or self.repository.has_manifest(_tag(layer.key))
@@ -78,12 +78,13 @@ class LayerCache:
     def _mark(self, layer: Layer) -> str:
         return digest_of(f"{self.repository.name} {layer.key}".encode()).partition(":")[2]
 
-    def _put(self, layer: Layer, push: "Push") -> None:
+    def _put(self, layer: Layer, push: "Push") -> bool:
+        """Whether it could be put: without what is known of its segments a layer is of no use there."""
         from shipwheel.registry.repository import Document
 
         data = pack(layer, self._store)
         if data is None:
-            return
+            return False
         record = Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data))
         empty = Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY))
         push.blob(Blob(record, partial(iter, (data,))))
@@ -100,12 +101,13 @@ class LayerCache:
             )
         )
         push.tag(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(manifest), len(manifest)), manifest), [_tag(layer.key)])
+        return True
 
     def _find(self, spec: LayerSpec) -> Layer | None:
-        document = self.repository.find_manifest(_tag(spec.key))
-        if document is None:
-            return None
         try:
+            document = self.repository.find_manifest(_tag(spec.key))
+            if document is None:
+                return None
             manifest = decode(document.data, Manifest, _tag(spec.key))
         except ImageError as error:
             self._reporter(Warned(f"the cache {self.repository.name} has something else under {_tag(spec.key)}: {error.message}"))

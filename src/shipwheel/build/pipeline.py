@@ -93,9 +93,12 @@ def _resolved(request: Request) -> tuple[Bases, Resolution]:
 def build(request: Request, destination: "Destination | None" = None) -> Built:
     """Builds the images of all platforms. A damaged blob is thrown away and made or fetched again.
 
-    What a `destination` has is not made, and what is finished is told to it at once; else all layers are in the store in the end.
+    What a `destination` has is not made, and what is finished is told to it at once; else all layers are in the store in the end. A
+    destination that met a damaged blob takes no more: then it is for the caller to try again, with a new one.
     """
-    return healed(request, lambda: _build(request, destination))
+    if destination is not None:
+        return _build(request, destination)
+    return healed(request, lambda: _build(request, None))
 
 
 def healed(request: Request, work: Callable[[], T]) -> T:

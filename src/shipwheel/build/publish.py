@@ -106,20 +106,22 @@ class Publisher:
         known = ((spec, there.layers[spec.key]) for spec in specs if spec.key in there.layers)
         found = {layer.key: layer for layer in (layer_elsewhere(spec, *of) for spec, of in known) if layer is not None}
         if self._cache is not None:
-            self._cached = self._cache.found([spec for spec in specs if spec.key not in found])
-        return found | self._cached
+            cached = self._cache.found([spec for spec in specs if spec.key not in found])
+            self._cached |= cached
+            found |= cached
+        return found
 
     def records(self, specs: Sequence[LayerSpec]) -> None:
         """See Destination. What is damaged there is as if it were not there, and said."""
-        try:
-            records = self._beside().records
-            for spec in specs:
+        records = self._beside().records
+        for spec in specs:
+            try:
                 if (descriptor := records.get(spec.key)) is not None:
                     unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
-            if self._cache is not None:
-                self._cache.records(specs)
-        except ImageError as error:
-            self._reporter(Warned(error.message, error.hint))
+                if self._cache is not None:
+                    self._cache.records([spec])
+            except ImageError as error:
+                self._reporter(Warned(error.message, error.hint))
 
     def builds(self) -> bool:
         """See Destination."""
@@ -188,7 +190,7 @@ class Publisher:
         current = self._current()
         with self._lock:
             if self._known_beside is None:
-                self._known_beside = current.beside()
+                self._known_beside = current.beside(self._reporter)
             return self._known_beside
 
     def _current(self) -> "There":

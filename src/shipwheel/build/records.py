@@ -62,7 +62,9 @@ def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
     if [segment.key for segment in segments] != list(keys):
         raise ImageError("a record of what is in a layer is another layer's", hint=_AGAIN)
     for segment in segments:
-        store.put("segment", segment.key, msgspec.json.encode(segment))
+        # What this machine found out itself is not replaced by what it is told.
+        if known_segment(segment.key, store) is None:
+            store.put("segment", segment.key, msgspec.json.encode(segment))
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:

@@ -1,5 +1,6 @@
 """What the image that has a tag now brings to the next one: layers by their keys, proofs, and what is known of segments."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from shipwheel.registry.repository import Repository
 
 __all__ = ["Beside", "There", "there"]
+
+_MOST_ARTIFACTS = 16
+"""Records of one image that are read: each machine that pushes the same image adds one at most."""
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -37,15 +41,30 @@ class There(msgspec.Struct, frozen=True):
     proofs: dict[str, Needs | None] = {}
     repository: "Repository | None" = None
 
-    def beside(self) -> "Beside":
-        """What was put beside the image; asked of the registry each time. Raises FetchError, ImageError."""
+    def beside(self, reporter: Reporter) -> "Beside":
+        """What was put beside the image; asked anew each time. What is damaged is left out, and said. Raises FetchError."""
         records: dict[str, Descriptor] = {}
         builds: list[Descriptor] = []
-        for entry in self.repository.referrers(self.digest, ARTIFACT_TYPE) if self.repository is not None else ():
-            manifest = decode(self.repository.manifest(entry.digest).data, Manifest, entry.digest)  # type: ignore[union-attr]
+        for manifest in self._artifacts(reporter):
             records |= {one.annotations[ANNOTATION_KEY]: one for one in manifest.layers if ANNOTATION_KEY in one.annotations}
             builds += [one for one in manifest.layers if one.media_type == MEDIA_TYPE_BUILDS]
         return Beside(records, tuple(builds))
+
+    def _artifacts(self, reporter: Reporter) -> Iterator[Manifest]:
+        if self.repository is None:
+            return
+        try:
+            entries = self.repository.referrers(self.digest, ARTIFACT_TYPE)[-_MOST_ARTIFACTS:]
+        except ImageError as error:
+            reporter(Warned(f"what is beside the image is of no use: {error.message}"))
+            return
+        for entry in entries:
+            try:
+                # A list of referrers may still have one that was deleted.
+                if (found := self.repository.find_manifest(entry.digest)) is not None:
+                    yield decode(found.data, Manifest, entry.digest)
+            except ImageError as error:
+                reporter(Warned(f"a record beside the image is of no use: {error.message}"))
 
 
 def there(repository: "Repository", tag: str, reporter: Reporter) -> There:

@@ -4,6 +4,7 @@ A layer is never stored whole: it is the concatenation of its parts, which are b
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ __all__ = ["ANNOTATION_KEY", "ANNOTATION_UNPACKED", "Layer", "LayerSpec", "find_
 
 ANNOTATION_KEY = "io.shipwheel.layer.key"
 ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
 
 
 def layer_elsewhere(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
-    """The layer of that spec as an image has it that somebody pushed: its bytes are not here. None if the descriptor is another's."""
+    """The layer of that spec as a pushed image has it: its bytes are not here. None if the descriptor is another's, or no layer's."""
     size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
-    if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not (size.isascii() and size.isdigit()):
+    if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not re.fullmatch(r"[0-9]{1,18}", size):
+        return None
+    if descriptor.size < 0 or not all(_DIGEST.fullmatch(digest) for digest in (descriptor.digest, diff_id)):
         return None
     keys = tuple(source.key for source in spec.sources)
     return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys)
