@@ -68,14 +68,14 @@ def put_base(
     version: str = "",
     name: str = "bases/python",
     prefix: str = "usr/local",
-    musl: bool = False,
+    musl: str = "",
     codename: str = "",
     **config: object,
 ) -> str:
     """A base in the registry, with the library that the wheel `native` needs."""
     images = []
     for platform in platforms:
-        files = python_files(version or f"{MINOR}.{patch}", prefix, platform, "1.2.5" if musl else "2.36", musl, codename or SUITE.codename)
+        files = python_files(version or f"{MINOR}.{patch}", prefix, platform, musl or "2.36", bool(musl), codename or SUITE.codename)
         files = [
             entry
             for entry in (*files, libfoo(platform), *(file(path, "x", 0o755) for path in more))
@@ -202,7 +202,7 @@ WRONG = {
         {"prefix": "usr"},
         f"its Python is /usr/bin/python{MINOR}, and the virtual environment is for /usr/local/bin/python{MINOR}",
     ),
-    "musl": ({"musl": True}, "its C library is musl, and the wheels are for glibc"),
+    "musl": ({"musl": "1.2.5"}, "its C library is musl, and the wheels are for glibc"),
     "a library": ({"without": "libfoo"}, "libfoo.so.1 is not in it"),
     "no Python": ({"without": "bin/python"}, "no Python"),
 }
@@ -221,6 +221,15 @@ def test_a_base_that_would_not_do(case: str, world: World, registry: FakeRegistr
     assert "shipwheel build --base" in done.err
     assert {seen.method for seen in registry.seen[since:]} <= {"GET", "HEAD"}, "nothing was written"
     assert registry.tags["team/shop"]["1"] == first.digest
+
+
+def test_an_older_musl(world: World, registry: FakeRegistry) -> None:
+    built(world, registry, base := put_base(world, registry, musl="1.2.5"), requirements="small\n")
+    done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag="2", musl="1.1.24"))
+    assert done.code == 8 and "its musl is 1.1, older than the 1.2 that was built for" in done.err
+    put_base(world, registry, 8, musl="1.2.6")
+    done = world.run("rebase", f"{registry.host}/team/shop:1")
+    assert done.digest == built(world, registry, base, SETTINGS, "--upgrade-base", requirements="small\n").digest
 
 
 def test_a_base_that_lacks_a_platform(world: World, registry: FakeRegistry) -> None:

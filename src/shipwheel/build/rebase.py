@@ -208,8 +208,6 @@ def _facts(before: ImageFacts, below: Image, tree: Tree | None, name: str) -> Im
 def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> Iterator[str]:
     """What stands in the way of laying an image upon another base, a line each."""
     upon, before = old.upon, old.upon.facts
-    if below.platform.architecture != old.image.platform.architecture:
-        yield f"it is for {below.platform}"
     if facts.musl != before.musl:
         kinds = ("glibc", "musl")
         yield f"its C library is {kinds[facts.musl]}, and the wheels are for {kinds[before.musl]}"
