@@ -68,7 +68,6 @@ def test_syntax_and_unknown_keys(shared_world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--python", "3.8"), ("Python 3.8", "3.11", SUITE.codename)),
         (("--python", "2.7"), ("'2.7'", "3.11")),
         (("--platform", "linux/sparc"), ("'linux/sparc'", "linux/arm64")),
         (("--platform", "windows/amd64"), ("'windows/amd64'", "linux/amd64")),
@@ -81,6 +80,12 @@ def test_flags_that_cannot_be(shared_world: World, arguments: tuple[str, str], w
     before = len(shared_world.index.requests)
     refused(shared_world, shared_world.build(shared_world.app("small\n"), *arguments), 2, *words)
     assert len(shared_world.index.requests) == before, "known without asking anybody"
+
+
+def test_a_python_that_nobody_has(shared_world: World) -> None:
+    project = shared_world.app("small\n", name="future")
+    words = ("Python 3.99 cannot be had", "--python-builds", "--base")
+    refused(shared_world, shared_world.build(project, "--python", "3.99"), 5, *words)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def programs() -> Path:
     target = cache / "bin"
     if not all((target / name).is_file() for name in NAMES):
         if not SOURCE.is_dir():
-            pytest.skip("needs apt-get install golang-go golang-github-google-go-containerregistry-dev")
+            pytest.fail("tests/engines/setup.sh installs golang-go and golang-github-google-go-containerregistry-dev")
         target.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": SEARCH_PATH,
