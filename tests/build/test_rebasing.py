@@ -151,6 +151,22 @@ def test_after_a_rebase_an_empty_machine_builds_the_same_from_documents_alone(wo
     assert again.digest != done.digest
 
 
+def test_what_an_image_needs_is_known_to_an_empty_machine(world: World, registry: FakeRegistry) -> None:
+    base = put_base(world, registry)
+    first = built(world, registry, base)
+    since, files = len(registry.seen), len(world.index.requests)
+    project = world.app("small\nnative\n", settings=SETTINGS)
+    again = world.run(
+        *("build", project, "--no-bytecode", "--json", "--push", "-t", f"{registry.host}/team/shop:1", "--base", base),
+        env={"SHIPWHEEL_CACHE": str(world.root / "empty")},
+    )
+    assert again.digest == first.digest
+    assert not [one for one in world.index.requests[files:] if one.path.endswith(".whl")]
+    assert not blobs_read(registry, since, "team/shop") & layers_of(registry, first.digest)
+    noted = json.loads(annotations(registry, first.digest)[0][ANNOTATION_UPON])
+    assert noted["needs"] == {"libraries": ["libfoo.so.1"]} and noted["facts"]["python"] == f"{MINOR}.7"
+
+
 def test_the_same_base_leaves_nothing_to_do(world: World, registry: FakeRegistry) -> None:
     first = built(world, registry, put_base(world, registry))
     since = len(registry.seen)

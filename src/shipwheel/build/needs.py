@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -48,7 +49,8 @@ def needs_of(below: Sequence[Segment], lower: Sequence[Segment], upper: Sequence
 def kept_needs(key: str, store: Store, there: Callable[[], Needs | None], make: Callable[[], Needs]) -> Needs:
     """What was once found out for the key of a proof: from the store, from `there`, or made and kept."""
     if (record := store.get("needs", key)) is not None:
-        return msgspec.json.decode(record, type=Needs)
+        with suppress(msgspec.MsgspecError):  # written by another version
+            return msgspec.json.decode(record, type=Needs)
     found = there() or make()
     store.put("needs", key, msgspec.json.encode(found))
     return found
