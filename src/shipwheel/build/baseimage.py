@@ -10,6 +10,7 @@ from pathlib import Path
 from shipwheel.build.base import Base, DebianBases, ImageFacts, LockedImage, read_base
 from shipwheel.build.remotebase import bring, remote_base
 from shipwheel.build.request import Request
+from shipwheel.debian.base import resolve_named
 from shipwheel.debian.suite import SUITES, Suite
 from shipwheel.errors import ImageError, LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
@@ -51,13 +52,15 @@ class ImageBases:
         self._root = root
         self._python = python
         self._found: dict[Platform, Base] = {}
+        self._suites: dict[Suite, DebianBases] = {}
 
     def bases(self, platforms: Sequence[Platform], lock: Lock | None, extra: Sequence[str], *, upgrade: bool) -> list[Base]:
         """See Bases. What was found once is kept, so that Python's version can be asked before there is a lock."""
         missing = [platform for platform in platforms if platform not in self._found]
         if missing:
             self._found |= self._resolved(missing, lock, upgrade)
-        return [_completed(self._found[platform], lock, platform, extra, upgrade) for platform in platforms]
+        found = [_completed(self._found[platform], lock, platform, extra, upgrade) for platform in platforms]
+        return [base if base.locked else self._with_named(base, platform, extra) for platform, base in zip(platforms, found, strict=True)]
 
     def python(self, platforms: Sequence[Platform], lock: Lock | None, *, upgrade: bool) -> str:
         """The minor version of the Python in the images; raises ImageError when they have several."""
@@ -69,7 +72,20 @@ class ImageBases:
 
     def debian(self, suite: Suite) -> DebianBases:
         """See Bases."""
-        return self._debian(suite)
+        if suite not in self._suites:
+            self._suites[suite] = self._debian(suite)
+        return self._suites[suite]
+
+    def _with_named(self, base: Base, platform: Platform, extra: Sequence[str]) -> Base:
+        """With the packages that the user names; raises UsageError where the base is of no suite that they could come from."""
+        if not extra:
+            return base
+        if base.suite is None:
+            raise UsageError(
+                f"the base {self.name} is of no Debian suite that is known, so {', '.join(extra)} cannot be added to it",
+                hint="Put what is wanted into the base, take a Debian base, or leave out `packages`.",
+            )
+        return replace(base, packages=resolve_named(self.debian(base.suite).index(platform), extra))
 
     def _resolved(self, platforms: Sequence[Platform], lock: Lock | None, upgrade: bool) -> dict[Platform, Base]:
         pinned = {} if upgrade or lock is None else self._pinned(lock)

@@ -34,6 +34,7 @@ __all__ = [
     "fetch_packages",
     "libc_version",
     "load_packages",
+    "resolve_named",
     "resolve_seed",
     "seed_names",
 ]
@@ -90,9 +91,14 @@ def seed_names(suite: Suite) -> tuple[str, ...]:
 
 def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
     """The newest of each seed package and of those the user names, by name; raises UsageError with all unknown names and their likes."""
+    return resolve_named(index, (*seed_names(suite), *extra))
+
+
+def resolve_named(index: "PackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:
+    """The newest package of each name, by name; raises UsageError with all unknown names and their likes."""
     found: dict[str, DebianPackage] = {}
     unknown: list[str] = []
-    for name in (*seed_names(suite), *extra):
+    for name in names:
         package = index.newest(name)
         if package is None:
             unknown.append(name)

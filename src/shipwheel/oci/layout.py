@@ -211,13 +211,17 @@ class LayoutReader(msgspec.Struct, frozen=True):
         return tuple(full or ref for full, ref in map(_name, self.entries) if full or ref)  # type: ignore[misc]
 
     def images(self, name: str | None = None) -> ImageIndex:
-        """The images of an entry: the one of that name, tag or digest, or the only one. Raises UsageError for none or several."""
+        """The images of an entry, without attestations: the one of that name, tag or digest, or the only one.
+
+        Raises UsageError for none or several entries.
+        """
         entry = self.entry(name)
         if entry.media_type not in _INDEX_TYPES:
             image = self._image(entry)
             return ImageIndex((image,), index_json([image.descriptor]))
         data = self._document(entry)
-        return ImageIndex(tuple(self._image(one) for one in decode(data, Index, entry.digest).manifests), data)
+        listed = (one for one in decode(data, Index, entry.digest).manifests if not one.is_attestation)
+        return ImageIndex(tuple(map(self._image, listed)), data)
 
     def reachable(self, entry: Descriptor) -> Iterator[str]:
         """The digests of everything that an entry of index.json refers to, itself included."""

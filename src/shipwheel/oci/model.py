@@ -98,6 +98,12 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     platform: PlatformFields | None = None
     artifact_type: str = ""
 
+    @property
+    def is_attestation(self) -> bool:
+        """Whether an image index has it beside its images, as BuildKit does, for a platform that no machine has."""
+        unknown = self.platform is not None and self.platform.os == "unknown" and self.platform.architecture == "unknown"
+        return unknown or self.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
+
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """An image manifest (image-spec, manifest.md)."""

@@ -73,7 +73,7 @@ def remote_images(repository: Repository, reference: str, platforms: Sequence[Pl
         if platforms is not None:
             _chosen([image.platform], platforms, label)
         return RemoteImages(root, (image,))
-    entries = [one for one in decode(root.data, Index, label).manifests if not _is_attestation(one)]
+    entries = [one for one in decode(root.data, Index, label).manifests if not one.is_attestation]
     known = [(entry, _platform(entry)) for entry in entries]
     if platforms is not None and all(platform is not None for _, platform in known):
         wanted = _chosen([platform for _, platform in known if platform], platforms, label)
@@ -203,12 +203,6 @@ def _kept(stream: BinaryIO, layer: Descriptor, seen: "hashlib._Hash") -> int:
     while data := stream.read(1 << 20):
         seen.update(data)
     return stream.tell()
-
-
-def _is_attestation(entry: Descriptor) -> bool:
-    """BuildKit lists attestations beside the images, as for a platform that no machine has."""
-    unknown = entry.platform is not None and entry.platform.os == "unknown" and entry.platform.architecture == "unknown"
-    return unknown or entry.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
 
 
 def _platform(entry: Descriptor) -> Platform | None:
