@@ -38,15 +38,15 @@ with every platform tag of the target's glibc, uv with `pip compile --no-deps --
 _MADE_UP = """
 ## Made-up distributions
 
-What the index does not have, or has seldom, is asked of made-up pages: build numbers, `linux_x86_64`, free-threaded wheels, tags in sets, wheels for
+What an index has seldom is asked of made-up pages: build numbers, `linux_x86_64`, free-threaded wheels, tags in sets, wheels for
 other implementations, files that are yanked one by one, and more. Only these are chosen otherwise:
 
 | case | shipwheel | pip | uv | why |
 |---|---|---|---|---|
 | `manylinux_2_16` beside `manylinux2010` (glibc 2.12) | `manylinux_2_16` | `manylinux2010` | `manylinux_2_16` | pip reads `--platform manylinux2014` as "and then 2010 and 1", so these come before 2.16 to 2.13. Installed on the target itself, pip takes `manylinux_2_16`. |
 | `manylinux_2_41`, on glibc 2.41 | it | it | another, or none | uv has no name for a platform newer than 2.40. |
-| one file of a version is yanked | it | another | it | PEP 592 allows it by file, and no index does it so: a lock (PEP 751) does not say it. Versions that are yanked are not locked. |
-| one file of a version has another Requires-Python | it | another | it | The lock has no Requires-Python of files, and uv takes that of a version from one of them. Files of one version do not differ in practice. |
+| one file of a version is yanked | it | another | it | A lock (PEP 751) does not say which files are yanked. Yanked versions as a whole are not locked, and a version's files are usually yanked together. |
+| one file of a version has another Requires-Python | it | another | it | The lock has no Requires-Python of files, and uv takes that of a version from one of them. Those of one version are made from one project, and seldom differ. |
 """  # noqa: E501
 
 
@@ -132,13 +132,13 @@ def _differences(run: Run, different: list[Answer]) -> Iterator[str]:
     yield ""
     yield f"| distribution | shipwheel | {' | '.join(names)} | targets | why |"
     yield f"|---|---|{'---|' * len(names)}---|---|"
-    found: dict[tuple[str, ...], list[Answer]] = {}
+    found: dict[tuple[str, ...], list[Where]] = {}
     for answer in different:
-        python = answer.where.python.rpartition(".")[0]
-        found.setdefault((f"{answer.name} {answer.version}", *map(_tags, (answer.ours, *answer.theirs)), python), []).append(answer)
-    for (label, *files, python), answers in found.items():
-        where = f"{len(answers)} of Python {python}"
-        yield f"| {label} | {' | '.join(files)} | {where} | {REASONS.get(answers[0].name, 'not known')} |"
+        files = map(_tags, (answer.ours, *answer.theirs))
+        found.setdefault((answer.name, f"{answer.name} {answer.version}", *files), []).append(answer.where)
+    for (name, *cells), targets in found.items():
+        pythons = ", ".join(dict.fromkeys(where.python.rpartition(".")[0] for where in targets))
+        yield f"| {' | '.join(cells)} | {len(targets)} of Python {pythons} | {REASONS.get(name, 'not known')} |"
 
 
 def _tags(filename: str) -> str:

@@ -57,6 +57,12 @@ def names(found: Selection) -> list[str]:
             "cp311-cp311-manylinux1_x86_64.manylinux_2_5_x86_64",
         ),
         (["1-py3-none-any", "2-py3-none-any", "py3-none-any"], "2-py3-none-any"),
+        (["2-py3-none-any", "10-py3-none-any"], "10-py3-none-any"),
+        (["cp311-cp311t-manylinux_2_17_x86_64", "py3-none-any"], "py3-none-any"),
+        (["cp39-abi3-linux_x86_64", "cp39-abi3-manylinux1_x86_64"], "cp39-abi3-manylinux1_x86_64"),
+        (["py3-none-manylinux2010_x86_64", "py3-none-manylinux_2_16_x86_64"], "py3-none-manylinux_2_16_x86_64"),
+        (["cp38-abi3-manylinux_2_28_x86_64", "cp310.cp311-abi3-manylinux1_x86_64"], "cp310.cp311-abi3-manylinux1_x86_64"),
+        (["cp311-none-any", "py311-none-manylinux_2_17_x86_64"], "py311-none-manylinux_2_17_x86_64"),
     ],
 )
 def test_the_best_wheel(tags: list[str], best: str) -> None:

@@ -1,9 +1,11 @@
 """The file that a target gets is the one that pip and uv take for it. All 300 packages of docs/selection.md: benchmarks/selection.py."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uv
@@ -61,12 +63,16 @@ MADE_UP = {
     "made-up-others": ("pp39-pypy39_pp73-manylinux_2_17_M", "pp311-pypy311_pp73-manylinux_2_28_M", "py3-none-any"),
     "made-up-another-glibc": ("py3-none-manylinux_3_1_M", "py3-none-manylinux_2_17_M"),
     "made-up-too-new": ("py3-none-manylinux_2_41_M", "py3-none-manylinux_2_36_M"),
+    "made-up-yanked": ("cp39-abi3-manylinux_2_17_M yanked", "py3-none-any"),
+    "made-up-bounded": ("cp39-abi3-manylinux_2_17_M <3.12", "py3-none-any"),
     "made-up-elsewhere": ("py3-none-win_amd64", "py3-none-macosx_11_0_arm64", "py3-none-linux_M"),
 }
-"""The wheels of each; M is both machines."""
+"""The wheels of each, where M is both machines, and what its page says of a file: that it is yanked, or its Requires-Python."""
 
 OTHERWISE = {
     ("made-up-old-order", 0): [where for where in TARGETS if where.machine == "x86_64"],
+    ("made-up-yanked", 0): list(TARGETS),
+    ("made-up-bounded", 0): [where for where in TARGETS if where.python.startswith(("3.13", "3.14"))],
     ("made-up-too-new", 1): [where for where in TARGETS if where.glibc == (2, 41)],
 }
 """What a peer (0 pip, 1 uv) chooses otherwise, and for which targets. Why: docs/selection.md."""
@@ -104,16 +110,21 @@ def test_pip_and_uv_take_the_same_files(where: Where, locks: dict[Where, Lock], 
     assert bool(answers["pysqlite3-binary"].ours) == (where.machine == "x86_64")
 
 
+def _file(text: str, number: int) -> dict[str, Any]:
+    name, _, said = text.partition(" ")
+    made: dict[str, Any] = {"filename": f"{name}.whl", "url": "", "size": 7, "hashes": {"sha256": f"{number:064x}"}}
+    if said:
+        made |= {"yanked": True} if said == "yanked" else {"requires-python": said}
+    return made
+
+
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageIndex]:
     """An index of made-up distributions, for both machines; a page that is there is not asked for."""
     folder = tmp_path_factory.mktemp("made-up")
     for name, some in MADE_UP.items():
-        tags = dict.fromkeys(tag.replace("_M", f"_{machine}") for tag in some for machine in ("x86_64", "aarch64"))
-        files = [
-            {"filename": f"{name.replace('-', '_')}-1.0-{tag}.whl", "url": "", "size": 7, "hashes": {"sha256": f"{number:064x}"}}
-            for number, tag in enumerate(tags)
-        ]
+        tags = dict.fromkeys(re.sub(r"_M\b", f"_{machine}", tag) for tag in some for machine in ("x86_64", "aarch64"))
+        files = [_file(f"{name.replace('-', '_')}-1.0-{tag}", number) for number, tag in enumerate(tags)]
         page = {"meta": {"api-version": "1.0"}, "name": name, "files": files}
         (folder / f"{name}.json").write_text(json.dumps(page))
     with PageIndex(folder, "http://127.0.0.1:9") as served:
