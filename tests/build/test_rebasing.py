@@ -14,7 +14,7 @@ from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_UPON, read_u
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
 from shipwheel.files.elf import ElfObject
-from shipwheel.files.entry import FileEntry, file
+from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.files.segment import Segment
 from shipwheel.oci.image import FileLayer, make_image, make_index
 from shipwheel.oci.layer import layer_chunks
@@ -63,6 +63,7 @@ def put_base(
     *,
     without: str = "",
     more: tuple[str, ...] = (),
+    link: str = "",
     env: Mapping[str, str] | None = None,
     platforms: tuple[Platform, ...] = (AMD64, ARM64),
     version: str = "",
@@ -78,7 +79,12 @@ def put_base(
         files = python_files(version or f"{MINOR}.{patch}", prefix, platform, musl or "2.36", bool(musl), codename or SUITE.codename)
         files = [
             entry
-            for entry in (*files, libfoo(platform), *(file(path, "x", 0o755) for path in more))
+            for entry in (
+                *files,
+                libfoo(platform),
+                *(file(path, "x", 0o755) for path in more),
+                *([symlink(*link.split("->"))] if link else []),
+            )
             if without not in entry.path or not without
         ]
         images.append(python_base(world.store, platform, files, {**BELOW, **(env or {})}, **config))
@@ -237,6 +243,25 @@ def test_a_base_that_would_not_do(case: str, world: World, registry: FakeRegistr
     assert "shipwheel build --base" in done.err
     assert {seen.method for seen in registry.seen[since:]} <= {"GET", "HEAD"}, "nothing was written"
     assert registry.tags["team/shop"]["1"] == first.digest
+
+
+def test_a_base_that_has_something_where_ours_are(world: World, registry: FakeRegistry) -> None:
+    built(world, registry, put_base(world, registry))
+    for number, (entry, message) in enumerate(IN_THE_WAY.items()):
+        base = put_base(
+            world, registry, tag=f"way-{number}", more=(entry,) if "->" not in entry else (), link=entry if "->" in entry else ""
+        )
+        done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", base)
+        assert done.code == 8 and message in done.err, done.err
+
+
+IN_THE_WAY = {
+    "opt/venv/bin/pip": "it has a virtual environment or other files of its own in /opt/venv",
+    "opt->elsewhere": "its /opt is a link to elsewhere",
+    "data": "its /data is a file",
+    "data->/mnt": "its /data is a link to /mnt",
+    "app->/srv": "its /app is a link to /srv",
+}
 
 
 def test_an_older_musl(world: World, registry: FakeRegistry) -> None:

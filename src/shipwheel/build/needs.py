@@ -7,12 +7,14 @@ from contextlib import suppress
 import msgspec
 
 from shipwheel.files.elf import MACHINES, ElfObject
+from shipwheel.files.entry import parents
 from shipwheel.files.segment import Segment
 from shipwheel.oci.tree import Tree
 from shipwheel.platform import Platform
+from shipwheel.python.venv import VENV
 from shipwheel.store import Store
 
-__all__ = ["Needs", "kept_needs", "needs_of", "unmet"]
+__all__ = ["Needs", "in_the_way", "kept_needs", "needs_of", "unmet"]
 
 _PLACE = "opt/venv/lib/any.so"
 """Where an object of ours could be: one without a search path of its own."""
@@ -73,6 +75,22 @@ def unmet(needs: Needs, tree: Tree, path: str, platform: Platform) -> Iterator[s
         places = [program] if "/" in program else [f"{folder}/{program}" for folder in path.split(":")]
         if not any(tree.real(place) for place in places):
             yield f"{program}, which the image starts, is not in it"
+
+
+def in_the_way(tree: Tree, places: Iterable[str]) -> Iterator[str]:
+    """A line for each thing of an image with this tree that lies where an image upon it has a virtual environment or these directories.
+
+    An entry of a layer takes the place of a link or file of the same path (image-spec 1.1, layer.md).
+    """
+    segment = tree.segment
+    if any(path.startswith(f"{VENV}/") for known in (segment.files, segment.links) for path in known):
+        yield f"it has a virtual environment or other files of its own in /{VENV}"
+    roots = [place.strip("/") for place in (VENV, *places)]
+    for path in dict.fromkeys(path for root in roots for path in (*parents(root), root)):
+        if path in segment.links:
+            yield f"its /{path} is a link to {segment.links[path][:200]}, and the image has a directory there"
+        elif path in segment.files:
+            yield f"its /{path} is a file, and the image has a directory there"
 
 
 def _wanter(platform: Platform) -> ElfObject:

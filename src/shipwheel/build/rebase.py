@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.build.base import ImageFacts
 from shipwheel.build.baseimage import environment_of, image_facts, image_for, numeric_user, open_base
 from shipwheel.build.container import container_path
-from shipwheel.build.needs import unmet
+from shipwheel.build.needs import in_the_way, unmet
 from shipwheel.build.records import ARTIFACT_TYPE
 from shipwheel.build.relaid import Ground, relaid
 from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, Upon, read_upon
@@ -228,6 +228,7 @@ def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> 
         mine = environment_of(old.image.config_file) if "PATH" in upon.env else {}
         path = container_path(mine, environment_of(below.config_file).get("PATH", ""))
         yield from unmet(upon.needs, tree, path, old.image.platform)
+        yield from in_the_way(tree, (old.image.config_file.config.working_dir, *upon.volumes))
 
 
 def _lacks(tree: Tree, absent: Sequence[str]) -> bool:
