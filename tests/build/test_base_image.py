@@ -1,6 +1,8 @@
 """Other images as bases: what is found out of them, what the lock pins, and how their config lies under ours."""
 
 import json
+import re
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -8,8 +10,8 @@ import pytest
 
 from shipwheel.build.baseimage import image_facts, tree_of
 from shipwheel.errors import ImageError
-from shipwheel.files.entry import FileEntry, file, symlink
-from shipwheel.oci.image import Image, make_index
+from shipwheel.files.entry import FileEntry, directory, file, symlink
+from shipwheel.oci.image import FileLayer, Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.tree import read_tree
 from shipwheel.platform import Platform
@@ -17,7 +19,7 @@ from shipwheel.store import Store
 from shipwheel.testing.bases import interpreter, python_base, python_files
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_layer
 from shipwheel.testing.registry import FakeRegistry
-from shipwheel.testing.world import MINOR, SUITE, World
+from shipwheel.testing.world import MINOR, SUITE, Ran, World
 
 VERSION = f"{MINOR}.7"
 OTHER = "==3.13.*" if MINOR == "3.11" else "==3.11.*"
@@ -210,3 +212,92 @@ def test_lock_and_its_check_with_a_base_image(world: World) -> None:
     assert world.run("lock", "--check", project).code == 0
     plan = world.run("plan", project, "--json").document
     assert plan["platforms"][0]["base"].startswith(base) and plan["platforms"][0]["libc"] == "glibc 2.36"
+
+
+def upon(world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object) -> Ran:
+    files = [entry for entry in python_files(VERSION, codename=SUITE.codename) if entry.path != without]
+    image = python_base(world.store, AMD64, [*files, *more], {"PATH": "/usr/local/bin:/usr/bin:/bin"}, **config)
+    write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
+    return world.build(project, "--base", f"oci:{world.root / 'base.oci'}", "--no-bytecode", "--platform", "linux/amd64", *flags)
+
+
+def attributes(layout: Path) -> dict[str, tuple[int, int, int]]:
+    """(mode, uid, gid) of every directory of the image, as its last layer that says anything has it; each comes once a layer."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for layer in read_layout(layout).images().images[0].layers:
+        assert isinstance(layer, FileLayer)
+        with tarfile.open(layer.path) as archive:
+            found |= {one.name: (one.mode, one.uid, one.gid) for one in archive if one.isdir()}
+    return found
+
+
+OWNED = (
+    directory("opt", 0o775, uid=0, gid=50),
+    directory("opt/venv", 0o2775, uid=1001, gid=0),
+    directory("app", 0o700, uid=1001, gid=1002),
+    directory("usr/lib", 0o711),
+    directory("srv/mine", 0o750, uid=7, gid=7),
+    directory("srv/all", 0o1777),
+)
+
+
+def test_directories_that_the_base_owns_stay_as_they_are(world: World) -> None:
+    project = world.app("small\nnative\n")
+    done = upon(world, project, *OWNED, user="worker", flags=("--volume", "/srv/mine", "--volume", "/srv/all", "--volume", "/srv/new"))
+    assert done.code == 0, done.err
+    found = attributes(world.output(project))
+    own = {entry.path: (entry.mode, entry.uid, entry.gid) for entry in OWNED}
+    assert {path: found[path] for path in own} == own | {"srv/mine": (0o755, 1001, 1002)}, "a volume is for the user"
+    assert found["srv/new"] == (0o755, 1001, 1002) and found["tmp"] == (0o1777, 0, 0)
+    again = world.build(project, "--base", f"oci:{world.root / 'base.oci'}", "--no-bytecode", "--platform", "linux/amd64")
+    assert again.code == 0, again.err
+
+
+def test_layers_are_shared_between_bases_that_own_nothing_of_their_places(world: World) -> None:
+    project = world.app("small\n")
+    assert upon(world, project).code == 0
+    first = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
+    assert upon(world, project, directory("home/worker", 0o700, uid=1001, gid=1001), flags=("--upgrade-base",)).code == 0
+    second = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
+    assert first[0] != second[0] and first[1:] == second[1:]
+    assert upon(world, project, directory("opt", 0o775), flags=("--upgrade-base",)).code == 0
+    third = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
+    assert not set(third) & {*first, *second} - {first[-1]}, "all but the project's source"
+
+
+def test_a_base_without_a_place_for_temporary_files_gets_one(world: World) -> None:
+    project = world.app("small\n")
+    assert upon(world, project, without="tmp").code == 0
+    assert attributes(world.output(project))["tmp"] == (0o1777, 0, 0)
+    assert upon(world, project, symlink("tmp", "var/tmp"), without="tmp", flags=("--upgrade-base",)).code == 0
+    assert "tmp" not in attributes(world.output(project))
+
+
+IN_THE_WAY = {
+    "opt is a link": ([symlink("opt", "etc")], "/opt: a link to etc, and "),
+    "opt/venv is a link": ([symlink("opt/venv", "/srv")], "/opt/venv: a link to /srv, and "),
+    "opt/venv is a file": ([file("opt/venv", "x")], "/opt/venv: a file, and "),
+    "a virtual environment": ([file("opt/venv/pyvenv.cfg", "home = /usr/bin\n")], "/opt/venv: a virtual environment or other files"),
+    "app is a link": ([symlink("app", "srv")], "/app: a link to srv, and "),
+    "a directory for a file": ([file("app/main.py/x", "1")], "/app/main.py: a directory, and the source of shop|/app/main.py: a directory"),
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_WAY)
+def test_what_is_in_the_way_of_our_files_stops_the_build(world: World, case: str) -> None:
+    entries, told = IN_THE_WAY[case]
+    done = upon(world, world.app("small\n"), *entries)
+    assert done.code == 9, done.err
+    assert re.search(told, done.err), done.err
+    assert "Take another base" in done.err
+
+
+def test_a_workdir_below_tmp_leaves_it_to_everybody(world: World) -> None:
+    """Also upon a composed base."""
+    project = world.app("small\n")
+    with (project / "shipwheel.toml").open("a") as settings:
+        settings.write('workdir = "/tmp/app"\nvolumes = ["/var/tmp/data"]\n')
+    done = world.build(project, "--no-bytecode", "--platform", "linux/amd64")
+    assert done.code == 0, done.err
+    found = attributes(world.output(project))
+    assert found["tmp"] == found["var/tmp"] == (0o1777, 0, 0)

@@ -13,6 +13,7 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.suite import Suite
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.files.segment import Directory
 from shipwheel.oci.image import Image
 from shipwheel.platform import Platform
 from shipwheel.python.lock import Lock
@@ -32,7 +33,8 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
     `python` is the full version, `interpreter` its absolute path; `libc` is glibc's version, or musl's where `musl` says so; `user` is
     "uid:gid" of a user that is not root, `certificates` the path of a bundle, `codename` a Debian suite's: empty where there is none.
-    `unpacked_size` is that of all layers, in bytes.
+    `unpacked_size` is that of all layers, in bytes. `directories` are those with other attributes than 0755 and root, `temporary` says that
+    there is a /tmp.
     """
 
     python: str
@@ -43,6 +45,8 @@ class ImageFacts(msgspec.Struct, frozen=True):
     certificates: str = ""
     codename: str = ""
     unpacked_size: int = 0
+    temporary: bool = True
+    directories: dict[str, Directory] = {}
 
 
 class LockedImage(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shipwheel.build.base import Base, DebianBases, ImageFacts, LockedImage, read_base
+from shipwheel.build.owned import owned_directories
 from shipwheel.build.remotebase import bring, remote_base
 from shipwheel.build.request import Request
 from shipwheel.debian.base import resolve_named
@@ -205,6 +206,8 @@ def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageF
         certificates=_certificates(tree, env),
         codename=_codename(tree),
         unpacked_size=tree.segment.unpacked_size,
+        temporary="tmp" in tree.segment.links or tree.real("tmp") in tree.segment.directories,
+        directories=owned_directories(tree.segment.directories),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shipwheel.build.owned import check_places
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.segment import Segment
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
 
-PROOF_VERSION = "2"
+PROOF_VERSION = "3"
 """Part of the key under which a proof is remembered: raise it when more is checked."""
 
 _PROGRAMS = "opt/venv/bin/"
@@ -44,9 +45,13 @@ class Proof(msgspec.Struct, frozen=True):
 def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) -> Proof:
     """Checks machines, needed libraries and symbol versions; `absent` are the sonames that no Debian package provides.
 
-    Raises ProofError that names each file that fails, with its package.
+    Raises ProofError that names each file that fails, with its package, ImageError for an image that is in the way of what lies upon it.
     """
     from shipwheel.files.loader import Loader
+
+    for part in parts:
+        if part.given:
+            check_places(part.segment, [other.segment for other in parts if not other.given])
 
     base, others = ([part.segment for part in parts if part.base is which] for which in (True, False))
     loader = Loader.of(base, platform.multiarch, others)

@@ -1,6 +1,7 @@
 """The sources of an image, in layers: what `layering` orders is collected here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +11,13 @@ from shipwheel.build.base import Base
 from shipwheel.build.container import container_user
 from shipwheel.build.generated import Generated, launcher_files, venv_files, volume_directories
 from shipwheel.build.layering import LAYER_BUDGET, Weighed, wheel_layers
+from shipwheel.build.owned import COMPOSED, EVERYWHERE, kept, kept_volumes
 from shipwheel.build.resolve import Resolved
 from shipwheel.debian.base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.suite import Suite
 from shipwheel.files.entry import Source, directory, file
-from shipwheel.files.segment import find_segment
+from shipwheel.files.segment import Directory, find_segment
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.platform import Platform
 from shipwheel.python.bytecode import BytecodeCompiler, BytecodeSource
@@ -23,7 +25,7 @@ from shipwheel.python.ignore import AppTree
 from shipwheel.python.project import Project
 from shipwheel.python.selection import LockedDistribution
 from shipwheel.python.standalone import PREFIX, Standalone, StandaloneSource
-from shipwheel.python.venv import Paths
+from shipwheel.python.venv import VENV, Paths
 from shipwheel.python.wheel import WheelSource
 from shipwheel.store import Store
 
@@ -40,6 +42,8 @@ __all__ = [
     "standalones_for",
     "wheel_sources",
 ]
+
+_LAUNCHER = "opt/shipwheel"
 
 _FIXED_LAYERS = 7
 """Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for.
@@ -80,10 +84,10 @@ def _weighed(
 def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, compiler: BytecodeCompiler | None) -> tuple[LayerSpec, ...]:
     """What all apps share first, then the libraries that this one's wheels need, then what depends on both.
 
-    Upon an image, only the libraries: the rest is the image's own.
+    Upon an image, only the libraries, and a /tmp if it has none: the rest is the image's own.
     """
     if base.image is not None or base.suite is None:
-        return (LayerSpec("system libraries", tuple(DebSource(package, store) for package in base.packages)),) if base.packages else ()
+        return _layers_upon(base, store)
     seed = base.seed(project.settings.packages)
     rest = [package for package in base.packages if package not in seed]
     suite, platform = base.suite, resolved.target.platform
@@ -97,6 +101,20 @@ def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, 
         *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
         LayerSpec("system files", (_generated(base, platform, suite, store),)),
     )
+
+
+def _layers_upon(base: Base, store: Store) -> tuple[LayerSpec, ...]:
+    layers = []
+    if base.packages:
+        sources = tuple(DebSource(package, store) for package in base.packages)
+        layers.append(LayerSpec("system libraries", sources, kept(_owned(base), EVERYWHERE)))
+    if base.image is not None and not base.image.facts.temporary:
+        layers.append(LayerSpec("temporary files", (Generated("temporary files", (directory("tmp", 0o1777),)),)))
+    return tuple(layers)
+
+
+def _owned(base: Base) -> Mapping[str, Directory]:
+    return base.image.facts.directories if base.image is not None else COMPOSED
 
 
 def fetched_digest(source: Source) -> str:
@@ -149,19 +167,23 @@ def app_layers(
     """Everything above the base: wheels, the virtual environment's own files, the project last."""
     minor = resolved.target.minor
     paths = Paths(minor)
-    layers = [*wheel_layers(wheels, LAYER_BUDGET - _FIXED_LAYERS - (resolved.base.standalone is not None))] if wheels else []
-    layers.append(LayerSpec("virtual environment", _environment(project, resolved, compiler)))
+    owned, workdir = _owned(resolved.base), project.settings.workdir.strip("/")
+    within = kept(owned, (VENV,))
+    budget = LAYER_BUDGET - _FIXED_LAYERS - (resolved.base.standalone is not None)
+    layers = [replace(layer, kept=within) for layer in wheel_layers(wheels, budget)] if wheels else []
+    own = kept(owned, (VENV, workdir, _LAUNCHER) if project.before_start else (VENV, workdir))
+    layers.append(LayerSpec("virtual environment", _environment(project, resolved, compiler), own))
     if parts.project_wheel is not None:
         wheel = parts.project_wheel
         source = WheelSource(f"{project.name} {project.version or ''}".strip(), wheel.filename, wheel.digest, store, paths, compiler, False)
-        layers.append(LayerSpec(f"the project {project.name}", (source,)))
+        layers.append(LayerSpec(f"the project {project.name}", (source,), within))
     if parts.tree is not None:
-        workdir = project.settings.workdir.strip("/")
-        layers.append(LayerSpec(f"the source of {project.name}", (AppSource(project.name, parts.tree, workdir, minor, compiler),)))
+        app = AppSource(project.name, parts.tree, workdir, minor, compiler)
+        layers.append(LayerSpec(f"the source of {project.name}", (app,), kept(owned, (workdir,))))
     if project.volumes:
         # Above the source, which may hold a directory of the same name.
         owner = _owner(container_user(project.settings.user, resolved.base))
-        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, owner),)))
+        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, owner),), kept_volumes(owned, project.volumes, owner[0])))
     return tuple(layers)
 
 

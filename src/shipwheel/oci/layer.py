@@ -28,15 +28,20 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What a layer will hold; its key is known before anything is fetched."""
+    """What a layer will hold; its key is known before anything is fetched.
+
+    `kept` are directories that the layers below own, with attributes which an entry of this one must not change.
+    """
 
     name: str
     sources: tuple[Source, ...]
+    kept: tuple[tuple[str, Directory], ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Hex sha256 over the keys of the sources, in order."""
-        return key_of("layer", *(source.key for source in self.sources))
+        """Hex sha256 over the keys of the sources, in order, and over what is kept."""
+        kept = (f"{path} {at.mode:o} {at.uid}:{at.gid}" for path, at in self.kept)
+        return key_of("layer", *(source.key for source in self.sources), *kept)
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -96,7 +101,7 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
     """
     tap = _OnePass(store) if len(spec.sources) == 1 else None
     segments = [find_segment(source.key, store) or make_segment(source, store, tap) for source in spec.sources]
-    directories = _directories(segments)
+    directories = _directories(segments, spec.kept)
     if tap is None or tap.begun_with != directories:
         tap = _OnePass(store)
         tap.begin(directories)
@@ -150,13 +155,14 @@ class _OnePass:
         return self._store.add(member(data) if data else b"")
 
 
-def _directories(segments: Sequence[Segment]) -> dict[str, Directory]:
-    """Every directory of the layer, once: with the attributes a source states, else 0755 root, sorted."""
+def _directories(segments: Sequence[Segment], kept: Iterable[tuple[str, Directory]]) -> dict[str, Directory]:
+    """Every directory of the layer, once: with the attributes that are kept, else those a source states, else 0755 root, sorted."""
     found = {parent: Directory() for segment in segments for path in (*segment.files, *segment.links) for parent in parents(path)}
     for segment in segments:
         found.update({parent: Directory() for path in segment.directories for parent in parents(path) if parent not in found})
     for segment in segments:
         found.update(segment.directories)
+    found.update((path, at) for path, at in kept if path in found)
     return dict(sorted(found.items()))
 
 
