@@ -1,6 +1,7 @@
 """For all tests: generated examples have no deadline, since no test may depend on how busy a machine is; and a world without a network,
 whose package index, Debian mirror and store are the test's own."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from shipwheel.testing.world import World, filled, made_archive
 
 settings.register_profile("shipwheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shipwheel")
+
+# A shell without job control starts what runs in the background deaf to Ctrl-C, and so would be all that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
