@@ -13,6 +13,7 @@ from shipwheel.errors import ImageError
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.oci.image import FileLayer, Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
+from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.tree import read_tree
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -72,6 +73,11 @@ USERS = {
     "worker:staff": "1001:50",
     "7:8": "7:8",
     "who": "",
+    "who:staff": "",
+    "1001:who": "1001:1002",
+    "4294967295": "",
+    "9" * 5000: "",
+    ":7": "",
 }
 
 
@@ -301,3 +307,62 @@ def test_a_workdir_below_tmp_leaves_it_to_everybody(world: World) -> None:
     assert done.code == 0, done.err
     found = attributes(world.output(project))
     assert found["tmp"] == found["var/tmp"] == (0o1777, 0, 0)
+
+
+def test_a_virtual_environment_that_is_first_on_the_path(store: Store) -> None:
+    """One whose program is a link leads to the interpreter; one with a copy is passed by."""
+    linked = [symlink("opt/own/bin/python3", "/usr/local/bin/python3.12"), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
+    copied = [file("opt/own/bin/python3", interpreter("3.12.4"), 0o755), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
+    for more in (linked, copied):
+        image = python_base(store, files=[*python_files(), *more], env={"PATH": "/opt/own/bin:/usr/local/bin"})
+        found = image_facts(image, tree_of(image, store, "base"), "base")
+        assert found.interpreter == "/usr/local/bin/python3.12"
+
+
+@pytest.mark.parametrize("path", ["", ":", "relative:/usr/local/bin", "/../usr/local/bin"])
+def test_odd_paths(store: Store, path: str) -> None:
+    image = python_base(store, env={"PATH": path})
+    if path == ":":
+        with pytest.raises(ImageError, match="no Python on its PATH"):
+            facts(image, store)
+    else:
+        assert image_facts(image, tree_of(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+
+
+def test_what_a_base_says_to_its_python_is_not_said_to_ours(world: World) -> None:
+    config = ContainerConfig(env=("PYTHONHOME=/usr", "PYTHONPATH=/site", "ODD", "=x", "PATH=/none", "PATH=/usr/local/bin", "KEPT=1"))
+    image = small_image(world.store, AMD64, [small_layer(world.store, python_files(VERSION), "base")], config)
+    write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
+    project = world.app("small\n")
+    done = world.build(project, "--base", f"oci:{world.root / 'base.oci'}", "--no-bytecode", "--platform", "linux/amd64")
+    assert done.code == 0, done.err
+    env = read_layout(world.output(project)).images().images[0].config_file.config.env
+    assert "KEPT=1" in env and "PATH=/opt/venv/bin:/usr/local/bin" in env
+    assert not [entry for entry in env if entry.startswith(("PYTHONHOME", "PYTHONPATH", "=", "ODD"))]
+
+
+def test_a_base_with_too_many_layers_is_refused_before_it_is_read(world: World) -> None:
+    layers = [small_layer(world.store, {f"srv/{number}": str(number)}, f"layer {number}") for number in range(127)]
+    write_layout(make_index([small_image(world.store, AMD64, layers)]), world.root / "base.oci", world.store, name="base:1")
+    done = world.build(world.app("small\n"), "--base", f"oci:{world.root / 'base.oci'}", "--platform", "linux/amd64")
+    assert done.code == 9
+    assert "has 127 layers" in done.err and "squash" in done.err
+
+
+def test_a_layout_that_is_damaged_is_said_once(world: World) -> None:
+    base = based(world.store, world.root, AMD64)
+    layer = read_layout(base).images().images[0].layers[0]
+    assert isinstance(layer, FileLayer)
+    layer.path.write_bytes(layer.path.read_bytes()[:-100] + bytes(100))
+    done = world.build(world.app("small\n"), "--base", f"oci:{base}", "--platform", "linux/amd64")
+    assert done.code == 9, done.err
+    assert "not what its digest says" in done.err and "checked" not in done.err
+    layer.path.unlink()
+    done = world.build(world.app("small\n"), "--base", f"oci:{base}", "--platform", "linux/amd64")
+    assert done.code == 9, done.err
+    assert "copy the layout again" in done.err
+
+
+def test_a_password_in_the_name_of_a_base_is_refused_and_not_repeated(world: World) -> None:
+    done = world.build(world.app("small\n"), "--base", "user:s3cret@127.0.0.1:1/base:1")
+    assert done.code == 2 and "s3cret" not in done.err

@@ -17,7 +17,7 @@ from shipwheel.errors import ImageError, LockError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.files.elf import MACHINES
 from shipwheel.oci.convert import in_oci_types
-from shipwheel.oci.image import Image, ImageIndex, make_index
+from shipwheel.oci.image import MAX_LAYERS, Image, ImageIndex, make_index
 from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import ConfigFile
 from shipwheel.oci.tree import Tree, read_tree
@@ -29,6 +29,9 @@ from shipwheel.store import Store
 __all__ = ["ImageBases", "environment_of", "image_facts", "image_for", "numeric_user", "on_image", "open_base", "tree_of"]
 
 LAYOUT_PREFIX = "oci:"
+_NOBODY = (1 << 32) - 1
+"""The number that stands for no user or group; there is no higher one."""
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BUNDLES = ("etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem")
 _WITH_PYTHON = (
@@ -91,12 +94,15 @@ class ImageBases:
     def _resolved(self, platforms: Sequence[Platform], lock: Lock | None, upgrade: bool) -> dict[Platform, Base]:
         pinned = {} if upgrade or lock is None else self._pinned(lock)
         # One digest for all platforms: a platform that is asked for anew gets the image that belongs to the others'.
-        digest = next((image.digest for image in pinned.values()), "")
+        order = [platform.architecture for platform in platforms if platform.architecture in pinned] or list(pinned)
+        digest = next((pinned[architecture].digest for architecture in order), "")
         known = {platform: image for platform in platforms if (image := pinned.get(platform.architecture)) is not None}
         self._reporter(StageStarted("base"))
         index, digest = open_base(self.name, digest, platforms, self._store, self._reporter, root=self._root)
         images = {platform: image_for(index, platform, self.name) for platform in platforms}
         unseen = [image for platform, image in images.items() if platform not in known or known[platform].manifest != image.digest]
+        for each in unseen:
+            _refuse_many_layers(each, self.name)
         bring(unseen, self._store, self._reporter)
         found: dict[Platform, Base] = {}
         for platform, below in images.items():
@@ -119,6 +125,12 @@ class ImageBases:
             and found.image.name == self.name
             and (not self._python or _minor(found.image.facts.python) == _minor(self._python))
         }
+
+
+def _refuse_many_layers(image: Image, name: str) -> None:
+    if len(image.layers) >= MAX_LAYERS:
+        what = f"the base {name} has {len(image.layers)} layers, and engines take {MAX_LAYERS}, ours included"
+        raise ImageError(what, hint="Take another base, or squash this one.")
 
 
 def open_base(
@@ -216,7 +228,10 @@ def _interpreter(tree: Tree, path: str, python: str, name: str) -> str:
     for folder in path.split(":"):
         for program in names:
             real = tree.real(f"{folder.strip('/')}/{program}")
-            if real is not None and re.search(r"python3(\.\d+)?$", posixpath.basename(real)):
+            if real is None or f"{posixpath.dirname(posixpath.dirname(real))}/pyvenv.cfg" in tree.segment.files:
+                # Nothing, or a copy of another one: a virtual environment is no ground for ours.
+                continue
+            if re.search(r"python3(\.\d+)?$", posixpath.basename(real)):
                 return real
     having = sorted({posixpath.basename(file) for file in tree.segment.files if re.search(r"bin/python3\.\d+$", file)})
     if python and having:
@@ -262,7 +277,7 @@ def numeric_user(user: str, texts: Mapping[str, str]) -> str:
     groups = [line.split(":") for line in texts.get("etc/group", "").splitlines()]
     listed = next((line[2] for line in groups if len(line) > 2 and line[0] == group), "")
     gid = group if group.isdecimal() else listed or (entry[3] if entry else uid)
-    if not uid.isdecimal() or not gid.isdecimal() or int(uid) == 0:
+    if not all(part.isdecimal() and len(part) <= 10 and int(part) < _NOBODY for part in (uid, gid)) or int(uid) == 0:
         return ""
     return f"{int(uid)}:{int(gid)}"
 

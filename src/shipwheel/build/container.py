@@ -12,6 +12,9 @@ __all__ = ["Run", "container_config", "container_path", "container_user"]
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 DEFAULT_USER = "65532:65532"
 
+_NOT_KEPT = ("PYTHONHOME", "PYTHONPATH")
+"""Of a base's environment: they would come before what is in the virtual environment, or in its place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -75,7 +78,7 @@ def container_user(user: str | None, base: Base) -> str:
 def _environment(users: Mapping[str, str], below: Mapping[str, str], certificates: str) -> tuple[str, ...]:
     """The base's first, then the defaults, then the user's, sorted, so that the bytes are the same whoever writes them."""
     values = {
-        **below,
+        **{name: value for name, value in below.items() if name and name not in _NOT_KEPT},
         "PATH": container_path({}, below.get("PATH", "")),
         "VIRTUAL_ENV": f"/{VENV}",
         "HOME": "/tmp",  # noqa: S108 - the one place that is writable under a read-only root

@@ -425,5 +425,8 @@ def _layers_below(each: Resolved) -> tuple[LayerBlob, ...]:
 
 
 def _path_below(each: Resolved) -> str:
-    env = each.base.below.config_file.config.env if each.base.below is not None else ()
-    return next((entry.removeprefix("PATH=") for entry in env if entry.startswith("PATH=")), "")
+    if each.base.below is None:
+        return ""
+    from shipwheel.build.baseimage import environment_of
+
+    return environment_of(each.base.below.config_file).get("PATH", "")

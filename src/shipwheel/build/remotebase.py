@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,7 +50,9 @@ def remote_base(name: str, digest: str, platforms: Sequence[Platform], store: St
     found = remote_images(opened.repository, pinned or reference.tag_or_latest, platforms)
     images = [in_oci_types(image) for image in found.images]
     for platform in platforms:
-        image = next(image for image in images if platform.matches(image.platform))
+        image = next((image for image in images if platform.matches(image.platform)), None)
+        if image is None:
+            continue
         layers = tuple((layer.descriptor, layer.diff_id) for layer in image.layers)
         of = image.platform
         known_image = _Known((of.os, of.architecture, of.variant), image.manifest, image.config, layers, reference.name)
@@ -126,5 +128,12 @@ def bring(images: Sequence[Image], store: Store, reporter: Reporter) -> None:
     total = sum(layer.descriptor.size for layer in wanted)
     reporter(StageStarted(_STAGE, total, "bytes"))
     with ThreadPoolExecutor(4, thread_name_prefix="base") as pool:
-        list(pool.map(lambda layer: layer.open(), wanted))
+        jobs = [pool.submit(layer.open) for layer in wanted]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            # What has not begun is not begun for nothing.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     reporter(StageFinished(_STAGE, f"{total / 1e6:.1f} MB"))

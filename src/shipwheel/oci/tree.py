@@ -90,7 +90,8 @@ def read_tree(image: Image, store: Store, label: str) -> Tree:
     Raises ImageError for a layer that cannot be read, DamagedBlob for one whose bytes are not what its descriptor says.
     """
     if (known := find_tree(image, store)) is not None:
-        return known
+        # Another name may stand for the same image.
+        return msgspec.structs.replace(known, segment=msgspec.structs.replace(known.segment, label=label))
     made = _Overlay(label)
     for layer in image.layers:
         made.lay(layer, store)
@@ -129,15 +130,15 @@ class _Overlay:
         unpacked = Unpacked(packed, None, MAX_UNPACKED)
         broken: Exception | None = None
         try:
-            # What is no UTF-8 is nothing that is looked for, and could not be remembered.
-            with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="replace") as archive:
-                while (member := archive.next()) is not None:
-                    archive.members.clear()  # type: ignore[attr-defined]
-                    above.take(archive, member, removed)
-            unpacked.drain()
-        except (*TAR_ERRORS, Unpacking) as error:
+            try:
+                above.read(unpacked, removed)
+            except (*TAR_ERRORS, Unpacking) as error:
+                broken = error
+            packed.drain()
+        except DamagedBlob as error:
+            if not isinstance(layer, FileLayer):
+                raise
             broken = error
-        packed.drain()
         self._check(layer, packed, broken)
         if f"sha256:{unpacked.hash.hexdigest()}" != layer.diff_id:
             raise ImageError(
@@ -145,6 +146,15 @@ class _Overlay:
             )
         self._merge(above, removed, unpacked.size)
         self.members = above.members
+
+    def read(self, unpacked: Unpacked, removed: set[str]) -> None:
+        """Notes all entries of a layer, and in `removed` what its whiteouts take away."""
+        # What is no UTF-8 is nothing that is looked for, and could not be remembered.
+        with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="replace") as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]
+                self.take(archive, member, removed)
+        unpacked.drain()
 
     def _check(self, layer: LayerBlob, packed: Packed, broken: Exception | None) -> None:
         """Bytes that are others are the store's fault, which is mended, unless they are in a layout; right rubbish is the image's."""
