@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_clutter_stays_out(tmp_path: Path) -> None:
     clutter += ["out/oci-layout", "out/blobs/sha256/x"]
     _make(tmp_path, dict.fromkeys([*clutter, "main.py", "tests/test_a.py", "README.md", "build2/x"], ""))
     assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
+
+
+def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path) -> None:
+    _make(tmp_path, {"main.py": "", "data.tar": ""})
+    for name, member in {"hello.tar": "oci-layout", "backup.tar": "oci-layout.txt"}.items():
+        with tarfile.open(tmp_path / name, "w") as archive:
+            archive.addfile(tarfile.TarInfo(member))
+    os.mkfifo(tmp_path / "pipe.tar")
+    found = list_app(tmp_path)
+    assert _paths(found) == ["backup.tar", "data.tar", "main.py"]
+    assert found.special == ("pipe.tar",)
 
 
 def test_a_front_end_in_build_or_dist_is_kept(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ class _Walk:
                 self.directory(path + "/", rules, hidden, Path(entry.path))
         elif entry.is_symlink():
             self._symlink(path, entry)
-        else:
+        elif not _built_archive(entry):
             self._file(path, entry)
 
     def _hidden(self, path: str, is_directory: bool, rules: tuple[_Rules, ...], hidden: bool) -> bool:
@@ -256,6 +256,17 @@ def _tells_password(path: str, host: Path, size: int) -> bool:
     if size > _LOOK or not (_PACKAGING.fullmatch(path) or _PACKAGING.fullmatch(host.name)):
         return False
     return _PASSWORD.search(host.read_bytes()) is not None
+
+
+def _built_archive(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is an archive of images as a build writes it: the next build would take it, and so on."""
+    if not entry.name.endswith(".tar") or not entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        with Path(entry).open("rb") as stream:
+            return stream.read(11) == b"oci-layout\0"
+    except OSError:
+        return False  # whoever reads it says why it cannot be read
 
 
 def _build_output(path: str, host: Path) -> bool:
