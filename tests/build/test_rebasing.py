@@ -14,7 +14,7 @@ from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_UPON, read_u
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
 from shipwheel.files.elf import ElfObject
-from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import Segment
 from shipwheel.oci.image import FileLayer, make_image, make_index
 from shipwheel.oci.layer import layer_chunks
@@ -64,6 +64,7 @@ def put_base(
     without: str = "",
     more: tuple[str, ...] = (),
     link: str = "",
+    own: FileEntry | None = None,
     env: Mapping[str, str] | None = None,
     platforms: tuple[Platform, ...] = (AMD64, ARM64),
     version: str = "",
@@ -84,6 +85,7 @@ def put_base(
                 libfoo(platform),
                 *(file(path, "x", 0o755) for path in more),
                 *([symlink(*link.split("->"))] if link else []),
+                *([own] if own else []),
             )
             if without not in entry.path or not without
         ]
@@ -253,6 +255,18 @@ def test_a_base_that_has_something_where_ours_are(world: World, registry: FakeRe
         )
         done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", base)
         assert done.code == 8 and message in done.err, done.err
+
+
+def test_a_base_whose_directories_are_others(world: World, registry: FakeRegistry) -> None:
+    built(world, registry, base := put_base(world, registry, own=directory("opt", 0o775)), "")
+    for number, own in enumerate((directory("opt", 0o700), directory("srv", 0o711))):
+        done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag=f"other-{number}", own=own))
+        assert done.code == 8 and "modes or owners of its /opt are others" in done.err, done.err
+    done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag="tmpless", without="tmp"))
+    assert done.code == 8 and "it has no /tmp" in done.err
+    put_base(world, registry, 8, own=directory("opt", 0o775))
+    done = world.run("rebase", f"{registry.host}/team/shop:1")
+    assert done.digest == built(world, registry, base, "", "--upgrade-base").digest
 
 
 IN_THE_WAY = {

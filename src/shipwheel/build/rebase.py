@@ -13,6 +13,7 @@ from shipwheel.build.base import ImageFacts
 from shipwheel.build.baseimage import environment_of, image_facts, image_for, numeric_user, open_base
 from shipwheel.build.container import container_path
 from shipwheel.build.needs import in_the_way, unmet
+from shipwheel.build.owned import EVERYWHERE, kept
 from shipwheel.build.records import ARTIFACT_TYPE
 from shipwheel.build.relaid import Ground, relaid
 from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, Upon, read_upon
@@ -22,6 +23,7 @@ from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, digest_of, make_
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Index, Manifest, decode, encode
 from shipwheel.oci.tree import Tree, find_tree, read_tree
+from shipwheel.python.venv import VENV
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from shipwheel.registry.repository import Document, Repository
 
 __all__ = ["BaseName", "Rebased", "Swapped", "push_rebased", "rebase"]
+
+_LAUNCHER = "opt/shipwheel"
 
 _ANEW = "Build it anew upon that base: shipwheel build --base IMAGE --upgrade-base --push."
 
@@ -224,6 +228,11 @@ def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> 
         yield f"it is {suite}, and {', '.join(upon.packages[:6])} of Debian {before.codename} were added"
     if upon.volumes and not upon.user and facts.user != before.user:
         yield f"its user is {facts.user or 'root'}, and the volumes belong to {before.user or 'the user of the old one'}"
+    if before.temporary and not facts.temporary:
+        yield "it has no /tmp"
+    roots = EVERYWHERE if upon.packages else (VENV, _LAUNCHER, old.image.config_file.config.working_dir, *upon.volumes)
+    if moved := sorted({path for path, _ in {*kept(before.directories, roots)} ^ {*kept(facts.directories, roots)}}):
+        yield f"modes or owners of its {', '.join(f'/{path}' for path in moved[:6])} are others than the old one's, which the layers have"
     if tree is not None:
         mine = environment_of(old.image.config_file) if "PATH" in upon.env else {}
         path = container_path(mine, environment_of(below.config_file).get("PATH", ""))
