@@ -6,14 +6,15 @@ import tarfile
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shipwheel.build.baseimage import image_facts, tree_of
 from shipwheel.errors import ImageError
 from shipwheel.files.entry import FileEntry, directory, file, symlink
-from shipwheel.oci.image import FileLayer, Image, make_index
+from shipwheel.oci.image import FileLayer, Image, digest_of, make_index
 from shipwheel.oci.layout import read_layout, write_layout
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.model import ContainerConfig, History, Manifest, decode, encode
 from shipwheel.oci.tree import read_tree
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -244,6 +245,7 @@ OWNED = (
     directory("usr/lib", 0o711),
     directory("srv/mine", 0o750, uid=7, gid=7),
     directory("srv/all", 0o1777),
+    directory('srv/mine/a "name" = [\n] \u2028', 0o700, uid=(1 << 32) - 2),
 )
 
 
@@ -366,3 +368,20 @@ def test_a_layout_that_is_damaged_is_said_once(world: World) -> None:
 def test_a_password_in_the_name_of_a_base_is_refused_and_not_repeated(world: World) -> None:
     done = world.build(world.app("small\n"), "--base", "user:s3cret@127.0.0.1:1/base:1")
     assert done.code == 2 and "s3cret" not in done.err
+
+
+@pytest.mark.parametrize("lines", [0, 1, 5])
+def test_a_history_that_is_not_of_the_bases_layers_is_not_kept(world: World, lines: int) -> None:
+    made = python_base(world.store, AMD64, python_files(VERSION), {"PATH": "/usr/local/bin"})
+    history = tuple(History(created_by=f"step {number}") for number in range(lines))
+    config = encode(msgspec.structs.replace(made.config_file, history=history))
+    manifest = decode(made.manifest, Manifest, "")
+    described = msgspec.structs.replace(manifest.config, digest=digest_of(config), size=len(config))
+    image = msgspec.structs.replace(made, config=config, manifest=encode(msgspec.structs.replace(manifest, config=described)))
+    write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
+    project = world.app("small\n")
+    done = world.build(project, "--base", f"oci:{world.root / 'base.oci'}", "--no-bytecode", "--platform", "linux/amd64")
+    assert done.code == 0, done.err
+    found = read_layout(world.output(project)).images().images[0]
+    assert len(found.config_file.history) == len(found.layers)
+    assert (found.config_file.history[0].created_by == "step 0") is (lines == 1)

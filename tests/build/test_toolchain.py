@@ -1,15 +1,18 @@
 """The interpreter that compiles bytecode, unpacked from a base."""
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from shipwheel.build.toolchain import unpacked_interpreter
+from shipwheel.build.toolchain import contained_interpreter, unpacked_interpreter
+from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+from shipwheel.testing.images import AMD64, small_image
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,16 @@ def test_the_loader_is_the_base_s_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program"])
 def test_one_that_does_not_start_here_is_not_taken(tmp_path: Path, program: str) -> None:
     assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path)) is None
+
+
+@pytest.mark.engines
+def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bubblewrap that root starts would leave it all capabilities."""
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr("shipwheel.oci.rootfs.unpacked", lambda *_: Path("/"))
+    monkeypatch.setattr("shipwheel.build.toolchain._starts", lambda _: True)
+    monkeypatch.setattr("shipwheel.build.toolchain.can_run", lambda: AMD64)
+    found = contained_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
+    assert found is not None
+    lines = subprocess.run([*found.command, "^Cap", "/proc/self/status"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {int(line.split()[1], 16) for line in lines} == {0}

@@ -12,6 +12,7 @@ from shipwheel.build.upon import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, A
 from shipwheel.config import expand_env
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.oci.image import Image, ImageIndex, LayerBlob, make_image, make_index
+from shipwheel.oci.model import History
 from shipwheel.python.project import Project
 from shipwheel.python.venv import Paths
 
@@ -46,8 +47,16 @@ def _image(
         each.target.platform,
         created=source_date_epoch(),
         annotations={**annotations, **own},
-        below=below.history if below else (),
+        below=_history(each),
     )
+
+
+def _history(each: Resolved) -> Sequence[History]:
+    """The base's, if it is about the base's layers: one that is not would be taken for ours."""
+    if each.base.below is None:
+        return ()
+    history = each.base.below.config_file.history
+    return history if sum(not line.empty_layer for line in history) == len(each.base.below.layers) else ()
 
 
 def _base_annotations(each: Resolved) -> dict[str, str]:

@@ -66,8 +66,9 @@ def contained_interpreter(image: Image, path: str, store: Store, reporter: Repor
     from shipwheel.oci.rootfs import unpacked
 
     root = unpacked(image, store, reporter)
-    command = ("bwrap", "--unshare-all", "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", path)
-    interpreter = Interpreter(command)
+    # Started by root, bubblewrap leaves a program all of root's capabilities unless it is told not to.
+    apart = ("--unshare-all", "--cap-drop", "ALL", "--new-session")
+    interpreter = Interpreter(("bwrap", *apart, "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", path))
     return interpreter if _starts(interpreter) else None
 
 
