@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.files.entry import directory
+from shipwheel.oci.image import make_index
+from shipwheel.oci.layout import write_layout
+from shipwheel.testing.bases import python_base, python_files
+from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
-from shipwheel.testing.world import Ran, World
+from shipwheel.testing.world import MINOR, SUITE, Ran, World
 
 UPLOADS = ("POST", "PATCH", "PUT")
 
@@ -297,3 +302,27 @@ def test_a_cache_that_holds_something_else(world: World, registry: FakeRegistry,
     assert done.code == 0, done.err
     assert done.digest == first.digest
     assert not registry.lacking("copy/shop", done.digest)
+
+
+def test_upon_a_base_image_the_digest_is_the_same_however_it_is_built(world: World, registry: FakeRegistry) -> None:
+    """Into a layout, pushed, from machines that have all or nothing, with a cache or without."""
+    files = [*python_files(f"{MINOR}.7", codename=SUITE.codename), directory("app", 0o700, uid=1001, gid=1002)]
+    image = python_base(world.store, AMD64, [one for one in files if one.path != "tmp"], {"PATH": "/usr/local/bin"}, user="worker")
+    write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
+    base, cache = f"{registry.host}/bases/python:1", f"{registry.host}/cache/layers"
+    assert world.run("push", world.root / "base.oci", base).code == 0
+    project = world.app("small\nnative\n")
+    flags = ("--base", base, "--platform", "linux/amd64", "--volume", "/app/data")
+    first = world.build(project, *flags, "--no-bytecode")
+    assert first.code == 0, first.err
+    made = [
+        push(world, project, f"{registry.host}/team/one:1", *flags, "--cache-repo", cache),
+        push(world, project, f"{registry.host}/team/two:1", *flags, cache="two"),
+        push(world, project, f"{registry.host}/team/two:1", *flags, cache="three"),
+        push(world, project, f"{registry.host}/team/four:1", *flags, "--cache-repo", cache, cache="four"),
+        push(world, project, f"{registry.host}/team/five:1", *flags, "-o", str(world.root / "five.oci"), cache="five"),
+    ]
+    assert [done.err for done in made if done.code] == []
+    assert {done.digest for done in made} == {first.digest}
+    for name in ("one", "two", "four", "five"):
+        assert not registry.lacking(f"team/{name}", first.digest)

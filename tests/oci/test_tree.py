@@ -223,3 +223,13 @@ def test_rubbish_is_refused_in_one_way(entries: list[Entry], pax: dict[str, str]
             return
         for path in (*found.segment.links, *found.segment.files):
             found.real(path)
+
+
+def test_links_that_grow_and_names_without_end(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tree(tmp_path, store, [("a", "s", "b/" * 2000 + "a"), ("b", "s", "."), ("c", "s", "x/" * 400_000), ("d", "f", "")])
+    assert found.real("a") is None and found.real("c") is None and found.real("b/b/d") == "d"
+    chain = [(f"l{number}", "s", f"l{number + 1}") for number in range(45)]
+    assert tree(tmp_path, store, [*chain, ("l45", "f", "")]).real("l4") is None, "as the kernel, which follows 40"
+    monkeypatch.setattr("shipwheel.oci.tree._MAX_NAMES", 5000)
+    with pytest.raises(ImageError, match="of names"):
+        tree(tmp_path, store, [("x" * 100 + str(number), "f", "") for number in range(60)])

@@ -31,6 +31,9 @@ _MAX_ELF = 1 << 30
 _MAX_MARKED = 128 << 20
 _MAX_MEMBERS = 2_000_000
 _MAX_EMPTIED = 1000
+_MAX_NAMES = 256 << 20
+_MAX_PATH = 4096
+_MOST_LINKS = 40
 _IN_MEMORY = 32 << 20
 _PIECE = 1 << 20
 # image-spec, layer.md: whiteouts.
@@ -59,6 +62,7 @@ class Tree(msgspec.Struct, frozen=True):
         segment = self.segment
         done: list[str] = []
         parts = [part for part in path.split("/") if part]
+        links = 0
         for _ in range(4096):
             if not parts:
                 whole = "/".join(done)
@@ -71,6 +75,9 @@ class Tree(msgspec.Struct, frozen=True):
             if target is None:
                 done.append(part)
                 continue
+            links += 1
+            if links > _MOST_LINKS or len(target) > _MAX_PATH:
+                return None  # as the kernel: ELOOP, ENAMETOOLONG
             done = [] if target.startswith("/") else done
             parts = [step for step in target.split("/") if step] + parts
         return None
@@ -117,6 +124,7 @@ class _Overlay:
         self.marks: dict[str, str] = {}
         self.size = 0
         self.members = 0
+        self.names = 0
         self._emptied = 0
         self._folders: set[str] = set()
         """Directories of this layer, whether or not they have an entry of their own."""
@@ -124,7 +132,7 @@ class _Overlay:
     def lay(self, layer: LayerBlob, store: Store) -> None:
         """Puts a layer on top: what it takes away goes first, since its whiteouts are about the layers below it."""
         above = _Overlay(self.label)
-        above.members = self.members
+        above.members, above.names = self.members, self.names
         removed: set[str] = set()
         packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
         unpacked = Unpacked(packed, None, MAX_UNPACKED)
@@ -145,7 +153,7 @@ class _Overlay:
                 f"{self.label}: the layer {layer.descriptor.digest} is not what the config says of it", hint="Take another image."
             )
         self._merge(above, removed, unpacked.size)
-        self.members = above.members
+        self.members, self.names = above.members, above.names
 
     def read(self, unpacked: Unpacked, removed: set[str]) -> None:
         """Notes all entries of a layer, and in `removed` what its whiteouts take away."""
@@ -171,8 +179,9 @@ class _Overlay:
         """Notes one entry of a layer."""
         checked_member(member)
         self.members += 1
-        if self.members > _MAX_MEMBERS:
-            raise tarfile.ReadError(f"more than {_MAX_MEMBERS} entries")
+        self.names += len(member.name) + len(member.linkname)
+        if self.members > _MAX_MEMBERS or self.names > _MAX_NAMES:
+            raise tarfile.ReadError(f"more than {_MAX_MEMBERS} entries, or {_MAX_NAMES >> 20} MiB of names")
         path = member.name.removeprefix("./").strip("/")
         if path in ("", "."):
             return
