@@ -138,3 +138,10 @@ def test_an_image_is_unpacked_once_and_a_damaged_layer_leaves_nothing(tmp_path: 
 def test_a_hard_link_to_what_is_no_file_is_the_images_fault(tmp_path: Path, store: Store, target: str) -> None:
     with pytest.raises(ArchiveError, match="hard link"):
         laid(tmp_path, store, [("folder", "d", ""), ("link", "h", target)])
+
+
+def test_damaged_bytes_are_not_the_images_fault(tmp_path: Path, store: Store) -> None:
+    made = layer(tmp_path, [("file", "f", "text")])
+    made.path.write_bytes(b"\x1f\x8b" + made.path.read_bytes()[2:])
+    with pytest.raises(DamagedBlob):
+        Rootfs(tmp_path / "root").lay(made, store)

@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
-from shipwheel.files.segment import Segment, known_segment
+from shipwheel.files.segment import Segment, known_segment, tell_segment
 from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
@@ -62,9 +62,7 @@ def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
     if [segment.key for segment in segments] != list(keys):
         raise ImageError("a record of what is in a layer is another layer's", hint=_AGAIN)
     for segment in segments:
-        # What this machine found out itself is not replaced by what it is told.
-        if known_segment(segment.key, store) is None:
-            store.put("segment", segment.key, msgspec.json.encode(segment))
+        tell_segment(segment, store)
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:

@@ -35,6 +35,7 @@ __all__ = [
     "known_segment",
     "make_segment",
     "source_date_epoch",
+    "tell_segment",
     "unpacked",
 ]
 
@@ -44,6 +45,7 @@ LAYOUT_VERSION = "1"
 SMALL = 2048
 """Files under this size are compressed together with their headers, and larger ones are spliced."""
 
+_TOLD = "told"
 _MAX_TIME = 0o77777777777
 _FLUSH = 512 << 10
 _IN_MEMORY = 64 << 20
@@ -95,8 +97,17 @@ def key_of(*parts: str) -> str:
 
 
 def known_segment(key: str, store: Store) -> Segment | None:
-    """What the store knows of a segment, whether or not it has its bytes."""
-    record = store.get("segment", key)
+    """What the store knows of a segment, whether or not it has its bytes: from having made it, else from being told."""
+    return _recorded("segment", key, store) or _recorded(_TOLD, key, store)
+
+
+def tell_segment(segment: Segment, store: Store) -> None:
+    """Remembers what another machine says of a segment: facts, but never which blob of this store has its bytes."""
+    store.put(_TOLD, segment.key, msgspec.json.encode(segment))
+
+
+def _recorded(kind: str, key: str, store: Store) -> Segment | None:
+    record = store.get(kind, key)
     if record is None:
         return None
     try:
@@ -106,8 +117,8 @@ def known_segment(key: str, store: Store) -> Segment | None:
 
 
 def find_segment(key: str, store: Store) -> Segment | None:
-    """The segment of that key, if the store has it whole."""
-    segment = known_segment(key, store)
+    """The segment of that key, if the store has it whole, made by this machine."""
+    segment = _recorded("segment", key, store)
     return segment if segment is not None and store.has(segment.digest) else None
 
 

@@ -74,6 +74,9 @@ class Rootfs:
                     self._take(archive, member, written)
             data.drain()
         except (*TAR_ERRORS, Unpacking) as error:
+            packed.drain()
+            if f"sha256:{packed.hash.hexdigest()}" != layer.descriptor.digest:
+                raise DamagedBlob(layer.descriptor.digest) from error
             hint = "The image is damaged; make or copy it again."
             raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
         packed.drain()
