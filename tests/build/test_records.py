@@ -5,12 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shipwheel.build.records import pack, unpack
+from shipwheel.build.records import pack, pack_builds, unpack, unpack_builds
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
 from shipwheel.files.entry import file
 from shipwheel.files.segment import find_segment, known_segment, make_segment
 from shipwheel.oci.layer import LayerSpec, make_layer
+from shipwheel.python.sdist import BuiltWheel, known_wheel
 from shipwheel.store import Store
 from shipwheel.testing.images import EntriesSource
 
@@ -62,3 +63,11 @@ def test_a_record_that_unpacks_to_too_much(store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr("shipwheel.build.records.MAX_RECORD", 1 << 16)
     with pytest.raises(ImageError, match="more than 0 MiB"):
         unpack(bytes(member(bytes(1 << 20))), [ONE.key], store)
+
+
+def test_what_came_out_of_a_build_elsewhere_never_stands_for_bytes_of_this_store(store: Store) -> None:
+    digest = store.add(b"another wheel")
+    wheel = BuiltWheel("thing-1-py3-none-any.whl", digest, 13, "a" * 64)
+    assert unpack_builds(pack_builds([wheel]), store)
+    assert known_wheel(wheel.key, store, whole=False) == wheel
+    assert known_wheel(wheel.key, store, whole=True) is None

@@ -17,7 +17,7 @@ from shipwheel.files.segment import Segment, known_segment, tell_segment
 from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
-from shipwheel.python.sdist import BuiltWheel, known_wheel
+from shipwheel.python.sdist import BuiltWheel, known_wheel, tell_wheel
 from shipwheel.store import Store
 
 __all__ = [
@@ -90,7 +90,7 @@ def unpack_builds(data: bytes, store: Store) -> bool:
     wheels = _decoded(data, list[BuiltWheel])
     for wheel in wheels:
         if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and known_wheel(wheel.key, store, whole=False) is None:
-            store.put("built", wheel.key, msgspec.json.encode(wheel))
+            tell_wheel(wheel, store)
     return bool(wheels)
 
 

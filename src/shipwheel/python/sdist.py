@@ -28,7 +28,7 @@ from shipwheel.python.tree import private_copy, repository_root, tree_digest
 from shipwheel.python.workspace import uv_settings, workspace_root
 from shipwheel.store import Store
 
-__all__ = ["BuiltWheel", "build_project_wheel", "build_pure_wheel", "known_wheel", "needs_source"]
+__all__ = ["BuiltWheel", "build_project_wheel", "build_pure_wheel", "known_wheel", "needs_source", "tell_wheel"]
 
 _VERSION = "1"
 """Part of every key: raise it when the same source would give another wheel."""
@@ -50,6 +50,9 @@ _INDEX_SETTINGS = (
     "keyring-provider",
     "allow-insecure-host",
 )
+
+
+_TOLD = "built-elsewhere"
 
 
 class BuiltWheel(msgspec.Struct, frozen=True):
@@ -155,8 +158,8 @@ def _key(*parts: str) -> str:
 
 
 def known_wheel(key: str, store: Store, *, whole: bool) -> BuiltWheel | None:
-    """The wheel that was built under that key; with `whole` only if the store has its bytes."""
-    record = store.get("built", key)
+    """The wheel that was built under that key; with `whole` only one that was built here, and whose bytes the store has."""
+    record = store.get("built", key) or (None if whole else store.get(_TOLD, key))
     if record is None:
         return None
     try:
@@ -164,6 +167,11 @@ def known_wheel(key: str, store: Store, *, whole: bool) -> BuiltWheel | None:
     except msgspec.MsgspecError:
         return None  # written by another version
     return msgspec.structs.replace(wheel, key=key) if not whole or store.has(wheel.digest) else None
+
+
+def tell_wheel(wheel: BuiltWheel, store: Store) -> None:
+    """Remembers what came out of a build elsewhere: its digest never stands for bytes of this store."""
+    store.put(_TOLD, wheel.key, msgspec.json.encode(wheel))
 
 
 def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
