@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.build.there import _before
 from shipwheel.files.entry import directory
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
+from shipwheel.oci.reference import Reference
+from shipwheel.registry.repository import Repository
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
@@ -134,8 +137,8 @@ def test_what_is_known_of_layers_is_a_referrer_of_the_image(world: World, referr
         (project / "main.py").write_text("import small\n\nprint(small.VALUE, 3)\n")
         files = fetched(world)
         assert push(world, project, f"{registry.host}/team/shop:2", cache="empty").code == 0
-        assert fetched(world) > files, "another tag has nothing to begin from"
         assert push(world, project, f"{registry.host}/team/shop:1", cache="empty2").code == 0
+        assert fetched(world) == files, "a new tag begins from the one before it"
         assert done.code == 0
 
 
@@ -326,3 +329,20 @@ def test_upon_a_base_image_the_digest_is_the_same_however_it_is_built(world: Wor
     assert {done.digest for done in made} == {first.digest}
     for name in ("one", "two", "four", "five"):
         assert not registry.lacking(f"team/{name}", first.digest)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (["1.9", "1.10", "1.2"], "1.10"),
+        (["v2", "latest", "v3"], "latest"),
+        (["7", "b", "0a"], "7"),
+        ([f"sha256-{'0' * 64}", f"layer-{'1' * 64}"], None),
+        ([], None),
+    ],
+)
+def test_the_tag_that_a_new_one_begins_from(tags: list[str], expected: str | None) -> None:
+    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/team/shop")) as repository:
+        for tag in tags:
+            registry.put("team/shop", b"{}", "application/json", tag)
+        assert _before(repository) == expected

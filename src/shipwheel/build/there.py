@@ -1,6 +1,8 @@
 """What the image that has a tag now brings to the next one: layers by their keys, proofs, and what is known of segments."""
 
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,12 +17,18 @@ from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import Descriptor, Manifest, decode
 
 if TYPE_CHECKING:
+    from shipwheel.registry.pull import RemoteImages
     from shipwheel.registry.repository import Repository
 
 __all__ = ["Beside", "There", "there"]
 
 _MOST_ARTIFACTS = 16
 """Records of one image that are read: each machine that pushes the same image adds one at most."""
+
+
+_MOVING = ("latest", "main", "master", "edge", "dev")
+_MOST_TAGS = 1000
+_LISTS = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64}|layer-[0-9a-f]{64}")
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -68,17 +76,14 @@ class There(msgspec.Struct, frozen=True):
 
 
 def there(repository: "Repository", tag: str, reporter: Reporter) -> There:
-    """What the tag stands for; nothing when there is none, or something that is no image, which is said. Raises FetchError."""
-    from shipwheel.registry.pull import remote_images
+    """What the tag stands for, or, while it is new, another tag that is likely to be the one before it.
 
-    try:
-        found = remote_images(repository, tag)
-    except FetchError as error:
-        if error.status == 404:
-            return There()
-        raise
-    except ImageError as error:
-        reporter(Warned(f"what {repository.name}:{tag} stands for now is of no use: {error.message}"))
+    Nothing when there is none, or something that is no image, which is said. Raises FetchError.
+    """
+    found = _images(repository, tag, reporter)
+    if found is None and (before := _before(repository)) is not None:
+        found = _images(repository, before, reporter)
+    if found is None:
         return There()
     layers: dict[str, tuple[Descriptor, str]] = {}
     proofs: dict[str, Needs | None] = {}
@@ -90,3 +95,32 @@ def there(repository: "Repository", tag: str, reporter: Reporter) -> There:
         keyed = {layer.descriptor.annotations.get(ANNOTATION_KEY, ""): layer for layer in image.layers}
         layers |= {key: (layer.descriptor, layer.diff_id) for key, layer in keyed.items() if key}
     return There(found.digest, layers, proofs, repository)
+
+
+def _images(repository: "Repository", tag: str, reporter: Reporter) -> "RemoteImages | None":
+    from shipwheel.registry.pull import remote_images
+
+    try:
+        return remote_images(repository, tag)
+    except FetchError as error:
+        if error.status == 404:
+            return None
+        raise
+    except ImageError as error:
+        reporter(Warned(f"what {repository.name}:{tag} stands for now is of no use: {error.message}"))
+        return None
+
+
+def _before(repository: "Repository") -> str | None:
+    """A tag to begin from: one that moves by its name, else the greatest, numbers counted as such. Lists of referrers are none."""
+    try:
+        tags = [tag for tag in islice(repository.tags(), _MOST_TAGS) if not _LISTS.match(tag)]
+    except FetchError:
+        return None  # who may push need not be allowed to list
+    moving = [tag for tag in _MOVING if tag in tags]
+    return moving[0] if moving else max(tags, key=_numbers, default=None)
+
+
+def _numbers(tag: str) -> list[tuple[int, int, str]]:
+    """A key by which v1.10 is greater than v1.9."""
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.findall(r"[0-9]+|[^0-9]+", tag)]
