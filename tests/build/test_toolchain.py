@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.build.toolchain import contained_interpreter, unpacked_interpreter
+from shipwheel.build.toolchain import contained_interpreter, must_be_contained, unpacked_interpreter
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.platform import Platform
@@ -54,3 +54,15 @@ def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monk
     assert found is not None
     lines = subprocess.run([*found.command, "^Cap", "/proc/self/status"], capture_output=True, text=True, check=True).stdout.splitlines()
     assert {int(line.split()[1], 16) for line in lines} == {0}
+
+
+def test_an_image_s_interpreter_is_the_last_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it compiles goes under a name of its own, so that no image decides what another one holds."""
+    monkeypatch.setattr("shipwheel.build.toolchain.can_run", lambda: AMD64)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shipwheel.python.uv.local_python", lambda _: Path("/usr/bin/python3.12"))
+    assert not must_be_contained("3.12")
+    monkeypatch.setattr("shipwheel.python.uv.local_python", lambda _: None)
+    assert must_be_contained("3.12")
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not must_be_contained("3.12")

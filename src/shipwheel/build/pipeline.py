@@ -379,15 +379,32 @@ class _Work:
             yield None
             return
         cache = BytecodeCache(self.store.root / "bytecode.sqlite3")
-        compiler = BytecodeCompiler(self._interpreter, self.platforms[0].target.python, cache, self.workers)
+        compiler = BytecodeCompiler(self._interpreter, self._compiled_by(), cache, self.workers)
         try:
             yield compiler
         finally:
             compiler.close()
 
+    def _compiled_by(self) -> str:
+        """The version of the interpreter that compiles; with the image that it comes from, where that image's own must be taken.
+
+        What an image's interpreter makes of a wheel is then never taken for what a trusted one makes of it.
+        """
+        from shipwheel.build.toolchain import must_be_contained
+
+        target, image = self.platforms[0].target, self.platforms[0].base.image
+        return f"{target.python}-{image.digest}" if image is not None and must_be_contained(target.minor) else target.python
+
     def _interpreter(self) -> Interpreter:
         """The base's own if it runs here, so that every host compiles with the same one; else what uv finds."""
-        from shipwheel.build.toolchain import can_run, contained_interpreter, found_interpreter, interpreter_packages, unpacked_interpreter
+        from shipwheel.build.toolchain import (
+            can_run,
+            contained_interpreter,
+            found_interpreter,
+            interpreter_packages,
+            must_be_contained,
+            unpacked_interpreter,
+        )
 
         target = self.platforms[0].target
         host = can_run()
@@ -403,11 +420,10 @@ class _Work:
             found = unpacked_interpreter(sources, host, base.interpreter if base else f"/usr/bin/python{target.minor}", self.store)
             if found is not None:
                 return found
-        for each in self.platforms:
-            if each.base.below is not None and each.target.platform == host:
-                within = contained_interpreter(each.base.below, each.base.interpreter, self.store, self.reporter)
-                if within is not None:
-                    return within
+        if base is not None and base.below is not None and must_be_contained(target.minor):
+            within = contained_interpreter(base.below, base.interpreter, self.store, self.reporter)
+            if within is not None:
+                return within
         return found_interpreter(target.minor)
 
 

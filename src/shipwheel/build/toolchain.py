@@ -20,7 +20,7 @@ from shipwheel.python import uv
 from shipwheel.python.bytecode import Interpreter
 from shipwheel.store import Store
 
-__all__ = ["can_run", "contained_interpreter", "found_interpreter", "interpreter_packages", "unpacked_interpreter"]
+__all__ = ["can_run", "contained_interpreter", "found_interpreter", "interpreter_packages", "must_be_contained", "unpacked_interpreter"]
 
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
@@ -56,12 +56,17 @@ def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: st
     return interpreter if _starts(interpreter) else None
 
 
+def must_be_contained(minor: str) -> bool:
+    """Whether an image's own interpreter is the one to compile with: there is bubblewrap, and no other of that minor version here."""
+    return can_run() is not None and shutil.which("bwrap") is not None and uv.local_python(minor) is None
+
+
 def contained_interpreter(image: Image, path: str, store: Store, reporter: Reporter) -> Interpreter | None:
     """A base image's own interpreter, in bubblewrap: it sees the image's files, read-only, and nothing of this machine.
 
-    None where there is no bubblewrap, or the interpreter does not start there: what an image brings is not run on the machine itself.
+    None where the interpreter does not start there: what an image brings is not run on the machine itself.
     """
-    if can_run() != image.platform or shutil.which("bwrap") is None:
+    if can_run() != image.platform:
         return None
     from shipwheel.oci.rootfs import unpacked
 
