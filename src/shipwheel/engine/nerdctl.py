@@ -25,7 +25,7 @@ class Nerdctl(DockerLike):
     def connect(cls) -> "Nerdctl":
         """The nerdctl on PATH. Raises EngineError that says what is missing."""
         if not found("nerdctl"):
-            raise EngineError("nerdctl is not installed", hint="Its releases are at github.com/containerd/nerdctl.")
+            raise EngineError("nerdctl is not installed", hint="Take a release of it from the containerd project.")
         answer = ask(["nerdctl", "info", "--format", "{{json .}}"], seconds=15)
         info = document(answer)
         if not info.get("ServerVersion"):
