@@ -63,3 +63,17 @@ def test_a_repository_by_its_commit() -> None:
     one = {"name": "a", "vcs": {"type": "git", "commit-id": "1" * 40}}
     two = {"name": "a", "vcs": {"type": "git", "commit-id": "2" * 40}}
     assert lock_diff(lock(one), lock(two), {}).distributions.moved == (("a", "1" * 12, "2" * 12),)
+
+
+def test_a_base_image_that_moved() -> None:
+    def upon(digest: str, python: str) -> Lock:
+        facts = {"python": python, "libc": [2, 41], "musl": False}
+        image = {"name": "python:3.13-slim", "digest": f"sha256:{digest * 64}", "facts": facts}
+        tool = {"python": "3.13", "as-of": "2024-01-01", "base": {"amd64": {"packages": [], "image": image}}}
+        return Lock(Path("pylock.toml"), {"packages": [], "tool": {"shipwheel": tool}})
+
+    found = lock_diff(upon("1", "3.13.5"), upon("2", "3.13.7"), {"linux/amd64": (selection(), selection())})
+    assert found.platforms[0].base.moved == (
+        ("its Python", "3.13.5", "3.13.7"),
+        ("the image python:3.13-slim", f"sha256:{'1' * 12}", f"sha256:{'2' * 12}"),
+    )

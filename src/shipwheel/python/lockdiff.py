@@ -135,8 +135,13 @@ def _bytes(selection: Selection | None) -> int | None:
 
 
 def _base(lock: Lock, architecture: str) -> dict[str, str]:
+    """What the base consists of: packages, a standalone Python, or an image with the Python and the C library that it has."""
     table = lock.base.get(architecture, {})
     packages: Sequence[Mapping[str, Any]] = table.get("packages", ())
     python: Mapping[str, Any] | None = table.get("standalone")
     own = {"Python (standalone)": f"{python['version']}+{python['release']}"} if python else {}
+    if (image := table.get("image")) is not None:
+        facts, libc = image["facts"], "musl" if image["facts"].get("musl") else "glibc"
+        version = ".".join(map(str, facts["libc"]))
+        own |= {f"the image {image['name']}": str(image["digest"])[:19], "its Python": facts["python"], f"its {libc}": version}
     return {**own, **{str(package["name"]): str(package["version"]) for package in packages}}
