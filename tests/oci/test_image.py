@@ -37,7 +37,13 @@ def test_the_documents_say_what_the_layers_are(store: Store) -> None:
             "size": len(image.config),
         },
         "layers": [
-            {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": layer.digest, "size": layer.size} for layer in layers
+            {
+                "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+                "digest": layer.digest,
+                "size": layer.size,
+                "annotations": {"io.shipwheel.layer.key": layer.key, "io.shipwheel.layer.unpacked-size": str(layer.unpacked_size)},
+            }
+            for layer in layers
         ],
         "annotations": notes,
     }
@@ -176,4 +182,4 @@ def test_times() -> None:
 
 def test_the_digest_of_a_small_image_is_that_of_every_earlier_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    assert hashlib.sha256(small_index(store).index).hexdigest() == "fd6d0b0db505f4818ae986841858c37377a451b71e9fccf1efdb8e1933202675"
+    assert hashlib.sha256(small_index(store).index).hexdigest() == "68868d2c2919e97e9222bf7815b5a0fb70b34e7bb1d321ddf87bc65239088551"
