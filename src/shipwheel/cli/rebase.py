@@ -11,6 +11,7 @@ import msgspec
 from shipwheel.cli.progress import progress
 from shipwheel.cli.remote import opened, parsed, wanted
 from shipwheel.errors import UsageError
+from shipwheel.events import amount
 
 if TYPE_CHECKING:
     from shipwheel.build.base import ImageFacts
@@ -124,9 +125,9 @@ def _tell(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: boo
     _table(rebased)
     click.echo(f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}", err=True)
     if rebased.read:
-        click.echo(f"{_amount(rebased.read)} of the new base's layers were read, to look at its files", err=True)
+        click.echo(f"{amount(rebased.read)} of the new base's layers were read, to look at its files", err=True)
     if traffic is not None:
-        click.echo(f"{traffic}, {_amount(read)} read of the image's repository", err=True)
+        click.echo(f"{traffic}, {amount(read)} read of the image's repository", err=True)
         click.echo("The project's lock still has the old base: shipwheel build --upgrade-base takes the new one.", err=True)
     elif dry_run:
         click.echo("dry run: nothing was pushed", err=True)
@@ -159,7 +160,3 @@ def _change(old: str, new: str) -> str:
 
 def _megabytes(layers: "tuple[Descriptor, ...]") -> str:
     return f"{sum(layer.size for layer in layers) / 1e6:.1f}"
-
-
-def _amount(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

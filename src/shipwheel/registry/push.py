@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, amount
 from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer, digest_of
 from shipwheel.oci.model import MANIFEST_TYPES, MEDIA_TYPE_INDEX, Descriptor, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
@@ -33,10 +33,8 @@ class Traffic(msgspec.Struct, frozen=True):
     mounted: int = 0
 
     def __str__(self) -> str:
-        # What an edit sends is some kB, and should not look like nothing.
-        up = f"{self.uploaded / 1e3:.1f} kB" if 0 < self.uploaded < 100_000 else f"{self.uploaded / 1e6:.1f} MB"
-        parts = [f"{up} uploaded", f"{self.present / 1e6:.1f} MB were there"]
-        return ", ".join([*parts, f"{self.mounted / 1e6:.1f} MB mounted"] if self.mounted else parts)
+        parts = [f"{amount(self.uploaded)} uploaded", f"{amount(self.present)} were there"]
+        return ", ".join([*parts, f"{amount(self.mounted)} mounted"] if self.mounted else parts)
 
 
 class Push:

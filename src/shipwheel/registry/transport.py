@@ -279,10 +279,8 @@ def _read_error(response: "httpx.Response") -> bytes:
             data += chunk
             if len(data) > _MAX_ERROR:
                 break
-    except httpx.HTTPError:
-        pass
-    except httpx.StreamError:
-        pass
+    except (httpx.HTTPError, httpx.StreamError):
+        pass  # what came of it has to do: the status is the news
     return bytes(data[:_MAX_ERROR])
 
 
