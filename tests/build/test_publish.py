@@ -210,6 +210,20 @@ def test_push_needs_a_name_with_a_registry(world: World) -> None:
     assert "-t registry.example/team/app:1.0" in failed.err
 
 
+def test_a_cache_goes_with_a_push(world: World) -> None:
+    failed = world.run("build", world.app("small\n"), "--no-bytecode", "--cache-repo", "registry.example/cache")
+    assert failed.code == 2
+    assert "--cache-repo goes with --push" in failed.err
+
+
+def test_a_cache_that_was_emptied_is_filled_again(world: World, registry: FakeRegistry) -> None:
+    project, cache = world.app("small\n"), f"{registry.host}/cache/layers"
+    push(world, project, f"{registry.host}/team/shop:1", "--cache-repo", cache)
+    before = set(registry.tags.pop("cache/layers"))
+    assert push(world, project, f"{registry.host}/team/shop:1", "--cache-repo", cache).code == 0
+    assert set(registry.tags["cache/layers"]) == before
+
+
 def test_load_goes_alone(world: World, registry: FakeRegistry) -> None:
     failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--load")
     assert failed.code == 2

@@ -61,7 +61,10 @@ class LayerCache:
         """Puts in what it does not have of the layers that are in the store. Raises FetchError, DamagedBlob."""
         from shipwheel.registry.push import Push
 
-        absent = [layer for layer in layers if layer.parts and not self._known(layer)]
+        here = [layer for layer in layers if layer.parts]
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cache") as pool:
+            known = pool.map(lambda layer: self.repository.has_manifest(_tag(layer.key)), here)
+            absent = [layer for layer, there in zip(here, known, strict=True) if not there]
         if not absent:
             return
         with Push(self.repository, _quiet(self._reporter)) as push:
@@ -69,22 +72,15 @@ class LayerCache:
                 push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)))
             push.settle()
             for layer in absent:
-                if self._put(layer, push):
-                    self._store.put("cached", self._mark(layer), b"{}")
+                self._put(layer, push)
 
-    def _known(self, layer: Layer) -> bool:
-        return self._store.get("cached", self._mark(layer)) is not None or self.repository.has_manifest(_tag(layer.key))
-
-    def _mark(self, layer: Layer) -> str:
-        return digest_of(f"{self.repository.name} {layer.key}".encode()).partition(":")[2]
-
-    def _put(self, layer: Layer, push: "Push") -> bool:
-        """Whether it could be put: without what is known of its segments a layer is of no use there."""
+    def _put(self, layer: Layer, push: "Push") -> None:
+        """Gives a layer its tag; not one of whose segments nothing is known, which is of no use there."""
         from shipwheel.registry.repository import Document
 
         data = pack(layer, self._store)
         if data is None:
-            return False
+            return
         record = Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data))
         empty = Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY))
         push.blob(Blob(record, partial(iter, (data,))))
@@ -101,7 +97,6 @@ class LayerCache:
             )
         )
         push.tag(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(manifest), len(manifest)), manifest), [_tag(layer.key)])
-        return True
 
     def _find(self, spec: LayerSpec) -> Layer | None:
         try:

@@ -12,6 +12,7 @@ import msgspec
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
 from shipwheel.errors import UsageError
+from shipwheel.events import amount
 
 if TYPE_CHECKING:
     from shipwheel.build.deliver import Delivered
@@ -35,6 +36,8 @@ def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool
     """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
     from shipwheel.build.deliver import build_and_deliver, build_and_push
 
+    if flags["cache_repo"] is not None and not push:
+        raise UsageError("--cache-repo goes with --push", hint="Layers are kept in a registry when the image is: add --push.")
     started = time.monotonic()
     with progress(quiet) as reporter:
         if load is not None:
@@ -154,7 +157,7 @@ def _table(built: "Built", seconds: float) -> None:
 def _next_steps(done: "Delivered") -> None:
     built, target = done.built, done.path
     if done.published is not None:
-        click.echo(f"{done.published.name}: {done.published.traffic}, {_amount(done.published.read)} read", err=True)
+        click.echo(f"{done.published.name}: {done.published.traffic}, {amount(done.published.read)} read", err=True)
     if target is None:
         return
     settings = built.resolution.project.settings
@@ -169,10 +172,6 @@ def _next_steps(done: "Delivered") -> None:
         lines.append(f"  {load}   (podman load, ctr images import and skopeo take it as well)")
     lines.append(f"  docker run --read-only --tmpfs /tmp{ports}{volumes} {name}")
     click.echo("\n".join(lines), err=True)
-
-
-def _amount(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _ports(built: "Built") -> tuple[str, ...]:
