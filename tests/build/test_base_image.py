@@ -209,6 +209,19 @@ def test_a_build_upon_an_image_of_a_registry_reads_it_once(world: World) -> None
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == name
 
 
+@pytest.mark.parametrize("pushing", [False, True])
+def test_connections_to_the_registry_of_a_base_are_closed(world: World, pushing: bool) -> None:
+    base = based(world.store, world.root)
+    project = world.app("small\n")
+    with FakeRegistry() as registry:
+        assert world.run("push", base, f"{registry.host}/bases/python:1").code == 0
+        flags = ("--base", f"{registry.host}/bases/python:1", *(("--push", "-t", f"{registry.host}/team/shop:1") if pushing else ()))
+        env = {"PYTHONWARNINGS": "error::ResourceWarning", "SHIPWHEEL_CACHE": str(world.root / "empty")}
+        done = world.run("build", project, "--no-bytecode", *flags, env=env)
+    assert done.code == 0, done.err
+    assert "ResourceWarning" not in done.err
+
+
 def test_lock_and_its_check_with_a_base_image(world: World) -> None:
     project = world.app("small\n")
     base = f"oci:{based(world.store, world.root)}"

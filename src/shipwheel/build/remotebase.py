@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,8 @@ def remote_base(name: str, digest: str, platforms: Sequence[Platform], store: St
         return make_index([image for image in known if image is not None]), pinned
     from shipwheel.registry.pull import remote_images
 
-    found = remote_images(opened.repository, pinned or reference.tag_or_latest, platforms)
+    with opened.repository() as repository:
+        found = remote_images(repository, pinned or reference.tag_or_latest, platforms)
     images = [in_oci_types(image) for image in found.images]
     for platform in platforms:
         image = next((image for image in images if platform.matches(image.platform)), None)
@@ -61,26 +62,39 @@ def remote_base(name: str, digest: str, platforms: Sequence[Platform], store: St
 
 
 class _Opened:
-    """The repository, opened when it is first needed."""
+    """The repository while somebody reads of it: opened by the first, shared by all, closed by the last.
+
+    The images outlive the build, and their layers may be read at any time by any thread, so there is no later moment to close it at.
+    """
 
     def __init__(self, reference: Reference, reporter: Reporter) -> None:
         self._reference = reference
         self._reporter = reporter
         self._lock = threading.Lock()
         self._repository: Repository | None = None
+        self._readers = 0
 
     @property
     def origin(self) -> str:
         return self._reference.name
 
-    @property
-    def repository(self) -> "Repository":
+    @contextmanager
+    def repository(self) -> "Iterator[Repository]":
         with self._lock:
             if self._repository is None:
                 from shipwheel.registry.repository import Repository
 
                 self._repository = Repository(self._reference, self._reporter)
-            return self._repository
+            self._readers += 1
+            repository = self._repository
+        try:
+            yield repository
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if not self._readers:
+                    repository.close()
+                    self._repository = None
 
 
 def _key(digest: str, platform: Platform) -> str:
@@ -111,8 +125,8 @@ def _stored(descriptor: Descriptor, store: Store, opened: _Opened, reporter: Rep
     """The layer's bytes from the store, which gets them first if it does not have them."""
     if not store.has(descriptor.digest):
         have = 0
-        with store.writer(descriptor.digest) as blob:
-            for chunk in opened.repository.blob(descriptor):
+        with opened.repository() as repository, store.writer(descriptor.digest) as blob:
+            for chunk in repository.blob(descriptor):
                 blob.write(chunk)
                 have += len(chunk)
                 reporter(Moved(_STAGE, descriptor.digest, have, descriptor.size))
