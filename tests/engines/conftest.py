@@ -1,8 +1,10 @@
-"""Session-wide engines: each one starts when the first test asks for it and is gone at the end."""
+"""Session-wide engines and examples: each one starts or is built when the first test asks for it and is gone at the end."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import example
 import pytest
 from engine import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, ensure_binfmt, missing
 
@@ -77,3 +79,17 @@ def arm64() -> Iterator[str]:
         undo()
     else:
         yield NATIVE
+
+
+@pytest.fixture(scope="session")
+def chatchat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[example.Example]:
+    """examples/chatchat for both platforms."""
+    folder = tmp_path_factory.mktemp("chatchat")
+    yield example.build("chatchat", folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def fastapi(tmp_path_factory: pytest.TempPathFactory) -> example.Example:
+    """examples/fastapi for both platforms."""
+    return example.build("fastapi", tmp_path_factory.mktemp("fastapi"))

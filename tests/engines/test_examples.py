@@ -1,67 +1,11 @@
 """The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import pytest
 from engine import Container, Dockerd, Engine, Podman
+from example import Example
 
-ROOT = Path(__file__).parents[2]
 PYTHON = "/opt/venv/bin/python"
 API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Example:
-    """A built example: its archive, what the build said, and the peak memory of its largest process in bytes."""
-
-    archive: Path
-    result: dict[str, Any]
-    peak: int
-
-    def image(self, platform: str) -> dict[str, Any]:
-        """What the build said of one platform."""
-        found: dict[str, Any] = next(image for image in self.result["images"] if image["platform"] == platform)
-        return found
-
-
-def build(name: str, folder: Path) -> Example:
-    """Builds a copy of an example with the command line, as its reader would."""
-    project = folder / name
-    shutil.copytree(ROOT / "examples" / name, project, ignore=shutil.ignore_patterns("pylock*.toml"))
-    archive = folder / f"{name}.tar"
-    store = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
-    command = [sys.executable, "-m", "shipwheel", "build", str(project), "--output", str(archive), "--tag", f"{name}:test", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "SHIPWHEEL_CACHE": str(store)})
-    assert process.stdout is not None
-    with process.stdout as stream:
-        output = stream.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return Example(archive, json.loads(output), usage.ru_maxrss * 1024)
-
-
-@pytest.fixture(scope="session")
-def chatchat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
-    """examples/chatchat for both platforms."""
-    folder = tmp_path_factory.mktemp("chatchat")
-    yield build("chatchat", folder)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    """examples/fastapi for both platforms."""
-    return build("fastapi", tmp_path_factory.mktemp("fastapi"))
 
 
 def chatchat_works(container: Container, *, first: bool, patience: float) -> None:

@@ -1,0 +1,125 @@
+"""The large example in a real registry: what was pushed once is neither made, read nor sent again, by whomever."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from engine import Registry
+from example import STORE, Example, shipwheel
+
+OTHER = """
+[project]
+name = "figures"
+version = "1"
+requires-python = "==3.11.*"
+dependencies = ["numpy=={numpy}", "pandas=={pandas}"]
+
+[tool.shipwheel]
+as-of = "2024-09-15"
+command = ["python", "/app/figures.py"]
+"""
+KIB = 1 << 10
+
+Push = Callable[..., "Pushed"]
+
+
+class Pushed:
+    """What one push said, and what the registry saw of it."""
+
+    def __init__(self, result: dict[str, Any], log: str) -> None:
+        """Takes the command's document and what the registry logged meanwhile."""
+        self.digest: str = result["digest"]
+        self.traffic: dict[str, int] = result["pushed"]
+        self.layers = {layer["digest"]: layer["name"] for image in result["images"] for layer in image["layers"]}
+        self.seen = [_request(line) for line in log.splitlines() if 'msg="response completed' in line]
+
+    def count(self, method: str) -> int:
+        """How many requests of a method there were."""
+        return sum(method == one for one, _, _ in self.seen)
+
+    def blobs(self, method: str, status: str, where: str) -> set[str]:
+        """The digests in the addresses of such requests."""
+        found = [re.search(where, unquote(address)) for one, address, code in self.seen if (one, code) == (method, status)]
+        return {match[1] for match in found if match}
+
+    @property
+    def read(self) -> set[str]:
+        """The blobs that were fetched."""
+        return self.blobs("GET", "200", r"/blobs/(sha256:\w+)")
+
+    @property
+    def sent(self) -> set[str]:
+        """The blobs whose bytes were sent."""
+        return self.blobs("PUT", "201", r"/uploads/.*[?&]digest=(sha256:\w+)")
+
+    @property
+    def mounted(self) -> set[str]:
+        """The blobs that the registry took over from another repository."""
+        return self.blobs("POST", "201", r"[?&]mount=(sha256:\w+)")
+
+
+def _request(line: str) -> tuple[str, str, str]:
+    """Method, address and status of a request in the log."""
+    words = [re.search(rf'http\.{name}="?([^" ]+)', line) for name in (r"request\.method", r"request\.uri", r"response\.status")]
+    assert all(words), line
+    return tuple(word[1] if word else "" for word in words)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def push(registry: Registry) -> Push:
+    """Builds a project and pushes it to a repository of the registry."""
+
+    def pushed(project: Path, name: str, store: Path = STORE) -> Pushed:
+        seen = len(registry.logs())
+        result, _ = shipwheel("build", project, "--push", "--tag", f"{registry.host}/{name}", store=store)
+        return Pushed(result, registry.logs()[seen:])
+
+    return pushed
+
+
+@pytest.fixture(scope="module")
+def first(chatchat: Example, push: Push) -> Pushed:
+    """examples/chatchat, pushed to a repository that has nothing."""
+    return push(chatchat.project, "team/chatchat:1")
+
+
+def test_the_first_push_brings_each_layer_once(first: Pushed, chatchat: Example) -> None:
+    assert first.digest == chatchat.result["digest"]
+    assert first.sent >= set(first.layers)
+    assert not first.mounted
+    assert first.count("PUT") < len(first.sent) + 8, "each once, and the documents"
+
+
+def test_a_second_push_asks_one_question(first: Pushed, chatchat: Example, push: Push) -> None:
+    again = push(chatchat.project, "team/chatchat:1")
+    assert again.digest == first.digest
+    assert [method for method, _, _ in again.seen] == ["HEAD"]
+    assert again.traffic["uploaded"] == again.traffic["mounted"] == 0
+
+
+def test_an_empty_machine_reads_documents_alone(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
+    done = push(chatchat.project, "team/chatchat:1", store=tmp_path / "store")
+    assert done.digest == first.digest
+    assert done.traffic["uploaded"] == done.traffic["mounted"] == 0
+    assert {method for method, _, _ in done.seen} == {"GET", "HEAD"}
+    assert not done.read & set(first.layers)
+    assert len(done.read) <= 3, "two configs, and what is known of builds of sources"
+    assert done.traffic["read"] < 256 * KIB
+    kept = sum(path.stat().st_size for path in (tmp_path / "store").rglob("*") if path.is_file())
+    assert kept < 1024 * KIB, "and nothing was fetched from anywhere else"
+
+
+def test_another_projects_layers_are_mounted(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
+    versions = chatchat.image("linux/amd64")["distributions"]
+    (tmp_path / "pyproject.toml").write_text(OTHER.format(**{name: versions[name] for name in ("numpy", "pandas")}))
+    (tmp_path / "figures.py").write_text("import pandas\n\nprint(pandas.Series([1, 2]).sum())\n")
+    other = push(tmp_path, "figures/figures:1")
+    theirs = {digest for digest, name in other.layers.items() if name in {f"numpy {versions['numpy']}", f"pandas {versions['pandas']}"}}
+    assert len(theirs) == 4, "a layer each, for both platforms"
+    shared = set(other.layers) & set(first.layers)
+    assert theirs <= shared
+    assert other.mounted == shared
+    assert not other.sent & shared
