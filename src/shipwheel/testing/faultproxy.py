@@ -2,13 +2,11 @@
 
 import http.client
 import random
-import socket
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+
+from shipwheel.testing.loopback import Handler, Loopback
 
 __all__ = ["FAULTS", "FaultProxy"]
 
@@ -21,8 +19,8 @@ _PIECE = 1 << 16
 
 
 @dataclass
-class FaultProxy:
-    """Listens while used as a context manager, before the registry at `target` (host:port). `rate` of the requests fail.
+class FaultProxy(Loopback):
+    """Listens before the registry at `target` (host:port), which is told our own address. `rate` of the requests fail.
 
     `counts` says how many of each fault there were. The seed makes the choice of faults, not their order among threads, the same.
     """
@@ -34,24 +32,9 @@ class FaultProxy:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        super().__init__(_Handler)
         self._random = random.Random(self.seed)  # noqa: S311 - not for secrets
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self)
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """Its part of an image name: what registries say of their own address leads here too."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     def choose(self) -> str:
         """For the handler: the fault of the next request, "" for none."""
@@ -61,44 +44,24 @@ class FaultProxy:
         return kind
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], proxy: FaultProxy) -> None:
-        self.proxy = proxy
-        super().__init__(address, _Handler)
-
-    def handle_error(self, *_: Any) -> None:
-        """Connections that break are what this is for."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-    def do_GET(self) -> None:
+class _Handler(Handler[FaultProxy]):
+    def respond(self) -> None:
         """Passes the request on, or fails."""
-        self.proxy = cast(_Server, self.server).proxy
-        kind = self.proxy.choose()
+        kind = self.owner.choose()
         length = int(self.headers.get("Content-Length") or 0)
         if kind == "refuse":
-            self._hang_up()
+            self.hang_up()
         elif kind.isdigit():
             self._read(length)
             extra = {"Retry-After": "0"} if kind == "429" else {"WWW-Authenticate": 'Basic realm="it"'} if kind == "401" else {}
-            self._answer(int(kind), extra, b'{"errors":[{"code":"FAULT","message":"it went wrong"}]}')
+            self.answer(int(kind), extra, b'{"errors":[{"code":"FAULT","message":"it went wrong"}]}')
         else:
             if kind == "stall":
                 threading.Event().wait(0.2)
             self._pass_on(kind, length)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
-
     def _pass_on(self, kind: str, length: int) -> None:
-        upstream = http.client.HTTPConnection(self.proxy.target, timeout=60)
+        upstream = http.client.HTTPConnection(self.owner.target, timeout=60)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for key, value in self.headers.items():
@@ -110,14 +73,14 @@ class _Handler(BaseHTTPRequestHandler):
                 upstream.send(piece)
                 left -= len(piece)
             if kind == "cut-request" or left:
-                return self._hang_up()
+                return self.hang_up()
             response = upstream.getresponse()
             if kind == "deaf":
                 response.read()
-                return self._hang_up()
+                return self.hang_up()
             return self._relay(response, kind)
         except OSError:
-            return self._hang_up()
+            return self.hang_up()
         finally:
             upstream.close()
 
@@ -135,25 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             left -= len(piece)
         if kind == "truncate":
-            self._hang_up()
+            self.hang_up()
 
     def _read(self, length: int) -> None:
         while length and (piece := self.rfile.read(min(length, _PIECE))):
             length -= len(piece)
-
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        try:
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass

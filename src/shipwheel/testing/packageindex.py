@@ -17,10 +17,10 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
+
+from shipwheel.testing.loopback import Handler, Loopback
 
 __all__ = ["Fault", "PackageIndex", "Request"]
 
@@ -60,35 +60,21 @@ class Request:
     sent: int
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, index: "PackageIndex") -> None:
-        self.index = index
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
-
-
-class PackageIndex:
-    """A running index: a context manager, or `start` and `close`. Any thread may use it."""
+class PackageIndex(Loopback):
+    """An index that is filled before or while it runs. Any thread may use it."""
 
     def __init__(self) -> None:
+        super().__init__(_Handler)
         self._files: dict[str, bytes] = {}
         self._uploaded: dict[str, str] = {}
         self._faults: dict[str, tuple[Fault, int]] = {}
         self._requests: list[Request] = []
         self._lock = threading.Lock()
-        self.closing = threading.Event()
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="package index", daemon=True)
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:<port>`, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.host}"
 
     @property
     def simple(self) -> str:
@@ -140,24 +126,6 @@ class PackageIndex:
         """From now on the path has this fault; a path that ends with `*` stands for all that begin so and have none of their own."""
         with self._lock:
             self._faults[path] = (fault, 0)
-
-    def start(self) -> "PackageIndex":
-        """Starts to answer."""
-        self._thread.start()
-        return self
-
-    def close(self) -> None:
-        """Stops, and lets go of clients that are being stalled."""
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> "PackageIndex":
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def take_fault(self, path: str) -> Fault:
         """For the handler: the fault that this request sees."""
@@ -241,28 +209,15 @@ def _link(item: Mapping[str, object]) -> str:
     return f'<a href="{item["url"]}{fragment}"{attribute}>{item.get("filename", item.get("name"))}</a><br/>\n'
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Without this the body waits for the acknowledgement of the head.
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
+class _Handler(Handler[PackageIndex]):
+    def respond(self) -> None:
         """Answers, or fails as it was told to."""
         # A client that takes us for its proxy sends the whole address.
         path = urlsplit(self.path).path.replace("%2B", "+")
-        self._answer(path, self._index.take_fault(path))
-
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-    @property
-    def _index(self) -> PackageIndex:
-        return cast(_Server, self.server).index
+        self._answer(path, self.owner.take_fault(path))
 
     def _answer(self, path: str, fault: Fault) -> None:
-        found = self._index.body(path, self.headers.get("Accept", ""))
+        found = self.owner.body(path, self.headers.get("Accept", ""))
         if fault.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(fault.login.encode()).decode():
             self._send(401, {"WWW-Authenticate": 'Basic realm="it"'}, b"who are you?\n", Fault())
         elif fault.redirect:
@@ -293,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
         part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
         # Noted before anything is sent, so that a client which has the answer finds it noted.
         seen = {key.lower(): value for key, value in self.headers.items()}
-        self._index.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
+        self.owner.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -302,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         half = len(part) // 2 if fault.stall else 0
         if fault.stall:
             self.wfile.write(part[:half])
-            self._index.closing.wait(fault.stall)
+            self.owner.closing.wait(fault.stall)
         self._slowly(part[half:], fault.rate) if fault.rate else self.wfile.write(part[half:])
         if fault.cut is not None:
             self.close_connection = True
@@ -312,5 +267,5 @@ class _Handler(BaseHTTPRequestHandler):
         step = max(1, rate // 20)
         for start in range(0, len(data), step):
             self.wfile.write(data[start : start + step])
-            if self._index.closing.wait(step / rate):
+            if self.owner.closing.wait(step / rate):
                 return

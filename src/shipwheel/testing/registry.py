@@ -4,14 +4,14 @@ import base64
 import hashlib
 import json
 import re
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from shipwheel.testing.loopback import Handler, Loopback
 
 __all__ = ["FakeRegistry", "Habits", "RegistryFault", "Seen"]
 
@@ -62,10 +62,11 @@ class Seen:
     received: int
 
 
-class FakeRegistry:
-    """Listens while used as a context manager. `host` is its part of an image name. Content may be looked at and changed by the test."""
+class FakeRegistry(Loopback):
+    """`host` is its part of an image name. Content may be looked at and changed by the test."""
 
     def __init__(self, habits: Habits | None = None) -> None:
+        super().__init__(_Handler)
         self.habits = habits or Habits()
         self.blobs: dict[str, dict[str, bytes]] = {}
         self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
@@ -73,25 +74,7 @@ class FakeRegistry:
         self.uploads: dict[str, bytearray] = {}
         self.seen: list[Seen] = []
         self.lock = threading.RLock()
-        self.closing = threading.Event()
         self._faults: list[list[Any]] = []
-        self._server = _Server(("127.0.0.1", 0), self)
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """127.0.0.1 and the port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     def fault(self, fault: RegistryFault) -> None:
         """From now on this goes wrong; the first fault that matches a request is used up first."""
@@ -144,31 +127,10 @@ def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], registry: FakeRegistry) -> None:
-        self.registry = registry
-        super().__init__(address, _Handler)
-
-    def handle_error(self, *_: Any) -> None:
-        """A client that went away is nobody's business."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-    def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith("do_"):
-            return self._handle
-        raise AttributeError(name)
-
-    def _handle(self) -> None:
-        self.registry = cast(_Server, self.server).registry
+class _Handler(Handler[FakeRegistry]):
+    def respond(self) -> None:
+        """Does what a registry does, or what it was told to get wrong."""
+        self.registry = self.owner
         self.habits = self.registry.habits
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
@@ -183,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             # What came of a chunk is kept, as registries do.
             if self.command == "PATCH" and (match := re.search(r"/uploads/([^/?]+)$", parts.path)) and match[1] in self.registry.uploads:
                 self.registry.uploads[match[1]] += self.body
-            self._hang_up()
+            self.hang_up()
         elif self.fault is not None and kind == "status":
             self._error(self.fault.status, "FAULT", "it went wrong", dict(self.fault.headers))
         elif self.habits.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(self.habits.login.encode()).decode():
@@ -314,22 +276,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         kind = self.fault.kind if self.fault else ""
         if kind == "deaf":
-            return self._hang_up()
+            return self.hang_up()
         if kind == "lie" and body:
             body = body[:-1] + bytes([body[-1] ^ 1])
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if kind == "truncate" else body)
+        self.answer(status, headers, body, len(body) // 2 if kind == "truncate" else None)
         if kind == "truncate":
-            self._hang_up()
+            self.hang_up()
         return None
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        self.wfile.flush()
-        self.connection.shutdown(socket.SHUT_RDWR)

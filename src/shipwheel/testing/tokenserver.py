@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from shipwheel.testing.loopback import Handler, Loopback
 
 __all__ = ["Asked", "TokenServer"]
 
@@ -32,7 +32,7 @@ class Asked:
 
 
 @dataclass
-class TokenServer:
+class TokenServer(Loopback):
     """Tokens at /token, and at /v2/ a registry's first page that wants one, or a password where `basic` is set.
 
     `users` are names with their passwords, `identities` identity tokens with the user's name. `rights` are scopes that users have, None:
@@ -51,35 +51,10 @@ class TokenServer:
     service: str = SERVICE
 
     def __post_init__(self) -> None:
-        """Starts it, on a port that the kernel chooses."""
+        super().__init__(_Handler)
         self.asked: list[Asked] = []
         self._tokens: dict[str, set[str]] = {}
         self._lock = threading.Lock()
-        outer = self
-
-        class Handler(_Handler):
-            owner = outer
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def __enter__(self) -> "TokenServer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stops it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """host:port, as in an image's name."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def realm(self) -> str:
@@ -139,17 +114,10 @@ class TokenServer:
         return self.sign({"iss": "tests", "sub": user, "aud": self.service, **times, "jti": secrets.token_hex(8), "access": rights})
 
 
-class _Handler(BaseHTTPRequestHandler):
-    owner: TokenServer
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._answered("")
-
-    def do_POST(self) -> None:
-        self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
-
-    def _answered(self, form: str) -> None:
+class _Handler(Handler[TokenServer]):
+    def respond(self) -> None:
+        """A token, or the first page if the one that was given is good for it."""
+        form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         parts = urlsplit(self.path)
         fields = tuple(parse_qsl(parts.query) + parse_qsl(form))
         asked = Asked(self.command, parts.path, fields, self.headers.get("Authorization", ""))
@@ -183,12 +151,4 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, owner.token_for(user, scopes))
 
     def _send(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        pass
+        self.answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
