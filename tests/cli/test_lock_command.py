@@ -10,6 +10,7 @@ import pytest
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
+ABI = f"cp{MINOR.replace('.', '')}-cp{MINOR.replace('.', '')}"
 LINE = "The base of linux/amd64, linux/arm64 is not locked yet: the first build does that, knowing what the wheels need."
 
 
@@ -67,7 +68,7 @@ def test_check_says_what_changed(world: World) -> None:
 
 
 def test_a_lock_that_serves_not_every_platform(world: World) -> None:
-    world.add(SmallWheel("lonely", tag=f"cp{MINOR.replace('.', '')}-cp{MINOR.replace('.', '')}-manylinux_2_17_x86_64", purelib=False))
+    world.add(SmallWheel("lonely", tag=f"{ABI}-manylinux_2_17_x86_64", purelib=False))
     app = world.app("lonely\n")
     refused = world.run("lock", app)
     assert refused.code == 4
@@ -78,6 +79,26 @@ def test_a_lock_that_serves_not_every_platform(world: World) -> None:
     assert stale.code == 1
     assert "lonely 1.0 has no file for linux/arm64" in stale.out
     assert world.run("lock", app, "--check", "--platform", "linux/amd64").code == 0
+
+
+def test_an_error_names_what_would_do_instead(world: World) -> None:
+    for version, tags in (
+        ("1.0", ["cp38-cp38-manylinux_2_17_x86_64"]),
+        ("2.0", [f"{ABI}-manylinux_2_17_{it}" for it in ("x86_64", "aarch64")]),
+    ):
+        for tag in tags:
+            world.add(SmallWheel("faraway", version=version, tag=tag, purelib=False))
+    app = world.app("faraway==1.0\n")
+    refused = world.run("lock", app)
+    assert refused.code == 4
+    assert "faraway 1.0 has no file for linux/amd64" in refused.err and "no wheel is for Python" in refused.err
+    assert "it has: cp38-cp38-manylinux_2_17_x86_64" in refused.err
+    assert "wanted by: requirements.txt, line 1 → faraway 1.0" in refused.err
+    assert "nearest versions that would do: 2.0 (newer)" in refused.err
+    assert "Choose faraway 2.0" in refused.err.partition("hint: ")[2]
+    assert not (app / "pylock.toml").exists()
+    built = world.build(app)
+    assert built.code == 4 and "faraway 2.0" in built.err.partition("hint: ")[2]
 
 
 def test_diff_with_what_git_has(world: World) -> None:

@@ -50,6 +50,10 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
             SmallWheel("winsource", files={"winsource.py": ""}, tag=f"{TAG}-{TAG}-win_amd64"),
             SmallWheel("native", files={"native.py": ""}, tag=f"{TAG}-{TAG}-manylinux_2_17_x86_64"),
             SmallWheel("old", files={"old.py": ""}, tag="cp38-cp38-manylinux_2_17_x86_64"),
+            SmallWheel("aged", files={"aged.py": ""}, tag="cp38-cp38-manylinux_2_17_x86_64"),
+            SmallWheel("elderly", files={"elderly.py": ""}, tag="cp37-cp37m-manylinux_2_17_x86_64"),
+            SmallWheel("winold", files={"winold.py": ""}, tag="cp37-cp37m-win_amd64"),
+            SmallWheel("wantsold", files={"wants.py": ""}, requires=("old",)),
             SmallWheel("conflict", files={"conflict.py": ""}, requires=("leaf>=7",)),
         ):
             served.add(wheel.filename, wheel.content())
@@ -196,10 +200,10 @@ def test_a_list_frozen_on_windows(tmp_path: Path) -> None:
 
 
 def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
-    with pytest.raises(LockError) as raised:
-        lock_for(listed(tmp_path, "wintool\n"))
-    assert "requirements.txt depends on wintool" in raised.value.message
-    assert "Linux-compatible wheels" in raised.value.message
+    lock = make_lock(listed(tmp_path, "small\nwintool\n"))
+    with pytest.raises(LockError, match=r"wintool 1\.0 has no file for .*: its wheels are for Windows only") as raised:
+        select(lock, AMD64)
+    assert "wanted by: requirements.txt, line 2" in raised.value.message
     assert "shipwheel-lock" not in raised.value.message and "/tmp" not in raised.value.message
     assert "marker" in raised.value.hint
 
@@ -221,14 +225,34 @@ def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> No
     assert tree(tmp_path) == {"requirements.txt"}
 
 
-def test_wheels_of_another_python(tmp_path: Path, index: PackageIndex) -> None:
-    with pytest.raises(LockError) as raised:
-        lock_for(listed(tmp_path, "old\n"))
-    assert f"old==1.0 has no Python-{MINOR}-compatible wheels" in raised.value.message.replace("all versions of old have", "old==1.0 has")
-    assert "--python" in raised.value.hint
-    index.add("old-1.0.tar.gz", _sdist("old"))
+def test_wheels_of_another_python(tmp_path: Path) -> None:
+    lock = make_lock(listed(tmp_path, "old\nwantsold\n"))
     with pytest.raises(LockError, match=f"old 1.0 has no file for .*: no wheel is for Python {MINOR}") as raised:
-        select(make_lock(listed(tmp_path, "old\n")), AMD64)
+        select(lock, AMD64)
+    assert "cp38-cp38-manylinux_2_17_x86_64" in raised.value.message
+    assert "--python" in raised.value.hint
+    with pytest.raises(LockError) as raised:
+        select(make_lock(listed(tmp_path, "wantsold==1.0\n")), AMD64)
+    assert "wanted by: requirements.txt, line 1 → wantsold 1.0 → old 1.0" in raised.value.message
+
+
+def test_several_without_a_file_of_this_python(tmp_path: Path) -> None:
+    with pytest.raises(LockError) as raised:
+        select(make_lock(listed(tmp_path, "wantsold==1.0\nelderly==1.0\nsmall\n")), AMD64)
+    assert "old 1.0 has no file" in raised.value.message and "elderly 1.0 has no file" in raised.value.message
+
+
+def test_a_frozen_list_loses_what_windows_alone_has_for_whatever_python(tmp_path: Path) -> None:
+    frozen = listed(tmp_path, "small==2.0\nleaf==1.0\nwinold==1.0\n")
+    selection = select(make_lock(frozen), AMD64)
+    assert [item.name for item in selection.distributions] == ["leaf", "small"]
+    assert [item.name for item in selection.left_out] == ["winold"]
+
+
+def test_wheels_of_another_python_with_a_source(tmp_path: Path, index: PackageIndex) -> None:
+    index.add("aged-1.0.tar.gz", _sdist("aged"))
+    with pytest.raises(LockError, match=f"aged 1.0 has no file for .*: no wheel is for Python {MINOR}") as raised:
+        select(make_lock(listed(tmp_path, "aged\n")), AMD64)
     assert "cp38-cp38-manylinux_2_17_x86_64" in raised.value.message
 
 

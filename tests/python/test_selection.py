@@ -188,7 +188,14 @@ def test_everything_missing_on_every_target_in_one_error() -> None:
     assert f"both 1.0 has no file for {AMD64}; {ARM64}: no wheel is for Python 3.11" in message
     assert f"one 1.0 has no file for {ARM64}: no wheel is for aarch64" in message
     assert "wanted by: pyproject.toml → fine 1.0 → one 1.0" in message
-    assert "--platform" in raised.value.hint
+    assert "--python" in raised.value.hint
+
+
+def test_what_one_platform_lacks_is_a_reason_to_build_for_the_other() -> None:
+    made = lock(package("one", "cp311-cp311-manylinux_2_17_x86_64"))
+    with pytest.raises(LockError) as raised:
+        select_all(made, [AMD64, ARM64])
+    assert "--platform linux/amd64" in raised.value.hint and "--python" not in raised.value.hint
 
 
 def test_two_versions_for_one_target() -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.build.base import Bases, locked_base, read_base
-from shipwheel.build.resolve import first_fitting, lock_request, locked, suite_of
+from shipwheel.build.fitting import fitted
+from shipwheel.build.resolve import lock_request, locked, suite_of
 from shipwheel.debian.base import base_facts, libc_version
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.platform import Platform
@@ -48,12 +50,8 @@ def made_lock(request: "Request", upgrade: Upgrade) -> Locked:
     """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError."""
     project = project_of(request)
     before = read_lock(lock_path(project.root))
-    if project.settings.base is None:
-        found = first_fitting(project, request.reporter, lambda tried: _attempt(request, tried, before=before, upgrade=upgrade), _other)
-    else:
-        from shipwheel.build.baseimage import on_image
-
-        found = _attempt(request, *on_image(project, request), before=before, upgrade=upgrade)
+    attempt = partial(_attempt, request, before=before, upgrade=upgrade)
+    found = fitted(project, request, attempt, _other)
     if found.lock is not before:
         found.lock.write()
     return found

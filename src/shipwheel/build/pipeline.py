@@ -14,13 +14,14 @@ import msgspec
 from shipwheel.build.base import Bases
 from shipwheel.build.compose import compose
 from shipwheel.build.container import container_path
+from shipwheel.build.fitting import fitted
 from shipwheel.build.needs import Needs, kept_needs, needs_of
 from shipwheel.build.prepare import Preparation
 from shipwheel.build.program import check_programs, missing_programs, programs_of
 from shipwheel.build.proof import Part, Proof, prove
 from shipwheel.build.proofkeys import proof_key, proved_key, start_key
 from shipwheel.build.request import Request
-from shipwheel.build.resolve import Resolution, Resolved, composed_bases, first_fitting, pinned, resolve
+from shipwheel.build.resolve import Resolution, Resolved, composed_bases, pinned, resolve
 from shipwheel.build.sources import Ingredients, app_layers, base_layers, fetched_digest, packages_for, standalones_for, wheel_sources
 from shipwheel.build.supplies import Supplies
 from shipwheel.debian.base import resolve_seed
@@ -82,12 +83,7 @@ def _resolved(request: Request) -> tuple[Bases, Resolution]:
         found = bases or composed_bases(project, request.store, request.reporter)
         return found, resolve(project, request.platforms, found, request.reporter, upgrade_base=request.upgrade_base)
 
-    project = detect(request.path, request.settings)
-    if project.settings.base is None:
-        return first_fitting(project, request.reporter, attempt)
-    from shipwheel.build.baseimage import on_image
-
-    return attempt(*on_image(project, request))
+    return fitted(detect(request.path, request.settings), request, attempt)
 
 
 def build(request: Request, destination: "Destination | None" = None) -> Built:

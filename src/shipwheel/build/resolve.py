@@ -1,38 +1,32 @@
 """From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
 
-import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 from shipwheel.build.base import Base, Bases, DebianBases, locked_base
 from shipwheel.debian.suite import SUITES, Suite, suite_by_name, suite_for, without_python
-from shipwheel.errors import LockError, ProjectError, UsageError
-from shipwheel.events import Reporter, Warned
+from shipwheel.errors import ProjectError, UsageError
+from shipwheel.events import Reporter
 from shipwheel.platform import Platform
 from shipwheel.python.indexes import indexes_of
 from shipwheel.python.inputs import LockRequest, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
-from shipwheel.python.project import Project, with_dependencies, with_python
+from shipwheel.python.project import Project, with_dependencies
 from shipwheel.python.selection import Selection, select_all
 from shipwheel.python.target import Target
 from shipwheel.store import Store
-
-T = TypeVar("T")
 
 __all__ = [
     "Resolution",
     "Resolved",
     "composed_bases",
-    "first_fitting",
     "lock_request",
     "locked",
     "minor_of",
     "pinned",
     "resolve",
     "suite_of",
-    "versions",
 ]
 
 
@@ -95,44 +89,6 @@ def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], 
     if launched.launch is not None and launched.launch.extra_requirements:
         lock = make(lock_request(launched))
     return launched, lock
-
-
-def versions(project: Project, other: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
-    """The Python versions to try, in order: the one that the last lock turned out to need first, while it is current."""
-    found = (project.python, *project.other_pythons)
-    lock = read_lock(lock_path(project.root)) if project.other_pythons else None
-    if lock is None or lock.python not in project.other_pythons:
-        return found
-    if not lock.is_current(inputs_digest(lock_request(other(project, lock.python)))):
-        return found
-    return (lock.python, *(version for version in found if version != lock.python))
-
-
-def first_fitting(
-    project: Project, reporter: Reporter, attempt: Callable[[Project], T], other: Callable[[Project, str], Project] = with_python
-) -> T:
-    """What `attempt` makes with the best Python version for which the requirements can be had; the first one's error if there is none."""
-    first: LockError | None = None
-    order = versions(project, other)
-    for version in order:
-        try:
-            found = attempt(project if version == project.python else other(project, version))
-        except LockError as error:
-            if not error.names_python:
-                raise first or error from None
-            first = first or error
-            continue
-        if first is not None:
-            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(first.message)}"))
-        return found
-    assert first is not None  # noqa: S101 - there is always a version to try
-    if len(order) == 1:
-        raise first
-    raise LockError(first.message, hint=f"They cannot be had for Python {', '.join(order[1:])} either: choose other versions of these.")
-
-
-def _short(text: str) -> str:
-    return textwrap.shorten(text, 300, placeholder=" …")
 
 
 def suite_of(project: Project) -> Suite:

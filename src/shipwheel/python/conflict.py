@@ -128,7 +128,7 @@ def ways_out(ways: Sequence[Way], reporter: Reporter) -> list[str]:
         return []
     reporter(StageStarted("ways out", len(ways)))
     with ThreadPoolExecutor(len(ways), thread_name_prefix="way") as pool:
-        found = [text for text in pool.map(_tried, ways) if text]
+        found = [text for text in pool.map(uv.told_as_here(_tried), ways) if text]
     reporter(StageFinished("ways out", f"{len(found)} of {len(ways)} work"))
     return found[:2]
 

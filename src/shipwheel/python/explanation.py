@@ -15,6 +15,7 @@ from shipwheel.python import uv
 from shipwheel.python.conflict import chain
 from shipwheel.python.inputs import LockRequest
 from shipwheel.python.lock import Lock
+from shipwheel.python.lookup import alone
 from shipwheel.python.metadata import normalized
 from shipwheel.python.relock import Upgrade, preferred
 from shipwheel.python.requirements import decode
@@ -133,11 +134,8 @@ def _newest(request: LockRequest, name: str) -> str:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic, _ = synthetic_of(request, stack, folder)
-        settings = {key: value for key, value in synthetic.settings.items() if not key.endswith("-dependencies")}
-        sources = {key: value for key, value in synthetic.sources.items() if key == name}
-        alone = Synthetic(request.python, name, [name], sources=sources, settings=settings)
         try:
-            return _versions(_locked(alone, folder, request)).get(name, "")
+            return _versions(_locked(alone(synthetic, [name], [name]), folder, request)).get(name, "")
         except uv.UvFailed:
             return ""
 

@@ -22,9 +22,11 @@ from shipwheel.python.canonical import canonical
 from shipwheel.python.completion import allowed, completed, formats, lenient
 from shipwheel.python.conflict import refused
 from shipwheel.python.explain import explained
+from shipwheel.python.fileless import fileless
 from shipwheel.python.indexes import confusable, is_unreachable
 from shipwheel.python.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.python.lock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
+from shipwheel.python.lookup import Lookup
 from shipwheel.python.pipfile import read_pipfile
 from shipwheel.python.relock import Upgrade, prefer, preferred
 from shipwheel.python.requirements import Requirements, read_requirements
@@ -319,7 +321,7 @@ def _accelerated(
     while True:
         synthetic.settings, synthetic.sources = found.settings(settings), {**own, **found.sources}
         try:
-            graph, after = _lock(synthetic, folder, limit, frozen=frozen)
+            graph, after = _lock(synthetic, folder, limit, frozen=frozen, bare=False)
             break
         except LockError as error:
             fewer = found.without_missing(error)
@@ -330,33 +332,35 @@ def _accelerated(
     return graph, after, saved(pylock, after, found)
 
 
-def _lock(synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For Linux; if that fails and the list is a frozen one, which may hold what only another system has, for all systems."""
+def _lock(
+    synthetic: Synthetic, folder: Path, limit: str | None, *, frozen: bool, bare: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For Linux; if that fails, for all systems: what only another one has is left out of a frozen list, or missed by whoever selects.
+
+    With `bare`, what has no file for this Python at all is in the lock too, with the files that it has.
+    """
     # Any interpreter does; one of the version gives what metadata is built the right answers.
     python = str(uv.local_python(synthetic.python) or sys.executable)
     try:
         graph, pylock = _locked(synthetic, folder, limit, python, everywhere=False)
     except uv.UvFailed as error:
-        graph, pylock = _locked_after(error, synthetic, folder, limit, python, frozen=frozen)
+        if not frozen and "-compatible" not in error.explanation:
+            raise _explained(error, synthetic, folder) from None
     else:
-        synthetic.write(folder, everywhere=True)
-        _add_foreign_files(pylock, folder, synthetic.python, limit)
-    return graph, pylock
+        _add_foreign_files(pylock, Lookup(synthetic, limit), synthetic.python)
+        return graph, pylock
+    try:
+        return _locked(synthetic, folder, limit, python, everywhere=True)
+    except uv.UvFailed as error:
+        found = fileless(error.explanation, Lookup(synthetic, limit)) if bare else None
+        if found is None:
+            raise _explained(error, synthetic, folder) from None
+    graph, pylock = _lock(found.left_out(synthetic), folder, limit, frozen=frozen)
+    return found.added(graph, pylock)
 
 
-def _locked_after(
-    failure: uv.UvFailed, synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, frozen: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For all systems: what a frozen list may need, and what else tells whether it is Linux or something else that cannot be satisfied."""
-    if frozen or "-compatible" in failure.explanation:
-        try:
-            found = _locked(synthetic, folder, limit, python, everywhere=True)
-        except uv.UvFailed as error:
-            failure = error
-        else:
-            if frozen:
-                return found
-    raise explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}, synthetic.python) from None
+def _explained(failure: uv.UvFailed, synthetic: Synthetic, folder: Path) -> LockError:
+    return explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}, synthetic.python)
 
 
 def _locked(
@@ -368,21 +372,14 @@ def _locked(
     return tomllib.loads(graph), tomllib.loads(pylock)
 
 
-def _add_foreign_files(pylock: dict[str, Any], folder: Path, minor: str, limit: str | None) -> None:
+def _add_foreign_files(pylock: dict[str, Any], lookup: Lookup, minor: str) -> None:
     """A lock for Linux shows no wheels of other systems: without them, what has wheels for Windows alone looks like pure Python."""
     bare = {
         it["name"]: it
         for it in pylock.get("packages", [])
         if "sdist" in it and not it.get("wheels") and "version" in it and "url" in it["sdist"]
     }
-    if not bare:
-        return
-    (folder / "bare.txt").write_text("".join(f"{name}=={it['version']}\n" for name, it in bare.items()))
-    try:
-        found = tomllib.loads(uv.list_files(folder, folder / "bare.txt", minor, exclude_newer=limit))
-    except (uv.UvFailed, tomllib.TOMLDecodeError):
-        return
-    for package in found.get("packages", []):
+    for package in lookup.packages({name: f"=={it['version']}" for name, it in bare.items()}, minor) if bare else ():
         mine = bare.get(package["name"])
         if mine is not None and package.get("version") == mine["version"] and package.get("wheels"):
             mine["wheels"] = package["wheels"]

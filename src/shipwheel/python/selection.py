@@ -4,7 +4,6 @@ Nothing is downloaded here, and every distribution without a usable file, of eve
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shipwheel.errors import LockError
 from shipwheel.python.lock import Lock
-from shipwheel.python.target import Target, python_tags
+from shipwheel.python.target import Target
+from shipwheel.python.unserved import Missing, Unserved, Why, is_foreign, systems, why_unserved
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["LeftOut", "LockedDistribution", "Selection", "asking_chain", "select", "select_all"]
-
-_HOME = re.compile(r"linux|manylinux|musllinux|any$")
-"""Platform tags that some Linux may use."""
-
-_GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +79,16 @@ def select(lock: Lock, target: Target) -> Selection:
 
 
 def select_all(lock: Lock, targets: Sequence[Target]) -> tuple[Selection, ...]:
-    """The distributions of each target; raises one LockError with everything that is missing for any of them."""
+    """The distributions of each target; raises one Unserved with all that is missing for any of them, LockError for a broken lock."""
     found = []
-    missing: dict[_Missing, list[str]] = {}
+    missing: dict[Missing, list[Target]] = {}
     for target in targets:
         choice = _Choice(lock, target)
         found.append(choice.selection())
         for problem in choice.problems:
-            missing.setdefault(problem, []).append(str(target))
+            missing.setdefault(problem, []).append(target)
     if missing:
-        other = " another Python version (--python; a newer one brings a newer glibc)," if any(map(_depends_on_python, missing)) else ""
-        raise LockError(
-            "\n".join(problem.text(where) for problem, where in missing.items()),
-            hint=f"Choose another version of these,{other} or leave out the platform that has no file (--platform).",
-        )
+        raise Unserved(missing, targets)
     return tuple(found)
 
 
@@ -105,23 +96,6 @@ def asking_chain(lock: Lock, target: Target, name: str) -> tuple[tuple[str, ...]
     """Who asks for a distribution on a target, and the shortest way to it from the project; nothing when it is not wanted there."""
     choice = _Choice(lock, target)
     return (tuple(choice.askers(name)), choice.chain(name)) if name in choice.wanted else ((), "")
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    """A distribution without a usable file."""
-
-    label: str
-    reason: str
-    details: tuple[str, ...]
-
-    def text(self, targets: Sequence[str]) -> str:
-        return "\n  ".join((f"{self.label} has no file for {'; '.join(targets)}: {self.reason}", *self.details))
-
-
-def _depends_on_python(problem: _Missing) -> bool:
-    """Whether a base with another Python might have what is missing: that Python, or its suite's glibc."""
-    return problem.reason.startswith(("it needs Python", "no wheel is for Python", "its wheels need glibc"))
 
 
 class _Choice:
@@ -135,7 +109,7 @@ class _Choice:
         self.rank = {tag: number for number, tag in enumerate(target.tags())}
         self.wanted: dict[str, Package] = {package.name: package for package in self._active()}
         self.parents = _parents(self.wanted, self.holds)
-        self.problems: list[_Missing] = []
+        self.problems: list[Missing] = []
 
     def _active(self) -> "Iterator[Package]":
         seen: dict[str, str] = {}
@@ -191,11 +165,12 @@ class _Choice:
     def _may_go(self, package: "Package", keepers: Collection[str]) -> bool:
         """Whether all files are for other systems, the list is a frozen one, and nothing that is kept needs it."""
         said = (package.tool or {}).get("shipwheel", {}).get("serves-linux", False)
-        return self.lock.frozen and _is_foreign(package) and not said and not any(name in keepers for name in self.parents[package.name])
+        return (
+            self.lock.frozen and is_foreign(_tags(package)) and not said and not any(name in keepers for name in self.parents[package.name])
+        )
 
     def _left_out(self, package: "Package") -> LeftOut:
-        systems = ", ".join(sorted({_system(tag) for tag in _tags(package)}))
-        reason = f"its files are for {systems} only, and nothing that stays needs it"
+        reason = f"its files are for {systems(_tags(package))} only, and nothing that stays needs it"
         return LeftOut(package.name, str(package.version or ""), reason, tuple(self.askers(package.name)))
 
     def askers(self, name: str) -> list[str]:
@@ -203,13 +178,16 @@ class _Choice:
         place = self.lock.roots.get(name)
         return [*([place] if place else []), *(_label(self.wanted[parent]) for parent in self.parents[name])]
 
-    def _problem(self, package: "Package") -> _Missing:
-        wheels = [wheel.filename for wheel in package.wheels or ()]
-        details = [f"it has: {_short(wheels)}"] if wheels else []
-        if wheels and package.sdist is not None:
-            details.append(f"its source {package.sdist.filename} is not used: it gives a platform wheel, and building those comes later")
-        details.append(f"wanted by: {self.chain(package.name)}")
-        return _Missing(_label(package), _reason(package, self.target), tuple(details))
+    def _problem(self, package: "Package") -> Missing:
+        why, reason = self._why(package)
+        wheels = tuple(wheel.filename for wheel in package.wheels or ())
+        source = package.sdist.filename if package.sdist is not None else ""
+        return Missing(package.name, str(package.version or ""), why, reason, wheels, source, self.chain(package.name))
+
+    def _why(self, package: "Package") -> tuple[Why, str]:
+        if package.requires_python is not None and not package.requires_python.contains(self.target.python, prereleases=True):
+            return "python", f"it needs Python {package.requires_python}"
+        return why_unserved(_tags(package), self.target)
 
     def chain(self, name: str) -> str:
         """The shortest way from the project to a distribution."""
@@ -308,52 +286,10 @@ def _archive_name(archive: "PackageArchive") -> str:
     return (archive.path or unquote(urlsplit(archive.url or "").path)).rpartition("/")[2]
 
 
-def _tags(package: "Package") -> "Iterator[Tag]":
+def _tags(package: "Package") -> "list[Tag]":
     from packaging.utils import parse_wheel_filename
 
     names = [wheel.filename for wheel in package.wheels or ()]
     if package.archive is not None and (name := _archive_name(package.archive)).endswith(".whl"):
         names.append(name)
-    for name in names:
-        yield from parse_wheel_filename(name)[3]
-
-
-def _is_foreign(package: "Package") -> bool:
-    tags = list(_tags(package))
-    return bool(tags) and not any(_HOME.match(tag.platform) for tag in tags)
-
-
-def _system(tag: "Tag") -> str:
-    known = {"win": "Windows", "macosx": "macOS", "ios": "iOS", "android": "Android"}
-    return next((name for start, name in known.items() if tag.platform.startswith(start)), tag.platform)
-
-
-def _reason(package: "Package", target: Target) -> str:
-    """Which of the ways of not fitting comes nearest."""
-    if package.requires_python is not None and not package.requires_python.contains(target.python, prereleases=True):
-        return f"it needs Python {package.requires_python}"
-    tags = list(_tags(package))
-    if _is_foreign(package):
-        return f"its wheels are for {', '.join(sorted({_system(tag) for tag in tags}))} only"
-    usable = python_tags(target.minor)
-    python = [tag for tag in tags if (tag.interpreter, tag.abi) in usable]
-    if not python:
-        return f"no wheel is for Python {target.minor}"
-    machine = [tag.platform for tag in python if tag.platform.endswith(target.platform.machine)]
-    if not machine:
-        return f"no wheel is for {target.platform.machine}"
-    needed = [(int(found[1]), int(found[2])) for platform in machine if (found := _GLIBC.match(platform))]
-    if target.musl:
-        return "its wheels are for glibc only, and the base has musl" if needed else "no wheel fits"
-    if needed:
-        return f"its wheels need glibc {'.'.join(map(str, min(needed)))} or newer"
-    if any(platform.startswith("musllinux") for platform in machine):
-        return "its wheels are for musl only, and the base has glibc"
-    return "no wheel fits"
-
-
-def _short(names: Sequence[str]) -> str:
-    """A few names: what differs between them is their tags."""
-    tails = sorted({"-".join(name.removesuffix(".whl").split("-")[-3:]) for name in names})
-    more = f" and {len(tails) - 6} more" if len(tails) > 6 else ""
-    return ", ".join(tails[:6]) + more
+    return [tag for name in names for tag in parse_wheel_filename(name)[3]]

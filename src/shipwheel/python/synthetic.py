@@ -59,10 +59,16 @@ class Synthetic:
 
     def write(self, folder: Path, *, everywhere: bool) -> None:
         """Writes its pyproject.toml; `everywhere` for all operating systems, else Linux."""
+        self._write(folder, {"environments": [self._python() if everywhere else f"{self._python()} and {_LINUX}"]})
+
+    def write_open(self, folder: Path) -> None:
+        """Writes its pyproject.toml for no Python and no system in particular."""
+        self._write(folder, {})
+
+    def _write(self, folder: Path, settings: Mapping[str, Any]) -> None:
         import tomli_w
 
-        environment = self._python() if everywhere else f"{self._python()} and {_LINUX}"
-        tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, "environments": [environment]}
+        tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, **settings}
         if self.sources:
             tool["sources"] = self.sources
         project = {"name": SYNTHETIC, "version": "0", "requires-python": _OLDEST, "dependencies": self.dependencies}

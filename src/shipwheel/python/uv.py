@@ -11,13 +11,13 @@ import subprocess
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -41,9 +41,13 @@ __all__ = [
     "python_downloads",
     "run",
     "told",
+    "told_as_here",
     "try_lock",
     "version",
 ]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _FOREIGN = re.compile(
     r"VIRTUAL_ENV|CONDA_|PYTHON(PATH|HOME|STARTUP|HASHSEED)$|SOURCE_DATE_EPOCH$|FORCE_COLOR$|"
@@ -216,6 +220,17 @@ def told(environment: Mapping[str, str]) -> Iterator[None]:
         _TOLD.reset(token)
 
 
+def told_as_here(work: Callable[[T], R]) -> Callable[[T], R]:
+    """The work, for other threads: uv has there what it was told here."""
+    environment = _TOLD.get()
+
+    def there(item: T) -> R:
+        with told(environment):
+            return work(item)
+
+    return there
+
+
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_TOLD.get(), **extra}
@@ -285,23 +300,22 @@ def add_requirements(directory: Path, requirements: Path) -> None:
     _checked(run(["add", "--frozen", "--raw", "-r", str(requirements)], cwd=directory))
 
 
-def list_files(directory: Path, requirements: Path, minor: str, *, exclude_newer: str | None) -> str:
-    """A pylock.toml of pinned requirements alone, with the files of every operating system. Raises UvFailed."""
+def list_files(
+    directory: Path,
+    requirements: Path,
+    python: str,
+    *,
+    exclude_newer: str | None,
+    options: Sequence[str] = ("--universal",),
+    timeout: float | None = None,
+) -> str:
+    """A pylock.toml of requirements alone, without what they depend on: with the files of every operating system, or as `options` say.
+
+    `python` is a version, minor or full; `timeout` in seconds. Raises UvFailed.
+    """
+    command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
     limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-    command = [
-        "pip",
-        "compile",
-        "--universal",
-        "--no-deps",
-        "--no-header",
-        "--format",
-        "pylock.toml",
-        "--python-version",
-        minor,
-        "--no-python-downloads",
-        *limit,
-    ]
-    return _checked(run([*command, str(requirements)], cwd=directory)).stdout
+    return _checked(run([*command, *limit, *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
 
 
 def build_wheel(
