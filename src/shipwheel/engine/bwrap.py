@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from shipwheel.engine.emulation import emulated, runnable
+from shipwheel.engine.emulation import runnable
 from shipwheel.engine.envfile import in_memory
 from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import ask, first_line, found
 from shipwheel.engine.supervise import supervise
 from shipwheel.engine.volumes import volumes
@@ -22,7 +23,7 @@ from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.reference import Reference
 from shipwheel.oci.rootfs import Rootfs, unpacked
-from shipwheel.platform import Platform, host_platform
+from shipwheel.platform import Platform
 from shipwheel.store import Store
 
 __all__ = ["Bwrap"]
@@ -33,16 +34,11 @@ _OVERLAY = (0, 11)
 _FROM_HOST = ("/etc/hosts", "/etc/resolv.conf")
 
 
-class Bwrap:
+class Bwrap(LocalEngine):
     """A bubblewrap that can make user namespaces. An image is called by the directory that it is unpacked in."""
 
     name = "bwrap"
-    publishes = False
     maps_user = True
-    emulation_hint = ""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
 
     @classmethod
     def connect(cls) -> "Bwrap":
@@ -57,18 +53,6 @@ class Bwrap:
             hint = "The kernel must allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile for bwrap."
             raise EngineError(f"bwrap does not work: {first_line(trial.errors) or trial.status}", hint=hint)
         return cls(version[0])
-
-    def version(self) -> str:
-        """See `Engine.version`."""
-        return self._version
-
-    def host(self) -> Platform:
-        """See `Engine.host`."""
-        return host_platform()
-
-    def platforms(self) -> tuple[Platform, ...]:
-        """See `Engine.platforms`."""
-        return (self.host(), *emulated())
 
     def has(self, image: str) -> bool:
         """See `Engine.has`: it keeps none."""

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shipwheel.engine.delivery import present, send_archive
-from shipwheel.engine.emulation import emulated, runnable
+from shipwheel.engine.emulation import runnable
 from shipwheel.engine.envfile import env_file
 from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import Answer, ask, first_line, found, tell
 from shipwheel.engine.supervise import by_program, supervise
 from shipwheel.engine.volumes import volumes
@@ -21,7 +22,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import MEDIA_TYPE_INDEX, ConfigFile, ContainerConfig, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
-from shipwheel.platform import Platform, host_platform
+from shipwheel.platform import Platform
 from shipwheel.store import Store
 
 __all__ = ["Ctr"]
@@ -29,16 +30,11 @@ __all__ = ["Ctr"]
 _INDEXES = (MEDIA_TYPE_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 
 
-class Ctr:
+class Ctr(LocalEngine):
     """A containerd that answers."""
 
     name = "containerd"
-    publishes = False
     maps_user = False
-    emulation_hint = ""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
 
     @classmethod
     def connect(cls) -> "Ctr":
@@ -52,18 +48,6 @@ class Ctr:
         if not answer.ok or server is None:
             raise _unusable(answer)
         return cls(server[1])
-
-    def version(self) -> str:
-        """See `Engine.version`."""
-        return self._version
-
-    def host(self) -> Platform:
-        """See `Engine.host`: containerd's socket is never another machine's."""
-        return host_platform()
-
-    def platforms(self) -> tuple[Platform, ...]:
-        """See `Engine.platforms`."""
-        return (self.host(), *emulated())
 
     def has(self, image: str) -> bool:
         """See `Engine.has`."""

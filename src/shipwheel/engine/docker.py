@@ -1,7 +1,7 @@
 """docker: Docker Engine and Docker Desktop, wherever DOCKER_HOST or the chosen context says that it is."""
 
 from shipwheel import __version__
-from shipwheel.engine.delivery import present, send_archive, shared_bottom
+from shipwheel.engine.delivery import send_archive, shared_bottom
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import image_for
@@ -40,10 +40,8 @@ class Docker(DockerLike):
         """See `Engine.load`."""
         image, called = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"
         # Docker's own store knows an image by its config, containerd's store by its manifest.
-        for digest in (image.config_descriptor.digest, image.digest):
-            if self.has(digest) and ask(["docker", "tag", digest, called]).ok:
-                present(self.name, reporter)
-                return called
+        if self._tagged((image.config_descriptor.digest, image.digest), called, reporter):
+            return called
         send_archive(self.name, ["docker", "load", "--quiet"], image, store, name, reporter, without=self._known(image))
         return called
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.engine.delivery import present
 from shipwheel.engine.emulation import runnable
 from shipwheel.engine.interface import Mount, Port, RunSpec
 from shipwheel.engine.program import Answer, ask, first_line, tell
 from shipwheel.engine.supervise import by_program, supervise
 from shipwheel.errors import EngineError
+from shipwheel.events import Reporter
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
@@ -150,6 +152,13 @@ class DockerLike:
         """What the engine says of all its images."""
         names = ask([self.name, "image", "ls", "--quiet", "--no-trunc"]).output.split()
         return self._inspected(list(dict.fromkeys(names)))
+
+    def _tagged(self, digests: Sequence[str], called: str, reporter: Reporter) -> bool:
+        """Whether the engine has an image under one of these digests, which is then called so."""
+        if not any(self.has(digest) and ask([self.name, "tag", digest, called]).ok for digest in digests):
+            return False
+        present(self.name, reporter)
+        return True
 
     def _own_flags(self, spec: RunSpec) -> tuple[str, ...]:  # noqa: ARG002 - for those that have some
         """Flags of `run` that this engine alone needs."""

@@ -1,6 +1,6 @@
 """nerdctl: containerd with docker's command line."""
 
-from shipwheel.engine.delivery import present, send_archive
+from shipwheel.engine.delivery import send_archive
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import kernel, with_emulation
 from shipwheel.engine.interface import image_for
@@ -37,10 +37,8 @@ class Nerdctl(DockerLike):
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
         """See `Engine.load`."""
         image, called = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"
-        for digest in (image.config_descriptor.digest, image.digest):
-            if self.has(digest) and ask(["nerdctl", "tag", digest, called]).ok:
-                present(self.name, reporter)
-                return called
+        if self._tagged((image.config_descriptor.digest, image.digest), called, reporter):
+            return called
         # All layers: which of them containerd has, nerdctl does not tell.
         send_archive(self.name, ["nerdctl", "load", "--platform", str(image.platform)], image, store, name, reporter)
         return called

@@ -1,6 +1,6 @@
 """podman, with or without root, and its virtual machine on other systems."""
 
-from shipwheel.engine.delivery import present, send_archive
+from shipwheel.engine.delivery import send_archive
 from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import RunSpec, image_for
@@ -44,8 +44,7 @@ class Podman(DockerLike):
         """See `Engine.load`. A full name is returned: podman asks which registry a short one is of."""
         image = image_for(index, self.host())
         # The ID of an image is its config's digest.
-        if self.has(image.config_descriptor.digest) and ask(["podman", "tag", image.config_descriptor.digest, name.full]).ok:
-            present(self.name, reporter)
+        if self._tagged((image.config_descriptor.digest,), name.full, reporter):
             return name.full
         # A layer is found again by its digest, wherever in an image it was (tried, 5.4): a diff_id of an image says that it is there.
         known = {diff_id for one in self.images() for diff_id in one.diff_ids}
