@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STORE", "Example", "build", "shipwheel"]
+__all__ = ["ROOT", "STORE", "Example", "build", "shipwheel"]
 
 ROOT = Path(__file__).parents[2]
 STORE = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))

@@ -20,7 +20,7 @@ from typing import Any
 import engine as harness
 import pytest
 from engine import NATIVE, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
-from test_examples import Example, build
+from example import Example
 
 from shipwheel.oci.archive import read_archive, write_archive
 from shipwheel.oci.image import make_image, make_index
@@ -181,12 +181,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         yield made
     finally:
         stop()
-
-
-@pytest.fixture(scope="module")
-def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    """examples/fastapi for both platforms."""
-    return build("fastapi", tmp_path_factory.mktemp("fastapi"))
 
 
 def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> None:

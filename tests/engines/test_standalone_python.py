@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import Engine
-from test_examples import PYTHON, ROOT
+from engine import PYTHON, Engine
+from example import ROOT
 
 from shipwheel.python import uv
 from shipwheel.testing.standalone import installed_files, made_files, make_standalone, standalone_name
