@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelError
-from shipwheel.events import silent
 from shipwheel.oci.image import FileLayer, digest_of
 from shipwheel.oci.model import Descriptor
-from shipwheel.oci.rootfs import Rootfs, unpacked
+from shipwheel.oci.rootfs import Rootfs
 from shipwheel.store import Store
-from shipwheel.testing.images import small_image
 
 Entry = tuple[str, str, str]
 """(path, kind: f, d, s (symlink), h (hard link), c (device), content or target)."""
@@ -116,22 +114,6 @@ def test_devices_and_set_user_id_bits_are_left_out(tmp_path: Path, store: Store)
     Rootfs(root).lay(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store)
     assert names(root) == {"sudo"}
     assert (root / "sudo").stat().st_mode & 0o7777 == 0o755
-
-
-def test_an_image_is_unpacked_once_and_a_damaged_layer_leaves_nothing(tmp_path: Path, store: Store) -> None:
-    image = small_image(store)
-    root = unpacked(image, store, silent)
-    assert (root / "opt/app/main.py").read_text() == "print('hello')\n"
-    inode = root.stat().st_ino
-    assert unpacked(image, store, silent).stat().st_ino == inode
-    other = Store(tmp_path / "other")
-    again = small_image(other)
-    for path in (other.root / "blobs").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[:-1] + b"!")
-    with pytest.raises((DamagedBlob, ImageError)):
-        unpacked(again, other, silent)
-    assert list((other.root / "rootfs").iterdir()) == []
 
 
 @pytest.mark.parametrize("target", ["nowhere", "folder"])

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -68,12 +69,14 @@ def contained_interpreter(image: Image, path: str, store: Store, reporter: Repor
     """
     if can_run() != image.platform:
         return None
-    from shipwheel.oci.rootfs import unpacked
+    from shipwheel.oci.unpacked import unpacked
 
-    root = unpacked(image, store, reporter)
+    files = unpacked(image, store, reporter)
+    # They stay while the store is worked with.
+    weakref.finalize(store, files.close)
     # Started by root, bubblewrap leaves a program all of root's capabilities unless it is told not to.
     apart = ("--unshare-all", "--cap-drop", "ALL", "--new-session")
-    interpreter = Interpreter(("bwrap", *apart, "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", path))
+    interpreter = Interpreter(("bwrap", *apart, "--ro-bind", str(files.path), "/", "--proc", "/proc", "--dev", "/dev", path))
     return interpreter if _starts(interpreter) else None
 
 

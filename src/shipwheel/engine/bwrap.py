@@ -22,7 +22,8 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.reference import Reference
-from shipwheel.oci.rootfs import Rootfs, unpacked
+from shipwheel.oci.rootfs import Rootfs
+from shipwheel.oci.unpacked import Unpacked, unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
@@ -39,6 +40,10 @@ class Bwrap(LocalEngine):
 
     name = "bwrap"
     maps_user = True
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self._unpacked: list[Unpacked] = []
 
     @classmethod
     def connect(cls) -> "Bwrap":
@@ -59,8 +64,10 @@ class Bwrap(LocalEngine):
         return (Path(image) / "etc").is_dir()
 
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:  # noqa: ARG002 - the interface's
-        """See `Engine.load`: the directory that it is unpacked in."""
-        return str(unpacked(image_for(index, self.host()), store, reporter))
+        """See `Engine.load`: the directory that it is unpacked in, which stays there as long as this engine is used."""
+        found = unpacked(image_for(index, self.host()), store, reporter)
+        self._unpacked.append(found)
+        return str(found.path)
 
     def pull(self, image: str, platform: Platform) -> None:
         """See `Engine.pull`: it cannot."""

@@ -8,52 +8,20 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 from pathlib import Path
 
-from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, StoreError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.entry import checked_path
-from shipwheel.oci.image import Image, LayerBlob, blob_chunks
+from shipwheel.oci.image import LayerBlob, blob_chunks
 from shipwheel.oci.opened import TAR_ERRORS, CappedReader, ChunkStream
 from shipwheel.oci.unpacking import MAX_UNPACKED, Packed, Unpacked, Unpacking, checked_member
 from shipwheel.store import Store
 
-__all__ = ["Rootfs", "unpacked"]
+__all__ = ["Rootfs"]
 
 # image-spec, layer.md: whiteouts.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_LINKS = 40
-STAGE = "unpack"
-
-
-def unpacked(image: Image, store: Store, reporter: Reporter) -> Path:
-    """The directory with the image's files, in the store, made once for each manifest.
-
-    Raises ImageError, ArchiveError for a layer that is malformed or hostile, DamagedBlob for one whose bytes are others.
-    """
-    final = store.root / "rootfs" / image.digest.partition(":")[2]
-    if final.is_dir():
-        return final
-    reporter(StageStarted(STAGE, len(image.layers)))
-    try:
-        final.parent.mkdir(exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".", dir=final.parent))
-        try:
-            rootfs = Rootfs(temporary)
-            for number, layer in enumerate(image.layers, 1):
-                store.check_open()
-                rootfs.lay(layer, store)
-                reporter(Moved(STAGE, "", number, len(image.layers)))
-            temporary.chmod(0o755)
-            if not final.is_dir():
-                temporary.rename(final)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
-    reporter(StageFinished(STAGE, f"{len(image.layers)} layers"))
-    return final
 
 
 class Rootfs:
