@@ -1,5 +1,6 @@
 """The interpreter that compiles bytecode, unpacked from a base."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 from shipwheel.build.toolchain import contained_interpreter, must_be_contained, unpacked_interpreter
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.oci.unpacked import Unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_image
@@ -47,7 +49,7 @@ def test_one_that_does_not_start_here_is_not_taken(tmp_path: Path, program: str)
 def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bubblewrap that root starts would leave it all capabilities."""
     store = Store(tmp_path / "store")
-    monkeypatch.setattr("shipwheel.oci.rootfs.unpacked", lambda *_: Path("/"))
+    monkeypatch.setattr("shipwheel.oci.unpacked.unpacked", lambda *_: Unpacked(Path("/"), os.open("/", os.O_RDONLY)))
     monkeypatch.setattr("shipwheel.build.toolchain._starts", lambda _: True)
     monkeypatch.setattr("shipwheel.build.toolchain.can_run", lambda: AMD64)
     found = contained_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from programs import Programs
 
+from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.find import find
-from shipwheel.engine.interface import Engine, Mount, Port, RunSpec
+from shipwheel.engine.interface import Detached, Engine, Mount, Port, RunSpec
 from shipwheel.errors import DamagedBlob, EngineError
 from shipwheel.events import Event, StageFinished
 from shipwheel.oci.image import ImageIndex
@@ -209,3 +210,72 @@ def test_what_an_image_says_of_itself(programs: Programs) -> None:
     assert platform == Platform("linux", "arm64")
     with pytest.raises(EngineError, match="has no image"):
         connected(programs, "docker").inspect("y")
+
+
+STARTS = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); print('0123456789ab'); sys.exit()\n"
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
+def test_a_container_that_stays(programs: Programs, name: str) -> None:
+    found = connected(programs, name, None, STARTS).start(spec(env={"TOKEN": "very secret"}, grace=3))
+    (call,) = programs.called(name, "run")
+    line = " ".join(call)
+    assert line.startswith(f"{name} run --detach --stop-timeout 3 --name app-1 --pull never")
+    assert "--rm" not in call
+    assert "very secret" not in line
+    assert json.loads(programs.read("environment"))["TOKEN"] == "very secret"
+    assert found == Detached(f"{name} logs -f app-1", f"{name} stop app-1", f"{name} rm --volumes app-1")
+    assert not programs.called(name, "rm")
+
+
+def test_a_container_that_does_not_start_is_removed(programs: Programs) -> None:
+    fails = "if args[0] == 'run': sys.exit('exec: no such file')\n"
+    with pytest.raises(EngineError, match="docker did not start app-1: exec: no such file"):
+        connected(programs, "docker", None, fails).start(spec())
+    assert programs.called("docker", "rm") == [["docker", "rm", "--force", "--volumes", "app-1"]]
+
+
+def test_a_container_that_had_the_name_before_is_not_removed(programs: Programs) -> None:
+    fails = "if args[0] == 'run': sys.exit('Conflict. The container name \"/app-1\" is already in use by container 5')\n"
+    with pytest.raises(EngineError, match="already in use"):
+        connected(programs, "docker", None, fails).start(spec())
+    assert not programs.called("docker", "rm")
+
+
+def contained(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = "") -> Engine:
+    """A ctr whose socket is there."""
+    (programs.folder / "socket").touch()
+    monkeypatch.setenv("CONTAINERD_ADDRESS", str(programs.folder / "socket"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(programs.folder / "data of mine"))
+    programs.add("ctr", "if args[0] == 'version': print('Server:\\n  Version:  1.7.24'); sys.exit()\n" + run)
+    return find("containerd", lambda _event: None)
+
+
+def test_what_a_container_of_ctr_s_says_goes_into_a_file(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = contained(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT")))
+    (call,) = programs.called("ctr", "run")
+    log = programs.folder / "data of mine/shipwheel/logs/app-1.log"
+    assert call[2:4] == ["--detach", f"--log-uri={log.as_uri()}"]
+    assert "--rm" not in call
+    assert found.logs == f"tail -f '{log}'"
+    assert found.stop == "ctr tasks kill --signal SIGINT app-1"
+    assert found.remove == f"ctr tasks delete app-1; ctr containers delete app-1; rm '{log}'"
+
+
+def test_ctr_keeps_no_volume_that_is_gone_with_its_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match="no volume can be gone with it"):
+        contained(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
+    assert not programs.called("ctr", "run")
+
+
+@pytest.mark.parametrize(("said", "removed"), [("no such file", 2), ('container "app-1": already exists', 0)])
+def test_what_ctr_did_not_start(programs: Programs, monkeypatch: pytest.MonkeyPatch, said: str, removed: int) -> None:
+    with pytest.raises(EngineError, match="containerd did not start app-1"):
+        contained(programs, monkeypatch, f"if args[0] == 'run': sys.exit({said!r})\n").start(spec())
+    assert len(programs.called("ctr", "tasks", "delete") + programs.called("ctr", "containers", "delete")) == removed
+
+
+def test_bwrap_keeps_nothing() -> None:
+    with pytest.raises(EngineError, match="bwrap keeps no containers") as caught:
+        Bwrap("0.11.0").start(spec())
+    assert "docker, podman, nerdctl, containerd" in caught.value.hint

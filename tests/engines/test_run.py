@@ -77,9 +77,11 @@ class Place:
 
     def left(self) -> str:
         """What the engine still has of containers, and the processes of the image's Python."""
-        said = "".join(self.sandbox.run(command).stdout for command in self.listing)
-        running = self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
-        return said + running
+        return "".join(self.sandbox.run(command).stdout for command in self.listing) + self.running()
+
+    def running(self) -> str:
+        """The processes of the image's Python."""
+        return self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
 
 
 @dataclass
@@ -194,6 +196,26 @@ def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> N
     assert run.status() == 0, run.read("err")
     assert time.monotonic() - before < GRACE
     assert "Application startup complete" in run.read("err"), "logs come as they are written"
+    assert place.left() == ""
+
+
+def test_a_detached_container_stays_until_it_is_removed(place: Place, fastapi: Example) -> None:
+    done = shipwheel(place, str(fastapi.archive), "--detach", "-e", "GIVEN=a=b")
+    if place.name == "bwrap":
+        assert done.returncode == 11
+        assert "bwrap keeps no containers" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    commands = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith(("  its output", "  to ")))
+    assert all(done.stdout.strip() in command for command in commands.values())
+    url = "http://127.0.0.1:8000/"
+    wait_until(lambda: place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False).returncode == 0, "an answer", pause=0.2)
+    said = place.sandbox.run(["sh", "-c", commands["its output"].replace(" -f ", " ")])
+    assert "Application startup complete" in said.stdout + said.stderr
+    place.sandbox.run(["sh", "-c", commands["to stop it"]])
+    wait_until(lambda: place.running() == "", "the end of the app")
+    assert place.left() != "", "it is there still"
+    place.sandbox.run(["sh", "-c", commands["to remove it"]])
     assert place.left() == ""
 
 

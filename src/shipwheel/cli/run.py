@@ -46,13 +46,14 @@ class _WithArguments(click.Command):
 @click.option("--name", metavar="NAME", help="What the container is called.")
 @click.option("--user", metavar="UID[:GID]", help="Another user than the image's.")
 @click.option("--entrypoint", metavar="WORDS", help="Instead of the image's entrypoint and command; split like a shell would.")
+@click.option("-d", "--detach", is_flag=True, help="Start it, print its name, and return; it stays until you remove it.")
 @click.option("-i", "--interactive", is_flag=True, help="Standard input is the container's; with a terminal, as a terminal.")
 @click.option("--no-read-only", is_flag=True, help="Let the container write to its root file system; that is gone with it.")
 @click.option("--ephemeral", is_flag=True, help="Volumes that are gone with the container, not named ones that stay.")
 @click.option("--grace", type=click.IntRange(0, 3600), default=10, metavar="SECONDS", help="From the stop signal to the kill [10].")
 @some_options("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "quiet")
 def command(what: str, quiet: bool, **flags: Any) -> int:
-    """Builds and loads what has to be; runs it in the foreground, and ends with its exit status."""
+    """Builds and loads what has to be; runs it in the foreground, and ends with its exit status, or as soon as it has started."""
     from shipwheel.engine.find import find
 
     wanted = {
@@ -61,10 +62,19 @@ def command(what: str, quiet: bool, **flags: Any) -> int:
     }
     with progress(quiet) as reporter:
         engine = find(flags["engine"], reporter)
+        if flags["detach"]:
+            _check_detached(engine, flags["interactive"])
         image, config, platform, project = _image(what, engine, flags["platform"], wanted, reporter)
         spec = _spec(image, config, platform, project, engine, flags, reporter)
+    if flags["detach"]:
+        commands = engine.start(spec)
+        if not quiet:
+            steps = {"its output": commands.logs, "to stop it": commands.stop, "to remove it": commands.remove}
+            _announce(spec, engine, "\n  ".join(["it stays.", *(f"{what}: {how}" for what, how in steps.items())]))
+        click.echo(spec.name)
+        return 0
     if not quiet:
-        _announce(spec, engine)
+        _announce(spec, engine, "Ctrl-C stops it.")
     return engine.run(spec)
 
 
@@ -154,6 +164,17 @@ def _check(engine: "Engine", platform: "Platform") -> None:
     runnable(platform, engine.platforms(), engine.emulation_hint)
 
 
+def _check_detached(engine: "Engine", interactive: bool) -> None:
+    if interactive:
+        raise UsageError(
+            "a container that is detached has no input, so it cannot be interactive", hint="Leave out --detach or --interactive."
+        )
+    if not engine.detaches:
+        from shipwheel.engine.interface import keeps_none
+
+        raise keeps_none(engine.name)
+
+
 def _spec(
     image: str, config: "ContainerConfig", platform: "Platform", project: str, engine: "Engine", flags: dict[str, Any], reporter: Reporter
 ) -> "RunSpec":
@@ -201,11 +222,11 @@ def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", r
         reporter(Warned(f"the container's user {user} cannot write to {directory}", hint))
 
 
-def _announce(spec: "RunSpec", engine: "Engine") -> None:
+def _announce(spec: "RunSpec", engine: "Engine", end: str) -> None:
     """What runs where, on standard error: standard output is the container's."""
     from shipwheel.engine.ports import exposed
 
-    click.echo(f"{spec.name} runs in {engine.name}; Ctrl-C stops it.", err=True)
+    click.echo(f"{spec.name} runs in {engine.name}; {end}", err=True)
     if engine.publishes:
         for port in spec.ports:
             address = f"{port.address or '127.0.0.1'}:{port.host}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shipwheel.engine.emulation import runnable
 from shipwheel.engine.envfile import in_memory
-from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.interface import Detached, RunSpec, image_for, keeps_none
 from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import ask, first_line, found
 from shipwheel.engine.supervise import supervise
@@ -40,6 +40,7 @@ class Bwrap(LocalEngine):
 
     name = "bwrap"
     maps_user = True
+    detaches = False
 
     def __init__(self, version: str) -> None:
         super().__init__(version)
@@ -104,6 +105,10 @@ class Bwrap(LocalEngine):
                 os.close(read_end)
                 os.close(write_end)
         return status
+
+    def start(self, spec: RunSpec) -> Detached:  # noqa: ARG002 - the interface's
+        """See `Engine.start`: it cannot."""
+        raise keeps_none(self.name)
 
     def _flags(self, spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
         """bwrap(1): what comes later lies over what comes earlier."""

@@ -6,17 +6,19 @@ in, so they are in this machine's (--net-host, which brings /etc/hosts and /etc/
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from shipwheel.engine.delivery import present, send_archive
 from shipwheel.engine.emulation import runnable
 from shipwheel.engine.envfile import env_file
-from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.interface import Detached, RunSpec, image_for
 from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import Answer, ask, first_line, found, tell
 from shipwheel.engine.supervise import by_program, supervise
-from shipwheel.engine.volumes import volumes
+from shipwheel.engine.volumes import logs_root, volumes
 from shipwheel.errors import EngineError, ImageError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
@@ -89,13 +91,7 @@ class Ctr(LocalEngine):
         if spec.interactive and not spec.tty:
             # It forgets an end that comes before the task is there, and the container waits for ever (tried, 1.7).
             raise EngineError("containerd's ctr does not pass the end of an input on", hint="Use a terminal, or docker, podman or nerdctl.")
-        with volumes(spec, chown=True) as mounts, env_file(spec.env) as (path, given, kept):
-            flags = [*self._flags(spec), *given, *([f"--env-file={path}"] if path else [])]
-            flags += [f"--mount=type=bind,src={src},dst={dst},options=rbind:{mode}" for src, dst, mode in mounts]
-            argv = ["ctr", "run", *flags, _full(spec.image), spec.name]
-            if spec.entrypoint is not None or spec.args:
-                # Without words ctr takes the image's; with some they replace Entrypoint and Cmd alike.
-                argv += spec.command
+        with self._command(spec, "--rm") as (argv, kept):
             status, asked = supervise(
                 argv,
                 by_program("ctr", "tasks", "kill", "--signal", "{}", spec.name),
@@ -107,13 +103,42 @@ class Ctr(LocalEngine):
             )
             if asked or status:
                 # ctr removes what it has run itself, unless it was ended or failed before it came to that.
-                ask(["ctr", "tasks", "delete", "--force", spec.name])
-                ask(["ctr", "containers", "delete", spec.name])
+                _remove(spec.name)
         return status
+
+    def start(self, spec: RunSpec) -> Detached:
+        """See `Engine.start`. What it says goes into a file: ctr's own pipes would have no reader, and it would wait for one."""
+        runnable(spec.platform, self.platforms(), self.emulation_hint)
+        if any(not mount.source for mount in spec.mounts):
+            what = "containerd's ctr does not know when a container that stays is gone, so no volume can be gone with it"
+            raise EngineError(what, hint="Leave out --ephemeral, and name what you mount: -v NAME:PATH.")
+        log = logs_root() / f"{spec.name}.log"
+        with self._command(spec, "--detach", f"--log-uri={log.as_uri()}") as (argv, kept):
+            answer = ask(argv, pass_fds=kept)
+        if not answer.ok:
+            if "already exists" not in answer.errors:
+                _remove(spec.name)
+            said = first_line(answer.errors) or f"ctr ended with {answer.status}"
+            raise EngineError(f"containerd did not start {spec.name}: {said}", hint="Is its name taken? Is its command in the image?")
+        stop = f"ctr tasks kill --signal {spec.config.stop_signal or 'SIGTERM'} {spec.name}"
+        remove = f"ctr tasks delete {spec.name}; ctr containers delete {spec.name}; rm {shlex.quote(str(log))}"
+        return Detached(f"tail -f {shlex.quote(str(log))}", stop, remove)
+
+    @contextmanager
+    def _command(self, spec: RunSpec, *more: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+        """`ctr run` for a container, and the descriptors that it needs open."""
+        with volumes(spec, chown=True) as mounts, env_file(spec.env) as (path, given, kept):
+            flags = [*more, *self._flags(spec), *given, *([f"--env-file={path}"] if path else [])]
+            flags += [f"--mount=type=bind,src={src},dst={dst},options=rbind:{mode}" for src, dst, mode in mounts]
+            argv = ["ctr", "run", *flags, _full(spec.image), spec.name]
+            if spec.entrypoint is not None or spec.args:
+                # Without words ctr takes the image's; with some they replace Entrypoint and Cmd alike.
+                argv += spec.command
+            yield argv, kept
 
     def _flags(self, spec: RunSpec) -> Iterator[str]:
         # No CPU shares: ctr asks for some by default, which fails where there is no such controller.
-        yield from ("--rm", "--net-host", "--platform", str(spec.platform), "--cpu-shares", "0", "--seccomp")
+        yield from ("--net-host", "--platform", str(spec.platform), "--cpu-shares", "0", "--seccomp")
         if spec.read_only:
             yield from ("--read-only", "--mount=type=tmpfs,src=tmpfs,dst=/tmp,options=nosuid:nodev:mode=1777")
         if spec.user:
@@ -142,6 +167,11 @@ class Ctr(LocalEngine):
 
     def _content(self, digest: str) -> bytes:
         return ask(["ctr", "content", "get", digest]).output.encode()
+
+
+def _remove(name: str) -> None:
+    ask(["ctr", "tasks", "delete", "--force", name])
+    ask(["ctr", "containers", "delete", name])
 
 
 def _full(image: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from shipwheel.engine.delivery import present
 from shipwheel.engine.emulation import runnable
-from shipwheel.engine.interface import Mount, Port, RunSpec
+from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
 from shipwheel.engine.program import Answer, ask, first_line, tell
 from shipwheel.engine.supervise import by_program, supervise
 from shipwheel.errors import EngineError
@@ -22,6 +22,10 @@ from shipwheel.platform import Platform
 __all__ = ["DockerLike", "Inspected", "refused"]
 
 _CLIENTS_OWN = ("DOCKER_", "CONTAINER", "NERDCTL_", "BUILDKIT_", "XDG_", "LD_", "GO", "SSH_", "PODMAN_", "STORAGE_", "TMP", "LC_")
+_STARTS = 300.0
+"""Seconds that an engine has to start a container: some copy an image's files into a volume first."""
+
+_NOT_STARTED = "Is the name taken (--name), or a port (-p), or is the command not in the image? Without --detach its messages are shown."
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
@@ -75,6 +79,7 @@ class DockerLike:
     name = ""
     publishes = True
     maps_user = False
+    detaches = True
     emulation_hint = ""
 
     def __init__(self, version: str, host: Platform, platforms: tuple[Platform, ...]) -> None:
@@ -129,7 +134,7 @@ class DockerLike:
         """See `Engine.run`."""
         runnable(spec.platform, self.platforms(), self.emulation_hint)
         environment, flags = _environment(spec.env)
-        argv = [self.name, "run", *self._flags(spec), *flags, *self._process(spec)]
+        argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._process(spec)]
         status, asked = supervise(
             argv,
             by_program(self.name, "kill", "--signal", "{}", spec.name),
@@ -143,6 +148,19 @@ class DockerLike:
             # The engine has removed it with --rm, unless its program was ended before it came to that.
             ask([self.name, "rm", "--force", "--volumes", spec.name])
         return status
+
+    def start(self, spec: RunSpec) -> Detached:
+        """See `Engine.start`."""
+        runnable(spec.platform, self.platforms(), self.emulation_hint)
+        environment, flags = _environment(spec.env)
+        stays = ("--detach", "--stop-timeout", str(spec.grace))
+        answer = ask([self.name, "run", *stays, *self._flags(spec), *flags, *self._process(spec)], seconds=_STARTS, env=environment)
+        if not answer.ok:
+            # It may be there all the same, never started; one that had the name before is not ours.
+            if "already in use" not in answer.errors:
+                ask([self.name, "rm", "--force", "--volumes", spec.name])
+            raise EngineError(f"{self.name} did not start {spec.name}: {refused(answer, self.name)}", hint=_NOT_STARTED)
+        return Detached(f"{self.name} logs -f {spec.name}", f"{self.name} stop {spec.name}", f"{self.name} rm --volumes {spec.name}")
 
     def image(self, image: str) -> Inspected | None:
         """What the engine says of one image; None if it has none of that name."""
@@ -175,7 +193,7 @@ class DockerLike:
             return ()
 
     def _flags(self, spec: RunSpec) -> Iterator[str]:
-        yield from ("--rm", "--name", spec.name, "--pull", "never", "--platform", str(spec.platform), *self._own_flags(spec))
+        yield from ("--name", spec.name, "--pull", "never", "--platform", str(spec.platform), *self._own_flags(spec))
         if spec.read_only:
             yield from ("--read-only", "--tmpfs", "/tmp")  # noqa: S108 - in the container
         if spec.user:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
 from shipwheel.oci.model import ContainerConfig
@@ -12,7 +13,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
-__all__ = ["ENGINES", "Engine", "Mount", "Port", "RunSpec", "image_for"]
+__all__ = ["ENGINES", "Detached", "Engine", "Mount", "Port", "RunSpec", "image_for", "keeps_none"]
 
 ENGINES = ("docker", "podman", "nerdctl", "containerd", "bwrap")
 """The names, in the order in which they are looked for. bwrap runs images and keeps none, so it is used only when it is named."""
@@ -72,6 +73,14 @@ class RunSpec(msgspec.Struct, frozen=True):
         return (*self.config.entrypoint, *(self.args or self.config.cmd))
 
 
+class Detached(msgspec.Struct, frozen=True):
+    """A container that was started and stays: the commands that show what it says, stop it, and remove it."""
+
+    logs: str
+    stop: str
+    remove: str
+
+
 class Engine(Protocol):
     """Something that runs containers. Every method raises EngineError when the engine does not do what it should."""
 
@@ -80,6 +89,8 @@ class Engine(Protocol):
     """Whether ports can be mapped; else the container is in this machine's network."""
     maps_user: bool
     """Whether what the image's user writes into a mounted directory belongs to who runs the engine."""
+    detaches: bool
+    """Whether a container can outlive the command that starts it."""
     emulation_hint: str
     """The engine's own way to emulators for foreign platforms, empty if it has none."""
 
@@ -113,7 +124,16 @@ class Engine(Protocol):
         Must be called from the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are passed on.
         """
 
+    def start(self, spec: RunSpec) -> Detached:
+        """Starts a container without waiting for its end; it stays, ended too, until it is removed. An interactive one cannot be."""
+
 
 def image_for(index: ImageIndex, host: Platform) -> Image:
     """The image of several that is for an engine's own platform, else the first."""
     return next((image for image in index.images if host.matches(image.platform)), index.images[0])
+
+
+def keeps_none(engine: str) -> EngineError:
+    """The error for a container that should stay, of an engine that does not detach."""
+    hint = f"Name an engine that does: {', '.join(ENGINES[:-1])}. Or run it in the background, with & behind the command."
+    return EngineError(f"{engine} keeps no containers: what it runs ends with the command that started it", hint=hint)

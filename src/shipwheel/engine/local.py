@@ -10,6 +10,7 @@ class LocalEngine:
     """An engine of this machine's kernel, whose containers are in this machine's network."""
 
     publishes = False
+    detaches = True
     emulation_hint = ""
 
     def __init__(self, version: str) -> None:

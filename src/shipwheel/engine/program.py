@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import msgspec
@@ -19,6 +19,9 @@ _KEPT = 64 << 10
 """Bytes of a program's messages that are kept; what comes after is read and thrown away."""
 
 _PATIENCE = 60.0
+
+_ENGLISH = {"LC_ALL": "C.UTF-8"}
+"""Messages that are looked at are in English."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -39,10 +42,18 @@ def found(program: str) -> bool:
     return shutil.which(program) is not None
 
 
-def ask(argv: Sequence[str], *, seconds: float = _PATIENCE) -> Answer:
+def ask(argv: Sequence[str], *, seconds: float = _PATIENCE, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Answer:
     """Runs a program to its end, without input. One that is not there, or does not end, gives an answer that is not ok."""
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False, env=_environment())
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=_environment() if env is None else {**env, **_ENGLISH},
+            pass_fds=tuple(pass_fds),
+        )
     except subprocess.TimeoutExpired:
         return Answer(124, "", f"{argv[0]} did not answer within {seconds:g} seconds")
     except OSError as error:
@@ -105,8 +116,7 @@ def first_line(text: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Messages that are looked at are in English."""
-    return {**os.environ, "LC_ALL": "C.UTF-8"}
+    return {**os.environ, **_ENGLISH}
 
 
 class _Reader:

@@ -10,14 +10,17 @@ from pathlib import Path
 from shipwheel.engine.interface import RunSpec
 from shipwheel.errors import EngineError
 
-__all__ = ["volumes", "volumes_root"]
+__all__ = ["logs_root", "volumes", "volumes_root"]
 
 
 def volumes_root() -> Path:
     """Where named volumes are kept."""
-    import platformdirs
+    return _data() / "volumes"
 
-    return Path(platformdirs.user_data_dir("shipwheel")) / "volumes"
+
+def logs_root() -> Path:
+    """Where what containers say is kept for engines that do not keep it."""
+    return _data() / "logs"
 
 
 @contextmanager
@@ -46,6 +49,12 @@ def volumes(spec: RunSpec, *, chown: bool) -> Iterator[tuple[tuple[str, str, str
     finally:
         for directory in temporary:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _data() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("shipwheel")).absolute()
 
 
 def _made(directory: Path, owner: str) -> Path:
