@@ -234,6 +234,29 @@ def test_lock_and_its_check_with_a_base_image(world: World) -> None:
     assert plan["platforms"][0]["base"].startswith(base) and plan["platforms"][0]["libc"] == "glibc 2.36"
 
 
+def test_lock_takes_the_base_that_build_takes(world: World) -> None:
+    project = world.app("small\n")
+    base = f"oci:{based(world.store, world.root)}"
+    assert world.run("lock", project).code == 0
+    assert world.run("lock", "--check", project, "--base", base).code == 1, "the lock does not have it"
+    assert world.run("lock", project, "--base", base).code == 0
+    assert world.run("lock", "--check", project, "--base", base).code == 0
+    assert base in (project / "pylock.toml").read_text()
+    assert world.build(project, "--base", base).code == 0
+
+
+@pytest.mark.parametrize("tag", ["", ":1"])
+def test_a_base_that_is_pinned_by_digest_is_said_with_one_digest(world: World, tag: str) -> None:
+    project = world.app("small\n")
+    with FakeRegistry() as registry:
+        pushed = world.run("push", based(world.store, world.root), f"{registry.host}/bases/python:1")
+        name = f"{registry.host}/bases/python{tag}@{pushed.digest}"
+        planned = world.run("plan", project, "--base", name, "--json")
+        named = world.run("plan", project, "--base", f"{registry.host}/bases/python:1", "--upgrade-base", "--json")
+    assert {each["base"] for each in planned.document["platforms"]} == {name}
+    assert {each["base"] for each in named.document["platforms"]} == {f"{registry.host}/bases/python:1@{pushed.digest}"}
+
+
 def upon(world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object) -> Ran:
     files = [entry for entry in python_files(VERSION, codename=SUITE.codename) if entry.path != without]
     image = python_base(world.store, AMD64, [*files, *more], {"PATH": "/usr/local/bin:/usr/bin:/bin"}, **config)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shipwheel.build.base import Base
 from shipwheel.build.container import container_user
 from shipwheel.build.resolve import Resolution, Resolved
 from shipwheel.python.accelerator import accelerator_note
@@ -101,13 +102,19 @@ def make_plan(resolution: Resolution) -> BuildPlan:
     )
 
 
+def _base(base: Base) -> str:
+    if base.image is None or base.label.endswith(base.image.digest):
+        return base.label
+    return f"{base.label}@{base.image.digest}"
+
+
 def _platform(resolved: Resolved) -> PlatformPlan:
     target, base = resolved.target, resolved.base
     return PlatformPlan(
         platform=str(target.platform),
         python=target.python,
         libc=target.libc_name,
-        base=base.label if base.image is None else f"{base.label}@{base.image.digest}",
+        base=_base(base),
         packages=tuple(f"{package.name} {package.version}" for package in base.packages),
         complete=base.locked,
         distributions=resolved.selection.distributions,

@@ -24,7 +24,7 @@ _SHOWN = 40
 
 
 @click.command("lock", help="Lock the project at PATH for every platform, or say what a lock holds. No image is made.")
-@some_options("path", "platforms", "python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements")
+@some_options("path", "platforms", "python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "base")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that satisfy; else those that were locked stay where they can.")
 @click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Let this distribution alone move; can be repeated.")
 @click.option("--check", is_flag=True, help="Write nothing, ask nobody: exit code 1, with the reason, when the lock is not current.")
