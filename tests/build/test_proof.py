@@ -1,10 +1,13 @@
 """What the proof lets through, what it warns of, what it refuses."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from shipwheel.build.proof import Part, prove
 from shipwheel.errors import ProofError
-from shipwheel.files.elf import ElfObject
+from shipwheel.files.elf import MACHINES, ElfObject, read_elf
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
@@ -128,3 +131,30 @@ def test_two_packages_with_other_bytes_for_one_path_are_both_named() -> None:
     assert len(proof.warnings) == 1
     assert "one 1.0 and two 2.0 both bring" in proof.warnings[0]
     assert "those of two 2.0" in proof.warnings[0]
+
+
+MUSL = ElfObject("lib/ld-musl-x86_64.so.1", "EM_X86_64", "libc.musl-x86_64.so.1")
+
+
+def test_what_is_built_for_musl_names_its_libc_as_it_likes() -> None:
+    upon = Part(segment("base", MUSL), base=True, given=True)
+    for names in (("libc.so",), ("libc.musl-x86_64.so.1",), ("libm.so", "libc.so")):
+        assert prove([upon, wheel(module(needed=names))], AMD64, names).warnings == ()
+    assert "libc.so is nowhere" in prove([base(), wheel(module(needed=("libc.so",)))], AMD64, ("libc.so",)).warnings[0]
+
+
+@pytest.mark.engines
+def test_an_object_that_is_really_built_for_musl(tmp_path: Path) -> None:
+    """musl-gcc, which that tier installs, writes libc.so, since Debian's musl has no soname."""
+    made = tmp_path / "_demo.cpython-311-x86_64-linux-gnu.so"
+    (tmp_path / "demo.c").write_text('#include <stdlib.h>\nint demo(void) { return atoi(getenv("DEMO")); }\n')
+    subprocess.run(["musl-gcc", "-shared", "-fPIC", "-o", str(made), str(tmp_path / "demo.c")], check=True)
+    with made.open("rb") as stream:
+        found = read_elf(stream, f"{SITE}/demo/{made.name}", "demo")
+    assert found is not None
+    assert found.needed == ("libc.so",)
+    machine = next(name for name, known in MACHINES.items() if known == found.machine)
+    cpu = {"amd64": "x86_64", "arm64": "aarch64"}[machine]
+    loader = ElfObject(f"lib/ld-musl-{cpu}.so.1", found.machine)
+    upon = Part(segment("base", loader), base=True, given=True)
+    assert prove([upon, wheel(found)], Platform("linux", machine), ("libc.so",)).warnings == ()

@@ -163,3 +163,27 @@ def test_another_wheel_is_only_hoped_for() -> None:
     assert loader.unresolved() == {}
     assert loader.unresolved(alone=True) == {"libb.so.1": (first,)}
     assert loader.sibling(first, "libb.so.1") is None
+
+
+MUSL = "lib/ld-musl-x86_64.so.1"
+
+
+@pytest.mark.parametrize("name", ["libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libxnet.so"])
+def test_musl_s_loader_is_its_c_library_under_every_name(name: str) -> None:
+    wanter = _object("x/y.so", name)
+    assert _loader(wanter, _object(MUSL)).resolve(wanter, name) == MUSL
+    # Debian's musl has the library elsewhere, and the loader as a link to it.
+    elsewhere = _object("usr/lib/x86_64-linux-musl/libc.so")
+    links = {"lib": "usr/lib", "usr/lib/ld-musl-x86_64.so.1": "x86_64-linux-musl/libc.so"}
+    assert _loader(wanter, elsewhere, links=links).resolve(wanter, name) == elsewhere.path
+
+
+def test_names_of_glibc_are_none_of_musl_s() -> None:
+    wanter = _object("x/y.so", "libc.so.6", "libm.so.6", "libcrypt.so")
+    assert set(_loader(wanter, _object(MUSL)).unresolved()) == {"libc.so.6", "libm.so.6", "libcrypt.so"}
+
+
+def test_musl_beside_glibc_and_for_another_machine_serves_nobody() -> None:
+    wanter = _object("x/y.so", "libc.so")
+    assert "libc.so" in _loader(wanter, _object(MUSL), _object(f"{LIB}/libc.so.6")).unresolved()
+    assert "libc.so" in _loader(wanter, _object(MUSL, machine="EM_AARCH64")).unresolved()

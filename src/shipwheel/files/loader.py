@@ -17,6 +17,9 @@ __all__ = ["Loader", "default_directories"]
 
 _BASE = 0
 _MOST_LINKS = 40
+_MUSLS_OWN = frozenset(f"lib{name}.so" for name in ("c", "dl", "m", "pthread", "rt", "util", "xnet"))
+"""musl's loader is its C library, all of it, and looks for no file of these names (musl's dynlink.c, load_library)."""
+
 _PLATFORMS = {"x86_64-linux-gnu": "x86_64", "aarch64-linux-gnu": "aarch64"}
 
 
@@ -75,6 +78,8 @@ class Loader:
 
     def resolve(self, wanter: ElfObject, needed: str) -> str | None:
         """The path of the file that the loader would map for a DT_NEEDED of `wanter`, or None."""
+        if needed in _MUSLS_OWN and (itself := self._musl(wanter.machine)) is not None:
+            return itself
         if "/" in needed:
             return self._object(self._real(needed.lstrip("/")), wanter.machine) if needed.startswith("/") else None
         search = self._search(wanter)
@@ -83,6 +88,12 @@ class Loader:
             hits = (self._object(self._real(f"{folder}/{needed}" if folder else needed), wanter.machine) for folder in search)
             self._found[key] = next((hit for hit in hits if hit is not None), None)
         return self._found[key]
+
+    def _musl(self, machine: str) -> str | None:
+        """The path of musl's loader if it is the image's; beside glibc's, modules of the interpreter's own libc do not get to it."""
+        if _BASE in self._names.get((machine, "libc.so.6"), {}):
+            return None
+        return self._object(self._real(f"lib/ld-musl-{self._multiarch.partition('-')[0]}.so.1"), machine)
 
     def provider(self, wanter: ElfObject, needed: str) -> ElfObject | None:
         """The object that the loader would map for a DT_NEEDED of `wanter`, or None."""
