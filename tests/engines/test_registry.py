@@ -156,6 +156,30 @@ def test_referrers_without_the_api_are_under_a_tag(registry: Registry, pushed: I
     assert [one["digest"] for one in found["manifests"]] == [document.descriptor.digest]
 
 
+def test_a_copy_takes_referrers_along_that_others_find(registry: Registry, pushed: ImageIndex, tmp_path: Path) -> None:
+    (tmp_path / "it.txt").write_text("signed")
+    image = f"{registry.host}/team/app@{pushed.images[0].digest}"
+    tool(
+        "oras",
+        "attach",
+        "--plain-http",
+        "--artifact-type",
+        "application/x-signed",
+        "--disable-path-validation",
+        image,
+        f"{tmp_path}/it.txt",
+    )
+    with Registry() as other:
+        with repository(registry.host, "team/app") as there, repository(other.host, "copied/app") as target:
+            copy(there, "1", target, ["1"], reporter=silent, referrers=True)
+        copied = f"{other.host}/copied/app@{pushed.images[0].digest}"
+        found = json.loads(tool("oras", "discover", "--plain-http", "--format", "json", copied))
+        (reference,) = [one["reference"] for one in found["manifests"] if one["artifactType"] == "application/x-signed"]
+        (layer,) = json.loads(tool("oras", "manifest", "fetch", "--plain-http", reference))["layers"]
+        blob = f"{other.host}/copied/app@{layer['digest']}"
+        assert tool("oras", "blob", "fetch", "--plain-http", "--output", "-", blob) == "signed"
+
+
 @pytest.fixture
 def chunked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blobs go in chunks of 400 kB."""

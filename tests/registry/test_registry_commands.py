@@ -54,6 +54,19 @@ def test_there_and_back(tmp_path: Path, layout: Path) -> None:
         assert registry.tags["other"]
 
 
+@pytest.mark.parametrize("flags", [(), ("--referrers",)])
+def test_copy_takes_referrers_along_when_it_is_told_to(tmp_path: Path, layout: Path, flags: tuple[str, ...]) -> None:
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app:1"
+        run(tmp_path, "push", str(layout), name)
+        signature = f"sha256-{registry.tags['team/app']['1'][7:]}.sig"
+        one = next(iter(registry.manifests["team/app"].values()))[1]
+        registry.put("team/app", one, "application/vnd.oci.image.manifest.v1+json", signature)
+        done = run(tmp_path, "copy", name, f"{registry.host}/other:1", *flags)
+        assert done.returncode == 0, done.stderr
+        assert set(registry.tags["other"]) == {"1", *((signature,) if flags else ())}
+
+
 def test_inspect(tmp_path: Path, layout: Path) -> None:
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app:1"

@@ -1,6 +1,7 @@
 """Images into a repository from another one, or from a layout: every byte as it is, so every digest too; no blob touches a disk.
 
-All that an image index lists goes along, attestations too.
+All that an image index lists goes along, attestations too. What refers to it does only if that is asked for, as with other tools: anybody
+who may push has put it there, it may be larger than the image, and each manifest has to be asked about.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import Blob
 from shipwheel.oci.layout import LayoutReader
 from shipwheel.oci.model import FOREIGN_LAYERS, Descriptor, Index, Manifest, decode
+from shipwheel.registry.attached import attached
 from shipwheel.registry.push import Push, Traffic
 from shipwheel.registry.repository import Document, Repository, document_of
 
@@ -70,15 +72,22 @@ def copy(
     reporter: Reporter,
     media_type: str = "",
     origins: Sequence[str] = (),
+    referrers: bool = False,
     workers: int = 4,
 ) -> Copied:
     """Copies what a tag or digest stands for, for all platforms, and points the tags at it.
 
     Blobs are mounted where both repositories are in one registry, or from `origins`, `registry/repository` names. Layers that registries do
-    not hold stay where they are. Raises FetchError, IntegrityError, ImageError, DamagedBlob.
+    not hold stay where they are. With `referrers`, what refers to the images of a repository goes along.
+    Raises FetchError, IntegrityError, ImageError, DamagedBlob.
     """
     root = source.manifest(reference, media_type)
-    documents = _documents(source, root, 0, {})
+    seen: dict[str, Document] = {}
+    documents = _documents(source, root, 0, seen)
+    beside = attached(source, documents, reporter) if referrers and isinstance(source, Repository) else ()
+    for one in beside:
+        known = {document.descriptor.digest for document in documents}
+        documents += [more for more in _documents(source, one.document, 0, seen) if more.descriptor.digest not in known]
     mountable = (source.name, *origins) if isinstance(source, Repository) else tuple(origins)
     with Push(target, reporter, workers) as push:
         try:
@@ -95,6 +104,8 @@ def copy(
             raise
         for document in documents:
             push.document(document)
+        for one in beside:
+            push.tag(one.document, (one.tag,) if one.tag else ())
         push.tag(root, tags)
         push.done()
         return Copied(root.descriptor, push.traffic)
