@@ -63,6 +63,8 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; every error of ours is shown as a message and a next step."""
+    # httpx imports its own command line where it can, and with that rich and pygments: half of what importing it takes.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     interruption = Interruption()
     try:
         with interruption.handled():
