@@ -148,4 +148,13 @@ def test_an_interpreter_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_install_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "import sys, time\ntime.sleep(600 if 'install' in sys.argv else 0)\nsys.exit(1)")
-    assert uv.find_python("3.11", timeout=1.0) is None
+    assert uv.find_python("3.99", timeout=1.0) is None
+
+
+def test_an_interpreter_in_its_usual_place_is_found_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "raise SystemExit('asked')")
+    (tmp_path / "usual").mkdir()
+    (tmp_path / "usual" / "python3.99").touch(mode=0o755)
+    monkeypatch.setattr(uv, "_USUAL", (str(tmp_path / "none"), str(tmp_path / "usual")))
+    assert uv.local_python("3.99") == tmp_path / "usual" / "python3.99"
+    assert uv.local_python("3.98") is None

@@ -64,6 +64,9 @@ OUT_OF_TIME = -9
 _LOOK = 0.02
 """Seconds between two looks at a process that can be stopped."""
 
+_USUAL = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
+"""Where systems have their interpreters."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING_TIME = "is missing an upload date"
 
@@ -358,6 +361,10 @@ def find_python(minor: str, *, timeout: float = 300) -> Path | None:
 
 def local_python(minor: str) -> Path | None:
     """An interpreter of that minor version on this machine, or None."""
+    usual = (Path(folder, f"python{minor}") for folder in _USUAL)
+    # uv starts each that it finds, which takes as long as making a lock.
+    if (found := next((path for path in usual if os.access(path, os.X_OK)), None)) is not None:
+        return found
     finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
     path = Path(finished.stdout.strip() or "/nonexistent")
     return path if finished.code == 0 and path.is_file() else None
