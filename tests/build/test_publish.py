@@ -142,6 +142,19 @@ def test_what_is_known_of_layers_is_a_referrer_of_the_image(world: World, referr
         assert done.code == 0
 
 
+@pytest.mark.parametrize("referrers", [True, False])
+def test_a_copy_with_what_refers_to_it_serves_an_empty_machine_as_the_original_does(world: World, referrers: bool) -> None:
+    with FakeRegistry(Habits(referrers=referrers)) as registry:
+        project = world.app("small\nnative\n")
+        push(world, project, f"{registry.host}/team/shop:1")
+        assert world.run("copy", f"{registry.host}/team/shop:1", f"{registry.host}/copied/shop:1", "--referrers").code == 0
+        (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+        files = fetched(world)
+        done = push(world, project, f"{registry.host}/copied/shop:1", cache="empty")
+        assert fetched(world) == files
+        assert pushed(done)["uploaded"] < 30_000
+
+
 def test_layers_of_another_project_are_mounted(world: World, registry: FakeRegistry) -> None:
     push(world, world.app("small\nnative\n"), f"{registry.host}/team/shop:1")
     seen = len(registry.seen)

@@ -46,6 +46,7 @@ def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Pod
     shutil.copytree(ROOT / "tests" / "apps" / "numbers", tmp_path / "numbers")
     done = shipwheel("build", tmp_path / "numbers", "--base", base, "--platform", "linux/amd64", "-t", name, "--push", "--json")
     assert done.returncode == 0, done.stderr
+    assert "libc.so is nowhere" not in done.stderr, "which is what wheels for musl call their libc"
     moved = json.loads(done.stdout)["pushed"]
     assert moved["mounted"] > 10_000_000, "the base's layers are not sent"
     podman.cli("pull", "--tls-verify=false", name)
