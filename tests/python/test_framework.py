@@ -77,6 +77,47 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         "flask",
         ("python", "app.py"),
     ),
+    "factory that calls one with arguments": (
+        {
+            "look/__init__.py": "",
+            "look/app.py": "import falcon\ndef make(x):\n    return falcon.App()\ndef get_app():\n    return make(1)\n",
+        },
+        "falcon gunicorn",
+        (*GUNICORN, "look.app:get_app()"),
+    ),
+    "object of a maker with arguments, elsewhere": (
+        {
+            "p/__init__.py": "",
+            "p/s/__init__.py": "",
+            "p/s/factory.py": "from flask import Flask\ndef make(name):\n    app = Flask(name)\n    return app\n",
+            "p/s/wsgi.py": "from .factory import make\napplication = make('production')\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "p.s.wsgi:application"),
+    ),
+    "factory that a package hands on": (
+        {
+            "web/__init__.py": "from .core import build\n",
+            "web/core.py": "from flask import Flask\ndef build(config):\n    return Flask(config)\n",
+            "start.py": "from web import build\nsite = build('x')\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "start:site"),
+    ),
+    "factory through another module's": (
+        {
+            "web/__init__.py": "",
+            "web/core.py": "from flask import Flask\ndef build(config):\n    return Flask(config)\n",
+            "web/main.py": "from . import core\ndef create_app():\n    app = core.build('x')\n    return app\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "web.main:create_app()"),
+    ),
+    "factories that call each other": (
+        {"main.py": "import flask\ndef a():\n    return b()\ndef b():\n    return a()\n"},
+        "flask",
+        ("python", "main.py"),
+    ),
     "flask and waitress": ({"app.py": FLASK}, "flask waitress", ("waitress-serve", *ANY, "app:app")),
     "waitress factory": ({"app.py": FACTORY}, "flask waitress", ("waitress-serve", *ANY, "--call", "app:create_app")),
     "flask and uwsgi": (

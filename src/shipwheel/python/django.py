@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
+from shipwheel.python.applications import AppObject, Framework
 from shipwheel.python.launch import Evidence, Launch, launch_served
-from shipwheel.python.scan import AppObject, Framework, Module
+from shipwheel.python.scan import Module
 from shipwheel.python.server import serve
 
 __all__ = ["launch_django", "with_static_files"]

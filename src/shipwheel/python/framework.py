@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from shipwheel.config import read_text
 from shipwheel.errors import ProjectError
+from shipwheel.python.applications import AppObject
 from shipwheel.python.django import launch_django, with_static_files
 from shipwheel.python.fileserver import launch_aiohttp, launch_served_file
 from shipwheel.python.launch import Evidence, Launch, launch_file, launch_served
 from shipwheel.python.procfile import parse_command, parse_procfile
-from shipwheel.python.scan import AppObject, Module, find_modules
+from shipwheel.python.scan import Module, find_modules
 from shipwheel.python.server import Served, serve
 
 __all__ = ["Evidence", "Launch", "find_launch"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shipwheel.config import Settings
-from shipwheel.python.scan import AppObject, Module
+from shipwheel.python.applications import AppObject
+from shipwheel.python.scan import Module
 from shipwheel.python.server import EVERYWHERE, Served
 
 __all__ = ["Evidence", "Launch", "launch_file", "launch_served"]

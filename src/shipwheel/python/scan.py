@@ -4,17 +4,27 @@ import ast
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shipwheel.python.applications import (
+    FRAMEWORKS,
+    AppObject,
+    Framework,
+    Maker,
+    assignments,
+    dotted,
+    factories,
+    framework_of,
+    is_main_guard,
+    made,
+    makers,
+)
 from shipwheel.python.listening import listens_on, only_local
 
-__all__ = ["FRAMEWORKS", "AppObject", "Framework", "Module", "find_modules", "import_path", "parse_module"]
+__all__ = ["Module", "find_modules", "import_path", "parse_module"]
 
-_FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
-_VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")
-_FACTORIES = ("create_app", "make_app", "get_app", "build_app", "app_factory", "create_application", "get_application", "init_app")
 _SKIP = frozenset(
     """
     tests test testing docs doc examples example samples benchmarks migrations node_modules venv env site-packages build dist
@@ -30,62 +40,8 @@ _TELLING = re.compile(
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
 _MOST = 1500
 _DEEPEST = 5
+_LONGEST_CHAIN = 4
 _LARGEST = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Framework:
-    """A web framework: the distribution that brings it, and what kind of server runs it."""
-
-    distribution: str
-    kind: str
-    """asgi, wsgi, or what framework.py runs in a way of its own: sanic, aiohttp, dash, celery."""
-
-
-FRAMEWORKS = {
-    ("fastapi", "FastAPI"): Framework("fastapi", "asgi"),
-    ("starlette", "Starlette"): Framework("starlette", "asgi"),
-    ("litestar", "Litestar"): Framework("litestar", "asgi"),
-    ("quart", "Quart"): Framework("quart", "asgi"),
-    ("blacksheep", "Application"): Framework("blacksheep", "asgi"),
-    ("fasthtml", "FastHTML"): Framework("python-fasthtml", "asgi"),
-    ("fasthtml", "fast_app"): Framework("python-fasthtml", "asgi"),
-    ("sanic", "Sanic"): Framework("sanic", "sanic"),
-    ("aiohttp", "Application"): Framework("aiohttp", "aiohttp"),
-    ("flask", "Flask"): Framework("flask", "wsgi"),
-    ("bottle", "Bottle"): Framework("bottle", "wsgi"),
-    ("bottle", "default_app"): Framework("bottle", "wsgi"),
-    ("pyramid", "Configurator"): Framework("pyramid", "wsgi"),
-    ("dash", "Dash"): Framework("dash", "dash"),
-    ("celery", "Celery"): Framework("celery", "celery"),
-}
-"""(top-level package, class or function) -> framework. Falcon is told apart by its modules; see `_framework`."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppObject:
-    """An application object, or a function that makes one without needing arguments."""
-
-    file: str
-    module: str
-    variable: str
-    framework: Framework
-    factory: bool = False
-    path: str = ""
-    """The directory that must be on the import path, relative to the project; empty for its root."""
-
-    @property
-    def rank(self) -> tuple[object, ...]:
-        """Sorts the likeliest first: objects before factories, shallow before deep, main.py before others, `app` before others."""
-        name = Path(self.file).stem
-        return (
-            self.factory,
-            self.file.count("/") - (self.file.startswith("src/")),
-            _FILES.index(name) if name in _FILES else len(_FILES),
-            _order(_FACTORIES if self.factory else _VARIABLES, self.variable),
-            self.file,
-            self.variable,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +60,8 @@ class Module:
     """Whether it has an `if __name__ == "__main__"` block."""
     pending: tuple[tuple[str, str], ...] = ()
     """(variable, dotted name of the function) of module-level calls of functions that may be factories elsewhere."""
+    makers: tuple[Maker, ...] = ()
+    """Its functions that return an application, and what an __init__.py hands on of other modules."""
     strings: frozenset[tuple[str, str]] = frozenset()
     """(name, value) of string assignments and of os.environ.setdefault."""
     ports: tuple[str, ...] = ()
@@ -119,8 +77,7 @@ def find_modules(root: Path, only: Iterable[str] = ()) -> tuple[Module, ...]:
     files = tuple(only) or tuple(_walk(root))
     roots: dict[str, bool] = {}
     found = [module for file in files if (module := parse_module(root, file, roots)) is not None]
-    factories = {(app.module, app.variable): app for module in found for app in module.objects if app.factory}
-    return tuple(_resolved(module, factories) for module in found)
+    return _resolved(found)
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -214,16 +171,16 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
     local = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for name, node in local.items():
         for base in node.bases:
-            if _framework(_dotted(base, aliases)) is not None:
-                aliases[name] = _dotted(base, aliases)
-    objects = list(_factories(tree, aliases, shell))
-    factories = {app.variable: app for app in objects}
+            if framework_of(dotted(base, aliases)) is not None:
+                aliases[name] = dotted(base, aliases)
+    made_by = makers(tree, aliases)
+    objects = list(factories(made_by, shell))
+    known = {maker.name: maker.framework for maker in made_by}
     pending: list[tuple[str, str]] = []
-    for variable, value, annotation in _assignments(tree.body):
-        called = _dotted(value.func, aliases) if isinstance(value, ast.Call) else ""
-        found = _made(value, aliases) or (_framework(_dotted(annotation, aliases)) if annotation is not None and called else None)
-        if found is None and called in factories:
-            found = factories[called].framework
+    for variable, value, annotation in assignments(tree.body):
+        called = dotted(value.func, aliases) if isinstance(value, ast.Call) else ""
+        found = made(value, aliases) or (framework_of(dotted(annotation, aliases)) if annotation is not None and called else None)
+        found = found or known.get(called)
         if found is not None:
             objects.append(replace(shell, variable=variable, framework=found))
         elif called:
@@ -232,7 +189,7 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
             objects += [
                 replace(app, variable=variable, framework=Framework("dash", "wsgi"))
                 for app in objects
-                if app.variable == _dotted(value.value, {}) and app.framework.kind == "dash"
+                if app.variable == dotted(value.value, {}) and app.framework.kind == "dash"
             ]
     return Module(
         shell.file,
@@ -241,29 +198,43 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         frozenset(full.split(".")[0] for full in _imports(tree)),
         tuple(objects),
         frozenset(_calls(tree, aliases)),
-        any(_is_main_guard(node) for node in tree.body),
+        any(is_main_guard(node) for node in tree.body),
         tuple(pending),
+        (*made_by, *(_handed_on(tree) if shell.file.endswith("__init__.py") else ())),
         frozenset(_strings(tree)),
         listens_on(tree),
         only_local(tree),
-        any(_dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
+        any(dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
     )
 
 
-def _resolved(module: Module, factories: dict[tuple[str, str], AppObject]) -> Module:
-    """The module with its calls of other modules' factories turned into objects."""
-    more = []
-    for variable, called in module.pending:
-        where, _, name = called.rpartition(".")
-        # The importing module may name the other one relatively, so the end of its name has to do.
-        matching = [
-            app
-            for (other, function), app in factories.items()
-            if function == name and (other == where or other.endswith("." + where.lstrip(".")))
-        ]
-        if matching and where:
-            more.append(AppObject(module.file, module.module, variable, matching[0].framework, path=module.path))
+def _resolved(modules: list[Module]) -> tuple[Module, ...]:
+    """The modules with their calls of other modules' makers turned into objects."""
+    known = {(module.module, maker.name): maker.framework for module in modules for maker in module.makers if maker.framework}
+    open_ends = [(module, maker) for module in modules for maker in module.makers if maker.framework is None]
+    for _ in range(_LONGEST_CHAIN):
+        known |= {(module.module, maker.name): found for module, maker in open_ends if (found := _of_call(module, maker.calls, known))}
+    return tuple(_completed(module, known) for module in modules)
+
+
+def _completed(module: Module, known: Mapping[tuple[str, str], Framework]) -> Module:
+    shell = AppObject(module.file, module.module, "", Framework("", ""), path=module.path)
+    through = [replace(maker, framework=known.get((module.module, maker.name))) for maker in module.makers if maker.framework is None]
+    called = [(variable, _of_call(module, name, known)) for variable, name in module.pending]
+    more = [*factories(through, shell), *(replace(shell, variable=variable, framework=found) for variable, found in called if found)]
     return replace(module, objects=(*module.objects, *more)) if more else module
+
+
+def _of_call(module: Module, called: str, known: Mapping[tuple[str, str], Framework]) -> Framework | None:
+    """What a function returns that a module calls by this name."""
+    where, _, name = called.rpartition(".")
+    if not where:
+        # `from . import make`: the name is the package's.
+        package = module.module if module.file.endswith("__init__.py") else module.module.rpartition(".")[0]
+        return known.get((package, name)) if called.startswith(".") else None
+    # The importing module may name the other one relatively, so the end of its name has to do.
+    matching = (found for (other, function), found in known.items() if function == name and f".{other}".endswith(f".{where.lstrip('.')}"))
+    return next(matching, None)
 
 
 def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -280,6 +251,14 @@ def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
                     yield alias.asname or alias.name, f"{origin}.{alias.name}" if origin.strip(".") else f".{alias.name}"
 
 
+def _handed_on(tree: ast.Module) -> Iterator[Maker]:
+    """What a package imports from its modules, so that others find it there."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            origin = "." * bool(node.level) + (node.module or "")
+            yield from (Maker(alias.asname or alias.name, None, f"{origin}.{alias.name}") for alias in node.names if alias.name != "*")
+
+
 def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -288,94 +267,13 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield node.module
 
 
-def _dotted(node: ast.expr | None, aliases: dict[str, str]) -> str:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return aliases.get(node.value, node.value)
-    if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([aliases.get(node.id, node.id), *reversed(parts)])
-
-
-def _framework(dotted: str) -> Framework | None:
-    top, _, _ = dotted.partition(".")
-    name = dotted.rpartition(".")[2]
-    if top == "falcon" and name in ("App", "API"):
-        return Framework("falcon", "asgi" if ".asgi" in dotted else "wsgi")
-    if top == "connexion" and name in ("App", "AsyncApp", "FlaskApp", "FlaskApi"):
-        return Framework("connexion", "asgi")
-    return FRAMEWORKS.get((top, name)) if top != name else None
-
-
-def _made(value: ast.expr | None, aliases: dict[str, str]) -> Framework | None:
-    """The framework of an expression that makes an application, also within a wrapper: `Wrapper(FastAPI())` is its innermost."""
-    if not isinstance(value, ast.Call):
-        return None
-    found = _framework(_dotted(value.func, aliases))
-    if found is not None and found.distribution == "pyramid":
-        return None
-    if isinstance(value.func, ast.Attribute) and value.func.attr == "make_wsgi_app":
-        return FRAMEWORKS[("pyramid", "Configurator")] if any(full.startswith("pyramid") for full in aliases.values()) else None
-    return found
-
-
-def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
-    """(name, value, annotation) of a block's assignments, also those in try, if and with, but not in the main guard."""
-    for node in body:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Tuple) and target.elts:
-                    target = target.elts[0]
-                if isinstance(target, ast.Name):
-                    yield target.id, node.value, None
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            yield node.target.id, node.value, node.annotation
-        elif isinstance(node, ast.If) and not _is_main_guard(node):
-            yield from _assignments([*node.body, *node.orelse])
-        elif isinstance(node, ast.Try):
-            yield from _assignments(
-                [*node.body, *node.orelse, *node.finalbody, *(inner for handler in node.handlers for inner in handler.body)]
-            )
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            yield from _assignments(node.body)
-
-
-def _factories(tree: ast.Module, aliases: dict[str, str], shell: AppObject) -> Iterator[AppObject]:
-    """Functions that return an application and need no argument."""
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
-            continue
-        arguments = node.args
-        if len(arguments.args) + len(arguments.posonlyargs) > len(arguments.defaults) or None in arguments.kw_defaults:
-            continue
-        found = _framework(_dotted(node.returns, aliases)) or _returned(node, aliases)
-        if found is not None and node.name not in ("main", "cli"):
-            yield replace(shell, variable=node.name, framework=found, factory=True)
-
-
-def _returned(function: ast.FunctionDef, aliases: dict[str, str]) -> Framework | None:
-    made: dict[str, Framework] = {}
-    for variable, value, _ in _assignments(function.body):
-        if (framework := _made(value, aliases)) is not None:
-            made[variable] = framework
-    for node in ast.walk(function):
-        if isinstance(node, ast.Return) and node.value is not None:
-            found = _made(node.value, aliases) or made.get(_dotted(node.value, {}))
-            if found is not None:
-                return found
-    return None
-
-
 def _calls(tree: ast.Module, aliases: dict[str, str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
                 yield "." + node.func.attr
-            if dotted := _dotted(node.func, aliases):
-                yield dotted
+            if full := dotted(node.func, aliases):
+                yield full
 
 
 def _strings(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -390,11 +288,3 @@ def _strings(tree: ast.Module) -> Iterator[tuple[str, str]]:
             key, value = node.args
             if isinstance(key, ast.Constant) and isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield str(key.value), value.value
-
-
-def _is_main_guard(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
-
-
-def _order(names: tuple[str, ...], name: str) -> int:
-    return names.index(name) if name in names else len(names)
