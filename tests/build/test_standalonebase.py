@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shipwheel.build.resolve import suite_of
+from shipwheel.build.targets import suite_of
 from shipwheel.config import Settings
 from shipwheel.errors import UsageError
 from shipwheel.python import uv

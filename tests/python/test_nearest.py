@@ -130,11 +130,12 @@ def hint(problem: Missing, *targets: Target, everywhere: tuple[Target, ...] = ()
 def test_the_choices_that_there_are() -> None:
     assert "sys_platform == 'win32'" in hint(missing("system"), AMD64)
     assert hint(missing(), AMD64) == (
-        "Choose another version of these, or another Python version (--python; a newer one brings a newer glibc)."
+        "Choose another Python version (--python; a newer one brings a newer glibc), or another version of these."
     )
-    assert "--platform linux/amd64" in hint(missing("machine"), ARM64, everywhere=(AMD64, ARM64))
+    lonely = hint(missing("machine"), ARM64, everywhere=(AMD64, ARM64))
+    assert "--platform linux/amd64" in lonely and "far ; platform_machine != 'aarch64'" in lonely
     assert "build of its source" in hint(missing(source="far-1.0.tar.gz"), AMD64)
-    nothing = missing("machine")
+    nothing = missing("other")
     assert hint(nothing, AMD64, instead={nothing: Instead(asked=True)}) == "Choose to do without them."
 
 
@@ -142,6 +143,14 @@ def test_what_was_found_is_what_is_advised() -> None:
     problem = missing()
     other = Another("Python 3.9 (Debian bullseye)", "--python 3.9", OLD)
     found = Instead(asked=True, older="0.9", newer="1.1", pythons=(other,))
-    assert hint(problem, AMD64, instead={problem: found}) == "Choose far 1.1, or Python 3.9 (Debian bullseye) (--python 3.9)."
+    assert hint(problem, AMD64, instead={problem: found}) == "Choose Python 3.9 (Debian bullseye) (--python 3.9), or far 1.1."
     tried = hint(problem, AMD64, instead={problem: Instead(asked=True, older="0.9")}, tried=("3.11", "3.9"))
     assert tried == "They cannot be had for Python 3.11, 3.9 either. Choose far 0.9."
+
+
+def test_a_python_that_has_all_of_them_comes_first() -> None:
+    one, two = missing(), Missing("near", "1.0", "python", "no wheel fits", (), "", "pyproject.toml → near 1.0")
+    here, there = (Another(f"Python 3.{minor}", f"--python 3.{minor}", OLD) for minor in (9, 11))
+    instead = {one: Instead(asked=True, newer="2.0", pythons=(here, there)), two: Instead(asked=True, newer="3.0", pythons=(there,))}
+    error = Unserved({one: [AMD64], two: [AMD64]}, [AMD64], instead)
+    assert error.hint == "Choose Python 3.11 (--python 3.11), or far 2.0, near 3.0."

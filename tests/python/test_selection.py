@@ -125,6 +125,35 @@ def test_a_list_frozen_on_windows() -> None:
     )
 
 
+def test_a_list_frozen_on_another_machine() -> None:
+    engine = package("engine", "py3-none-any", needs=("native ; platform_machine == 'x86_64'",))
+    native = package("native", "py3-none-manylinux1_x86_64", needs=("deeper",))
+    deeper = package("deeper", "cp311-cp311-manylinux2014_x86_64")
+    frozen = lock(engine, native, deeper, frozen=True, roots=dict.fromkeys(("engine", "native", "deeper"), "requirements.txt"))
+    on_amd64, on_arm64 = select_all(frozen, [AMD64, ARM64])
+    assert [item.name for item in on_amd64.distributions] == ["engine", "native", "deeper"] and not on_amd64.left_out
+    assert [item.name for item in on_arm64.distributions] == ["engine"]
+    assert [item.name for item in on_arm64.left_out] == ["native", "deeper"]
+    assert on_arm64.left_out[0].reason == "no file of it is for aarch64, and nothing that stays needs it"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        [package("native", "py3-none-manylinux1_x86_64")],
+        [package("engine", "py3-none-any", needs=("native",)), package("native", "py3-none-manylinux1_x86_64")],
+        [
+            package("engine", "py3-none-any", needs=("native ; platform_machine == 'x86_64'",)),
+            package("native", "cp312-cp312-manylinux1_x86_64", "cp311-cp311-musllinux_1_1_aarch64"),
+        ],
+    ],
+    ids=["asked for by nobody else", "needed", "for this machine, with another libc"],
+)
+def test_what_this_machine_has_no_file_of_and_may_need_is_missed(made: list[dict[str, Any]]) -> None:
+    with pytest.raises(LockError, match=r"native 1\.0 has no file for linux/arm64"):
+        select(lock(*made, frozen=True), ARM64)
+
+
 def test_a_hand_written_list_loses_nothing() -> None:
     with pytest.raises(LockError) as raised:
         select(lock(*FREEZE, roots={"pywin32": "pyproject.toml"}), AMD64)

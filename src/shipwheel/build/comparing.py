@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipwheel.build.locking import project_of, targets_of
+from shipwheel.build.locking import project_of
+from shipwheel.build.targets import targets_of
 from shipwheel.errors import LockError, UsageError
 from shipwheel.platform import Platform
 from shipwheel.python.lock import Lock, check_hashes, lock_path, read_lock

@@ -95,26 +95,35 @@ def versions(project: Project, other: Callable[[Project, str], Project] = with_p
 def first_fitting(
     project: Project, reporter: Reporter, attempt: Callable[[Project], T], other: Callable[[Project, str], Project] = with_python
 ) -> T:
-    """What `attempt` makes with the best Python version for which the requirements can be had; the first one's error if there is none."""
-    first: LockError | None = None
+    """What `attempt` makes with the best Python version for which the requirements can be had.
+
+    If there is none, the error of the version for which least is missing.
+    """
+    errors: list[LockError] = []
     order = versions(project, other)
     for version in order:
         try:
             found = attempt(project if version == project.python else other(project, version))
         except LockError as error:
+            errors.append(error)
             if not error.names_python:
-                raise first or error from None
-            first = first or error
+                break
             continue
-        if first is not None:
-            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(first.message)}"))
+        if errors:
+            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(errors[0].message)}"))
         return found
-    assert first is not None  # noqa: S101 - there is always a version to try
-    if len(order) == 1:
-        raise first
-    if isinstance(first, Unserved):
-        raise Unserved(first.missing, first.targets, tried=order[1:])
-    raise LockError(first.message, hint=f"They cannot be had for Python {', '.join(order[1:])} either: choose other versions of these.")
+    best = min(errors, key=_lack)
+    tried = [version for version, error in zip(order, errors, strict=False) if error is not best]
+    if not tried:
+        raise best
+    if isinstance(best, Unserved):
+        raise Unserved(best.missing, best.targets, tried=tried)
+    raise LockError(best.message, hint=f"They cannot be had for Python {', '.join(tried)} either: choose other versions of these.")
+
+
+def _lack(error: LockError) -> int:
+    """How much is missing; what only uv can say is as good as any, and the first of equals counts."""
+    return sum(map(len, error.missing.values())) if isinstance(error, Unserved) else 0
 
 
 def _short(text: str) -> str:

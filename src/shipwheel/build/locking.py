@@ -9,8 +9,8 @@ import msgspec
 
 from shipwheel.build.base import Bases, locked_base, read_base
 from shipwheel.build.fitting import fitted
-from shipwheel.build.resolve import lock_request, locked, suite_of
-from shipwheel.debian.base import base_facts, libc_version
+from shipwheel.build.resolve import lock_request, locked
+from shipwheel.build.targets import targets_of
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
@@ -19,13 +19,12 @@ from shipwheel.python.project import Project, detect, with_dependencies, with_py
 from shipwheel.python.relock import Upgrade
 from shipwheel.python.resolve import renewed
 from shipwheel.python.selection import Selection, select_all
-from shipwheel.python.target import Target
 
 if TYPE_CHECKING:
     from shipwheel.build.request import Request
     from shipwheel.python.explanation import Explanation
 
-__all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale", "targets_of"]
+__all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,32 +92,6 @@ def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bas
         if known is None or known.image != base.image or known.extra != extra:
             lock = lock.with_base(platform.architecture, locked_base(base, extra))
     return lock
-
-
-def targets_of(project: Project, lock: Lock, platforms: Sequence[Platform]) -> list[Target]:
-    """The targets: Python and libc as the lock's base has them, or as the suite was released with them.
-
-    For a project with a base image that the lock does not have, raises LockError.
-    """
-    return [_target(project, lock, platform) for platform in platforms]
-
-
-def _target(project: Project, lock: Lock, platform: Platform) -> Target:
-    found, settings = read_base(lock, platform), project.settings
-    if settings.base is not None:
-        if found is None or found.image is None or found.image.name != settings.base:
-            raise LockError(f"the lock has no base {settings.base} for {platform}", hint="Make it with `shipwheel lock`.")
-        facts = found.image.facts
-        return Target(platform, facts.python, facts.libc, facts.musl)
-    suite = suite_of(project)
-    same = found is not None and found.image is None and found.suite == suite.codename and found.extra == settings.packages
-    if suite.python:
-        same = same and found is not None and found.standalone is None
-        return Target(platform, *(base_facts(found.packages) if found is not None and same else suite.facts))
-    from shipwheel.build.standalonebase import pinned_version
-
-    libc = libc_version(found.packages) if found is not None and same else suite.facts[1]
-    return Target(platform, pinned_version(project, found.standalone if found is not None and same else None), libc)
 
 
 def stale(request: "Request") -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shipwheel.build.base import Base, Bases, DebianBases, locked_base
-from shipwheel.debian.suite import SUITES, Suite, suite_by_name, suite_for, without_python
-from shipwheel.errors import ProjectError, UsageError
+from shipwheel.build.targets import minor_of, suite_of, targets_of
+from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter
 from shipwheel.platform import Platform
 from shipwheel.python.indexes import indexes_of
@@ -23,10 +23,8 @@ __all__ = [
     "composed_bases",
     "lock_request",
     "locked",
-    "minor_of",
     "pinned",
     "resolve",
-    "suite_of",
 ]
 
 
@@ -55,6 +53,9 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     """
     before = read_lock(lock_path(project.root))
     project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
+    if lock is not before and project.settings.base is None:
+        # What no package of the suite can change is said before its archive is asked.
+        select_all(lock, targets_of(project, lock, platforms))
     found = bases.bases(platforms, lock, project.settings.packages, upgrade=upgrade_base)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
@@ -91,23 +92,6 @@ def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], 
     return launched, lock
 
 
-def suite_of(project: Project) -> Suite:
-    """The suite that the settings name or that has the project's Python version; for a version that none has, one without its Python.
-
-    Raises UsageError.
-    """
-    named = suite_by_name(project.settings.suite) if project.settings.suite is not None else None
-    if all(suite.python != minor_of(project) for suite in SUITES):
-        return without_python(named)
-    suite = named or suite_for(project.python)
-    if suite.python != minor_of(project):
-        raise UsageError(
-            f"Debian {suite.codename} has Python {suite.python}, and the project asks for {project.python}",
-            hint="Leave out `suite`, or set `python` to the suite's version.",
-        )
-    return suite
-
-
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
     """Bases of Debian packages, with a standalone Python where no suite has the version. Raises UsageError."""
     suite = suite_of(project)
@@ -117,11 +101,6 @@ def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
     from shipwheel.build.standalonebase import StandaloneBases
 
     return StandaloneBases(project, debian, reporter)
-
-
-def minor_of(project: Project) -> str:
-    """The Python version without its micro part: "3.11"."""
-    return ".".join(project.python.split(".")[:2])
 
 
 def lock_request(project: Project) -> LockRequest:

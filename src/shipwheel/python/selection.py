@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shipwheel.errors import LockError
 from shipwheel.python.lock import Lock
 from shipwheel.python.target import Target
-from shipwheel.python.unserved import Missing, Unserved, Why, is_foreign, systems, why_unserved
+from shipwheel.python.unserved import Missing, Unserved, Why, is_for_others, is_foreign, systems, why_unserved
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
@@ -109,6 +109,7 @@ class _Choice:
         self.rank = {tag: number for number, tag in enumerate(target.tags())}
         self.wanted: dict[str, Package] = {package.name: package for package in self._active()}
         self.parents = _parents(self.wanted, self.holds)
+        self.asked = frozenset(edge.get("name") for package in lock.packages for edge in package.dependencies or ())
         self.problems: list[Missing] = []
 
     def _active(self) -> "Iterator[Package]":
@@ -163,14 +164,20 @@ class _Choice:
         return None
 
     def _may_go(self, package: "Package", keepers: Collection[str]) -> bool:
-        """Whether all files are for other systems, the list is a frozen one, and nothing that is kept needs it."""
+        """Whether the list is a frozen one, nothing that is kept needs it, and no file is for this system, or for this machine.
+
+        For the machine that is not enough: what no other distribution asks for anywhere is what the application itself wants.
+        """
         said = (package.tool or {}).get("shipwheel", {}).get("serves-linux", False)
-        return (
-            self.lock.frozen and is_foreign(_tags(package)) and not said and not any(name in keepers for name in self.parents[package.name])
-        )
+        if not self.lock.frozen or said or any(name in keepers for name in self.parents[package.name]):
+            return False
+        tags = _tags(package)
+        return is_foreign(tags) or (package.name in self.asked and is_for_others(tags, self.target))
 
     def _left_out(self, package: "Package") -> LeftOut:
-        reason = f"its files are for {systems(_tags(package))} only, and nothing that stays needs it"
+        tags = _tags(package)
+        files = f"its files are for {systems(tags)} only" if is_foreign(tags) else f"no file of it is for {self.target.platform.machine}"
+        reason = f"{files}, and nothing that stays needs it"
         return LeftOut(package.name, str(package.version or ""), reason, tuple(self.askers(package.name)))
 
     def askers(self, name: str) -> list[str]:

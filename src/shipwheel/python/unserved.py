@@ -12,7 +12,7 @@ from shipwheel.python.target import Target, python_tags
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["Another", "Instead", "Missing", "Unserved", "Why", "is_foreign", "systems", "why_unserved"]
+__all__ = ["Another", "Instead", "Missing", "Unserved", "Why", "is_for_others", "is_foreign", "systems", "why_unserved"]
 
 Why = Literal["system", "python", "machine", "libc", "other"]
 """What a distribution's files do not fit."""
@@ -116,7 +116,7 @@ def _hint(
     if all(problem.why == "system" for problem in missing):
         names = ", ".join(problem.name for problem in missing)
         return f"What runs on other systems alone needs a marker that says so ({names} ; sys_platform == 'win32'), or must go."
-    choices = [_versions(missing, instead), _pythons(missing, instead, tried), _platforms(missing, targets)]
+    choices = [_pythons(missing, instead, tried), _versions(missing, instead), _platforms(missing, targets), _markers(missing)]
     if any(problem.source for problem in missing):
         choices.append("a wheel that you build of its source on such a machine, named in the requirements")
     vain = f"They cannot be had for Python {', '.join(tried)} either. " if tried else ""
@@ -132,12 +132,21 @@ def _versions(missing: Mapping[Missing, Sequence[Target]], instead: Mapping[Miss
 
 
 def _pythons(missing: Mapping[Missing, Sequence[Target]], instead: Mapping[Missing, Instead], tried: Sequence[str]) -> str:
-    named = [python for found in instead.values() for python in found.pythons]
-    if named and len(missing) == 1:
-        return f"{named[0].name} ({named[0].flags})"
+    known = [{python.flags: python.name for python in instead[problem].pythons} for problem in missing if problem in instead]
+    if len(known) == len(missing) and (flags := next((it for it in known[0] if all(it in other for other in known)), None)):
+        return f"{known[0][flags]} ({flags})"
     if tried or not any(problem.why in ("python", "libc") for problem in missing):
         return ""
     return "another Python version (--python; a newer one brings a newer glibc)"
+
+
+def _markers(missing: Mapping[Missing, Sequence[Target]]) -> str:
+    """For what a machine has no file of: who does not need it there can say so."""
+    lacking = [(problem, where) for problem, where in missing.items() if problem.why == "machine"]
+    if not lacking:
+        return ""
+    problem, where = lacking[0]
+    return f"a marker where it is not needed ({problem.name} ; platform_machine != '{where[0].platform.machine}')"
 
 
 def _platforms(missing: Mapping[Missing, Sequence[Target]], targets: Sequence[Target]) -> str:
@@ -170,6 +179,11 @@ def why_unserved(tags: Sequence["Tag"], target: Target) -> tuple[Why, str]:
 def is_foreign(tags: Sequence["Tag"]) -> bool:
     """Whether all of a distribution's wheels, which has some, are for other systems."""
     return bool(tags) and not any(_HOME.match(tag.platform) for tag in tags)
+
+
+def is_for_others(tags: Sequence["Tag"], target: Target) -> bool:
+    """Whether all of a distribution's wheels, which has some, are for other machines than the target's."""
+    return bool(tags) and not any(tag.platform == "any" or tag.platform.endswith(target.platform.machine) for tag in tags)
 
 
 def systems(tags: Sequence["Tag"]) -> str:
