@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shipwheel import fetch as module
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Event, Warned
 from shipwheel.fetch import Download, fetch
@@ -47,8 +46,8 @@ class Net:
 
 @pytest.fixture
 def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
-    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.01)
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr("shipwheel.gather._LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("shipwheel.gather.PATIENCE", 0.3)
     with ExitStack() as stack:
         servers = [stack.enter_context(PackageIndex()) for _ in range(3)]
         for server in servers:
@@ -83,7 +82,6 @@ def test_another_goes_on_where_the_first_stopped(net: Net, fault: Fault, what: s
 
 
 def test_slow_by_a_wide_margin(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipwheel.servers.LOOK", 0.3)
     net.servers[0].fault("/files/f", Fault(rate=20_000))
     net.fetch()
     assert net.store.read(DIGEST) == DATA
@@ -92,8 +90,50 @@ def test_slow_by_a_wide_margin(net: Net, monkeypatch: pytest.MonkeyPatch) -> Non
     assert net.warnings == [f"{net.servers[0].url} was slow with f"]
 
 
+def test_a_silent_one_is_not_waited_for(net: Net) -> None:
+    """Another is asked beside it, before its request ends; what both began comes together."""
+    net.servers[0].fault("/files/f", Fault(rate=20_000))
+    net.servers[1].fault("/files/f", Fault(stall=60))
+    net.fetch()
+    assert net.store.read(DIGEST) == DATA
+    assert [server.count("/files/f") for server in net.servers] == [1, 1, 1]
+    assert net.servers[0].trickled["/files/f"] < HALF
+
+
+def test_of_two_that_were_asked_the_foremost_stays(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.gather.GRACE", 0.2)
+    for server, rate in zip(net.servers, (20_000, 400_000, 90_000), strict=True):
+        server.fault("/files/f", Fault(rate=rate))
+    net.fetch()
+    assert net.store.read(DIGEST) == DATA
+    slow, quick, fair = (server.trickled["/files/f"] for server in net.servers)
+    assert quick > HALF > slow + fair
+
+
+def test_a_slow_one_is_not_waited_for_after_a_lie(net: Net) -> None:
+    net.servers[0].fault("/files/f", Fault(data=LIES))
+    net.servers[1].fault("/files/f", Fault(rate=5_000))
+    net.fetch()
+    assert net.store.read(DIGEST) == DATA
+    assert net.servers[1].trickled["/files/f"] < HALF
+    assert not list((net.store.root / "partial").iterdir())
+    assert [text for text in net.warnings if "gave other bytes" in text] == [
+        f"{net.servers[0].url} gave other bytes than the lock says for f"
+    ]
+
+
+def test_who_was_right_is_asked_first_after_a_lie(net: Net) -> None:
+    for server in net.servers:
+        server.add("1", DATA + b"/files/1")
+    net.servers[0].fault("/files/1", Fault(status=404))
+    net.servers[1].fault("/files/1", Fault(status=404))
+    net.servers[0].fault("/files/f", Fault(data=LIES))
+    net.fetch("/files/1", "/files/f", workers=1)
+    assert net.store.has(DIGEST)
+    assert net.servers[1].count("/files/f") == 0, "the third one had given a right file"
+
+
 def test_all_are_slow(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipwheel.servers.LOOK", 0.1)
     for server in net.servers:
         server.fault("/files/f", Fault(rate=60_000 if server is net.servers[1] else 20_000))
         server.add("f", DATA[:50_000])

@@ -16,7 +16,8 @@ import pytest
 from shipwheel import fetch as module
 from shipwheel.errors import FetchError, IntegrityError, ShipwheelError, StoreError
 from shipwheel.events import Event, Moved, StageFinished, StageStarted
-from shipwheel.fetch import ATTEMPTS, Download, fetch, get, redacted
+from shipwheel.fetch import Download, fetch, get, redacted
+from shipwheel.gather import ATTEMPTS
 from shipwheel.store import Store
 from shipwheel.testing.packageindex import Fault, PackageIndex
 

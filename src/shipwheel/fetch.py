@@ -2,22 +2,23 @@
 
 import hashlib
 import os
-import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
-from shipwheel.servers import LIED, Pace, Servers, server_of
+from shipwheel.gather import ATTEMPTS, Job, Partial, exhausted, gathered, is_local, local, pause, pieces
+from shipwheel.servers import LIED, Servers, server_of
 from shipwheel.store import CHUNK, Store, unusable
-from shipwheel.transfer import Passing, Slow, check, goes_on, passing, redacted
+from shipwheel.transfer import Passing, check, passing, redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -26,13 +27,8 @@ __all__ = ["Download", "fetch", "get", "redacted"]
 
 T = TypeVar("T")
 
-ATTEMPTS = 5
-"""How often one address is tried, when what went wrong may pass."""
-
-PATIENCE = 1.5
-"""Seconds without a byte after which another server is asked, when there is one; more with every round."""
-
-_LONGEST_WAIT = 30.0
+WORKERS = 8
+"""Downloads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,9 @@ class _Interrupted(Exception):
     """The whole stage ends; what was fetched so far is kept."""
 
 
-def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = 8) -> None:
+def fetch(
+    downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = WORKERS
+) -> None:
     """Brings every download into the store; what is there already is not fetched again.
 
     Raises one FetchError, or IntegrityError, that names all that failed. An interrupted download goes on from where it was.
@@ -62,10 +60,10 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
     stop = threading.Event()
     failures: list[FetchError] = []
     servers = Servers()
-    with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
+    with _client() as client, ThreadPoolExecutor(workers or WORKERS, thread_name_prefix="fetch") as pool:
         # The largest first: the end of the stage is then not one long download alone.
         jobs = [
-            pool.submit(_one, _Job(client, item, _Meter(stage, item, reporter, stop, store), servers), store)
+            pool.submit(_one, client, item, _Meter(stage, item, reporter, stop, store), servers, store)
             for item in sorted(wanted, key=lambda item: -(item.size or 0))
         ]
         try:
@@ -87,9 +85,9 @@ def fetch(downloads: Sequence[Download], store: Store, reporter: Reporter = sile
 
 def get(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
     """A small file's bytes; raises FetchError (its `status` is the HTTP status, or None) when it cannot be had or is over `limit`."""
-    if _is_local(url):
+    if is_local(url):
         data = bytearray()
-        for piece in _pieces(_local(url, label), label):
+        for piece in pieces(local(url, label), label):
             data += piece
             _limited(len(data), url, label, limit)
         return bytes(data)
@@ -113,7 +111,7 @@ def _client() -> "httpx.Client":
     return httpx.Client(
         follow_redirects=True,
         timeout=httpx.Timeout(30.0, connect=15.0),
-        limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+        limits=httpx.Limits(max_connections=4 * WORKERS, max_keepalive_connections=2 * WORKERS),
         headers={"User-Agent": "shipwheel"},
     )
 
@@ -142,148 +140,76 @@ class _Meter:
         self.check()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One download: how it is fetched, and from what kinds of servers."""
-
-    client: "httpx.Client"
-    item: Download
-    meter: _Meter
-    servers: Servers
-
-    @property
-    def shared(self) -> bool:
-        """Whether more than one server can give it, so that what one does wrong is news and no end."""
-        return len({server_of(url) for url in self.item.urls}) > 1
-
-    def lied(self, url: str) -> None:
-        """The server gave other bytes."""
-        if self.shared:
-            self.servers.failed(url, "gave other bytes than the lock says for", self.item.label, LIED)
-
-
-def _one(job: _Job, store: Store) -> None:
+def _one(client: "httpx.Client", item: Download, meter: _Meter, servers: Servers, store: Store) -> None:
     """From whichever servers give it, together; if that is not what the lock says, from each of them alone."""
-    item = job.item
     if not item.urls:
         raise FetchError(f"{item.label}: no address to fetch it from", hint="Make the lock again.")
+    job = Job(client, item.label, item.size, servers, meter)
     with _partial(store, item.digest) as stream:
         if store.has(item.digest):
             # Another process was quicker.
             store.partial(item.digest).unlink(missing_ok=True)
             return
-        # What was there before may be another server's, or from before a crash of the machine.
-        givers = [""] if stream.seek(0, os.SEEK_END) else []
+        together = Partial(stream, item.size)
         problems: list[FetchError] = []
-        found = _gathered(job, item.urls, stream, givers, problems)
-        if found not in (None, item.digest):
-            found = _alone(job, stream, givers, problems, str(found))
-        if found != item.digest:
+        last = gathered(job, dict.fromkeys(item.urls, together), problems, lambda _: None)
+        givers = together.givers
+        if last is not None and (found := _digest(stream)) != item.digest:
+            last = _alone(job, item, together, store.partial(item.digest).parent, problems, found)
+            givers = [last]
+        if not last:
             # Other bytes than promised are worse news than none.
             raise sorted(problems, key=lambda error: isinstance(error, IntegrityError))[-1]
+        for url in filter(None, givers):
+            servers.proved(url)
         stream.flush()
         os.fsync(stream.fileno())
         store.adopt(store.partial(item.digest), item.digest)
 
 
-def _alone(job: _Job, stream: BinaryIO, givers: Sequence[str], problems: list[FetchError], found: str) -> str | None:
-    """Again from the start, from one server at a time, those first that have given nothing so far; the digest, or None."""
-    item = job.item
+def _alone(job: Job, item: Download, together: Partial, folder: Path, problems: list[FetchError], found: str) -> str:
+    """Again from the start, each server for itself, those first that have given nothing so far; the one with the right bytes, or none."""
+    givers = list(together.givers)
     if len(givers) == 1 and givers[0]:
-        problems.append(_other_bytes(job, givers[0], found))
-    suspects = {server_of(url) for url in givers if url}
-    rest = [url for url in job.servers.order(item.urls) if [url] != list(givers)]
-    for url in sorted(rest, key=lambda url: server_of(url) in suspects):
-        stream.truncate(0)
-        got = _gathered(job, (url,), stream, [], problems)
-        if got == item.digest:
-            others = {server_of(giver): giver for giver in givers if giver and server_of(giver) != server_of(url)}
-            if len(others) == 1 and "" not in givers:
-                job.lied(*others.values())
-            return got
-        if got is not None:
-            problems.append(_other_bytes(job, url, got))
-    stream.truncate(0)
-    return None
+        problems.append(_other_bytes(job, item, givers[0], found))
+    suspects = {server_of(url) for url in givers}
+    rest = [url for url in item.urls if [url] != givers]
+    rest.sort(key=lambda url: (not job.servers.is_proven(url), server_of(url) in suspects))
+    together.restart()
+    with ExitStack() as stack:
+        own = {url: Partial(stack.enter_context(TemporaryFile(dir=folder)), item.size) for url in rest[:-1]}
+        partials = {url: own.get(url, together) for url in rest}
+
+        def wrong(url: str) -> IntegrityError | None:
+            digest = _digest(partials[url].stream)
+            return _other_bytes(job, item, url, digest) if digest != item.digest else None
+
+        best = gathered(job, partials, problems, wrong)
+        if best is None or best in own:
+            together.restart()
+        if best is None:
+            return ""
+        if best in own:
+            own[best].stream.seek(0)
+            shutil.copyfileobj(own[best].stream, together.stream)
+    others = {server_of(giver): giver for giver in givers if giver and server_of(giver) != server_of(best)}
+    if len(others) == 1 and "" not in givers:
+        _lied(job, item, *others.values())
+    return best
 
 
-def _other_bytes(job: _Job, url: str, found: str) -> IntegrityError:
-    job.lied(url)
+def _other_bytes(job: Job, item: Download, url: str, found: str) -> IntegrityError:
+    _lied(job, item, url)
     return IntegrityError(
-        f"{job.item.label}: {redacted(url)} gave other bytes than the lock says (expected {job.item.digest}, got {found})",
+        f"{item.label}: {redacted(url)} gave other bytes than the lock says (expected {item.digest}, got {found})",
         hint="Nothing of it was kept. Try again, or another index or mirror; if it stays so, do not trust that server.",
     )
 
 
-def _gathered(job: _Job, urls: Sequence[str], stream: BinaryIO, givers: list[str], problems: list[FetchError]) -> str | None:
-    """Completes the partial file from whichever address gives the rest; the digest of the whole, None when none completes it.
-
-    `givers` grows by the addresses that gave bytes, `problems` by what is final for an address.
-    """
-    alive = list(urls)
-    again: dict[str, Passing] = {}
-    for number in range(1, ATTEMPTS + 1):
-        for url in job.servers.order(alive):
-            before = stream.seek(0, os.SEEK_END)
-            try:
-                _filled(job, url, [other for other in alive if other != url], stream, number)
-                return _digest(stream)
-            except FetchError as error:
-                alive.remove(url)
-                problems.append(error)
-                _note(job, url, error)
-            except Passing as problem:
-                again[url] = problem
-            finally:
-                if stream.seek(0, os.SEEK_END) != before and url not in givers:
-                    givers.append(url)
-        if not alive:
-            return None
-        if number < ATTEMPTS:
-            _pause([again[url].wait for url in alive if url in again], number, job.meter.wait)
-    problems += [_exhausted(url, job.item.label, problem) for url, problem in again.items() if url in alive]
-    return None
-
-
-def _note(job: _Job, url: str, error: FetchError) -> None:
-    if not job.shared:
-        return
-    if isinstance(error, IntegrityError):
-        job.lied(url)
-    elif error.status in (404, 410):
-        job.servers.lacks(url, job.item.label)
-    else:
-        job.servers.failed(url, f"answered {error.status} for" if error.status else "could not give", job.item.label)
-
-
-def _exhausted(url: str, label: str, problem: Passing) -> FetchError:
-    error = FetchError(
-        f"{label}: {redacted(url)}: {problem} ({ATTEMPTS} attempts)",
-        hint="Check the network or the proxy, or use another index or mirror; what was fetched is kept, so try again.",
-    )
-    error.__cause__ = problem
-    return error
-
-
-def _filled(job: _Job, url: str, others: Sequence[str], stream: BinaryIO, number: int) -> None:
-    """Completes the partial file from the address. Raises Passing, FetchError."""
-    if _is_local(url):
-        _copy(_local(url, job.item.label), stream, job.item.label)
-        return
-    elsewhere = any(server_of(other) != server_of(url) for other in others)
-    # Who has a choice need not be patient, at first.
-    patience = PATIENCE * number if elsewhere else None
-    pace = job.servers.pace(url, others if number < ATTEMPTS else ())
-    try:
-        _download(job, url, stream, pace, patience)
-    except Slow as problem:
-        job.servers.slow(url, problem.rate, job.item.label)
-        raise
-    except Passing as problem:
-        if elsewhere:
-            job.servers.failed(url, problem.what, job.item.label)
-        raise
-    pace.done()
+def _lied(job: Job, item: Download, url: str) -> None:
+    """That is news where another server could help, and no end."""
+    if len({server_of(other) for other in item.urls}) > 1:
+        job.servers.failed(url, "gave other bytes than the lock says for", item.label, LIED)
 
 
 @contextmanager
@@ -306,33 +232,6 @@ def _lock(stream: BinaryIO) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX)
 
 
-def _is_local(url: str) -> bool:
-    return url.startswith("file:") or "://" not in url
-
-
-def _local(url: str, label: str) -> Path:
-    path = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else Path(url)
-    if not path.is_file():
-        raise FetchError(f"{label}: there is no file {path}", hint="Put the file there, or make the lock again.")
-    return path
-
-
-def _copy(path: Path, stream: BinaryIO, label: str) -> None:
-    stream.truncate(0)
-    for data in _pieces(path, label):
-        stream.write(data)
-
-
-def _pieces(path: Path, label: str) -> Iterator[bytes]:
-    try:
-        source = path.open("rb")
-    except OSError as error:
-        raise FetchError(f"{label}: {path} cannot be read: {error.strerror}", hint="Make it readable, and try again.") from error
-    with source:
-        while data := source.read(CHUNK):
-            yield data
-
-
 def _digest(stream: BinaryIO) -> str:
     stream.flush()
     stream.seek(0)
@@ -348,55 +247,9 @@ def _retried(attempt: Callable[[], T], url: str, label: str, wait: Callable[[flo
             return attempt()
         except Passing as problem:
             if number == ATTEMPTS:
-                raise _exhausted(url, label, problem) from problem
-            _pause([problem.wait], number, wait)
+                raise exhausted(url, label, problem) from problem
+            pause([problem.wait], number, wait)
     raise AssertionError("unreachable")
-
-
-def _pause(asked: Sequence[float | None], number: int, wait: Callable[[float], None]) -> None:
-    """Never less than a server asks for, and not all clients at the same moment."""
-    if not asked:
-        return
-    pause, told = min((0.125 * 2**number if some is None else some, some is not None) for some in asked)
-    wait(min(pause, _LONGEST_WAIT) * random.uniform(1.0, 1.1 if told else 2.0))  # noqa: S311 - jitter, not a secret
-
-
-def _download(job: _Job, url: str, stream: BinaryIO, pace: Pace, patience: float | None) -> None:
-    import httpx
-
-    item = job.item
-    have = stream.seek(0, os.SEEK_END)
-    if item.size is not None and have > item.size:
-        have = _restarted(stream)
-    if have and have == item.size:
-        return
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    limit = job.client.timeout if patience is None else httpx.Timeout(patience)
-    with passing(url, item.label), job.client.stream("GET", url, headers=headers, timeout=limit) as response:
-        if response.status_code == 416:
-            _restarted(stream)
-            raise Passing("the server has less than was fetched before", wait=0.0)
-        check(response, item.label)
-        if have and not goes_on(response, have):
-            have = _restarted(stream)
-        # Raw, because a file that is compressed must be kept as it is, whatever the server calls that; and in the pieces in which it
-        # comes, because what httpx collects to make larger ones is lost when the connection breaks.
-        for data in response.iter_raw():
-            stream.write(data)
-            have += len(data)
-            if item.size is not None and have > item.size:
-                stream.truncate(0)
-                raise IntegrityError(f"{item.label}: {redacted(url)} gave more than {item.size} bytes", hint="Do not trust that server.")
-            job.meter(have)
-            if (rate := pace(len(data))) is not None and have != item.size:
-                raise Slow(rate)
-    if item.size is not None and have < item.size:
-        raise Passing(f"only {have} of {item.size} bytes came", what="cut off")
-
-
-def _restarted(stream: BinaryIO) -> int:
-    stream.truncate(0)
-    return 0
 
 
 def _small(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:

@@ -1,13 +1,11 @@
 """What one stage learns of the servers that it downloads from: which is quick, which went wrong, and how. Nothing of it is kept."""
 
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-__all__ = ["LIED", "SLOW", "STALLED", "Pace", "Servers", "server_of"]
+__all__ = ["LIED", "SLOW", "STALLED", "Servers", "server_of"]
 
 SLOW, STALLED, LIED = 1, 2, 3
 """How bad a thing is: a server that did a worse one is asked later."""
@@ -17,9 +15,6 @@ MARGIN = 4.0
 
 CRAWL = 64_000.0
 """Bytes a second below which another server is tried although nothing is known of it."""
-
-LOOK = 1.0
-"""Seconds after which the pace of a download says something."""
 
 
 def server_of(url: str) -> str:
@@ -36,14 +31,13 @@ class _Server:
     rank: int = 0
     rate: float | None = None
     problems: dict[str, set[str]] = field(default_factory=dict)
-    gave: Counter[str] = field(default_factory=Counter)
+    proven: bool = False
 
 
 class Servers:
     """Any thread may use it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self._known: dict[str, _Server] = {}
         self._lock = threading.Lock()
 
@@ -69,21 +63,26 @@ class Servers:
 
     def gave(self, url: str, size: int, seconds: float) -> None:
         """A download came to its end."""
+        if size >= 1 << 18 or seconds >= 1.0:
+            with self._lock:
+                self._get(url).rate = size / max(seconds, 1e-6)
+
+    def proved(self, url: str) -> None:
+        """What it gave was right."""
+        with self._lock:
+            self._get(url).proven = True
+
+    def is_proven(self, url: str) -> bool:
+        """Whether the server gave something that was right, and did nothing wrong."""
         with self._lock:
             server = self._get(url)
-            server.gave["files"] += 1
-            if size >= 1 << 18 or seconds >= 1.0:
-                server.rate = size / max(seconds, 1e-6)
+            return server.proven and not server.rank
 
     def slow(self, url: str, rate: float, item: str) -> None:
         """The server gave so many bytes a second, and is left for another one."""
         self.failed(url, "was slow with", item, SLOW)
         with self._lock:
             self._get(url).rate = rate
-
-    def pace(self, url: str, others: Sequence[str]) -> "Pace":
-        """A watch over one download, for which the other addresses would do as well."""
-        return Pace(self, url, tuple(other for other in others if server_of(other) != server_of(url)), self.clock())
 
     def is_slow(self, rate: float, others: Sequence[str]) -> bool:
         """Whether one of these servers is worth a change."""
@@ -102,27 +101,3 @@ class Servers:
 
 def _files(items: set[str]) -> str:
     return next(iter(items)) if len(items) == 1 else f"{len(items)} files"
-
-
-@dataclass(slots=True)
-class Pace:
-    """One download: how much came since when."""
-
-    servers: Servers
-    url: str
-    others: tuple[str, ...]
-    started: float
-    size: int = 0
-
-    def __call__(self, size: int) -> float | None:
-        """Counts bytes; the rate, if it is one at which another server should be asked."""
-        self.size += size
-        seconds = self.servers.clock() - self.started
-        if not self.others or seconds < LOOK:
-            return None
-        rate = self.size / seconds
-        return rate if self.servers.is_slow(rate, self.others) else None
-
-    def done(self) -> None:
-        """The download came to its end."""
-        self.servers.gave(self.url, self.size, self.servers.clock() - self.started)

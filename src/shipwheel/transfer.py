@@ -12,7 +12,7 @@ from shipwheel.errors import FetchError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Passing", "Slow", "check", "goes_on", "may_pass", "passing", "redacted"]
+__all__ = ["Passing", "check", "goes_on", "may_pass", "passing", "redacted"]
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
@@ -24,14 +24,6 @@ class Passing(Exception):
         super().__init__(message)
         self.wait = wait
         self.what = what
-
-
-class Slow(Passing):
-    """Another server is known, or hoped, to be quicker."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__(f"only {rate / 1000:.0f} kB a second came", wait=0.0)
-        self.rate = rate
 
 
 def redacted(url: str) -> str:

@@ -24,7 +24,7 @@ __all__ = ["KINDS", "SERVER", "MirrorProxy", "index_server", "mirrored"]
 SERVER = "pypiserver==2.4.2"
 
 KINDS = ("lying", "slow", "stale", "quick")
-"""The slow one sends 20 kB a second; the stale one lacks every other file; the lying one sends, by the number in a file's name, other bytes,
+"""The slow one sends 20 kB a second; the stale one lacks every other file; the lying one sends, by the number in the name, other bytes,
 half of them, the status 500, or nothing for ten seconds. All of them have the right pages."""
 
 
@@ -35,8 +35,8 @@ class MirrorProxy(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, behind: str, kind: str) -> None:
-        self.behind, self.kind = behind, kind
+    def __init__(self, behind: str, kind: str, turn: threading.Semaphore) -> None:
+        self.behind, self.kind, self.turn = behind, kind, turn
         self.asked: list[str] = []
         self.ended = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -86,8 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _behind(self, filename: str) -> tuple[int, bytes]:
         wanted = f"/packages/{filename}" if filename else self.path
         headers = {name: self.headers[name] for name in ("Range",) if name in self.headers}
+        request = urllib.request.Request(self._proxy.behind + wanted, headers=headers)  # noqa: S310 - our own
         try:
-            with urllib.request.urlopen(urllib.request.Request(self._proxy.behind + wanted, headers=headers)) as answer:  # noqa: S310
+            with self._proxy.turn, urllib.request.urlopen(request) as answer:  # noqa: S310
                 data = answer.read()
                 self.part = answer.headers.get("Content-Range", "")
                 return answer.status, data if filename else _shared(data)
@@ -166,7 +167,9 @@ def mirrored(wheels: Path, said: Path) -> Iterator[Mapping[str, MirrorProxy]]:
     """A running mirror of each kind, before one server."""
     with ExitStack() as stack:
         behind = stack.enter_context(index_server(wheels, said))
-        made = {kind: stack.enter_context(MirrorProxy(behind, kind)) for kind in KINDS}
+        # The server answers one request at a time, and forgets connections that come meanwhile: they would cost a second each.
+        turn = threading.Semaphore(2)
+        made = {kind: stack.enter_context(MirrorProxy(behind, kind, turn)) for kind in KINDS}
         for proxy in made.values():
             threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         yield made

@@ -14,6 +14,7 @@ import socket
 import threading
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
@@ -69,6 +70,8 @@ class PackageIndex(Loopback):
         self._uploaded: dict[str, str] = {}
         self._faults: dict[str, tuple[Fault, int]] = {}
         self._requests: list[Request] = []
+        self.trickled: Counter[str] = Counter()
+        """The bytes that answers with a rate really sent, by path."""
         self._lock = threading.Lock()
 
     @property
@@ -267,5 +270,6 @@ class _Handler(Handler[PackageIndex]):
         step = max(1, rate // 20)
         for start in range(0, len(data), step):
             self.wfile.write(data[start : start + step])
+            self.owner.trickled[urlsplit(self.path).path] += step
             if self.owner.closing.wait(step / rate):
                 return
