@@ -16,13 +16,12 @@ from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
 from shipwheel.python.project import Project, detect, with_dependencies, with_python
-from shipwheel.python.relock import Upgrade
-from shipwheel.python.resolve import renewed
 from shipwheel.python.selection import Selection, select_all
 
 if TYPE_CHECKING:
     from shipwheel.build.request import Request
     from shipwheel.python.explanation import Explanation
+    from shipwheel.python.relock import Upgrade
 
 __all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale"]
 
@@ -45,7 +44,7 @@ def project_of(request: "Request") -> Project:
         return detect(request.path, request.settings, launch=False)
 
 
-def made_lock(request: "Request", upgrade: Upgrade) -> Locked:
+def made_lock(request: "Request", upgrade: "Upgrade") -> Locked:
     """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError."""
     project = project_of(request)
     before = read_lock(lock_path(project.root))
@@ -65,7 +64,9 @@ def _other(project: Project, version: str) -> Project:
         return replace(detect(path, settings, launch=False), settings=project.settings)
 
 
-def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: Upgrade) -> Locked:
+def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: "Upgrade") -> Locked:
+    from shipwheel.python.resolve import renewed
+
     made: dict[LockRequest, Lock] = {}
 
     def make(wanted: LockRequest) -> Lock:
