@@ -30,7 +30,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	MYPY=$(BIN)/mypy scripts/types
 	$(BIN)/pytest -q tests/test_import_direction.py
 
 bench: $(STAMP)
