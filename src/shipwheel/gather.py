@@ -19,7 +19,7 @@ from shipwheel.transfer import Passing, check, goes_on, passing, redacted
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ATTEMPTS", "Accept", "Job", "Meter", "Partial", "exhausted", "gathered", "is_local", "local", "pause", "pieces"]
+__all__ = ["ATTEMPTS", "Accept", "Job", "Meter", "Partial", "Source", "exhausted", "gathered", "is_local", "local", "pause", "pieces"]
 
 ATTEMPTS = 5
 """How often one address is tried, when what went wrong may pass."""
@@ -65,7 +65,7 @@ class Job:
 
 
 @dataclass(slots=True, eq=False)
-class _Source:
+class Source:
     """One request for a file: `at` is how far it is, `came` how many bytes it brought."""
 
     url: str
@@ -100,12 +100,12 @@ class Partial:
             self.have = 0
             self.givers.clear()
 
-    def drop(self, source: _Source) -> None:
+    def drop(self, source: Source) -> None:
         """Takes no more from a source."""
         with self._lock:
             source.stopped = True
 
-    def put(self, source: _Source, data: bytes, label: str) -> None:
+    def put(self, source: Source, data: bytes, label: str) -> None:
         """Takes what a source brings, as far as it is new. Raises IntegrityError when it is more than there can be."""
         with self._lock:
             if source.stopped:
@@ -176,9 +176,9 @@ class _Contest:
     number: int
     accept: Accept
     failed: dict[str, Exception] = field(default_factory=dict)
-    running: list[_Source] = field(default_factory=list)
-    suspects: list[_Source] = field(default_factory=list)
-    ended: "SimpleQueue[tuple[_Source, BaseException | None]]" = field(default_factory=SimpleQueue)
+    running: list[Source] = field(default_factory=list)
+    suspects: list[Source] = field(default_factory=list)
+    ended: "SimpleQueue[tuple[Source, BaseException | None]]" = field(default_factory=SimpleQueue)
     looked: float = 0.0
     had: int = 0
 
@@ -204,12 +204,12 @@ class _Contest:
         """Asks these as well."""
         for url in urls:
             self.waiting.remove(url)
-            source = _Source(url, self.partials[url], time.monotonic())
+            source = Source(url, self.partials[url], time.monotonic())
             self.running.append(source)
             threading.Thread(target=_attempt, args=(self.job, source, self.patience(url), self.ended), daemon=True).start()
         self.looked, self.had = time.monotonic(), self.most()
 
-    def stop(self, sources: Sequence[_Source]) -> None:
+    def stop(self, sources: Sequence[Source]) -> None:
         """Their threads end with the next bytes, or when these do not come."""
         for source in sources:
             source.partial.drop(source)
@@ -237,7 +237,7 @@ class _Contest:
         elif len(self.running) > 1 and rate > 0:
             self.settle(max(self.running, key=lambda source: source.at))
 
-    def settle(self, best: _Source) -> None:
+    def settle(self, best: Source) -> None:
         """Leaves the others to a later time."""
         others = [source for source in self.running if source is not best]
         self.stop(others)
@@ -246,14 +246,14 @@ class _Contest:
         self.waiting += [source.url for source in others]
         self.looked, self.had = time.monotonic(), self.most()
 
-    def blame(self, best: _Source) -> None:
+    def blame(self, best: Source) -> None:
         """What was slow, or silent, is known as such when another one was better."""
         for source in self.suspects:
             if source is not best and server_of(source.url) != server_of(best.url):
                 self.job.servers.slow(source.url, source.rate(), self.job.label)
         self.suspects.clear()
 
-    def is_over(self, source: _Source, error: BaseException | None) -> bool:
+    def is_over(self, source: Source, error: BaseException | None) -> bool:
         """Notes how an attempt ended; whether it was the last one."""
         self.running.remove(source)
         if error is None:
@@ -283,7 +283,7 @@ class _Contest:
             servers.failed(url, f"answered {error.status} for" if error.status else "could not give", label)
 
 
-def _attempt(job: Job, source: _Source, patience: float | None, ended: "SimpleQueue[tuple[_Source, BaseException | None]]") -> None:
+def _attempt(job: Job, source: Source, patience: float | None, ended: "SimpleQueue[tuple[Source, BaseException | None]]") -> None:
     """Asks for the rest of the file, and tells how that ended."""
     try:
         if is_local(source.url):
@@ -297,7 +297,7 @@ def _attempt(job: Job, source: _Source, patience: float | None, ended: "SimpleQu
         ended.put((source, error))
 
 
-def _download(job: Job, source: _Source, patience: float | None) -> None:
+def _download(job: Job, source: Source, patience: float | None) -> None:
     import httpx
 
     partial, size = source.partial, job.size
