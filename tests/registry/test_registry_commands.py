@@ -54,6 +54,25 @@ def test_there_and_back(tmp_path: Path, layout: Path) -> None:
         assert registry.tags["other"]
 
 
+@pytest.mark.parametrize("registry_named", [False, True])
+def test_layers_are_mounted_from_a_repository_that_is_named(tmp_path: Path, layout: Path, registry_named: bool) -> None:
+    with FakeRegistry() as registry:
+        run(tmp_path, "push", str(layout), f"{registry.host}/team/app:1")
+        origin = f"{registry.host}/team/app" if registry_named else "team/app"
+        done = run(tmp_path, "push", str(layout), f"{registry.host}/other:1", "--mount-from", origin)
+        assert done.returncode == 0, done.stderr
+        assert "mounted" in done.stderr
+        assert any("from=team/app" in seen.query for seen in registry.asked("POST"))
+
+
+def test_no_layer_is_mounted_from_another_registry(tmp_path: Path, layout: Path) -> None:
+    with FakeRegistry() as registry:
+        done = run(tmp_path, "push", str(layout), f"{registry.host}/app:1", "--mount-from", "registry.example/team/app")
+        assert done.returncode == 2
+        assert "another one" in done.stderr
+        assert not registry.asked("POST")
+
+
 @pytest.mark.parametrize("flags", [(), ("--referrers",)])
 def test_copy_takes_referrers_along_when_it_is_told_to(tmp_path: Path, layout: Path, flags: tuple[str, ...]) -> None:
     with FakeRegistry() as registry:
