@@ -177,6 +177,28 @@ def test_a_full_disk(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(place.parent.iterdir()) == []
 
 
+def test_another_process_makes_the_same_layout_meanwhile(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_blobs = layout._write_blobs
+
+    def overtaken(index: ImageIndex, directory: Path, store: Store, recheck: bool = False) -> None:
+        monkeypatch.setattr(layout, "_write_blobs", write_blobs)
+        write_layout(other_index(store), place, store, name="app:2")
+        write_blobs(index, directory, store, recheck)
+
+    monkeypatch.setattr(layout, "_write_blobs", overtaken)
+    write_layout(small_index(store), place, store, name="app:1")
+    validate_layout(place)
+    assert {entry.annotations[layout.ANNOTATION_REF_NAME] for entry in read_layout(place).entries} == {"1", "2"}
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_place_that_cannot_be_written_is_not_called_full(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError) as caught:
+        write_layout(small_index(store), tmp_path / "file" / "layout", store, name=None)
+    assert "space" not in caught.value.hint
+
+
 def test_reading_gives_images_that_can_be_written_again(store: Store, place: Path, tmp_path: Path) -> None:
     write_layout(small_index(store), place, store, name="app:1")
     write_layout(read_layout(place).images(), tmp_path / "copy", Store(tmp_path / "empty"), name="app:1")
@@ -202,6 +224,8 @@ def test_names_that_are_not_there_or_missing(store: Store, place: Path) -> None:
 def test_not_a_layout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an OCI image layout"):
         read_layout(tmp_path)
+    with pytest.raises(UsageError, match="does not exist"):
+        read_layout(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,23 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.errors import BuildError, ImageError, UsageError
+from shipwheel.errors import ImageError, UsageError
 from shipwheel.files import tar
 from shipwheel.files.entry import EntryType, FileEntry
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.layout import INDEX, LAYOUT, MAX_DOCUMENT, OCI_LAYOUT, LayoutReader, blob_path, entry_of, index_json, replacing
+from shipwheel.oci.layout import (
+    INDEX,
+    LAYOUT,
+    MAX_DOCUMENT,
+    OCI_LAYOUT,
+    LayoutReader,
+    blob_path,
+    entry_of,
+    index_json,
+    replacing,
+    unwritable,
+)
 from shipwheel.oci.model import Descriptor, Index, decode
 from shipwheel.oci.opened import OpenedFile, open_image
 from shipwheel.oci.reference import Reference
@@ -53,9 +64,7 @@ def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | No
             for chunk in archive_chunks(index, store, reference, docker_platform=docker_platform):
                 write(chunk)
     except OSError as error:
-        raise BuildError(
-            f"the archive {file} cannot be written: {error.strerror or error}", hint="Free some space or name another file."
-        ) from error
+        raise unwritable(f"the archive {file}", error, "file") from error
     return entry
 
 

@@ -6,6 +6,7 @@ left alone; whether its bytes are right is for `validate` to say.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -48,6 +49,7 @@ __all__ = [
     "read_layout",
     "refuse_other",
     "replacing",
+    "unwritable",
     "write_layout",
 ]
 
@@ -97,12 +99,23 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
             _update(index, directory, store, entry, recheck)
         else:
             refuse_other(directory)
-            _create(index, directory, store, entry)
+            try:
+                _create(index, directory, store, entry)
+            except OSError:
+                # Another process may have made it in the meantime: then it is brought up to date, as it would be a moment later.
+                if not (directory / LAYOUT).is_file():
+                    raise
+                _update(index, directory, store, entry, recheck)
     except OSError as error:
-        raise BuildError(
-            f"the layout {directory} cannot be written: {error.strerror or error}", hint="Free some space or name another directory."
-        ) from error
+        raise unwritable(f"the layout {directory}", error, "directory") from error
     return entry
+
+
+def unwritable(what: str, error: OSError, kind: str) -> BuildError:
+    """What is said of a layout or an archive (`kind`: a directory or a file) that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = f"Free some space or name another {kind}." if full else f"Name another {kind}, in a place that you can write to."
+    return BuildError(f"{what} cannot be written: {error.strerror or error}", hint=hint)
 
 
 def refuse_other(directory: Path) -> None:
@@ -290,6 +303,8 @@ class LayoutReader(msgspec.Struct, frozen=True):
 def read_layout(path: Path) -> LayoutReader:
     """Opens an OCI image layout; raises UsageError if the directory is none, ImageError if it is broken."""
     if not (path / LAYOUT).is_file():
+        if not path.exists():
+            raise UsageError(f"{path} does not exist", hint="Name an OCI image layout, or an archive that ends in .tar.")
         raise UsageError(f"{path} is not an OCI image layout", hint=f"A layout is a directory with {LAYOUT} and {INDEX} in it.")
     version = decode(_read_small(path / LAYOUT), _LayoutFile, f"{path / LAYOUT}").version
     if version != "1.0.0":

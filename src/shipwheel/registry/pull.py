@@ -13,11 +13,22 @@ from typing import BinaryIO
 
 import msgspec
 
-from shipwheel.errors import BuildError, ImageError, IntegrityError, UsageError
+from shipwheel.errors import ImageError, IntegrityError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.convert import in_oci_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
-from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, blob_path, checked_digest, index_json, refuse_other, replacing, write_layout
+from shipwheel.oci.layout import (
+    INDEX,
+    LAYOUT,
+    OCI_LAYOUT,
+    blob_path,
+    checked_digest,
+    index_json,
+    refuse_other,
+    replacing,
+    unwritable,
+    write_layout,
+)
 from shipwheel.oci.model import (
     MEDIA_TYPE_INDEX,
     ConfigFile,
@@ -114,10 +125,7 @@ def pull(
         entry = write_layout(index, directory, store, name=name)
         fetching.clear()
     except OSError as error:
-        reason = error.strerror or error
-        raise BuildError(
-            f"the layout {directory} cannot be written: {reason}", hint="Free some space or name another directory."
-        ) from error
+        raise unwritable(f"the layout {directory}", error, "directory") from error
     reporter(StageFinished(STAGE, f"{fetching.fetched / 1e6:.1f} MB fetched, {fetching.present / 1e6:.1f} MB were there"))
     return Pulled(entry, found.digest, fetching.fetched, fetching.present)
 
