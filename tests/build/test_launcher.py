@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from shipwheel.build import launcher as module
+from shipwheel.build.app import AppSource, without_linked
 from shipwheel.build.generated import Generated, launcher_command, launcher_files, venv_files, volume_directories
 from shipwheel.files.entry import EntryType, FileEntry
+from shipwheel.python.ignore import list_app
 from shipwheel.python.venv import VENV
 
 
@@ -365,3 +367,20 @@ def test_volumes() -> None:
 def test_settings_are_json(tmp_path: Path) -> None:
     settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
     assert settings == {"marks": "/data/marks", "steps": [["x", 'quote " and é']]}
+
+
+def test_links_lead_from_the_working_directory_onto_a_volume() -> None:
+    source = volume_directories(["/data"], (65532, 65532), "app", [("db.sqlite3", "/data/db.sqlite3")])
+    link = next(entry for entry in source.entries() if entry.path == "app/db.sqlite3")
+    assert (link.type, link.target) == (EntryType.SYMLINK, "/data/db.sqlite3")
+    assert source.key != volume_directories(["/data"], (65532, 65532)).key
+
+
+def test_files_in_the_place_of_links_are_moved_aside(tmp_path: Path) -> None:
+    for name in ("db.sqlite3", "main.py"):
+        (tmp_path / name).write_text(name)
+    tree = without_linked(list_app(tmp_path), [("db.sqlite3", "/data/db.sqlite3"), ("app.log", "/data/app.log")])
+    entries = {entry.path: entry.content for entry in AppSource("demo", tree, "app", "3.13").entries()}
+    assert entries["app/db.sqlite3.initial"] == b"db.sqlite3"
+    assert "app/db.sqlite3" not in entries
+    assert "app/main.py" in entries

@@ -31,6 +31,18 @@ SERVERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "a socket": ("import socket\ns = socket.socket()\ns.bind(('0.0.0.0', 7000))\n", "", ("7000/tcp",)),
     "gradio on its own port": ("import gradio as gr\nb = gr.Blocks()\nb.launch(server_port=7999)\n", "gradio", ("7999/tcp",)),
     "nicegui on its own port": ("from nicegui import ui\nui.run(port=8081)\n", "nicegui", ("8081/tcp",)),
+    "grpc": (
+        "import grpc\ndef serve():\n    port = '50051'\n    s = grpc.server(1)\n    s.add_insecure_port('[::]:' + port)\n",
+        "grpcio",
+        ("50051/tcp",),
+    ),
+    "grpc, formatted": ("import grpc\nP = 7001\ns = grpc.server(1)\ns.add_insecure_port(f'0.0.0.0:{P}')\n", "grpcio", ("7001/tcp",)),
+    "cherrypy": ("import cherrypy\ncherrypy.quickstart(1)\n", "cherrypy", ("8080/tcp",)),
+    "cherrypy's own port": (
+        "import cherrypy\ncherrypy.config.update({'server.socket_port': 9090, 'server.socket_host': '0.0.0.0'})\ncherrypy.quickstart(1)\n",
+        "cherrypy",
+        ("9090/tcp",),
+    ),
     "a client": ("import redis\nredis.Redis(host='db', port=6379)\n", "redis", ()),
 }
 
@@ -50,6 +62,19 @@ def test_a_server_that_nobody_reaches_is_said(tmp_path: Path, host: str, local: 
     assert launch.ports == ("8000/tcp",)
     assert [note for note in launch.notes if "127.0.0.1 alone" in note] == list(launch.notes)
     assert bool(launch.notes) == local
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("import cherrypy\ncherrypy.quickstart(1)\n", True),
+        ("import cherrypy\ncherrypy.quickstart(1, '/', {'global': {'server.socket_host': '0.0.0.0'}})\n", False),
+        ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('localhost:50051')\n", True),
+        ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('[::]:50051')\n", False),
+    ],
+)
+def test_servers_with_addresses_of_their_own_kind(tmp_path: Path, text: str, local: bool) -> None:
+    assert bool(_launch(tmp_path, {"main.py": text}).notes) == local
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,33 @@
 """The project's own files, in the working directory of the image, with their bytecode."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import Content, EntryType, FileEntry, Opened, directory, parents, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.python.bytecode import cached_path
 from shipwheel.python.ignore import AppFile, AppTree
+from shipwheel.python.launch import INITIAL
 from shipwheel.python.wheel import Compiler
 
-__all__ = ["AppSource"]
+__all__ = ["AppSource", "without_linked"]
 
 _LARGE = 8 << 20
 _MODULE = 16 << 20
+
+
+def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
+    """The tree with the files moved aside whose places links to a volume have: the first start copies them to there."""
+    linked = {path for path, _ in links}
+    files = [msgspec.structs.replace(item, path=item.path + INITIAL) if item.path in linked else item for item in tree.files]
+    return msgspec.structs.replace(tree, files=tuple(sorted(files, key=lambda item: item.path)))
 
 
 @dataclass(frozen=True)

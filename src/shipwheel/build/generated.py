@@ -53,9 +53,15 @@ def venv_files(version: str, interpreter: str) -> Generated:
     )
 
 
-def volume_directories(volumes: Sequence[str], owner: tuple[int, int]) -> Generated:
-    """The mount points, owned by the image's user: an engine that makes a volume of one copies its owner."""
-    return Generated("volumes", tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes)))
+def volume_directories(
+    volumes: Sequence[str], owner: tuple[int, int], workdir: str = "", links: Sequence[tuple[str, str]] = ()
+) -> Generated:
+    """The mount points, owned by the image's user: an engine that makes a volume of one copies its owner.
+
+    Beside them the links below the working directory that lead onto volumes.
+    """
+    places = tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes))
+    return Generated("volumes", (*places, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
 
 
 def launcher_files(steps: Sequence[Sequence[str]], marks: str) -> Generated:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from shipwheel.build.app import without_linked
 from shipwheel.build.resolve import Resolved
 from shipwheel.build.sources import Ingredients
 from shipwheel.build.supplies import Supplies
@@ -73,4 +74,4 @@ class Preparation:
             self.reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Give them to the container when it starts."))
         if tree.special:
             self.reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
-        return tree
+        return without_linked(tree, project.launch.links)

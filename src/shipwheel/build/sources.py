@@ -183,7 +183,10 @@ def app_layers(
     if project.volumes:
         # Above the source, which may hold a directory of the same name.
         owner = _owner(container_user(project.settings.user, resolved.base))
-        layers.append(LayerSpec("volumes", (volume_directories(project.volumes, owner),), kept_volumes(owned, project.volumes, owner[0])))
+        links = project.launch.links if project.launch else ()
+        around = (*kept_volumes(owned, project.volumes, owner[0]), *(kept(owned, (workdir,)) if links else ()))
+        places = volume_directories(project.volumes, owner, workdir, links)
+        layers.append(LayerSpec("volumes", (places,), tuple(sorted(dict(around).items()))))
     return tuple(layers)
 
 

@@ -11,12 +11,14 @@ __all__ = [
     "Framework",
     "Maker",
     "assignments",
+    "callables",
     "dotted",
     "factories",
     "framework_of",
     "is_main_guard",
     "made",
     "makers",
+    "protocol",
 ]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
@@ -30,7 +32,7 @@ class Framework:
 
     distribution: str
     kind: str
-    """asgi, wsgi, or what framework.py runs in a way of its own: sanic, aiohttp, dash, celery."""
+    """asgi, wsgi, or what has a server of its own: sanic, aiohttp, dash, webpy; worker for what takes jobs from a queue."""
 
 
 FRAMEWORKS = {
@@ -48,9 +50,32 @@ FRAMEWORKS = {
     ("bottle", "default_app"): Framework("bottle", "wsgi"),
     ("pyramid", "Configurator"): Framework("pyramid", "wsgi"),
     ("dash", "Dash"): Framework("dash", "dash"),
-    ("celery", "Celery"): Framework("celery", "celery"),
+    ("apiflask", "APIFlask"): Framework("apiflask", "wsgi"),
+    ("flask_openapi3", "OpenAPI"): Framework("flask-openapi3", "wsgi"),
+    ("eve", "Eve"): Framework("eve", "wsgi"),
+    ("cherrypy", "Application"): Framework("cherrypy", "wsgi"),
+    ("cherrypy", "mount"): Framework("cherrypy", "wsgi"),
+    ("spyne", "WsgiApplication"): Framework("spyne", "wsgi"),
+    ("masonite", "Application"): Framework("masonite", "wsgi"),
+    ("socketio", "WSGIApp"): Framework("python-socketio", "wsgi"),
+    ("socketio", "ASGIApp"): Framework("python-socketio", "asgi"),
+    ("strawberry", "GraphQL"): Framework("strawberry-graphql", "asgi"),
+    ("shiny", "App"): Framework("shiny", "asgi"),
+    ("gradio", "mount_gradio_app"): Framework("gradio", "asgi"),
+    ("esmerald", "Esmerald"): Framework("esmerald", "asgi"),
+    ("starlite", "Starlite"): Framework("starlite", "asgi"),
+    ("emmett", "App"): Framework("emmett", "asgi"),
+    ("asgiref", "WsgiToAsgi"): Framework("asgiref", "asgi"),
+    ("web", "application"): Framework("web-py", "webpy"),
+    ("celery", "Celery"): Framework("celery", "worker"),
+    ("faust", "App"): Framework("faust-streaming", "worker"),
+    ("faststream", "FastStream"): Framework("faststream", "worker"),
+    **{("huey", name): Framework("huey", "worker") for name in ("Huey", "RedisHuey", "SqliteHuey", "FileHuey", "PriorityRedisHuey")},
 }
-"""(top-level package, class or function) -> framework. Falcon is told apart by its modules; see `framework_of`."""
+"""(top-level package, class or function) -> framework. Falcon and Ariadne are told apart by their modules; see `framework_of`."""
+
+_PROTOCOLS = {("environ", "start_response"): Framework("WSGI", "wsgi"), ("scope", "receive", "send"): Framework("ASGI", "asgi")}
+"""What the arguments of a callable say that is an application without any framework (PEP 3333, the ASGI specification)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +115,8 @@ class Maker:
     """The dotted name of that function."""
     plain: bool = False
     """Whether it can be called without arguments."""
+    awaited: bool = False
+    """Whether it is a coroutine."""
 
 
 def dotted(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
@@ -111,6 +138,8 @@ def framework_of(full: str) -> Framework | None:
     name = full.rpartition(".")[2]
     if top == "falcon" and name in ("App", "API"):
         return Framework("falcon", "asgi" if ".asgi" in full else "wsgi")
+    if top == "ariadne" and name == "GraphQL":
+        return Framework("ariadne", "wsgi" if ".wsgi" in full else "asgi")
     if top == "connexion" and name in ("App", "AsyncApp", "FlaskApp", "FlaskApi"):
         return Framework("connexion", "asgi")
     return FRAMEWORKS.get((top, name)) if top != name else None
@@ -125,7 +154,21 @@ def made(value: ast.expr | None, aliases: Mapping[str, str]) -> Framework | None
         return None
     if isinstance(value.func, ast.Attribute) and value.func.attr == "make_wsgi_app":
         return FRAMEWORKS[("pyramid", "Configurator")] if any(full.startswith("pyramid") for full in aliases.values()) else None
+    if isinstance(value.func, ast.Attribute) and value.func.attr == "wsgifunc":
+        return Framework("web-py", "wsgi") if "web" in aliases.values() else None
     return found
+
+
+def callables(tree: ast.Module, shell: AppObject) -> Iterator[AppObject]:
+    """Functions of the usual names that are applications by themselves."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _VARIABLES and (found := protocol(node)):
+            yield replace(shell, variable=node.name, framework=found)
+
+
+def protocol(node: ast.FunctionDef | ast.AsyncFunctionDef, skip: int = 0) -> Framework | None:
+    """The protocol that a function speaks, by the names of its arguments after the first `skip`."""
+    return _PROTOCOLS.get(tuple(argument.arg for argument in node.args.args[skip:]))
 
 
 def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
@@ -151,7 +194,7 @@ def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr 
 
 def makers(tree: ast.Module, aliases: Mapping[str, str]) -> tuple[Maker, ...]:
     """The functions at a module's top that return an application, themselves or through another function."""
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     found = {name: _maker(node, aliases) for name, node in functions.items()}
     for _ in found:
         # What one returns another may have made, of the same module.
@@ -159,25 +202,27 @@ def makers(tree: ast.Module, aliases: Mapping[str, str]) -> tuple[Maker, ...]:
             other = found.get(maker.calls)
             if maker.framework is None and other is not None and (other.framework, other.calls) != (None, maker.calls):
                 found[name] = replace(maker, framework=other.framework, calls=other.calls)
-    return tuple(maker for maker in found.values() if maker.framework is not None or "." in maker.calls)
+    # What a coroutine makes only aiohttp's worker can wait for.
+    usable = (maker for maker in found.values() if not maker.awaited or (maker.framework is not None and maker.framework.kind == "aiohttp"))
+    return tuple(maker for maker in usable if maker.framework is not None or "." in maker.calls)
 
 
 def factories(made_by: Iterable[Maker], shell: AppObject) -> Iterator[AppObject]:
     """Those that a server can call: they need no argument, and are no program's main function."""
     for maker in made_by:
         if maker.plain and maker.framework is not None and not maker.name.startswith("_") and maker.name not in ("main", "cli"):
-            yield replace(shell, variable=maker.name, framework=maker.framework, factory=True)
+            yield replace(shell, variable=maker.name, framework=maker.framework, factory=not maker.awaited)
 
 
-def _maker(function: ast.FunctionDef, aliases: Mapping[str, str]) -> Maker:
+def _maker(function: ast.FunctionDef | ast.AsyncFunctionDef, aliases: Mapping[str, str]) -> Maker:
     arguments = function.args
     plain = len(arguments.args) + len(arguments.posonlyargs) <= len(arguments.defaults) and None not in arguments.kw_defaults
     stated = framework_of(dotted(function.returns, aliases))
     framework, calls = (stated, "") if stated is not None else _returned(function, aliases)
-    return Maker(function.name, framework, calls, plain)
+    return Maker(function.name, framework, calls, plain, isinstance(function, ast.AsyncFunctionDef))
 
 
-def _returned(function: ast.FunctionDef, aliases: Mapping[str, str]) -> tuple[Framework | None, str]:
+def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef, aliases: Mapping[str, str]) -> tuple[Framework | None, str]:
     """(the framework of what it returns, else the function that it returns the result of)."""
     values = {variable: value for variable, value, _ in assignments(function.body) if made(value, aliases) is not None}
     values = {**{variable: value for variable, value, _ in assignments(function.body)}, **values}

@@ -9,7 +9,7 @@ from shipwheel.python.launch import Evidence, Launch, launch_served
 from shipwheel.python.scan import Module
 from shipwheel.python.server import serve
 
-__all__ = ["launch_django", "with_static_files"]
+__all__ = ["launch_django", "migration", "with_static_files"]
 
 
 def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
@@ -47,6 +47,14 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module,
     root = _stated(*_settings(manager, modules)).get("STATIC_ROOT", "")
     folder = base + root.strip("/")
     return launch if folder == base or root.startswith("/") else _with_static_files(launch, evidence, manager.file, folder)
+
+
+def migration(evidence: Evidence, modules: tuple[Module, ...], kept: bool) -> tuple[tuple[str, ...], ...]:
+    """The step that makes the tables of a database that is on a volume of the image: nobody else does."""
+    manager = _manager(modules) if kept else None
+    if manager is None or not (evidence.has("django") or "django" in manager.imports):
+        return ()
+    return (("python", manager.file, "migrate", "--noinput"),)
 
 
 def _manager(modules: tuple[Module, ...]) -> Module | None:

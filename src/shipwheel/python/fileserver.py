@@ -54,7 +54,10 @@ def _panel(evidence: Evidence, using: list[Module]) -> Launch | None:
     using = [module for module in using if ".servable" in module.calls]
     port = evidence.port or "5006"
     return (
-        _file_launch(("panel", "serve", using[0].file, "--address", EVERYWHERE, "--port", port), using, port, "a Panel application")
+        replace(
+            _file_launch(("panel", "serve", using[0].file, "--address", EVERYWHERE, "--port", port), using, port, "a Panel application"),
+            notes=(_ORIGIN,),
+        )
         if using
         else None
     )
@@ -73,6 +76,53 @@ def _gradio(evidence: Evidence, using: list[Module]) -> Launch | None:
 def _nicegui(_evidence: Evidence, using: list[Module]) -> Launch | None:
     using = [module for module in using if "nicegui.ui.run" in module.calls]
     return _file_launch(("python", using[0].file), using, (*using[0].ports, "8080")[0], "a NiceGUI application") if using else None
+
+
+def _solara(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if "solara.component" in module.calls or "Page" in dict(module.places)]
+    port = evidence.port or "8765"
+    if not using:
+        return None
+    command = ("solara", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--production")
+    return _file_launch(command, using, port, "a Solara application")
+
+
+def _marimo(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if "marimo.App" in module.calls]
+    port = evidence.port or "2718"
+    command = ("marimo", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--headless") if using else ()
+    return _file_launch(command, using, port, "a marimo notebook") if using else None
+
+
+def _bokeh(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if any(call.startswith("bokeh.") and call.endswith(".curdoc") for call in module.calls)]
+    port = evidence.port or "5006"
+    command = ("bokeh", "serve", using[0].file, "--address", EVERYWHERE, "--port", port) if using else ()
+    return replace(_file_launch(command, using, port, "a Bokeh application"), notes=(_ORIGIN,)) if using else None
+
+
+def _shiny(evidence: Evidence, using: list[Module]) -> Launch | None:
+    """Shiny Express: the file itself is the page."""
+    using = [module for module in using if any("shiny.express" in call for call in module.calls)]
+    port = evidence.port or "8000"
+    command = ("shiny", "run", "--host", EVERYWHERE, "--port", port, using[0].file) if using else ()
+    return _file_launch(command, using, port, "a Shiny application") if using else None
+
+
+def _robyn(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if "robyn.Robyn" in module.calls]
+    if not using:
+        return None
+    port = evidence.port or (*using[0].ports, "8080")[0]
+    launch = _file_launch(("python", using[0].file), using, port, "a Robyn application")
+    return replace(launch, env={"ROBYN_HOST": EVERYWHERE, "ROBYN_PORT": port})
+
+
+def _bentoml(evidence: Evidence, using: list[Module]) -> Launch | None:
+    using = [module for module in using if "bentoml.service" in module.calls]
+    port = evidence.port or "3000"
+    command = ("bentoml", "serve", using[0].module, "--host", EVERYWHERE, "--port", port) if using else ()
+    return _file_launch(command, using, port, "a BentoML service") if using else None
 
 
 def _file_launch(command: tuple[str, ...], using: list[Module], port: str, what: str) -> Launch:
@@ -108,6 +158,10 @@ def _bottle(evidence: Evidence, using: list[Module]) -> Launch | None:
     )
 
 
+_ORIGIN = (
+    "Browsers that reach it under another address than localhost and its port need BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
+)
+
 _FileServer = Callable[[Evidence, list[Module]], Launch | None]
 _FILE_SERVERS: tuple[tuple[str, str, _FileServer], ...] = (
     ("streamlit", "streamlit", _streamlit),
@@ -115,6 +169,12 @@ _FILE_SERVERS: tuple[tuple[str, str, _FileServer], ...] = (
     ("gradio", "gradio", _gradio),
     ("nicegui", "nicegui", _nicegui),
     ("panel", "panel", _panel),
+    ("bokeh", "bokeh", _bokeh),
+    ("shiny", "shiny", _shiny),
+    ("solara", "solara", _solara),
+    ("marimo", "marimo", _marimo),
+    ("robyn", "robyn", _robyn),
+    ("bentoml", "bentoml", _bentoml),
     ("bottle", "bottle", _bottle),
     ("aiohttp", "aiohttp", launch_aiohttp),
 )

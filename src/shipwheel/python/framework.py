@@ -1,22 +1,28 @@
-"""The production command of a project, found by reading: settings, Procfile, console scripts, application objects, scripts.
+"""The production command of a project, found by reading: settings, Procfile, console scripts, application objects, Dockerfile, scripts.
 
 Dependencies count by their exact normalised names. The development servers of Flask and Django are never chosen: where no
 production server is among the dependencies, one is added and the plan says why.
 """
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from shipwheel.config import read_text
 from shipwheel.errors import ProjectError
-from shipwheel.python.applications import AppObject
+from shipwheel.python.applications import AppObject, Framework
 from shipwheel.python.django import launch_django, with_static_files
+from shipwheel.python.dockerfile import launch_dockerfile
 from shipwheel.python.fileserver import launch_aiohttp, launch_served_file
+from shipwheel.python.inifile import launch_described
+from shipwheel.python.kept import with_kept
 from shipwheel.python.launch import Evidence, Launch, launch_file, launch_served
 from shipwheel.python.procfile import parse_command, parse_procfile
 from shipwheel.python.scan import Module, find_modules
-from shipwheel.python.server import Served, serve
+from shipwheel.python.server import serve
+from shipwheel.python.workers import launch_worker
 
 __all__ = ["Evidence", "Launch", "find_launch"]
 
@@ -27,7 +33,7 @@ def find_launch(evidence: Evidence) -> Launch:
     """The command to start. Raises ProjectError, with the settings lines to add, when none is found or it needs a shell."""
     launch = _explicit(evidence) or _from_procfile(evidence)
     static = evidence.has("whitenoise")
-    modules = find_modules(evidence.root, evidence.only) if launch is None or static else ()
+    modules = find_modules(evidence.root, evidence.only)
     launch = launch or _search(evidence, modules)
     if launch is None:
         raise _nothing(evidence)
@@ -35,7 +41,7 @@ def find_launch(evidence: Evidence) -> Launch:
         launch = with_static_files(launch, evidence, modules)
     ports = evidence.settings.ports or launch.ports
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch.command)
-    return replace(launch, ports=ports, needs_source=needs_source)
+    return with_kept(replace(launch, ports=ports, needs_source=needs_source), evidence, modules)
 
 
 def _search(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
@@ -43,10 +49,14 @@ def _search(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     if web is not None and not web.extra_requirements:
         return web
     finders: tuple[Callable[[Evidence, tuple[Module, ...]], Launch | None], ...] = (
+        # Of a package's console scripts it says which one, and with which arguments.
+        *((launch_dockerfile,) if evidence.kind == "package" else ()),
         _console_script,
         lambda *_: web,
         launch_served_file,
-        _worker,
+        launch_dockerfile,
+        launch_described,
+        launch_worker,
         _script,
     )
     return next((launch for finder in finders if (launch := finder(evidence, modules)) is not None), None)
@@ -91,9 +101,9 @@ def _from_procfile(evidence: Evidence) -> Launch | None:
 
 def _web(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     objects = sorted((app for module in modules for app in module.objects if _counts(evidence, app)), key=lambda app: app.rank)
-    objects = [app for app in objects if app.framework.kind != "celery"]
+    objects = [app for app in objects if app.framework.kind != "worker"]
     if not objects:
-        return launch_django(evidence, modules)
+        return launch_django(evidence, modules) or _conventional(evidence, modules)
     best = objects[0]
     if best.framework.kind == "dash":
         best = next((app for app in objects if app.framework.distribution == "dash" and app.framework.kind == "wsgi"), best)
@@ -103,8 +113,11 @@ def _web(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
             hint=f"Add the line `server = {best.variable}().server` to the module, or set command in the settings.",
         )
     main = next((module for module in modules if module.file == best.file), None)
-    if best.framework.kind == "aiohttp" and main is not None and "aiohttp.web.run_app" in main.calls:
+    if best.framework.kind == "aiohttp" and main is not None and "aiohttp.web.run_app" in main.calls and not main.local:
         return launch_aiohttp(evidence, [main])
+    if best.framework.kind == "webpy" and main is not None and best.module in sys.stdlib_module_names:
+        # Another server would find the standard library's module of that name: web.py's tutorial calls its file code.py.
+        return launch_file(main, (f"{(*main.ports, '8080')[0]}/tcp",), f"{best.file} runs a web.py application.")
     served = serve(best.framework.kind, best.framework.distribution, evidence.dependencies, evidence.port or "8000")
     others = [f"{app.module}:{app.variable}" for app in objects if app.file != best.file][:3]
     verb, call = ("makes", "()") if best.factory else ("has", "")
@@ -115,7 +128,20 @@ def _web(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
 
 def _counts(evidence: Evidence, app: AppObject) -> bool:
     """Whether an application object is the project's own: the framework is there, or may come with another dependency."""
-    return app.framework.distribution in evidence.dependencies or evidence.kind == "app" or not evidence.complete
+    known = app.framework.distribution in evidence.dependencies or app.framework.distribution in ("WSGI", "ASGI")
+    return known or evidence.kind == "app" or not evidence.complete
+
+
+def _conventional(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
+    """What a module called wsgi or asgi has under the usual name, whoever made it."""
+    for kind in ("wsgi", "asgi"):
+        for module in sorted(modules, key=lambda module: (module.file.count("/"), module.file)):
+            variable = next((name for name in ("application", "app") if name in module.names), None)
+            if module.module.rpartition(".")[2] == kind and variable is not None:
+                app = AppObject(module.file, module.module, variable, Framework(kind.upper(), kind), path=module.path)
+                served = serve(kind, "", evidence.dependencies, evidence.port or "8000")
+                return launch_served(evidence, app, served, f"{module.file} has {variable}, served by {served.server}.")
+    return None
 
 
 def _console_script(evidence: Evidence, _modules: tuple[Module, ...]) -> Launch | None:
@@ -126,19 +152,6 @@ def _console_script(evidence: Evidence, _modules: tuple[Module, ...]) -> Launch 
         return None
     name = same[0] if same else next(iter(evidence.scripts))
     return Launch((name,), True, reason=f"{name} is the project's console script ({evidence.scripts[name]}).")
-
-
-def _worker(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    objects = sorted(
-        (app for module in modules for app in module.objects if app.framework.kind == "celery" and not app.factory),
-        key=lambda app: app.rank,
-    )
-    if not objects or not evidence.has("celery"):
-        return None
-    app = objects[0]
-    served = Served("celery", "", ("-A", "{target}", "worker", "--loglevel", "INFO"))
-    launch = launch_served(evidence, app, served, f"{app.file} has a Celery application ({app.variable}).")
-    return replace(launch, ports=())
 
 
 def _script(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
@@ -158,10 +171,27 @@ def _script(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
         return Launch(
             ("python", "-m", package), True, needs_source=not inside, python_path=path, reason=f"{mains[0].file} makes {package} a program."
         )
+    if (inner := _program_module(modules)) is not None:
+        inside = inner.module.split(".")[0] in evidence.packaged
+        path = (inner.path,) if inner.path and not inside else ()
+        return replace(
+            launch_file(inner, (), f"{inner.file} is a program."),
+            command=("python", "-m", inner.module),
+            needs_source=not inside,
+            python_path=path,
+        )
     guarded = [module for module in modules if module.is_main and "/" not in module.file and module.file != "setup.py"]
     if len(guarded) == 1:
         return launch_file(guarded[0], (), f"{guarded[0].file} is the only script.")
     return None
+
+
+def _program_module(modules: tuple[Module, ...]) -> Module | None:
+    """The one module of the usual name within a package that is meant to be run."""
+    inner = [module for module in modules if module.is_main and module.module.count(".") == 1 and Path(module.file).name in _SCRIPTS]
+    best = min((_SCRIPTS.index(Path(module.file).name) for module in inner), default=0)
+    likeliest = [module for module in inner if _SCRIPTS.index(Path(module.file).name) == best]
+    return likeliest[0] if len(likeliest) == 1 else None
 
 
 def _names_source(evidence: Evidence, command: tuple[str, ...]) -> bool:
@@ -188,7 +218,7 @@ def _nothing(evidence: Evidence) -> ProjectError:
     words = f'["{first}"]' if evidence.scripts else '["python", "main.py"]'
     return ProjectError(
         f"{evidence.root}: no command to start was found{scripts}. Looked for a Procfile, a console script, an application object of a"
-        " web framework (main.py, app.py, PACKAGE/main.py, …), manage.py, Streamlit, Gradio, Chainlit, Panel, NiceGUI, Celery,"
-        " PACKAGE/__main__.py, and a script",
+        " web framework (main.py, app.py, PACKAGE/main.py, …), manage.py, Streamlit, Gradio, Chainlit, Panel, NiceGUI and their kind,"
+        " a Dockerfile, Celery and other workers, PACKAGE/__main__.py, and a script",
         hint=f"Say it in {where}: command = {words}, and for a service ports = [8000].",
     )

@@ -37,7 +37,7 @@ _DEFAULT = """
 _SECRET_DIRECTORIES = frozenset({".aws", ".ssh", ".gnupg", ".kube", ".azure", ".gcloud"})
 _SECRET_NAMES = frozenset(
     """
-    .env .envrc .netrc _netrc .pypirc .pgpass .git-credentials .npmrc .htpasswd
+    .env .envrc .netrc _netrc .pypirc .pgpass .git-credentials .npmrc .htpasswd .sesskey
     id_rsa id_dsa id_ecdsa id_ed25519 id_ecdsa_sk id_ed25519_sk
     """.split()  # noqa: SIM905
 )

@@ -9,7 +9,10 @@ from shipwheel.python.applications import AppObject
 from shipwheel.python.scan import Module
 from shipwheel.python.server import EVERYWHERE, Served
 
-__all__ = ["Evidence", "Launch", "launch_file", "launch_served"]
+__all__ = ["INITIAL", "Evidence", "Launch", "launch_file", "launch_served"]
+
+INITIAL = ".initial"
+"""Behind the name of a file of the app whose place a link has."""
 
 _PROGRAM_IMPORTS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
 
@@ -71,6 +74,8 @@ class Launch:
     """One-time steps that the command needs, for settings that name none."""
     include: tuple[str, ...] = ()
     """Patterns of files that the command needs even where .gitignore leaves them out."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(path below the working directory, path on a volume) of files that the app writes beside its code."""
 
 
 def launch_served(evidence: Evidence, app: AppObject, served: Served, reason: str) -> Launch:

@@ -14,8 +14,11 @@ _STARTS = frozenset(
 """Functions and methods that servers are started with."""
 _PAIRED = frozenset({"HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "bind", "WSGIServer"})
 """What takes (host, port) as its first argument."""
-_FIRST = frozenset({"listen", "start_http_server"})
+_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"})
 """What takes the port as its first argument."""
+_ADDRESSED = frozenset({"add_insecure_port", "add_secure_port"})
+"""What takes host:port as its first argument: gRPC's."""
+_CHERRYPY_PORT = 8080
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -23,6 +26,8 @@ def listens_on(tree: ast.Module) -> tuple[str, ...]:
     """The ports, in the order of the source: of calls that start a server, and the defaults of options called port."""
     known = dict(_constants(tree))
     found = [port for node in ast.walk(tree) if isinstance(node, ast.Call) for port in _ports(node, known)]
+    if _cherrypy(tree):
+        found += [*_number(_cherrypy_says(tree, "server.socket_port"), known)] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
 
 
@@ -30,11 +35,33 @@ def only_local(tree: ast.Module) -> bool:
     """Whether a server is started on the loopback interface, where nobody outside a container reaches it."""
     known = dict(_constants(tree))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(_text(host, known) in _LOCAL for node in calls for host in _hosts(node))
+    if _cherrypy(tree):
+        # Its own default is the loopback interface.
+        return _text(_cherrypy_says(tree, "server.socket_host"), known) in ("", *_LOCAL)
+    return any(_host(node, host, known) in _LOCAL for node in calls for host in _hosts(node))
+
+
+def _host(node: ast.Call, host: ast.expr, known: Mapping[str, ast.expr]) -> str:
+    text = _text(host, known)
+    return text.rpartition(":")[0].strip("[]") if _name(node) in _ADDRESSED else text
+
+
+def _cherrypy(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "quickstart" for node in ast.walk(tree))
+
+
+def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:
+    """The value of a setting, wherever the file says it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == name:
+                    return value
+    return ast.Constant("")
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in tree.body:
+    for node in sorted((node for node in ast.walk(tree) if isinstance(node, ast.Assign)), key=lambda node: -node.col_offset):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
 
@@ -53,6 +80,8 @@ def _ports(node: ast.Call, known: Mapping[str, ast.expr]) -> Iterator[int]:
         yield from _number(node.args[0], known)
     if name in _PAIRED and node.args and isinstance(pair := _resolved(node.args[0], known), ast.Tuple) and len(pair.elts) == 2:
         yield from _number(pair.elts[1], known)
+    if name in _ADDRESSED and node.args:
+        yield from _number(ast.Constant(_text(node.args[0], known).rpartition(":")[2]), known)
     if name == "make_server" and len(node.args) > 1:
         yield from _number(node.args[1], known)
 
@@ -63,7 +92,7 @@ def _hosts(node: ast.Call) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in node.keywords if keyword.arg in ("host", "address", "server_name"))
     if name in _PAIRED and node.args and isinstance(node.args[0], ast.Tuple) and node.args[0].elts:
         yield node.args[0].elts[0]
-    if name == "make_server" and node.args:
+    if name in ("make_server", *_ADDRESSED) and node.args:
         yield node.args[0]
 
 
@@ -71,8 +100,19 @@ def _resolved(node: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
     return known.get(node.id, node) if isinstance(node, ast.Name) else node
 
 
-def _text(node: ast.expr, known: Mapping[str, ast.expr]) -> str:
+def _text(node: ast.expr, known: Mapping[str, ast.expr], depth: int = 6) -> str:
+    """A literal, also one that is put together of literals, and of numbers."""
     node = _resolved(node, known)
+    if depth == 0:
+        return ""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left, known, depth - 1) + _text(node.right, known, depth - 1)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part, known, depth - 1) for part in node.values)
+    if isinstance(node, ast.FormattedValue) and depth < 6:
+        return "".join(map(str, _number(node.value, known))) or _text(node.value, known, depth - 1)
+    if isinstance(node, ast.Call) and _name(node) == "str" and node.args:
+        return "".join(map(str, _number(node.args[0], known)))
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 

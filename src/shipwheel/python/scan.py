@@ -14,14 +14,17 @@ from shipwheel.python.applications import (
     Framework,
     Maker,
     assignments,
+    callables,
     dotted,
     factories,
     framework_of,
     is_main_guard,
     made,
     makers,
+    protocol,
 )
 from shipwheel.python.listening import listens_on, only_local
+from shipwheel.python.writes import TELLING, Write, read_writes
 
 __all__ = ["Module", "find_modules", "import_path", "parse_module"]
 
@@ -33,7 +36,9 @@ _SKIP = frozenset(
 )
 _TELLING = re.compile(
     rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
-    rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]",
+    rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy"
+    rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
+    rb"|^if __name__|" + TELLING,
     re.MULTILINE,
 )
 """A file deep in the tree without any of these shows nothing; parsing is what detection costs."""
@@ -55,7 +60,7 @@ class Module:
     """Top-level packages that it imports."""
     objects: tuple[AppObject, ...] = ()
     calls: frozenset[str] = frozenset()
-    """Dotted names, and `.method` names, of all that it calls."""
+    """Dotted names, and `.method` names, of all that it calls, decorators among them."""
     is_main: bool = False
     """Whether it has an `if __name__ == "__main__"` block."""
     pending: tuple[tuple[str, str], ...] = ()
@@ -70,6 +75,13 @@ class Module:
     """Whether it starts a server on the loopback interface."""
     takes_arguments: bool = False
     """Whether it reads sys.argv."""
+    places: tuple[tuple[str, str], ...] = ()
+    """(name, path or other text) of what it assigns, as `places` reads it."""
+    writes: tuple[Write, ...] = ()
+    classes: frozenset[str] = frozenset()
+    """Names of its classes."""
+    names: frozenset[str] = frozenset()
+    """What it assigns or imports at its top."""
 
 
 def find_modules(root: Path, only: Iterable[str] = ()) -> tuple[Module, ...]:
@@ -174,14 +186,15 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
             if framework_of(dotted(base, aliases)) is not None:
                 aliases[name] = dotted(base, aliases)
     made_by = makers(tree, aliases)
-    objects = list(factories(made_by, shell))
-    known = {maker.name: maker.framework for maker in made_by}
+    objects = [*factories(made_by, shell), *callables(tree, shell)]
+    known = {**dict(_called_classes(local)), **{maker.name: maker.framework for maker in made_by if not maker.awaited}}
     pending: list[tuple[str, str]] = []
     for variable, value, annotation in assignments(tree.body):
         called = dotted(value.func, aliases) if isinstance(value, ast.Call) else ""
         found = made(value, aliases) or (framework_of(dotted(annotation, aliases)) if annotation is not None and called else None)
         found = found or known.get(called)
         if found is not None:
+            objects = [app for app in objects if not _wraps(value, app, found)]
             objects.append(replace(shell, variable=variable, framework=found))
         elif called:
             pending.append((variable, called))
@@ -205,7 +218,26 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         listens_on(tree),
         only_local(tree),
         any(dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
+        *read_writes(tree, aliases, shell.file),
+        frozenset(local),
+        frozenset(_bound(tree)),
     )
+
+
+def _wraps(value: ast.expr, inner: AppObject, outer: Framework) -> bool:
+    """Whether a call puts an application around another one, which then is no entrance any more: ASGIApp(sio, app)."""
+    if not isinstance(value, ast.Call) or outer.distribution not in ("python-socketio", "asgiref", "gradio"):
+        return False
+    given = [*value.args, *(keyword.value for keyword in value.keywords)]
+    return not inner.factory and any(isinstance(argument, ast.Name) and argument.id == inner.variable for argument in given)
+
+
+def _called_classes(classes: Mapping[str, ast.ClassDef]) -> Iterator[tuple[str, Framework]]:
+    """Classes whose instances are applications, since a server can call them."""
+    for name, node in classes.items():
+        for method in node.body:
+            if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name == "__call__" and (found := protocol(method, 1)):
+                yield name, found
 
 
 def _resolved(modules: list[Module]) -> tuple[Module, ...]:
@@ -274,6 +306,15 @@ def _calls(tree: ast.Module, aliases: dict[str, str]) -> Iterator[str]:
                 yield "." + node.func.attr
             if full := dotted(node.func, aliases):
                 yield full
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from (full for decorator in node.decorator_list if (full := dotted(decorator, aliases)))
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    yield from (name for name, _, _ in assignments(tree.body))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _strings(tree: ast.Module) -> Iterator[tuple[str, str]]:

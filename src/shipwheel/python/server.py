@@ -51,6 +51,10 @@ def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str)
         return Served("sanic", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
     if kind == "aiohttp":
         return _added(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
+    if kind == "webpy":
+        return _added(
+            Served("waitress-serve", port, ("--host", EVERYWHERE, "--port", port, "--call", "{target}.wsgifunc")), "waitress", dependencies
+        )
     if kind == "dash":
         # Of the servers it alone reaches into an object: the Flask application is the Dash object's `server`.
         words = ("--host", EVERYWHERE, "--port", port, "{target}.server")
@@ -70,7 +74,21 @@ def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str)
     return _uvicorn(port) if distribution == "python-fasthtml" else _added(_uvicorn(port), "uvicorn", dependencies)
 
 
+def _with_sockets(port: str, dependencies: frozenset[str]) -> Served:
+    """One worker, which keeps all clients' connections: an open WebSocket holds a thread or a coroutine for as long as it lasts."""
+    if "eventlet" in dependencies:
+        return _gunicorn(port, "eventlet")
+    if "gevent-websocket" in dependencies:
+        return _gunicorn(port, "geventwebsocket.gunicorn.workers.GeventWebSocketWorker")
+    if "gevent" in dependencies:
+        return _gunicorn(port, "gevent")
+    plain = _gunicorn(port)
+    return Served(plain.server, port, (*plain.words[:-1], "--threads", "100", plain.words[-1]))
+
+
 def _wsgi(dependencies: frozenset[str], port: str) -> Served:
+    if dependencies & {"flask-socketio", "flask-sock"}:
+        return _added(_with_sockets(port, dependencies), "gunicorn", dependencies)
     if "gunicorn" in dependencies:
         return _gunicorn(port)
     if "waitress" in dependencies:

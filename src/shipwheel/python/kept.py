@@ -1,0 +1,167 @@
+"""What an app writes into its own directory, kept in volumes: the image's root may be read-only, and is gone with the container.
+
+A directory becomes a volume. A file whose directory the app has other files in becomes a symbolic link into the volume /data.
+"""
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from shipwheel.python.django import migration
+from shipwheel.python.ignore import list_app
+from shipwheel.python.launch import INITIAL, Evidence, Launch
+from shipwheel.python.places import INSTANCE, ROOT, Places
+from shipwheel.python.scan import Module
+from shipwheel.python.venv import VENV
+from shipwheel.python.writes import Write
+
+__all__ = ["with_kept"]
+
+DATA = "/data"
+_SYSTEM = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/lib", "/opt", "/home", "/root", "/Users", "/mnt")  # noqa: S108
+_MARKERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt", "__init__.py"})
+_MOST = 12
+_OF_FRAMEWORKS = {"python-fasthtml": Write(".sesskey", "the key of its sessions")}
+"""What a framework writes by itself, by its distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A path that is written, absolute in the image; `local` is the same below the project, empty for what lies elsewhere."""
+
+    path: str
+    local: str
+    what: str
+    directory: bool
+
+
+def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
+    """The launch with volumes for what the app writes; as it is where the settings have volumes, and for programs."""
+    if evidence.settings.volumes or launch.is_program:
+        return launch
+    found = list(dict.fromkeys(_found(launch, evidence, modules)))
+    directories = [item for item in found if item.directory and not _holds_files(evidence, item)]
+    files = [item for item in found if not item.directory]
+    directories += [
+        replace(item, path=posixpath.dirname(item.path), directory=True) for item in files if not _beside_others(evidence, item)
+    ]
+    places = _outermost([*launch.volumes, *(item.path for item in directories)])
+    links = {item.local: item for item in files if _beside_others(evidence, item) and not _within(item.path, places)}
+    if (not links and len(places) == len(launch.volumes)) or len(links) + len(places) > _MOST:
+        return launch
+    targets = {local: f"{DATA}/{local.replace('/', '-')}" for local in links}
+    workdir = evidence.settings.workdir.rstrip("/")
+    new = [place for place in places if place not in launch.volumes]
+    copies = [_copied(f"{workdir}/{local}{INITIAL}", targets[local]) for local in _present(evidence, sorted(links))]
+    steps = () if evidence.settings.before_start else (*copies, *migration(evidence, modules, "SQLite" in {item.what for item in found}))
+    return replace(
+        launch,
+        volumes=(*launch.volumes, *([DATA] if links else []), *new),
+        links=tuple(sorted(targets.items())),
+        before_start=(*steps, *launch.before_start),
+        notes=(*launch.notes, *_said([*links.values()], new)),
+    )
+
+
+def _said(links: list[_Kept], places: list[str]) -> Iterator[str]:
+    if links:
+        listed = ", ".join(f"{item.local} ({item.what})" for item in links)
+        yield f"What the app writes beside its code is in the volume {DATA}: {listed}."
+    if places:
+        yield f"The app writes to {', '.join(places)}: {'a volume' if len(places) == 1 else 'volumes'}."
+
+
+def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Iterator[_Kept]:
+    known: dict[str, str] = {}
+    for module in modules:
+        for name, text in module.places:
+            known.setdefault(name, text)
+    flask = next((module for module in modules if any(app.framework.distribution == "flask" for app in module.objects)), None)
+    if flask is not None:
+        known[INSTANCE] = _instance(evidence, flask)
+    places = Places(known)
+    used = sorted({app.framework.distribution for module in modules for app in module.objects})
+    yield from (
+        item
+        for name in used
+        if name in _OF_FRAMEWORKS and (item := _kept(_OF_FRAMEWORKS[name].path, _OF_FRAMEWORKS[name], launch, evidence))
+    )
+    for module in modules:
+        for write in module.writes:
+            for each in _as_flask_reads_it(write, evidence, flask):
+                path = places.path(each.path)
+                if path is not None and (item := _kept(path, each, launch, evidence)) is not None:
+                    yield item
+
+
+def _instance(evidence: Evidence, flask: Module) -> str:
+    """Where Flask puts its instance directory: beside the code, or in the environment for what is installed there."""
+    top = flask.module.split(".")[0]
+    return f"/{VENV}/var/{top}-instance" if top in evidence.packaged else f"{ROOT}/{flask.path}/instance"
+
+
+def _as_flask_reads_it(write: Write, evidence: Evidence, flask: Module | None) -> Iterator[Write]:
+    """Flask-SQLAlchemy takes a relative URL from the instance directory, before its version 3 from the application's own."""
+    if not write.url or flask is None or not evidence.has("flask-sqlalchemy") or write.path.startswith(("/", ROOT, "\0")):
+        yield write
+        return
+    yield replace(write, path=f"\0{INSTANCE}\0/{write.path}")
+    yield replace(write, path=f"{ROOT}/{posixpath.dirname(flask.file)}/{write.path}")
+
+
+def _kept(path: str, write: Write, launch: Launch, evidence: Evidence) -> _Kept | None:
+    workdir = evidence.settings.workdir.rstrip("/")
+    below = path == ROOT or path.startswith(f"{ROOT}/")
+    if below and not launch.needs_source:
+        return None
+    if path.startswith(f"{workdir}/"):
+        path = path[len(workdir) + 1 :]
+    if path.startswith("/"):
+        if any(_within(path, [place]) for place in _SYSTEM) and not path.startswith(f"/{VENV}/var/"):
+            return None
+        return _Kept(path, "", write.what, write.directory) if write.directory or posixpath.dirname(path) != "/" else None
+    local = path[2:] if below else path
+    if local in ("", ".") or any(part.startswith("~") for part in local.split("/")) or (evidence.root / local).is_dir() != write.directory:
+        exists = bool(local) and (evidence.root / local).exists()
+        if local in ("", ".") or exists or local.startswith("~"):
+            return None
+    return _Kept(f"{workdir}/{local}", local, write.what, write.directory)
+
+
+def _beside_others(evidence: Evidence, item: _Kept) -> bool:
+    """Whether a file lies in a directory that is in the image."""
+    return bool(item.local) and (evidence.root / item.local).parent.is_dir()
+
+
+def _holds_files(evidence: Evidence, item: _Kept) -> bool:
+    """Whether a volume would hide files of the image."""
+    folder = evidence.root / item.local if item.local else None
+    if folder is None or not folder.is_dir() or all(path.name in _MARKERS for path in folder.iterdir()):
+        return False
+    return any(path.startswith(f"{item.local}/") and posixpath.basename(path) not in _MARKERS for path in _listed(evidence))
+
+
+def _present(evidence: Evidence, files: list[str]) -> list[str]:
+    there = [file for file in files if (evidence.root / file).is_file()]
+    if not there:
+        return []
+    listed = _listed(evidence)
+    return [file for file in there if file in listed]
+
+
+def _listed(evidence: Evidence) -> frozenset[str]:
+    settings = evidence.settings
+    tree = list_app(evidence.root, include=settings.include, exclude=settings.exclude, only=evidence.only)
+    return frozenset(file.path for file in tree.files)
+
+
+def _copied(source: str, target: str) -> tuple[str, ...]:
+    return ("python", "-c", f"import os, shutil; os.path.exists({target!r}) or shutil.copyfile({source!r}, {target!r})")
+
+
+def _outermost(paths: list[str]) -> list[str]:
+    return [path for path in dict.fromkeys(paths) if not any(other != path and _within(path, [other]) for other in paths)]
+
+
+def _within(path: str, places: list[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)

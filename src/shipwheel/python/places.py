@@ -1,0 +1,180 @@
+"""Paths that a source file speaks of, read from its expressions: nothing is imported or run.
+
+A path is a text: below `@` where it hangs on the place of the file (`__file__`), else relative to the working directory, or absolute.
+What another module says stands in it between NUL characters, by its name, until `Places.path` fills it in.
+"""
+
+import ast
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+__all__ = ["INSTANCE", "ROOT", "Places", "Reader", "normal_path"]
+
+ROOT = "@"
+INSTANCE = ":instance"
+"""The name of Flask's instance directory, as a reference."""
+
+_REFERENCE = re.compile("\0([^\0]*)\0")
+_SAME = frozenset(
+    """
+    os.path.abspath os.path.realpath os.path.normpath os.fspath str pathlib.Path pathlib.PurePath pathlib.PosixPath
+    """.split()  # noqa: SIM905
+)
+_SAME_METHODS = frozenset({"resolve", "absolute", "as_posix", "replace", "strip", "rstrip"})
+_WITH_DEFAULT = frozenset({"get", "getenv", "config", "env", "str", "path", "Field", "getattr", "pop"})
+_LONGEST = 300
+_DEEPEST = 25
+
+
+class Reader:
+    """Evaluates the expressions of one file, each name once: they may speak of each other in circles.
+
+    `assigned` is what the file assigns to names, attributes and keys, wherever it does.
+    """
+
+    def __init__(self, file: str, aliases: Mapping[str, str], assigned: Mapping[str, tuple[ast.expr, ...]]) -> None:
+        self.file, self.aliases, self.assigned = file, aliases, assigned
+        self._known: dict[str, str | None] = {}
+
+    def text(self, node: ast.expr | None, depth: int = _DEEPEST) -> str | None:
+        """The text of an expression; None where it cannot be told."""
+        found = self._text(node, depth) if node is not None and depth > 0 else None
+        return found if found is not None and len(found) <= _LONGEST else None
+
+    def constants(self) -> Iterator[tuple[str, str]]:
+        """(name, text) of what is assigned and can be read, for other files that import it."""
+        for name in self.assigned:
+            text = self._assigned(name, _DEEPEST)
+            if text:
+                yield name, text
+
+    def _text(self, node: ast.expr, depth: int) -> str | None:
+        match node:
+            case ast.Constant(value=str(value)) if "\0" not in value:
+                return value
+            case ast.Name(id="__file__"):
+                return f"{ROOT}/{self.file}"
+            case ast.Name(id=name):
+                return self._named(name, depth)
+            case ast.Attribute() | ast.Subscript():
+                return self._part(node, depth)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return _concatenated([self.text(left, depth - 1), self.text(right, depth - 1)])
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                return _joined([self.text(left, depth - 1), self.text(right, depth - 1)])
+            case ast.JoinedStr(values=values):
+                return _concatenated([self.text(part, depth - 1) for part in values])
+            case ast.FormattedValue(value=value, format_spec=None):
+                return self.text(value, depth - 1)
+            case ast.BoolOp(values=values):
+                return self._first([*reversed(values)], depth)
+            case ast.IfExp(body=body, orelse=orelse):
+                return self._first([body, orelse], depth)
+            case ast.Call():
+                return self._called(node, depth)
+        return None
+
+    def _first(self, nodes: list[ast.expr], depth: int) -> str | None:
+        return next((text for node in nodes if (text := self.text(node, depth - 1))), None)
+
+    def _named(self, name: str, depth: int) -> str | None:
+        if name in self.assigned:
+            return self._assigned(name, depth)
+        return f"\0{name}\0" if name in self.aliases else None
+
+    def _assigned(self, name: str, depth: int) -> str | None:
+        if name not in self._known:
+            self._known[name] = None
+            self._known[name] = self._first([*self.assigned[name]], depth)
+        return self._known[name]
+
+    def _part(self, node: ast.Attribute | ast.Subscript, depth: int) -> str | None:
+        if isinstance(node, ast.Attribute):
+            if node.attr == "parent":
+                return _above(self.text(node.value, depth - 1))
+            if node.attr in ("instance_path", "root_path"):
+                return f"\0{INSTANCE}\0" if node.attr == "instance_path" else _above(f"{ROOT}/{self.file}")
+            return self._reference(node.attr, depth)
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if isinstance(key, int) and isinstance(node.value, ast.Attribute) and node.value.attr == "parents" and 0 <= key < 9:
+            return _above(self.text(node.value.value, depth - 1), key + 1)
+        if isinstance(key, str) and not (isinstance(node.value, ast.Attribute) and node.value.attr == "environ"):
+            return self._reference(key, depth)
+        return None
+
+    def _reference(self, name: str, depth: int) -> str | None:
+        found = self._assigned(name, depth) if name in self.assigned else None
+        return found or f"\0{name}\0"
+
+    def _called(self, node: ast.Call, depth: int) -> str | None:
+        from shipwheel.python.applications import dotted
+
+        full = dotted(node.func, self.aliases)
+        arguments = [self.text(argument, depth - 1) for argument in node.args]
+        if full in ("os.path.join", "posixpath.join"):
+            return _joined(arguments)
+        if full == "os.path.dirname" and arguments:
+            return _above(arguments[0])
+        if full in ("os.getcwd", "pathlib.Path.cwd") or (full == "pathlib.Path" and not arguments):
+            return "."
+        if full in _SAME and arguments:
+            return _joined(arguments)
+        name = full.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
+        if name in _WITH_DEFAULT:
+            given = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
+            return self._first([*given, *node.args[1:2], *(node.args[:1] if name == "Field" else ())], depth)
+        if isinstance(node.func, ast.Attribute):
+            if node.func.attr in _SAME_METHODS:
+                return self.text(node.func.value, depth - 1)
+            if node.func.attr == "joinpath":
+                return _joined([self.text(node.func.value, depth - 1), *arguments])
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What names stand for in all files of a project."""
+
+    known: Mapping[str, str]
+
+    def path(self, text: str) -> str | None:
+        """A path with its references filled in, normalised; None where one is unknown or it leads above the project."""
+        for _ in range(6):
+            if "\0" not in text:
+                return normal_path(text)
+            if any(name not in self.known for name in _REFERENCE.findall(text)):
+                return None
+            text = _REFERENCE.sub(lambda match: self.known[match[1]], text)
+            if len(text) > _LONGEST:
+                return None
+        return None
+
+
+def normal_path(text: str) -> str | None:
+    """`@/a/../b` as `@/b`; None for what leads above where it hangs."""
+    if f"/{ROOT}" in text:
+        text = text[text.rindex(f"/{ROOT}") + 1 :]
+    rooted = text == ROOT or text.startswith(f"{ROOT}/")
+    path = posixpath.normpath(text[1:].lstrip("/") if rooted else text)
+    if path.startswith(".."):
+        return None
+    return (posixpath.join(ROOT, path) if path != "." else ROOT) if rooted else path.replace("//", "/")
+
+
+def _above(text: str | None, steps: int = 1) -> str | None:
+    return None if text is None else text + "/.." * steps
+
+
+def _joined(parts: list[str | None]) -> str | None:
+    texts = [part for part in parts if part is not None]
+    if len(texts) != len(parts) or not texts:
+        return None
+    last = max((number for number, text in enumerate(texts) if text.startswith((f"{ROOT}/", "/"))), default=0)
+    return "/".join(text for text in texts[last:] if text)
+
+
+def _concatenated(parts: list[str | None]) -> str | None:
+    texts = [part for part in parts if part is not None]
+    return "".join(texts) if len(texts) == len(parts) else None

@@ -1,0 +1,114 @@
+"""Files and directories that a source file writes to, as its text says: SQLite's files, logs, uploads, what it makes directories for."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from shipwheel.python.applications import dotted
+from shipwheel.python.places import INSTANCE, Reader
+
+__all__ = ["TELLING", "Write", "read_writes"]
+
+TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|_DIR\b|_dir\b"
+"""What a file has that shows something of this."""
+
+_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?]+)(?:\?.*)?")
+_OPENED = {
+    "sqlite3.connect": "SQLite",
+    "aiosqlite.connect": "SQLite",
+    "peewee.SqliteDatabase": "SQLite",
+    "playhouse.sqlite_ext.SqliteExtDatabase": "SQLite",
+    "tinydb.TinyDB": "TinyDB",
+    "shelve.open": "shelve",
+    "logging.FileHandler": "a log",
+    "logging.handlers.RotatingFileHandler": "a log",
+    "logging.handlers.TimedRotatingFileHandler": "a log",
+    "logging.handlers.WatchedFileHandler": "a log",
+    "loguru.logger.add": "a log",
+}
+"""Functions that open the file of their first argument for writing."""
+_MAKES = frozenset({"os.mkdir", "os.makedirs"})
+_MOST = 8
+"""Assignments of one name that are looked at."""
+_FOLDERS = frozenset({"MEDIA_ROOT", "UPLOAD_FOLDER", "UPLOADED_PHOTOS_DEST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One thing that is written: its path as `places` reads it."""
+
+    path: str
+    what: str
+    """SQLite, a log, …"""
+    directory: bool = False
+    url: bool = False
+    """Whether it stood in a URL of SQLAlchemy's form: Flask-SQLAlchemy reads relative ones in its own way."""
+
+
+def read_writes(tree: ast.Module, aliases: Mapping[str, str], file: str) -> tuple[tuple[tuple[str, str], ...], tuple[Write, ...]]:
+    """(what names stand for, what is written) in one file."""
+    assigned: dict[str, tuple[ast.expr, ...]] = {}
+    for name, value in _assigned(tree):
+        assigned[name] = (*assigned.get(name, ()), value)[:_MOST]
+    reader = Reader(file, aliases, assigned)
+    return tuple(reader.constants()), tuple(dict.fromkeys(_writes(tree, aliases, reader)))
+
+
+def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            yield from ((name, node.value) for target in node.targets if (name := _target(target)))
+        elif isinstance(node, ast.AnnAssign) and node.value is not None and (name := _target(node.target)):
+            yield name, node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("from_mapping", "update"):
+            yield from ((keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg)
+
+
+def _target(target: ast.expr) -> str:
+    match target:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name
+    return ""
+
+
+def _writes(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[Write]:
+    for folder in _FOLDERS & set(reader.assigned):
+        yield from (Write(text, "uploads", directory=True) for value in reader.assigned[folder] if (text := reader.text(value)))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Constant, ast.BinOp, ast.JoinedStr)):
+            text = reader.text(node)
+            if text and (match := _URL.fullmatch(text)):
+                yield Write(match[1], "SQLite", url=True)
+        elif isinstance(node, ast.Dict):
+            yield from _described(node, reader)
+        elif isinstance(node, ast.Call):
+            yield from _called(node, aliases, reader)
+        elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
+            yield Write(f"\0{INSTANCE}\0", "Flask's instance directory", directory=True)
+
+
+def _described(node: ast.Dict, reader: Reader) -> Iterator[Write]:
+    """Django's databases and the handlers of logging's dictConfig."""
+    entries = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if isinstance(key, ast.Constant)}
+    kind = reader.text(entries.get("ENGINE")) or reader.text(entries.get("class")) or ""
+    for ending, key, what in (("sqlite3", "NAME", "SQLite"), ("FileHandler", "filename", "a log")):
+        if kind.endswith(ending) and (text := reader.text(entries.get(key))):
+            yield Write(text, what)
+
+
+def _called(node: ast.Call, aliases: Mapping[str, str], reader: Reader) -> Iterator[Write]:
+    full = dotted(node.func, aliases)
+    first = node.args[0] if node.args else next((keyword.value for keyword in node.keywords if keyword.arg in ("filename", "name")), None)
+    if full == "logging.basicConfig":
+        given = next((keyword.value for keyword in node.keywords if keyword.arg == "filename"), None)
+        if text := reader.text(given):
+            yield Write(text, "a log")
+    elif full in _OPENED:
+        if (text := reader.text(first)) and not text.startswith((":memory:", "file:")):
+            yield Write(text, _OPENED[full])
+    elif full in _MAKES:
+        if text := reader.text(first):
+            yield Write(text, "a directory that it makes", directory=True)
+    elif isinstance(node.func, ast.Attribute) and node.func.attr == "mkdir" and (text := reader.text(node.func.value)):
+        yield Write(text, "a directory that it makes", directory=True)

@@ -1,0 +1,194 @@
+"""What an app writes into its own directory: found by reading, kept in volumes."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.config import Settings
+from shipwheel.python.framework import Evidence, Launch, find_launch
+from shipwheel.python.places import normal_path
+
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FACTORY = "import os, flask\ndef create_app():\n    app = flask.Flask('x')\n    os.makedirs(app.instance_path)\n    return app\n"
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+
+
+def _tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def _launch(root: Path, files: dict[str, str], dependencies: str = "flask gunicorn", **more: object) -> Launch:
+    given = {"kind": "app", **more}
+    return find_launch(Evidence(_tree(root, files), "demo", dependencies=frozenset(dependencies.split()), **given))  # type: ignore[arg-type]
+
+
+LINKED: dict[str, tuple[dict[str, str], str]] = {
+    "a relative URL": ({"main.py": FASTAPI + "URL = 'sqlite:///./sql.db'\n"}, "sql.db"),
+    "an asynchronous driver": ({"main.py": FASTAPI + "e = create('sqlite+aiosqlite:///sql.db?timeout=3')\n"}, "sql.db"),
+    "put together": (
+        {
+            "main.py": FASTAPI,
+            "config.py": "import os\nbasedir = os.path.abspath(os.path.dirname(__file__))\n"
+            "class Config:\n    URI = os.environ.get('DATABASE_URL') or 'sqlite:///' + os.path.join(basedir, 'app.db')\n",
+        },
+        "app.db",
+    ),
+    "a formatted URL": (
+        {"main.py": FASTAPI + "from pathlib import Path\nBASE = Path(__file__).resolve().parent\nURL = f'sqlite:///{BASE}/x.db'\n"},
+        "x.db",
+    ),
+    "a base that another module has": (
+        {
+            "main.py": FASTAPI,
+            "app/__init__.py": "",
+            "app/paths.py": "from pathlib import Path\nROOT = Path(__file__).parents[1]\n",
+            "app/db.py": "import sqlite3\nfrom app.paths import ROOT\nc = sqlite3.connect(ROOT / 'n.sqlite')\n",
+        },
+        "n.sqlite",
+    ),
+    "a default of pydantic's": (
+        {"main.py": FASTAPI + "class S(BaseSettings):\n    url: str = Field(default='sqlite:///./s.db')\n"},
+        "s.db",
+    ),
+    "a connection": ({"main.py": FASTAPI + "import sqlite3\nNAME = 'd.db'\ndef f():\n    return sqlite3.connect(NAME)\n"}, "d.db"),
+    "beside other files": ({"main.py": FASTAPI + "U = 'sqlite:///data/x.db'\n", "data/words.txt": ""}, "data/x.db"),
+    "a log": ({"main.py": FASTAPI + "import logging\nlogging.basicConfig(filename='app.log')\n"}, "app.log"),
+    "dictConfig": (
+        {"main.py": FASTAPI + "L = {'handlers': {'f': {'class': 'logging.FileHandler', 'filename': 'debug.log'}}}\n"},
+        "debug.log",
+    ),
+    "the key of FastHTML": ({"main.py": "from fasthtml.common import *\napp, rt = fast_app()\n"}, ".sesskey"),
+}
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_file_beside_the_code_is_a_link_into_a_volume(tmp_path: Path, name: str) -> None:
+    files, path = LINKED[name]
+    launch = _launch(tmp_path, files, "fastapi uvicorn python-fasthtml")
+    assert launch.links == ((path, "/data/" + path.replace("/", "-")),)
+    assert launch.volumes == ("/data",)
+    assert launch.before_start == ()
+    assert [note for note in launch.notes if path in note and "/data" in note]
+
+
+DIRECTORIES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "made": ({"main.py": FLASK + "import os\nos.makedirs('logs/today', exist_ok=True)\n"}, ("/app/logs/today",)),
+    "made by a path": (
+        {"main.py": FLASK + "from pathlib import Path\nD = Path(__file__).parent / 'out'\nD.mkdir(exist_ok=True)\n"},
+        ("/app/out",),
+    ),
+    "uploads": (
+        {"main.py": FLASK + "import os\napp.config['UPLOAD_FOLDER'] = os.path.join(app.root_path, 'up')\n", "up/.gitkeep": ""},
+        ("/app/up",),
+    ),
+    "a database's own": ({"main.py": FLASK + "U = 'sqlite:///var/x.db'\n"}, ("/app/var",)),
+    "absolute": ({"main.py": FLASK + "U = 'sqlite:////srv/shop/x.db'\n"}, ("/srv/shop",)),
+    "the instance directory": (
+        {"pkg/__init__.py": FACTORY},
+        ("/app/instance",),
+    ),
+    "one within another": ({"main.py": FLASK + "import os\nos.makedirs('a/b')\nos.mkdir('a')\n"}, ("/app/a",)),
+}
+
+
+@pytest.mark.parametrize("name", DIRECTORIES)
+def test_a_directory_is_a_volume(tmp_path: Path, name: str) -> None:
+    files, volumes = DIRECTORIES[name]
+    launch = _launch(tmp_path, files)
+    assert (launch.volumes, launch.links) == (volumes, ())
+
+
+NOTHING: dict[str, str] = {
+    "in memory": "U = 'sqlite:///:memory:'\nimport sqlite3\nsqlite3.connect(':memory:')\n",
+    "no path": "U = 'sqlite:///'\nV = 'sqlite://'\n",
+    "in a temporary directory": "import os\nos.makedirs('/tmp/x')\nU = 'sqlite:////tmp/x.db'\n",
+    "somebody's machine": "import os\nos.makedirs('/home/me/x')\n",
+    "of a variable": "import os\nos.makedirs(os.environ['OUT'])\nos.makedirs(os.path.join(unknown, 'x'))\n",
+    "above the project": "import os\nos.makedirs('../x')\nos.makedirs(os.path.dirname(os.path.dirname(__file__)))\n",
+    "the project itself": "import os\nos.makedirs(os.path.dirname(__file__), exist_ok=True)\nos.makedirs('.', exist_ok=True)\n",
+    "names in a circle": "import os\na = b + 'x'\nb = a + 'y'\nos.makedirs(a)\n",
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_is_not_of_the_app_is_left_alone(tmp_path: Path, name: str) -> None:
+    launch = _launch(tmp_path, {"main.py": FLASK + NOTHING[name]})
+    assert (launch.volumes, launch.links, launch.before_start) == ((), (), ())
+
+
+def test_many_names_that_speak_of_each_other_end(tmp_path: Path) -> None:
+    lines = "".join(f"a{n} = a{(n + 1) % 40} or a{(n + 7) % 40} or a{(n + 11) % 40} + 'x'\n" * 4 for n in range(40))
+    assert _launch(tmp_path, {"main.py": FLASK + lines + "import os\nos.makedirs(a0)\n"}).volumes == ()
+
+
+def test_a_directory_with_files_of_the_image_is_not_hidden(tmp_path: Path) -> None:
+    files = {"main.py": FLASK + "import os\nos.makedirs('data', exist_ok=True)\nos.makedirs('cache', exist_ok=True)\n", "data/a.csv": "1"}
+    launch = _launch(tmp_path, {**files, "cache/old": "1", ".gitignore": "cache/*\n"})
+    assert launch.volumes == ("/app/cache",)
+
+
+DJANGO = {
+    "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\nimport django\n",
+    "s/__init__.py": "",
+    "s/wsgi.py": "application = 1\n",
+    "s/settings.py": "from pathlib import Path\nBASE_DIR = Path(__file__).resolve().parent.parent\n"
+    "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'db.sqlite3'}}\nMEDIA_ROOT = BASE_DIR / 'media'\n",
+}
+
+
+def test_djangos_database_is_kept_and_has_its_tables(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, DJANGO, "django gunicorn")
+    assert launch.links == (("db.sqlite3", "/data/db.sqlite3"),)
+    assert launch.volumes == ("/data", "/app/media")
+    assert launch.before_start == (("python", "manage.py", "migrate", "--noinput"),)
+
+
+def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x"}, "django gunicorn")
+    copy, migrate = launch.before_start
+    assert copy[:2] == ("python", "-c")
+    assert "'/app/db.sqlite3.initial', '/data/db.sqlite3'" in copy[2]
+    assert migrate[1:3] == ("manage.py", "migrate")
+    assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
+
+
+def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) -> None:
+    files = {**DJANGO, "s/settings.py": DJANGO["s/settings.py"] + "STATIC_ROOT = BASE_DIR / 'static'\n"}
+    launch = _launch(tmp_path, files, "django gunicorn whitenoise")
+    assert launch.volumes == ("/app/static", "/data", "/app/media")
+    assert [step[2] for step in launch.before_start] == ["migrate", "collectstatic"]
+
+
+def test_flask_sqlalchemy_reads_relative_urls_in_its_own_way(tmp_path: Path) -> None:
+    files = {"web/__init__.py": FLASK + "app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///x.db'\n"}
+    launch = _launch(tmp_path, files, "flask flask-sqlalchemy gunicorn")
+    assert launch.volumes == ("/data", "/app/instance")
+    assert launch.links == (("web/x.db", "/data/web-x.db"),)
+
+
+def test_an_installed_app_has_its_instance_directory_in_the_environment(tmp_path: Path) -> None:
+    files = {"pkg/__init__.py": FACTORY}
+    launch = _launch(tmp_path, files, kind="package", packaged=frozenset({"pkg"}))
+    assert (launch.volumes, launch.needs_source) == (("/opt/venv/var/pkg-instance",), False)
+
+
+def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path: Path) -> None:
+    files = {"main.py": FLASK + "U = 'sqlite:///x.db'\n"}
+    launch = _launch(tmp_path / "a", files, settings=Settings(volumes=("/var/lib/mine",)))
+    assert (launch.volumes, launch.links) == ((), ())
+    launch = _launch(tmp_path / "b", files, settings=Settings(before_start=(("python", "init.py"),)))
+    assert (launch.volumes, launch.before_start) == (("/data",), ())
+    launch = _launch(tmp_path / "c", {"main.py": "import argparse, os\nos.makedirs('out')\n"}, "")
+    assert (launch.is_program, launch.volumes) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("@/a/../b", "@/b"), ("@/a/..", "@"), ("@/a/../..", None), ("x/./y", "x/y"), ("a/@/b", "@/b"), ("/a//b/../c", "/a/c"), ("..", None)],
+)
+def test_paths_are_normalised(text: str, path: str | None) -> None:
+    assert normal_path(text) == path

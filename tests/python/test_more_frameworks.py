@@ -1,0 +1,156 @@
+"""The production command of less usual frameworks, of workers, and of applications without any framework."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.python.framework import Evidence, Launch, find_launch
+
+ANY = ("--host", "0.0.0.0", "--port", "8000")
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+MAIN = 'if __name__ == "__main__":\n    print(1)\n'
+
+
+def _launch(root: Path, files: dict[str, str], dependencies: str = "") -> Launch:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return find_launch(Evidence(root, "demo", "app", dependencies=frozenset(dependencies.split())))
+
+
+LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
+    "wsgi without a framework": (
+        {"wsgi.py": "def application(environ, start_response):\n    return []\n"},
+        "gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "asgi without a framework": (
+        {"main.py": "async def app(scope, receive, send):\n    pass\n"},
+        "uvicorn",
+        ("uvicorn", *ANY, "main:app"),
+    ),
+    "an object that a server can call": (
+        {"main.py": "class Site:\n    def __call__(self, environ, start_response): ...\napp = Site()\n"},
+        "gunicorn",
+        (*GUNICORN, "main:app"),
+    ),
+    "wsgi.py by convention": (
+        {"wsgi.py": "from own.kernel import application\n", "own/__init__.py": "", "own/kernel.py": "application = build()\n"},
+        "gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "socketio around fastapi": (
+        {
+            "main.py": "import socketio\n"
+            + FASTAPI
+            + "sio = socketio.AsyncServer()\nsocket_app = socketio.ASGIApp(sio, other_asgi_app=app)\n"
+        },
+        "fastapi uvicorn python-socketio",
+        ("uvicorn", *ANY, "main:socket_app"),
+    ),
+    "strawberry": (
+        {"server.py": "from strawberry.asgi import GraphQL\napp = GraphQL(1)\n"},
+        "strawberry-graphql uvicorn",
+        ("uvicorn", *ANY, "server:app"),
+    ),
+    "ariadne wsgi": ({"app.py": "from ariadne.wsgi import GraphQL\napp = GraphQL(1)\n"}, "ariadne gunicorn", (*GUNICORN, "app:app")),
+    "shiny": ({"app.py": "from shiny import App\napp = App(1, 2)\n"}, "shiny uvicorn", ("uvicorn", *ANY, "app:app")),
+    "shiny express": ({"app.py": "from shiny.express import ui\nui.input_text()\n"}, "shiny uvicorn", ("shiny", "run", *ANY, "app.py")),
+    "web.py": (
+        {"site1.py": "import web\napp = web.application((), globals())\n"},
+        "web-py waitress",
+        ("waitress-serve", *ANY, "--call", "site1:app.wsgifunc"),
+    ),
+    "web.py's tutorial": (
+        {"code.py": "import web\napp = web.application((), globals())\n" + MAIN},
+        "web-py waitress",
+        ("python", "code.py"),
+    ),
+    "web.py's own wsgi": (
+        {"site1.py": "import web\na = web.application()\napplication = a.wsgifunc()\n"},
+        "web-py gunicorn waitress",
+        (*GUNICORN, "site1:application"),
+    ),
+    "cherrypy mounted": ({"app.py": "import cherrypy\napp = cherrypy.tree.mount(1, '/')\n"}, "cherrypy gunicorn", (*GUNICORN, "app:app")),
+    "flask-socketio": ({"app.py": FLASK}, "flask flask-socketio gunicorn", (*GUNICORN, "--threads", "100", "app:app")),
+    "flask-socketio and gevent": (
+        {"app.py": FLASK},
+        "flask flask-socketio gunicorn gevent gevent-websocket",
+        (*GUNICORN, "--worker-class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "app:app"),
+    ),
+    "aiohttp factory for this machine alone": (
+        {
+            "polls/__init__.py": "",
+            "polls/main.py": "from aiohttp import web\nasync def init(argv=None):\n    app = web.Application()\n    return app\n"
+            "def main():\n    web.run_app(init(), host='localhost')\n",
+        },
+        "aiohttp gunicorn",
+        (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "polls.main:init"),
+    ),
+    "bokeh": (
+        {"main.py": "from bokeh.plotting import curdoc\ncurdoc().add_root(1)\n"},
+        "bokeh",
+        ("bokeh", "serve", "main.py", "--address", "0.0.0.0", "--port", "5006"),
+    ),
+    "marimo": (
+        {"note.py": "import marimo\napp = marimo.App()\n"},
+        "marimo",
+        ("marimo", "run", "note.py", "--host", "0.0.0.0", "--port", "2718", "--headless"),
+    ),
+    "solara": (
+        {"sol.py": "import solara\n@solara.component\ndef Page(): ...\n"},
+        "solara",
+        ("solara", "run", "sol.py", "--host", "0.0.0.0", "--port", "8765", "--production"),
+    ),
+    "pyramid's ini": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n", "x/__init__.py": ""},
+        "pyramid waitress",
+        ("pserve", "production.ini"),
+    ),
+    "an ini for this machine alone": (
+        {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = localhost:6543\n"},
+        "pyramid gunicorn",
+        (*GUNICORN, "--paste", "development.ini"),
+    ),
+    "twisted": (
+        {"web.tac": "from twisted.application import internet\ninternet.TCPServer(8080, f)\n"},
+        "twisted",
+        ("twistd", "--nodaemon", "--pidfile=", "--logfile=-", "--python", "web.tac"),
+    ),
+    "voila": ({"a.ipynb": "{}"}, "voila", ("voila", "a.ipynb", "--no-browser", "--port=8866", "--Voila.ip=0.0.0.0")),
+    "arq": ({"worker.py": "class WorkerSettings:\n    functions = []\n"}, "arq", ("arq", "worker.WorkerSettings")),
+    "dramatiq": ({"count.py": "import dramatiq\n@dramatiq.actor\ndef f(): ...\n"}, "dramatiq", ("dramatiq", "count")),
+    "huey": ({"demo.py": "from huey import SqliteHuey\nq = SqliteHuey()\n"}, "huey", ("huey_consumer", "demo.q")),
+    "faststream": ({"app.py": "from faststream import FastStream\napp = FastStream(b)\n"}, "faststream", ("faststream", "run", "app:app")),
+    "a program within a package": ({"bot/__init__.py": "", "bot/main.py": MAIN, "bot/other.py": MAIN}, "", ("python", "-m", "bot.main")),
+    "a program within a folder": ({"src/tg/main.py": "import tg.x\n" + MAIN, "src/tg/x.py": ""}, "", ("python", "-m", "tg.main")),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(tmp_path: Path, layout: str) -> None:
+    files, dependencies, command = LAYOUTS[layout]
+    launch = _launch(tmp_path, files, dependencies)
+    assert launch.command == command
+    assert launch.extra_requirements == ()
+    assert launch.needs_source
+    assert launch.reason.endswith(".")
+
+
+def test_scrapys_spider_is_a_program(tmp_path: Path) -> None:
+    spider = "import scrapy\nclass S(scrapy.Spider):\n    name = 'one'\n"
+    files = {"scrapy.cfg": "[settings]\n", "q/__init__.py": "", "q/spiders/__init__.py": "", "q/spiders/a.py": spider}
+    launch = _launch(tmp_path, files, "scrapy")
+    assert (launch.command, launch.is_program, launch.arguments) == (("scrapy",), True, ("crawl", "one"))
+    launch = _launch(tmp_path, {"q/spiders/b.py": spider.replace("one", "two")}, "scrapy")
+    assert launch.arguments == ("list",)
+    assert "one, two" in launch.reason
+
+
+def test_robyn_listens_on_all_addresses(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, {"app.py": "from robyn import Robyn\napp = Robyn(__file__)\napp.start(port=9000)\n"}, "robyn")
+    assert (launch.command, launch.ports) == (("python", "app.py"), ("9000/tcp",))
+    assert launch.env == {"ROBYN_HOST": "0.0.0.0", "ROBYN_PORT": "9000"}
