@@ -112,7 +112,7 @@ def test_an_unknown_debian_package(shared_world: World) -> None:
     ("requirements", "words"),
     [
         ("small==9\n", ("no version of small==9",)),
-        ("nosuchthing\n", ("nosuchthing", "not found")),
+        ("small\nnosuchthing\n", ("not found", "nosuchthing (requirements.txt, line 2)", "spelled")),
         ("needs-old\nneeds-new\n", ("requirements.txt, line", "needs-old wants tiny<1", "needs-new wants tiny>=1")),
         ("needs-old\ntiny>=1\n", ("needs-old wants tiny<1", "requirements.txt, line 2: tiny>=1")),
         ("tiny\nsmall >= one\n", ("requirements.txt, line 2", "'small >= one'")),
@@ -133,7 +133,13 @@ def test_requirements_that_cannot_be_met(shared_world: World, requirements: str,
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Fault(status=404), ("small was not found",)),
+        (
+            Fault(status=404),
+            (
+                "not found on the package index: small",
+                "UV_DEFAULT_INDEX",
+            ),
+        ),
         (Fault(status=500), ("Failed to fetch", "/simple/small/", "500")),
         (Fault(status=401), ("small", "401", "user name and password")),
         (Fault(cut=100), ("Failed to fetch", "/simple/small/")),

@@ -1,10 +1,15 @@
 """uv's explanations, as it gave them, in the user's own lines."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.python.conflict import Asking, chain, loosened, pins
+from shipwheel.errors import LockError
+from shipwheel.events import silent
+from shipwheel.python.conflict import Asking, Way, chain, loosened, pins, refused
+from shipwheel.python.explain import UNKNOWN
 from shipwheel.python.synthetic import Synthetic
 
 SPLIT = "No solution found when resolving dependencies for split (markers: python_full_version == '3.11.*')\n  cause: "
@@ -76,6 +81,21 @@ def test_the_chain_that_matters(name: str) -> None:
 @pytest.mark.parametrize("text", ["", "Because nothing was found in the package registry", "No solution found: your project depends on x"])
 def test_what_cannot_be_said_so_stays_as_it_is(text: str) -> None:
     assert chain(text, ASKING)[0] == []
+
+
+def test_a_name_that_the_index_does_not_have_needs_no_other_python() -> None:
+    error = LockError("r.txt cannot be locked: Because c was not found in the package registry", hint=UNKNOWN)
+    error.explanation = "No solution found:\n Because c was not\n found in the package registry and your project depends on c, …"
+
+    def ways(_: Sequence[str]) -> Sequence[Way]:
+        raise AssertionError("nothing is tried")
+
+    told = refused(error, ASKING, "", ways, silent)
+    assert told.message == "r.txt cannot be locked: not found on the package index: c (l9)"
+    assert "spelled" in told.hint
+    assert not told.names_python
+    error.hint = "Check the index's user name and password"
+    assert refused(error, ASKING, "", lambda _: (), silent).hint == error.hint, "it was not asked with the right to be told"
 
 
 @given(st.text(max_size=300))

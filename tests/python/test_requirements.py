@@ -91,6 +91,12 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         assert part in raised.value.message
 
 
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path, "requirements.txt", "-r more/other.txt\n")
+    with pytest.raises(LockError, match=r"^there is no \S+/more/other\.txt: paths are relative to"):
+        read_requirements((path,))
+
+
 def test_files_that_include_each_other(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", "-r b.txt\nsix\n")
     write(tmp_path, "b.txt", "-r a.txt\nidna\n")

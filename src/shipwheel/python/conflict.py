@@ -12,6 +12,7 @@ from pathlib import Path
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.python import uv
+from shipwheel.python.explain import UNKNOWN
 from shipwheel.python.metadata import normalized
 from shipwheel.python.synthetic import SYNTHETIC, Synthetic
 
@@ -21,6 +22,7 @@ _CONFLICT = re.compile(r"unsatisfiable|No solution found")
 _ASKED = r"([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?((?:[<>=!~]\S*)?)"
 _EDGE = re.compile(rf"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?((?:[<>=!~]\S*)?) depends? on {_ASKED}")
 _ANOTHER = re.compile(rf"{_ASKED}$")
+_ABSENT = re.compile(r"([A-Za-z0-9][\w.-]*) was not found in the package registry")
 _TRIES = 4
 _PATIENCE = 20.0
 """Seconds that one try may take."""
@@ -55,15 +57,24 @@ def refused(
     """
     if not _CONFLICT.search(error.explanation) or error.names_python:
         return error
+    head = error.message.partition(" cannot be locked")[0]
+    if unknown := _unknown(error, asking):
+        hint = "Check how it is spelled, and which index is asked (UV_DEFAULT_INDEX); a private one has to be named."
+        return LockError(f"{head} cannot be locked: not found on the package index: {', '.join(unknown)}", hint=hint)
     links, names = chain(error.explanation, asking, project)
     tried = ways(names)[:_TRIES]
     found = ways_out(tried, reporter)
-    head = error.message.partition(" cannot be locked")[0]
     message = "\n  ".join((f"{head} cannot be locked: these do not go together:", *links)) if links else error.message
     if found:
         return LockError(message, hint="Tried, and it works: " + "; or ".join(found) + ".")
     failed = "; ".join(way.advice.replace(" (then {version})", "") for way in tried)
     return LockError(message, hint=f"{error.hint} Tried, and not enough alone: {failed}." if tried else error.hint)
+
+
+def _unknown(error: LockError, asking: Sequence[Asking]) -> list[str]:
+    """What the user asks for by a name that the index does not have: no other version, Python or day helps."""
+    absent = {normalized(name) for name in _ABSENT.findall(" ".join(error.explanation.split()))}
+    return [f"{item.name} ({item.place})" for item in asking if item.name in absent] if error.hint == UNKNOWN else []
 
 
 def chain(explanation: str, asking: Sequence[Asking], project: str = "", least: int = 2) -> tuple[list[str], list[str]]:

@@ -9,7 +9,10 @@ from shipwheel.errors import LockError
 if TYPE_CHECKING:
     from shipwheel.python.uv import UvFailed
 
-__all__ = ["explained"]
+__all__ = ["UNKNOWN", "explained"]
+
+UNKNOWN = "Check the name and the version; an index or day may not have it."
+"""The hint where an index answered, and has nothing of that name or version."""
 
 _HINTS = (
     (r"python-build-standalone|No interpreter found|No download found", "Install that Python version, or choose another (--python)."),
@@ -21,10 +24,7 @@ _HINTS = (
     ),
     (r"-compatible wheels", "It cannot run on Linux as it is: give it a marker (; sys_platform == 'win32'), or remove it."),
     (r"[Rr]equires-[Pp]ython|Python version|Python>", "Choose another Python version (--python)."),
-    (
-        r"not found in the package registry|no versions? of|was not found",
-        "Check the name and the version; an index or day may not have it.",
-    ),
+    (r"not found in the package registry|no versions? of|was not found", UNKNOWN),
     (r"unsatisfiable|No solution found", "Loosen one of these requirements, or resolve as of another day (--as-of)."),
     (r"[Bb]uild backend|Failed to build", "Its build failed, in isolation: what it says above is the reason."),
     (

@@ -170,7 +170,7 @@ def read_requirements(paths: tuple[Path, ...]) -> Requirements:
         except LockError as error:
             problems.append(error.message)
     if problems:
-        raise LockError("\n".join(problems), hint="Correct these lines; one requirement a line, as pip defines them.")
+        raise LockError("\n".join(problems), hint="Correct that; one requirement a line, as pip defines them.")
     return found
 
 
@@ -180,8 +180,11 @@ def _read(path: Path, found: Requirements, problems: list[str], *, constraint: b
         return
     try:
         text = decode(path.read_bytes())
+    except FileNotFoundError:
+        problems.append(f"there is no {path}: paths are relative to the file that names them, or to the project")
+        return
     except OSError as error:
-        problems.append(f"{path}: {error.strerror or error}")
+        problems.append(f"{path} cannot be read: {error.strerror or error}")
         return
     found.files.append(path)
     for number, line in _logical(text):
