@@ -67,6 +67,19 @@ def test_check_says_what_changed(world: World) -> None:
     assert world.run("lock", app, "--diff", app / "pylock.toml", "--json").document["platforms"][0]["platform"] == "linux/amd64"
 
 
+def test_a_lock_that_was_edited_is_damaged_and_not_out_of_date(world: World) -> None:
+    """To lock again would not make it current: both commands say what does."""
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    text = (app / "pylock.toml").read_text()
+    (app / "pylock.toml").write_text(text.replace('version = "1.0"', 'version = "2.0"', 1))
+    for flags in (("--check",), ()):
+        told = world.run("lock", app, *flags)
+        assert told.code == 4
+        assert "not a valid lock" in told.err
+        assert "delete it" in told.err
+
+
 def test_a_lock_that_serves_not_every_platform(world: World) -> None:
     world.add(SmallWheel("lonely", tag=f"{ABI}-manylinux_2_17_x86_64", purelib=False))
     app = world.app("lonely\n")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_what_was_locked_stays_until_it_is_told_to_move(index: PackageIndex, tmp
     assert pins(again(request, Upgrade(names=frozenset({"Leaf"})))) == {"small": "1.0", "leaf": "1.7", "tool": "3.0"}
     assert pins(again(request, Upgrade(everything=True))) == {"small": "1.5", "leaf": "1.7", "tool": "3.0"}
     assert pins(lock_for(listed(tmp_path, "small>1\n"))) == {"small": "1.5", "leaf": "1.0"}, "what no longer satisfies moves alone"
+
+
+def test_a_day_that_is_no_longer_asked_for_leaves_no_old_versions(index: PackageIndex, tmp_path: Path) -> None:
+    wheel = SmallWheel("leaf", "1.7", files={"leaf.py": ""})
+    index.add(wheel.filename, wheel.content(), uploaded="2024-06-01T00:00:00Z")
+    now = listed(tmp_path, "small\n")
+    assert pins(lock_for(replace(now, as_of="2024-03-01"))) == {"small": "1.0", "leaf": "1.0"}
+    assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
 
 
 def test_a_current_lock_is_taken_as_it_is(index: PackageIndex, tmp_path: Path) -> None:

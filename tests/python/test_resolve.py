@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,7 @@ def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("small==9\n", "no version of small==9"),
-        ("nothing-of-that-name\n", "nothing-of-that-name was not found"),
+        ("nothing-of-that-name\n", "not found on the package index: nothing-of-that-name"),
         ("leaf<7\nconflict\n", "conflict wants leaf>=7"),
     ],
 )
@@ -355,6 +356,15 @@ def test_another_tools_pylock_is_honoured(tmp_path: Path) -> None:
     assert made.path.name == "pylock.shipwheel.toml" and pins(made)["small"] == "1.0"
     assert (tmp_path / "pylock.toml").read_text() == theirs
     assert tomllib.loads(made.path.read_text())["created-by"] == "shipwheel"
+
+
+@pytest.mark.parametrize("added", [(), ("tool",)])
+def test_a_pylock_that_is_none_is_called_by_its_name(tmp_path: Path, added: tuple[str, ...]) -> None:
+    (tmp_path / "pylock.toml").touch()
+    with pytest.raises(LockError, match=r"^pylock\.toml is not a valid lock") as raised:
+        lock_for(replace(listed(tmp_path, "small\n"), added=added))
+    assert raised.value.hint == "Restore pylock.toml, or delete it and build again."
+    assert not (tmp_path / "pylock.shipwheel.toml").exists()
 
 
 def test_the_same_inputs_give_the_same_lock(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def stale(request: "Request") -> tuple[str, ...]:
     lock = read_lock(path)
     if lock is None:
         return (f"There is no {path.name}.",)
+    _ = lock.packages  # What is damaged cannot be made current: that is an error of its own.
     project = _as_locked(project, lock)
     wanted = _wanted(project, lock)
     if not lock.is_current(inputs_digest(wanted)):

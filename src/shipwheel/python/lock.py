@@ -54,7 +54,8 @@ class Lock:
         try:
             return tuple(Pylock.from_dict(self.data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
-            raise LockError(f"{self.path.name} is not a valid lock: {error}", hint=f"Delete {self.path.name} and build again.") from error
+            name = self.path.name
+            raise LockError(f"{name} is not a valid lock: {error}", hint=f"Restore {name}, or delete it and build again.") from error
 
     @property
     def names(self) -> frozenset[str]:

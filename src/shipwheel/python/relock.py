@@ -34,8 +34,9 @@ class Upgrade:
 
 
 def preferred(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple[Mapping[str, Any], ...]:
-    """The lock's packages that should stay as they are: none when another day is asked for, whose versions are wanted."""
-    if lock is None or upgrade.everything or (as_of and as_of != lock.as_of):
+    """The lock's packages that should stay as they are: none when another day is asked for than for the lock, or none any more."""
+    asked = lock.parts.get("as-of", "") if lock is not None else ""
+    if lock is None or upgrade.everything or (as_of != lock.as_of if as_of else asked):
         return ()
     return tuple(package for package in lock.data.get("packages", []) if not upgrade.covers(package["name"]))
 

@@ -79,7 +79,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, kept: Kept = ()
     if foreign is not None and request.added and foreign.name in ("pylock.toml", "uv.lock"):
         made = _resolved(request, kept, pins=_pins(request, foreign), reporter=reporter)
     elif foreign is not None and foreign.name == "pylock.toml":
-        made = _Made(completed(_toml(_text(foreign), foreign), request, reporter), {}, foreign.name)
+        made = _Made(completed(_pylock(foreign), request, reporter), {}, foreign.name)
     elif foreign is not None and foreign.name != "uv.lock":
         made = _from_tool_lock(request, foreign, kept, reporter)
     else:
@@ -206,9 +206,16 @@ def _from_uv_lock(request: LockRequest, lock: Path) -> _Made:
     return _Made(_toml(pylock, lock), _toml(graph, lock), "uv.lock", project_name(request.root))
 
 
+def _pylock(foreign: Path) -> dict[str, Any]:
+    """Another tool's pylock.toml; raises LockError when it is none, an empty file for example."""
+    data = _toml(_text(foreign), foreign)
+    _ = Lock(foreign, data).packages
+    return data
+
+
 def _pins(request: LockRequest, foreign: Path) -> list[str]:
     """The versions of another tool's lock, as constraints for a resolution that adds something to it."""
-    pylock = _from_uv_lock(request, foreign).pylock if foreign.name == "uv.lock" else _toml(_text(foreign), foreign)
+    pylock = _from_uv_lock(request, foreign).pylock if foreign.name == "uv.lock" else _pylock(foreign)
     versions: dict[str, set[str]] = {}
     for package in pylock.get("packages", []):
         if "version" in package and ("wheels" in package or "sdist" in package):
