@@ -15,6 +15,7 @@ import pytest
 from shipwheel.errors import FetchError
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.reference import Reference
+from shipwheel.registry.hosts import host_of, unreached
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import Request, Transport
 from shipwheel.store import Store
@@ -74,6 +75,19 @@ def test_waits_grow_have_jitter_and_are_what_the_server_asks() -> None:
         assert len(waits) == 1
         assert 5 <= waits[0] <= 5.25
         transport.close()
+
+
+def test_a_registry_that_is_not_there() -> None:
+    with FakeRegistry() as registry:
+        gone = registry.host
+    with Repository(Reference.parse(f"{gone}/app")) as there:
+        transport = Transport(there.transport.host, Nobody(), lambda _: None)
+        with pytest.raises(FetchError, match="tried 6 times") as raised:
+            transport.ask(Request("GET", "/v2/", "it"))
+        assert "name and port" in raised.value.hint
+        assert "without a registry" not in raised.value.hint
+        transport.close()
+    assert "without a registry" in unreached(host_of(None))
 
 
 def test_a_body_is_sent_again_from_its_beginning() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["PLAIN_HTTP", "Host", "client", "explained", "home", "host_of", "same_registry"]
+__all__ = ["PLAIN_HTTP", "Host", "client", "explained", "home", "host_of", "same_registry", "unreached"]
 
 PLAIN_HTTP = "SHIPWHEEL_PLAIN_HTTP"
 """The variable that names the registries to be asked without TLS."""
@@ -133,6 +133,14 @@ def explained(host: Host, error: Exception) -> FetchError | None:
         return None
     found.__cause__ = error
     return found
+
+
+def unreached(host: Host) -> str:
+    """The next step where no connection is made."""
+    hint = "Check the registry's name and port, that it runs, and the network (a proxy: HTTPS_PROXY, NO_PROXY)."
+    if host.name == ENGINE_REGISTRY:
+        hint += f" A name without a registry stands for one at {ENGINE_REGISTRY}: write registry.example/NAME for another."
+    return hint
 
 
 def _plain(environ: Mapping[str, str]) -> set[str]:

@@ -127,7 +127,13 @@ class Transport:
             hint = f"It asks to be left alone for {error.wait:.0f} seconds: run the command again after that."
             raise FetchError(f"{label}: {self.host.url}: {error}", hint=hint) from error
         if attempt + 1 >= ATTEMPTS:
+            import httpx
+
+            from shipwheel.registry import hosts
+
             hint = "Run the command again: what is there is not sent or fetched twice. If it stays so, ask whoever runs the registry."
+            if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+                hint = hosts.unreached(self.host)
             raise FetchError(f"{label}: {self.host.url}: {error} (tried {ATTEMPTS} times)", hint=hint) from error
         # Jitter, so that many clients that were refused together do not come back together.
         backoff = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
