@@ -1,8 +1,10 @@
 """`shipwheel build`."""
 
 import json
+import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from shipwheel.build.deliver import Delivered
     from shipwheel.build.pipeline import Built, Request
     from shipwheel.events import Reporter
+    from shipwheel.python.project import Project
 
 __all__ = ["command"]
 
@@ -160,18 +163,32 @@ def _next_steps(done: "Delivered") -> None:
         click.echo(f"{done.published.name}: {done.published.traffic}, {amount(done.published.read)} read", err=True)
     if target is None:
         return
-    settings = built.resolution.project.settings
-    name = settings.tag or f"{built.resolution.project.name}:latest"
-    ports = "".join(f" -p {port.partition('/')[0]}:{port.partition('/')[0]}" for port in _ports(built))
-    volumes = "".join(f" -v {volume.strip('/').replace('/', '-')}:{volume}" for volume in settings.volumes)
-    load = f"docker load -i {target}" if target.suffix == ".tar" else f"skopeo copy oci:{target} docker-daemon:{name}"
-    lines = ["", "Next:", f"  shipwheel validate {target}"]
-    if target.suffix != ".tar":
-        lines.append(f"  podman pull oci:{target}   (or, for one file for docker: shipwheel build … -o image.tar)")
+    project, file = built.resolution.project, shlex.quote(str(target))
+    lines = ["", "Next:", f"  shipwheel validate {file}"]
+    if target.suffix == ".tar":
+        name = project.settings.tag or f"{project.name}:latest"
+        lines.append(f"  docker load -i {file}   (podman load, ctr images import and skopeo take it as well)")
+        lines.append(f"  docker run --read-only --tmpfs /tmp{_published(_ports(built))}{_mounted(project)} {name}")
     else:
-        lines.append(f"  {load}   (podman load, ctr images import and skopeo take it as well)")
-    lines.append(f"  docker run --read-only --tmpfs /tmp{ports}{volumes} {name}")
+        # An engine that reads a layout, podman, gives the image no name.
+        lines.append(f"  shipwheel run {file}   (for one file that every engine loads: shipwheel build … -o {project.name}.tar)")
     click.echo("\n".join(lines), err=True)
+
+
+def _published(ports: Iterable[str]) -> str:
+    found = ""
+    for port in ports:
+        number, _, protocol = port.partition("/")
+        found += f" -p {number}:{number}" + ("" if protocol in ("", "tcp") else f"/{protocol}")
+    return found
+
+
+def _mounted(project: "Project") -> str:
+    """The image's volumes, under the names that `shipwheel run` gives them."""
+    from shipwheel.engine.mounts import with_volumes
+
+    mounts = with_volumes(project.settings.volumes, (), project.name, ephemeral=False)
+    return "".join(f" -v {mount.source}:{mount.target}" for mount in mounts)
 
 
 def _ports(built: "Built") -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`shipwheel plan`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("plan", help="Show what would be built from the project at PATH, and why. The lock is made if there is none; no image is.")
+@click.command("plan", help="Show what would be built from the project at PATH, and why. The lock is made if none is current; no image is.")
 @project_options
 @click.option("--all", "everything", is_flag=True, help="List every distribution and Debian package.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
@@ -60,7 +60,7 @@ def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) 
     more = "" if each.complete else ", and the libraries that the wheels turn out to need"
     yield f"{indent}├── base      {each.base}, {each.libc}, {len(each.packages)} packages{more}"
     if everything:
-        yield from (f"{indent}│   ├── {package}" for package in each.packages)
+        yield from _leaves(f"{indent}│   ", each.packages)
     for gone in each.left_out:
         asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
         yield f"{indent}├── left out  {gone.name} {gone.version}: {gone.reason}{asked}"
@@ -69,4 +69,9 @@ def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) 
         yield f"{indent}├── built     {item.label} from its {item.kind}"
     yield f"{indent}└── {len(each.distributions)} distributions, {each.wheel_bytes / 1e6:.1f} MB to fetch at most"
     if everything:
-        yield from (f"{indent}    ├── {item.label}  {item.filename}" for item in each.distributions)
+        yield from _leaves(f"{indent}    ", [f"{item.label}  {item.filename}" for item in each.distributions])
+
+
+def _leaves(indent: str, texts: Sequence[str]) -> Iterator[str]:
+    for number, text in enumerate(texts, 1):
+        yield f"{indent}{'└──' if number == len(texts) else '├──'} {text}"

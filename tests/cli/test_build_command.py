@@ -1,0 +1,36 @@
+"""What `shipwheel build` and `plan` print, in a world without a network."""
+
+import shlex
+from itertools import pairwise
+
+import pytest
+
+from shipwheel.testing.world import World
+
+SETTINGS = 'ports = [8000, "53/udp"]\nvolumes = ["/data", "/var/lib/x"]\n'
+
+
+@pytest.mark.parametrize("name", ["a b.tar", "a b.oci"])
+def test_the_next_steps_are_commands_that_can_be_pasted(world: World, name: str) -> None:
+    place = world.app("small\n", settings=SETTINGS)
+    done = world.run("build", place, "--platform", "linux/amd64", "--no-bytecode", "-o", name)
+    assert done.code == 0, done.err
+    steps = [shlex.split(line.partition("   (")[0]) for line in done.err.partition("Next:\n")[2].splitlines()]
+    assert steps[0] == ["shipwheel", "validate", name]
+    assert world.run(*steps[0][1:]).code == 0
+    if name.endswith(".tar"):
+        assert steps[1] == ["docker", "load", "-i", name]
+        flags = "--read-only --tmpfs /tmp -p 8000:8000 -p 53:53/udp -v shop-data:/data -v shop-var-lib-x:/var/lib/x"
+        assert steps[2] == ["docker", "run", *flags.split(), "shop:latest"]
+    else:
+        assert steps[1:] == [["shipwheel", "run", name]], "an engine gives a layout no name"
+
+
+def test_a_plan_with_all_is_a_tree(world: World) -> None:
+    """Each branch ends where it ends."""
+    lines = world.run("plan", world.app("small\n"), "--all").out.splitlines()
+    assert any(line.endswith(".whl") for line in lines)
+    for before, after in pairwise(lines):
+        if "├── " in before:
+            column = before.index("├── ")
+            assert after[column] in "├└│", f"{before}\n{after}"
