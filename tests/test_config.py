@@ -69,6 +69,18 @@ def test_an_unknown_key_names_the_nearest(written: str, meant: str) -> None:
     assert error.message.startswith("shipwheel.toml: ")
 
 
+def test_a_heading_of_pyproject_toml_is_explained() -> None:
+    error = _wrong('[tool.shipwheel]\nports = [1]\n[tool.shipwheel.env]\nA = "1"\n')
+    assert "leave it out" in error.hint
+    assert "Known keys" not in error.hint
+
+
+def test_a_day_that_is_none() -> None:
+    error = _wrong('as-of = "yesterday"')
+    assert "'yesterday' is not a day" in error.message
+    assert "YYYY-MM-DD" in error.hint
+
+
 def test_an_unknown_key_without_a_neighbour_lists_all() -> None:
     assert "before-start" in _wrong("zzzzzz = 1").hint
 

@@ -140,6 +140,11 @@ def merge(settings: Settings, flags: object, origin: str = "command line") -> Se
         if key not in fields:
             near = _nearest(key, list(fields))
             problems.append(f"unknown key {key!r}" + (f", did you mean {near!r}?" if near else ""))
+            if key == "tool" and not by_flag:
+                hints.append(
+                    "Only pyproject.toml has a line [tool.shipwheel]; here leave it out, and write [env] for [tool.shipwheel.env]."
+                )
+                continue
             hints.append("" if near else f"Known keys: {', '.join(sorted(fields))}.")
             continue
         try:
@@ -221,7 +226,7 @@ def _value(key: str, value: object, kind: Any) -> Any:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
-        reason = reason.replace(" | null", "").replace("`", "")
+        reason = reason.replace(" | null", "").replace("`", "").replace("Invalid RFC3339 encoded date", f"{value!r} is not a day")
         raise _Wrong((f"at {key}{place.rstrip('`')} " if place else "") + reason[:1].lower() + reason[1:], _HINTS.get(key, "")) from None
     return _AFTER[key](converted) if key in _AFTER else converted
 

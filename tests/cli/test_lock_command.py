@@ -67,6 +67,18 @@ def test_check_says_what_changed(world: World) -> None:
     assert world.run("lock", app, "--diff", app / "pylock.toml", "--json").document["platforms"][0]["platform"] == "linux/amd64"
 
 
+def test_what_is_to_be_upgraded_is_there(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    before = state(app)
+    told = world.run("lock", app, "--upgrade-package", "Smal")
+    assert told.code == 2
+    assert "smal cannot be upgraded" in told.err
+    assert "small" in told.err.partition("hint:")[2]
+    assert state(app) == before
+    assert world.run("lock", app, "--upgrade-package", "Tiny").code == 0
+
+
 def test_a_lock_that_was_edited_is_damaged_and_not_out_of_date(world: World) -> None:
     """To lock again would not make it current: both commands say what does."""
     app = world.app("small\n")

@@ -11,10 +11,11 @@ from shipwheel.build.base import Bases, locked_base, read_base
 from shipwheel.build.fitting import fitted
 from shipwheel.build.resolve import lock_request, locked
 from shipwheel.build.targets import targets_of
-from shipwheel.errors import LockError, ProjectError
+from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.python.lock import Lock, lock_path, read_lock
+from shipwheel.python.metadata import normalized
 from shipwheel.python.project import Project, detect, with_dependencies, with_python
 from shipwheel.python.selection import Selection, select_all
 
@@ -45,11 +46,18 @@ def project_of(request: "Request") -> Project:
 
 
 def made_lock(request: "Request", upgrade: "Upgrade") -> Locked:
-    """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError."""
+    """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError, UsageError."""
     project = project_of(request)
     before = read_lock(lock_path(project.root))
     attempt = partial(_attempt, request, before=before, upgrade=upgrade)
     found = fitted(project, request, attempt, _other)
+    unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
+    if unknown:
+        from difflib import get_close_matches
+
+        near = get_close_matches(unknown[0], sorted(found.lock.names), 3)
+        hint = f"Near to {unknown[0]} are: {', '.join(near)}." if near else "Nothing asks for it."
+        raise UsageError(f"{', '.join(unknown)} cannot be upgraded: not in {found.lock.path.name}", hint=hint)
     if found.lock is not before:
         found.lock.write()
     return found
