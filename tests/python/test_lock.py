@@ -72,6 +72,14 @@ def test_reading_back(tmp_path: Path) -> None:
     assert [package.name for package in found.packages] == ["six"]
 
 
+def test_a_lock_without_packages_is_none_the_less_one(tmp_path: Path) -> None:
+    Lock(lock_path(tmp_path), document()).write()
+    found = read_lock(tmp_path / "pylock.toml")
+    assert found is not None
+    assert found.packages == ()
+    assert found.is_current("sha256:1")
+
+
 def test_an_unchanged_lock_is_not_written(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "pylock.toml", document(SIX))
     lock.write()

@@ -209,6 +209,9 @@ def _document(data: Mapping[str, Any]) -> Iterator[str]:
     for key in _TOP_KEYS:
         if key in data:
             yield f"{key} = {_inline(data[key])}"
+    if not data.get("packages"):
+        # PEP 751 wants the key, and a lock without it counts as damaged.
+        yield "packages = []"
     for package in sorted(data.get("packages", []), key=lambda it: (it["name"], str(it.get("version", "")), str(it.get("marker", "")))):
         yield "\n[[packages]]"
         yield from (f"{key} = {_lines(_sorted(key, package[key]))}" for key in _PACKAGE_KEYS if key in package)
