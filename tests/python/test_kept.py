@@ -54,6 +54,10 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
         {"main.py": FASTAPI + "class S(BaseSettings):\n    url: str = Field(default='sqlite:///./s.db')\n"},
         "s.db",
     ),
+    "filled in": (
+        {"main.py": FASTAPI + "import os\nU = 'sqlite:///{}/f.db'.format(os.path.dirname(__file__))\nV = 'sqlite:///%s/{}.db' % unknown\n"},
+        "f.db",
+    ),
     "a connection": ({"main.py": FASTAPI + "import sqlite3\nNAME = 'd.db'\ndef f():\n    return sqlite3.connect(NAME)\n"}, "d.db"),
     "beside other files": ({"main.py": FASTAPI + "U = 'sqlite:///data/x.db'\n", "data/words.txt": ""}, "data/x.db"),
     "a log": ({"main.py": FASTAPI + "import logging\nlogging.basicConfig(filename='app.log')\n"}, "app.log"),
@@ -84,6 +88,13 @@ DIRECTORIES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "uploads": (
         {"main.py": FLASK + "import os\napp.config['UPLOAD_FOLDER'] = os.path.join(app.root_path, 'up')\n", "up/.gitkeep": ""},
         ("/app/up",),
+    ),
+    "a folder for logs": (
+        {
+            "main.py": FLASK
+            + "import os\nclass Config:\n    LOG_FOLDER = os.environ.get('L') or os.path.join(os.path.dirname(__file__), 'lg')\n"
+        },
+        ("/app/lg",),
     ),
     "a database's own": ({"main.py": FLASK + "U = 'sqlite:///var/x.db'\n"}, ("/app/var",)),
     "absolute": ({"main.py": FLASK + "U = 'sqlite:////srv/shop/x.db'\n"}, ("/srv/shop",)),

@@ -125,6 +125,33 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
     "dramatiq": ({"count.py": "import dramatiq\n@dramatiq.actor\ndef f(): ...\n"}, "dramatiq", ("dramatiq", "count")),
     "huey": ({"demo.py": "from huey import SqliteHuey\nq = SqliteHuey()\n"}, "huey", ("huey_consumer", "demo.q")),
     "faststream": ({"app.py": "from faststream import FastStream\napp = FastStream(b)\n"}, "faststream", ("faststream", "run", "app:app")),
+    "run.py adds to the application": (
+        {
+            "run.py": "from web import app\nfrom web import views\nif __name__ == '__main__':\n    app.run()\n",
+            "web/__init__.py": FLASK,
+            "web/views.py": "from web import app\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "run:app"),
+    ),
+    "wsgi.py hands it on": (
+        {"wsgi.py": "from site1.core import app as application\n", "run.py": "from site1.core import app\n" + MAIN, "site1/core.py": FLASK},
+        "flask gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "a dash layout in another module": (
+        {
+            "app.py": "import dash\napp = dash.Dash(__name__)\nserver = app.server\n",
+            "index.py": "from app import app\napp.layout = 1\nif __name__ == '__main__':\n    app.run_server()\n",
+        },
+        "dash waitress",
+        ("waitress-serve", *ANY, "index:app.server"),
+    ),
+    "streamlit helpers above the page": (
+        {"helpers.py": "import streamlit\n", "app/Home.py": "import streamlit as st\nst.set_page_config()\n"},
+        "streamlit",
+        ("streamlit", "run", "app/Home.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
+    ),
     "a program within a package": ({"bot/__init__.py": "", "bot/main.py": MAIN, "bot/other.py": MAIN}, "", ("python", "-m", "bot.main")),
     "a program within a folder": ({"src/tg/main.py": "import tg.x\n" + MAIN, "src/tg/x.py": ""}, "", ("python", "-m", "tg.main")),
 }

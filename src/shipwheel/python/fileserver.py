@@ -33,6 +33,13 @@ def _file_rank(module: Module, name: str) -> tuple[object, ...]:
 
 
 def _streamlit(evidence: Evidence, using: list[Module]) -> Launch:
+    # Helpers use it too; the page that is run says how it looks, or has others beside it.
+    pages = [
+        module
+        for module in using
+        if "streamlit.set_page_config" in module.calls or (evidence.root / module.file).with_name("pages").is_dir()
+    ]
+    using = [*pages, *(module for module in using if module not in pages)]
     port = evidence.port or "8501"
     command = ("streamlit", "run", using[0].file, "--server.port", port, "--server.address", EVERYWHERE, "--server.headless", "true")
     return _file_launch(command, using, port, "a Streamlit application")

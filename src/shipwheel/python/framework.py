@@ -105,7 +105,10 @@ def _web(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     if not objects:
         return launch_django(evidence, modules) or _conventional(evidence, modules)
     best = objects[0]
-    if best.framework.kind == "dash":
+    entrance = _entrance(best, modules)
+    if entrance is not None:
+        best = entrance
+    elif best.framework.kind == "dash":
         best = next((app for app in objects if app.framework.distribution == "dash" and app.framework.kind == "wsgi"), best)
     if best.framework.kind == "dash" and best.factory:
         raise ProjectError(
@@ -124,6 +127,20 @@ def _web(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     what = f"{best.file} {verb} a {best.framework.distribution} application ({best.variable}{call})"
     also = f"; also seen: {', '.join(others)}" if others else ""
     return launch_served(evidence, best, served, f"{what}, served by {served.server}{also}.")
+
+
+def _entrance(best: AppObject, modules: tuple[Module, ...]) -> AppObject | None:
+    """The module that is run, where it takes the object from another one: what it adds, routes or a layout, would be missing there."""
+    if best.factory or best.framework.kind not in ("asgi", "wsgi", "dash"):
+        return None
+    found = []
+    for module in modules:
+        stem = Path(module.file).stem
+        runs = module.is_main and module.calls & {".run", ".run_server", "uvicorn.run"} and stem != "manage"
+        name = next((name for name, origin in module.imported if origin.lstrip(".") == f"{best.module}.{best.variable}"), None)
+        if name is not None and module.file.count("/") <= best.file.count("/") and (stem in ("wsgi", "asgi") or runs):
+            found.append(replace(best, file=module.file, module=module.module, variable=name, path=module.path))
+    return min(found, key=lambda app: (Path(app.file).stem not in ("wsgi", "asgi"), app.rank), default=None)
 
 
 def _counts(evidence: Evidence, app: AppObject) -> bool:

@@ -64,6 +64,9 @@ class Reader:
                 return _concatenated([self.text(left, depth - 1), self.text(right, depth - 1)])
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return _joined([self.text(left, depth - 1), self.text(right, depth - 1)])
+            case ast.BinOp(left=left, op=ast.Mod(), right=right):
+                parts = right.elts if isinstance(right, ast.Tuple) else [right]
+                return _filled(self.text(left, depth - 1), "%s", [self.text(part, depth - 1) for part in parts])
             case ast.JoinedStr(values=values):
                 return _concatenated([self.text(part, depth - 1) for part in values])
             case ast.FormattedValue(value=value, format_spec=None):
@@ -130,6 +133,8 @@ class Reader:
                 return self.text(node.func.value, depth - 1)
             if node.func.attr == "joinpath":
                 return _joined([self.text(node.func.value, depth - 1), *arguments])
+            if node.func.attr == "format" and not node.keywords:
+                return _filled(self.text(node.func.value, depth - 1), "{}", arguments)
         return None
 
 
@@ -173,6 +178,13 @@ def _joined(parts: list[str | None]) -> str | None:
         return None
     last = max((number for number, text in enumerate(texts) if text.startswith((f"{ROOT}/", "/"))), default=0)
     return "/".join(text for text in texts[last:] if text)
+
+
+def _filled(text: str | None, mark: str, values: list[str | None]) -> str | None:
+    pieces = text.split(mark) if text is not None else []
+    if len(pieces) != len(values) + 1:
+        return None
+    return _concatenated([pieces[0], *(part for value, piece in zip(values, pieces[1:], strict=True) for part in (value, piece))])
 
 
 def _concatenated(parts: list[str | None]) -> str | None:

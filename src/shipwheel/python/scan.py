@@ -82,6 +82,8 @@ class Module:
     """Names of its classes."""
     names: frozenset[str] = frozenset()
     """What it assigns or imports at its top."""
+    imported: tuple[tuple[str, str], ...] = ()
+    """(name, where it comes from) of what it imports at its top from a module."""
 
 
 def find_modules(root: Path, only: Iterable[str] = ()) -> tuple[Module, ...]:
@@ -221,6 +223,7 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         *read_writes(tree, aliases, shell.file),
         frozenset(local),
         frozenset(_bound(tree)),
+        tuple((maker.name, maker.calls) for maker in _handed_on(tree)),
     )
 
 

@@ -13,7 +13,7 @@ __all__ = ["TELLING", "Write", "read_writes"]
 TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|_DIR\b|_dir\b"
 """What a file has that shows something of this."""
 
-_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?]+)(?:\?.*)?")
+_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?.*)?")
 _OPENED = {
     "sqlite3.connect": "SQLite",
     "aiosqlite.connect": "SQLite",
@@ -31,7 +31,8 @@ _OPENED = {
 _MAKES = frozenset({"os.mkdir", "os.makedirs"})
 _MOST = 8
 """Assignments of one name that are looked at."""
-_FOLDERS = frozenset({"MEDIA_ROOT", "UPLOAD_FOLDER", "UPLOADED_PHOTOS_DEST"})
+_FOLDER = re.compile(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDER|DIR|DIRECTORY|DEST)", re.IGNORECASE)
+"""Names of settings that say where uploads and logs go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,22 @@ def _target(target: ast.expr) -> str:
 
 
 def _writes(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[Write]:
-    for folder in _FOLDERS & set(reader.assigned):
-        yield from (Write(text, "uploads", directory=True) for value in reader.assigned[folder] if (text := reader.text(value)))
+    for folder in filter(_FOLDER.fullmatch, reader.assigned):
+        yield from (Write(text, "uploads or logs", directory=True) for value in reader.assigned[folder] if (text := reader.text(value)))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Constant, ast.BinOp, ast.JoinedStr)):
-            text = reader.text(node)
-            if text and (match := _URL.fullmatch(text)):
-                yield Write(match[1], "SQLite", url=True)
+            yield from _in_url(reader.text(node))
         elif isinstance(node, ast.Dict):
             yield from _described(node, reader)
         elif isinstance(node, ast.Call):
             yield from _called(node, aliases, reader)
         elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
             yield Write(f"\0{INSTANCE}\0", "Flask's instance directory", directory=True)
+
+
+def _in_url(text: str | None) -> Iterator[Write]:
+    if text and (match := _URL.fullmatch(text)):
+        yield Write(match[1], "SQLite", url=True)
 
 
 def _described(node: ast.Dict, reader: Reader) -> Iterator[Write]:
@@ -110,5 +114,7 @@ def _called(node: ast.Call, aliases: Mapping[str, str], reader: Reader) -> Itera
     elif full in _MAKES:
         if text := reader.text(first):
             yield Write(text, "a directory that it makes", directory=True)
+    elif isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        yield from _in_url(reader.text(node))
     elif isinstance(node.func, ast.Attribute) and node.func.attr == "mkdir" and (text := reader.text(node.func.value)):
         yield Write(text, "a directory that it makes", directory=True)
