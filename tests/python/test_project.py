@@ -190,6 +190,46 @@ def test_an_app_with_a_package_metadata_is_said(tmp_path: Path) -> None:
     assert "goes into /app" in project.notes[0]
 
 
+BESIDE = "from pathlib import Path\nROOT = Path(__file__).parents[1]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"demo/conf.py": BESIDE + "text = (ROOT / 'settings.yaml').read_text()\n", "settings.yaml": ""}, "settings.yaml"),
+        (
+            {"demo/conf.py": BESIDE, "demo/b.py": "import os\nfrom demo.conf import ROOT\nd = os.path.join(ROOT, 'web')\n", "web/x": ""},
+            "web",
+        ),
+        ({"demo/conf.py": "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'), exist_ok=True)\n"}, "demo/cache"),
+    ],
+)
+def test_a_package_that_lives_in_its_directory_stays_there(tmp_path: Path, files: dict[str, str], named: str) -> None:
+    base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
+    project = _detect(tmp_path, {**base, **files}, name="demo")
+    assert project.kind == "app"
+    assert project.launch is not None
+    assert project.launch.needs_source
+    assert project.launch.command[-1] == "demo.main:app"
+    assert named in " ".join(project.notes)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"demo/conf.py": BESIDE + "x = ROOT / 'demo' / 'a.txt'\n", "demo/a.txt": ""},
+        {"demo/conf.py": BESIDE + "x = ROOT / 'gone.yaml'\ny = ROOT / '.env'\n", ".env": ""},
+        {
+            "demo/conf.py": BESIDE + "from importlib.metadata import version\nv = version('demo')\nx = ROOT / 'settings.yaml'\n",
+            "settings.yaml": "",
+        },
+    ],
+)
+def test_a_package_that_has_all_in_its_wheel_is_one(tmp_path: Path, files: dict[str, str]) -> None:
+    base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
+    assert _detect(tmp_path, {**base, **files}, name="demo").kind == "package"
+
+
 def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": SETUPTOOLS + '[project]\nname = "shop"\ndependencies = ["django", "gunicorn"]\n',

@@ -86,7 +86,7 @@ def _nicegui(_evidence: Evidence, using: list[Module]) -> Launch | None:
 
 
 def _solara(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "solara.component" in module.calls or "Page" in dict(module.places)]
+    using = [module for module in using if "solara.component" in module.calls or "Page" in dict(module.spoken.places)]
     port = evidence.port or "8765"
     if not using:
         return None

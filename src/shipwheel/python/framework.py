@@ -17,7 +17,7 @@ from shipwheel.python.django import launch_django, with_static_files
 from shipwheel.python.dockerfile import launch_dockerfile
 from shipwheel.python.fileserver import launch_aiohttp, launch_served_file
 from shipwheel.python.inifile import launch_described
-from shipwheel.python.kept import with_kept
+from shipwheel.python.kept import read_beside, with_kept
 from shipwheel.python.launch import Evidence, Launch, launch_file, launch_served
 from shipwheel.python.procfile import parse_command, parse_procfile
 from shipwheel.python.scan import Module, find_modules
@@ -41,7 +41,8 @@ def find_launch(evidence: Evidence) -> Launch:
         launch = with_static_files(launch, evidence, modules)
     ports = evidence.settings.ports or launch.ports
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch.command)
-    return with_kept(replace(launch, ports=ports, needs_source=needs_source), evidence, modules)
+    beside = () if needs_source or launch.is_program or launch.command[0] in evidence.scripts else read_beside(evidence, modules)
+    return with_kept(replace(launch, ports=ports, needs_source=needs_source, beside=beside), evidence, modules)
 
 
 def _search(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:

@@ -4,7 +4,7 @@ A directory becomes a volume. A file whose directory the app has other files in 
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from shipwheel.python.django import migration
@@ -15,7 +15,7 @@ from shipwheel.python.scan import Module
 from shipwheel.python.venv import VENV
 from shipwheel.python.writes import Write
 
-__all__ = ["with_kept"]
+__all__ = ["read_beside", "with_kept"]
 
 DATA = "/data"
 _SYSTEM = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/lib", "/opt", "/home", "/root", "/Users", "/mnt")  # noqa: S108
@@ -72,14 +72,8 @@ def _said(links: list[_Kept], places: list[str]) -> Iterator[str]:
 
 
 def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Iterator[_Kept]:
-    known: dict[str, str] = {}
-    for module in modules:
-        for name, text in module.places:
-            known.setdefault(name, text)
-    flask = next((module for module in modules if any(app.framework.distribution == "flask" for app in module.objects)), None)
-    if flask is not None:
-        known[INSTANCE] = _instance(evidence, flask)
-    places = Places(known)
+    places = _places(evidence, modules)
+    flask = _flask(modules)
     used = sorted({app.framework.distribution for module in modules for app in module.objects})
     yield from (
         item
@@ -87,11 +81,43 @@ def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> I
         if name in _OF_FRAMEWORKS and (item := _kept(_OF_FRAMEWORKS[name].path, _OF_FRAMEWORKS[name], launch, evidence))
     )
     for module in modules:
-        for write in module.writes:
+        for write in module.spoken.writes:
             for each in _as_flask_reads_it(write, evidence, flask):
                 path = places.path(each.path)
                 if path is not None and (item := _kept(path, each, launch, evidence)) is not None:
                     yield item
+
+
+def _flask(modules: tuple[Module, ...]) -> Module | None:
+    return next((module for module in modules if any(app.framework.distribution == "flask" for app in module.objects)), None)
+
+
+def _places(evidence: Evidence, modules: tuple[Module, ...]) -> Places:
+    known: dict[str, str] = {}
+    for module in modules:
+        for name, text in module.spoken.places:
+            known.setdefault(name, text)
+    flask = _flask(modules)
+    return Places({**known, INSTANCE: _instance(evidence, flask)} if flask is not None else known)
+
+
+def read_beside(evidence: Evidence, modules: tuple[Module, ...]) -> tuple[str, ...]:
+    """For what a wheel would not do, as a package's source says: what it reads outside the package, and writes within."""
+    own = [module for module in modules if module.module.split(".")[0] in evidence.packaged]
+    # Only what is installed can be asked for its version.
+    if not own or any(call.endswith("metadata.version") for module in own for call in module.calls):
+        return ()
+    places = _places(evidence, modules)
+    inside = {posixpath.join(module.path, module.module.split(".")[0]) for module in own}
+    read = {path for path in _rooted(places, (text for module in own for text in module.spoken.joined)) if (evidence.root / path).exists()}
+    beside = {path for path in read if not _within(path, [*inside]) and not any(_within(place, [path]) for place in inside)}
+    return tuple(sorted(beside | set(_rooted(places, (write.path for module in own for write in module.spoken.writes)))))
+
+
+def _rooted(places: Places, texts: Iterable[str]) -> Iterator[str]:
+    """Paths below the project, of those that hang on the place of a file."""
+    paths = (places.path(text) for text in texts)
+    return (path[2:] for path in paths if path is not None and path.startswith(f"{ROOT}/") and not path.startswith(f"{ROOT}/."))
 
 
 def _instance(evidence: Evidence, flask: Module) -> str:

@@ -74,6 +74,8 @@ class Launch:
     """One-time steps that the command needs, for settings that name none."""
     include: tuple[str, ...] = ()
     """Patterns of files that the command needs even where .gitignore leaves them out."""
+    beside: tuple[str, ...] = ()
+    """Paths of the project's directory that a package needs, and that its wheel has not, or where nothing can be written."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of files that the app writes beside its code."""
 

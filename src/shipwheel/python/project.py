@@ -135,11 +135,17 @@ def _launched(project: Project, dependencies: frozenset[str], *, complete: bool)
         project.only,
     )
     try:
-        return replace(project, launch=find_launch(evidence))
+        launch = find_launch(evidence)
     except ProjectError:
         if complete:
             raise
         return project
+    if launch.beside:
+        listed = ", ".join(launch.beside[:3])
+        note = f"{project.name} uses {listed} of its directory, for which a wheel would not do: the directory goes into /app as it is."
+        plain = replace(project, kind="app", scripts={}, packaged=frozenset(), notes=(*project.notes, note))
+        return _launched(plain, dependencies, complete=complete)
+    return replace(project, launch=launch)
 
 
 def _directory_project(root: Path, settings: Settings) -> Project:

@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shipwheel.python.applications import (
@@ -24,7 +24,7 @@ from shipwheel.python.applications import (
     protocol,
 )
 from shipwheel.python.listening import listens_on, only_local
-from shipwheel.python.writes import TELLING, Write, read_writes
+from shipwheel.python.writes import TELLING, Spoken, read_writes
 
 __all__ = ["Module", "find_modules", "import_path", "parse_module"]
 
@@ -75,9 +75,7 @@ class Module:
     """Whether it starts a server on the loopback interface."""
     takes_arguments: bool = False
     """Whether it reads sys.argv."""
-    places: tuple[tuple[str, str], ...] = ()
-    """(name, path or other text) of what it assigns, as `places` reads it."""
-    writes: tuple[Write, ...] = ()
+    spoken: Spoken = field(default_factory=Spoken)
     classes: frozenset[str] = frozenset()
     """Names of its classes."""
     names: frozenset[str] = frozenset()
@@ -220,7 +218,7 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         listens_on(tree),
         only_local(tree),
         any(dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
-        *read_writes(tree, aliases, shell.file),
+        read_writes(tree, aliases, shell.file),
         frozenset(local),
         frozenset(_bound(tree)),
         tuple((maker.name, maker.calls) for maker in _handed_on(tree)),

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shipwheel.python.applications import dotted
-from shipwheel.python.places import INSTANCE, Reader
+from shipwheel.python.places import INSTANCE, ROOT, Reader
 
-__all__ = ["TELLING", "Write", "read_writes"]
+__all__ = ["TELLING", "Spoken", "Write", "read_writes"]
 
 TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|_DIR\b|_dir\b"
 """What a file has that shows something of this."""
@@ -47,13 +47,43 @@ class Write:
     """Whether it stood in a URL of SQLAlchemy's form: Flask-SQLAlchemy reads relative ones in its own way."""
 
 
-def read_writes(tree: ast.Module, aliases: Mapping[str, str], file: str) -> tuple[tuple[tuple[str, str], ...], tuple[Write, ...]]:
-    """(what names stand for, what is written) in one file."""
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What one file says of paths."""
+
+    places: tuple[tuple[str, str], ...] = ()
+    """(name, path or other text) of what it assigns."""
+    writes: tuple[Write, ...] = ()
+    joined: frozenset[str] = frozenset()
+    """Paths that it puts together of a directory and a name."""
+
+
+def read_writes(tree: ast.Module, aliases: Mapping[str, str], file: str) -> Spoken:
+    """What one file says of paths."""
     assigned: dict[str, tuple[ast.expr, ...]] = {}
     for name, value in _assigned(tree):
         assigned[name] = (*assigned.get(name, ()), value)[:_MOST]
     reader = Reader(file, aliases, assigned)
-    return tuple(reader.constants()), tuple(dict.fromkeys(_writes(tree, aliases, reader)))
+    return Spoken(
+        tuple(reader.constants()), tuple(dict.fromkeys(_writes(tree, aliases, reader))), frozenset(_joined(tree, aliases, reader))
+    )
+
+
+def _joined(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[str]:
+    for node in ast.walk(tree):
+        divided = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        if isinstance(node, (ast.BinOp, ast.Call)) and (divided or _joins(node, aliases)):
+            text = reader.text(node)
+            if text and (ROOT in text or "\0" in text):
+                yield text
+
+
+def _joins(node: ast.expr, aliases: Mapping[str, str]) -> bool:
+    return isinstance(node, ast.Call) and (dotted(node.func, aliases) == "os.path.join" or _method(node) == "joinpath")
+
+
+def _method(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
@@ -114,7 +144,7 @@ def _called(node: ast.Call, aliases: Mapping[str, str], reader: Reader) -> Itera
     elif full in _MAKES:
         if text := reader.text(first):
             yield Write(text, "a directory that it makes", directory=True)
-    elif isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+    elif _method(node) == "format":
         yield from _in_url(reader.text(node))
     elif isinstance(node.func, ast.Attribute) and node.func.attr == "mkdir" and (text := reader.text(node.func.value)):
         yield Write(text, "a directory that it makes", directory=True)
