@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.python.lock import FORMAT
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
@@ -77,6 +78,29 @@ def test_what_is_to_be_upgraded_is_there(world: World) -> None:
     assert "small" in told.err.partition("hint:")[2]
     assert state(app) == before
     assert world.run("lock", app, "--upgrade-package", "Tiny").code == 0
+
+
+def test_a_lock_of_another_version(world: World) -> None:
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    text = (app / "pylock.toml").read_text()
+    inputs = text.partition('inputs = "')[2].partition('"')[0]
+    (app / "pylock.toml").write_text(text.replace(f"format = {FORMAT}\n", "format = 1\n").replace(inputs, "sha256:0"))
+    assert world.run("lock", app, "--check").out.startswith("pylock.toml is out of date: another version of shipwheel made it.\n")
+    assert "the same versions" in world.run("lock", app).out
+
+
+def test_an_entry_that_was_taken_out_is_missed(world: World) -> None:
+    """As a merge may do it. The image would be without it, and would not start."""
+    app = world.app("small\n")
+    assert world.run("lock", app).code == 0
+    text = (app / "pylock.toml").read_text()
+    begin = text.index('[[packages]]\nname = "tiny"')
+    (app / "pylock.toml").write_text(text[:begin] + text[text.index("\n[", begin) + 1 :])
+    for command in (("lock", "--check"), ("lock",), ("build", "-o", world.root / "x.oci")):
+        told = world.run(command[0], app, *command[1:])
+        assert told.code == 4, command
+        assert "it lacks tiny (for small)" in told.err
 
 
 def test_a_lock_that_was_edited_is_damaged_and_not_out_of_date(world: World) -> None:

@@ -14,7 +14,7 @@ from shipwheel.build.targets import targets_of
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.platform import Platform
 from shipwheel.python.inputs import LockRequest, changed_parts, input_parts, inputs_digest
-from shipwheel.python.lock import Lock, lock_path, read_lock
+from shipwheel.python.lock import FORMAT, Lock, lock_path, read_lock
 from shipwheel.python.metadata import normalized
 from shipwheel.python.project import Project, detect, with_dependencies, with_python
 from shipwheel.python.selection import Selection, select_all
@@ -118,7 +118,8 @@ def stale(request: "Request") -> tuple[str, ...]:
     wanted = _wanted(project, lock)
     if not lock.is_current(inputs_digest(wanted)):
         changes = changed_parts(lock.parts, input_parts(wanted))
-        what = "; ".join(changes) if changes else "what it was made from changed"
+        otherwise = "what it was made from changed" if lock.format == FORMAT else "another version of shipwheel made it"
+        what = "; ".join(changes) if changes else otherwise
         return (f"{path.name} is out of date: {what}.", *_names(project, lock))
     try:
         select_all(lock, targets_of(project, lock, request.platforms))

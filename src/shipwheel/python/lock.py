@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "is_foreign", "lock_path", "read_lock"]
 
-FORMAT = 1
-"""Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again."""
+FORMAT = 2
+"""Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again.
+
+From 2 on, all that `packages.dependencies` names is in the lock (PEP 751: they are "other entries in [[packages]]").
+"""
 
 CREATOR = "shipwheel"
 
@@ -52,10 +55,25 @@ class Lock:
         from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
         try:
-            return tuple(Pylock.from_dict(self.data).packages)
+            found = tuple(Pylock.from_dict(self.data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
             name = self.path.name
             raise LockError(f"{name} is not a valid lock: {error}", hint=f"Restore {name}, or delete it and build again.") from error
+        self._check_whole(found)
+        return found
+
+    def _check_whole(self, packages: "tuple[Package, ...]") -> None:
+        """Entries that were taken out by hand, or by a merge, would be missing in the image."""
+        if self.format < 2:
+            return
+        names = self.names
+        asked = ((edge.get("name"), one.name) for one in packages for edge in one.dependencies or ())
+        lacking = [f"{name} (for {asker})" for name, asker in asked if name not in names]
+        if lacking:
+            name = self.path.name
+            raise LockError(
+                f"{name} is not a valid lock: it lacks {', '.join(lacking)}", hint=f"Restore {name}, or delete it and build again."
+            )
 
     @property
     def names(self) -> frozenset[str]:
@@ -66,6 +84,11 @@ class Lock:
     def _tool(self) -> Mapping[str, Any]:
         table: Mapping[str, Any] = self.data.get("tool", {}).get("shipwheel", {})
         return table
+
+    @property
+    def format(self) -> int:
+        """Of its [tool.shipwheel] table."""
+        return int(self._tool.get("format", 1))
 
     @property
     def inputs(self) -> str:

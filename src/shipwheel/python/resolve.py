@@ -6,7 +6,7 @@ uv's lock of that project, for one Python version, holds for every Linux machine
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -134,6 +134,7 @@ def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
     """PEP 751, `created-by` and [tool.shipwheel] ours."""
     edges, asked = _graph(made, request)
     packages = [_package(package, edges) for package in without_credentials(made.pylock.get("packages", []))]
+    packages = [_closed(package, {one["name"] for one in packages}) for package in packages]
     # What a pinned list asks for is everything in it; the project behind it asks for less.
     roots = made.roots if made.exact else {**dict.fromkeys(asked, made.origin), **made.roots}
     tool: dict[str, Any] = {
@@ -156,6 +157,12 @@ def _package(package: dict[str, Any], edges: Mapping[str, list[dict[str, Any]]])
     if "dependencies" not in package and edges.get(package["name"]):
         package = {**package, "dependencies": edges[package["name"]]}
     return package
+
+
+def _closed(package: dict[str, Any], names: Container[str]) -> dict[str, Any]:
+    """Without dependencies that are for other systems, or are the project itself: PEP 751 wants entries of the lock there."""
+    edges = [edge for edge in package.get("dependencies", ()) if edge.get("name") in names]
+    return {**{key: value for key, value in package.items() if key != "dependencies"}, **({"dependencies": edges} if edges else {})}
 
 
 def _graph(made: _Made, request: LockRequest) -> tuple[dict[str, list[dict[str, Any]]], set[str]]:
