@@ -1,5 +1,7 @@
 """What an app writes into its own directory: found by reading, kept in volumes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,13 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a connection": ({"main.py": FASTAPI + "import sqlite3\nNAME = 'd.db'\ndef f():\n    return sqlite3.connect(NAME)\n"}, "d.db"),
     "beside other files": ({"main.py": FASTAPI + "U = 'sqlite:///data/x.db'\n", "data/words.txt": ""}, "data/x.db"),
+    "opened": (
+        {
+            "main.py": FASTAPI
+            + "def f():\n    with open('state.json', 'w') as g: ...\n    open('read.txt')\n    open('main.py', mode='a')\n"
+        },
+        "state.json",
+    ),
     "a log": ({"main.py": FASTAPI + "import logging\nlogging.basicConfig(filename='app.log')\n"}, "app.log"),
     "dictConfig": (
         {"main.py": FASTAPI + "L = {'handlers': {'f': {'class': 'logging.FileHandler', 'filename': 'debug.log'}}}\n"},
@@ -167,6 +176,17 @@ def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
 
 
+def test_the_copy_keeps_what_is_on_the_volume(tmp_path: Path) -> None:
+    step = _launch(tmp_path / "app", {**DJANGO, "db.sqlite3": "x"}, "django gunicorn").before_start[0]
+    (tmp_path / "db.initial").write_text("ours")
+    code = step[2].replace("/app/db.sqlite3.initial", str(tmp_path / "db.initial")).replace("/data/db.sqlite3", str(tmp_path / "db"))
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "db").read_text() == "ours"
+    (tmp_path / "db").write_text("theirs")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "db").read_text() == "theirs"
+
+
 def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) -> None:
     files = {**DJANGO, "s/settings.py": DJANGO["s/settings.py"] + "STATIC_ROOT = BASE_DIR / 'static'\n"}
     launch = _launch(tmp_path, files, "django gunicorn whitenoise")
@@ -193,6 +213,9 @@ def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path
     assert (launch.volumes, launch.links) == ((), ())
     launch = _launch(tmp_path / "b", files, settings=Settings(before_start=(("python", "init.py"),)))
     assert (launch.volumes, launch.before_start) == (("/data",), ())
+    (tmp_path / "b" / "x.db").write_text("made beforehand")
+    launch = _launch(tmp_path / "b", {}, settings=Settings(before_start=(("python", "init.py"),)))
+    assert (launch.volumes, launch.links) == ((), ())
     launch = _launch(tmp_path / "c", {"main.py": "import argparse, os\nos.makedirs('out')\n"}, "")
     assert (launch.is_program, launch.volumes) == (True, ())
 

@@ -181,3 +181,14 @@ def test_robyn_listens_on_all_addresses(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {"app.py": "from robyn import Robyn\napp = Robyn(__file__)\napp.start(port=9000)\n"}, "robyn")
     assert (launch.command, launch.ports) == (("python", "app.py"), ("9000/tcp",))
     assert launch.env == {"ROBYN_HOST": "0.0.0.0", "ROBYN_PORT": "9000"}
+
+
+@pytest.mark.parametrize(("dependencies", "said"), [("django gunicorn", True), ("django gunicorn whitenoise", False)])
+def test_django_s_static_files_need_a_server(tmp_path: Path, dependencies: str, said: bool) -> None:
+    files = {
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n",
+        "s/__init__.py": "",
+        "s/settings.py": "STATIC_URL = 'static/'\n",
+        "s/wsgi.py": "",
+    }
+    assert any("static files" in note for note in _launch(tmp_path, files, dependencies).notes) == said

@@ -230,6 +230,19 @@ def test_a_package_that_has_all_in_its_wheel_is_one(tmp_path: Path, files: dict[
     assert _detect(tmp_path, {**base, **files}, name="demo").kind == "package"
 
 
+@pytest.mark.parametrize(("lines", "taken"), [("fastapi==0.1\nuvicorn\ncachetools\n", True), ("fastapi\ncachetools\n", False)])
+def test_a_package_in_its_place_has_what_a_fuller_requirements_file_lists(tmp_path: Path, lines: str, taken: bool) -> None:
+    files = {
+        "pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n',
+        "requirements.txt": lines,
+        "demo/__init__.py": "",
+        "demo/main.py": FASTAPI + "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'))\n",
+    }
+    project = _detect(tmp_path, files, name="demo")
+    assert (project.kind, bool(project.requirements), "cachetools" in project.dependencies) == ("app", taken, taken)
+    assert [note for note in project.notes if "demo/cache" in note]
+
+
 def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": SETUPTOOLS + '[project]\nname = "shop"\ndependencies = ["django", "gunicorn"]\n',

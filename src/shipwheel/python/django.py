@@ -35,7 +35,11 @@ def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | N
     served = serve("asgi" if asynchronous else "wsgi", "django", evidence.dependencies, evidence.port or "8000")
     home = ours.get(module, manager)
     app = AppObject(home.file, module, variable, Framework("django", "wsgi"), path=base.rstrip("/"))
-    return launch_served(evidence, app, served, f"{manager.file} is Django's; {target} is served by {served.server}.")
+    launch = launch_served(evidence, app, served, f"{manager.file} is Django's; {target} is served by {served.server}.")
+    if evidence.has("whitenoise") or not any(name == "STATIC_URL" for module in ours.values() for name, _ in module.strings):
+        return launch
+    note = f"{served.server} serves no static files, the admin's among them: use WhiteNoise, or serve them from elsewhere."
+    return replace(launch, notes=(*launch.notes, note))
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:

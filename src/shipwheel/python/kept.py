@@ -13,7 +13,7 @@ from shipwheel.python.launch import INITIAL, Evidence, Launch
 from shipwheel.python.places import INSTANCE, ROOT, Places
 from shipwheel.python.scan import Module
 from shipwheel.python.venv import VENV
-from shipwheel.python.writes import Write
+from shipwheel.python.writes import OPENED, Write
 
 __all__ = ["read_beside", "with_kept"]
 
@@ -39,7 +39,8 @@ def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -
     """The launch with volumes for what the app writes; as it is where the settings have volumes, and for programs."""
     if evidence.settings.volumes or launch.is_program:
         return launch
-    found = list(dict.fromkeys(_found(launch, evidence, modules)))
+    # The surest first, where there are too many.
+    found = sorted(dict.fromkeys(_found(launch, evidence, modules)), key=lambda item: item.what == OPENED)[:_MOST]
     directories = [item for item in found if item.directory and not _holds_files(evidence, item)]
     files = [item for item in found if not item.directory]
     directories += [
@@ -47,12 +48,16 @@ def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -
     ]
     places = _outermost([*launch.volumes, *(item.path for item in directories)])
     links = {item.local: item for item in files if _beside_others(evidence, item) and not _within(item.path, places)}
-    if (not links and len(places) == len(launch.volumes)) or len(links) + len(places) > _MOST:
+    there = _present(evidence, sorted(links))
+    if evidence.settings.before_start:
+        # The steps are the settings' own then, and nothing copies what is there.
+        links = {local: item for local, item in links.items() if local not in there}
+    if not links and len(places) == len(launch.volumes):
         return launch
     targets = {local: f"{DATA}/{local.replace('/', '-')}" for local in links}
     workdir = evidence.settings.workdir.rstrip("/")
     new = [place for place in places if place not in launch.volumes]
-    copies = [_copied(f"{workdir}/{local}{INITIAL}", targets[local]) for local in _present(evidence, sorted(links))]
+    copies = [_copied(f"{workdir}/{local}{INITIAL}", targets[local]) for local in there if local in links]
     steps = () if evidence.settings.before_start else (*copies, *migration(evidence, modules, "SQLite" in {item.what for item in found}))
     return replace(
         launch,
@@ -65,7 +70,7 @@ def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -
 
 def _said(links: list[_Kept], places: list[str]) -> Iterator[str]:
     if links:
-        listed = ", ".join(f"{item.local} ({item.what})" for item in links)
+        listed = ", ".join(f"{item.local} ({item.what})" for item in sorted(links, key=lambda item: item.local))
         yield f"What the app writes beside its code is in the volume {DATA}: {listed}."
     if places:
         yield f"The app writes to {', '.join(places)}: {'a volume' if len(places) == 1 else 'volumes'}."
@@ -147,6 +152,9 @@ def _kept(path: str, write: Write, launch: Launch, evidence: Evidence) -> _Kept 
             return None
         return _Kept(path, "", write.what, write.directory) if write.directory or posixpath.dirname(path) != "/" else None
     local = path[2:] if below else path
+    if write.what == OPENED and ((evidence.root / local).exists() or not (evidence.root / local).parent.is_dir()):
+        # A file that is there may be made beforehand, by a program that is no part of the running app.
+        return None
     if local in ("", ".") or any(part.startswith("~") for part in local.split("/")) or (evidence.root / local).is_dir() != write.directory:
         exists = bool(local) and (evidence.root / local).exists()
         if local in ("", ".") or exists or local.startswith("~"):

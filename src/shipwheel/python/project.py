@@ -141,11 +141,21 @@ def _launched(project: Project, dependencies: frozenset[str], *, complete: bool)
             raise
         return project
     if launch.beside:
-        listed = ", ".join(launch.beside[:3])
-        note = f"{project.name} uses {listed} of its directory, for which a wheel would not do: the directory goes into /app as it is."
-        plain = replace(project, kind="app", scripts={}, packaged=frozenset(), notes=(*project.notes, note))
-        return _launched(plain, dependencies, complete=complete)
+        plain = _in_place(project, launch.beside)
+        return _launched(plain, dependencies | plain.dependencies, complete=complete)
     return replace(project, launch=launch)
+
+
+def _in_place(project: Project, beside: tuple[str, ...]) -> Project:
+    """A package as an app: with its requirements file, if that has all that the metadata asks for, and more."""
+    listed = ", ".join(beside[:3])
+    note = f"{project.name} uses {listed} of its directory, for which a wheel would not do: the directory goes into /app as it is."
+    plain = replace(project, kind="app", scripts={}, packaged=frozenset(), notes=(*project.notes, note))
+    files = _requirements_files(project.root) if not project.requirements else ()
+    if not files:
+        return plain
+    fuller = _app(project.root, project.settings, read_metadata(project.root), files, note)
+    return fuller if plain.dependencies < fuller.dependencies else plain
 
 
 def _directory_project(root: Path, settings: Settings) -> Project:

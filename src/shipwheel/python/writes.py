@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from shipwheel.python.applications import dotted
 from shipwheel.python.places import INSTANCE, ROOT, Reader
 
-__all__ = ["TELLING", "Spoken", "Write", "read_writes"]
+__all__ = ["OPENED", "TELLING", "Spoken", "Write", "read_writes"]
 
-TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|_DIR\b|_dir\b"
+TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\(|_DIR\b|_dir\b"
 """What a file has that shows something of this."""
 
 _URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?.*)?")
@@ -28,6 +28,7 @@ _OPENED = {
     "loguru.logger.add": "a log",
 }
 """Functions that open the file of their first argument for writing."""
+OPENED = "a file that it opens for writing"
 _MAKES = frozenset({"os.mkdir", "os.makedirs"})
 _MOST = 8
 """Assignments of one name that are looked at."""
@@ -131,6 +132,11 @@ def _described(node: ast.Dict, reader: Reader) -> Iterator[Write]:
             yield Write(text, what)
 
 
+def _for_writing(node: ast.Call, reader: Reader) -> bool:
+    given = node.args[1] if len(node.args) > 1 else next((keyword.value for keyword in node.keywords if keyword.arg == "mode"), None)
+    return bool(set(reader.text(given) or "") & set("wax+"))
+
+
 def _called(node: ast.Call, aliases: Mapping[str, str], reader: Reader) -> Iterator[Write]:
     full = dotted(node.func, aliases)
     first = node.args[0] if node.args else next((keyword.value for keyword in node.keywords if keyword.arg in ("filename", "name")), None)
@@ -141,6 +147,9 @@ def _called(node: ast.Call, aliases: Mapping[str, str], reader: Reader) -> Itera
     elif full in _OPENED:
         if (text := reader.text(first)) and not text.startswith((":memory:", "file:")):
             yield Write(text, _OPENED[full])
+    elif full in ("open", "io.open") and _for_writing(node, reader):
+        if text := reader.text(first):
+            yield Write(text, OPENED)
     elif full in _MAKES:
         if text := reader.text(first):
             yield Write(text, "a directory that it makes", directory=True)
