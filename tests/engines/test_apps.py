@@ -121,7 +121,7 @@ SERVICES = {
         says="Debian has no Python 3.12, which .python-version names: the image has 3.13.",
     ),
     # It writes into its own directory, on a read-only root.
-    "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, says="is in the volume /data: notes.db (SQLite), notes.log (a log)"),
+    "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, says="-v notes-app-uploads:/app/uploads -v notes-data:/data"),
     "orders": Service((*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}),
     "bottle": Service(
         ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}

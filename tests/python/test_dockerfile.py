@@ -1,5 +1,6 @@
 """The command that a Dockerfile starts, where nothing says more."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,16 @@ def test_only_the_last_stage_counts() -> None:
     stage = last_stage("FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nENV A=1 B='two words'\nENV C three\nexpose 80/tcp 53/udp\n")
     assert (stage.command, stage.ports) == ("", ("80",))
     assert dict(stage.variables) == {"A": "1", "B": "two words", "C": "three"}
+
+
+def test_a_package_s_web_application_comes_before_what_starts_its_file(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nENTRYPOINT ["python", "app.py"]\n', "flask")
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask('x')\n")
+    assert find_launch(replace(evidence, kind="package")).command == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+
+
+def test_a_port_that_only_the_file_names(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nENTRYPOINT ["python", "serve_it.py"]\n', "")
+    (tmp_path / "serve_it.py").write_text("from http.server import HTTPServer, X\nHTTPServer(('', 8001), X)\n")
+    launch = find_launch(evidence)
+    assert (launch.command, launch.ports, launch.is_program) == (("python", "serve_it.py"), ("8001/tcp",), False)

@@ -152,6 +152,15 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         "streamlit",
         ("streamlit", "run", "app/Home.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
     ),
+    "channels speak asgi": (
+        {
+            "manage.py": "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'c.settings')\n",
+            "c/__init__.py": "",
+            "c/settings.py": "ASGI_APPLICATION = 'c.asgi.application'\nWSGI_APPLICATION = 'c.wsgi.application'\n",
+        },
+        "django channels daphne gunicorn",
+        ("daphne", "-b", "0.0.0.0", "-p", "8000", "c.asgi:application"),
+    ),
     "a program within a package": ({"bot/__init__.py": "", "bot/main.py": MAIN, "bot/other.py": MAIN}, "", ("python", "-m", "bot.main")),
     "a program within a folder": ({"src/tg/main.py": "import tg.x\n" + MAIN, "src/tg/x.py": ""}, "", ("python", "-m", "tg.main")),
 }

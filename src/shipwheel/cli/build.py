@@ -187,7 +187,7 @@ def _mounted(project: "Project") -> str:
     """The image's volumes, under the names that `shipwheel run` gives them."""
     from shipwheel.engine.mounts import with_volumes
 
-    mounts = with_volumes(project.settings.volumes, (), project.name, ephemeral=False)
+    mounts = with_volumes(project.volumes, (), project.name, ephemeral=False)
     return "".join(f" -v {mount.source}:{mount.target}" for mount in mounts)
 
 

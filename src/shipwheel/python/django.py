@@ -23,7 +23,9 @@ def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | N
     wsgi = stated.get("WSGI_APPLICATION") or _entry(ours, "wsgi")
     asgi = stated.get("ASGI_APPLICATION") or _entry(ours, "asgi")
     asynchronous = asgi and (
-        not wsgi or (evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi"))
+        not wsgi
+        or evidence.has("channels")
+        or (evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi"))
     )
     target = asgi if asynchronous else wsgi
     if not target:

@@ -10,6 +10,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.python.launch import Evidence, Launch
 from shipwheel.python.metadata import normalized
 from shipwheel.python.procfile import parse_command
+from shipwheel.python.scan import Module
 
 __all__ = ["Stage", "last_stage", "launch_dockerfile"]
 
@@ -39,7 +40,7 @@ class Stage:
     variables: tuple[tuple[str, str], ...] = ()
 
 
-def launch_dockerfile(evidence: Evidence, _modules: object = ()) -> Launch | None:
+def launch_dockerfile(evidence: Evidence, modules: tuple[Module, ...] = ()) -> Launch | None:
     """The command that a Dockerfile starts; None where it is a shell's, a development server's, or names what is not there."""
     path = evidence.root / "Dockerfile"
     if evidence.only or not path.is_file():
@@ -54,7 +55,8 @@ def launch_dockerfile(evidence: Evidence, _modules: object = ()) -> Launch | Non
     if not words or not _usable(evidence, words):
         return None
     words = ("python", *words[1:]) if _INTERPRETER.fullmatch(words[0]) else words
-    ports = tuple(f"{port}/tcp" for port in stage.ports)
+    named = next((module for module in modules if module.file in words), None)
+    ports = tuple(f"{port}/tcp" for port in stage.ports or (named.ports[:1] if named is not None else ()))
     program = bool(stage.entrypoint) and not ports
     return Launch(words, program, ports=ports, env=env, needs_source=evidence.kind == "app", reason="The Dockerfile's command.")
 

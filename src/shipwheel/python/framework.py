@@ -50,8 +50,7 @@ def _search(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
     if web is not None and not web.extra_requirements:
         return web
     finders: tuple[Callable[[Evidence, tuple[Module, ...]], Launch | None], ...] = (
-        # Of a package's console scripts it says which one, and with which arguments.
-        *((launch_dockerfile,) if evidence.kind == "package" else ()),
+        _dockerfile_script,
         _console_script,
         lambda *_: web,
         launch_served_file,
@@ -160,6 +159,12 @@ def _conventional(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | N
                 served = serve(kind, "", evidence.dependencies, evidence.port or "8000")
                 return launch_served(evidence, app, served, f"{module.file} has {variable}, served by {served.server}.")
     return None
+
+
+def _dockerfile_script(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
+    """Of a package's console scripts a Dockerfile says which one, and with which arguments."""
+    launch = launch_dockerfile(evidence, modules) if evidence.scripts else None
+    return launch if launch is not None and launch.command[0] in evidence.scripts else None
 
 
 def _console_script(evidence: Evidence, _modules: tuple[Module, ...]) -> Launch | None:

@@ -68,8 +68,9 @@ def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str)
     # Quart depends on Hypercorn.
     if "hypercorn" in dependencies or distribution == "quart":
         return _hypercorn(port)
-    if "daphne" in dependencies:
-        return Served("daphne", port, ("-b", EVERYWHERE, "-p", port, "{target}"))
+    if dependencies & {"daphne", "channels"}:
+        # Django's Channels are about WebSockets, which Uvicorn alone does not speak.
+        return _added(Served("daphne", port, ("-b", EVERYWHERE, "-p", port, "{target}")), "daphne", dependencies)
     # FastHTML depends on Uvicorn.
     return _uvicorn(port) if distribution == "python-fasthtml" else _added(_uvicorn(port), "uvicorn", dependencies)
 
