@@ -106,10 +106,10 @@ def test_other_contents_is_a_hint_with_a_warning(fake: FakeArchive, tmp_path: Pa
     older = fake.folder() / "main/Contents-amd64.gz"
     older.write_bytes(gzip.compress(b"usr/lib/libc.so.9  libs/data,libs/gone\n"))
     events: list[Event] = []
-    index = _archive(fake, tmp_path, events).package_index(SUITE, AMD64)
-    assert index.providers("libc.so.9") == ("data",)
+    archive = _archive(fake, tmp_path, events)
+    assert archive.package_index(SUITE, AMD64).providers("libc.so.9") == ("data",)
     assert [event.message for event in events if isinstance(event, Warned)] == [
-        "Debian bookworm main/Contents-amd64.gz of this mirror is not the one that its release lists: a newer library may not be found"
+        f"Debian bookworm main/Contents-amd64.gz of {archive.mirror.debian} is not what its release lists: a newer library may be missed"
     ]
 
 

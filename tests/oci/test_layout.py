@@ -218,7 +218,17 @@ def test_names_that_are_not_there_or_missing(store: Store, place: Path) -> None:
     for name in (None, "app:3", "not a name!"):
         with pytest.raises(UsageError) as caught:
             read_layout(place).images(name)
-        assert "app:1" in caught.value.hint
+        assert "app:1" in caught.value.hint and "--name" in caught.value.hint
+
+
+def test_an_image_without_a_name_is_chosen_by_its_digest(store: Store, place: Path) -> None:
+    unnamed = small_index(store)
+    write_layout(unnamed, place, store, name=None)
+    write_layout(other_index(store), place, store, name="app:2")
+    with pytest.raises(UsageError) as caught:
+        read_layout(place).images()
+    assert unnamed.digest in caught.value.hint and "app:2" in caught.value.hint
+    assert read_layout(place).images(unnamed.digest).digest == unnamed.digest
 
 
 def test_not_a_layout(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_tabl
 from shipwheel.debian.version import version_key
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
-from shipwheel.fetch import Download, fetch, get
+from shipwheel.fetch import Download, fetch, get, redacted
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
@@ -250,7 +250,7 @@ class Archive:
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != download.digest:
             self.reporter(
                 Warned(
-                    f"{download.label} of this mirror is not the one that its release lists: a newer library may not be found",
+                    f"{download.label} of {redacted(self.mirror.debian)} is not what its release lists: a newer library may be missed",
                     hint="The mirror is being updated: try again later, or use another mirror (SHIPWHEEL_DEBIAN_MIRROR).",
                 )
             )

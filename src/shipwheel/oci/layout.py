@@ -255,9 +255,9 @@ class LayoutReader(msgspec.Struct, frozen=True):
                 full = Reference.parse(name).full
                 wanted = [one for one in self.entries if full in _name(one)]
         if len(wanted) != 1:
-            known = ", ".join(self.names) or "none"
+            known = ", ".join(full or ref or one.digest for one in self.entries for full, ref in [_name(one)]) or "nothing"
             what = f"no image {name!r}" if name else f"{len(wanted)} images and none was named"
-            raise UsageError(f"{self.path} holds {what}", hint=f"Names in it: {known}.")
+            raise UsageError(f"{self.path} holds {what}", hint=f"Choose one by its name or digest (push --name). It holds {known}.")
         return wanted[0]
 
     def document(self, digest: str) -> bytes:

@@ -234,7 +234,9 @@ def _chosen(there: Sequence[Platform], wanted: Sequence[Platform], label: str) -
         found |= set(sorted(fits, key=lambda one: (one != platform, one.variant))[:1])
     if missing:
         known = ", ".join(map(str, sorted(set(there)))) or "none"
-        raise UsageError(f"{label} has no image for {', '.join(missing)}", hint=f"Platforms that it has: {known}. Name these with --platform.")
+        raise UsageError(
+            f"{label} has no image for {', '.join(missing)}", hint=f"Platforms that it has: {known}. Name these with --platform."
+        )
     return found
 
 
