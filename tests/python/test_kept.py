@@ -201,6 +201,11 @@ def test_flask_sqlalchemy_reads_relative_urls_in_its_own_way(tmp_path: Path) -> 
     assert launch.links == (("web/x.db", "/data/web-x.db"),)
 
 
+def test_what_is_derived_from_flask_is_flask(tmp_path: Path) -> None:
+    files = {"web/__init__.py": "from apiflask import APIFlask\napp = APIFlask(__name__)\nU = 'sqlite:///x.db'\n"}
+    assert "/app/instance" in _launch(tmp_path, files, "apiflask flask flask-sqlalchemy gunicorn").volumes
+
+
 def test_an_installed_app_has_its_instance_directory_in_the_environment(tmp_path: Path) -> None:
     files = {"pkg/__init__.py": FACTORY}
     launch = _launch(tmp_path, files, kind="package", packaged=frozenset({"pkg"}))

@@ -201,3 +201,9 @@ def test_django_s_static_files_need_a_server(tmp_path: Path, dependencies: str, 
         "s/wsgi.py": "",
     }
     assert any("static files" in note for note in _launch(tmp_path, files, dependencies).notes) == said
+
+
+def test_a_framework_that_nobody_lists_is_added(tmp_path: Path) -> None:
+    files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
+    assert _launch(tmp_path, files, "numpy").extra_requirements == ("gradio",)
+    assert _launch(tmp_path, files, "gradio").extra_requirements == ()

@@ -20,7 +20,9 @@ def launch_served_file(evidence: Evidence, modules: tuple[Module, ...]) -> Launc
             continue
         chosen = build(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
         if chosen is not None:
-            return chosen
+            # Some places that run such files bring the framework themselves.
+            missing = evidence.complete and not evidence.has(distribution)
+            return replace(chosen, extra_requirements=(distribution, *chosen.extra_requirements)) if missing else chosen
     return None
 
 

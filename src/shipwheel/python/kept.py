@@ -21,6 +21,8 @@ DATA = "/data"
 _SYSTEM = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/lib", "/opt", "/home", "/root", "/Users", "/mnt")  # noqa: S108
 _MARKERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt", "__init__.py"})
 _MOST = 12
+_FLASKS = frozenset({"flask", "apiflask", "eve", "flask-openapi3"})
+"""Flask, and what its application's class is of."""
 _OF_FRAMEWORKS = {"python-fasthtml": Write(".sesskey", "the key of its sessions")}
 """What a framework writes by itself, by its distribution."""
 
@@ -94,7 +96,7 @@ def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> I
 
 
 def _flask(modules: tuple[Module, ...]) -> Module | None:
-    return next((module for module in modules if any(app.framework.distribution == "flask" for app in module.objects)), None)
+    return next((module for module in modules if any(app.framework.distribution in _FLASKS for app in module.objects)), None)
 
 
 def _places(evidence: Evidence, modules: tuple[Module, ...]) -> Places:
