@@ -3,6 +3,8 @@
 import ast
 from collections.abc import Iterator, Mapping
 
+from shipwheel.python.syntax import nodes
+
 __all__ = ["listens_on", "only_local"]
 
 _STARTS = frozenset(
@@ -25,7 +27,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 def listens_on(tree: ast.Module) -> tuple[str, ...]:
     """The ports, in the order of the source: of calls that start a server, and the defaults of options called port."""
     known = dict(_constants(tree))
-    found = [port for node in ast.walk(tree) if isinstance(node, ast.Call) for port in _ports(node, known)]
+    found = [port for node in nodes(tree) if isinstance(node, ast.Call) for port in _ports(node, known)]
     if _cherrypy(tree):
         found += [*_number(_cherrypy_says(tree, "server.socket_port"), known)] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
@@ -34,7 +36,7 @@ def listens_on(tree: ast.Module) -> tuple[str, ...]:
 def only_local(tree: ast.Module) -> bool:
     """Whether a server is started on the loopback interface, where nobody outside a container reaches it."""
     known = dict(_constants(tree))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(tree) if isinstance(node, ast.Call)]
     if _cherrypy(tree):
         # Its own default is the loopback interface.
         return _text(_cherrypy_says(tree, "server.socket_host"), known) in ("", *_LOCAL)
@@ -47,12 +49,12 @@ def _host(node: ast.Call, host: ast.expr, known: Mapping[str, ast.expr]) -> str:
 
 
 def _cherrypy(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "quickstart" for node in ast.walk(tree))
+    return any(isinstance(node, ast.Attribute) and node.attr == "quickstart" for node in nodes(tree))
 
 
 def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:
     """The value of a setting, wherever the file says it."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == name:
@@ -61,7 +63,7 @@ def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in sorted((node for node in ast.walk(tree) if isinstance(node, ast.Assign)), key=lambda node: -node.col_offset):
+    for node in sorted((node for node in nodes(tree) if isinstance(node, ast.Assign)), key=lambda node: -node.col_offset):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
 

@@ -24,6 +24,7 @@ from shipwheel.python.applications import (
     protocol,
 )
 from shipwheel.python.listening import listens_on, only_local
+from shipwheel.python.syntax import nodes
 from shipwheel.python.writes import TELLING, Spoken, read_writes
 
 __all__ = ["Module", "find_modules", "import_path", "parse_module"]
@@ -217,7 +218,7 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         frozenset(_strings(tree)),
         listens_on(tree),
         only_local(tree),
-        any(dotted(node, aliases) == "sys.argv" for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))),
+        any(dotted(node, aliases) == "sys.argv" for node in nodes(tree) if isinstance(node, (ast.Attribute, ast.Name))),
         read_writes(tree, aliases, shell.file),
         frozenset(local),
         frozenset(_bound(tree)),
@@ -271,7 +272,7 @@ def _of_call(module: Module, called: str, known: Mapping[tuple[str, str], Framew
 
 
 def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0], alias.name.split(".")[0])
@@ -293,7 +294,7 @@ def _handed_on(tree: ast.Module) -> Iterator[Maker]:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -301,7 +302,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _calls(tree: ast.Module, aliases: dict[str, str]) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
                 yield "." + node.func.attr
@@ -319,7 +320,7 @@ def _bound(tree: ast.Module) -> Iterator[str]:
 
 
 def _strings(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from ((target.id, node.value.value) for target in node.targets if isinstance(target, ast.Name))
         elif isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "STATIC_ROOT" for target in node.targets):

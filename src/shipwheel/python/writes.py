@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from shipwheel.python.applications import dotted
 from shipwheel.python.places import INSTANCE, ROOT, Reader
+from shipwheel.python.syntax import nodes
 
 __all__ = ["OPENED", "TELLING", "Spoken", "Write", "read_writes"]
 
-TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\(|_DIR\b|_dir\b"
+TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]*['\"][wax]|_DIR\b"
 """What a file has that shows something of this."""
 
 _URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?.*)?")
@@ -71,7 +72,7 @@ def read_writes(tree: ast.Module, aliases: Mapping[str, str], file: str) -> Spok
 
 
 def _joined(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         divided = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         if isinstance(node, (ast.BinOp, ast.Call)) and (divided or _joins(node, aliases)):
             text = reader.text(node)
@@ -88,7 +89,7 @@ def _method(node: ast.Call) -> str:
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Assign):
             yield from ((name, node.value) for target in node.targets if (name := _target(target)))
         elif isinstance(node, ast.AnnAssign) and node.value is not None and (name := _target(node.target)):
@@ -107,7 +108,7 @@ def _target(target: ast.expr) -> str:
 def _writes(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[Write]:
     for folder in filter(_FOLDER.fullmatch, reader.assigned):
         yield from (Write(text, "uploads or logs", directory=True) for value in reader.assigned[folder] if (text := reader.text(value)))
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, (ast.Constant, ast.BinOp, ast.JoinedStr)):
             yield from _in_url(reader.text(node))
         elif isinstance(node, ast.Dict):
