@@ -118,7 +118,8 @@ def first_fitting(
         raise best
     if isinstance(best, Unserved):
         raise Unserved(best.missing, best.targets, tried=tried)
-    raise LockError(best.message, hint=f"They cannot be had for Python {', '.join(tried)} either: choose other versions of these.")
+    vain = f"They cannot be had for Python {', '.join(tried)} either"
+    raise LockError(best.message, hint=f"{vain}: choose other versions of these, or those of an older day (--as-of).")
 
 
 def _lack(error: LockError) -> int:
@@ -127,4 +128,5 @@ def _lack(error: LockError) -> int:
 
 
 def _short(text: str) -> str:
-    return textwrap.shorten(text, 300, placeholder=" …")
+    # What a build backend printed is long, and full of temporary paths.
+    return textwrap.shorten(text.partition("\n  cause:")[0], 300, placeholder=" …")

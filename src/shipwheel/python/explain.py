@@ -26,7 +26,10 @@ _HINTS = (
     (r"[Rr]equires-[Pp]ython|Python version|Python>", "Choose another Python version (--python)."),
     (r"not found in the package registry|no versions? of|was not found", UNKNOWN),
     (r"unsatisfiable|No solution found", "Loosen one of these requirements, or resolve as of another day (--as-of)."),
-    (r"[Bb]uild backend|Failed to build", "Its build failed, in isolation: what it says above is the reason."),
+    (
+        r"[Bb]uild backend|Failed to build",
+        "Its build failed, in isolation, for the reason above: try another version of it, an older Python (--python) or day (--as-of).",
+    ),
     (
         r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported content type|Couldn't parse",
         "What answers there is not a package index: check the address (UV_DEFAULT_INDEX), or whether a login page is in between.",

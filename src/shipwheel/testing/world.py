@@ -33,11 +33,11 @@ MINOR = SUITE.python
 
 _PROGRAM = """
 import os, sys
-import shipwheel.debian.release, shipwheel.fetch
+import shipwheel.debian.release, shipwheel.gather
 with open(sys.argv[1], "rb") as stream:
     keyring = stream.read()
 shipwheel.debian.release.archive_keyring = lambda: keyring
-shipwheel.fetch._LONGEST_WAIT = 0.01
+shipwheel.gather._LONGEST_WAIT = 0.01
 workers = int(sys.argv[2])
 if workers:
     os.cpu_count = lambda: workers
