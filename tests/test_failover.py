@@ -1,6 +1,7 @@
 """Several servers for one file: whatever they do, the right bytes come in, from those that give them, and it is said."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -131,6 +132,24 @@ def test_who_was_right_is_asked_first_after_a_lie(net: Net) -> None:
     net.fetch("/files/1", "/files/f", workers=1)
     assert net.store.has(DIGEST)
     assert net.servers[1].count("/files/f") == 0, "the third one had given a right file"
+
+
+def test_who_was_left_behind_does_not_empty_what_is_whole(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late 416 makes a download begin anew: but not one that others have ended."""
+    net.store.partial(DIGEST).write_bytes(DATA[:1000])
+    net.servers[0].fault("/files/f", Fault(late=1.0, status=416))
+    monkeypatch.setattr("shipwheel.fetch.os.fsync", lambda _: time.sleep(1.5))
+    net.fetch()
+    assert net.store.read(DIGEST) == DATA
+
+
+def test_a_new_beginning_for_one_that_is_asked_alone(net: Net) -> None:
+    net.servers[0].fault("/files/f", Fault(data=LIES))
+    net.servers[1].fault("/files/f", Fault(times=1, cut=HALF, then=Fault(times=1, status=416)))
+    net.servers[2].fault("/files/f", Fault(status=404))
+    net.fetch()
+    assert net.store.read(DIGEST) == DATA
+    assert not any("gave other bytes" in text and net.servers[1].url in text for text in net.warnings)
 
 
 def test_all_are_slow(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:

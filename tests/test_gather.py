@@ -1,13 +1,15 @@
 """The file in which a download's bytes come together."""
 
 import io
+from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import IntegrityError
-from shipwheel.gather import Partial, Source
+from shipwheel.gather import Partial, Source, _Stopped
 from shipwheel.transfer import Passing
 
 DATA = bytes(range(256)) * 4
@@ -42,8 +44,33 @@ def test_more_than_there_can_be() -> None:
     with pytest.raises(IntegrityError, match="more than 10 bytes"):
         partial.put(liar, b"x" * 11, "f")
     assert (stream.getvalue(), partial.have, partial.givers) == (b"", 0, [])
-    with pytest.raises(Passing, match="gone"):
+    with pytest.raises(Passing, match="gone") as caught:
         partial.put(other, b"67890", "f")
+    assert not caught.value.what, "nobody is to blame"
+    partial.put(source("http://c/f", partial, 0), b"1234567890", "f")
+    assert stream.getvalue() == b"1234567890"
+
+
+def test_a_new_beginning_begins_at_the_start(tmp_path: Path) -> None:
+    with TemporaryFile(dir=tmp_path) as stream:
+        partial = Partial(stream, None)
+        partial.put(source("a", partial, 0), b"12345", "f")
+        partial.restart()
+        partial.put(source("b", partial, 0), b"678", "f")
+        stream.seek(0)
+        assert stream.read() == b"678"
+
+
+def test_a_source_that_was_dropped_changes_nothing() -> None:
+    stream = io.BytesIO()
+    partial = Partial(stream, 10)
+    dropped = source("a", partial, 0)
+    partial.put(dropped, b"12345", "f")
+    partial.drop(dropped)
+    for late in (lambda: partial.restart(dropped), lambda: partial.put(dropped, b"678901", "f")):
+        with pytest.raises(_Stopped):
+            late()
+    assert stream.getvalue() == b"12345"
 
 
 def test_what_is_there_from_before_and_too_long() -> None:

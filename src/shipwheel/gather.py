@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.servers import LIED, Servers, server_of
 from shipwheel.store import CHUNK
-from shipwheel.transfer import Passing, check, goes_on, passing, redacted
+from shipwheel.transfer import Passing, begins, check, passing, redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -93,12 +93,18 @@ class Partial:
         if size is not None and self.have > size:
             self.restart()
 
-    def restart(self) -> None:
-        """Begins again from nothing."""
+    def restart(self, source: Source | None = None) -> None:
+        """Begins again from nothing, unless that is the wish of a source from which nothing is taken any more."""
         with self._lock:
-            self.stream.truncate(0)
-            self.have = 0
-            self.givers.clear()
+            if source is not None and source.stopped:
+                raise _Stopped
+            self._clear()
+
+    def _clear(self) -> None:
+        self.stream.seek(0)
+        self.stream.truncate()
+        self.have = 0
+        self.givers.clear()
 
     def drop(self, source: Source) -> None:
         """Takes no more from a source."""
@@ -112,16 +118,17 @@ class Partial:
                 raise _Stopped
             begin, source.at = source.at, source.at + len(data)
             source.came += len(data)
+            if self.size is not None and source.at > self.size:
+                self._clear()
+                raise IntegrityError(f"{label}: {redacted(source.url)} gave more than {self.size} bytes", hint="Do not trust that server.")
             if begin > self.have:
-                raise Passing("what came before is gone", wait=0.0)
+                # Another source's doing: nobody is to blame.
+                raise Passing("what came before is gone", wait=0.0, what="")
             if source.at > self.have:
                 self.stream.write(data[self.have - begin :] if begin < self.have else data)
                 self.have = source.at
                 if source.url not in self.givers:
                     self.givers.append(source.url)
-        if self.size is not None and source.at > self.size:
-            self.restart()
-            raise IntegrityError(f"{label}: {redacted(source.url)} gave more than {self.size} bytes", hint="Do not trust that server.")
 
 
 def gathered(job: Job, partials: Mapping[str, Partial], problems: list[FetchError], accept: Accept) -> str | None:
@@ -168,7 +175,7 @@ def pause(asked: Sequence[float | None], number: int, wait: Callable[[float], No
 
 @dataclass(slots=True)
 class _Contest:
-    """One round: every address is asked at most once, the next one when none is at work, or none quick enough."""
+    """One round: each address is asked, the next one when none is at work, or none quick enough, until it fails."""
 
     job: Job
     partials: Mapping[str, Partial]
@@ -276,7 +283,8 @@ class _Contest:
         if isinstance(error, IntegrityError):
             servers.failed(url, "gave other bytes than the lock says for", label, LIED)
         elif isinstance(error, Passing):
-            servers.failed(url, error.what, label)
+            if error.what:
+                servers.failed(url, error.what, label)
         elif isinstance(error, FetchError) and error.status in (404, 410):
             servers.lacks(url, label)
         elif isinstance(error, FetchError):
@@ -287,7 +295,7 @@ def _attempt(job: Job, source: Source, patience: float | None, ended: "SimpleQue
     """Asks for the rest of the file, and tells how that ended."""
     try:
         if is_local(source.url):
-            source.partial.restart()
+            source.partial.restart(source)
             for data in pieces(local(source.url, job.label), job.label):
                 source.partial.put(source, data, job.label)
         else:
@@ -308,10 +316,10 @@ def _download(job: Job, source: Source, patience: float | None) -> None:
     limit = job.client.timeout if patience is None else httpx.Timeout(patience)
     with passing(source.url, job.label), job.client.stream("GET", source.url, headers=headers, timeout=limit) as response:
         if response.status_code == 416:
-            partial.restart()
+            partial.restart(source)
             raise Passing("the server has less than was fetched before", wait=0.0)
         check(response, job.label)
-        source.at = have if have and goes_on(response, have) else 0
+        source.at = begins(response)
         # Raw, because a file that is compressed must be kept as it is, whatever the server calls that; and in the pieces in which it
         # comes, because what httpx collects to make larger ones is lost when the connection breaks.
         for data in response.iter_raw():

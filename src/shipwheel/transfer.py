@@ -1,5 +1,6 @@
 """One request: what its answer means, and which of what goes wrong may pass."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from shipwheel.errors import FetchError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Passing", "check", "goes_on", "may_pass", "passing", "redacted"]
+__all__ = ["Passing", "begins", "check", "goes_on", "may_pass", "passing", "redacted"]
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
@@ -52,6 +53,12 @@ def passing(url: str, label: str, hint: str = "Check the address of the index or
         raise Passing(_reason(error), what="stalled with") from error
     except httpx.HTTPError as error:
         raise Passing(_reason(error), what="broke off") from error
+
+
+def begins(response: "httpx.Response") -> int:
+    """Where in the file an answer's body begins (RFC 9110, 14.4)."""
+    match = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""), re.ASCII)
+    return int(match[1]) if match and response.status_code == 206 else 0
 
 
 def goes_on(response: "httpx.Response", have: int) -> bool:

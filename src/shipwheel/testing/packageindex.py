@@ -30,11 +30,11 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with a path. `times` requests see it, None: all of them; then the path is served as it should be.
+    """What goes wrong with a path. `times` requests see it (None: all), then `then` is its fault, or none.
 
     `status` answers with nothing else; `cut` sends so many bytes of the body and closes the connection; `data` are other bytes than
     the right ones; `stall` waits so many seconds (or until the server closes) in the middle of the body; `redirect` is a URL;
-    `rate` is so many bytes a second; `login` wants this "user:password" (401 without).
+    `late` waits so many seconds before the answer; `rate` is so many bytes a second; `login` wants this "user:password" (401 without).
     """
 
     times: int | None = None
@@ -42,6 +42,7 @@ class Fault:
     cut: int | None = None
     data: bytes | None = None
     stall: float = 0.0
+    late: float = 0.0
     rate: int = 0
     login: str = ""
     no_range: bool = False
@@ -49,6 +50,7 @@ class Fault:
     gzip: bool = False
     redirect: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    then: "Fault | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class PackageIndex(Loopback):
                 path = next((known for known in self._faults if known.endswith("*") and path.startswith(known[:-1])), path)
             fault, seen = self._faults.get(path, (Fault(), 0))
             if fault.times is not None and seen >= fault.times:
-                return Fault()
+                fault, seen = fault.then or Fault(), 0
             self._faults[path] = (fault, seen + 1)
             return fault
 
@@ -217,7 +219,9 @@ class _Handler(Handler[PackageIndex]):
         """Answers, or fails as it was told to."""
         # A client that takes us for its proxy sends the whole address.
         path = urlsplit(self.path).path.replace("%2B", "+")
-        self._answer(path, self.owner.take_fault(path))
+        fault = self.owner.take_fault(path)
+        self.owner.closing.wait(fault.late)
+        self._answer(path, fault)
 
     def _answer(self, path: str, fault: Fault) -> None:
         found = self.owner.body(path, self.headers.get("Accept", ""))
