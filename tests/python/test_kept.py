@@ -1,14 +1,23 @@
 """What an app writes into its own directory: found by reading, kept in volumes."""
 
+import posixpath
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from shipwheel.build.generated import volume_directories
 from shipwheel.config import Settings
+from shipwheel.oci.layer import LayerSpec, make_layer
+from shipwheel.python import listed as listing
 from shipwheel.python.framework import Evidence, Launch, find_launch
-from shipwheel.python.places import normal_path
+from shipwheel.python.ignore import AppTree, list_app
+from shipwheel.python.places import ROOT, normal_path
+from shipwheel.store import Store
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FACTORY = "import os, flask\ndef create_app():\n    app = flask.Flask('x')\n    os.makedirs(app.instance_path)\n    return app\n"
@@ -171,7 +180,8 @@ def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x"}, "django gunicorn")
     copy, migrate = launch.before_start
     assert copy[:2] == ("python", "-c")
-    assert "'/app/db.sqlite3.initial', '/data/db.sqlite3'" in copy[2]
+    assert "copyfile('/app/db.sqlite3.initial', '/data/db.sqlite3.part')" in copy[2]
+    assert any("db.sqlite3 from the image at its first start" in note for note in launch.notes)
     assert migrate[1:3] == ("manage.py", "migrate")
     assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
 
@@ -212,6 +222,150 @@ def test_an_installed_app_has_its_instance_directory_in_the_environment(tmp_path
     assert (launch.volumes, launch.needs_source) == (("/opt/venv/var/pkg-instance",), False)
 
 
+REFUSED: dict[str, str] = {
+    "the working directory": "os.makedirs('/app', exist_ok=True)\nUPLOAD_DIR = '/app/'\n",
+    "the root": "os.makedirs('/', exist_ok=True)\n",
+    "the environment": "os.makedirs('/opt/venv/lib')\nos.makedirs('/opt/venv')\n",
+    "the system's": "".join(f"os.makedirs({path!r})\n" for path in ("/var", "/var/lib", "/srv", "/sbin", "/lib64", "/boot", "/var/run/x")),
+    "addresses": "UPLOAD_DIR = 's3://bucket/media'\nMEDIA_DIR = 'https://cdn.example/x'\n",
+    "another system's": "os.makedirs('C:\\\\data\\\\x')\nUPLOAD_DIR = r'D:\\up'\nopen('C:\\\\t.txt', 'w')\n",
+    "control characters": "UPLOAD_DIR = 'q\\nr'\nopen('a\\nb', 'w')\nopen('\\x01/b', 'w')\n",
+    "surrogates": "open('\\ud800x', 'w')\nU = 'sqlite:///\\udc80.db'\n",
+    "names that are too long": f"open({'x' * 270!r}, 'w')\nU = 'sqlite:///{'数' * 90}'\n",
+    "to be filled in": "from loguru import logger\nlogger.add('f_{time}.log')\nopen('$HOME/x', 'w')\n",
+    "read only": "U = 'sqlite:///file:x.db?mode=ro&uri=true'\nV = 'sqlite:///file:y.db?uri=true&immutable=1'\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_volume_can_be_is_left_alone(tmp_path: Path, name: str) -> None:
+    launch = _launch(tmp_path, {"main.py": FLASK + "import os\n" + REFUSED[name]})
+    assert (launch.volumes, launch.links) == ((), ())
+
+
+@pytest.mark.parametrize("workdir", ["/srv/app", "/srv/app/", "/opt", "/", "/usr"])
+def test_no_volume_holds_the_working_directory(tmp_path: Path, workdir: str) -> None:
+    text = (
+        "import os\nos.makedirs('/srv', exist_ok=True)\nos.makedirs('/srv/app')\nos.makedirs('/opt/venv')\nos.makedirs('/opt/shipwheel')\n"
+    )
+    assert _launch(tmp_path, {"main.py": FLASK + text}, settings=Settings(workdir=workdir)).volumes == ()
+
+
+@pytest.mark.parametrize(
+    ("workdir", "text", "volumes"),
+    [
+        ("/data", "", ("/state",)),
+        ("/data/app", "", ("/state",)),
+        ("/app", "V = 'sqlite:////data/app.db'\n", ("/state", "/data")),
+        ("/app", "import os\nos.makedirs('/data')\n", ("/state", "/data")),
+        ("/app", "import os\nos.makedirs('/data/a')\nos.makedirs('/state')\n", ("/data/a", "/state")),
+    ],
+)
+def test_the_volume_of_files_is_none_that_the_app_uses(tmp_path: Path, workdir: str, text: str, volumes: tuple[str, ...]) -> None:
+    launch = _launch(tmp_path, {"main.py": FASTAPI + "U = 'sqlite:///app.db'\n" + text}, settings=Settings(workdir=workdir))
+    assert launch.volumes == volumes
+    assert [posixpath.dirname(target) for _, target in launch.links] == ["/state"] * (volumes[0] == "/state")
+
+
+def test_a_package_of_one_file_is_code(tmp_path: Path) -> None:
+    code = "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\nos.makedirs(HERE, exist_ok=True)\n"
+    assert _launch(tmp_path, {"main.py": FLASK + "import cache\n", "cache/__init__.py": code}).volumes == ()
+
+
+def test_what_is_not_in_the_image_is_not_copied(tmp_path: Path) -> None:
+    files = {"demo/__init__.py": FASTAPI + "U = 'sqlite:///x.db'\nV = 'sqlite:///demo/y.db'\n", "x.db": "1"}
+    launch = _launch(tmp_path, files, "fastapi uvicorn", kind="package", packaged=frozenset({"demo"}))
+    assert (launch.needs_source, launch.before_start) == (False, ())
+    assert (launch.volumes, launch.links) == (("/data", "/app/demo"), (("x.db", "/data/x.db"),))
+
+
+def test_what_the_developers_runs_left_behind_changes_nothing(tmp_path: Path) -> None:
+    code = "def f(): open('state.json', 'w')\nU = 'sqlite:///var/x.db'\nimport os\nos.makedirs('up')\nV = 'sqlite:///y.db'\n"
+    files = {"main.py": FASTAPI + code, ".gitignore": "state.json\nvar\nup\n*.db\n"}
+    clean = _launch(tmp_path, files)
+    assert (clean.volumes, [path for path, _ in clean.links]) == (("/data", "/app/up", "/app/var"), ["state.json", "y.db"])
+    assert _launch(tmp_path, {"state.json": "{}", "var/x.db": "", "up/a": "1", "y.db": "1"}) == clean
+
+
+def test_two_files_are_not_one_on_the_volume(tmp_path: Path) -> None:
+    files = {"main.py": FASTAPI + "U = 'sqlite:///data/app.db'\nV = 'sqlite:///data-app.db'\n", "data/w.txt": ""}
+    launch = _launch(tmp_path, files)
+    assert launch.links == (("data-app.db", "/data/data-app.db"),)
+    assert [note for note in launch.notes if "more than is kept: /app/data/app.db" in note]
+
+
+def test_where_the_first_content_has_no_place_nothing_is_linked(tmp_path: Path) -> None:
+    assert _launch(tmp_path, {"main.py": FASTAPI + "U = 'sqlite:///x.db'\n", "x.db": "1", "x.db.initial": "2"}).links == ()
+
+
+def test_nothing_is_kept_behind_a_symbolic_link(tmp_path: Path) -> None:
+    code = "import os\nU = 'sqlite:///data/x.db'\nos.makedirs('data/up')\nos.makedirs('data')\nV = 'sqlite:///data'\n"
+    _tree(tmp_path, {"real/words.txt": "w"})
+    (tmp_path / "data").symlink_to("real")
+    launch = _launch(tmp_path, {"main.py": FASTAPI + code})
+    assert (launch.volumes, launch.links) == ((), ())
+
+
+def test_what_is_too_much_to_be_kept_is_said(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, {"main.py": FASTAPI + "".join(f"U{n} = 'sqlite:///x{n:02}.db'\n" for n in range(14))})
+    assert len(launch.links) == 12
+    assert [note for note in launch.notes if "x12.db" in note and "x13.db" in note and "volumes" in note]
+
+
+def test_the_projects_files_are_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[Path] = []
+
+    def counted(root: Path, **given: tuple[str, ...]) -> AppTree:
+        listed.append(root)
+        return list_app(root, **given)
+
+    monkeypatch.setattr(listing, "list_app", counted)
+    code = "import os\n" + "".join(f"os.makedirs('d{n}', exist_ok=True)\n" for n in range(9))
+    _launch(tmp_path, {"main.py": FASTAPI + code, **{f"d{n}/words.txt": "" for n in range(9)}})
+    assert listed == [tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("sqlite3.connect(os.getenv('U', 'sqlite:///app.db').replace('sqlite:///', ''))", "app.db"),
+        ("sqlite3.connect('app.db'.replace(old, new))", ""),
+        ("sqlite3.connect(' app.db '.strip())", "app.db"),
+        ("sqlite3.connect('app.db'.strip(1, 2, 3))", ""),
+    ],
+)
+def test_methods_of_texts_are_evaluated(tmp_path: Path, code: str, path: str) -> None:
+    launch = _launch(tmp_path, {"main.py": FASTAPI + f"import os, sqlite3\nc = {code}\n"})
+    assert [link for link, _ in launch.links] == [path] * bool(path)
+
+
+PATHS = st.one_of(
+    st.text(), st.lists(st.sampled_from([*"/.@~:\\ ab", "..", "app", "data", "opt/venv", "srv", "main.py", "x.db"])).map("/".join)
+)
+FORMS = (
+    "os.makedirs({!r})",
+    "open({!r}, 'w')",
+    "sqlite3.connect({!r})",
+    "UPLOAD_DIR = {!r}",
+    "os.makedirs(os.path.join(os.path.dirname(__file__), {!r}))",
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(FORMS), PATHS), max_size=6), st.sampled_from(["/app", "/data/a", "/srv/app", "/"]))
+def test_whatever_is_written_the_volumes_make_a_layer(writes: list[tuple[str, str]], workdir: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        code = "".join(form.format(text) + "\n" for form, text in writes)
+        files = {"main.py": FASTAPI + "import os, sqlite3\n" + code, "a/b": "", "data/x.db": ""}
+        launch = _launch(Path(folder) / "app", files, settings=Settings(workdir=workdir))
+        assert len({*launch.volumes}) == len(launch.volumes)
+        assert len({target for _, target in launch.links}) == len(launch.links)
+        assert not [path for path in launch.volumes if f"{workdir}/".startswith(f"{path}/") or "/opt/venv/".startswith(f"{path}/")]
+        if launch.volumes:
+            places = volume_directories(launch.volumes, (1, 1), workdir.strip("/"), launch.links)
+            make_layer(LayerSpec("volumes", (places,)), Store(Path(folder) / "store"))
+
+
 def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path: Path) -> None:
     files = {"main.py": FLASK + "U = 'sqlite:///x.db'\n"}
     launch = _launch(tmp_path / "a", files, settings=Settings(volumes=("/var/lib/mine",)))
@@ -227,7 +381,10 @@ def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path
 
 @pytest.mark.parametrize(
     ("text", "path"),
-    [("@/a/../b", "@/b"), ("@/a/..", "@"), ("@/a/../..", None), ("x/./y", "x/y"), ("a/@/b", "@/b"), ("/a//b/../c", "/a/c"), ("..", None)],
+    [
+        *((f"{ROOT}/a/../b", f"{ROOT}/b"), (f"{ROOT}/a/..", ROOT), (f"{ROOT}/a/../..", None), (f"a/{ROOT}/b", f"{ROOT}/b")),
+        *(("x/./y", "x/y"), ("/a//b/../c", "/a/c"), ("..", None), ("/srv/@up/x", "/srv/@up/x")),
+    ],
 )
 def test_paths_are_normalised(text: str, path: str | None) -> None:
     assert normal_path(text) == path

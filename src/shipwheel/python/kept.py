@@ -8,18 +8,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from shipwheel.python.django import migration
-from shipwheel.python.ignore import list_app
 from shipwheel.python.launch import INITIAL, Evidence, Launch
-from shipwheel.python.places import INSTANCE, ROOT, Places
+from shipwheel.python.listed import Listed, list_image
+from shipwheel.python.places import INSTANCE, ROOT, Places, usable
 from shipwheel.python.scan import Module
 from shipwheel.python.venv import VENV
 from shipwheel.python.writes import OPENED, Write
 
 __all__ = ["read_beside", "with_kept"]
 
-DATA = "/data"
-_SYSTEM = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/lib", "/opt", "/home", "/root", "/Users", "/mnt")  # noqa: S108
-_MARKERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt", "__init__.py"})
+_DATA = ("/data", "/state")
+"""Places of the volume for single files: the first that the app does not use itself."""
+_SYSTEM = (
+    *("/tmp", "/var/tmp", "/var/run", "/var/lock", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64"),  # noqa: S108
+    *("/boot", "/opt", "/home", "/root", "/Users", "/mnt"),
+)
+_SHARED = frozenset({"/", "/var", "/var/lib", "/srv"})
+"""Directories that only those below may be volumes of."""
+_OURS = (f"/{VENV}", "/opt/shipwheel")
+_MARKERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt"})
 _MOST = 12
 _FLASKS = frozenset({"flask", "apiflask", "eve", "flask-openapi3"})
 """Flask, and what its application's class is of."""
@@ -39,43 +46,111 @@ class _Kept:
 
 def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
     """The launch with volumes for what the app writes; as it is where the settings have volumes, and for programs."""
-    if evidence.settings.volumes or launch.is_program:
+    if evidence.settings.volumes or launch.is_program or any(_within(place, [_workdir(evidence)]) for place in _SYSTEM):
+        return launch
+    wanted = [*dict.fromkeys(_found(launch, evidence, modules))]
+    image = Listed() if not wanted or not launch.needs_source else list_image(evidence, launch.include)
+    if image is None:
         return launch
     # The surest first, where there are too many.
-    found = sorted(dict.fromkeys(_found(launch, evidence, modules)), key=lambda item: item.what == OPENED)[:_MOST]
-    directories = [item for item in found if item.directory and not _holds_files(evidence, item)]
-    files = [item for item in found if not item.directory]
-    directories += [
-        replace(item, path=posixpath.dirname(item.path), directory=True) for item in files if not _beside_others(evidence, item)
-    ]
-    places = _outermost([*launch.volumes, *(item.path for item in directories)])
-    links = {item.local: item for item in files if _beside_others(evidence, item) and not _within(item.path, places)}
-    there = _present(evidence, sorted(links))
-    if evidence.settings.before_start:
-        # The steps are the settings' own then, and nothing copies what is there.
-        links = {local: item for local, item in links.items() if local not in there}
-    if not links and len(places) == len(launch.volumes):
-        return launch
-    targets = {local: f"{DATA}/{local.replace('/', '-')}" for local in links}
-    workdir = evidence.settings.workdir.rstrip("/")
-    new = [place for place in places if place not in launch.volumes]
-    copies = [_copied(f"{workdir}/{local}{INITIAL}", targets[local]) for local in there if local in links]
-    steps = () if evidence.settings.before_start else (*copies, *migration(evidence, modules, "SQLite" in {item.what for item in found}))
+    fitting = sorted((item for item in wanted if _fits(item, image)), key=lambda item: item.what == OPENED)
+    found, rest = fitting[:_MOST], fitting[_MOST:]
+    directories = _directories(found, evidence, image)
+    places = _outermost([path for path in directories if not _within(path, [*launch.volumes])])
+    targets = _targets(found, [*launch.volumes, *places], _data(launch, evidence, wanted), evidence, image)
+    rest += [item for item in found if _beside_others(item, image) and not item.directory and item.local not in targets]
+    rest = [item for item in rest if not _within(item.path, [*launch.volumes, *places])]
+    migrate = migration(evidence, modules, "SQLite" in {item.what for item in found}) if targets or places else ()
+    steps = [] if evidence.settings.before_start else [*_copies(targets, evidence, image), *migrate]
     return replace(
         launch,
-        volumes=(*launch.volumes, *([DATA] if links else []), *new),
+        volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in targets.values()), *places),
         links=tuple(sorted(targets.items())),
         before_start=(*steps, *launch.before_start),
-        notes=(*launch.notes, *_said([*links.values()], new)),
+        notes=(*launch.notes, *_said([item for item in found if item.local in targets], targets, places, rest, image)),
     )
 
 
-def _said(links: list[_Kept], places: list[str]) -> Iterator[str]:
+def _said(links: list[_Kept], targets: dict[str, str], places: list[str], rest: list[_Kept], image: Listed) -> Iterator[str]:
     if links:
-        listed = ", ".join(f"{item.local} ({item.what})" for item in sorted(links, key=lambda item: item.local))
-        yield f"What the app writes beside its code is in the volume {DATA}: {listed}."
+        what = {item.local: item.what for item in reversed(links)}
+        listed = ", ".join(f"{local} ({what[local]})" for local in sorted(what))
+        yield f"What the app writes beside its code is in the volume {posixpath.dirname(targets[links[0].local])}: {listed}."
+    if copied := sorted(image.files & targets.keys()):
+        yield f"A new volume gets {', '.join(copied)} from the image at its first start, and keeps its own when the image's changes."
     if places:
         yield f"The app writes to {', '.join(places)}: {'a volume' if len(places) == 1 else 'volumes'}."
+    if rest:
+        listed = ", ".join(dict.fromkeys(item.path for item in rest))
+        yield f"It seems to write to more than is kept: {listed}. Name what matters in the setting `volumes`."
+
+
+def _workdir(evidence: Evidence) -> str:
+    return evidence.settings.workdir.rstrip("/")
+
+
+def _fits(item: _Kept, image: Listed) -> bool:
+    """Whether what is in the image lets it be written."""
+    if not item.local:
+        return True
+    if image.is_behind_file(item.local):
+        return False
+    if item.directory:
+        return item.local not in image.files
+    if item.what == OPENED and (item.local in image.files or not _beside_others(item, image)):
+        # A file that is there may be made beforehand, by a program that is no part of the running app.
+        return False
+    return item.local not in image.directories and item.local not in image.links
+
+
+def _beside_others(item: _Kept, image: Listed) -> bool:
+    """Whether a file lies in a directory that is in the image."""
+    above = posixpath.dirname(item.local)
+    return bool(item.local) and (not above or above in image.directories)
+
+
+def _directories(found: list[_Kept], evidence: Evidence, image: Listed) -> list[str]:
+    """What may be volumes: the directories, and those of files that have one for themselves."""
+    apart = (posixpath.dirname(item.path) for item in found if not item.directory and not _beside_others(item, image))
+    every = dict.fromkeys([*(item.path for item in found if item.directory), *apart])
+    return [path for path in every if _may_be_volume(path, _workdir(evidence), image)]
+
+
+def _may_be_volume(path: str, workdir: str, image: Listed) -> bool:
+    if path in _SHARED or any(_within(place, [path]) for place in (workdir, *_OURS)):
+        return False
+    inside = f"{path.removeprefix(workdir)}/".lstrip("/") if _within(path, [workdir]) else None
+    # A volume would hide files of the image.
+    return inside is None or all(posixpath.basename(file) in _MARKERS for file in image.files if file.startswith(inside))
+
+
+def _data(launch: Launch, evidence: Evidence, wanted: list[_Kept]) -> str | None:
+    taken = [_workdir(evidence), *launch.volumes, *(item.path for item in wanted)]
+    return next((place for place in _DATA if not _within(place, taken) and not any(_within(path, [place]) for path in taken)), None)
+
+
+def _targets(found: list[_Kept], places: list[str], data: str | None, evidence: Evidence, image: Listed) -> dict[str, str]:
+    """Files below the working directory, and where on the volume they are kept."""
+    targets: dict[str, str] = {}
+    files = {item.local for item in found if not item.directory and _beside_others(item, image)} if data is not None else set()
+    for local in sorted(files, key=lambda local: (local.count("/"), local)):
+        path, target = f"{_workdir(evidence)}/{local}", f"{data}/{local.replace('/', '-')}"
+        if target in targets.values() or _within(path, places) or any(_within(place, [path]) for place in places):
+            continue
+        # The settings' own steps copy nothing, and the place of the first content may be taken.
+        if local in image.files and (evidence.settings.before_start or image.has(local + INITIAL)):
+            continue
+        targets[local] = target
+    return targets
+
+
+def _copies(targets: dict[str, str], evidence: Evidence, image: Listed) -> Iterator[tuple[str, ...]]:
+    for local in sorted(image.files & targets.keys()):
+        source, target = f"{_workdir(evidence)}/{local}{INITIAL}", targets[local]
+        part = f"{target}.part"
+        # A copy that is cut off is made again.
+        copied = f"(shutil.copyfile({source!r}, {part!r}), os.replace({part!r}, {target!r}))"
+        yield ("python", "-c", f"import os, shutil; os.path.exists({target!r}) or {copied}")
 
 
 def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Iterator[_Kept]:
@@ -116,7 +191,9 @@ def read_beside(evidence: Evidence, modules: tuple[Module, ...]) -> tuple[str, .
         return ()
     places = _places(evidence, modules)
     inside = {posixpath.join(module.path, module.module.split(".")[0]) for module in own}
-    read = {path for path in _rooted(places, (text for module in own for text in module.spoken.joined)) if (evidence.root / path).exists()}
+    spoken = {*_rooted(places, (text for module in own for text in module.spoken.joined))}
+    image = list_image(evidence) if spoken else None
+    read = {path for path in spoken if image is not None and image.has(path)}
     beside = {path for path in read if not _within(path, [*inside]) and not any(_within(place, [path]) for place in inside)}
     return tuple(sorted(beside | set(_rooted(places, (write.path for module in own for write in module.spoken.writes)))))
 
@@ -143,56 +220,19 @@ def _as_flask_reads_it(write: Write, evidence: Evidence, flask: Module | None) -
 
 
 def _kept(path: str, write: Write, launch: Launch, evidence: Evidence) -> _Kept | None:
-    workdir = evidence.settings.workdir.rstrip("/")
-    below = path == ROOT or path.startswith(f"{ROOT}/")
-    if below and not launch.needs_source:
+    workdir = _workdir(evidence)
+    if path == ROOT or path.startswith(f"{ROOT}/"):
+        if not launch.needs_source:
+            return None
+        path = workdir + path[len(ROOT) :]
+    path = posixpath.normpath(posixpath.join(workdir, path))
+    if not usable(path) or (_within(path, [*_OURS]) and not path.startswith(f"/{VENV}/var/")):
         return None
     if path.startswith(f"{workdir}/"):
-        path = path[len(workdir) + 1 :]
-    if path.startswith("/"):
-        if any(_within(path, [place]) for place in _SYSTEM) and not path.startswith(f"/{VENV}/var/"):
-            return None
-        return _Kept(path, "", write.what, write.directory) if write.directory or posixpath.dirname(path) != "/" else None
-    local = path[2:] if below else path
-    if write.what == OPENED and ((evidence.root / local).exists() or not (evidence.root / local).parent.is_dir()):
-        # A file that is there may be made beforehand, by a program that is no part of the running app.
+        return _Kept(path, path[len(workdir) + 1 :], write.what, write.directory)
+    if _within(path, [*_SYSTEM]) and not path.startswith(f"/{VENV}/var/"):
         return None
-    if local in ("", ".") or any(part.startswith("~") for part in local.split("/")) or (evidence.root / local).is_dir() != write.directory:
-        exists = bool(local) and (evidence.root / local).exists()
-        if local in ("", ".") or exists or local.startswith("~"):
-            return None
-    return _Kept(f"{workdir}/{local}", local, write.what, write.directory)
-
-
-def _beside_others(evidence: Evidence, item: _Kept) -> bool:
-    """Whether a file lies in a directory that is in the image."""
-    return bool(item.local) and (evidence.root / item.local).parent.is_dir()
-
-
-def _holds_files(evidence: Evidence, item: _Kept) -> bool:
-    """Whether a volume would hide files of the image."""
-    folder = evidence.root / item.local if item.local else None
-    if folder is None or not folder.is_dir() or all(path.name in _MARKERS for path in folder.iterdir()):
-        return False
-    return any(path.startswith(f"{item.local}/") and posixpath.basename(path) not in _MARKERS for path in _listed(evidence))
-
-
-def _present(evidence: Evidence, files: list[str]) -> list[str]:
-    there = [file for file in files if (evidence.root / file).is_file()]
-    if not there:
-        return []
-    listed = _listed(evidence)
-    return [file for file in there if file in listed]
-
-
-def _listed(evidence: Evidence) -> frozenset[str]:
-    settings = evidence.settings
-    tree = list_app(evidence.root, include=settings.include, exclude=settings.exclude, only=evidence.only)
-    return frozenset(file.path for file in tree.files)
-
-
-def _copied(source: str, target: str) -> tuple[str, ...]:
-    return ("python", "-c", f"import os, shutil; os.path.exists({target!r}) or shutil.copyfile({source!r}, {target!r})")
+    return _Kept(path, "", write.what, write.directory)
 
 
 def _outermost(paths: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Paths that a source file speaks of, read from its expressions: nothing is imported or run.
 
-A path is a text: below `@` where it hangs on the place of the file (`__file__`), else relative to the working directory, or absolute.
+A path is a text: below `ROOT` where it hangs on the place of the file (`__file__`), else relative to the working directory, or absolute.
 What another module says stands in it between NUL characters, by its name, until `Places.path` fills it in.
 """
 
@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["INSTANCE", "ROOT", "Places", "Reader", "normal_path"]
+__all__ = ["INSTANCE", "ROOT", "Places", "Reader", "normal_path", "usable"]
 
-ROOT = "@"
+ROOT = "\x01"
+"""No path that a source file names has this character."""
 INSTANCE = ":instance"
 """The name of Flask's instance directory, as a reference."""
 
@@ -22,10 +23,20 @@ _SAME = frozenset(
     os.path.abspath os.path.realpath os.path.normpath os.fspath str pathlib.Path pathlib.PurePath pathlib.PosixPath
     """.split()  # noqa: SIM905
 )
-_SAME_METHODS = frozenset({"resolve", "absolute", "as_posix", "replace", "strip", "rstrip"})
+_SAME_METHODS = frozenset({"resolve", "absolute", "as_posix"})
+_TEXT_METHODS = frozenset({"replace", "strip", "rstrip", "lstrip", "removeprefix", "removesuffix"})
 _WITH_DEFAULT = frozenset({"get", "getenv", "config", "env", "str", "path", "Field", "getattr", "pop"})
 _LONGEST = 300
 _DEEPEST = 25
+_USABLE = re.compile(r"(?:/[\w.@+=,\- ]+)+")
+_LONGEST_USABLE = 200
+"""In bytes: the name of a link's target is made of the whole path, and a name has 255 at most."""
+
+
+def usable(path: str) -> bool:
+    """Whether an absolute path may be a volume or a link: no address, no other system's path, no pattern, nothing to be filled in."""
+    parts = path.split("/")
+    return _USABLE.fullmatch(path) is not None and len(path.encode()) <= _LONGEST_USABLE and not {".", ".."} & {*parts}
 
 
 class Reader:
@@ -52,7 +63,7 @@ class Reader:
 
     def _text(self, node: ast.expr, depth: int) -> str | None:
         match node:
-            case ast.Constant(value=str(value)) if "\0" not in value:
+            case ast.Constant(value=str(value)) if "\0" not in value and ROOT not in value:
                 return value
             case ast.Name(id="__file__"):
                 return f"{ROOT}/{self.file}"
@@ -115,27 +126,33 @@ class Reader:
         from shipwheel.python.applications import dotted
 
         full = dotted(node.func, self.aliases)
-        arguments = [self.text(argument, depth - 1) for argument in node.args]
         if full in ("os.path.join", "posixpath.join"):
-            return _joined(arguments)
-        if full == "os.path.dirname" and arguments:
-            return _above(arguments[0])
-        if full in ("os.getcwd", "pathlib.Path.cwd") or (full == "pathlib.Path" and not arguments):
+            return _joined(self._arguments(node, depth))
+        if full == "os.path.dirname" and node.args:
+            return _above(self.text(node.args[0], depth - 1))
+        if full in ("os.getcwd", "pathlib.Path.cwd") or (full == "pathlib.Path" and not node.args):
             return "."
-        if full in _SAME and arguments:
-            return _joined(arguments)
+        if full in _SAME and node.args:
+            return _joined(self._arguments(node, depth))
         name = full.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
         if name in _WITH_DEFAULT:
             given = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
             return self._first([*given, *node.args[1:2], *(node.args[:1] if name == "Field" else ())], depth)
-        if isinstance(node.func, ast.Attribute):
-            if node.func.attr in _SAME_METHODS:
-                return self.text(node.func.value, depth - 1)
-            if node.func.attr == "joinpath":
-                return _joined([self.text(node.func.value, depth - 1), *arguments])
-            if node.func.attr == "format" and not node.keywords:
-                return _filled(self.text(node.func.value, depth - 1), "{}", arguments)
+        return self._of_method(node, node.func, depth) if isinstance(node.func, ast.Attribute) else None
+
+    def _of_method(self, node: ast.Call, method: ast.Attribute, depth: int) -> str | None:
+        if method.attr in _SAME_METHODS:
+            return self.text(method.value, depth - 1)
+        if method.attr == "joinpath":
+            return _joined([self.text(method.value, depth - 1), *self._arguments(node, depth)])
+        if method.attr == "format" and not node.keywords:
+            return _filled(self.text(method.value, depth - 1), "{}", self._arguments(node, depth))
+        if method.attr in _TEXT_METHODS:
+            return _changed(method.attr, [self.text(method.value, depth - 1), *self._arguments(node, depth)])
         return None
+
+    def _arguments(self, node: ast.Call, depth: int) -> list[str | None]:
+        return [self.text(argument, depth - 1) for argument in node.args]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +175,7 @@ class Places:
 
 
 def normal_path(text: str) -> str | None:
-    """`@/a/../b` as `@/b`; None for what leads above where it hangs."""
+    """`a/../b` as `b`; None for what leads above where it hangs."""
     if f"/{ROOT}" in text:
         text = text[text.rindex(f"/{ROOT}") + 1 :]
     rooted = text == ROOT or text.startswith(f"{ROOT}/")
@@ -178,6 +195,17 @@ def _joined(parts: list[str | None]) -> str | None:
         return None
     last = max((number for number, text in enumerate(texts) if text.startswith((f"{ROOT}/", "/"))), default=0)
     return "/".join(text for text in texts[last:] if text)
+
+
+def _changed(method: str, texts: list[str | None]) -> str | None:
+    """What a method of a text makes of it, where all of it is known."""
+    known = [text for text in texts if text is not None and "\0" not in text and ROOT not in text]
+    if len(known) != len(texts):
+        return None
+    try:
+        return str(getattr(known[0], method)(*known[1:]))
+    except TypeError:
+        return None  # another class's method of that name
 
 
 def _filled(text: str | None, mark: str, values: list[str | None]) -> str | None:

@@ -11,10 +11,11 @@ from shipwheel.python.syntax import nodes
 
 __all__ = ["OPENED", "TELLING", "Spoken", "Write", "read_writes"]
 
-TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]*['\"][wax]|_DIR\b"
+TELLING = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]{0,200}['\"][wax]|_DIR\b"
 """What a file has that shows something of this."""
 
-_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?.*)?")
+_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?(?!.*(?:mode=ro|immutable=1)\b).*)?")
+"""Of files that are not opened for reading alone."""
 _OPENED = {
     "sqlite3.connect": "SQLite",
     "aiosqlite.connect": "SQLite",
