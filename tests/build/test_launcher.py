@@ -47,6 +47,7 @@ class Volume:
     folder: Path
     python: str
     steps: list[list[str]] = field(default_factory=list)
+    every_start: list[list[str]] = field(default_factory=list)
 
     @property
     def marks(self) -> Path:
@@ -64,7 +65,7 @@ class Volume:
         return [self.python, "-S", "-c", code]
 
     def start(self, *command: str, session: bool = False) -> "subprocess.Popen[str]":
-        source = launcher_files(self.steps, str(self.marks))
+        source = launcher_files(self.steps, str(self.marks), self.every_start)
         settings = self.folder / "launch.json"
         settings.write_text(text_of(source, "opt/shipwheel/launch.json"))
         program = self.folder / "launcher.py"
@@ -111,6 +112,17 @@ def test_steps_run_once(volume: Volume) -> None:
     assert error.count("first start") == 2
     assert volume.run() == (0, "started\n", "")
     assert volume.log == ["a", "b"]
+
+
+def test_some_steps_run_at_every_start(volume: Volume) -> None:
+    volume.steps = [volume.step("a"), volume.step("b"), volume.step("c")]
+    volume.every_start = [volume.steps[1]]
+    assert volume.run()[:2] == (0, "started\n")
+    status, out, error = volume.run()
+    assert (status, out, error.count("every start"), error.count("first start")) == (0, "started\n", 1, 0)
+    assert volume.log == ["a", "b", "c", "b"]
+    volume.steps[1] = volume.every_start[0] = volume.step("b", "sys.exit(3)")
+    assert (volume.run()[0], volume.run()[0]) == (3, 3)
 
 
 def test_no_steps(volume: Volume) -> None:
@@ -366,7 +378,7 @@ def test_volumes() -> None:
 
 def test_settings_are_json(tmp_path: Path) -> None:
     settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
-    assert settings == {"marks": "/data/marks", "steps": [["x", 'quote " and é']]}
+    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']]}
 
 
 def test_links_lead_from_the_working_directory_onto_a_volume() -> None:

@@ -173,7 +173,7 @@ def test_djangos_database_is_kept_and_has_its_tables(tmp_path: Path) -> None:
     launch = _launch(tmp_path, DJANGO, "django gunicorn")
     assert launch.links == (("db.sqlite3", "/data/db.sqlite3"),)
     assert launch.volumes == ("/data", "/app/media")
-    assert launch.before_start == (("python", "manage.py", "migrate", "--noinput"),)
+    assert launch.before_start == launch.every_start == (("python", "manage.py", "migrate", "--noinput"),)
 
 
 def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
@@ -202,6 +202,7 @@ def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) 
     launch = _launch(tmp_path, files, "django gunicorn whitenoise")
     assert launch.volumes == ("/app/static", "/data", "/app/media")
     assert [step[2] for step in launch.before_start] == ["migrate", "collectstatic"]
+    assert [step[2] for step in launch.every_start] == ["migrate"]
 
 
 def test_flask_sqlalchemy_reads_relative_urls_in_its_own_way(tmp_path: Path) -> None:

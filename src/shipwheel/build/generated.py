@@ -64,9 +64,10 @@ def volume_directories(
     return Generated("volumes", (*places, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
 
 
-def launcher_files(steps: Sequence[Sequence[str]], marks: str) -> Generated:
+def launcher_files(steps: Sequence[Sequence[str]], marks: str, every_start: Sequence[Sequence[str]] = ()) -> Generated:
     """The launcher and its settings; `marks` is the directory on the volume that remembers finished steps."""
-    settings = json.dumps({"marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
+    always = [number for number, step in enumerate(steps) if step in every_start]
+    settings = json.dumps({"always": always, "marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
     return Generated("launcher", (file(LAUNCHER, _program("launcher.py")), file(SETTINGS, settings + "\n")))
 
 

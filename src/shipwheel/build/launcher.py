@@ -1,7 +1,8 @@
-"""Runs an image's one-time steps, then becomes its command. Runs inside the image, with the standard library alone.
+"""Runs an image's steps, then becomes its command. Runs inside the image, with the standard library alone.
 
 The steps run once for a volume: each that ended well leaves a mark there, so that after a crash the work goes on with the step
-that did not. A lock keeps two containers on one volume from doing it at the same time.
+that did not. Some run at every start: what they do depends on the image as well. A lock keeps two containers on one
+volume from doing it at the same time.
 """
 
 import fcntl
@@ -71,10 +72,10 @@ class Signals:
         return status if status >= 0 else 128 - status
 
 
-def run(step: list[str], signals: Signals) -> int:
+def run(step: list[str], signals: Signals, when: str) -> int:
     """Runs one step and says what went wrong; its exit status, 127 or 126 when it cannot be started."""
     name = " ".join(step)
-    say(f"first start: {name}")
+    say(f"{when} start: {name}")
     try:
         status = signals.run(step)
     except FileNotFoundError:
@@ -88,19 +89,19 @@ def run(step: list[str], signals: Signals) -> int:
     return status
 
 
-def prepare(steps: list[list[str]], marks: Path) -> int:
-    """Runs the steps that have no mark yet; the exit status of the first that fails, else 0."""
-    todo = [(step, marks / mark_of(steps, number)) for number, step in enumerate(steps)]
+def prepare(steps: list[list[str]], marks: Path, always: list[int]) -> int:
+    """Runs the steps that have no mark yet, and those of the numbers `always`; the exit status of the first that fails, else 0."""
+    todo = [(step, marks / mark_of(steps, number), number in always) for number, step in enumerate(steps)]
     try:
-        if all(mark.exists() for _, mark in todo):
+        if all(mark.exists() and not again for _, mark, again in todo):
             return 0
         marks.mkdir(parents=True, exist_ok=True)
         with Signals() as signals, (marks / "lock").open("w") as lock:
             hold(lock)
-            for step, mark in todo:
-                if mark.exists():
+            for step, mark, again in todo:
+                if mark.exists() and not again:
                     continue
-                status = run(step, signals)
+                status = run(step, signals, "every" if again else "first")
                 if status:
                     return status
                 mark.touch()
@@ -122,7 +123,7 @@ def main() -> None:
     """Prepares the volume, then replaces itself by the command."""
     settings = json.loads(SETTINGS.read_text())
     command = sys.argv[1:]
-    status = prepare(settings["steps"], Path(settings["marks"]))
+    status = prepare(settings["steps"], Path(settings["marks"]), settings["always"])
     if status:
         sys.exit(status)
     if not command:

@@ -47,6 +47,8 @@ class BuildPlan:
     program: bool
     command_reason: str
     before_start: tuple[tuple[str, ...], ...]
+    every_start: tuple[tuple[str, ...], ...]
+    """Those of `before_start` that run at every start, not once for a volume."""
     ports: tuple[str, ...]
     volumes: tuple[str, ...]
     env: Mapping[str, str]
@@ -90,6 +92,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         program=launch.is_program,
         command_reason=launch.reason,
         before_start=project.before_start,
+        every_start=project.every_start,
         ports=launch.ports,
         volumes=project.volumes,
         env={**launch.env, **project.settings.env},

@@ -207,7 +207,7 @@ def _environment(project: Project, resolved: Resolved, compiler: BytecodeCompile
         lines = "".join(f"{settings.workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in launch.python_path)
         found.append(Generated("import path", (file(f"{Paths(resolved.target.minor).site_packages}/shipwheel.pth", lines),)))
     if project.before_start:
-        found.append(launcher_files(project.before_start, marks_directory(project.volumes)))
+        found.append(launcher_files(project.before_start, marks_directory(project.volumes), project.every_start))
     return tuple(found)
 
 

@@ -38,7 +38,7 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     yield f"├── command   {' '.join(plan.command)}"
     yield f"│             {plan.command_reason}"
     for step in plan.before_start:
-        yield f"├── once for a volume, before it   {' '.join(step)}"
+        yield f"├── {'at every start' if step in plan.every_start else 'once for a volume'}, before it   {' '.join(step)}"
     if plan.ports:
         yield f"├── ports     {', '.join(plan.ports)}"
     if plan.volumes:

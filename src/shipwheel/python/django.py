@@ -56,7 +56,7 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module,
 
 
 def migration(evidence: Evidence, modules: tuple[Module, ...], kept: bool) -> tuple[tuple[str, ...], ...]:
-    """The step that makes the tables of a database that is on a volume of the image: nobody else does."""
+    """The step that makes the tables of a database that is on a volume of the image, and a newer image's: nobody else does."""
     manager = _manager(modules) if kept else None
     if manager is None or not (evidence.has("django") or "django" in manager.imports):
         return ()

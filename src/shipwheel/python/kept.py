@@ -60,13 +60,15 @@ def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -
     targets = _targets(found, [*launch.volumes, *places], _data(launch, evidence, wanted), evidence, image)
     rest += [item for item in found if _beside_others(item, image) and not item.directory and item.local not in targets]
     rest = [item for item in rest if not _within(item.path, [*launch.volumes, *places])]
-    migrate = migration(evidence, modules, "SQLite" in {item.what for item in found}) if targets or places else ()
-    steps = [] if evidence.settings.before_start else [*_copies(targets, evidence, image), *migrate]
+    own = bool(evidence.settings.before_start)
+    migrate = migration(evidence, modules, "SQLite" in {item.what for item in found}) if (targets or places) and not own else ()
+    steps = (*(_copies(targets, evidence, image) if not own else ()), *migrate)
     return replace(
         launch,
         volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in targets.values()), *places),
         links=tuple(sorted(targets.items())),
         before_start=(*steps, *launch.before_start),
+        every_start=(*migrate, *launch.every_start),
         notes=(*launch.notes, *_said([item for item in found if item.local in targets], targets, places, rest, image)),
     )
 

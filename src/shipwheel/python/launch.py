@@ -72,6 +72,8 @@ class Launch:
     """Paths that the command writes to, for settings that name none."""
     before_start: tuple[tuple[str, ...], ...] = ()
     """One-time steps that the command needs, for settings that name none."""
+    every_start: tuple[tuple[str, ...], ...] = ()
+    """Those of `before_start` that each start repeats: a new image brings more for them to do."""
     include: tuple[str, ...] = ()
     """Patterns of files that the command needs even where .gitignore leaves them out."""
     beside: tuple[str, ...] = ()

@@ -81,6 +81,11 @@ class Project:
         """The settings' one-time steps, or those that the command needs."""
         return self.settings.before_start or (self.launch.before_start if self.launch else ())
 
+    @property
+    def every_start(self) -> tuple[tuple[str, ...], ...]:
+        """Those of `before_start` that run at every start: none of the settings'."""
+        return () if self.settings.before_start or self.launch is None else self.launch.every_start
+
 
 def find_settings(path: Path) -> Settings:
     """The settings of a project directory, or of a single-file script in its inline metadata. Raises as load_settings."""
