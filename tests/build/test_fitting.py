@@ -8,8 +8,11 @@ from shipwheel.build.fitting import first_fitting
 from shipwheel.config import Settings
 from shipwheel.errors import LockError
 from shipwheel.events import Event, Warned
+from shipwheel.platform import Platform
 from shipwheel.python.explain import explained
 from shipwheel.python.project import Project, detect
+from shipwheel.python.target import Target
+from shipwheel.python.unserved import Missing, Unserved
 from shipwheel.python.uv import Finished, UvFailed
 
 FAILED = """\
@@ -57,3 +60,48 @@ def test_a_build_that_fails_on_each(project: Project) -> None:
         first_fitting(project, lambda _: None, attempt)
     assert tried == [project.python, *project.other_pythons]
     assert f"Python {', '.join(project.other_pythons)} either" in caught.value.hint and "--as-of" in caught.value.hint
+
+
+UNREACHABLE = LockError("the index cannot be reached", hint="Check the network.")
+
+
+def unserved(*names: str) -> Unserved:
+    target = Target(Platform.parse("linux/amd64"), "3.13.5", (2, 41), False)
+    return Unserved({Missing(name, "1", "python", "only wheels for 3.12", (), "", ""): [target] for name in names}, [target])
+
+
+def raised(project: Project, *errors: LockError) -> tuple[LockError, int]:
+    """What comes of these errors, one for each Python that is tried, the last for the others too; and how many were tried."""
+    tried: list[str] = []
+
+    def attempt(it: Project) -> str:
+        tried.append(it.python)
+        raise errors[min(len(tried), len(errors)) - 1]
+
+    with pytest.raises(LockError) as caught:
+        first_fitting(project, lambda _: None, attempt)
+    return caught.value, len(tried)
+
+
+def test_what_has_nothing_to_do_with_python_is_said_as_it_is(project: Project) -> None:
+    assert raised(project, UNREACHABLE) == (UNREACHABLE, 1)
+
+
+def test_what_comes_between_hides_no_earlier_error(project: Project) -> None:
+    for first in (unserved("a"), failed()):
+        error, tried = raised(project, first, UNREACHABLE)
+        assert (error, tried) == (first, 2)
+
+
+def test_what_lacks_least_counts_and_a_build_that_fails_is_not_less(project: Project) -> None:
+    error, tried = raised(project, unserved("a", "b", "c"), unserved("a", "b"), failed())
+    assert tried == 1 + len(project.other_pythons)
+    assert isinstance(error, Unserved) and [it.name for it in error.missing] == ["a", "b"]
+    assert f"{project.python}, " in error.hint
+    error, _ = raised(project, failed(), unserved("a"))
+    assert "SafeConfigParser" in error.message
+
+
+def test_the_rest_of_a_hint_stays(project: Project) -> None:
+    error, _ = raised(project, LockError("no", hint="Choose another Python version (--python). Tried, and not enough alone: a>=2."))
+    assert error.hint.endswith("(--as-of). Tried, and not enough alone: a>=2.") and "--python" not in error.hint

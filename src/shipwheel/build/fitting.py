@@ -1,5 +1,6 @@
 """The Python version and the base for which a project's requirements can be had; what to do instead where there are none."""
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,7 +98,8 @@ def first_fitting(
 ) -> T:
     """What `attempt` makes with the best Python version for which the requirements can be had.
 
-    If there is none, the error of the version for which least is missing.
+    If there is none, the error of the version for which least is missing. An error that has nothing to do with the version (the index
+    cannot be reached) ends the trying: it is raised if it is the first, else what was wrong before it.
     """
     errors: list[LockError] = []
     order = versions(project, other)
@@ -105,26 +107,38 @@ def first_fitting(
         try:
             found = attempt(project if version == project.python else other(project, version))
         except LockError as error:
-            errors.append(error)
+            if error.names_python or not errors:
+                errors.append(error)
             if not error.names_python:
                 break
             continue
         if errors:
             reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(errors[0].message)}"))
         return found
-    best = min(errors, key=_lack)
-    tried = [version for version, error in zip(order, errors, strict=False) if error is not best]
+    best = _best(errors)
+    tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]
     if not tried:
         raise best
     if isinstance(best, Unserved):
         raise Unserved(best.missing, best.targets, tried=tried)
-    vain = f"They cannot be had for Python {', '.join(tried)} either"
-    raise LockError(best.message, hint=f"{vain}: choose other versions of these, or those of an older day (--as-of).")
+    raise _in_vain(best, tried)
 
 
-def _lack(error: LockError) -> int:
-    """How much is missing; what only uv can say is as good as any, and the first of equals counts."""
-    return sum(map(len, error.missing.values())) if isinstance(error, Unserved) else 0
+def _best(errors: Sequence[LockError]) -> LockError:
+    """The one with which least is missing; what only uv can say cannot be weighed, and the first counts."""
+    unserved = [error for error in errors if isinstance(error, Unserved)]
+    if not isinstance(errors[0], Unserved):
+        return errors[0]
+    return min(unserved, key=lambda error: sum(map(len, error.missing.values())))
+
+
+def _in_vain(error: LockError, tried: Sequence[str]) -> LockError:
+    """The same error where other Python versions will not do either: what its hint says besides of them stays."""
+    more = [sentence for sentence in re.split(r"(?<=\.)\s+", error.hint) if "--python" not in sentence]
+    vain = f"They cannot be had for Python {', '.join(tried)} either: choose other versions of these, or those of an older day (--as-of)."
+    found = LockError(error.message, hint=" ".join((vain, *filter(None, more))))
+    found.explanation = error.explanation
+    return found
 
 
 def _short(text: str) -> str:
