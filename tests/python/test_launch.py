@@ -1,6 +1,9 @@
 """Files that are run as they are: their ports, their arguments, their static files."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,31 @@ def test_static_files_elsewhere(tmp_path: Path) -> None:
     settings = "WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = '/var/www/static'\n"
     launch = _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
     assert (launch.volumes, launch.before_start, launch.notes) == ((), (), ())
+
+
+@pytest.mark.parametrize("root", [".", "../../static", "", "a/..", "C:\\\\static", "x" * 300, "a\\nb", "linked/static"])
+def test_static_files_where_no_volume_can_be(tmp_path: Path, root: str) -> None:
+    settings = f"WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = BASE_DIR / '{root}'\n"
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "linked").symlink_to("site1")
+    launch = _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
+    assert (launch.volumes, launch.before_start, launch.include) == ((), (), ())
+
+
+def test_of_what_settings_say_twice_the_first_is_taken_in_every_process(tmp_path: Path) -> None:
+    settings = (
+        "if DEV:\n    STATIC_ROOT = BASE_DIR / 'z'\nelse:\n    STATIC_ROOT = BASE_DIR / 'a'\nWSGI_APPLICATION = 'site1.wsgi.application'\n"
+    )
+    _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn")
+    code = (
+        "import sys, pathlib\nfrom shipwheel.python.framework import Evidence, find_launch\n"
+        "names = frozenset(['django', 'gunicorn', 'whitenoise'])\n"
+        "print(*find_launch(Evidence(pathlib.Path(sys.argv[1]), 'demo', 'app', dependencies=names)).volumes)\n"
+    )
+    for seed in range(6):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True, capture_output=True, text=True)
+        assert said.stdout == "/app/back/z\n"
 
 
 NUMBERS = st.one_of(st.integers(-10, 1 << 40).map(str), st.integers(0, 99999).map(lambda number: repr(str(number))), st.just("True"))

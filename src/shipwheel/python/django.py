@@ -1,11 +1,14 @@
 """Django: manage.py, the application that its settings name, and the static files that WhiteNoise serves."""
 
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
+from shipwheel.files.entry import parents
 from shipwheel.python.applications import AppObject, Framework
 from shipwheel.python.launch import Evidence, Launch, launch_served
+from shipwheel.python.places import usable
 from shipwheel.python.scan import Module
 from shipwheel.python.server import serve
 
@@ -51,8 +54,11 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module,
         return launch
     base = manager.file.removesuffix("manage.py")
     root = _stated(*_settings(manager, modules)).get("STATIC_ROOT", "")
-    folder = base + root.strip("/")
-    return launch if folder == base or root.startswith("/") else _with_static_files(launch, evidence, manager.file, folder)
+    folder = posixpath.normpath(base + root)
+    if posixpath.join(base, root).startswith("/") or folder in (".", base.rstrip("/")) or not usable(f"/{folder}"):
+        return launch
+    behind = any((evidence.root / part).is_symlink() for part in (folder, *parents(folder)))
+    return launch if behind else _with_static_files(launch, evidence, manager.file, folder)
 
 
 def migration(evidence: Evidence, modules: tuple[Module, ...], kept: bool) -> tuple[tuple[str, ...], ...]:
@@ -83,9 +89,9 @@ def _with_static_files(launch: Launch, evidence: Evidence, manager: str, folder:
     step = ("python", manager, "collectstatic", "--noinput")
     missing = f"Django's static files are not in {folder}, from where WhiteNoise serves them"
     before = f"to have them in the image, run `{' '.join(step)}` before the build."
-    if evidence.settings.before_start or evidence.settings.volumes:
-        return replace(launch, notes=(f"{missing}: {before}",))
     volume = f"{evidence.settings.workdir.rstrip('/')}/{folder}"
+    if evidence.settings.before_start or evidence.settings.volumes or evidence.settings.workdir == "/" or not usable(volume):
+        return replace(launch, notes=(f"{missing}: {before}",))
     note = f"{missing}, so each new container collects them into the volume {volume} when it starts; {before}"
     return replace(launch, volumes=(volume,), before_start=(step,), notes=(note,))
 

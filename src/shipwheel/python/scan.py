@@ -68,8 +68,8 @@ class Module:
     """(variable, dotted name of the function) of module-level calls of functions that may be factories elsewhere."""
     makers: tuple[Maker, ...] = ()
     """Its functions that return an application, and what an __init__.py hands on of other modules."""
-    strings: frozenset[tuple[str, str]] = frozenset()
-    """(name, value) of string assignments and of os.environ.setdefault."""
+    strings: tuple[tuple[str, str], ...] = ()
+    """(name, value) of string assignments and of os.environ.setdefault: outer ones first, else in the source's order."""
     ports: tuple[str, ...] = ()
     """TCP ports that it starts servers on."""
     local: bool = False
@@ -215,7 +215,7 @@ def _read(tree: ast.Module, shell: AppObject) -> Module:
         any(is_main_guard(node) for node in tree.body),
         tuple(pending),
         (*made_by, *(_handed_on(tree) if shell.file.endswith("__init__.py") else ())),
-        frozenset(_strings(tree)),
+        tuple(dict.fromkeys(_strings(tree))),
         listens_on(tree),
         only_local(tree),
         any(dotted(node, aliases) == "sys.argv" for node in nodes(tree) if isinstance(node, (ast.Attribute, ast.Name))),
