@@ -1,5 +1,6 @@
 """The lock's file: canonical text that says what the data says, written whole or not at all."""
 
+import re
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -119,6 +120,54 @@ def test_a_lock_that_breaks_the_specification() -> None:
     lock = Lock(Path("pylock.toml"), document({"name": "six", "version": "1.0"}))
     with pytest.raises(LockError, match="not a valid lock"):
         _ = lock.packages
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("format = 2", 'format = "two"'),
+        ('{ name = "six" }', '{ name = ["q"] }'),
+        ('{ name = "six" }', '{ version = "1.0" }'),
+        ('six = "setup"', "six = 1"),
+        ('hashes = { sha256 = "', 'hashes = "'),
+        ("[tool.shipwheel]", "[[tool.shipwheel]]"),
+        ('"1.0"', "[" * 5000),
+    ],
+)
+def test_a_lock_of_another_shape(tmp_path: Path, change: tuple[str, str]) -> None:
+    text = whole()
+    assert change[0] in text
+    (tmp_path / "pylock.toml").write_text(text.replace(*change))
+    with pytest.raises(LockError, match=r"not a valid lock|cannot be read") as caught:
+        read_lock(tmp_path / "pylock.toml")
+    assert "Restore pylock.toml" in caught.value.hint
+
+
+def whole() -> str:
+    asking = {"name": "asking", "version": "2", "dependencies": [{"name": "six"}], "wheels": [wheel("asking-2-py3-none-any.whl")]}
+    tool = {"format": 2, "roots": {"six": "setup"}, "parts": {"a": "b"}, "extras": ["x"], "groups": ["y"], "frozen": True, "python": "3.11"}
+    return Lock(Path("p"), document(SIX, asking, **tool, base={"amd64": {"suite": "z"}})).text()
+
+
+TOKENS = re.compile(r'"[^"\n]*"|\b\d+\b|[\w.-]+(?= =)|[][{},=\n]')
+OTHERS = ['"two"', '["q"]', "{}", "1", "-1", "1.5", "true", "{ a = 1 }", '""', "[]", "name", "2024-01-02", '[{ name = "six" }]', "nan", ","]
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data())
+def test_whatever_was_changed_in_it(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    text = whole()
+    for _ in range(data.draw(st.integers(1, 3))):
+        chosen = data.draw(st.sampled_from([*TOKENS.finditer(text)]))
+        text = text[: chosen.start()] + data.draw(st.sampled_from(OTHERS)) + text[chosen.end() :]
+    path = tmp_path_factory.getbasetemp() / "pylock.toml"
+    path.write_text(text)
+    try:
+        lock = read_lock(path)
+        if lock is not None:
+            _ = (lock.format, lock.parts, lock.roots, lock.chosen, lock.accelerator, lock.base, lock.names, lock.text(), lock.packages)
+    except LockError as error:
+        assert error.hint
 
 
 def test_no_lock(tmp_path: Path) -> None:

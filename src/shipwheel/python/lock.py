@@ -17,6 +17,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from shipwheel.errors import LockError
 
 if TYPE_CHECKING:
@@ -42,6 +44,43 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _File(msgspec.Struct):
+    hashes: dict[str, Any] = {}
+
+
+class _Package(_Named):
+    wheels: list[_File] = []
+    sdist: _File = msgspec.field(default_factory=_File)
+    archive: _File = msgspec.field(default_factory=_File)
+    dependencies: list[_Named] = []
+
+
+class _Table(msgspec.Struct):
+    format: int = 1
+    parts: dict[str, str] = {}
+    roots: dict[str, str] = {}
+    groups: list[str] = []
+    extras: list[str] = []
+    accelerator: dict[str, Any] = {}
+    base: dict[str, dict[str, Any]] = {}
+
+
+class _Tools(msgspec.Struct):
+    shipwheel: _Table
+
+
+class _Shape(msgspec.Struct):
+    """What is relied on where a lock is read: it may have been edited, or merged."""
+
+    tool: _Tools
+    packages: list[_Package] = []
+    default_groups: list[str] = msgspec.field(name="default-groups", default_factory=list)
+
+
 @dataclass(frozen=True)
 class Lock:
     """A lock as it is in its file: `data` is the TOML document, paths in it are relative to the directory of `path`."""
@@ -57,9 +96,10 @@ class Lock:
         try:
             found = tuple(Pylock.from_dict(self.data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
-            name = self.path.name
-            raise LockError(f"{name} is not a valid lock: {error}", hint=f"Restore {name}, or delete it and build again.") from error
-        self._check_whole(found)
+            raise _invalid(self.path.name, error) from error
+        if "shipwheel" in self.data.get("tool", {}):
+            _check_shape(self.data, self.path.name)
+            self._check_whole(found)
         return found
 
     def _check_whole(self, packages: "tuple[Package, ...]") -> None:
@@ -70,10 +110,7 @@ class Lock:
         asked = ((edge.get("name"), one.name) for one in packages for edge in one.dependencies or ())
         lacking = [f"{name} (for {asker})" for name, asker in asked if name not in names]
         if lacking:
-            name = self.path.name
-            raise LockError(
-                f"{name} is not a valid lock: it lacks {', '.join(lacking)}", hint=f"Restore {name}, or delete it and build again."
-            )
+            raise _invalid(self.path.name, f"it lacks {', '.join(lacking)}")
 
     @property
     def names(self) -> frozenset[str]:
@@ -195,12 +232,25 @@ def read_lock(path: Path) -> Lock | None:
         data = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LockError(f"{path.name} cannot be read: {error}", hint=f"Restore {path.name}, or delete it and build again.") from error
-    if "shipwheel" not in data.get("tool", {}):
+    tool = data.get("tool", {})
+    if not isinstance(tool, dict) or "shipwheel" not in tool:
         return None
+    _check_shape(data, path.name)
     check_hashes(data, path.name)
     return Lock(path, data)
+
+
+def _check_shape(data: Mapping[str, Any], name: str) -> None:
+    try:
+        msgspec.convert(data, _Shape)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _invalid(name, error) from error
+
+
+def _invalid(name: str, reason: object) -> LockError:
+    return LockError(f"{name} is not a valid lock: {reason}", hint=f"Restore {name}, or delete it and build again.")
 
 
 @lru_cache(maxsize=1)
