@@ -1,6 +1,8 @@
 """What an app writes into its own directory: found by reading, kept in volumes."""
 
+import ast
 import posixpath
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,8 @@ from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.python import listed as listing
 from shipwheel.python.framework import Evidence, Launch, find_launch
 from shipwheel.python.ignore import AppTree, list_app
-from shipwheel.python.places import ROOT, normal_path
+from shipwheel.python.places import ROOT, Reader, normal_path
+from shipwheel.python.writes import TELLING
 from shipwheel.store import Store
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
@@ -338,6 +341,44 @@ def test_the_projects_files_are_listed_once(tmp_path: Path, monkeypatch: pytest.
 def test_methods_of_texts_are_evaluated(tmp_path: Path, code: str, path: str) -> None:
     launch = _launch(tmp_path, {"main.py": FASTAPI + f"import os, sqlite3\nc = {code}\n"})
     assert [link for link, _ in launch.links] == [path] * bool(path)
+
+
+SCOPES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a parameter": ("name = 'static'\ndef g(name):\n    os.makedirs(name)\n", ()),
+    "another function's": ("def f():\n    p = 'z'\ndef g():\n    p = unknown()\n    os.makedirs(p)\n", ()),
+    "of a loop": ("p = 'z'\ndef g():\n    for p in unknown():\n        os.makedirs(p)\n", ()),
+    "its own": ("p = 'z'\ndef g():\n    p = 'y'\n    os.makedirs(p)\n", ("/app/y",)),
+    "a default": ("p = 'z'\ndef g(p=None):\n    p = p or 'y'\n    os.makedirs(p)\n", ("/app/y",)),
+    "an outer function's": ("p = 'z'\ndef f():\n    p = 'y'\n    def g():\n        os.makedirs(p)\n", ("/app/y",)),
+    "the module's": ("p = 'z'\ndef g():\n    global p\n    p = p or 'z'\n    os.makedirs(p)\n", ("/app/z",)),
+    "of a lambda": ("p = 'z'\ng = lambda p: os.makedirs(p)\n", ()),
+}
+
+
+@pytest.mark.parametrize("name", SCOPES)
+def test_names_are_those_of_their_function(tmp_path: Path, name: str) -> None:
+    code, volumes = SCOPES[name]
+    assert _launch(tmp_path, {"main.py": FLASK + "import os\n" + code}).volumes == volumes
+
+
+def test_an_expression_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[ast.expr] = []
+    real = Reader._text
+
+    def counted(reader: Reader, node: ast.expr, depth: int) -> str | None:
+        evaluated.append(node)
+        return real(reader, node, depth)
+
+    monkeypatch.setattr(Reader, "_text", counted)
+    text = "getenv('a', " * 16 + "'x'" + ")" * 16
+    assert Reader("a.py", {"getenv": "os.getenv"}, {}, {}).text(ast.parse(text, mode="eval").body) == "x"
+    assert len(evaluated) == 17
+
+
+def test_what_a_call_is_told_by_is_near_its_start() -> None:
+    """Else a long line of such starts is looked through from each of them."""
+    assert re.search(TELLING, b"f = open(path, 'w')")
+    assert not re.search(TELLING, b"open(" + b"x" * 300 + b"'w'")
 
 
 PATHS = st.one_of(

@@ -42,12 +42,19 @@ def usable(path: str) -> bool:
 class Reader:
     """Evaluates the expressions of one file, each name once: they may speak of each other in circles.
 
-    `assigned` is what the file assigns to names, attributes and keys, wherever it does.
+    `assigned` is what the file assigns to names, attributes and keys, wherever it does; `local` is for the names that are a function's
+    own, by the identity of their nodes, what the function assigns to them.
     """
 
-    def __init__(self, file: str, aliases: Mapping[str, str], assigned: Mapping[str, tuple[ast.expr, ...]]) -> None:
-        self.file, self.aliases, self.assigned = file, aliases, assigned
-        self._known: dict[str, str | None] = {}
+    def __init__(
+        self,
+        file: str,
+        aliases: Mapping[str, str],
+        assigned: Mapping[str, tuple[ast.expr, ...]],
+        local: Mapping[int, tuple[ast.expr, ...]],
+    ) -> None:
+        self.file, self.aliases, self.assigned, self._local = file, aliases, assigned, local
+        self._known: dict[str | int, str | None] = {}
 
     def text(self, node: ast.expr | None, depth: int = _DEEPEST) -> str | None:
         """The text of an expression; None where it cannot be told."""
@@ -68,7 +75,8 @@ class Reader:
             case ast.Name(id="__file__"):
                 return f"{ROOT}/{self.file}"
             case ast.Name(id=name):
-                return self._named(name, depth)
+                own = self._local.get(id(node))
+                return self._named(name, depth) if own is None else self._once(id(own), own, depth)
             case ast.Attribute() | ast.Subscript():
                 return self._part(node, depth)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -99,10 +107,13 @@ class Reader:
         return f"\0{name}\0" if name in self.aliases else None
 
     def _assigned(self, name: str, depth: int) -> str | None:
-        if name not in self._known:
-            self._known[name] = None
-            self._known[name] = self._first([*self.assigned[name]], depth)
-        return self._known[name]
+        return self._once(name, self.assigned[name], depth)
+
+    def _once(self, key: str | int, values: tuple[ast.expr, ...], depth: int) -> str | None:
+        if key not in self._known:
+            self._known[key] = None
+            self._known[key] = self._first([*values], depth)
+        return self._known[key]
 
     def _part(self, node: ast.Attribute | ast.Subscript, depth: int) -> str | None:
         if isinstance(node, ast.Attribute):

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shipwheel.python.applications import dotted
@@ -66,10 +66,41 @@ def read_writes(tree: ast.Module, aliases: Mapping[str, str], file: str) -> Spok
     assigned: dict[str, tuple[ast.expr, ...]] = {}
     for name, value in _assigned(tree):
         assigned[name] = (*assigned.get(name, ()), value)[:_MOST]
-    reader = Reader(file, aliases, assigned)
+    found = _spoken(tree, aliases, Reader(file, aliases, assigned, {}))
+    # Whose names are whose is looked at where it matters: that takes as long as all the rest.
+    return _spoken(tree, aliases, Reader(file, aliases, assigned, dict(_own_names(tree)))) if found.writes or found.joined else found
+
+
+def _spoken(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Spoken:
     return Spoken(
         tuple(reader.constants()), tuple(dict.fromkeys(_writes(tree, aliases, reader))), frozenset(_joined(tree, aliases, reader))
     )
+
+
+def _own_names(tree: ast.Module) -> Iterator[tuple[int, tuple[ast.expr, ...]]]:
+    """(identity of a name's node, what its function assigns to it) of names that are a function's own; inner functions come later."""
+    for function in nodes(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        body = function.body if isinstance(function.body, list) else [function.body]
+        inside = [node for part in body for node in ast.walk(part)]
+        names = [node for node in inside if isinstance(node, ast.Name)]
+        outer = {name for node in inside if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
+        given = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+        own: dict[str, tuple[ast.expr, ...]] = dict.fromkeys(given, ())
+        own |= dict.fromkeys((node.id for node in names if isinstance(node.ctx, ast.Store) and node.id not in outer), ())
+        for name, value in _bindings(inside):
+            if name in own:
+                own[name] = (*own[name], value)[:_MOST]
+        yield from ((id(node), own[node.id]) for node in names if node.id in own)
+
+
+def _bindings(inside: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
+    for node in inside:
+        if isinstance(node, ast.Assign):
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.value
 
 
 def _joined(tree: ast.Module, aliases: Mapping[str, str], reader: Reader) -> Iterator[str]:
