@@ -189,15 +189,17 @@ def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
 
 
-def test_the_copy_keeps_what_is_on_the_volume(tmp_path: Path) -> None:
+def test_the_copy_is_whole_and_keeps_what_is_on_the_volume(tmp_path: Path) -> None:
     step = _launch(tmp_path / "app", {**DJANGO, "db.sqlite3": "x"}, "django gunicorn").before_start[0]
     (tmp_path / "db.initial").write_text("ours")
+    (tmp_path / "db.part").write_text("ou")
     code = step[2].replace("/app/db.sqlite3.initial", str(tmp_path / "db.initial")).replace("/data/db.sqlite3", str(tmp_path / "db"))
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "db").read_text() == "ours"
     (tmp_path / "db").write_text("theirs")
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "db").read_text() == "theirs"
+    assert not (tmp_path / "db.part").exists()
 
 
 def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) -> None:
