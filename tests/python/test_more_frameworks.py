@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.errors import ProjectError
 from shipwheel.python.framework import Evidence, Launch, find_launch
 
 ANY = ("--host", "0.0.0.0", "--port", "8000")
@@ -105,15 +106,25 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         "solara",
         ("solara", "run", "sol.py", "--host", "0.0.0.0", "--port", "8765", "--production"),
     ),
+    "a solara page that a function makes": (
+        {"sol.py": "import solara\nfrom x import make\nPage = make()\n"},
+        "solara",
+        ("solara", "run", "sol.py", "--host", "0.0.0.0", "--port", "8765", "--production"),
+    ),
     "pyramid's ini": (
         {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n", "x/__init__.py": ""},
         "pyramid waitress",
         ("pserve", "production.ini"),
     ),
     "an ini for this machine alone": (
-        {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = localhost:6543\n"},
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = localhost:6543\n"},
         "pyramid gunicorn",
-        (*GUNICORN, "--paste", "development.ini"),
+        (*GUNICORN, "--paste", "production.ini"),
+    ),
+    "an ini with a port that there is not": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:99999\n"},
+        "pyramid gunicorn",
+        (*GUNICORN, "--paste", "production.ini"),
     ),
     "twisted": (
         {"web.tac": "from twisted.application import internet\ninternet.TCPServer(8080, f)\n"},
@@ -207,3 +218,8 @@ def test_a_framework_that_nobody_lists_is_added(tmp_path: Path) -> None:
     files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
     assert _launch(tmp_path, files, "numpy").extra_requirements == ("gradio",)
     assert _launch(tmp_path, files, "gradio").extra_requirements == ()
+
+
+def test_an_ini_with_a_debugger_is_not_served(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no command"):
+        _launch(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")

@@ -88,7 +88,7 @@ def _nicegui(_evidence: Evidence, using: list[Module]) -> Launch | None:
 
 
 def _solara(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "solara.component" in module.calls or "Page" in dict(module.spoken.places)]
+    using = [module for module in using if "solara.component" in module.calls or "Page" in module.names]
     port = evidence.port or "8765"
     if not using:
         return None

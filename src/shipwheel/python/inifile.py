@@ -12,7 +12,8 @@ from shipwheel.python.server import EVERYWHERE
 
 __all__ = ["launch_described"]
 
-_INI = ("production.ini", "prod.ini", "development.ini")
+_INI = ("production.ini", "prod.ini")
+"""Not development.ini, whose application has a debugger that runs what a visitor types."""
 
 
 def launch_described(evidence: Evidence, _modules: tuple[Module, ...]) -> Launch | None:
@@ -59,7 +60,7 @@ def _listening(found: configparser.RawConfigParser) -> str | None:
         return None
     for address in section.get("listen", "").split() or [f"{section.get('host', '127.0.0.1')}:{section.get('port', '6543')}"]:
         host, _, port = address.rpartition(":")
-        if host in ("*", EVERYWHERE, "[::]", "") and port.isdecimal():
+        if host in ("*", EVERYWHERE, "[::]", "") and re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) < 1 << 16:
             return port
     return None
 
