@@ -93,6 +93,8 @@ def test_what_an_image_would_not_have_is_passed_over(tmp_path: Path, lines: str)
         "ARG WORD\nCMD python run_it.py $WORD",
         "CMD python run_it.py ${API_KEY:-hidden}",
         "CMD API_KEY=hidden python run_it.py",
+        "CMD URL=redis://user:hidden@host python run_it.py",
+        'CMD ["python", "run_it.py", "redis://:hidden@host"]',
     ],
 )
 def test_no_secret_comes_into_the_command(tmp_path: Path, lines: str) -> None:
@@ -132,6 +134,9 @@ READ = {
     "WORKDIR /app\nCOPY . .\nCMD python /app/run_it.py": ("python", "run_it.py"),
     'COPY . /srv/code\nCMD ["python", "/srv/code/bot/core.py", "--data", "/data"]': ("python", "bot/core.py", "--data", "/data"),
     "ARG DIR=/code\nCOPY . $DIR/\nWORKDIR ${DIR}/bot\nCMD python core.py": ("python", "bot/core.py"),
+    'ENTRYPOINT ["other"]\nENTRYPOINT []\nCMD ["python", "run_it.py"]': ("python", "run_it.py"),
+    'WORKDIR /\nCMD ["uvicorn", "bot.core:app", "--root-path", "/"]': ("uvicorn", "bot.core:app", "--root-path", "/"),
+    "ENV HERE=/app\nWORKDIR $HERE\nCMD gunicorn --chdir $HERE bot.core:app": ("gunicorn", "--chdir", ".", "bot.core:app"),
     "ENV A=1\nENV B=$A\nCMD python run_it.py $B": ("python", "run_it.py", "1"),
     "ENV A=1\nCMD python run_it.py $A $OWN": ("python", "run_it.py", "1", "mine"),
 }

@@ -49,7 +49,7 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::-([^{}$]*))?\})
 _HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2""")
 _PORT_OPTION = re.compile(r"(?:--?(?:b|bind|p|port|server\.port|listen|http|http-socket))")
 _SECRET = re.compile(
-    r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
+    r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|pat|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
 )
 _SIGNED = re.compile(r"://[^/\s]*@")
 _OF_THE_IMAGE = re.compile(r"PYTHON.*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC)_.*|PATH|HOME|USER|SHELL|LANG|LANGUAGE|VIRTUAL_ENV|DEBIAN_FRONTEND")
@@ -112,7 +112,7 @@ class _Reading:
                 self.command = rest
             case "ENTRYPOINT":
                 # An entrypoint takes back the command that stood before it.
-                self.entrypoint, self.command = rest, ""
+                self.entrypoint, self.command = "" if re.fullmatch(r"\[\s*\]", rest) else rest, ""
             case "EXPOSE":
                 self.ports.update(dict.fromkeys(port for word in rest.split() if (port := _port(self.filled(word) or ""))))
             case "ENV" | "ARG":
@@ -156,14 +156,15 @@ def launch_dockerfile(evidence: Evidence, modules: tuple[Module, ...] = ()) -> L
     except ProjectError:
         return None
     entry, words = (tuple(_placed(evidence, stage, _unwrapped(it))) for it in (entry, (*entry, *arguments)))
-    if not _sound(words) or any(_SECRET.search(name) for name in env) or not _usable(evidence, stage, words):
+    secret = any(_SECRET.search(name) for name in env) or any(_SIGNED.search(word) for word in (*words, *env.values()))
+    if secret or not _sound(words) or not _usable(evidence, stage, words):
         return None
     found = next((module for module in modules if module.file in words), None)
     ports = stage.ports or _listening(words) or (found.ports[:1] if found is not None else ())
     program = bool(stage.entrypoint) and not ports and _tool(words) not in _SERVERS
     # What a user gives takes the place of the arguments, as long as what is before them can start alone.
     apart = program and bool(arguments) and bool(entry) and words[: len(entry)] == entry and _usable(evidence, stage, entry)
-    given = ", ".join(stage.secrets)
+    given = ", ".join(name for name in stage.secrets if name not in evidence.settings.env)
     return Launch(
         entry if apart else words,
         program,
@@ -280,7 +281,7 @@ def _placed(evidence: Evidence, stage: Stage, words: tuple[str, ...]) -> Iterato
     for word in words[:1]:
         yield "python" if _INTERPRETER.fullmatch(word) else word
     for word in words[1:]:
-        path = None if word.startswith("-") else stage.place(word)
+        path = None if word.startswith("-") or word == "/" else stage.place(word)
         if path is None and word.endswith(".py"):
             yield posixpath.join(stage.workdir, word)
         else:
