@@ -179,6 +179,12 @@ def test_djangos_database_is_kept_and_has_its_tables(tmp_path: Path) -> None:
     assert launch.before_start == launch.every_start == (("python", "manage.py", "migrate", "--noinput"),)
 
 
+def test_a_database_that_is_not_kept_is_not_migrated(tmp_path: Path) -> None:
+    """The step would fail, and the container with it."""
+    launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x", "db.sqlite3.initial": "y"}, "django gunicorn")
+    assert (launch.volumes, launch.links, launch.before_start) == (("/app/media",), (), ())
+
+
 def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x"}, "django gunicorn")
     copy, migrate = launch.before_start

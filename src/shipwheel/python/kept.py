@@ -61,7 +61,8 @@ def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -
     rest += [item for item in found if _beside_others(item, image) and not item.directory and item.local not in targets]
     rest = [item for item in rest if not _within(item.path, [*launch.volumes, *places])]
     own = bool(evidence.settings.before_start)
-    migrate = migration(evidence, modules, "SQLite" in {item.what for item in found}) if (targets or places) and not own else ()
+    kept = {item.what for item in found if item.local in targets or _within(item.path, [*launch.volumes, *places])}
+    migrate = migration(evidence, modules, "SQLite" in kept) if not own else ()
     steps = (*(_copies(targets, evidence, image) if not own else ()), *migrate)
     return replace(
         launch,
