@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import IntegrityError
-from shipwheel.gather import Partial, Source, _Stopped
+from shipwheel.gather import Partial, Request, _Stopped
 from shipwheel.transfer import Passing
 
 DATA = bytes(range(256)) * 4
 
 
-def source(url: str, partial: Partial, at: int) -> Source:
-    return Source(url, partial, 0.0, at)
+def request(url: str, partial: Partial, at: int) -> Request:
+    return Request(url, partial, 0.0, at)
 
 
 @given(
@@ -26,10 +26,10 @@ def source(url: str, partial: Partial, at: int) -> Source:
 def test_whoever_brings_it_in_whatever_pieces(before: int, turns: list[tuple[str, bool, int]]) -> None:
     stream = io.BytesIO(DATA[:before])
     partial = Partial(stream, len(DATA))
-    running: dict[str, Source] = {}
+    running: dict[str, Request] = {}
     for url, from_the_start, size in turns:
         # A server without ranges begins at the start, another one where the file is.
-        it = running.setdefault(url, source(url, partial, 0 if from_the_start else partial.have))
+        it = running.setdefault(url, request(url, partial, 0 if from_the_start else partial.have))
         partial.put(it, DATA[it.at : it.at + size], "f")
     assert stream.getvalue() == DATA[: partial.have]
     assert partial.have == max([before, *(it.at for it in running.values())])
@@ -39,7 +39,7 @@ def test_whoever_brings_it_in_whatever_pieces(before: int, turns: list[tuple[str
 def test_more_than_there_can_be() -> None:
     stream = io.BytesIO()
     partial = Partial(stream, 10)
-    liar, other = source("http://a/f", partial, 0), source("http://b/f", partial, 0)
+    liar, other = request("http://a/f", partial, 0), request("http://b/f", partial, 0)
     partial.put(other, b"12345", "f")
     with pytest.raises(IntegrityError, match="more than 10 bytes"):
         partial.put(liar, b"x" * 11, "f")
@@ -47,24 +47,24 @@ def test_more_than_there_can_be() -> None:
     with pytest.raises(Passing, match="gone") as caught:
         partial.put(other, b"67890", "f")
     assert not caught.value.what, "nobody is to blame"
-    partial.put(source("http://c/f", partial, 0), b"1234567890", "f")
+    partial.put(request("http://c/f", partial, 0), b"1234567890", "f")
     assert stream.getvalue() == b"1234567890"
 
 
 def test_a_new_beginning_begins_at_the_start(tmp_path: Path) -> None:
     with TemporaryFile(dir=tmp_path) as stream:
         partial = Partial(stream, None)
-        partial.put(source("a", partial, 0), b"12345", "f")
+        partial.put(request("a", partial, 0), b"12345", "f")
         partial.restart()
-        partial.put(source("b", partial, 0), b"678", "f")
+        partial.put(request("b", partial, 0), b"678", "f")
         stream.seek(0)
         assert stream.read() == b"678"
 
 
-def test_a_source_that_was_dropped_changes_nothing() -> None:
+def test_a_request_that_was_dropped_changes_nothing() -> None:
     stream = io.BytesIO()
     partial = Partial(stream, 10)
-    dropped = source("a", partial, 0)
+    dropped = request("a", partial, 0)
     partial.put(dropped, b"12345", "f")
     partial.drop(dropped)
     with pytest.raises(_Stopped):

@@ -15,7 +15,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "store", "config", "fetch", "gather", "servers", "transfer", "mirrors"}
+LEAVES = {"errors", "platform", "events", "store", "config", "fetch", "gather", "localfile", "servers", "transfer", "mirrors"}
 BESIDE = {"sbom", "scan", "sign", "export", "report", "engine"}
 BELOW = {
     # errors is under the leaves as well; fetch is a leaf that fills the store and reports.
@@ -27,8 +27,9 @@ BELOW = {
     "servers": set(),
     "mirrors": {"errors"},
     "transfer": {"errors"},
-    "gather": {"errors", "servers", "store", "transfer"},
-    "fetch": {"errors", "events", "gather", "store", "servers", "transfer"},
+    "localfile": {"errors", "store"},
+    "gather": {"errors", "localfile", "servers", "store", "transfer"},
+    "fetch": {"errors", "events", "gather", "localfile", "store", "servers", "transfer"},
     "files": LEAVES,
     "oci": LEAVES | {"files"},
     **{name: LEAVES | {"files", "oci"} for name in ("python", "debian", "registry")},

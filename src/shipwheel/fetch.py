@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
-from shipwheel.gather import ATTEMPTS, Job, Partial, exhausted, gathered, is_local, local, pause, pieces
+from shipwheel.gather import ATTEMPTS, Job, Partial, exhausted, gathered, pause
+from shipwheel.localfile import is_local, local_file, pieces
 from shipwheel.servers import LIED, Servers, server_of
 from shipwheel.store import CHUNK, Store, unusable
 from shipwheel.transfer import Passing, check, passing, redacted
@@ -60,7 +61,7 @@ def fetch(
     stop = threading.Event()
     failures: list[FetchError] = []
     servers = Servers()
-    with _client() as client, ThreadPoolExecutor(workers or WORKERS, thread_name_prefix="fetch") as pool:
+    with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
         # The largest first: the end of the stage is then not one long download alone.
         jobs = [
             pool.submit(_one, client, item, _Meter(stage, item, reporter, stop, store), servers, store)
@@ -87,7 +88,7 @@ def get(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
     """A small file's bytes; raises FetchError (its `status` is the HTTP status, or None) when it cannot be had or is over `limit`."""
     if is_local(url):
         data = bytearray()
-        for piece in pieces(local(url, label), label):
+        for piece in pieces(local_file(url, label), label):
             data += piece
             _limited(len(data), url, label, limit)
         return bytes(data)

@@ -4,22 +4,20 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError, IntegrityError
+from shipwheel.localfile import is_local, local_file, pieces
 from shipwheel.servers import LIED, Servers, server_of
-from shipwheel.store import CHUNK
 from shipwheel.transfer import Passing, begins, check, passing, redacted
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ATTEMPTS", "Accept", "Job", "Meter", "Partial", "Source", "exhausted", "gathered", "is_local", "local", "pause", "pieces"]
+__all__ = ["ATTEMPTS", "Accept", "Job", "Meter", "Partial", "Request", "exhausted", "gathered", "pause"]
 
 ATTEMPTS = 5
 """How often one address is tried, when what went wrong may pass."""
@@ -40,7 +38,7 @@ Accept = Callable[[str], FetchError | None]
 
 
 class _Stopped(Exception):
-    """Nobody waits for this source any more."""
+    """Nobody waits for this request any more."""
 
 
 class Meter(Protocol):
@@ -65,7 +63,7 @@ class Job:
 
 
 @dataclass(slots=True, eq=False)
-class Source:
+class Request:
     """One request for a file: `at` is how far it is, `came` how many bytes it brought."""
 
     url: str
@@ -80,7 +78,7 @@ class Source:
 
 
 class Partial:
-    """The file in which a download's bytes come together, from one source or several. `givers` are the addresses that gave some.
+    """The file in which a download's bytes come together, from one request or several. `givers` are the addresses that gave some.
 
     Any thread may use it.
     """
@@ -93,10 +91,10 @@ class Partial:
         if size is not None and self.have > size:
             self.restart()
 
-    def restart(self, source: Source | None = None) -> None:
-        """Begins again from nothing, unless that is the wish of a source from which nothing is taken any more."""
+    def restart(self, request: Request | None = None) -> None:
+        """Begins again from nothing, unless that is the wish of a request from which nothing is taken any more."""
         with self._lock:
-            if source is not None and source.stopped:
+            if request is not None and request.stopped:
                 raise _Stopped
             self._clear()
 
@@ -106,29 +104,29 @@ class Partial:
         self.have = 0
         self.givers.clear()
 
-    def drop(self, source: Source) -> None:
-        """Takes no more from a source."""
+    def drop(self, request: Request) -> None:
+        """Takes no more from a request."""
         with self._lock:
-            source.stopped = True
+            request.stopped = True
 
-    def put(self, source: Source, data: bytes, label: str) -> None:
-        """Takes what a source brings, as far as it is new. Raises IntegrityError when it is more than there can be."""
+    def put(self, request: Request, data: bytes, label: str) -> None:
+        """Takes what a request brings, as far as it is new. Raises IntegrityError when it is more than there can be."""
         with self._lock:
-            if source.stopped:
+            if request.stopped:
                 raise _Stopped
-            begin, source.at = source.at, source.at + len(data)
-            source.came += len(data)
-            if self.size is not None and source.at > self.size:
+            begin, request.at = request.at, request.at + len(data)
+            request.came += len(data)
+            if self.size is not None and request.at > self.size:
                 self._clear()
-                raise IntegrityError(f"{label}: {redacted(source.url)} gave more than {self.size} bytes", hint="Do not trust that server.")
+                raise IntegrityError(f"{label}: {redacted(request.url)} gave more than {self.size} bytes", hint="Do not trust that server.")
             if begin > self.have:
-                # Another source's doing: nobody is to blame.
+                # Another request's doing: nobody is to blame.
                 raise Passing("what came before is gone", wait=0.0, what="")
-            if source.at > self.have:
+            if request.at > self.have:
                 self.stream.write(data[self.have - begin :] if begin < self.have else data)
-                self.have = source.at
-                if source.url not in self.givers:
-                    self.givers.append(source.url)
+                self.have = request.at
+                if request.url not in self.givers:
+                    self.givers.append(request.url)
 
 
 def gathered(job: Job, partials: Mapping[str, Partial], problems: list[FetchError], accept: Accept) -> str | None:
@@ -183,9 +181,9 @@ class _Contest:
     number: int
     accept: Accept
     failed: dict[str, Exception] = field(default_factory=dict)
-    running: list[Source] = field(default_factory=list)
-    suspects: list[Source] = field(default_factory=list)
-    ended: "SimpleQueue[tuple[Source, BaseException | None]]" = field(default_factory=SimpleQueue)
+    running: list[Request] = field(default_factory=list)
+    suspects: list[Request] = field(default_factory=list)
+    ended: "SimpleQueue[tuple[Request, BaseException | None]]" = field(default_factory=SimpleQueue)
     looked: float = 0.0
     had: int = 0
 
@@ -196,13 +194,13 @@ class _Contest:
                 if not self.running:
                     self.start(self.waiting[:1])
                 try:
-                    source, error = self.ended.get(timeout=LOOK)
+                    request, error = self.ended.get(timeout=LOOK)
                 except Empty:
                     self.job.meter.check()
                     self.look()
                     continue
-                if source in self.running and self.is_over(source, error):
-                    return source.url
+                if request in self.running and self.is_over(request, error):
+                    return request.url
             return None
         finally:
             self.stop(self.running)
@@ -211,15 +209,15 @@ class _Contest:
         """Asks these as well."""
         for url in urls:
             self.waiting.remove(url)
-            source = Source(url, self.partials[url], time.monotonic())
-            self.running.append(source)
-            threading.Thread(target=_attempt, args=(self.job, source, self.patience(url), self.ended), daemon=True).start()
+            request = Request(url, self.partials[url], time.monotonic())
+            self.running.append(request)
+            threading.Thread(target=_attempt, args=(self.job, request, self.patience(url), self.ended), daemon=True).start()
         self.looked, self.had = time.monotonic(), self.most()
 
-    def stop(self, sources: Sequence[Source]) -> None:
+    def stop(self, requests: Sequence[Request]) -> None:
         """Their threads end with the next bytes, or when these do not come."""
-        for source in sources:
-            source.partial.drop(source)
+        for request in requests:
+            request.partial.drop(request)
 
     def patience(self, url: str) -> float | None:
         """Who has a choice need not be patient, at first."""
@@ -228,50 +226,50 @@ class _Contest:
 
     def most(self) -> int:
         """The bytes of the file that is most complete."""
-        return max((source.partial.have for source in self.running), default=0)
+        return max((request.partial.have for request in self.running), default=0)
 
     def look(self) -> None:
         """Asks more servers when those at work are slow; of several at work, only the foremost stays when it is not."""
         seconds, servers = time.monotonic() - self.looked, self.job.servers
-        rest = [url for url in self.waiting if server_of(url) not in {server_of(source.url) for source in self.running}]
+        rest = [url for url in self.waiting if server_of(url) not in {server_of(request.url) for request in self.running}]
         proven = [url for url in rest if servers.is_proven(url)]
         if seconds < (LOOK if proven else GRACE):
             return
         rate = (self.most() - self.had) / seconds
         if servers.is_slow(rate, rest):
-            self.suspects += [source for source in self.running if source not in self.suspects]
+            self.suspects += [request for request in self.running if request not in self.suspects]
             self.start(proven[:1] or rest)
         elif len(self.running) > 1 and rate > 0:
-            self.settle(max(self.running, key=lambda source: source.at))
+            self.settle(max(self.running, key=lambda request: request.at))
 
-    def settle(self, best: Source) -> None:
+    def settle(self, best: Request) -> None:
         """Leaves the others to a later time."""
-        others = [source for source in self.running if source is not best]
+        others = [request for request in self.running if request is not best]
         self.stop(others)
         self.blame(best)
         self.running = [best]
-        self.waiting += [source.url for source in others]
+        self.waiting += [request.url for request in others]
         self.looked, self.had = time.monotonic(), self.most()
 
-    def blame(self, best: Source) -> None:
+    def blame(self, best: Request) -> None:
         """What was slow, or silent, is known as such when another one was better."""
-        for source in self.suspects:
-            if source is not best and server_of(source.url) != server_of(best.url):
-                self.job.servers.slow(source.url, source.rate(), self.job.label)
+        for request in self.suspects:
+            if request is not best and server_of(request.url) != server_of(best.url):
+                self.job.servers.slow(request.url, request.rate(), self.job.label)
         self.suspects.clear()
 
-    def is_over(self, source: Source, error: BaseException | None) -> bool:
+    def is_over(self, request: Request, error: BaseException | None) -> bool:
         """Notes how an attempt ended; whether it was the last one."""
-        self.running.remove(source)
+        self.running.remove(request)
         if error is None:
-            self.job.servers.gave(source.url, source.came, time.monotonic() - source.begun)
-            error = self.accept(source.url)
+            self.job.servers.gave(request.url, request.came, time.monotonic() - request.begun)
+            error = self.accept(request.url)
         if error is None:
-            self.blame(source)
+            self.blame(request)
             return True
         if isinstance(error, (FetchError, Passing)):
-            self.failed[source.url] = error
-            self.note(source.url, error)
+            self.failed[request.url] = error
+            self.note(request.url, error)
             return False
         raise error
 
@@ -291,63 +289,39 @@ class _Contest:
             servers.failed(url, f"answered {error.status} for" if error.status else "could not give", label)
 
 
-def _attempt(job: Job, source: Source, patience: float | None, ended: "SimpleQueue[tuple[Source, BaseException | None]]") -> None:
+def _attempt(job: Job, request: Request, patience: float | None, ended: "SimpleQueue[tuple[Request, BaseException | None]]") -> None:
     """Asks for the rest of the file, and tells how that ended."""
     try:
-        if is_local(source.url):
-            source.partial.restart(source)
-            for data in pieces(local(source.url, job.label), job.label):
-                source.partial.put(source, data, job.label)
+        if is_local(request.url):
+            request.partial.restart(request)
+            for data in pieces(local_file(request.url, job.label), job.label):
+                request.partial.put(request, data, job.label)
         else:
-            _download(job, source, patience)
-        ended.put((source, None))
+            _download(job, request, patience)
+        ended.put((request, None))
     except BaseException as error:
-        ended.put((source, error))
+        ended.put((request, error))
 
 
-def _download(job: Job, source: Source, patience: float | None) -> None:
+def _download(job: Job, request: Request, patience: float | None) -> None:
     import httpx
 
-    partial, size = source.partial, job.size
+    partial, size = request.partial, job.size
     have = partial.have
     if have and have == size:
         return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     limit = job.client.timeout if patience is None else httpx.Timeout(patience)
-    with passing(source.url, job.label), job.client.stream("GET", source.url, headers=headers, timeout=limit) as response:
+    with passing(request.url, job.label), job.client.stream("GET", request.url, headers=headers, timeout=limit) as response:
         if response.status_code == 416:
-            partial.restart(source)
+            partial.restart(request)
             raise Passing("the server has less than was fetched before", wait=0.0)
         check(response, job.label)
-        source.at = begins(response)
+        request.at = begins(response)
         # Raw, because a file that is compressed must be kept as it is, whatever the server calls that; and in the pieces in which it
         # comes, because what httpx collects to make larger ones is lost when the connection breaks.
         for data in response.iter_raw():
-            partial.put(source, data, job.label)
-            job.meter(source.at)
-    if size is not None and source.at < size:
-        raise Passing(f"only {source.at} of {size} bytes came", what="cut off")
-
-
-def is_local(url: str) -> bool:
-    """Whether an address is a file's."""
-    return url.startswith("file:") or "://" not in url
-
-
-def local(url: str, label: str) -> Path:
-    """The file of a local address. Raises FetchError."""
-    path = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else Path(url)
-    if not path.is_file():
-        raise FetchError(f"{label}: there is no file {path}", hint="Put the file there, or make the lock again.")
-    return path
-
-
-def pieces(path: Path, label: str) -> Iterator[bytes]:
-    """A file's bytes. Raises FetchError."""
-    try:
-        source = path.open("rb")
-    except OSError as error:
-        raise FetchError(f"{label}: {path} cannot be read: {error.strerror}", hint="Make it readable, and try again.") from error
-    with source:
-        while data := source.read(CHUNK):
-            yield data
+            partial.put(request, data, job.label)
+            job.meter(request.at)
+    if size is not None and request.at < size:
+        raise Passing(f"only {request.at} of {size} bytes came", what="cut off")

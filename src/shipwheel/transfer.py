@@ -13,7 +13,7 @@ from shipwheel.errors import FetchError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Passing", "begins", "check", "goes_on", "may_pass", "passing", "redacted"]
+__all__ = ["Passing", "begins", "check", "may_pass", "passing", "redacted"]
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
@@ -59,11 +59,6 @@ def begins(response: "httpx.Response") -> int:
     """Where in the file an answer's body begins (RFC 9110, 14.4)."""
     match = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""), re.ASCII)
     return int(match[1]) if match and response.status_code == 206 else 0
-
-
-def goes_on(response: "httpx.Response", have: int) -> bool:
-    """Whether the answer begins where we asked for (RFC 9110, 14.4 and 15.3.7)."""
-    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
 
 
 def may_pass(response: "httpx.Response") -> Passing | None:

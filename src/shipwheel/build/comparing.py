@@ -9,7 +9,7 @@ from shipwheel.build.locking import project_of
 from shipwheel.build.targets import targets_of
 from shipwheel.errors import LockError, UsageError
 from shipwheel.platform import Platform
-from shipwheel.python.lock import Lock, check_hashes, lock_path, read_lock
+from shipwheel.python.lock import Lock, checked_lock, lock_path, read_lock
 from shipwheel.python.lockdiff import LockDiff, lock_diff
 from shipwheel.python.project import Project
 from shipwheel.python.selection import Selection, select
@@ -54,10 +54,9 @@ def _old(text: str, usual: Path) -> Lock:
         raise UsageError(f"{text!r} is not a file, and git has no lock there: {said[0]}", hint="Give a lock's file, or another revision.")
     try:
         data = tomllib.loads(done.stdout.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LockError(f"{where} cannot be read: {error}", hint="Give another revision.") from None
-    check_hashes(data, where)
-    return Lock(usual, data)
+    return checked_lock(usual, data, where)
 
 
 def _served(project: Project, lock: Lock, platform: Platform) -> Selection | None:

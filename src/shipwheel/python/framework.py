@@ -32,17 +32,21 @@ _SCRIPTS = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py",
 def find_launch(evidence: Evidence) -> Launch:
     """The command to start. Raises ProjectError, with the settings lines to add, when none is found or it needs a shell."""
     launch = _explicit(evidence) or _from_procfile(evidence)
-    static = evidence.has("whitenoise")
-    modules = find_modules(evidence.root, evidence.only)
+    modules = find_modules(evidence.root, evidence.only) if launch is None or _counts_too(evidence, launch) else ()
     launch = launch or _search(evidence, modules)
     if launch is None:
         raise _nothing(evidence)
-    if static:
+    if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
     ports = evidence.settings.ports or launch.ports
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch.command)
     beside = () if needs_source or launch.is_program or launch.command[0] in evidence.scripts else read_beside(evidence, modules)
     return with_kept(replace(launch, ports=ports, needs_source=needs_source, beside=beside), evidence, modules)
+
+
+def _counts_too(evidence: Evidence, launch: Launch) -> bool:
+    """Whether what the source says counts beside a command that is given: static files, what is written, what a wheel would lack."""
+    return evidence.has("whitenoise") or not (launch.is_program or (evidence.settings.volumes and evidence.kind == "app"))
 
 
 def _search(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:

@@ -49,7 +49,8 @@ def _host(node: ast.Call, host: ast.expr, known: Mapping[str, ast.expr]) -> str:
 
 
 def _cherrypy(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "quickstart" for node in nodes(tree))
+    quick = (node.value for node in nodes(tree) if isinstance(node, ast.Attribute) and node.attr == "quickstart")
+    return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in quick)
 
 
 def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:

@@ -24,7 +24,7 @@ from shipwheel.errors import LockError
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "is_foreign", "lock_path", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "is_foreign", "lock_path", "read_lock"]
 
 FORMAT = 2
 """Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again.
@@ -97,9 +97,7 @@ class Lock:
             found = tuple(Pylock.from_dict(self.data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
             raise _invalid(self.path.name, error) from error
-        if "shipwheel" in self.data.get("tool", {}):
-            _check_shape(self.data, self.path.name)
-            self._check_whole(found)
+        self._check_whole(found)
         return found
 
     def _check_whole(self, packages: "tuple[Package, ...]") -> None:
@@ -237,16 +235,17 @@ def read_lock(path: Path) -> Lock | None:
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "shipwheel" not in tool:
         return None
-    _check_shape(data, path.name)
-    check_hashes(data, path.name)
-    return Lock(path, data)
+    return checked_lock(path, data, path.name)
 
 
-def _check_shape(data: Mapping[str, Any], name: str) -> None:
+def checked_lock(path: Path, data: Mapping[str, Any], name: str) -> Lock:
+    """A lock of ours, called `name` in errors. Raises LockError for one of another shape, or with a file without a hash."""
     try:
         msgspec.convert(data, _Shape)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _invalid(name, error) from error
+    check_hashes(data, name)
+    return Lock(path, data)
 
 
 def _invalid(name: str, reason: object) -> LockError:

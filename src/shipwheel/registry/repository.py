@@ -17,7 +17,7 @@ from shipwheel.events import Reporter, silent
 from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_ANSWER, Answer, Authorizes, Request, Transport
-from shipwheel.transfer import Passing, goes_on, redacted
+from shipwheel.transfer import Passing, begins, redacted
 
 __all__ = ["ACCEPT", "Document", "Repository", "document_of", "fallback_tag"]
 
@@ -206,7 +206,7 @@ class Repository:
         headers = {"Range": f"bytes={have}-"} if have else {}
         request = Request("GET", self.url("blobs", descriptor.digest), label, self._pull, headers, expected=(200, 206))
         with self.transport.stream(request) as response:
-            if response.status_code == 206 and not goes_on(response, have):
+            if response.status_code == 206 and begins(response) != have:
                 raise IntegrityError(f"{label}: {redacted(str(response.url))} gave another part than was asked for", hint=_LIED)
             # RFC 9110, 14.2: a server may ignore the Range header field.
             skip = have if response.status_code == 200 else 0
