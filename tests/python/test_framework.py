@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import launched, written
 
 from shipwheel.config import Settings
 from shipwheel.errors import ProjectError
@@ -17,19 +18,6 @@ FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FACTORY = "import flask\ndef create_app(config=None):\n    app = flask.Flask(__name__)\n    return app\n"
 MAIN = 'if __name__ == "__main__":\n    print(1)\n'
-
-
-def _tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-def _launch(root: Path, files: dict[str, str], dependencies: str = "", **more: object) -> Launch:
-    evidence = Evidence(_tree(root, files), "demo", "app", dependencies=frozenset(dependencies.split()), **more)  # type: ignore[arg-type]
-    return find_launch(evidence)
 
 
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
@@ -230,7 +218,7 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path: Path, layout: str) -> None:
     files, dependencies, command = LAYOUTS[layout]
-    launch = _launch(tmp_path, files, dependencies)
+    launch = launched(tmp_path, files, dependencies)
     assert launch.command == command
     assert launch.extra_requirements == ()
     assert launch.needs_source
@@ -239,63 +227,63 @@ def test_layouts(tmp_path: Path, layout: str) -> None:
 
 @pytest.mark.parametrize(("files", "server"), [({"app.py": FLASK}, "gunicorn"), ({"app.py": FASTAPI}, "uvicorn")])
 def test_a_production_server_is_added(tmp_path: Path, files: dict[str, str], server: str) -> None:
-    launch = _launch(tmp_path, files, "flask fastapi")
+    launch = launched(tmp_path, files, "flask fastapi")
     assert launch.command[0] == server
     assert launch.extra_requirements == (server,)
     assert server in launch.reason
 
 
 def test_names_are_exact(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"app.py": FLASK}, "flask gunicorn-extras my-uvicorn")
+    launch = launched(tmp_path, {"app.py": FLASK}, "flask gunicorn-extras my-uvicorn")
     assert launch.extra_requirements == ("gunicorn",)
 
 
 def test_src_and_nested_roots_are_put_on_the_import_path(tmp_path: Path) -> None:
-    launch = _launch(tmp_path / "a", {"src/main.py": "from db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
+    launch = launched(tmp_path / "a", {"src/main.py": "from db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
     assert (launch.command[-1], launch.python_path) == ("main:app", ("src",))
-    launch = _launch(tmp_path / "b", {"src/main.py": "from src.db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
+    launch = launched(tmp_path / "b", {"src/main.py": "from src.db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
     assert (launch.command[-1], launch.python_path) == ("src.main:app", ())
-    launch = _launch(tmp_path / "c", {"backend/main.py": "import db\n" + FASTAPI, "backend/db.py": ""}, "fastapi uvicorn")
+    launch = launched(tmp_path / "c", {"backend/main.py": "import db\n" + FASTAPI, "backend/db.py": ""}, "fastapi uvicorn")
     assert (launch.command[-1], launch.python_path) == ("main:app", ("backend",))
     django = {
         "web/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n",
         "web/s/__init__.py": "",
         "web/s/wsgi.py": "",
     }
-    launch = _launch(tmp_path / "d", django, "django gunicorn")
+    launch = launched(tmp_path / "d", django, "django gunicorn")
     assert (launch.command[-1], launch.python_path) == ("s.wsgi:application", ("web",))
 
 
 def test_ports_follow_the_settings(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"main.py": FASTAPI}, "fastapi uvicorn", settings=Settings(ports=("9000/tcp", "53/udp")))
+    launch = launched(tmp_path, {"main.py": FASTAPI}, "fastapi uvicorn", settings=Settings(ports=("9000/tcp", "53/udp")))
     assert launch.command == ("uvicorn", "--host", "0.0.0.0", "--port", "9000", "main:app")
     assert launch.ports == ("9000/tcp", "53/udp")
-    assert _launch(tmp_path, {}, "fastapi uvicorn").ports == ("8000/tcp",)
+    assert launched(tmp_path, {}, "fastapi uvicorn").ports == ("8000/tcp",)
 
 
 def test_gradio_listens_on_all_addresses(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"app.py": "import gradio\ngradio.Interface(f).launch()\n"}, "gradio")
+    launch = launched(tmp_path, {"app.py": "import gradio\ngradio.Interface(f).launch()\n"}, "gradio")
     assert (launch.env["GRADIO_SERVER_NAME"], launch.ports) == ("0.0.0.0", ("7860/tcp",))
 
 
 def test_a_script_that_reads_arguments_is_a_program(tmp_path: Path) -> None:
-    assert _launch(tmp_path, {"main.py": "import argparse\n"}).is_program
-    assert not _launch(tmp_path, {"main.py": "import json\n"}).is_program
+    assert launched(tmp_path, {"main.py": "import argparse\n"}).is_program
+    assert not launched(tmp_path, {"main.py": "import json\n"}).is_program
 
 
 def test_the_settings_come_first(tmp_path: Path) -> None:
-    launch = _launch(
+    launch = launched(
         tmp_path, {"Procfile": "web: x | y\n", "main.py": FASTAPI}, "fastapi uvicorn", settings=Settings(command=("python", "main.py"))
     )
     assert (launch.command, launch.is_program, launch.ports) == (("python", "main.py"), False, ())
-    launch = _launch(tmp_path, {}, settings=Settings(entrypoint=("tool",), command=("--help",)))
+    launch = launched(tmp_path, {}, settings=Settings(entrypoint=("tool",), command=("--help",)))
     assert (launch.command, launch.is_program, launch.arguments) == (("tool",), True, ("--help",))
 
 
 def _package(root: Path, files: dict[str, str], scripts: dict[str, str], dependencies: str = "", **more: object) -> Launch:
     return find_launch(
         Evidence(
-            _tree(root, files),
+            written(root, files),
             "demo",
             "package",
             scripts=scripts,
@@ -333,37 +321,37 @@ def test_a_package_whose_app_is_beside_it_needs_its_source(tmp_path: Path) -> No
 
 
 def test_other_candidates_are_said(tmp_path: Path) -> None:
-    assert "also seen: other:app" in _launch(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
+    assert "also seen: other:app" in launched(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
 
 
 def test_nothing_found_says_what_was_looked_for_and_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no command to start was found") as caught:
-        _launch(tmp_path, {"lib.py": "x = 1\n"})
+        launched(tmp_path, {"lib.py": "x = 1\n"})
     assert "Streamlit" in caught.value.message
     assert "shipwheel.toml: command = [" in caught.value.hint
 
 
 def test_dash_without_a_server_variable(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
+    launch = launched(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
     assert launch.command == ("waitress-serve", *ANY, "app:d.server")
     assert (launch.extra_requirements, launch.ports) == (("waitress",), ("8000/tcp",))
 
 
 def test_a_dash_factory_says_the_line(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
-        _launch(tmp_path, {"app.py": "import dash\ndef make_app():\n    return dash.Dash()\n"}, "dash")
+        launched(tmp_path, {"app.py": "import dash\ndef make_app():\n    return dash.Dash()\n"}, "dash")
     assert "`server = make_app().server`" in caught.value.hint
 
 
 def test_code_is_never_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     evil = f"open({str(mark)!r}, 'w')\n"
-    _launch(tmp_path, {"main.py": evil + FASTAPI, "conftest.py": evil, "manage.py": evil}, "fastapi uvicorn")
+    launched(tmp_path, {"main.py": evil + FASTAPI, "conftest.py": evil, "manage.py": evil}, "fastapi uvicorn")
     assert not mark.exists()
 
 
 def test_links_and_environments_are_not_walked(tmp_path: Path) -> None:
-    _tree(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
+    written(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
     (tmp_path / "loop").symlink_to(".")
     assert [module.file for module in find_modules(tmp_path)] == ["main.py"]
 
@@ -422,12 +410,12 @@ def test_a_variable_that_would_be_split_is_refused() -> None:
 def test_procfile_process_types(tmp_path: Path) -> None:
     types = parse_procfile("# web: no\nrelease: a\n\nweb:   b --x: y  \nweb: second\nnonsense\n")
     assert types == {"release": (2, "a"), "web": (4, "b --x: y")}
-    launch = _launch(tmp_path, {"Procfile": "release: migrate\nworker: python w.py\n"})
+    launch = launched(tmp_path, {"Procfile": "release: migrate\nworker: python w.py\n"})
     assert (launch.command, launch.ports, launch.env) == (("python", "w.py"), (), {})
-    launch = _launch(tmp_path, {"Procfile": "web: A=b gunicorn -b :$PORT app:app\n"}, settings=Settings(env={"PORT": "9999"}))
+    launch = launched(tmp_path, {"Procfile": "web: A=b gunicorn -b :$PORT app:app\n"}, settings=Settings(env={"PORT": "9999"}))
     assert (launch.command[2], launch.ports, launch.env) == (":9999", ("9999/tcp",), {"PORT": "9999", "A": "b"})
     with pytest.raises(ProjectError, match="a, b"):
-        _launch(tmp_path, {"Procfile": "a: x\nb: y\n"})
+        launched(tmp_path, {"Procfile": "a: x\nb: y\n"})
 
 
 @given(st.text(alphabet="ab=$ {}:-()'\"\\|&;<>`#*~\t\x00é/.PORT", max_size=50))

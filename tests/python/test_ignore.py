@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trees import written
 
 from shipwheel.errors import ProjectError
 from shipwheel.python.ignore import AppTree, list_app
@@ -17,20 +18,12 @@ from shipwheel.python.ignore import AppTree, list_app
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"
 
 
-def _make(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
 def _paths(tree: AppTree) -> list[str]:
     return [file.path for file in tree.files]
 
 
 def test_plain_files_with_size_and_mode(tmp_path: Path) -> None:
-    _make(tmp_path, {"main.py": "12345", "run.sh": "", "data/x.csv": "a"})
+    written(tmp_path, {"main.py": "12345", "run.sh": "", "data/x.csv": "a"})
     (tmp_path / "run.sh").chmod(0o755)
     tree = list_app(tmp_path)
     assert [(file.path, file.size, file.executable) for file in tree.files] == [
@@ -64,12 +57,12 @@ def test_clutter_stays_out(tmp_path: Path) -> None:
         "pylock.toml",
     ]
     clutter += ["out/oci-layout", "out/blobs/sha256/x"]
-    _make(tmp_path, dict.fromkeys([*clutter, "main.py", "tests/test_a.py", "README.md", "build2/x"], ""))
+    written(tmp_path, dict.fromkeys([*clutter, "main.py", "tests/test_a.py", "README.md", "build2/x"], ""))
     assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
 
 
 def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path) -> None:
-    _make(tmp_path, {"main.py": "", "data.tar": ""})
+    written(tmp_path, {"main.py": "", "data.tar": ""})
     for name, member in {"hello.tar": "oci-layout", "backup.tar": "oci-layout.txt"}.items():
         with tarfile.open(tmp_path / name, "w") as archive:
             archive.addfile(tarfile.TarInfo(member))
@@ -80,7 +73,7 @@ def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path)
 
 
 def test_a_front_end_in_build_or_dist_is_kept(tmp_path: Path) -> None:
-    _make(tmp_path, {"build/index.html": "", "dist/app.js": ""})
+    written(tmp_path, {"build/index.html": "", "dist/app.js": ""})
     assert _paths(list_app(tmp_path)) == ["build/index.html", "dist/app.js"]
 
 
@@ -103,23 +96,23 @@ def test_secrets_are_left_out_and_said(tmp_path: Path) -> None:
         "id_rsa.pub": "",
         ".streamlit/config.toml": "",
     }
-    tree = list_app(_make(tmp_path, secret | kept))
+    tree = list_app(written(tmp_path, secret | kept))
     assert _paths(tree) == sorted(kept)
     assert list(tree.secrets) == sorted(path.replace(".aws/credentials", ".aws/") for path in secret)
 
 
 def test_an_ignored_secret_is_not_worth_a_word(tmp_path: Path) -> None:
-    assert list_app(_make(tmp_path, {".gitignore": ".env\n", ".env": ""})).secrets == ()
+    assert list_app(written(tmp_path, {".gitignore": ".env\n", ".env": ""})).secrets == ()
 
 
 def test_include_never_brings_a_secret_back(tmp_path: Path) -> None:
-    tree = list_app(_make(tmp_path, {".env": "", "k.pem": KEY}), include=[".env", "*.pem"], exclude=["*"])
+    tree = list_app(written(tmp_path, {".env": "", "k.pem": KEY}), include=[".env", "*.pem"], exclude=["*"])
     assert (tree.files, tree.secrets) == ((), (".env", "k.pem"))
 
 
 def test_gitignore_nested_and_negated(tmp_path: Path) -> None:
-    _make(tmp_path, {".gitignore": "*.log\n/data/\n!keep.log\n", "sub/.gitignore": "!b.log\nlocal.py\n"})
-    _make(
+    written(tmp_path, {".gitignore": "*.log\n/data/\n!keep.log\n", "sub/.gitignore": "!b.log\nlocal.py\n"})
+    written(
         tmp_path,
         dict.fromkeys(["a.log", "keep.log", "data/x", "sub/data/x", "sub/b.log", "sub/local.py", "local.py", "sub/deep/local.py"], ""),
     )
@@ -127,7 +120,7 @@ def test_gitignore_nested_and_negated(tmp_path: Path) -> None:
 
 
 def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
-    _make(
+    written(
         tmp_path, {".gitignore": "*.log\nbuild*/\n/top\n**/gen\n!gen/keep\na/**/z\nsp\\ ace\n[ab].txt\n", "s/.gitignore": "/top\n!x.log\n"}
     )
     names = [
@@ -147,7 +140,7 @@ def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
         "c.txt",
         "s/b.txt",
     ]
-    _make(tmp_path, dict.fromkeys(names, ""))
+    written(tmp_path, dict.fromkeys(names, ""))
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=tmp_path, check=True, capture_output=True, text=True
@@ -158,7 +151,7 @@ def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
 def test_gitignore_above_the_project_counts(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     root = (
-        _make(
+        written(
             tmp_path,
             {".gitignore": "*.sqlite\n/libs/app/local/\n", "libs/app/x.sqlite": "", "libs/app/main.py": "", "libs/app/local/y": ""},
         )
@@ -169,34 +162,34 @@ def test_gitignore_above_the_project_counts(tmp_path: Path) -> None:
 
 def test_a_project_that_the_repository_ignores_is_listed_all_the_same(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
-    _make(tmp_path, {".gitignore": "scratch/\n", "scratch/app/main.py": ""})
+    written(tmp_path, {".gitignore": "scratch/\n", "scratch/app/main.py": ""})
     assert _paths(list_app(tmp_path / "scratch/app")) == ["main.py"]
 
 
 def test_dockerignore_starts_at_the_root_and_the_last_pattern_decides(tmp_path: Path) -> None:
-    _make(tmp_path, {".dockerignore": "# all\n*\n!src\n!main.py\nsrc/secret\n!src/secret/pub.txt\n**/*.tmp\n"})
-    _make(tmp_path, dict.fromkeys(["main.py", "other.py", "src/a.py", "src/b.tmp", "src/secret/x", "src/secret/pub.txt", "docs/x"], ""))
+    written(tmp_path, {".dockerignore": "# all\n*\n!src\n!main.py\nsrc/secret\n!src/secret/pub.txt\n**/*.tmp\n"})
+    written(tmp_path, dict.fromkeys(["main.py", "other.py", "src/a.py", "src/b.tmp", "src/secret/x", "src/secret/pub.txt", "docs/x"], ""))
     assert _paths(list_app(tmp_path)) == ["main.py", "src/a.py", "src/secret/pub.txt"]
 
 
 def test_dockerignore_pattern_without_slash_is_anchored(tmp_path: Path) -> None:
-    _make(tmp_path, {".dockerignore": "data\n", "data/x": "", "pkg/data/x": ""})
+    written(tmp_path, {".dockerignore": "data\n", "data/x": "", "pkg/data/x": ""})
     assert _paths(list_app(tmp_path)) == ["pkg/data/x"]
 
 
 def test_include_and_exclude_win_over_files(tmp_path: Path) -> None:
-    _make(tmp_path, {".gitignore": "static/\n", "static/dist/app.js": "", "static/dist/app.map": "", "notes.md": "", "uv.lock": ""})
+    written(tmp_path, {".gitignore": "static/\n", "static/dist/app.js": "", "static/dist/app.map": "", "notes.md": "", "uv.lock": ""})
     tree = list_app(tmp_path, include=["/static/dist/*.js", "/uv.lock"], exclude=["notes.md"])
     assert _paths(tree) == ["static/dist/app.js", "uv.lock"]
 
 
 def test_only_named_files_and_nothing_around_them(tmp_path: Path) -> None:
-    _make(tmp_path, {"tool.py": "x", "other.py": "", ".gitignore": "tool.py\n"})
+    written(tmp_path, {"tool.py": "x", "other.py": "", ".gitignore": "tool.py\n"})
     assert _paths(list_app(tmp_path, only=["tool.py"])) == ["tool.py"]
 
 
 def test_links_inside_are_kept_as_links(tmp_path: Path) -> None:
-    _make(tmp_path, {"real/x": "", "sub/deep/y": ""})
+    written(tmp_path, {"real/x": "", "sub/deep/y": ""})
     (tmp_path / "current").symlink_to("real")
     (tmp_path / "sub/deep/up").symlink_to("../../real/x")
     (tmp_path / "sub/absolute").symlink_to(tmp_path / "real/x")
@@ -243,7 +236,7 @@ def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 
 def test_a_bad_pattern_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="gitignore"):
-        list_app(_make(tmp_path, {".gitignore": "!\n"}))
+        list_app(written(tmp_path, {".gitignore": "!\n"}))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -251,7 +244,7 @@ def test_a_bad_pattern_names_its_file(tmp_path: Path) -> None:
 def test_any_ignore_file_gives_a_list_or_our_error(tmp_path: Path, text: str, name: str) -> None:
     for other in (".gitignore", ".dockerignore"):
         (tmp_path / other).unlink(missing_ok=True)
-    _make(tmp_path, {name: text, "a/b": "", "b": "", "a-b/a.a": "", ".env": ""})
+    written(tmp_path, {name: text, "a/b": "", "b": "", "a-b/a.a": "", ".env": ""})
     try:
         tree = list_app(tmp_path)
     except ProjectError as error:
@@ -283,6 +276,6 @@ def test_files_that_have_an_indexs_password_in_them(tmp_path: Path) -> None:
         "notes.txt": "see https://user:password@host.example/\n",
         "main.py": 'URL = "postgresql://user:password@db"\n',
     }
-    tree = list_app(_make(tmp_path, {**files, **harmless}))
+    tree = list_app(written(tmp_path, {**files, **harmless}))
     assert tree.secrets == tuple(sorted(files))
     assert _paths(tree) == sorted(harmless)

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trees import launched, written
 
 from shipwheel.build.generated import volume_directories
 from shipwheel.config import Settings
 from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.python import listed as listing
-from shipwheel.python.framework import Evidence, Launch, find_launch
+from shipwheel.python.framework import Launch
 from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.places import ROOT, Reader, normal_path
 from shipwheel.python.writes import TELLING
@@ -27,17 +28,8 @@ FACTORY = "import os, flask\ndef create_app():\n    app = flask.Flask('x')\n    
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 
 
-def _tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
 def _launch(root: Path, files: dict[str, str], dependencies: str = "flask gunicorn", **more: object) -> Launch:
-    given = {"kind": "app", **more}
-    return find_launch(Evidence(_tree(root, files), "demo", dependencies=frozenset(dependencies.split()), **given))  # type: ignore[arg-type]
+    return launched(root, files, dependencies, **more)  # type: ignore[arg-type]
 
 
 LINKED: dict[str, tuple[dict[str, str], str]] = {
@@ -312,7 +304,7 @@ def test_where_the_first_content_has_no_place_nothing_is_linked(tmp_path: Path) 
 
 def test_nothing_is_kept_behind_a_symbolic_link(tmp_path: Path) -> None:
     code = "import os\nU = 'sqlite:///data/x.db'\nos.makedirs('data/up')\nos.makedirs('data')\nV = 'sqlite:///data'\n"
-    _tree(tmp_path, {"real/words.txt": "w"})
+    written(tmp_path, {"real/words.txt": "w"})
     (tmp_path / "data").symlink_to("real")
     launch = _launch(tmp_path, {"main.py": FASTAPI + code})
     assert (launch.volumes, launch.links) == ((), ())

@@ -9,19 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import launched
 
 from shipwheel.config import Settings
-from shipwheel.python.framework import Evidence, Launch, find_launch
 from shipwheel.python.listening import listens_on, only_local
-
-
-def _launch(root: Path, files: dict[str, str], dependencies: str = "", settings: Settings | None = None) -> Launch:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return find_launch(Evidence(root, "demo", "app", settings or Settings(), dependencies=frozenset(dependencies.split())))
-
 
 AIOHTTP = "from aiohttp import web\nasync def make():\n    return web.Application()\nif __name__ == '__main__':\n    web.run_app(make()"
 TORNADO = "import tornado.web\nfrom tornado.options import define, options\ndefine('port', default=8888, type=int)\n"
@@ -53,7 +44,7 @@ SERVERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_script_that_serves_exposes_its_port(tmp_path: Path, server: str) -> None:
     text, dependencies, ports = SERVERS[server]
-    launch = _launch(tmp_path, {"main.py": text}, dependencies)
+    launch = launched(tmp_path, {"main.py": text}, dependencies)
     assert (launch.command, launch.ports, launch.is_program) == (("python", "main.py"), ports, False)
 
 
@@ -61,7 +52,7 @@ def test_a_script_that_serves_exposes_its_port(tmp_path: Path, server: str) -> N
     ("host", "local"), [("'127.0.0.1'", True), ("'localhost'", True), ("'0.0.0.0'", False), ("HOST", True), ("other()", False)]
 )
 def test_a_server_that_nobody_reaches_is_said(tmp_path: Path, host: str, local: bool) -> None:
-    launch = _launch(tmp_path, {"main.py": f"from wsgiref.simple_server import make_server\nHOST = '::1'\nmake_server({host}, 8000, 1)\n"})
+    launch = launched(tmp_path, {"main.py": f"from wsgiref.simple_server import make_server\nHOST = '::1'\nmake_server({host}, 8000, 1)\n"})
     assert launch.ports == ("8000/tcp",)
     assert [note for note in launch.notes if "127.0.0.1 alone" in note] == list(launch.notes)
     assert bool(launch.notes) == local
@@ -77,7 +68,7 @@ def test_a_server_that_nobody_reaches_is_said(tmp_path: Path, host: str, local: 
     ],
 )
 def test_servers_with_addresses_of_their_own_kind(tmp_path: Path, text: str, local: bool) -> None:
-    assert bool(_launch(tmp_path, {"main.py": text}).notes) == local
+    assert bool(launched(tmp_path, {"main.py": text}).notes) == local
 
 
 @pytest.mark.parametrize(
@@ -85,23 +76,23 @@ def test_servers_with_addresses_of_their_own_kind(tmp_path: Path, text: str, loc
     [("import sys\nprint(sys.argv[1:])\n", True), ("from sys import argv\nprint(argv)\n", True), ("import sys\nsys.exit(0)\n", False)],
 )
 def test_what_reads_its_arguments_is_a_program(tmp_path: Path, text: str, program: bool) -> None:
-    assert _launch(tmp_path, {"main.py": text}).is_program == program
+    assert launched(tmp_path, {"main.py": text}).is_program == program
 
 
 def test_bottle_s_default_application(tmp_path: Path) -> None:
     text = "from bottle import route, run\n@route('/')\ndef index():\n    return 'x'\nrun(host='localhost', port=8080)\n"
-    launch = _launch(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")
+    launch = launched(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")
     assert launch.command == ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "web")
     assert (launch.ports, launch.extra_requirements, launch.python_path) == (("8000/tcp",), ("gunicorn",), ("src",))
-    assert _launch(tmp_path, {}, "bottle waitress").command[-2:] == ("waitress", "web")
+    assert launched(tmp_path, {}, "bottle waitress").command[-2:] == ("waitress", "web")
 
 
 def test_chainlit_writes_where_it_may(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"app.py": "import chainlit as cl\n"}, "chainlit")
+    launch = launched(tmp_path, {"app.py": "import chainlit as cl\n"}, "chainlit")
     assert (launch.env, launch.volumes) == ({"CHAINLIT_APP_ROOT": "/tmp"}, ())
-    launch = _launch(tmp_path, {"chainlit.md": ""}, "chainlit")
+    launch = launched(tmp_path, {"chainlit.md": ""}, "chainlit")
     assert (launch.env, launch.volumes) == ({}, ("/app/.files", "/app/.chainlit"))
-    launch = _launch(tmp_path, {".chainlit/config.toml": ""}, "chainlit")
+    launch = launched(tmp_path, {".chainlit/config.toml": ""}, "chainlit")
     assert (launch.env, launch.volumes) == ({}, ("/app/.files",))
 
 
@@ -114,33 +105,33 @@ DJANGO = {
 
 
 def test_static_files_that_are_not_collected(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, DJANGO, "django gunicorn whitenoise")
+    launch = launched(tmp_path, DJANGO, "django gunicorn whitenoise")
     assert launch.before_start == (("python", "back/manage.py", "collectstatic", "--noinput"),)
     assert launch.volumes == ("/app/back/out/static",)
     assert "each new container collects them into the volume /app/back/out/static" in launch.notes[0]
-    assert _launch(tmp_path, {}, "django gunicorn").notes == ()
+    assert launched(tmp_path, {}, "django gunicorn").notes == ()
 
 
 def test_static_files_of_a_procfile_s_command(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {**DJANGO, "Procfile": "web: gunicorn --chdir back site1.wsgi\n"}, "django gunicorn whitenoise")
+    launch = launched(tmp_path, {**DJANGO, "Procfile": "web: gunicorn --chdir back site1.wsgi\n"}, "django gunicorn whitenoise")
     assert launch.command[0] == "gunicorn"
     assert launch.before_start == (("python", "back/manage.py", "collectstatic", "--noinput"),)
 
 
 def test_static_files_that_are_collected(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {**DJANGO, "back/out/static/a.css": ""}, "django gunicorn whitenoise")
+    launch = launched(tmp_path, {**DJANGO, "back/out/static/a.css": ""}, "django gunicorn whitenoise")
     assert (launch.include, launch.volumes, launch.before_start, launch.notes) == (("/back/out/static/",), (), (), ())
 
 
 def test_static_files_where_the_user_s_volume_outlives_the_container(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, DJANGO, "django gunicorn whitenoise", Settings(volumes=("/data",)))
+    launch = launched(tmp_path, DJANGO, "django gunicorn whitenoise", Settings(volumes=("/data",)))
     assert (launch.volumes, launch.before_start) == ((), ())
     assert "run `python back/manage.py collectstatic --noinput` before the build" in launch.notes[0]
 
 
 def test_static_files_elsewhere(tmp_path: Path) -> None:
     settings = "WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = '/var/www/static'\n"
-    launch = _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
+    launch = launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
     assert (launch.volumes, launch.before_start, launch.notes) == ((), (), ())
 
 
@@ -149,7 +140,7 @@ def test_static_files_where_no_volume_can_be(tmp_path: Path, root: str) -> None:
     settings = f"WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = BASE_DIR / '{root}'\n"
     (tmp_path / "back").mkdir()
     (tmp_path / "back" / "linked").symlink_to("site1")
-    launch = _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
+    launch = launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
     assert (launch.volumes, launch.before_start, launch.include) == ((), (), ())
 
 
@@ -157,7 +148,7 @@ def test_of_what_settings_say_twice_the_first_is_taken_in_every_process(tmp_path
     settings = (
         "if DEV:\n    STATIC_ROOT = BASE_DIR / 'z'\nelse:\n    STATIC_ROOT = BASE_DIR / 'a'\nWSGI_APPLICATION = 'site1.wsgi.application'\n"
     )
-    _launch(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn")
+    launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn")
     code = (
         "import sys, pathlib\nfrom shipwheel.python.framework import Evidence, find_launch\n"
         "names = frozenset(['django', 'gunicorn', 'whitenoise'])\n"

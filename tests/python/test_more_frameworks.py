@@ -3,23 +3,15 @@
 from pathlib import Path
 
 import pytest
+from trees import launched
 
 from shipwheel.errors import ProjectError
-from shipwheel.python.framework import Evidence, Launch, find_launch
 
 ANY = ("--host", "0.0.0.0", "--port", "8000")
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 MAIN = 'if __name__ == "__main__":\n    print(1)\n'
-
-
-def _launch(root: Path, files: dict[str, str], dependencies: str = "") -> Launch:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return find_launch(Evidence(root, "demo", "app", dependencies=frozenset(dependencies.split())))
 
 
 LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
@@ -180,7 +172,7 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path: Path, layout: str) -> None:
     files, dependencies, command = LAYOUTS[layout]
-    launch = _launch(tmp_path, files, dependencies)
+    launch = launched(tmp_path, files, dependencies)
     assert launch.command == command
     assert launch.extra_requirements == ()
     assert launch.needs_source
@@ -190,15 +182,15 @@ def test_layouts(tmp_path: Path, layout: str) -> None:
 def test_scrapys_spider_is_a_program(tmp_path: Path) -> None:
     spider = "import scrapy\nclass S(scrapy.Spider):\n    name = 'one'\n"
     files = {"scrapy.cfg": "[settings]\n", "q/__init__.py": "", "q/spiders/__init__.py": "", "q/spiders/a.py": spider}
-    launch = _launch(tmp_path, files, "scrapy")
+    launch = launched(tmp_path, files, "scrapy")
     assert (launch.command, launch.is_program, launch.arguments) == (("scrapy",), True, ("crawl", "one"))
-    launch = _launch(tmp_path, {"q/spiders/b.py": spider.replace("one", "two")}, "scrapy")
+    launch = launched(tmp_path, {"q/spiders/b.py": spider.replace("one", "two")}, "scrapy")
     assert launch.arguments == ("list",)
     assert "one, two" in launch.reason
 
 
 def test_robyn_listens_on_all_addresses(tmp_path: Path) -> None:
-    launch = _launch(tmp_path, {"app.py": "from robyn import Robyn\napp = Robyn(__file__)\napp.start(port=9000)\n"}, "robyn")
+    launch = launched(tmp_path, {"app.py": "from robyn import Robyn\napp = Robyn(__file__)\napp.start(port=9000)\n"}, "robyn")
     assert (launch.command, launch.ports) == (("python", "app.py"), ("9000/tcp",))
     assert launch.env == {"ROBYN_HOST": "0.0.0.0", "ROBYN_PORT": "9000"}
 
@@ -211,15 +203,15 @@ def test_django_s_static_files_need_a_server(tmp_path: Path, dependencies: str, 
         "s/settings.py": "STATIC_URL = 'static/'\n",
         "s/wsgi.py": "",
     }
-    assert any("static files" in note for note in _launch(tmp_path, files, dependencies).notes) == said
+    assert any("static files" in note for note in launched(tmp_path, files, dependencies).notes) == said
 
 
 def test_a_framework_that_nobody_lists_is_added(tmp_path: Path) -> None:
     files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
-    assert _launch(tmp_path, files, "numpy").extra_requirements == ("gradio",)
-    assert _launch(tmp_path, files, "gradio").extra_requirements == ()
+    assert launched(tmp_path, files, "numpy").extra_requirements == ("gradio",)
+    assert launched(tmp_path, files, "gradio").extra_requirements == ()
 
 
 def test_an_ini_with_a_debugger_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no command"):
-        _launch(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")
+        launched(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trees import written
 
 from shipwheel.config import Settings
 from shipwheel.debian.suite import SUITES
@@ -21,16 +22,8 @@ PROJECT = '[project]\nname = "My.Demo_App"\nversion = "1.2"\n'
 INLINE = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "fastapi[standard]",\n# ]\n# ///\n'
 
 
-def _tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
 def _detect(root: Path, files: dict[str, str], **given: object) -> Project:
-    return detect(_tree(root, files), Settings(**given) if given else None)  # type: ignore[arg-type]
+    return detect(written(root, files), Settings(**given) if given else None)  # type: ignore[arg-type]
 
 
 # layout -> (files, kind, name, version, dependencies, lock inputs)
@@ -157,7 +150,7 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path: Path, layout: str) -> None:
     files, kind, name, version, dependencies, inputs = LAYOUTS[layout]
-    root = _tree(tmp_path / "root", files)
+    root = written(tmp_path / "root", files)
     if layout.startswith("UTF-16"):
         (root / "requirements.txt").write_text("a\r\n", encoding="utf-16")
     project = detect(root)
@@ -259,11 +252,11 @@ def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
 
 
 def test_a_script_file(tmp_path: Path) -> None:
-    _tree(tmp_path, {"My Tool.py": INLINE + FASTAPI, "secret-notes.txt": ""})
+    written(tmp_path, {"My Tool.py": INLINE + FASTAPI, "secret-notes.txt": ""})
     project = detect(tmp_path / "My Tool.py")
     assert (project.name, project.only, project.script) == ("my-tool", ("My Tool.py",), tmp_path / "My Tool.py")
     assert project.lock_inputs == ("My Tool.py",)
-    _tree(tmp_path, {"plain.py": "print(1)\n"})
+    written(tmp_path, {"plain.py": "print(1)\n"})
     plain = detect(tmp_path / "plain.py")
     assert (plain.script, plain.lock_inputs, plain.dependencies) == (None, (), frozenset())
     assert plain.launch is not None
@@ -272,7 +265,7 @@ def test_a_script_file(tmp_path: Path) -> None:
 
 def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
     text = '# /// script\n# dependencies = []\n# [tool.shipwheel]\n# command = "python x.py --serve"\n# ///\n'
-    _tree(tmp_path, {"x.py": text})
+    written(tmp_path, {"x.py": text})
     assert find_settings(tmp_path / "x.py").command == ("python", "x.py", "--serve")
     for path in (tmp_path, tmp_path / "x.py"):
         launch = detect(path).launch
@@ -446,7 +439,7 @@ def test_not_a_project(tmp_path: Path) -> None:
         detect(tmp_path)
     with pytest.raises(ProjectError, match="does not exist"):
         detect(tmp_path / "nowhere")
-    _tree(tmp_path, {"notes.txt": "", "backend/requirements.txt": ""})
+    written(tmp_path, {"notes.txt": "", "backend/requirements.txt": ""})
     with pytest.raises(ProjectError, match=r"Looked for: pyproject\.toml .*Found: backend, notes\.txt") as caught:
         detect(tmp_path)
     assert str(tmp_path / "backend") in caught.value.hint
@@ -539,7 +532,7 @@ def test_any_pyproject_gives_a_project_or_our_error(tmp_path: Path, lines: list[
 def test_any_other_file_gives_a_project_or_our_error(tmp_path: Path, text: str, name: str) -> None:
     for old in tmp_path.iterdir():
         old.unlink()
-    _tree(tmp_path, {"requirements.txt": "", "main.py": "", name: text})
+    written(tmp_path, {"requirements.txt": "", "main.py": "", name: text})
     try:
         detect(tmp_path)
     except ShipwheelError as error:
