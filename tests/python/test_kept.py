@@ -16,7 +16,6 @@ from trees import launched, written
 from shipwheel.build.generated import volume_directories
 from shipwheel.config import Settings
 from shipwheel.oci.layer import LayerSpec, make_layer
-from shipwheel.python import listed as listing
 from shipwheel.python.framework import Launch
 from shipwheel.python.ignore import AppTree, list_app
 from shipwheel.python.places import ROOT, Reader, normal_path
@@ -323,7 +322,7 @@ def test_the_projects_files_are_listed_once(tmp_path: Path, monkeypatch: pytest.
         listed.append(root)
         return list_app(root, **given)
 
-    monkeypatch.setattr(listing, "list_app", counted)
+    monkeypatch.setattr("shipwheel.python.ignore.list_app", counted)
     code = "import os\n" + "".join(f"os.makedirs('d{n}', exist_ok=True)\n" for n in range(9))
     _launch(tmp_path, {"main.py": FASTAPI + code, **{f"d{n}/words.txt": "" for n in range(9)}})
     assert listed == [tmp_path]

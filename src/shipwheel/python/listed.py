@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
-from shipwheel.python.ignore import list_app
 from shipwheel.python.launch import Evidence
 
 __all__ = ["Listed", "list_image"]
@@ -30,6 +29,8 @@ class Listed:
 
 def list_image(evidence: Evidence, include: Iterable[str] = ()) -> Listed | None:
     """The project's files as the build takes them; None where it will refuse to."""
+    from shipwheel.python.ignore import list_app
+
     settings = evidence.settings
     try:
         tree = list_app(evidence.root, include=(*settings.include, *include), exclude=settings.exclude, only=evidence.only)
