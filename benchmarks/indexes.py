@@ -20,8 +20,8 @@ from pathlib import Path
 
 from table import Section
 
-from shipwheel.mirrors import Choice, keep
-from shipwheel.python import uv
+from shipwheel.download.mirrors import Choice, keep
+from shipwheel.lock import uv
 from shipwheel.testing.mirrors import KINDS, MirrorProxy, mirrored
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World, filled, made_archive
@@ -33,7 +33,7 @@ FETCH = """
 import json, sys, time
 from pathlib import Path
 import httpx
-from shipwheel.fetch import Download, fetch
+from shipwheel.download.fetch import Download, fetch
 from shipwheel.store import Store
 downloads = [Download(tuple(urls), *rest) for urls, *rest in json.load(sys.stdin)]
 started = time.perf_counter()

@@ -16,13 +16,13 @@ from selection_page import Answer, Run, page, unexplained
 from selection_peers import Peer, Pip, Uv, Where, newest_pip
 
 from shipwheel.errors import LockError
+from shipwheel.lock.inputs import LockRequest
+from shipwheel.lock.pylock import Lock
+from shipwheel.lock.resolve import make_lock
+from shipwheel.lock.selection import select
+from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
-from shipwheel.python.indexes import Indexes
-from shipwheel.python.inputs import LockRequest
-from shipwheel.python.lock import Lock
-from shipwheel.python.resolve import make_lock
-from shipwheel.python.selection import select
-from shipwheel.python.target import Target
+from shipwheel.project.indexes import Indexes
 
 __all__ = ["compare", "lock_of", "versions_of"]
 

@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from shipwheel.python import uv
-from shipwheel.python.indexes import read_indexes
+from shipwheel.lock import uv
+from shipwheel.project.indexes import read_indexes
 
 __all__ = ["PageIndex", "upstream"]
 

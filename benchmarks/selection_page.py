@@ -24,7 +24,7 @@ _HEAD = """# Selection beside pip and uv
 
 Which wheel of a distribution a target gets is decided in `python/selection.py`, by the target's tags. This page compares that with what
 pip and uv choose for the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; a dozen of the distributions,
-and made-up ones with every odd tag, are compared in each test run (`tests/python/test_selection_peers.py`).
+and made-up ones with every odd tag, are compared in each test run (`tests/lock/test_selection_peers.py`).
 
 On {day}, with {peers}: {count} distributions that are used widely, most of them with binary wheels, for {targets} targets. The
 version is the one of our lock for that Python, and all three read the same pages of the package index, kept at one moment.

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.store import Store
-from shipwheel.testing.packageindex import PackageIndex
+from shipwheel.testing.package_index import PackageIndex
 
 __all__ = ["SHIPWHEEL", "Supply", "environment", "fresh", "locked_files", "relocked", "shipwheel_env", "warm"]
 

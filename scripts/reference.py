@@ -24,12 +24,12 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "shipwheel"
 NOTE = "<!-- Made by `make docs` from the code: do not edit. -->"
 
 NAMES = {
-    "shipwheel.build.deliver": ("build_and_deliver", "Delivered", "deliver"),
-    "shipwheel.build.request": ("Request",),
-    "shipwheel.build.pipeline": ("build", "resolved", "Built", "BuiltPlatform"),
-    "shipwheel.build.plan": ("make_plan", "BuildPlan", "PlatformPlan"),
-    "shipwheel.config": ("Settings", "load_settings"),
-    "shipwheel.oci.validate": ("validate", "Report", "ImageReport"),
+    "shipwheel.pipeline.deliver": ("build_and_deliver", "Delivered", "deliver"),
+    "shipwheel.request": ("Request",),
+    "shipwheel.pipeline.build": ("build", "resolved", "Built", "BuiltPlatform"),
+    "shipwheel.pipeline.plan": ("make_plan", "BuildPlan", "PlatformPlan"),
+    "shipwheel.settings": ("Settings", "load_settings"),
+    "shipwheel.oci.validate.check": ("validate", "Report", "ImageReport"),
     "shipwheel.store": ("Store", "default_root"),
     "shipwheel.events": ("Event", "Reporter", "StageStarted", "Moved", "StageFinished", "Warned"),
 }
@@ -116,7 +116,7 @@ def _settings() -> Iterator[str]:
     yield "| key | type | default | flag | meaning |"
     yield "|---|---|---|---|---|"
     flags = _flags()
-    for name, annotation, default, text in _fields(SOURCE / "config.py", "Settings"):
+    for name, annotation, default, text in _fields(SOURCE / "settings.py", "Settings"):
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
         yield f"| `{key}` | {_TYPES[annotation.removesuffix(' | None')]} | {_default(default)} | {flag} | {_cell(_prose(text))} |"

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from shipwheel.cli import COMMANDS, cli
-from shipwheel.config import settings_from
+from shipwheel.settings import settings_from
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -15,29 +15,36 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "store", "config", "fetch", "gather", "localfile", "servers", "transfer", "mirrors"}
-BESIDE = {"sbom", "scan", "sign", "export", "report", "engine"}
+LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "venv", "request"}
+LOW = LEAVES | {"download", "files"}
+PROJECT = LOW | {"project"}
+LOCK = PROJECT | {"lock"}
+WHEELS = LOCK | {"wheels", "oci"}
+BASE = WHEELS | {"debian", "registry", "base"}
+PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
-    # errors is under the leaves as well; fetch is a leaf that fills the store and reports.
+    # errors is under the leaves as well.
     "errors": set(),
     "platform": {"errors"},
     "events": {"errors"},
+    "suites": {"errors"},
+    "venv": set(),
     "store": {"errors"},
-    "config": {"errors", "platform"},
-    "servers": set(),
-    "mirrors": {"errors"},
-    "transfer": {"errors"},
-    "localfile": {"errors", "store"},
-    "gather": {"errors", "localfile", "servers", "store", "transfer"},
-    "fetch": {"errors", "events", "gather", "localfile", "store", "servers", "transfer"},
-    "files": LEAVES,
-    "oci": LEAVES | {"files"},
-    **{name: LEAVES | {"files", "oci"} for name in ("python", "debian", "registry")},
-    "build": LEAVES | {"files", "oci", "python", "debian", "registry"},
-    # `files` and `python.venv`-like words come to these through oci.
-    **{name: LEAVES | {"files", "oci"} for name in BESIDE},
-    "cli": LEAVES | BESIDE | {"files", "oci", "python", "debian", "registry", "build"},
-    "testing": LEAVES | BESIDE | {"files", "oci", "python", "debian", "registry", "build"},
+    "settings": {"errors", "platform"},
+    "request": LEAVES,
+    "download": LEAVES,
+    "files": LEAVES | {"download"},
+    "oci": LOW,
+    **{name: LOW | {"oci"} for name in ("registry", "engine", "debian")},
+    # Copied into images, where there is only the standard library.
+    "runtime": set(),
+    "project": PROJECT,
+    "lock": LOCK,
+    "wheels": WHEELS,
+    "base": BASE,
+    "pipeline": PIPELINE - {"engine"},
+    "cli": PIPELINE | {"cli"},
+    "testing": PIPELINE | {"testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}
 SLOW = {"httpx", "rich", "msgspec", "elftools", "packaging", "installer", "pysequoia", "zstandard", "tomli_w", "sqlite3", "asyncio"}
@@ -66,7 +73,7 @@ def imported(module: str) -> Iterator[tuple[int, str]]:
 
 
 def test_there_is_something_to_check() -> None:
-    assert "build/pipeline.py" in MODULES
+    assert "pipeline/build.py" in MODULES
     assert set(map(part, MODULES)) <= {*BELOW, "__init__", "__main__"}, "every folder has its place in the order"
 
 
@@ -137,7 +144,9 @@ def test_the_command_line_starts_with_little() -> None:
     assert not ours & {f"shipwheel.cli.{name}" for name in COMMANDS}
 
 
-@pytest.mark.parametrize("module", ["fetch", "store", "config", "platform", "events", "python.wheel", "python.venv", "build.layering"])
+@pytest.mark.parametrize(
+    "module", ["download.fetch", "store", "settings", "platform", "events", "wheels.wheel", "venv", "pipeline.layering"]
+)
 def test_what_is_slow_is_imported_late(module: str) -> None:
     late = SLOW - {"msgspec", "sqlite3"}
     assert not {name.split(".")[0] for name in loaded_by(f"import shipwheel.{module}")} & late
@@ -152,7 +161,7 @@ def public_names(module: str) -> set[str]:
     }
 
 
-PROGRAMS = {"build/launcher.py", "python/compile_worker.py"}
+PROGRAMS = {"runtime/launcher.py", "wheels/compile_worker.py"}
 """Run inside an image or an interpreter of their own, not imported."""
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from shipwheel.store import Store
 from shipwheel.testing.debian import FakeArchive
-from shipwheel.testing.packageindex import Fault
+from shipwheel.testing.package_index import Fault
 from shipwheel.testing.wheels import Member, SmallWheel
 from shipwheel.testing.world import SUITE, Ran, World, filled
 

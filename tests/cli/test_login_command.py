@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.testing.tokenserver import TokenServer
+from shipwheel.testing.token_server import TokenServer
 
 PASSWORD = "hidden: word"
 

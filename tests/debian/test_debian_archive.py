@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.suite import Suite, suite_by_name, suite_for
 from shipwheel.debian.tables import contents_table, packages_table
 from shipwheel.errors import ArchiveError, FetchError, IntegrityError, SignatureError, UsageError
 from shipwheel.events import Event, Warned
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+from shipwheel.suites import Suite, suite_by_name, suite_for
 from shipwheel.testing.debian import FakeArchive, make_deb
 
 AMD64 = Platform("linux", "amd64")

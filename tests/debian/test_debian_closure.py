@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.base import load_packages
 from shipwheel.debian.closure import Closure, close
+from shipwheel.debian.composed import load_packages
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.suite import suite_by_name
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 
 AMD64 = Platform("linux", "amd64")

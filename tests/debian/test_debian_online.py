@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.base import base_facts, base_sources, load_packages, resolve_seed
 from shipwheel.debian.closure import Closure, close
+from shipwheel.debian.composed import base_facts, base_sources, load_packages, resolve_seed
 from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror, apt_mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.suite import SUITES, Suite, suite_by_name
 from shipwheel.errors import FetchError
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, make_layer
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
+from shipwheel.suites import SUITES, Suite, suite_by_name
 
 pytestmark = [
     pytest.mark.online,

@@ -1,4 +1,4 @@
-"""What the engines' programs are called with: to load, and to run. They are tiny fakes here; real ones are in tests/engines."""
+"""What the engines' programs are called with: to load, and to run. They are tiny fakes here; real ones are in tests/real."""
 
 import io
 import json

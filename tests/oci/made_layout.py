@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shipwheel.errors import ImageError
-from shipwheel.oci.validate import validate_layout
+from shipwheel.oci.validate.check import validate_layout
 
 __all__ = ["DOCKER", "OCI", "SOUND", "Json", "Made", "digest_of", "entry", "folder", "tar"]
 

@@ -12,7 +12,7 @@ from shipwheel.errors import BuildError, DamagedBlob, UsageError
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.image import digest_of, make_index
 from shipwheel.oci.layout import write_layout
-from shipwheel.oci.validate import validate_archive
+from shipwheel.oci.validate.check import validate_archive
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer

@@ -11,7 +11,7 @@ from shipwheel.errors import BuildError, DamagedBlob, ImageError, UsageError
 from shipwheel.oci import layout
 from shipwheel.oci.image import ImageIndex, make_index
 from shipwheel.oci.layout import blob_path, read_layout, write_layout
-from shipwheel.oci.validate import validate_layout
+from shipwheel.oci.validate.check import validate_layout
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
 

@@ -27,7 +27,7 @@ from shipwheel.oci.model import (
     decode,
 )
 from shipwheel.oci.reference import Reference
-from shipwheel.oci.validate import validate
+from shipwheel.oci.validate.check import validate
 from shipwheel.platform import Platform
 from shipwheel.registry.copy import copy
 from shipwheel.registry.pull import Pulled, pull, remote_images, remote_index

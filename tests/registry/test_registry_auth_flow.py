@@ -10,7 +10,7 @@ from shipwheel.errors import FetchError
 from shipwheel.registry.auth import Authorizer
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host, client, host_of
-from shipwheel.testing.tokenserver import TokenServer
+from shipwheel.testing.token_server import TokenServer
 
 SCOPE = ("repository:team/app:pull,push",)
 ANN = Credential("ann", "s3cret:with:colons", origin="a test")

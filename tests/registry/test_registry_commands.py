@@ -10,7 +10,7 @@ import pytest
 
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import write_layout
-from shipwheel.oci.validate import validate
+from shipwheel.oci.validate.check import validate
 from shipwheel.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault

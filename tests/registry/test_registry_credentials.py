@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import ShipwheelError, UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
-from shipwheel.registry.authfile import auth_files, decode, place_of
+from shipwheel.registry.auth_file import auth_files, decode, place_of
 from shipwheel.registry.credentials import Credential, credentials_for
 from shipwheel.registry.hosts import host_of
 from shipwheel.registry.logins import forget, keep, namespaces

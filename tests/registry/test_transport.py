@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from shipwheel.download.transfer import may_pass
 from shipwheel.errors import FetchError
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.reference import Reference
@@ -21,7 +22,6 @@ from shipwheel.registry.transport import Request, Transport
 from shipwheel.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
-from shipwheel.transfer import may_pass
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from shipwheel.errors import UsageError
 from shipwheel.events import amount
 
 if TYPE_CHECKING:
-    from shipwheel.build.deliver import Delivered
-    from shipwheel.build.pipeline import Built, Request
     from shipwheel.events import Reporter
-    from shipwheel.python.project import Project
+    from shipwheel.pipeline.build import Built, Request
+    from shipwheel.pipeline.deliver import Delivered
+    from shipwheel.project.detect import Project
 
 __all__ = ["command"]
 
@@ -37,7 +37,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Builds, delivers, validates; prints the digest reference on standard output, everything else on standard error."""
-    from shipwheel.build.deliver import build_and_deliver, build_and_push
+    from shipwheel.pipeline.deliver import build_and_deliver, build_and_push
 
     if flags["cache_repo"] is not None and not push:
         raise UsageError("--cache-repo goes with --push", hint="Layers are kept in a registry when the image is: add --push.")
@@ -61,9 +61,9 @@ def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool
 
 def _loaded(path: Path, load: str, push: bool, flags: dict[str, Any], reporter: "Reporter") -> "tuple[Delivered, str]":
     """For the platform that the engine runs, unless another one is named."""
-    from shipwheel.build.deliver import build_and_load
     from shipwheel.engine.find import find
     from shipwheel.oci.reference import Reference
+    from shipwheel.pipeline.deliver import build_and_load
 
     if push or flags["output"] is not None:
         raise UsageError("--load goes with neither --push nor --output", hint="Build twice: the second time nothing is made again.")

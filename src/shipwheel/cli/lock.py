@@ -11,11 +11,11 @@ from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
-    from shipwheel.build.locking import Locked
-    from shipwheel.build.request import Request
-    from shipwheel.python.explanation import Explanation
-    from shipwheel.python.lockdiff import Changes, LockDiff, PlatformDiff
-    from shipwheel.python.selection import Selection
+    from shipwheel.lock.diagnose.diff import Changes, LockDiff, PlatformDiff
+    from shipwheel.lock.diagnose.why import Explanation
+    from shipwheel.lock.selection import Selection
+    from shipwheel.pipeline.locking import Locked
+    from shipwheel.request import Request
 
 __all__ = ["command"]
 
@@ -51,8 +51,8 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
             return _check(request, as_json, quiet)
         if explain:
             return _explain(request, explain, as_json)
-        from shipwheel.build.locking import made_lock
-        from shipwheel.python.relock import Upgrade
+        from shipwheel.lock.preferences import Upgrade
+        from shipwheel.pipeline.locking import made_lock
 
         found = made_lock(request, Upgrade(upgrade, frozenset(names)))
     if as_json:
@@ -63,7 +63,7 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
 
 
 def _check(request: "Request", as_json: bool, quiet: bool) -> int:
-    from shipwheel.build.locking import stale
+    from shipwheel.pipeline.locking import stale
 
     reasons = stale(request)
     if as_json:
@@ -78,7 +78,7 @@ def _check(request: "Request", as_json: bool, quiet: bool) -> int:
 def _explain(request: "Request", name: str, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from shipwheel.build.locking import explained_name
+    from shipwheel.pipeline.locking import explained_name
 
     found = explained_name(request, name)
     if as_json:
@@ -127,7 +127,7 @@ def _summary(found: "Locked") -> Iterator[str]:
     for each in found.selections:
         yield from _selection(each)
     if not same and found.before is not None:
-        from shipwheel.python.lockdiff import lock_diff
+        from shipwheel.lock.diagnose.diff import lock_diff
 
         changes = lock_diff(found.before, lock, {}).distributions
         yield f"against the lock before: {_counted(changes)}"
@@ -169,7 +169,7 @@ def _changes(changes: "Changes", indent: str = "  ") -> Iterator[str]:
 def _document(found: "Locked") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from shipwheel.python.lockdiff import lock_diff
+    from shipwheel.lock.diagnose.diff import lock_diff
 
     lock = found.lock
     changes = lock_diff(found.before, lock, {}).distributions if found.before is not None else None
@@ -198,7 +198,7 @@ def _document(found: "Locked") -> dict[str, Any]:
 def _compare(path: Path, old: str, new: Path | None, flags: dict[str, Any], reporter: Any, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from shipwheel.build.comparing import compared
+    from shipwheel.pipeline.lock_compare import compared
 
     found = compared(request_from(path, flags, reporter), old, new)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from shipwheel.mirrors import Choice, Measured
+    from shipwheel.download.mirrors import Choice, Measured
 
 __all__ = ["command"]
 
@@ -23,7 +23,7 @@ _KINDS = {"index": "package index", "debian": "Debian archive"}
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def command(use: str | None, days: int, as_json: bool) -> None:
     """Prints what was measured as a table on standard output; --use with a name or an address measures nothing."""
-    from shipwheel.mirrors import choose, forget, keep, kept, measure
+    from shipwheel.download.mirrors import choose, forget, keep, kept, measure
     from shipwheel.store import default_root
 
     root = default_root()
@@ -60,7 +60,7 @@ def _table(measured: "Sequence[Measured]", choice: "Choice") -> Iterator[str]:
 def _used(choice: "Choice") -> dict[str, dict[str, str]]:
     """What counts now, and who says so."""
     from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
-    from shipwheel.python.indexes import bare, read_indexes
+    from shipwheel.project.indexes import bare, read_indexes
 
     indexes = read_indexes(Path.cwd(), choice=lambda: choice)
     said, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))

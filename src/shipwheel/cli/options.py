@@ -68,9 +68,9 @@ def _name(option: Callable[[Callable[[], None]], Callable[[], None]]) -> str:
 
 def request_from(path: Path, flags: dict[str, Any], reporter: Any) -> Any:
     """The build's request: the project's settings with the flags over them. Raises UsageError, ProjectError."""
-    from shipwheel.build.request import Request
-    from shipwheel.config import merge
-    from shipwheel.python.project import find_settings
+    from shipwheel.project.detect import find_settings
+    from shipwheel.request import Request
+    from shipwheel.settings import merge
     from shipwheel.store import Store, default_root
 
     upgrade = flags.pop("upgrade_base", False)

@@ -11,7 +11,7 @@ from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
-    from shipwheel.build.plan import BuildPlan, PlatformPlan
+    from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
 
 __all__ = ["command"]
 
@@ -22,8 +22,8 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
 def command(path: Path, everything: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Prints the plan as a tree, or as JSON."""
-    from shipwheel.build.pipeline import resolved
-    from shipwheel.build.plan import make_plan
+    from shipwheel.pipeline.build import resolved
+    from shipwheel.pipeline.plan import make_plan
 
     with progress(quiet) as reporter:
         plan = make_plan(resolved(request_from(path, flags, reporter)))

@@ -14,10 +14,10 @@ from shipwheel.errors import UsageError
 from shipwheel.events import amount
 
 if TYPE_CHECKING:
-    from shipwheel.build.base import ImageFacts
-    from shipwheel.build.rebase import Rebased
+    from shipwheel.base.base import ImageFacts
     from shipwheel.oci.model import Descriptor
     from shipwheel.oci.reference import Reference
+    from shipwheel.pipeline.rebase import Rebased
     from shipwheel.registry.push import Traffic
 
 __all__ = ["command"]
@@ -43,7 +43,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone.")
 def command(ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Checks, pushes; prints the digest reference on standard output, everything else on standard error."""
-    from shipwheel.build.rebase import push_rebased, rebase
+    from shipwheel.pipeline.rebase import push_rebased, rebase
     from shipwheel.store import Store, default_root
 
     reference = parsed(ref)

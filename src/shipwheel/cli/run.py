@@ -110,8 +110,8 @@ def _image(
 def _built(
     path: Path, engine: "Engine", asked: "Platform | None", wanted: dict[str, Any], reporter: Reporter
 ) -> "tuple[str, ContainerConfig, Platform, str]":
-    from shipwheel.build.pipeline import Built, build, healed
     from shipwheel.oci.reference import Reference
+    from shipwheel.pipeline.build import Built, build, healed
 
     platform = asked or engine.host()
     _check(engine, platform)

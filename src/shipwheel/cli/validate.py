@@ -17,7 +17,7 @@ def command(path: Path, as_json: bool) -> None:
     """Prints one line for each image; every problem is an error that names both values."""
     from dataclasses import asdict
 
-    from shipwheel.oci.validate import validate
+    from shipwheel.oci.validate.check import validate
 
     report = validate(path)
     if as_json:

@@ -13,14 +13,14 @@ from functools import cached_property
 from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.release import Release, check_age, parse_release, verified
-from shipwheel.debian.suite import Suite
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.debian.version import version_key
+from shipwheel.download.fetch import Download, fetch, get, redacted
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
-from shipwheel.fetch import Download, fetch, get, redacted
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+from shipwheel.suites import Suite
 
 __all__ = ["Archive", "PackageIndex", "absent"]
 

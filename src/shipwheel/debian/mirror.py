@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shipwheel.download.mirrors import MIRRORS
 from shipwheel.errors import FetchError, UsageError
-from shipwheel.mirrors import MIRRORS
 
 __all__ = ["MIRROR_VARIABLE", "PUBLIC_MIRRORS", "Mirror", "apt_mirror", "choose_mirror", "quickest", "read_setting"]
 

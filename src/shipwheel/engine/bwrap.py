@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from shipwheel.engine.emulation import runnable
-from shipwheel.engine.envfile import in_memory
+from shipwheel.engine.env_file import in_memory
 from shipwheel.engine.interface import Detached, RunSpec, image_for, keeps_none
 from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import ask, first_line, found
@@ -21,9 +21,9 @@ from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.read.rootfs import Rootfs
+from shipwheel.oci.read.unpacked import Unpacked, unpacked
 from shipwheel.oci.reference import Reference
-from shipwheel.oci.rootfs import Rootfs
-from shipwheel.oci.unpacked import Unpacked, unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 

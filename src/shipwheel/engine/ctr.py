@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shipwheel.engine.delivery import present, send_archive
 from shipwheel.engine.emulation import runnable
-from shipwheel.engine.envfile import env_file
+from shipwheel.engine.env_file import env_file
 from shipwheel.engine.interface import Detached, RunSpec, image_for
 from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import Answer, ask, first_line, found, tell

@@ -18,9 +18,9 @@ import msgspec
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import tar
 from shipwheel.files.compress import gunzip, inflate, member, splice
+from shipwheel.files.ctypes_libraries import opened_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import Deflated, EntryType, FileEntry, Opened, Source, checked_path
-from shipwheel.files.opens import opened_libraries
 from shipwheel.store import Store
 
 __all__ = [

@@ -30,7 +30,7 @@ from shipwheel.oci.layout import (
     unwritable,
 )
 from shipwheel.oci.model import Descriptor, Index, decode
-from shipwheel.oci.opened import OpenedFile, open_image
+from shipwheel.oci.read.image_file import OpenedFile, open_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store

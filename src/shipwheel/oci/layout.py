@@ -29,7 +29,7 @@ from shipwheel.oci.model import (
     decode,
     encode,
 )
-from shipwheel.oci.opened import ImageFile, Opened, StreamedFile
+from shipwheel.oci.read.image_file import ImageFile, Opened, StreamedFile
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store

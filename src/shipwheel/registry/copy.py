@@ -15,8 +15,8 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import Blob
 from shipwheel.oci.layout import LayoutReader
 from shipwheel.oci.model import FOREIGN_LAYERS, Descriptor, Index, Manifest, decode
-from shipwheel.registry.attached import attached
 from shipwheel.registry.push import Push, Traffic
+from shipwheel.registry.referrers import attached
 from shipwheel.registry.repository import Document, Repository, document_of
 
 __all__ = ["Copied", "LayoutSource", "Source", "copy"]

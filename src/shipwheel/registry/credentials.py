@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shipwheel.errors import UsageError
-from shipwheel.registry.authfile import AuthFile, Entry, auth_files, decode, read, servers
+from shipwheel.registry.auth_file import AuthFile, Entry, auth_files, decode, read, servers
 from shipwheel.registry.helpers import ask
 from shipwheel.registry.hosts import Host, same_registry
 

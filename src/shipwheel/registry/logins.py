@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipwheel.download.transfer import Passing, may_pass, passing
 from shipwheel.errors import FetchError
 from shipwheel.registry import helpers
 from shipwheel.registry.auth import Authorizer
-from shipwheel.registry.authfile import auth_files, change, docker_config, key_for, place_of, read, servers
+from shipwheel.registry.auth_file import auth_files, change, docker_config, key_for, place_of, read, servers
 from shipwheel.registry.credentials import TOKEN_USER, Credential
 from shipwheel.registry.hosts import Host, client, explained
-from shipwheel.transfer import Passing, may_pass, passing
 
 if TYPE_CHECKING:
     import httpx

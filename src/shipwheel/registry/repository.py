@@ -12,12 +12,12 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from shipwheel.download.transfer import Passing, begins, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
 from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_ANSWER, Answer, Authorizes, Request, Transport
-from shipwheel.transfer import Passing, begins, redacted
 
 __all__ = ["ACCEPT", "Document", "Repository", "document_of", "fallback_tag"]
 

@@ -13,11 +13,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from shipwheel.download.transfer import Passing, may_pass, passing
 from shipwheel.errors import FetchError
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host, client, explained, host_of
 from shipwheel.registry.scopes import in_words
-from shipwheel.transfer import Passing, may_pass, passing
 
 if TYPE_CHECKING:
     import httpx

@@ -14,8 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from shipwheel.download.transfer import Passing, may_pass, passing, redacted
 from shipwheel.errors import FetchError
-from shipwheel.transfer import Passing, may_pass, passing, redacted
 
 if TYPE_CHECKING:
     import httpx

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
+from shipwheel.download.transfer import Passing
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.oci.image import Blob
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import Answer, Request
-from shipwheel.transfer import Passing
 
 __all__ = ["CHUNK", "MONOLITHIC", "Uploader"]
 

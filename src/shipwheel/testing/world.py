@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import shipwheel
-from shipwheel.debian.base import seed_names
+from shipwheel.debian.composed import seed_names
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.suite import SUITES, Suite, suite_for
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.store import Store
+from shipwheel.suites import SUITES, Suite, suite_for
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
-from shipwheel.testing.packageindex import PackageIndex
+from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
 __all__ = ["MINOR", "SUITE", "Ran", "World", "add_base", "extension_wheel", "filled", "made_archive"]
@@ -33,11 +33,11 @@ MINOR = SUITE.python
 
 _PROGRAM = """
 import os, sys
-import shipwheel.debian.release, shipwheel.gather
+import shipwheel.debian.release, shipwheel.download.race
 with open(sys.argv[1], "rb") as stream:
     keyring = stream.read()
 shipwheel.debian.release.archive_keyring = lambda: keyring
-shipwheel.gather._LONGEST_WAIT = 0.01
+shipwheel.download.race._LONGEST_WAIT = 0.01
 workers = int(sys.argv[2])
 if workers:
     os.cpu_count = lambda: workers

@@ -1,1 +1,0 @@
-"""From a project to images: plan, assemble, prove, deliver."""

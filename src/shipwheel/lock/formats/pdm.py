@@ -1,0 +1,88 @@
+"""pdm.lock: with the groups and markers of each distribution (inherit_metadata, PDM's way since 2.11), or with its graph alone."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import LockError
+from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, asked_of
+from shipwheel.project.metadata import normalized, read_group
+from shipwheel.project.pipfile import line_numbers
+from shipwheel.settings import parse_toml, read_text, read_toml
+
+__all__ = ["read_pdm_lock"]
+
+
+def read_pdm_lock(path: Path, extras: tuple[str, ...], groups: tuple[str, ...]) -> ToolLock:
+    """The lock with the chosen extras and groups, beside its pyproject.toml. Raises LockError, ProjectError."""
+    text = read_text(path)
+    data = parse_toml(text, str(path))
+    project = read_toml(path.parent / "pyproject.toml")
+    lines = line_numbers(text, r'name = "([^"]+)"')
+    metadata, hashes = data.get("metadata", {}), data.get("metadata", {}).get("files", {})
+    locked = {str(group) for group in metadata.get("groups", ["default"])}
+    if missing := [name for name in (*extras, *groups) if normalized(name) not in {normalized(group) for group in locked}]:
+        raise LockError(f"{path.name} was made without {missing[0]!r}", hint=f"Make it again with that group: pdm lock -G {missing[0]}.")
+    entries = tuple(_entry(package, path.parent, hashes, lines) for package in data.get("package", []))
+    direct = tuple(_direct(project, extras, groups))
+    chosen = {"default", *(group for group in locked if normalized(group) in {normalized(name) for name in (*extras, *groups)})}
+    stale = "" if _fits(str(metadata.get("content_hash", "")), project) else "pyproject.toml changed after it was made"
+    return ToolLock(path, entries, direct, frozenset(chosen), stale, {asked.name: "pyproject.toml" for asked in direct})
+
+
+def _entry(package: Mapping[str, Any], root: Path, files: Mapping[str, Any], lines: dict[str, list[int]]) -> Entry:
+    name, version = normalized(str(package["name"])), str(package.get("version", ""))
+    listed = package.get("files", files.get(f"{package['name']} {version}", []))
+    groups, numbers = package.get("groups"), lines.get(name, [0])
+    marker = str(package.get("marker", ""))
+    return Entry(
+        name=name,
+        version=version,
+        requires_python=str(package.get("requires_python", "")),
+        markers=dict.fromkeys(map(str, groups), marker) if groups is not None else None,
+        asks=tuple(asked_of(str(text)) for text in package.get("dependencies", ())),
+        hashes=tuple(found for file in listed if (found := str(file.get("hash", "")).partition("sha256:")[2])),
+        place=_place(package, root),
+        line=numbers.pop(0) if len(numbers) > 1 else numbers[0],
+        extras=frozenset(normalized(str(extra)) for extra in package.get("extras", ())),
+    )
+
+
+def _place(package: Mapping[str, Any], root: Path) -> str:
+    sub = f"#subdirectory={package['subdirectory']}" if package.get("subdirectory") else ""
+    if "git" in package:
+        return f"git+{package['git']}@{package.get('revision') or package.get('ref', '')}{sub}"
+    if "path" in package:
+        return f"{(root / str(package['path'])).resolve().as_uri()}{sub}"
+    return f"{package['url']}{sub}" if "url" in package else ""
+
+
+def _direct(project: Mapping[str, Any], extras: tuple[str, ...], groups: tuple[str, ...]) -> Iterator[Asked]:
+    table = project.get("project", {})
+    texts = [*table.get("dependencies", ())]
+    for extra in extras:
+        texts += table.get("optional-dependencies", {}).get(extra, ())
+    for group in groups:
+        texts += read_group(project, group) if group in project.get("dependency-groups", {}) else ()
+        texts += project.get("tool", {}).get("pdm", {}).get("dev-dependencies", {}).get(group, ())
+    yield from (asked_of(str(text)) for text in texts if not str(text).startswith("-e "))
+
+
+def _fits(known: str, project: Mapping[str, Any]) -> bool:
+    """PDM writes `sha256:<hex>` over what it resolves from."""
+    table, pdm = project.get("project", {}), project.get("tool", {}).get("pdm", {})
+    content: dict[str, Any] = {
+        "sources": pdm.get("source", []),
+        "dependencies": table.get("dependencies", []),
+        "dev-dependencies": {**project.get("dependency-groups", {}), **pdm.get("dev-dependencies", {})},
+        "optional-dependencies": table.get("optional-dependencies", {}),
+        "requires-python": table.get("requires-python", ""),
+        "resolution": pdm.get("resolution", {}),
+    }
+    older = {key: value for key, value in content.items() if key != "resolution"} | {
+        "overrides": pdm.get("resolution", {}).get("overrides", {})
+    }
+    kinds = {hashlib.sha256(json.dumps(one, sort_keys=True, default=str).encode()).hexdigest() for one in (content, older)}
+    return not known.startswith("sha256:") or known.partition(":")[2] in kinds

@@ -1,0 +1,103 @@
+"""The project's own files, in the working directory of the image, with their bytecode."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from shipwheel.errors import ProjectError
+from shipwheel.files.entry import Content, EntryType, FileEntry, Opened, directory, parents, symlink
+from shipwheel.files.segment import key_of
+from shipwheel.project.app_tree import AppFile, AppTree
+from shipwheel.project.entrypoint.launch import INITIAL
+from shipwheel.wheels.bytecode import cached_path
+from shipwheel.wheels.wheel import Compiler
+
+__all__ = ["AppSource", "without_linked"]
+
+_LARGE = 8 << 20
+_MODULE = 16 << 20
+
+
+def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
+    """The tree with the files moved aside whose places links to a volume have: the first start copies them to there."""
+    linked = {path for path, _ in links}
+    files = [msgspec.structs.replace(item, path=item.path + INITIAL) if item.path in linked else item for item in tree.files]
+    return msgspec.structs.replace(tree, files=tuple(sorted(files, key=lambda item: item.path)))
+
+
+@dataclass(frozen=True)
+class AppSource:
+    """A plain app's tree below `workdir` (without the leading slash)."""
+
+    label: str
+    tree: AppTree
+    workdir: str
+    minor: str
+    compiler: Compiler | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Over every file's path, mode and content: times say nothing about what was edited."""
+        compiler = self.compiler.identity if self.compiler else ""
+        return key_of("app", self.workdir, compiler, *(f"{path}\0{text}" for path, text in self._fingerprints.items()))
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return {item.path: _fingerprint(item) for item in self.tree.files}
+
+    def entries(self) -> Iterator[FileEntry]:
+        """Directories first, then all files, sorted by path."""
+        entries = [self._entry(item) for item in self.tree.files]
+        entries += self._bytecode()
+        paths = {self.workdir, *(parent for entry in entries for parent in parents(entry.path)), *parents(self.workdir)}
+        yield from (directory(path) for path in sorted(paths))
+        yield from sorted(entries, key=lambda entry: entry.path)
+
+    def _entry(self, item: AppFile) -> FileEntry:
+        path = f"{self.workdir}/{item.path}"
+        if item.link is not None:
+            return symlink(path, item.link)
+        return FileEntry(path, EntryType.FILE, 0o755 if item.executable else 0o644, self._content(item))
+
+    def _content(self, item: AppFile) -> Content:
+        return Opened(item.size, lambda: _open(item.host)) if item.size > _LARGE else self._read(item)
+
+    def _read(self, item: AppFile) -> bytes:
+        """The content that the key stands for; raises ProjectError if it was edited meanwhile."""
+        with _open(item.host) as stream:
+            data = stream.read()
+        if not self._fingerprints[item.path].endswith(hashlib.sha256(data).hexdigest()):
+            raise ProjectError(f"{item.host} was changed during the build", hint="Run the command again.")
+        return data
+
+    def _bytecode(self) -> Iterator[FileEntry]:
+        if self.compiler is None:
+            return
+        modules = [item for item in self.tree.files if item.path.endswith(".py") and item.link is None and item.size <= _MODULE]
+        paths = [f"{self.workdir}/{item.path}" for item in modules]
+        sources = [(f"/{path}", self._read(item)) for path, item in zip(paths, modules, strict=True)]
+        for path, content in zip(paths, self.compiler.compile(sources), strict=True):
+            if content is not None:
+                yield FileEntry(cached_path(path, self.minor), EntryType.FILE, 0o644, content)
+
+
+def _fingerprint(item: AppFile) -> str:
+    if item.link is not None:
+        return f"link {item.link}"
+    seen = hashlib.sha256()
+    with _open(item.host) as stream:
+        while data := stream.read(1 << 20):
+            seen.update(data)
+    return f"{item.executable} {seen.hexdigest()}"
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}", hint="Make it readable, or leave it out with `exclude`.") from error

@@ -1,0 +1,122 @@
+"""A repository that keeps layers by their keys, for all projects of those who may read it (`--cache-repo`).
+
+Each layer has a tag, `layer-<key>`: an artifact of the layer and of what is known of its segments.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shipwheel.errors import ImageError
+from shipwheel.events import Reporter, Warned
+from shipwheel.oci.image import Blob, digest_of
+from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_elsewhere
+from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, decode, encode
+from shipwheel.oci.reference import Reference
+from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_EMPTY, MEDIA_TYPE_RECORD, pack, unpack
+from shipwheel.store import Store
+
+if TYPE_CHECKING:
+    from shipwheel.registry.push import Push
+
+__all__ = ["LayerCache"]
+
+ARTIFACT_TYPE = "application/vnd.shipwheel.layer.v1"
+_DIFF_ID = "io.shipwheel.layer.diff-id"
+_WORKERS = 8
+
+
+class LayerCache:
+    """The cache in a repository. Any thread may use it; to be closed."""
+
+    def __init__(self, reference: Reference, store: Store, reporter: Reporter) -> None:
+        from shipwheel.registry.repository import Repository
+
+        self._store = store
+        self._reporter = reporter
+        self.repository: Repository = Repository(reference, reporter)
+        self._records: dict[str, Descriptor] = {}
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.repository.close()
+
+    def found(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
+        """The layers of these that it has, by key. Raises FetchError."""
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cache") as pool:
+            return {layer.key: layer for layer in pool.map(self._find, specs) if layer is not None}
+
+    def records(self, specs: Sequence[LayerSpec]) -> None:
+        """Brings what it knows of these layers' segments into the store. Raises FetchError, ImageError."""
+        for spec in specs:
+            if (descriptor := self._records.get(spec.key)) is not None:
+                unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
+
+    def bytes_of(self, layer: Layer) -> Blob:
+        """The layer, read from the repository when it is wanted."""
+        return Blob(layer.descriptor, partial(self.repository.blob, layer.descriptor))
+
+    def keep(self, layers: Iterable[Layer]) -> None:
+        """Puts in what it does not have of the layers that are in the store. Raises FetchError, DamagedBlob."""
+        from shipwheel.registry.push import Push
+
+        here = [layer for layer in layers if layer.parts]
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cache") as pool:
+            known = pool.map(lambda layer: self.repository.has_manifest(_tag(layer.key)), here)
+            absent = [layer for layer, there in zip(here, known, strict=True) if not there]
+        if not absent:
+            return
+        with Push(self.repository, _quiet(self._reporter)) as push:
+            for layer in absent:
+                push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)))
+            push.settle()
+            for layer in absent:
+                self._put(layer, push)
+
+    def _put(self, layer: Layer, push: "Push") -> None:
+        """Gives a layer its tag; not one of whose segments nothing is known, which is of no use there."""
+        from shipwheel.registry.repository import Document
+
+        data = pack(layer, self._store)
+        if data is None:
+            return
+        record = Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data))
+        empty = Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY))
+        push.blob(Blob(record, partial(iter, (data,))))
+        push.blob(Blob(empty, partial(iter, (EMPTY,))))
+        push.settle()
+        manifest = encode(
+            Manifest(
+                schema_version=2,
+                media_type=MEDIA_TYPE_MANIFEST,
+                artifact_type=ARTIFACT_TYPE,
+                config=empty,
+                layers=(layer.descriptor, record),
+                annotations={_DIFF_ID: layer.diff_id},
+            )
+        )
+        push.tag(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(manifest), len(manifest)), manifest), [_tag(layer.key)])
+
+    def _find(self, spec: LayerSpec) -> Layer | None:
+        try:
+            document = self.repository.find_manifest(_tag(spec.key))
+            if document is None:
+                return None
+            manifest = decode(document.data, Manifest, _tag(spec.key))
+        except ImageError as error:
+            self._reporter(Warned(f"the cache {self.repository.name} has something else under {_tag(spec.key)}: {error.message}"))
+            return None
+        if manifest.artifact_type != ARTIFACT_TYPE or len(manifest.layers) != 2:
+            return None
+        self._records[spec.key] = manifest.layers[1]
+        return layer_elsewhere(spec, manifest.layers[0], manifest.annotations.get(_DIFF_ID, ""))
+
+
+def _tag(key: str) -> str:
+    return f"layer-{key}"
+
+
+def _quiet(reporter: Reporter) -> Reporter:
+    """The cache is filled beside the push, whose progress is shown: only warnings are passed on."""
+    return lambda event: reporter(event) if isinstance(event, Warned) else None

@@ -1,0 +1,125 @@
+"""What would be built, and why: a value made of what was resolved, without any I/O."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shipwheel.base.base import Base
+from shipwheel.lock.accelerator import accelerator_note
+from shipwheel.lock.selection import LeftOut, LockedDistribution
+from shipwheel.pipeline.container import container_user
+from shipwheel.pipeline.resolve import Resolution, Resolved
+
+__all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformPlan:
+    """One platform: `libc` is "glibc 2.36"; `base` what it is made upon ("Debian bookworm", or an image with its digest), `packages` holds
+    "name version" of Debian's; `complete` says that they are all known."""
+
+    platform: str
+    python: str
+    libc: str
+    base: str
+    packages: tuple[str, ...]
+    complete: bool
+    distributions: tuple[LockedDistribution, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def wheel_bytes(self) -> int:
+        """The size of all files that the lock states sizes of."""
+        return sum(item.size or 0 for item in self.distributions)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """Everything that a build decides before it downloads."""
+
+    name: str
+    version: str
+    kind: str
+    root: str
+    python_reason: str
+    command: tuple[str, ...]
+    program: bool
+    command_reason: str
+    before_start: tuple[tuple[str, ...], ...]
+    every_start: tuple[tuple[str, ...], ...]
+    """Those of `before_start` that run at every start, not once for a volume."""
+    ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    env: Mapping[str, str]
+    user: str
+    workdir: str
+    lock: str
+    as_of: str
+    notes: tuple[str, ...]
+    platforms: tuple[PlatformPlan, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values for `--json`: paths are text, nothing is left out."""
+        value: dict[str, Any] = _plain(asdict(self))
+        return value
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Path():
+            return str(value)
+        case _:
+            return value
+
+
+def make_plan(resolution: Resolution) -> BuildPlan:
+    """The plan of what was resolved."""
+    project, lock = resolution.project, resolution.lock
+    launch = project.launch
+    assert launch is not None  # noqa: S101 - `resolve` saw to it
+    return BuildPlan(
+        name=project.name,
+        version=project.version or "",
+        kind=project.kind,
+        root=str(project.root),
+        python_reason=project.python_reason,
+        command=launch.command,
+        program=launch.is_program,
+        command_reason=launch.reason,
+        before_start=project.before_start,
+        every_start=project.every_start,
+        ports=launch.ports,
+        volumes=project.volumes,
+        env={**launch.env, **project.settings.env},
+        user=container_user(project.settings.user, resolution.platforms[0].base),
+        workdir=project.settings.workdir,
+        lock=str(lock.path),
+        as_of=lock.as_of,
+        notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),
+        platforms=tuple(_platform(each) for each in resolution.platforms),
+    )
+
+
+def _base(base: Base) -> str:
+    if base.image is None or base.label.endswith(base.image.digest):
+        return base.label
+    return f"{base.label}@{base.image.digest}"
+
+
+def _platform(resolved: Resolved) -> PlatformPlan:
+    target, base = resolved.target, resolved.base
+    return PlatformPlan(
+        platform=str(target.platform),
+        python=target.python,
+        libc=target.libc_name,
+        base=_base(base),
+        packages=tuple(f"{package.name} {package.version}" for package in base.packages),
+        complete=base.locked,
+        distributions=resolved.selection.distributions,
+        left_out=resolved.selection.left_out,
+    )

@@ -1,0 +1,128 @@
+"""From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shipwheel.base.base import Base, Bases, DebianBases, locked_base
+from shipwheel.base.targets import minor_of, suite_of, targets_of
+from shipwheel.errors import ProjectError
+from shipwheel.events import Reporter
+from shipwheel.lock.inputs import LockRequest, inputs_digest
+from shipwheel.lock.pylock import Lock, lock_path, read_lock
+from shipwheel.lock.selection import Selection, select_all
+from shipwheel.lock.target import Target
+from shipwheel.platform import Platform
+from shipwheel.project.detect import Project, with_dependencies
+from shipwheel.project.indexes import indexes_of
+from shipwheel.store import Store
+
+__all__ = [
+    "Resolution",
+    "Resolved",
+    "composed_bases",
+    "lock_request",
+    "locked",
+    "pinned",
+    "resolve",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What one platform's image is made of."""
+
+    target: Target
+    base: Base
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What all images are made of."""
+
+    project: Project
+    lock: Lock
+    platforms: tuple[Resolved, ...]
+
+
+def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
+    """Makes or reads the lock, finds the bases, and selects every platform's distributions; a new lock is written when it serves all.
+
+    Raises LockError with everything that is missing on any platform, before anything large is fetched.
+    """
+    before = read_lock(lock_path(project.root))
+    project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
+    if lock is not before and project.settings.base is None:
+        # What no package of the suite can change is said before its archive is asked.
+        select_all(lock, targets_of(project, lock, platforms))
+    found = bases.bases(platforms, lock, project.settings.packages, upgrade=upgrade_base)
+    targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
+    selections = select_all(lock, targets)
+    if lock is not before:
+        lock.write()
+    return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
+
+
+def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> Lock:
+    """As `renewed`, without importing what makes locks when the one that is there will do."""
+    if before is not None and before.is_current(inputs_digest(request)):
+        return before
+    from shipwheel.lock.resolve import renewed
+
+    return renewed(request, before, reporter)
+
+
+def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:
+    """The lock, and the project with its command: one whose dependencies only a build tells is locked before it is looked for.
+
+    `before` is the lock that is there, whose names do for that while it is current.
+    """
+    if project.launch is None and before is not None:
+        with suppress(ProjectError):
+            launched = with_dependencies(project, before.names)
+            if before.is_current(inputs_digest(lock_request(launched))):
+                return launched, make(lock_request(launched))
+    lock = make(lock_request(project))
+    if project.launch is not None:
+        return project, lock
+    launched = with_dependencies(project, lock.names)
+    if launched.launch is not None and launched.launch.extra_requirements:
+        lock = make(lock_request(launched))
+    return launched, lock
+
+
+def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
+    """Bases of Debian packages, with a standalone Python where no suite has the version. Raises UsageError."""
+    suite = suite_of(project)
+    debian = DebianBases(suite, project.settings.debian_mirror, store, reporter)
+    if suite.python:
+        return debian
+    from shipwheel.base.standalone import StandaloneBases
+
+    return StandaloneBases(project, debian, reporter)
+
+
+def lock_request(project: Project) -> LockRequest:
+    """What its lock is made from."""
+    settings = project.settings
+    return LockRequest(
+        root=project.root,
+        python=minor_of(project),
+        requirements=project.requirements,
+        as_of=settings.as_of.isoformat() if settings.as_of else "",
+        extras=settings.extras,
+        groups=settings.groups,
+        script=project.script,
+        added=project.launch.extra_requirements if project.launch else (),
+        accelerator=settings.accelerator or "",
+        accelerator_index=settings.accelerator_index or "",
+        indexes=indexes_of(project),
+    )
+
+
+def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:
+    """The lock with these platforms' bases in it."""
+    for resolved in platforms:
+        lock = lock.with_base(resolved.target.platform.architecture, locked_base(resolved.base, extra))
+    return lock

@@ -1,0 +1,115 @@
+"""What is known of layers, as registries keep it beside an image: another machine can prove a changed image without fetching the rest.
+
+An artifact whose subject is the image (image-spec 1.1, manifest.md: "Guidelines for Artifact Usage"), a blob for each layer.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from shipwheel.errors import ImageError
+from shipwheel.files.compress import member
+from shipwheel.files.segment import Segment, known_segment, tell_segment
+from shipwheel.oci.image import digest_of
+from shipwheel.oci.layer import ANNOTATION_KEY, Layer
+from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
+from shipwheel.store import Store
+from shipwheel.wheels.source_builds import BuiltWheel, known_wheel, tell_wheel
+
+__all__ = [
+    "ARTIFACT_TYPE",
+    "EMPTY",
+    "MAX_RECORD",
+    "MEDIA_TYPE_BUILDS",
+    "MEDIA_TYPE_EMPTY",
+    "MEDIA_TYPE_RECORD",
+    "artifact",
+    "pack",
+    "pack_builds",
+    "unpack",
+    "unpack_builds",
+]
+
+T = TypeVar("T")
+
+ARTIFACT_TYPE = "application/vnd.shipwheel.records.v1"
+MEDIA_TYPE_RECORD = "application/vnd.shipwheel.segments.v1+json+gzip"
+MEDIA_TYPE_BUILDS = "application/vnd.shipwheel.builds.v1+json+gzip"
+EMPTY = b"{}"
+MEDIA_TYPE_EMPTY = "application/vnd.oci.empty.v1+json"
+
+_AGAIN = "Push the image again from a machine that has all of it."
+
+MAX_RECORD = 64 << 20
+"""Bytes that the record of one layer may unpack to."""
+
+
+def pack(layer: Layer, store: Store) -> bytes | None:
+    """The record of a layer: its segments' facts, compressed; None when the store does not have them all."""
+    segments = [known_segment(key, store) for key in layer.segments]
+    if not all(segments):
+        return None
+    return bytes(member(msgspec.json.encode(segments)))
+
+
+def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
+    """Keeps what a record says of the segments that were asked for; raises ImageError for one that is damaged or of other segments."""
+    segments = _decoded(data, list[Segment])
+    if [segment.key for segment in segments] != list(keys):
+        raise ImageError("a record of what is in a layer is another layer's", hint=_AGAIN)
+    for segment in segments:
+        tell_segment(segment, store)
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(_unpacked(data), type=kind)
+    except (msgspec.MsgspecError, zlib.error, OSError, EOFError) as error:
+        raise ImageError(f"a record of what is in an image is damaged: {error}", hint=_AGAIN) from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    engine = zlib.decompressobj(wbits=31)
+    found = engine.decompress(data, MAX_RECORD)
+    if engine.unconsumed_tail:
+        raise gzip.BadGzipFile(f"more than {MAX_RECORD >> 20} MiB")
+    return found
+
+
+def pack_builds(wheels: Sequence[BuiltWheel]) -> bytes:
+    """What came out of builds, by their keys."""
+    return bytes(member(msgspec.json.encode(sorted(wheels, key=lambda wheel: wheel.key))))
+
+
+def unpack_builds(data: bytes, store: Store) -> bool:
+    """Keeps what came out of builds elsewhere, and that the store does not know; whether there is any. Raises ImageError."""
+    wheels = _decoded(data, list[BuiltWheel])
+    for wheel in wheels:
+        if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and known_wheel(wheel.key, store, whole=False) is None:
+            tell_wheel(wheel, store)
+    return bool(wheels)
+
+
+def artifact(subject: Descriptor, records: Mapping[str, bytes], known: Mapping[str, Descriptor], builds: bytes | None) -> bytes:
+    """The artifact's manifest: `records` are packed, by the key of their layer; those that are `known` are in the repository."""
+    built = (Descriptor(MEDIA_TYPE_BUILDS, digest_of(builds), len(builds)),) if builds is not None else ()
+    return encode(
+        Manifest(
+            schema_version=2,
+            media_type=MEDIA_TYPE_MANIFEST,
+            artifact_type=ARTIFACT_TYPE,
+            config=Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY)),
+            layers=(*_descriptors(records, known), *built),
+            subject=Descriptor(subject.media_type, subject.digest, subject.size),
+        )
+    )
+
+
+def _descriptors(records: Mapping[str, bytes], known: Mapping[str, Descriptor]) -> Iterator[Descriptor]:
+    made = {key: Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data)) for key, data in records.items()}
+    for key, descriptor in sorted({**known, **made}.items()):
+        yield msgspec.structs.replace(descriptor, annotations={ANNOTATION_KEY: key})

@@ -1,0 +1,123 @@
+"""Package indexes as Poetry, PDM and Pipenv have them in a project's files, with the passwords that Poetry and PDM keep elsewhere.
+
+They are given as uv has them: a default one is asked last, an explicit one for the packages that are bound to it alone.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from shipwheel.errors import ProjectError
+from shipwheel.settings import read_toml
+
+__all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+_PUBLIC = "pypi"
+"""What Poetry, PDM and Pipenv call the index that is everybody's: whichever uv is told of stands for it."""
+
+
+def tool_indexes(tool: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The indexes of a pyproject.toml's [[tool.poetry.source]] and [[tool.pdm.source]], with user names and passwords in their addresses.
+
+    A primary one of Poetry's takes the public index's place unless that is named too; one of PDM's does when it has its name.
+    """
+    environ = os.environ if environ is None else environ
+    return [*_poetry(_sources(tool, "poetry"), environ), *_pdm(_sources(tool, "pdm"), environ)]
+
+
+def _sources(tool: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = tool.get(name, {}).get("source", [])
+    return [source for source in found if isinstance(source, Mapping)] if isinstance(found, list) else []
+
+
+def _poetry(sources: list[Mapping[str, Any]], environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    public = any(str(source.get("name", "")).lower() == _PUBLIC for source in sources)
+    for source in sources:
+        if not source.get("url"):
+            continue
+        name, priority = str(source.get("name", "")), str(source.get("priority", "primary"))
+        stem = f"POETRY_HTTP_BASIC_{re.sub(r'[-.]', '_', name.upper())}"
+        user, password = environ.get(f"{stem}_USERNAME", ""), environ.get(f"{stem}_PASSWORD", "")
+        if not user:
+            kept = _settings(_configuration("pypoetry", "POETRY_CONFIG_DIR", environ) / "auth.toml").get("http-basic", {}).get(name, {})
+            user, password = str(kept.get("username", "")), str(kept.get("password", ""))
+        index = _index(name, str(source["url"]), user, password)
+        if priority in ("primary", "default") and not public:
+            public = True
+            index["default"] = True
+        yield index | ({"explicit": True} if priority == "explicit" else {})
+
+
+def _pdm(sources: list[Mapping[str, Any]], environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    known = _settings(_configuration("pdm", "PDM_CONFIG_HOME", environ) / "config.toml").get("pypi", {}) if sources else {}
+    for source in sources:
+        if not source.get("url") or source.get("type", "index") != "index":
+            continue
+        name = str(source.get("name", ""))
+        kept = known if name == _PUBLIC else known.get(name, {})
+        kept = kept if isinstance(kept, Mapping) else {}
+        user = str(source.get("username") or kept.get("username", ""))
+        password = str(source.get("password") or kept.get("password", ""))
+        index = _index(name, _expanded(str(source["url"]), environ), _expanded(user, environ), _expanded(password, environ))
+        yield index | ({"default": True} if name == _PUBLIC else {})
+
+
+def pipfile_indexes(data: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The indexes of a Pipfile: the first is the default, unless it is the public one; the others are for what names them."""
+    environ = os.environ if environ is None else environ
+    found = []
+    for number, source in enumerate(data.get("source", [])):
+        if source.get("url") and not (number == 0 and source.get("name") == _PUBLIC):
+            index = _index(str(source.get("name", "")), _expanded(str(source["url"]), environ), "", "")
+            found.append(index | ({"explicit": True} if number else {"default": True}))
+    return found
+
+
+def bound_packages(tool: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> index, where Poetry's or PDM's tables say so (`source`, `include_packages`)."""
+    poetry = tool.get("poetry", {})
+    tables = [poetry.get("dependencies", {}), poetry.get("dev-dependencies", {})]
+    tables += [group.get("dependencies", {}) for group in poetry.get("group", {}).values()]
+    found = {}
+    for table in tables:
+        for name, value in table.items():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, Mapping) and one.get("source"):
+                    found[str(name)] = str(one["source"])
+    for source in _sources(tool, "pdm"):
+        found |= {str(name): str(source.get("name", "")) for name in source.get("include_packages", ()) if "*" not in str(name)}
+    return found
+
+
+def _index(name: str, url: str, user: str, password: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if user and "@" not in parts.netloc:
+        url = parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}").geturl()
+    # uv refuses other characters in names.
+    return {"url": url} | ({"name": name} if re.fullmatch(r"[A-Za-z0-9_.-]+", name) else {})
+
+
+def _expanded(text: str, environ: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: environ.get(found[1] or found[2], found[0]), text)
+
+
+def _configuration(name: str, variable: str, environ: Mapping[str, str]) -> Path:
+    """The directory of a tool's own settings (platformdirs' user_config_dir)."""
+    if environ.get(variable):
+        return Path(environ[variable])
+    home = Path(environ.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / name
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / name
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        return read_toml(path) if path.is_file() else {}
+    except ProjectError:
+        return {}  # the tool itself says what is wrong with it

@@ -1,0 +1,70 @@
+"""The interpreter that compiles bytecode, unpacked from a base."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from shipwheel.base.interpreter import contained_interpreter, must_be_contained, unpacked_interpreter
+from shipwheel.events import silent
+from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.oci.read.unpacked import Unpacked
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.testing.images import AMD64, small_image
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A loader that is a script, so that any machine runs it, where a suite has it."""
+
+    program: str
+    key: str = "base"
+    label: str = "base"
+
+    def entries(self) -> Iterator[FileEntry]:
+        yield file("usr/bin/python3.9", "")
+        yield symlink("usr/lib64/ld-linux-x86-64.so.2", "/usr/lib/x86_64-linux-gnu/ld-2.31.so")
+        yield file("usr/lib/x86_64-linux-gnu/ld-2.31.so", self.program, 0o755)
+        yield symlink("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "ld-2.31.so")
+
+
+def test_the_loader_is_the_base_s_own(tmp_path: Path) -> None:
+    # The path that programs name is an absolute link in bullseye and bookworm: to the host's loader, or to nothing.
+    base = _Base("#!/bin/sh\nexit 0\n")
+    interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path))
+    assert interpreter is not None
+    assert Path(interpreter.command[0]).resolve().is_relative_to(tmp_path.resolve())
+
+
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program"])
+def test_one_that_does_not_start_here_is_not_taken(tmp_path: Path, program: str) -> None:
+    assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path)) is None
+
+
+@pytest.mark.engines
+def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bubblewrap that root starts would leave it all capabilities."""
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr("shipwheel.oci.read.unpacked.unpacked", lambda *_: Unpacked(Path("/"), os.open("/", os.O_RDONLY)))
+    monkeypatch.setattr("shipwheel.base.interpreter._starts", lambda _: True)
+    monkeypatch.setattr("shipwheel.base.interpreter.can_run", lambda: AMD64)
+    found = contained_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
+    assert found is not None
+    lines = subprocess.run([*found.command, "^Cap", "/proc/self/status"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {int(line.split()[1], 16) for line in lines} == {0}
+
+
+def test_an_image_s_interpreter_is_the_last_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it compiles goes under a name of its own, so that no image decides what another one holds."""
+    monkeypatch.setattr("shipwheel.base.interpreter.can_run", lambda: AMD64)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shipwheel.lock.uv.local_python", lambda _: Path("/usr/bin/python3.12"))
+    assert not must_be_contained("3.12")
+    monkeypatch.setattr("shipwheel.lock.uv.local_python", lambda _: None)
+    assert must_be_contained("3.12")
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not must_be_contained("3.12")

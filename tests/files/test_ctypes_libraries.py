@@ -1,0 +1,51 @@
+"""Libraries that sources name."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.files.ctypes_libraries import opened_libraries, stem
+
+SITE = "opt/venv/lib/python3.11/site-packages"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("lib = ctypes.CDLL(find_library('magic'))", ("magic",)),
+        ('ctypes.util.find_library( "usb-1.0" )', ("usb-1.0",)),
+        ("ffi.dlopen('libpango-1.0.so.0')", ("libpango-1.0.so.0",)),
+        ("for name in ['libmagic.so.1', 'libmagic.dylib', 'magic1.dll']:", ("libmagic.so.1",)),
+        ("find_library(name) or 'libgdal.so'", ()),
+        ("# see libfoo.so.1 and find_library", ()),
+        ("'liba.so.1', \"libb.so.2.3\", find_library('c')", ("c", "liba.so.1", "libb.so.2.3")),
+    ],
+)
+def test_forms(source: str, found: tuple[str, ...]) -> None:
+    assert opened_libraries(f"{SITE}/demo/ffi.py", source.encode()) == found
+
+
+@pytest.mark.parametrize("folder", ["tests", "test", "plugins", "contrib/gis", "examples", "tools"])
+def test_what_not_everyone_uses_is_left_aside(folder: str) -> None:
+    assert opened_libraries(f"{SITE}/demo/{folder}/ffi.py", b"find_library('magic')") == ()
+    assert opened_libraries(f"{SITE}/{folder.replace('/', '')}x/ffi.py", b"find_library('magic')") == ("magic",)
+
+
+@pytest.mark.parametrize("name", ["magic", "libmagic.so.1", "libmagic.so", "libmagic-1a2b3c4d.so.1.0.0"])
+def test_stem(name: str) -> None:
+    assert stem(name) == "magic"
+
+
+def test_stems_that_look_like_more() -> None:
+    assert (stem("pango-1.0"), stem("libpango-1.0.so.0"), stem("libx11"), stem("liblib.so.1")) == (
+        "pango-1.0",
+        "pango-1.0",
+        "libx11",
+        "lib",
+    )
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"find_library(", b"'libx.so.", b".so.1'"]))
+def test_any_bytes(data: bytes, sign: bytes) -> None:
+    for name in opened_libraries("a.py", data[:100] + sign + data[100:]):
+        assert stem(name) in name

@@ -1,0 +1,47 @@
+"""Our pylock.toml in other hands: pip and uv install what we select for the same machine, by name and version."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uv
+
+from shipwheel.lock.resolve import LockRequest, make_lock
+from shipwheel.lock.selection import select
+from shipwheel.lock.target import Target
+from shipwheel.platform import Platform
+
+pytestmark = pytest.mark.online
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+ASKED = "fastapi\nnumpy\nuvicorn[standard]\ncolorama; sys_platform == 'win32'\nlangdetect==1.0.9\n"
+
+
+def said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_pip_and_uv_install_from_it(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(ASKED)
+    lock = make_lock(LockRequest(tmp_path, MINOR, (tmp_path / "requirements.txt",)))
+    lock.write()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    glibc = tuple(int(part) for part in platform.libc_ver()[1].split("."))
+    here = Target(Platform("linux", machine), platform.python_version(), (glibc[0], glibc[1]))
+    wanted = {f"{item.name}=={item.version}" for item in select(lock, here).distributions}
+    assert len(wanted) > 10 and "langdetect==1.0.9" in wanted
+
+    said(uv.find_uv_bin(), "venv", "-q", "--seed", "--no-project", "--python", sys.executable, str(tmp_path / "venv"))
+    python = str(tmp_path / "venv" / "bin" / "python")
+    report = json.loads(said(python, "-m", "pip", "install", "-q", "--dry-run", "--report", "-", "-r", str(tmp_path / "pylock.toml")))
+    by_pip = {f"{item['metadata']['name'].lower().replace('_', '-')}=={item['metadata']['version']}" for item in report["install"]}
+    assert by_pip == wanted
+
+    seeds = set(said(uv.find_uv_bin(), "pip", "freeze", "--python", python).split())
+    said(uv.find_uv_bin(), "pip", "install", "-q", "--python", python, "-r", str(tmp_path / "pylock.toml"))
+    assert set(said(uv.find_uv_bin(), "pip", "freeze", "--python", python).split()) - seeds == wanted

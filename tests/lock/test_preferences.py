@@ -1,0 +1,232 @@
+"""Versions stay, conflicts are told, explanations are given: with uv, against a package index on the loopback interface."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import LockError, UsageError
+from shipwheel.events import Event, StageStarted, Warned
+from shipwheel.lock.diagnose.why import Newer, explain, newer
+from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts
+from shipwheel.lock.preferences import Upgrade
+from shipwheel.lock.pylock import Lock, lock_path, read_lock
+from shipwheel.lock.resolve import lock_for, make_lock, renewed
+from shipwheel.lock.selection import select_all
+from shipwheel.lock.target import Target
+from shipwheel.platform import Platform
+from shipwheel.project.last_commit import last_commit, rotted
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+TARGETS = [Target(Platform("linux", architecture), f"{MINOR}.2", (2, 36)) for architecture in ("amd64", "arm64")]
+
+
+@pytest.fixture
+def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    with PackageIndex() as served:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv-cache")))
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        add(served, "leaf", "1.0")
+        add(served, "small", "1.0", "leaf>=1,<2")
+        yield served
+
+
+def add(index: PackageIndex, name: str, version: str, *requires: str) -> None:
+    wheel = SmallWheel(name, version, files={f"{name}.py": ""}, requires=requires)
+    index.add(wheel.filename, wheel.content())
+
+
+def listed(root: Path, text: str) -> LockRequest:
+    (root / "requirements.txt").write_text(text)
+    return LockRequest(root, MINOR, (root / "requirements.txt",))
+
+
+def pins(lock: Lock) -> dict[str, str]:
+    return {package.name: str(package.version or "") for package in lock.packages}
+
+
+def again(request: LockRequest, upgrade: Upgrade) -> Lock:
+    return renewed(request, read_lock(lock_path(request.root)), upgrade=upgrade)
+
+
+def test_what_was_locked_stays_until_it_is_told_to_move(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pins(lock_for(listed(tmp_path, "small\n"))) == {"small": "1.0", "leaf": "1.0"}
+    add(index, "small", "1.5", "leaf>=1,<2")
+    add(index, "leaf", "1.7")
+    add(index, "tool", "3.0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
+    request = listed(tmp_path, "small\ntool\n")
+    assert pins(lock_for(request)) == {"small": "1.0", "leaf": "1.0", "tool": "3.0"}
+    assert pins(again(request, Upgrade(names=frozenset({"Leaf"})))) == {"small": "1.0", "leaf": "1.7", "tool": "3.0"}
+    assert pins(again(request, Upgrade(everything=True))) == {"small": "1.5", "leaf": "1.7", "tool": "3.0"}
+    assert pins(lock_for(listed(tmp_path, "small>1\n"))) == {"small": "1.5", "leaf": "1.0"}, "what no longer satisfies moves alone"
+
+
+def test_a_day_that_is_no_longer_asked_for_leaves_no_old_versions(index: PackageIndex, tmp_path: Path) -> None:
+    wheel = SmallWheel("leaf", "1.7", files={"leaf.py": ""})
+    index.add(wheel.filename, wheel.content(), uploaded="2024-06-01T00:00:00Z")
+    now = listed(tmp_path, "small\n")
+    assert pins(lock_for(replace(now, as_of="2024-03-01"))) == {"small": "1.0", "leaf": "1.0"}
+    assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
+
+
+def test_a_current_lock_is_taken_as_it_is(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    lock_for(request)
+    found = read_lock(lock_path(tmp_path))
+    assert renewed(request, found) is found
+
+
+def test_what_changed_is_named(tmp_path: Path) -> None:
+    before = input_parts(listed(tmp_path, "small\n"))
+    assert before == {"Python": MINOR, "requirements.txt": before["requirements.txt"]}
+    changed = LockRequest(tmp_path, "3.7", (tmp_path / "requirements.txt",), extras=("x",))
+    (tmp_path / "requirements.txt").write_text("small>1\n")
+    assert changed_parts(before, input_parts(changed)) == [
+        f"Python was {MINOR} and is 3.7",
+        "requirements.txt changed",
+        "extras was not given and is x",
+    ]
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\ndependencies = ["small"]\n')
+    mine = LockRequest(tmp_path, MINOR)
+    one = input_parts(mine)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "a"\nversion = "2"\ndependencies = ["small>1"]\n[dependency-groups]\nx = []\n'
+    )
+    assert changed_parts(one, input_parts(mine)) == ["pyproject.toml: dependencies changed", "pyproject.toml: dependency-groups is new"]
+    assert changed_parts({}, one) == [], "a lock that says nothing of it"
+
+
+def test_a_conflict_in_the_users_lines_with_ways_out_that_work(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    events: list[Event] = []
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "# what we need\nsmall==1.0\n\nleaf>=2\n"), events.append)
+    assert raised.value.message.splitlines() == [
+        "requirements.txt cannot be locked: these do not go together:",
+        "  requirements.txt, line 2: small==1.0",
+        "    small <=1.0 wants leaf>=1,<2",
+        "  requirements.txt, line 4: leaf>=2",
+    ]
+    assert raised.value.hint == ("Tried, and it works: leave out ==1.0 behind small (then 2.0); or leave out >=2 behind leaf (then 1.0).")
+    assert [event for event in events if isinstance(event, StageStarted) and event.stage == "ways out"]
+
+
+def test_a_conflict_of_a_project_names_the_line_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = [\n  "small==1.0",\n  "leaf>=2",\n]\n'
+    )
+    with pytest.raises(LockError) as raised:
+        make_lock(LockRequest(tmp_path, MINOR))
+    assert "pyproject.toml, line 5: small==1.0" in raised.value.message
+    assert "pyproject.toml, line 6: leaf>=2" in raised.value.message
+    assert "leave out >=2 behind leaf (then 1.0)" in raised.value.hint
+    assert "small (then" not in raised.value.hint, "there is no other small, so that is no way out"
+
+
+def test_ways_that_do_not_help_are_not_advised(index: PackageIndex, tmp_path: Path) -> None:
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "small==1.0\nleaf>=2\nnothing-of-that-name\n"))
+    assert "Tried, and it works" not in raised.value.hint
+
+
+def why(request: LockRequest, name: str) -> Newer:
+    lock = read_lock(lock_path(request.root))
+    assert lock is not None
+    return newer(request, lock, name, lambda _: None)
+
+
+def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = listed(tmp_path, "small<2\n")
+    lock = lock_for(request)
+    add(index, "leaf", "1.9")
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
+    assert why(request, "leaf") == Newer(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
+    assert why(request, "small") == Newer(
+        newest="2.0", obstacles=("requirements.txt, line 1: small<2",), command="shipwheel lock --upgrade-package small"
+    )
+    found = explain(lock, "leaf", select_all(lock, TARGETS), Newer())
+    assert found.versions == ("1.0",)
+    for each in found.platforms:
+        assert (each.version, each.file) == ("1.0", "leaf-1.0-py3-none-any.whl")
+        assert each.asked_by == ("small 1.0",)
+        assert each.chain == "requirements.txt, line 1 → small 1.0 → leaf 1.0"
+    lock_for(listed(tmp_path, "small<2\nleaf>1.5\n"))
+    obstacles = why(listed(tmp_path, "small<2\nleaf>1.5\n"), "leaf").obstacles
+    assert obstacles[0] == "requirements.txt, line 1: small<2"
+    assert obstacles[1].startswith("  small <=1.0 wants leaf")
+
+
+def test_the_newest_is_said_to_be_so(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    lock = lock_for(request)
+    assert why(request, "small").note == f"it is the newest that Python {MINOR} can have"
+    with pytest.raises(UsageError, match="samll is not in") as raised:
+        explain(lock, "samll", select_all(lock, TARGETS), Newer())
+    assert "small" in raised.value.hint
+
+
+POETRY = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nsmall = {extras = ["more"], version = "*"}\nleaf = "<1.5"\n'
+POETRY += 'winonly = {version = "*", markers = "sys_platform == \'win32\'"}\n'
+
+
+def test_a_version_that_another_tools_lock_holds(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks, by way of an extra too; what moves it, or stands in the way, in the words and with the command of that tool."""
+    wheel = SmallWheel("small", "1.1", files={"small.py": ""}, requires=("leaf>=1,<2", "side; extra == 'more'"))
+    index.add(wheel.filename, wheel.content())
+    for version in ("1.0", "1.4", "1.6"):
+        add(index, "leaf", version)
+    add(index, "side", "1.0")
+    (tmp_path / "pyproject.toml").write_text(POETRY)
+    entry = '[[package]]\nname = "{}"\nversion = "{}"\ngroups = ["main"]\nfiles = []\n{}\n'
+    extras = '[package.dependencies]\nleaf = ">=1,<2"\nside = {version = "*", optional = true}\n[package.extras]\nmore = ["side"]\n'
+    windows = "markers = \"sys_platform == 'win32'\""
+    packages = [("leaf", "1.0", ""), ("side", "1.0", ""), ("winonly", "1.0", windows), ("small", "1.1", extras)]
+    (tmp_path / "poetry.lock").write_text("".join(entry.format(*package) for package in packages))
+    request = LockRequest(tmp_path, MINOR)
+    lock = lock_for(request)
+    assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
+    found = explain(lock, "side", select_all(lock, TARGETS), Newer())
+    assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
+    assert why(request, "leaf") == Newer(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
+    (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
+    assert why(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
+    with pytest.raises(UsageError) as raised:
+        explain(lock, "winonly", select_all(lock, TARGETS), Newer())
+    assert "poetry.lock has it, but not for Linux" in raised.value.hint
+
+
+def git(root: Path, *words: str, day: str = "2020-05-17T12:00:00Z") -> None:
+    env = {"GIT_AUTHOR_DATE": day, "GIT_COMMITTER_DATE": day, "HOME": str(root), "PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=root, env=env, check=True, capture_output=True
+    )
+
+
+def test_a_project_without_commits_for_long_gets_a_hint(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    assert last_commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert last_commit(tmp_path) is None
+    git(tmp_path, "add", "requirements.txt")
+    git(tmp_path, "commit", "-qm", "x")
+    assert last_commit(tmp_path) == date(2020, 5, 17)
+    assert rotted(tmp_path, date(2020, 8, 1)) is None
+    events: list[Event] = []
+    make_lock(request, events.append)
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert "--as-of 2020-05-17" in warned.hint
+    events.clear()
+    make_lock(listed(tmp_path, "small==1.0\n"), events.append)
+    assert not [event for event in events if isinstance(event, Warned)], "what is pinned does not rot so"

@@ -1,0 +1,129 @@
+"""Unpacking an image for bubblewrap: layers on one another, and nothing outside the directory."""
+
+import io
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelError
+from shipwheel.oci.image import FileLayer, digest_of
+from shipwheel.oci.model import Descriptor
+from shipwheel.oci.read.rootfs import Rootfs
+from shipwheel.store import Store
+
+Entry = tuple[str, str, str]
+"""(path, kind: f, d, s (symlink), h (hard link), c (device), content or target)."""
+
+_TYPES = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "s": tarfile.SYMTYPE, "h": tarfile.LNKTYPE, "c": tarfile.CHRTYPE}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def layer(folder: Path, entries: Sequence[Entry], mode: int = 0o755) -> FileLayer:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for path, kind, text in entries:
+            member = tarfile.TarInfo(path)
+            member.type, member.mode = _TYPES[kind], mode
+            if kind in "sh":
+                member.linkname = text
+            member.size = len(text) if kind == "f" else 0
+            archive.addfile(member, io.BytesIO(text.encode()))
+    data = stream.getvalue()
+    file = folder / digest_of(data)[7:20]
+    file.write_bytes(data)
+    return FileLayer(Descriptor("application/vnd.oci.image.layer.v1.tar", digest_of(data), len(data)), digest_of(data), file)
+
+
+def laid(folder: Path, store: Store, *layers: Sequence[Entry]) -> Path:
+    root = folder / "inner" / "root"
+    root.mkdir(parents=True)
+    for entries in layers:
+        Rootfs(root).lay(layer(folder, entries), store)
+    return root
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def test_layers_lie_on_one_another(tmp_path: Path, store: Store) -> None:
+    root = laid(
+        tmp_path,
+        store,
+        [("a/one", "f", "1"), ("a/two", "f", "2"), ("b/x", "f", "x"), ("gone/deep/y", "f", "y"), ("dir/z", "f", "z"), ("file", "f", "")],
+        [("a/.wh.one", "f", ""), ("a/two", "f", "22"), ("b/new", "f", "n"), ("b/.wh..wh..opq", "f", ""), (".wh.gone", "f", "")],
+        [("dir", "s", "a"), ("file", "d", ""), ("file/below", "f", ""), ("hard", "h", "a/two")],
+    )
+    assert names(root) == {"a/two", "b/new", "dir", "file/below", "hard"}
+    assert (root / "hard").read_text() == "22"
+
+
+def test_a_path_below_a_link_goes_where_the_container_would_go(tmp_path: Path, store: Store) -> None:
+    root = laid(
+        tmp_path,
+        store,
+        [("usr/lib/a", "f", "a"), ("lib", "s", "usr/lib"), ("abs", "s", "/usr/lib")],
+        [("lib/b", "f", "b"), ("abs/c", "f", "c")],
+    )
+    assert names(root) == {"usr/lib/a", "usr/lib/b", "usr/lib/c", "lib", "abs"}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("../evil", "f", "x")],
+        [("/evil", "f", "x")],
+        [("a/../../evil", "f", "x")],
+        [("out", "s", "../.."), ("out/evil", "f", "x")],
+        [("out", "s", ".."), ("out/.wh.keep", "f", "")],
+        [("out", "s", ".."), ("out/.wh..wh..opq", "f", "")],
+        [(".wh...", "f", "")],
+        [("evil", "h", "../../keep")],
+        [("loop", "s", "loop"), ("loop/evil", "f", "x")],
+        [("one", "s", "two"), ("two", "s", "one"), ("one/evil", "f", "x")],
+        [("host", "s", "{outside}"), ("host/evil", "f", "x")],
+        [("host", "s", "{outside}/keep"), ("host", "f", "x")],
+        [("host", "s", "{outside}/keep"), ("link", "h", "host"), ("link", "f", "overwritten")],
+    ],
+)
+def test_nothing_is_touched_outside(tmp_path: Path, store: Store, entries: list[Entry]) -> None:
+    outside = tmp_path / "inner"
+    outside.mkdir()
+    (outside / "keep").write_text("kept")
+    (outside / "root").mkdir()
+    before = {path for path in tmp_path.rglob("*") if outside / "root" not in path.parents}
+    made = layer(tmp_path, [(path, kind, text.format(outside=outside)) for path, kind, text in entries])
+    before.add(made.path)
+    try:
+        Rootfs(outside / "root").lay(made, store)
+    except ShipwheelError as error:
+        assert isinstance(error, ArchiveError | ImageError)
+    assert (outside / "keep").read_text() == "kept"
+    assert {path for path in tmp_path.rglob("*") if outside / "root" not in path.parents} == before
+
+
+def test_devices_and_set_user_id_bits_are_left_out(tmp_path: Path, store: Store) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    Rootfs(root).lay(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store)
+    assert names(root) == {"sudo"}
+    assert (root / "sudo").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize("target", ["nowhere", "folder"])
+def test_a_hard_link_to_what_is_no_file_is_the_images_fault(tmp_path: Path, store: Store, target: str) -> None:
+    with pytest.raises(ArchiveError, match="hard link"):
+        laid(tmp_path, store, [("folder", "d", ""), ("link", "h", target)])
+
+
+def test_damaged_bytes_are_not_the_images_fault(tmp_path: Path, store: Store) -> None:
+    made = layer(tmp_path, [("file", "f", "text")])
+    made.path.write_bytes(b"\x1f\x8b" + made.path.read_bytes()[2:])
+    with pytest.raises(DamagedBlob):
+        Rootfs(tmp_path / "root").lay(made, store)

@@ -1,0 +1,143 @@
+"""Unpacked images in the store: made once, a bounded number, and never taken away from whoever uses one."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import DamagedBlob, ImageError, StoreError
+from shipwheel.events import silent
+from shipwheel.oci.image import Image
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.read.unpacked import KEPT, Unpacked, unpacked
+from shipwheel.store import Store
+from shipwheel.testing.images import small_image
+
+HOLD = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_SH)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def image(store: Store, number: int) -> Image:
+    return small_image(store, config=ContainerConfig(cmd=(str(number),)))
+
+
+def use(store: Store, *numbers: int) -> list[Path]:
+    """Unpacks these, one after the other, and lets go of each."""
+    found = []
+    for number in numbers:
+        made = unpacked(image(store, number), store, silent)
+        found.append(made.path)
+        made.close()
+    return found
+
+
+def kept(store: Store) -> set[Path]:
+    return set((store.root / "rootfs").iterdir())
+
+
+def test_an_image_is_unpacked_once(store: Store) -> None:
+    first = unpacked(image(store, 1), store, silent)
+    assert (first.path / "opt/app/main.py").read_text() == "print('hello')\n"
+    inode = first.path.stat().st_ino
+    assert unpacked(image(store, 1), store, silent).path.stat().st_ino == inode
+
+
+def test_a_damaged_layer_leaves_nothing(store: Store) -> None:
+    again = image(store, 1)
+    for path in (store.root / "blobs").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises((DamagedBlob, ImageError)):
+        unpacked(again, store, silent)
+    assert kept(store) == set()
+
+
+def test_the_newest_stay(store: Store) -> None:
+    paths = use(store, *range(KEPT))
+    assert kept(store) == set(paths)
+    use(store, 0)
+    (new,) = use(store, 100)
+    assert kept(store) == {paths[0], *paths[2:], new}, "the one that was used last longest ago is gone"
+
+
+def test_what_is_in_use_stays(store: Store) -> None:
+    held = unpacked(image(store, 0), store, silent)
+    use(store, *range(1, KEPT + 3))
+    assert held.path in kept(store)
+    assert (held.path / "opt/app/main.py").is_file()
+    held.close()
+    use(store, 100)
+    assert held.path not in kept(store)
+    assert len(kept(store)) == KEPT
+
+
+def test_what_nobody_refers_to_is_not_in_use(store: Store) -> None:
+    path = unpacked(image(store, 0), store, silent).path
+    use(store, *range(1, KEPT + 1))
+    assert path not in kept(store)
+
+
+def test_what_another_process_uses_stays(store: Store) -> None:
+    (path,) = use(store, 0)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"held\n"
+        use(store, *range(1, KEPT + 3))
+        assert path in kept(store)
+        process.stdin.close()
+        process.wait()
+    use(store, 100)
+    assert path not in kept(store)
+
+
+def test_what_was_left_half_done_goes_and_what_is_being_done_stays(store: Store) -> None:
+    use(store, 0)
+    left, doing = store.root / "rootfs/.left", store.root / "rootfs/.doing"
+    for folder in (left, doing):
+        (folder / "usr").mkdir(parents=True)
+        (folder / "usr/file").write_text("half")
+    lock = os.open(doing, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        use(store, 1)
+        assert left not in kept(store)
+        assert (doing / "usr/file").is_file()
+    finally:
+        os.close(lock)
+    use(store, 2)
+    assert doing not in kept(store)
+
+
+def test_many_at_once_have_their_files_while_they_use_them(store: Store) -> None:
+    images = [image(store, number) for number in range(KEPT * 2)]
+
+    def work(number: int) -> bool:
+        found: Unpacked = unpacked(images[number % len(images)], store, silent)
+        files = sorted(path.relative_to(found.path).as_posix() for path in found.path.rglob("*") if path.is_file())
+        found.close()
+        return files == ["etc/platform", "opt/app/main.py", "opt/shared/data.txt"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(200)))
+    use(store, 100)
+    assert len(kept(store)) == KEPT
+
+
+def test_a_store_that_cannot_be_written_to(store: Store) -> None:
+    (store.root / "rootfs").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be unpacked"):
+        unpacked(image(store, 0), store, silent)

@@ -1,0 +1,79 @@
+"""Whole builds through four package indexes: quick, slow, stale and lying. They end right, and say what happened."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from shipwheel.download.mirrors import Choice, keep
+from shipwheel.lock import uv
+from shipwheel.testing.package_index import Fault, PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import World
+
+COUNT = 8
+
+
+@pytest.fixture
+def four() -> Iterator[dict[str, PackageIndex]]:
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(PackageIndex()) for name in ("lying", "slow", "stale", "quick")}
+        for number in range(COUNT):
+            wheel = SmallWheel(
+                "small" if number == 0 else f"small{number}", files={f"small{number}.py": "".join(map(hex, range(30_000 + number)))}
+            )
+            paths = [server.add(wheel.filename, wheel.content(), shared=True) for server in servers.values()]
+            kinds = (Fault(data=wheel.content()[::-1]), Fault(cut=3000), Fault(status=500), Fault(stall=10))
+            servers["lying"].fault(paths[0], kinds[number % len(kinds)])
+            servers["slow"].fault(paths[0], Fault(rate=15_000))
+            if number % 2:
+                servers["stale"].fault(paths[0], Fault(status=404))
+        yield servers
+
+
+def chosen(world: World, servers: dict[str, PackageIndex], *names: str, root: Path | None = None) -> dict[str, str]:
+    """The choice is kept, worst first; where uv's own index has its files is known already."""
+    root = root or world.cache
+    keep(root, Choice(tuple(servers[name].simple.rstrip("/") for name in names), (), "9999-12-31"))
+    record = {"index": uv.default_index(), "files": "http://127.0.0.1:9/packages"}
+    (root / "package-index.json").write_text(json.dumps(record))
+    return {"UV_DEFAULT_INDEX": "", "XDG_CONFIG_HOME": str(world.root / "none"), "XDG_CONFIG_DIRS": str(world.root / "none")}
+
+
+def app(world: World) -> Path:
+    return world.app("".join(f"small{number or ''}\n" for number in range(COUNT)))
+
+
+def test_the_same_image_whoever_gives_the_files(world: World, four: dict[str, PackageIndex]) -> None:
+    place = app(world)
+    env = chosen(world, four, "lying", "slow", "stale", "quick")
+    ran = world.build(place, env=env)
+    digest = ran.digest
+    assert "127.0.0.1:9/" in (place / "pylock.toml").read_text()
+    assert not [server.url for server in four.values() if server.url in (place / "pylock.toml").read_text()], "no mirror's address"
+    for name, what in (("lying", "gave other bytes"), ("stale", "does not have")):
+        lines = [line for line in ran.err.splitlines() if four[name].url in line]
+        assert len(lines) <= 1, "one line a server"
+        assert name != "lying" or what in lines[0]
+    # Another machine, another mirror, the same lock.
+    other = world.root / "other"
+    again = world.build(place, env={**chosen(world, four, "quick", root=other), "SHIPWHEEL_CACHE": str(other)})
+    assert again.digest == digest
+
+
+def test_a_chosen_mirror_that_is_gone(world: World, four: dict[str, PackageIndex]) -> None:
+    gone = PackageIndex().start()
+    gone.close()
+    place = app(world)
+    ran = world.build(place, env=chosen(world, {**four, "gone": gone}, "gone", "quick"))
+    assert ran.digest
+    assert f"the chosen mirror {gone.url.removeprefix('http://')} is left for the next one" in ran.err
+
+
+def test_what_uv_is_told_of_comes_before_the_choice(world: World, four: dict[str, PackageIndex]) -> None:
+    place = app(world)
+    env = {**chosen(world, four, "lying"), "UV_DEFAULT_INDEX": four["quick"].simple}
+    assert world.build(place, env=env).digest
+    assert not four["lying"].requests

@@ -1,0 +1,107 @@
+"""Which Python is tried after one that will not do, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import LockError
+from shipwheel.events import Event, Warned
+from shipwheel.lock.diagnose.uv_errors import explained
+from shipwheel.lock.no_compatible_file import Missing, Unserved
+from shipwheel.lock.target import Target
+from shipwheel.lock.uv import Finished, UvFailed
+from shipwheel.pipeline.python_choice import first_fitting
+from shipwheel.platform import Platform
+from shipwheel.project.detect import Project, detect
+from shipwheel.settings import Settings
+
+FAILED = """\
+error: Failed to build `old==1.0`
+  cause: The build backend returned an error
+  cause: Call to `setuptools.build_meta.build_wheel` failed (exit status: 1)
+         [stderr]
+         AttributeError: module 'configparser' has no attribute 'SafeConfigParser'
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "main.py").write_text("print('hello')\n")
+    (tmp_path / "requirements.txt").write_text("old==1.0\n")
+    return detect(tmp_path, Settings())
+
+
+def failed() -> LockError:
+    return explained(UvFailed(Finished(1, "", FAILED)), "requirements.txt", {})
+
+
+def test_after_a_build_that_failed_another_python_is_tried(project: Project) -> None:
+    seen: list[Event] = []
+
+    def attempt(tried: Project) -> str:
+        if tried.python == project.python:
+            raise failed()
+        return tried.python
+
+    found = first_fitting(project, seen.append, attempt)
+    assert found == project.other_pythons[0]
+    (warning,) = (event.message for event in seen if isinstance(event, Warned))
+    assert warning.endswith("will not do: requirements.txt cannot be locked: Failed to build `old==1.0`")
+
+
+def test_a_build_that_fails_on_each(project: Project) -> None:
+    tried: list[str] = []
+
+    def attempt(it: Project) -> str:
+        tried.append(it.python)
+        raise failed()
+
+    with pytest.raises(LockError, match="SafeConfigParser") as caught:
+        first_fitting(project, lambda _: None, attempt)
+    assert tried == [project.python, *project.other_pythons]
+    assert f"Python {', '.join(project.other_pythons)} either" in caught.value.hint and "--as-of" in caught.value.hint
+
+
+UNREACHABLE = LockError("the index cannot be reached", hint="Check the network.")
+
+
+def unserved(*names: str) -> Unserved:
+    target = Target(Platform.parse("linux/amd64"), "3.13.5", (2, 41), False)
+    return Unserved({Missing(name, "1", "python", "only wheels for 3.12", (), "", ""): [target] for name in names}, [target])
+
+
+def raised(project: Project, *errors: LockError) -> tuple[LockError, int]:
+    """What comes of these errors, one for each Python that is tried, the last for the others too; and how many were tried."""
+    tried: list[str] = []
+
+    def attempt(it: Project) -> str:
+        tried.append(it.python)
+        raise errors[min(len(tried), len(errors)) - 1]
+
+    with pytest.raises(LockError) as caught:
+        first_fitting(project, lambda _: None, attempt)
+    return caught.value, len(tried)
+
+
+def test_what_has_nothing_to_do_with_python_is_said_as_it_is(project: Project) -> None:
+    assert raised(project, UNREACHABLE) == (UNREACHABLE, 1)
+
+
+def test_what_comes_between_hides_no_earlier_error(project: Project) -> None:
+    for first in (unserved("a"), failed()):
+        error, tried = raised(project, first, UNREACHABLE)
+        assert (error, tried) == (first, 2)
+
+
+def test_what_lacks_least_counts_and_a_build_that_fails_is_not_less(project: Project) -> None:
+    error, tried = raised(project, unserved("a", "b", "c"), unserved("a", "b"), failed())
+    assert tried == 1 + len(project.other_pythons)
+    assert isinstance(error, Unserved) and [it.name for it in error.missing] == ["a", "b"]
+    assert f"{project.python}, " in error.hint
+    error, _ = raised(project, failed(), unserved("a"))
+    assert "SafeConfigParser" in error.message
+
+
+def test_the_rest_of_a_hint_stays(project: Project) -> None:
+    error, _ = raised(project, LockError("no", hint="Choose another Python version (--python). Tried, and not enough alone: a>=2."))
+    assert error.hint.endswith("(--as-of). Tried, and not enough alone: a>=2.") and "--python" not in error.hint

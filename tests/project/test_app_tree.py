@@ -1,0 +1,281 @@
+"""What of an app's directory goes into /app: ignore files honoured, secrets and clutter never, links only inside."""
+
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trees import written
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.app_tree import AppTree, list_app
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"
+
+
+def _paths(tree: AppTree) -> list[str]:
+    return [file.path for file in tree.files]
+
+
+def test_plain_files_with_size_and_mode(tmp_path: Path) -> None:
+    written(tmp_path, {"main.py": "12345", "run.sh": "", "data/x.csv": "a"})
+    (tmp_path / "run.sh").chmod(0o755)
+    tree = list_app(tmp_path)
+    assert [(file.path, file.size, file.executable) for file in tree.files] == [
+        ("data/x.csv", 1, False),
+        ("main.py", 5, False),
+        ("run.sh", 0, True),
+    ]
+    assert tree.files[1].host == tmp_path / "main.py"
+
+
+def test_clutter_stays_out(tmp_path: Path) -> None:
+    clutter = [
+        ".git/config",
+        ".venv/x",
+        "venv/x",
+        "env3/pyvenv.cfg",
+        "env3/lib/a.py",
+        "a/__pycache__/a.pyc",
+        "a.pyc",
+        "node_modules/x",
+        ".tox/x",
+    ]
+    clutter += [
+        ".mypy_cache/x",
+        ".idea/x",
+        "Dockerfile",
+        "docker-compose.yml",
+        "x.egg-info/PKG-INFO",
+        "dist/x.whl",
+        "build/lib/x.py",
+        "pylock.toml",
+    ]
+    clutter += ["out/oci-layout", "out/blobs/sha256/x"]
+    written(tmp_path, dict.fromkeys([*clutter, "main.py", "tests/test_a.py", "README.md", "build2/x"], ""))
+    assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
+
+
+def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path) -> None:
+    written(tmp_path, {"main.py": "", "data.tar": ""})
+    for name, member in {"hello.tar": "oci-layout", "backup.tar": "oci-layout.txt"}.items():
+        with tarfile.open(tmp_path / name, "w") as archive:
+            archive.addfile(tarfile.TarInfo(member))
+    os.mkfifo(tmp_path / "pipe.tar")
+    found = list_app(tmp_path)
+    assert _paths(found) == ["backup.tar", "data.tar", "main.py"]
+    assert found.special == ("pipe.tar",)
+
+
+def test_a_front_end_in_build_or_dist_is_kept(tmp_path: Path) -> None:
+    written(tmp_path, {"build/index.html": "", "dist/app.js": ""})
+    assert _paths(list_app(tmp_path)) == ["build/index.html", "dist/app.js"]
+
+
+def test_secrets_are_left_out_and_said(tmp_path: Path) -> None:
+    secret = {
+        ".env": "",
+        "conf/.env.production": "",
+        "id_rsa": "x",
+        ".aws/credentials": "",
+        ".netrc": "",
+        "tls/server.key": "text\n" + KEY,
+        "notes": KEY,
+        "service.json": '{"private_key": "' + KEY.replace("\n", "\\n") + '"}',
+        ".streamlit/secrets.toml": "",
+    }
+    kept = {
+        ".env.example": "",
+        "ca.pem": "-----BEGIN CERTIFICATE-----\n",
+        "code.py": f"MARK = '''{KEY}'''",
+        "id_rsa.pub": "",
+        ".streamlit/config.toml": "",
+    }
+    tree = list_app(written(tmp_path, secret | kept))
+    assert _paths(tree) == sorted(kept)
+    assert list(tree.secrets) == sorted(path.replace(".aws/credentials", ".aws/") for path in secret)
+
+
+def test_an_ignored_secret_is_not_worth_a_word(tmp_path: Path) -> None:
+    assert list_app(written(tmp_path, {".gitignore": ".env\n", ".env": ""})).secrets == ()
+
+
+def test_include_never_brings_a_secret_back(tmp_path: Path) -> None:
+    tree = list_app(written(tmp_path, {".env": "", "k.pem": KEY}), include=[".env", "*.pem"], exclude=["*"])
+    assert (tree.files, tree.secrets) == ((), (".env", "k.pem"))
+
+
+def test_gitignore_nested_and_negated(tmp_path: Path) -> None:
+    written(tmp_path, {".gitignore": "*.log\n/data/\n!keep.log\n", "sub/.gitignore": "!b.log\nlocal.py\n"})
+    written(
+        tmp_path,
+        dict.fromkeys(["a.log", "keep.log", "data/x", "sub/data/x", "sub/b.log", "sub/local.py", "local.py", "sub/deep/local.py"], ""),
+    )
+    assert _paths(list_app(tmp_path)) == ["keep.log", "local.py", "sub/b.log", "sub/data/x"]
+
+
+def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
+    written(
+        tmp_path, {".gitignore": "*.log\nbuild*/\n/top\n**/gen\n!gen/keep\na/**/z\nsp\\ ace\n[ab].txt\n", "s/.gitignore": "/top\n!x.log\n"}
+    )
+    names = [
+        "x.log",
+        "s/x.log",
+        "buildx/y",
+        "s/buildx",
+        "top",
+        "s/top",
+        "s/t/top",
+        "gen/keep",
+        "q/gen",
+        "a/z",
+        "a/b/c/z",
+        "sp ace",
+        "a.txt",
+        "c.txt",
+        "s/b.txt",
+    ]
+    written(tmp_path, dict.fromkeys(names, ""))
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert _paths(list_app(tmp_path)) == sorted(name for name in listed.splitlines() if not name.endswith(".gitignore"))
+
+
+def test_gitignore_above_the_project_counts(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    root = (
+        written(
+            tmp_path,
+            {".gitignore": "*.sqlite\n/libs/app/local/\n", "libs/app/x.sqlite": "", "libs/app/main.py": "", "libs/app/local/y": ""},
+        )
+        / "libs/app"
+    )
+    assert _paths(list_app(root)) == ["main.py"]
+
+
+def test_a_project_that_the_repository_ignores_is_listed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    written(tmp_path, {".gitignore": "scratch/\n", "scratch/app/main.py": ""})
+    assert _paths(list_app(tmp_path / "scratch/app")) == ["main.py"]
+
+
+def test_dockerignore_starts_at_the_root_and_the_last_pattern_decides(tmp_path: Path) -> None:
+    written(tmp_path, {".dockerignore": "# all\n*\n!src\n!main.py\nsrc/secret\n!src/secret/pub.txt\n**/*.tmp\n"})
+    written(tmp_path, dict.fromkeys(["main.py", "other.py", "src/a.py", "src/b.tmp", "src/secret/x", "src/secret/pub.txt", "docs/x"], ""))
+    assert _paths(list_app(tmp_path)) == ["main.py", "src/a.py", "src/secret/pub.txt"]
+
+
+def test_dockerignore_pattern_without_slash_is_anchored(tmp_path: Path) -> None:
+    written(tmp_path, {".dockerignore": "data\n", "data/x": "", "pkg/data/x": ""})
+    assert _paths(list_app(tmp_path)) == ["pkg/data/x"]
+
+
+def test_include_and_exclude_win_over_files(tmp_path: Path) -> None:
+    written(tmp_path, {".gitignore": "static/\n", "static/dist/app.js": "", "static/dist/app.map": "", "notes.md": "", "uv.lock": ""})
+    tree = list_app(tmp_path, include=["/static/dist/*.js", "/uv.lock"], exclude=["notes.md"])
+    assert _paths(tree) == ["static/dist/app.js", "uv.lock"]
+
+
+def test_only_named_files_and_nothing_around_them(tmp_path: Path) -> None:
+    written(tmp_path, {"tool.py": "x", "other.py": "", ".gitignore": "tool.py\n"})
+    assert _paths(list_app(tmp_path, only=["tool.py"])) == ["tool.py"]
+
+
+def test_links_inside_are_kept_as_links(tmp_path: Path) -> None:
+    written(tmp_path, {"real/x": "", "sub/deep/y": ""})
+    (tmp_path / "current").symlink_to("real")
+    (tmp_path / "sub/deep/up").symlink_to("../../real/x")
+    (tmp_path / "sub/absolute").symlink_to(tmp_path / "real/x")
+    (tmp_path / "dangling").symlink_to("not-there-yet")
+    links = {file.path: file.link for file in list_app(tmp_path).files if file.link is not None}
+    assert links == {"current": "real", "sub/deep/up": "../../real/x", "sub/absolute": "../real/x", "dangling": "not-there-yet"}
+
+
+def test_links_that_lead_out_are_all_named(tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    root.mkdir()
+    (root / "a").symlink_to("../elsewhere")
+    (root / "b").symlink_to("/etc/passwd")
+    (root / "inner").symlink_to(".")
+    (root / "c").symlink_to("inner/../../x")
+    with pytest.raises(ProjectError) as caught:
+        list_app(root)
+    for name in ("link a ", "link b ", "link c "):
+        assert name in caught.value.message
+    (tmp_path / "elsewhere").mkdir()
+    assert _paths(list_app(root, exclude=["a", "b", "c"])) == ["inner"]
+
+
+def test_a_link_loop_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert _paths(list_app(tmp_path)) == ["a", "b"]
+
+
+def test_sockets_and_pipes_are_passed_over_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("sock")
+        tree = list_app(tmp_path)
+    assert (tree.files, tree.special) == ((), ("pipe", "sock"))
+
+
+def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.txt")).touch()
+    with pytest.raises(ProjectError, match=r"bad\\xff\.txt"):
+        list_app(tmp_path)
+
+
+def test_a_bad_pattern_names_its_file(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="gitignore"):
+        list_app(written(tmp_path, {".gitignore": "!\n"}))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet="ab*?!/[]\\#-. \n", max_size=30), st.sampled_from([".gitignore", ".dockerignore"]))
+def test_any_ignore_file_gives_a_list_or_our_error(tmp_path: Path, text: str, name: str) -> None:
+    for other in (".gitignore", ".dockerignore"):
+        (tmp_path / other).unlink(missing_ok=True)
+    written(tmp_path, {name: text, "a/b": "", "b": "", "a-b/a.a": "", ".env": ""})
+    try:
+        tree = list_app(tmp_path)
+    except ProjectError as error:
+        assert name in error.message
+    else:
+        # A pattern like !* takes the ignore file itself back; a secret never comes.
+        assert set(_paths(tree)) <= {"a/b", "b", "a-b/a.a", name}
+
+
+def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
+    (tmp_path / "ünï").mkdir()
+    (tmp_path / "ünï" / "ç.txt").write_text("x")
+    (tmp_path / "link").symlink_to("ünï/ç.txt")
+    (tmp_path / ".gitignore").write_text("ünï/weg.txt\n", encoding="utf-8")
+    (tmp_path / "ünï" / "weg.txt").write_text("x")
+    program = "import sys; from pathlib import Path; from shipwheel.project.app_tree import list_app; tree = list_app(Path(sys.argv[1]));"
+    program += "print(ascii([(file.path, file.link) for file in tree.files if not file.path.startswith('.')]))"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ascii([("link", "ünï/ç.txt"), ("ünï/ç.txt", None)])
+
+
+def test_files_that_have_an_indexs_password_in_them(tmp_path: Path) -> None:
+    told = "--index-url https://bob:s3cret@host.example/simple\nsmall\n"
+    files = {"requirements.txt": told, "requirements/base.in": told, "a/dev-requirements.txt": told, "pip.conf": told, "uv.toml": told}
+    harmless = {
+        "constraints.txt": "--index-url https://${USER}:${PASSWORD}@host.example/simple\n",
+        "pyproject.toml": 'url = "https://bob@host.example/simple"\nnext = "a:b@c"\n',
+        "notes.txt": "see https://user:password@host.example/\n",
+        "main.py": 'URL = "postgresql://user:password@db"\n',
+    }
+    tree = list_app(written(tmp_path, {**files, **harmless}))
+    assert tree.secrets == tuple(sorted(files))
+    assert _paths(tree) == sorted(harmless)

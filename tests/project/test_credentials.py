@@ -1,0 +1,53 @@
+"""Credentials go to the server that they were given for, and to no other."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.project.credentials import credentials_of
+from shipwheel.project.detect import Project, detect
+from shipwheel.settings import load_settings
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "requirements.txt").write_text("--extra-index-url https://req:pw@req.example/simple\nsmall\n")
+    (tmp_path / "main.py").write_text("print()\n")
+    (tmp_path / "uv.toml").write_text(
+        '[[index]]\nname = "in-house"\nurl = "https://named.example/simple"\n\n[[index]]\nurl = "https://set:pw@set.example/simple"\n'
+    )
+    return detect(tmp_path, load_settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "user"),
+    [
+        ({"UV_DEFAULT_INDEX": "https://me:p%40ss@host.example/simple"}, "https://host.example/files/a.whl", "me:p%40ss@"),
+        ({"UV_DEFAULT_INDEX": "https://me:pw@host.example/simple"}, "https://host.example:443/files/a.whl", "me:pw@"),
+        ({"UV_DEFAULT_INDEX": "https://me:pw@host.example/simple"}, "https://files.host.example/a.whl", ""),
+        ({"UV_DEFAULT_INDEX": "https://me:pw@host.example/simple"}, "http://host.example/a.whl", ""),
+        ({"UV_DEFAULT_INDEX": "https://me:pw@host.example/simple"}, "https://host.example:8443/a.whl", ""),
+        ({"UV_DEFAULT_INDEX": "https://me:pw@host.example/simple"}, "https://you@host.example/a.whl", "you@"),
+        ({"UV_INDEX": "one=https://a:b@one.example/s https://c:d@two.example/s?a=b"}, "https://two.example/a.whl", "c:d@"),
+        ({"UV_INDEX": "one=https://a:b@one.example/s"}, "https://one.example/a.whl", "a:b@"),
+        ({"UV_INDEX_IN_HOUSE_USERNAME": "bob", "UV_INDEX_IN_HOUSE_PASSWORD": "a/b"}, "https://named.example/a.whl", "bob:a%2Fb@"),
+        ({}, "https://named.example/a.whl", ""),
+        ({}, "https://req.example/a.whl", "req:pw@"),
+        ({}, "https://set.example/a.whl", "set:pw@"),
+        ({"UV_INDEX_URL": "https://env:pw@set.example/simple"}, "https://set.example/a.whl", "env:pw@"),
+        ({"UV_DEFAULT_INDEX": "https://me:p[w@host.example/simple"}, "https://host.example/a.whl", ""),
+        ({}, "file:///srv/a.whl", ""),
+    ],
+)
+def test_where_they_come_from(project: Project, tmp_path: Path, environ: dict[str, str], url: str, user: str) -> None:
+    expected = url.replace("you@", "").replace("://", f"://{user}", 1)
+    assert credentials_of(project, {"HOME": str(tmp_path), **environ})(url) == expected
+
+
+def test_netrc(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "rc").write_text("machine net.example login bob password s:3\n")
+    signed = credentials_of(project, {"NETRC": str(tmp_path / "rc")})
+    assert signed("https://net.example/a.whl") == "https://bob:s%3A3@net.example/a.whl"
+    assert signed("https://other.example/a.whl") == "https://other.example/a.whl"
+    (tmp_path / "rc").write_text("machine machine machine\n")
+    assert signed("https://net.example/a.whl") == "https://net.example/a.whl"

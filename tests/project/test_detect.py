@@ -1,0 +1,539 @@
+"""What is in a directory, over many small trees; detection reads and never runs."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trees import written
+
+from shipwheel.errors import ProjectError, ShipwheelError, UsageError
+from shipwheel.project import python_version as version
+from shipwheel.project.detect import Project, detect, find_settings, with_dependencies, with_python
+from shipwheel.project.metadata import dependency_names, parse_python
+from shipwheel.settings import Settings
+from shipwheel.suites import SUITES
+
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+POETRY = '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+PROJECT = '[project]\nname = "My.Demo_App"\nversion = "1.2"\n'
+INLINE = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "fastapi[standard]",\n# ]\n# ///\n'
+
+
+def _detect(root: Path, files: dict[str, str], **given: object) -> Project:
+    return detect(written(root, files), Settings(**given) if given else None)  # type: ignore[arg-type]
+
+
+# layout -> (files, kind, name, version, dependencies, lock inputs)
+LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
+    "requirements.txt": ({"requirements.txt": "Flask==3 # web\n\n", "app.py": ""}, "app", "root", None, "flask", "requirements.txt"),
+    "requirements that include others": (
+        {"requirements.txt": "-r base/x.txt\n-c c.txt\nA_b\n", "base/x.txt": "Q.q>1", "c.txt": "zzz==1", "main.py": ""},
+        *("app", "root", None, "a-b q-q", "requirements.txt base/x.txt c.txt"),
+    ),
+    "requirements directory": (
+        {"requirements/dev.txt": "pytest", "requirements/base.txt": "a", "requirements/production.txt": "-r base.txt\nb", "main.py": ""},
+        *("app", "root", None, "a b", "requirements/production.txt requirements/base.txt"),
+    ),
+    "requirements-prod.txt": (
+        {"requirements-prod.txt": "a", "requirements-dev.txt": "b", "main.py": ""},
+        "app",
+        "root",
+        None,
+        "a",
+        "requirements-prod.txt",
+    ),
+    "hatch package": (
+        {
+            "pyproject.toml": HATCH + PROJECT + 'dependencies = ["A"]\n[project.scripts]\ndemo = "my_demo_app:x"\n',
+            "src/my_demo_app/__init__.py": "",
+        },
+        *("package", "my-demo-app", "1.2", "a", "pyproject.toml"),
+    ),
+    "pyproject without build-system": (
+        {"pyproject.toml": PROJECT + 'dependencies = ["A"]\n', "main.py": ""},
+        "app",
+        "my-demo-app",
+        "1.2",
+        "a",
+        "pyproject.toml",
+    ),
+    "uv package = false": (
+        {"pyproject.toml": HATCH + PROJECT + "[tool.uv]\npackage = false\n", "my_demo_app/__init__.py": "", "main.py": ""},
+        *("app", "my-demo-app", "1.2", "", "pyproject.toml"),
+    ),
+    "uv package = true": (
+        {
+            "pyproject.toml": PROJECT + '[project.scripts]\nx = "my_demo_app:x"\n[tool.uv]\npackage = true\n',
+            "src/my_demo_app/__init__.py": "",
+        },
+        *("package", "my-demo-app", "1.2", "", "pyproject.toml"),
+    ),
+    "only tools in pyproject": (
+        {"pyproject.toml": "[tool.ruff]\nline-length = 100\n", "requirements.txt": "a", "main.py": ""},
+        *("app", "root", None, "a", "requirements.txt"),
+    ),
+    "project table, but requirements.txt has the dependencies": (
+        {"pyproject.toml": PROJECT, "requirements.txt": "a", "main.py": ""},
+        *("app", "my-demo-app", "1.2", "a", "requirements.txt"),
+    ),
+    "poetry package": (
+        {
+            "pyproject.toml": POETRY
+            + '[tool.poetry]\nname = "demo"\nversion = "3"\n[tool.poetry.dependencies]\npython = "^3.10"\nA = "*"\n'
+            'b = { version = "1", optional = true }\n[tool.poetry.scripts]\ndemo = "demo:main"\n',
+            "demo/__init__.py": "",
+        },
+        *("package", "demo", "3", "a", "pyproject.toml"),
+    ),
+    "poetry app without a package": (
+        {"pyproject.toml": POETRY + '[tool.poetry]\nname = "demo"\nversion = "3"\n[tool.poetry.dependencies]\nA = "1"\n', "main.py": ""},
+        *("app", "demo", "3", "a", "pyproject.toml"),
+    ),
+    "poetry package-mode = false": (
+        {
+            "pyproject.toml": POETRY + "[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\n"
+            'fastapi = { extras = ["all"], version = "1" }\n',
+            "main.py": "",
+        },
+        *("app", "root", None, "fastapi uvicorn", "pyproject.toml"),
+    ),
+    "setup.py": (
+        {
+            "setup.py": "import setuptools, os\nREQS = ['A>1', 'b']\nif True:\n"
+            "    setuptools.setup(name='old', version='0.1', install_requires=REQS,\n"
+            "        packages=setuptools.find_packages(), entry_points={'console_scripts': ['old = old.cli:main']})\n",
+            "old/__init__.py": "",
+        },
+        *("package", "old", "0.1", "a b", "setup.py"),
+    ),
+    "setup.cfg": (
+        {
+            "setup.cfg": "[metadata]\nname = cfg\nversion = attr: cfg.__version__\n[options]\ninstall_requires =\n    A>1  # why\n    b\n"
+            "[options.entry_points]\nconsole_scripts =\n    cfg = cfg:main\n",
+            "cfg/__init__.py": "",
+        },
+        *("package", "cfg", None, "a b", "setup.cfg"),
+    ),
+    "legacy setup.cfg with a build-system": (
+        {"pyproject.toml": SETUPTOOLS, "setup.cfg": "[metadata]\nname = cfg\n[options]\npy_modules = cfg\n", "cfg.py": "", "main.py": ""},
+        *("package", "cfg", None, "", "pyproject.toml setup.cfg"),
+    ),
+    "setup.cfg of other tools only": (
+        {"setup.cfg": "[flake8]\nx = 1\n", "requirements.txt": "a", "main.py": ""},
+        *("app", "root", None, "a", "requirements.txt"),
+    ),
+    "setuptools dynamic dependencies in a file": (
+        {
+            "pyproject.toml": SETUPTOOLS + '[project]\nname = "d"\ndynamic = ["version", "dependencies"]\n[tool.setuptools.dynamic]\n'
+            'dependencies = { file = ["reqs.txt"] }\n',
+            "reqs.txt": "a\nb\n",
+            "d/__init__.py": "",
+            "main.py": "",
+        },
+        *("package", "d", None, "a b", "pyproject.toml"),
+    ),
+    "script in a directory": ({"tool.py": INLINE + FASTAPI, "data.csv": ""}, "app", "tool", None, "fastapi uvicorn", "tool.py"),
+    "markers for other systems": (
+        {
+            "requirements.txt": 'waitress ; sys_platform == "win32"\ngunicorn ; sys_platform != "win32"\nold ; python_version < "3.8"\n',
+            "main.py": "",
+        },
+        *("app", "root", None, "gunicorn", "requirements.txt"),
+    ),
+    "UTF-16 requirements": ({"requirements.txt": "a\n", "main.py": ""}, "app", "root", None, "a", "requirements.txt"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(tmp_path: Path, layout: str) -> None:
+    files, kind, name, version, dependencies, inputs = LAYOUTS[layout]
+    root = written(tmp_path / "root", files)
+    if layout.startswith("UTF-16"):
+        (root / "requirements.txt").write_text("a\r\n", encoding="utf-16")
+    project = detect(root)
+    assert (project.kind, project.name, project.version) == (kind, name, version)
+    assert project.dependencies == frozenset(dependencies.split())
+    assert project.lock_inputs == tuple(inputs.split())
+    assert project.launch is not None
+    assert project.only == ()
+
+
+def test_a_package_knows_what_is_in_its_wheel(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": HATCH + PROJECT + '[project.scripts]\nx = "a:b"\n',
+        "my_demo_app/__init__.py": "",
+        "tests/__init__.py": "",
+        "main.py": "",
+    }
+    project = _detect(tmp_path, files)
+    assert project.packaged == {"my_demo_app"}
+    assert project.scripts == {"x": "a:b"}
+    (tmp_path / "pyproject.toml").write_text(
+        HATCH + PROJECT + '[project.scripts]\nx = "a:b"\n[tool.hatch.build.targets.wheel]\npackages = ["src/inner"]\n'
+    )
+    assert detect(tmp_path).packaged == {"inner"}
+
+
+def test_an_app_with_a_package_metadata_is_said(tmp_path: Path) -> None:
+    project = _detect(tmp_path, {"pyproject.toml": HATCH + PROJECT, "main.py": ""})
+    assert project.kind == "app"
+    assert "goes into /app" in project.notes[0]
+
+
+BESIDE = "from pathlib import Path\nROOT = Path(__file__).parents[1]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"demo/conf.py": BESIDE + "text = (ROOT / 'settings.yaml').read_text()\n", "settings.yaml": ""}, "settings.yaml"),
+        (
+            {"demo/conf.py": BESIDE, "demo/b.py": "import os\nfrom demo.conf import ROOT\nd = os.path.join(ROOT, 'web')\n", "web/x": ""},
+            "web",
+        ),
+        ({"demo/conf.py": "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'), exist_ok=True)\n"}, "demo/cache"),
+    ],
+)
+def test_a_package_that_lives_in_its_directory_stays_there(tmp_path: Path, files: dict[str, str], named: str) -> None:
+    base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
+    project = _detect(tmp_path, {**base, **files}, name="demo")
+    assert project.kind == "app"
+    assert project.launch is not None
+    assert project.launch.needs_source
+    assert project.launch.command[-1] == "demo.main:app"
+    assert named in " ".join(project.notes)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"demo/conf.py": BESIDE + "x = ROOT / 'demo' / 'a.txt'\n", "demo/a.txt": ""},
+        {"demo/conf.py": BESIDE + "x = ROOT / 'gone.yaml'\ny = ROOT / '.env'\n", ".env": ""},
+        {
+            "demo/conf.py": BESIDE + "from importlib.metadata import version\nv = version('demo')\nx = ROOT / 'settings.yaml'\n",
+            "settings.yaml": "",
+        },
+    ],
+)
+def test_a_package_that_has_all_in_its_wheel_is_one(tmp_path: Path, files: dict[str, str]) -> None:
+    base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
+    assert _detect(tmp_path, {**base, **files}, name="demo").kind == "package"
+
+
+@pytest.mark.parametrize(("lines", "taken"), [("fastapi==0.1\nuvicorn\ncachetools\n", True), ("fastapi\ncachetools\n", False)])
+def test_a_package_in_its_place_has_what_a_fuller_requirements_file_lists(tmp_path: Path, lines: str, taken: bool) -> None:
+    files = {
+        "pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n',
+        "requirements.txt": lines,
+        "demo/__init__.py": "",
+        "demo/main.py": FASTAPI + "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'))\n",
+    }
+    project = _detect(tmp_path, files, name="demo")
+    assert (project.kind, bool(project.requirements), "cachetools" in project.dependencies) == ("app", taken, taken)
+    assert [note for note in project.notes if "demo/cache" in note]
+
+
+def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": SETUPTOOLS + '[project]\nname = "shop"\ndependencies = ["django", "gunicorn"]\n',
+        "shop/__init__.py": "",
+        "shop/wsgi.py": "",
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+    }
+    project = _detect(tmp_path, files)
+    assert project.launch is not None
+    assert (project.kind, project.launch.command[-1], project.launch.needs_source) == ("package", "shop.wsgi:application", False)
+    manage = detect(tmp_path, Settings(command=("python", "manage.py", "migrate")))
+    assert manage.launch is not None
+    assert manage.launch.needs_source
+
+
+def test_a_script_file(tmp_path: Path) -> None:
+    written(tmp_path, {"My Tool.py": INLINE + FASTAPI, "secret-notes.txt": ""})
+    project = detect(tmp_path / "My Tool.py")
+    assert (project.name, project.only, project.script) == ("my-tool", ("My Tool.py",), tmp_path / "My Tool.py")
+    assert project.lock_inputs == ("My Tool.py",)
+    written(tmp_path, {"plain.py": "print(1)\n"})
+    plain = detect(tmp_path / "plain.py")
+    assert (plain.script, plain.lock_inputs, plain.dependencies) == (None, (), frozenset())
+    assert plain.launch is not None
+    assert plain.launch.command == ("python", "plain.py")
+
+
+def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
+    text = '# /// script\n# dependencies = []\n# [tool.shipwheel]\n# command = "python x.py --serve"\n# ///\n'
+    written(tmp_path, {"x.py": text})
+    assert find_settings(tmp_path / "x.py").command == ("python", "x.py", "--serve")
+    for path in (tmp_path, tmp_path / "x.py"):
+        launch = detect(path).launch
+        assert launch is not None
+        assert launch.command == ("python", "x.py", "--serve")
+    (tmp_path / "x.py").write_text(text.replace("command", "comand"))
+    with pytest.raises(UsageError, match="did you mean 'command'"):
+        detect(tmp_path / "x.py")
+
+
+def test_entry_points_of_setup_py_written_as_text(tmp_path: Path) -> None:
+    points = "\n    [console_scripts]\n    d=d.cli:cli\n\n    [x]\n    y=z\n"
+    files = {"setup.py": f"from setuptools import setup\nsetup(name='d', entry_points={points!r})\n", "d/__init__.py": ""}
+    assert _detect(tmp_path, files).scripts == {"d": "d.cli:cli"}
+
+
+@pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
+def test_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.py").write_text(text)
+    with pytest.raises(ProjectError, match=r"x\.py"):
+        detect(tmp_path / "x.py")
+
+
+def test_dynamic_dependencies_put_the_choice_off(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', install_requires=open('r').read().split(), packages=['d'])\n",
+        "d/__init__.py": "",
+    }
+    project = _detect(tmp_path, files)
+    assert project.dynamic
+    assert project.launch is None
+    (tmp_path / "d/main.py").write_text(FASTAPI)
+    again = with_dependencies(detect(tmp_path, launch=False), frozenset({"FastAPI", "uvicorn"}))
+    assert again.launch is not None
+    assert again.launch.command == ("uvicorn", "--host", "0.0.0.0", "--port", "8000", "d.main:app")
+    with pytest.raises(ProjectError, match="no command"):
+        with_dependencies(project, frozenset())
+
+
+def test_extras_and_groups_count(tmp_path: Path) -> None:
+    text = (
+        PROJECT
+        + 'optional-dependencies = { "My_Extra" = ["e"] }\n[dependency-groups]\nprod = ["g", { include-group = "More" }]\nmore = ["m"]\n'
+    )
+    files = {"pyproject.toml": text, "main.py": ""}
+    assert _detect(tmp_path, files).dependencies == frozenset()
+    assert _detect(tmp_path, files, extras=("my-extra",), groups=("prod",)).dependencies == {"e", "g", "m"}
+
+
+def test_a_group_that_includes_itself_ends(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT + '[dependency-groups]\na = [{ include-group = "b" }]\nb = [{ include-group = "a" }, "x"]\n',
+        "main.py": "",
+    }
+    assert _detect(tmp_path, files, groups=("a",)).dependencies == {"x"}
+
+
+def test_the_requirements_setting_wins(tmp_path: Path) -> None:
+    files = {"pyproject.toml": PROJECT + 'dependencies = ["a"]\n', "deploy.txt": "b\n", "main.py": ""}
+    project = _detect(tmp_path, files, requirements=("deploy.txt",))
+    assert project.dependencies == {"b"}
+    assert (project.lock_inputs, project.requirements) == (("deploy.txt",), (tmp_path / "deploy.txt",))
+    with pytest.raises(ShipwheelError, match=r"nowhere\.txt"):
+        detect(tmp_path, Settings(requirements=("nowhere.txt",)))
+
+
+@pytest.mark.parametrize(
+    ("requires", "chosen"),
+    [
+        ("", "3.13"),
+        (">=3.8", "3.13"),
+        (">=3.10,<3.12", "3.11"),
+        (">=3.8,<3.13", "3.11"),
+        (">=3.14", "3.14"),
+        ("<3.10", "3.9"),
+        ("~=3.11", "3.13"),
+        ("==3.11.*", "3.11"),
+        (">=3.12,<3.13", "3.12"),
+        (">=3.10,<3.11", "3.10"),
+    ],
+)
+def test_python_from_requires_python(tmp_path: Path, requires: str, chosen: str) -> None:
+    line = f'requires-python = "{requires}"\n' if requires else ""
+    assert _detect(tmp_path, {"pyproject.toml": PROJECT + line, "main.py": ""}).python == chosen
+
+
+def test_python_that_the_user_names_wins(tmp_path: Path) -> None:
+    files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
+    project = _detect(tmp_path, files)
+    assert (project.python, project.python_reason, project.other_pythons, project.notes) == ("3.9", "runtime.txt names it", (), ())
+    assert detect(tmp_path, Settings(python="3.12")).python == "3.12"
+    assert detect(tmp_path, Settings(python="3.14")).other_pythons == ()
+    (tmp_path / ".python-version").write_text("pypy3.10\n")
+    assert detect(tmp_path).python == "3.9"
+
+
+@pytest.mark.parametrize(
+    ("preferred", "requires", "chosen", "others"),
+    [
+        ("3.12.4", "", "3.13", ("3.14", "3.11", "3.9")),
+        ("3.10", "", "3.11", ("3.13", "3.14", "3.9")),
+        ("3.12", "<3.13", "3.11", ("3.9",)),
+        ("3.12", ">=3.12", "3.13", ("3.14",)),
+        ("3.15", ">=3.11", "3.14", ("3.13", "3.11")),
+        ("3.12", "==3.12.*", "3.12", ()),
+    ],
+)
+def test_python_that_a_developer_prefers_and_debian_lacks(
+    tmp_path: Path, preferred: str, requires: str, chosen: str, others: tuple[str, ...]
+) -> None:
+    line = f'requires-python = "{requires}"\n' if requires else ""
+    project = _detect(tmp_path, {".python-version": f"# pyenv\n{preferred}\n", "pyproject.toml": PROJECT + line, "main.py": ""})
+    assert (project.python, project.other_pythons) == (chosen, others)
+    short = ".".join(preferred.split(".")[:2])
+    note = f"Debian has no Python {short}, which .python-version names: the image has {chosen}."
+    assert project.notes == ((note,) if chosen != short else ())
+
+
+def test_python_of_the_suite_that_is_set(tmp_path: Path) -> None:
+    project = _detect(tmp_path, {"requirements.txt": "", "main.py": "", ".python-version": "3.12"}, suite="bookworm")
+    assert (project.python, project.other_pythons) == ("3.11", ())
+    assert {suite.codename: suite.python for suite in SUITES} == version._SUITES
+
+
+def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
+    files = {"requirements.txt": "flask ; python_version < '3.12'\n", "main.py": ""}
+    project = _detect(tmp_path, files)
+    assert (project.python, project.other_pythons, project.dependencies) == ("3.13", ("3.11", "3.14", "3.9"), frozenset())
+    other = with_python(project, "3.11")
+    assert (other.python, other.settings, other.dependencies) == ("3.11", project.settings, frozenset({"flask"}))
+    assert other.python_reason == "what the project wants cannot be had for 3.13"
+
+
+def test_python_that_the_project_refuses(tmp_path: Path) -> None:
+    files = {"pyproject.toml": PROJECT + 'requires-python = ">=3.10,<3.12"\n', "main.py": ""}
+    with pytest.raises(
+        ProjectError, match=r"setting python wants Python 3\.13 \(Debian has 3\.13\.5\), but pyproject\.toml requires >=3\.10,<3\.12"
+    ):
+        _detect(tmp_path, files, python="3.13")
+    for wrong in ("banana", ">=4", ">=3.11.4,<3.12"):
+        (tmp_path / "pyproject.toml").write_text(PROJECT + f'requires-python = "{wrong}"\n')
+        with pytest.raises(ProjectError, match=r"pyproject\.toml: "):
+            detect(tmp_path)
+
+
+def test_a_day_before_a_python_was_released(tmp_path: Path) -> None:
+    assert _detect(tmp_path, {"requirements.txt": "", "main.py": "", "shipwheel.toml": "as-of = 2024-09-15\n"}).python == "3.11"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("^3.8", [">=3.8,<4"]), ("~3.10", [">=3.10,<3.11"]), (">=3.8,<3.12", [">=3.8,<3.12"]), (">=3.8 <3.12", [">=3.8,<3.12"]), ("*", [""]),
+     ("3.11.*", ["==3.11.*"]), ("3.11", ["==3.11"]), ("^3.9 || ~3.6", [">=3.9,<4", ">=3.6,<3.7"]), (">=3.8,!=3.9.7", [">=3.8,!=3.9.7"])],
+)  # fmt: skip
+def test_poetry_constraints(written: str, meant: list[str]) -> None:
+    assert list(parse_python(written)) == meant
+
+
+def test_poetry_alternatives_choose_the_python(tmp_path: Path) -> None:
+    text = POETRY + '[tool.poetry]\nname = "x"\nversion = "1"\n[tool.poetry.dependencies]\npython = "~3.9 || ~3.11"\n'
+    project = _detect(tmp_path, {"pyproject.toml": text, "main.py": ""})
+    assert (project.python, project.requires_python) == ("3.11", ">=3.11,<3.12")
+
+
+def test_servers_that_extras_bring() -> None:
+    assert dependency_names(["FastAPI[Standard]>=0.1", "celery[redis]"], "3.11") == {"fastapi", "uvicorn", "celery"}
+
+
+def test_not_a_project(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="an empty directory"):
+        detect(tmp_path)
+    with pytest.raises(ProjectError, match="does not exist"):
+        detect(tmp_path / "nowhere")
+    written(tmp_path, {"notes.txt": "", "backend/requirements.txt": ""})
+    with pytest.raises(ProjectError, match=r"Looked for: pyproject\.toml .*Found: backend, notes\.txt") as caught:
+        detect(tmp_path)
+    assert str(tmp_path / "backend") in caught.value.hint
+    with pytest.raises(ProjectError, match="not a Python script"):
+        detect(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("file", "hint"),
+    [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty")],
+)
+def test_not_a_project_says_the_next_step(tmp_path: Path, file: str, hint: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        _detect(tmp_path, {file: ""})
+    assert hint in caught.value.hint
+
+
+def test_two_inline_scripts_must_be_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"a\.py, b\.py"):
+        _detect(tmp_path, {"a.py": INLINE, "b.py": INLINE})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("pyproject.toml", "[project\n", r"pyproject\.toml, line 1"),
+        ("pyproject.toml", "[project]\nversion = '1'\n", "no name"),
+        ("setup.py", "def x(:\n", r"setup\.py, line 1"),
+        ("setup.cfg", "no section\n", r"setup\.cfg"),
+    ],
+)
+def test_syntax_errors_name_the_file(tmp_path: Path, file: str, text: str, message: str) -> None:
+    with pytest.raises(ProjectError, match=message):
+        _detect(tmp_path, {file: text})
+
+
+def test_setup_py_is_never_run(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    _detect(
+        tmp_path,
+        {
+            "setup.py": f"from setuptools import setup\nopen({str(mark)!r}, 'w')\nsetup(name='x', py_modules=['x'])\n",
+            "x.py": "",
+            "main.py": "",
+        },
+    )
+    assert not mark.exists()
+
+
+def test_a_strange_directory_name_still_gives_a_name(tmp_path: Path) -> None:
+    assert _detect(tmp_path / "我的项目", {"requirements.txt": "", "main.py": ""}).name == "app"
+    assert _detect(tmp_path / "My  App (2)", {"requirements.txt": "", "main.py": ""}).name == "my-app-2"
+
+
+_VALUES = st.recursive(
+    st.sampled_from(['"x"', "1", "true", '""', "\"a>=1; python_version<'3'\"", '"^3.1 || *"', '">=3"', '["a", 1]', "{ a = 1 }"]),
+    lambda inner: st.lists(inner, max_size=2).map(lambda items: f"[{', '.join(items)}]"),
+    max_leaves=3,
+)
+_TABLES = """
+    [project] [tool.poetry] [tool.poetry.dependencies] [tool.poetry.scripts] [build-system] [tool.setuptools] [project.scripts] [tool.uv]
+    [dependency-groups] [project.optional-dependencies] [tool.shipwheel] [tool.setuptools.dynamic.dependencies] [tool]
+    [tool.hatch.build.targets.wheel]
+    """.split()  # noqa: SIM905
+_NAMES = """
+    name version dependencies dynamic python scripts packages package requires-python build-backend build-system file extras group tool
+    project poetry optional-dependencies package-mode command ports env groups py-modules
+    """.split()  # noqa: SIM905
+_LINES = st.sampled_from(_TABLES) | st.tuples(st.sampled_from(_NAMES), _VALUES).map(" = ".join)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_LINES, max_size=8))
+def test_any_pyproject_gives_a_project_or_our_error(tmp_path: Path, lines: list[str]) -> None:
+    (tmp_path / "pyproject.toml").write_text("\n".join(lines))
+    (tmp_path / "main.py").touch()
+    try:
+        project = detect(tmp_path)
+    except ShipwheelError as error:
+        assert error.hint
+    else:
+        assert project.python.startswith("3.")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(alphabet="ab=[];#-\n\\ .<>'\"@:/(){}*,", max_size=60),
+    st.sampled_from(["requirements.txt", "setup.cfg", "setup.py", ".python-version", "x.py"]),
+)
+def test_any_other_file_gives_a_project_or_our_error(tmp_path: Path, text: str, name: str) -> None:
+    for old in tmp_path.iterdir():
+        old.unlink()
+    written(tmp_path, {"requirements.txt": "", "main.py": "", name: text})
+    try:
+        detect(tmp_path)
+    except ShipwheelError as error:
+        assert error.hint

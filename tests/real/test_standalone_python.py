@@ -1,0 +1,97 @@
+"""An image with a Python that no Debian suite has, from an archive that is made of a CPython on this machine, run by real engines."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import PYTHON, Engine
+from example import ROOT
+
+from shipwheel.lock import uv
+from shipwheel.testing.standalone import installed_files, made_files, make_standalone, standalone_name
+
+_CODE = """
+import bz2, ctypes, curses, datetime, decimal, hashlib, json, lzma, os, sqlite3, ssl, sys, uuid, zlib, zoneinfo, fastapi, main
+ssl.create_default_context()
+assert os.path.exists(json.__cached__), json.__cached__
+assert os.path.realpath("/usr/bin/python3") == sys.base_prefix + f"/bin/python3.{sys.version_info[1]}"
+zoneinfo.ZoneInfo("Europe/Berlin")
+print(sys.version.split()[0], sys.prefix, sys.base_prefix, len(ssl.create_default_context().get_ca_certs()) > 100)
+"""
+
+
+def _found() -> tuple[str, Path]:
+    """The full version and the directory of a CPython of a version that no suite has, which lies in a directory of its own."""
+    for minor in ("3.12", "3.10"):
+        kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+        path = next(iter(sorted(kept.glob(f"{minor}.*/bin/python{minor}"))), None) or uv.local_python(minor)
+        if path is None:
+            continue
+        code = "import platform, sys; print(platform.python_version(), sys.base_prefix)"
+        version, prefix = subprocess.run([str(path), "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        if Path(prefix) not in (Path("/usr"), Path("/usr/local")):
+            return version, Path(prefix)
+    pytest.skip("there is no CPython 3.12 or 3.10 in a directory of its own on this machine")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, list[dict[str, Any]]]:
+    """(version, project, archive of the image, what two builds in two stores said of it)."""
+    version, prefix = _found()
+    folder = tmp_path_factory.mktemp("standalone")
+    disk = folder / "builds"
+    disk.mkdir()
+    minor = version.rpartition(".")[0]
+    (disk / standalone_name(version)).write_bytes(make_standalone(installed_files(prefix)))
+    (disk / standalone_name(version, architecture="arm64")).write_bytes(make_standalone(made_files(minor, "arm64")))
+    project = folder / "fastapi"
+    shutil.copytree(ROOT / "examples" / "fastapi", project, ignore=shutil.ignore_patterns("pylock*.toml"))
+    shipped = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(shipped.replace('">=3.11"', f'"=={minor}.*"'))
+    archive = folder / "fastapi.tar"
+    said = []
+    for store in ("one", "two"):
+        command = [
+            sys.executable,
+            "-m",
+            "shipwheel",
+            "build",
+            str(project),
+            "--python-builds",
+            str(disk),
+            "-o",
+            str(archive),
+            "-t",
+            "py:test",
+            "--json",
+        ]
+        env = {**os.environ, "SHIPWHEEL_CACHE": str(folder / store)}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout))
+        shutil.rmtree(folder / store)
+    return version, project, archive, said
+
+
+@pytest.mark.online
+def test_two_stores_make_the_same_image(built: tuple[str, Path, Path, list[dict[str, Any]]]) -> None:
+    version, project, _, said = built
+    assert said[0]["digest"] == said[1]["digest"]
+    assert f'version = "{version}"' in (project / "pylock.toml").read_text()
+    assert [image["platform"] for image in said[0]["images"]] == ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.online
+def test_it_runs_with_no_rights(built: tuple[str, Path, Path, list[dict[str, Any]]], any_engine: Engine) -> None:
+    version, _, archive, _ = built
+    image = any_engine.load(archive)
+    with any_engine.run(image) as container:
+        assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
+        done = container.exec([PYTHON, "-c", _CODE])
+        assert done.output.split() == [version, "/opt/venv", "/opt/python", "True"]
+        assert container.stop(10) == 0

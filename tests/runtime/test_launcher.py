@@ -1,0 +1,398 @@
+"""The launcher, really run: in its own process, on every interpreter that may be in an image."""
+
+import ast
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from shipwheel.files.entry import EntryType, FileEntry
+from shipwheel.pipeline.app_source import AppSource, without_linked
+from shipwheel.pipeline.generated import Generated, launcher_command, launcher_files, venv_files, volume_directories
+from shipwheel.project.app_tree import list_app
+from shipwheel.runtime import launcher as module
+from shipwheel.venv import VENV
+
+
+def interpreters() -> list[str]:
+    """This interpreter, and the oldest of the machine that an image may have."""
+    found = [sys.executable]
+    named = [shutil.which("python3.9") or "", "/usr/bin/python3.9"]
+    named += [str(path) for path in sorted(Path("~/.pyenv/versions").expanduser().glob("3.9.*/bin/python3.9"))]
+    for path in filter(None, named):
+        if Path(path).exists() and not subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode:
+            return [*found, path]
+    return found
+
+
+def text_of(source: Generated, path: str) -> str:
+    entry = next(entry for entry in source.files if entry.path == path)
+    assert isinstance(entry.content, bytes)
+    return entry.content.decode()
+
+
+@dataclass
+class Volume:
+    """An image with the launcher in it, and a volume."""
+
+    folder: Path
+    python: str
+    steps: list[list[str]] = field(default_factory=list)
+    every_start: list[list[str]] = field(default_factory=list)
+
+    @property
+    def marks(self) -> Path:
+        return self.folder / "volume" / "marks"
+
+    @property
+    def log(self) -> list[str]:
+        """What the steps wrote down."""
+        path = self.folder / "log"
+        return path.read_text().split() if path.exists() else []
+
+    def step(self, name: str, then: str = "") -> list[str]:
+        """A step that writes its name down, then runs Python code."""
+        code = f"import os, signal, sys, time\nopen({str(self.folder / 'log')!r}, 'a').write({name!r} + ' ')\n{then}"
+        return [self.python, "-S", "-c", code]
+
+    def start(self, *command: str, session: bool = False) -> "subprocess.Popen[str]":
+        source = launcher_files(self.steps, str(self.marks), self.every_start)
+        settings = self.folder / "launch.json"
+        settings.write_text(text_of(source, "opt/shipwheel/launch.json"))
+        program = self.folder / "launcher.py"
+        text = text_of(source, "opt/shipwheel/launcher.py")
+        assert text.count("/opt/shipwheel/launch.json") == 1
+        program.write_text(text.replace("/opt/shipwheel/launch.json", str(settings)))
+        argv = [*launcher_command(self.python)[:-1], str(program), *command]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=session)
+
+    def run(self, *command: str) -> tuple[int, str, str]:
+        """(status, standard output, standard error) of a start."""
+        process = self.start(*(command or ("echo", "started")))
+        out, error = process.communicate(timeout=60)
+        return process.returncode, out, error
+
+
+@pytest.fixture(params=interpreters())
+def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Volume:
+    return Volume(tmp_path, request.param)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits, for a minute at most."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never happened")
+
+
+def opened(pid: int) -> list[Path]:
+    """The files that a process has open."""
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.readlink())
+    return found
+
+
+def test_steps_run_once(volume: Volume) -> None:
+    volume.steps = [volume.step("a"), volume.step("b")]
+    status, out, error = volume.run()
+    assert (status, out) == (0, "started\n")
+    assert error.count("first start") == 2
+    assert volume.run() == (0, "started\n", "")
+    assert volume.log == ["a", "b"]
+
+
+def test_some_steps_run_at_every_start(volume: Volume) -> None:
+    volume.steps = [volume.step("a"), volume.step("b"), volume.step("c")]
+    volume.every_start = [volume.steps[1]]
+    assert volume.run()[:2] == (0, "started\n")
+    status, out, error = volume.run()
+    assert (status, out, error.count("every start"), error.count("first start")) == (0, "started\n", 1, 0)
+    assert volume.log == ["a", "b", "c", "b"]
+    volume.steps[1] = volume.every_start[0] = volume.step("b", "sys.exit(3)")
+    assert (volume.run()[0], volume.run()[0]) == (3, 3)
+
+
+def test_no_steps(volume: Volume) -> None:
+    assert volume.run() == (0, "started\n", "")
+
+
+def test_a_failing_step_ends_it_and_runs_again(volume: Volume) -> None:
+    flag = volume.folder / "flag"
+    volume.steps = [volume.step("a"), volume.step("b", f"sys.exit(0 if os.path.exists({str(flag)!r}) else 7)"), volume.step("c")]
+    status, out, error = volume.run()
+    assert (status, out) == (7, "")
+    assert "ended with status 7" in error
+    assert volume.log == ["a", "b"]
+    flag.touch()
+    assert volume.run()[:2] == (0, "started\n")
+    assert volume.log == ["a", "b", "b", "c"]
+
+
+def test_a_step_killed_by_a_signal(volume: Volume) -> None:
+    volume.steps = [volume.step("a", "os.kill(os.getpid(), signal.SIGKILL)")]
+    assert volume.run()[0] == 128 + signal.SIGKILL
+
+
+def test_killed_half_way_it_goes_on(volume: Volume) -> None:
+    slow = volume.folder / "slow"
+    slow.touch()
+    volume.steps = [volume.step("a"), volume.step("b", f"time.sleep(60 if os.path.exists({str(slow)!r}) else 0)"), volume.step("c")]
+    process = volume.start("echo", "started", session=True)
+    until(lambda: volume.log == ["a", "b"])
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.communicate(timeout=60)[0] == ""
+    slow.unlink()
+    assert volume.run()[:2] == (0, "started\n")
+    assert volume.log == ["a", "b", "b", "c"]
+
+
+def test_two_at_once_run_each_step_once(volume: Volume) -> None:
+    volume.steps = [volume.step("a", "time.sleep(0.5)"), volume.step("b", "time.sleep(0.2)")]
+    both = [volume.start("echo", "started") for _ in range(2)]
+    assert [(process.communicate(timeout=60)[0], process.returncode) for process in both] == [("started\n", 0)] * 2
+    assert volume.log == ["a", "b"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_step(volume: Volume, number: signal.Signals) -> None:
+    caught = f"signal.signal({int(number)}, lambda *_: (open({str(volume.folder / 'log')!r}, 'a').write('caught '), sys.exit(0)))"
+    volume.steps = [volume.step("a", f"{caught}\nopen({str(volume.folder / 'ready')!r}, 'w').close()\ntime.sleep(60)"), volume.step("b")]
+    process = volume.start("echo", "started")
+    until((volume.folder / "ready").exists)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + number, "")
+    assert volume.log == ["a", "caught"]
+    assert [path.name for path in volume.marks.iterdir()] == ["lock"], "it runs again"
+
+
+def test_a_signal_while_another_container_prepares(volume: Volume) -> None:
+    volume.steps = [volume.step("a", "time.sleep(60)")]
+    first = volume.start("true")
+    until(lambda: volume.log == ["a"])
+    second = volume.start("true")
+    until(lambda: any(path.name == "lock" for path in opened(second.pid)))
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=60)
+    assert second.returncode == 128 + signal.SIGTERM
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+    assert volume.log == ["a"]
+
+
+def test_changed_steps_run_again(volume: Volume) -> None:
+    volume.steps = [volume.step("a"), volume.step("b"), volume.step("c")]
+    volume.run()
+    volume.steps[1] = volume.step("B")
+    volume.run()
+    assert volume.log == ["a", "b", "c", "B", "c"]
+    volume.steps.append(volume.step("d"))
+    volume.run()
+    assert volume.log == ["a", "b", "c", "B", "c", "d"]
+
+
+def test_a_volume_that_cannot_be_written(volume: Volume) -> None:
+    (volume.folder / "volume").write_text("a file where the directory would be")
+    volume.steps = [volume.step("a")]
+    status, out, error = volume.run()
+    assert (status, out) == (1, "")
+    assert f"must be writable for user {os.getuid()}" in error
+    assert "Traceback" not in error
+    assert volume.log == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_read_only_volume_that_is_prepared(volume: Volume) -> None:
+    volume.steps = [volume.step("a")]
+    volume.run()
+    place = str(volume.folder / "volume")
+    if subprocess.run(["mount", "--bind", "-o", "ro", place, place], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        assert volume.run() == (0, "started\n", "")
+        volume.steps = [volume.step("b")]
+        status, _, error = volume.run()
+        assert (status, volume.log) == (1, ["a"])
+        assert "must be writable" in error
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_step_that_is_not_there(volume: Volume) -> None:
+    volume.steps = [["no-such-program", "init"]]
+    status, _, error = volume.run()
+    assert status == 127
+    assert "'no-such-program init' names a program that is not in the image" in error
+
+
+def test_a_step_that_cannot_be_run(volume: Volume) -> None:
+    (volume.folder / "text").write_text("no program")
+    volume.steps = [[str(volume.folder / "text")]]
+    status, _, error = volume.run()
+    assert status == 126
+    assert "cannot be started: Permission denied" in error
+    assert "Traceback" not in error
+
+
+def test_commands_that_are_not_there(volume: Volume) -> None:
+    status, _, error = volume.run("no-such-command", "x")
+    assert status == 127
+    assert "'no-such-command' cannot be started: No such file or directory" in error
+    status, _, error = volume.run(str(volume.folder))
+    assert status == 126
+    process = volume.start()
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, "no command" in error) == (2, True)
+
+
+def test_the_command_takes_its_place(volume: Volume) -> None:
+    volume.steps = [volume.step("a")]
+    process = volume.start(sys.executable, "-c", "import os, sys; print(os.getpid(), sys.argv[1:])", "--flag", "two words", "")
+    out, _ = process.communicate(timeout=60)
+    assert out == f"{process.pid} ['--flag', 'two words', '']\n"
+    assert volume.run(sys.executable, "-c", "raise SystemExit(9)")[0] == 9
+
+
+def test_the_command_starts_with_signals_as_they_were(volume: Volume) -> None:
+    volume.steps = [volume.step("a")]
+    for _ in range(2):
+        status, out, _ = volume.run("grep", "-E", "^Sig(Ign|Cgt|Blk)", "/proc/self/status")
+        assert status == 0
+        assert all(int(line.split()[1], 16) & (1 << 12 | 1 << 14 | 1 << 1) == 0 for line in out.splitlines()), out
+
+
+def test_the_command_holds_no_lock(volume: Volume) -> None:
+    volume.steps = [volume.step("a")]
+    process = volume.start("sleep", "60")
+    until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+    assert not any("marks" in path.parts for path in opened(process.pid))
+    process.kill()
+    process.communicate()
+
+
+def test_the_volume_without_locks(volume: Volume, tmp_path: Path) -> None:
+    """A file system without locks is warned of, and used."""
+    volume.steps = [volume.step("a")]
+    process = volume.start("true")
+    process.communicate(timeout=60)
+    broken = (
+        (tmp_path / "launcher.py").read_text().replace("fcntl.flock(lock, fcntl.LOCK_EX)", "raise OSError(95, 'Operation not supported')")
+    )
+    (tmp_path / "launcher.py").write_text(broken)
+    shutil.rmtree(volume.marks)
+    done = subprocess.run([volume.python, str(tmp_path / "launcher.py"), "true"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "has no locks (Operation not supported)" in done.stderr
+    assert volume.log == ["a", "a"]
+
+
+def test_it_is_python_3_9_with_the_standard_library_alone() -> None:
+    text = Path(str(module.__file__)).read_text()
+    tree = ast.parse(text, feature_version=(3, 9))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names <= sys.stdlib_module_names
+
+
+def test_a_signal_between_start_and_knowing_reaches_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = module.Signals()
+    started = subprocess.Popen
+
+    def start(step: list[str]) -> "subprocess.Popen[bytes]":
+        child = started(step)
+        signals.handle(signal.SIGTERM, None)
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert signals.run(["sleep", "60"]) == 128 + signal.SIGTERM
+
+
+def entries(source: Generated) -> dict[str, FileEntry]:
+    return {entry.path: entry for entry in source.entries()}
+
+
+def test_the_virtual_environment(tmp_path: Path) -> None:
+    found = entries(venv_files("3.11.2", "/usr/bin/python3.11"))
+    content = found[f"{VENV}/pyvenv.cfg"].content
+    assert content == (b"home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11\nexecutable = /usr/bin/python3.11\n")
+    links = {path: entry.target for path, entry in found.items() if entry.type is EntryType.SYMLINK}
+    assert links == {f"{VENV}/bin/python": "/usr/bin/python3.11", f"{VENV}/bin/python3": "python", f"{VENV}/bin/python3.11": "python"}
+
+
+def test_the_virtual_environment_is_one(tmp_path: Path) -> None:
+    """An interpreter of this machine takes it for one."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    for path, entry in entries(venv_files(version, os.path.realpath(sys.executable))).items():
+        place = tmp_path / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if entry.type is EntryType.DIRECTORY:
+            place.mkdir()
+        elif entry.type is EntryType.SYMLINK:
+            place.symlink_to(entry.target)
+        else:
+            assert isinstance(entry.content, bytes)
+            place.write_bytes(entry.content)
+    site = tmp_path / VENV / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    (site / "only_here.py").write_text("VALUE = 1\n")
+    code = "import sys, only_here; print(sys.prefix, sys.prefix != sys.base_prefix)"
+    done = subprocess.run([str(tmp_path / VENV / "bin/python"), "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / VENV} True\n"
+
+
+def test_generated_keys() -> None:
+    keys = {
+        venv_files("3.11.2", "/usr/bin/python3.11").key,
+        venv_files("3.12.3", "/usr/bin/python3.12").key,
+        launcher_files([["a", "b"]], "/data").key,
+        launcher_files([["a b"]], "/data").key,
+        launcher_files([["a", "b"]], "/other").key,
+        volume_directories(["/data"], (1, 2)).key,
+        volume_directories(["/data"], (1, 3)).key,
+    }
+    assert len(keys) == 7
+    assert venv_files("3.11.9", "/usr/bin/python3.11").key in keys, "a patch release changes nothing"
+    assert launcher_files([["a"]], "/data").key == launcher_files([("a",)], "/data").key
+
+
+def test_volumes() -> None:
+    source = volume_directories(["/srv/b/", "/srv/a"], (65532, 65532))
+    assert [(entry.path, entry.mode, entry.uid, entry.gid) for entry in source.entries()] == [
+        ("srv/a", 0o755, 65532, 65532),
+        ("srv/b", 0o755, 65532, 65532),
+    ]
+    assert source.key == volume_directories(["/srv/a", "/srv/b"], (65532, 65532)).key
+
+
+def test_settings_are_json(tmp_path: Path) -> None:
+    settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
+    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']]}
+
+
+def test_links_lead_from_the_working_directory_onto_a_volume() -> None:
+    source = volume_directories(["/data"], (65532, 65532), "app", [("db.sqlite3", "/data/db.sqlite3")])
+    link = next(entry for entry in source.entries() if entry.path == "app/db.sqlite3")
+    assert (link.type, link.target) == (EntryType.SYMLINK, "/data/db.sqlite3")
+    assert source.key != volume_directories(["/data"], (65532, 65532)).key
+
+
+def test_files_in_the_place_of_links_are_moved_aside(tmp_path: Path) -> None:
+    for name in ("db.sqlite3", "main.py"):
+        (tmp_path / name).write_text(name)
+    tree = without_linked(list_app(tmp_path), [("db.sqlite3", "/data/db.sqlite3"), ("app.log", "/data/app.log")])
+    entries = {entry.path: entry.content for entry in AppSource("demo", tree, "app", "3.13").entries()}
+    assert entries["app/db.sqlite3.initial"] == b"db.sqlite3"
+    assert "app/db.sqlite3" not in entries
+    assert "app/main.py" in entries

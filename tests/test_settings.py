@@ -1,0 +1,232 @@
+"""Settings: strict keys and types, all problems at once, flags over files, and readers that only ever raise our own errors."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.errors import ProjectError, ShipwheelError, UsageError
+from shipwheel.settings import Settings, expand_env, load_settings, merge, parse_toml, read_toml, settings_from
+
+
+def _read(text: str) -> Settings:
+    return settings_from(parse_toml(text, "shipwheel.toml"), "shipwheel.toml")
+
+
+def _wrong(text: str) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        _read(text)
+    return caught.value
+
+
+def test_defaults() -> None:
+    settings = _read("")
+    assert settings == Settings()
+    assert settings.user is None, "a base image may have one"
+    assert settings.platforms == ("linux/amd64", "linux/arm64")
+    assert settings.workdir == "/app"
+
+
+def test_everything_a_file_can_say() -> None:
+    settings = _read(
+        """
+        python = "3.11"
+        as-of = 2024-09-15
+        platforms = "linux/amd64, linux/arm64"
+        command = "chatchat start -a --name 'two words'"
+        before-start = [["chatchat", "init"]]
+        ports = [7861, "8501", "53/UDP"]
+        volumes = ["/data/"]
+        user = 1000
+        env = { NLTK_DATA = "{site-packages}/nltk", JSON = '[{"a": 1}]' }
+        requirements = "requirements/prod.txt"
+        """
+    )
+    assert settings.as_of == datetime.date(2024, 9, 15)
+    assert settings.platforms == ("linux/amd64", "linux/arm64")
+    assert settings.command == ("chatchat", "start", "-a", "--name", "two words")
+    assert settings.before_start == (("chatchat", "init"),)
+    assert settings.ports == ("7861/tcp", "8501/tcp", "53/udp")
+    assert settings.volumes == ("/data",)
+    assert settings.user == "1000:1000"
+    assert settings.requirements == ("requirements/prod.txt",)
+    assert expand_env(settings.env, "/opt/venv/lib/x") == {"NLTK_DATA": "/opt/venv/lib/x/nltk", "JSON": '[{"a": 1}]'}
+
+
+def test_a_date_may_be_a_string() -> None:
+    assert _read('as-of = "2024-09-15"') == _read("as-of = 2024-09-15")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("platfroms", "platforms"), ("before_start", "before-start"), ("asof", "as-of"), ("PORTS", "ports"), ("volume", "volumes")],
+)
+def test_an_unknown_key_names_the_nearest(written: str, meant: str) -> None:
+    error = _wrong(f"{written} = []")
+    assert f"unknown key {written!r}, did you mean {meant!r}?" in error.message
+    assert error.message.startswith("shipwheel.toml: ")
+
+
+def test_a_heading_of_pyproject_toml_is_explained() -> None:
+    error = _wrong('[tool.shipwheel]\nports = [1]\n[tool.shipwheel.env]\nA = "1"\n')
+    assert "leave it out" in error.hint
+    assert "Known keys" not in error.hint
+
+
+def test_a_day_that_is_none() -> None:
+    error = _wrong('as-of = "yesterday"')
+    assert "'yesterday' is not a day" in error.message
+    assert "YYYY-MM-DD" in error.hint
+
+
+def test_an_unknown_key_without_a_neighbour_lists_all() -> None:
+    assert "before-start" in _wrong("zzzzzz = 1").hint
+
+
+def test_all_problems_come_at_once() -> None:
+    message = _wrong('python = 3.11\nports = [0]\nuser = "www"\nvolumes = ["/"]\nlabels = { a = 1 }\nfoo_bar_baz = 1').message
+    for part in (
+        "python: expected str, got float",
+        "ports: '0' is not a port",
+        "user: 'www' is not numeric",
+        "volumes: '/'",
+        "labels: a must be",
+        "foo_bar",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ports = [65536]",
+        "ports = [-1]",
+        "ports = [true]",
+        'ports = ["80/http"]',
+        'user = "root"',
+        'user = "0:wheel"',
+        'user = "99999999999"',
+        'volumes = ["data"]',
+        'volumes = ["/data/../etc"]',
+        'workdir = "app"',
+        'env = { "A=B" = "c" }',
+        'env = { "" = "c" }',
+        "env = { A = 1 }",
+        "command = []",
+        'command = "unclosed \'"',
+        "command = [1]",
+        'before-start = ["chatchat", "init"]',
+        "before-start = [[]]",
+        'requirements = "../other.txt"',
+        'requirements = "/etc/requirements.txt"',
+        'bytecode = "yes"',
+        'python = "2.7"',
+        'python = "latest"',
+        'as-of = "yesterday"',
+        'packages = ["libGL; rm"]',
+        'stop-signal = "kill"',
+        'name = "-"',
+    ],
+)
+def test_wrong_values_name_their_key(line: str) -> None:
+    assert f"{line.split(' = ')[0]}: " in _wrong(line).message
+
+
+def test_root_must_be_asked_for() -> None:
+    assert _read("user = 0").user == "0:0"
+    assert _read('user = "0"').user == "0:0"
+
+
+def test_a_password_in_a_mirror_is_not_repeated() -> None:
+    error = _wrong('debian-mirror = "http://me:hunter2@mirror.invalid/debian"')
+    assert "hunter2" not in error.message + error.hint
+
+
+def test_flags_win_and_tables_are_joined() -> None:
+    settings = _read('python = "3.11"\nports = [1]\nenv = { A = "file", B = "file" }')
+    merged = merge(settings, {"python": "3.13", "ports": (2,), "env": {"B": "flag"}, "as_of": "2025-01-02", "tag": None})
+    assert (merged.python, merged.ports, merged.env) == ("3.13", ("2/tcp",), {"A": "file", "B": "flag"})
+    assert merged.as_of == datetime.date(2025, 1, 2)
+    assert merged.tag is None
+
+
+def test_merging_nothing_changes_nothing() -> None:
+    settings = _read('user = "7:8"\nports = ["53/udp"]')
+    assert merge(settings, {"user": None}) == settings
+
+
+def test_pyproject_and_own_file(tmp_path: Path) -> None:
+    assert load_settings(tmp_path) == Settings()
+    (tmp_path / "pyproject.toml").write_text('[tool.other]\nx = 1\n[tool.shipwheel]\ntag = "a:1"\n')
+    assert load_settings(tmp_path).tag == "a:1"
+    (tmp_path / "shipwheel.toml").write_text('tag = "b:1"\n')
+    with pytest.raises(UsageError, match=r"shipwheel\.toml and \[tool\.shipwheel\] in .*pyproject\.toml"):
+        load_settings(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\nx = 1\n")
+    assert load_settings(tmp_path).tag == "b:1"
+
+
+def test_settings_that_are_no_table(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nshipwheel = 1\n")
+    with pytest.raises(UsageError, match="not a table"):
+        load_settings(tmp_path)
+
+
+def test_a_syntax_error_says_where(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = \n")
+    with pytest.raises(ProjectError, match=r"pyproject\.toml, line 2, column 8: "):
+        read_toml(tmp_path / "pyproject.toml")
+
+
+@pytest.mark.parametrize("data", [b"a = '\xff'", b"\xff\xfea\x00", b"a = " + b"[" * 5000, b"a = " + b"9" * 6000, b"a = 2024-99-99"])
+def test_hostile_toml_is_an_error_of_ours(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.toml").write_bytes(data)
+    with pytest.raises(ProjectError, match=r"x\.toml"):
+        read_toml(tmp_path / "x.toml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+    assert read_toml(tmp_path / "x.toml") == {"a": 1}
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+_KEYS = st.sampled_from([name.replace("_", "-") for name in Settings.__struct_fields__]) | st.text(max_size=10)
+
+
+@given(st.dictionaries(_KEYS, _VALUES, max_size=5))
+def test_any_table_gives_settings_or_our_error(table: dict[str, object]) -> None:
+    try:
+        settings = settings_from(table, "x.toml")
+    except UsageError as error:
+        assert error.message.startswith("x.toml: ")
+        assert error.hint
+    else:
+        assert all(0 < int(port.split("/")[0]) < 65536 for port in settings.ports)
+        assert all(volume.startswith("/") and volume != "/" for volume in settings.volumes)
+
+
+@given(st.text(alphabet="ab=[]{}\"'.,#\n\r\t 019-:\\u\x00", max_size=60))
+def test_any_text_gives_a_table_or_our_error(text: str) -> None:
+    try:
+        parse_toml(text, "x.toml")
+    except ShipwheelError as error:
+        assert error.message.startswith("x.toml")
+
+
+@pytest.mark.parametrize("place", ["builds", "/srv/builds/", "https://mirror.invalid/builds/", "file:///srv/builds"])
+def test_python_builds(place: str) -> None:
+    assert _read(f'python-builds = "{place}"').python_builds == place.rstrip("/")
+
+
+def test_python_builds_that_are_none() -> None:
+    for place in ("", "ftp://mirror.invalid/", "http://me:hunter2@mirror.invalid/builds"):
+        error = _wrong(f'python-builds = "{place}"')
+        assert "python-builds: not a path, and not the address of a mirror" in error.message
+        assert "hunter2" not in f"{error.message} {error.hint}"

@@ -1,0 +1,552 @@
+"""Bytecode: what it is, that it is always the same, and what happens when things break."""
+
+import importlib.util
+import marshal
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import BuildError
+from shipwheel.files.compress import deflated, inflate
+from shipwheel.files.entry import Deflated, EntryType, file
+from shipwheel.testing.images import EntriesSource
+from shipwheel.wheels import bytecode as module
+from shipwheel.wheels.bytecode import BytecodeCache, BytecodeCompiler, BytecodeSource, Interpreter, cached_path, interpreter_version
+
+HERE = Interpreter((sys.executable,))
+VERSION = ".".join(str(part) for part in sys.version_info[:3])
+
+
+def interpreters() -> list[str]:
+    """The interpreters of this machine, of versions that images can have; the one that runs the tests first."""
+    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
+    for minor in range(9, 15):
+        named = [f"/usr/bin/python3.{minor}", shutil.which(f"python3.{minor}") or ""]
+        named += sorted(str(path) for path in Path("~/.pyenv/versions").expanduser().glob(f"3.{minor}.*/bin/python3.{minor}"))
+        for path in filter(None, named):
+            answer = subprocess.run([path, "-c", "print(1)"], capture_output=True, check=False) if Path(path).exists() else None
+            if answer is not None and answer.returncode == 0:
+                found.setdefault(f"3.{minor}", path)
+    return list(found.values())
+
+
+ALL = pytest.mark.parametrize("python", interpreters())
+
+
+def compiler_of(folder: Path, python: str = sys.executable, workers: int = 2, version: str = "") -> BytecodeCompiler:
+    interpreter = Interpreter((python,))
+    return BytecodeCompiler(lambda: interpreter, version or interpreter_version(interpreter), BytecodeCache(folder / "cache"), workers)
+
+
+@pytest.fixture
+def compiler(tmp_path: Path) -> Iterator[BytecodeCompiler]:
+    made = compiler_of(tmp_path)
+    yield made
+    made.close()
+
+
+def data_of(item: Deflated | None) -> bytes:
+    assert item is not None
+    return b"".join(bytes(piece) for piece in inflate(item))
+
+
+def compile_all(compiler: BytecodeCompiler, sources: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
+    return [None if item is None else data_of(item) for item in compiler.compile(sources)]
+
+
+RICH = b'''
+"""A module with all kinds of constants."""
+import os, sys
+from typing import NamedTuple
+
+LIMIT = 12345678901234567890
+NAMES = ("os", "sys", ("nested", None, ...), b"bytes", 1.5, 2j, -0.0, 300, "a b", "")
+
+class Thing(NamedTuple):
+    size: int = 257
+    def where(self, value, *args, key="default", **more):
+        def inner(x):
+            return [y for y in value if y in {"alpha", "beta", "gamma", 7} or x in {1, 2, 3, 1000}]
+        return inner, value in ("a", "b"), lambda: (key, args, more), value[1:2], value["a":"b"]
+
+async def run(items):
+    async with items as item:
+        yield item
+    try:
+        raise ValueError("text with spaces")
+    except (ValueError, OSError) as error:
+        print(f"{error!r:>10} {__name__}")
+'''
+WANDERING = b"def f(x):\n    return x in {None, 'a', 'b', ..., 3, (None, 1)}\n"
+
+
+def many(count: int = 30) -> list[tuple[str, bytes]]:
+    """Real modules of the standard library, and ours."""
+    folder = Path(os.__file__).parent
+    modules = sorted(folder.glob("*.py"))[:count]
+    return [("/opt/venv/rich.py", RICH), *((f"/opt/venv/{path.name}", path.read_bytes()) for path in modules)]
+
+
+@ALL
+def test_what_a_file_says_of_itself(tmp_path: Path, python: str) -> None:
+    compiler = compiler_of(tmp_path, python)
+    (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])
+    compiler.close()
+    code = "import importlib.util as u, sys; print(u.MAGIC_NUMBER.hex(), u.source_hash(sys.stdin.buffer.read()).hex())"
+    magic, hashed = subprocess.run([python, "-c", code], input=RICH, capture_output=True, check=True).stdout.decode().split()
+    assert data is not None
+    assert data[:4] == bytes.fromhex(magic)
+    assert struct.unpack("<I", data[4:8])[0] == 0b01, "PEP 552: by hash, and not checked"
+    assert data[8:16] == bytes.fromhex(hashed)
+
+
+def test_the_code_is_that_of_the_source(compiler: BytecodeCompiler) -> None:
+    (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])
+    assert data is not None
+    code = marshal.loads(data[16:])
+    assert code == compile(RICH, "/opt/venv/rich.py", "exec", dont_inherit=True)
+    assert code.co_filename == "/opt/venv/rich.py"
+
+
+@ALL
+def test_it_is_used_even_when_the_source_says_otherwise(tmp_path: Path, python: str) -> None:
+    compiler = compiler_of(tmp_path, python)
+    minor = ".".join(compiler.version.split(".")[:2])
+    (item,) = compiler.compile([("/img/mod.py", b"VALUE = 'compiled'\n")])
+    compiler.close()
+    target = tmp_path / cached_path("mod.py", minor).lstrip("/")
+    target.parent.mkdir()
+    target.write_bytes(data_of(item))
+    (tmp_path / "mod.py").write_text("VALUE = 'source, changed since'\n")
+    done = subprocess.run(
+        [python, "-c", "import mod; print(mod.VALUE, mod.__cached__ if 'cpython' in (mod.__cached__ or '') else '')"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[0] == "compiled"
+
+
+def test_tracebacks_name_the_path_in_the_image(compiler: BytecodeCompiler) -> None:
+    (data,) = compile_all(compiler, [("/opt/venv/lib/x.py", b"def f():\n    raise LookupError\n")])
+    assert data is not None
+    space: dict[str, Callable[[], None]] = {}
+    exec(marshal.loads(data[16:]), space)
+    with pytest.raises(LookupError) as caught:
+        space["f"]()
+    assert str(caught.traceback[-1].path) == "/opt/venv/lib/x.py"
+
+
+@ALL
+def test_always_the_same_bytes(tmp_path: Path, python: str) -> None:
+    """Whatever the order, the batches, the number of workers, and what an interpreter has compiled before."""
+    sources = [*many(), ("/opt/venv/wandering.py", WANDERING)]
+    (tmp_path / "a").mkdir()
+    first = compiler_of(tmp_path / "a", python, workers=1)
+    expected = dict(zip(sources, compile_all(first, sources), strict=True))
+    again = dict(zip(sources, compile_all(first, sources), strict=True))
+    first.close()
+    assert again == expected
+    assert sum(data is not None for data in expected.values()) >= len(sources) - 1
+    for number, order in enumerate((sources[::-1], sources[3:] + sources[:3])):
+        (tmp_path / str(number)).mkdir()
+        other = compiler_of(tmp_path / str(number), python, workers=2)
+        with ThreadPoolExecutor(4) as pool:
+            results = [result[0] for result in pool.map(partial(compile_all, other), [[source] for source in order])]
+        other.close()
+        assert dict(zip(order, results, strict=True)) == expected
+
+
+@ALL
+def test_the_same_bytes_under_other_settings(tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [*many(5), ("/opt/venv/wandering.py", WANDERING)]
+    seen = set()
+    settings: tuple[dict[str, str], ...] = (
+        {},
+        {"PYTHONHASHSEED": "7"},
+        {"PYTHONOPTIMIZE": "2", "PYTHONPATH": "/tmp"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "TZ": "Asia/Tokyo"},
+    )
+    for number, environment in enumerate(settings):
+        with monkeypatch.context() as patched:
+            for key, value in environment.items():
+                patched.setenv(key, value)
+            (tmp_path / str(number)).mkdir()
+            compiler = compiler_of(tmp_path / str(number), python)
+            seen.add(tuple(compile_all(compiler, sources)))
+            compiler.close()
+    assert len(seen) == 1
+
+
+@ALL
+def test_sets_have_one_order_in_every_process(tmp_path: Path, python: str) -> None:
+    """Where None lies in memory, and with it its place in a set, is another in each process."""
+    seen = set()
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+        compiler = compiler_of(tmp_path / str(number), python, workers=1)
+        seen.add(compile_all(compiler, [("/x.py", WANDERING)])[0])
+        compiler.close()
+    assert len(seen) == 1
+
+
+def test_bytecode_without_and_from_the_cache(tmp_path: Path) -> None:
+    first = compiler_of(tmp_path)
+    fresh = compile_all(first, many())
+    first.close()
+
+    def never() -> Interpreter:
+        raise AssertionError("the cache has it all")
+
+    second = BytecodeCompiler(never, VERSION, BytecodeCache(tmp_path / "cache"))
+    assert compile_all(second, many()) == fresh
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"def f(:\n",
+        b"\0",
+        b"x = 1\n\0\n",
+        b"# coding: no-such-codec\n",
+        b"# coding: rot13\nx\n",
+        b"# coding: undefined\nx\n",
+        b"\xff\xfe\n",
+        b"x = '\xe9'\n",
+        b"print 'Python 2'\n",
+        b"\xef\xbb\xbf# coding: latin-1\n",
+        b"(" * 500 + b")" * 500,
+        b"a" + b"+a" * 100_000,
+        b"-" * 50_000 + b"a",
+        b"return\n",
+        b"x = 1\n  y = 2\n",
+    ],
+)
+def test_what_does_not_compile_has_no_bytecode(compiler: BytecodeCompiler, source: bytes) -> None:
+    before, bad, after = compile_all(compiler, [("/a.py", b"1\n"), ("/bad.py", source), ("/b.py", b"2\n")])
+    assert bad is None
+    assert before is not None
+    assert after is not None
+    assert compile_all(compiler, [("/bad.py", source)]) == [None], "also from the cache"
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        (b"", None),
+        (b"# coding: latin-1\nVALUE = '\xe9'\n", "é"),
+        (b"\xef\xbb\xbfVALUE = 'bom'\n", "bom"),
+        ("VALUE = '\u4e2d\u6587'\n".encode("gbk").join([b"# coding: gbk\n", b""]), "中文"),
+        (b"VALUE = 1 \\\r\n + 1\r\n", 2),
+        (b"VALUE = " + b"[" * 80 + b"]" * 80, None),
+        (b"VALUE = " + b"lambda: " * 80 + b"0", None),
+        (b"VALUE = '\\ud800'\n", "\ud800"),
+        (b"VALUE = " + b"1+" * 2000 + b"1", 2001) if sys.version_info >= (3, 12) else (b"VALUE = 1\n", 1),
+    ],
+)
+def test_what_does_compile(compiler: BytecodeCompiler, source: bytes, value: object) -> None:
+    (data,) = compile_all(compiler, [("/x.py", source)])
+    assert data is not None
+    space: dict[str, object] = {}
+    exec(marshal.loads(data[16:]), space)
+    assert value is None or space["VALUE"] == value
+
+
+def test_deep_code_does_not_end_the_interpreter(compiler: BytecodeCompiler) -> None:
+    deep = b"".join(b" " * level + b"def f():\n" for level in range(90)) + b" " * 90 + b"pass\n"
+    assert compile_all(compiler, [("/deep.py", deep)]) != [None]
+    for count in (10_000, 59_000, 200_000):
+        compile_all(compiler, [("/plus.py", b"a" + b"+a" * count), ("/dots.py", b"a" + b".a" * count), ("/calls.py", b"a" + b"()" * count)])
+    assert compile_all(compiler, [("/ok.py", b"1\n")]) != [None]
+
+
+def test_warnings_are_not_shown(compiler: BytecodeCompiler, capfd: pytest.CaptureFixture[str]) -> None:
+    assert compile_all(compiler, [("/x.py", b"x = '\\d'\nassert (1, 'always')\nx is 1\n")]) != [None]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_many_and_large_sources(compiler: BytecodeCompiler) -> None:
+    sources = [(f"/{number}.py", b"x = %d\n" % number) for number in range(350)]
+    sources += [(f"/large{number}.py", b"x = 'y'\n" * 50_000) for number in range(3)]
+    results = compile_all(compiler, sources)
+    for (path, source), data in zip(sources, results, strict=True):
+        assert data is not None
+        assert data[8:16] == importlib.util.source_hash(source)
+        assert marshal.loads(data[16:]).co_filename == path
+
+
+def test_nothing_to_do_starts_nothing(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path)
+    assert compiler.compile([]) == []
+    assert not compiler._started
+    compiler.close()
+
+
+def running(pids: Sequence[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_close_leaves_no_process(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path, workers=3)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda number: compiler.compile([(f"/{number}.py", b"x = 1\n" * 1000)]), range(9)))
+    pids = [worker._process.pid for worker in compiler._started]
+    assert 1 <= len(running(pids)) <= 3
+    compiler.close()
+    assert running(pids) == []
+
+
+def script(folder: Path, text: str) -> str:
+    """A program that pretends to be an interpreter."""
+    path = folder / "pretender"
+    path.write_text(f"#!{sys.executable}\nimport os, struct, sys, time\nOUT = sys.stdout.buffer\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+HELLO = "OUT.write(struct.pack('<I', 6) + b'3.11.2'); OUT.flush()"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sys.exit(3)",
+        "os.kill(os.getpid(), 9)",
+        "print('Python 3.11 says hello to the world')",
+        "OUT.write(struct.pack('<I', 1 << 31) + b'x' * 100)",
+        "OUT.write(struct.pack('<I', 6) + b'3.1')",
+        "OUT.write(struct.pack('<I', 6) + b'\\xff' * 6)",
+        "os.close(1); time.sleep(600)",
+    ],
+)
+def test_what_is_no_interpreter(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.5)
+    path = script(tmp_path, text)
+    with pytest.raises(BuildError, match="pretender") as caught:
+        interpreter_version(Interpreter((path,)))
+    assert caught.value.hint
+
+
+def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no program")
+    (tmp_path / "text").chmod(0o755)
+    for path in (str(tmp_path / "absent"), str(tmp_path / "text"), str(tmp_path), "a\0b"):
+        with pytest.raises(BuildError, match="cannot be started") as caught:
+            interpreter_version(Interpreter((path,)))
+        assert "--no-bytecode" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HELLO}\nsys.exit(1)",
+        f"{HELLO}\nsys.stdin.buffer.read(100)\nos.kill(os.getpid(), 11)",
+        f"{HELLO}\nsys.stdin.buffer.read(10)\nOUT.write(struct.pack('<I', 100) + b'half'); OUT.flush(); os._exit(0)",
+        f"{HELLO}\nos.close(0); os.close(1); time.sleep(600)",
+    ],
+)
+def test_an_interpreter_that_dies_half_way(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.5)
+    compiler = compiler_of(tmp_path, script(tmp_path, text), workers=1)
+    for _ in range(2):
+        with pytest.raises(BuildError, match=r"near /large\.py") as caught:
+            compiler.compile([("/large.py", b"x = 1\n" * 100_000)])
+        assert "--no-bytecode" in caught.value.hint
+    pids = [worker._process.pid for worker in compiler._started]
+    compiler.close()
+    assert running(pids) == []
+
+
+def test_after_an_interruption_no_answer_is_taken_for_anothers(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path, workers=1)
+    with pytest.raises(KeyboardInterrupt), compiler._worker() as worker:
+        # What an interruption between question and answer leaves behind.
+        worker._stdin.write(struct.pack("<IIcIc", 1, 1, b"a", 1, b"1"))
+        worker._stdin.flush()
+        raise KeyboardInterrupt
+    (data,) = compile_all(compiler, [("/right.py", b"2\n")])
+    compiler.close()
+    assert data is not None
+    assert marshal.loads(data[16:]).co_filename == "/right.py"
+
+
+def fill(path: Path, count: int = 200) -> list[tuple[bytes, Deflated]]:
+    rows = [(number.to_bytes(32, "big"), deflated(bytes([number % 256]) * 500)) for number in range(count)]
+    cache = BytecodeCache(path)
+    cache.put(rows)
+    cache.close()
+    return rows
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"this is no database" * 100,
+        lambda data: data[: len(data) // 2],
+        lambda data: b"\0" * 100 + data[100:],
+        lambda data: data[:100] + b"\xff" * 4000 + data[4100:],
+        lambda data: data[:5000] + bytes(len(data) - 5000),
+    ],
+)
+def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "cache"
+    rows = fill(path)
+    path.write_bytes(damage(path.read_bytes()))
+    cache = BytecodeCache(path)
+    found = cache.get([key for key, _ in rows])
+    assert all(found[key] == item for key, item in rows if key in found)
+    cache.put(rows)
+    if len(cache.get([key for key, _ in rows])) < len(rows):
+        cache.put(rows)
+    assert cache.get([key for key, _ in rows]) == dict(rows), "and it is whole again"
+    cache.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "raw = X'00'",
+        "raw = NULL",
+        "raw = 'text'",
+        "size = size + 1",
+        "size = 'many'",
+        "size = -1",
+        "crc = NULL",
+        "crc = crc + 1",
+        "packed = packed + 1",
+        "packed = NULL",
+    ],
+)
+def test_a_damaged_row_is_compiled_again(tmp_path: Path, change: str) -> None:
+    sources = [(f"/{number}.py", b"x = %d\n" % number) for number in range(3)]
+    compiler = compiler_of(tmp_path)
+    expected = compile_all(compiler, sources)
+    compiler.close()
+    with sqlite3.connect(tmp_path / "cache") as connection:
+        connection.execute(f"UPDATE bytecode SET {change}")
+    connection.close()
+    compiler = compiler_of(tmp_path)
+    assert compile_all(compiler, sources) == expected
+    assert len(compiler._started) == 1
+    compiler.close()
+    compiler = compiler_of(tmp_path)
+    assert compile_all(compiler, sources) == expected
+    assert not compiler._started
+    compiler.close()
+
+
+def test_a_cache_of_another_shape(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "cache") as connection:
+        connection.execute("CREATE TABLE bytecode (name TEXT)")
+    connection.close()
+    rows = fill(tmp_path / "cache", 3)
+    cache = BytecodeCache(tmp_path / "cache")
+    assert cache.get([key for key, _ in rows]) == dict(rows)
+    cache.close()
+
+
+def test_a_cache_that_cannot_be_there(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent" / "cache", tmp_path, Path("/proc/cache")):
+        cache = BytecodeCache(path)
+        row = (b"key", deflated(b"value"))
+        cache.put([row])
+        assert cache.get([b"key"]) == dict([row])
+        cache.close()
+    assert tmp_path.is_dir()
+
+
+def test_an_old_log_beside_no_file(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"damaged" * 1000)
+    (tmp_path / "cache-wal").write_bytes(b"\x37\x7f\x06\x82" + b"damaged" * 1000)
+    rows = fill(tmp_path / "cache", 5)
+    cache = BytecodeCache(tmp_path / "cache")
+    assert cache.get([key for key, _ in rows]) == dict(rows)
+    cache.close()
+
+
+def test_more_keys_than_one_question_holds(tmp_path: Path) -> None:
+    rows = fill(tmp_path / "cache", 1200)
+    cache = BytecodeCache(tmp_path / "cache")
+    assert cache.get([key for key, _ in rows] + [b"absent"]) == dict(rows)
+    assert cache.get([]) == {}
+    cache.close()
+
+
+def test_the_key_is_all_that_decides(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path)
+    other = BytecodeCompiler(lambda: HERE, "3.11.99", compiler.cache)
+    keys = {compiler._key("/a.py", b"1"), compiler._key("/b.py", b"1"), compiler._key("/a.py", b"2"), other._key("/a.py", b"1")}
+    assert len(keys) == 4
+    compiler.close()
+
+
+def _compile_in_process(folder: str, done: "multiprocessing.Queue[list[bytes | None]]") -> None:
+    compiler = compiler_of(Path(folder))
+    done.put(compile_all(compiler, many(10)))
+    compiler.close()
+
+
+def test_two_processes_on_one_cache(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    done: multiprocessing.Queue[list[bytes | None]] = context.Queue()
+    jobs = [context.Process(target=_compile_in_process, args=(str(tmp_path), done)) for _ in range(2)]
+    for job in jobs:
+        job.start()
+    first, second = done.get(timeout=120), done.get(timeout=120)
+    for job in jobs:
+        job.join()
+        assert job.exitcode == 0
+    assert first == second
+    assert None not in first
+
+
+def test_many_threads_on_one_cache(tmp_path: Path) -> None:
+    cache = BytecodeCache(tmp_path / "cache")
+    barrier = threading.Barrier(4)
+
+    def work(number: int) -> bool:
+        rows = [(b"%d-%d" % (number, item), deflated(b"x" * item)) for item in range(100)]
+        barrier.wait()
+        for row in rows:
+            cache.put([row])
+        return cache.get([key for key, _ in rows]) == dict(rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+    cache.close()
+
+
+def test_the_bytecode_of_other_sources(compiler: BytecodeCompiler) -> None:
+    library = EntriesSource(
+        (
+            file("usr/lib/python3/os.py", "1\n"),
+            file("usr/lib/python3/bad.py", "(\n"),
+            file("usr/lib/python3/x.so", b"x"),
+            file("bin/y.py", "1\n"),
+        )
+    )
+    source = BytecodeSource("library", (library,), "usr/lib/python3/", "3.11", compiler)
+    entries = list(source.entries())
+    assert [(entry.path, entry.type, entry.mode) for entry in entries] == [
+        ("usr/lib/python3/__pycache__/os.cpython-311.pyc", EntryType.FILE, 0o644)
+    ]
+    content = entries[0].content
+    assert isinstance(content, Deflated)
+    assert marshal.loads(data_of(content)[16:]).co_filename == "/usr/lib/python3/os.py"
+    other = BytecodeSource("library", (EntriesSource((file("usr/lib/python3/os.py", "2\n"),)),), "usr/lib/python3/", "3.11", compiler)
+    assert source.key != other.key

@@ -1,0 +1,279 @@
+"""Wheels built here: once, isolated, the same every time, pure Python or refused, and nothing left in the user's tree."""
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from shipwheel.errors import BuildError
+from shipwheel.events import Event, StageFinished, StageStarted
+from shipwheel.lock.selection import LockedDistribution
+from shipwheel.project.source_copy import private_copy, tree_digest
+from shipwheel.store import Store
+from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+DAY = "2024-09-15"
+SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+PROJECT = '[project]\nname = "made"\nversion = "1.0"\n'
+
+BACKEND = """
+import os, pathlib, subprocess, zipfile
+TAG = "py3-none-any"
+COMPILE = ""
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    pathlib.Path("build").mkdir(exist_ok=True)
+    pathlib.Path("made.egg-info").write_text("left behind")
+    if COMPILE:
+        subprocess.run([os.environ.get("CC", "cc") if COMPILE == "must" else COMPILE, "x.c"], check=COMPILE == "must")
+    name = f"made-1.0-{TAG}.whl"
+    facts = {key: os.environ.get(key) for key in ("SOURCE_DATE_EPOCH", "PYTHONHASHSEED", "TZ", "PYTHONPATH")}
+    facts["umask"] = os.umask(0o22)
+    facts["git"] = pathlib.Path(".git").exists()
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as archive:
+        for path, text in {
+            "made.py": repr(facts),
+            "made-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: made\\nVersion: 1.0\\n",
+            "made-1.0.dist-info/WHEEL": f"Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: {TAG}\\n",
+            "made-1.0.dist-info/RECORD": "",
+        }.items():
+            archive.writestr(zipfile.ZipInfo(path), text)
+    return name
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def own_uv(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "uv-cache"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+
+def project(root: Path, *, backend: str = BACKEND, text: str = PROJECT) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "pyproject.toml").write_text(text + SYSTEM)
+    (root / "backend.py").write_text(backend)
+    return root
+
+
+def sdist(store: Store, backend: str = BACKEND) -> LockedDistribution:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text in {
+            "PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n",
+            "pyproject.toml": SYSTEM,
+            "backend.py": backend,
+        }.items():
+            info = tarfile.TarInfo(f"made-1.0/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    digest = store.add(gzip.compress(out.getvalue(), mtime=0))
+    return LockedDistribution("made", "1.0", "sdist", "made-1.0.tar.gz", sha256=digest.removeprefix("sha256:"))
+
+
+def facts(store: Store, digest: str) -> dict[str, object]:
+    with zipfile.ZipFile(io.BytesIO(store.read(digest))) as archive:
+        found: dict[str, object] = eval(archive.read("made.py"))
+        return found
+
+
+def test_an_sdist_is_built_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "700000000")
+    old = os.umask(0o077)
+    events: list[Event] = []
+    try:
+        built = build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append)
+    finally:
+        os.umask(old)
+    assert (built.filename, built.size) == ("made-1.0-py3-none-any.whl", len(store.read(built.digest)))
+    assert facts(store, built.digest) == {
+        "SOURCE_DATE_EPOCH": "700000000",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+        "PYTHONPATH": None,
+        "umask": 0o022,
+        "git": False,
+    }
+    assert events == [StageStarted("build made 1.0"), StageFinished("build made 1.0", "made-1.0-py3-none-any.whl")]
+    assert build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append) == built
+    assert len(events) == 2
+    store.discard(built.digest)
+    assert build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append) == built
+    assert len(events) == 4
+
+
+def test_another_day_is_another_build(store: Store) -> None:
+    events: list[Event] = []
+    for day in (DAY, "2024-09-16"):
+        build_pure_wheel(sdist(store), store, MINOR, day, reporter=events.append)
+    assert len(events) == 4
+
+
+@pytest.mark.parametrize("tag", ["cp311-cp311-linux_x86_64", "py3-none-manylinux_2_17_x86_64", "py3-none-win32"])
+def test_a_platform_wheel_is_refused(store: Store, tag: str) -> None:
+    with pytest.raises(BuildError, match=r"made 1\.0 builds a platform wheel") as raised:
+        build_pure_wheel(sdist(store, BACKEND.replace("py3-none-any", tag)), store, MINOR, DAY)
+    assert "choose a version that has wheels" in raised.value.hint
+
+
+def test_what_must_compile_is_refused_at_once(store: Store) -> None:
+    with pytest.raises(BuildError, match=r"made 1\.0 needs a compiler"):
+        build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', 'COMPILE = "must"')), store, MINOR, DAY)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "cargo", "x86_64-linux-gnu-gcc"])
+def test_what_may_compile_becomes_pure_on_every_host(store: Store, compiler: str) -> None:
+    built = build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', f"COMPILE = {compiler!r}")), store, MINOR, DAY)
+    assert built.filename == "made-1.0-py3-none-any.whl"
+
+
+def test_a_build_that_fails_is_explained(store: Store) -> None:
+    broken = BACKEND.replace("    name = ", '    raise ValueError("the reason")\n    name = ')
+    with pytest.raises(BuildError, match=r"made 1\.0 cannot be built") as raised:
+        build_pure_wheel(sdist(store, broken), store, MINOR, DAY)
+    assert "the reason" in raised.value.message and raised.value.hint
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_users_tree_is_left_alone(tmp_path: Path, store: Store) -> None:
+    root = project(tmp_path / "app")
+    (root / ".venv").mkdir()
+    (root / ".venv" / "pyvenv.cfg").write_text("")
+    before = snapshot(root)
+    built = build_project_wheel(root, store, MINOR, DAY)
+    assert snapshot(root) == before
+    assert not (root / "build").exists()
+    (root / ".venv" / "more").write_text("")
+    events: list[Event] = []
+    assert build_project_wheel(root, store, MINOR, DAY, reporter=events.append) == built
+    assert not events
+    (root / "new.py").write_text("")
+    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    assert events
+
+
+def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["libs/*"]\n')
+    (tmp_path / "ws" / "shared.txt").write_text("x")
+    reads = BACKEND.replace("    name = ", '    pathlib.Path("../../shared.txt").read_text()\n    name = ')
+    root = project(tmp_path / "ws" / "libs" / "made", backend=reads)
+    assert build_project_wheel(root, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    item = LockedDistribution("made", "", "directory", path=root)
+    assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+
+
+def test_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) -> None:
+    root = project(tmp_path / "app", backend=BACKEND.replace("py3-none-any", "py3-none-linux_x86_64"))
+    with pytest.raises(BuildError, match="the project made builds a platform wheel"):
+        build_project_wheel(root, store, MINOR, DAY)
+
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not here")
+
+
+def git(root: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=n", "-c", "user.email=e@x.invalid", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@needs_git
+def test_the_history_comes_along_when_the_version_may_need_it(tmp_path: Path, store: Store) -> None:
+    root = project(tmp_path / "app")
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "x")
+    assert facts(store, build_project_wheel(root, store, MINOR, DAY).digest)["git"] is False
+    project(root, text='[project]\nname = "made"\ndynamic = ["version"]\n')
+    events: list[Event] = []
+    assert facts(store, build_project_wheel(root, store, MINOR, DAY, reporter=events.append).digest)["git"] is True
+    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    assert len(events) == 2
+    git(root, "commit", "--quiet", "-am", "y")
+    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    assert len(events) == 4
+
+
+@needs_git
+def test_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
+    root = project(tmp_path / "remote" / "py").parent
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "x")
+    commit = git(root, "rev-parse", "HEAD")
+    (root / "py" / "backend.py").write_text("broken")
+    git(root, "commit", "--quiet", "-am", "y")
+    item = LockedDistribution("made", "1.0", "vcs", urls=(root.as_uri(),), subdirectory="py", commit=commit)
+    assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    gone = LockedDistribution("made", "1.0", "vcs", urls=((tmp_path / "gone").as_uri(),), commit=commit)
+    with pytest.raises(BuildError, match="its repository cannot be read"):
+        build_pure_wheel(gone, store, MINOR, DAY)
+
+
+def test_a_private_copy(tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    for name in (
+        "a.py",
+        "sub/b.py",
+        "__pycache__/c.pyc",
+        "env/pyvenv.cfg",
+        "env/x",
+        "build/lib/d.py",
+        "pkg/build/e.py",
+        ".git/HEAD",
+        "x.egg-info/y",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "link").symlink_to("gone")
+    os.mkfifo(root / "pipe")
+    kept = {"a.py", "sub/b.py", "pkg/build/e.py", "link"}
+    with private_copy(root) as copy:
+        assert {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_symlink() or not path.is_dir()} == kept
+        assert tree_digest(copy) == tree_digest(root)
+        (copy / "a.py").write_text("changed")
+        assert tree_digest(copy) != tree_digest(root)
+    assert not copy.exists()
+    with private_copy(root, history=True) as copy:
+        assert (copy / ".git" / "HEAD").is_file()
+
+
+@pytest.mark.online
+def test_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shipwheel.download.fetch import Download, fetch
+    from shipwheel.lock.resolve import LockRequest, make_lock
+    from shipwheel.lock.selection import select
+    from shipwheel.lock.target import Target
+    from shipwheel.platform import Platform
+
+    monkeypatch.delenv("UV_OFFLINE")
+    (tmp_path / "requirements.txt").write_text("memoization==0.4.0\n")
+    request = LockRequest(tmp_path, "3.11", (tmp_path / "requirements.txt",), as_of=DAY)
+    (item,) = select(make_lock(request), Target(Platform("linux", "arm64"), "3.11.2", (2, 36))).distributions
+    fetch([Download(item.urls, item.digest, item.size, item.label)], store)
+    built = [
+        build_pure_wheel(item, Store(tmp_path / name), "3.11", DAY) for name in ("store", "other") if _copied(item, store, tmp_path / name)
+    ]
+    assert built[0] == built[1] and built[0].filename == "memoization-0.4.0-py3-none-any.whl"
+
+
+def _copied(item: LockedDistribution, store: Store, root: Path) -> bool:
+    """The sdist is in that store too."""
+    data = store.read(item.digest)
+    return Store(root).add(data) == f"sha256:{hashlib.sha256(data).hexdigest()}"
