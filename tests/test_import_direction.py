@@ -15,7 +15,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "venv", "request"}
+LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "user_dirs", "venv", "versions", "request"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCK = PROJECT | {"lock"}
@@ -27,8 +27,10 @@ BELOW = {
     "errors": set(),
     "platform": {"errors"},
     "events": {"errors"},
-    "suites": {"errors"},
+    "suites": {"errors", "versions"},
+    "user_dirs": set(),
     "venv": set(),
+    "versions": set(),
     "store": {"errors"},
     "settings": {"errors", "platform"},
     "request": LEAVES,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from shipwheel.errors import UsageError
+from shipwheel.versions import minor_version
 
 __all__ = ["SUITES", "Suite", "suite_by_name", "suite_for", "without_python"]
 
@@ -39,7 +40,7 @@ SUITES = (
 
 def suite_for(python: str) -> Suite:
     """The suite that brings this version (`3.11`; of `3.11.2` the last part is not looked at); raises UsageError."""
-    minor = ".".join(python.strip().split(".")[:2])
+    minor = minor_version(python)
     for suite in SUITES:
         if suite.python == minor:
             return suite

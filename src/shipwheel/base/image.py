@@ -18,15 +18,15 @@ from shipwheel.lock.pylock import Lock, lock_path, read_lock
 from shipwheel.oci.convert import in_oci_types
 from shipwheel.oci.image import MAX_LAYERS, Image, ImageIndex, make_index
 from shipwheel.oci.layout import read_layout
-from shipwheel.oci.model import ConfigFile
 from shipwheel.oci.read.tree import Tree, read_tree
 from shipwheel.platform import Platform
 from shipwheel.project.detect import Project, with_python
 from shipwheel.request import Request
 from shipwheel.store import Store
 from shipwheel.suites import SUITES, Suite
+from shipwheel.versions import minor_version
 
-__all__ = ["ImageBases", "environment_of", "image_facts", "image_for", "numeric_user", "on_image", "open_base", "tree_of"]
+__all__ = ["ImageBases", "image_facts", "image_for", "numeric_user", "on_image", "open_base", "tree_of"]
 
 LAYOUT_PREFIX = "oci:"
 _NOBODY = (1 << 32) - 1
@@ -69,7 +69,7 @@ class ImageBases:
     def python(self, platforms: Sequence[Platform], lock: Lock | None, *, upgrade: bool) -> str:
         """The minor version of the Python in the images; raises ImageError when they have several."""
         facts = [base.image.facts for base in self.bases(platforms, lock, (), upgrade=upgrade) if base.image is not None]
-        found = sorted({_minor(one.python) for one in facts})
+        found = sorted({minor_version(one.python) for one in facts})
         if len(found) > 1:
             raise ImageError(f"{self.name} has Python {' and '.join(found)}, by platform", hint="Name one with --python, or one platform.")
         return found[0]
@@ -123,7 +123,7 @@ class ImageBases:
             if found is not None
             and found.image is not None
             and found.image.name == self.name
-            and (not self._python or _minor(found.image.facts.python) == _minor(self._python))
+            and (not self._python or minor_version(found.image.facts.python) == minor_version(self._python))
         }
 
 
@@ -191,18 +191,13 @@ def tree_of(image: Image, store: Store, name: str) -> Tree:
     return read_tree(image, store, name)
 
 
-def environment_of(config: ConfigFile) -> dict[str, str]:
-    """The environment of the config, as a mapping."""
-    return dict(entry.split("=", 1) for entry in config.config.env if "=" in entry)
-
-
 def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageFacts:
     """What matters of an image that is built upon; `python` is the version that is wanted, if one is.
 
     Raises ImageError that says what is missing: an interpreter that is on the image's PATH and for its platform, a C library that is known.
     """
     config = image.config_file
-    env = environment_of(config)
+    env = config.config.environment
     path = _interpreter(tree, env.get("PATH") or _PATH, python, name)
     elf = {item.path: item for item in tree.segment.elf}
     found = elf.get(path)
@@ -224,7 +219,7 @@ def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageF
 
 
 def _interpreter(tree: Tree, path: str, python: str, name: str) -> str:
-    names = (f"python{_minor(python)}",) if python else ("python3", "python")
+    names = (f"python{minor_version(python)}",) if python else ("python3", "python")
     for folder in path.split(":"):
         for program in names:
             real = tree.real(f"{folder.strip('/')}/{program}")
@@ -239,16 +234,12 @@ def _interpreter(tree: Tree, path: str, python: str, name: str) -> str:
     raise ImageError(f"the base {name} has no Python on its PATH ({path})", hint=_WITH_PYTHON)
 
 
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
 def _version(tree: Tree, path: str, env: dict[str, str]) -> str:
     """The full version: what is written in the interpreter or in its library, else what the image says of itself."""
     minor = re.search(r"python(3\.\d+)$", path)
     marks = [version for file, version in tree.marks.items() if file == path or (minor and f"libpython{minor[1]}" in file)]
     for version in (*marks, env.get("PYTHON_VERSION", "")):
-        if re.fullmatch(r"3\.\d+\.\d+", version) and (minor is None or _minor(version) == minor[1]):
+        if re.fullmatch(r"3\.\d+\.\d+", version) and (minor is None or minor_version(version) == minor[1]):
             return version
     if minor is None:
         raise ImageError(f"the version of /{path} cannot be told", hint="Name it with --python.")

@@ -27,6 +27,7 @@ from shipwheel.project.indexes import uv_files
 from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
 from shipwheel.suites import Suite
+from shipwheel.versions import minor_version
 
 __all__ = ["StandaloneBases", "fetch_standalone", "find_builds", "pinned_version"]
 
@@ -290,7 +291,7 @@ def _none(project: Project, platforms: Sequence[Platform], offers: Sequence[_Off
 
 
 def _unreachable(project: Project, why: str) -> FetchError:
-    minor = ".".join(project.python.split(".")[:2])
+    minor = minor_version(project.python)
     allowed = allowed_pythons([project.requires_python] if project.requires_python else [])
     names = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
     debian = f"Debian's Python {names}, which the project allows (--python {allowed[0]}); " if allowed else ""

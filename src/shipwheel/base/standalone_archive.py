@@ -23,6 +23,7 @@ from shipwheel.files.spool import spooled
 from shipwheel.oci.read.image_file import TAR_ERRORS, CappedReader
 from shipwheel.platform import Platform
 from shipwheel.store import Store
+from shipwheel.versions import minor_version
 
 __all__ = ["PREFIX", "Standalone", "StandaloneSource", "interpreter_path", "left_out", "parsed_name"]
 
@@ -73,7 +74,7 @@ class Standalone(msgspec.Struct, frozen=True):
     @property
     def minor(self) -> str:
         """The Python version that directories carry: "3.12"."""
-        return ".".join(self.version.split(".")[:2])
+        return minor_version(self.version)
 
     @property
     def label(self) -> str:

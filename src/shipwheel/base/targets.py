@@ -10,13 +10,9 @@ from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.detect import Project
 from shipwheel.suites import SUITES, Suite, suite_by_name, suite_for, without_python
+from shipwheel.versions import minor_version
 
-__all__ = ["minor_of", "suite_of", "targets_of"]
-
-
-def minor_of(project: Project) -> str:
-    """The Python version without its micro part: "3.11"."""
-    return ".".join(project.python.split(".")[:2])
+__all__ = ["suite_of", "targets_of"]
 
 
 def suite_of(project: Project) -> Suite:
@@ -25,10 +21,10 @@ def suite_of(project: Project) -> Suite:
     Raises UsageError.
     """
     named = suite_by_name(project.settings.suite) if project.settings.suite is not None else None
-    if all(suite.python != minor_of(project) for suite in SUITES):
+    if all(suite.python != minor_version(project.python) for suite in SUITES):
         return without_python(named)
     suite = named or suite_for(project.python)
-    if suite.python != minor_of(project):
+    if suite.python != minor_version(project.python):
         raise UsageError(
             f"Debian {suite.codename} has Python {suite.python}, and the project asks for {project.python}",
             hint="Leave out `suite`, or set `python` to the suite's version.",

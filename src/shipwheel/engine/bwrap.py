@@ -127,8 +127,7 @@ class Bwrap(LocalEngine):
         for path in _FROM_HOST:
             yield from ("--ro-bind-try", path, path)
         yield from ("--chdir", spec.config.working_dir or "/", "--clearenv")
-        image = dict(text.partition("=")[::2] for text in spec.config.env)
-        for name, value in {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", **image, **spec.env}.items():  # noqa: S108
+        for name, value in {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", **spec.config.environment, **spec.env}.items():  # noqa: S108
             yield from ("--setenv", name, value)
 
     def _root(self, spec: RunSpec) -> Iterator[str]:

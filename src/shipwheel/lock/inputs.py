@@ -4,13 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from shipwheel.errors import UsageError
 from shipwheel.lock.pylock import FORMAT, is_foreign
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.requirements import read_requirements
 from shipwheel.project.workspace import input_files, relative_path, relevant, workspace_root
+from shipwheel.versions import end_of_day
 
 __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
 
@@ -41,6 +44,16 @@ class LockRequest:
     accelerator: str = ""
     accelerator_index: str = field(default="", compare=False)
     indexes: Indexes = field(default_factory=Indexes, compare=False)
+
+    @property
+    def exclude_newer(self) -> str | None:
+        """The instant (RFC 3339) after which files no longer count; None for no day. Raises UsageError when `as_of` is not a day."""
+        if not self.as_of:
+            return None
+        try:
+            return end_of_day(date.fromisoformat(self.as_of))
+        except ValueError:
+            raise UsageError(f"as-of {self.as_of!r} is not a day", hint="Write it as 2024-09-15.") from None
 
     @property
     def foreign(self) -> Path | None:

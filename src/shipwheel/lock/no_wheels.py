@@ -10,7 +10,7 @@ from typing import Any
 
 from shipwheel.lock.diagnose.lookup import Lookup
 from shipwheel.lock.synthetic import SYNTHETIC, Synthetic
-from shipwheel.project.metadata import normalized
+from shipwheel.versions import normalized
 
 __all__ = ["Fileless", "fileless"]
 

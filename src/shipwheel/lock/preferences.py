@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.lock.pylock import Lock
-from shipwheel.project.metadata import normalized
+from shipwheel.versions import normalized
 
 __all__ = ["Upgrade", "prefer", "preferred"]
 

@@ -9,11 +9,11 @@ import tomllib
 from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shipwheel.errors import LockError, UsageError
+from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.lock import uv
 from shipwheel.lock.accelerator import canonical_wheels, explained_accelerator, saved, switch
@@ -42,7 +42,7 @@ _KEPT = ("lock-version", "environments", "requires-python", "extras", "dependenc
 Kept = tuple[Mapping[str, Any], ...]
 KEEP = Upgrade()
 
-__all__ = ["LockRequest", "end_of_day", "inputs_digest", "lock_for", "make_lock", "renewed", "synthetic_of"]
+__all__ = ["LockRequest", "inputs_digest", "lock_for", "make_lock", "renewed", "synthetic_of"]
 
 
 def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
@@ -264,7 +264,7 @@ def _resolved(
     reporter: Reporter = silent,
 ) -> _Made:
     """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
-    limit = end_of_day(request.as_of)
+    limit = request.exclude_newer
     with ExitStack() as stack:
         stack.enter_context(uv.told(request.indexes.environment))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
@@ -397,17 +397,6 @@ def _add_foreign_files(pylock: dict[str, Any], lookup: Lookup, minor: str) -> No
         mine = bare.get(package["name"])
         if mine is not None and package.get("version") == mine["version"] and package.get("wheels"):
             mine["wheels"] = package["wheels"]
-
-
-def end_of_day(as_of: str) -> str | None:
-    """The end of that day in UTC, None for no day: uv itself would take the end of the day in the host's time zone."""
-    if not as_of:
-        return None
-    try:
-        day = date.fromisoformat(as_of)
-    except ValueError:
-        raise UsageError(f"as-of {as_of!r} is not a day", hint="Write it as 2024-09-15.") from None
-    return f"{(day + timedelta(days=1)).isoformat()}T00:00:00Z"
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,7 @@ from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.source_copy import private_copy
 from shipwheel.project.workspace import project_name, sources, uv_settings, workspace_root
+from shipwheel.versions import normalized
 
 __all__ = ["SYNTHETIC", "Synthetic", "from_project", "from_requirements", "from_script", "script_requirements"]
 
@@ -50,7 +51,7 @@ class Synthetic:
     def name_of(self, line: Line) -> str:
         """The normalized name of a line's distribution; empty when it is not known."""
         requirement = line.requirement
-        return _normalized(requirement.name if requirement is not None else self.names.get(line, ""))
+        return normalized(requirement.name if requirement is not None else self.names.get(line, ""))
 
     def _python(self) -> str:
         """The one Python version, as a marker: `requires-python` would want an interpreter of it, and hide the wheels of others."""
@@ -73,10 +74,6 @@ class Synthetic:
             tool["sources"] = self.sources
         project = {"name": SYNTHETIC, "version": "0", "requires-python": _OLDEST, "dependencies": self.dependencies}
         (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": tool}}), encoding="utf-8")
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def script_requirements(script: Path) -> list[str]:
@@ -166,7 +163,7 @@ def _local(made: Synthetic, line: Line) -> bool:
         name = project_name(path)
         made.sources[name] = {"path": str(path)}
     elif path.suffix == ".whl":
-        name = _normalized(path.name.split("-", 1)[0])
+        name = normalized(path.name.split("-", 1)[0])
         made.sources[name] = {"path": str(path)}
     else:
         return False
@@ -242,7 +239,7 @@ def from_project(root: Path, python: str, extras: tuple[str, ...], groups: tuple
     else:
         _itself(made, root, extras, data, stack)
         made.dependencies += _groups(data, poetry, root, groups)
-    named = {_normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in made.dependencies}
+    named = {normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in made.dependencies}
     made.sources = {**{name: source for name, source in sources(root).items() if name in named}, **made.sources}
     return made
 
@@ -256,7 +253,7 @@ def _itself(made: Synthetic, root: Path, extras: tuple[str, ...], data: Mapping[
     project = data.get("project", {})
     chosen = f"[{','.join(extras)}]" if extras else ""
     declared = project.get("optional-dependencies", {})
-    unknown = [extra for extra in extras if _normalized(extra) not in {_normalized(name) for name in declared}]
+    unknown = [extra for extra in extras if normalized(extra) not in {normalized(name) for name in declared}]
     if unknown and _is_static(root):
         raise LockError(f"pyproject.toml has no extra {', '.join(unknown)}", hint=f"Extras: {', '.join(declared) or 'none'}.")
     name = project_name(root)
@@ -286,9 +283,9 @@ def _groups(data: Mapping[str, Any], poetry: Mapping[str, Any], root: Path, grou
     from packaging.dependency_groups import resolve_dependency_groups
 
     table = data.get("dependency-groups", {})
-    known = {_normalized(name) for name in table}
+    known = {normalized(name) for name in table}
     for group in groups:
-        if _normalized(group) in known:
+        if normalized(group) in known:
             try:
                 yield from resolve_dependency_groups(table, group)
             except (ValueError, TypeError, LookupError, ExceptionGroup) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.platform import Platform
+from shipwheel.versions import minor_version
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -33,7 +34,7 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def minor(self) -> str:
         """The Python version that tags and directories carry: "3.11"."""
-        return ".".join(self.python.split(".")[:2])
+        return minor_version(self.python)
 
     @property
     def libc_name(self) -> str:

@@ -141,6 +141,11 @@ class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="p
     labels: dict[str, str] = {}
     stop_signal: str = ""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """`env` as a mapping; an entry without `=` sets nothing."""
+        return dict(entry.split("=", 1) for entry in self.env if "=" in entry)
+
 
 class RootFS(msgspec.Struct, frozen=True):
     """The diff_ids of the layers, bottom first."""

@@ -439,6 +439,4 @@ def _layers_below(each: Resolved) -> tuple[LayerBlob, ...]:
 def _path_below(each: Resolved) -> str:
     if each.base.below is None:
         return ""
-    from shipwheel.base.image import environment_of
-
-    return environment_of(each.base.below.config_file).get("PATH", "")
+    return each.base.below.config_file.config.environment.get("PATH", "")

@@ -48,7 +48,7 @@ def container_config(run: Run, below: ContainerConfig | None = None) -> Containe
     return ContainerConfig(
         user=run.user,
         exposed_ports={port: {} for port in sorted({*below.exposed_ports, *run.ports})},
-        env=_environment(run.env, dict(entry.split("=", 1) for entry in below.env if "=" in entry), run.certificates),
+        env=_environment(run.env, below.environment, run.certificates),
         entrypoint=entrypoint,
         cmd=command,
         volumes={volume: {} for volume in sorted({*below.volumes, *run.volumes})},

@@ -8,6 +8,7 @@ import msgspec
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.venv import VENV
+from shipwheel.versions import minor_version
 
 __all__ = ["Generated", "launcher_command", "launcher_files", "venv_files", "volume_directories"]
 
@@ -34,7 +35,7 @@ class Generated(msgspec.Struct, frozen=True):
 
 def venv_files(version: str, interpreter: str) -> Generated:
     """What makes the directory a virtual environment (PEP 405). `version` is the full one, `interpreter` the base's, absolute."""
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_version(version)
     folder = interpreter.rpartition("/")[0]
     site_packages = f"{VENV}/lib/python{minor}/site-packages"
     # Without the last part of the version: the layer stays when the base gets a newer patch release.

@@ -17,7 +17,7 @@ from shipwheel.pipeline.python_choice import fitted
 from shipwheel.pipeline.resolve import lock_request, locked
 from shipwheel.platform import Platform
 from shipwheel.project.detect import Project, detect, with_dependencies, with_python
-from shipwheel.project.metadata import normalized
+from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.lock.diagnose.why import Explanation

@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.base.base import ImageFacts
 from shipwheel.base.base_requirements import in_the_way, unmet
 from shipwheel.base.directories import EVERYWHERE, kept
-from shipwheel.base.image import environment_of, image_facts, image_for, numeric_user, open_base
+from shipwheel.base.image import image_facts, image_for, numeric_user, open_base
 from shipwheel.errors import FetchError, ImageError, ProofError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, digest_of, make_index
@@ -25,6 +25,7 @@ from shipwheel.pipeline.rebased import Ground, relaid
 from shipwheel.pipeline.segment_metadata import ARTIFACT_TYPE
 from shipwheel.store import Store
 from shipwheel.venv import VENV
+from shipwheel.versions import minor_version
 
 if TYPE_CHECKING:
     from shipwheel.registry.pull import RemoteImages
@@ -195,9 +196,9 @@ def _grounds(olds: Sequence[_Old], belows: Sequence[Image], name: BaseName, stor
 def _facts(before: ImageFacts, below: Image, tree: Tree | None, name: str) -> ImageFacts:
     """The new base's, from its files, or from its config's word with the rest as it was."""
     if tree is not None:
-        return image_facts(below, tree, name, _minor(before.python))
+        return image_facts(below, tree, name, minor_version(before.python))
     config = below.config_file
-    env = environment_of(config)
+    env = config.config.environment
     version, user = env.get("PYTHON_VERSION", ""), config.config.user
     if not version:
         raise ImageError(f"the config of {name} does not say PYTHON_VERSION", hint="Leave out --trust-config.")
@@ -219,8 +220,8 @@ def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> 
     if facts.musl and facts.libc < before.libc:
         # musl's symbols have no versions that could be compared.
         yield f"its musl is {_dotted(facts.libc)}, older than the {_dotted(before.libc)} that was built for"
-    if _minor(facts.python) != _minor(before.python):
-        yield f"its Python is {facts.python}, and the wheels are for {_minor(before.python)}"
+    if minor_version(facts.python) != minor_version(before.python):
+        yield f"its Python is {facts.python}, and the wheels are for {minor_version(before.python)}"
     elif facts.interpreter != before.interpreter:
         yield f"its Python is {facts.interpreter}, and the virtual environment is for {before.interpreter}"
     if upon.packages and facts.codename != before.codename:
@@ -234,8 +235,8 @@ def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> 
     if moved := sorted({path for path, _ in {*kept(before.directories, roots)} ^ {*kept(facts.directories, roots)}}):
         yield f"modes or owners of its {', '.join(f'/{path}' for path in moved[:6])} are others than the old one's, which the layers have"
     if tree is not None:
-        mine = environment_of(old.image.config_file) if "PATH" in upon.env else {}
-        path = container_path(mine, environment_of(below.config_file).get("PATH", ""))
+        mine = old.image.config_file.config.environment if "PATH" in upon.env else {}
+        path = container_path(mine, below.config_file.config.environment.get("PATH", ""))
         yield from unmet(upon.needs, tree, path, old.image.platform)
         yield from in_the_way(tree, (old.image.config_file.config.working_dir, *upon.volumes))
 
@@ -297,10 +298,6 @@ def _records(repository: "Repository", rebased: Rebased, reporter: Reporter) -> 
             yield Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data)
     except (FetchError, ImageError) as error:
         reporter(Warned(f"what is known of the layers was not taken over: {error.message}"))
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -65,7 +65,7 @@ def _labels(config: ConfigFile, upon: Upon, annotations: dict[str, str]) -> dict
 
 def _run(config: ConfigFile, upon: Upon, facts: ImageFacts, labels: dict[str, str]) -> Run:
     container = config.config
-    env = dict(entry.split("=", 1) for entry in container.env if "=" in entry)
+    env = container.environment
     return Run(
         command=container.cmd,
         program=False,

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shipwheel.base.base import Base, Bases, DebianBases, locked_base
-from shipwheel.base.targets import minor_of, suite_of, targets_of
+from shipwheel.base.targets import suite_of, targets_of
 from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter
 from shipwheel.lock.inputs import LockRequest, inputs_digest
@@ -16,6 +16,7 @@ from shipwheel.platform import Platform
 from shipwheel.project.detect import Project, with_dependencies
 from shipwheel.project.indexes import indexes_of
 from shipwheel.store import Store
+from shipwheel.versions import minor_version
 
 __all__ = [
     "Resolution",
@@ -108,7 +109,7 @@ def lock_request(project: Project) -> LockRequest:
     settings = project.settings
     return LockRequest(
         root=project.root,
-        python=minor_of(project),
+        python=minor_version(project.python),
         requirements=project.requirements,
         as_of=settings.as_of.isoformat() if settings.as_of else "",
         extras=settings.extras,

@@ -22,6 +22,7 @@ from shipwheel.project.requirements import decode, read_requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.project.workspace import uv_settings
 from shipwheel.settings import read_toml
+from shipwheel.user_dirs import data_home, home
 
 __all__ = ["Credentials", "credentials_of"]
 
@@ -132,7 +133,7 @@ def _origin(url: str) -> str:
 
 
 def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
-    path = Path(environ.get("NETRC") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".netrc")  # noqa: PTH111
+    path = Path(environ.get("NETRC") or home(environ) / ".netrc")
     try:
         # Not authenticators(), which gives what stands behind `default` to any host at all.
         found = netrc.netrc(str(path)).hosts.get(host)
@@ -143,8 +144,7 @@ def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
 
 def _from_uv(origin: str, user: str, environ: Mapping[str, str]) -> str:
     """What `uv auth login` stored, which is a file of uv's own."""
-    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")  # noqa: PTH111
-    path = Path(environ.get("UV_CREDENTIALS_DIR") or data / "uv" / "credentials") / "credentials.toml"
+    path = Path(environ.get("UV_CREDENTIALS_DIR") or data_home(environ) / "uv" / "credentials") / "credentials.toml"
     try:
         stored = read_toml(path).get("credential", []) if path.is_file() else []
         for each in stored:

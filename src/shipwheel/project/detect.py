@@ -13,10 +13,11 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
-from shipwheel.project.metadata import Metadata, dependency_names, normalized, read_group, read_metadata, read_script
+from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.python_version import choose_python
 from shipwheel.project.requirements import read_requirements
 from shipwheel.settings import Settings, load_settings, read_text, settings_from
+from shipwheel.versions import minor_version, normalized
 
 __all__ = ["Project", "detect", "find_settings", "with_dependencies", "with_python"]
 
@@ -226,7 +227,7 @@ def _project(
         other_pythons=python.others,
         requirements=listed,
         lock_inputs=tuple(inputs),
-        dependencies=dependency_names(wanted, ".".join(python.version.split(".")[:2])),
+        dependencies=dependency_names(wanted, minor_version(python.version)),
         dynamic=metadata.dynamic and not (listed and kind == "app"),
         scripts=dict(metadata.scripts),
         packaged=packaged,

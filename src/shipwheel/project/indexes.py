@@ -23,6 +23,7 @@ from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.project.workspace import uv_settings
 from shipwheel.settings import read_toml
 from shipwheel.store import default_root
+from shipwheel.user_dirs import config_dirs, config_home, home
 
 __all__ = [
     "ACCELERATOR_INDEX",
@@ -174,11 +175,12 @@ def uv_files(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]
     """uv's own settings files outside the project, the user's first."""
     if environ.get("UV_NO_CONFIG"):
         return
-    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config")
-    system = [Path(folder) / "uv" / "uv.toml" for folder in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if folder]
+    system = [folder / "uv" / "uv.toml" for folder in config_dirs(environ)]
     named = environ.get("UV_CONFIG_FILE")
     paths = (
-        [Path(named)] if named else [home / "uv" / "uv.toml", *[path for path in (*system, Path("/etc/uv/uv.toml")) if path.is_file()][:1]]
+        [Path(named)]
+        if named
+        else [config_home(environ) / "uv" / "uv.toml", *[path for path in (*system, Path("/etc/uv/uv.toml")) if path.is_file()][:1]]
     )
     for path in paths:
         if path.is_file():
@@ -215,11 +217,10 @@ def _pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return
-    home = Path(environ.get("HOME") or Path.home())
-    yield from (Path(folder) / "pip" / "pip.conf" for folder in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if folder)
+    yield from (folder / "pip" / "pip.conf" for folder in config_dirs(environ))
     yield Path("/etc/pip.conf")
-    yield home / ".pip" / "pip.conf"
-    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+    yield home(environ) / ".pip" / "pip.conf"
+    yield config_home(environ) / "pip" / "pip.conf"
     if environ.get("VIRTUAL_ENV"):
         yield Path(environ["VIRTUAL_ENV"]) / "pip.conf"
     if named:

@@ -15,11 +15,11 @@ from typing import Any
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
 from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.versions import normalized
 
 __all__ = [
     "Metadata",
     "dependency_names",
-    "normalized",
     "parse_python",
     "read_group",
     "read_metadata",
@@ -49,11 +49,6 @@ class Metadata:
     """Top-level import names that go into the wheel where the metadata says so; None where the build backend finds them."""
     tables: Mapping[str, Any] = field(default_factory=dict)
     """pyproject.toml as it is."""
-
-
-def normalized(name: str) -> str:
-    """A distribution's name as PEP 503 normalises it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read_metadata(root: Path) -> Metadata | None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
-from shipwheel.project.metadata import Metadata, normalized
+from shipwheel.project.metadata import Metadata
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.versions import normalized
 
 __all__ = ["category_table", "entry_markers", "entry_url", "line_numbers", "pipfile_metadata", "read_pipfile"]
 

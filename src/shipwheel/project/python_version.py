@@ -10,6 +10,7 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.metadata import Metadata
 from shipwheel.settings import Settings, read_text
+from shipwheel.versions import minor_number, minor_version
 
 __all__ = ["DEBIAN_PYTHONS", "PythonChoice", "allowed_pythons", "choose_python"]
 
@@ -74,9 +75,9 @@ def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> P
 
 def _nearest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: Sequence[str], project: str) -> PythonChoice:
     """The next newer version of Debian's, else the next older one: such a file says what a developer's machine has."""
-    wanted = _minor(choice.version)
-    newer = sorted((version for version in known if _minor(version) > wanted), key=_minor)
-    older = sorted((version for version in known if _minor(version) < wanted), key=_minor, reverse=True)
+    wanted = minor_number(choice.version)
+    newer = sorted((version for version in known if minor_number(version) > wanted), key=minor_number)
+    older = sorted((version for version in known if minor_number(version) < wanted), key=minor_number, reverse=True)
     fitting = [version for version in (*newer, *older) if not allowed or _fitting(version, allowed, project) is not None]
     if not fitting:
         return choice
@@ -95,15 +96,11 @@ def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonC
         if text is not None or not allowed:
             why = f"{project} requires {text}" if text else "nothing asks for another"
             return PythonChoice(version, why, text, tuple(other for other in fitting if other != version))
-    suites = ", ".join(sorted(_DEBIAN_MICRO.values(), key=_minor))
+    suites = ", ".join(sorted(_DEBIAN_MICRO.values(), key=minor_number))
     raise ProjectError(
         f"{project}: no Python that an image can have satisfies {' || '.join(allowed)}",
         hint=f"Debian's suites have {suites}: change requires-python so that one of them fits.",
     )
-
-
-def _minor(version: str) -> int:
-    return int(version.split(".")[1])
 
 
 def _preferences(root: Path) -> Iterator[tuple[str, str]]:
@@ -116,7 +113,7 @@ def _preferences(root: Path) -> Iterator[tuple[str, str]]:
         # Of a Pipfile, the line in its [requires] table is the one that looks so.
         candidates = lines if name == "Pipfile" else lines[:1]
         if found := next((match for line in candidates if (match := re.fullmatch(pattern, line))), None):
-            yield ".".join(found[1].split(".")[:2]), name
+            yield minor_version(found[1]), name
 
 
 def _fitting(version: str, allowed: Sequence[str], project: str) -> str | None:

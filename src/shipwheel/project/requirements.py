@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError
+from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -278,7 +279,7 @@ def _control(value: str, place: str, chosen: dict[str, str], other: dict[str, st
         if name == ":all:":
             other.clear()
         if name != ":none:":
-            key = name if name == ":all:" else re.sub(r"[-_.]+", "-", name).lower()
+            key = name if name == ":all:" else normalized(name)
             chosen[key] = place
             other.pop(key, None)
 

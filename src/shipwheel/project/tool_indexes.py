@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from shipwheel.errors import ProjectError
 from shipwheel.settings import read_toml
+from shipwheel.user_dirs import config_home, home
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 
@@ -110,10 +111,9 @@ def _configuration(name: str, variable: str, environ: Mapping[str, str]) -> Path
     """The directory of a tool's own settings (platformdirs' user_config_dir)."""
     if environ.get(variable):
         return Path(environ[variable])
-    home = Path(environ.get("HOME") or Path.home())
     if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / name
-    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / name
+        return home(environ) / "Library" / "Application Support" / name
+    return config_home(environ) / name
 
 
 def _settings(path: Path) -> dict[str, Any]:

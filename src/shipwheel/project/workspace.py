@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
 from shipwheel.settings import read_toml
+from shipwheel.versions import normalized
 
 __all__ = ["input_files", "members", "project_name", "relative_path", "relevant", "sources", "uv_settings", "workspace_root"]
 
@@ -26,10 +26,6 @@ _PROJECT = ("name", "requires-python", "dependencies", "optional-dependencies", 
 _BACKENDS = ("poetry", "pdm", "flit", "hatch", "setuptools")
 
 
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _table(root: Path) -> dict[str, Any]:
     path = root / "pyproject.toml"
     return read_toml(path) if path.is_file() else {}
@@ -39,7 +35,7 @@ def project_name(root: Path) -> str:
     """The normalized name that pyproject.toml says, of [project] or [tool.poetry]; empty when it says none."""
     data = _table(root)
     name = data.get("project", {}).get("name") or data.get("tool", {}).get("poetry", {}).get("name", "")
-    return _normalized(str(name))
+    return normalized(str(name))
 
 
 def workspace_root(root: Path) -> Path | None:
@@ -90,12 +86,12 @@ def sources(root: Path) -> dict[str, Any]:
         known[project_name(top)] = top
     tool = _table(root).get("tool", {})
     indexes = {index["name"] for index in tool_indexes(tool) if "name" in index and not index.get("default")}
-    found: dict[str, Any] = {_normalized(name): {"index": index} for name, index in bound_packages(tool).items() if index in indexes}
+    found: dict[str, Any] = {normalized(name): {"index": index} for name, index in bound_packages(tool).items() if index in indexes}
     for folder in dict.fromkeys([*([top] if top else []), root.resolve()]):
         for name, source in _uv(folder).get("sources", {}).items():
             many = source if isinstance(source, list) else [source]
-            made = [_source(one, _normalized(name), folder, known) for one in many]
-            found[_normalized(name)] = made if isinstance(source, list) else made[0]
+            made = [_source(one, normalized(name), folder, known) for one in many]
+            found[normalized(name)] = made if isinstance(source, list) else made[0]
     return found
 
 

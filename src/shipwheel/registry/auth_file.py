@@ -19,7 +19,8 @@ import msgspec
 
 from shipwheel.errors import UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
-from shipwheel.registry.hosts import home, same_registry
+from shipwheel.registry.hosts import same_registry
+from shipwheel.user_dirs import config_home, home
 
 __all__ = ["AuthFile", "Entry", "auth_files", "change", "decode", "docker_config", "key_for", "place_of", "read", "servers"]
 
@@ -106,8 +107,7 @@ def auth_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
         places = [Path(runtime) / "containers" / "auth.json"]
     else:
         places = [Path(f"/run/containers/{os.getuid()}/auth.json")] if sys.platform == "linux" else []
-    settings = Path(environ.get("XDG_CONFIG_HOME") or home(environ) / ".config")
-    return (*places, settings / "containers" / "auth.json", docker_config(environ))
+    return (*places, config_home(environ) / "containers" / "auth.json", docker_config(environ))
 
 
 def docker_config(environ: Mapping[str, str]) -> Path:

@@ -21,6 +21,7 @@ import msgspec
 
 from shipwheel.errors import FetchError, UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
+from shipwheel.user_dirs import config_home, home
 
 if TYPE_CHECKING:
     import ssl
@@ -83,12 +84,6 @@ def same_registry(name: str) -> str:
     rest = name.strip().lower()
     bare = rest.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return ENGINE_REGISTRY if bare in _DEFAULT_NAMES else bare
-
-
-def home(environ: Mapping[str, str]) -> Path:
-    """The user's home directory."""
-    named = environ.get("HOME") or environ.get("USERPROFILE")
-    return Path(named) if named else Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
 
 
 def client(host: Host) -> "httpx.Client":
@@ -178,9 +173,7 @@ def _certificates(name: str, environ: Mapping[str, str]) -> tuple[tuple[Path, ..
 
 
 def _folders(name: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    own = home(environ)
-    settings = Path(environ.get("XDG_CONFIG_HOME") or own / ".config")
-    for place in (settings / "containers" / "certs.d", own / ".docker" / "certs.d", *_SYSTEM):
+    for place in (config_home(environ) / "containers" / "certs.d", home(environ) / ".docker" / "certs.d", *_SYSTEM):
         yield place / name
 
 

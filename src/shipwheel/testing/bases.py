@@ -10,6 +10,7 @@ from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.images import AMD64, small_image, small_layer
+from shipwheel.versions import minor_version
 
 __all__ = ["interpreter", "python_base", "python_files"]
 
@@ -41,7 +42,7 @@ def python_files(
     codename: str = "bookworm",
 ) -> list[FileEntry]:
     """A Debian-like root with a Python below a prefix; with `musl`, an Alpine-like one."""
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_version(version)
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[platform.architecture]
     if musl:
         loader = f"lib/ld-musl-{machine}.so.1"

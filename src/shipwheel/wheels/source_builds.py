@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from shipwheel.project.source_copy import private_copy, repository_root, tree_di
 from shipwheel.project.workspace import uv_settings, workspace_root
 from shipwheel.settings import read_toml
 from shipwheel.store import Store
+from shipwheel.versions import end_of_day
 
 __all__ = ["BuiltWheel", "build_project_wheel", "build_pure_wheel", "known_wheel", "needs_source", "tell_wheel"]
 
@@ -179,9 +180,10 @@ def _build(job: _Job, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
     reporter(StageStarted(stage))
     # What is pure Python comes out of any interpreter; one of the target's version is not fetched for it.
     python = str(uv.local_python(job.minor) or sys.executable)
+    limit = end_of_day(date.fromisoformat(job.as_of)) if job.as_of else None
     with _workshop(job) as (folder, env):
         try:
-            wheel, said = uv.build_wheel(job.source, folder / "out", python, _instant(job.as_of), cwd=folder, env=env, stop=store.closed)
+            wheel, said = uv.build_wheel(job.source, folder / "out", python, limit, cwd=folder, env=env, stop=store.closed)
         except uv.UvFailed as error:
             raise _failure(job, error, folder) from None
         _check(wheel.name, job, said)
@@ -254,10 +256,6 @@ def _failure(job: _Job, error: "uv.UvFailed", folder: Path) -> BuildError:
         f"{job.label} cannot be built: {text}",
         hint="Its own build failed, in isolation: what it says above is the reason. Try another version.",
     )
-
-
-def _instant(as_of: str) -> str | None:
-    return f"{(date.fromisoformat(as_of) + timedelta(days=1)).isoformat()}T00:00:00Z" if as_of else None
 
 
 def _of_repository(

@@ -14,7 +14,7 @@ from shipwheel.lock import uv
 from shipwheel.lock.diagnose.lookup import Lookup
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.no_compatible_file import Another, Instead, Missing
-from shipwheel.lock.resolve import end_of_day, synthetic_of
+from shipwheel.lock.resolve import synthetic_of
 from shipwheel.lock.target import Target
 
 __all__ = ["instead_of"]
@@ -55,7 +55,7 @@ def instead_of(
 
 def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-near-"))).resolve()
-    return Lookup(synthetic_of(request, stack, folder)[0], end_of_day(request.as_of))
+    return Lookup(synthetic_of(request, stack, folder)[0], request.exclude_newer)
 
 
 def _instead(lookup: Lookup, problem: Missing, targets: Sequence[Target], others: Sequence[Another]) -> Instead:

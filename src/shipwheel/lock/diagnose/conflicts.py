@@ -14,7 +14,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock import uv
 from shipwheel.lock.diagnose.uv_errors import UNKNOWN
 from shipwheel.lock.synthetic import SYNTHETIC, Synthetic
-from shipwheel.project.metadata import normalized
+from shipwheel.versions import normalized
 
 __all__ = ["Asking", "Way", "chain", "loosened", "pins", "refused", "ways_out"]
 

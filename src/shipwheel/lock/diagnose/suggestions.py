@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from shipwheel.lock.diagnose.conflicts import Asking, Way, loosened, pins
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.synthetic import Synthetic
 from shipwheel.project.last_commit import last_commit
-from shipwheel.project.metadata import normalized, read_group
+from shipwheel.project.metadata import read_group
 from shipwheel.project.python_version import DEBIAN_PYTHONS
 from shipwheel.project.requirements import Requirements
 from shipwheel.settings import read_text, read_toml
+from shipwheel.versions import end_of_day, minor_number, normalized
 
 __all__ = ["asking_of", "ways_of"]
 
@@ -83,7 +84,7 @@ def ways_of(request: LockRequest, synthetic: Synthetic, limit: str | None, names
         advice = f"leave out {known[name]} behind {name} (then {{version}})"
         yield Way(advice, _unbound(loosened(synthetic, texts, name)), limit, name)
     if day := _day(request):
-        yield Way(f"resolve as of another day: --as-of {day}", replace(synthetic, kept=()), _instant(day))
+        yield Way(f"resolve as of another day: --as-of {day}", replace(synthetic, kept=()), end_of_day(day))
     elif request.as_of:
         yield Way("resolve as of today: without --as-of", replace(synthetic, kept=()), None)
     if other := _other_python(synthetic.python):
@@ -98,14 +99,10 @@ def _unbound(synthetic: Synthetic) -> Synthetic:
 
 def _other_python(python: str) -> str:
     """The next older of Debian's, else the next newer."""
-    order = sorted(DEBIAN_PYTHONS, key=_minor)
-    older = [version for version in order if _minor(version) < _minor(python)]
-    newer = [version for version in order if _minor(version) > _minor(python)]
+    order = sorted(DEBIAN_PYTHONS, key=minor_number)
+    older = [version for version in order if minor_number(version) < minor_number(python)]
+    newer = [version for version in order if minor_number(version) > minor_number(python)]
     return older[-1] if older else newer[0] if newer else ""
-
-
-def _minor(version: str) -> int:
-    return int(version.split(".")[1])
 
 
 def _day(request: LockRequest) -> date | None:
@@ -113,7 +110,3 @@ def _day(request: LockRequest) -> date | None:
         return None
     day = last_commit(Path(request.root))
     return day if day is not None and (date.today() - day).days > _OLD else None
-
-
-def _instant(day: date) -> str:
-    return f"{(day + timedelta(days=1)).isoformat()}T00:00:00Z"

@@ -18,11 +18,11 @@ from shipwheel.lock.diagnose.suggestions import asking_of
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.preferences import Upgrade, preferred
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import end_of_day, synthetic_of
+from shipwheel.lock.resolve import synthetic_of
 from shipwheel.lock.selection import Selection, asking_chain
 from shipwheel.lock.synthetic import Synthetic
-from shipwheel.project.metadata import normalized
 from shipwheel.project.requirements import decode
+from shipwheel.versions import normalized
 
 __all__ = ["Explanation", "Newer", "OnPlatform", "explain", "newer"]
 
@@ -176,7 +176,7 @@ def _locked(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping
     synthetic.write(folder, everywhere=False)
     prefer(synthetic.kept, folder)
     python = uv.local_python(synthetic.python)
-    graph, _ = uv.lock_project(folder, exclude_newer=end_of_day(request.as_of), python=str(python) if python else None, timeout=_PATIENCE)
+    graph, _ = uv.lock_project(folder, exclude_newer=request.exclude_newer, python=str(python) if python else None, timeout=_PATIENCE)
     return tomllib.loads(graph)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from shipwheel.errors import LockError
 from shipwheel.lock.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
-from shipwheel.project.metadata import normalized
 from shipwheel.project.requirements import Line, Requirements
+from shipwheel.versions import normalized
 
 __all__ = ["Asked", "Entry", "ToolLock", "active_lines", "asked_of", "machine_targets"]
 

@@ -11,7 +11,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.launch import Evidence, Launch
 from shipwheel.project.entrypoint.procfile import parse_command
 from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.metadata import normalized
+from shipwheel.versions import normalized
 
 __all__ = ["Stage", "last_stage", "launch_dockerfile"]
 

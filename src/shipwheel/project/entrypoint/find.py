@@ -23,6 +23,7 @@ from shipwheel.project.entrypoint.servers import serve
 from shipwheel.project.entrypoint.volumes import read_beside, with_kept
 from shipwheel.project.entrypoint.workers import launch_worker
 from shipwheel.settings import read_text
+from shipwheel.versions import normalized
 
 __all__ = ["Evidence", "Launch", "find_launch"]
 
@@ -174,7 +175,7 @@ def _dockerfile_script(evidence: Evidence, modules: tuple[Module, ...]) -> Launc
 def _console_script(evidence: Evidence, _modules: tuple[Module, ...]) -> Launch | None:
     if evidence.kind != "package" or not evidence.scripts:
         return None
-    same = [name for name in evidence.scripts if re.sub(r"[-_.]+", "-", name).lower() == evidence.name]
+    same = [name for name in evidence.scripts if normalized(name) == evidence.name]
     if len(evidence.scripts) != 1 and not same:
         return None
     name = same[0] if same else next(iter(evidence.scripts))
