@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine import Registry
 from measure import Cost, median
 from ours import BOTH, NATIVE, Bench, change_dependency, edit, sizes
 from peers import PEERS, Inputs, Peer, running, unavailable
 from supply import Supply, fresh, relocked, shipwheel_env, warm
+from support.engines import Registry
 from table import Section, megabytes, ratio, seconds
 
 from shipwheel.store import Store

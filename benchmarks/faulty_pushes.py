@@ -22,8 +22,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "engines"))
-from engine import Registry
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.engines import Registry
 
 from shipwheel.errors import ShipwheelError
 from shipwheel.events import silent

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from engine import SEARCH_PATH, Dockerd, Podman, Registry, Sandbox, missing
 from measure import Cost, cpu_of_tree, run
 from ours import NATIVE
+from support.engines import SEARCH_PATH, Dockerd, Podman, Registry, Sandbox, missing
 from uv import find_uv_bin
 
 __all__ = ["PEERS", "Inputs", "Peer", "running", "unavailable"]
@@ -125,7 +125,7 @@ class _Side:
         raise NotImplementedError
 
     def _run(self, argv: Sequence[str]) -> Cost:
-        return run(self.sandbox._inside(argv), env=self.sandbox.environment, cwd=self.inputs.root, log=self.inputs.root / "log")
+        return run(self.sandbox.inside(argv), env=self.sandbox.environment, cwd=self.inputs.root, log=self.inputs.root / "log")
 
 
 class _Buildah(_Side):

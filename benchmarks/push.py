@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "engines"))
-from engine import SEARCH_PATH, Dockerd, Registry
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from measure import Cost, median, peak_memory, run
 from supply import SHIPWHEEL
+from support.engines import SEARCH_PATH, Dockerd, Registry
 
 from shipwheel.files.entry import file
 from shipwheel.oci.image import make_image, make_index

@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # The harness that runs engines in namespaces of their own is the tests'.
-sys.path.insert(0, str(HERE.parent / "tests" / "engines"))
+sys.path.insert(0, str(HERE.parent / "tests"))
 
 from app_bench import app_sections  # noqa: E402
 from large_bench import large_section  # noqa: E402

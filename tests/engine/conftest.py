@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.fake_programs import Programs
 
 
 @pytest.fixture

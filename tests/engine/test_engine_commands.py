@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.fake_programs import Programs
 
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.find import find

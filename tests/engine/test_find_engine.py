@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.fake_programs import Programs
 
 from shipwheel.engine import emulation
 from shipwheel.engine.find import find

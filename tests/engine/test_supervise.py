@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.fake_programs import Programs
 
 SCRIPT = """
 import json, os, sys

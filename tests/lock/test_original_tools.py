@@ -9,7 +9,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
-from packagers import ORIGINALS, environment, installed, make_places, repositories, run
+from support.lock_tools import ORIGINALS, environment, installed, make_places, repositories, run
 
 from shipwheel.oci.read.image_file import open_image
 from shipwheel.testing.package_index import PackageIndex

@@ -1,10 +1,9 @@
 """What a build asks the servers for: each file once when it is cold, nothing at all when nothing changed, nothing large for nothing."""
 
-import io
-import tarfile
 from collections import Counter
 
 import pytest
+from support.sdist import sdist
 
 from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
 
@@ -12,35 +11,6 @@ from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
 def asked(world: World) -> tuple[Counter[str], Counter[str]]:
     """What each server was asked for, and how often."""
     return Counter(request.path for request in world.index.requests), Counter(request.path for request in world.mirror.requests)
-
-
-def sdist(name: str, version: str = "1.0") -> bytes:
-    """An sdist whose build backend is in it, and makes a pure wheel with nothing but the standard library."""
-    backend = f"""
-import os, zipfile
-def build_wheel(folder, *_):
-    name = "{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
-        info = "{name}-{version}.dist-info"
-        wheel.writestr("{name}.py", "BUILT = True\\n")
-        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(info + "/RECORD", "")
-    return name
-"""
-    files = {
-        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
-        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-        f'[project]\nname = "{name}"\nversion = "{version}"\n',
-        "backend.py": backend,
-    }
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for path, text in files.items():
-            info = tarfile.TarInfo(f"{name}-{version}/{path}")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return out.getvalue()
 
 
 def test_each_file_once_and_then_nothing(world: World) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_downloads import sdist
+from support.sdist import sdist
 
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.package_index import Fault, PackageIndex

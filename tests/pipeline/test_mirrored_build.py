@@ -1,14 +1,12 @@
 """Whole builds through four package indexes: quick, slow, stale and lying. They end right, and say what happened."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.mirrors import chosen
 
-from shipwheel.download.mirrors import Choice, keep
-from shipwheel.lock import uv
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World
@@ -31,15 +29,6 @@ def four() -> Iterator[dict[str, PackageIndex]]:
             if number % 2:
                 servers["stale"].fault(paths[0], Fault(status=404))
         yield servers
-
-
-def chosen(world: World, servers: dict[str, PackageIndex], *names: str, root: Path | None = None) -> dict[str, str]:
-    """The choice is kept, worst first; where uv's own index has its files is known already."""
-    root = root or world.cache
-    keep(root, Choice(tuple(servers[name].simple.rstrip("/") for name in names), (), "9999-12-31"))
-    record = {"index": uv.default_index(), "files": "http://127.0.0.1:9/packages"}
-    (root / "package-index.json").write_text(json.dumps(record))
-    return {"UV_DEFAULT_INDEX": "", "XDG_CONFIG_HOME": str(world.root / "none"), "XDG_CONFIG_DIRS": str(world.root / "none")}
 
 
 def app(world: World) -> Path:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
 
 import pytest
-from test_mirrored_build import chosen
+from support.mirrors import chosen
 
 from shipwheel.testing.mirrors import KINDS, MirrorProxy, mirrored
-from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World
 
@@ -31,8 +29,7 @@ def mirrors(tmp_path: Path) -> Iterator[Mapping[str, MirrorProxy]]:
 
 def test_it_ends_right_through_all_of_them(world: World, mirrors: Mapping[str, MirrorProxy]) -> None:
     place = world.app("".join(f"small{number}\n" for number in range(COUNT)))
-    four = cast(dict[str, PackageIndex], mirrors)
-    ran = world.build(place, env=chosen(world, four, *KINDS))
+    ran = world.build(place, env=chosen(world, mirrors, *KINDS))
     assert ran.digest, ran.err
     lock = (place / "pylock.toml").read_text()
     for proxy in mirrors.values():
@@ -42,5 +39,5 @@ def test_it_ends_right_through_all_of_them(world: World, mirrors: Mapping[str, M
     assert any("/packages/" in path for path in mirrors["quick"].asked)
     assert any("/packages/" in path for path in mirrors["lying"].asked), "the first one was asked first"
     other = world.root / "other"
-    again = world.build(place, env={**chosen(world, four, "quick", root=other), "SHIPWHEEL_CACHE": str(other)})
+    again = world.build(place, env={**chosen(world, mirrors, "quick", root=other), "SHIPWHEEL_CACHE": str(other)})
     assert again.digest == ran.digest

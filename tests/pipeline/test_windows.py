@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from test_downloads import sdist
+from support.sdist import sdist
 
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trees import written
+from support.project_tree import written
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.app_tree import AppTree, list_app

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trees import written
+from support.project_tree import written
 
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
 from shipwheel.project import python_version as version

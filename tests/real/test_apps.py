@@ -5,10 +5,7 @@ Each is built once for linux/amd64 by the command line, without any setting of o
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import Container, Podman
+from support.command import ROOT, shipwheel
+from support.engines import Container, Podman
 
-ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests" / "apps"
 PLATFORM = "linux/amd64"
 HEADER = "-----BEGIN PRIVATE KEY-----"
@@ -71,9 +68,7 @@ def built(name: str, folder: Path, place: str = "") -> App:
     (project / ".venv").mkdir()
     (project / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
     archive = folder / f"{name}.tar"
-    store = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
-    command = [sys.executable, "-m", "shipwheel", "build", str(project / place), "--output", str(archive), "--platform", PLATFORM]
-    done = subprocess.run(command, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
+    done = shipwheel("build", project / place, "--output", archive, "--platform", PLATFORM)
     assert done.returncode == 0, done.stderr
     return App(archive, done.stderr)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from base_musl import MUSL_TOOLS
-from base_parts import TOOLS
-from bases import BASES
-from engine import SEARCH_PATH, Podman
+from support.bases.musl import MUSL_TOOLS
+from support.bases.parts import TOOLS
+from support.bases.shapes import BASES
+from support.engines import SEARCH_PATH, Podman
 
 IMPORTS = "import asyncio, ctypes, hashlib, select, socket, ssl, zlib, sys, sysconfig; "
 OTHERS = "import bz2, lzma, readline, sqlite3, uuid"

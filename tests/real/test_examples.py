@@ -1,7 +1,7 @@
 """The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
 
-from engine import PYTHON, Container, Dockerd, Engine, Podman
-from example import Example
+from support.engines import PYTHON, Container, Dockerd, Engine, Podman
+from support.examples import Example
 
 API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
 MIB = 1 << 20

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from engine import Registry
-from example import STORE, Example, shipwheel
+from support.command import TEST_CACHE, shipwheel_json
+from support.engines import Registry
+from support.examples import Example
 
 OTHER = """
 [project]
@@ -72,9 +73,9 @@ def _request(line: str) -> tuple[str, str, str]:
 def push(registry: Registry) -> Push:
     """Builds a project and pushes it to a repository of the registry."""
 
-    def pushed(project: Path, name: str, store: Path = STORE) -> Pushed:
+    def pushed(project: Path, name: str, store: Path = TEST_CACHE) -> Pushed:
         seen = len(registry.logs())
-        result, _ = shipwheel("build", project, "--push", "--tag", f"{registry.host}/{name}", store=store)
+        result = shipwheel_json("build", project, "--push", "--tag", f"{registry.host}/{name}", store=store)
         return Pushed(result, registry.logs()[seen:])
 
     return pushed

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import (
+from support.engines import (
     BINFMT,
+    HTTP_PROBE,
     NATIVE,
-    PROBE,
     UNPRIVILEGED,
     Container,
     Containerd,
@@ -27,7 +27,6 @@ from engine import (
     Podman,
     Registry,
     ensure_binfmt,
-    free_port,
     missing,
     wait_until,
 )
@@ -189,7 +188,7 @@ def layout(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_missing_things_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that can't run an engine is told what to install, or that root is needed."""
-    monkeypatch.setattr("engine.SEARCH_PATH", "/nowhere")
+    monkeypatch.setattr("support.engines.requirements.SEARCH_PATH", "/nowhere")
     assert missing("registry").endswith("apt-get install docker-registry util-linux")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "as root" in missing("docker")
@@ -271,13 +270,13 @@ def wait_for_log(container: Container, text: str) -> None:
 
 
 def test_host_network(any_engine: Engine, archive: Path) -> None:
-    """On the host's network a server can be asked from outside."""
-    port = free_port()
+    """A server in the network of the engine's sandbox can be reached from outside its container."""
+    port = 8080
     options = {"PORT": str(port)}
     with any_engine.run(any_engine.load(archive), command=[SERVE], env=options, network="host") as container:
         container.wait_http(f"http://127.0.0.1:{port}/")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-            assert answer.read() == b"served\n"
+        asked = any_engine.sandbox.run([sys.executable, "-I", "-c", HTTP_PROBE, f"http://127.0.0.1:{port}/", "10"])
+        assert asked.stdout == "http-status 200\n"
 
 
 def test_failures_say_why(any_engine: Engine, archive: Path, layout: Path) -> None:
@@ -302,6 +301,7 @@ def test_failures_say_why(any_engine: Engine, archive: Path, layout: Path) -> No
 def test_registry(registry: Registry, podman: Podman, layout: Path) -> None:
     """Both architectures arrive in the registry, and an engine pulls from it."""
     name = f"{registry.host}/team/busybox:1"
+    podman.reach(registry.host)
     podman.sandbox.run(["skopeo", "copy", "--all", "--quiet", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{name}"])
     request = urllib.request.Request(f"{registry.url}/v2/team/busybox/manifests/1", headers={"Accept": f"{MEDIA}.index.v1+json"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
@@ -314,7 +314,7 @@ def test_registry(registry: Registry, podman: Podman, layout: Path) -> None:
 @pytest.mark.parametrize(("path", "status"), [("v2/", 200), ("v2/none/manifests/1", 404)])
 def test_probe(registry: Registry, path: str, status: int) -> None:
     """What a container's Python runs to ask its server; the image here has only a stand-in for it."""
-    done = subprocess.run([sys.executable, "-c", PROBE, f"{registry.url}/{path}", "10"], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", HTTP_PROBE, f"{registry.url}/{path}", "10"], check=True, capture_output=True, text=True)
     assert done.stdout == f"http-status {status}\n"
 
 
@@ -325,11 +325,11 @@ def test_podman_with_runc(archive: Path, podman: Podman) -> None:
         assert engine.run_once(engine.load(archive)).stdout.split() == ["hello", os.uname().machine]
 
 
-def test_docker_with_containerd_store(archive: Path, arm64: str) -> None:
+def test_docker_with_containerd_store(archive: Path, arm64: str, docker_containerd_store: Dockerd) -> None:
     """The image store of newer dockers: one index that runs on both platforms."""
-    with Dockerd(containerd_store=True) as engine:
-        for platform, machine in ((NATIVE, os.uname().machine), (arm64, "aarch64")):
-            assert engine.run_once(engine.load(archive, platform), platform=platform).stdout.split() == ["hello", machine]
+    engine = docker_containerd_store
+    for platform, machine in ((NATIVE, os.uname().machine), (arm64, "aarch64")):
+        assert engine.run_once(engine.load(archive, platform), platform=platform).stdout.split() == ["hello", machine]
 
 
 # --- nothing left -------------------------------------------------------------------------------------------------
@@ -369,9 +369,9 @@ def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with monkeypatch.context() as broken:
         broken.setattr("sys.executable", "/bin/false")
-        with pytest.raises(EngineError, match="no namespaces"):
+        with pytest.raises(EngineError, match="cannot create namespaces"):
             Podman()
-    monkeypatch.setattr("engine.CONTAINERD", "no configuration")
+    monkeypatch.setattr("support.engines.containerd._CONFIG", "no configuration")
     with pytest.raises(EngineError, match="containerd ended with 1"):
         Containerd()
     assert list(tmp_path.iterdir()) == []
@@ -381,17 +381,17 @@ def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_killed_run_leaves_no_process(archive: Path) -> None:
     """Also a test run that is killed takes its engine with it; only files can stay."""
     code = (
-        "import sys, pathlib, engine; pod = engine.Podman(); image = pod.load(pathlib.Path(sys.argv[1]));"
+        "import sys, pathlib; from support.engines import Podman; pod = Podman(); image = pod.load(pathlib.Path(sys.argv[1]));"
         "pod.run(image, command=['while :; do sleep 0.05; done']); print(pod.sandbox.root, flush=True); input()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(archive)], cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(archive)], cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as run:
         assert run.stdout
         root = Path(run.stdout.readline().strip())
         run.kill()
     try:
-        assert root.name.startswith("shipwheel-podman-")
+        assert root.name.startswith("shipwheel-") and "-podman-" in root.name
         wait_until_gone(root)
     finally:
         subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)

@@ -1,22 +1,18 @@
 """An application upon a base of the official image's shape, laid upon a newer one in a real registry, pulled and run."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from base_layout import OCI, Built, first_image, kept, pack
-from bases import distroless, official, ubuntu
-from engine import Podman, Registry
-
-ROOT = Path(__file__).parents[2]
+from support.bases.layout import OCI, Built, first_image, kept, pack
+from support.bases.shapes import distroless, official, ubuntu
+from support.command import ROOT, shipwheel, shipwheel_json
+from support.engines import Podman, Registry
 
 
 def patched() -> Path:
@@ -32,16 +28,11 @@ def patched() -> Path:
     return kept("patched", lambda layout, work: layout.index(OCI, "3.13-slim", [newer(work)], attested=True))
 
 
-def shipwheel(*arguments: object, cache: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    store = cache or Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
-    command = [sys.executable, "-m", "shipwheel", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
-
-
-def done(*arguments: object, cache: Path | None = None) -> str:
-    ran = shipwheel(*arguments, cache=cache)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.strip()
+def succeed(*arguments: str | Path) -> str:
+    """Run a command that must succeed. Return its output."""
+    done = shipwheel(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +43,28 @@ def build(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Calla
 
     def run(name: str, *flags: str) -> dict[str, Any]:
         base = f"{registry.host}/bases/rebased:1"
-        found: dict[str, Any] = json.loads(
-            done("build", project, "--base", base, "--platform", "linux/amd64", "-t", name, "--push", "--json", *flags)
-        )
-        return found
+        return shipwheel_json("build", project, "--base", base, "--platform", "linux/amd64", "-t", name, "--push", *flags)
 
     return run
 
 
 def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Podman, build: Callable[..., dict[str, Any]]) -> None:
     base, name = f"{registry.host}/bases/rebased:1", f"{registry.host}/team/rebased:1"
-    done("push", official(), base)
+    succeed("push", official(), base)
     first = build(name)
-    done("push", patched(), base)
+    succeed("push", patched(), base)
     before = len(registry.logs())
-    found = json.loads(done("rebase", name, "--json", cache=tmp_path / "empty"))
+    found = shipwheel_json("rebase", name, store=tmp_path / "empty")
     ours = {layer["digest"] for layer in first["images"][0]["layers"]}
     read = set(re.findall(r'method=GET .*uri="/v2/[^ "]+/blobs/(sha256:[0-9a-f]{64})"', registry.logs()[before:]))
     assert read, "the log tells what is read"
-    new = {layer["digest"] for layer in json.loads(done("inspect", name, "--json"))["images"][0]["layers"]}
+    new = {layer["digest"] for layer in shipwheel_json("inspect", name)["images"][0]["layers"]}
     assert len(new - ours) == 1 and len(ours & new) == len(ours)
-    app = ours - {layer["digest"] for layer in json.loads(done("inspect", base, "--json"))["images"][0]["layers"]}
+    app = ours - {layer["digest"] for layer in shipwheel_json("inspect", base)["images"][0]["layers"]}
     assert app and not app & read, "no layer of the application is read"
     assert found["pushed"]["uploaded"] < 60_000 and found["pushed"]["base-layers-read"] > 10_000_000
     assert build(name, "--upgrade-base")["digest"] == found["digest"], "what a build upon the newer base gives"
+    podman.reach(registry.host)
     podman.cli("pull", "--tls-verify=false", name)
     with podman.run(name) as container:
         container.wait_http("http://127.0.0.1:8000/", 60)
@@ -99,10 +88,10 @@ def test_a_base_with_another_python(
     shape: Callable[[], Path], message: str, registry: Registry, build: Callable[..., dict[str, Any]]
 ) -> None:
     name = f"{registry.host}/team/refused:1"
-    done("push", official(), f"{registry.host}/bases/rebased:1")
+    succeed("push", official(), f"{registry.host}/bases/rebased:1")
     digest = build(name, "--upgrade-base")["digest"]
     other = f"{registry.host}/bases/{shape.__name__}:1"
-    done("push", shape(), other)
+    succeed("push", shape(), other)
     ran = shipwheel("rebase", name, "--base", other)
     assert ran.returncode == 8 and message in ran.stderr, ran.stderr
-    assert digest in done("rebase", name), "it is what it was"
+    assert digest in succeed("rebase", name), "it is what it was"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine import SEARCH_PATH, Containerd, Dockerd, Podman, Registry
+from support.engines import SEARCH_PATH, Containerd, Dockerd, Podman, Registry
 
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
@@ -84,6 +84,7 @@ def test_oras_reads_it(registry: Registry, pushed: ImageIndex) -> None:
 
 
 def test_docker_pulls_it(registry: Registry, pushed: ImageIndex, docker: Dockerd) -> None:
+    docker.reach(registry.host)
     for image in pushed.images:
         said = docker.cli("pull", "--platform", str(image.platform), f"{registry.host}/team/app:1").stdout
         assert f"Digest: {pushed.digest}" in said
@@ -92,6 +93,7 @@ def test_docker_pulls_it(registry: Registry, pushed: ImageIndex, docker: Dockerd
 
 
 def test_podman_pulls_it(registry: Registry, pushed: ImageIndex, podman: Podman) -> None:
+    podman.reach(registry.host)
     for image in pushed.images:
         podman.cli("pull", "--tls-verify=false", "--arch", image.platform.architecture, f"{registry.host}/team/app:1")
         shown = json.loads(podman.cli("image", "inspect", f"{registry.host}/team/app:1").stdout)[0]
@@ -99,6 +101,7 @@ def test_podman_pulls_it(registry: Registry, pushed: ImageIndex, podman: Podman)
 
 
 def test_containerd_pulls_it(registry: Registry, pushed: ImageIndex, containerd: Containerd) -> None:
+    containerd.reach(registry.host)
     for image in pushed.images:
         containerd.cli("images", "pull", "--plain-http", "--platform", str(image.platform), f"{registry.host}/team/app:1")
     assert pushed.digest in containerd.cli("images", "list").stdout

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from engine import Dockerd, Registry, missing
+from support.engines import Dockerd, Podman, Registry, missing
 
 from shipwheel.errors import FetchError
 from shipwheel.registry.auth import Authorizer
@@ -136,12 +137,15 @@ def test_rights_and_two_scopes(with_tokens: Registry, user: dict[str, str], toke
 
 @pytest.mark.parametrize("kind", ["with_password", "with_tokens"])
 def test_what_we_write_is_read_by_others(
-    kind: str, user: dict[str, str], request: pytest.FixtureRequest, docker: Dockerd, podman: Any
+    kind: str, user: dict[str, str], request: pytest.FixtureRequest, docker: Dockerd, podman: Podman
 ) -> None:
     registry: Registry = request.getfixturevalue(kind)
     shipwheel(user, "login", registry.host, "-u", USER, "--password-stdin", given=PASSWORD)
     config = f"{user['HOME']}/.docker/config.json"
     target = f"docker://{registry.host}/team/app:1"
+    servers = [registry.host] if kind == "with_password" else [registry.host, request.getfixturevalue("tokens").host]
+    for engine, host in product((docker, podman), servers):
+        engine.reach(host)
     layout = Path(user["HOME"]) / "layout"
     made_layout(layout)
     ran(user, "skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{layout}", target)
@@ -173,11 +177,13 @@ def made_layout(folder: Path) -> None:
 
 
 def test_what_docker_skopeo_and_podman_write_is_read_by_us(
-    with_password: Registry, user: dict[str, str], docker: Dockerd, podman: Any
+    with_password: Registry, user: dict[str, str], docker: Dockerd, podman: Podman
 ) -> None:
     host = host_of(with_password.host, user)
     home = Path(user["HOME"])
     expected = (USER, PASSWORD)
+    docker.reach(with_password.host)
+    podman.reach(with_password.host)
 
     def found(environ: dict[str, str]) -> tuple[str, str] | None:
         credential = credentials_for(host, "team/app", environ)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine import SEARCH_PATH
+from support.command import TEST_CACHE
+from support.engines import SEARCH_PATH
 
 from shipwheel.events import silent
 from shipwheel.files.entry import file
@@ -33,7 +34,7 @@ NAMES = ("registry", "crane")
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The programs, built once by Debian's Go from Debian's source; nothing is downloaded."""
-    cache = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", Path(__file__).parents[2] / ".work" / "test-cache")) / "go"
+    cache = TEST_CACHE / "go"
     target = cache / "bin"
     if not all((target / name).is_file() for name in NAMES):
         if not SOURCE.is_dir():

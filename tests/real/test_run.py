@@ -12,15 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import engine as harness
 import pytest
-from engine import NATIVE, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
-from example import Example
+from support.command import TEST_CACHE
+from support.engines import NATIVE, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
+from support.examples import Example
 
 from shipwheel.oci.archive import read_archive, write_archive
 from shipwheel.oci.image import make_image, make_index
@@ -45,25 +44,6 @@ print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv
 """
 
 GRACE = 10.0
-
-
-class Networked(Sandbox):
-    """A sandbox with a network namespace of its own, which is gone with the sandbox's mounts."""
-
-    _network = False
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.run(["ip", "netns", "add", "own"])
-        self.run(["ip", "-n", "own", "link", "set", "lo", "up"])
-        self._network = True
-
-    def _inside(self, argv: Sequence[str]) -> list[str]:
-        return super()._inside(["nsenter", "--net=/run/netns/own", "--", *argv] if self._network else argv)
-
-    def serve(self, argv: Sequence[str], ready: Sequence[str], log: Path) -> None:
-        """Docker gets a bridge; what is published goes through its proxy, without firewall rules."""
-        super().serve([word.replace("--bridge=none", "--bip=172.30.99.1/24") for word in argv], ready, log)
 
 
 @dataclass
@@ -146,8 +126,6 @@ def _docker(running: Dockerd) -> Place:
 
 
 def _podman(running: Podman) -> Place:
-    # Debian's podman takes nft for its firewall, which is not among its dependencies.
-    running.sandbox.environment["NETAVARK_FW"] = "iptables"
     return Place("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
 
 
@@ -157,32 +135,21 @@ def _containerd(running: Containerd) -> Place:
     return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
 
 
-KINDS: dict[str, Callable[[], tuple[Any, Callable[[Any], Place]]]] = {
-    "docker": lambda: (Dockerd(), _docker),
-    "docker-containerd": lambda: (Dockerd(containerd_store=True), _docker),
-    "podman": lambda: (Podman(), _podman),
-    "containerd": lambda: (Containerd(), _containerd),
-}
-
-
-@pytest.fixture(scope="module", params=[*KINDS, "bwrap"])
+@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """Each engine in turn, in a sandbox of the module's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(harness, "Sandbox", Networked)
-        if request.param == "bwrap":
-            sandbox = Networked("bwrap")
-            made, stop = Place("bwrap", sandbox, ()), sandbox.close
-        else:
-            running, describe = KINDS[request.param]()
-            made, stop = describe(running), running.stop
-    try:
-        cache = os.environ.get("SHIPWHEEL_TEST_CACHE", str(Path(__file__).parents[2] / ".work" / "test-cache"))
-        made.sandbox.environment |= {"SHIPWHEEL_CACHE": cache, "XDG_DATA_HOME": str(made.sandbox.folder("data"))}
-        made.sandbox.environment |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_"))}
-        yield made
-    finally:
-        stop()
+    """Each engine in turn, and bubblewrap, which needs none."""
+    match request.param:
+        case "docker" | "docker_containerd_store":
+            place = _docker(request.getfixturevalue(request.param))
+        case "podman":
+            place = _podman(request.getfixturevalue("podman"))
+        case "containerd":
+            place = _containerd(request.getfixturevalue("containerd"))
+        case _:
+            place = Place("bwrap", request.getfixturevalue("sandbox"), ())
+    place.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(place.sandbox.folder("data"))}
+    place.sandbox.environment |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_"))}
+    yield place
 
 
 def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> None:

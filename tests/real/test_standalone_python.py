@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import PYTHON, Engine
-from example import ROOT
+from support.command import ROOT
+from support.engines import PYTHON, Engine
 
 from shipwheel.lock import uv
 from shipwheel.testing.standalone import installed_files, made_files, make_standalone, standalone_name

@@ -1,18 +1,14 @@
 """A FastAPI application with numpy upon bases of every shape: built from a registry into a registry, pulled and run."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bases import BASES, pythonless
-from engine import Podman, Registry
+from support.bases.shapes import BASES, pythonless
+from support.command import ROOT, shipwheel
+from support.engines import Podman, Registry
 
-ROOT = Path(__file__).parents[2]
 SHAPES = {
     "official": ("/usr/local/bin/python3.13", "65532:65532"),
     "official_docker": ("/usr/local/bin/python3.13", "65532:65532"),
@@ -23,18 +19,6 @@ SHAPES = {
     "alpine": ("/usr/local/bin/python3.13", "65532:65532"),
 }
 """Shape -> the interpreter that is found in it, and the user of the image that is built upon it."""
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with Registry() as running:
-        yield running
-
-
-def shipwheel(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    store = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache"))
-    command = [sys.executable, "-m", "shipwheel", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -49,6 +33,7 @@ def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Pod
     assert "libc.so is nowhere" not in done.stderr, "which is what wheels for musl call their libc"
     moved = json.loads(done.stdout)["pushed"]
     assert moved["mounted"] > 10_000_000, "the base's layers are not sent"
+    podman.reach(registry.host)
     podman.cli("pull", "--tls-verify=false", name)
     config = json.loads(podman.cli("image", "inspect", name).stdout)[0]["Config"]
     assert config["User"] == user

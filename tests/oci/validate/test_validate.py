@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_layout import DOCKER, OCI, SOUND, Json, Made, digest_of, entry, folder, tar
+from support.handmade_layout import DOCKER, OCI, SOUND, Json, Made, digest_of, entry, folder, tar
 
 from shipwheel.errors import ImageError, ShipwheelError, UsageError
 from shipwheel.oci.archive import write_archive

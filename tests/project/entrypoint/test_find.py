@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import launched, written
+from support.project_tree import launched, written
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch

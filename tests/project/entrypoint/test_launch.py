@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import launched
+from support.project_tree import launched
 
 from shipwheel.project.entrypoint.listening import listens_on, only_local
 from shipwheel.settings import Settings

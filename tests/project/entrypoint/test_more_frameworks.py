@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trees import launched
+from support.project_tree import launched
 
 from shipwheel.errors import ProjectError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trees import launched, written
+from support.project_tree import launched, written
 
 from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.generated import volume_directories

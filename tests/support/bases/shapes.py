@@ -3,7 +3,7 @@
 Each function returns an OCI image layout. A base is made once, in some seconds, and kept in the tests' cache, under a name that changes
 with these files.
 
-    python tests/real/bases.py OUT [NAME...]
+    cd tests && python -m support.bases.shapes OUT [NAME...]
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from base_layout import DOCKER, OCI, Built, Layout, Packed, first_image, kept, pack
-from base_musl import built_for_musl
-from base_parts import Files, bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
+from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, first_image, kept, pack
+from support.bases.musl import built_for_musl
+from support.bases.parts import Files, bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
 
 __all__ = ["BASES", "alpine", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
 

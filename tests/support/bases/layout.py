@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.command import TEST_CACHE
+
 __all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "first_image", "kept", "pack"]
 
-ROOT = Path(__file__).parents[2]
 CREATED = "2026-01-01T00:00:00Z"
 OCI = {
     "index": "application/vnd.oci.image.index.v1+json",
@@ -146,8 +146,8 @@ def first_image(layout: Path) -> Built:
 
 def kept(name: str, make: Callable[[Layout, Path], None]) -> Path:
     """The layout of that name in the tests' cache; made if it is not there, by a function that is given a folder to work in."""
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("base*.py")))).hexdigest()[:12]
-    cache = Path(os.environ.get("SHIPWHEEL_TEST_CACHE", ROOT / ".work" / "test-cache")) / "bases" / version
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+    cache = TEST_CACHE / "bases" / version
     place = cache / name
     if not place.is_dir():
         cache.mkdir(parents=True, exist_ok=True)

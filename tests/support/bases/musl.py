@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from base_parts import link, sources_of, write
+from support.bases.parts import link, sources_of, write
 
 __all__ = ["MUSL_TOOLS", "built_for_musl"]
 

@@ -1,0 +1,146 @@
+"""Namespaces in which an engine's processes, mounts and network links live and end.
+
+Shims, monitors, bridges and firewall rules exist only in there. They are all gone when the first process ends, which it does when its
+standard input closes: also when the test run itself was killed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from support.engines.network import Relay
+from support.engines.requirements import SEARCH_PATH
+
+__all__ = ["RUN", "TIMEOUT_S", "EngineError", "Sandbox", "log_tail", "wait_until"]
+
+TIMEOUT_S = 120.0
+RUN = os.environ.setdefault("SHIPWHEEL_TEST_RUN", str(os.getpid()))
+"""The number of this test run. Everything that an engine leaves on the machine has it in its name."""
+
+_HOLDER = Path(__file__).with_name("holder.py")
+
+
+class EngineError(Exception):
+    """An engine did not do what it was asked for; the message contains what it printed."""
+
+
+def wait_until(done: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.02) -> None:
+    """Poll until `done` returns true; raise EngineError after `seconds`, so that no wait is endless."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise EngineError(f"{what} did not happen within {seconds:g} seconds")
+        time.sleep(pause)
+
+
+def log_tail(log: Path, lines: int = 30) -> str:
+    """Return the end of a log, for error messages."""
+    text = log.read_text("utf-8", "replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class Sandbox:
+    """A private directory, and mount, process and network namespaces of its own. The network has a loopback interface only."""
+
+    def __init__(self, name: str) -> None:
+        """Make the directory, whose path is short because socket paths must be, and start the first process."""
+        self.root = Path(tempfile.mkdtemp(prefix=f"shipwheel-{RUN}-{name}-"))
+        self.root.chmod(0o755)
+        self.cgroup = self.root.name
+        self.environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": str(self.folder("home")), "TMPDIR": str(self.folder("tmp"))}
+        self._children: list[subprocess.Popen[str]] = []
+        self._relays: dict[int, Relay] = {}
+        self._holder = self._start_holder()
+
+    def folder(self, *parts: str) -> Path:
+        """Return a directory below the sandbox's own; create it if it does not exist."""
+        path = self.root.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _start_holder(self) -> subprocess.Popen[str]:
+        """Start the first process of the namespaces and wait until it has set them up."""
+        unshare = ["unshare", "--mount", "--pid", "--net", "--fork", "--mount-proc", "--kill-child=KILL"]
+        argv = [*unshare, sys.executable, "-I", str(_HOLDER), self.cgroup]
+        with (self.root / "holder.log").open("w") as log:
+            holder = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment, cwd=self.root
+            )
+        assert holder.stdin
+        assert holder.stdout
+        with holder.stdout as output:
+            ready = output.readline() == "ready\n"
+        if not ready:
+            holder.stdin.close()
+            holder.wait()
+            why = log_tail(self.root / "holder.log")
+            shutil.rmtree(self.root)
+            raise EngineError(f"cannot create namespaces: {why}")
+        return holder
+
+    def inside(self, argv: Sequence[str]) -> list[str]:
+        """Return the command that runs `argv` in the namespaces. The working directory is lost, so paths must be absolute."""
+        spaces = f"/proc/{self._holder.pid}/ns"
+        return ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children", f"--net={spaces}/net", "--", *argv]
+
+    def reach(self, host: str) -> None:
+        """Make a server of this machine, 127.0.0.1:PORT, reachable in the sandbox under the same address."""
+        port = int(host.rpartition(":")[2])
+        if port not in self._relays:
+            self._relays[port] = Relay(Path(f"/proc/{self._holder.pid}/ns/net"), port)
+
+    def run(self, argv: Sequence[str], *, seconds: float = TIMEOUT_S, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end. With `check`, raise EngineError with its output if it fails."""
+        done = subprocess.run(
+            self.inside(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=self.environment,
+            check=False,
+        )
+        if check and done.returncode:
+            raise EngineError(f"{' '.join(argv)}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+    def spawn(self, argv: Sequence[str], log: Path) -> subprocess.Popen[str]:
+        """Start a command whose output goes to a file. It ends with the sandbox at the latest."""
+        with log.open("w") as output:
+            child = subprocess.Popen(
+                self.inside(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True, env=self.environment
+            )
+        self._children.append(child)
+        return child
+
+    def serve(self, argv: Sequence[str], ready: Sequence[str], log: Path) -> None:
+        """Start a daemon and wait until the command `ready`, which asks it something, succeeds."""
+        daemon = self.spawn(argv, log)
+
+        def answered() -> bool:
+            if daemon.poll() is not None:
+                raise EngineError(f"{argv[0]} ended with {daemon.returncode}:\n{log_tail(log)}")
+            return self.run(ready, check=False).returncode == 0
+
+        wait_until(answered, f"an answer from {argv[0]}")
+
+    def close(self) -> None:
+        """End every process in the namespaces, and with them every mount and link; then remove the directory."""
+        for relay in self._relays.values():
+            relay.close()
+        assert self._holder.stdin
+        self._holder.stdin.close()
+        try:
+            self._holder.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._holder.kill()
+            self._holder.wait()
+        for child in self._children:
+            child.wait()
+        shutil.rmtree(self.root)
