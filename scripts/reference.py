@@ -1,43 +1,53 @@
-"""Writes docs/reference from the code: `python scripts/reference.py DIR`; with --check, says which pages are not as the code is.
+"""Write docs/reference from the code: `python scripts/reference.py DIR`. With --check, name the pages that are out of date instead.
 
-The pages are made of click's own commands, of the source of config.Settings, of the tree of errors, and of the docstrings of the
-modules that can be used from Python.
+The pages come from click's commands, the source of `Settings`, the tree of errors, and the docstrings of the public API.
 """
 
 import ast
-import importlib
+import copy
 import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+import shipwheel
 from shipwheel import errors
 from shipwheel.cli import COMMANDS, cli
 
 __all__ = ["pages"]
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "shipwheel"
+T = TypeVar("T", bound=ast.AST)
+
 NOTE = "<!-- Made by `make docs` from the code: do not edit. -->"
 
-NAMES = {
-    "shipwheel.pipeline.deliver": ("build_and_deliver", "Delivered", "deliver"),
-    "shipwheel.request": ("Request",),
-    "shipwheel.pipeline.build": ("build", "resolved", "Built", "BuiltPlatform"),
-    "shipwheel.pipeline.plan": ("make_plan", "BuildPlan", "PlatformPlan"),
-    "shipwheel.settings": ("Settings", "load_settings"),
-    "shipwheel.oci.validate.check": ("validate", "Report", "ImageReport"),
-    "shipwheel.store": ("Store", "default_root"),
-    "shipwheel.events": ("Event", "Reporter", "StageStarted", "Moved", "StageFinished", "Warned"),
+EXAMPLES = SOURCE.parent.parent / "docs" / "reference" / "python"
+
+SECTIONS = {
+    "Say what to build": (
+        ("request", "store"),
+        ("make_request", "Request", "Settings", "load_settings", "Platform", "Store", "default_root"),
+    ),
+    "See what would be built": (("plan",), ("plan", "BuildPlan", "PlatformPlan")),
+    "Lock": (("lock",), ("lock", "Locked")),
+    "Build": (("build", "build_and_push"), ("build", "Delivered")),
+    "Push and copy": (("push", "copy"), ("push", "copy")),
+    "Check images": (("validate",), ("validate", "Report", "ImageReport")),
+    "Follow the progress": (("progress",), ("Reporter", "Event", "StageStarted", "Moved", "StageFinished", "Warned")),
+    "Handle errors": (("errors",), ("ShipwheelError",)),
 }
-"""Module -> what a program that builds images needs of it, in the order of the page."""
+"""Heading -> (examples, names of the public API), in the order of the page."""
+
+OPAQUE = {"Store"}
+"""Classes whose members only shipwheel uses."""
 
 
 def pages() -> dict[str, str]:
-    """File name -> text of every page."""
+    """Return the text of every page by its file name."""
     return {
         "commands.md": _page(_commands()),
         "settings.md": _page(_settings()),
@@ -144,7 +154,7 @@ _VARIABLES = {
 
 
 def _flags() -> dict[str, str]:
-    """Name of a setting -> the flag that sets it."""
+    """Return the flag that sets each setting."""
     options = [
         parameter for parameter in _command_named("build").params if isinstance(parameter, click.Option) and parameter.name is not None
     ]
@@ -152,7 +162,7 @@ def _flags() -> dict[str, str]:
 
 
 def _fields(path: Path, class_name: str) -> Iterator[tuple[str, str, str, str]]:
-    """(name, annotation, default, docstring) of the fields of a class, as its source has them."""
+    """Yield (name, annotation, default, docstring) of each field of a class, read from its source."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name).body
     for place, node in enumerate(body):
@@ -211,19 +221,20 @@ def _classes() -> list[tuple[str, type[errors.ShipwheelError]]]:
 
 
 def _python() -> Iterator[str]:
-    yield "# From Python"
+    yield "# The Python API"
     yield ""
-    yield "What the command line does can be done from a program. Nothing but the command line prints; every error is a `ShipwheelError`."
-    yield "Until version 1.0 these names may change."
-    for module, names in NAMES.items():
-        yield ""
-        yield f"## {module}"
-        yield ""
-        found = importlib.import_module(module)
-        yield (inspect.getdoc(found) or "").strip()
-        tree = ast.parse(Path(str(found.__file__)).read_text(encoding="utf-8"))
+    yield "What the command line does, a program can do. Import every name of this page from `shipwheel`. Functions print nothing; an error"
+    yield "that a user can cause is a `ShipwheelError`. Names may change before version 1.0. The examples need a project in `shop`."
+    modules = {name: module for module, names in shipwheel._MODULES.items() for name in names}
+    for heading, (examples, names) in SECTIONS.items():
+        yield from ("", f"## {heading}", "")
+        for example in examples:
+            yield from ("```python", (EXAMPLES / f"{example}.py").read_text(encoding="utf-8").rstrip("\n"), "```", "")
         for name in names:
-            yield from _member(next(node for node in tree.body if _defines(node, name)))
+            path = SOURCE / f"{modules[name].replace('.', '/')}.py"
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            place = next(place for place, node in enumerate(body) if _defines(node, name))
+            yield from _member(body[place], _docstring(body[place + 1]) if place + 1 < len(body) else "")
 
 
 def _defines(node: ast.stmt, name: str) -> bool:
@@ -232,16 +243,17 @@ def _defines(node: ast.stmt, name: str) -> bool:
     return isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name
 
 
-def _member(node: ast.stmt) -> Iterator[str]:
-    yield ""
+def _member(node: ast.stmt, after: str) -> Iterator[str]:
+    """Yield a section; `after` is the string behind an assignment, its docstring."""
     yield f"### {node.name if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else ast.unparse(node).partition(' ')[0]}"
     yield ""
     yield "```python"
     yield from _signature(node)
     yield "```"
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        yield ""
-        yield ast.get_docstring(node) or ""
+    text = ast.get_docstring(node) or "" if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else after
+    if text:
+        yield from ("", text)
+    yield ""
 
 
 def _signature(node: ast.stmt) -> Iterator[str]:
@@ -253,25 +265,43 @@ def _signature(node: ast.stmt) -> Iterator[str]:
         return
     bases = f"({', '.join(map(ast.unparse, node.bases))})" if node.bases else ""
     yield f"class {node.name}{bases}:"
-    lines = [line for item in node.body for line in _inside(item)]
+    lines = [line for item in node.body for line in _inside(item)] if node.name not in OPAQUE else []
     yield from (f"    {line}" for line in lines or ["..."])
 
 
 def _inside(item: ast.stmt) -> Iterator[str]:
     if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and not item.target.id.startswith("_"):
-        yield ast.unparse(item)
+        yield ast.unparse(_unquoted(item))
     elif isinstance(item, ast.FunctionDef) and (not item.name.startswith("_") or item.name == "__init__"):
         yield from (f"@{ast.unparse(decorator)}" for decorator in item.decorator_list)
         yield _head(item)
 
 
 def _head(node: ast.FunctionDef) -> str:
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
-    return f"def {node.name}({ast.unparse(node.args)}){returns}: ..."
+    bare = _unquoted(node)
+    returns = f" -> {ast.unparse(bare.returns)}" if bare.returns is not None else ""
+    return f"def {bare.name}({ast.unparse(bare.args)}){returns}: ..."
+
+
+class _Unquote(ast.NodeTransformer):
+    """Replace annotations that are strings by what they hold."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        for name in ("annotation", "returns"):
+            value = getattr(node, name, None)
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                setattr(node, name, ast.parse(value.value, mode="eval").body)
+        return node
+
+
+def _unquoted(node: T) -> T:
+    found: T = _Unquote().visit(copy.deepcopy(node))
+    return found
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the pages into a directory, or compares them with what is there."""
+    """Write the pages into a directory, or compare them with those in it; return the exit code."""
     check = "--check" in arguments
     names = [argument for argument in arguments if argument != "--check"]
     if len(names) != 1:
@@ -287,7 +317,7 @@ def main(arguments: list[str]) -> int:
         if not check:
             path.write_text(text, encoding="utf-8")
     if check and stale:
-        print(f"not as the code is: {', '.join(stale)}; run make docs", file=sys.stderr)  # noqa: T201
+        print(f"out of date: {', '.join(stale)}; run make docs", file=sys.stderr)  # noqa: T201
     return int(check and bool(stale))
 
 

@@ -45,7 +45,8 @@ BELOW = {
     "wheels": WHEELS,
     "base": BASE,
     "pipeline": PIPELINE - {"engine"},
-    "cli": PIPELINE | {"cli"},
+    "api": PIPELINE - {"engine"},
+    "cli": PIPELINE | {"api", "cli"},
     "testing": PIPELINE | {"testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}

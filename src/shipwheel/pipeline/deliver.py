@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
@@ -24,7 +23,8 @@ __all__ = ["Delivered", "build_and_deliver", "build_and_load", "build_and_push",
 _TRUSTING_TRIES = 2
 
 
-class Delivered(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Delivered:
     """A build whose images are where they were asked for, and what the validator says of them on disk. `path` is where that is."""
 
     built: Built

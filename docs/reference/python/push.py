@@ -1,0 +1,3 @@
+from shipwheel import push
+
+print(push("shop.oci", "registry.example/team/shop:1.1"))
