@@ -1,4 +1,4 @@
-"""What `shipwheel build` and `plan` print, in a world without a network."""
+"""What `shipwheel build` and `shipwheel plan` print, offline."""
 
 import shlex
 from itertools import pairwise
@@ -11,7 +11,7 @@ SETTINGS = 'ports = [8000, "53/udp"]\nvolumes = ["/data", "/var/lib/x"]\n'
 
 
 @pytest.mark.parametrize("name", ["a b.tar", "a b.oci"])
-def test_the_next_steps_are_commands_that_can_be_pasted(world: World, name: str) -> None:
+def test_the_next_steps_can_be_pasted_into_a_shell(world: World, name: str) -> None:
     place = world.app("small\n", settings=SETTINGS)
     done = world.run("build", place, "--platform", "linux/amd64", "--no-bytecode", "-o", name)
     assert done.code == 0, done.err
@@ -23,11 +23,11 @@ def test_the_next_steps_are_commands_that_can_be_pasted(world: World, name: str)
         flags = "--read-only --tmpfs /tmp -p 8000:8000 -p 53:53/udp -v shop-data:/data -v shop-var-lib-x:/var/lib/x"
         assert steps[2] == ["docker", "run", *flags.split(), "shop:latest"]
     else:
-        assert steps[1:] == [["shipwheel", "run", name]], "an engine gives a layout no name"
+        assert steps[1:] == [["shipwheel", "run", name]], "an engine gives an image from a layout no name"
 
 
-def test_a_plan_with_all_is_a_tree(world: World) -> None:
-    """Each branch ends where it ends."""
+def test_plan_all_is_a_well_formed_tree(world: World) -> None:
+    """Every line continues or ends each branch of the line above."""
     lines = world.run("plan", world.app("small\n"), "--all").out.splitlines()
     assert any(line.endswith(".whl") for line in lines)
     for before, after in pairwise(lines):

@@ -1,4 +1,4 @@
-"""What a user meets when something is wrong: each error through the command line, with its exit code, its place and a next step."""
+"""Errors on the command line: exit code, location, and a next step for each."""
 
 import base64
 import os
@@ -21,7 +21,7 @@ ONE = ("--platform", "linux/amd64")
 
 
 def refused(world: World, ran: Ran, code: int, *words: str) -> None:
-    """An error of that class that names what it is about and says a next step, and nothing that is half there."""
+    """Assert that the run failed with this exit code, mentions `words`, gives a next step, and left no partial files."""
     assert ran.code == code, ran.err
     for word in words:
         assert word in ran.err, f"{word!r} is not in:\n{ran.err}"
@@ -32,7 +32,7 @@ def refused(world: World, ran: Ran, code: int, *words: str) -> None:
 
 
 def leftovers(world: World) -> list[Path]:
-    """Layouts, archives and temporary files, anywhere below the world."""
+    """Return layouts, archives and temporary files anywhere in the world's folder."""
     found = [path for pattern in ("*.oci", "*.tar", ".*") for path in world.root.rglob(pattern)]
     others = {world.cache, world.root / "uv", world.root / "home"}
     found = [path for path in found if others.isdisjoint(path.parents)]
@@ -40,7 +40,7 @@ def leftovers(world: World) -> list[Path]:
 
 
 def path_of(world: World, part: str) -> str:
-    """Where the mirror has the amd64 package of that name."""
+    """Return the path on the mirror of the amd64 package with this name."""
     name = next(name for name in world.mirror.paths if f"/{part}_" in name and "amd64" in name)
     return str(name)
 
@@ -48,14 +48,14 @@ def path_of(world: World, part: str) -> str:
 # The project
 
 
-def test_no_project(shared_world: World) -> None:
+def test_rejects_a_directory_without_a_project(shared_world: World) -> None:
     empty = shared_world.root / "empty"
     empty.mkdir()
     refused(shared_world, shared_world.build(empty), 3, f"{empty} is not a project", "requirements.txt", "an empty directory")
     refused(shared_world, shared_world.build(empty / "none"), 3, f"{empty / 'none'} does not exist")
 
 
-def test_syntax_and_unknown_keys(shared_world: World) -> None:
+def test_rejects_toml_syntax_and_unknown_keys(shared_world: World) -> None:
     broken = shared_world.root / "broken"
     broken.mkdir()
     text = '[project]\nname = "x"\nversion = "1"\ndependencies = ["a\n'
@@ -76,13 +76,13 @@ def test_syntax_and_unknown_keys(shared_world: World) -> None:
     ],
     ids=lambda value: value[1] if len(value[0]) > 2 and value[0].startswith("--") else "",
 )
-def test_flags_that_cannot_be(shared_world: World, arguments: tuple[str, str], words: tuple[str, ...]) -> None:
+def test_rejects_invalid_flags_before_any_request(shared_world: World, arguments: tuple[str, str], words: tuple[str, ...]) -> None:
     before = len(shared_world.index.requests)
     refused(shared_world, shared_world.build(shared_world.app("small\n"), *arguments), 2, *words)
-    assert len(shared_world.index.requests) == before, "known without asking anybody"
+    assert len(shared_world.index.requests) == before, "wrong flags are found before any request"
 
 
-def test_a_python_that_nobody_has(shared_world: World) -> None:
+def test_rejects_a_python_version_without_builds(shared_world: World) -> None:
     project = shared_world.app("small\n", name="future")
     words = ("Python 3.99 cannot be had", "--python-builds", "--base")
     refused(shared_world, shared_world.build(project, "--python", "3.99"), 5, *words)
@@ -96,11 +96,11 @@ def test_a_python_that_nobody_has(shared_world: World) -> None:
     ],
     ids=["command", "flag"],
 )
-def test_words_that_are_none(shared_world: World, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_suggests_the_nearest_command_and_flag(shared_world: World, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     refused(shared_world, shared_world.run(*arguments), 2, *words)
 
 
-def test_an_unknown_debian_package(shared_world: World) -> None:
+def test_suggests_the_nearest_debian_package(shared_world: World) -> None:
     ran = shared_world.build(shared_world.app("small\n"), "--package", "libfoo", *ONE)
     refused(shared_world, ran, 2, f"Debian {SUITE.codename}", "libfoo", "did you mean libfoo1")
 
@@ -119,14 +119,16 @@ def test_an_unknown_debian_package(shared_world: World) -> None:
     ],
     ids=["version", "name", "conflict", "own conflict", "syntax"],
 )
-def test_requirements_that_cannot_be_met(shared_world: World, requirements: str, words: tuple[str, ...]) -> None:
+def test_explains_requirements_without_a_solution(shared_world: World, requirements: str, words: tuple[str, ...]) -> None:
     shared_world.add(SmallWheel("needs_old", requires=["tiny<1"]), SmallWheel("needs_new", requires=["tiny>=1"]))
     shared_world.add(SmallWheel("tiny", "0.5", files={"tiny.py": ""}))
     place = shared_world.app(requirements, f"asks-{abs(hash(requirements))}")
     (place / "pylock.toml").write_text("[tool.shipwheel]\n")
     ran = shared_world.build(place)
     refused(shared_world, ran, 4, *words)
-    assert "shipwheel-lock" not in ran.err and str(shared_world.root / "tmp") not in ran.err, "the user's terms, not ours"
+    assert "shipwheel-lock" not in ran.err and str(shared_world.root / "tmp") not in ran.err, (
+        "errors use the user's terms, not internal names"
+    )
     assert (place / "pylock.toml").read_text() == "[tool.shipwheel]\n"
 
 
@@ -147,15 +149,15 @@ def test_requirements_that_cannot_be_met(shared_world: World, requirements: str,
     ],
     ids=["404", "500", "401", "half", "other"],
 )
-def test_an_index_that_fails(world: World, fault: Fault, words: tuple[str, ...]) -> None:
+def test_reports_a_failing_index(world: World, fault: Fault, words: tuple[str, ...]) -> None:
     world.index.fault("/simple/small/", fault)
     place = world.app("small\n")
     refused(world, world.build(place, *ONE), 4, *words)
     assert not (place / "pylock.toml").exists()
 
 
-def test_no_network(world: World) -> None:
-    """Nobody listens on port 9. Each server is tried a few times and no more."""
+def test_reports_a_missing_network(world: World) -> None:
+    """Nothing listens on port 9; each server is tried a limited number of times."""
     place = world.app("small\n")
     nowhere = "http://127.0.0.1:9"
     refused(
@@ -180,14 +182,14 @@ def test_no_network(world: World) -> None:
     ],
     ids=["404", "403", "500", "half", "short", "long"],
 )
-def test_a_wheel_that_does_not_come(world: World, fault: Fault, code: int, words: tuple[str, ...]) -> None:
+def test_reports_a_failed_download(world: World, fault: Fault, code: int, words: tuple[str, ...]) -> None:
     place = world.app("small\n")
     world.index.fault(SMALL, fault)
     refused(world, world.build(place, *ONE), code, "small-1.0-py3-none-any.whl", SMALL, *words)
     assert sum(path == SMALL for path in (request.path for request in world.index.requests)) <= 5
 
 
-def test_another_files_bytes(world: World) -> None:
+def test_rejects_a_wheel_with_another_hash(world: World) -> None:
     place = world.app("small\n")
     data = world.index.data(SMALL)
     world.index.fault(SMALL, Fault(data=bytes(len(data))))
@@ -197,7 +199,7 @@ def test_another_files_bytes(world: World) -> None:
     assert world.build(place, *ONE).digest
 
 
-def test_a_wheel_that_leads_out(world: World) -> None:
+def test_rejects_a_wheel_with_paths_outside(world: World) -> None:
     world.add(SmallWheel("evil", extra=[Member("../../evil.py", b"x")]))
     refused(world, world.build(world.app("evil\n"), *ONE), 6, "evil-1.0-py3-none-any.whl", "'../../evil.py'")
 
@@ -205,13 +207,13 @@ def test_a_wheel_that_leads_out(world: World) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"), [(True, ("other bytes than",)), (False, ("no longer has", "--upgrade-base"))], ids=["hash", "gone"]
 )
-def test_a_package_that_is_not_what_was_promised(world: World, fault: bool, words: tuple[str, ...]) -> None:
+def test_rejects_a_debian_package_with_another_hash(world: World, fault: bool, words: tuple[str, ...]) -> None:
     path = path_of(world, "tzdata")
     world.mirror.fault(path, Fault(data=bytes(len(world.mirror.data(path)))) if fault else Fault(status=404))
     refused(world, world.build(world.app("small\n"), *ONE), 5, "tzdata_1.0-1.deb", *words)
 
 
-def test_a_signature_that_is_not_good(world: World, tmp_path: Path) -> None:
+def test_rejects_a_bad_signature(world: World, tmp_path: Path) -> None:
     path = f"/files/debian/dists/{SUITE.codename}/InRelease"
     place = world.app("small\n")
     world.mirror.fault(path, Fault(data=world.mirror.data(path).replace(b"Origin: Debian", b"Origin: Debiam")))
@@ -225,7 +227,7 @@ def test_a_signature_that_is_not_good(world: World, tmp_path: Path) -> None:
 # Where it goes
 
 
-def test_an_output_that_cannot_be(world: World) -> None:
+def test_rejects_an_output_it_cannot_write(world: World) -> None:
     place, folder = world.app("small\n"), world.root / "mine"
     folder.mkdir()
     (folder / "file").write_text("precious")
@@ -239,7 +241,7 @@ def test_an_output_that_cannot_be(world: World) -> None:
     assert not world.index.requests, "before anything is asked for"
 
 
-def test_a_layout_that_is_broken(world: World) -> None:
+def test_rejects_a_broken_layout_as_output(world: World) -> None:
     place, layout = world.app("small\n"), world.root / "layout"
     layout.mkdir()
     (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
@@ -250,7 +252,7 @@ def test_a_layout_that_is_broken(world: World) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of that size. Where none can be mounted, the test fails: a skip would look like a success."""
+    """Mount a disk of this size. The test fails where mounting is not possible: a skip would look like success."""
     folder.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"a small disk can only be mounted by root: {done.stderr}"
@@ -265,8 +267,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only
 
 @needs_root
 @pytest.mark.parametrize("size", ["48k", "1m"])
-def test_a_full_disk_below_the_store(world: World, size: str) -> None:
-    """It may fill up while fetching, or while segments are made. Once there is room, the build goes on."""
+def test_continues_after_the_store_filled_its_disk(world: World, size: str) -> None:
+    """The disk may fill up during a download or while segments are built; the build continues once there is room."""
     world.add(SmallWheel("large", files={"large.bin": os.urandom(800_000)}))
     place = world.app("small\nlarge\n")
     with small_disk(world.root / "disk", size) as disk:
@@ -279,7 +281,7 @@ def test_a_full_disk_below_the_store(world: World, size: str) -> None:
 
 @needs_root
 @pytest.mark.parametrize("name", ["out.oci", "out.tar"])
-def test_a_full_disk_below_the_output(world: World, name: str) -> None:
+def test_reports_a_full_disk_for_the_output(world: World, name: str) -> None:
     place = world.app("small\n")
     with small_disk(world.root / "disk", "16k") as disk:
         refused(world, world.build(place, *ONE, "-o", disk / name), 7, str(disk / name), "No space left", "Free some space")
@@ -299,7 +301,7 @@ def damage(path: Path, how: str) -> None:
 
 
 def files_of(world: World, kind: str) -> list[Path]:
-    """The store's files of a kind."""
+    """Return the store's files of this kind."""
     blobs = [path for path in (world.cache / "blobs").rglob("*") if path.is_file() and path.stat().st_size]
     match kind:
         case "wheels":
@@ -318,7 +320,7 @@ def files_of(world: World, kind: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[tuple[World, str]]:
-    """A build with bytecode, and its digest; its store is copied for each damage."""
+    """Build with bytecode, and return the digest; each test damages a copy of the store."""
     with World(tmp_path_factory.mktemp("undisturbed")) as made:
         filled(made, archive)
         yield made, made.build(made.app("small\nnative\n"), "--bytecode", *ONE).digest
@@ -328,7 +330,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) 
     ("kind", "how"),
     [("segments", "flipped"), ("records", "flipped"), ("bytecode", "cut"), ("layout", "flipped"), ("layout", "cut"), ("everything", "cut")],
 )
-def test_a_damaged_entry_is_found_thrown_away_and_made_again(undisturbed: tuple[World, str], kind: str, how: str) -> None:
+def test_replaces_a_damaged_store_entry(undisturbed: tuple[World, str], kind: str, how: str) -> None:
     world, digest = undisturbed
     place = world.root / "shop"
     kinds = ["wheels", "packages", "segments"] if kind == "everything" else [kind]
@@ -346,7 +348,7 @@ def test_a_damaged_entry_is_found_thrown_away_and_made_again(undisturbed: tuple[
     assert world.run("validate", world.output(place)).code == 0
 
 
-def test_a_partial_download_of_something_else(undisturbed: tuple[World, str]) -> None:
+def test_replaces_a_wrong_partial_download(undisturbed: tuple[World, str]) -> None:
     world, digest = undisturbed
     wheels = files_of(world, "wheels")
     for path in (*wheels, *files_of(world, "segments")):
@@ -356,7 +358,7 @@ def test_a_partial_download_of_something_else(undisturbed: tuple[World, str]) ->
     assert world.build(world.root / "shop", "--bytecode", *ONE).digest == digest
 
 
-def test_the_store_is_a_file(world: World) -> None:
+def test_rejects_a_file_as_the_store(world: World) -> None:
     world.cache.write_text("")
     ran = world.build(world.app("small\n"))
     assert (ran.code, "SHIPWHEEL_CACHE" in ran.err, "Traceback" in ran.err) == (10, True, False)
@@ -365,7 +367,7 @@ def test_the_store_is_a_file(world: World) -> None:
 # Secrets
 
 
-def test_credentials_are_used_and_never_shown(world: World) -> None:
+def test_uses_credentials_and_never_shows_them(world: World) -> None:
     place = world.app("small\n")
     secrets = {
         "UV_DEFAULT_INDEX": world.index.simple.replace("://", "://someone:s3cr3t-index@"),

@@ -1,4 +1,4 @@
-"""Signals: each has its exit code, threads that hang are not waited for, and a signal that is ignored stays so."""
+"""Signals: exit codes, threads that hang, and ignored signals."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from shipwheel.cli.interruption import PATIENCE, Interruption
+from shipwheel.cli.interruption import CLEANUP_TIMEOUT_S, Interruption
 
 HANGING = """
 import sys, threading, time
@@ -24,7 +24,7 @@ with interruption.handled():
         print("ready", flush=True)
         thread.join()
     except KeyboardInterrupt:
-        interruption.tell()
+        interruption.report()
         sys.exit(interruption.status)
 """
 
@@ -37,7 +37,7 @@ def started(program: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_thread_that_hangs_is_not_waited_for(number: signal.Signals) -> None:
+def test_exits_although_a_thread_hangs(number: signal.Signals) -> None:
     process = started(HANGING)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
@@ -45,15 +45,15 @@ def test_a_thread_that_hangs_is_not_waited_for(number: signal.Signals) -> None:
     assert err.count("Interrupted.") == 1
 
 
-def test_once_more_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
     interruption = Interruption()
     with pytest.raises(KeyboardInterrupt), interruption.handled():
         signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
-    assert not ended, "the same one, passed on by whoever started us"
-    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + PATIENCE)
+    assert not ended, "the same signal, passed on by the parent process"
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + CLEANUP_TIMEOUT_S)
     signal.raise_signal(signal.SIGINT)
     assert ended == [130]
     for timer in threading.enumerate():
@@ -64,14 +64,14 @@ def test_once_more_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_handlers_are_put_back() -> None:
+def test_restores_the_handlers() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Interruption().handled():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_leaves_ignored_signals_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Interruption().handled():

@@ -1,4 +1,4 @@
-"""`shipwheel lock` through the command line, in a world without a network."""
+"""`shipwheel lock` on the command line, offline."""
 
 import json
 import shutil
@@ -12,35 +12,35 @@ from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
 ABI = f"cp{MINOR.replace('.', '')}-cp{MINOR.replace('.', '')}"
-LINE = "The base of linux/amd64, linux/arm64 is not locked yet: the first build does that, knowing what the wheels need."
+NO_BASE = "The base for linux/amd64, linux/arm64 is not locked yet: the first build locks it, when it knows what the wheels need."
 
 
 def state(root: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_lock_is_made_checked_changed_and_compared(world: World) -> None:
+def test_lock_writes_the_lock_and_check_finds_it_current(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app, "--check").code == 1
     made = world.run("lock", app)
     assert made.code == 0, made.err
     assert made.out.splitlines()[0].startswith(f"pylock.toml was written: from requirements.txt, Python {MINOR}, as of ")
     assert [line.split() for line in made.out.splitlines()[1:3]] == [
-        ["linux/amd64", "2", "distributions,", "0.0", "MB"],
-        ["linux/arm64", "2", "distributions,", "0.0", "MB"],
+        ["linux/amd64", "2", "packages,", "0.0", "MB"],
+        ["linux/arm64", "2", "packages,", "0.0", "MB"],
     ]
-    assert made.out.splitlines()[-1] == LINE
-    assert not world.mirror.requests, "Debian's archive is not asked"
+    assert made.out.splitlines()[-1] == NO_BASE
+    assert not world.mirror.requests, "locking does not contact the Debian archive"
 
     before = state(app)
     world.index.close()
     current = world.run("lock", app, "--check")
-    assert (current.code, current.out) == (0, "The lock is current, and serves every platform.\n")
+    assert (current.code, current.out) == (0, "The lock is current and serves every platform.\n")
     assert world.run("lock", app, "--check", "--json").document == {"current": True, "reasons": []}
     assert state(app) == before, "nothing is written"
 
 
-def test_check_says_what_changed(world: World) -> None:
+def test_check_and_diff_report_what_changed(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     shutil.copy(app / "pylock.toml", world.root / "old.toml")
@@ -56,31 +56,31 @@ def test_check_says_what_changed(world: World) -> None:
     ]
     assert state(app) == before
     made = world.run("lock", app)
-    assert "against the lock before: 1 added, 1 removed, 0 with another version" in made.out
+    assert "changes: 1 added, 1 removed, 0 changed" in made.out
     assert "  + native 1.0\n  - small 1.0\n" in made.out
 
     compared = world.run("lock", app, "--diff", world.root / "old.toml")
     assert compared.code == 0, compared.err
-    assert compared.out.splitlines()[:3] == ["distributions: 1 added, 1 removed, 0 with another version", "  + native 1.0", "  - small 1.0"]
+    assert compared.out.splitlines()[:3] == ["packages: 1 added, 1 removed, 0 changed", "  + native 1.0", "  - small 1.0"]
     other = world.run("lock", "--diff", app / "pylock.toml", world.root / "old.toml", cwd=app)
-    assert other.out.splitlines()[:3] == ["distributions: 1 added, 1 removed, 0 with another version", "  + small 1.0", "  - native 1.0"]
+    assert other.out.splitlines()[:3] == ["packages: 1 added, 1 removed, 0 changed", "  + small 1.0", "  - native 1.0"]
     assert world.run("lock", app, "--diff", app / "pylock.toml").out == "Nothing changed.\n"
     assert world.run("lock", app, "--diff", app / "pylock.toml", "--json").document["platforms"][0]["platform"] == "linux/amd64"
 
 
-def test_what_is_to_be_upgraded_is_there(world: World) -> None:
+def test_upgrade_package_rejects_an_unknown_name(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     before = state(app)
-    told = world.run("lock", app, "--upgrade-package", "Smal")
-    assert told.code == 2
-    assert "smal cannot be upgraded" in told.err
-    assert "small" in told.err.partition("hint:")[2]
+    result = world.run("lock", app, "--upgrade-package", "Smal")
+    assert result.code == 2
+    assert "smal cannot be upgraded" in result.err
+    assert "small" in result.err.partition("hint:")[2]
     assert state(app) == before
     assert world.run("lock", app, "--upgrade-package", "Tiny").code == 0
 
 
-def test_a_lock_of_another_version(world: World) -> None:
+def test_a_lock_by_another_version_is_out_of_date(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     text = (app / "pylock.toml").read_text()
@@ -90,39 +90,39 @@ def test_a_lock_of_another_version(world: World) -> None:
     assert "the same versions" in world.run("lock", app).out
 
 
-def test_an_entry_that_was_taken_out_is_missed(world: World) -> None:
-    """As a merge may do it. The image would be without it, and would not start."""
+def test_a_removed_entry_is_an_error(world: World) -> None:
+    """A merge may lose an entry; the image would then lack a package and not start."""
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     text = (app / "pylock.toml").read_text()
     begin = text.index('[[packages]]\nname = "tiny"')
     (app / "pylock.toml").write_text(text[:begin] + text[text.index("\n[", begin) + 1 :])
     for command in (("lock", "--check"), ("lock",), ("build", "-o", world.root / "x.oci")):
-        told = world.run(command[0], app, *command[1:])
-        assert told.code == 4, command
-        assert "it lacks tiny (for small)" in told.err
+        result = world.run(command[0], app, *command[1:])
+        assert result.code == 4, command
+        assert "it lacks tiny (for small)" in result.err
 
 
-def test_a_lock_that_was_edited_is_damaged_and_not_out_of_date(world: World) -> None:
-    """To lock again would not make it current: both commands say what does."""
+def test_an_edited_lock_is_damaged_rather_than_out_of_date(world: World) -> None:
+    """Locking again would not repair it, so both commands say what does."""
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     text = (app / "pylock.toml").read_text()
     (app / "pylock.toml").write_text(text.replace('version = "1.0"', 'version = "2.0"', 1))
     for flags in (("--check",), ()):
-        told = world.run("lock", app, *flags)
-        assert told.code == 4
-        assert "not a valid lock" in told.err
-        assert "delete it" in told.err
+        result = world.run("lock", app, *flags)
+        assert result.code == 4
+        assert "not a valid lock" in result.err
+        assert "delete it" in result.err
 
 
-def test_a_lock_that_serves_not_every_platform(world: World) -> None:
+def test_a_lock_that_misses_a_platform_is_not_written(world: World) -> None:
     world.add(SmallWheel("lonely", tag=f"{ABI}-manylinux_2_17_x86_64", purelib=False))
     app = world.app("lonely\n")
     refused = world.run("lock", app)
     assert refused.code == 4
     assert "linux/arm64" in refused.err
-    assert not (app / "pylock.toml").exists(), "a lock that does not serve what was asked for is not written"
+    assert not (app / "pylock.toml").exists(), "the lock does not serve every requested platform"
     assert world.run("lock", app, "--platform", "linux/amd64").code == 0
     stale = world.run("lock", app, "--check")
     assert stale.code == 1
@@ -130,7 +130,7 @@ def test_a_lock_that_serves_not_every_platform(world: World) -> None:
     assert world.run("lock", app, "--check", "--platform", "linux/amd64").code == 0
 
 
-def test_an_error_names_what_would_do_instead(world: World) -> None:
+def test_an_error_suggests_alternatives(world: World) -> None:
     for version, tags in (
         ("1.0", ["cp38-cp38-manylinux_2_17_x86_64"]),
         ("2.0", [f"{ABI}-manylinux_2_17_{it}" for it in ("x86_64", "aarch64")]),
@@ -150,7 +150,7 @@ def test_an_error_names_what_would_do_instead(world: World) -> None:
     assert built.code == 4 and "faraway 2.0" in built.err.partition("hint: ")[2]
 
 
-def test_diff_with_what_git_has(world: World) -> None:
+def test_diff_compares_with_a_git_revision(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     env = world.environment()
@@ -166,24 +166,24 @@ def test_diff_with_what_git_has(world: World) -> None:
         assert "hint" in done.err
 
 
-def test_explain(world: World) -> None:
+def test_explain_shows_what_requires_a_package(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app, "--explain", "tiny").code == 4, "there is no lock"
     assert world.run("lock", app).code == 0
-    told = world.run("lock", app, "--explain", "tiny")
-    assert told.out.splitlines() == [
+    result = world.run("lock", app, "--explain", "tiny")
+    assert result.out.splitlines() == [
         "tiny 1.0",
         "  linux/amd64    tiny-1.0-py3-none-any.whl, 0.0 MB",
         "  linux/arm64    tiny-1.0-py3-none-any.whl, 0.0 MB",
-        "  asked for by small 1.0",
-        "  by way of requirements.txt, line 1 → small 1.0 → tiny 1.0",
+        "  required by small 1.0",
+        "  through requirements.txt, line 1 → small 1.0 → tiny 1.0",
         f"  it is the newest that Python {MINOR} can have",
     ]
     assert json.loads(world.run("lock", app, "--explain", "tiny", "--json").out)["newer"]["newest"] == "1.0"
     assert world.run("lock", app, "--explain", "nope").code == 2
 
 
-def test_a_project_without_a_command_is_locked_as_well(world: World) -> None:
+def test_locks_a_project_without_a_command(world: World) -> None:
     folder = world.root / "library"
     folder.mkdir()
     (folder / "pyproject.toml").write_text('[project]\nname = "library"\nversion = "1"\ndependencies = ["small"]\n')
@@ -196,12 +196,12 @@ def test_a_project_without_a_command_is_locked_as_well(world: World) -> None:
 @pytest.mark.parametrize(
     "flags", [("--check", "--upgrade"), ("--explain", "a", "--check"), ("--diff", "a", "--explain", "b"), ("x", "y"), ("--as-of", "soon")]
 )
-def test_what_does_not_go_together(world: World, flags: tuple[str, ...]) -> None:
+def test_rejects_options_that_exclude_each_other(world: World, flags: tuple[str, ...]) -> None:
     app = world.app("small\n")
     assert world.run("lock", app, *flags).code == 2
 
 
-def test_a_build_takes_the_lock_and_adds_the_base(world: World) -> None:
+def test_a_build_uses_the_lock_and_adds_the_base(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0
     before = (app / "pylock.toml").read_text()
@@ -209,5 +209,5 @@ def test_a_build_takes_the_lock_and_adds_the_base(world: World) -> None:
     after = (app / "pylock.toml").read_text()
     assert after.startswith(before.partition("[tool.shipwheel]")[0])
     assert "[tool.shipwheel.base.amd64]" in after
-    assert world.run("lock", app, "--upgrade").out.splitlines()[-1] != LINE, "the base stays locked"
+    assert world.run("lock", app, "--upgrade").out.splitlines()[-1] != NO_BASE, "the base stays locked"
     assert "[tool.shipwheel.base.arm64]" in (app / "pylock.toml").read_text()

@@ -1,4 +1,4 @@
-"""`shipwheel login` and `logout`, without an engine: what they ask, check, keep and say."""
+"""`shipwheel login` and `logout`, without an engine."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def run(user: dict[str, str], *argv: str, given: str = "") -> tuple[int, str, st
     return done.returncode, done.stdout, done.stderr
 
 
-def test_login_and_logout(user: dict[str, str]) -> None:
+def test_login_saves_and_logout_removes_credentials(user: dict[str, str]) -> None:
     config = Path(user["HOME"]) / ".docker" / "config.json"
     with TokenServer({"ann": PASSWORD}, basic=True) as server:
         code, out, err = run(user, "login", server.host, "-u", "ann", "--password-stdin", given=f"{PASSWORD}\n")
@@ -40,21 +40,21 @@ def test_login_and_logout(user: dict[str, str]) -> None:
         assert code == 5
         assert "refuses access to user 'bob'" in err
         assert f"shipwheel login {server.host}" in err
-        assert json.loads(config.read_text())["auths"][server.host]["auth"] == auth, "what does not work replaces nothing"
+        assert json.loads(config.read_text())["auths"][server.host]["auth"] == auth, "rejected credentials replace nothing"
         user["SHIPWHEEL_REGISTRY_HOST"], user["SHIPWHEEL_REGISTRY_USER"], user["SHIPWHEEL_REGISTRY_PASSWORD"] = server.host, "x", "y"
         code, out, err = run(user, "logout", server.host)
         assert (code, out) == (0, f"Logged out of {server.host}; the credentials were removed from {config}.\n")
-        assert "SHIPWHEEL_REGISTRY_USER still counts" in err
+        assert "SHIPWHEEL_REGISTRY_USER is still set" in err
         assert run(user, "logout", server.host)[:2] == (0, f"There are no credentials for {server.host}.\n")
 
 
-def test_a_registry_that_wants_nothing(user: dict[str, str]) -> None:
+def test_warns_if_the_registry_needs_no_credentials(user: dict[str, str]) -> None:
     with TokenServer({"ann": PASSWORD}) as server:
         server.takes = lambda *_: True  # type: ignore[method-assign]
         code, _, err = run(user, "login", server.host, "-u", "ann", "--password-stdin", given=PASSWORD)
         assert code == 0
         assert "could not be checked" in err
-        assert not [asked for asked in server.asked if asked.authorization], "what is not asked for is not sent"
+        assert not [asked for asked in server.asked if asked.authorization], "credentials are sent only when the registry asks"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_registry_that_wants_nothing(user: dict[str, str]) -> None:
         (("bad_name", "-u", "a", "--password-stdin"), "not valid"),
     ],
 )
-def test_what_is_refused(user: dict[str, str], argv: tuple[str, ...], words: str) -> None:
+def test_rejects_invalid_input(user: dict[str, str], argv: tuple[str, ...], words: str) -> None:
     code, out, err = run(user, "login", *argv)
     assert code == 2
     assert out == ""
@@ -79,7 +79,7 @@ def test_what_is_refused(user: dict[str, str], argv: tuple[str, ...], words: str
     assert ":hidden" not in err
 
 
-def test_the_password_is_asked_for_without_echo(user: dict[str, str]) -> None:
+def test_prompts_for_the_password_without_echo(user: dict[str, str]) -> None:
     with TokenServer({"ann": PASSWORD}, basic=True) as server:
         ours, theirs = pty.openpty()
         process = subprocess.Popen(

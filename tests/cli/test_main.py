@@ -1,4 +1,4 @@
-"""The frame of the command line: help, errors, exit codes, and what is on which stream."""
+"""Help, errors, exit codes, and which stream each output goes to."""
 
 import io
 import os
@@ -24,7 +24,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "shipwheel", *arguments], capture_output=True, text=True, check=False)
 
 
-def test_version() -> None:
+def test_prints_the_version() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"shipwheel, version {__version__}\n", "")
 
@@ -44,21 +44,21 @@ def test_every_command_has_help(name: str) -> None:
     assert done.returncode == 0, done.stderr
     usage, _, text = done.stdout.partition("\n\n")
     assert usage.startswith(f"Usage: python -m shipwheel {name} ")
-    assert text.split()[0] == cli.COMMANDS[name].split()[0], "the list of commands and the command say the same"
+    assert text.split()[0] == cli.COMMANDS[name].split()[0], "the list of commands and the command start with the same verb"
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [(("biuld",), "Did you mean 'build'?"), (("zzz",), "zzz"), (("--nope",), "--nope"), (("build", "--nope"), "--nope")],
 )
-def test_usage_errors(arguments: tuple[str, ...], text: str) -> None:
+def test_usage_errors_exit_with_2(arguments: tuple[str, ...], text: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_nothing_said_is_help() -> None:
+def test_no_arguments_show_help() -> None:
     done = run()
     assert done.returncode in (0, 2)
     assert "Commands" in done.stdout + done.stderr
@@ -66,7 +66,7 @@ def test_nothing_said_is_help() -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
-    """Runs the command line with one command, whose body is given; its exit status."""
+    """Return a function that runs the command line with one command of this body, and returns the exit code."""
 
     def start(body: Callable[[], object]) -> int:
         module = ModuleType("shipwheel.cli.boom")
@@ -95,14 +95,16 @@ def all_errors() -> list[ShipwheelError]:
 
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: type(error).__name__)
-def test_our_errors(command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str], error: ShipwheelError) -> None:
+def test_an_error_is_shown_as_message_and_hint(
+    command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str], error: ShipwheelError
+) -> None:
     assert command(raising(error)) == error.exit_code
     out, text = capsys.readouterr()
     assert out == ""
     assert text == f"error: {error.message}\nhint: {error.hint}\n"
 
 
-def test_the_table_of_exit_codes_is_true() -> None:
+def test_the_documented_exit_codes_are_the_real_ones() -> None:
     lines = (errors.__doc__ or "").splitlines()
     for name in errors.__all__:
         if name != "ShipwheelError":
@@ -110,29 +112,31 @@ def test_the_table_of_exit_codes_is_true() -> None:
             assert str(getattr(errors, name).exit_code) in line.split(), line
 
 
-def test_an_error_without_hint(command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_without_a_hint_is_one_line(command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]) -> None:
     command(raising(ShipwheelError("it went wrong")))
     assert capsys.readouterr().err == "error: it went wrong\n"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
-def test_interruption(command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str], error: BaseException) -> None:
+def test_an_interruption_exits_with_130(
+    command: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
     assert command(raising(error)) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "run the same command to continue" in capsys.readouterr().err
 
 
-def test_a_reader_that_goes_away(command: Callable[[Callable[[], object]], int]) -> None:
+def test_a_closed_pipe_exits_with_1(command: Callable[[Callable[[], object]], int]) -> None:
     assert command(raising(BrokenPipeError(32, "Broken pipe"))) == 1
 
 
-def test_statuses(command: Callable[[Callable[[], object]], int]) -> None:
+def test_a_command_sets_the_exit_code(command: Callable[[Callable[[], object]], int]) -> None:
     assert command(lambda: None) == 0
     assert command(lambda: 3) == 3
     assert command(lambda: click.get_current_context().exit(4)) == 4
     assert command(raising(click.UsageError("bad"))) == 2
 
 
-def test_an_error_of_the_program_is_not_hidden(command: Callable[[Callable[[], object]], int]) -> None:
+def test_a_bug_keeps_its_traceback(command: Callable[[Callable[[], object]], int]) -> None:
     with pytest.raises(ZeroDivisionError):
         command(raising(ZeroDivisionError()))
 
@@ -155,8 +159,8 @@ EVENTS = (
 WARNING = "warning: look at this\n         and do that\n"
 
 
-def test_lines_for_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "_WORTH_SAYING", 0.0)
+def test_prints_lines_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 0.0)
     with progress(quiet=False) as report:
         for event in EVENTS:
             report(event)
@@ -169,29 +173,29 @@ def test_lines_for_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert lines[-1].endswith("s  1 thing")
 
 
-def test_quiet_says_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_shows_only_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(quiet=True) as report:
         for event in EVENTS:
             report(event)
     assert capsys.readouterr() == ("", WARNING)
 
 
-def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeats_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(quiet=True) as report:
         for _ in range(2):
-            report(Warned("what is so on two platforms"))
+            report(Warned("true for two platforms"))
         report(Warned("something else"))
     assert capsys.readouterr().err.count("warning:") == 2
 
 
 def send(report: Reporter, name: str) -> None:
-    """All events, in stages of that name."""
+    """Send all events, in stages with this name."""
     for event in EVENTS:
         report(event if isinstance(event, Warned) else replace(event, stage=f"{event.stage} {name}"))
 
 
-def test_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real terminal: what is on it at the end is the lines; the bars are gone; standard output is untouched."""
+def test_shows_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a real terminal only the lines remain at the end, and standard output is untouched."""
     ours, theirs = pty.openpty()
     pieces: list[bytes] = []
 
@@ -210,7 +214,7 @@ def test_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
     with io.TextIOWrapper(io.FileIO(theirs, "w"), write_through=True) as terminal:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setattr(sys, "stderr", terminal)
-        monkeypatch.setattr(reporting, "_WORTH_SAYING", 0.0)
+        monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 0.0)
         with progress(quiet=False) as report:
             threads = [threading.Thread(target=send, args=(report, str(number))) for number in range(3)]
             for thread in threads:
@@ -236,5 +240,5 @@ def test_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         (3, StageStarted("s"), "3"),
     ],
 )
-def test_amounts(done: int, stage: StageStarted, text: str) -> None:
+def test_formats_amounts(done: int, stage: StageStarted, text: str) -> None:
     assert reporting._amount(done, stage) == text

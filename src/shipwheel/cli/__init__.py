@@ -1,4 +1,8 @@
-"""The command line: one thin file for each command, imported when it is called."""
+"""The command line: one thin module for each command, imported when the command is called.
+
+In: arguments. Out: the result on standard output; progress, warnings and errors on standard error; an exit code. Only this folder prints
+and imports click and rich; it may import every other folder, and none imports it.
+"""
 
 import errno
 import sys
@@ -13,26 +17,26 @@ from shipwheel.errors import ShipwheelError
 __all__ = ["cli", "main"]
 
 COMMANDS = {
-    "build": "Build images of a Python project, for every platform asked for.",
+    "build": "Build container images of a Python project.",
     "run": "Run a project, an image layout, an archive or an image in a container engine.",
-    "plan": "Show what would be built, and why. No image is made.",
-    "lock": "Lock the project at PATH for every platform, or say what a lock holds. No image is made.",
-    "mirrors": "Measure and choose mirrors of the package index and of Debian's archive.",
-    "login": "Check credentials at a registry, and keep them where docker, podman and shipwheel find them.",
-    "logout": "Remove the credentials of a registry.",
-    "push": "Push the images of an OCI image layout to a registry.",
-    "pull": "Pull images from a registry into an OCI image layout.",
-    "copy": "Copy an image from one repository to another. No digest changes.",
-    "rebase": "Lay an image upon another base, or a newer one, in the registry itself. No layer of the image is fetched.",
-    "inspect": "Show what an image in a registry is. No layer is fetched.",
+    "plan": "Show what would be built, and why.",
+    "lock": "Lock a project's packages, or check, explain and compare its lock.",
+    "mirrors": "Measure and choose mirrors of the package index and the Debian archive.",
+    "login": "Check and save credentials for a registry.",
+    "logout": "Remove the credentials for a registry.",
+    "push": "Push an image layout or archive to a registry.",
+    "pull": "Pull an image from a registry into an image layout.",
+    "copy": "Copy an image from one repository to another.",
+    "rebase": "Move a pushed image to another base image, inside the registry.",
+    "inspect": "Show the platforms, layers and config of an image in a registry.",
     "tags": "List the tags of a repository.",
-    "validate": "Recompute every digest, size and diff_id of an image layout or archive.",
+    "validate": "Recompute every digest and size in an image layout or archive.",
 }
-"""Command -> its first help line, so that help is shown without importing them all."""
+"""Help text of each command, here so that `shipwheel --help` imports none of them."""
 
 
 class _Lazy(click.Group):
-    """A group whose commands are modules of this package."""
+    """A group that imports a command's module when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -58,19 +62,19 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="shipwheel")
 def cli() -> None:
-    """From a Python project to container images for every architecture: no Dockerfile, no daemon, no emulation."""
+    """Turn a Python project into container images for linux/amd64 and linux/arm64: no Dockerfile, no daemon, no emulation."""
 
 
 def main() -> None:
-    """Runs the command line; every error of ours is shown as a message and a next step."""
-    # httpx imports its own command line where it can, and with that rich and pygments: half of what importing it takes.
+    """Run the command line. Show a `ShipwheelError` as a message and a hint, and exit with its code."""
+    # httpx tries to import its own command line, and with it rich and pygments: half of its import time.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     interruption = Interruption()
     try:
         with interruption.handled():
             status = cli.main(standalone_mode=False, obj=interruption)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        interruption.tell()
+        interruption.report()
         status = interruption.status
     except click.ClickException as error:
         error.show()
@@ -81,20 +85,20 @@ def main() -> None:
     except BrokenPipeError:
         status = 1
     except OSError as error:
-        _show(_system(error))
+        _show(_from_system(error))
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _system(error: OSError) -> ShipwheelError:
-    """What the system said no to, where nothing of ours expected it: a full /tmp, a disk that fails."""
-    place = f"{error.filename}: " if error.filename else ""
+def _from_system(error: OSError) -> ShipwheelError:
+    """Return the error to show for one of the operating system that no code expected, such as a full /tmp."""
+    path = f"{error.filename}: " if error.filename else ""
     hint = (
         "Free some space, or set TMPDIR to a directory on another disk."
         if error.errno == errno.ENOSPC
-        else "Set that right, and run it again."
+        else "Correct this, and run the command again."
     )
-    return ShipwheelError(f"{place}{error.strerror or error}", hint=hint)
+    return ShipwheelError(f"{path}{error.strerror or error}", hint=hint)
 
 
 def _show(error: ShipwheelError) -> None:

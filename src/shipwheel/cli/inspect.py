@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.remote import opened, parsed, platforms_of, wanted
+from shipwheel.cli.remote import open_repository, parse_platforms, printable, tag_or_digest
 
 if TYPE_CHECKING:
     from shipwheel.oci.image import Image
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("inspect", help="Show what an image in a registry is: platforms, digests, sizes, layers, config. No layer is fetched.")
+@click.command("inspect", help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.")
 @click.argument("ref")
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to show [all].")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON on standard output.")
-@click.option("--raw", is_flag=True, help="Print the manifest or image index, byte for byte.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--raw", is_flag=True, help="Print the manifest or image index byte for byte.")
 def command(ref: str, platforms: tuple[str, ...], as_json: bool, raw: bool) -> None:
-    """Prints a tree, JSON, or the registry's own bytes."""
+    """Print a tree, JSON, or the registry's own bytes."""
+    from shipwheel.oci.reference import Reference
     from shipwheel.registry.pull import remote_images
 
-    reference = parsed(ref)
-    with opened(reference) as repository:
+    reference = Reference.parse(ref)
+    with open_repository(reference) as repository:
         if raw:
-            sys.stdout.buffer.write(repository.manifest(wanted(reference)).data)
+            sys.stdout.buffer.write(repository.manifest(tag_or_digest(reference)).data)
             return
-        found = remote_images(repository, wanted(reference), platforms_of(platforms))
+        found = remote_images(repository, tag_or_digest(reference), parse_platforms(platforms))
     name = f"{reference.name}@{found.digest}"
-    click.echo(json.dumps(_document(name, found), indent=2) if as_json else "\n".join(map(_printable, _tree(name, found))))
+    click.echo(json.dumps(_document(name, found), indent=2) if as_json else "\n".join(map(printable, _tree(name, found))))
 
 
 def _document(name: str, found: "RemoteImages") -> dict[str, Any]:
@@ -88,8 +89,3 @@ def _image(image: "Image", branch: str, indent: str) -> Iterator[str]:
     for number, layer in enumerate(image.layers):
         end = "└── " if number == len(image.layers) - 1 else "├── "
         yield f"{indent}{end}layer     {layer.descriptor.digest}  {layer.descriptor.size / 1e6:8.1f} MB"
-
-
-def _printable(line: str) -> str:
-    """Configs are what somebody else wrote: nothing that moves a terminal's cursor."""
-    return "".join(char if char.isprintable() else "?" for char in line)

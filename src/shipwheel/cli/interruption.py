@@ -1,4 +1,4 @@
-"""Signals that end a command: the work stops at once, and the process soon after, whatever its threads are waiting for."""
+"""Ctrl-C and SIGTERM: stop the work at once, and end the process soon after, even if its threads still wait for a server."""
 
 import os
 import signal
@@ -13,39 +13,39 @@ import click
 
 __all__ = ["Interruption"]
 
-PATIENCE = 1.5
-"""Seconds that the threads have to clean up. One that waits for a server does not notice that it should end."""
+CLEANUP_TIMEOUT_S = 1.5
+"""How long threads may take to clean up. A thread that waits for a server does not notice the signal."""
 
-_REPEATED = 0.5
-"""Seconds within which a signal that comes again is the same one: a terminal sends it to every process, and some pass it on."""
+_REPEAT_S = 0.5
+"""A signal that arrives again within this time is the same one: a terminal signals every process, and some pass it on."""
 
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
 
 class Interruption:
-    """What happens on SIGINT, SIGTERM and SIGHUP: whatever was registered is called, the main thread gets a KeyboardInterrupt.
+    """The handler of SIGINT, SIGTERM and SIGHUP: calls what was registered, then raises KeyboardInterrupt in the main thread.
 
-    A process that is still there after `PATIENCE`, or when the signal comes again, ends without waiting for its threads.
+    After `CLEANUP_TIMEOUT_S`, or at the next signal, the process exits without waiting for its threads.
     """
 
     def __init__(self) -> None:
         self._stops: list[Callable[[], None]] = []
         self._signal = signal.SIGINT
         self._since: float | None = None
-        self._told = False
+        self._reported = False
 
     @property
     def status(self) -> int:
-        """The exit code that says which signal it was, as shells have it: 130 after Ctrl-C."""
+        """The exit code, as in a shell: 128 and the signal's number, so 130 after Ctrl-C."""
         return 128 + self._signal
 
     def register(self, stop: Callable[[], None]) -> None:
-        """Has `stop` called when a signal comes, from the signal handler: it must not wait for anything."""
+        """Call `stop` when a signal arrives. It runs in the signal handler, so it must not block."""
         self._stops.append(stop)
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Handles the signals for the time of the block; those that are ignored, as by nohup, stay so."""
+        """Handle the signals inside the block. Ignored signals, as under nohup, stay ignored."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         changed = {number: handler for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)}
         for number in changed:
@@ -57,32 +57,32 @@ class Interruption:
                 for number, handler in changed.items():
                     signal.signal(number, handler)
 
-    def tell(self) -> None:
-        """Says, once, that the command was interrupted."""
-        if not self._told:
-            self._told = True
+    def report(self) -> None:
+        """Print, once, that the command was interrupted."""
+        if not self._reported:
+            self._reported = True
             with suppress(OSError):
-                click.echo("Interrupted. Nothing is half-written; the same command goes on from here.", err=True)
+                click.echo("Interrupted. No partial files were left; run the same command to continue.", err=True)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._since is not None:
-            if time.monotonic() - self._since > _REPEATED:
-                self._leave()
+            if time.monotonic() - self._since > _REPEAT_S:
+                self._exit()
             return
         self._since = time.monotonic()
         self._signal = signal.Signals(number)
         for stop in self._stops:
             stop()
-        watchdog = threading.Timer(PATIENCE, self._leave)
+        watchdog = threading.Timer(CLEANUP_TIMEOUT_S, self._exit)
         watchdog.daemon = True
         watchdog.start()
         raise KeyboardInterrupt
 
-    def _leave(self) -> None:
+    def _exit(self) -> None:
         if sys.stderr.isatty():
-            # The bars hide the cursor, and do not come to showing it again.
+            # The progress bars hid the cursor and cannot show it again.
             click.echo("\x1b[?25h", err=True, nl=False)
-        self.tell()
+        self.report()
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.options import request_from, some_options
+from shipwheel.cli.plan import left_out
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
+    from shipwheel.events import Reporter
     from shipwheel.lock.diagnose.diff import Changes, LockDiff, PlatformDiff
     from shipwheel.lock.diagnose.why import Explanation
     from shipwheel.lock.selection import Selection
@@ -19,26 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SHOWN = 40
-"""Changed distributions that are listed without --json."""
+_MAX_CHANGES = 40
+"""How many changed packages are listed without --json."""
 
 
-@click.command("lock", help="Lock the project at PATH for every platform, or say what a lock holds. No image is made.")
+@click.command("lock", help="Lock the packages of the project at PATH for all platforms, or check, explain or compare its lock.")
 @some_options("path", "platforms", "python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "base")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions that satisfy; else those that were locked stay where they can.")
-@click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Let this distribution alone move; can be repeated.")
-@click.option("--check", is_flag=True, help="Write nothing, ask nobody: exit code 1, with the reason, when the lock is not current.")
-@click.option("--explain", metavar="NAME", help="Say who asks for a distribution, why this version, and what stands in a newer one's way.")
-@click.option("--diff", metavar="OLD", help="Say what changed from OLD, a lock or a revision of git such as HEAD, to the lock, or to NEW.")
+@click.option("--upgrade", is_flag=True, help="Upgrade all packages; otherwise locked versions stay where possible.")
+@click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Upgrade only this package; repeatable.")
+@click.option("--check", is_flag=True, help="Exit with 1 and the reason if the lock is not current; write nothing, use no network.")
+@click.option("--explain", metavar="NAME", help="Show what requires a package, why this version, and what blocks a newer one.")
+@click.option("--diff", metavar="OLD", help="Show what changed from OLD, a file or a git revision such as HEAD, to the lock, or to NEW.")
 @click.argument("new", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @some_options("quiet")
 def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: Any) -> int:
-    """Does one of four things: locks, checks, explains, compares; prints the result on standard output."""
+    """Lock, check, explain or compare; print the result on standard output."""
     check, explain, diff = flags.pop("check"), flags.pop("explain"), flags.pop("diff")
     upgrade, names = flags.pop("upgrade"), flags.pop("names")
     if sum(map(bool, (check, explain, diff, upgrade or names))) > 1:
-        raise click.UsageError("--check, --explain, --diff and --upgrade are four different things: give one of them.")
+        raise click.UsageError("--check, --explain, --diff and --upgrade cannot be combined.")
     if diff and new is None and path.is_file() and path.suffix == ".toml":
         path, new = Path(), path
     if new is not None and not diff:
@@ -46,15 +48,14 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
     with progress(quiet) as reporter:
         if diff:
             return _compare(path, diff, new, flags, reporter, as_json)
-        request: Request = request_from(path, flags, reporter)
+        request = request_from(path, flags, reporter)
         if check:
             return _check(request, as_json, quiet)
         if explain:
             return _explain(request, explain, as_json)
-        from shipwheel.lock.preferences import Upgrade
-        from shipwheel.pipeline.locking import made_lock
+        from shipwheel.api import lock
 
-        found = made_lock(request, Upgrade(upgrade, frozenset(names)))
+        found = lock(request, upgrade=upgrade, upgrade_packages=names)
     if as_json:
         click.echo(json.dumps(_document(found), indent=2))
     elif not quiet:
@@ -71,7 +72,7 @@ def _check(request: "Request", as_json: bool, quiet: bool) -> int:
     elif reasons:
         click.echo("\n".join((*reasons, "Run `shipwheel lock` to make it current.")))
     elif not quiet:
-        click.echo("The lock is current, and serves every platform.")
+        click.echo("The lock is current and serves every platform.")
     return 1 if reasons else 0
 
 
@@ -95,25 +96,25 @@ def _explanation(found: "Explanation") -> Iterator[str]:
         yield f"  {each.platform:<14} " + " ".join(filter(None, (each.file and f"{each.file}{size}", each.note)))
     for asked in dict.fromkeys(asked for each in found.platforms for asked in each.asked_by):
         where = [each.platform for each in found.platforms if asked in each.asked_by]
-        yield f"  asked for by {asked}" + ("" if len(where) == len(found.platforms) else f" on {', '.join(where)}")
-    for way in dict.fromkeys(each.chain for each in found.platforms if each.chain.count(" → ") > 1):
-        yield f"  by way of {way}"
+        yield f"  required by {asked}" + ("" if len(where) == len(found.platforms) else f" on {', '.join(where)}")
+    for chain in dict.fromkeys(each.chain for each in found.platforms if each.chain.count(" → ") > 1):
+        yield f"  through {chain}"
     yield from _newer(found)
 
 
 def _newer(found: "Explanation") -> Iterator[str]:
     newer = found.newer
     if newer.held:
-        yield f"  {newer.held} holds it at this version"
+        yield f"  pinned to this version by {newer.held}"
     if newer.note:
         yield f"  {newer.note}" + (f"; the newest is {newer.newest}" if newer.newest and newer.newest not in found.versions else "")
     elif newer.possible:
-        yield f"  nothing stands in the way of {newer.possible}: {newer.command}"
-        yield from (f"    then also {move}" for move in newer.moves)
+        yield f"  nothing blocks {newer.possible}: {newer.command}"
+        yield from (f"    also changes {move}" for move in newer.moves)
         if newer.newest != newer.possible:
             yield f"  the newest is {newer.newest}"
     elif newer.obstacles:
-        yield f"  the newest is {newer.newest or 'not known'}; in the way of a newer one:"
+        yield f"  the newest is {newer.newest or 'unknown'}; a newer version is blocked by:"
         yield from (f"    {line}" for line in newer.obstacles)
     elif newer.newest:
         yield f"  the newest is {newer.newest}"
@@ -122,7 +123,7 @@ def _newer(found: "Explanation") -> Iterator[str]:
 def _summary(found: "Locked") -> Iterator[str]:
     lock = found.lock
     same = found.lock is found.before
-    state = "is current" if same else "was written" if found.before is None else "was made again"
+    state = "is current" if same else "was written" if found.before is None else "was updated"
     yield f"{lock.path.name} {state}: from {lock.origin}, Python {lock.python}, as of {lock.as_of}"
     for each in found.selections:
         yield from _selection(each)
@@ -130,29 +131,28 @@ def _summary(found: "Locked") -> Iterator[str]:
         from shipwheel.lock.diagnose.diff import lock_diff
 
         changes = lock_diff(found.before, lock, {}).distributions
-        yield f"against the lock before: {_counted(changes)}"
+        yield f"changes: {_count(changes)}"
         yield from _changes(changes)
     without = [str(each.target.platform) for each in found.selections if each.target.platform.architecture not in lock.base]
     if without:
-        yield f"The base of {', '.join(without)} is not locked yet: the first build does that, knowing what the wheels need."
+        yield f"The base for {', '.join(without)} is not locked yet: the first build locks it, when it knows what the wheels need."
 
 
 def _selection(each: "Selection") -> Iterator[str]:
     size = sum(item.size or 0 for item in each.distributions) / 1e6
     least = "at least " if any(item.size is None and item.kind == "wheel" for item in each.distributions) else ""
-    yield f"  {each.target.platform!s:<14} {len(each.distributions)} distributions, {least}{size:.1f} MB"
+    yield f"  {each.target.platform!s:<14} {len(each.distributions)} packages, {least}{size:.1f} MB"
     for gone in each.left_out:
-        asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
-        yield f"    left out {gone.name} {gone.version}: {gone.reason}{asked}"
+        yield f"    left out {left_out(gone)}"
     built = [item for item in each.distributions if item.kind != "wheel"]
     if built:
-        yield f"    to be built: {', '.join(f'{item.label} ({item.kind})' for item in built)}"
+        yield f"    built from source: {', '.join(f'{item.label} ({item.kind})' for item in built)}"
 
 
-def _counted(changes: "Changes") -> str:
+def _count(changes: "Changes") -> str:
     if not changes:
         return "the same versions"
-    return f"{len(changes.added)} added, {len(changes.removed)} removed, {len(changes.moved)} with another version"
+    return f"{len(changes.added)} added, {len(changes.removed)} removed, {len(changes.moved)} changed"
 
 
 def _changes(changes: "Changes", indent: str = "  ") -> Iterator[str]:
@@ -161,9 +161,9 @@ def _changes(changes: "Changes", indent: str = "  ") -> Iterator[str]:
         *(f"- {name} {version}" for name, version in changes.removed),
         *(f"~ {name} {old} → {new}" for name, old, new in changes.moved),
     ]
-    yield from (indent + line for line in lines[:_SHOWN])
-    if len(lines) > _SHOWN:
-        yield f"{indent}… and {len(lines) - _SHOWN} more (--json has them all)"
+    yield from (indent + line for line in lines[:_MAX_CHANGES])
+    if len(lines) > _MAX_CHANGES:
+        yield f"{indent}… and {len(lines) - _MAX_CHANGES} more (--json lists all)"
 
 
 def _document(found: "Locked") -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _document(found: "Locked") -> dict[str, Any]:
     }
 
 
-def _compare(path: Path, old: str, new: Path | None, flags: dict[str, Any], reporter: Any, as_json: bool) -> int:
+def _compare(path: Path, old: str, new: Path | None, flags: dict[str, Any], reporter: "Reporter", as_json: bool) -> int:
     from dataclasses import asdict
 
     from shipwheel.pipeline.lock_compare import compared
@@ -214,7 +214,7 @@ def _difference(found: "LockDiff") -> Iterator[str]:
         return
     for name, old, new in found.facts:
         yield f"{name}: {old or 'unknown'} → {new or 'unknown'}"
-    yield f"distributions: {_counted(found.distributions)}"
+    yield f"packages: {_count(found.distributions)}"
     yield from _changes(found.distributions)
     for label, names in found.files.items():
         yield f"files of {label}:"
@@ -225,12 +225,12 @@ def _difference(found: "LockDiff") -> Iterator[str]:
 
 def _platform(each: "PlatformDiff") -> Iterator[str]:
     if each.gained or each.lost:
-        yield f"{each.platform}: {'gained' if each.gained else 'lost'}"
+        yield f"{each.platform}: {'added' if each.gained else 'removed'}"
         return
     if each.before is None or each.after is None:
-        yield f"{each.platform}: served by neither"
+        yield f"{each.platform}: in neither lock"
         return
     yield f"{each.platform}: {each.before / 1e6:.1f} → {each.after / 1e6:.1f} MB"
     if each.base:
-        yield f"  base: {_counted(each.base)}"
+        yield f"  base: {_count(each.base)}"
         yield from _changes(each.base, "    ")

@@ -12,18 +12,18 @@ __all__ = ["command"]
 @click.command("logout", help="Remove the credentials of the registry HOST from docker's and podman's files and credential helpers.")
 @click.argument("host", required=False)
 def command(host: str | None) -> None:
-    """Prints from where they were removed; to have none is no error."""
+    """Print where the credentials were removed from. Having none is no error."""
     from shipwheel.registry.credentials import from_environment
     from shipwheel.registry.hosts import host_of
     from shipwheel.registry.logins import forget, namespaces
 
     registry = host_of(registry_named(host))
-    places = forget(registry)
-    if places:
-        click.echo(f"Logged out of {registry.name}; the credentials were removed from {' and '.join(places)}.")
+    locations = forget(registry)
+    if locations:
+        click.echo(f"Logged out of {registry.name}; the credentials were removed from {' and '.join(locations)}.")
     else:
         click.echo(f"There are no credentials for {registry.name}.")
     for key, path in namespaces(registry):
-        click.echo(f"note: {path} has credentials for {key}, which stay.", err=True)
+        click.echo(f"note: {path} still has credentials for {key}", err=True)
     if from_environment(registry, os.environ):
-        click.echo("note: the environment's SHIPWHEEL_REGISTRY_USER still counts for it.", err=True)
+        click.echo("note: SHIPWHEEL_REGISTRY_USER is still set for it", err=True)

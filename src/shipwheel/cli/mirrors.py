@@ -17,12 +17,12 @@ __all__ = ["command"]
 _KINDS = {"index": "package index", "debian": "Debian archive"}
 
 
-@click.command("mirrors", help="Measure public mirrors of the package index and of Debian's archive, side by side, and choose some.")
-@click.option("--use", metavar="auto|NAME|URL|none", help="Keep a choice: the best ones, one by name or address, or none any more.")
-@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="For how many days the choice is kept.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+@click.command("mirrors", help="Measure public mirrors of the package index and the Debian archive, and choose some.")
+@click.option("--use", metavar="auto|NAME|URL|none", help="Save a choice: the best mirrors, one by name or address, or none.")
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long to keep the choice.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(use: str | None, days: int, as_json: bool) -> None:
-    """Prints what was measured as a table on standard output; --use with a name or an address measures nothing."""
+    """Print the measurements as a table. `--use` with a name or an address measures nothing."""
     from shipwheel.download.mirrors import choose, forget, keep, kept, measure
     from shipwheel.store import default_root
 
@@ -58,23 +58,23 @@ def _table(measured: "Sequence[Measured]", choice: "Choice") -> Iterator[str]:
 
 
 def _used(choice: "Choice") -> dict[str, dict[str, str]]:
-    """What counts now, and who says so."""
+    """Return the mirror of each kind that is used now, and where the choice comes from."""
     from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
     from shipwheel.project.indexes import bare, read_indexes
 
     indexes = read_indexes(Path.cwd(), choice=lambda: choice)
-    said, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))
+    variable, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))
     debian = (
-        (said, MIRROR_VARIABLE)
-        if said
+        (variable, MIRROR_VARIABLE)
+        if variable
         else (apt.debian, "apt's settings")
         if apt
-        else (choice.debian[0], "the kept choice")
+        else (choice.debian[0], "the saved choice")
         if choice.debian
-        else ("", "the quickest of the table, at every build")
+        else ("", "the fastest public mirror, measured at every build")
     )
     return {
-        "index": {"address": bare(indexes.default), "origin": indexes.origin or "uv's own"},
+        "index": {"address": bare(indexes.default), "origin": indexes.origin or "uv's default"},
         "debian": {"address": bare(debian[0]), "origin": debian[1]},
     }
 
@@ -83,6 +83,6 @@ def _summary(choice: "Choice") -> Iterator[str]:
     for kind, used in _used(choice).items():
         yield f"{_KINDS[kind]}: {used['address'] or 'the default'} ({used['origin']})"
     if choice.until:
-        yield f"the choice is kept until {choice.until}; `shipwheel mirrors --use none` forgets it"
+        yield f"The choice is valid until {choice.until}. To remove it: shipwheel mirrors --use none"
     else:
-        yield "no choice is kept; `shipwheel mirrors --use auto` takes the best ones for some days"
+        yield "No choice is saved. To save the best mirrors: shipwheel mirrors --use auto"

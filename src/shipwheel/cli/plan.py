@@ -11,26 +11,26 @@ from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
+    from shipwheel.lock.selection import LeftOut
     from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
 
-__all__ = ["command"]
+__all__ = ["command", "left_out"]
 
 
-@click.command("plan", help="Show what would be built from the project at PATH, and why. The lock is made if none is current; no image is.")
+@click.command("plan", help="Show what would be built from the project at PATH, and why. Builds no image; writes the lock if needed.")
 @project_options
-@click.option("--all", "everything", is_flag=True, help="List every distribution and Debian package.")
+@click.option("--all", "everything", is_flag=True, help="List every Python and Debian package.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
 def command(path: Path, everything: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
-    """Prints the plan as a tree, or as JSON."""
-    from shipwheel.pipeline.build import resolved
-    from shipwheel.pipeline.plan import make_plan
+    """Print the plan as a tree, or as JSON."""
+    from shipwheel.api import plan
 
     with progress(quiet) as reporter:
-        plan = make_plan(resolved(request_from(path, flags, reporter)))
+        found = plan(request_from(path, flags, reporter))
     if as_json:
-        click.echo(json.dumps(plan.to_json(), indent=2))
+        click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        click.echo("\n".join(_tree(plan, everything)))
+        click.echo("\n".join(_tree(found, everything)))
 
 
 def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     yield f"├── command   {' '.join(plan.command)}"
     yield f"│             {plan.command_reason}"
     for step in plan.before_start:
-        yield f"├── {'at every start' if step in plan.every_start else 'once for a volume'}, before it   {' '.join(step)}"
+        yield f"├── first     {' '.join(step)}  ({'at every start' if step in plan.every_start else 'once per volume'})"
     if plan.ports:
         yield f"├── ports     {', '.join(plan.ports)}"
     if plan.volumes:
@@ -57,19 +57,24 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
 
 def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) -> Iterator[str]:
     yield f"{branch}{each.platform}"
-    more = "" if each.complete else ", and the libraries that the wheels turn out to need"
+    more = "" if each.complete else ", plus the libraries that the wheels need"
     yield f"{indent}├── base      {each.base}, {each.libc}, {len(each.packages)} packages{more}"
     if everything:
         yield from _leaves(f"{indent}│   ", each.packages)
     for gone in each.left_out:
-        asked = f" (asked for by {', '.join(gone.wanted_by)})" if gone.wanted_by else ""
-        yield f"{indent}├── left out  {gone.name} {gone.version}: {gone.reason}{asked}"
+        yield f"{indent}├── left out  {left_out(gone)}"
     built = [item for item in each.distributions if item.kind != "wheel"]
     for item in built:
         yield f"{indent}├── built     {item.label} from its {item.kind}"
-    yield f"{indent}└── {len(each.distributions)} distributions, {each.wheel_bytes / 1e6:.1f} MB to fetch at most"
+    yield f"{indent}└── packages  {len(each.distributions)} from the package index, {each.wheel_bytes / 1e6:.1f} MB to download at most"
     if everything:
         yield from _leaves(f"{indent}    ", [f"{item.label}  {item.filename}" for item in each.distributions])
+
+
+def left_out(package: "LeftOut") -> str:
+    """Return why a package is not in the image, and what required it."""
+    required = f" (required by {', '.join(package.wanted_by)})" if package.wanted_by else ""
+    return f"{package.name} {package.version}: {package.reason}{required}"
 
 
 def _leaves(indent: str, texts: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Events as text on standard error: bars on a terminal, lines elsewhere."""
+"""Show events on standard error: progress bars on a terminal, lines elsewhere."""
 
 import sys
 import threading
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["progress"]
 
-_WORTH_SAYING = 0.05
-"""Stages that took fewer seconds leave no line."""
+_MIN_SHOWN_S = 0.05
+"""Stages that took less time leave no line."""
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Reporter]:
-    """A reporter for the block: bars on a terminal, a line for each stage elsewhere, warnings alone when quiet."""
+    """Yield a reporter: progress bars on a terminal, a line for each stage elsewhere, only warnings if `quiet`."""
     if quiet:
         yield _once(_quiet)
     elif sys.stderr.isatty():
@@ -33,16 +33,16 @@ def progress(quiet: bool) -> Iterator[Reporter]:
 
 
 def _once(report: Reporter) -> Reporter:
-    """Says each warning once: what is so on two platforms is found twice."""
-    said: set[Warned] = set()
+    """Return a reporter that passes each warning on once: a warning about two platforms is found twice."""
+    shown: set[Warned] = set()
     lock = threading.Lock()
 
     def filtered(event: Event) -> None:
         if isinstance(event, Warned):
             with lock:
-                if event in said:
+                if event in shown:
                     return
-                said.add(event)
+                shown.add(event)
         report(event)
 
     return filtered
@@ -62,7 +62,7 @@ def _warn(event: Warned) -> None:
 
 
 class _Lines:
-    """A line when a stage ends; for logs."""
+    """Print a line when a stage ends; for logs."""
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
@@ -76,7 +76,7 @@ class _Lines:
                 case StageFinished(stage, summary):
                     now = time.monotonic()
                     seconds = now - self._started.pop(stage, now)
-                    if seconds >= _WORTH_SAYING:
+                    if seconds >= _MIN_SHOWN_S:
                         click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
                 case Warned():
                     _warn(event)
@@ -85,7 +85,7 @@ class _Lines:
 
 
 class _Bars:
-    """A bar for each stage that is under way."""
+    """Show a bar for each stage in progress."""
 
     def __init__(self) -> None:
         from rich.console import Console

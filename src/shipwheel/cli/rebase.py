@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from shipwheel.cli.progress import progress
-from shipwheel.cli.remote import opened, parsed, wanted
+from shipwheel.cli.remote import open_repository, tag_or_digest
 from shipwheel.errors import UsageError
 from shipwheel.events import amount
 
@@ -25,65 +25,65 @@ __all__ = ["command"]
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
-@click.command("rebase", help="Lay the image REF, which was built upon another image, upon that one as it is now, in the registry itself.")
+@click.command(
+    "rebase",
+    help="Move the image REF from its base image to a newer or another one, inside the registry.",
+)
 @click.argument("ref")
-@click.option(
-    "--base", default="", metavar="IMAGE", help="The new base: NAME:TAG, NAME@DIGEST or oci:DIR [what the old one's name stands for now]."
-)
-@click.option(
-    "-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag of the result, in the same repository; can be repeated [REF's]."
-)
+@click.option("--base", default="", metavar="IMAGE", help="New base: NAME:TAG, NAME@DIGEST or oci:DIR [the old base's tag, as it is now].")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag of the result, in the same repository; repeatable [REF's].")
 @click.option(
     "--trust-config",
     is_flag=True,
-    help="Take Python's version from the new base's config, and do not read its layers: libraries are not checked.",
+    help="Take the Python version from the new base's config instead of its layers; libraries are not checked.",
 )
-@click.option("--dry-run", is_flag=True, help="Check, and say what would change; push nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone.")
+@click.option("--dry-run", is_flag=True, help="Check and show what would change; push nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 def command(ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
-    """Checks, pushes; prints the digest reference on standard output, everything else on standard error."""
+    """Check and push; print the digest reference on standard output, everything else on standard error."""
+    from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.rebase import push_rebased, rebase
     from shipwheel.store import Store, default_root
 
-    reference = parsed(ref)
+    reference = Reference.parse(ref)
     names = _tags(reference, tags)
     store = Store(default_root())
     traffic = None
-    with progress(quiet) as reporter, opened(reference, reporter) as repository:
-        rebased = rebase(repository, wanted(reference), store, reporter, base=base, trust_config=trust_config)
+    with progress(quiet) as reporter, open_repository(reference, reporter) as repository:
+        rebased = rebase(repository, tag_or_digest(reference), store, reporter, base=base, trust_config=trust_config)
         if rebased.platforms and not dry_run:
             watched = reference.tag_or_latest if not reference.digest and reference.tag_or_latest in names else ""
             traffic = push_rebased(repository, rebased, names, watched, store, reporter)
         read = repository.transport.received
-    called = f"{reference.name}@{rebased.index.digest if rebased.platforms else rebased.digest}"
+    result = f"{reference.name}@{rebased.index.digest if rebased.platforms else rebased.digest}"
     if as_json:
-        click.echo(json.dumps(_document(reference, called, rebased, names, traffic, read), indent=2))
+        click.echo(json.dumps(_document(reference, result, rebased, names, traffic, read), indent=2))
         return
     if not quiet:
-        _tell(rebased, traffic, read, dry_run)
+        _print_summary(rebased, traffic, read, dry_run)
     if traffic is not None or not rebased.platforms:
-        click.echo(called)
+        click.echo(result)
 
 
 def _tags(reference: "Reference", tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags of the result; raises UsageError for what is none, and where none follows from REF."""
+    """Return the tags of the result. Raise UsageError for an invalid tag, or if REF has a digest and no tag is given."""
     for tag in tags:
         if not _TAG.fullmatch(tag):
-            raise UsageError(f"{tag!r} is not a tag", hint=f"The result stays in {reference.name}; bring it elsewhere with shipwheel copy.")
+            raise UsageError(f"{tag!r} is not a tag", hint=f"The result stays in {reference.name}; copy it with shipwheel copy.")
     if not tags and reference.digest:
-        raise UsageError(f"{reference} names a digest, and the result has another", hint="Name the result with --tag.")
+        raise UsageError(f"{reference} names a digest, and the result has a new one", hint="Name the result with --tag.")
     return tuple(dict.fromkeys(tags)) or (reference.tag_or_latest,)
 
 
 def _document(
-    reference: "Reference", called: str, rebased: "Rebased", tags: tuple[str, ...], traffic: "Traffic | None", read: int
+    reference: "Reference", result: str, rebased: "Rebased", tags: tuple[str, ...], traffic: "Traffic | None", read: int
 ) -> dict[str, Any]:
     return {
         "name": reference.name,
         "changed": bool(rebased.platforms),
-        "digest": called.rpartition("@")[2],
-        "reference": called,
+        "digest": result.rpartition("@")[2],
+        "reference": result,
         "old-digest": rebased.digest,
         "tags": list(tags) if traffic is not None else [],
         "old-base": {"name": rebased.before.name, "digest": rebased.before.digest},
@@ -115,35 +115,33 @@ def _libc(facts: "ImageFacts") -> str:
     return f"{'musl' if facts.musl else 'glibc'} {'.'.join(map(str, facts.libc))}"
 
 
-def _tell(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: bool) -> None:
-    """The table, and what moved."""
+def _print_summary(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: bool) -> None:
     old, new = rebased.before, rebased.after
     if not rebased.platforms:
-        fixed = " A name with a digest never stands for another one: name a base with --base." if "@" in new.name else ""
-        click.echo(f"{new.name} still is {new.digest}, which the image lies upon: nothing to do.{fixed}", err=True)
+        fixed = " A name with a digest never changes: name a new base with --base." if "@" in new.name else ""
+        click.echo(f"The image is already on {new.name}, {new.digest}.{fixed}", err=True)
         return
-    _table(rebased)
+    _print_table(rebased)
     click.echo(f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}", err=True)
     if rebased.read:
-        click.echo(f"{amount(rebased.read)} of the new base's layers were read, to look at its files", err=True)
+        click.echo(f"read {amount(rebased.read)} of the new base's layers to check its files", err=True)
     if traffic is not None:
-        click.echo(f"{traffic}, {amount(read)} read of the image's repository", err=True)
-        click.echo("The project's lock still has the old base: shipwheel build --upgrade-base takes the new one.", err=True)
+        click.echo(f"{traffic}; read {amount(read)}", err=True)
+        click.echo("The project's lock still names the old base. To update it: shipwheel build --upgrade-base", err=True)
     elif dry_run:
         click.echo("dry run: nothing was pushed", err=True)
 
 
-def _table(rebased: "Rebased") -> None:
+def _print_table(rebased: "Rebased") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("platform", "digest", "Python", "libc", "base layers", "base MB", "kept layers", "kept MB"):
-        table.add_column(name, justify="left" if name in ("platform", "digest", "Python", "libc") else "right", no_wrap=True)
+    for name in ("platform", "Python", "libc", "base layers", "base MB", "app layers", "app MB"):
+        table.add_column(name, justify="left" if name in ("platform", "Python", "libc") else "right", no_wrap=True)
     for each in rebased.platforms:
         table.add_row(
             str(each.new.platform),
-            each.new.digest[:19],
             _change(each.before.python, each.after.python),
             _change(_libc(each.before), _libc(each.after)),
             _change(str(len(each.old_layers)), str(len(each.new_layers))),

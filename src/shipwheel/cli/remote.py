@@ -1,4 +1,4 @@
-"""What the commands for registries share: references, repositories, what Ctrl-C ends."""
+"""What the registry commands share: open a repository, select an image, parse platforms, print untrusted text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from shipwheel.platform import Platform
     from shipwheel.registry.repository import Repository
 
-__all__ = ["opened", "parsed", "platforms_of", "tag_of", "wanted"]
+__all__ = ["open_repository", "parse_platforms", "printable", "tag_or_digest"]
 
 
 @contextmanager
-def opened(reference: "Reference", reporter: Reporter = silent) -> "Iterator[Repository]":
-    """The reference's repository for the block; Ctrl-C ends what it waits for."""
+def open_repository(reference: "Reference", reporter: Reporter = silent) -> "Iterator[Repository]":
+    """Yield the repository of a reference. Ctrl-C ends its requests."""
     from shipwheel.registry.repository import Repository
 
     with Repository(reference, reporter) as repository:
@@ -29,27 +29,16 @@ def opened(reference: "Reference", reporter: Reporter = silent) -> "Iterator[Rep
         yield repository
 
 
-def parsed(text: str) -> "Reference":
-    """The reference; raises UsageError."""
-    from shipwheel.oci.reference import Reference
-
-    return Reference.parse(text)
-
-
-def wanted(reference: "Reference") -> str:
-    """What is asked for in the repository: the digest if one is named, else the tag."""
+def tag_or_digest(reference: "Reference") -> str:
+    """Return the digest of a reference if it has one, else its tag."""
     return reference.digest or reference.tag_or_latest
 
 
-def tag_of(reference: "Reference") -> str:
-    """The tag that is written. Raises UsageError for a digest: that is what the content makes it."""
-    if reference.digest:
-        raise UsageError(f"{reference} names a digest as the target", hint=f"Write {reference.name}:TAG.")
-    return reference.tag_or_latest
+def parse_platforms(values: tuple[str, ...]) -> "list[Platform] | None":
+    """Return the platforms in the values of `--platform`, or None for all.
 
-
-def platforms_of(values: tuple[str, ...]) -> "list[Platform] | None":
-    """The platforms named, None for all: those of images that others made, so any."""
+    Unlike for a build, any OS and architecture is accepted: the images may be another tool's. Raises UsageError.
+    """
     from shipwheel.platform import Platform
 
     found = []
@@ -62,3 +51,8 @@ def platforms_of(values: tuple[str, ...]) -> "list[Platform] | None":
                 raise UsageError(f"{text!r} is not a platform", hint="Write OS/ARCH, for example linux/arm64.") from None
             found.append(Platform(*parts))
     return found or None
+
+
+def printable(text: str) -> str:
+    """Return text from a registry without characters that could control the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)

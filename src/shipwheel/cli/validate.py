@@ -8,13 +8,11 @@ import click
 __all__ = ["command"]
 
 
-@click.command(
-    "validate", help="Recompute every digest, size, diff_id, media type and platform of an image layout (DIR) or archive (FILE)."
-)
+@click.command("validate", help="Recompute every digest, size, diff_id, media type and platform in the image layout or archive at PATH.")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(path: Path, as_json: bool) -> None:
-    """Prints one line for each image; every problem is an error that names both values."""
+    """Print one line for each image. A problem is an error that names both values."""
     from dataclasses import asdict
 
     from shipwheel.oci.validate.check import validate
