@@ -27,10 +27,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A stage ended well; `summary` is one short line for the user."""
+    """A stage ended well; `summary` is one short line for the user.
+
+    A `notable` stage changed something outside the store: it is reported even if it took no time.
+    """
 
     stage: str
     summary: str = ""
+    notable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,14 @@ def test_prints_lines_without_a_terminal(capsys: pytest.CaptureFixture[str], mon
     assert lines[-1].endswith("s  1 thing")
 
 
+def test_a_quick_stage_leaves_a_line_only_if_it_is_notable(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 1e9)
+    with progress(quiet=False) as report:
+        report(StageFinished("plan", "nothing to do"))
+        report(StageFinished("push", "1.0 MB uploaded", notable=True))
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["push"]
+
+
 def test_quiet_shows_only_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(quiet=True) as report:
         for event in EVENTS:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["progress"]
 
 _MIN_SHOWN_S = 0.05
-"""Stages that took less time leave no line."""
+"""Shorter stages leave no line unless they are notable."""
 
 
 @contextmanager
@@ -73,10 +73,10 @@ class _Lines:
             match event:
                 case StageStarted(stage):
                     self._started[stage] = time.monotonic()
-                case StageFinished(stage, summary):
+                case StageFinished(stage, summary, notable):
                     now = time.monotonic()
                     seconds = now - self._started.pop(stage, now)
-                    if seconds >= _MIN_SHOWN_S:
+                    if notable or seconds >= _MIN_SHOWN_S:
                         click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
                 case Warned():
                     _warn(event)

@@ -39,7 +39,7 @@ def send_archive(
         if answer.ok:
             there = sum(layers.values()) - total
             summary = f"{total / 1e6:.1f} MB to {engine}" + (f", {there / 1e6:.1f} MB were there" if there else "")
-            reporter(StageFinished(STAGE, summary))
+            reporter(StageFinished(STAGE, summary, notable=True))
             return answer
     said = first_line(answer.errors) or first_line(answer.output) or f"exit status {answer.status}"
     raise EngineError(f"{engine} did not take the image: {said}", hint=f"See that {engine} works and has room on its disk.")

@@ -126,7 +126,7 @@ def pull(
         fetching.clear()
     except OSError as error:
         raise unwritable(f"the layout {directory}", error, "directory") from error
-    reporter(StageFinished(STAGE, f"{fetching.fetched / 1e6:.1f} MB fetched, {fetching.present / 1e6:.1f} MB were there"))
+    reporter(StageFinished(STAGE, f"{fetching.fetched / 1e6:.1f} MB fetched, {fetching.present / 1e6:.1f} MB were there", notable=True))
     return Pulled(entry, found.digest, fetching.fetched, fetching.present)
 
 

@@ -152,7 +152,8 @@ class Push:
         """Tells the reporter that the push is over."""
         with self._lock:
             self._tell_start(0)
-        self._reporter(StageFinished(STAGE, str(self.traffic)))
+        traffic = self.traffic
+        self._reporter(StageFinished(STAGE, str(traffic), notable=bool(traffic.uploaded or traffic.mounted)))
 
     def _tell_start(self, total: int) -> None:
         if not self._told:
