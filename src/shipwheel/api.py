@@ -51,10 +51,10 @@ def plan(request: "Request") -> "BuildPlan":
 
     Writes the lock if none is current.
     """
-    from shipwheel.pipeline.build import resolved
+    from shipwheel.pipeline.build import resolve_request
     from shipwheel.pipeline.plan import make_plan
 
-    return make_plan(resolved(request))
+    return make_plan(resolve_request(request))
 
 
 def lock(request: "Request", *, upgrade: bool = False, upgrade_packages: Iterable[str] = ()) -> "Locked":

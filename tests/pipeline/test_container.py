@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.oci.model import encode
-from shipwheel.pipeline.container import Run, container_config
+from shipwheel.pipeline.container import ContainerOptions, container_config
 
-SERVICE = Run(
+SERVICE = ContainerOptions(
     command=("uvicorn", "main:app"),
     program=False,
     arguments=("--port", "8000"),

@@ -8,7 +8,7 @@ import pytest
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject, read_elf
 from shipwheel.files.segment import Segment
-from shipwheel.pipeline.proof import Part, prove
+from shipwheel.pipeline.proof import Origin, Part, prove
 from shipwheel.platform import Platform
 
 AMD64 = Platform("linux", "amd64")
@@ -21,11 +21,11 @@ def segment(label: str, *objects: ElfObject) -> Segment:
 
 
 def base(*more: ElfObject) -> Part:
-    return Part(segment("base", LIBC, *more), base=True)
+    return Part(segment("base", LIBC, *more), Origin.BASE)
 
 
 def wheel(*objects: ElfObject) -> Part:
-    return Part(segment("demo 1.0", *objects), base=False)
+    return Part(segment("demo 1.0", *objects), Origin.APP)
 
 
 def module(name: str = "_demo.cpython-311-x86_64-linux-gnu.so", machine: str = "EM_X86_64", **facts: tuple[object, ...]) -> ElfObject:
@@ -59,7 +59,7 @@ def test_a_wheel_with_a_helper_for_one_machine_only_serves_the_others() -> None:
     assert len(proof.warnings) == 1
     assert "attach0.so is for EM_AARCH64, not for amd64 (and 2 more of the kind)" in proof.warnings[0]
     newer = module("attach.so", needed=("libc.so.6",), wants=(("libc.so.6", "GLIBC_2.38"),))
-    assert "wants GLIBC_2.38" in prove([base(), wheel(newer)], AMD64, ()).warnings[0]
+    assert "needs GLIBC_2.38" in prove([base(), wheel(newer)], AMD64, ()).warnings[0]
 
 
 def test_what_a_module_needs_and_programs_must_be_for_the_machine() -> None:
@@ -85,7 +85,7 @@ def test_what_a_wheel_misses_is_one_warning() -> None:
     proof = prove([base(), wheel(*modules)], AMD64, [f"libgone{number}.so.1" for number in range(9)])
     assert len(proof.warnings) == 1
     assert "libgone5.so.1 and 3 more are nowhere" in proof.warnings[0]
-    assert "(wanted by plugin0.so, plugin1.so, plugin2.so and 6 more)" in proof.warnings[0]
+    assert "(needed by plugin0.so, plugin1.so, plugin2.so and 6 more)" in proof.warnings[0]
 
 
 def test_the_base_may_hold_nothing_for_another_machine() -> None:
@@ -94,7 +94,7 @@ def test_the_base_may_hold_nothing_for_another_machine() -> None:
 
 
 def test_a_newer_libc_than_the_images_is_refused_with_both_versions() -> None:
-    with pytest.raises(ProofError, match=r"wants GLIBC_2\.38 of libc\.so\.6, and the image's has at most GLIBC_2\.36"):
+    with pytest.raises(ProofError, match=r"needs GLIBC_2\.38 of libc\.so\.6, and the image's has at most GLIBC_2\.36"):
         prove([base(), wheel(module(needed=("libc.so.6",), wants=(("libc.so.6", "GLIBC_2.38"),)))], AMD64, ())
 
 
@@ -123,7 +123,7 @@ def test_everything_that_fails_is_said_at_once() -> None:
 
 
 def files(label: str, **crcs: int) -> Part:
-    return Part(Segment(label, label, "sha256:00", 1, 1, {f"{SITE}/{name}.py": crc for name, crc in crcs.items()}, {}, {}, ()), base=False)
+    return Part(Segment(label, label, "sha256:00", 1, 1, {f"{SITE}/{name}.py": crc for name, crc in crcs.items()}, {}, {}, ()), Origin.APP)
 
 
 def test_two_packages_with_other_bytes_for_one_path_are_both_named() -> None:
@@ -137,7 +137,7 @@ MUSL = ElfObject("lib/ld-musl-x86_64.so.1", "EM_X86_64", "libc.musl-x86_64.so.1"
 
 
 def test_what_is_built_for_musl_names_its_libc_as_it_likes() -> None:
-    upon = Part(segment("base", MUSL), base=True, given=True)
+    upon = Part(segment("base", MUSL), Origin.PARENT)
     for names in (("libc.so",), ("libc.musl-x86_64.so.1",), ("libm.so", "libc.so")):
         assert prove([upon, wheel(module(needed=names))], AMD64, names).warnings == ()
     assert "libc.so is nowhere" in prove([base(), wheel(module(needed=("libc.so",)))], AMD64, ("libc.so",)).warnings[0]
@@ -156,5 +156,5 @@ def test_an_object_that_is_really_built_for_musl(tmp_path: Path) -> None:
     machine = next(name for name, known in MACHINES.items() if known == found.machine)
     cpu = {"amd64": "x86_64", "arm64": "aarch64"}[machine]
     loader = ElfObject(f"lib/ld-musl-{cpu}.so.1", found.machine)
-    upon = Part(segment("base", loader), base=True, given=True)
+    upon = Part(segment("base", loader), Origin.PARENT)
     assert prove([upon, wheel(found)], Platform("linux", machine), ("libc.so",)).warnings == ()

@@ -13,7 +13,7 @@ from shipwheel.files.entry import directory
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.reference import Reference
-from shipwheel.pipeline.previous_image import _before
+from shipwheel.pipeline.previous_image import _earlier_tag
 from shipwheel.registry.repository import Repository
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
@@ -372,4 +372,4 @@ def test_the_tag_that_a_new_one_begins_from(tags: list[str], expected: str | Non
     with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/team/shop")) as repository:
         for tag in tags:
             registry.put("team/shop", b"{}", "application/json", tag)
-        assert _before(repository) == expected
+        assert _earlier_tag(repository) == expected

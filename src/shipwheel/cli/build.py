@@ -17,8 +17,9 @@ from shipwheel.errors import UsageError
 if TYPE_CHECKING:
     from shipwheel.events import Reporter
     from shipwheel.oci.image import Image
-    from shipwheel.pipeline.build import Built, BuiltPlatform
+    from shipwheel.pipeline.build import Built
     from shipwheel.pipeline.deliver import Delivered
+    from shipwheel.pipeline.stages import BuiltPlatform
     from shipwheel.project.detect import Project
 
 __all__ = ["command"]

@@ -198,9 +198,9 @@ def _document(found: "Locked") -> dict[str, Any]:
 def _compare(path: Path, old: str, new: Path | None, flags: dict[str, Any], reporter: "Reporter", as_json: bool) -> int:
     from dataclasses import asdict
 
-    from shipwheel.pipeline.lock_compare import compared
+    from shipwheel.pipeline.lock_compare import compare_locks
 
-    found = compared(request_from(path, flags, reporter), old, new)
+    found = compare_locks(request_from(path, flags, reporter), old, new)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:

@@ -99,7 +99,7 @@ def _document(
                 "libc": _libc(each.after),
                 "removed": [layer.digest for layer in each.old_layers if layer.digest not in _digests(each.new_layers)],
                 "added": [layer.digest for layer in each.new_layers if layer.digest not in _digests(each.old_layers)],
-                "kept": len(each.kept),
+                "kept": len(each.own_layers),
             }
             for each in rebased.platforms
         ],
@@ -146,8 +146,8 @@ def _print_table(rebased: "Rebased") -> None:
             _change(_libc(each.before), _libc(each.after)),
             _change(str(len(each.old_layers)), str(len(each.new_layers))),
             _change(_megabytes(each.old_layers), _megabytes(each.new_layers)),
-            str(len(each.kept)),
-            _megabytes(each.kept),
+            str(len(each.own_layers)),
+            _megabytes(each.own_layers),
         )
     Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140).print(table)
 

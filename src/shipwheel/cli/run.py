@@ -111,7 +111,7 @@ def _build_project(
     path: Path, engine: "Engine", requested: "Platform | None", build_flags: dict[str, Any], reporter: Reporter
 ) -> "tuple[str, ContainerConfig, Platform, str]":
     from shipwheel.oci.reference import Reference
-    from shipwheel.pipeline.build import Built, build, healed
+    from shipwheel.pipeline.build import Built, build, retry_damaged
 
     platform = requested or engine.host()
     _check_runnable(engine, platform)
@@ -123,7 +123,7 @@ def _build_project(
         name = Reference.parse(project.settings.tag or project.name)
         return built, engine.load(built.index, request.store, name, reporter)
 
-    built, image = healed(request, work)
+    built, image = retry_damaged(request, work)
     return image, *_config(built.index), built.resolution.project.name
 
 

@@ -24,7 +24,7 @@ _MODULE = 16 << 20
 
 
 def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
-    """The tree with the files moved aside whose places links to a volume have: the first start copies them to there."""
+    """Return the tree with each file renamed whose path becomes a link to a volume: the first start copies it to the volume."""
     linked = {path for path, _ in links}
     files = [msgspec.structs.replace(item, path=item.path + INITIAL) if item.path in linked else item for item in tree.files]
     return msgspec.structs.replace(tree, files=tuple(sorted(files, key=lambda item: item.path)))
@@ -32,7 +32,7 @@ def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
 
 @dataclass(frozen=True)
 class AppSource:
-    """A plain app's tree below `workdir` (without the leading slash)."""
+    """A plain app's files below `workdir` (without the leading slash), with their bytecode."""
 
     label: str
     tree: AppTree
@@ -42,7 +42,7 @@ class AppSource:
 
     @cached_property
     def key(self) -> str:
-        """Over every file's path, mode and content: times say nothing about what was edited."""
+        """Hash of every file's path, mode and content: modification times do not show every edit."""
         compiler = self.compiler.identity if self.compiler else ""
         return key_of("app", self.workdir, compiler, *(f"{path}\0{text}" for path, text in self._fingerprints.items()))
 
@@ -51,7 +51,7 @@ class AppSource:
         return {item.path: _fingerprint(item) for item in self.tree.files}
 
     def entries(self) -> Iterator[FileEntry]:
-        """Directories first, then all files, sorted by path."""
+        """Yield the directories, then the files, both sorted by path. Raises ProjectError for a file that changed or cannot be read."""
         entries = [self._entry(item) for item in self.tree.files]
         entries += self._bytecode()
         paths = {self.workdir, *(parent for entry in entries for parent in parents(entry.path)), *parents(self.workdir)}
@@ -68,11 +68,11 @@ class AppSource:
         return Opened(item.size, lambda: _open(item.host)) if item.size > _LARGE else self._read(item)
 
     def _read(self, item: AppFile) -> bytes:
-        """The content that the key stands for; raises ProjectError if it was edited meanwhile."""
+        """Return the content that the key was made from. Raises ProjectError if the file was edited since."""
         with _open(item.host) as stream:
             data = stream.read()
         if not self._fingerprints[item.path].endswith(hashlib.sha256(data).hexdigest()):
-            raise ProjectError(f"{item.host} was changed during the build", hint="Run the command again.")
+            raise ProjectError(f"{item.host} changed during the build", hint="Run the command again.")
         return data
 
     def _bytecode(self) -> Iterator[FileEntry]:

@@ -1,17 +1,17 @@
-"""Image configs, manifests and the image index of a build. Pure."""
+"""The image configs, manifests and image index of a build. Pure."""
 
 from collections.abc import Sequence
 
 from shipwheel import __version__
-from shipwheel.base.base_requirements import Needs
 from shipwheel.files.segment import source_date_epoch
-from shipwheel.oci.image import Image, ImageIndex, LayerBlob, make_image, make_index
+from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
-from shipwheel.pipeline.container import CERTIFICATES, Run, container_config, container_user
+from shipwheel.pipeline.container import CERTIFICATES, ContainerOptions, container_config, container_user
 from shipwheel.pipeline.generated import launcher_command
 from shipwheel.pipeline.programs import programs_of
-from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_UPON, Upon
-from shipwheel.pipeline.resolve import Resolution, Resolved
+from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_REBASE_INFO, RebaseInfo
+from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.stages import BuiltPlatform
 from shipwheel.project.detect import Project
 from shipwheel.settings import expand_env
 from shipwheel.venv import Paths
@@ -19,40 +19,35 @@ from shipwheel.venv import Paths
 __all__ = ["ANNOTATION_PROOF", "compose"]
 
 ANNOTATION_PROOF = "io.shipwheel.proof"
-"""Of an image: the key of what was proved of it."""
+"""Annotation of a manifest: the key of everything that was proved about the image."""
 
 
-def compose(resolution: Resolution, layers: Sequence[Sequence[LayerBlob]], proofs: Sequence[str], needs: Sequence[Needs]) -> ImageIndex:
-    """The images of all platforms, whose layers, keys of proofs and needs come in the order of the platforms."""
-    annotations = _annotations(resolution.project)
-    images = [
-        _image(resolution.project, each, some, annotations, {ANNOTATION_PROOF: proof}, wanted)
-        for each, some, proof, wanted in zip(resolution.platforms, layers, proofs, needs, strict=True)
-    ]
-    return make_index(images, annotations)
+def compose(project: Project, platforms: Sequence[BuiltPlatform]) -> ImageIndex:
+    """Return the images of all platforms, in order, and their image index."""
+    annotations = _annotations(project)
+    return make_index([_image(project, platform, annotations) for platform in platforms], annotations)
 
 
-def _image(
-    project: Project, each: Resolved, layers: Sequence[LayerBlob], annotations: dict[str, str], own: dict[str, str], needs: Needs
-) -> Image:
-    below = each.base.below.config_file if each.base.below is not None else None
-    annotations = {**_base_annotations(each), **annotations}
-    run = _run(project, each, annotations)
-    config = container_config(run, below.config if below is not None else None)
-    if (upon := _upon(project, each, run, needs)) is not None:
-        own = {**own, ANNOTATION_UPON: upon.annotation}
+def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str]) -> Image:
+    resolved = platform.resolved
+    parent = resolved.base.below.config_file.config if resolved.base.below is not None else None
+    annotations = {**_base_annotations(resolved), **annotations}
+    options = _container_options(project, resolved, annotations)
+    own = {ANNOTATION_PROOF: platform.proved}
+    if (info := _rebase_info(project, platform, options)) is not None:
+        own[ANNOTATION_REBASE_INFO] = info.annotation
     return make_image(
-        layers,
-        config,
-        each.target.platform,
+        platform.layers,
+        container_config(options, parent),
+        resolved.target.platform,
         created=source_date_epoch(),
         annotations={**annotations, **own},
-        below=_history(each),
+        below=_history(resolved),
     )
 
 
 def _history(each: Resolved) -> Sequence[History]:
-    """The base's, if it is about the base's layers: one that is not would be taken for ours."""
+    """Return the base image's history, if it has a line for each of its layers; otherwise its lines would pass for ours."""
     if each.base.below is None:
         return ()
     history = each.base.below.config_file.history
@@ -60,7 +55,7 @@ def _history(each: Resolved) -> Sequence[History]:
 
 
 def _base_annotations(each: Resolved) -> dict[str, str]:
-    """annotations.md: the base's name and digest. A layout is a path of this machine, which is nobody else's business."""
+    """Return the base's name and digest (image-spec, annotations.md). A layout's path on this machine stays out of the image."""
     image = each.base.image
     if image is None:
         return {}
@@ -68,32 +63,33 @@ def _base_annotations(each: Resolved) -> dict[str, str]:
     return {**name, ANNOTATION_BASE_DIGEST: image.digest}
 
 
-def _upon(project: Project, each: Resolved, run: Run, needs: Needs) -> Upon | None:
-    """What a rebase has to know; nothing for a composed base."""
+def _rebase_info(project: Project, platform: BuiltPlatform, options: ContainerOptions) -> RebaseInfo | None:
+    """Return what a rebase has to know; None for a composed base."""
+    each = platform.resolved
     if each.base.image is None or each.base.below is None:
         return None
-    return Upon(
+    return RebaseInfo(
         layers=len(each.base.below.layers),
         manifest=each.base.image.manifest,
         facts=each.base.image.facts,
-        needs=needs,
+        needs=platform.needs,
         user=project.settings.user or "",
-        stop_signal=run.stop_signal,
-        env=tuple(sorted(run.env)),
-        ports=tuple(sorted(run.ports)),
-        volumes=run.volumes,
-        labels=tuple(sorted(run.labels)),
+        stop_signal=options.stop_signal,
+        env=tuple(sorted(options.env)),
+        ports=tuple(sorted(options.ports)),
+        volumes=options.volumes,
+        labels=tuple(sorted(options.labels)),
         packages=tuple(package.name for package in each.base.packages),
         absent=each.base.absent,
         programs=programs_of(project),
     )
 
 
-def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:
+def _container_options(project: Project, each: Resolved, annotations: dict[str, str]) -> ContainerOptions:
     settings, launch = project.settings, project.launch
     assert launch is not None  # noqa: S101 - `resolve` saw to it
     minor = each.target.minor
-    return Run(
+    return ContainerOptions(
         command=launch.command,
         program=launch.is_program,
         arguments=launch.arguments,
@@ -110,7 +106,7 @@ def _run(project: Project, each: Resolved, annotations: dict[str, str]) -> Run:
 
 
 def _annotations(project: Project) -> dict[str, str]:
-    """image-spec, annotations.md: the pre-defined keys that are known here, then the user's."""
+    """Return the pre-defined annotations (image-spec, annotations.md), then the user's."""
     known = {
         "org.opencontainers.image.title": project.name,
         "org.opencontainers.image.version": project.version or "",

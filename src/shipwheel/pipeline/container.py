@@ -1,4 +1,4 @@
-"""How an image is run: its config, from the settings and the launch that was found. Pure."""
+"""The image config: how a container of the image runs, from the settings and the command that was found. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from shipwheel.base.base import Base
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.venv import VENV
 
-__all__ = ["Run", "container_config", "container_path", "container_user"]
+__all__ = ["ContainerOptions", "container_config", "container_path", "container_user"]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 DEFAULT_USER = "65532:65532"
 
-_NOT_KEPT = ("PYTHONHOME", "PYTHONPATH")
-"""Of a base's environment: they would come before what is in the virtual environment, or in its place."""
+_DROPPED = ("PYTHONHOME", "PYTHONPATH")
+"""Variables of a base image that are dropped: they would hide or replace the virtual environment's packages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a container of the image does. `program` says that arguments append to the command."""
+class ContainerOptions:
+    """How a container of the image runs. With `program`, arguments of `docker run` append to the command."""
 
     command: tuple[str, ...]
     program: bool
@@ -31,61 +31,61 @@ class Run:
     labels: Mapping[str, str]
     stop_signal: str
     launcher: tuple[str, ...]
-    """The launcher's own command when there are one-time steps, else empty."""
+    """The launcher's command line if there are steps before the start, else empty."""
     certificates: str = CERTIFICATES
-    """The path of a bundle of certificates, empty where the base has none."""
+    """Path of the CA bundle, empty if the base has none."""
 
 
-def container_config(run: Run, below: ContainerConfig | None = None) -> ContainerConfig:
-    """Entrypoint and Cmd are both ours, in exec form; a base's are never kept.
+def container_config(options: ContainerOptions, parent: ContainerConfig | None = None) -> ContainerConfig:
+    """Return the config. Entrypoint and Cmd are both ours, in exec form; the base image's are dropped.
 
-    Of the base's config `below`, the environment, ports, volumes and labels stay under ours; what its labels say of the base as an image
-    (annotations.md: org.opencontainers.image.*) is not true of this one.
+    The environment, ports, volumes and labels of the base image's config `parent` stay, below ours. Its org.opencontainers.image.*
+    labels (annotations.md) go, since they describe the base.
     """
-    entrypoint, command = _split(run)
-    below = below or ContainerConfig()
-    kept = {key: value for key, value in below.labels.items() if not key.startswith("org.opencontainers.image.")}
+    entrypoint, command = _split(options)
+    parent = parent or ContainerConfig()
+    labels = {key: value for key, value in parent.labels.items() if not key.startswith("org.opencontainers.image.")}
     return ContainerConfig(
-        user=run.user,
-        exposed_ports={port: {} for port in sorted({*below.exposed_ports, *run.ports})},
-        env=_environment(run.env, below.environment, run.certificates),
+        user=options.user,
+        exposed_ports={port: {} for port in sorted({*parent.exposed_ports, *options.ports})},
+        env=_environment(options.env, parent.environment, options.certificates),
         entrypoint=entrypoint,
         cmd=command,
-        volumes={volume: {} for volume in sorted({*below.volumes, *run.volumes})},
-        working_dir=run.workdir,
-        labels={**kept, **run.labels},
-        stop_signal=run.stop_signal or below.stop_signal,
+        volumes={volume: {} for volume in sorted({*parent.volumes, *options.volumes})},
+        working_dir=options.workdir,
+        labels={**labels, **options.labels},
+        stop_signal=options.stop_signal or parent.stop_signal,
     )
 
 
-def _split(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(Entrypoint, Cmd): a program takes arguments, a service's command can be replaced as a whole."""
-    if run.program:
-        return (*run.launcher, *run.command), run.arguments
-    return run.launcher, (*run.command, *run.arguments)
+def _split(options: ContainerOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (Entrypoint, Cmd): arguments append to a program and replace the command of a service."""
+    if options.program:
+        return (*options.launcher, *options.command), options.arguments
+    return options.launcher, (*options.command, *options.arguments)
 
 
-def container_path(users: Mapping[str, str], below: str = "") -> str:
-    """Where an image looks for programs; `users` is the user's environment, `below` the base's own path."""
-    return users.get("PATH", f"/{VENV}/bin:{below or '/usr/local/bin:/usr/bin:/bin'}")
+def container_path(env: Mapping[str, str], parent: str = "") -> str:
+    """Return the image's PATH. `env` is the environment from the settings, `parent` the base image's PATH."""
+    return env.get("PATH", f"/{VENV}/bin:{parent or '/usr/local/bin:/usr/bin:/bin'}")
 
 
 def container_user(user: str | None, base: Base) -> str:
-    """uid:gid: what the user says, else the base image's, which is not root, else ours."""
+    """Return `uid:gid`: from the settings, else the base image's if that is not root, else 65532."""
     return user or (base.image.facts.user if base.image is not None else "") or DEFAULT_USER
 
 
-def _environment(users: Mapping[str, str], below: Mapping[str, str], certificates: str) -> tuple[str, ...]:
-    """The base's first, then the defaults, then the user's, sorted, so that the bytes are the same whoever writes them."""
+def _environment(env: Mapping[str, str], parent: Mapping[str, str], certificates: str) -> tuple[str, ...]:
+    """Return the base image's variables, overridden by the defaults, overridden by the settings; sorted by name."""
     values = {
-        **{name: value for name, value in below.items() if name and name not in _NOT_KEPT},
-        "PATH": container_path({}, below.get("PATH", "")),
+        **{name: value for name, value in parent.items() if name and name not in _DROPPED},
+        "PATH": container_path({}, parent.get("PATH", "")),
         "VIRTUAL_ENV": f"/{VENV}",
         "HOME": "/tmp",  # noqa: S108 - the one place that is writable under a read-only root
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **({"SSL_CERT_FILE": certificates} if certificates else {}),
-        **users,
+        **env,
     }
     return tuple(f"{key}={value}" for key, value in sorted(values.items()))

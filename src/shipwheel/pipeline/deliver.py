@@ -1,4 +1,4 @@
-"""Delivery: the finished images as a layout or an archive, validated by code that shares nothing with the writer."""
+"""Delivery: write finished images to a layout, an archive, a registry or an engine, and validate them with independent code."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.layout import LAYOUT, in_memory, read_layout, refuse_other, write_layout
 from shipwheel.oci.validate.check import Report, validate, validate_opened
-from shipwheel.pipeline.build import Built, Request, build, healed
+from shipwheel.pipeline.build import Built, build, retry_damaged
+from shipwheel.request import Request
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.layer_cache import LayerCache
@@ -21,11 +22,12 @@ __all__ = ["Delivered", "build_and_deliver", "build_and_load", "build_and_push",
 
 
 _TRUSTING_TRIES = 2
+"""Attempts in which layers that the registry claims to have are not made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A build whose images are where they were asked for, and what the validator says of them on disk. `path` is where that is."""
+    """A build whose images were delivered. `path` is the layout or archive on disk, `report` what the validator found."""
 
     built: Built
     path: Path | None = None
@@ -34,7 +36,7 @@ class Delivered:
 
 
 def build_and_push(request: Request) -> Delivered:
-    """The whole way from a project to a registry: nothing but the store is written on this machine, unless an output is named too.
+    """Build and push. Only the store is written on this machine, unless the settings name an output too.
 
     Raises any ShipwheelError; FetchError for what the registry refuses.
     """
@@ -52,28 +54,28 @@ def build_and_push(request: Request) -> Delivered:
 
     def work() -> Delivered:
         cache = _cache(request)
-        # A blob that is missing again and again is one that a manifest there names and the registry lost: all is made here then.
+        # A blob that is missing twice is named by a manifest and lost by the registry: from then on every layer is made here.
         complete = to_disk or next(tries) >= _TRUSTING_TRIES
         with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache) as publisher:
             built = build(request, publisher)
-            # What is on disk is validated there, before anything has a name in the registry.
+            # Validate before any tag moves in the registry.
             path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
             return Delivered(built, path, report, publisher.finish(built.index, built.wheels))
 
-    return healed(request, work)
+    return retry_damaged(request, work)
 
 
 def build_and_deliver(request: Request) -> Delivered:
-    """The whole way from a project to valid images. A damaged part of the store is made or fetched again. Raises any ShipwheelError."""
+    """Build, write to disk and validate. Damaged blobs of the store are made or fetched again. Raises any ShipwheelError."""
     if request.settings.output is not None:
-        # Before anything is fetched: that a place cannot be written to should not come out at the end.
+        # Before anything is fetched: an output that cannot be written should not come up at the end.
         check_target(Path(request.settings.output))
 
     def work() -> Delivered:
         built = build(request)
         return Delivered(built, *deliver(built, request))
 
-    return healed(request, work)
+    return retry_damaged(request, work)
 
 
 def _cache(request: Request) -> "LayerCache | None":
@@ -85,18 +87,18 @@ def _cache(request: Request) -> "LayerCache | None":
 
 
 def build_and_load(request: Request, load: Callable[[Built], str]) -> tuple[Delivered, str]:
-    """The whole way from a project to an engine, which `load` brings the images to, and what it calls them."""
+    """Build, validate, and hand the images to `load`, which brings them into an engine. Return also what `load` returns."""
 
     def work() -> tuple[Delivered, str]:
         built = build(request)
         report = _validated(built, request)
         return Delivered(built, None, report), load(built)
 
-    return healed(request, work)
+    return retry_damaged(request, work)
 
 
 def check_target(target: Path) -> None:
-    """Raises UsageError for a place where the images cannot go, ImageError for a broken layout."""
+    """Raise UsageError if the images cannot be written to `target`, ImageError if it is a broken layout."""
     if target.suffix == ".tar":
         if target.is_dir():
             raise UsageError(f"{target} is a directory", hint="Name a file, or leave out .tar for an OCI image layout.")
@@ -104,25 +106,27 @@ def check_target(target: Path) -> None:
         _refuse_broken(target)
     else:
         refuse_other(target)
-    places = (target, *target.absolute().parents) if (target / LAYOUT).is_file() else target.absolute().parents
-    folder = next(place for place in places if place.exists())
+    existing = (target, *target.absolute().parents) if (target / LAYOUT).is_file() else target.absolute().parents
+    folder = next(path for path in existing if path.exists())
     if not folder.is_dir():
-        raise UsageError(f"{target} cannot be made: {folder} is not a directory", hint="Name another place for the output (-o).")
+        raise UsageError(f"{target} cannot be written: {folder} is not a directory", hint="Choose another output with -o.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{target} cannot be made: {folder} is not writable", hint="Make it writable, or name another place (-o).")
+        raise UsageError(
+            f"{target} cannot be written: {folder} is not writable", hint="Make it writable, or choose another output with -o."
+        )
 
 
 def _refuse_broken(layout: Path) -> None:
     try:
         read_layout(layout)
     except ImageError as error:
-        raise ImageError(error.message, hint="It cannot be brought up to date: delete it, or name another place (-o).") from error
+        raise ImageError(error.message, hint="It cannot be updated: delete it, or choose another output with -o.") from error
 
 
 def deliver(built: Built, request: Request) -> tuple[Path, Report]:
-    """Writes the images where the settings say, else to NAME.oci in the working directory, and validates them.
+    """Write the images to the output of the settings, by default NAME.oci in the working directory, and validate them.
 
-    Raises ImageError with everything that is wrong, DamagedBlob for what the store lost meanwhile.
+    Raises ImageError with every problem, DamagedBlob if the store lost a blob in the meantime.
     """
     project = built.resolution.project
     target = Path(project.settings.output or f"{project.name}.oci")
@@ -134,7 +138,7 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
     except ImageError:
         if not before:
             raise
-        # What was in the layout before was taken as it was; now it is read, and what is damaged is written again.
+        # Blobs that the layout had before were not read. Now they are, and damaged ones are written again.
         _write(built, target, request, recheck=True)
         report = validate(target, store=request.store)
         request.reporter(Warned(f"{target} had damaged blobs, which were written again"))
@@ -143,7 +147,7 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
 
 
 def _validated(built: Built, request: Request) -> Report:
-    """What `validate` says of images that are in the store alone; what is known of a layer is believed: it is hashed where it goes."""
+    """Validate images that are only in the store. Layers are not read: whoever receives them checks their digests."""
     request.reporter(StageStarted("validate"))
     report = validate_opened(in_memory(built.index, request.store), store=request.store, anew=False)
     request.reporter(StageFinished("validate", f"{len(report.images)} images"))

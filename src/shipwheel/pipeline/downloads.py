@@ -1,4 +1,4 @@
-"""What a build fetches: distributions from package indexes, packages from Debian's archive. The store is asked first, always."""
+"""What a build downloads: Python packages, Debian packages and standalone Pythons. Each call fetches only what the store lacks."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,11 +14,11 @@ from shipwheel.project.detect import Project
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.store import Store
 
-__all__ = ["Supplies"]
+__all__ = ["Downloads"]
 
 
-class Supplies:
-    """The sources of one build. `debian` is None for a base that no suite completes: then there are no packages."""
+class Downloads:
+    """The servers that one build downloads from. `debian` is None when no suite completes the base: then there are no packages."""
 
     def __init__(self, project: Project, debian: DebianBases | None, store: Store, reporter: Reporter, workers: int) -> None:
         self.debian = debian
@@ -29,11 +29,11 @@ class Supplies:
 
     @cached_property
     def indexes(self) -> Indexes:
-        """The package indexes that were chosen."""
+        """The package indexes that the project uses."""
         return indexes_of(self._project, root=self._store.root)
 
     def distributions(self, items: Sequence[LockedDistribution]) -> None:
-        """Fetches what the store does not have. Raises FetchError, IntegrityError."""
+        """Fetch files of the lock. Raises FetchError or IntegrityError."""
         absent = [item for item in items if not self._store.has(item.digest)]
         if not absent:
             return
@@ -48,21 +48,21 @@ class Supplies:
         fetch(downloads, self._store, self._reporter)
 
     def packages(self, packages: Sequence[DebianPackage]) -> None:
-        """Fetches what the store does not have. Raises FetchError, IntegrityError."""
+        """Fetch Debian packages. Raises FetchError or IntegrityError."""
         absent = [package for package in packages if not self._store.has(package.digest)]
         if absent:
-            assert self.debian is not None  # noqa: S101 - packages are a suite's
+            assert self.debian is not None  # noqa: S101 - only a suite has packages
             fetch_packages(absent, self.debian.mirror, self._store, self._reporter)
 
     def standalones(self, builds: Sequence[Standalone]) -> None:
-        """Fetches what the store does not have. Raises FetchError, with what can be had, and IntegrityError."""
+        """Fetch standalone Pythons. Raises FetchError, which lists the available versions, or IntegrityError."""
         if any(not self._store.has(build.digest) for build in builds):
             from shipwheel.base.standalone import fetch_standalone
 
             fetch_standalone(builds, self._project, self._store, self._reporter)
 
-    def interpreter(self, build: Standalone | None) -> list[Segment]:
-        """What is known of a standalone Python's files, which is fetched and made if nothing is; empty for None."""
+    def standalone_segments(self, build: Standalone | None) -> list[Segment]:
+        """Return the segment of a standalone Python; fetch and make it if the store knows nothing about it. Empty for None."""
         if build is None:
             return []
         source = StandaloneSource(build, self._store)
@@ -71,12 +71,12 @@ class Supplies:
         self.standalones([build])
         return [make_segment(source, self._store)]
 
-    def segments(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        """What is known of the packages' files, in order; packages of which nothing is known are fetched and made."""
-        known = [known_segment(DebSource(package, self._store).key, self._store) for package in packages]
-        missing = [package for package, segment in zip(packages, known, strict=True) if segment is None]
-        if not missing:
-            return [segment for segment in known if segment is not None]
-        assert self.debian is not None  # noqa: S101 - packages are a suite's
-        made = iter(load_packages(missing, self.debian.mirror, self._store, self._reporter, workers=self._workers))
-        return [segment or next(made) for segment in known]
+    def package_segments(self, packages: Sequence[DebianPackage]) -> list[Segment]:
+        """Return the packages' segments, in order; fetch and make those that the store knows nothing about."""
+        segments = {package: known_segment(DebSource(package, self._store).key, self._store) for package in packages}
+        missing = [package for package, segment in segments.items() if segment is None]
+        if missing:
+            assert self.debian is not None  # noqa: S101 - only a suite has packages
+            made = load_packages(missing, self.debian.mirror, self._store, self._reporter, workers=self._workers)
+            segments |= dict(zip(missing, made, strict=True))
+        return [segment for package in packages if (segment := segments[package]) is not None]

@@ -1,4 +1,4 @@
-"""The files of an image that no package brings: the virtual environment's own, the launcher, the volumes."""
+"""Files of an image that come from no package: the virtual environment's own, the launcher, the volumes' directories."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,27 +18,30 @@ _FIRST_PROCESS = "_shipwheel_first_process"
 
 
 class Generated(msgspec.Struct, frozen=True):
-    """A source of entries that are made from settings alone, and are small."""
+    """A source of a few small entries made from settings alone."""
 
     label: str
     files: tuple[FileEntry, ...]
 
     @property
     def key(self) -> str:
-        """Over the entries themselves."""
+        """Hash of the entries themselves."""
         return key_of("generated", *(repr(entry) for entry in self.files))
 
     def entries(self) -> Iterator[FileEntry]:
-        """The entries."""
+        """Yield the entries."""
         yield from self.files
 
 
 def venv_files(version: str, interpreter: str) -> Generated:
-    """What makes the directory a virtual environment (PEP 405). `version` is the full one, `interpreter` the base's, absolute."""
+    """Return the files that make a virtual environment (PEP 405).
+
+    `version` is the full Python version, `interpreter` the absolute path of the base's interpreter.
+    """
     minor = minor_version(version)
     folder = interpreter.rpartition("/")[0]
     site_packages = f"{VENV}/lib/python{minor}/site-packages"
-    # Without the last part of the version: the layer stays when the base gets a newer patch release.
+    # Only the minor version: the layer stays the same when the base moves to a newer patch release.
     text = f"home = {folder}\ninclude-system-site-packages = false\nversion = {minor}\nexecutable = {interpreter}\n"
     return Generated(
         "virtual environment",
@@ -57,28 +60,28 @@ def venv_files(version: str, interpreter: str) -> Generated:
 def volume_directories(
     volumes: Sequence[str], owner: tuple[int, int], workdir: str = "", links: Sequence[tuple[str, str]] = ()
 ) -> Generated:
-    """The mount points, owned by the image's user: an engine that makes a volume of one copies its owner.
+    """Return the mount points of volumes, and the links from below `workdir` to files on them.
 
-    Beside them the links below the working directory that lead onto volumes.
+    `owner` is (uid, gid) of the image's user: an engine that creates a volume copies the owner of its mount point.
     """
-    places = tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes))
-    return Generated("volumes", (*places, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
+    mount_points = tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes))
+    return Generated("volumes", (*mount_points, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
 
 
 def launcher_files(steps: Sequence[Sequence[str]], marks: str, every_start: Sequence[Sequence[str]] = ()) -> Generated:
-    """The launcher and its settings; `marks` is the directory on the volume that remembers finished steps."""
+    """Return the launcher and its settings; `marks` is the directory where it records finished steps."""
     always = [number for number, step in enumerate(steps) if step in every_start]
     settings = json.dumps({"always": always, "marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
     return Generated("launcher", (file(LAUNCHER, _program("launcher.py")), file(SETTINGS, settings + "\n")))
 
 
 def _program(name: str) -> str:
-    """The source of a module of ours that runs inside the image."""
+    """Return the source of a runtime module, which runs inside the image."""
     import importlib.resources
 
     return importlib.resources.files("shipwheel.runtime").joinpath(name).read_text(encoding="utf-8")
 
 
 def launcher_command(interpreter: str) -> tuple[str, ...]:
-    """The entrypoint that starts the launcher: isolated, without the site module, so that it starts in milliseconds."""
+    """Return the command line that starts the launcher: isolated and without the site module, so that it starts in milliseconds."""
     return (interpreter, "-I", "-S", "-B", f"/{LAUNCHER}")

@@ -1,6 +1,6 @@
-"""A repository that keeps layers by their keys, for all projects of those who may read it (`--cache-repo`).
+"""A repository that keeps layers by their keys for all projects (`--cache-repo`).
 
-Each layer has a tag, `layer-<key>`: an artifact of the layer and of what is known of its segments.
+Each layer has a tag, `layer-<key>`: an artifact with the layer and the metadata of its segments.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _WORKERS = 8
 
 
 class LayerCache:
-    """The cache in a repository. Any thread may use it; to be closed."""
+    """The layers in a cache repository. Any thread may use it; close it after use."""
 
     def __init__(self, reference: Reference, store: Store, reporter: Reporter) -> None:
         from shipwheel.registry.repository import Repository
@@ -39,32 +39,32 @@ class LayerCache:
         self._records: dict[str, Descriptor] = {}
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self.repository.close()
 
-    def found(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
-        """The layers of these that it has, by key. Raises FetchError."""
+    def find_layers(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
+        """Return the layers that the cache has, by key. Raises FetchError."""
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cache") as pool:
             return {layer.key: layer for layer in pool.map(self._find, specs) if layer is not None}
 
-    def records(self, specs: Sequence[LayerSpec]) -> None:
-        """Brings what it knows of these layers' segments into the store. Raises FetchError, ImageError."""
+    def read_metadata(self, specs: Sequence[LayerSpec]) -> None:
+        """Bring the metadata of these layers' segments into the store, after `find_layers`. Raises FetchError or ImageError."""
         for spec in specs:
             if (descriptor := self._records.get(spec.key)) is not None:
                 unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
 
     def bytes_of(self, layer: Layer) -> Blob:
-        """The layer, read from the repository when it is wanted."""
+        """Return the layer as a blob that is read from the repository when it is needed."""
         return Blob(layer.descriptor, partial(self.repository.blob, layer.descriptor))
 
-    def keep(self, layers: Iterable[Layer]) -> None:
-        """Puts in what it does not have of the layers that are in the store. Raises FetchError, DamagedBlob."""
+    def add(self, layers: Iterable[Layer]) -> None:
+        """Add the layers whose bytes are in the store and that the cache lacks. Raises FetchError or DamagedBlob."""
         from shipwheel.registry.push import Push
 
-        here = [layer for layer in layers if layer.parts]
+        local = [layer for layer in layers if layer.parts]
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cache") as pool:
-            known = pool.map(lambda layer: self.repository.has_manifest(_tag(layer.key)), here)
-            absent = [layer for layer, there in zip(here, known, strict=True) if not there]
+            cached = pool.map(lambda layer: self.repository.has_manifest(_tag(layer.key)), local)
+            absent = [layer for layer, is_cached in zip(local, cached, strict=True) if not is_cached]
         if not absent:
             return
         with Push(self.repository, _quiet(self._reporter)) as push:
@@ -75,7 +75,7 @@ class LayerCache:
                 self._put(layer, push)
 
     def _put(self, layer: Layer, push: "Push") -> None:
-        """Gives a layer its tag; not one of whose segments nothing is known, which is of no use there."""
+        """Tag a layer. A layer without metadata is skipped: a machine that finds it could not prove an image with it."""
         from shipwheel.registry.repository import Document
 
         data = pack(layer, self._store)
@@ -105,7 +105,7 @@ class LayerCache:
                 return None
             manifest = decode(document.data, Manifest, _tag(spec.key))
         except ImageError as error:
-            self._reporter(Warned(f"the cache {self.repository.name} has something else under {_tag(spec.key)}: {error.message}"))
+            self._reporter(Warned(f"the cache {self.repository.name} holds no layer under {_tag(spec.key)}: {error.message}"))
             return None
         if manifest.artifact_type != ARTIFACT_TYPE or len(manifest.layers) != 2:
             return None
@@ -118,5 +118,5 @@ def _tag(key: str) -> str:
 
 
 def _quiet(reporter: Reporter) -> Reporter:
-    """The cache is filled beside the push, whose progress is shown: only warnings are passed on."""
+    """Return a reporter that passes on warnings only: the progress shown is that of the push."""
     return lambda event: reporter(event) if isinstance(event, Warned) else None

@@ -1,7 +1,6 @@
-"""Which source goes into which layer. Pure: the same sources give the same layers, whatever the order they came in.
+"""How wheels are spread over layers. Pure: the same wheels give the same layers, in whatever order they come.
 
-Order: base, large wheels a layer each, the others in buckets by name, generated files, the project last. A bucket is chosen by
-the name's hash, so that adding a distribution moves none of the others.
+A large wheel has a layer of its own. The rest share buckets chosen by a hash of the name, so that adding a package moves no other.
 """
 
 import hashlib
@@ -12,31 +11,31 @@ import msgspec
 from shipwheel.files.entry import Source
 from shipwheel.oci.layer import LayerSpec
 
-__all__ = ["BUCKETS", "LARGE", "LAYER_BUDGET", "Weighed", "wheel_layers"]
+__all__ = ["BUCKETS", "LARGE", "LAYER_BUDGET", "SizedSource", "wheel_layers"]
 
 LARGE = 1 << 20
-"""A wheel of at least this many bytes has a layer of its own."""
+"""Bytes from which a wheel has a layer of its own."""
 
 BUCKETS = 8
 LAYER_BUDGET = 40
-"""Layers of ours in an image, unless the user says otherwise; 127 is what engines take."""
+"""Layers of ours in an image. Engines accept 127, the base image's included."""
 
 
-class Weighed(msgspec.Struct, frozen=True):
-    """A distribution's source with its canonical name and its size in bytes, as the lock states it."""
+class SizedSource(msgspec.Struct, frozen=True):
+    """A wheel's source with its normalized name and its size in bytes, as the lock states it."""
 
     name: str
     size: int
     source: Source
 
 
-def wheel_layers(wheels: Sequence[Weighed], budget: int) -> tuple[LayerSpec, ...]:
-    """The layers of all wheels, at most `budget` of them (and no fewer than one)."""
+def wheel_layers(wheels: Sequence[SizedSource], budget: int) -> tuple[LayerSpec, ...]:
+    """Return the layers of all wheels: at least one, at most `budget`."""
     buckets = min(BUCKETS, max(1, budget - 1))
     large = sorted((wheel for wheel in wheels if wheel.size >= LARGE), key=lambda wheel: (-wheel.size, wheel.name))
     alone = sorted(large[: max(0, budget - buckets)], key=lambda wheel: wheel.name)
     names = {wheel.name for wheel in alone}
-    grouped: dict[int, list[Weighed]] = {}
+    grouped: dict[int, list[SizedSource]] = {}
     for wheel in sorted(wheels, key=lambda wheel: wheel.name):
         if wheel.name not in names:
             grouped.setdefault(_bucket(wheel.name, buckets), []).append(wheel)
@@ -50,6 +49,6 @@ def _bucket(name: str, buckets: int) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % buckets
 
 
-def _named(group: Sequence[Weighed]) -> str:
+def _named(group: Sequence[SizedSource]) -> str:
     first = group[0].source.label
     return first if len(group) == 1 else f"{first} and {len(group) - 1} more"

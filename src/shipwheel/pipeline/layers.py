@@ -1,10 +1,7 @@
-"""The sources of an image, in layers: what `layering` orders is collected here."""
+"""Which layers an image has and which sources go into each. Pure: nothing is fetched or made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-import msgspec
+from dataclasses import dataclass, replace
 
 from shipwheel.base.base import Base
 from shipwheel.base.directories import COMPOSED, EVERYWHERE, kept, kept_volumes
@@ -12,16 +9,15 @@ from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSour
 from shipwheel.debian.composed import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file
-from shipwheel.files.segment import Directory, find_segment
+from shipwheel.files.segment import Directory
 from shipwheel.lock.selection import LockedDistribution
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.app_source import AppSource
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, volume_directories
-from shipwheel.pipeline.layering import LAYER_BUDGET, Weighed, wheel_layers
+from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
+from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.resolve import Resolved
-from shipwheel.platform import Platform
-from shipwheel.project.app_tree import AppTree
 from shipwheel.project.detect import Project
 from shipwheel.store import Store
 from shipwheel.suites import Suite
@@ -29,188 +25,133 @@ from shipwheel.venv import VENV, Paths
 from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource
 from shipwheel.wheels.wheel import WheelSource
 
-if TYPE_CHECKING:
-    from shipwheel.wheels.source_builds import BuiltWheel
-
-__all__ = [
-    "Ingredients",
-    "app_layers",
-    "base_layers",
-    "fetched_digest",
-    "marks_directory",
-    "packages_for",
-    "standalones_for",
-    "wheel_sources",
-]
+__all__ = ["LayerPlanner"]
 
 _LAUNCHER = "opt/shipwheel"
 
-_FIXED_LAYERS = 7
-"""Base, libraries, generated base files, virtual environment, project wheel, app, volumes: what the budget must leave room for.
+_MAX_OTHER_LAYERS = 7
+"""Layers that are not wheels: base, system libraries, generated base files, virtual environment, project wheel, app, volumes.
 
 A standalone Python is one more."""
 
 
-class Ingredients(msgspec.Struct, frozen=True):
-    """What was built and listed on this machine for all platforms: wheels of sdists by name, the project's wheel, its tree."""
+@dataclass(frozen=True, slots=True)
+class LayerPlanner:
+    """Plans the layers of every platform of one build. `compiler` is None for images without bytecode."""
 
-    built: "dict[str, BuiltWheel]"
-    project_wheel: "BuiltWheel | None"
-    tree: AppTree | None
+    project: Project
+    store: Store
+    compiler: BytecodeCompiler | None
 
-    @property
-    def wheels(self) -> "tuple[BuiltWheel, ...]":
-        """All that was built."""
-        own = (self.project_wheel,) if self.project_wheel is not None else ()
-        return (*(self.built[name] for name in sorted(self.built)), *own)
+    def base_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
+        """Return the layers below the app: first what all apps share, then the libraries for this one's wheels, then what depends on both.
+
+        On top of a base image there are only the libraries, and a /tmp if the image has none.
+        """
+        base = platform.base
+        if base.image is not None or base.suite is None:
+            return self._layers_on_image(base)
+        seed = base.seed(self.project.settings.packages)
+        libraries = tuple(DebSource(package, self.store) for package in base.packages if package not in seed)
+        python = f" with Python {platform.target.python}" if base.suite.python else ""
+        first: tuple[Source, ...] = tuple(DebSource(package, self.store) for package in seed)
+        if self.compiler is not None and base.suite.python:
+            first = (*first, self._library_bytecode(seed, platform.target.minor, self.compiler))
+        return (
+            LayerSpec(f"Debian {base.suite.codename}{python}", first),
+            *([self._standalone_layer(base.standalone)] if base.standalone is not None else []),
+            *([LayerSpec("system libraries", libraries)] if libraries else []),
+            LayerSpec("system files", (self._system_files(platform, base.suite),)),
+        )
+
+    def app_layers(self, platform: Resolved, local: LocalSources) -> tuple[LayerSpec, ...]:
+        """Return the layers above the base: wheels, the virtual environment's own files, and the project last."""
+        owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
+        in_venv = kept(owned, (VENV,))
+        budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
+        wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
+        layers = [replace(layer, kept=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
+        roots = (VENV, workdir, _LAUNCHER) if self.project.before_start else (VENV, workdir)
+        layers.append(LayerSpec("virtual environment", self._environment(platform), kept(owned, roots)))
+        if local.project_wheel is not None:
+            wheel = local.project_wheel
+            label = f"{self.project.name} {self.project.version or ''}".strip()
+            source = self._wheel(label, wheel.filename, wheel.digest, platform.target.minor, spliced=False)
+            layers.append(LayerSpec(f"the project {self.project.name}", (source,), in_venv))
+        if local.tree is not None:
+            app = AppSource(self.project.name, local.tree, workdir, platform.target.minor, self.compiler)
+            layers.append(LayerSpec(f"the source of {self.project.name}", (app,), kept(owned, (workdir,))))
+        if self.project.volumes:
+            # Above the source, which may hold a directory of the same name.
+            layers.append(self._volumes(platform.base, owned, workdir))
+        return tuple(layers)
+
+    def _sized(self, item: LockedDistribution, local: LocalSources, minor: str) -> SizedSource:
+        built = local.built.get(item.name)
+        if built is None:
+            return SizedSource(item.name, item.size or 0, self._wheel(item.label, item.filename, item.digest, minor))
+        # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
+        return SizedSource(item.name, built.size, self._wheel(item.label, built.filename, built.digest, minor, spliced=False))
+
+    def _wheel(self, label: str, filename: str, digest: str, minor: str, *, spliced: bool = True) -> WheelSource:
+        return WheelSource(label, filename, digest, self.store, Paths(minor), self.compiler, spliced)
+
+    def _layers_on_image(self, base: Base) -> tuple[LayerSpec, ...]:
+        layers = []
+        if base.packages:
+            sources = tuple(DebSource(package, self.store) for package in base.packages)
+            layers.append(LayerSpec("system libraries", sources, kept(_base_directories(base), EVERYWHERE)))
+        if base.image is not None and not base.image.facts.temporary:
+            layers.append(LayerSpec("temporary files", (Generated("temporary files", (directory("tmp", 0o1777),)),)))
+        return tuple(layers)
+
+    def _system_files(self, platform: Resolved, suite: Suite) -> GeneratedBase:
+        base = platform.base
+        interpreter = base.interpreter if base.standalone is not None else ""
+        return GeneratedBase(base.packages, platform.target.platform, suite, self.store, interpreter)
+
+    def _standalone_layer(self, build: Standalone) -> LayerSpec:
+        """A layer apart from Debian's packages: each of the two stays when the other is upgraded."""
+        source = StandaloneSource(build, self.store)
+        if self.compiler is None:
+            return LayerSpec(build.label, (source,))
+        prefix = f"{PREFIX}/lib/python{build.minor}/"
+        bytecode = BytecodeSource("standard library bytecode", (source,), prefix, build.minor, self.compiler)
+        return LayerSpec(build.label, (source, bytecode))
+
+    def _library_bytecode(self, seed: Sequence[DebianPackage], minor: str, compiler: BytecodeCompiler) -> BytecodeSource:
+        python = tuple(DebSource(package, self.store) for package in seed if "python" in package.name)
+        return BytecodeSource("standard library bytecode", python, f"usr/lib/python{minor}/", minor, compiler)
+
+    def _environment(self, platform: Resolved) -> tuple[Source, ...]:
+        """The sources of the virtual environment's own files: pyvenv.cfg, import path, working directory, launcher."""
+        project, minor = self.project, platform.target.minor
+        workdir, site_packages = project.settings.workdir, Paths(minor).site_packages
+        own = venv_files(platform.target.python, platform.base.interpreter)
+        sources: list[Source] = [own]
+        if self.compiler is not None:
+            sources.append(BytecodeSource("bytecode of the virtual environment", (own,), f"{site_packages}/", minor, self.compiler))
+        sources.append(Generated("working directory", (directory(workdir.strip("/")),)))
+        if project.launch is not None and project.launch.python_path:
+            lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
+            sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))
+        if project.before_start:
+            sources.append(launcher_files(project.before_start, _marks_directory(project.volumes), project.every_start))
+        return tuple(sources)
+
+    def _volumes(self, base: Base, owned: Mapping[str, Directory], workdir: str) -> LayerSpec:
+        project = self.project
+        uid, _, gid = container_user(project.settings.user, base).partition(":")
+        owner = (int(uid), int(gid or uid))
+        links = project.launch.links if project.launch else ()
+        around = dict((*kept_volumes(owned, project.volumes, owner[0]), *(kept(owned, (workdir,)) if links else ())))
+        return LayerSpec("volumes", (volume_directories(project.volumes, owner, workdir, links),), tuple(sorted(around.items())))
 
 
-def wheel_sources(resolved: Resolved, built: "dict[str, BuiltWheel]", store: Store, compiler: BytecodeCompiler | None) -> list[Weighed]:
-    """One source for each distribution of a platform."""
-    paths = Paths(resolved.target.minor)
-    return [_weighed(item, built.get(item.name), store, paths, compiler) for item in resolved.selection.distributions]
-
-
-def _weighed(
-    item: LockedDistribution, built: "BuiltWheel | None", store: Store, paths: Paths, compiler: BytecodeCompiler | None
-) -> Weighed:
-    if built is None:
-        return Weighed(item.name, item.size or 0, WheelSource(item.label, item.filename, item.digest, store, paths, compiler))
-    # What zip made on this machine is not copied into the layer, since other machines' makes other bytes of the same files.
-    source = WheelSource(item.label, built.filename, built.digest, store, paths, compiler, spliced=False)
-    return Weighed(item.name, built.size, source)
-
-
-def base_layers(base: Base, resolved: Resolved, project: Project, store: Store, compiler: BytecodeCompiler | None) -> tuple[LayerSpec, ...]:
-    """What all apps share first, then the libraries that this one's wheels need, then what depends on both.
-
-    Upon an image, only the libraries, and a /tmp if it has none: the rest is the image's own.
-    """
-    if base.image is not None or base.suite is None:
-        return _layers_upon(base, store)
-    seed = base.seed(project.settings.packages)
-    rest = [package for package in base.packages if package not in seed]
-    suite, platform = base.suite, resolved.target.platform
-    first: tuple[Source, ...] = tuple(DebSource(package, store) for package in seed)
-    python = f" with Python {resolved.target.python}" if suite.python else ""
-    if compiler is not None and suite.python:
-        first = (*first, _library_bytecode(seed, resolved.target.minor, store, compiler))
-    return (
-        LayerSpec(f"Debian {suite.codename}{python}", first),
-        *([_standalone_layer(base.standalone, store, compiler)] if base.standalone is not None else []),
-        *([LayerSpec("system libraries", tuple(DebSource(package, store) for package in rest))] if rest else []),
-        LayerSpec("system files", (_generated(base, platform, suite, store),)),
-    )
-
-
-def _layers_upon(base: Base, store: Store) -> tuple[LayerSpec, ...]:
-    layers = []
-    if base.packages:
-        sources = tuple(DebSource(package, store) for package in base.packages)
-        layers.append(LayerSpec("system libraries", sources, kept(_owned(base), EVERYWHERE)))
-    if base.image is not None and not base.image.facts.temporary:
-        layers.append(LayerSpec("temporary files", (Generated("temporary files", (directory("tmp", 0o1777),)),)))
-    return tuple(layers)
-
-
-def _owned(base: Base) -> Mapping[str, Directory]:
+def _base_directories(base: Base) -> Mapping[str, Directory]:
     return base.image.facts.directories if base.image is not None else COMPOSED
 
 
-def fetched_digest(source: Source) -> str:
-    """The digest of the file that a source is made of, empty for what comes from no server."""
-    if isinstance(source, DebSource):
-        return source.package.digest
-    if isinstance(source, StandaloneSource):
-        return source.build.digest
-    return source.digest if isinstance(source, WheelSource) else ""
-
-
-def packages_for(source: Source, store: Store) -> tuple[DebianPackage, ...]:
-    """The Debian packages that must be fetched to make a source's segment; none when it is there."""
-    if find_segment(source.key, store) is not None:
-        return ()
-    if isinstance(source, GeneratedBase):
-        return source.needed
-    of = source.of if isinstance(source, BytecodeSource) else (source,)
-    return tuple(each.package for each in of if isinstance(each, DebSource))
-
-
-def _generated(base: Base, platform: Platform, suite: Suite, store: Store) -> GeneratedBase:
-    return GeneratedBase(base.packages, platform, suite, store, base.interpreter if base.standalone is not None else "")
-
-
-def _standalone_layer(build: Standalone, store: Store, compiler: BytecodeCompiler | None) -> LayerSpec:
-    """Apart from Debian's packages, so that it stays when those are renewed, and they when it is."""
-    source = StandaloneSource(build, store)
-    prefix = f"{PREFIX}/lib/python{build.minor}/"
-    bytecode = [BytecodeSource("standard library bytecode", (source,), prefix, build.minor, compiler)] if compiler is not None else []
-    return LayerSpec(build.label, (source, *bytecode))
-
-
-def standalones_for(source: Source, store: Store) -> tuple[Standalone, ...]:
-    """As `packages_for`, of standalone Pythons."""
-    if find_segment(source.key, store) is not None:
-        return ()
-    of = source.of if isinstance(source, BytecodeSource) else (source,)
-    return tuple(each.build for each in of if isinstance(each, StandaloneSource))
-
-
-def _library_bytecode(seed: Sequence[DebianPackage], minor: str, store: Store, compiler: BytecodeCompiler) -> BytecodeSource:
-    python = tuple(DebSource(package, store) for package in seed if "python" in package.name)
-    return BytecodeSource("standard library bytecode", python, f"usr/lib/python{minor}/", minor, compiler)
-
-
-def app_layers(
-    project: Project, resolved: Resolved, wheels: Sequence[Weighed], parts: Ingredients, store: Store, compiler: BytecodeCompiler | None
-) -> tuple[LayerSpec, ...]:
-    """Everything above the base: wheels, the virtual environment's own files, the project last."""
-    minor = resolved.target.minor
-    paths = Paths(minor)
-    owned, workdir = _owned(resolved.base), project.settings.workdir.strip("/")
-    within = kept(owned, (VENV,))
-    budget = LAYER_BUDGET - _FIXED_LAYERS - (resolved.base.standalone is not None)
-    layers = [replace(layer, kept=within) for layer in wheel_layers(wheels, budget)] if wheels else []
-    own = kept(owned, (VENV, workdir, _LAUNCHER) if project.before_start else (VENV, workdir))
-    layers.append(LayerSpec("virtual environment", _environment(project, resolved, compiler), own))
-    if parts.project_wheel is not None:
-        wheel = parts.project_wheel
-        source = WheelSource(f"{project.name} {project.version or ''}".strip(), wheel.filename, wheel.digest, store, paths, compiler, False)
-        layers.append(LayerSpec(f"the project {project.name}", (source,), within))
-    if parts.tree is not None:
-        app = AppSource(project.name, parts.tree, workdir, minor, compiler)
-        layers.append(LayerSpec(f"the source of {project.name}", (app,), kept(owned, (workdir,))))
-    if project.volumes:
-        # Above the source, which may hold a directory of the same name.
-        owner = _owner(container_user(project.settings.user, resolved.base))
-        links = project.launch.links if project.launch else ()
-        around = (*kept_volumes(owned, project.volumes, owner[0]), *(kept(owned, (workdir,)) if links else ()))
-        places = volume_directories(project.volumes, owner, workdir, links)
-        layers.append(LayerSpec("volumes", (places,), tuple(sorted(dict(around).items()))))
-    return tuple(layers)
-
-
-def _owner(user: str) -> tuple[int, int]:
-    uid, _, gid = user.partition(":")
-    return int(uid), int(gid or uid)
-
-
-def _environment(project: Project, resolved: Resolved, compiler: BytecodeCompiler | None) -> tuple[Source, ...]:
-    settings, launch = project.settings, project.launch
-    own = venv_files(resolved.target.python, resolved.base.interpreter)
-    found: list[Source] = [own]
-    if compiler is not None:
-        prefix = f"{Paths(resolved.target.minor).site_packages}/"
-        found.append(BytecodeSource("bytecode of the virtual environment", (own,), prefix, resolved.target.minor, compiler))
-    found.append(Generated("working directory", (directory(settings.workdir.strip("/")),)))
-    if launch is not None and launch.python_path:
-        lines = "".join(f"{settings.workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in launch.python_path)
-        found.append(Generated("import path", (file(f"{Paths(resolved.target.minor).site_packages}/shipwheel.pth", lines),)))
-    if project.before_start:
-        found.append(launcher_files(project.before_start, marks_directory(project.volumes), project.every_start))
-    return tuple(found)
-
-
-def marks_directory(volumes: Sequence[str]) -> str:
-    """Where finished one-time steps are remembered: on the first volume, else as long as the container lives."""
+def _marks_directory(volumes: Sequence[str]) -> str:
+    """Return where finished one-time steps are recorded: on the first volume, else in a place that lives as long as the container."""
     return f"{volumes[0].rstrip('/')}/.shipwheel" if volumes else "/tmp/.shipwheel"  # noqa: S108 - a path in the image

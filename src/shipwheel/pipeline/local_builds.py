@@ -1,77 +1,106 @@
-"""What has to be there before layers can be planned: wheels of sdists, the project's own wheel, the list of its files."""
+"""What this machine builds and lists before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from shipwheel.events import Reporter, Warned
 from shipwheel.pipeline.app_source import without_linked
-from shipwheel.pipeline.downloads import Supplies
-from shipwheel.pipeline.layers import Ingredients
-from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.resolve import Resolution
 from shipwheel.project.app_tree import AppTree, list_app
-from shipwheel.project.detect import Project
 from shipwheel.store import Store
 
-__all__ = ["Preparation"]
+if TYPE_CHECKING:
+    from shipwheel.wheels.source_builds import BuiltWheel
+
+__all__ = ["LocalBuilds", "LocalSources"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """The work of one build that is the same for all its platforms; `as_of` is the lock's day."""
+class LocalSources(msgspec.Struct, frozen=True):
+    """The inputs of all platforms that come from this machine.
 
-    project: Project
-    platforms: Sequence[Resolved]
-    as_of: str
-    supplies: Supplies
-    store: Store
-    reporter: Reporter
-    workers: int
+    `built` maps a distribution's name to its wheel, `project_wheel` is the project's own, `tree` the files that go into /app.
+    """
 
-    def ingredients(self, *, whole: bool = True) -> Ingredients:
-        """Fetches what has to be built first, builds it, and lists the project's files.
+    built: "dict[str, BuiltWheel]"
+    project_wheel: "BuiltWheel | None"
+    tree: AppTree | None
 
-        Without `whole`, wheels that are known to come out are counted with, and are not in the store. Raises FetchError, BuildError.
+    @property
+    def wheels(self) -> "tuple[BuiltWheel, ...]":
+        """Every built wheel, sorted by name, the project's last."""
+        own = (self.project_wheel,) if self.project_wheel is not None else ()
+        return (*(self.built[name] for name in sorted(self.built)), *own)
+
+
+class LocalBuilds:
+    """Builds wheels from sources, once for all platforms. `current` is what the last call to `build` returned."""
+
+    def __init__(self, resolution: Resolution, downloads: Downloads, store: Store, reporter: Reporter, workers: int) -> None:
+        self.current = LocalSources({}, None, None)
+        self._resolution = resolution
+        self._downloads = downloads
+        self._store = store
+        self._reporter = reporter
+        self._workers = workers
+
+    def build(self, *, trust_metadata: bool = False) -> LocalSources:
+        """Build the missing wheels and list the project's files.
+
+        With `trust_metadata`, a wheel whose digest another machine recorded is not built here, and the store lacks its bytes.
+        Raises FetchError or BuildError.
         """
-        wanted = {item.name: item for each in self.platforms for item in each.selection.distributions if item.kind != "wheel"}
-        packaged = self.project.kind == "package"
-        if not wanted and not packaged:
-            return Ingredients({}, None, self._tree())
+        built, own = self._wheels(whole=not trust_metadata)
+        self.current = LocalSources(built, own, self._app_tree())
+        return self.current
+
+    def lacks_locked_files(self) -> bool:
+        """Return whether the store lacks a file of the lock. Then the destination may know more about built wheels than this machine."""
+        locked = (item for platform in self._resolution.platforms for item in platform.selection.distributions if item.sha256)
+        return any(not self._store.has(item.digest) for item in locked)
+
+    def absent_wheels(self) -> frozenset[str]:
+        """Return the digests of current wheels whose bytes the store lacks."""
+        return frozenset(wheel.digest for wheel in self.current.wheels if not self._store.has(wheel.digest))
+
+    def _wheels(self, *, whole: bool) -> "tuple[dict[str, BuiltWheel], BuiltWheel | None]":
+        platforms, project = self._resolution.platforms, self._resolution.project
+        sources = {item.name: item for each in platforms for item in each.selection.distributions if item.kind != "wheel"}
+        is_package = project.kind == "package"
+        if not sources and not is_package:
+            return {}, None
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
 
-        minor, root, store = self.platforms[0].target.minor, self.project.root, self.store
-        self.supplies.distributions([item for item in wanted.values() if needs_source(item, store, minor, self.as_of, whole=whole)])
-        pure = partial(build_pure_wheel, store=store, target_minor=minor, as_of=self.as_of, root=root, reporter=self.reporter, whole=whole)
-        project = partial(build_project_wheel, root, store, minor, self.as_of, reporter=self.reporter, whole=whole)
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="build") as pool:
-            jobs = {name: pool.submit(self._told, partial(pure, item)) for name, item in sorted(wanted.items())}
-            own = pool.submit(self._told, project) if packaged else None
-            built = {name: job.result() for name, job in jobs.items()}
-            return Ingredients(built, own.result() if own else None, self._tree())
+        minor, as_of, root, store = platforms[0].target.minor, self._resolution.lock.as_of, project.root, self._store
+        self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, whole=whole)])
+        pure = partial(build_pure_wheel, store=store, target_minor=minor, as_of=as_of, root=root, reporter=self._reporter, whole=whole)
+        own = partial(build_project_wheel, root, store, minor, as_of, reporter=self._reporter, whole=whole)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
+            jobs = {name: pool.submit(self._with_index, partial(pure, item)) for name, item in sorted(sources.items())}
+            own_job = pool.submit(self._with_index, own) if is_package else None
+            return {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
 
-    def is_new(self) -> bool:
-        """Whether this machine lacks files of the lock: then others may know more of what comes out of builds."""
-        return any(not self.store.has(item.digest) for each in self.platforms for item in each.selection.distributions if item.sha256)
-
-    def _told(self, build: Callable[[], T]) -> T:
-        """A build, with uv told of the index that was chosen: what the build itself requires comes from there."""
+    def _with_index(self, build: Callable[[], T]) -> T:
+        """Run a build while uv uses the chosen index: build requirements come from there too."""
         from shipwheel.lock.uv import told
 
-        with told(self.supplies.indexes.environment):
+        with told(self._downloads.indexes.environment):
             return build()
 
-    def _tree(self) -> AppTree | None:
-        project = self.project
+    def _app_tree(self) -> AppTree | None:
+        project = self._resolution.project
         if project.launch is None or not project.launch.needs_source:
             return None
         include = (*project.settings.include, *project.launch.include)
         tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only)
         if tree.secrets:
-            self.reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Give them to the container when it starts."))
+            self._reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Pass them to the container when it starts."))
         if tree.special:
-            self.reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
+            self._reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
         return without_linked(tree, project.launch.links)

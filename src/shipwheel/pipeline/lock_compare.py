@@ -1,4 +1,4 @@
-"""Two locks side by side: files, or what git has of one."""
+"""Compare two locks: files, or a revision in git."""
 
 import subprocess
 import tomllib
@@ -17,50 +17,53 @@ from shipwheel.project.detect import Project
 if TYPE_CHECKING:
     from shipwheel.request import Request
 
-__all__ = ["compared"]
+__all__ = ["compare_locks"]
 
 
-def compared(request: "Request", old: str, new: Path | None) -> LockDiff:
-    """What changed from `old`, a file or a revision of git, to `new`, or to the project's lock. Raises LockError, UsageError."""
+def compare_locks(request: "Request", old: str, new: Path | None) -> LockDiff:
+    """Return what changed from `old`, a file or a git revision, to `new`, by default the project's lock.
+
+    Raises LockError or UsageError.
+    """
     project = project_of(request)
-    usual = lock_path(project.root)
-    before = _old(old, usual)
-    after = _file(new or usual)
-    served = {str(it): (_served(project, before, it), _served(project, after, it)) for it in request.platforms}
-    return lock_diff(before, after, served)
+    default = lock_path(project.root)
+    before = _old(old, default)
+    after = _file(new or default)
+    selections = {str(it): (_selection(project, before, it), _selection(project, after, it)) for it in request.platforms}
+    return lock_diff(before, after, selections)
 
 
 def _file(path: Path) -> Lock:
     lock = read_lock(path) if path.is_file() else None
     if lock is None:
-        raise LockError(f"there is no lock of shipwheel's at {path}", hint="Make it with `shipwheel lock`.")
+        raise LockError(f"{path} is not a lock written by shipwheel", hint="Make it with `shipwheel lock`.")
     return lock
 
 
-def _old(text: str, usual: Path) -> Lock:
+def _old(text: str, default: Path) -> Lock:
     if Path(text).is_file():
         return _file(Path(text))
     revision, colon, name = text.partition(":")
-    # `--` and a revision that begins with a dash would be options to git.
+    # git would take a revision that begins with a dash for an option.
     if not revision or revision.startswith("-"):
-        raise UsageError(f"{text!r} is neither a file nor a revision of git", hint="Give a lock's file, or a revision such as HEAD~1.")
-    where = f"{revision}:{name}" if colon else f"{revision}:./{usual.name}"
+        raise UsageError(f"{text!r} is neither a file nor a git revision", hint="Give a lock's file, or a revision such as HEAD~1.")
+    where = f"{revision}:{name}" if colon else f"{revision}:./{default.name}"
     try:
-        done = subprocess.run(["git", "show", where], cwd=usual.parent, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(["git", "show", where], cwd=default.parent, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"{text!r} is not a file, and git cannot be asked: {error}", hint="Give a lock's file.") from None
+        raise UsageError(f"{text!r} is not a file, and git cannot be run: {error}", hint="Give a lock's file.") from None
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["git said nothing"]
-        raise UsageError(f"{text!r} is not a file, and git has no lock there: {said[0]}", hint="Give a lock's file, or another revision.")
+        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["git gave no reason"])[0]
+        raise UsageError(f"{text!r} is not a file, and git has no lock there: {reason}", hint="Give a lock's file, or another revision.")
     try:
         data = tomllib.loads(done.stdout.decode())
     except (ValueError, RecursionError) as error:
         raise LockError(f"{where} cannot be read: {error}", hint="Give another revision.") from None
-    return checked_lock(usual, data, where)
+    return checked_lock(default, data, where)
 
 
-def _served(project: Project, lock: Lock, platform: Platform) -> Selection | None:
-    """The platform's selection, for the Python version that the lock is for; None when the lock does not serve it."""
+def _selection(project: Project, lock: Lock, platform: Platform) -> Selection | None:
+    """Return a platform's selection for the Python version of the lock; None if the lock does not cover the platform."""
     from dataclasses import replace
 
     try:

@@ -1,9 +1,10 @@
-"""What would be built, and why: a value made of what was resolved, without any I/O."""
+"""What a build would make, and why: a value computed from the resolution, without any I/O."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
 
 from shipwheel.base.base import Base
 from shipwheel.lock.accelerator import accelerator_note
@@ -16,27 +17,30 @@ __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
 
 @dataclass(frozen=True, slots=True)
 class PlatformPlan:
-    """One platform: `libc` is "glibc 2.36"; `base` what it is made upon ("Debian bookworm", or an image with its digest), `packages` holds
-    "name version" of Debian's; `complete` says that they are all known."""
+    """One platform of a plan."""
 
     platform: str
     python: str
     libc: str
+    """For example "glibc 2.36"."""
     base: str
+    """"Debian bookworm", or an image with its digest."""
     packages: tuple[str, ...]
+    """Debian packages, as "name version"."""
     complete: bool
+    """Whether `packages` has them all already."""
     distributions: tuple[LockedDistribution, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
     def wheel_bytes(self) -> int:
-        """The size of all files that the lock states sizes of."""
+        """Bytes of all files whose size the lock states."""
         return sum(item.size or 0 for item in self.distributions)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """Everything that a build decides before it downloads."""
+    """Everything that a build decides before it downloads anything large."""
 
     name: str
     version: str
@@ -48,7 +52,7 @@ class BuildPlan:
     command_reason: str
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
-    """Those of `before_start` that run at every start, not once for a volume."""
+    """The steps of `before_start` that run at every start, not once per volume."""
     ports: tuple[str, ...]
     volumes: tuple[str, ...]
     env: Mapping[str, str]
@@ -60,25 +64,12 @@ class BuildPlan:
     platforms: tuple[PlatformPlan, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values for `--json`: paths are text, nothing is left out."""
-        value: dict[str, Any] = _plain(asdict(self))
-        return value
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case Path():
-            return str(value)
-        case _:
-            return value
+        """Return the plan as JSON values: paths become text, nothing is left out."""
+        return cast("dict[str, Any]", msgspec.to_builtins(self, enc_hook=str))
 
 
 def make_plan(resolution: Resolution) -> BuildPlan:
-    """The plan of what was resolved."""
+    """Return the plan of a resolution."""
     project, lock = resolution.project, resolution.lock
     launch = project.launch
     assert launch is not None  # noqa: S101 - `resolve` saw to it

@@ -1,4 +1,4 @@
-"""What the image that has a tag now brings to the next one: layers by their keys, proofs, and what is known of segments."""
+"""What the image that a tag stands for now offers to the next build: layers by their keys, proofs, and metadata of segments."""
 
 import re
 from collections.abc import Iterator
@@ -13,35 +13,39 @@ from shipwheel.events import Reporter, Warned
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import Descriptor, Manifest, decode
 from shipwheel.pipeline.compose import ANNOTATION_PROOF
-from shipwheel.pipeline.rebase_info import read_upon
+from shipwheel.pipeline.rebase_info import read_rebase_info
 from shipwheel.pipeline.segment_metadata import ARTIFACT_TYPE, MEDIA_TYPE_BUILDS
 
 if TYPE_CHECKING:
     from shipwheel.registry.pull import RemoteImages
     from shipwheel.registry.repository import Repository
 
-__all__ = ["Beside", "There", "there"]
+__all__ = ["ImageMetadata", "PreviousImage", "read_previous_image"]
 
-_MOST_ARTIFACTS = 16
-"""Records of one image that are read: each machine that pushes the same image adds one at most."""
+_MAX_ARTIFACTS = 16
+"""Metadata artifacts that are read for one image: each machine that pushes the same image adds one."""
+
+_MOVING_TAGS = ("latest", "main", "master", "edge", "dev")
+_MAX_TAGS = 1000
+_NOT_IMAGES = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64}|layer-[0-9a-f]{64}")
+"""Tags of referrers lists and of cached layers."""
 
 
-_MOVING = ("latest", "main", "master", "edge", "dev")
-_MOST_TAGS = 1000
-_LISTS = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64}|layer-[0-9a-f]{64}")
+class ImageMetadata(msgspec.Struct, frozen=True):
+    """Descriptors of the metadata attached to an image.
 
+    `segments` maps a layer's key to what is in the layer; `builds` are records of wheels built from sources.
+    """
 
-class Beside(msgspec.Struct, frozen=True):
-    """`records` describe what is known of layers' segments, by the layer's key; `builds` what came out of builds."""
-
-    records: dict[str, Descriptor] = {}
+    segments: dict[str, Descriptor] = {}
     builds: tuple[Descriptor, ...] = ()
 
 
-class There(msgspec.Struct, frozen=True):
-    """`layers` are by key, each with its diff_id.
+class PreviousImage(msgspec.Struct, frozen=True):
+    """An image index in a repository; empty when there is none.
 
-    `proofs` are the keys of what was proved, each with what the image needs of the one that it lies upon, where that is said.
+    `layers` maps keys to descriptors and diff_ids. `proofs` maps the key of each proof to what the image needs from its base image, or
+    None if the image does not record that.
     """
 
     digest: str = ""
@@ -49,52 +53,52 @@ class There(msgspec.Struct, frozen=True):
     proofs: dict[str, Needs | None] = {}
     repository: "Repository | None" = None
 
-    def beside(self, reporter: Reporter) -> "Beside":
-        """What was put beside the image; asked anew each time. What is damaged is left out, and said. Raises FetchError."""
-        records: dict[str, Descriptor] = {}
+    def read_metadata(self, reporter: Reporter) -> ImageMetadata:
+        """Read the manifests of the metadata attached to the image; damaged ones are left out with a warning. Raises FetchError."""
+        segments: dict[str, Descriptor] = {}
         builds: list[Descriptor] = []
         for manifest in self._artifacts(reporter):
-            records |= {one.annotations[ANNOTATION_KEY]: one for one in manifest.layers if ANNOTATION_KEY in one.annotations}
-            builds += [one for one in manifest.layers if one.media_type == MEDIA_TYPE_BUILDS]
-        return Beside(records, tuple(builds))
+            segments |= {layer.annotations[ANNOTATION_KEY]: layer for layer in manifest.layers if ANNOTATION_KEY in layer.annotations}
+            builds += [layer for layer in manifest.layers if layer.media_type == MEDIA_TYPE_BUILDS]
+        return ImageMetadata(segments, tuple(builds))
 
     def _artifacts(self, reporter: Reporter) -> Iterator[Manifest]:
         if self.repository is None:
             return
         try:
-            entries = self.repository.referrers(self.digest, ARTIFACT_TYPE)[-_MOST_ARTIFACTS:]
+            entries = self.repository.referrers(self.digest, ARTIFACT_TYPE)[-_MAX_ARTIFACTS:]
         except ImageError as error:
-            reporter(Warned(f"what is beside the image is of no use: {error.message}"))
+            reporter(Warned(f"the metadata attached to the image cannot be used: {error.message}"))
             return
         for entry in entries:
             try:
-                # A list of referrers may still have one that was deleted.
-                if (found := self.repository.find_manifest(entry.digest)) is not None:
-                    yield decode(found.data, Manifest, entry.digest)
+                # The list may still name an artifact that was deleted.
+                if (document := self.repository.find_manifest(entry.digest)) is not None:
+                    yield decode(document.data, Manifest, entry.digest)
             except ImageError as error:
-                reporter(Warned(f"a record beside the image is of no use: {error.message}"))
+                reporter(Warned(f"metadata attached to the image cannot be used: {error.message}"))
 
 
-def there(repository: "Repository", tag: str, reporter: Reporter) -> There:
-    """What the tag stands for, or, while it is new, another tag that is likely to be the one before it.
+def read_previous_image(repository: "Repository", tag: str, reporter: Reporter) -> PreviousImage:
+    """Read the image that the tag stands for; for a new tag, the image of another tag that probably came before it.
 
-    Nothing when there is none, or something that is no image, which is said. Raises FetchError.
+    Empty when there is no image, or, with a warning, when the tag stands for something else. Raises FetchError.
     """
     found = _images(repository, tag, reporter)
-    if found is None and (before := _before(repository)) is not None:
-        found = _images(repository, before, reporter)
+    if found is None and (earlier := _earlier_tag(repository)) is not None:
+        found = _images(repository, earlier, reporter)
     if found is None:
-        return There()
+        return PreviousImage()
     layers: dict[str, tuple[Descriptor, str]] = {}
     proofs: dict[str, Needs | None] = {}
     for image in found.images:
         annotations = decode(image.manifest, Manifest, image.digest).annotations
-        upon = read_upon(annotations)
+        info = read_rebase_info(annotations)
         if ANNOTATION_PROOF in annotations:
-            proofs[annotations[ANNOTATION_PROOF]] = upon.needs if upon is not None else None
+            proofs[annotations[ANNOTATION_PROOF]] = info.needs if info is not None else None
         keyed = {layer.descriptor.annotations.get(ANNOTATION_KEY, ""): layer for layer in image.layers}
         layers |= {key: (layer.descriptor, layer.diff_id) for key, layer in keyed.items() if key}
-    return There(found.digest, layers, proofs, repository)
+    return PreviousImage(found.digest, layers, proofs, repository)
 
 
 def _images(repository: "Repository", tag: str, reporter: Reporter) -> "RemoteImages | None":
@@ -107,20 +111,20 @@ def _images(repository: "Repository", tag: str, reporter: Reporter) -> "RemoteIm
             return None
         raise
     except ImageError as error:
-        reporter(Warned(f"what {repository.name}:{tag} stands for now is of no use: {error.message}"))
+        reporter(Warned(f"what {repository.name}:{tag} stands for now cannot be used: {error.message}"))
         return None
 
 
-def _before(repository: "Repository") -> str | None:
-    """A tag to begin from: one that moves by its name, else the greatest, numbers counted as such. Lists of referrers are none."""
+def _earlier_tag(repository: "Repository") -> str | None:
+    """Return a tag that moves by its name, else the greatest one, with numbers compared as numbers."""
     try:
-        tags = [tag for tag in islice(repository.tags(), _MOST_TAGS) if not _LISTS.match(tag)]
+        tags = [tag for tag in islice(repository.tags(), _MAX_TAGS) if not _NOT_IMAGES.match(tag)]
     except FetchError:
-        return None  # who may push need not be allowed to list
-    moving = [tag for tag in _MOVING if tag in tags]
-    return moving[0] if moving else max(tags, key=_numbers, default=None)
+        return None  # permission to push does not imply permission to list
+    moving = [tag for tag in _MOVING_TAGS if tag in tags]
+    return moving[0] if moving else max(tags, key=_version_order, default=None)
 
 
-def _numbers(tag: str) -> list[tuple[int, int, str]]:
-    """A key by which v1.10 is greater than v1.9."""
+def _version_order(tag: str) -> list[tuple[int, int, str]]:
+    """Return a sort key by which v1.10 is greater than v1.9."""
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.findall(r"[0-9]+|[^0-9]+", tag)]

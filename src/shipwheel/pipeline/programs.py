@@ -1,4 +1,4 @@
-"""Whether an image holds the programs that it starts. Pure: works on what segments know."""
+"""The check that an image holds the programs that it starts. Pure: works on what segments record about their files."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,45 +11,47 @@ __all__ = ["check_programs", "missing_programs", "programs_of"]
 
 
 def programs_of(project: Project) -> tuple[str, ...]:
-    """The first words of the command and of the one-time steps."""
+    """Return the first word of the command and of each step before the start."""
     command = project.launch.command if project.launch else ()
     return tuple(dict.fromkeys(words[0] for words in (*project.before_start, command) if words))
 
 
 def missing_programs(project: Project, path: str, segments: Iterable[Segment]) -> tuple[str, ...]:
-    """The programs that none of the segments has where the image looks for them; `path` is its PATH. A volume may have any."""
-    wanted = {word: set(_places(word, project, path)) for word in programs_of(project)}
+    """Return the programs that no segment has on `path`, the image's PATH. A program on a volume is never missing."""
+    missing = {word: set(_candidates(word, project, path)) for word in programs_of(project)}
     for segment in segments:
-        wanted = {
-            word: places for word, places in wanted.items() if not any(path in segment.files or path in segment.links for path in places)
+        missing = {
+            word: candidates
+            for word, candidates in missing.items()
+            if not any(candidate in segment.files or candidate in segment.links for candidate in candidates)
         }
-        if not wanted:
+        if not missing:
             break
-    return tuple(word for word in wanted if not _below(_absolute(word, project), project.volumes))
+    return tuple(word for word in missing if not _is_below(_absolute(word, project), project.volumes))
 
 
 def check_programs(project: Project, path: str, segments: Iterable[Segment]) -> None:
-    """Raises ProofError that names the programs which are missing."""
+    """Raise ProofError with every program that is missing; arguments as in `missing_programs`."""
     missing = missing_programs(project, path, segments)
     if missing:
         raise ProofError(
             f"the image would not start: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in it",
-            hint="Add the distribution that brings it to the project's dependencies, or write another command in the settings.",
+            hint="Add the Python package that brings it to the project's dependencies, or set another command in the settings.",
         )
 
 
-def _places(word: str, project: Project, path: str) -> Iterator[str]:
-    """Paths inside the image; /bin and /sbin are links to what is below /usr."""
+def _candidates(word: str, project: Project, path: str) -> Iterator[str]:
+    """Yield the paths where the image looks for a program. /bin and /sbin are links into /usr."""
     folders = [""] if "/" in word else path.split(":")
     for folder in folders:
-        place = posixpath.join(folder, word) if folder else _absolute(word, project)
-        yield place.lstrip("/")
-        yield f"usr{place}"
+        candidate = posixpath.join(folder, word) if folder else _absolute(word, project)
+        yield candidate.lstrip("/")
+        yield f"usr{candidate}"
 
 
 def _absolute(word: str, project: Project) -> str:
     return posixpath.normpath(posixpath.join(project.settings.workdir, word))
 
 
-def _below(path: str, folders: Sequence[str]) -> bool:
+def _is_below(path: str, folders: Sequence[str]) -> bool:
     return any(path.startswith(f"{folder.rstrip('/')}/") for folder in folders)

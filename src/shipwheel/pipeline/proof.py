@@ -1,7 +1,13 @@
-"""Proof, before delivery, that every ELF file of an image can be loaded on its platform. Pure: works on what segments know."""
+"""The proof, before delivery, that every ELF file of an image can be loaded on its platform, and the keys under which it is remembered.
+
+Pure: works on what segments record about their files.
+"""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,125 +15,170 @@ import msgspec
 from shipwheel.base.directories import check_places
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
-from shipwheel.files.segment import Segment
+from shipwheel.files.segment import Segment, key_of
 from shipwheel.platform import Platform
 
 if TYPE_CHECKING:
     from shipwheel.files.loader import Loader
 
-__all__ = ["PROOF_VERSION", "Part", "Proof", "prove"]
+__all__ = ["Origin", "Part", "Proof", "proof_key", "prove", "proved_key", "start_key"]
 
-PROOF_VERSION = "3"
-"""Part of the key under which a proof is remembered: raise it when more is checked."""
+_VERSION = "3"
+"""Part of the key of a proof: raise it when more is checked."""
 
 _PROGRAMS = "opt/venv/bin/"
 _EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A segment with where it came from: the base must be whole, a wheel may hold optional plugins.
+class Origin(Enum):
+    """Where a segment comes from, which decides what must be whole."""
 
-    What is `given`, an image that is built upon, provides; whether it is whole is not asked.
-    """
+    PARENT = "parent"
+    """The base image. It provides libraries; whether it is whole itself is not checked."""
+    BASE = "base"
+    """Debian packages and the interpreter: every object must load."""
+    APP = "app"
+    """Wheels and the project: optional plugins may fail to load."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A segment of an image and where it comes from."""
 
     segment: Segment
-    base: bool
-    given: bool = False
+    origin: Origin
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What was looked at, and what the user should know although the image is delivered."""
+    """How many objects were checked, and what the user should know although the image is delivered."""
 
     objects: int
     warnings: tuple[str, ...]
 
 
 def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) -> Proof:
-    """Checks machines, needed libraries and symbol versions; `absent` are the sonames that no Debian package provides.
+    """Check machines, needed libraries and symbol versions of every ELF file; parts come bottom first.
 
-    Raises ProofError that names each file that fails, with its package, ImageError for an image that is in the way of what lies upon it.
+    `absent` are the sonames that no Debian package provides. Raises ProofError with each file that fails and its package, ImageError if
+    a file of the base image is in the way of a directory of ours.
     """
-    from shipwheel.files.loader import Loader
-
-    for part in parts:
-        if part.given:
-            check_places(part.segment, [other.segment for other in parts if not other.given])
-
-    base, others = ([part.segment for part in parts if part.base is which] for which in (True, False))
-    loader = Loader.of(base, platform.multiarch, others)
-    machine = MACHINES[platform.architecture]
-    failures: list[str] = []
-    warnings: list[str] = []
-    for part in (part for part in parts if not part.given):
-        spare: list[str] = []
-        needed = {name for found in part.segment.elf for name in found.needed}
-        for found in part.segment.elf:
-            problems = _versions(part, found, loader) if found.machine == machine else _machine(part, found, platform)
-            (failures if _essential(part, found, needed) else spare).extend(problems)
-        warnings.extend(_first(spare))
-    owners = {id(found): part for part in parts for found in part.segment.elf}
-    optional: dict[tuple[str, ...], dict[str, tuple[ElfObject, ...]]] = {}
-    given = {id(found) for part in parts if part.given for found in part.segment.elf}
-    for soname, wanting in loader.unresolved(it for it in loader.objects if it.machine == machine and id(it) not in given).items():
-        known = [owners[id(found)] for found in wanting if id(found) in owners]
-        labels = tuple(dict.fromkeys(part.segment.label for part in known))
-        if soname not in absent or any(part.base for part in known):
-            failures.append(_missing({soname: wanting}, labels))
-        else:
-            optional.setdefault(labels, {})[soname] = wanting
-    warnings.extend(_missing(missing, labels) for labels, missing in optional.items())
-    warnings.extend(_overlaps(parts))
+    parent = [part.segment for part in parts if part.origin is Origin.PARENT]
+    for segment in parent:
+        check_places(segment, [part.segment for part in parts if part.origin is not Origin.PARENT])
+    check = _Check(parts, platform, frozenset(absent))
+    results = (*check.objects(), *check.libraries())
+    failures = [result.text for result in results if result.fatal]
     if failures:
         raise ProofError(
             f"the image for {platform} would not work:\n" + "\n".join(f"  {line}" for line in failures),
             hint="Choose another version of the packages named; if they are Debian's, renew the base with --upgrade-base.",
         )
-    return Proof(sum(len(part.segment.elf) for part in parts), tuple(warnings))
+    warnings = (*(result.text for result in results if not result.fatal), *_overlaps(parts))
+    return Proof(sum(len(part.segment.elf) for part in parts), warnings)
 
 
-def _essential(part: Part, found: ElfObject, needed: set[str]) -> bool:
-    """Whether a package is of no use without an object: the base's, programs, modules for Python, and what those or others need.
+@dataclass(frozen=True, slots=True)
+class _Result:
+    text: str
+    fatal: bool
 
-    The rest is opened by name, when and where it fits: debugpy's wheel for any platform has a helper for one of them.
+
+@dataclass(frozen=True)
+class _Check:
+    """The checks of one image."""
+
+    parts: Sequence[Part]
+    platform: Platform
+    absent: frozenset[str]
+
+    @cached_property
+    def machine(self) -> str:
+        return MACHINES[self.platform.architecture]
+
+    @cached_property
+    def loader(self) -> "Loader":
+        from shipwheel.files.loader import Loader
+
+        app = [part.segment for part in self.parts if part.origin is Origin.APP]
+        base = [part.segment for part in self.parts if part.origin is not Origin.APP]
+        return Loader.of(base, self.platform.multiarch, app)
+
+    def objects(self) -> Iterator[_Result]:
+        """Check the machine and the symbol versions of each object: failures first, then one warning for each package."""
+        warnings: list[_Result] = []
+        for part in self.parts:
+            if part.origin is Origin.PARENT:
+                continue
+            optional: list[str] = []
+            needed = {name for elf in part.segment.elf for name in elf.needed}
+            for elf in part.segment.elf:
+                problems = self._problems(part, elf)
+                if _is_essential(part, elf, needed):
+                    yield from (_Result(problem, fatal=True) for problem in problems)
+                else:
+                    optional.extend(problems)
+            warnings.extend(_Result(text, fatal=False) for text in _summarized(optional))
+        yield from warnings
+
+    def libraries(self) -> Iterator[_Result]:
+        """Check that every needed library is in the image, where the loader would look for it."""
+        owners = {id(elf): part for part in self.parts for elf in part.segment.elf}
+        parent = {key for key, part in owners.items() if part.origin is Origin.PARENT}
+        checked = (elf for elf in self.loader.objects if elf.machine == self.machine and id(elf) not in parent)
+        optional: dict[tuple[str, ...], dict[str, tuple[ElfObject, ...]]] = {}
+        for soname, needing in self.loader.unresolved(checked).items():
+            known = [owners[id(elf)] for elf in needing if id(elf) in owners]
+            labels = tuple(dict.fromkeys(part.segment.label for part in known))
+            if soname not in self.absent or any(part.origin is Origin.BASE for part in known):
+                yield _Result(_missing({soname: needing}, labels), fatal=True)
+            else:
+                optional.setdefault(labels, {})[soname] = needing
+        yield from (_Result(_missing(missing, labels), fatal=False) for labels, missing in optional.items())
+
+    def _problems(self, part: Part, elf: ElfObject) -> Iterator[str]:
+        if elf.machine != self.machine:
+            yield f"{part.segment.label}: {elf.path} is for {elf.machine}, not for {self.platform.architecture}"
+            return
+        for soname, version in elf.wants:
+            provider = self.loader.provider(elf, soname)
+            if provider is None or not provider.defines or version in provider.defines:
+                continue
+            kind = version.split("_")[0] + "_"
+            newest = max((name for name in provider.defines if name.startswith(kind)), key=_numbers, default="none")
+            yield f"{part.segment.label}: {elf.path} needs {version} of {soname}, and the image's has at most {newest}"
+
+
+def _is_essential(part: Part, elf: ElfObject, needed: set[str]) -> bool:
+    """Return whether a package is useless without an object: the base's, programs, Python modules, and what other objects need.
+
+    The rest is opened by name where it fits: debugpy's wheel for any platform has a helper library for one of them.
     """
-    name = found.path.rpartition("/")[2]
-    return part.base or found.path.startswith(_PROGRAMS) or bool(_EXTENSION.search(name)) or not needed.isdisjoint((name, found.soname))
+    if part.origin is Origin.BASE or elf.path.startswith(_PROGRAMS):
+        return True
+    name = elf.path.rpartition("/")[2]
+    return bool(_EXTENSION.search(name)) or not needed.isdisjoint((name, elf.soname))
 
 
-def _machine(part: Part, found: ElfObject, platform: Platform) -> Iterator[str]:
-    yield f"{part.segment.label}: {found.path} is for {found.machine}, not for {platform.architecture}"
-
-
-def _first(problems: Sequence[str]) -> Iterator[str]:
-    """One warning for what a package can do without."""
+def _summarized(problems: Sequence[str]) -> Iterator[str]:
+    """Yield one warning for the optional files of a package."""
     if problems:
         yield problems[0] + (f" (and {len(problems) - 1} more of the kind)" if len(problems) > 1 else "") + "; it will not load"
 
 
 def _missing(missing: Mapping[str, Sequence[ElfObject]], labels: Sequence[str]) -> str:
-    files = list(dict.fromkeys(found.path.rpartition("/")[2] for wanting in missing.values() for found in wanting))
+    files = list(dict.fromkeys(elf.path.rpartition("/")[2] for needing in missing.values() for elf in needing))
     verb = "is" if len(missing) == 1 else "are"
     return (
-        f"{', '.join(labels)}: {_some(list(missing), 6)} {verb} nowhere in the image and in no Debian package that fits"
-        f" (wanted by {_some(files, 3)})"
+        f"{', '.join(labels)}: {_shortened(list(missing), 6)} {verb} nowhere in the image and in no Debian package that fits"
+        f" (needed by {_shortened(files, 3)})"
     )
 
 
-def _some(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _versions(part: Part, found: ElfObject, loader: "Loader") -> Iterator[str]:
-    for soname, version in found.wants:
-        provider = loader.provider(found, soname)
-        if provider is None or not provider.defines or version in provider.defines:
-            continue
-        newest = max((name for name in provider.defines if name.startswith(version.split("_")[0] + "_")), key=_number, default="none")
-        yield f"{part.segment.label}: {found.path} wants {version} of {soname}, and the image's has at most {newest}"
+def _shortened(names: Sequence[str], limit: int) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _overlaps(parts: Sequence[Part]) -> Iterator[str]:
-    """Paths that two packages fill with other bytes: the later one's are seen."""
+    """Yield a warning for each pair of packages that bring the same path with different bytes."""
     owners: dict[str, tuple[int, str]] = {}
     both: dict[tuple[str, str], list[str]] = {}
     for part in parts:
@@ -141,5 +192,28 @@ def _overlaps(parts: Sequence[Part]) -> Iterator[str]:
         yield f"{first} and {last} both bring {paths[0]}{more}, and not the same bytes: those of {last} are in the image"
 
 
-def _number(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def proof_key(platform: Platform, absent: Iterable[str], parent: str, layers: Iterable[str]) -> str:
+    """Return the key of the proof that all ELF files load.
+
+    `absent` are the sonames that nothing provides, `parent` is the digest of the base image's manifest (empty for a composed base),
+    `layers` are the keys of the layers of ours, bottom first.
+    """
+    return key_of("proof", _VERSION, str(platform), *absent, *_optional(parent), *layers)
+
+
+def start_key(programs: Iterable[str], workdir: str, path: str, volumes: Iterable[str], parent: str, layers: Iterable[str]) -> str:
+    """Return the key of the check that the programs which an image starts are in it. `path` is its PATH; the rest is as in `proof_key`."""
+    return key_of("start", *programs, workdir, path, *volumes, *_optional(parent), *layers)
+
+
+def proved_key(proof: str, start: str) -> str:
+    """Return the key of both."""
+    return key_of("proved", proof, start)
+
+
+def _optional(parent: str) -> tuple[str, ...]:
+    return (parent,) if parent else ()

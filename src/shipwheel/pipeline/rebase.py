@@ -1,9 +1,9 @@
-"""An image's base swapped in its registry: our layers stay where they are and are not read, manifests and configs are written anew.
+"""Rebase: give an image in a registry another base. Our layers stay where they are, unread; only manifests and configs are new.
 
-What the image needs of its base stands in its manifest; the new base is held against that before anything is pushed.
+The manifest records what the image needs from its base. The new base is checked against that before anything is pushed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,10 @@ from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Index, Manifest, decode, encode
 from shipwheel.oci.read.tree import Tree, find_tree, read_tree
 from shipwheel.pipeline.container import container_path
-from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, Upon, read_upon
-from shipwheel.pipeline.rebased import Ground, relaid
+from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, RebaseInfo, read_rebase_info
+from shipwheel.pipeline.rebased_image import NewBase, rebased_image
 from shipwheel.pipeline.segment_metadata import ARTIFACT_TYPE
+from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.venv import VENV
 from shipwheel.versions import minor_version
@@ -32,22 +33,22 @@ if TYPE_CHECKING:
     from shipwheel.registry.push import Traffic
     from shipwheel.registry.repository import Document, Repository
 
-__all__ = ["BaseName", "Rebased", "Swapped", "push_rebased", "rebase"]
+__all__ = ["BaseName", "Rebased", "RebasedPlatform", "push_rebased", "rebase"]
 
 _LAUNCHER = "opt/shipwheel"
 
-_ANEW = "Build it anew upon that base: shipwheel build --base IMAGE --upgrade-base --push."
+_BUILD_AGAIN = "Build it again on that base: shipwheel build --base IMAGE --upgrade-base --push."
 
 
 class BaseName(msgspec.Struct, frozen=True):
-    """A base as it was called, empty for a layout's in an image, and the digest that this stood for."""
+    """A base's name, empty for a layout, and the digest that the name stood for."""
 
     name: str
     digest: str
 
 
-class Swapped(msgspec.Struct, frozen=True):
-    """One platform: what is known of both bases, their layers, and the image as it was and as it is to be."""
+class RebasedPlatform(msgspec.Struct, frozen=True):
+    """One platform before and after: the facts of both bases, their layers, and the image on each."""
 
     before: ImageFacts
     after: ImageFacts
@@ -57,151 +58,156 @@ class Swapped(msgspec.Struct, frozen=True):
     new: Image
 
     @property
-    def kept(self) -> tuple[Descriptor, ...]:
-        """The layers that are not touched."""
+    def own_layers(self) -> tuple[Descriptor, ...]:
+        """The layers above the base, which stay."""
         return tuple(layer.descriptor for layer in self.old.layers[len(self.old_layers) :])
 
 
 class Rebased(msgspec.Struct, frozen=True):
-    """What a rebase comes to; nothing is pushed yet. `read` is how many bytes of the new base's layers were read to look at its files.
+    """The result of a rebase, not yet pushed.
 
-    `index` holds the images as they are to be, or as they are when there is nothing to do, which is when no platform is in `platforms`.
+    `index` holds the new images, or the old ones if there is nothing to do: then `platforms` is empty. `digest` is what was rebased.
+    `read` counts the bytes of the new base's layers that were read to examine its files.
     """
 
     digest: str
     before: BaseName
     after: BaseName
-    platforms: tuple[Swapped, ...]
+    platforms: tuple[RebasedPlatform, ...]
     index: ImageIndex
     read: int = 0
 
 
-class _Old(msgspec.Struct, frozen=True):
-    """An image of ours with what it says of its base."""
+class _Current(msgspec.Struct, frozen=True):
+    """An image of ours as it is now, with what it records about its base."""
 
     image: Image
-    upon: Upon
+    info: RebaseInfo
     base: BaseName
 
 
 def rebase(
     repository: "Repository", reference: str, store: Store, reporter: Reporter, *, base: str = "", trust_config: bool = False
 ) -> Rebased:
-    """The images of a tag or digest upon `base`, else upon what their base's name stands for now; all problems are found before any push.
+    """Put the images of a tag or digest on `base`, by default on what the name of their base stands for now. Nothing is pushed.
 
-    With `trust_config`, what a base's config says is taken for true and its layers are not read. Raises UsageError for images that lie
-    upon no other image, ProofError that lists what the new base lacks, ImageError, FetchError, IntegrityError.
+    With `trust_config`, the new base's config is believed and its layers are not read. Raises UsageError for images without a base
+    image, ProofError with everything that the new base lacks, ImageError, FetchError or IntegrityError.
     """
     from shipwheel.registry.pull import remote_images
 
     found = remote_images(repository, reference)
-    olds = [_old(image, f"{repository.name}:{reference}") for image in found.images]
-    before = olds[0].base
-    name = base or _one_name(olds, f"{repository.name}:{reference}")
-    platforms = [old.image.platform for old in olds]
+    label = f"{repository.name}:{reference}"
+    images = [_current(image, label) for image in found.images]
+    before = images[0].base
+    name = base or _common_name(images, label)
+    platforms = [current.image.platform for current in images]
     reporter(StageStarted("base"))
     index, digest = open_base(name, "", platforms, store, reporter, root=Path.cwd())
     after = BaseName(name, digest)
-    if all(old.base.digest == digest and (old.base.name or name) == name for old in olds):
+    if all(current.base.digest == digest and (current.base.name or name) == name for current in images):
         reporter(StageFinished("base", f"{name} is the base already"))
         return Rebased(found.digest, before, after, (), ImageIndex(found.images, found.document.data))
-    _check_old(olds, store, reporter)
-    belows = [image_for(index, platform, name) for platform in platforms]
-    read = 0 if trust_config else _bring(belows, store, reporter)
-    grounds = _grounds(olds, belows, after, store, trust_config=trust_config)
-    reporter(StageFinished("base", f"{name}, Python {', '.join(sorted({ground.facts.python for ground in grounds}))}"))
+    _check_old_base(images, store, reporter)
+    parents = {platform: image_for(index, platform, name) for platform in platforms}
+    read = 0 if trust_config else _read_layers(tuple(parents.values()), store, reporter)
+    moves = _checked(images, parents, after, store, trust_config=trust_config)
+    reporter(StageFinished("base", f"{name}, Python {', '.join(sorted({new.facts.python for _, new in moves}))}"))
     if trust_config:
-        reporter(Warned(f"the libraries of {name} were not looked at", "Leave out --trust-config to have them read and checked."))
-    swapped = [_swapped(old, ground) for old, ground in zip(olds, grounds, strict=True)]
-    return Rebased(found.digest, before, after, tuple(swapped), _index(found, [each.new for each in swapped]), read)
+        reporter(Warned(f"the libraries of {name} were not checked", "Leave out --trust-config to have them read and checked."))
+    rebased = tuple(_rebased(current, new) for current, new in moves)
+    return Rebased(found.digest, before, after, rebased, _index(found, [each.new for each in rebased]), read)
 
 
-def _old(image: Image, label: str) -> _Old:
+def _current(image: Image, label: str) -> _Current:
     manifest = decode(image.manifest, Manifest, image.digest)
-    upon = read_upon(manifest.annotations)
+    info = read_rebase_info(manifest.annotations)
     digest = manifest.annotations.get(ANNOTATION_BASE_DIGEST, "")
-    keyed = [ANNOTATION_KEY in layer.descriptor.annotations for layer in image.layers]
-    if not any(keyed):
-        raise UsageError(f"{label} was not built by shipwheel: which layers are its base's is not known", hint=_ANEW)
+    is_ours = [ANNOTATION_KEY in layer.descriptor.annotations for layer in image.layers]
+    if not any(is_ours):
+        raise UsageError(f"{label} was not built by shipwheel, so its base's layers are not known", hint=_BUILD_AGAIN)
     if not digest:
         raise UsageError(
-            f"{label} lies upon Debian packages, and upon no other image",
+            f"{label} is built on Debian packages, not on a base image",
             hint="Renew the packages with: shipwheel build --upgrade-base --push.",
         )
-    if upon is None:
-        raise UsageError(f"{label} was built by a shipwheel that did not note what it needs of its base", hint=_ANEW)
-    if not 0 < upon.layers < len(image.layers) or not all(keyed[upon.layers :]):
-        raise ImageError(f"{label}: what is noted of its base for {image.platform} does not fit its layers", hint=_ANEW)
-    return _Old(image, upon, BaseName(manifest.annotations.get(ANNOTATION_BASE_NAME, ""), digest))
+    if info is None:
+        raise UsageError(f"{label} was built by a version of shipwheel that did not record what it needs from its base", hint=_BUILD_AGAIN)
+    if not 0 < info.layers < len(image.layers) or not all(is_ours[info.layers :]):
+        raise ImageError(f"{label}: the record of its base for {image.platform} does not fit its layers", hint=_BUILD_AGAIN)
+    return _Current(image, info, BaseName(manifest.annotations.get(ANNOTATION_BASE_NAME, ""), digest))
 
 
-def _one_name(olds: Sequence[_Old], label: str) -> str:
-    names = sorted({old.base.name for old in olds})
+def _common_name(images: Sequence[_Current], label: str) -> str:
+    names = sorted({current.base.name for current in images})
     if len(names) > 1 or not names[0]:
-        what = f"the bases of {label} are {', '.join(names)}" if len(names) > 1 else f"{label} does not say what its base is called"
-        raise UsageError(what, hint="Name the new one with --base.")
+        what = f"the bases of {label} are {', '.join(names)}" if len(names) > 1 else f"{label} does not name its base"
+        raise UsageError(what, hint="Name the new base with --base.")
     return names[0]
 
 
-def _check_old(olds: Sequence[_Old], store: Store, reporter: Reporter) -> None:
-    """The lowest layers are those of the old base, where that can still be read; raises ImageError when they are not."""
-    for base in dict.fromkeys((old.base.name, old.base.digest) for old in olds if old.base.name):
-        some = [old for old in olds if (old.base.name, old.base.digest) == base]
+def _check_old_base(images: Sequence[_Current], store: Store, reporter: Reporter) -> None:
+    """Raise ImageError if an image's lowest layers are not the old base's. A base that can no longer be read is not checked."""
+    for name, digest in dict.fromkeys((current.base.name, current.base.digest) for current in images if current.base.name):
+        same = [current for current in images if (current.base.name, current.base.digest) == (name, digest)]
         try:
-            index, _ = open_base(base[0], base[1], [old.image.platform for old in some], store, reporter, root=Path.cwd())
+            index, _ = open_base(name, digest, [current.image.platform for current in same], store, reporter, root=Path.cwd())
         except FetchError as error:
-            reporter(
-                Warned(f"the old base {base[0]} cannot be read any more ({error.message}); the image's own word is taken for its layers")
-            )
+            reporter(Warned(f"the old base {name} cannot be read any more ({error.message}); the image's own record of its layers is used"))
             continue
-        for old in some:
-            theirs = [layer.diff_id for layer in image_for(index, old.image.platform, base[0]).layers]
-            if theirs != [layer.diff_id for layer in old.image.layers[: old.upon.layers]]:
+        for current in same:
+            expected = [layer.diff_id for layer in image_for(index, current.image.platform, name).layers]
+            if expected != [layer.diff_id for layer in current.image.layers[: current.info.layers]]:
                 raise ImageError(
-                    f"the lowest layers for {old.image.platform} are not those of {base[0]}@{base[1]}, which it is said to lie upon",
-                    hint=_ANEW,
+                    f"the lowest layers for {current.image.platform} are not those of {name}@{digest}, the base that the image names",
+                    hint=_BUILD_AGAIN,
                 )
 
 
-def _bring(belows: Sequence[Image], store: Store, reporter: Reporter) -> int:
-    """Reads the layers of images that were never looked at; returns their bytes."""
+def _read_layers(parents: Sequence[Image], store: Store, reporter: Reporter) -> int:
+    """Bring the layers of base images that were never examined into the store. Return how many bytes that took."""
     from shipwheel.base.remote import bring
 
-    unseen = [below for below in belows if find_tree(below, store) is None]
-    layers = [layer.descriptor for below in unseen for layer in below.layers if isinstance(layer, RemoteLayer)]
-    wanted = {layer.digest: layer.size for layer in layers if not store.has(layer.digest)}
-    bring(unseen, store, reporter)
-    return sum(wanted.values())
+    unknown = [parent for parent in parents if find_tree(parent, store) is None]
+    layers = [layer.descriptor for parent in unknown for layer in parent.layers if isinstance(layer, RemoteLayer)]
+    missing = {layer.digest: layer.size for layer in layers if not store.has(layer.digest)}
+    bring(unknown, store, reporter)
+    return sum(missing.values())
 
 
-def _grounds(olds: Sequence[_Old], belows: Sequence[Image], name: BaseName, store: Store, *, trust_config: bool) -> list[Ground]:
-    """What every platform would lie upon. Raises ProofError with all that is wrong, of all platforms."""
-    found: list[Ground] = []
+def _checked(
+    images: Sequence[_Current], parents: Mapping[Platform, Image], name: BaseName, store: Store, *, trust_config: bool
+) -> list[tuple[_Current, NewBase]]:
+    """Return each image with its new base. Raises ProofError with every problem of every platform."""
+    moves: list[tuple[_Current, NewBase]] = []
     problems: list[str] = []
-    for old, below in zip(olds, belows, strict=True):
-        tree = None if trust_config else read_tree(below, store, name.name)
+    for current in images:
+        platform = current.image.platform
+        parent = parents[platform]
+        tree = None if trust_config else read_tree(parent, store, name.name)
         try:
-            facts = _facts(old.upon.facts, below, tree, name.name)
+            facts = _facts(current.info.facts, parent, tree, name.name)
         except ImageError as error:
-            problems.append(f"{old.image.platform}: {error.message}")
+            problems.append(f"{platform}: {error.message}")
             continue
-        problems += [f"{old.image.platform}: {problem}" for problem in _problems(old, below, facts, tree)]
-        found.append(Ground(name.name, name.digest, below, facts, tree is not None and _lacks(tree, old.upon.absent)))
+        problems += [f"{platform}: {problem}" for problem in _problems(current, parent, facts, tree)]
+        keeps_proof = tree is not None and _lacks_all(tree, current.info.absent)
+        moves.append((current, NewBase(name.name, name.digest, parent, facts, keeps_proof)))
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise ProofError(f"the image would not work upon {name.name}:\n{lines}", hint=f"Take another base. {_ANEW}")
-    return found
+        raise ProofError(f"the image would not work on {name.name}:\n{lines}", hint=f"Choose another base. {_BUILD_AGAIN}")
+    return moves
 
 
-def _facts(before: ImageFacts, below: Image, tree: Tree | None, name: str) -> ImageFacts:
-    """The new base's, from its files, or from its config's word with the rest as it was."""
+def _facts(before: ImageFacts, parent: Image, tree: Tree | None, name: str) -> ImageFacts:
+    """Return the new base's facts from its files, or without a tree from its config, with the rest as it was."""
     if tree is not None:
-        return image_facts(below, tree, name, minor_version(before.python))
-    config = below.config_file
+        return image_facts(parent, tree, name, minor_version(before.python))
+    config = parent.config_file
     env = config.config.environment
     version, user = env.get("PYTHON_VERSION", ""), config.config.user
     if not version:
-        raise ImageError(f"the config of {name} does not say PYTHON_VERSION", hint="Leave out --trust-config.")
+        raise ImageError(f"the config of {name} does not set PYTHON_VERSION", hint="Leave out --trust-config.")
     number = numeric_user(user, {})
     if not number and user not in ("", "root", "0", "0:0", "root:root"):
         raise ImageError(f"the user {user!r} of {name} is not a number, and its files were not read", hint="Leave out --trust-config.")
@@ -210,50 +216,57 @@ def _facts(before: ImageFacts, below: Image, tree: Tree | None, name: str) -> Im
     )
 
 
-def _problems(old: _Old, below: Image, facts: ImageFacts, tree: Tree | None) -> Iterator[str]:
-    """What stands in the way of laying an image upon another base, a line each."""
-    upon, before = old.upon, old.upon.facts
+def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: Tree | None) -> Iterator[str]:
+    """Yield a line for each reason why the image would not work on the new base."""
+    info, before = current.info, current.info.facts
     if facts.musl != before.musl:
         kinds = ("glibc", "musl")
         yield f"its C library is {kinds[facts.musl]}, and the wheels are for {kinds[before.musl]}"
         return
+    yield from _python_problems(facts, before)
+    if info.packages and facts.codename != before.codename:
+        suite = f"Debian {facts.codename}" if facts.codename else "not a known Debian suite"
+        yield f"it is {suite}, and {', '.join(info.packages[:6])} of Debian {before.codename} were added"
+    if info.volumes and not info.user and facts.user != before.user:
+        yield f"its user is {facts.user or 'root'}, and the volumes belong to {before.user or 'the user of the old base'}"
+    if before.temporary and not facts.temporary:
+        yield "it has no /tmp"
+    workdir = current.image.config_file.config.working_dir
+    roots = EVERYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes)
+    if changed := sorted({path for path, _ in {*kept(before.directories, roots)} ^ {*kept(facts.directories, roots)}}):
+        paths = ", ".join(f"/{path}" for path in changed[:6])
+        yield f"modes or owners of its {paths} differ from those of the old base, which the layers have"
+    if tree is not None:
+        own = current.image.config_file.config.environment if "PATH" in info.env else {}
+        path = container_path(own, parent.config_file.config.environment.get("PATH", ""))
+        yield from unmet(info.needs, tree, path, current.image.platform)
+        yield from in_the_way(tree, (workdir, *info.volumes))
+
+
+def _python_problems(facts: ImageFacts, before: ImageFacts) -> Iterator[str]:
     if facts.musl and facts.libc < before.libc:
         # musl's symbols have no versions that could be compared.
-        yield f"its musl is {_dotted(facts.libc)}, older than the {_dotted(before.libc)} that was built for"
+        yield f"its musl is {_dotted(facts.libc)}, older than the {_dotted(before.libc)} that the image was built for"
     if minor_version(facts.python) != minor_version(before.python):
         yield f"its Python is {facts.python}, and the wheels are for {minor_version(before.python)}"
     elif facts.interpreter != before.interpreter:
         yield f"its Python is {facts.interpreter}, and the virtual environment is for {before.interpreter}"
-    if upon.packages and facts.codename != before.codename:
-        suite = f"Debian {facts.codename}" if facts.codename else "no Debian that is known"
-        yield f"it is {suite}, and {', '.join(upon.packages[:6])} of Debian {before.codename} were added"
-    if upon.volumes and not upon.user and facts.user != before.user:
-        yield f"its user is {facts.user or 'root'}, and the volumes belong to {before.user or 'the user of the old one'}"
-    if before.temporary and not facts.temporary:
-        yield "it has no /tmp"
-    roots = EVERYWHERE if upon.packages else (VENV, _LAUNCHER, old.image.config_file.config.working_dir, *upon.volumes)
-    if moved := sorted({path for path, _ in {*kept(before.directories, roots)} ^ {*kept(facts.directories, roots)}}):
-        yield f"modes or owners of its {', '.join(f'/{path}' for path in moved[:6])} are others than the old one's, which the layers have"
-    if tree is not None:
-        mine = old.image.config_file.config.environment if "PATH" in upon.env else {}
-        path = container_path(mine, below.config_file.config.environment.get("PATH", ""))
-        yield from unmet(upon.needs, tree, path, old.image.platform)
-        yield from in_the_way(tree, (old.image.config_file.config.working_dir, *upon.volumes))
 
 
-def _lacks(tree: Tree, absent: Sequence[str]) -> bool:
-    """Whether all that nothing provided is still not there."""
-    there = {name for item in tree.segment.elf for name in (item.soname, item.path.rpartition("/")[2])}
-    return there.isdisjoint(absent)
+def _lacks_all(tree: Tree, absent: Sequence[str]) -> bool:
+    """Return whether the base still lacks every library that nothing provided before."""
+    present = {name for elf in tree.segment.elf for name in (elf.soname, elf.path.rpartition("/")[2])}
+    return present.isdisjoint(absent)
 
 
-def _swapped(old: _Old, ground: Ground) -> Swapped:
+def _rebased(current: _Current, base: NewBase) -> RebasedPlatform:
     try:
-        new = relaid(old.image, old.upon, ground)
+        new = rebased_image(current.image, current.info, base)
     except ValueError as error:
-        raise ImageError(f"the config of {old.image.digest} is not one of ours: {error}", hint=_ANEW) from None
-    before, after = (tuple(layer.descriptor for layer in layers) for layers in (old.image.layers[: old.upon.layers], ground.below.layers))
-    return Swapped(old.upon.facts, ground.facts, before, after, old.image, new)
+        raise ImageError(f"the config of {current.image.digest} was not written by shipwheel: {error}", hint=_BUILD_AGAIN) from None
+    old_layers = tuple(layer.descriptor for layer in current.image.layers[: current.info.layers])
+    new_layers = tuple(layer.descriptor for layer in base.image.layers)
+    return RebasedPlatform(current.info.facts, base.facts, old_layers, new_layers, current.image, new)
 
 
 def _index(found: "RemoteImages", images: Sequence[Image]) -> ImageIndex:
@@ -262,31 +275,31 @@ def _index(found: "RemoteImages", images: Sequence[Image]) -> ImageIndex:
 
 
 def push_rebased(
-    repository: "Repository", rebased: Rebased, tags: Sequence[str], watched: str, store: Store, reporter: Reporter
+    repository: "Repository", rebased: Rebased, tags: Sequence[str], unmoved_tag: str, store: Store, reporter: Reporter
 ) -> "Traffic":
-    """Brings the new base's layers, which are mounted where its registry is the same, then the documents, and points the tags at them.
+    """Bring the new base's layers, mounted where the registry is the same, then push the documents and move the tags.
 
-    `watched` is the tag that must not have moved since it was read, empty for none. Raises FetchError, DamagedBlob.
+    `unmoved_tag` must still stand for what was rebased; empty to skip that check. Raises FetchError or DamagedBlob.
     """
     from shipwheel.registry.push import Push
 
-    records = list(_records(repository, rebased, reporter))
+    metadata = list(_segment_metadata(repository, rebased, reporter))
     with Push(repository, reporter) as push:
         push.images(rebased.index, store)
         push.bring(rebased.index)
-        for record in records:
-            push.document(record)
-        if watched and repository.digest_of_tag(watched) not in ("", rebased.digest):
+        for document in metadata:
+            push.document(document)
+        if unmoved_tag and repository.digest_of_tag(unmoved_tag) not in ("", rebased.digest):
             raise FetchError(
-                f"{repository.name}:{watched} was pushed anew meanwhile", hint="Run the command again: nothing has a name yet."
+                f"{repository.name}:{unmoved_tag} was pushed again in the meantime", hint="Run the command again: no tag was moved."
             )
         push.name(rebased.index, tags)
         push.done()
         return push.traffic
 
 
-def _records(repository: "Repository", rebased: Rebased, reporter: Reporter) -> "Iterator[Document]":
-    """What is known of our layers, beside the new images as it is beside the old ones."""
+def _segment_metadata(repository: "Repository", rebased: Rebased, reporter: Reporter) -> "Iterator[Document]":
+    """Yield the metadata of our layers, attached to the new images instead of the old ones."""
     from shipwheel.registry.repository import Document
 
     new = rebased.index.descriptor
@@ -297,7 +310,7 @@ def _records(repository: "Repository", rebased: Rebased, reporter: Reporter) -> 
             data = encode(msgspec.structs.replace(manifest, subject=subject))
             yield Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data)
     except (FetchError, ImageError) as error:
-        reporter(Warned(f"what is known of the layers was not taken over: {error.message}"))
+        reporter(Warned(f"the metadata of the layers was not carried over: {error.message}"))
 
 
 def _dotted(version: tuple[int, int]) -> str:

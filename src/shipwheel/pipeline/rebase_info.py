@@ -1,6 +1,6 @@
-"""What an image keeps of how it came to lie upon another one, so that a rebase can lay it upon a third: an annotation of its manifest.
+"""What an image records about its base image, so that a rebase can put it on another one: an annotation of its manifest.
 
-The old base may be gone from its registry by then, and what in a config was the project's own cannot be told from what the base said too.
+The old base may have left its registry by then. And a config alone does not tell which of its values are the project's.
 """
 
 from collections.abc import Mapping
@@ -11,47 +11,48 @@ from shipwheel.base.base import ImageFacts
 from shipwheel.base.base_requirements import Needs
 from shipwheel.oci.model import encode
 
-__all__ = ["ANNOTATION_BASE_DIGEST", "ANNOTATION_BASE_NAME", "ANNOTATION_UPON", "Upon", "read_upon"]
+__all__ = ["ANNOTATION_BASE_DIGEST", "ANNOTATION_BASE_NAME", "ANNOTATION_REBASE_INFO", "RebaseInfo", "read_rebase_info"]
 
-ANNOTATION_UPON = "io.shipwheel.upon"
+ANNOTATION_REBASE_INFO = "io.shipwheel.upon"
 
 # image-spec, annotations.md: pre-defined annotation keys.
 ANNOTATION_BASE_NAME = "org.opencontainers.image.base.name"
 ANNOTATION_BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
-class Upon(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`layers` is how many of the image's layers are the base's, `manifest` the digest of its manifest for this platform; `facts` are the
-    base's, `needs` what ours want of it.
-
-    `env`, `ports`, `volumes` and `labels` are the names of what the project itself has in the config; `user` and `stop_signal` its values,
-    empty where they are the base's or the defaults. `packages` are Debian's that complete the base, `absent` the sonames that nothing
-    provides, `programs` the first words of all that the image starts.
-    """
+class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parts of an image that come from its base image, and what the rest needs from it."""
 
     layers: int
+    """How many of the image's layers are the base's."""
     manifest: str
+    """The digest of the base's manifest for this platform."""
     facts: ImageFacts
     needs: Needs = Needs()
     user: str = ""
+    """The user from the settings; empty for the base's or the default."""
     stop_signal: str = ""
     env: tuple[str, ...] = ()
+    """Names of the project's own variables; `ports`, `volumes` and `labels` likewise."""
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    """Names of the Debian packages that complete the base."""
     absent: tuple[str, ...] = ()
+    """The sonames that nothing provides."""
     programs: tuple[str, ...] = ()
+    """The first word of everything that the image starts."""
 
     @property
     def annotation(self) -> str:
-        """As the manifest holds it: canonical JSON."""
+        """The value of the annotation: canonical JSON."""
         return encode(self).decode()
 
 
-def read_upon(annotations: Mapping[str, str]) -> Upon | None:
-    """What a manifest says; None when it says nothing that is understood."""
+def read_rebase_info(annotations: Mapping[str, str]) -> RebaseInfo | None:
+    """Return what a manifest records; None when there is nothing that this version understands."""
     try:
-        return msgspec.json.decode(annotations.get(ANNOTATION_UPON, ""), type=Upon)
+        return msgspec.json.decode(annotations.get(ANNOTATION_REBASE_INFO, ""), type=RebaseInfo)
     except msgspec.MsgspecError:
         return None

@@ -1,6 +1,6 @@
-"""What is known of layers, as registries keep it beside an image: another machine can prove a changed image without fetching the rest.
+"""The metadata of layers that is attached to a pushed image: another machine can prove a changed image without its layers.
 
-An artifact whose subject is the image (image-spec 1.1, manifest.md: "Guidelines for Artifact Usage"), a blob for each layer.
+It is an artifact whose subject is the image (image-spec 1.1, manifest.md: "Guidelines for Artifact Usage"), with a blob for each layer.
 """
 
 import gzip
@@ -23,7 +23,6 @@ from shipwheel.wheels.source_builds import BuiltWheel, known_wheel, tell_wheel
 __all__ = [
     "ARTIFACT_TYPE",
     "EMPTY",
-    "MAX_RECORD",
     "MEDIA_TYPE_BUILDS",
     "MEDIA_TYPE_EMPTY",
     "MEDIA_TYPE_RECORD",
@@ -42,14 +41,14 @@ MEDIA_TYPE_BUILDS = "application/vnd.shipwheel.builds.v1+json+gzip"
 EMPTY = b"{}"
 MEDIA_TYPE_EMPTY = "application/vnd.oci.empty.v1+json"
 
-_AGAIN = "Push the image again from a machine that has all of it."
+_PUSH_AGAIN = "Push the image again from a machine that has all of it."
 
-MAX_RECORD = 64 << 20
-"""Bytes that the record of one layer may unpack to."""
+_MAX_RECORD = 64 << 20
+"""Bytes that the metadata of one layer may unpack to."""
 
 
 def pack(layer: Layer, store: Store) -> bytes | None:
-    """The record of a layer: its segments' facts, compressed; None when the store does not have them all."""
+    """Return a layer's metadata, compressed: its segments. None if the store does not know them all."""
     segments = [known_segment(key, store) for key in layer.segments]
     if not all(segments):
         return None
@@ -57,10 +56,10 @@ def pack(layer: Layer, store: Store) -> bytes | None:
 
 
 def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
-    """Keeps what a record says of the segments that were asked for; raises ImageError for one that is damaged or of other segments."""
+    """Keep metadata of the segments `keys` in the store. Raises ImageError if it is damaged or describes other segments."""
     segments = _decoded(data, list[Segment])
     if [segment.key for segment in segments] != list(keys):
-        raise ImageError("a record of what is in a layer is another layer's", hint=_AGAIN)
+        raise ImageError("the metadata of a layer describes another layer", hint=_PUSH_AGAIN)
     for segment in segments:
         tell_segment(segment, store)
 
@@ -69,24 +68,24 @@ def _decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(_unpacked(data), type=kind)
     except (msgspec.MsgspecError, zlib.error, OSError, EOFError) as error:
-        raise ImageError(f"a record of what is in an image is damaged: {error}", hint=_AGAIN) from None
+        raise ImageError(f"the metadata of an image is damaged: {error}", hint=_PUSH_AGAIN) from None
 
 
 def _unpacked(data: bytes) -> bytes:
-    engine = zlib.decompressobj(wbits=31)
-    found = engine.decompress(data, MAX_RECORD)
-    if engine.unconsumed_tail:
-        raise gzip.BadGzipFile(f"more than {MAX_RECORD >> 20} MiB")
-    return found
+    inflater = zlib.decompressobj(wbits=31)
+    content = inflater.decompress(data, _MAX_RECORD)
+    if inflater.unconsumed_tail:
+        raise gzip.BadGzipFile(f"more than {_MAX_RECORD >> 20} MiB")
+    return content
 
 
 def pack_builds(wheels: Sequence[BuiltWheel]) -> bytes:
-    """What came out of builds, by their keys."""
+    """Return the records of built wheels, compressed and sorted by key."""
     return bytes(member(msgspec.json.encode(sorted(wheels, key=lambda wheel: wheel.key))))
 
 
 def unpack_builds(data: bytes, store: Store) -> bool:
-    """Keeps what came out of builds elsewhere, and that the store does not know; whether there is any. Raises ImageError."""
+    """Keep records of wheels that were built elsewhere, where the store has none. Return whether there are any. Raises ImageError."""
     wheels = _decoded(data, list[BuiltWheel])
     for wheel in wheels:
         if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and known_wheel(wheel.key, store, whole=False) is None:
@@ -95,7 +94,10 @@ def unpack_builds(data: bytes, store: Store) -> bool:
 
 
 def artifact(subject: Descriptor, records: Mapping[str, bytes], known: Mapping[str, Descriptor], builds: bytes | None) -> bytes:
-    """The artifact's manifest: `records` are packed, by the key of their layer; those that are `known` are in the repository."""
+    """Return the artifact's manifest.
+
+    `records` maps a layer's key to its packed metadata; `known` describes metadata that the repository has already.
+    """
     built = (Descriptor(MEDIA_TYPE_BUILDS, digest_of(builds), len(builds)),) if builds is not None else ()
     return encode(
         Manifest(
@@ -110,6 +112,6 @@ def artifact(subject: Descriptor, records: Mapping[str, bytes], known: Mapping[s
 
 
 def _descriptors(records: Mapping[str, bytes], known: Mapping[str, Descriptor]) -> Iterator[Descriptor]:
-    made = {key: Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data)) for key, data in records.items()}
-    for key, descriptor in sorted({**known, **made}.items()):
+    new = {key: Descriptor(MEDIA_TYPE_RECORD, digest_of(data), len(data)) for key, data in records.items()}
+    for key, descriptor in sorted({**known, **new}.items()):
         yield msgspec.structs.replace(descriptor, annotations={ANNOTATION_KEY: key})

@@ -21,7 +21,7 @@ from shipwheel.oci.model import ContainerConfig, Descriptor
 from shipwheel.oci.read.tree import Tree
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.rebase import push_rebased, rebase
-from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_UPON, read_upon
+from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_REBASE_INFO, read_rebase_info
 from shipwheel.platform import Platform
 from shipwheel.registry.repository import Repository
 from shipwheel.testing.bases import python_base, python_files
@@ -171,7 +171,7 @@ def test_what_an_image_needs_is_known_to_an_empty_machine(world: World, registry
     assert again.digest == first.digest
     assert not [one for one in world.index.requests[files:] if one.path.endswith(".whl")]
     assert not blobs_read(registry, since, "team/shop") & layers_of(registry, first.digest)
-    noted = json.loads(annotations(registry, first.digest)[0][ANNOTATION_UPON])
+    noted = json.loads(annotations(registry, first.digest)[0][ANNOTATION_REBASE_INFO])
     assert noted["needs"] == {"libraries": ["libfoo.so.1"]} and noted["facts"]["python"] == f"{MINOR}.7"
 
 
@@ -200,7 +200,7 @@ def test_a_composed_base_cannot_be_rebased(world: World, registry: FakeRegistry)
     project = world.app("small\n")
     assert world.run("build", project, "--no-bytecode", "--push", "-t", f"{registry.host}/team/shop:1").code == 0
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry))
-    assert done.code == 2 and "lies upon Debian packages" in done.err and "--upgrade-base --push" in done.err
+    assert done.code == 2 and "is built on Debian packages" in done.err and "--upgrade-base --push" in done.err
 
 
 def test_an_image_of_somebody_else(world: World, registry: FakeRegistry) -> None:
@@ -261,7 +261,7 @@ def test_a_base_whose_directories_are_others(world: World, registry: FakeRegistr
     built(world, registry, base := put_base(world, registry, own=directory("opt", 0o775)), "")
     for number, own in enumerate((directory("opt", 0o700), directory("srv", 0o711))):
         done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag=f"other-{number}", own=own))
-        assert done.code == 8 and "modes or owners of its /opt are others" in done.err, done.err
+        assert done.code == 8 and "modes or owners of its /opt differ" in done.err, done.err
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag="tmpless", without="tmp"))
     assert done.code == 8 and "it has no /tmp" in done.err
     put_base(world, registry, 8, own=directory("opt", 0o775))
@@ -281,7 +281,7 @@ IN_THE_WAY = {
 def test_an_older_musl(world: World, registry: FakeRegistry) -> None:
     built(world, registry, base := put_base(world, registry, musl="1.2.5"), requirements="small\n")
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag="2", musl="1.1.24"))
-    assert done.code == 8 and "its musl is 1.1, older than the 1.2 that was built for" in done.err
+    assert done.code == 8 and "its musl is 1.1, older than the 1.2 that the image was built for" in done.err
     put_base(world, registry, 8, musl="1.2.6")
     done = world.run("rebase", f"{registry.host}/team/shop:1")
     assert done.digest == built(world, registry, base, SETTINGS, "--upgrade-base", requirements="small\n").digest
@@ -344,7 +344,7 @@ def test_an_old_base_that_is_gone(world: World, registry: FakeRegistry) -> None:
     put_base(world, registry, 8)
     del registry.manifests["bases/python"][gone]
     done = world.run("rebase", f"{registry.host}/team/shop:1", env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
-    assert done.code == 0 and "the old base" in done.err and "own word is taken" in done.err, done.err
+    assert done.code == 0 and "the old base" in done.err and "own record of its layers is used" in done.err, done.err
     assert done.digest == built(world, registry, base, SETTINGS, "--upgrade-base").digest
 
 
@@ -371,13 +371,13 @@ def test_layers_that_are_not_those_of_the_base(world: World, registry: FakeRegis
 def test_what_is_noted_of_the_base_is_damaged_or_does_not_fit(world: World, registry: FakeRegistry) -> None:
     first = built(world, registry, put_base(world, registry))
     put_base(world, registry, 8)
-    noted = json.loads(annotations(registry, first.digest)[0][ANNOTATION_UPON])
+    noted = json.loads(annotations(registry, first.digest)[0][ANNOTATION_REBASE_INFO])
     for text in ("", "{}", '{"layers":1', '{"layers": -1, "manifest": "", "facts": {}}', "null"):
-        changed(registry, first.digest, **{ANNOTATION_UPON: text})
+        changed(registry, first.digest, **{ANNOTATION_REBASE_INFO: text})
         done = world.run("rebase", f"{registry.host}/team/shop:1")
-        assert done.code == 2 and "did not note what it needs" in done.err, text
+        assert done.code == 2 and "did not record what it needs" in done.err, text
     for layers, message in ((0, "does not fit its layers"), (-1, "does not fit"), (99, "does not fit"), (2, "are not those of")):
-        changed(registry, first.digest, **{ANNOTATION_UPON: json.dumps({**noted, "layers": layers})})
+        changed(registry, first.digest, **{ANNOTATION_REBASE_INFO: json.dumps({**noted, "layers": layers})})
         done = world.run("rebase", f"{registry.host}/team/shop:1")
         assert done.code == 9 and message in done.err, layers
 
@@ -388,7 +388,7 @@ def test_the_config_alone(world: World, registry: FakeRegistry) -> None:
     since = len(registry.seen)
     command = ("rebase", f"{registry.host}/team/shop:1", "--trust-config")
     done = world.run(*command, env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
-    assert done.code == 0 and "were not looked at" in done.err, done.err
+    assert done.code == 0 and "were not checked" in done.err, done.err
     assert not blobs_read(registry, since, "bases/python") & layers_of(registry, done.digest), "no layer at all"
     assert not registry.lacking("team/shop", done.digest)
     assert "io.shipwheel.proof" not in annotations(registry, done.digest)[0], "nobody looked at it"
@@ -435,7 +435,7 @@ def test_a_tag_that_moves_meanwhile_keeps_what_it_got(world: World, registry: Fa
     with Repository(reference) as repository:
         rebased = rebase(repository, "1", world.store, silent, base=base)
         registry.tags["team/shop"]["1"] = moved = registry.put("team/shop", b"{}", "application/vnd.oci.image.index.v1+json")
-        with pytest.raises(FetchError, match="pushed anew meanwhile"):
+        with pytest.raises(FetchError, match="pushed again in the meantime"):
             push_rebased(repository, rebased, ("1",), "1", world.store, silent)
     assert registry.tags["team/shop"]["1"] == moved
 
@@ -449,7 +449,7 @@ def test_upon_a_layout_and_back(world: World, registry: FakeRegistry) -> None:
     assert "org.opencontainers.image.base.name" not in annotations(registry, done.digest)[0], "a path of this machine"
     assert not registry.lacking("team/shop", done.digest)
     unnamed = world.run("rebase", f"{registry.host}/team/shop:1")
-    assert unnamed.code == 2 and "does not say what its base is called" in unnamed.err
+    assert unnamed.code == 2 and "does not name its base" in unnamed.err
     assert world.run("rebase", f"{registry.host}/team/shop:1", "--base", base).digest == first.digest, "what it was"
 
 
@@ -513,4 +513,4 @@ def test_programs_are_looked_for_on_the_path() -> None:
 
 @given(st.text())
 def test_any_text_is_a_note_or_none(text: str) -> None:
-    assert read_upon({ANNOTATION_UPON: text}) is None
+    assert read_rebase_info({ANNOTATION_REBASE_INFO: text}) is None

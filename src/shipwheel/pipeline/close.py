@@ -1,0 +1,60 @@
+"""Closing the base: find every Debian package that the image's ELF files need, by what the loader would look for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shipwheel.base.base import Base
+from shipwheel.files.segment import Segment
+from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.prove import is_proved, parent_segments
+from shipwheel.pipeline.stages import Closed, Layered
+
+__all__ = ["close_base"]
+
+
+def close_base(context: BuildContext, platform: Layered) -> Closed:
+    """Complete the platform's base. Debian's archive is asked only for what the lock does not have. Raises FetchError."""
+    resolved = platform.resolved
+    planned = Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)
+    if resolved.base.locked and is_proved(context, planned):
+        return planned
+    base = _closed(context, planned)
+    if base is resolved.base:
+        return planned
+    resolved = replace(resolved, base=base)
+    return Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)
+
+
+def _closed(context: BuildContext, platform: Closed) -> Base:
+    from shipwheel.debian.closure import unresolved
+    from shipwheel.debian.optional_libraries import lacking
+
+    base = platform.resolved.base
+    app, parent = context.supply.describe(platform.app_layers), parent_segments(context, platform)
+    context.supply.read_metadata(platform.base_layers)
+    app += context.downloads.standalone_segments(base.standalone)
+    packages = context.downloads.package_segments(base.packages)
+    missing = {*unresolved(packages, app, platform.resolved.target.platform, parent), *lacking((*parent, *packages), app)}
+    if base.locked and not missing - set(base.absent):
+        return base
+    if context.debian is None:
+        return replace(base, locked=True, absent=tuple(sorted(missing)))
+    if not missing and not context.project.settings.packages and parent:
+        return replace(base, locked=True, absent=())
+    return _completed(context, platform, app, parent)
+
+
+def _completed(context: BuildContext, platform: Closed, app: Sequence[Segment], parent: Sequence[Segment]) -> Base:
+    """Complete the base from its suite."""
+    from shipwheel.debian.closure import close
+    from shipwheel.debian.optional_libraries import lacking, notes
+
+    assert context.debian is not None  # noqa: S101 - the caller saw to it
+    base, target = platform.resolved.base, platform.resolved.target.platform
+    index = context.debian.index(target)
+    named, load = context.project.settings.packages, context.downloads.package_segments
+    closure = close(base.packages, index, target, app, load, named=named, below=parent)
+    optional = lacking((*parent, *closure.segments), app)
+    for note in notes({name: labels for name, labels in optional.items() if name not in base.absent}, index):
+        context.reporter(note)
+    return replace(base, packages=closure.packages, locked=True, absent=tuple(sorted({*closure.unresolved, *optional})))

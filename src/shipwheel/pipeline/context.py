@@ -1,0 +1,49 @@
+"""What does not change during one build: the project, where files come from, where layers go, the bytecode compiler."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shipwheel.base.base import Bases, DebianBases
+from shipwheel.events import Reporter
+from shipwheel.pipeline.compiler import bytecode_compiler
+from shipwheel.pipeline.destination import Destination
+from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.layer_supply import LayerSupply
+from shipwheel.pipeline.layers import LayerPlanner
+from shipwheel.pipeline.local_builds import LocalBuilds
+from shipwheel.pipeline.resolve import Resolution
+from shipwheel.project.detect import Project
+from shipwheel.request import Request
+from shipwheel.store import Store
+
+__all__ = ["BuildContext", "build_context"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """The constants of one build. `debian` is None for a base image that no Debian suite completes."""
+
+    project: Project
+    store: Store
+    reporter: Reporter
+    debian: DebianBases | None
+    downloads: Downloads
+    local: LocalBuilds
+    supply: LayerSupply
+    planner: LayerPlanner
+    destination: Destination | None
+
+
+@contextmanager
+def build_context(request: Request, bases: Bases, resolution: Resolution, destination: Destination | None) -> Iterator[BuildContext]:
+    """Yield the context of a build; the interpreters that compile bytecode end with the block."""
+    project, platforms, store, reporter = resolution.project, resolution.platforms, request.store, request.reporter
+    suite = platforms[0].base.suite
+    debian = bases.debian(suite) if suite is not None else None
+    downloads = Downloads(project, debian, store, reporter, request.workers)
+    local = LocalBuilds(resolution, downloads, store, reporter, request.workers)
+    supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers)
+    with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers) as compiler:
+        planner = LayerPlanner(project, store, compiler)
+        yield BuildContext(project, store, reporter, debian, downloads, local, supply, planner, destination)

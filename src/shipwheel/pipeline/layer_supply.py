@@ -1,0 +1,170 @@
+"""Where layers come from: the store, the destination, or this machine, which fetches their sources and makes them."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from shipwheel.base.standalone_archive import Standalone, StandaloneSource
+from shipwheel.debian.composed import GeneratedBase
+from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.files.entry import Source
+from shipwheel.files.segment import Segment, find_segment, known_segment
+from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
+from shipwheel.pipeline.destination import Destination
+from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.local_builds import LocalBuilds
+from shipwheel.pipeline.resolve import Resolved
+from shipwheel.store import Store
+from shipwheel.wheels.bytecode import BytecodeSource
+from shipwheel.wheels.wheel import WheelSource
+
+__all__ = ["LayerSupply"]
+
+
+class LayerSupply:
+    """The layers of one build by their keys, each looked up, fetched and made once for all platforms.
+
+    A layer that only the destination has is known by its descriptor: it has no parts in the store.
+    """
+
+    def __init__(
+        self,
+        platforms: Sequence[Resolved],
+        downloads: Downloads,
+        local: LocalBuilds,
+        destination: Destination | None,
+        store: Store,
+        reporter: Reporter,
+        workers: int,
+    ) -> None:
+        self._platforms = platforms
+        self._downloads = downloads
+        self._local = local
+        self._destination = destination
+        self._store = store
+        self._reporter = reporter
+        self._workers = workers
+        self._layers: dict[str, Layer] = {}
+
+    def ask(self, specs: Iterable[LayerSpec]) -> None:
+        """Ask the destination for the missing layers, if making one of them would need a download."""
+        if self._destination is None:
+            return
+        missing = self._missing(specs)
+        digests = {_fetched_digest(source) for spec in missing for source in spec.sources} - {""}
+        if any(not self._store.has(digest) for digest in digests):
+            self._layers |= self._destination.find_layers(missing)
+
+    def fetch(self, specs: Iterable[LayerSpec]) -> None:
+        """Fetch the files that the missing layers are made from. Raises FetchError or IntegrityError."""
+        sources = [source for spec in self._missing(specs) for source in spec.sources]
+        wheels = {source.digest for source in sources if isinstance(source, WheelSource) and find_segment(source.key, self._store) is None}
+        if wheels and not self._has_layers_elsewhere():
+            # A first build needs the base's packages as well: they are fetched now, and not after the wheels' layers were made.
+            self._downloads.standalones([each.base.standalone for each in self._platforms if each.base.standalone is not None])
+            self._downloads.packages([package for each in self._platforms for package in each.base.packages])
+        locked = (item for each in self._platforms for item in each.selection.distributions)
+        self._downloads.distributions([item for item in locked if item.digest in wheels])
+        self._downloads.standalones([build for source in sources for build in _standalones(source, self._store)])
+        self._downloads.packages([package for source in sources for package in _packages(source, self._store)])
+
+    def make(self, stage: str, specs: Iterable[LayerSpec]) -> None:
+        """Make the missing layers side by side, and hand each layer to the destination as soon as it is finished."""
+        specs = list({spec.key: spec for spec in specs}.values())
+        missing = self._missing(specs)
+        if not missing:
+            return
+        for spec in specs:
+            if (layer := self._find(spec)) is not None:
+                self._hand_over(layer)
+        self._reporter(StageStarted(stage, len(missing)))
+        for number, layer in enumerate(self._make_all(missing), 1):
+            self._layers[layer.key] = layer
+            self._hand_over(layer)
+            self._reporter(Moved(stage, "", number, len(missing)))
+        self._reporter(StageFinished(stage, f"{len(missing)} layers"))
+
+    def layers(self, specs: Sequence[LayerSpec]) -> tuple[Layer, ...]:
+        """Return the layers of specs that were made or found before."""
+        return tuple(self._layers[spec.key] for spec in specs)
+
+    def read_metadata(self, specs: Sequence[LayerSpec]) -> None:
+        """Bring the destination's metadata of segments that are unknown here into the store, as far as it has them."""
+        if self._destination is not None and (unknown := self._unknown(specs)):
+            self._destination.read_metadata(unknown)
+
+    def describe(self, specs: Sequence[LayerSpec]) -> list[Segment]:
+        """Return the segments of all layers: what is in them. A layer that nobody can describe is made here after all."""
+        self.read_metadata(specs)
+        if unknown := self._unknown(specs):
+            for spec in unknown:
+                self._layers.pop(spec.key, None)
+            if self.needs_built_wheels(unknown):
+                self._local.build()
+            self.fetch(unknown)
+            self.make("wheels", unknown)
+        segments = (known_segment(source.key, self._store) for spec in specs for source in spec.sources)
+        return [segment for segment in segments if segment is not None]
+
+    def needs_built_wheels(self, specs: Iterable[LayerSpec]) -> bool:
+        """Return whether a missing layer needs a built wheel of which the store has only the digest."""
+        absent = self._local.absent_wheels()
+        sources = (source for spec in self._missing(specs) for source in spec.sources)
+        return any(isinstance(source, WheelSource) and source.digest in absent for source in sources)
+
+    def _find(self, spec: LayerSpec) -> Layer | None:
+        if (layer := self._layers.get(spec.key) or find_layer(spec, self._store)) is not None:
+            self._layers[spec.key] = layer
+        return layer
+
+    def _missing(self, specs: Iterable[LayerSpec]) -> list[LayerSpec]:
+        return [spec for spec in specs if self._find(spec) is None]
+
+    def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
+        return [spec for spec in specs if any(known_segment(source.key, self._store) is None for source in spec.sources)]
+
+    def _has_layers_elsewhere(self) -> bool:
+        return any(not layer.parts for layer in self._layers.values())
+
+    def _make_all(self, specs: Collection[LayerSpec]) -> Iterator[Layer]:
+        with ThreadPoolExecutor(self._workers + 1, thread_name_prefix="layer") as pool:
+            jobs = [pool.submit(make_layer, spec, self._store) for spec in specs]
+            try:
+                for job in as_completed(jobs):
+                    yield job.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _hand_over(self, layer: Layer) -> None:
+        if self._destination is not None:
+            self._destination.layer_ready(layer)
+
+
+def _fetched_digest(source: Source) -> str:
+    """Return the digest of the file that a source is downloaded as, empty for a source that is not downloaded."""
+    if isinstance(source, DebSource):
+        return source.package.digest
+    if isinstance(source, StandaloneSource):
+        return source.build.digest
+    return source.digest if isinstance(source, WheelSource) else ""
+
+
+def _packages(source: Source, store: Store) -> tuple[DebianPackage, ...]:
+    """Return the Debian packages that the source's segment is made from; none if the store has the segment."""
+    if find_segment(source.key, store) is not None:
+        return ()
+    if isinstance(source, GeneratedBase):
+        return source.needed
+    return tuple(each.package for each in _underlying(source) if isinstance(each, DebSource))
+
+
+def _standalones(source: Source, store: Store) -> tuple[Standalone, ...]:
+    """Return the standalone Pythons that the source's segment is made from; none if the store has the segment."""
+    if find_segment(source.key, store) is not None:
+        return ()
+    return tuple(each.build for each in _underlying(source) if isinstance(each, StandaloneSource))
+
+
+def _underlying(source: Source) -> tuple[Source, ...]:
+    return source.of if isinstance(source, BytecodeSource) else (source,)

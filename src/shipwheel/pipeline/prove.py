@@ -1,0 +1,116 @@
+"""Proving, before delivery, that an image would start; each proof is made once and remembered under the keys of the layers."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from shipwheel.base.base_requirements import Needs, kept_needs, needs_of
+from shipwheel.events import Warned
+from shipwheel.files.segment import Segment
+from shipwheel.pipeline.container import container_path
+from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.programs import check_programs, missing_programs, programs_of
+from shipwheel.pipeline.proof import Origin, Part, Proof, proof_key, prove, proved_key, start_key
+from shipwheel.pipeline.stages import Closed, Proved
+from shipwheel.project.detect import Project
+
+__all__ = ["is_proved", "parent_segments", "prove_image"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of what is proved: that ELF files load, that the programs to start are there, and both."""
+
+    proof: str
+    start: str
+
+    @property
+    def both(self) -> str:
+        return proved_key(self.proof, self.start)
+
+
+def prove_image(context: BuildContext, platform: Closed) -> Proved:
+    """Prove that the image would start. Raises ProofError with every reason why it would not."""
+    keys = _keys(context.project, platform)
+    proof = _prove(context, platform, keys)
+    for warning in proof.warnings:
+        context.reporter(Warned(warning))
+    return Proved(platform, proof, keys.both, _needs(context, platform, keys.both))
+
+
+def is_proved(context: BuildContext, platform: Closed) -> bool:
+    """Return whether the same layers were proved before, here or at the destination."""
+    keys = _keys(context.project, platform)
+    if _remembered(context, keys.proof) is not None:
+        return True
+    return context.destination is not None and context.destination.is_proved(keys.both)
+
+
+def parent_segments(context: BuildContext, platform: Closed) -> list[Segment]:
+    """Return what is known of the base image's files; nothing for a composed base."""
+    base = platform.resolved.base
+    if base.below is None or base.image is None:
+        return []
+    from shipwheel.oci.read.tree import read_tree
+
+    return [read_tree(base.below, context.store, base.image.name).segment]
+
+
+def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
+    started = context.store.get("start", keys.start) is not None
+    if not started and context.destination is not None and context.destination.is_proved(keys.both):
+        return Proof(0, ())
+    if not started:
+        segments = [*parent_segments(context, platform), *context.supply.describe(platform.layers)]
+        check_programs(context.project, _path(context.project, platform), segments)
+        context.store.put("start", keys.start, b"{}")
+    if (proof := _remembered(context, keys.proof)) is not None:
+        return proof
+    parts = [
+        *(Part(segment, Origin.PARENT) for segment in parent_segments(context, platform)),
+        *(Part(segment, Origin.BASE) for segment in context.supply.describe(platform.base_layers)),
+        *(Part(segment, Origin.APP) for segment in context.supply.describe(platform.app_layers)),
+    ]
+    proof = prove(parts, platform.resolved.target.platform, platform.resolved.base.absent)
+    context.store.put("proof", keys.proof, msgspec.json.encode(proof))
+    return proof
+
+
+def _remembered(context: BuildContext, key: str) -> Proof | None:
+    record = context.store.get("proof", key)
+    try:
+        return None if record is None else msgspec.json.decode(record, type=Proof)
+    except msgspec.MsgspecError:
+        return None  # written by another version
+
+
+def _needs(context: BuildContext, platform: Closed, key: str) -> Needs:
+    """Find out what the layers of ours need from the base image; nothing for a composed base."""
+    if platform.resolved.base.image is None:
+        return Needs()
+
+    def find_out() -> Needs:
+        base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.app_layers)
+        programs = missing_programs(context.project, _path(context.project, platform), [*base, *app])
+        parent = parent_segments(context, platform)
+        return Needs(needs_of(parent, base, app, platform.resolved.target.platform), programs)
+
+    destination = context.destination
+    return kept_needs(key, context.store, lambda: destination.base_requirements(key) if destination else None, find_out)
+
+
+def _keys(project: Project, platform: Closed) -> _Keys:
+    target, base, parent = platform.resolved.target, platform.resolved.base, platform.parent_manifest
+    path = _path(project, platform)
+    return _Keys(
+        proof_key(target.platform, base.absent, parent, platform.keys()),
+        start_key(programs_of(project), project.settings.workdir, path, project.volumes, parent, platform.keys()),
+    )
+
+
+def _path(project: Project, platform: Closed) -> str:
+    """Return the image's PATH."""
+    parent = platform.resolved.base.below
+    if parent is None:
+        return container_path(project.settings.env)
+    return container_path(project.settings.env, parent.config_file.config.environment.get("PATH", ""))
