@@ -13,7 +13,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.files.entry import Content, EntryType, FileEntry, Opened, directory, parents, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
-from shipwheel.project.entrypoint.launch import INITIAL
+from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
 from shipwheel.wheels.bytecode import cached_path
 from shipwheel.wheels.wheel import Compiler
 
@@ -26,7 +26,7 @@ _MODULE = 16 << 20
 def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
     """Return the tree with each file renamed whose path becomes a link to a volume: the first start copies it to the volume."""
     linked = {path for path, _ in links}
-    files = [msgspec.structs.replace(item, path=item.path + INITIAL) if item.path in linked else item for item in tree.files]
+    files = [msgspec.structs.replace(item, path=item.path + INITIAL_SUFFIX) if item.path in linked else item for item in tree.files]
     return msgspec.structs.replace(tree, files=tuple(sorted(files, key=lambda item: item.path)))
 
 

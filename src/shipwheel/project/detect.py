@@ -138,7 +138,7 @@ def _launched(project: Project, dependencies: frozenset[str], *, complete: bool)
         dependencies,
         complete,
         project.packaged,
-        project.only,
+        project.only[0] if project.only else None,
     )
     try:
         launch = find_launch(evidence)
@@ -146,8 +146,8 @@ def _launched(project: Project, dependencies: frozenset[str], *, complete: bool)
         if complete:
             raise
         return project
-    if launch.beside:
-        plain = _in_place(project, launch.beside)
+    if launch.outside_wheel:
+        plain = _in_place(project, launch.outside_wheel)
         return _launched(plain, dependencies | plain.dependencies, complete=complete)
     return replace(project, launch=launch)
 

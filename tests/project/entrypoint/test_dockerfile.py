@@ -8,9 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shipwheel.project.entrypoint.dockerfile import last_stage, launch_dockerfile
+from shipwheel.project.entrypoint.dockerfile import parse_last_stage
+from shipwheel.project.entrypoint.dockerfile_command import find_dockerfile_command
+from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.find import find_launch
-from shipwheel.project.entrypoint.launch import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.source import read_source
 from shipwheel.settings import Settings
 
 
@@ -19,6 +22,10 @@ def _evidence(root: Path, dockerfile: str, dependencies: str = "gunicorn uvicorn
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return Evidence(root, "demo", "app", dependencies=frozenset(dependencies.split()), **more)  # type: ignore[arg-type]
+
+
+def _command(evidence: Evidence) -> Launch | None:
+    return find_dockerfile_command(evidence, read_source(evidence.root))
 
 
 TAKEN = {
@@ -38,7 +45,7 @@ TAKEN = {
 @pytest.mark.parametrize("lines", TAKEN)
 def test_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
     evidence = _evidence(tmp_path, f"FROM python:3.11\nEXPOSE 8080\n{lines}\n", scripts={"demo-start": "demo:start"})
-    launch = find_launch(evidence) if "demo-start" not in lines else launch_dockerfile(evidence)
+    launch = find_launch(evidence) if "demo-start" not in lines else _command(evidence)
     assert launch is not None
     assert (launch.command, launch.ports) == (TAKEN[lines], ("8080/tcp",))
 
@@ -80,7 +87,7 @@ def test_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
     ],
 )
 def test_what_an_image_would_not_have_is_passed_over(tmp_path: Path, lines: str) -> None:
-    assert launch_dockerfile(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
+    assert _command(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ def test_what_an_image_would_not_have_is_passed_over(tmp_path: Path, lines: str)
     ],
 )
 def test_no_secret_comes_into_the_command(tmp_path: Path, lines: str) -> None:
-    assert launch_dockerfile(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
+    assert _command(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
 
 
 def test_the_application_in_the_source_says_more(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_the_application_in_the_source_says_more(tmp_path: Path) -> None:
 
 
 def test_only_the_last_stage_counts() -> None:
-    stage = last_stage("FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nENV A=1 B='two words'\nENV C three\nexpose 80/tcp 53/udp\n")
+    stage = parse_last_stage("FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nENV A=1 B='two words'\nENV C three\nexpose 80/tcp 53/udp\n")
     assert (stage.command, stage.ports) == ("", ("80",))
     assert dict(stage.variables) == {"A": "1", "B": "two words", "C": "three"}
 
@@ -146,17 +153,17 @@ READ = {
 def test_instructions_are_read_as_docker_reads_them(tmp_path: Path, lines: str) -> None:
     evidence = _evidence(tmp_path, "", settings=Settings(env={"OWN": "mine"}))
     (tmp_path / "Dockerfile").write_bytes(b"# caf\xe9\nFROM python\n" + lines.encode())
-    launch = launch_dockerfile(evidence)
+    launch = _command(evidence)
     assert launch is not None
     assert (launch.command, launch.is_program) == (READ[lines], False)
 
 
 def test_another_escape_character() -> None:
-    assert last_stage("# syntax=x\n# escape=`\nFROM x\nCMD a `\n b\\\nEXPOSE 1\n").command == "a   b\\"
+    assert parse_last_stage("# syntax=x\n# escape=`\nFROM x\nCMD a `\n b\\\nEXPOSE 1\n").command == "a   b\\"
 
 
 def test_arguments_behind_an_entrypoint_can_be_replaced(tmp_path: Path) -> None:
-    launch = launch_dockerfile(_evidence(tmp_path, 'FROM x\nENTRYPOINT ["tini", "--", "python", "run_it.py"]\nCMD ["--help"]\n'))
+    launch = _command(_evidence(tmp_path, 'FROM x\nENTRYPOINT ["tini", "--", "python", "run_it.py"]\nCMD ["--help"]\n'))
     assert launch is not None
     assert (launch.command, launch.is_program, launch.arguments) == (("python", "run_it.py"), True, ("--help",))
 
@@ -171,21 +178,21 @@ def test_arguments_behind_an_entrypoint_can_be_replaced(tmp_path: Path) -> None:
     ],
 )
 def test_a_server_is_no_program(tmp_path: Path, words: tuple[str, ...], port: str) -> None:
-    launch = launch_dockerfile(_evidence(tmp_path, f"FROM x\nENTRYPOINT {json.dumps(words)}\n"))
+    launch = _command(_evidence(tmp_path, f"FROM x\nENTRYPOINT {json.dumps(words)}\n"))
     assert launch is not None
     assert (launch.command, launch.is_program, launch.ports) == (words, False, (f"{port}/tcp",))
 
 
 def test_ports_that_there_are() -> None:
-    assert last_stage("FROM x\nARG P=8080\nEXPOSE 99999 0 \u0668\u0660 $P 80/tcp 81/udp $Q\n").ports == ("8080", "80")
+    assert parse_last_stage("FROM x\nARG P=8080\nEXPOSE 99999 0 \u0668\u0660 $P 80/tcp 81/udp $Q\n").ports == ("8080", "80")
 
 
-def test_the_environment_of_the_last_stage(tmp_path: Path) -> None:
+def test_the_environment_of_the_parse_last_stage(tmp_path: Path) -> None:
     lines = (
         "FROM x\nENV PATH=/x PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 MODE=fast SITE=http://h/p DB=sqlite:////data/x DIR=/data\n"
         "ENV API_TOKEN=hidden\nENV TOKENIZERS_PARALLELISM false\nARG WHAT=1\nCMD python run_it.py\n"
     )
-    launch = launch_dockerfile(_evidence(tmp_path, lines))
+    launch = _command(_evidence(tmp_path, lines))
     assert launch is not None
     assert launch.env == {"MODE": "fast", "SITE": "http://h/p", "TOKENIZERS_PARALLELISM": "false"}
     assert "API_TOKEN" in launch.notes[0] and "hidden" not in repr(launch)
@@ -193,7 +200,7 @@ def test_the_environment_of_the_last_stage(tmp_path: Path) -> None:
 
 def test_a_long_line_is_read_in_no_time(tmp_path: Path) -> None:
     for line in ("ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 50_000, "RUN " + "<<A " * 100_000):
-        assert launch_dockerfile(_evidence(tmp_path, f"FROM x\n{line}\n")) is None
+        assert _command(_evidence(tmp_path, f"FROM x\n{line}\n")) is None
 
 
 _WORDS = st.sampled_from(
@@ -210,11 +217,11 @@ _TEXTS = st.text() | st.lists(_WORDS, max_size=30).map(lambda it: "FROM x\n" + "
 def test_whatever_the_file_holds(tmp_path: Path, data: bytes) -> None:
     evidence = _evidence(tmp_path, "")
     (tmp_path / "Dockerfile").write_bytes(data)
-    launch_dockerfile(evidence)
-    last_stage(data.decode("utf-8", "surrogatepass") if data.isascii() else data.decode("latin-1"))
+    _command(evidence)
+    parse_last_stage(data.decode("utf-8", "surrogatepass") if data.isascii() else data.decode("latin-1"))
 
 
 @given(st.lists(st.text() | _WORDS, max_size=6), st.lists(st.text() | _WORDS, max_size=6))
 def test_whatever_the_words_are(tmp_path_factory: pytest.TempPathFactory, entry: list[str], command: list[str]) -> None:
     root = tmp_path_factory.getbasetemp()
-    launch_dockerfile(_evidence(root, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))
+    _command(_evidence(root, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))

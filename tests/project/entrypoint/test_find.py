@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from support.project_tree import launched, written
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.command_line import parse_command
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
-from shipwheel.project.entrypoint.procfile import parse_command, parse_procfile
-from shipwheel.project.entrypoint.scan import find_modules
+from shipwheel.project.entrypoint.procfile import parse_procfile
+from shipwheel.project.entrypoint.source import read_modules
 from shipwheel.settings import Settings
 
 ANY = ("--host", "0.0.0.0", "--port", "8000")
@@ -298,7 +299,7 @@ def test_console_scripts_are_programs(tmp_path: Path) -> None:
     launch = _package(tmp_path, {"src/demo/__init__.py": ""}, {"demo-cli": "demo:main"})
     assert (launch.command, launch.is_program, launch.needs_source) == (("demo-cli",), True, False)
     assert _package(tmp_path, {}, {"other": "demo:x", "Demo": "demo:main"}).command == ("Demo",)
-    with pytest.raises(ProjectError, match="console scripts are a, b") as caught:
+    with pytest.raises(ProjectError, match="console scripts a, b") as caught:
         _package(tmp_path, {}, {"a": "demo:a", "b": "demo:b"})
     assert 'command = ["a"]' in caught.value.hint
 
@@ -321,7 +322,7 @@ def test_a_package_whose_app_is_beside_it_needs_its_source(tmp_path: Path) -> No
 
 
 def test_other_candidates_are_said(tmp_path: Path) -> None:
-    assert "also seen: other:app" in launched(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
+    assert "also found: other:app" in launched(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
 
 
 def test_nothing_found_says_what_was_looked_for_and_what_to_write(tmp_path: Path) -> None:
@@ -353,7 +354,7 @@ def test_code_is_never_run(tmp_path: Path) -> None:
 def test_links_and_environments_are_not_walked(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
     (tmp_path / "loop").symlink_to(".")
-    assert [module.file for module in find_modules(tmp_path)] == ["main.py"]
+    assert [module.file for module in read_modules(tmp_path)] == ["main.py"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Files that are run as they are: their ports, their arguments, their static files."""
 
-import ast
 import os
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.project_tree import launched
 
-from shipwheel.project.entrypoint.listening import listens_on, only_local
+from shipwheel.project.entrypoint.listening import find_ports, listens_on_loopback
+from shipwheel.project.entrypoint.syntax import ModulePath, parse_source
 from shipwheel.settings import Settings
 
 AIOHTTP = "from aiohttp import web\nasync def make():\n    return web.Application()\nif __name__ == '__main__':\n    web.run_app(make()"
@@ -54,7 +54,7 @@ def test_a_script_that_serves_exposes_its_port(tmp_path: Path, server: str) -> N
 def test_a_server_that_nobody_reaches_is_said(tmp_path: Path, host: str, local: bool) -> None:
     launch = launched(tmp_path, {"main.py": f"from wsgiref.simple_server import make_server\nHOST = '::1'\nmake_server({host}, 8000, 1)\n"})
     assert launch.ports == ("8000/tcp",)
-    assert [note for note in launch.notes if "127.0.0.1 alone" in note] == list(launch.notes)
+    assert [note for note in launch.notes if "127.0.0.1 only" in note] == list(launch.notes)
     assert bool(launch.notes) == local
 
 
@@ -169,6 +169,7 @@ CALLS = st.sampled_from(
 
 @given(st.lists(st.tuples(CALLS, WRAPS, NUMBERS), max_size=4))
 def test_ports_are_ports(calls: list[tuple[str, str, str]]) -> None:
-    tree = ast.parse("\n".join(call.format(wrap.format(number)) for call, wrap, number in calls))
-    assert all(port.isdecimal() and 0 < int(port) < 65536 for port in listens_on(tree))
-    assert not only_local(tree)
+    text = "\n".join(call.format(wrap.format(number)) for call, wrap, number in calls)
+    source = parse_source(ModulePath("main.py", "main"), text.encode())
+    assert all(port.isdecimal() and 0 < int(port) < 65536 for port in find_ports(source))
+    assert not listens_on_loopback(source)

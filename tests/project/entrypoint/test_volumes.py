@@ -17,8 +17,8 @@ from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.generated import volume_directories
 from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.project.entrypoint.find import Launch
-from shipwheel.project.entrypoint.path_eval import ROOT, Reader, normal_path
-from shipwheel.project.entrypoint.write_scan import TELLING
+from shipwheel.project.entrypoint.path_eval import ROOT, PathEvaluator, normal_path
+from shipwheel.project.entrypoint.write_scan import WRITE_HINTS
 from shipwheel.settings import Settings
 from shipwheel.store import Store
 
@@ -181,7 +181,7 @@ def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     copy, migrate = launch.before_start
     assert copy[:2] == ("python", "-c")
     assert "copyfile('/app/db.sqlite3.initial', '/data/db.sqlite3.part')" in copy[2]
-    assert any("db.sqlite3 from the image at its first start" in note for note in launch.notes)
+    assert any("A new volume starts with the image's db.sqlite3" in note for note in launch.notes)
     assert migrate[1:3] == ("manage.py", "migrate")
     assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
 
@@ -294,7 +294,7 @@ def test_two_files_are_not_one_on_the_volume(tmp_path: Path) -> None:
     files = {"main.py": FASTAPI + "U = 'sqlite:///data/app.db'\nV = 'sqlite:///data-app.db'\n", "data/w.txt": ""}
     launch = _launch(tmp_path, files)
     assert launch.links == (("data-app.db", "/data/data-app.db"),)
-    assert [note for note in launch.notes if "more than is kept: /app/data/app.db" in note]
+    assert [note for note in launch.notes if "also writes to /app/data/app.db" in note]
 
 
 def test_where_the_first_content_has_no_place_nothing_is_linked(tmp_path: Path) -> None:
@@ -362,22 +362,22 @@ def test_names_are_those_of_their_function(tmp_path: Path, name: str) -> None:
 
 def test_an_expression_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated: list[ast.expr] = []
-    real = Reader._text
+    real = PathEvaluator._evaluate
 
-    def counted(reader: Reader, node: ast.expr, depth: int) -> str | None:
+    def counted(evaluator: PathEvaluator, node: ast.expr, depth: int) -> str | None:
         evaluated.append(node)
-        return real(reader, node, depth)
+        return real(evaluator, node, depth)
 
-    monkeypatch.setattr(Reader, "_text", counted)
+    monkeypatch.setattr(PathEvaluator, "_evaluate", counted)
     text = "getenv('a', " * 16 + "'x'" + ")" * 16
-    assert Reader("a.py", {"getenv": "os.getenv"}, {}, {}).text(ast.parse(text, mode="eval").body) == "x"
+    assert PathEvaluator("a.py", {"getenv": "os.getenv"}, {}, {}).text(ast.parse(text, mode="eval").body) == "x"
     assert len(evaluated) == 17
 
 
 def test_what_a_call_is_told_by_is_near_its_start() -> None:
     """Else a long line of such starts is looked through from each of them."""
-    assert re.search(TELLING, b"f = open(path, 'w')")
-    assert not re.search(TELLING, b"open(" + b"x" * 300 + b"'w'")
+    assert re.search(WRITE_HINTS, b"f = open(path, 'w')")
+    assert not re.search(WRITE_HINTS, b"open(" + b"x" * 300 + b"'w'")
 
 
 PATHS = st.one_of(

@@ -1,247 +1,196 @@
-"""Application objects of web frameworks and the functions that make them, by syntax tree; nothing is imported or run."""
+"""Application objects and factories in one source file, found in its syntax tree."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = [
-    "FRAMEWORKS",
-    "AppObject",
-    "Framework",
-    "Maker",
-    "assignments",
-    "callables",
-    "dotted",
-    "factories",
-    "framework_of",
-    "is_main_guard",
-    "made",
-    "makers",
-    "protocol",
-]
+from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, Kind, framework_of
+from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
+
+__all__ = ["Application", "Factory", "factory_applications", "find_applications", "find_factories", "with_subclasses"]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
 _VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "app_factory", "create_application", "get_application", "init_app")
 
+_PROTOCOLS = {("environ", "start_response"): Framework("", Kind.WSGI), ("scope", "receive", "send"): Framework("", Kind.ASGI)}
+"""Argument names of a callable that is an application without a framework (PEP 3333, the ASGI specification)."""
+_WRAPPERS = frozenset({"python-socketio", "asgiref", "gradio"})
+"""Frameworks whose application may wrap another one, which then is not the entry point: `ASGIApp(sio, app)`."""
 
-@dataclass(frozen=True, slots=True)
-class Framework:
-    """A web framework: the distribution that brings it, and what kind of server runs it."""
-
-    distribution: str
-    kind: str
-    """asgi, wsgi, or what has a server of its own: sanic, aiohttp, dash, webpy; worker for what takes jobs from a queue."""
-
-
-FRAMEWORKS = {
-    ("fastapi", "FastAPI"): Framework("fastapi", "asgi"),
-    ("starlette", "Starlette"): Framework("starlette", "asgi"),
-    ("litestar", "Litestar"): Framework("litestar", "asgi"),
-    ("quart", "Quart"): Framework("quart", "asgi"),
-    ("blacksheep", "Application"): Framework("blacksheep", "asgi"),
-    ("fasthtml", "FastHTML"): Framework("python-fasthtml", "asgi"),
-    ("fasthtml", "fast_app"): Framework("python-fasthtml", "asgi"),
-    ("sanic", "Sanic"): Framework("sanic", "sanic"),
-    ("aiohttp", "Application"): Framework("aiohttp", "aiohttp"),
-    ("flask", "Flask"): Framework("flask", "wsgi"),
-    ("bottle", "Bottle"): Framework("bottle", "wsgi"),
-    ("bottle", "default_app"): Framework("bottle", "wsgi"),
-    ("pyramid", "Configurator"): Framework("pyramid", "wsgi"),
-    ("dash", "Dash"): Framework("dash", "dash"),
-    ("apiflask", "APIFlask"): Framework("apiflask", "wsgi"),
-    ("flask_openapi3", "OpenAPI"): Framework("flask-openapi3", "wsgi"),
-    ("eve", "Eve"): Framework("eve", "wsgi"),
-    ("cherrypy", "Application"): Framework("cherrypy", "wsgi"),
-    ("cherrypy", "mount"): Framework("cherrypy", "wsgi"),
-    ("spyne", "WsgiApplication"): Framework("spyne", "wsgi"),
-    ("masonite", "Application"): Framework("masonite", "wsgi"),
-    ("socketio", "WSGIApp"): Framework("python-socketio", "wsgi"),
-    ("socketio", "ASGIApp"): Framework("python-socketio", "asgi"),
-    ("strawberry", "GraphQL"): Framework("strawberry-graphql", "asgi"),
-    ("shiny", "App"): Framework("shiny", "asgi"),
-    ("gradio", "mount_gradio_app"): Framework("gradio", "asgi"),
-    ("esmerald", "Esmerald"): Framework("esmerald", "asgi"),
-    ("starlite", "Starlite"): Framework("starlite", "asgi"),
-    ("emmett", "App"): Framework("emmett", "asgi"),
-    ("asgiref", "WsgiToAsgi"): Framework("asgiref", "asgi"),
-    ("web", "application"): Framework("web-py", "webpy"),
-    ("celery", "Celery"): Framework("celery", "worker"),
-    ("faust", "App"): Framework("faust-streaming", "worker"),
-    ("faststream", "FastStream"): Framework("faststream", "worker"),
-    **{("huey", name): Framework("huey", "worker") for name in ("Huey", "RedisHuey", "SqliteHuey", "FileHuey", "PriorityRedisHuey")},
-}
-"""(top-level package, class or function) -> framework. Falcon and Ariadne are told apart by their modules; see `framework_of`."""
-
-_PROTOCOLS = {("environ", "start_response"): Framework("WSGI", "wsgi"), ("scope", "receive", "send"): Framework("ASGI", "asgi")}
-"""What the arguments of a callable say that is an application without any framework (PEP 3333, the ASGI specification)."""
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
-class AppObject:
-    """An application object, or a function that makes one without needing arguments."""
+class Application:
+    """An application object, or a factory that needs no arguments."""
 
-    file: str
-    module: str
+    module: ModulePath
     variable: str
     framework: Framework
-    factory: bool = False
-    path: str = ""
-    """The directory that must be on the import path, relative to the project; empty for its root."""
+    is_factory: bool = False
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """Sorts the likeliest first: objects before factories, shallow before deep, main.py before others, `app` before others."""
-        name = Path(self.file).stem
+        """Sort key, likeliest first: objects before factories, then by depth, by the file's name and by the variable's."""
+        file = self.module.file
         return (
-            self.factory,
-            self.file.count("/") - (self.file.startswith("src/")),
-            _FILES.index(name) if name in _FILES else len(_FILES),
-            _order(_FACTORIES if self.factory else _VARIABLES, self.variable),
-            self.file,
+            self.is_factory,
+            file.count("/") - file.startswith("src/"),
+            _position(_FILES, Path(file).stem),
+            _position(_FACTORIES if self.is_factory else _VARIABLES, self.variable),
+            file,
             self.variable,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class Factory:
     """A function that returns an application."""
 
     name: str
     framework: Framework | None
-    """None where that is another function's business, of another module."""
-    calls: str = ""
+    """None if it returns what a function of another module returns."""
+    delegates_to: str = ""
     """The dotted name of that function."""
-    plain: bool = False
-    """Whether it can be called without arguments."""
-    awaited: bool = False
-    """Whether it is a coroutine."""
+    needs_no_arguments: bool = False
+    is_coroutine: bool = False
 
 
-def dotted(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
-    """The full name of a name or attribute, by what the module imports; empty for any other expression."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return aliases.get(node.value, node.value)
-    if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([aliases.get(node.id, node.id), *reversed(parts)])
+def with_subclasses(source: SourceFile) -> SourceFile:
+    """Return the file with the subclasses of framework classes that it defines among its aliases."""
+    aliases = dict(source.aliases)
+    for node in _classes(source.tree):
+        for base in node.bases:
+            if framework_of(full_name(base, aliases)) is not None:
+                aliases[node.name] = full_name(base, aliases)
+    return replace(source, aliases=aliases)
 
 
-def framework_of(full: str) -> Framework | None:
-    """The framework whose class or function has a full name."""
-    top, _, _ = full.partition(".")
-    name = full.rpartition(".")[2]
-    if top == "falcon" and name in ("App", "API"):
-        return Framework("falcon", "asgi" if ".asgi" in full else "wsgi")
-    if top == "ariadne" and name == "GraphQL":
-        return Framework("ariadne", "wsgi" if ".wsgi" in full else "asgi")
-    if top == "connexion" and name in ("App", "AsyncApp", "FlaskApp", "FlaskApi"):
-        return Framework("connexion", "asgi")
-    return FRAMEWORKS.get((top, name)) if top != name else None
+def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple[list[Application], list[tuple[str, str]]]:
+    """Return the application objects of a file, and (variable, called function) of assignments that another module may decide."""
+    aliases, module = source.aliases, source.path
+    found = [*factory_applications(factories, module), *_protocol_functions(source)]
+    known = {**dict(_callable_classes(source.tree)), **{it.name: it.framework for it in factories if not it.is_coroutine}}
+    unresolved: list[tuple[str, str]] = []
+    for variable, value, annotation in assignments(source.tree.body):
+        called = full_name(value.func, aliases) if isinstance(value, ast.Call) else ""
+        framework = _created(value, aliases) or (
+            framework_of(full_name(annotation, aliases)) if annotation is not None and called else None
+        )
+        framework = framework or known.get(called)
+        if framework is not None:
+            found = [app for app in found if not _wraps(value, app, framework)]
+            found.append(Application(module, variable, framework))
+        elif called:
+            unresolved.append((variable, called))
+        elif isinstance(value, ast.Attribute) and value.attr == "server":
+            dash = [app for app in found if app.variable == full_name(value.value, {}) and app.framework.kind is Kind.DASH]
+            found += [replace(app, variable=variable, framework=Framework("dash", Kind.WSGI)) for app in dash]
+    return found, unresolved
 
 
-def made(value: ast.expr | None, aliases: Mapping[str, str]) -> Framework | None:
-    """The framework of an expression that makes an application, also within a wrapper: `Wrapper(FastAPI())` is its innermost."""
+def find_factories(source: SourceFile) -> tuple[Factory, ...]:
+    """Return the top-level functions that return an application, themselves or through another function."""
+    found = {node.name: _factory(node, source.aliases) for node in source.tree.body if isinstance(node, _Function)}
+    for _ in found:
+        # Follow calls from one function of the module to another; each pass resolves one more step.
+        for name, factory in found.items():
+            other = found.get(factory.delegates_to)
+            if factory.framework is None and other is not None and (other.framework, other.delegates_to) != (None, factory.delegates_to):
+                found[name] = replace(factory, framework=other.framework, delegates_to=other.delegates_to)
+    return tuple(factory for factory in found.values() if _is_usable(factory))
+
+
+def factory_applications(factories: Iterable[Factory], module: ModulePath) -> Iterator[Application]:
+    """Yield the factories that a server can call: they take no arguments and are no program's main function."""
+    for factory in factories:
+        hidden = factory.name.startswith("_") or factory.name in ("main", "cli")
+        if factory.needs_no_arguments and factory.framework is not None and not hidden:
+            yield Application(module, factory.name, factory.framework, is_factory=not factory.is_coroutine)
+
+
+def _created(value: ast.expr | None, aliases: Mapping[str, str]) -> Framework | None:
+    """Return the framework whose application an expression creates."""
     if not isinstance(value, ast.Call):
         return None
-    found = framework_of(dotted(value.func, aliases))
+    found = framework_of(full_name(value.func, aliases))
     if found is not None and found.distribution == "pyramid":
+        # The configurator is no application; it makes one.
         return None
     if isinstance(value.func, ast.Attribute) and value.func.attr == "make_wsgi_app":
-        return FRAMEWORKS[("pyramid", "Configurator")] if any(full.startswith("pyramid") for full in aliases.values()) else None
+        return FRAMEWORKS["pyramid", "Configurator"] if any(name.startswith("pyramid") for name in aliases.values()) else None
     if isinstance(value.func, ast.Attribute) and value.func.attr == "wsgifunc":
-        return Framework("web-py", "wsgi") if "web" in aliases.values() else None
+        return Framework("web-py", Kind.WSGI) if "web" in aliases.values() else None
     return found
 
 
-def callables(tree: ast.Module, shell: AppObject) -> Iterator[AppObject]:
-    """Functions of the usual names that are applications by themselves."""
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _VARIABLES and (found := protocol(node)):
-            yield replace(shell, variable=node.name, framework=found)
+def _wraps(value: ast.expr, inner: Application, outer: Framework) -> bool:
+    """Return whether a call wraps an application into another one."""
+    if not isinstance(value, ast.Call) or outer.distribution not in _WRAPPERS or inner.is_factory:
+        return False
+    arguments = [*value.args, *(keyword.value for keyword in value.keywords)]
+    return any(isinstance(argument, ast.Name) and argument.id == inner.variable for argument in arguments)
 
 
-def protocol(node: ast.FunctionDef | ast.AsyncFunctionDef, skip: int = 0) -> Framework | None:
-    """The protocol that a function speaks, by the names of its arguments after the first `skip`."""
+def _protocol_functions(source: SourceFile) -> Iterator[Application]:
+    """Yield the functions with a usual name that are applications themselves."""
+    for node in source.tree.body:
+        if isinstance(node, _Function) and node.name in _VARIABLES and (found := _protocol(node)):
+            yield Application(source.path, node.name, found)
+
+
+def _callable_classes(tree: ast.Module) -> Iterator[tuple[str, Framework]]:
+    """Yield the classes whose instances are applications, since a server can call them."""
+    for node in _classes(tree):
+        for method in node.body:
+            if isinstance(method, _Function) and method.name == "__call__" and (found := _protocol(method, skip=1)):
+                yield node.name, found
+
+
+def _protocol(node: _Function, skip: int = 0) -> Framework | None:
+    """Return the interface that a function implements, judged by the names of its arguments after the first `skip`."""
     return _PROTOCOLS.get(tuple(argument.arg for argument in node.args.args[skip:]))
 
 
-def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
-    """(name, value, annotation) of a block's assignments, also those in try, if and with, but not in the main guard."""
-    for node in body:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Tuple) and target.elts:
-                    target = target.elts[0]
-                if isinstance(target, ast.Name):
-                    yield target.id, node.value, None
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            yield node.target.id, node.value, node.annotation
-        elif isinstance(node, ast.If) and not is_main_guard(node):
-            yield from assignments([*node.body, *node.orelse])
-        elif isinstance(node, ast.Try):
-            yield from assignments(
-                [*node.body, *node.orelse, *node.finalbody, *(inner for handler in node.handlers for inner in handler.body)]
-            )
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            yield from assignments(node.body)
+def _classes(tree: ast.Module) -> list[ast.ClassDef]:
+    """Return the top-level classes; of several with one name, the last."""
+    return [*{node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}.values()]
 
 
-def makers(tree: ast.Module, aliases: Mapping[str, str]) -> tuple[Maker, ...]:
-    """The functions at a module's top that return an application, themselves or through another function."""
-    functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    found = {name: _maker(node, aliases) for name, node in functions.items()}
-    for _ in found:
-        # What one returns another may have made, of the same module.
-        for name, maker in found.items():
-            other = found.get(maker.calls)
-            if maker.framework is None and other is not None and (other.framework, other.calls) != (None, maker.calls):
-                found[name] = replace(maker, framework=other.framework, calls=other.calls)
-    # What a coroutine makes only aiohttp's worker can wait for.
-    usable = (maker for maker in found.values() if not maker.awaited or (maker.framework is not None and maker.framework.kind == "aiohttp"))
-    return tuple(maker for maker in usable if maker.framework is not None or "." in maker.calls)
-
-
-def factories(made_by: Iterable[Maker], shell: AppObject) -> Iterator[AppObject]:
-    """Those that a server can call: they need no argument, and are no program's main function."""
-    for maker in made_by:
-        if maker.plain and maker.framework is not None and not maker.name.startswith("_") and maker.name not in ("main", "cli"):
-            yield replace(shell, variable=maker.name, framework=maker.framework, factory=not maker.awaited)
-
-
-def _maker(function: ast.FunctionDef | ast.AsyncFunctionDef, aliases: Mapping[str, str]) -> Maker:
+def _factory(function: _Function, aliases: Mapping[str, str]) -> Factory:
     arguments = function.args
-    plain = len(arguments.args) + len(arguments.posonlyargs) <= len(arguments.defaults) and None not in arguments.kw_defaults
-    stated = framework_of(dotted(function.returns, aliases))
-    framework, calls = (stated, "") if stated is not None else _returned(function, aliases)
-    return Maker(function.name, framework, calls, plain, isinstance(function, ast.AsyncFunctionDef))
+    optional = len(arguments.args) + len(arguments.posonlyargs) <= len(arguments.defaults) and None not in arguments.kw_defaults
+    annotated = framework_of(full_name(function.returns, aliases))
+    framework, delegates_to = (annotated, "") if annotated is not None else _returned(function, aliases)
+    return Factory(function.name, framework, delegates_to, optional, isinstance(function, ast.AsyncFunctionDef))
 
 
-def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef, aliases: Mapping[str, str]) -> tuple[Framework | None, str]:
-    """(the framework of what it returns, else the function that it returns the result of)."""
-    values = {variable: value for variable, value, _ in assignments(function.body) if made(value, aliases) is not None}
-    values = {**{variable: value for variable, value, _ in assignments(function.body)}, **values}
-    calls = ""
+def _returned(function: _Function, aliases: Mapping[str, str]) -> tuple[Framework | None, str]:
+    """Return (the framework of what a function returns, or else the function whose result it returns)."""
+    assigned = {variable: value for variable, value, _ in assignments(function.body)}
+    # An assignment that creates an application wins over later ones to the same name.
+    created = {variable: value for variable, value, _ in assignments(function.body) if _created(value, aliases) is not None}
+    values = {**assigned, **created}
+    delegates_to = ""
     for node in ast.walk(function):
         if not isinstance(node, ast.Return) or node.value is None:
             continue
         value = values.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
-        if (found := made(value, aliases)) is not None:
+        if (found := _created(value, aliases)) is not None:
             return found, ""
         if isinstance(value, ast.Call):
-            calls = calls or dotted(value.func, aliases)
-    return None, calls
+            delegates_to = delegates_to or full_name(value.func, aliases)
+    return None, delegates_to
 
 
-def is_main_guard(node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__"`."""
-    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+def _is_usable(factory: Factory) -> bool:
+    if factory.is_coroutine and (factory.framework is None or factory.framework.kind is not Kind.AIOHTTP):
+        # Only aiohttp's worker can await a factory.
+        return False
+    return factory.framework is not None or "." in factory.delegates_to
 
 
-def _order(names: tuple[str, ...], name: str) -> int:
+def _position(names: tuple[str, ...], name: str) -> int:
     return names.index(name) if name in names else len(names)

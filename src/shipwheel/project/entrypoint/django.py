@@ -1,118 +1,149 @@
-"""Django: manage.py, the application that its settings name, and the static files that WhiteNoise serves."""
+"""Django: manage.py, the application that its settings name, static files for WhiteNoise, and migrations."""
 
 import posixpath
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
-from shipwheel.project.entrypoint.applications import AppObject, Framework
-from shipwheel.project.entrypoint.launch import Evidence, Launch, launch_served
-from shipwheel.project.entrypoint.path_eval import usable
-from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.entrypoint.servers import serve
+from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.frameworks import Framework, Kind
+from shipwheel.project.entrypoint.launch import Launch, launch_application
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.path_eval import is_plain_path
+from shipwheel.project.entrypoint.servers import choose_server
+from shipwheel.project.entrypoint.source import Source
+from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["launch_django", "migration", "with_static_files"]
+__all__ = ["find_django", "migration_steps", "with_static_files"]
+
+_DEFAULT_PORT = "8000"
+_APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
-def launch_django(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    """The WSGI or ASGI application of the shallowest manage.py; None when there is none. Raises ProjectError when it names none."""
-    manager = _manager(modules)
-    if manager is None or not (evidence.has("django") or "django" in manager.imports):
+@dataclass(frozen=True, slots=True)
+class _DjangoProject:
+    """A Django project, as its manage.py shows it."""
+
+    manager: Module
+    directory: str
+    """The directory of manage.py with a trailing slash; empty for the root."""
+    modules: Mapping[str, Module]
+    """Import name -> module, of those in that directory."""
+    settings: Mapping[str, str]
+    """WSGI_APPLICATION, ASGI_APPLICATION and STATIC_ROOT."""
+
+
+def find_django(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the WSGI or ASGI application of the shallowest manage.py. Raises ProjectError if that leads to none."""
+    project = _read_project(source.modules)
+    if project is None or not _is_django(evidence, project.manager):
         return None
-    base = manager.file.removesuffix("manage.py")
-    settings, ours = _settings(manager, modules)
-    stated = _stated(settings, ours)
-    wsgi = stated.get("WSGI_APPLICATION") or _entry(ours, "wsgi")
-    asgi = stated.get("ASGI_APPLICATION") or _entry(ours, "asgi")
-    asynchronous = asgi and (
-        not wsgi
-        or evidence.has("channels")
-        or (evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi"))
-    )
-    target = asgi if asynchronous else wsgi
+    manager, server_kind, target = project.manager, *_target(evidence, project)
     if not target:
         raise ProjectError(
-            f"{manager.file} is Django's, but neither WSGI_APPLICATION in its settings nor a wsgi.py was found",
-            hint='Say how to start it: command = ["gunicorn", "--bind", "0.0.0.0:8000", "PROJECT.wsgi"].',
+            f"{manager.file} is Django's, but there is no WSGI_APPLICATION in its settings and no wsgi.py",
+            hint='Set the command: command = ["gunicorn", "--bind", "0.0.0.0:8000", "PROJECT.wsgi"].',
         )
-    module, _, variable = target.rpartition(".")
-    served = serve("asgi" if asynchronous else "wsgi", "django", evidence.dependencies, evidence.port or "8000")
-    home = ours.get(module, manager)
-    app = AppObject(home.file, module, variable, Framework("django", "wsgi"), path=base.rstrip("/"))
-    launch = launch_served(evidence, app, served, f"{manager.file} is Django's; {target} is served by {served.server}.")
-    if evidence.has("whitenoise") or not any(name == "STATIC_URL" for module in ours.values() for name, _ in module.strings):
+    server = choose_server(server_kind, "django", evidence.dependencies, evidence.port or _DEFAULT_PORT)
+    name, _, variable = target.rpartition(".")
+    path = ModulePath(project.modules.get(name, manager).file, name, project.directory.rstrip("/"))
+    app = Application(path, variable, Framework("django", server_kind))
+    reason = f"{server.program} serves {target}, the application of the Django project in {manager.file}."
+    launch = launch_application(evidence, app, server, reason)
+    has_static_files = any(name == "STATIC_URL" for module in project.modules.values() for name, _ in module.strings)
+    if evidence.has("whitenoise") or not has_static_files:
         return launch
-    note = f"{served.server} serves no static files, the admin's among them: use WhiteNoise, or serve them from elsewhere."
+    note = (
+        f"{server.program} does not serve static files, and the admin needs some: add WhiteNoise to the project,"
+        " or serve them from another server."
+    )
     return replace(launch, notes=(*launch.notes, note))
 
 
-def with_static_files(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
-    """What WhiteNoise serves, for any command of a Django project that uses it."""
-    manager = _manager(modules)
-    if manager is None:
+def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return a command of a Django project with the static files that WhiteNoise serves.
+
+    They are in the image if `collectstatic` ran before the build, or else each new container collects them into a volume.
+    """
+    project = _read_project(modules)
+    if project is None:
         return launch
-    base = manager.file.removesuffix("manage.py")
-    root = _stated(*_settings(manager, modules)).get("STATIC_ROOT", "")
-    folder = posixpath.normpath(base + root)
-    if posixpath.join(base, root).startswith("/") or folder in (".", base.rstrip("/")) or not usable(f"/{folder}"):
+    root = project.settings.get("STATIC_ROOT", "")
+    folder = posixpath.normpath(project.directory + root)
+    outside = posixpath.join(project.directory, root).startswith("/") or folder in (".", project.directory.rstrip("/"))
+    if outside or not is_plain_path(f"/{folder}") or any(map(evidence.is_symlink, (folder, *parents(folder)))):
         return launch
-    behind = any((evidence.root / part).is_symlink() for part in (folder, *parents(folder)))
-    return launch if behind else _with_static_files(launch, evidence, manager.file, folder)
+    if evidence.has_entries(folder):
+        return replace(launch, include=(f"/{folder}/",))
+    step = ("python", project.manager.file, "collectstatic", "--noinput")
+    missing = f"Django's static files are not in {folder}, where WhiteNoise expects them"
+    before = f"To have them in the image, run `{' '.join(step)}` before the build."
+    volume = f"{evidence.workdir}/{folder}"
+    settings = evidence.settings
+    if settings.before_start or settings.volumes or settings.workdir == "/" or not is_plain_path(volume):
+        return replace(launch, notes=(f"{missing}. {before}",))
+    note = f"{missing}: each new container collects them into the volume {volume} when it starts. {before}"
+    return replace(launch, volumes=(volume,), before_start=(step,), notes=(note,))
 
 
-def migration(evidence: Evidence, modules: tuple[Module, ...], kept: bool) -> tuple[tuple[str, ...], ...]:
-    """The step that makes the tables of a database that is on a volume of the image, and a newer image's: nobody else does."""
-    manager = _manager(modules) if kept else None
-    if manager is None or not (evidence.has("django") or "django" in manager.imports):
+def migration_steps(evidence: Evidence, modules: Sequence[Module]) -> tuple[tuple[str, ...], ...]:
+    """Return the step that creates the tables of a Django project's database and updates them to a newer image's models."""
+    manager = _find_manager(modules)
+    if manager is None or not _is_django(evidence, manager):
         return ()
     return (("python", manager.file, "migrate", "--noinput"),)
 
 
-def _manager(modules: tuple[Module, ...]) -> Module | None:
-    """The shallowest manage.py."""
+def _is_django(evidence: Evidence, manager: Module) -> bool:
+    return evidence.has("django") or "django" in manager.imports
+
+
+def _find_manager(modules: Sequence[Module]) -> Module | None:
+    """Return the shallowest manage.py."""
     found = [module for module in modules if Path(module.file).name == "manage.py"]
     return min(found, key=lambda module: (module.file.count("/"), module.file), default=None)
 
 
-def _settings(manager: Module, modules: tuple[Module, ...]) -> tuple[str, dict[str, Module]]:
-    """The name of the settings module, and the modules beside or below manage.py."""
-    base = manager.file.removesuffix("manage.py")
+def _read_project(modules: Sequence[Module]) -> _DjangoProject | None:
+    manager = _find_manager(modules)
+    if manager is None:
+        return None
+    directory = manager.file.removesuffix("manage.py")
+    inside = {module.name: module for module in modules if module.file.startswith(directory)}
     settings = next((value for name, value in sorted(manager.strings) if name == "DJANGO_SETTINGS_MODULE"), "")
-    return settings, {module.module: module for module in modules if module.file.startswith(base)}
+    return _DjangoProject(manager, directory, inside, _read_settings(settings, inside))
 
 
-def _with_static_files(launch: Launch, evidence: Evidence, manager: str, folder: str) -> Launch:
-    """WhiteNoise serves what `collectstatic` copied into STATIC_ROOT: taken along when it is there, else made at the first start."""
-    if any((evidence.root / folder).glob("*")):
-        return replace(launch, include=(f"/{folder}/",))
-    step = ("python", manager, "collectstatic", "--noinput")
-    missing = f"Django's static files are not in {folder}, from where WhiteNoise serves them"
-    before = f"to have them in the image, run `{' '.join(step)}` before the build."
-    volume = f"{evidence.settings.workdir.rstrip('/')}/{folder}"
-    if evidence.settings.before_start or evidence.settings.volumes or evidence.settings.workdir == "/" or not usable(volume):
-        return replace(launch, notes=(f"{missing}: {before}",))
-    note = f"{missing}, so each new container collects them into the volume {volume} when it starts; {before}"
-    return replace(launch, volumes=(volume,), before_start=(step,), notes=(note,))
-
-
-def _stated(settings: str, ours: dict[str, Module]) -> dict[str, str]:
-    """WSGI_APPLICATION, ASGI_APPLICATION and STATIC_ROOT of the settings module, or of its neighbours when it is one of a package."""
-    package = settings.rpartition(".")[0]
+def _read_settings(name: str, modules: Mapping[str, Module]) -> dict[str, str]:
+    """Return the values in the settings module, or in its neighbours if it is one of a package of settings."""
+    package = name.rpartition(".")[0]
     near = [
-        name
-        for name in ours
-        if name == settings or name.startswith(settings + ".") or (package and name.startswith(package + ".") and "settings" in name)
+        module
+        for module in modules
+        if module == name or module.startswith(f"{name}.") or (package and module.startswith(f"{package}.") and "settings" in module)
     ]
-    order = sorted(near, key=lambda name: (name != settings, name))
     found: dict[str, str] = {}
-    for name in order:
-        for key, value in ours[name].strings:
-            if key == "STATIC_ROOT" or (key in ("WSGI_APPLICATION", "ASGI_APPLICATION") and "." in value):
+    for module in sorted(near, key=lambda module: (module != name, module)):
+        for key, value in modules[module].strings:
+            if key == "STATIC_ROOT" or (key in _APPLICATION_SETTINGS and "." in value):
                 found.setdefault(key, value)
     return found
 
 
-def _entry(ours: dict[str, Module], name: str) -> str:
-    found = sorted((module for module in ours if module.rpartition(".")[2] == name), key=lambda module: (module.count("."), module))
-    return f"{found[0]}.application" if found else ""
+def _target(evidence: Evidence, project: _DjangoProject) -> tuple[Kind, str]:
+    """Return the interface to serve and the dotted name of its application, which is empty if there is none."""
+    wsgi = project.settings.get("WSGI_APPLICATION") or _conventional_target(project, "wsgi")
+    asgi = project.settings.get("ASGI_APPLICATION") or _conventional_target(project, "asgi")
+    only_asgi_server = evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi")
+    if asgi and (not wsgi or evidence.has("channels") or only_asgi_server):
+        return Kind.ASGI, asgi
+    return Kind.WSGI, wsgi
+
+
+def _conventional_target(project: _DjangoProject, name: str) -> str:
+    """Return the application in the shallowest module called wsgi or asgi."""
+    found = [module for module in project.modules if module.rpartition(".")[2] == name]
+    return f"{min(found, key=lambda module: (module.count('.'), module))}.application" if found else ""

@@ -1,189 +1,261 @@
-"""Frameworks whose own program takes a file, or whose file is run as it is."""
+"""Frameworks whose own program serves a file of the project, or whose file serves itself.
+
+To add one, add a row to `_FILE_SERVERS`.
+"""
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
-from shipwheel.project.entrypoint.launch import Evidence, Launch, launch_file
-from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.entrypoint.servers import EVERYWHERE
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+from shipwheel.project.entrypoint.source import Source
 
-__all__ = ["launch_aiohttp", "launch_served_file"]
+__all__ = ["find_file_server", "find_twisted", "find_voila", "launch_aiohttp"]
+
+_PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
+"""Usual names of the file to serve, letters only."""
+_PAGE = re.compile(r"(^|/)pages/")
+_BOKEH_ORIGIN_NOTE = (
+    "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
+)
+_AIOHTTP_PORT = "8080"
+_BOTTLE_PORT = "8000"
+_VOILA_PORT = "8866"
 
 
-def launch_served_file(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    """Frameworks whose own program takes a file, or whose file is run as it is."""
-    for distribution, top, build in _FILE_SERVERS:
-        using = [module for module in modules if top in module.imports and not re.search(r"(^|/)pages/", module.file)]
+class _PortFrom(Enum):
+    """Where the port of a file server comes from."""
+
+    SETTINGS = "settings"
+    SOURCE = "source"
+    """The call in the file that starts the server, which names a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileServer:
+    """How to serve a file with a framework.
+
+    In `command` and in the values of `env`, `{file}`, `{module}` and `{port}` stand for the file, its import name and the port.
+    """
+
+    command: tuple[str, ...]
+    what: str
+    """What the file is, to users."""
+    port: str
+    """The port that is used if nothing names one."""
+    serves: Callable[[Module], bool] | None = None
+    """Whether a file that imports the framework is one to serve; None if every one is."""
+    port_from: tuple[_PortFrom, ...] = (_PortFrom.SETTINGS,)
+    """Where to look for a port, the first that has one wins."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def launch(self, evidence: Evidence, modules: list[Module]) -> Launch | None:
+        """Return the launch of the first of these files that the framework can serve."""
+        served = [module for module in modules if self.serves is None or self.serves(module)]
+        if not served:
+            return None
+        first = served[0]
+        port = self._port(evidence, first)
+        values = {"{file}": first.file, "{module}": first.name, "{port}": port}
+        return Launch(
+            tuple(values.get(word, word) for word in self.command),
+            ports=(f"{port}/tcp",),
+            env={name: values.get(value, value) for name, value in self.env.items()},
+            needs_source=True,
+            reason=f"{first.file} is {self.what}{also_found(module.file for module in served[1:])}.",
+            notes=self.notes,
+        )
+
+    def _port(self, evidence: Evidence, module: Module) -> str:
+        for origin in self.port_from:
+            port = evidence.port if origin is _PortFrom.SETTINGS else next(iter(module.ports), None)
+            if port:
+                return port
+        return self.port
+
+
+def find_file_server(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the launch of a file of Streamlit, Gradio and other frameworks that serve files."""
+    for distribution, package, launch in _FILE_SERVERS:
+        using = [module for module in source.modules if package in module.imports and not _PAGE.search(module.file)]
         if not using or not (evidence.has(distribution) or not evidence.complete or evidence.kind == "app"):
             continue
-        chosen = build(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
-        if chosen is not None:
-            # Some places that run such files bring the framework themselves.
+        found = launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
+        if found is not None:
+            # Hosting services for such files install the framework themselves, so its requirement may be missing.
             missing = evidence.complete and not evidence.has(distribution)
-            return replace(chosen, extra_requirements=(distribution, *chosen.extra_requirements)) if missing else chosen
+            return replace(found, extra_requirements=(distribution, *found.extra_requirements)) if missing else found
     return None
 
 
-def _file_rank(module: Module, name: str) -> tuple[object, ...]:
-    file = Path(module.file).name
-    stem = re.sub(r"[^a-z]+", "", Path(file).stem.lower())
-    own = name.replace("-", "_") + ".py"
-    preferred = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
-    return (module.file.count("/"), file != own and stem not in preferred, preferred.index(stem) if stem in preferred else 99, module.file)
+def _file_rank(module: Module, project: str) -> tuple[object, ...]:
+    path = Path(module.file)
+    stem = re.sub(r"[^a-z]+", "", path.stem.lower())
+    own = path.name == f"{project.replace('-', '_')}.py"
+    position = _PREFERRED_FILES.index(stem) if stem in _PREFERRED_FILES else len(_PREFERRED_FILES)
+    return (module.file.count("/"), not own and stem not in _PREFERRED_FILES, position, module.file)
 
 
-def _streamlit(evidence: Evidence, using: list[Module]) -> Launch:
-    # Helpers use it too; the page that is run says how it looks, or has others beside it.
-    pages = [
-        module
-        for module in using
-        if "streamlit.set_page_config" in module.calls or (evidence.root / module.file).with_name("pages").is_dir()
-    ]
-    using = [*pages, *(module for module in using if module not in pages)]
-    port = evidence.port or "8501"
-    command = ("streamlit", "run", using[0].file, "--server.port", port, "--server.address", EVERYWHERE, "--server.headless", "true")
-    return _file_launch(command, using, port, "a Streamlit application")
+def _streamlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
+    """Return the launch of the main page: the file that configures the page or has pages beside it, not one that it imports."""
+
+    def is_helper(module: Module) -> bool:
+        pages = Path(module.file).with_name("pages").as_posix()
+        return "streamlit.set_page_config" not in module.calls and not evidence.has_directory(pages)
+
+    return _STREAMLIT.launch(evidence, sorted(modules, key=is_helper))
 
 
-def _chainlit(evidence: Evidence, using: list[Module]) -> Launch:
-    """It writes where its settings are: into the app's directory, or, as long as the app has none, into /tmp."""
-    port = evidence.port or "8000"
-    command = ("chainlit", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--headless")
-    launch = _file_launch(command, using, port, "a Chainlit application")
-    own = [name for name in (".chainlit", "chainlit.md", "public") if (evidence.root / name).exists()]
+def _chainlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
+    """Return the launch of Chainlit, which writes where its settings are: into the app's directory, or into /tmp if that has none."""
+    launch = _CHAINLIT.launch(evidence, modules)
+    if launch is None:
+        return None
+    own = [name for name in (".chainlit", "chainlit.md", "public") if evidence.exists(name)]
     if not own:
         return replace(launch, env={"CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
-    workdir = evidence.settings.workdir.rstrip("/")
-    return replace(launch, volumes=(f"{workdir}/.files", *([] if ".chainlit" in own else [f"{workdir}/.chainlit"])))
+    directories = (".files",) if ".chainlit" in own else (".files", ".chainlit")
+    return replace(launch, volumes=tuple(f"{evidence.workdir}/{name}" for name in directories))
 
 
-def _panel(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if ".servable" in module.calls]
-    port = evidence.port or "5006"
-    return (
-        replace(
-            _file_launch(("panel", "serve", using[0].file, "--address", EVERYWHERE, "--port", port), using, port, "a Panel application"),
-            notes=(_ORIGIN,),
-        )
-        if using
-        else None
-    )
+def launch_aiohttp(_evidence: Evidence, modules: list[Module]) -> Launch | None:
+    """Return the launch of a file that runs aiohttp's own server, which is a production server.
+
+    The application is often created by a coroutine, where other servers cannot reach it.
+    """
+    running = [module for module in modules if "aiohttp.web.run_app" in module.calls]
+    if not running:
+        return None
+    port = (*running[0].ports, _AIOHTTP_PORT)[0]
+    return launch_file(running[0], (f"{port}/tcp",), f"{running[0].file} runs an aiohttp application.")
 
 
-def _gradio(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if ".launch" in module.calls]
+def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
+    """Return the launch of Bottle's own program, which imports the routes and passes them to a production server."""
+    using = [module for module in modules if not module.calls.isdisjoint({"bottle.run", "bottle.route", "bottle.get", "bottle.post"})]
     if not using:
         return None
-    # What the call says comes before the environment.
-    port = (*using[0].ports, evidence.port or "7860")[0]
-    launch = _file_launch(("python", using[0].file), using, port, "a Gradio application")
-    return replace(launch, env={"GRADIO_SERVER_NAME": EVERYWHERE, "GRADIO_SERVER_PORT": port})
+    server = next((name for name in ("gunicorn", "waitress") if evidence.has(name)), "gunicorn")
+    port = evidence.port or _BOTTLE_PORT
+    command = ("python", "-m", "bottle", "--bind", f"{EVERY_ADDRESS}:{port}", "--server", server, using[0].name)
+    launch = launch_module(evidence, using[0], command, f"{server} serves the Bottle routes in {using[0].file}.")
+    return replace(launch, ports=(f"{port}/tcp",), extra_requirements=() if evidence.has(server) else (server,))
 
 
-def _nicegui(_evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "nicegui.ui.run" in module.calls]
-    return _file_launch(("python", using[0].file), using, (*using[0].ports, "8080")[0], "a NiceGUI application") if using else None
-
-
-def _solara(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "solara.component" in module.calls or "Page" in module.names]
-    port = evidence.port or "8765"
-    if not using:
+def find_twisted(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the launch of the only .tac file of a project that depends on Twisted."""
+    if len(source.tac_files) != 1 or not evidence.has("twisted"):
         return None
-    command = ("solara", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--production")
-    return _file_launch(command, using, port, "a Solara application")
+    (tac,) = source.tac_files
+    command = ("twistd", "--nodaemon", "--pidfile=", "--logfile=-", "--python", tac.file)
+    ports = tuple(f"{port}/tcp" for port in tac.ports)
+    return Launch(command, ports=ports, needs_source=True, reason=f"{tac.file} is a Twisted application.")
 
 
-def _marimo(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "marimo.App" in module.calls]
-    port = evidence.port or "2718"
-    command = ("marimo", "run", using[0].file, "--host", EVERYWHERE, "--port", port, "--headless") if using else ()
-    return _file_launch(command, using, port, "a marimo notebook") if using else None
-
-
-def _bokeh(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if any(call.startswith("bokeh.") and call.endswith(".curdoc") for call in module.calls)]
-    port = evidence.port or "5006"
-    command = ("bokeh", "serve", using[0].file, "--address", EVERYWHERE, "--port", port) if using else ()
-    return replace(_file_launch(command, using, port, "a Bokeh application"), notes=(_ORIGIN,)) if using else None
-
-
-def _shiny(evidence: Evidence, using: list[Module]) -> Launch | None:
-    """Shiny Express: the file itself is the page."""
-    using = [module for module in using if any("shiny.express" in call for call in module.calls)]
-    port = evidence.port or "8000"
-    command = ("shiny", "run", "--host", EVERYWHERE, "--port", port, using[0].file) if using else ()
-    return _file_launch(command, using, port, "a Shiny application") if using else None
-
-
-def _robyn(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "robyn.Robyn" in module.calls]
-    if not using:
+def find_voila(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the launch of the only notebook, or of all in the directory, in a project that depends on Voilà."""
+    if not source.notebooks or not evidence.has("voila"):
         return None
-    port = evidence.port or (*using[0].ports, "8080")[0]
-    launch = _file_launch(("python", using[0].file), using, port, "a Robyn application")
-    return replace(launch, env={"ROBYN_HOST": EVERYWHERE, "ROBYN_PORT": port})
+    port = evidence.port or _VOILA_PORT
+    target, what = (source.notebooks[0], source.notebooks[0]) if len(source.notebooks) == 1 else (".", "the notebooks")
+    command = ("voila", target, "--no-browser", f"--port={port}", f"--Voila.ip={EVERY_ADDRESS}")
+    return Launch(command, ports=(f"{port}/tcp",), needs_source=True, reason=f"Voilà serves {what}.")
 
 
-def _bentoml(evidence: Evidence, using: list[Module]) -> Launch | None:
-    using = [module for module in using if "bentoml.service" in module.calls]
-    port = evidence.port or "3000"
-    command = ("bentoml", "serve", using[0].module, "--host", EVERYWHERE, "--port", port) if using else ()
-    return _file_launch(command, using, port, "a BentoML service") if using else None
+def _calls(*names: str) -> Callable[[Module], bool]:
+    return lambda module: not module.calls.isdisjoint(names)
 
 
-def _file_launch(command: tuple[str, ...], using: list[Module], port: str, what: str) -> Launch:
-    others = [module.file for module in using[1:4]]
-    also = f"; also seen: {', '.join(others)}" if others else ""
-    return Launch(command, ports=(f"{port}/tcp",), needs_source=True, reason=f"{using[0].file} is {what}{also}.")
+def _uses_bokeh_document(module: Module) -> bool:
+    return any(call.startswith("bokeh.") and call.endswith(".curdoc") for call in module.calls)
 
 
-def launch_aiohttp(_evidence: Evidence, using: list[Module]) -> Launch | None:
-    """A file that runs its own server, which is the production one: its application is often a coroutine's, out of other servers' reach."""
-    using = [module for module in using if "aiohttp.web.run_app" in module.calls]
-    if not using:
-        return None
-    return launch_file(using[0], (f"{(*using[0].ports, '8080')[0]}/tcp",), f"{using[0].file} runs an aiohttp application.")
+def _is_shiny_express(module: Module) -> bool:
+    return any("shiny.express" in call for call in module.calls)
 
 
-def _bottle(evidence: Evidence, using: list[Module]) -> Launch | None:
-    """Routes of the default application: Bottle's own program loads them, and hands them to a production server."""
-    using = [module for module in using if module.calls & {"bottle.run", "bottle.route", "bottle.get", "bottle.post"}]
-    if not using:
-        return None
-    main = using[0]
-    server = next((name for name in ("gunicorn", "waitress") if name in evidence.dependencies), "gunicorn")
-    port = evidence.port or "8000"
-    inside = main.module.split(".")[0] in evidence.packaged
-    return Launch(
-        ("python", "-m", "bottle", "--bind", f"{EVERYWHERE}:{port}", "--server", server, main.module),
-        ports=(f"{port}/tcp",),
-        needs_source=not inside,
-        python_path=(main.path,) if main.path and not inside else (),
-        extra_requirements=() if server in evidence.dependencies else (server,),
-        reason=f"{main.file} has Bottle's routes, served by {server}.",
-    )
+def _is_solara_page(module: Module) -> bool:
+    return "solara.component" in module.calls or "Page" in module.names
 
 
-_ORIGIN = (
-    "Browsers that reach it under another address than localhost and its port need BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
+_STREAMLIT = _FileServer(
+    ("streamlit", "run", "{file}", "--server.port", "{port}", "--server.address", EVERY_ADDRESS, "--server.headless", "true"),
+    "a Streamlit application",
+    "8501",
+)
+_CHAINLIT = _FileServer(
+    ("chainlit", "run", "{file}", "--host", EVERY_ADDRESS, "--port", "{port}", "--headless"), "a Chainlit application", "8000"
+)
+_GRADIO = _FileServer(
+    ("python", "{file}"),
+    "a Gradio application",
+    "7860",
+    _calls(".launch"),
+    # An argument of the call takes precedence over the environment.
+    (_PortFrom.SOURCE, _PortFrom.SETTINGS),
+    {"GRADIO_SERVER_NAME": EVERY_ADDRESS, "GRADIO_SERVER_PORT": "{port}"},
+)
+_NICEGUI = _FileServer(("python", "{file}"), "a NiceGUI application", "8080", _calls("nicegui.ui.run"), (_PortFrom.SOURCE,))
+_PANEL = _FileServer(
+    ("panel", "serve", "{file}", "--address", EVERY_ADDRESS, "--port", "{port}"),
+    "a Panel application",
+    "5006",
+    _calls(".servable"),
+    notes=(_BOKEH_ORIGIN_NOTE,),
+)
+_BOKEH = _FileServer(
+    ("bokeh", "serve", "{file}", "--address", EVERY_ADDRESS, "--port", "{port}"),
+    "a Bokeh application",
+    "5006",
+    _uses_bokeh_document,
+    notes=(_BOKEH_ORIGIN_NOTE,),
+)
+_SHINY = _FileServer(
+    ("shiny", "run", "--host", EVERY_ADDRESS, "--port", "{port}", "{file}"), "a Shiny Express application", "8000", _is_shiny_express
+)
+_SOLARA = _FileServer(
+    ("solara", "run", "{file}", "--host", EVERY_ADDRESS, "--port", "{port}", "--production"),
+    "a Solara application",
+    "8765",
+    _is_solara_page,
+)
+_MARIMO = _FileServer(
+    ("marimo", "run", "{file}", "--host", EVERY_ADDRESS, "--port", "{port}", "--headless"),
+    "a marimo notebook",
+    "2718",
+    _calls("marimo.App"),
+)
+_ROBYN = _FileServer(
+    ("python", "{file}"),
+    "a Robyn application",
+    "8080",
+    _calls("robyn.Robyn"),
+    (_PortFrom.SETTINGS, _PortFrom.SOURCE),
+    {"ROBYN_HOST": EVERY_ADDRESS, "ROBYN_PORT": "{port}"},
+)
+_BENTOML = _FileServer(
+    ("bentoml", "serve", "{module}", "--host", EVERY_ADDRESS, "--port", "{port}"), "a BentoML service", "3000", _calls("bentoml.service")
 )
 
-_FileServer = Callable[[Evidence, list[Module]], Launch | None]
-_FILE_SERVERS: tuple[tuple[str, str, _FileServer], ...] = (
+_FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch | None]], ...] = (
     ("streamlit", "streamlit", _streamlit),
     ("chainlit", "chainlit", _chainlit),
-    ("gradio", "gradio", _gradio),
-    ("nicegui", "nicegui", _nicegui),
-    ("panel", "panel", _panel),
-    ("bokeh", "bokeh", _bokeh),
-    ("shiny", "shiny", _shiny),
-    ("solara", "solara", _solara),
-    ("marimo", "marimo", _marimo),
-    ("robyn", "robyn", _robyn),
-    ("bentoml", "bentoml", _bentoml),
+    ("gradio", "gradio", _GRADIO.launch),
+    ("nicegui", "nicegui", _NICEGUI.launch),
+    ("panel", "panel", _PANEL.launch),
+    ("bokeh", "bokeh", _BOKEH.launch),
+    ("shiny", "shiny", _SHINY.launch),
+    ("solara", "solara", _SOLARA.launch),
+    ("marimo", "marimo", _MARIMO.launch),
+    ("robyn", "robyn", _ROBYN.launch),
+    ("bentoml", "bentoml", _BENTOML.launch),
     ("bottle", "bottle", _bottle),
     ("aiohttp", "aiohttp", launch_aiohttp),
 )
+"""(Python package, top-level import, launch of the first fitting file), in order of precedence."""

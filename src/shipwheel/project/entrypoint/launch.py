@@ -1,104 +1,90 @@
-"""What is known of a project when its command is looked for, and the command that was found."""
+"""The command that starts a project, and the parts that finders build one from."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
-from shipwheel.project.entrypoint.applications import AppObject
-from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.entrypoint.servers import EVERYWHERE, Served
-from shipwheel.settings import Settings
+from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, Server
+from shipwheel.project.entrypoint.source import Source
+from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["INITIAL", "Evidence", "Launch", "launch_file", "launch_served"]
+__all__ = ["INITIAL_SUFFIX", "Finder", "Launch", "also_found", "launch_application", "launch_file", "launch_module"]
 
-INITIAL = ".initial"
-"""Behind the name of a file of the app whose place a link has."""
+INITIAL_SUFFIX = ".initial"
+"""Appended to the name of an app's file whose place in the image a link into a volume takes."""
 
-_PROGRAM_IMPORTS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What detection knows of a project when it looks for its command."""
-
-    root: Path
-    name: str
-    kind: str
-    """package or app, as in Project."""
-    settings: Settings = field(default_factory=Settings)
-    scripts: dict[str, str] = field(default_factory=dict)
-    dependencies: frozenset[str] = frozenset()
-    """Normalised names."""
-    complete: bool = True
-    """Whether `dependencies` are all direct ones; otherwise an import in the source counts too."""
-    packaged: frozenset[str] = frozenset()
-    """Top-level import names that are in the project's wheel."""
-    only: tuple[str, ...] = ()
-    """The files that are the whole project, for a single-file script."""
-
-    def has(self, *names: str) -> bool:
-        """Whether one of these distributions is among the dependencies."""
-        return any(name in self.dependencies for name in names)
-
-    @property
-    def port(self) -> str | None:
-        """The first TCP port of the settings."""
-        return next((port.removesuffix("/tcp") for port in self.settings.ports if port.endswith("/tcp")), None)
+_ARGUMENT_PARSERS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How the image starts."""
+    """How a container of the project's image starts."""
 
     command: tuple[str, ...]
-    """The first word is a console script or `python`, to be found on PATH."""
+    """The first word is a console script or `python`, found on PATH."""
     is_program: bool = False
-    """A command-line program: the command becomes the Entrypoint, so that arguments append."""
+    """Whether it is a command-line program: the command becomes the Entrypoint, so that users append arguments."""
     arguments: tuple[str, ...] = ()
-    """Default arguments of a program: the Cmd behind the Entrypoint."""
+    """Default arguments of a program: the Cmd after the Entrypoint."""
     ports: tuple[str, ...] = ()
+    """As in the settings, for example 8000/tcp."""
     env: dict[str, str] = field(default_factory=dict)
     needs_source: bool = False
-    """Whether the project's directory must be in /app; always for an app, for a package when the command is not in its wheel."""
+    """Whether the project's directory must be in /app: always for an app; for a package if its wheel lacks what the command names."""
     python_path: tuple[str, ...] = ()
-    """Directories below /app that must be on the import path (through a .pth file in the venv)."""
+    """Directories below /app that must be on the import path."""
     extra_requirements: tuple[str, ...] = ()
-    """Distributions that the command needs and that the project does not ask for."""
+    """Python packages that the command needs and the project does not require."""
     reason: str = ""
     """One sentence: why this command."""
     notes: tuple[str, ...] = ()
-    """What the user should know of it, a sentence each."""
+    """What the user should know about the command, one sentence each."""
     volumes: tuple[str, ...] = ()
-    """Paths that the command writes to, for settings that name none."""
+    """Paths that the command writes to, used if the settings name no volumes."""
     before_start: tuple[tuple[str, ...], ...] = ()
-    """One-time steps that the command needs, for settings that name none."""
+    """One-time steps that the command needs, used if the settings name none."""
     every_start: tuple[tuple[str, ...], ...] = ()
-    """Those of `before_start` that each start repeats: a new image brings more for them to do."""
+    """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
     include: tuple[str, ...] = ()
-    """Patterns of files that the command needs even where .gitignore leaves them out."""
-    beside: tuple[str, ...] = ()
-    """Paths of the project's directory that a package needs, and that its wheel has not, or where nothing can be written."""
+    """Patterns of files that the command needs even if .gitignore excludes them."""
+    outside_wheel: tuple[str, ...] = ()
+    """Paths in the project's directory that a package reads outside its wheel, or writes where an installed package cannot."""
     links: tuple[tuple[str, str], ...] = ()
-    """(path below the working directory, path on a volume) of files that the app writes beside its code."""
+    """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 
 
-def launch_served(evidence: Evidence, app: AppObject, served: Served, reason: str) -> Launch:
-    """A server with an application object."""
-    inside = app.module.split(".")[0] in evidence.packaged
-    return Launch(
-        served.command(app.module, app.variable, app.factory),
-        ports=(f"{served.port}/tcp",),
-        needs_source=not inside,
-        python_path=(app.path,) if app.path and not inside else (),
-        extra_requirements=served.extra,
-        reason=reason,
-    )
+Finder = Callable[[Evidence, Source], Launch | None]
+"""Looks for one kind of command; returns None if there is none. Raises ProjectError if there is one that cannot be used."""
+
+
+def launch_module(evidence: Evidence, module: ModulePath, command: tuple[str, ...], reason: str) -> Launch:
+    """Return the launch of a command that imports a module, from the wheel or, if that lacks it, from /app."""
+    packaged = module.top_level in evidence.packaged
+    python_path = (module.import_root,) if module.import_root and not packaged else ()
+    return Launch(command, needs_source=not packaged, python_path=python_path, reason=reason)
+
+
+def launch_application(evidence: Evidence, app: Application, server: Server, reason: str) -> Launch:
+    """Return the launch of a server with an application."""
+    launch = launch_module(evidence, app.module, server.command(app), reason)
+    return replace(launch, ports=(f"{server.port}/tcp",), extra_requirements=server.requirements)
 
 
 def launch_file(module: Module, ports: Iterable[str], reason: str) -> Launch:
-    """A script run as it is; on the ports that it names when none are given."""
+    """Return the launch of a script, on `ports` or else on the first port that its source names."""
     ports = tuple(ports) or tuple(f"{port}/tcp" for port in module.ports[:1])
-    program = (module.takes_arguments or bool(module.imports & _PROGRAM_IMPORTS)) and not ports
-    note = f"{module.file} starts a server for 127.0.0.1 alone, which nobody outside the container reaches: let it listen on {EVERYWHERE}."
-    notes = (note,) if module.local else ()
-    return Launch(("python", module.file), program, ports=ports, needs_source=True, reason=reason, notes=notes)
+    is_program = (module.reads_arguments or not module.imports.isdisjoint(_ARGUMENT_PARSERS)) and not ports
+    note = (
+        f"{module.file} starts a server that listens on 127.0.0.1 only, which cannot be reached from outside the container:"
+        f" make it listen on {EVERY_ADDRESS}."
+    )
+    notes = (note,) if module.loopback_only else ()
+    return Launch(("python", module.file), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
+
+
+def also_found(others: Iterable[str]) -> str:
+    """Return the end of a reason that names up to three other candidates."""
+    names = [*others][:3]
+    return f"; also found: {', '.join(names)}" if names else ""

@@ -1,61 +1,65 @@
-"""The TCP ports that a source file says it listens on, by syntax tree."""
+"""The TCP ports and hosts that a source file starts servers on, found in its syntax tree."""
 
 import ast
 from collections.abc import Iterator, Mapping
 
-from shipwheel.project.entrypoint.syntax import nodes
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name
 
-__all__ = ["listens_on", "only_local"]
+__all__ = ["find_ports", "listens_on_loopback"]
 
-_STARTS = frozenset(
+_START_CALLS = frozenset(
     """
     run run_app listen serve launch start start_server create_server run_simple make_server start_http_server bind serve_forever
     run_forever Config
     """.split()  # noqa: SIM905
 )
-"""Functions and methods that servers are started with."""
-_PAIRED = frozenset({"HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "bind", "WSGIServer"})
-"""What takes (host, port) as its first argument."""
-_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"})
-"""What takes the port as its first argument."""
-_ADDRESSED = frozenset({"add_insecure_port", "add_secure_port"})
-"""What takes host:port as its first argument: gRPC's."""
+"""Functions and methods that start a server."""
+_PAIR_FIRST = frozenset({"HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "bind", "WSGIServer"})
+"""Those whose first argument is (host, port)."""
+_PORT_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"})
+"""Those whose first argument is the port."""
+_ADDRESS_FIRST = frozenset({"add_insecure_port", "add_secure_port"})
+"""Those whose first argument is host:port, as in gRPC."""
 _CHERRYPY_PORT = 8080
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_MAX_TEXT_DEPTH = 6
+_MAX_NUMBER_DEPTH = 4
+
+_Constants = Mapping[str, ast.expr]
 
 
-def listens_on(tree: ast.Module) -> tuple[str, ...]:
-    """The ports, in the order of the source: of calls that start a server, and the defaults of options called port."""
-    known = dict(_constants(tree))
-    found = [port for node in nodes(tree) if isinstance(node, ast.Call) for port in _ports(node, known)]
-    if _cherrypy(tree):
-        found += [*_number(_cherrypy_says(tree, "server.socket_port"), known)] or [_CHERRYPY_PORT]
+def find_ports(source: SourceFile) -> tuple[str, ...]:
+    """Return the ports in source order: those of calls that start a server, and the defaults of command-line options called port."""
+    constants = dict(_constants(source))
+    found = [port for node in source.nodes if isinstance(node, ast.Call) for port in _ports(node, constants)]
+    if _uses_cherrypy(source):
+        found += [*_numbers(_cherrypy_setting(source, "server.socket_port"), constants)] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
 
 
-def only_local(tree: ast.Module) -> bool:
-    """Whether a server is started on the loopback interface, where nobody outside a container reaches it."""
-    known = dict(_constants(tree))
-    calls = [node for node in nodes(tree) if isinstance(node, ast.Call)]
-    if _cherrypy(tree):
-        # Its own default is the loopback interface.
-        return _text(_cherrypy_says(tree, "server.socket_host"), known) in ("", *_LOCAL)
-    return any(_host(node, host, known) in _LOCAL for node in calls for host in _hosts(node))
+def listens_on_loopback(source: SourceFile) -> bool:
+    """Return whether a file starts a server on the loopback interface, which nothing outside a container reaches."""
+    constants = dict(_constants(source))
+    if _uses_cherrypy(source):
+        # CherryPy's default is the loopback interface.
+        return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *_LOOPBACK)
+    calls = (node for node in source.nodes if isinstance(node, ast.Call))
+    return any(_host(call, host, constants) in _LOOPBACK for call in calls for host in _hosts(call))
 
 
-def _host(node: ast.Call, host: ast.expr, known: Mapping[str, ast.expr]) -> str:
-    text = _text(host, known)
-    return text.rpartition(":")[0].strip("[]") if _name(node) in _ADDRESSED else text
+def _host(call: ast.Call, host: ast.expr, constants: _Constants) -> str:
+    text = _text(host, constants)
+    return text.rpartition(":")[0].strip("[]") if called_name(call) in _ADDRESS_FIRST else text
 
 
-def _cherrypy(tree: ast.Module) -> bool:
-    quick = (node.value for node in nodes(tree) if isinstance(node, ast.Attribute) and node.attr == "quickstart")
-    return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in quick)
+def _uses_cherrypy(source: SourceFile) -> bool:
+    modules = (node.value for node in source.nodes if isinstance(node, ast.Attribute) and node.attr == "quickstart")
+    return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in modules)
 
 
-def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:
-    """The value of a setting, wherever the file says it."""
-    for node in nodes(tree):
+def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr:
+    """Return the value of a setting, from any dictionary in the file; an empty text if there is none."""
+    for node in source.nodes:
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == name:
@@ -63,65 +67,69 @@ def _cherrypy_says(tree: ast.Module, name: str) -> ast.expr:
     return ast.Constant("")
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in sorted((node for node in nodes(tree) if isinstance(node, ast.Assign)), key=lambda node: -node.col_offset):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+def _constants(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
+    """Yield (name, value) of single assignments, the outermost last, so that they win in a dict."""
+    found = [node for node in source.nodes if isinstance(node, ast.Assign)]
+    for node in sorted(found, key=lambda node: -node.col_offset):
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
 
 
-def _name(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+def _ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
+    name, first = called_name(call), call.args[0] if call.args else None
+    if name == "define" and first is not None and _text(first, constants) == "port":
+        yield from _keyword_numbers(call, constants, "default")
+    if name in _START_CALLS:
+        yield from _keyword_numbers(call, constants, "port", "server_port")
+    if name in _PORT_FIRST and first is not None:
+        yield from _numbers(first, constants)
+    if name in _PAIR_FIRST and first is not None and isinstance(pair := _value(first, constants), ast.Tuple) and len(pair.elts) == 2:
+        yield from _numbers(pair.elts[1], constants)
+    if name in _ADDRESS_FIRST and first is not None:
+        yield from _numbers(ast.Constant(_text(first, constants).rpartition(":")[2]), constants)
+    if name == "make_server" and len(call.args) > 1:
+        yield from _numbers(call.args[1], constants)
 
 
-def _ports(node: ast.Call, known: Mapping[str, ast.expr]) -> Iterator[int]:
-    name = _name(node)
-    if name == "define" and node.args and _text(node.args[0], known) == "port":
-        yield from (port for keyword in node.keywords if keyword.arg == "default" for port in _number(keyword.value, known))
-    if name in _STARTS:
-        yield from (port for keyword in node.keywords if keyword.arg in ("port", "server_port") for port in _number(keyword.value, known))
-    if name in _FIRST and node.args:
-        yield from _number(node.args[0], known)
-    if name in _PAIRED and node.args and isinstance(pair := _resolved(node.args[0], known), ast.Tuple) and len(pair.elts) == 2:
-        yield from _number(pair.elts[1], known)
-    if name in _ADDRESSED and node.args:
-        yield from _number(ast.Constant(_text(node.args[0], known).rpartition(":")[2]), known)
-    if name == "make_server" and len(node.args) > 1:
-        yield from _number(node.args[1], known)
+def _keyword_numbers(call: ast.Call, constants: _Constants, *names: str) -> Iterator[int]:
+    for keyword in call.keywords:
+        if keyword.arg in names:
+            yield from _numbers(keyword.value, constants)
 
 
-def _hosts(node: ast.Call) -> Iterator[ast.expr]:
-    name = _name(node)
-    if name in _STARTS:
-        yield from (keyword.value for keyword in node.keywords if keyword.arg in ("host", "address", "server_name"))
-    if name in _PAIRED and node.args and isinstance(node.args[0], ast.Tuple) and node.args[0].elts:
-        yield node.args[0].elts[0]
-    if name in ("make_server", *_ADDRESSED) and node.args:
-        yield node.args[0]
+def _hosts(call: ast.Call) -> Iterator[ast.expr]:
+    name = called_name(call)
+    if name in _START_CALLS:
+        yield from (keyword.value for keyword in call.keywords if keyword.arg in ("host", "address", "server_name"))
+    if name in _PAIR_FIRST and call.args and isinstance(call.args[0], ast.Tuple) and call.args[0].elts:
+        yield call.args[0].elts[0]
+    if name in ("make_server", *_ADDRESS_FIRST) and call.args:
+        yield call.args[0]
 
 
-def _resolved(node: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
-    return known.get(node.id, node) if isinstance(node, ast.Name) else node
+def _value(node: ast.expr, constants: _Constants) -> ast.expr:
+    return constants.get(node.id, node) if isinstance(node, ast.Name) else node
 
 
-def _text(node: ast.expr, known: Mapping[str, ast.expr], depth: int = 6) -> str:
-    """A literal, also one that is put together of literals, and of numbers."""
-    node = _resolved(node, known)
+def _text(node: ast.expr, constants: _Constants, depth: int = _MAX_TEXT_DEPTH) -> str:
+    """Return the text of a literal, or of an expression that joins literals and numbers; empty for any other."""
+    node = _value(node, constants)
     if depth == 0:
         return ""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _text(node.left, known, depth - 1) + _text(node.right, known, depth - 1)
+        return _text(node.left, constants, depth - 1) + _text(node.right, constants, depth - 1)
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part, known, depth - 1) for part in node.values)
-    if isinstance(node, ast.FormattedValue) and depth < 6:
-        return "".join(map(str, _number(node.value, known))) or _text(node.value, known, depth - 1)
-    if isinstance(node, ast.Call) and _name(node) == "str" and node.args:
-        return "".join(map(str, _number(node.args[0], known)))
+        return "".join(_text(part, constants, depth - 1) for part in node.values)
+    if isinstance(node, ast.FormattedValue) and depth < _MAX_TEXT_DEPTH:
+        return "".join(map(str, _numbers(node.value, constants))) or _text(node.value, constants, depth - 1)
+    if isinstance(node, ast.Call) and called_name(node) == "str" and node.args:
+        return "".join(map(str, _numbers(node.args[0], constants)))
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def _number(node: ast.expr, known: Mapping[str, ast.expr], depth: int = 4) -> Iterator[int]:
-    """A literal, a module's constant, int(…), or the default of an environment variable."""
-    node = _resolved(node, known)
+def _numbers(node: ast.expr, constants: _Constants, depth: int = _MAX_NUMBER_DEPTH) -> Iterator[int]:
+    """Yield the number of a literal, a constant of the module, `int(…)` or the default of an environment variable, if it is one."""
+    node = _value(node, constants)
     if depth == 0:
         return
     if isinstance(node, ast.Constant):
@@ -130,10 +138,10 @@ def _number(node: ast.expr, known: Mapping[str, ast.expr], depth: int = 4) -> It
         elif isinstance(node.value, str) and node.value.isascii() and node.value.isdecimal() and len(node.value) < 6:
             yield int(node.value)
     elif isinstance(node, ast.Call):
-        name = _name(node)
+        name = called_name(node)
         if name == "int" and node.args:
-            yield from _number(node.args[0], known, depth - 1)
+            yield from _numbers(node.args[0], constants, depth - 1)
         elif name in ("get", "getenv") and len(node.args) == 2:
-            yield from _number(node.args[1], known, depth - 1)
+            yield from _numbers(node.args[1], constants, depth - 1)
     elif isinstance(node, ast.BoolOp):
-        yield from _number(node.values[-1], known, depth - 1)
+        yield from _numbers(node.values[-1], constants, depth - 1)

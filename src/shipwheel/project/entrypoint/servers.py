@@ -1,66 +1,63 @@
-"""Production servers: which one serves an application, and with what words."""
+"""The production server for an application: one that the project depends on, or else one that shipwheel adds.
 
-import msgspec
+To add a server, add a function that returns it, and a line in `choose_server` or `_wsgi_server` at its rank.
+"""
 
-__all__ = ["EVERYWHERE", "Served", "serve"]
+from dataclasses import dataclass, replace
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104
-"""A container's port is reached from outside it."""
+from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.frameworks import Kind
+
+__all__ = ["EVERY_ADDRESS", "Server", "choose_server"]
+
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
+"""A container's port is reached from outside, so servers listen on all of its addresses."""
 
 
-class Served(msgspec.Struct, frozen=True):
-    """A server and its words; `{target}` stands for module:variable."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server program and its arguments, in which `{target}` stands for module:variable."""
 
-    server: str
+    program: str
     port: str
-    words: tuple[str, ...]
-    factory_words: tuple[str, ...] = ()
-    """Put before the target when it is a factory; when empty, the target is written as a call."""
-    extra: tuple[str, ...] = ()
-    """The server's distribution, when the project does not ask for it."""
+    arguments: tuple[str, ...]
+    factory_arguments: tuple[str, ...] = ()
+    """Inserted before the target if that is a factory. A server without any takes a factory written as a call."""
+    requirements: tuple[str, ...] = ()
+    """The server's Python package if the project does not depend on it."""
 
-    def command(self, module: str, variable: str, factory: bool) -> tuple[str, ...]:
-        """The command that serves an application object or what a factory makes."""
-        call = "()" if factory and not self.factory_words else ""
-        words: list[str] = [self.server]
-        for word in self.words:
-            words += self.factory_words if factory and word == "{target}" else ()
-            words.append(word.replace("{target}", f"{module}:{variable}{call}"))
+    def command(self, app: Application) -> tuple[str, ...]:
+        """Return the command that serves an application."""
+        call = "()" if app.is_factory and not self.factory_arguments else ""
+        words = [self.program]
+        for argument in self.arguments:
+            if app.is_factory and argument == "{target}":
+                words += self.factory_arguments
+            words.append(argument.replace("{target}", f"{app.module.name}:{app.variable}{call}"))
         return tuple(words)
 
 
-def _uvicorn(port: str) -> Served:
-    return Served("uvicorn", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
+def choose_server(kind: Kind, distribution: str, dependencies: frozenset[str], port: str) -> Server:
+    """Return the server for an application of this kind: one among the dependencies, or else one that must be added.
+
+    `distribution` is the framework's Python package, whose own dependencies may include a server.
+    """
+    match kind:
+        case Kind.SANIC:
+            return Server("sanic", port, (*_host_and_port(port), "{target}"), ("--factory",))
+        case Kind.AIOHTTP:
+            return _required(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
+        case Kind.WEBPY:
+            return _required(_waitress(port, "--call", "{target}.wsgifunc"), "waitress", dependencies)
+        case Kind.DASH:
+            # Waitress alone can serve an attribute of an object: the Flask application is the Dash object's `server`.
+            return _required(_waitress(port, "{target}.server"), "waitress", dependencies)
+        case Kind.WSGI:
+            return _wsgi_server(dependencies, port)
+    return _asgi_server(distribution, dependencies, port)
 
 
-def _granian(port: str, interface: str) -> Served:
-    return Served("granian", port, ("--interface", interface, "--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
-
-
-def _hypercorn(port: str) -> Served:
-    return Served("hypercorn", port, ("--bind", f"{EVERYWHERE}:{port}", "{target}"))
-
-
-def _gunicorn(port: str, worker: str = "") -> Served:
-    return Served("gunicorn", port, ("--bind", f"{EVERYWHERE}:{port}", *(("--worker-class", worker) if worker else ()), "{target}"))
-
-
-def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str) -> Served:
-    """The server for an application of a kind (asgi, wsgi, dash, sanic, aiohttp): one among the dependencies, else one that is added."""
-    if kind == "sanic":
-        return Served("sanic", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--factory",))
-    if kind == "aiohttp":
-        return _added(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
-    if kind == "webpy":
-        return _added(
-            Served("waitress-serve", port, ("--host", EVERYWHERE, "--port", port, "--call", "{target}.wsgifunc")), "waitress", dependencies
-        )
-    if kind == "dash":
-        # Of the servers it alone reaches into an object: the Flask application is the Dash object's `server`.
-        words = ("--host", EVERYWHERE, "--port", port, "{target}.server")
-        return _added(Served("waitress-serve", port, words), "waitress", dependencies)
-    if kind == "wsgi":
-        return _wsgi(dependencies, port)
+def _asgi_server(distribution: str, dependencies: frozenset[str], port: str) -> Server:
     if "uvicorn" in dependencies:
         return _uvicorn(port)
     if "granian" in dependencies:
@@ -69,41 +66,63 @@ def serve(kind: str, distribution: str, dependencies: frozenset[str], port: str)
     if "hypercorn" in dependencies or distribution == "quart":
         return _hypercorn(port)
     if dependencies & {"daphne", "channels"}:
-        # Django's Channels are about WebSockets, which Uvicorn alone does not speak.
-        return _added(Served("daphne", port, ("-b", EVERYWHERE, "-p", port, "{target}")), "daphne", dependencies)
-    # FastHTML depends on Uvicorn.
-    return _uvicorn(port) if distribution == "python-fasthtml" else _added(_uvicorn(port), "uvicorn", dependencies)
+        # Django Channels serves WebSockets, which uvicorn supports only with an extra.
+        return _required(Server("daphne", port, ("-b", EVERY_ADDRESS, "-p", port, "{target}")), "daphne", dependencies)
+    # FastHTML depends on uvicorn.
+    return _uvicorn(port) if distribution == "python-fasthtml" else _required(_uvicorn(port), "uvicorn", dependencies)
 
 
-def _with_sockets(port: str, dependencies: frozenset[str]) -> Served:
-    """One worker, which keeps all clients' connections: an open WebSocket holds a thread or a coroutine for as long as it lasts."""
+def _wsgi_server(dependencies: frozenset[str], port: str) -> Server:
+    if dependencies & {"flask-socketio", "flask-sock"}:
+        return _required(_websocket_gunicorn(port, dependencies), "gunicorn", dependencies)
+    if "gunicorn" in dependencies:
+        return _gunicorn(port)
+    if "waitress" in dependencies:
+        return replace(_waitress(port, "{target}"), factory_arguments=("--call",))
+    if "granian" in dependencies:
+        return _granian(port, "wsgi")
+    if "uwsgi" in dependencies:
+        return Server("uwsgi", port, ("--http-socket", f"{EVERY_ADDRESS}:{port}", "--master", "--need-app", "--module", "{target}"))
+    if "hypercorn" in dependencies:
+        return _hypercorn(port, "wsgi:{target}")
+    return _required(_gunicorn(port), "gunicorn", dependencies)
+
+
+def _websocket_gunicorn(port: str, dependencies: frozenset[str]) -> Server:
+    """Return gunicorn with one worker for many clients: an open WebSocket occupies a thread or a coroutine for as long as it lasts."""
     if "eventlet" in dependencies:
         return _gunicorn(port, "eventlet")
     if "gevent-websocket" in dependencies:
         return _gunicorn(port, "geventwebsocket.gunicorn.workers.GeventWebSocketWorker")
     if "gevent" in dependencies:
         return _gunicorn(port, "gevent")
-    plain = _gunicorn(port)
-    return Served(plain.server, port, (*plain.words[:-1], "--threads", "100", plain.words[-1]))
+    return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", "--threads", "100", "{target}"))
 
 
-def _wsgi(dependencies: frozenset[str], port: str) -> Served:
-    if dependencies & {"flask-socketio", "flask-sock"}:
-        return _added(_with_sockets(port, dependencies), "gunicorn", dependencies)
-    if "gunicorn" in dependencies:
-        return _gunicorn(port)
-    if "waitress" in dependencies:
-        return Served("waitress-serve", port, ("--host", EVERYWHERE, "--port", port, "{target}"), ("--call",))
-    if "granian" in dependencies:
-        return _granian(port, "wsgi")
-    if "uwsgi" in dependencies:
-        return Served("uwsgi", port, ("--http-socket", f"{EVERYWHERE}:{port}", "--master", "--need-app", "--module", "{target}"))
-    if "hypercorn" in dependencies:
-        served = _hypercorn(port)
-        return Served(served.server, port, tuple(word.replace("{target}", "wsgi:{target}") for word in served.words))
-    return _added(_gunicorn(port), "gunicorn", dependencies)
+def _host_and_port(port: str) -> tuple[str, ...]:
+    return ("--host", EVERY_ADDRESS, "--port", port)
 
 
-def _added(served: Served, distribution: str, dependencies: frozenset[str]) -> Served:
-    extra = () if distribution in dependencies else (distribution,)
-    return Served(served.server, served.port, served.words, served.factory_words, extra)
+def _uvicorn(port: str) -> Server:
+    return Server("uvicorn", port, (*_host_and_port(port), "{target}"), ("--factory",))
+
+
+def _granian(port: str, interface: str) -> Server:
+    return Server("granian", port, ("--interface", interface, *_host_and_port(port), "{target}"), ("--factory",))
+
+
+def _hypercorn(port: str, target: str = "{target}") -> Server:
+    return Server("hypercorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", target))
+
+
+def _waitress(port: str, *target: str) -> Server:
+    return Server("waitress-serve", port, (*_host_and_port(port), *target))
+
+
+def _gunicorn(port: str, worker_class: str = "") -> Server:
+    worker = ("--worker-class", worker_class) if worker_class else ()
+    return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", *worker, "{target}"))
+
+
+def _required(server: Server, distribution: str, dependencies: frozenset[str]) -> Server:
+    return replace(server, requirements=() if distribution in dependencies else (distribution,))

@@ -1,12 +1,151 @@
-"""A source file's syntax tree, gone through once for all that look for something in it."""
+"""Source files as syntax trees: parsed once, walked once, with the full names of what they import.
+
+Nothing is imported or run. Every scan of a file works on the same `SourceFile`.
+"""
 
 import ast
-from functools import lru_cache
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-__all__ = ["nodes"]
+from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
+
+__all__ = [
+    "ModulePath",
+    "SourceFile",
+    "assignments",
+    "called_name",
+    "full_name",
+    "imported_names",
+    "imported_packages",
+    "is_main_guard",
+    "keyword_value",
+    "parse_source",
+]
 
 
-@lru_cache(maxsize=1)
-def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
-    """All nodes, as `ast.walk` yields them: walking is most of what looking costs."""
-    return tuple(ast.walk(tree))
+@dataclass(frozen=True, slots=True)
+class ModulePath:
+    """Where a module is: its file, its import name, and the directory that it is imported from."""
+
+    file: str
+    """Relative to the project's root, with forward slashes."""
+    name: str
+    """The dotted import name."""
+    import_root: str = ""
+    """The directory that must be on the import path, relative to the project's root; empty for the root itself."""
+
+    @property
+    def top_level(self) -> str:
+        """The first part of the import name."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFile:
+    """A parsed source file."""
+
+    path: ModulePath
+    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+    """All nodes, in the order of `ast.walk`. Walking the tree is most of what a scan costs, so it happens once."""
+    aliases: Mapping[str, str]
+    """Name in the file -> dotted name of what it was imported as. A leading dot stands for a relative import."""
+
+
+def parse_source(path: ModulePath, data: bytes) -> SourceFile:
+    """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if Python cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(data)
+    nodes = tuple(ast.walk(tree))
+    return SourceFile(path, tree, nodes, dict(_aliases(nodes)))
+
+
+def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
+    """Return the dotted name of a name or attribute, resolved through the imports; empty for any other expression."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        # A quoted annotation.
+        return aliases.get(node.value, node.value)
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([aliases.get(node.id, node.id), *reversed(attributes)])
+
+
+def called_name(call: ast.Call) -> str:
+    """Return the last part of a called function's name; empty if an expression other than a name is called."""
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def keyword_value(call: ast.Call, *names: str) -> ast.expr | None:
+    """Return the value of the first keyword argument with one of these names."""
+    return next((keyword.value for keyword in call.keywords if keyword.arg in names), None)
+
+
+def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
+    """Yield (name, value, annotation) of a block's assignments, including those in try, if and with, but not in the main guard."""
+    for node in body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Tuple) and target.elts:
+                    target = target.elts[0]
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value, None
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.value, node.annotation
+        elif isinstance(node, ast.If) and not is_main_guard(node):
+            yield from assignments([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            handlers = [statement for handler in node.handlers for statement in handler.body]
+            yield from assignments([*node.body, *node.orelse, *node.finalbody, *handlers])
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            yield from assignments(node.body)
+
+
+def is_main_guard(node: ast.stmt) -> bool:
+    """Return whether a statement is `if __name__ == "__main__"`."""
+    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+
+
+def imported_packages(source: SourceFile) -> frozenset[str]:
+    """Return the top-level packages that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in source.nodes:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module)
+    return frozenset(name.partition(".")[0] for name in names)
+
+
+def imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield (name in the file, dotted name) of the top-level `from … import …` statements."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            origin = _origin(node)
+            yield from ((alias.asname or alias.name, f"{origin}.{alias.name}") for alias in node.names if alias.name != "*")
+
+
+def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (top, top)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node)
+            for alias in node.names:
+                if alias.name == "*":
+                    yield from ((name, f"{top}.{name}") for top, name in FRAMEWORKS if top == origin.partition(".")[0])
+                else:
+                    yield alias.asname or alias.name, f"{origin}.{alias.name}" if origin.strip(".") else f".{alias.name}"
+
+
+def _origin(node: ast.ImportFrom) -> str:
+    return "." * bool(node.level) + (node.module or "")

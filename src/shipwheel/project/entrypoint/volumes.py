@@ -1,246 +1,185 @@
-"""What an app writes into its own directory, kept in volumes: the image's root may be read-only, and is gone with the container.
+"""Volumes for what an app writes into its own directory: the image's root may be read-only, and is lost with the container.
 
-A directory becomes a volume. A file whose directory the app has other files in becomes a symbolic link into the volume /data.
+A directory becomes a volume. A file in a directory with other files of the app becomes a symbolic link into the volume /data.
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from shipwheel.project.entrypoint.app_files import Listed, list_image
-from shipwheel.project.entrypoint.django import migration
-from shipwheel.project.entrypoint.launch import INITIAL, Evidence, Launch
-from shipwheel.project.entrypoint.path_eval import INSTANCE, ROOT, Places, usable
-from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.entrypoint.write_scan import OPENED, Write
-from shipwheel.venv import VENV
-
-__all__ = ["read_beside", "with_kept"]
-
-_DATA = ("/data", "/state")
-"""Places of the volume for single files: the first that the app does not use itself."""
-_SYSTEM = (
-    *("/tmp", "/var/tmp", "/var/run", "/var/lock", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64"),  # noqa: S108
-    *("/boot", "/opt", "/home", "/root", "/Users", "/mnt"),
+from shipwheel.project.entrypoint.django import migration_steps
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX, Launch
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.project_paths import (
+    OWN_DIRECTORIES,
+    SYSTEM_DIRECTORIES,
+    AppFiles,
+    WrittenPath,
+    find_written_paths,
+    is_within,
+    list_app_files,
 )
-_SHARED = frozenset({"/", "/var", "/var/lib", "/srv"})
-"""Directories that only those below may be volumes of."""
-_OURS = (f"/{VENV}", "/opt/shipwheel")
-_MARKERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt"})
-_MOST = 12
-_FLASKS = frozenset({"flask", "apiflask", "eve", "flask-openapi3"})
-"""Flask, and what its application's class is of."""
-_OF_FRAMEWORKS = {"python-fasthtml": Write(".sesskey", "the key of its sessions")}
-"""What a framework writes by itself, by its distribution."""
+from shipwheel.project.entrypoint.write_scan import WriteKind
+
+__all__ = ["with_volumes"]
+
+_DATA_VOLUMES = ("/data", "/state")
+"""Candidates for the volume of single files; the first that the app does not use itself is taken."""
+_PARENTS_ONLY = frozenset({"/", "/var", "/var/lib", "/srv"})
+"""Directories that are no volumes themselves, only those below them."""
+_PLACEHOLDERS = frozenset({".gitkeep", ".gitignore", ".keep", ".empty", "README.md", "README", "README.txt"})
+"""Files in a directory that a volume may hide."""
+_MAX_PATHS = 12
+"""Paths that are put into volumes."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A path that is written, absolute in the image; `local` is the same below the project, empty for what lies elsewhere."""
+class _Plan:
+    """Where the paths that an app writes go."""
 
-    path: str
-    local: str
-    what: str
-    directory: bool
+    volumes: tuple[str, ...]
+    """Directories that become volumes."""
+    links: dict[str, str]
+    """File below the working directory -> its path on the volume for single files."""
+    linked: tuple[WrittenPath, ...]
+    """The written paths that `links` are for."""
+    kinds: frozenset[WriteKind]
+    """What is on volumes, those of the launch included."""
+    left_over: tuple[WrittenPath, ...]
+    """Written paths that are in no volume."""
 
 
-def with_kept(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
-    """The launch with volumes for what the app writes; as it is where the settings have volumes, and for programs."""
-    if evidence.settings.volumes or launch.is_program or any(_within(place, [_workdir(evidence)]) for place in _SYSTEM):
+def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch with volumes for what the app writes; unchanged if the settings name volumes, and for programs."""
+    settings = evidence.settings
+    if settings.volumes or launch.is_program or any(is_within(directory, [evidence.workdir]) for directory in SYSTEM_DIRECTORIES):
         return launch
-    wanted = [*dict.fromkeys(_found(launch, evidence, modules))]
-    image = Listed() if not wanted or not launch.needs_source else list_image(evidence, launch.include)
+    written = find_written_paths(launch, evidence, modules)
+    image = AppFiles() if not written or not launch.needs_source else list_app_files(evidence, launch.include)
     if image is None:
         return launch
-    # The surest first, where there are too many.
-    fitting = sorted((item for item in wanted if _fits(item, image)), key=lambda item: item.what == OPENED)
-    found, rest = fitting[:_MOST], fitting[_MOST:]
-    directories = _directories(found, evidence, image)
-    places = _outermost([path for path in directories if not _within(path, [*launch.volumes])])
-    targets = _targets(found, [*launch.volumes, *places], _data(launch, evidence, wanted), evidence, image)
-    rest += [item for item in found if _beside_others(item, image) and not item.directory and item.local not in targets]
-    rest = [item for item in rest if not _within(item.path, [*launch.volumes, *places])]
-    own = bool(evidence.settings.before_start)
-    kept = {item.what for item in found if item.local in targets or _within(item.path, [*launch.volumes, *places])}
-    migrate = migration(evidence, modules, "SQLite" in kept) if not own else ()
-    steps = (*(_copies(targets, evidence, image) if not own else ()), *migrate)
+    plan = _make_plan(written, launch, evidence, image)
+    steps: tuple[tuple[str, ...], ...] = ()
+    migration: tuple[tuple[str, ...], ...] = ()
+    if not settings.before_start:
+        migration = migration_steps(evidence, modules) if WriteKind.SQLITE in plan.kinds else ()
+        steps = (*_copy_steps(plan.links, evidence, image), *migration)
     return replace(
         launch,
-        volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in targets.values()), *places),
-        links=tuple(sorted(targets.items())),
+        volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in plan.links.values()), *plan.volumes),
+        links=tuple(sorted(plan.links.items())),
         before_start=(*steps, *launch.before_start),
-        every_start=(*migrate, *launch.every_start),
-        notes=(*launch.notes, *_said([item for item in found if item.local in targets], targets, places, rest, image)),
+        every_start=(*migration, *launch.every_start),
+        notes=(*launch.notes, *_notes(plan, image)),
     )
 
 
-def _said(links: list[_Kept], targets: dict[str, str], places: list[str], rest: list[_Kept], image: Listed) -> Iterator[str]:
-    if links:
-        what = {item.local: item.what for item in reversed(links)}
-        listed = ", ".join(f"{local} ({what[local]})" for local in sorted(what))
-        yield f"What the app writes beside its code is in the volume {posixpath.dirname(targets[links[0].local])}: {listed}."
-    if copied := sorted(image.files & targets.keys()):
-        yield f"A new volume gets {', '.join(copied)} from the image at its first start, and keeps its own when the image's changes."
-    if places:
-        yield f"The app writes to {', '.join(places)}: {'a volume' if len(places) == 1 else 'volumes'}."
-    if rest:
-        listed = ", ".join(dict.fromkeys(item.path for item in rest))
-        yield f"It seems to write to more than is kept: {listed}. Name what matters in the setting `volumes`."
+def _make_plan(written: Sequence[WrittenPath], launch: Launch, evidence: Evidence, image: AppFiles) -> _Plan:
+    # If there are too many, the surest ones count.
+    possible = sorted((item for item in written if _is_writable(item, image)), key=lambda item: item.kind is WriteKind.OPENED)
+    chosen, rest = possible[:_MAX_PATHS], possible[_MAX_PATHS:]
+    directories = [path for path in _volume_candidates(chosen, evidence, image) if not is_within(path, launch.volumes)]
+    volumes = _outermost(directories)
+    every_volume = [*launch.volumes, *volumes]
+    data = _data_volume(launch, evidence, written)
+    files = [item for item in chosen if not item.is_directory and _is_among_files(item, image)]
+    links = _link_targets(files, every_volume, data, evidence, image) if data is not None else {}
+    rest += [item for item in files if item.in_workdir not in links]
+    return _Plan(
+        tuple(volumes),
+        links,
+        tuple(item for item in chosen if item.in_workdir in links),
+        frozenset(item.kind for item in chosen if item.in_workdir in links or is_within(item.path, every_volume)),
+        tuple(item for item in rest if not is_within(item.path, every_volume)),
+    )
 
 
-def _workdir(evidence: Evidence) -> str:
-    return evidence.settings.workdir.rstrip("/")
-
-
-def _fits(item: _Kept, image: Listed) -> bool:
-    """Whether what is in the image lets it be written."""
-    if not item.local:
+def _is_writable(item: WrittenPath, image: AppFiles) -> bool:
+    """Return whether the files in the image allow the app to write this path."""
+    path = item.in_workdir
+    if not path:
         return True
-    if image.is_behind_file(item.local):
+    if image.is_behind_file(path):
         return False
-    if item.directory:
-        return item.local not in image.files
-    if item.what == OPENED and (item.local in image.files or not _beside_others(item, image)):
-        # A file that is there may be made beforehand, by a program that is no part of the running app.
+    if item.is_directory:
+        return path not in image.files
+    if item.kind is WriteKind.OPENED and (path in image.files or not _is_among_files(item, image)):
+        # A program that is not part of the running app may have written a file that exists.
         return False
-    return item.local not in image.directories and item.local not in image.links
+    return path not in image.directories and path not in image.links
 
 
-def _beside_others(item: _Kept, image: Listed) -> bool:
-    """Whether a file lies in a directory that is in the image."""
-    above = posixpath.dirname(item.local)
-    return bool(item.local) and (not above or above in image.directories)
+def _is_among_files(item: WrittenPath, image: AppFiles) -> bool:
+    """Return whether the path is in a directory that the image has."""
+    parent = posixpath.dirname(item.in_workdir)
+    return bool(item.in_workdir) and (not parent or parent in image.directories)
 
 
-def _directories(found: list[_Kept], evidence: Evidence, image: Listed) -> list[str]:
-    """What may be volumes: the directories, and those of files that have one for themselves."""
-    apart = (posixpath.dirname(item.path) for item in found if not item.directory and not _beside_others(item, image))
-    every = dict.fromkeys([*(item.path for item in found if item.directory), *apart])
-    return [path for path in every if _may_be_volume(path, _workdir(evidence), image)]
+def _volume_candidates(written: Sequence[WrittenPath], evidence: Evidence, image: AppFiles) -> list[str]:
+    """Return the directories that can be volumes: those that are written, and those that hold nothing but written files."""
+    directories = [item.path for item in written if item.is_directory]
+    holding = [posixpath.dirname(item.path) for item in written if not item.is_directory and not _is_among_files(item, image)]
+    return [path for path in dict.fromkeys([*directories, *holding]) if _can_be_volume(path, evidence.workdir, image)]
 
 
-def _may_be_volume(path: str, workdir: str, image: Listed) -> bool:
-    if path in _SHARED or any(_within(place, [path]) for place in (workdir, *_OURS)):
+def _can_be_volume(path: str, workdir: str, image: AppFiles) -> bool:
+    if path in _PARENTS_ONLY or any(is_within(directory, [path]) for directory in (workdir, *OWN_DIRECTORIES)):
         return False
-    inside = f"{path.removeprefix(workdir)}/".lstrip("/") if _within(path, [workdir]) else None
-    # A volume would hide files of the image.
-    return inside is None or all(posixpath.basename(file) in _MARKERS for file in image.files if file.startswith(inside))
+    if not is_within(path, [workdir]):
+        return True
+    # A volume would hide the image's files.
+    prefix = f"{path.removeprefix(workdir)}/".lstrip("/")
+    return all(posixpath.basename(file) in _PLACEHOLDERS for file in image.files if file.startswith(prefix))
 
 
-def _data(launch: Launch, evidence: Evidence, wanted: list[_Kept]) -> str | None:
-    taken = [_workdir(evidence), *launch.volumes, *(item.path for item in wanted)]
-    return next((place for place in _DATA if not _within(place, taken) and not any(_within(path, [place]) for path in taken)), None)
+def _data_volume(launch: Launch, evidence: Evidence, written: Sequence[WrittenPath]) -> str | None:
+    used = [evidence.workdir, *launch.volumes, *(item.path for item in written)]
+    return next(
+        (volume for volume in _DATA_VOLUMES if not is_within(volume, used) and not any(is_within(path, [volume]) for path in used)), None
+    )
 
 
-def _targets(found: list[_Kept], places: list[str], data: str | None, evidence: Evidence, image: Listed) -> dict[str, str]:
-    """Files below the working directory, and where on the volume they are kept."""
+def _link_targets(files: Iterable[WrittenPath], volumes: Sequence[str], data: str, evidence: Evidence, image: AppFiles) -> dict[str, str]:
+    """Return file below the working directory -> its path on the volume `data`."""
     targets: dict[str, str] = {}
-    files = {item.local for item in found if not item.directory and _beside_others(item, image)} if data is not None else set()
-    for local in sorted(files, key=lambda local: (local.count("/"), local)):
-        path, target = f"{_workdir(evidence)}/{local}", f"{data}/{local.replace('/', '-')}"
-        if target in targets.values() or _within(path, places) or any(_within(place, [path]) for place in places):
+    for name in sorted({item.in_workdir for item in files}, key=lambda name: (name.count("/"), name)):
+        path, target = f"{evidence.workdir}/{name}", f"{data}/{name.replace('/', '-')}"
+        if target in targets.values() or is_within(path, volumes) or any(is_within(volume, [path]) for volume in volumes):
             continue
-        # The settings' own steps copy nothing, and the place of the first content may be taken.
-        if local in image.files and (evidence.settings.before_start or image.has(local + INITIAL)):
+        if name in image.files and (evidence.settings.before_start or image.has(name + INITIAL_SUFFIX)):
+            # The settings' own steps replace the one that copies the file's first content, or its place is taken.
             continue
-        targets[local] = target
+        targets[name] = target
     return targets
 
 
-def _copies(targets: dict[str, str], evidence: Evidence, image: Listed) -> Iterator[tuple[str, ...]]:
-    for local in sorted(image.files & targets.keys()):
-        source, target = f"{_workdir(evidence)}/{local}{INITIAL}", targets[local]
+def _copy_steps(links: dict[str, str], evidence: Evidence, image: AppFiles) -> Iterator[tuple[str, ...]]:
+    """Yield the steps that copy the content that linked files have in the image to a new volume."""
+    for name in sorted(image.files & links.keys()):
+        source, target = f"{evidence.workdir}/{name}{INITIAL_SUFFIX}", links[name]
         part = f"{target}.part"
-        # A copy that is cut off is made again.
-        copied = f"(shutil.copyfile({source!r}, {part!r}), os.replace({part!r}, {target!r}))"
-        yield ("python", "-c", f"import os, shutil; os.path.exists({target!r}) or {copied}")
+        # An interrupted copy is repeated at the next start.
+        copy = f"(shutil.copyfile({source!r}, {part!r}), os.replace({part!r}, {target!r}))"
+        yield ("python", "-c", f"import os, shutil; os.path.exists({target!r}) or {copy}")
 
 
-def _found(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Iterator[_Kept]:
-    places = _places(evidence, modules)
-    flask = _flask(modules)
-    used = sorted({app.framework.distribution for module in modules for app in module.objects})
-    yield from (
-        item
-        for name in used
-        if name in _OF_FRAMEWORKS and (item := _kept(_OF_FRAMEWORKS[name].path, _OF_FRAMEWORKS[name], launch, evidence))
-    )
-    for module in modules:
-        for write in module.spoken.writes:
-            for each in _as_flask_reads_it(write, evidence, flask):
-                path = places.path(each.path)
-                if path is not None and (item := _kept(path, each, launch, evidence)) is not None:
-                    yield item
+def _notes(plan: _Plan, image: AppFiles) -> Iterator[str]:
+    if plan.linked:
+        kinds = {item.in_workdir: item.kind for item in reversed(plan.linked)}
+        listed = ", ".join(f"{name} ({kinds[name].value})" for name in sorted(kinds))
+        volume = posixpath.dirname(plan.links[plan.linked[0].in_workdir])
+        yield f"The app writes files beside its code. They are in the volume {volume}: {listed}."
+    if copied := sorted(image.files & plan.links.keys()):
+        yield f"A new volume starts with the image's {', '.join(copied)}. It keeps its own content when a newer image brings another."
+    if plan.volumes:
+        listed = ", ".join(plan.volumes)
+        yield f"The app writes to {listed}, which {'is a volume' if len(plan.volumes) == 1 else 'are volumes'}."
+    if plan.left_over:
+        listed = ", ".join(dict.fromkeys(item.path for item in plan.left_over))
+        yield f"The app also writes to {listed}, which no volume keeps. Name the paths that matter in the setting `volumes`."
 
 
-def _flask(modules: tuple[Module, ...]) -> Module | None:
-    return next((module for module in modules if any(app.framework.distribution in _FLASKS for app in module.objects)), None)
-
-
-def _places(evidence: Evidence, modules: tuple[Module, ...]) -> Places:
-    known: dict[str, str] = {}
-    for module in modules:
-        for name, text in module.spoken.places:
-            known.setdefault(name, text)
-    flask = _flask(modules)
-    return Places({**known, INSTANCE: _instance(evidence, flask)} if flask is not None else known)
-
-
-def read_beside(evidence: Evidence, modules: tuple[Module, ...]) -> tuple[str, ...]:
-    """For what a wheel would not do, as a package's source says: what it reads outside the package, and writes within."""
-    own = [module for module in modules if module.module.split(".")[0] in evidence.packaged]
-    # Only what is installed can be asked for its version.
-    if not own or any(call.endswith("metadata.version") for module in own for call in module.calls):
-        return ()
-    places = _places(evidence, modules)
-    inside = {posixpath.join(module.path, module.module.split(".")[0]) for module in own}
-    spoken = {*_rooted(places, (text for module in own for text in module.spoken.joined))}
-    image = list_image(evidence) if spoken else None
-    read = {path for path in spoken if image is not None and image.has(path)}
-    beside = {path for path in read if not _within(path, [*inside]) and not any(_within(place, [path]) for place in inside)}
-    return tuple(sorted(beside | set(_rooted(places, (write.path for module in own for write in module.spoken.writes)))))
-
-
-def _rooted(places: Places, texts: Iterable[str]) -> Iterator[str]:
-    """Paths below the project, of those that hang on the place of a file."""
-    paths = (places.path(text) for text in texts)
-    return (path[2:] for path in paths if path is not None and path.startswith(f"{ROOT}/") and not path.startswith(f"{ROOT}/."))
-
-
-def _instance(evidence: Evidence, flask: Module) -> str:
-    """Where Flask puts its instance directory: beside the code, or in the environment for what is installed there."""
-    top = flask.module.split(".")[0]
-    return f"/{VENV}/var/{top}-instance" if top in evidence.packaged else f"{ROOT}/{flask.path}/instance"
-
-
-def _as_flask_reads_it(write: Write, evidence: Evidence, flask: Module | None) -> Iterator[Write]:
-    """Flask-SQLAlchemy takes a relative URL from the instance directory, before its version 3 from the application's own."""
-    if not write.url or flask is None or not evidence.has("flask-sqlalchemy") or write.path.startswith(("/", ROOT, "\0")):
-        yield write
-        return
-    yield replace(write, path=f"\0{INSTANCE}\0/{write.path}")
-    yield replace(write, path=f"{ROOT}/{posixpath.dirname(flask.file)}/{write.path}")
-
-
-def _kept(path: str, write: Write, launch: Launch, evidence: Evidence) -> _Kept | None:
-    workdir = _workdir(evidence)
-    if path == ROOT or path.startswith(f"{ROOT}/"):
-        if not launch.needs_source:
-            return None
-        path = workdir + path[len(ROOT) :]
-    path = posixpath.normpath(posixpath.join(workdir, path))
-    if not usable(path) or (_within(path, [*_OURS]) and not path.startswith(f"/{VENV}/var/")):
-        return None
-    if path.startswith(f"{workdir}/"):
-        return _Kept(path, path[len(workdir) + 1 :], write.what, write.directory)
-    if _within(path, [*_SYSTEM]) and not path.startswith(f"/{VENV}/var/"):
-        return None
-    return _Kept(path, "", write.what, write.directory)
-
-
-def _outermost(paths: list[str]) -> list[str]:
-    return [path for path in dict.fromkeys(paths) if not any(other != path and _within(path, [other]) for other in paths)]
-
-
-def _within(path: str, places: list[str]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)
+def _outermost(paths: Sequence[str]) -> list[str]:
+    unique = list(dict.fromkeys(paths))
+    return [path for path in unique if not any(other != path and is_within(path, [other]) for other in unique)]

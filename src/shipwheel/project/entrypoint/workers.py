@@ -1,69 +1,65 @@
-"""Programs that take jobs from a queue, run a schedule or crawl: found after everything that listens on a port."""
+"""Programs that take jobs from a queue, run a schedule or crawl: found after everything that listens on a port.
 
-from dataclasses import replace
+To add a queue with an application object, add its class to `frameworks` and its command to `_COMMANDS`.
+"""
 
-from shipwheel.project.entrypoint.launch import Evidence, Launch, launch_served
-from shipwheel.project.entrypoint.scan import Module
-from shipwheel.project.entrypoint.servers import Served
+from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.frameworks import Kind
+from shipwheel.project.entrypoint.launch import Launch, launch_module
+from shipwheel.project.entrypoint.source import Source
 
-__all__ = ["launch_worker"]
+__all__ = ["find_worker"]
 
-_OBJECTS = {
-    "celery": ("-A", "{target}", "worker", "--loglevel", "INFO"),
-    "faust-streaming": ("-A", "{target}", "worker", "--loglevel", "INFO"),
-    "faststream": ("run", "{target}"),
-    "huey": ("{target}",),
+_COMMANDS = {
+    "celery": ("Celery", ("celery", "-A", "{module}:{variable}", "worker", "--loglevel", "INFO")),
+    "faust-streaming": ("Faust", ("faust", "-A", "{module}:{variable}", "worker", "--loglevel", "INFO")),
+    "faststream": ("FastStream", ("faststream", "run", "{module}:{variable}")),
+    "huey": ("Huey", ("huey_consumer", "{module}.{variable}")),
 }
-_PROGRAMS = {"faust-streaming": "faust", "huey": "huey_consumer"}
+"""Python package -> (name for users, command of its worker)."""
 
 
-def launch_worker(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    """The worker of a queue: Celery, Faust, FastStream, Huey, arq, Dramatiq; else Scrapy's spider."""
-    return _of_object(evidence, modules) or _arq(evidence, modules) or _dramatiq(evidence, modules) or _scrapy(evidence, modules)
+def find_worker(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the worker of Celery, Faust, FastStream, Huey, arq or Dramatiq, or else Scrapy's spider."""
+    return _application(evidence, source) or _arq(evidence, source) or _dramatiq(evidence, source) or _scrapy(evidence, source)
 
 
-def _of_object(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    objects = sorted(
-        (app for module in modules for app in module.objects if app.framework.kind == "worker" and not app.factory),
-        key=lambda app: app.rank,
-    )
-    app = next((app for app in objects if evidence.has(app.framework.distribution)), None)
+def _application(evidence: Evidence, source: Source) -> Launch | None:
+    every = (app for module in source.modules for app in module.applications)
+    apps = sorted((app for app in every if app.framework.kind is Kind.WORKER and not app.is_factory), key=lambda app: app.rank)
+    app = next((app for app in apps if evidence.has(app.framework.distribution)), None)
     if app is None:
         return None
-    name = app.framework.distribution
-    program = _PROGRAMS.get(name, name)
-    # Huey names an object as an attribute of its module.
-    words = tuple(word.replace("{target}", f"{app.module}.{app.variable}") for word in _OBJECTS[name]) if name == "huey" else _OBJECTS[name]
-    reason = f"{app.file} has a {program.split('_')[0].capitalize()} application ({app.variable})."
-    return replace(launch_served(evidence, app, Served(program, "", words), reason), ports=())
+    label, command = _COMMANDS[app.framework.distribution]
+    reason = f"{app.module.file} defines the {label} application {app.variable}."
+    return launch_module(evidence, app.module, _filled(command, app), reason)
 
 
-def _arq(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    if not evidence.has("arq"):
+def _filled(command: tuple[str, ...], app: Application) -> tuple[str, ...]:
+    return tuple(word.replace("{module}", app.module.name).replace("{variable}", app.variable) for word in command)
+
+
+def _arq(evidence: Evidence, source: Source) -> Launch | None:
+    module = next((module for module in source.modules if "WorkerSettings" in module.classes), None)
+    if module is None or not evidence.has("arq"):
         return None
-    module = next((module for module in modules if "WorkerSettings" in module.classes), None)
-    return None if module is None else _of_module(evidence, module, ("arq", f"{module.module}.WorkerSettings"), "arq's WorkerSettings")
+    return launch_module(evidence, module, ("arq", f"{module.name}.WorkerSettings"), f"{module.file} defines arq's WorkerSettings.")
 
 
-def _dramatiq(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    acting = [module for module in modules if "dramatiq.actor" in module.calls]
-    if not acting or not evidence.has("dramatiq"):
+def _dramatiq(evidence: Evidence, source: Source) -> Launch | None:
+    modules = [module for module in source.modules if "dramatiq.actor" in module.calls]
+    if not modules or not evidence.has("dramatiq"):
         return None
-    return _of_module(evidence, acting[0], ("dramatiq", *(module.module for module in acting)), "Dramatiq's actors")
+    command = ("dramatiq", *(module.name for module in modules))
+    return launch_module(evidence, modules[0], command, f"{modules[0].file} defines Dramatiq actors.")
 
 
-def _of_module(evidence: Evidence, module: Module, command: tuple[str, ...], what: str) -> Launch:
-    inside = module.module.split(".")[0] in evidence.packaged
-    path = (module.path,) if module.path and not inside else ()
-    return Launch(command, needs_source=not inside, python_path=path, reason=f"{module.file} has {what}.")
-
-
-def _scrapy(evidence: Evidence, modules: tuple[Module, ...]) -> Launch | None:
-    if not evidence.has("scrapy") or not (evidence.root / "scrapy.cfg").is_file():
+def _scrapy(evidence: Evidence, source: Source) -> Launch | None:
+    if not evidence.has("scrapy") or not evidence.has_file("scrapy.cfg"):
         return None
-    spiders = sorted(
-        {value for module in modules if "spiders" in module.module.split(".") for name, value in module.strings if name == "name"}
-    )
+    spider_modules = (module for module in source.modules if "spiders" in module.name.split("."))
+    spiders = sorted({value for module in spider_modules for name, value in module.strings if name == "name"})
     arguments = ("crawl", spiders[0]) if len(spiders) == 1 else ("list",)
-    more = f" with the spiders {', '.join(spiders)}: crawl one of them" if len(spiders) > 1 else ""
-    return Launch(("scrapy",), True, arguments, needs_source=True, reason=f"scrapy.cfg is Scrapy's{more}.")
+    several = f" with the spiders {', '.join(spiders)}: start one with `crawl NAME`" if len(spiders) > 1 else ""
+    return Launch(("scrapy",), True, arguments, needs_source=True, reason=f"scrapy.cfg describes a Scrapy project{several}.")

@@ -1,0 +1,179 @@
+"""What one source file shows, and how application factories of different modules are linked."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from shipwheel.project.entrypoint.applications import (
+    Application,
+    Factory,
+    factory_applications,
+    find_applications,
+    find_factories,
+    with_subclasses,
+)
+from shipwheel.project.entrypoint.frameworks import Framework
+from shipwheel.project.entrypoint.listening import find_ports, listens_on_loopback
+from shipwheel.project.entrypoint.syntax import (
+    ModulePath,
+    SourceFile,
+    assignments,
+    full_name,
+    imported_names,
+    imported_packages,
+    is_main_guard,
+    parse_source,
+)
+from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
+
+__all__ = ["Module", "link_factories", "read_module"]
+
+_HINTS = re.compile(
+    rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
+    rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy"
+    rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
+    rb"|^if __name__|" + WRITE_HINTS,
+    re.MULTILINE,
+)
+"""A file deep in the tree without a match is not parsed: it cannot show anything, and parsing is most of what detection costs."""
+_MAX_UNHINTED_DEPTH = 1
+"""Directories above a file that is parsed even without a hint."""
+_MAX_CHAIN = 4
+"""Modules that a factory may delegate through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module(ModulePath):
+    """What one source file shows."""
+
+    imports: frozenset[str] = frozenset()
+    """Top-level packages that it imports."""
+    applications: tuple[Application, ...] = ()
+    calls: frozenset[str] = frozenset()
+    """What it calls, decorators included: dotted names, and methods as `.name`."""
+    has_main_guard: bool = False
+    """Whether it has an `if __name__ == "__main__"` block."""
+    unresolved: tuple[tuple[str, str], ...] = ()
+    """(variable, dotted name of the called function) of top-level assignments that a factory of another module may decide."""
+    factories: tuple[Factory, ...] = ()
+    """Functions that return an application; of an __init__.py, also what it re-exports from other modules."""
+    strings: tuple[tuple[str, str], ...] = ()
+    """(name, value) of string assignments and of os.environ.setdefault; outer ones first, then in source order."""
+    ports: tuple[str, ...] = ()
+    """TCP ports that it starts servers on."""
+    loopback_only: bool = False
+    """Whether it starts a server on the loopback interface."""
+    reads_arguments: bool = False
+    """Whether it reads sys.argv."""
+    paths: FilePaths = field(default_factory=FilePaths)
+    classes: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    """What it assigns or imports at its top level."""
+    imported: tuple[tuple[str, str], ...] = ()
+    """(name, dotted origin) of what it imports from modules at its top level."""
+
+
+def read_module(path: ModulePath, data: bytes) -> Module | None:
+    """Return what a source file shows; None if this interpreter cannot parse it."""
+    if path.file.count("/") > _MAX_UNHINTED_DEPTH and not _HINTS.search(data):
+        return Module(path.file, path.name, path.import_root)
+    try:
+        return _scan(with_subclasses(parse_source(path, data)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _scan(source: SourceFile) -> Module:
+    path, tree = source.path, source.tree
+    factories = find_factories(source)
+    applications, unresolved = find_applications(source, factories)
+    imported = tuple(imported_names(tree))
+    exports = (Factory(name, None, origin) for name, origin in imported) if path.file.endswith("__init__.py") else ()
+    return Module(
+        path.file,
+        path.name,
+        path.import_root,
+        imports=imported_packages(source),
+        applications=tuple(applications),
+        calls=frozenset(_calls(source)),
+        has_main_guard=any(is_main_guard(node) for node in tree.body),
+        unresolved=tuple(unresolved),
+        factories=(*factories, *exports),
+        strings=tuple(dict.fromkeys(_strings(source))),
+        ports=find_ports(source),
+        loopback_only=listens_on_loopback(source),
+        reads_arguments=_reads_arguments(source),
+        paths=scan_paths(source),
+        classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
+        names=frozenset(_top_level_names(tree)),
+        imported=imported,
+    )
+
+
+def _calls(source: SourceFile) -> Iterator[str]:
+    for node in source.nodes:
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                yield f".{node.func.attr}"
+            if name := full_name(node.func, source.aliases):
+                yield name
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from (name for decorator in node.decorator_list if (name := full_name(decorator, source.aliases)))
+
+
+def _reads_arguments(source: SourceFile) -> bool:
+    names = (node for node in source.nodes if isinstance(node, (ast.Attribute, ast.Name)))
+    return any(full_name(node, source.aliases) == "sys.argv" for node in names)
+
+
+def _top_level_names(tree: ast.Module) -> Iterator[str]:
+    yield from (name for name, _, _ in assignments(tree.body))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+
+
+def _strings(source: SourceFile) -> Iterator[tuple[str, str]]:
+    for node in source.nodes:
+        match node:
+            case ast.Assign(value=ast.Constant(value=str(text))):
+                yield from ((target.id, text) for target in node.targets if isinstance(target, ast.Name))
+            case ast.Assign() if any(isinstance(target, ast.Name) and target.id == "STATIC_ROOT" for target in node.targets):
+                # Django's BASE_DIR / "static" or os.path.join(BASE_DIR, "static"); `django` decides what BASE_DIR is.
+                parts = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+                yield "STATIC_ROOT", "/".join(str(part.value) for part in sorted(parts, key=lambda part: (part.lineno, part.col_offset)))
+            case ast.Call(func=ast.Attribute(attr="setdefault"), args=[ast.Constant(value=key), ast.Constant(value=str(text))]):
+                yield str(key), text
+
+
+def link_factories(modules: Sequence[Module]) -> tuple[Module, ...]:
+    """Return the modules with the applications that they get from factories of other modules."""
+    every = [(module, factory) for module in modules for factory in module.factories]
+    known = {(module.name, factory.name): factory.framework for module, factory in every if factory.framework}
+    delegating = [(module, factory) for module, factory in every if factory.framework is None]
+    for _ in range(_MAX_CHAIN):
+        known |= {
+            (module.name, factory.name): found for module, factory in delegating if (found := _called(module, factory.delegates_to, known))
+        }
+    return tuple(_linked(module, known) for module in modules)
+
+
+def _linked(module: Module, known: Mapping[tuple[str, str], Framework]) -> Module:
+    path = ModulePath(module.file, module.name, module.import_root)
+    delegating = (replace(it, framework=known.get((module.name, it.name))) for it in module.factories if it.framework is None)
+    assigned = ((variable, _called(module, function, known)) for variable, function in module.unresolved)
+    more = [*factory_applications(delegating, path), *(Application(path, variable, found) for variable, found in assigned if found)]
+    return replace(module, applications=(*module.applications, *more)) if more else module
+
+
+def _called(module: Module, function: str, known: Mapping[tuple[str, str], Framework]) -> Framework | None:
+    """Return the framework of what a function returns that `module` calls by this dotted name."""
+    origin, _, name = function.rpartition(".")
+    if not origin:
+        # `from . import create`: the name belongs to the package.
+        package = module.name if module.file.endswith("__init__.py") else module.name.rpartition(".")[0]
+        return known.get((package, name)) if function.startswith(".") else None
+    # A relative import names only the end of the other module's name.
+    ending = f".{origin.lstrip('.')}"
+    return next((found for (other, factory), found in known.items() if factory == name and f".{other}".endswith(ending)), None)

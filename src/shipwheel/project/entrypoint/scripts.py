@@ -1,0 +1,73 @@
+"""Console scripts, and Python files that are run as they are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.source import Source
+from shipwheel.versions import normalized
+
+__all__ = ["find_console_script", "find_script"]
+
+_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
+
+
+def find_console_script(evidence: Evidence, _source: Source) -> Launch | None:
+    """Return a package's only console script, or the one with the project's name."""
+    if evidence.kind != "package" or not evidence.scripts:
+        return None
+    same = [name for name in evidence.scripts if normalized(name) == evidence.name]
+    if len(evidence.scripts) != 1 and not same:
+        return None
+    name = same[0] if same else next(iter(evidence.scripts))
+    return Launch((name,), True, reason=f"{name} is the project's console script ({evidence.scripts[name]}).")
+
+
+def find_script(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the project's single file, a file with a usual name, a package's `__main__`, or the only file with a main guard."""
+    if evidence.single_file is not None:
+        return launch_file(source.modules[0], (), f"{source.modules[0].file} is the script.") if source.modules else None
+    return _named_file(evidence, source) or _main_module(evidence, source) or _module_in_package(evidence, source) or _only_script(source)
+
+
+def _named_file(evidence: Evidence, source: Source) -> Launch | None:
+    by_file = {module.file: module for module in source.modules}
+    for name in (*_FILES, f"{evidence.name.replace('-', '_')}.py"):
+        for file in (name, f"src/{name}"):
+            if file in by_file:
+                return launch_file(by_file[file], (), f"{file} is the project's script, by its name.")
+    return None
+
+
+def _main_module(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the one package that `python -m` can run."""
+    found = [module for module in source.modules if module.name.endswith(".__main__") and module.name.count(".") == 1]
+    if len(found) != 1:
+        return None
+    package = found[0].top_level
+    launch = launch_module(evidence, found[0], ("python", "-m", package), f"{package} can be run as a program ({found[0].file}).")
+    return replace(launch, is_program=True)
+
+
+def _module_in_package(evidence: Evidence, source: Source) -> Launch | None:
+    """Return the one module inside a package that has a main guard and the likeliest name."""
+    found = [module for module in source.modules if module.has_main_guard and module.name.count(".") == 1 and _name(module) in _FILES]
+    best = min((_FILES.index(_name(module)) for module in found), default=0)
+    likeliest = [module for module in found if _FILES.index(_name(module)) == best]
+    if len(likeliest) != 1:
+        return None
+    (module,) = likeliest
+    started = launch_file(module, (), f"{module.file} can be run as a program.")
+    packaged = launch_module(evidence, module, ("python", "-m", module.name), started.reason)
+    return replace(started, command=packaged.command, needs_source=packaged.needs_source, python_path=packaged.python_path)
+
+
+def _only_script(source: Source) -> Launch | None:
+    found = [module for module in source.modules if module.has_main_guard and "/" not in module.file and module.file != "setup.py"]
+    return launch_file(found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
+
+
+def _name(module: Module) -> str:
+    return Path(module.file).name

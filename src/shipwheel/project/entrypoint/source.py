@@ -1,0 +1,186 @@
+"""Everything that detection reads from a project's directory, read once into one value.
+
+The finders receive a `Source` and open no files. Source files that cannot be read or parsed are passed over.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.module import Module, link_factories, read_module
+from shipwheel.project.entrypoint.syntax import ModulePath
+from shipwheel.settings import read_text
+
+__all__ = ["Source", "read_modules", "read_source"]
+
+_SKIPPED_DIRECTORIES = frozenset(
+    """
+    tests test testing docs doc examples example samples benchmarks migrations node_modules venv env site-packages build dist
+    __pycache__ static templates notebooks scripts tools vendor alembic
+    """.split()  # noqa: SIM905
+)
+_PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
+"""Not development.ini, which enables a debugger that runs whatever a visitor types."""
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
+_MAX_FILES = 1500
+_MAX_DEPTH = 5
+_MAX_FILES_OF_ROOT = 100
+"""Files that are searched to decide whether a directory is on the import path."""
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a project's directory shows about how the project starts."""
+
+    modules: tuple[Module, ...] = ()
+    """The project's own modules, shallow ones first."""
+    procfile: str | None = None
+    """The text of the Procfile."""
+    dockerfile: str | None = None
+    """The text of the Dockerfile."""
+    pastedeploy: tuple[tuple[str, str], ...] = ()
+    """(name, text) of PasteDeploy's ini files, the preferred one first."""
+    tac_files: tuple[Module, ...] = ()
+    """Twisted's application files, which are Python by another name."""
+    notebooks: tuple[str, ...] = ()
+    """Names of the notebooks in the project's root."""
+
+
+def read_source(root: Path, single_file: str | None = None) -> Source:
+    """Read what can show how a project starts: `single_file`, if that is the whole project, or else its directory.
+
+    Raises ProjectError if there is a Procfile that cannot be read.
+    """
+    modules = read_modules(root, single_file)
+    if single_file is not None:
+        return Source(modules)
+    procfile = root / "Procfile"
+    reader = _Reader(root)
+    return Source(
+        modules,
+        procfile=read_text(procfile) if procfile.is_file() else None,
+        dockerfile=_dockerfile_text(root / "Dockerfile"),
+        pastedeploy=tuple((name, text) for name in _PASTEDEPLOY_FILES if (text := _text(root / name)) is not None),
+        tac_files=tuple(reader.module(path.name) or Module(path.name, path.stem) for path in sorted(root.glob("*.tac")) if path.is_file()),
+        notebooks=tuple(path.name for path in sorted(root.glob("*.ipynb"))),
+    )
+
+
+def read_modules(root: Path, single_file: str | None = None) -> tuple[Module, ...]:
+    """Read `single_file`, or else the project's own modules, shallow ones first."""
+    reader = _Reader(root)
+    files = (single_file,) if single_file is not None else _python_files(root)
+    return link_factories([module for file in files if (module := reader.module(file)) is not None])
+
+
+def _python_files(root: Path) -> Iterator[str]:
+    """Yield the project's Python files, breadth first, so that the limit on their number leaves out the deepest."""
+    level, count = [""], 0
+    for _ in range(_MAX_DEPTH):
+        deeper: list[str] = []
+        for base in level:
+            try:
+                entries = sorted(os.scandir(root / base), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            if base and any(entry.name == "pyvenv.cfg" for entry in entries):
+                continue
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and entry.name not in _SKIPPED_DIRECTORIES:
+                    deeper.append(f"{base}{entry.name}/")
+                elif _is_candidate(entry):
+                    count += 1
+                    yield base + entry.name
+            if count > _MAX_FILES:
+                return
+        level = deeper
+
+
+def _is_candidate(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    return name.endswith(".py") and entry.is_file() and not name.startswith(("test_", ".")) and name != "conftest.py"
+
+
+class _Reader:
+    """Reads source files, each once, and finds out which directories are on the import path."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._contents: dict[str, bytes | None] = {}
+        self._imports: dict[str, frozenset[str]] = {}
+        self._import_roots: dict[str, bool] = {}
+
+    def module(self, file: str) -> Module | None:
+        """Read and parse one file; None if it cannot be read, is too large or is not valid Python."""
+        data = self._read(file)
+        return read_module(self._module_path(file), data) if data is not None and len(data) <= _MAX_BYTES else None
+
+    def _read(self, file: str) -> bytes | None:
+        """Return a file's content, or the first byte above the limit too if it is larger; None if it cannot be read."""
+        if file not in self._contents:
+            try:
+                with (self._root / file).open("rb") as stream:
+                    self._contents[file] = stream.read(_MAX_BYTES + 1)
+            except (OSError, ValueError):
+                self._contents[file] = None
+        return self._contents[file]
+
+    def _module_path(self, file: str) -> ModulePath:
+        parts = file.removesuffix(".py").split("/")
+        start = 0
+        while start < len(parts) - 1 and self._is_import_root("/".join(parts[: start + 1])):
+            start += 1
+        names = parts[start:]
+        if names[-1] == "__init__" and len(names) > 1:
+            names = names[:-1]
+        return ModulePath(file, ".".join(names), "/".join(parts[:start]))
+
+    def _is_import_root(self, directory: str) -> bool:
+        if directory not in self._import_roots:
+            self._import_roots[directory] = self._imports_from_inside(self._root / directory)
+        return self._import_roots[directory]
+
+    def _imports_from_inside(self, directory: Path) -> bool:
+        """Return whether the files of a directory import each other by their bare names: it is no package and is not imported as one."""
+        if (directory / "__init__.py").exists():
+            return False
+        if not directory.name.isidentifier() or (directory / "manage.py").is_file():
+            return True
+        siblings = {path.stem for path in directory.glob("*.py")} | {path.parent.name for path in directory.glob("*/__init__.py")}
+        answer = directory.name == "src"
+        for path in sorted(directory.rglob("*.py"))[:_MAX_FILES_OF_ROOT]:
+            imports = self._imported(path.relative_to(self._root).as_posix())
+            direct = path.parent == directory
+            if directory.name in imports or (direct and "." in imports):
+                return False
+            answer = answer or (direct and bool(imports & siblings - {path.stem}))
+        return answer
+
+    def _imported(self, file: str) -> frozenset[str]:
+        """Return the top-level names that a file imports, "." for relative imports, without parsing it."""
+        if file not in self._imports:
+            data = (self._read(file) or b"")[:_MAX_BYTES]
+            self._imports[file] = frozenset(name.decode("ascii", "replace") for name in _IMPORT.findall(data))
+        return self._imports[file]
+
+
+def _text(path: Path) -> str | None:
+    """Return a file's text, or None if there is no such file or it cannot be read."""
+    try:
+        return read_text(path) if path.is_file() else None
+    except ProjectError:
+        return None
+
+
+def _dockerfile_text(path: Path) -> str | None:
+    """Return a Dockerfile's text, with replacement characters for what is not UTF-8; None if it cannot be read or is too large."""
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+            return None
+        return path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError:
+        return None
