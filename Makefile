@@ -5,16 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 WORK := .work
-# Of `unit`, `online` (package index and Debian archive) and `engines` (root; starts its own docker, podman, containerd).
+# `unit`, `online` (package index and Debian archive), `engines` (as root: starts docker, podman and containerd in namespaces of their own).
 TIERS ?= unit online engines
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint format bench docs clean
 
 help:
 	@echo "make demo   build examples/chatchat for amd64 and arm64, from nothing"
-	@echo "make test   run the tests; TIERS='unit' for the offline ones alone"
-	@echo "make lint   ruff, mypy, the import directions"
-	@echo "make bench  measure beside other tools"
+	@echo "make test   run the tests; TIERS=unit runs only those that need no network and no root"
+	@echo "make lint   check style, types and import directions"
+	@echo "make format format the code and fix what ruff can fix"
+	@echo "make bench  measure shipwheel and other tools"
 	@echo "make docs   write docs/reference from the code"
 
 $(STAMP): requirements-dev.txt pyproject.toml scripts/bootstrap
@@ -32,6 +33,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	MYPY=$(BIN)/mypy scripts/types
 	$(BIN)/pytest -q tests/test_import_direction.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py

@@ -1,32 +1,80 @@
-"""For all tests: generated examples have no deadline, since no test may depend on how busy a machine is; and a world without a network,
-whose package index, Debian mirror and store are the test's own."""
+"""The suite: its groups for parallel runs, the comparison of the machine before and after, and worlds without a network."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.machine import Machine, changes, look
 
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.world import World, filled, made_archive
 
+# No outcome may depend on how busy the machine is.
 settings.register_profile("shipwheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shipwheel")
 
-# A shell without job control starts what runs in the background deaf to Ctrl-C, and so would be all that tests start and interrupt.
+# nohup and shells without job control start us with signals ignored. All programs that tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+_MACHINE = pytest.StashKey[Machine]()
+_CHANGES = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the tests of a file in one process, unless a test names a group of its own; start with the engines, which take longest."""
+    # Hooks of inner conftest files have run by now only if this one runs last.
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: item.get_closest_marker("engines") is None)
+
+
+def _compares(config: pytest.Config) -> bool:
+    """Return whether this process starts the run (pytest-xdist's workers do not) and can see what engines leave."""
+    return not hasattr(config, "workerinput") and os.geteuid() == 0
+
+
+def _folder(config: pytest.Config) -> Path:
+    """Return the directory of this run's temporary files."""
+    return config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined, no-any-return]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if _compares(session.config):
+        session.config.stash[_MACHINE] = look(_folder(session.config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Compare the machine after every fixture and every worker has ended."""
+    yield
+    before = session.config.stash.get(_MACHINE, None)
+    if before is not None:
+        found = session.config.stash[_CHANGES] = changes(before, look(_folder(session.config)))
+        if found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if found := config.stash.get(_CHANGES, []):
+        terminalreporter.section("the tests changed this machine", red=True)
+        for line in found:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
-    """A signed archive with a base. Not to be changed: what goes wrong, goes wrong on the mirror that serves it."""
+    """A signed archive with the packages of a base. Tests must not change it; they can make the mirror that serves it fail."""
     return made_archive(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture
 def world(tmp_path: Path, archive: FakeArchive) -> Iterator[World]:
-    """A world of the test's own."""
+    """A world for one test."""
     with World(tmp_path) as made:
         yield filled(made, archive)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from support.disk import small_disk
+from support.programs import needs_root
 
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 from shipwheel.store import Store, default_root
@@ -133,14 +135,10 @@ def test_a_full_disk_as_the_system_reports_it(store: Store, monkeypatch: pytest.
     assert not store.has(digest_of(b"x" * 100_000))
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+@needs_root
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let root mount")
-    try:
-        store = Store(place)
+    with small_disk(tmp_path / "small", "256k") as disk:
+        store = Store(disk)
         kept = store.add(b"k" * 50_000)
         for size in (300_000, 5 << 20):
             with pytest.raises(StoreError, match="no space left"):
@@ -151,8 +149,6 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         assert store.get("kind", "k" * 64) is None
         assert store.read(kept) == b"k" * 50_000
         assert store.read(store.add(b"room again" * 100)) == b"room again" * 100
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_an_error_of_the_block_is_not_the_store_s(store: Store) -> None:

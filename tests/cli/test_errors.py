@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.disk import small_disk
+from support.programs import needs_root
 
 from shipwheel.store import Store
 from shipwheel.testing.debian import FakeArchive
@@ -248,21 +249,6 @@ def test_rejects_a_broken_layout_as_output(world: World) -> None:
     (layout / "index.json").write_text('{"schemaVersion": 2, "manif')
     refused(world, world.build(place, "-o", layout), 9, "index.json", "delete it")
     assert not world.index.requests
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mount a disk of this size. The test fails where mounting is not possible: a skip would look like success."""
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"a small disk can only be mounted by root: {done.stderr}"
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only be mounted by root")
 
 
 @needs_root

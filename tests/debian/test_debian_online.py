@@ -1,7 +1,6 @@
 """The real archive, through the mirror that this machine is set up with."""
 
 import os
-import shutil
 import subprocess
 import tarfile
 import urllib.error
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from support.programs import needs
 
 from shipwheel.debian.archive import Archive, PackageIndex
 from shipwheel.debian.closure import Closure, close
@@ -107,7 +107,7 @@ def _is_really_gone(world: _World, suite: Suite, platform: Platform, error: Fetc
     assert "--upgrade-base" in error.hint
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap runs the base")
+@needs("bwrap")
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.codename)
 def test_base_runs(world: _World, tmp_path: Path, suite: Suite) -> None:
     platform = host_platform()

@@ -1,6 +1,5 @@
 """Signatures, and what is read of a signed release."""
 
-import shutil
 import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.programs import needs
 
 from shipwheel.debian.release import MAXIMUM_AGE, Release, archive_keyring, check_age, parse_release, verified
 from shipwheel.errors import SignatureError
@@ -118,7 +118,7 @@ def test_malformed(line: bytes) -> None:
         parse_release(b"Codename: bookworm\n" + line, "x", "bookworm")
 
 
-@pytest.mark.skipif(shutil.which("gpg") is None, reason="only gpg signs as of another day and by old algorithms")
+@needs("gpg")
 def test_expired_key_and_weak_hash() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as home:  # short: gpg's agent has a socket in it
 

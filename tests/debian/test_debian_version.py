@@ -1,11 +1,11 @@
 """Version comparison against the real dpkg, and against known orders where there is none."""
 
-import shutil
 import subprocess
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.programs import needs
 
 from shipwheel.debian.version import upstream, version_key
 
@@ -53,7 +53,7 @@ def test_upstream(version: str, expected: str) -> None:
     assert upstream(version) == expected
 
 
-@pytest.mark.skipif(shutil.which("dpkg") is None, reason="dpkg is what it is compared with")
+@needs("dpkg")
 @given(_VERSIONS, _VERSIONS)
 @settings(max_examples=150, deadline=None)
 def test_same_as_dpkg(left: str, right: str) -> None:

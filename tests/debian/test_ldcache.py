@@ -14,7 +14,7 @@ from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-LDCONFIG = shutil.which("ldconfig") or shutil.which("ldconfig", path="/usr/sbin:/sbin")
+LDCONFIG = shutil.which("ldconfig", path="/usr/sbin:/sbin")
 
 
 def _read(cache: bytes, folder: Path) -> list[tuple[str, str, str]]:

@@ -3,15 +3,14 @@
 import hashlib
 import logging
 import multiprocessing
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.disk import small_disk
+from support.programs import needs_root
 
 from shipwheel.download import fetch as module
 from shipwheel.download.fetch import Download, fetch, get, redacted
@@ -440,21 +439,10 @@ def test_two_processes_fetch_one_file_once(index: PackageIndex, store: Store) ->
     assert not list((store.root / "partial").iterdir())
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of one megabyte, where we may mount one."""
-    folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
+@needs_root
 def test_a_full_disk(index: PackageIndex, tmp_path: Path) -> None:
     path = index.add("f", DATA)
-    with small_disk(tmp_path / "disk"):
+    with small_disk(tmp_path / "disk", "1m"):
         full = Store(tmp_path / "disk" / "store")
         with pytest.raises(StoreError, match="no space left") as caught:
             fetch([wanted(index.url + path)], full)
@@ -464,8 +452,6 @@ def test_a_full_disk(index: PackageIndex, tmp_path: Path) -> None:
 
 def test_a_full_disk_simulated(index: PackageIndex, store: Store) -> None:
     partial = store.partial(digest(DATA))
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full")
     partial.symlink_to("/dev/full")
     with pytest.raises(StoreError) as caught:
         fetch([wanted(index.url + index.add("f", DATA))], store)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.programs import needs
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.elf import MACHINES, ElfObject, is_elf, read_elf
@@ -37,7 +38,7 @@ def by_readelf(path: Path, *flags: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(shutil.which("readelf") is None, reason="binutils are not installed")
+@needs("readelf")
 @pytest.mark.parametrize("path", real_files(), ids=str)
 def test_real_files_against_readelf(path: Path) -> None:
     found = facts(path.read_bytes())
@@ -72,7 +73,7 @@ def test_the_c_library_of_this_machine() -> None:
     assert found.machine in MACHINES.values()
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no compiler")
+@needs("gcc")
 @pytest.mark.parametrize(("flags", "interpreted"), [(["-static"], False), (["-static-pie"], False), (["-no-pie"], True), (["-c"], None)])
 def test_what_a_compiler_makes(tmp_path: Path, flags: list[str], interpreted: bool | None) -> None:
     (tmp_path / "x.c").write_text("int main(void) { return 0; }\n")

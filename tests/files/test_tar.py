@@ -1,7 +1,6 @@
 """Our tar headers against the readers that matter: Python's and GNU tar."""
 
 import io
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.programs import needs
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files import tar
@@ -95,7 +95,7 @@ def test_a_name_that_is_not_unicode_is_refused_by_name(entry: FileEntry) -> None
         tar.header(entry, 0, 0)
 
 
-@pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
+@needs("tar")
 def test_gnu_tar_lists_it_all(tmp_path: Path) -> None:
     long = "/".join(["part" * 12] * 8)
     given_entries = [
@@ -124,7 +124,7 @@ def test_gnu_tar_lists_it_all(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
+@needs("tar")
 def test_gnu_tar_finds_what_comes_after_a_file_of_nine_gigabytes(tmp_path: Path) -> None:
     size = 9 << 30
     archive = tmp_path / "sparse.tar"

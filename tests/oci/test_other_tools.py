@@ -1,12 +1,12 @@
 """skopeo and umoci take what we write, and we take what they write. Nothing is fetched."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import needs
 
 from shipwheel.errors import ImageError
 from shipwheel.oci.archive import write_archive
@@ -15,7 +15,7 @@ from shipwheel.oci.validate.check import validate
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_index
 
-pytestmark = [pytest.mark.engines, pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")]
+pytestmark = [pytest.mark.engines, needs("skopeo")]
 
 
 def skopeo(root: Path, *arguments: str) -> str:
@@ -97,7 +97,7 @@ def test_a_copy_that_was_changed_afterwards_is_not(root: Path) -> None:
         validate(root / "copy")
 
 
-@pytest.mark.skipif(shutil.which("umoci") is None, reason="needs umoci")
+@needs("umoci")
 def test_umoci_unpacks_it(root: Path) -> None:
     done = subprocess.run(
         ["umoci", "unpack", "--rootless", "--image", f"{root}/single:v1", f"{root}/bundle"], capture_output=True, text=True, check=False
@@ -107,7 +107,7 @@ def test_umoci_unpacks_it(root: Path) -> None:
     assert json.loads((root / "bundle" / "config.json").read_text())["process"]["args"] == ["/hello"]
 
 
-@pytest.mark.skipif(shutil.which("umoci") is None, reason="needs umoci")
+@needs("umoci")
 def test_umoci_changes_it_and_it_stays_sound(root: Path) -> None:
     subprocess.run(["umoci", "config", "--image", f"{root}/single:v1", "--config.env", "A=b"], capture_output=True, check=True)
     assert validate(root / "single").images[0].layers == 2

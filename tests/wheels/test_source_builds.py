@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.programs import needs
 
 from shipwheel.errors import BuildError
 from shipwheel.events import Event, StageFinished, StageStarted
@@ -185,15 +185,12 @@ def test_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) ->
         build_project_wheel(root, store, MINOR, DAY)
 
 
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not here")
-
-
 def git(root: Path, *arguments: str) -> str:
     command = ["git", "-c", "user.name=n", "-c", "user.email=e@x.invalid", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@needs_git
+@needs("git")
 def test_the_history_comes_along_when_the_version_may_need_it(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app")
     git(root, "init", "--quiet")
@@ -210,7 +207,7 @@ def test_the_history_comes_along_when_the_version_may_need_it(tmp_path: Path, st
     assert len(events) == 4
 
 
-@needs_git
+@needs("git")
 def test_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "remote" / "py").parent
     git(root, "init", "--quiet")
