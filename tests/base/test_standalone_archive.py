@@ -137,7 +137,7 @@ def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"not an archive", gzip.compress(b"neither"), make_standalone(_FILES)[:-40], make_standalone(_FILES)[:600]]
+    "data", [b"", b"not an archive", gzip.compress(b"neither", mtime=0), make_standalone(_FILES)[:-40], make_standalone(_FILES)[:600]]
 )
 def test_damaged_archives(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"the archive is damaged|has no bin/python"):
@@ -163,7 +163,7 @@ def test_rubbish_raises_only_our_errors(rubbish: bytes, place: int, compressed: 
     plain = gzip.decompress(make_standalone(made_files("3.12")))
     data = plain[:place] + rubbish + plain[place + len(rubbish) :] if compressed else rubbish
     with suppress(ShipwheelError):
-        _entries(gzip.compress(data, 1) if compressed else data, tmp_path_factory.mktemp("store"))
+        _entries(gzip.compress(data, 1, mtime=0) if compressed else data, tmp_path_factory.mktemp("store"))
 
 
 def test_names() -> None:
