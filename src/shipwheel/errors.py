@@ -60,15 +60,23 @@ class ProjectError(ShipwheelError):
 
 
 class LockError(ShipwheelError):
-    """No set of distributions satisfies the project, or none serves a target. `explanation` is the resolver's own, where it has one."""
+    """No set of Python packages satisfies the project, or a platform has no file of one of them.
+
+    `hint_without_python` is the hint to show once other Python versions have been tried without success; None means that another Python
+    version would not help. `summary` is the message without details, for a warning of one line.
+    """
 
     exit_code = 4
-    explanation: str = ""
+
+    def __init__(self, message: str, *, hint: str = "", hint_without_python: str | None = None, summary: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.hint_without_python = hint_without_python
+        self.summary = summary or message
 
     @property
-    def names_python(self) -> bool:
-        """Whether another Python version is a next step."""
-        return "--python" in self.hint
+    def another_python_may_help(self) -> bool:
+        """Whether choosing another Python version is a next step."""
+        return self.hint_without_python is not None
 
 
 class FetchError(ShipwheelError):

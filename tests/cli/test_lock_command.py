@@ -142,8 +142,8 @@ def test_an_error_suggests_alternatives(world: World) -> None:
     assert refused.code == 4
     assert "faraway 1.0 has no file for linux/amd64" in refused.err and "no wheel is for Python" in refused.err
     assert "it has: cp38-cp38-manylinux_2_17_x86_64" in refused.err
-    assert "wanted by: requirements.txt, line 1 → faraway 1.0" in refused.err
-    assert "nearest versions that would do: 2.0 (newer)" in refused.err
+    assert "required by: requirements.txt, line 1 → faraway 1.0" in refused.err
+    assert "nearest versions with files: 2.0 (newer)" in refused.err
     assert "or faraway 2.0." in refused.err.partition("hint: ")[2]
     assert not (app / "pylock.toml").exists()
     built = world.build(app)
@@ -177,7 +177,7 @@ def test_explain_shows_what_requires_a_package(world: World) -> None:
         "  linux/arm64    tiny-1.0-py3-none-any.whl, 0.0 MB",
         "  required by small 1.0",
         "  through requirements.txt, line 1 → small 1.0 → tiny 1.0",
-        f"  it is the newest that Python {MINOR} can have",
+        f"  it is the newest version for Python {MINOR}",
     ]
     assert json.loads(world.run("lock", app, "--explain", "tiny", "--json").out)["newer"]["newest"] == "1.0"
     assert world.run("lock", app, "--explain", "nope").code == 2

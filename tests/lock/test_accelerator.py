@@ -9,7 +9,7 @@ import pytest
 
 from shipwheel.errors import LockError
 from shipwheel.lock import accelerator, uv
-from shipwheel.lock.accelerator import COVERED, accelerator_note, backend, canonical_wheels, switch
+from shipwheel.lock.accelerator import COVERED, accelerator_note, backend, find_switch, use_vendor_urls
 from shipwheel.lock.inputs import LockRequest, inputs_digest
 from shipwheel.lock.pylock import Lock
 from shipwheel.lock.resolve import make_lock
@@ -94,7 +94,7 @@ def test_the_cpu_unless_another_is_asked_for(tmp_path: Path, vendor: PackageInde
     assert found["saves"]["amd64"] > 1500
     assert "arm64" not in found["saves"]
     (note,) = accelerator_note(found)
-    assert note.startswith("CPU builds of torch, without 2 others: saves 0.0 MB on amd64; ")
+    assert note.startswith("CPU builds of torch, without 2 other packages: saves 0.0 MB on amd64; ")
     assert lock.roots == {"sentences": "requirements.txt, line 1"}
     assert Lock(lock.path, lock.data).packages
 
@@ -130,14 +130,14 @@ def test_an_index_that_cannot_be_reached(tmp_path: Path) -> None:
         make_lock(request(tmp_path, "sentences\n", None))
     assert 'accelerator = "cuda"' in caught.value.hint
     assert "accelerator-index" in caught.value.hint
-    assert not caught.value.names_python
+    assert not caught.value.another_python_may_help
 
 
 def test_an_index_without_that_version(tmp_path: Path, vendor: PackageIndex) -> None:
     with PackageIndex() as other:
         leaf = SmallWheel("torch", "1.0+cpu", files={"torch.py": ""})
         other.add(leaf.filename, leaf.content())
-        with pytest.raises(LockError, match=r"does not have what is asked for: torch==2\.5\.1"):
+        with pytest.raises(LockError, match=r"does not have torch==2\.5\.1"):
             make_lock(request(tmp_path, "sentences\n", other))
 
 
@@ -197,12 +197,12 @@ def test_the_setting_is_an_input_and_the_address_is_none(tmp_path: Path) -> None
 
 
 def test_what_has_a_local_version_stays() -> None:
-    assert switch("", "", {"packages": [{"name": "torch", "version": "2.1+cu118"}]}, {}) is None
+    assert find_switch("", "", {"packages": [{"name": "torch", "version": "2.1+cu118"}]}, {}) is None
 
 
 def test_the_lock_has_the_vendors_addresses() -> None:
     file = {"url": "https://mirror.example/whl/cpu/torch-1.whl", "hashes": {}}
     lock = {"packages": [{"name": "torch", "index": "https://mirror.example/whl/cpu", "wheels": [file]}]}
-    canonical_wheels(lock, "https://mirror.example/whl/")
+    use_vendor_urls(lock, "https://mirror.example/whl/")
     assert lock["packages"][0]["index"] == f"{ACCELERATOR_INDEX}/cpu"
     assert file["url"] == f"{ACCELERATOR_INDEX}/cpu/torch-1.whl"

@@ -11,7 +11,7 @@ import pytest
 
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Event, StageStarted, Warned
-from shipwheel.lock.diagnose.why import Newer, explain, newer
+from shipwheel.lock.diagnose.why import NewerVersions, find_newer_versions, report_package
 from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts
 from shipwheel.lock.preferences import Upgrade
 from shipwheel.lock.pylock import Lock, lock_path, read_lock
@@ -111,13 +111,13 @@ def test_a_conflict_in_the_users_lines_with_ways_out_that_work(index: PackageInd
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "# what we need\nsmall==1.0\n\nleaf>=2\n"), events.append)
     assert raised.value.message.splitlines() == [
-        "requirements.txt cannot be locked: these do not go together:",
+        "requirements.txt cannot be locked: these requirements conflict:",
         "  requirements.txt, line 2: small==1.0",
-        "    small <=1.0 wants leaf>=1,<2",
+        "    small <=1.0 requires leaf>=1,<2",
         "  requirements.txt, line 4: leaf>=2",
     ]
-    assert raised.value.hint == ("Tried, and it works: leave out ==1.0 behind small (then 2.0); or leave out >=2 behind leaf (then 1.0).")
-    assert [event for event in events if isinstance(event, StageStarted) and event.stage == "ways out"]
+    assert raised.value.hint == ("Tried successfully: drop ==1.0 from small (then 2.0); or drop >=2 from leaf (then 1.0).")
+    assert [event for event in events if isinstance(event, StageStarted) and event.stage == "suggestions"]
 
 
 def test_a_conflict_of_a_project_names_the_line_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
@@ -129,20 +129,20 @@ def test_a_conflict_of_a_project_names_the_line_in_pyproject(index: PackageIndex
         make_lock(LockRequest(tmp_path, MINOR))
     assert "pyproject.toml, line 5: small==1.0" in raised.value.message
     assert "pyproject.toml, line 6: leaf>=2" in raised.value.message
-    assert "leave out >=2 behind leaf (then 1.0)" in raised.value.hint
-    assert "small (then" not in raised.value.hint, "there is no other small, so that is no way out"
+    assert "drop >=2 from leaf (then 1.0)" in raised.value.hint
+    assert "from small" not in raised.value.hint, "there is no other small, so that is no way out"
 
 
 def test_ways_that_do_not_help_are_not_advised(index: PackageIndex, tmp_path: Path) -> None:
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "small==1.0\nleaf>=2\nnothing-of-that-name\n"))
-    assert "Tried, and it works" not in raised.value.hint
+    assert "Tried successfully" not in raised.value.hint
 
 
-def why(request: LockRequest, name: str) -> Newer:
+def why(request: LockRequest, name: str) -> NewerVersions:
     lock = read_lock(lock_path(request.root))
     assert lock is not None
-    return newer(request, lock, name, lambda _: None)
+    return find_newer_versions(request, lock, name, lambda _: None)
 
 
 def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,11 +152,11 @@ def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path
     add(index, "leaf", "2.0")
     add(index, "small", "2.0", "leaf>=2")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
-    assert why(request, "leaf") == Newer(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
-    assert why(request, "small") == Newer(
+    assert why(request, "leaf") == NewerVersions(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
+    assert why(request, "small") == NewerVersions(
         newest="2.0", obstacles=("requirements.txt, line 1: small<2",), command="shipwheel lock --upgrade-package small"
     )
-    found = explain(lock, "leaf", select_all(lock, TARGETS), Newer())
+    found = report_package(lock, "leaf", select_all(lock, TARGETS), NewerVersions())
     assert found.versions == ("1.0",)
     for each in found.platforms:
         assert (each.version, each.file) == ("1.0", "leaf-1.0-py3-none-any.whl")
@@ -165,15 +165,15 @@ def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path
     lock_for(listed(tmp_path, "small<2\nleaf>1.5\n"))
     obstacles = why(listed(tmp_path, "small<2\nleaf>1.5\n"), "leaf").obstacles
     assert obstacles[0] == "requirements.txt, line 1: small<2"
-    assert obstacles[1].startswith("  small <=1.0 wants leaf")
+    assert obstacles[1].startswith("  small <=1.0 requires leaf")
 
 
 def test_the_newest_is_said_to_be_so(index: PackageIndex, tmp_path: Path) -> None:
     request = listed(tmp_path, "small\n")
     lock = lock_for(request)
-    assert why(request, "small").note == f"it is the newest that Python {MINOR} can have"
+    assert why(request, "small").note == f"it is the newest version for Python {MINOR}"
     with pytest.raises(UsageError, match="samll is not in") as raised:
-        explain(lock, "samll", select_all(lock, TARGETS), Newer())
+        report_package(lock, "samll", select_all(lock, TARGETS), NewerVersions())
     assert "small" in raised.value.hint
 
 
@@ -197,13 +197,13 @@ def test_a_version_that_another_tools_lock_holds(index: PackageIndex, tmp_path: 
     request = LockRequest(tmp_path, MINOR)
     lock = lock_for(request)
     assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
-    found = explain(lock, "side", select_all(lock, TARGETS), Newer())
+    found = report_package(lock, "side", select_all(lock, TARGETS), NewerVersions())
     assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
-    assert why(request, "leaf") == Newer(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
+    assert why(request, "leaf") == NewerVersions(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
     (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
     assert why(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
     with pytest.raises(UsageError) as raised:
-        explain(lock, "winonly", select_all(lock, TARGETS), Newer())
+        report_package(lock, "winonly", select_all(lock, TARGETS), NewerVersions())
     assert "poetry.lock has it, but not for Linux" in raised.value.hint
 
 

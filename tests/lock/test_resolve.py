@@ -204,7 +204,7 @@ def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "small\nwintool\n"))
     with pytest.raises(LockError, match=r"wintool 1\.0 has no file for .*: its wheels are for Windows only") as raised:
         select(lock, AMD64)
-    assert "wanted by: requirements.txt, line 2" in raised.value.message
+    assert "required by: requirements.txt, line 2" in raised.value.message
     assert "shipwheel-lock" not in raised.value.message and "/tmp" not in raised.value.message
     assert "marker" in raised.value.hint
 
@@ -214,7 +214,7 @@ def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
     [
         ("small==9\n", "no version of small==9"),
         ("nothing-of-that-name\n", "not found on the package index: nothing-of-that-name"),
-        ("leaf<7\nconflict\n", "conflict wants leaf>=7"),
+        ("leaf<7\nconflict\n", "conflict requires leaf>=7"),
     ],
 )
 def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> None:
@@ -234,7 +234,7 @@ def test_wheels_of_another_python(tmp_path: Path) -> None:
     assert "--python" in raised.value.hint
     with pytest.raises(LockError) as raised:
         select(make_lock(listed(tmp_path, "wantsold==1.0\n")), AMD64)
-    assert "wanted by: requirements.txt, line 1 → wantsold 1.0 → old 1.0" in raised.value.message
+    assert "required by: requirements.txt, line 1 → wantsold 1.0 → old 1.0" in raised.value.message
 
 
 def test_several_without_a_file_of_this_python(tmp_path: Path) -> None:

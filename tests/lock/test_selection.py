@@ -120,8 +120,8 @@ def test_a_list_frozen_on_windows() -> None:
     found = select(lock(*FREEZE, frozen=True, roots={"pywin32": "requirements.txt, line 1"}), AMD64)
     assert names(found) == ["colorama-1.0-py2.py3-none-any.whl", "click-1.0-py3-none-any.whl", "terminado-1.0-py3-none-any.whl"]
     assert found.left_out == (
-        LeftOut("pywin32", "1.0", "its files are for Windows only, and nothing that stays needs it", ("requirements.txt, line 1",)),
-        LeftOut("pywinpty", "1.0", "its files are for Windows only, and nothing that stays needs it", ()),
+        LeftOut("pywin32", "1.0", "its files are for Windows only, and no selected package needs it", ("requirements.txt, line 1",)),
+        LeftOut("pywinpty", "1.0", "its files are for Windows only, and no selected package needs it", ()),
     )
 
 
@@ -134,7 +134,7 @@ def test_a_list_frozen_on_another_machine() -> None:
     assert [item.name for item in on_amd64.distributions] == ["engine", "native", "deeper"] and not on_amd64.left_out
     assert [item.name for item in on_arm64.distributions] == ["engine"]
     assert [item.name for item in on_arm64.left_out] == ["native", "deeper"]
-    assert on_arm64.left_out[0].reason == "no file of it is for aarch64, and nothing that stays needs it"
+    assert on_arm64.left_out[0].reason == "it has no file for aarch64, and no selected package needs it"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_something_kept_needs_is_not_left_out() -> None:
     needy = package("service", "py3-none-any", needs=("pywin32",))
     with pytest.raises(LockError) as raised:
         select(lock(*FREEZE, needy, frozen=True, roots={"service": "requirements.txt, line 9"}), AMD64)
-    assert "wanted by: requirements.txt, line 9 → service 1.0 → pywin32 1.0" in raised.value.message
+    assert "required by: requirements.txt, line 9 → service 1.0 → pywin32 1.0" in raised.value.message
     assert "pywinpty" not in raised.value.message
 
 
@@ -216,7 +216,7 @@ def test_everything_missing_on_every_target_in_one_error() -> None:
     message = raised.value.message
     assert f"both 1.0 has no file for {AMD64}; {ARM64}: no wheel is for Python 3.11" in message
     assert f"one 1.0 has no file for {ARM64}: no wheel is for aarch64" in message
-    assert "wanted by: pyproject.toml → fine 1.0 → one 1.0" in message
+    assert "required by: pyproject.toml → fine 1.0 → one 1.0" in message
     assert "--python" in raised.value.hint
 
 

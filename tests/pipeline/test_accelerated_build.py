@@ -24,7 +24,7 @@ def test_the_cpu_by_default_and_cuda_by_choice(world: World) -> None:
             vendor.add(cpu.filename, cpu.content())
         place = world.app("small\ntorch\n", settings=f'accelerator-index = "{vendor.url}/whl"\n')
         plan = world.run("plan", place, "--json").document
-        (note,) = [text for text in plan["notes"] if "CPU builds of torch, without 1 other: saves" in text]
+        (note,) = [text for text in plan["notes"] if "CPU builds of torch, without 1 other package: saves" in text]
         assert "MB on amd64" in note
         built = world.build(place).document
         names = {image["platform"]: image["distributions"] for image in built["images"]}

@@ -6,8 +6,8 @@ import pytest
 
 from shipwheel.errors import LockError
 from shipwheel.events import Event, Warned
-from shipwheel.lock.diagnose.uv_errors import explained
-from shipwheel.lock.no_compatible_file import Missing, Unserved
+from shipwheel.lock.diagnose.uv_errors import resolution_error
+from shipwheel.lock.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
 from shipwheel.lock.target import Target
 from shipwheel.lock.uv import Finished, UvFailed
 from shipwheel.pipeline.python_choice import first_fitting
@@ -32,7 +32,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def failed() -> LockError:
-    return explained(UvFailed(Finished(1, "", FAILED)), "requirements.txt", {})
+    return resolution_error(UvFailed(Finished(1, "", FAILED)).failure, "requirements.txt", {})
 
 
 def test_after_a_build_that_failed_another_python_is_tried(project: Project) -> None:
@@ -65,9 +65,10 @@ def test_a_build_that_fails_on_each(project: Project) -> None:
 UNREACHABLE = LockError("the index cannot be reached", hint="Check the network.")
 
 
-def unserved(*names: str) -> Unserved:
+def unserved(*names: str) -> NoCompatibleFile:
     target = Target(Platform.parse("linux/amd64"), "3.13.5", (2, 41), False)
-    return Unserved({Missing(name, "1", "python", "only wheels for 3.12", (), "", ""): [target] for name in names}, [target])
+    missing = [MissingFile(name, "1", Mismatch.PYTHON, "only wheels for 3.12", (), "", "") for name in names]
+    return NoCompatibleFile({file: [target] for file in missing}, [target])
 
 
 def raised(project: Project, *errors: LockError) -> tuple[LockError, int]:
@@ -96,12 +97,13 @@ def test_what_comes_between_hides_no_earlier_error(project: Project) -> None:
 def test_what_lacks_least_counts_and_a_build_that_fails_is_not_less(project: Project) -> None:
     error, tried = raised(project, unserved("a", "b", "c"), unserved("a", "b"), failed())
     assert tried == 1 + len(project.other_pythons)
-    assert isinstance(error, Unserved) and [it.name for it in error.missing] == ["a", "b"]
+    assert isinstance(error, NoCompatibleFile) and [it.name for it in error.missing] == ["a", "b"]
     assert f"{project.python}, " in error.hint
     error, _ = raised(project, failed(), unserved("a"))
     assert "SafeConfigParser" in error.message
 
 
 def test_the_rest_of_a_hint_stays(project: Project) -> None:
-    error, _ = raised(project, LockError("no", hint="Choose another Python version (--python). Tried, and not enough alone: a>=2."))
-    assert error.hint.endswith("(--as-of). Tried, and not enough alone: a>=2.") and "--python" not in error.hint
+    hint, rest = "Choose another Python version (--python).", "Tried without success: a>=2."
+    error, _ = raised(project, LockError("no", hint=f"{hint} {rest}", hint_without_python=rest))
+    assert error.hint.endswith(f"(--as-of). {rest}") and "--python" not in error.hint

@@ -184,7 +184,7 @@ def _uv_offers(project: Project) -> list[_Offer]:
     try:
         listed = uv.python_downloads(project.root, mirror)
     except uv.UvFailed as error:
-        raise _unreachable(project, f"uv cannot tell where standalone builds are: {error.explanation}") from error
+        raise _unreachable(project, f"uv cannot tell where standalone builds are: {error.failure.text}") from error
     found = []
     for item in listed:
         build = parsed_name(unquote(urlsplit(item.url).path.rpartition("/")[2]))

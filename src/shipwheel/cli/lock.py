@@ -14,7 +14,7 @@ from shipwheel.cli.progress import progress
 if TYPE_CHECKING:
     from shipwheel.events import Reporter
     from shipwheel.lock.diagnose.diff import Changes, LockDiff, PlatformDiff
-    from shipwheel.lock.diagnose.why import Explanation
+    from shipwheel.lock.diagnose.why import PackageReport
     from shipwheel.lock.selection import Selection
     from shipwheel.pipeline.locking import Locked
     from shipwheel.request import Request
@@ -89,7 +89,7 @@ def _explain(request: "Request", name: str, as_json: bool) -> int:
     return 0
 
 
-def _explanation(found: "Explanation") -> Iterator[str]:
+def _explanation(found: "PackageReport") -> Iterator[str]:
     yield f"{found.name} {', '.join(found.versions)}"
     for each in found.platforms:
         size = f", {each.size / 1e6:.1f} MB" if each.size else ""
@@ -102,7 +102,7 @@ def _explanation(found: "Explanation") -> Iterator[str]:
     yield from _newer(found)
 
 
-def _newer(found: "Explanation") -> Iterator[str]:
+def _newer(found: "PackageReport") -> Iterator[str]:
     newer = found.newer
     if newer.held:
         yield f"  pinned to this version by {newer.held}"

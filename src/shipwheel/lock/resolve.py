@@ -16,22 +16,22 @@ from typing import Any
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.lock import uv
-from shipwheel.lock.accelerator import canonical_wheels, explained_accelerator, saved, switch
+from shipwheel.lock.accelerator import accelerator_error, find_switch, record_savings, use_vendor_urls
 from shipwheel.lock.allowed_files import allowed, completed, formats, lenient
 from shipwheel.lock.canonical_urls import canonical
-from shipwheel.lock.diagnose.conflicts import refused
+from shipwheel.lock.diagnose.conflicts import explain_conflict
 from shipwheel.lock.diagnose.lookup import Lookup
-from shipwheel.lock.diagnose.suggestions import asking_of, ways_of
-from shipwheel.lock.diagnose.uv_errors import explained
+from shipwheel.lock.diagnose.suggestions import Suggestion, suggestions, user_requirements
+from shipwheel.lock.diagnose.uv_errors import ResolutionError, resolution_error
 from shipwheel.lock.formats.read import read_tool_lock
 from shipwheel.lock.formats.tool_lock import active_lines
 from shipwheel.lock.inputs import LockRequest, input_parts, inputs_digest
-from shipwheel.lock.no_wheels import fileless
+from shipwheel.lock.no_wheels import package_without_wheels
 from shipwheel.lock.preferences import Upgrade, prefer, preferred
 from shipwheel.lock.prune import note_systems, relocate, tidy_wheels, without_credentials
 from shipwheel.lock.pylock import CREATOR, FORMAT, Lock, check_hashes, lock_path, read_lock
 from shipwheel.lock.synthetic import SYNTHETIC, Synthetic, from_project, from_requirements, from_script
-from shipwheel.project.indexes import confusable, is_unreachable
+from shipwheel.project.indexes import confusable
 from shipwheel.project.last_commit import rotted
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.requirements import Requirements, read_requirements
@@ -125,9 +125,8 @@ def _check_python(request: LockRequest, made: _Made) -> None:
 
     wanted = SpecifierSet(made.pylock.get("requires-python", ""))
     if not any(wanted.contains(f"{request.python}.{patch}") for patch in (0, 99)):
-        raise LockError(
-            f"{made.origin} is for Python {wanted}, not {request.python}", hint="Choose a Python version that it is for (--python)."
-        )
+        hint = "Choose a Python version that it is for (--python)."
+        raise LockError(f"{made.origin} is for Python {wanted}, not {request.python}", hint=hint, hint_without_python="")
 
 
 def _document(request: LockRequest, made: _Made, as_of: str) -> dict[str, Any]:
@@ -200,7 +199,7 @@ def _edges(versions: list[dict[str, Any]], extras: set[str], groups: set[str]) -
 
 def _from_uv_lock(request: LockRequest, lock: Path) -> _Made:
     """The versions of the user's own uv.lock, one by one."""
-    if uv.lock_is_stale(request.root):
+    if uv.lock_is_outdated(request.root):
         raise LockError(
             f"{lock} no longer fits pyproject.toml",
             hint="Run `uv lock` and build again, or give a day (--as-of) to resolve without it.",
@@ -209,7 +208,7 @@ def _from_uv_lock(request: LockRequest, lock: Path) -> _Made:
     try:
         graph, pylock = uv.lock_project(request.root, exclude_newer=None, export=chosen, frozen=True)
     except uv.UvFailed as error:
-        raise explained(error, "uv.lock", {}) from None
+        raise resolution_error(error.failure, "uv.lock", {}) from None
     return _Made(_toml(pylock, lock), _toml(graph, lock), "uv.lock", project_name(request.root))
 
 
@@ -266,7 +265,7 @@ def _resolved(
     """Resolves anew, within the given constraints: the lines where there are any. `exact` ones overrule what metadata says."""
     limit = request.exclude_newer
     with ExitStack() as stack:
-        stack.enter_context(uv.told(request.indexes.environment))
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic, listed = synthetic_of(request, stack, folder, listed)
         if listed is not None and listed.extra_index_urls:
@@ -280,14 +279,17 @@ def _resolved(
         try:
             graph, pylock, accelerator = _accelerated(request, synthetic, folder, limit, listed)
         except LockError as error:
-            following = request.indexes.following() if is_unreachable(error) else None
-            if following is not None:
-                reporter(request.indexes.left(error))
+            failure = error.failure if isinstance(error, ResolutionError) else None
+            following = request.indexes.following() if failure is not None and failure.unreachable else None
+            if failure is not None and following is not None:
+                reporter(request.indexes.left(failure.reason))
                 return _resolved(replace(request, indexes=following), kept, listed, pins=pins, exact=exact, reporter=reporter)
-            asking = asking_of(request, listed, synthetic)
-            raise refused(
-                error, asking, synthetic.project, lambda names: tuple(ways_of(request, synthetic, limit, names)), reporter
-            ) from None
+            requirements = user_requirements(request, listed, synthetic)
+
+            def suggest(names: Sequence[str]) -> Sequence[Suggestion]:
+                return tuple(suggestions(request, synthetic, limit, names))
+
+            raise explain_conflict(error, requirements, synthetic.project, suggest, reporter) from None
         if listed is not None and listed.frozen:
             note_systems(pylock)
         tidy_wheels(pylock, request.python)
@@ -328,7 +330,7 @@ def _accelerated(
     graph, pylock = _lock(synthetic, folder, limit, frozen=frozen)
     hashed = [synthetic.name_of(line) for line in listed.lines if line.hashes] if listed is not None else []
     kept = {**sources(request.root), **synthetic.sources, **dict.fromkeys(hashed)}
-    found = switch(request.accelerator, request.accelerator_index, pylock, kept)
+    found = find_switch(request.accelerator, request.accelerator_index, pylock, kept)
     if found is None:
         return graph, pylock, {}
     settings, own = synthetic.settings, synthetic.sources
@@ -340,10 +342,10 @@ def _accelerated(
         except LockError as error:
             fewer = found.without_missing(error)
             if fewer is None:
-                raise explained_accelerator(error, found, pylock) from None
+                raise accelerator_error(error, found, pylock, request.indexes.default) from None
             found = fewer
-    canonical_wheels(after, request.accelerator_index)
-    return graph, after, saved(pylock, after, found)
+    use_vendor_urls(after, request.accelerator_index)
+    return graph, after, record_savings(pylock, after, found)
 
 
 def _lock(
@@ -358,7 +360,7 @@ def _lock(
     try:
         graph, pylock = _locked(synthetic, folder, limit, python, everywhere=False)
     except uv.UvFailed as error:
-        if not frozen and "-compatible" not in error.explanation:
+        if not frozen and not error.failure.unusable:
             raise _explained(error, synthetic, folder) from None
     else:
         _add_foreign_files(pylock, Lookup(synthetic, limit), synthetic.python)
@@ -366,15 +368,15 @@ def _lock(
     try:
         return _locked(synthetic, folder, limit, python, everywhere=True)
     except uv.UvFailed as error:
-        found = fileless(error.explanation, Lookup(synthetic, limit)) if bare else None
+        found = package_without_wheels(error.failure, Lookup(synthetic, limit)) if bare else None
         if found is None:
             raise _explained(error, synthetic, folder) from None
-    graph, pylock = _lock(found.left_out(synthetic), folder, limit, frozen=frozen)
-    return found.added(graph, pylock)
+    graph, pylock = _lock(found.removed_from(synthetic), folder, limit, frozen=frozen)
+    return found.added_to(graph, pylock)
 
 
-def _explained(failure: uv.UvFailed, synthetic: Synthetic, folder: Path) -> LockError:
-    return explained(failure, synthetic.origin, {str(folder): "", **synthetic.moved}, synthetic.python)
+def _explained(failed: uv.UvFailed, synthetic: Synthetic, folder: Path) -> LockError:
+    return resolution_error(failed.failure, synthetic.origin, {str(folder): "", **synthetic.moved}, synthetic.python)
 
 
 def _locked(

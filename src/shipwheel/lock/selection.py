@@ -1,6 +1,6 @@
-"""From the lock to the files of one target: by the target's markers and tags, never the host's.
+"""Select the files of a lock for each target, by the target's markers and tags and never by the host's.
 
-Nothing is downloaded here, and every distribution without a usable file, of every target, is named in one error.
+Nothing is downloaded. Packages without a usable file are collected over all targets and reported in one error.
 """
 
 import os
@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shipwheel.errors import LockError
-from shipwheel.lock.no_compatible_file import Missing, Unserved, Why, is_for_others, is_foreign, systems, why_unserved
+from shipwheel.lock.no_compatible_file import (
+    Mismatch,
+    MissingFile,
+    NoCompatibleFile,
+    find_mismatch,
+    only_for_other_machines,
+    only_for_other_systems,
+    system_names,
+)
 from shipwheel.lock.pylock import Lock
 from shipwheel.lock.target import Target
 
@@ -21,15 +29,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["LeftOut", "LockedDistribution", "Selection", "asking_chain", "select", "select_all"]
+__all__ = ["LeftOut", "LockedDistribution", "Selection", "requirers", "select", "select_all"]
 
 
 @dataclass(frozen=True, slots=True)
 class LockedDistribution:
-    """A file of the lock (kind wheel or sdist), or source (directory, vcs, archive) that a wheel is built from.
+    """A file of the lock (`kind` wheel or sdist), or a source (`kind` directory or vcs) that a wheel is built from.
 
-    `urls` are tried in order (a file: URL for a local file); `sha256` is hex, `size` in bytes, None when the lock does not say;
-    `path` is a directory or local file; `subdirectory` is inside it, `commit` a repository's.
+    `urls` are tried in order, a local file has a file: URL. `sha256` is hex; `size` is in bytes, None where the lock does not say.
+    `path` is a directory or local file, `subdirectory` is relative to it, `commit` is that of a repository.
     """
 
     name: str
@@ -50,13 +58,13 @@ class LockedDistribution:
 
     @property
     def label(self) -> str:
-        """What reports call it: `numpy 1.26.4`."""
+        """The name and the version: `numpy 1.26.4`."""
         return f"{self.name} {self.version}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A distribution of a frozen list that the target neither can use nor needs, and who asked for it."""
+    """A package of a frozen list that a target can neither use nor needs; `wanted_by` are the lines and packages that require it."""
 
     name: str
     version: str
@@ -66,7 +74,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one target gets, in the order of the lock."""
+    """The distributions for one target, in the order of the lock."""
 
     target: Target
     distributions: tuple[LockedDistribution, ...]
@@ -74,32 +82,38 @@ class Selection:
 
 
 def select(lock: Lock, target: Target) -> Selection:
-    """The distributions of one target; raises LockError with everything that is missing."""
+    """Return the distributions for one target. Raise NoCompatibleFile if files are missing, LockError for an invalid lock."""
     return select_all(lock, [target])[0]
 
 
 def select_all(lock: Lock, targets: Sequence[Target]) -> tuple[Selection, ...]:
-    """The distributions of each target; raises one Unserved with all that is missing for any of them, LockError for a broken lock."""
-    found = []
-    missing: dict[Missing, list[Target]] = {}
+    """Return the distributions for each target.
+
+    Raise one NoCompatibleFile for all files that are missing for any target, LockError for an invalid lock.
+    """
+    selections = []
+    missing: dict[MissingFile, list[Target]] = {}
     for target in targets:
-        choice = _Choice(lock, target)
-        found.append(choice.selection())
-        for problem in choice.problems:
+        selection, problems = _Selector(lock, target).select()
+        selections.append(selection)
+        for problem in problems:
             missing.setdefault(problem, []).append(target)
     if missing:
-        raise Unserved(missing, targets)
-    return tuple(found)
+        raise NoCompatibleFile(missing, targets)
+    return tuple(selections)
 
 
-def asking_chain(lock: Lock, target: Target, name: str) -> tuple[tuple[str, ...], str]:
-    """Who asks for a distribution on a target, and the shortest way to it from the project; nothing when it is not wanted there."""
-    choice = _Choice(lock, target)
-    return (tuple(choice.askers(name)), choice.chain(name)) if name in choice.wanted else ((), "")
+def requirers(lock: Lock, target: Target, name: str) -> tuple[tuple[str, ...], str]:
+    """Return what requires a package on a target, and the shortest path of dependencies from the project to it.
+
+    Both are empty if the package is not needed on the target.
+    """
+    selector = _Selector(lock, target)
+    return (tuple(selector.requirers(name)), selector.chain(name)) if name in selector.active else ((), "")
 
 
-class _Choice:
-    """One selection while it is made."""
+class _Selector:
+    """The packages of a lock whose markers hold for one target, and the graph of their dependencies."""
 
     def __init__(self, lock: Lock, target: Target) -> None:
         self.lock = lock
@@ -107,10 +121,9 @@ class _Choice:
         self.root = lock.path.parent.resolve()
         self.holds = _evaluator(target, lock)
         self.rank = {tag: number for number, tag in enumerate(target.tags())}
-        self.wanted: dict[str, Package] = {package.name: package for package in self._active()}
-        self.parents = _parents(self.wanted, self.holds)
-        self.asked = frozenset(edge.get("name") for package in lock.packages for edge in package.dependencies or ())
-        self.problems: list[Missing] = []
+        self.active: dict[str, Package] = {package.name: package for package in self._active()}
+        self.parents = _parents(self.active, self.holds)
+        self.required_names = frozenset(edge.get("name") for package in lock.packages for edge in package.dependencies or ())
 
     def _active(self) -> "Iterator[Package]":
         seen: dict[str, str] = {}
@@ -121,32 +134,28 @@ class _Choice:
             if package.name in seen:
                 raise LockError(
                     f"{self.lock.path.name} has two versions of {package.name} for {self.target}: {seen[package.name]} and {version}",
-                    hint="Delete the lock and build again.",
+                    hint=f"Delete {self.lock.path.name} and build again.",
                 )
             seen[package.name] = version
             yield package
 
-    def selection(self) -> Selection:
-        """What is kept and what is left out; what is missing goes into `problems`."""
-        kept: list[LockedDistribution] = []
-        unusable: list[Package] = []
-        for package in self.wanted.values():
-            file = self._file(package)
-            if file is not None:
-                kept.append(file)
-            else:
-                unusable.append(package)
-        keepers = {file.name for file in kept}
-        left_out = [self._left_out(package) for package in unusable if self._may_go(package, keepers)]
-        gone = {item.name for item in left_out}
-        for package in unusable:
-            if package.name not in gone:
-                self.problems.append(self._problem(package))
-        return Selection(self.target, tuple(kept), tuple(left_out))
+    def select(self) -> tuple[Selection, list[MissingFile]]:
+        """Return the selection, and the packages that should be in it but have no usable file."""
+        files = {name: self._file(package) for name, package in self.active.items()}
+        selected = [file for file in files.values() if file is not None]
+        names = {file.name for file in selected}
+        left_out, missing = [], []
+        for name, file in files.items():
+            if file is None and self._may_be_left_out(self.active[name], names):
+                left_out.append(self._left_out(self.active[name]))
+            elif file is None:
+                missing.append(self._missing(self.active[name]))
+        return Selection(self.target, tuple(selected), tuple(left_out)), missing
 
     def _file(self, package: "Package") -> LockedDistribution | None:
+        """Return the best file of a package for the target; its sdist only if it has no wheel at all."""
         version = str(package.version or "")
-        if package.requires_python is not None and not package.requires_python.contains(self.target.python, prereleases=True):
+        if self._excludes_python(package):
             return None
         if package.directory is not None or package.vcs is not None:
             return _source(package, version, self.root)
@@ -163,51 +172,56 @@ class _Choice:
             return _distribution(package.name, version, "sdist", package.sdist.filename, package.sdist, self.root)
         return None
 
-    def _may_go(self, package: "Package", keepers: Collection[str]) -> bool:
-        """Whether the list is a frozen one, nothing that is kept needs it, and no file is for this system, or for this machine.
+    def _may_be_left_out(self, package: "Package", selected: Collection[str]) -> bool:
+        """Return whether a frozen list has the package only because the system or the machine that it was written on needs it.
 
-        For the machine that is not enough: what no other distribution asks for anywhere is what the application itself wants.
+        A package that no other package anywhere depends on is what the application itself requires: it may be left out if its files are
+        for other systems, but not if they are for other machines.
         """
-        said = (package.tool or {}).get("shipwheel", {}).get("serves-linux", False)
-        if not self.lock.frozen or said or any(name in keepers for name in self.parents[package.name]):
+        serves_linux = (package.tool or {}).get("shipwheel", {}).get("serves-linux", False)
+        if not self.lock.frozen or serves_linux or any(name in selected for name in self.parents[package.name]):
             return False
         tags = _tags(package)
-        return is_foreign(tags) or (package.name in self.asked and is_for_others(tags, self.target))
+        return only_for_other_systems(tags) or (package.name in self.required_names and only_for_other_machines(tags, self.target))
 
     def _left_out(self, package: "Package") -> LeftOut:
         tags = _tags(package)
-        files = f"its files are for {systems(tags)} only" if is_foreign(tags) else f"no file of it is for {self.target.platform.machine}"
-        reason = f"{files}, and nothing that stays needs it"
-        return LeftOut(package.name, str(package.version or ""), reason, tuple(self.askers(package.name)))
+        other_systems = only_for_other_systems(tags)
+        files = f"its files are for {system_names(tags)} only" if other_systems else f"it has no file for {self.target.platform.machine}"
+        reason = f"{files}, and no selected package needs it"
+        return LeftOut(package.name, str(package.version or ""), reason, tuple(self.requirers(package.name)))
 
-    def askers(self, name: str) -> list[str]:
-        """Where the project asks for it, and which distributions do."""
-        place = self.lock.roots.get(name)
-        return [*([place] if place else []), *(_label(self.wanted[parent]) for parent in self.parents[name])]
+    def requirers(self, name: str) -> list[str]:
+        """Return the line of the project that requires a package, and the labels of the packages that depend on it."""
+        line = self.lock.roots.get(name)
+        return [*([line] if line else []), *(_label(self.active[parent]) for parent in self.parents[name])]
 
-    def _problem(self, package: "Package") -> Missing:
-        why, reason = self._why(package)
+    def _missing(self, package: "Package") -> MissingFile:
+        mismatch, reason = self._mismatch(package)
         wheels = tuple(wheel.filename for wheel in package.wheels or ())
-        source = package.sdist.filename if package.sdist is not None else ""
-        return Missing(package.name, str(package.version or ""), why, reason, wheels, source, self.chain(package.name))
+        sdist = package.sdist.filename if package.sdist is not None else ""
+        return MissingFile(package.name, str(package.version or ""), mismatch, reason, wheels, sdist, self.chain(package.name))
 
-    def _why(self, package: "Package") -> tuple[Why, str]:
-        if package.requires_python is not None and not package.requires_python.contains(self.target.python, prereleases=True):
-            return "python", f"it needs Python {package.requires_python}"
-        return why_unserved(_tags(package), self.target)
+    def _mismatch(self, package: "Package") -> tuple[Mismatch, str]:
+        if self._excludes_python(package):
+            return Mismatch.PYTHON, f"it needs Python {package.requires_python}"
+        return find_mismatch(_tags(package), self.target)
+
+    def _excludes_python(self, package: "Package") -> bool:
+        return package.requires_python is not None and not package.requires_python.contains(self.target.python, prereleases=True)
 
     def chain(self, name: str) -> str:
-        """The shortest way from the project to a distribution."""
-        seen = {name: [_label(self.wanted[name])]}
+        """Return the shortest path of dependencies from the project to a package: `pyproject.toml → service 1.0 → numpy 1.26.4`."""
+        paths = {name: [_label(self.active[name])]}
         queue = [name]
-        # A frozen list names everything itself: who needs it says more.
-        listed = {name} if self.lock.frozen and self.parents.get(name) else set()
+        # A frozen list names every package, so the package that depends on this one says more.
+        skipped = {name} if self.lock.frozen and self.parents.get(name) else set()
         for item in queue:
-            if item in self.lock.roots and item not in listed:
-                return " → ".join([self.lock.roots[item], *reversed(seen[item])])
+            if item in self.lock.roots and item not in skipped:
+                return " → ".join([self.lock.roots[item], *reversed(paths[item])])
             for parent in self.parents.get(item, ()):
-                if parent not in seen:
-                    seen[parent] = [*seen[item], _label(self.wanted[parent])]
+                if parent not in paths:
+                    paths[parent] = [*paths[item], _label(self.active[parent])]
                     queue.append(parent)
         return self.lock.origin
 
@@ -220,37 +234,37 @@ def _evaluator(target: Target, lock: Lock) -> Callable[[str], bool]:
     from packaging.markers import Marker
 
     environment: dict[str, str | AbstractSet[str]] = {**target.markers(), **lock.chosen}
-    known: dict[str, bool] = {}
+    results: dict[str, bool] = {}
 
-    def holds(text: str) -> bool:
-        if text not in known:
-            known[text] = Marker(text).evaluate(dict(environment), context="lock_file")
-        return known[text]
+    def holds(marker: str) -> bool:
+        if marker not in results:
+            results[marker] = Marker(marker).evaluate(dict(environment), context="lock_file")
+        return results[marker]
 
     return holds
 
 
-def _parents(wanted: "Mapping[str, Package]", holds: Callable[[str], bool]) -> dict[str, list[str]]:
-    """Name -> the wanted distributions that ask for it on this target."""
-    found: dict[str, list[str]] = {name: [] for name in wanted}
-    for name, package in wanted.items():
+def _parents(active: "Mapping[str, Package]", holds: Callable[[str], bool]) -> dict[str, list[str]]:
+    """Return for each package the names of those that depend on it on this target."""
+    parents: dict[str, list[str]] = {name: [] for name in active}
+    for name, package in active.items():
         for edge in package.dependencies or ():
-            if edge.get("name") in found and (not edge.get("marker") or holds(edge["marker"])):
-                found[edge["name"]].append(name)
-    return found
+            if edge.get("name") in parents and (not edge.get("marker") or holds(edge["marker"])):
+                parents[edge["name"]].append(name)
+    return parents
 
 
 def _best(files: Iterable[tuple[str, T]], rank: "Mapping[Tag, int]") -> T | None:
-    """The file whose best tag comes first; of equals the higher build number (binary distribution format, build tag)."""
+    """Return the file whose best tag ranks first; among equals the one with the higher build tag (binary distribution format)."""
     from packaging.utils import parse_wheel_filename
 
     best: tuple[tuple[int, Any], T] | None = None
     for filename, file in files:
         _, _, build, tags = parse_wheel_filename(filename)
-        place = min((rank[tag] for tag in tags if tag in rank), default=None)
-        if place is None:
+        best_rank = min((rank[tag] for tag in tags if tag in rank), default=None)
+        if best_rank is None:
             continue
-        key = (-place, build)
+        key = (-best_rank, build)
         if best is None or key > best[0]:
             best = (key, file)
     return best[1] if best else None
@@ -280,10 +294,14 @@ def _source(package: "Package", version: str, root: Path) -> LockedDistribution:
         return LockedDistribution(package.name, version, "directory", path=path, subdirectory=package.directory.subdirectory or "")
     vcs = package.vcs
     assert vcs is not None  # noqa: S101
-    place = Path(os.path.normpath(root / vcs.path)) if vcs.path else None
-    urls = (vcs.url,) if vcs.url else ()
     return LockedDistribution(
-        package.name, version, "vcs", urls=urls, path=place, subdirectory=vcs.subdirectory or "", commit=vcs.commit_id
+        name=package.name,
+        version=version,
+        kind="vcs",
+        urls=(vcs.url,) if vcs.url else (),
+        path=Path(os.path.normpath(root / vcs.path)) if vcs.path else None,
+        subdirectory=vcs.subdirectory or "",
+        commit=vcs.commit_id,
     )
 
 

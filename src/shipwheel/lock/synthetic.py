@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.lock import uv
-from shipwheel.lock.diagnose.uv_errors import explained
+from shipwheel.lock.diagnose.uv_errors import resolution_error
+from shipwheel.lock.uv_output import ROOT
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.metadata import read_script
 from shipwheel.project.poetry import poetry_requirements
@@ -21,7 +22,7 @@ from shipwheel.versions import normalized
 
 __all__ = ["SYNTHETIC", "Synthetic", "from_project", "from_requirements", "from_script", "script_requirements"]
 
-SYNTHETIC = "shipwheel-lock"
+SYNTHETIC = ROOT
 
 _OLDEST = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
@@ -188,7 +189,7 @@ def _add_unnamed(made: Synthetic, line: Line, text: str, folder: Path) -> None:
         uv.add_requirements(folder, folder / "unnamed.txt")
     except uv.UvFailed as error:
         places = {str(folder / "unnamed.txt"): line.path.name, str(folder): "", **made.moved}
-        raise explained(error, line.place, places) from None
+        raise resolution_error(error.failure, line.place, places) from None
     import tomllib
 
     listed = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

@@ -1,7 +1,7 @@
-"""The only caller of uv: resolving, building wheels in isolation, finding interpreters.
+"""Run uv: resolve, build wheels in isolation, find interpreters. No other module runs it.
 
-uv reads its own configuration (its environment variables, the user's uv.toml), so that mirrors and credentials work as the user
-is used to; what would tie it to another project or change the answer is taken out of its environment.
+uv reads its own configuration (its environment variables, the user's uv.toml), so mirrors and credentials work as the user expects.
+Variables that would tie it to another project, or change the result, are removed from its environment.
 """
 
 import os
@@ -22,9 +22,17 @@ from typing import IO, TypeVar
 import msgspec
 
 from shipwheel.errors import BuildError
+from shipwheel.lock.uv_output import (
+    default_index_in,
+    expected_digest_in,
+    is_outdated_lock,
+    lacks_upload_times,
+    parse_failure,
+    plain_text,
+    torch_backend_in,
+)
 
 __all__ = [
-    "OUT_OF_TIME",
     "Finished",
     "PythonDownload",
     "UvFailed",
@@ -32,55 +40,48 @@ __all__ = [
     "build_wheel",
     "default_index",
     "detected_backend",
+    "extra_environment",
     "find_python",
     "list_files",
     "local_python",
-    "lock_is_stale",
+    "lock_is_outdated",
     "lock_project",
     "python_digest",
     "python_downloads",
     "run",
-    "told",
-    "told_as_here",
     "try_lock",
     "version",
+    "with_extra_environment",
 ]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_FOREIGN = re.compile(
+_REMOVED = re.compile(
     r"VIRTUAL_ENV|CONDA_|PYTHON(PATH|HOME|STARTUP|HASHSEED)$|SOURCE_DATE_EPOCH$|FORCE_COLOR$|"
     r"UV_(PROJECT|WORKING|PYTHON$|FROZEN|LOCKED|ISOLATED|NO_SYNC|EXCLUDE|RESOLUTION|PRERELEASE|FORK|CONSTRAINT|OVERRIDE|BUILD_CONSTRAINT|DEV|"
     r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
 )
 """Environment variables that would change what is locked or built."""
 
-_TOLD: ContextVar[Mapping[str, str]] = ContextVar("told", default=MappingProxyType({}))
+_EXTRA: ContextVar[Mapping[str, str]] = ContextVar("extra_environment", default=MappingProxyType({}))
 
-OUT_OF_TIME = -9
-"""The code of a run that was killed since it took too long."""
-
-_LOOK = 0.02
-"""Seconds between two looks at a process that can be stopped."""
-
-_USUAL = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
-"""Where systems have their interpreters."""
-
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_MISSING_TIME = "is missing an upload date"
+_POLL_S = 0.02
+_COMMON_FOLDERS = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
+"""Directories in which operating systems install Python."""
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """What a run of uv said."""
+    """The exit code and the output of a run of uv. A run that was stopped has a negative code, as in `subprocess`."""
 
     code: int
     stdout: str
     stderr: str
+    timed_out: bool = False
 
 
 class PythonDownload(msgspec.Struct, frozen=True):
-    """A standalone CPython for Linux as `uv python list` has it: `key` is uv's name of it, `arch` the machine (x86_64, aarch64)."""
+    """A standalone CPython for Linux in uv's list: `key` is uv's name for it, `arch` the machine (x86_64, aarch64)."""
 
     key: str
     version: str
@@ -93,17 +94,15 @@ class PythonDownload(msgspec.Struct, frozen=True):
 
 
 class UvFailed(Exception):
-    """uv did not do what was asked; `explanation` is its own, without its progress and warnings."""
+    """uv ended with an error, which `failure` describes."""
 
     def __init__(self, finished: Finished) -> None:
-        self.code = finished.code
-        self.stderr = finished.stderr
-        self.explanation = _explanation(finished.stderr) or f"uv ended with exit code {finished.code}"
-        super().__init__(self.explanation)
+        self.failure = parse_failure(finished.stderr, code=finished.code, timed_out=finished.timed_out)
+        super().__init__(self.failure.text)
 
 
 _FINDING = threading.Lock()
-"""Looking for the program fills the standard library's table of paths, which two threads at once must not do."""
+"""Finding the program fills a table of the standard library, which two threads must not do at the same time."""
 
 
 def _binary() -> str:
@@ -123,7 +122,7 @@ def _found_binary() -> str:
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """uv's version, for example 0.8.3."""
+    """Return uv's version, for example 0.13.9."""
     from importlib.metadata import version as installed
 
     return installed("uv")
@@ -131,20 +130,18 @@ def version() -> str:
 
 @lru_cache(maxsize=1)
 def default_index() -> str:
-    """The address of the index that uv asks when nobody says otherwise, as its own help has it; empty when that no longer says it."""
-    found = re.search(r"default:\s*<?(https://[^\s>\])]+)", run(["lock", "--help"], timeout=30).stdout)
-    return found[1].rstrip("/") if found else ""
+    """Return the URL of the index that uv uses unless it is configured otherwise; empty if uv's help does not name one."""
+    return default_index_in(run(["lock", "--help"], timeout=30).stdout)
 
 
 def detected_backend() -> str:
-    """The kind of torch builds that fits this machine's accelerator, by uv's own judgement ("cpu", "cu126"); empty when it does not say."""
+    """Return the kind of torch builds that uv considers right for this machine ("cpu", "cu126"); empty if it names none."""
     with tempfile.TemporaryDirectory() as folder:
-        asked = Path(folder) / "asked.in"
-        asked.write_text("torch\n", encoding="utf-8")
-        # Offline: only the address that it would ask is looked at.
-        command = ["pip", "compile", "--offline", "--no-cache", "--no-config", "--verbose", "--torch-backend", "auto", str(asked)]
-        found = re.search(r"/whl/([a-z0-9.]+)/torch", run(command, cwd=Path(folder), timeout=60).stderr)
-    return found[1] if found else ""
+        requirements = Path(folder) / "torch.in"
+        requirements.write_text("torch\n", encoding="utf-8")
+        # Offline: only the URL that uv would ask matters.
+        command = ["pip", "compile", "--offline", "--no-cache", "--no-config", "--verbose", "--torch-backend", "auto", str(requirements)]
+        return torch_backend_in(run(command, cwd=Path(folder), timeout=60).stderr)
 
 
 def run(
@@ -155,9 +152,9 @@ def run(
     timeout: float | None = None,
     stop: threading.Event | None = None,
 ) -> Finished:
-    """Runs uv to its end, reading both pipes; kills it and all its children when interrupted or after `timeout` seconds (code -9).
+    """Run uv to its end and return its output. Kill it and its children when interrupted, or after `timeout` seconds.
 
-    In a thread, which no signal interrupts, `stop` does.
+    In a thread, which no signal interrupts, setting `stop` has the same effect as the timeout.
     """
     process = subprocess.Popen(
         [_binary(), *arguments],
@@ -170,11 +167,13 @@ def run(
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None  # noqa: S101
-    heard: dict[str, bytes] = {}
-    readers = [_reader("stdout", process.stdout, heard), _reader("stderr", process.stderr, heard)]
+    output: dict[str, bytes] = {}
+    readers = [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
+    timed_out = False
     try:
         _wait(process, timeout, stop)
     except subprocess.TimeoutExpired:
+        timed_out = True
         _kill(process)
     except BaseException:
         _kill(process)
@@ -182,7 +181,7 @@ def run(
     finally:
         for reader in readers:
             reader.join(5)
-    return Finished(process.returncode, _text(heard.get("stdout", b"")), _text(heard.get("stderr", b"")))
+    return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
 
 
 def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
@@ -190,14 +189,14 @@ def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threa
         process.wait(timeout)
         return
     while process.poll() is None:
-        if stop.wait(_LOOK):
+        if stop.wait(_POLL_S):
             raise subprocess.TimeoutExpired(process.args, 0)
 
 
-def _reader(name: str, pipe: IO[bytes], heard: dict[str, bytes]) -> threading.Thread:
+def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.Thread:
     def read() -> None:
         with pipe:
-            heard[name] = pipe.read()
+            output[name] = pipe.read()
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -211,44 +210,32 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def told(environment: Mapping[str, str]) -> Iterator[None]:
-    """In this block, and this thread, uv has these variables as well, and no others that it was told before.
+def extra_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set further environment variables for the runs of uv in this block and this thread, in place of those of an outer block.
 
-    They are indexes with their passwords, which no command line may show.
+    They name indexes together with their passwords, which must not appear on a command line.
     """
-    token = _TOLD.set(dict(environment))
+    token = _EXTRA.set(dict(variables))
     try:
         yield
     finally:
-        _TOLD.reset(token)
+        _EXTRA.reset(token)
 
 
-def told_as_here(work: Callable[[T], R]) -> Callable[[T], R]:
-    """The work, for other threads: uv has there what it was told here."""
-    environment = _TOLD.get()
+def with_extra_environment(work: Callable[[T], R]) -> Callable[[T], R]:
+    """Return `work` for use in other threads: uv has the same extra environment there as in the calling thread."""
+    variables = _EXTRA.get()
 
-    def there(item: T) -> R:
-        with told(environment):
+    def in_thread(item: T) -> R:
+        with extra_environment(variables):
             return work(item)
 
-    return there
+    return in_thread
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
-    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_TOLD.get(), **extra}
-
-
-def _text(data: bytes) -> str:
-    return _ANSI.sub("", data.decode(errors="replace")).replace("\r\n", "\n")
-
-
-def _explanation(stderr: str) -> str:
-    lines = stderr.rstrip().splitlines()
-    for number, line in enumerate(lines):
-        if re.match(r"error: |\s*×", line):
-            return "\n".join(lines[number:]).removeprefix("error: ")
-    return stderr.strip()
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not _REMOVED.match(name)}
+    return {**inherited, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_EXTRA.get(), **variables}
 
 
 def _checked(finished: Finished) -> Finished:
@@ -266,40 +253,48 @@ def lock_project(
     python: str | None = None,
     timeout: float | None = None,
 ) -> tuple[str, str]:
-    """Locks the project in `directory` and returns (uv.lock, pylock.toml) as text; `frozen` takes its uv.lock as it is and writes nothing.
+    """Lock the project in `directory` and return the texts of its uv.lock and of the pylock.toml that uv exports from it.
 
-    `exclude_newer` is an RFC 3339 instant; `export` are further options of `uv export`; `timeout` in seconds. Raises UvFailed.
+    `frozen` exports the uv.lock as it is and writes nothing. `exclude_newer` is an RFC 3339 instant, `export` are further options of `uv
+    export`, `timeout` is in seconds. Raise UvFailed.
     """
     if not frozen:
-        limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-        _checked(run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory, timeout=timeout))
+        _checked(_lock(directory, exclude_newer, python, timeout))
     command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
     exported = _checked(run([*command, "--no-emit-project", *export], cwd=directory))
-    return _found_lock(directory).read_text(encoding="utf-8"), exported.stdout
+    return _find_lock(directory).read_text(encoding="utf-8"), exported.stdout
 
 
 def try_lock(directory: Path, *, exclude_newer: str | None, python: str | None, timeout: float) -> str | None:
-    """The uv.lock of a project as text, or None when there is none to be had within `timeout` seconds."""
-    limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-    finished = run(["lock", *limit, *(("--python", python) if python else ())], cwd=directory, timeout=timeout)
+    """Return the text of the uv.lock of a project, or None if uv finds no solution within `timeout` seconds."""
+    finished = _lock(directory, exclude_newer, python, timeout)
     return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else None
 
 
-def _found_lock(directory: Path) -> Path:
+def _lock(directory: Path, exclude_newer: str | None, python: str | None, timeout: float | None) -> Finished:
+    interpreter = ("--python", python) if python else ()
+    return run(["lock", *_limit(exclude_newer), *interpreter], cwd=directory, timeout=timeout)
+
+
+def _limit(exclude_newer: str | None) -> tuple[str, ...]:
+    return ("--exclude-newer", exclude_newer) if exclude_newer else ()
+
+
+def _find_lock(directory: Path) -> Path:
     for folder in (directory, *directory.parents):
         if (folder / "uv.lock").is_file():
             return folder / "uv.lock"
     raise FileNotFoundError(directory / "uv.lock")
 
 
-def lock_is_stale(directory: Path) -> bool:
-    """Whether uv says that the uv.lock of a project no longer fits its pyproject.toml; False when it cannot tell."""
+def lock_is_outdated(directory: Path) -> bool:
+    """Return whether the uv.lock of a project no longer fits its pyproject.toml; False if uv cannot tell."""
     finished = run(["lock", "--check"], cwd=directory, timeout=120)
-    return finished.code != 0 and "needs to be updated" in finished.stderr
+    return finished.code != 0 and is_outdated_lock(finished.stderr)
 
 
 def add_requirements(directory: Path, requirements: Path) -> None:
-    """Adds requirements that do not say a name (directories, addresses, repositories) to the project in `directory`. Raises UvFailed."""
+    """Add requirements without a name (directories, URLs, repositories) to the project in `directory`. Raise UvFailed."""
     _checked(run(["add", "--frozen", "--raw", "-r", str(requirements)], cwd=directory))
 
 
@@ -312,13 +307,12 @@ def list_files(
     options: Sequence[str] = ("--universal",),
     timeout: float | None = None,
 ) -> str:
-    """A pylock.toml of requirements alone, without what they depend on: with the files of every operating system, or as `options` say.
+    """Return a pylock.toml of requirements without their dependencies, by default with the files for every operating system.
 
-    `python` is a version, minor or full; `timeout` in seconds. Raises UvFailed.
+    `python` is a version, minor or full; `options` are further options of `uv pip compile`; `timeout` is in seconds. Raise UvFailed.
     """
     command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
-    limit = ("--exclude-newer", exclude_newer) if exclude_newer else ()
-    return _checked(run([*command, *limit, *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
+    return _checked(run([*command, *_limit(exclude_newer), *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
 
 
 def build_wheel(
@@ -331,15 +325,15 @@ def build_wheel(
     env: Mapping[str, str] | None = None,
     stop: threading.Event | None = None,
 ) -> tuple[Path, str]:
-    """Builds one wheel of a directory or sdist into `out`, isolated; returns it and what the build said. Raises UvFailed.
+    """Build one wheel from a directory or sdist into `out`, in isolation; return its path and the build's output. Raise UvFailed.
 
-    uv's settings are looked for in `cwd`. An index that does not say when files were uploaded has nothing before
-    `exclude_newer`: the build's own requirements are then taken without it.
+    uv looks for its settings in `cwd`. If the index does not say when files were uploaded, none of them counts as older than
+    `exclude_newer`; the requirements of the build are then resolved without that limit.
     """
     command = ["build", "--wheel", "--out-dir", str(out), "--python", python]
-    limit = ["--exclude-newer", exclude_newer] if exclude_newer else []
+    limit = _limit(exclude_newer)
     finished = run([*command, *limit, str(source)], cwd=cwd, env=env, stop=stop)
-    if finished.code != 0 and limit and _MISSING_TIME in finished.stderr:
+    if finished.code != 0 and limit and lacks_upload_times(finished.stderr):
         finished = run([*command, str(source)], cwd=cwd, env=env, stop=stop)
     _checked(finished)
     wheels = sorted(out.glob("*.whl"))
@@ -349,21 +343,21 @@ def build_wheel(
 
 
 def find_python(minor: str, *, timeout: float = 300) -> Path | None:
-    """An interpreter of that minor version on this machine, fetched by uv if it must be; None when it cannot be had."""
+    """Return an interpreter of a minor version ("3.11"), which uv downloads if this machine has none; None if that fails."""
     found = local_python(minor)
     if found is None:
-        # Short waits, few tries: a machine without network must not hang here.
-        patience = {"UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
-        run(["python", "install", "--no-bin", minor], env=patience, timeout=timeout)
+        # Short timeouts and few retries, so that a machine without network does not hang here.
+        env = {"UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
+        run(["python", "install", "--no-bin", minor], env=env, timeout=timeout)
         found = local_python(minor)
     return found
 
 
 def local_python(minor: str) -> Path | None:
-    """An interpreter of that minor version on this machine, or None."""
-    usual = (Path(folder, f"python{minor}") for folder in _USUAL)
-    # uv starts each that it finds, which takes as long as making a lock.
-    if (found := next((path for path in usual if os.access(path, os.X_OK)), None)) is not None:
+    """Return an interpreter of a minor version ("3.11") on this machine, or None."""
+    candidates = (Path(folder, f"python{minor}") for folder in _COMMON_FOLDERS)
+    # uv starts every interpreter that it finds, which takes as long as making a lock.
+    if (found := next((path for path in candidates if os.access(path, os.X_OK)), None)) is not None:
         return found
     finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
     path = Path(finished.stdout.strip() or "/nonexistent")
@@ -371,38 +365,37 @@ def local_python(minor: str) -> Path | None:
 
 
 def python_downloads(directory: Path, mirror: str | None = None) -> tuple[PythonDownload, ...]:
-    """The released CPythons for Linux with glibc that uv knows where to fetch, by its own list or the one that its settings name.
+    """Return the released CPythons for Linux with glibc that uv can download.
 
-    Its settings are looked for in `directory`; `mirror` takes the place of the mirror that they name. Raises UvFailed.
+    uv looks for its settings in `directory`; `mirror` replaces the mirror that they name. Raise UvFailed.
     """
     command = ["python", "list", "--all-versions", "--all-platforms", "--all-arches", "--only-downloads", "--output-format", "json"]
     env = {"UV_PYTHON_DOWNLOADS": "manual", **({"UV_PYTHON_INSTALL_MIRROR": mirror} if mirror else {})}
     finished = _checked(run(command, cwd=directory, env=env, timeout=120))
     try:
-        listed = msgspec.json.decode(finished.stdout, type=list[PythonDownload])
+        downloads = msgspec.json.decode(finished.stdout, type=list[PythonDownload])
     except msgspec.MsgspecError as error:
         raise UvFailed(msgspec.structs.replace(finished, stderr=f"error: its list of Pythons is not understood: {error}")) from error
     return tuple(
         item
-        for item in listed
+        for item in downloads
         if (item.implementation, item.os, item.libc, item.variant) == ("cpython", "linux", "gnu", "default")
         and re.fullmatch(r"3\.\d+\.\d+", item.version)
     )
 
 
 def python_digest(key: str, release: str, filename: str) -> str:
-    """The digest that uv's own list has of a standalone CPython, without asking anybody; empty when it does not say.
+    """Return the digest (`sha256:<hex>`) of a standalone CPython in uv's built-in list, without network; empty if it has none.
 
-    uv shows its list without the hashes. It says the right one when it is given something else for that file.
+    uv does not print the digests of its list, but it names the expected one when a file has other contents.
     """
     with tempfile.TemporaryDirectory() as folder:
         wrong = Path(folder, "mirror", release, filename)
         wrong.parent.mkdir(parents=True)
         with tarfile.open(wrong, "w:gz") as tar:
             tar.addfile(tarfile.TarInfo("python"))
-        # A cache of its own, so that what is wrong is never taken for what is right.
+        # A cache of its own, so that uv never uses the wrong file later.
         env = {"UV_PYTHON_CACHE_DIR": f"{folder}/cache", "UV_HTTP_RETRIES": "0", "UV_PYTHON_DOWNLOADS": "manual"}
-        where = ["--install-dir", f"{folder}/out", "--mirror", f"file://{folder}/mirror"]
-        finished = run(["python", "install", "--no-config", "--no-bin", *where, key], cwd=Path(folder), env=env, timeout=60)
-    found = re.search(r"Expected:\s*([0-9a-f]{64})\b", finished.stderr)
-    return f"sha256:{found[1]}" if found else ""
+        options = ["--install-dir", f"{folder}/out", "--mirror", f"file://{folder}/mirror"]
+        finished = run(["python", "install", "--no-config", "--no-bin", *options, key], cwd=Path(folder), env=env, timeout=60)
+    return expected_digest_in(finished.stderr)

@@ -88,9 +88,9 @@ class LocalBuilds:
 
     def _with_index(self, build: Callable[[], T]) -> T:
         """Run a build while uv uses the chosen index: build requirements come from there too."""
-        from shipwheel.lock.uv import told
+        from shipwheel.lock.uv import extra_environment
 
-        with told(self._downloads.indexes.environment):
+        with extra_environment(self._downloads.indexes.environment):
             return build()
 
     def _app_tree(self) -> AppTree | None:

@@ -20,7 +20,7 @@ from shipwheel.project.detect import Project, detect, with_dependencies, with_py
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
-    from shipwheel.lock.diagnose.why import Explanation
+    from shipwheel.lock.diagnose.why import PackageReport
     from shipwheel.lock.preferences import Upgrade
     from shipwheel.request import Request
 
@@ -128,9 +128,9 @@ def stale(request: "Request") -> tuple[str, ...]:
     return ()
 
 
-def explained_name(request: "Request", name: str) -> "Explanation":
+def explained_name(request: "Request", name: str) -> "PackageReport":
     """Why a distribution is in the lock as it is. Raises LockError when there is no lock, UsageError when it is not in it."""
-    from shipwheel.lock.diagnose.why import Newer, explain, newer
+    from shipwheel.lock.diagnose.why import NewerVersions, find_newer_versions, report_package
 
     project = project_of(request)
     lock = read_lock(lock_path(project.root))
@@ -138,8 +138,8 @@ def explained_name(request: "Request", name: str) -> "Explanation":
         raise LockError(f"there is no {lock_path(project.root).name}", hint="Make it with `shipwheel lock`.")
     project = _as_locked(project, lock)
     selections = select_all(lock, targets_of(project, lock, request.platforms))
-    explain(lock, name, selections, Newer())
-    return explain(lock, name, selections, newer(_wanted(project, lock), lock, name, request.reporter))
+    report_package(lock, name, selections, NewerVersions())
+    return report_package(lock, name, selections, find_newer_versions(_wanted(project, lock), lock, name, request.reporter))
 
 
 def _as_locked(project: Project, lock: Lock) -> Project:

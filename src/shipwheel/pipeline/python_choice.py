@@ -1,6 +1,5 @@
 """The Python version and the base for which a project's requirements can be had; what to do instead where there are none."""
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from shipwheel.base.base import Bases
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.lock.inputs import inputs_digest
-from shipwheel.lock.no_compatible_file import Another, Unserved
+from shipwheel.lock.no_compatible_file import NoCompatibleFile, OtherPython
 from shipwheel.lock.pylock import lock_path, read_lock
 from shipwheel.lock.target import Target
 from shipwheel.pipeline.resolve import lock_request
@@ -41,7 +40,7 @@ class Attempt(Protocol[Made]):
 def fitted(project: Project, request: "Request", attempt: Attempt[T], other: Callable[[Project, str], Project] = with_python) -> T:
     """What `attempt` makes: with the base image's Python, or else the best of Debian's for which the requirements can be had.
 
-    Raises what `attempt` does; an Unserved error then says what would do instead, for which the index is asked.
+    Raises what `attempt` does; a NoCompatibleFile error then says what would do instead, for which the index is asked.
     """
     with _naming_instead(project, request.reporter):
         if project.settings.base is None:
@@ -55,27 +54,27 @@ def fitted(project: Project, request: "Request", attempt: Attempt[T], other: Cal
 def _naming_instead(project: Project, reporter: Reporter) -> Iterator[None]:
     try:
         yield
-    except Unserved as error:
-        from shipwheel.lock.diagnose.alternatives import instead_of
+    except NoCompatibleFile as error:
+        from shipwheel.lock.diagnose.alternatives import find_alternatives
 
-        wanted = replace(lock_request(project), python=error.targets[0].minor)
-        instead = instead_of(error.missing, wanted, _others(project, error.targets), reporter)
-        raise Unserved(error.missing, error.targets, instead, error.tried) from None
+        request = replace(lock_request(project), python=error.targets[0].minor)
+        alternatives = find_alternatives(error.missing, request, _others(project, error.targets), reporter)
+        raise NoCompatibleFile(error.missing, error.targets, alternatives, error.tried) from None
 
 
-def _others(project: Project, targets: Sequence[Target]) -> list[Another]:
+def _others(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
     """The same targets with each other Python: those of Debian's suites, or of another image with that C library."""
     found = []
     for target in targets:
         if project.settings.base is None:
             suites = [suite for suite in SUITES if suite.python != target.minor]
             found += [
-                Another(f"Python {it.python} (Debian {it.codename})", f"--python {it.python}", Target(target.platform, *it.facts))
+                OtherPython(f"Python {it.python} (Debian {it.codename})", f"--python {it.python}", Target(target.platform, *it.facts))
                 for it in suites
             ]
         else:
             found += [
-                Another(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
+                OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
                 for minor in _IMAGES
                 if minor != target.minor
             ]
@@ -107,40 +106,33 @@ def first_fitting(
         try:
             found = attempt(project if version == project.python else other(project, version))
         except LockError as error:
-            if error.names_python or not errors:
+            if error.another_python_may_help or not errors:
                 errors.append(error)
-            if not error.names_python:
+            if not error.another_python_may_help:
                 break
             continue
         if errors:
-            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {_short(errors[0].message)}"))
+            reason = textwrap.shorten(errors[0].summary, 300, placeholder=" …")
+            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {reason}"))
         return found
     best = _best(errors)
     tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]
     if not tried:
         raise best
-    if isinstance(best, Unserved):
-        raise Unserved(best.missing, best.targets, tried=tried)
+    if isinstance(best, NoCompatibleFile):
+        raise NoCompatibleFile(best.missing, best.targets, tried=tried)
     raise _in_vain(best, tried)
 
 
 def _best(errors: Sequence[LockError]) -> LockError:
     """The one with which least is missing; what only uv can say cannot be weighed, and the first counts."""
-    unserved = [error for error in errors if isinstance(error, Unserved)]
-    if not isinstance(errors[0], Unserved):
+    unserved = [error for error in errors if isinstance(error, NoCompatibleFile)]
+    if not isinstance(errors[0], NoCompatibleFile):
         return errors[0]
     return min(unserved, key=lambda error: sum(map(len, error.missing.values())))
 
 
 def _in_vain(error: LockError, tried: Sequence[str]) -> LockError:
     """The same error where other Python versions will not do either: what its hint says besides of them stays."""
-    more = [sentence for sentence in re.split(r"(?<=\.)\s+", error.hint) if "--python" not in sentence]
     vain = f"They cannot be had for Python {', '.join(tried)} either: choose other versions of these, or those of an older day (--as-of)."
-    found = LockError(error.message, hint=" ".join((vain, *filter(None, more))))
-    found.explanation = error.explanation
-    return found
-
-
-def _short(text: str) -> str:
-    # What a build backend printed is long, and full of temporary paths.
-    return textwrap.shorten(text.partition("\n  cause:")[0], 300, placeholder=" …")
+    return LockError(error.message, hint=" ".join(filter(None, (vain, error.hint_without_python))), summary=error.summary)

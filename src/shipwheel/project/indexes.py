@@ -34,7 +34,6 @@ __all__ = [
     "files_root",
     "indexes_of",
     "is_mirror",
-    "is_unreachable",
     "pip_settings",
     "read_indexes",
     "shared_path",
@@ -76,9 +75,8 @@ class Indexes:
         first = self.mirrors[0]
         return replace(self, default=first, mirrors=self.mirrors[1:], environment={**rest, "UV_DEFAULT_INDEX": first})
 
-    def left(self, error: LockError) -> Warned:
-        """What is said when the chosen mirror is left for the one that follows."""
-        reason = error.message.splitlines()[-1].strip().removeprefix("cause: ")
+    def left(self, reason: str) -> Warned:
+        """Return the warning that the chosen mirror gave no usable answer, for `reason`, and the following one is used."""
         return Warned(f"the chosen mirror {urlsplit(self.default).netloc} is left for the next one: {reason}")
 
     def addresses(self, url: str) -> tuple[str, ...]:
@@ -235,12 +233,6 @@ def confusable(origin: str, urls: Sequence[str]) -> Warned:
         f" {hosts} gives way to one of the same name that anybody uploads to the default index",
         "In pyproject.toml, [tool.uv.sources] with an explicit [[tool.uv.index]] binds a package to its index; hashes bind it to files.",
     )
-
-
-def is_unreachable(error: LockError) -> bool:
-    """Whether uv's explanation is that a server gave no answer, or a useless one: files that are cut off or none at all."""
-    said = r"Failed to (fetch|unzip|download|extract|read)|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status"
-    return re.search(said, error.message) is not None
 
 
 def is_mirror(index: str) -> bool:

@@ -244,11 +244,10 @@ def _advice(job: _Job) -> str:
 
 
 def _failure(job: _Job, error: "uv.UvFailed", folder: Path) -> BuildError:
-    if _REFUSAL in error.stderr:
+    if _REFUSAL in f"{error.failure.printed}\n{error.failure.text}":
         return BuildError(f"{job.label} needs a compiler, so it builds a platform wheel", hint=_advice(job))
-    # uv shows what the backend printed as it comes, before its own explanation.
-    before = error.stderr.partition(error.explanation)[0].removesuffix("error: ").rstrip().splitlines()
-    text = "\n  ".join([error.explanation.partition("\n\nhint: Build failures")[0], *before[-25:]])
+    # uv shows what the backend printed as it comes, before its own error.
+    text = "\n  ".join([error.failure.text.partition("\n\nhint: Build failures")[0], *error.failure.printed.splitlines()[-25:]])
     text = text.replace(f"{job.source.parent}/", "").replace(f"{folder}/", "")
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]}\n  …\n{text[-_LONGEST // 2 :]}"

@@ -1,4 +1,4 @@
-"""uv's explanations, as it gave them, in the user's own lines."""
+"""Conflicts in the user's own lines: explanations as uv prints them, and what is made of them."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,22 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
 from shipwheel.events import silent
-from shipwheel.lock.diagnose.conflicts import Asking, Way, chain, loosened, pins, refused
-from shipwheel.lock.diagnose.uv_errors import UNKNOWN
+from shipwheel.lock.diagnose.conflicts import conflict_lines, explain_conflict
+from shipwheel.lock.diagnose.suggestions import Suggestion, UserRequirement, loosened, specifiers
+from shipwheel.lock.diagnose.uv_errors import resolution_error
 from shipwheel.lock.synthetic import Synthetic
+from shipwheel.lock.uv_output import Premise, parse_failure
 
-SPLIT = "No solution found when resolving dependencies for split (markers: python_full_version == '3.11.*')\n  cause: "
+NO_SOLUTION = "error: No solution found when resolving dependencies for split (markers: python_full_version == '3.11.*')\n  cause: "
 
-SAID = {
-    "two lines and what one wants": (
+EXPLANATIONS = {
+    "two lines and the requirement of a package": (
         (
             "Because fastapi==0.110.0 depends on starlette>=0.36.3,<0.37.0 and your project depends on fastapi==0.110.0, we can conclude "
             "that your project depends on starlette>=0.36.3,<0.37.0.\n         And because your project depends on starlette>=0.38, we can "
             "conclude that your project's requirements are unsatisfiable."
         ),
-        ["l1: fastapi==0.110.0", "  fastapi 0.110.0 wants starlette>=0.36.3,<0.37.0", "l2: starlette>=0.38"],
+        ["l1: fastapi==0.110.0", "  fastapi 0.110.0 requires starlette>=0.36.3,<0.37.0", "l2: starlette>=0.38"],
     ),
     "two requirements in one clause": (
         (
@@ -29,7 +31,7 @@ SAID = {
             "leaf<2, we can conclude that small<=1.0 depends on leaf<=1.9.\n And because your project depends on leaf>1.9 and small<2, we "
             "can conclude that your project's requirements are unsatisfiable."
         ),
-        ["l4: small<2", "  small <=1.0 wants leaf<2", "l3: leaf>1.9"],
+        ["l4: small<2", "  small <=1.0 requires leaf<2", "l3: leaf>1.9"],
     ),
     "all versions": (
         (
@@ -37,7 +39,7 @@ SAID = {
             "depends on leaf>=7.\n And because your project depends on leaf<7, we can conclude that your project's requirements are "
             "unsatisfiable."
         ),
-        ["l5: conflict", "  conflict wants leaf>=7", "l3: leaf>1.9"],
+        ["l5: conflict", "  conflict requires leaf>=7", "l3: leaf>1.9"],
     ),
     "the user's own distribution": (
         (
@@ -46,66 +48,78 @@ SAID = {
             " used.\n And because only shop==1 is available and your project depends on shop, we can conclude that your project's "
             "requirements are unsatisfiable."
         ),
-        ["l6: streamlit==1.34.0", "  streamlit 1.34.0 wants numpy>=1.19.3,<2", "l7: numpy>=2"],
+        ["l6: streamlit==1.34.0", "  streamlit 1.34.0 requires numpy>=1.19.3,<2", "l7: numpy>=2"],
     ),
     "a chain": (
         (
             "Because b==1 depends on c<2 and a==1 depends on b==1, we can conclude that a==1 depends on c<2.\n And because your project "
             "depends on a==1 and c>=2, we can conclude that your project's requirements are unsatisfiable."
         ),
-        ["l8: a==1", "  a 1 wants b==1", "  b 1 wants c<2", "l9: c>=2"],
+        ["l8: a==1", "  a 1 requires b==1", "  b 1 requires c<2", "l9: c>=2"],
     ),
 }
-ASKING = [
-    Asking("fastapi", "fastapi==0.110.0", "l1"),
-    Asking("starlette", "starlette>=0.38", "l2"),
-    Asking("leaf", "leaf>1.9", "l3"),
-    Asking("small", "small<2", "l4"),
-    Asking("conflict", "conflict", "l5"),
-    Asking("streamlit", "streamlit==1.34.0", "l6"),
-    Asking("numpy", "numpy>=2", "l7"),
-    Asking("a", "a==1", "l8"),
-    Asking("c", "c>=2", "l9"),
+REQUIREMENTS = [
+    UserRequirement("fastapi", "fastapi==0.110.0", "l1"),
+    UserRequirement("starlette", "starlette>=0.38", "l2"),
+    UserRequirement("leaf", "leaf>1.9", "l3"),
+    UserRequirement("small", "small<2", "l4"),
+    UserRequirement("conflict", "conflict", "l5"),
+    UserRequirement("streamlit", "streamlit==1.34.0", "l6"),
+    UserRequirement("numpy", "numpy>=2", "l7"),
+    UserRequirement("a", "a==1", "l8"),
+    UserRequirement("c", "c>=2", "l9"),
 ]
 
 
-@pytest.mark.parametrize("name", SAID)
-def test_the_chain_that_matters(name: str) -> None:
-    said, wanted = SAID[name]
-    links, names = chain(SPLIT + said, ASKING, "shop")
-    assert sorted(links) == sorted(wanted)
-    assert links[0] == wanted[0]
-    assert set(names) <= {item.name for item in ASKING}
+@pytest.mark.parametrize("name", EXPLANATIONS)
+def test_tells_a_conflict_in_the_users_lines(name: str) -> None:
+    explanation, expected = EXPLANATIONS[name]
+    lines, names = conflict_lines(parse_failure(NO_SOLUTION + explanation).premises, REQUIREMENTS, "shop")
+    assert sorted(lines) == sorted(expected)
+    assert lines[0] == expected[0]
+    assert set(names) <= {item.name for item in REQUIREMENTS}
 
 
-@pytest.mark.parametrize("text", ["", "Because nothing was found in the package registry", "No solution found: your project depends on x"])
-def test_what_cannot_be_said_so_stays_as_it_is(text: str) -> None:
-    assert chain(text, ASKING)[0] == []
+@pytest.mark.parametrize("premises", [(), (Premise("b", "==1", "c"),), (Premise("shipwheel-lock", "", "a"),)])
+def test_tells_nothing_without_a_line_of_the_user_and_a_reason(premises: tuple[Premise, ...]) -> None:
+    assert conflict_lines(premises, REQUIREMENTS)[0] == []
 
 
-def test_a_name_that_the_index_does_not_have_needs_no_other_python() -> None:
-    error = LockError("r.txt cannot be locked: Because c was not found in the package registry", hint=UNKNOWN)
-    error.explanation = "No solution found:\n Because c was not\n found in the package registry and your project depends on c, …"
+def unused(_: Sequence[str]) -> Sequence[Suggestion]:
+    raise AssertionError("no suggestion is tried")
 
-    def ways(_: Sequence[str]) -> Sequence[Way]:
-        raise AssertionError("nothing is tried")
 
-    told = refused(error, ASKING, "", ways, silent)
-    assert told.message == "r.txt cannot be locked: not found on the package index: c (l9)"
-    assert "spelled" in told.hint
-    assert not told.names_python
-    error.hint = "Check the index's user name and password"
-    assert refused(error, ASKING, "", lambda _: (), silent).hint == error.hint, "it was not asked with the right to be told"
+NOT_FOUND = f"{NO_SOLUTION}Because c was not\n found in the package registry and your project depends on c, we can conclude that it fails."
+
+
+def test_names_the_lines_whose_packages_no_index_has() -> None:
+    error = explain_conflict(resolution_error(parse_failure(NOT_FOUND), "r.txt", {}), REQUIREMENTS, "", unused, silent)
+    assert error.message == "r.txt cannot be locked: not found on the package index: c (l9)"
+    assert "spelling" in error.hint
+    assert not error.another_python_may_help
+
+
+def test_does_not_call_a_package_missing_if_the_index_refused_access() -> None:
+    stderr = f"{NOT_FOUND}\n\nhint: An index could not be queried due to a lack of valid authentication credentials (401 Unauthorized)\n"
+    error = resolution_error(parse_failure(stderr), "r.txt", {})
+    assert explain_conflict(error, REQUIREMENTS, "", lambda _: (), silent).hint == error.hint
+    assert "password" in error.hint
+
+
+def test_returns_errors_of_other_kinds_as_they_are() -> None:
+    for error in (LockError("other"), resolution_error(parse_failure("error: Failed to build `a`"), "r.txt", {})):
+        assert explain_conflict(error, REQUIREMENTS, "", unused, silent) is error
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_survived(text: str) -> None:
-    chain(text, ASKING)
-    chain(f"Because {text} depends on {text} and your project depends on a, we can conclude", ASKING)
+def test_survives_any_text(text: str) -> None:
+    parse_failure(text)
+    failure = parse_failure(f"{NO_SOLUTION}Because {text} depends on {text} and your project depends on a, we can conclude")
+    conflict_lines(failure.premises, REQUIREMENTS)
 
 
-def test_one_requirement_left_open() -> None:
+def test_loosens_one_requirement() -> None:
     texts = ["Fast.API[all]>=1 ; python_version > '3'", "numpy~=1.0", "x @ https://index.example/x.whl", "plain"]
     made = loosened(Synthetic("3.11", "x"), texts, "fast-api")
     assert made.dependencies == ["Fast.API[all] ; python_version > '3'", *texts[1:]]
-    assert pins(texts) == {"fast-api": ">=1", "numpy": "~=1.0"}
+    assert specifiers(texts) == {"fast-api": ">=1", "numpy": "~=1.0"}

@@ -1,4 +1,5 @@
-"""Explanations: conflicts, missing files, alternatives, why a package is in the lock, what changed between two locks.
+"""Explain what went wrong with a lock: conflicts, missing files, alternatives, why a package is locked, what changed.
 
-In: uv's output, a lock or two locks. Out: errors with a next step, and values that the command line shows. Never changes a lock.
+In: the parsed failures of uv, a lock, or two locks. Out: errors with a next step, and values that the command line shows. Nothing here
+changes a lock.
 """

@@ -1,4 +1,4 @@
-"""What would do where a distribution has no file for a target: uv is asked, by the project's own indexes and as of its day."""
+"""Find alternatives to packages that have no file for a target: other versions and other Pythons, in the project's own indexes."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,42 +13,39 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock import uv
 from shipwheel.lock.diagnose.lookup import Lookup
 from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.no_compatible_file import Another, Instead, Missing
+from shipwheel.lock.no_compatible_file import Alternatives, MissingFile, OtherPython
 from shipwheel.lock.resolve import synthetic_of
 from shipwheel.lock.target import Target
 
-__all__ = ["instead_of"]
+__all__ = ["find_alternatives"]
 
-_MOST = 8
-"""Distributions for which it is asked: whoever has more of them has another Python or another list to choose first."""
+_MAX_PACKAGES = 8
+"""With more missing files than this, another Python or another list of requirements is the better choice."""
 
-_ROUNDS = 4
+_MAX_ROUNDS = 4
 _GLIBCS = (17, 28, *range(31, 41))
-"""The minor versions of glibc 2 that uv has names of platforms for."""
+"""The minor versions of glibc 2 for which uv has names of platforms."""
 
 
-def instead_of(
-    missing: Mapping[Missing, Sequence[Target]], request: LockRequest, others: Sequence[Another], reporter: Reporter
-) -> dict[Missing, Instead]:
-    """What would do in the place of each, where the index can be asked.
-
-    `others` are the other Pythons that there are, for each platform.
-    """
-    asked = {problem: where for problem, where in missing.items() if problem.version}
-    asked = dict(list(asked.items())[:_MOST])
+def find_alternatives(
+    missing: Mapping[MissingFile, Sequence[Target]], request: LockRequest, pythons: Sequence[OtherPython], reporter: Reporter
+) -> dict[MissingFile, Alternatives]:
+    """Return the alternatives to each missing file, as far as the index can be asked; `pythons` are the other Pythons of each platform."""
+    versioned = {file: targets for file, targets in missing.items() if file.version}
+    asked = dict(list(versioned.items())[:_MAX_PACKAGES])
     if not asked:
         return {}
     reporter(StageStarted("nearest versions", len(asked)))
     with ExitStack() as stack:
-        stack.enter_context(uv.told(request.indexes.environment))
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
         lookup = _lookup(request, stack)
 
-        def one(problem: Missing) -> Instead:
-            return _instead(lookup, problem, asked[problem], others)
+        def find(file: MissingFile) -> Alternatives:
+            return _alternatives(lookup, file, asked[file], pythons)
 
-        with ThreadPoolExecutor(4, thread_name_prefix="nearest") as pool:
-            found = dict(zip(asked, pool.map(uv.told_as_here(one), asked), strict=True))
-    known = {problem: instead for problem, instead in found.items() if instead.asked}
+        with ThreadPoolExecutor(4, thread_name_prefix="alternatives") as pool:
+            found = dict(zip(asked, pool.map(uv.with_extra_environment(find), asked), strict=True))
+    known = {file: alternatives for file, alternatives in found.items() if alternatives.known}
     reporter(StageFinished("nearest versions", f"for {len(known)} of {len(missing)}"))
     return known
 
@@ -58,27 +55,31 @@ def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
     return Lookup(synthetic_of(request, stack, folder)[0], request.exclude_newer)
 
 
-def _instead(lookup: Lookup, problem: Missing, targets: Sequence[Target], others: Sequence[Another]) -> Instead:
-    listed = lookup.every_file(problem.name, f"=={problem.version}")
-    older, partly_older = _nearest(lookup, problem, targets, newest=True)
-    newer, partly_newer = _nearest(lookup, problem, targets, newest=False)
-    partly = []
+def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython]) -> Alternatives:
+    package = lookup.every_file(file.name, f"=={file.version}")
+    older, older_by_target = _nearest(lookup, file, targets, newest=True)
+    newer, newer_by_target = _nearest(lookup, file, targets, newest=False)
+    by_platform = []
     if not older and not newer:
         for target in targets:
-            near = [f"{found[target]} ({which})" for found, which in ((partly_older, "older"), (partly_newer, "newer")) if found[target]]
-            partly += [f"for {target.platform} alone: {', '.join(near)}"] if near else []
-    pythons = _pythons(listed, targets, others) if listed else ()
-    return Instead(True, older, newer, tuple(partly), pythons) if listed or older or newer or partly else Instead()
+            nearest = [f"{it[target]} ({which})" for it, which in ((older_by_target, "older"), (newer_by_target, "newer")) if it[target]]
+            by_platform += [f"for {target.platform} alone: {', '.join(nearest)}"] if nearest else []
+    usable = _usable_pythons(package, targets, pythons) if package else ()
+    known = bool(package or older or newer or by_platform)
+    return Alternatives(known, older, newer, tuple(by_platform), usable)
 
 
-def _nearest(lookup: Lookup, problem: Missing, targets: Sequence[Target], *, newest: bool) -> tuple[str, dict[Target, str]]:
-    """The nearest version in one direction that serves all targets, "" for none; and the nearest for each."""
+def _nearest(lookup: Lookup, file: MissingFile, targets: Sequence[Target], *, newest: bool) -> tuple[str, dict[Target, str]]:
+    """Return the nearest version with files for all targets, "" for none, and the nearest for each target.
+
+    `newest` looks among the older versions, for the newest of them; otherwise among the newer ones, for the oldest.
+    """
     from packaging.version import Version
 
     sign, farthest = ("<", min) if newest else (">", max)
-    bound, first = f"{sign}{problem.version}", dict.fromkeys(targets, "")
-    for number in range(_ROUNDS):
-        found = {target: _version(lookup, problem.name, bound, target, newest=newest) for target in targets}
+    bound, first = f"{sign}{file.version}", dict.fromkeys(targets, "")
+    for number in range(_MAX_ROUNDS):
+        found = {target: _version(lookup, file.name, bound, target, newest=newest) for target in targets}
         first = found if not number else first
         versions = set(found.values())
         if "" in versions:
@@ -90,7 +91,7 @@ def _nearest(lookup: Lookup, problem: Missing, targets: Sequence[Target], *, new
 
 
 def _version(lookup: Lookup, name: str, bound: str, target: Target, *, newest: bool) -> str:
-    """The highest, or lowest, version within the bound with a wheel for the target; "" for none."""
+    """Return the highest or lowest version within the bound that has a wheel for the target, "" for none."""
     options = ["--only-binary", ":all:", "--resolution", "highest" if newest else "lowest", "--python-platform", _platform(target)]
     for package in lookup.packages({name: bound}, target.python, options):
         if _serves(package, target):
@@ -98,24 +99,24 @@ def _version(lookup: Lookup, name: str, bound: str, target: Target, *, newest: b
     return ""
 
 
-def _pythons(package: Mapping[str, Any], targets: Sequence[Target], others: Sequence[Another]) -> tuple[Another, ...]:
-    """The other Pythons that a version has files for, with the platforms where that is not so for all in question."""
-    wanted = {target.platform for target in targets}
-    found: dict[tuple[str, str], list[Target]] = {}
-    for another in others:
-        if another.target.platform in wanted and _serves(package, another.target):
-            found.setdefault((another.name, another.flags), []).append(another.target)
-    return tuple(_limited(Another(*key, where[0]), where if len(where) < len(wanted) else ()) for key, where in found.items())
+def _usable_pythons(package: Mapping[str, Any], targets: Sequence[Target], pythons: Sequence[OtherPython]) -> tuple[OtherPython, ...]:
+    """Return the Pythons for which a version has files; one with files for some of the targets' platforms is limited to these."""
+    platforms = {target.platform for target in targets}
+    found: dict[tuple[str, str], list[OtherPython]] = {}
+    for python in pythons:
+        if python.target.platform in platforms and _serves(package, python.target):
+            found.setdefault((python.name, python.flags), []).append(python)
+    return tuple(some[0] if len(some) == len(platforms) else _limited(some) for some in found.values())
 
 
-def _limited(another: Another, where: Sequence[Target]) -> Another:
-    platforms = [str(target.platform) for target in where]
-    if not platforms:
-        return another
-    return replace(another, name=f"{another.name} on {', '.join(platforms)}", flags=f"{another.flags} --platform {','.join(platforms)}")
+def _limited(pythons: Sequence[OtherPython]) -> OtherPython:
+    platforms = [str(python.target.platform) for python in pythons]
+    name, flags = f"{pythons[0].name} on {', '.join(platforms)}", f"{pythons[0].flags} --platform {','.join(platforms)}"
+    return replace(pythons[0], name=name, flags=flags)
 
 
 def _serves(package: Mapping[str, Any], target: Target) -> bool:
+    """Return whether a package of a pylock.toml has a wheel for the target."""
     from packaging.specifiers import SpecifierSet
     from packaging.utils import parse_wheel_filename
 
@@ -130,7 +131,7 @@ def _serves(package: Mapping[str, Any], target: Target) -> bool:
 
 
 def _platform(target: Target) -> str:
-    """uv's name of the platform, with no newer a glibc than the target's."""
+    """Return uv's name of the platform, with a glibc that is not newer than the target's."""
     if target.musl:
         return f"{target.platform.machine}-unknown-linux-musl"
     glibc = max((minor for minor in _GLIBCS if (2, minor) <= target.libc), default=_GLIBCS[0])

@@ -1,179 +1,97 @@
-"""Requirements that do not go together: uv's explanation in the user's own lines, and ways out that were tried before they are named."""
+"""Explain conflicts between requirements in the user's own lines, with suggestions that were tried before they are made."""
 
-import re
-import sys
-import tempfile
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 from shipwheel.errors import LockError
-from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.lock import uv
-from shipwheel.lock.diagnose.uv_errors import UNKNOWN
-from shipwheel.lock.synthetic import SYNTHETIC, Synthetic
-from shipwheel.versions import normalized
+from shipwheel.events import Reporter
+from shipwheel.lock.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
+from shipwheel.lock.diagnose.uv_errors import ResolutionError
+from shipwheel.lock.uv_output import ROOT, FailureKind, Premise
 
-__all__ = ["Asking", "Way", "chain", "loosened", "pins", "refused", "ways_out"]
+__all__ = ["conflict_lines", "explain_conflict"]
 
-_CONFLICT = re.compile(r"unsatisfiable|No solution found")
-_ASKED = r"([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?((?:[<>=!~]\S*)?)"
-_EDGE = re.compile(rf"(?:all versions of )?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?((?:[<>=!~]\S*)?) depends? on {_ASKED}")
-_ANOTHER = re.compile(rf"{_ASKED}$")
-_ABSENT = re.compile(r"([A-Za-z0-9][\w.-]*) was not found in the package registry")
-_TRIES = 4
-_PATIENCE = 20.0
-"""Seconds that one try may take."""
+_MAX_SUGGESTIONS = 4
+"""How many suggestions are tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A requirement that the user wrote: the name, its text, and the file and line."""
-
-    name: str
-    text: str
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way out to try: what the user would do, the project that uv then locks, and as of which instant."""
-
-    advice: str
-    synthetic: Synthetic
-    limit: str | None
-    name: str = ""
-    """The distribution whose version the advice should name."""
-
-
-def refused(
-    error: LockError, asking: Sequence[Asking], project: str, ways: Callable[[Sequence[str]], Sequence[Way]], reporter: Reporter
+def explain_conflict(
+    error: LockError,
+    requirements: Sequence[UserRequirement],
+    project: str,
+    suggest: Callable[[Sequence[str]], Sequence[Suggestion]],
+    reporter: Reporter,
 ) -> LockError:
-    """The error to raise: as it is, or for a conflict the chain that matters and the ways out that work.
+    """Return the error to raise: for a conflict, one with the requirements that conflict and the suggestions that work.
 
-    `project` is the user's own distribution; `ways` are the ones to try, given the names that the user's lines of the chain ask for.
+    Errors of other kinds, and conflicts that another Python version may solve, are returned as they are. `project` is the name of the
+    user's own project; `suggest` returns the suggestions to try, given the names that the user's lines in the conflict require.
     """
-    if not _CONFLICT.search(error.explanation) or error.names_python:
+    if not isinstance(error, ResolutionError) or not error.failure.no_solution or error.another_python_may_help:
         return error
-    head = error.message.partition(" cannot be locked")[0]
-    if unknown := _unknown(error, asking):
-        hint = "Check how it is spelled, and which index is asked (UV_DEFAULT_INDEX); a private one has to be named."
-        return LockError(f"{head} cannot be locked: not found on the package index: {', '.join(unknown)}", hint=hint)
-    links, names = chain(error.explanation, asking, project)
-    tried = ways(names)[:_TRIES]
-    found = ways_out(tried, reporter)
-    message = "\n  ".join((f"{head} cannot be locked: these do not go together:", *links)) if links else error.message
-    if found:
-        return LockError(message, hint="Tried, and it works: " + "; or ".join(found) + ".")
-    failed = "; ".join(way.advice.replace(" (then {version})", "") for way in tried)
-    return LockError(message, hint=f"{error.hint} Tried, and not enough alone: {failed}." if tried else error.hint)
+    if unknown := _unknown_names(error, requirements):
+        hint = "Check the spelling, and which index is used (UV_DEFAULT_INDEX); a private index has to be configured."
+        return LockError(f"{error.origin} cannot be locked: not found on the package index: {', '.join(unknown)}", hint=hint)
+    lines, names = conflict_lines(error.failure.premises, requirements, project)
+    message = "\n  ".join((f"{error.origin} cannot be locked: these requirements conflict:", *lines)) if lines else error.message
+    tried = suggest(names)[:_MAX_SUGGESTIONS]
+    working = try_suggestions(tried, reporter)
+    if working:
+        without_python = [text for suggestion, text in working if not suggestion.another_python]
+        return _with_hints(message, [text for _, text in working], without_python, prefix="Tried successfully: ")
+    texts, without_python = [it.advice for it in tried], [it.advice for it in tried if not it.another_python]
+    return _with_hints(message, texts, without_python, prefix="Tried without success: ", first=error.hint)
 
 
-def _unknown(error: LockError, asking: Sequence[Asking]) -> list[str]:
-    """What the user asks for by a name that the index does not have: no other version, Python or day helps."""
-    absent = {normalized(name) for name in _ABSENT.findall(" ".join(error.explanation.split()))}
-    return [f"{item.name} ({item.place})" for item in asking if item.name in absent] if error.hint == UNKNOWN else []
+def _with_hints(message: str, texts: Sequence[str], without_python: Sequence[str], *, prefix: str, first: str = "") -> LockError:
+    def hint(some: Sequence[str]) -> str:
+        return " ".join(filter(None, (first, f"{prefix}{'; or '.join(some)}." if some else "")))
+
+    return LockError(message, hint=hint(texts), hint_without_python=hint(without_python) if len(without_python) < len(texts) else None)
 
 
-def chain(explanation: str, asking: Sequence[Asking], project: str = "", least: int = 2) -> tuple[list[str], list[str]]:
-    """The lines of the explanation's premises, and the names that the user's own lines among them ask for.
-
-    Empty when the explanation is not one that can be said in the user's lines, `least` of them all.
-    """
-    text = " ".join(explanation.split())
-    mine = {item.name: item for item in asking}
-    links: list[str] = []
-    names: list[str] = []
-    for asker, version, asked, extras, specifier in _premises(text):
-        asker = SYNTHETIC if asker == project else asker
-        if asked in names and asker == SYNTHETIC:
-            continue
-        item = mine.get(asked)
-        if asker == SYNTHETIC and item is not None:
-            links.append(f"{item.place}: {item.text}")
-            names.append(asked)
-        elif asker != SYNTHETIC and asked != SYNTHETIC:
-            links.append(f"{asker} {version.removeprefix('==')} wants {asked}{extras}{specifier}".replace("  ", " "))
-    # A chain that does not begin with the user's lines would explain nothing to them.
-    askers = {link.split(" ", 1)[0] for link in links}
-    order = sorted(names, key=lambda name: name not in askers)
-    return (_ordered(links, names), order) if names and len(links) >= least else ([], order)
-
-
-def _ordered(links: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The user's lines, those first that bring in others, with the wishes of what they bring in behind them."""
-    own = [link for link in links if ": " in link and " wants " not in link]
-    rest = [link for link in dict.fromkeys(links) if link not in own]
-    found: list[str] = []
-    askers = {link.split(" ", 1)[0] for link in rest}
-    for link, name in sorted(zip(own, names, strict=False), key=lambda pair: pair[1] not in askers):
-        found.append(link)
-        reach = [name]
-        for asker in reach:
-            for other in [other for other in rest if other.split(" ", 1)[0] == asker]:
-                found.append(f"  {other}")
-                rest.remove(other)
-                reach.append(re.split(r"[\[<>=!~]", other.partition(" wants ")[2], maxsplit=1)[0])
-    return [*found, *rest]
-
-
-def _premises(text: str) -> Iterator[tuple[str, str, str, str, str]]:
-    """(asker, its version, asked, extras, specifier) of what is stated, not of what is concluded; the project itself is SYNTHETIC."""
-    for sentence in re.split(r"(?<=\.) (?=And because|Because|cause:)", text):
-        premise = sentence.partition(", we can conclude")[0].replace("your project", SYNTHETIC)
-        asker = version = ""
-        # "a depends on b<2 and c>1 and d depends on e": what follows an `and` may be the same asker's.
-        for part in re.split(r"\band (?=\S)", premise):
-            if edge := _EDGE.search(part.strip()):
-                asker, version = normalized(edge[1]), edge[2]
-                yield asker, version, normalized(edge[3]), edge[4] or "", edge[5].rstrip(",.")
-            elif asker and (another := _ANOTHER.match(part.strip().rstrip(","))):
-                yield asker, version, normalized(another[1]), another[2] or "", another[3]
-
-
-def ways_out(ways: Sequence[Way], reporter: Reporter) -> list[str]:
-    """Those that work, tried side by side, each within some seconds; at most two are worth naming."""
-    if not ways:
+def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[str]:
+    """Return the user's requirements whose names no index has: no other version, Python or day helps."""
+    if error.failure.kind is not FailureKind.NOT_FOUND:
         return []
-    reporter(StageStarted("ways out", len(ways)))
-    with ThreadPoolExecutor(len(ways), thread_name_prefix="way") as pool:
-        found = [text for text in pool.map(uv.told_as_here(_tried), ways) if text]
-    reporter(StageFinished("ways out", f"{len(found)} of {len(ways)} work"))
-    return found[:2]
+    return [f"{item.name} ({item.location})" for item in requirements if item.name in error.failure.not_found]
 
 
-def _tried(way: Way) -> str:
-    with tempfile.TemporaryDirectory(prefix="shipwheel-lock-") as place:
-        folder = Path(place).resolve()
-        way.synthetic.write(folder, everywhere=False)
-        python = str(uv.local_python(way.synthetic.python) or sys.executable)
-        text = uv.try_lock(folder, exclude_newer=way.limit, python=python, timeout=_PATIENCE)
-    if text is None:
-        return ""
-    versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
-    version = versions.get(way.name, "")
-    return way.advice.replace("{version}", version) if version or not way.name else way.advice.replace(" (then {version})", "")
+def conflict_lines(
+    premises: Sequence[Premise], requirements: Sequence[UserRequirement], project: str = "", *, at_least: int = 2
+) -> tuple[list[str], list[str]]:
+    """Return the premises of a conflict as lines of text, and the names that the user's own lines among them require.
+
+    Each of the user's lines is followed by the premises about the packages that it brings in, indented. There are no lines if fewer than
+    `at_least` premises can be told, or none of them is the user's.
+    """
+    by_name = {item.name: item for item in requirements}
+    own: dict[str, UserRequirement] = {}
+    inner: dict[Premise, None] = {}
+    for premise in premises:
+        if premise.dependent in (ROOT, project):
+            if premise.name in by_name:
+                own.setdefault(premise.name, by_name[premise.name])
+        elif premise.name != ROOT:
+            inner[premise] = None
+    dependents = {premise.dependent for premise in inner}
+    names = sorted(own, key=lambda name: name not in dependents)
+    if not own or len(own) + len(inner) < at_least:
+        return [], names
+    return list(_ordered([own[name] for name in names], list(inner))), names
 
 
-def loosened(synthetic: Synthetic, dependencies: Sequence[str], name: str) -> Synthetic:
-    """The project with one requirement's version left open; `dependencies` are all that it asks for."""
+def _ordered(own: Sequence[UserRequirement], inner: list[Premise]) -> Iterator[str]:
+    for item in own:
+        yield f"{item.location}: {item.text}"
+        reached = [item.name]
+        for name in reached:
+            for premise in [premise for premise in inner if premise.dependent == name]:
+                yield f"  {_text(premise)}"
+                inner.remove(premise)
+                reached.append(premise.name)
+    yield from map(_text, inner)
 
-    def open_(text: str) -> str:
-        found = re.match(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$", text)
-        if found is None or normalized(found[1]) != name:
-            return text
-        return f"{found[1]}{found[2] or ''} {found[4] or ''}".strip()
 
-    return replace(synthetic, dependencies=[open_(text) for text in dependencies], kept=())
-
-
-def pins(dependencies: Sequence[str]) -> Mapping[str, str]:
-    """Normalised name -> specifier of those requirements that have one."""
-    found = {}
-    for text in dependencies:
-        match = re.match(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?([^;@]*)(?:;.*)?$", text)
-        if match is not None and match[2].strip():
-            found[normalized(match[1])] = match[2].strip()
-    return found
+def _text(premise: Premise) -> str:
+    dependent = f"{premise.dependent} {premise.version.removeprefix('==')}".strip()
+    return f"{dependent} requires {premise.name}{premise.extras}{premise.specifier}"

@@ -1,4 +1,4 @@
-"""What changed from one lock to another: a pure function of both."""
+"""The differences between two locks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Changes", "LockDiff", "PlatformDiff", "lock_diff"]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What came, what went, what has another version: (name, version), and (name, old version, new version)."""
+    """Packages that were added or removed, as (name, version), and that moved, as (name, old version, new version)."""
 
     added: tuple[tuple[str, str], ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
@@ -24,9 +24,9 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class PlatformDiff:
-    """One platform: whether the old and the new lock serve it, its distributions' bytes in both, and the changes of its base.
+    """The differences on one platform: the bytes of all its distributions in the old and in the new lock, and the changes of both kinds.
 
-    A number of bytes is None where a lock does not serve the platform.
+    A number of bytes is None if a lock does not have all files for the platform.
     """
 
     platform: str
@@ -37,18 +37,22 @@ class PlatformDiff:
 
     @property
     def gained(self) -> bool:
-        """Whether only the new lock serves it."""
+        """Whether only the new lock has all files for the platform."""
         return self.before is None and self.after is not None
 
     @property
     def lost(self) -> bool:
-        """Whether only the old lock serves it."""
+        """Whether only the old lock has all files for the platform."""
         return self.before is not None and self.after is None
 
 
 @dataclass(frozen=True, slots=True)
 class LockDiff:
-    """`files` has, for what kept its version, the files that came ("+name") and went ("-name"); `facts` what else is different."""
+    """The differences between two locks.
+
+    `files` has the files that were added ("+name") and removed ("-name") for packages whose version is the same. `facts` are other
+    properties that differ, as (property, old value, new value).
+    """
 
     distributions: Changes
     files: Mapping[str, tuple[str, ...]]
@@ -60,7 +64,7 @@ class LockDiff:
 
 
 def lock_diff(old: Lock, new: Lock, served: Mapping[str, tuple[Selection | None, Selection | None]]) -> LockDiff:
-    """The difference; `served` has each platform's selection from the old and the new lock, None where a lock does not serve it."""
+    """Return the differences; `served` has the selections from the old and the new lock by platform, None where files are missing."""
     facts = [(name, str(getattr(old, key)), str(getattr(new, key))) for name, key in (("Python", "python"), ("as of", "as_of"))]
     return LockDiff(
         distributions=_changes(_versions(old), _versions(new)),
@@ -71,7 +75,7 @@ def lock_diff(old: Lock, new: Lock, served: Mapping[str, tuple[Selection | None,
 
 
 def _versions(lock: Lock) -> dict[str, str]:
-    """Name -> version; what is in the lock more than once has them all, comma-separated."""
+    """Return the version of each package; several versions of one package are separated by commas."""
     found: dict[str, list[str]] = {}
     for package in lock.data.get("packages", []):
         found.setdefault(package["name"], []).append(_version(package))
@@ -79,7 +83,7 @@ def _versions(lock: Lock) -> dict[str, str]:
 
 
 def _version(package: Mapping[str, Any]) -> str:
-    """The version, with the commit of a repository."""
+    """Return the version, with the commit if it is a repository."""
     version, commit = str(package.get("version", "")), str(package.get("vcs", {}).get("commit-id", ""))[:12]
     return f"{version} ({commit})" if version and commit else version or commit or "unversioned"
 
@@ -95,14 +99,14 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Changes:
 def _files(old: Lock, new: Lock) -> Iterator[tuple[str, tuple[str, ...]]]:
     before, after = _hashes(old), _hashes(new)
     for key in sorted(before.keys() & after.keys()):
-        came = [f"+{after[key][digest]}" for digest in after[key].keys() - before[key].keys()]
-        went = [f"-{before[key][digest]}" for digest in before[key].keys() - after[key].keys()]
-        if came or went:
-            yield " ".join(key), (*sorted(went), *sorted(came))
+        added = [f"+{after[key][digest]}" for digest in after[key].keys() - before[key].keys()]
+        removed = [f"-{before[key][digest]}" for digest in before[key].keys() - after[key].keys()]
+        if added or removed:
+            yield " ".join(key), (*sorted(removed), *sorted(added))
 
 
 def _hashes(lock: Lock) -> dict[tuple[str, str], dict[str, str]]:
-    """(name, version) -> sha256 -> file name."""
+    """Return the names of all files by (name, version) and sha256."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for package in lock.data.get("packages", []):
         files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
@@ -135,7 +139,7 @@ def _bytes(selection: Selection | None) -> int | None:
 
 
 def _base(lock: Lock, architecture: str) -> dict[str, str]:
-    """What the base consists of: packages, a standalone Python, or an image with the Python and the C library that it has."""
+    """Return the parts of the base with their versions: Debian packages, a standalone Python, or an image with its Python and libc."""
     table = lock.base.get(architecture, {})
     packages: Sequence[Mapping[str, Any]] = table.get("packages", ())
     python: Mapping[str, Any] | None = table.get("standalone")

@@ -1,52 +1,87 @@
-"""What a user could do about requirements that do not go together: the lines they wrote, and which changes are worth trying."""
+"""Suggestions for requirements that conflict: the requirements that the user wrote, which changes are worth trying, and which work."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shipwheel.lock.diagnose.conflicts import Asking, Way, loosened, pins
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.lock import uv
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.synthetic import Synthetic
 from shipwheel.project.last_commit import last_commit
 from shipwheel.project.metadata import read_group
-from shipwheel.project.python_version import DEBIAN_PYTHONS
 from shipwheel.project.requirements import Requirements
 from shipwheel.settings import read_text, read_toml
+from shipwheel.suites import SUITES
 from shipwheel.versions import end_of_day, minor_number, normalized
 
-__all__ = ["asking_of", "ways_of"]
+__all__ = ["Suggestion", "UserRequirement", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
 
-_OLD = 30
-"""Days since the last commit after which that day is another one to try."""
+_OLD_DAYS = 30
+"""The age of the last commit from which on its day is worth trying."""
+
+_MAX_LOOSENED = 2
+_MAX_WORKING = 2
+_TIMEOUT_S = 20.0
+"""For trying one suggestion."""
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$")
 
 
-def asking_of(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[Asking]:
-    """The user's own requirements, with file and line."""
+@dataclass(frozen=True, slots=True)
+class UserRequirement:
+    """A requirement that the user wrote: its normalized name, its text, and its file and line."""
+
+    name: str
+    text: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change to try: the advice to the user, and the project and the instant (RFC 3339) for which uv then locks.
+
+    `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.
+    """
+
+    advice: str
+    synthetic: Synthetic
+    limit: str | None
+    name: str = ""
+    another_python: bool = False
+
+
+def user_requirements(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[UserRequirement]:
+    """Return the project's own requirements, with file and line."""
     if listed is not None:
         lines = [*listed.lines, *listed.constraints]
-        return [Asking(name, line.text, line.place) for line in lines if (name := synthetic.name_of(line))]
+        return [UserRequirement(name, line.text, line.place) for line in lines if (name := synthetic.name_of(line))]
     path = request.script or request.root / "pyproject.toml"
     if not path.is_file():
         return []
-    numbers = _numbers(read_text(path))
+    numbers = _line_numbers(read_text(path))
     found = []
-    for text in _texts(request, synthetic):
+    for text in _requirement_texts(request, synthetic):
         name = _name(text)
-        place = f"{path.name}, line {numbers[name]}" if name in numbers else path.name
-        found.append(Asking(name, text, place))
+        location = f"{path.name}, line {numbers[name]}" if name in numbers else path.name
+        found.append(UserRequirement(name, text, location))
     return found
 
 
-def _numbers(text: str) -> dict[str, int]:
-    """Name -> the first line that begins a requirement of it: "name>=1" in a list, or name = "1" in a table of Poetry's."""
-    found: dict[str, int] = {}
+def _line_numbers(text: str) -> dict[str, int]:
+    """Return the first line that begins a requirement of each name: "name>=1" in a list, or name = "1" in a table of Poetry."""
+    numbers: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         for match in re.finditer(r"""["']([A-Za-z0-9][\w.-]*)|^\s*([A-Za-z0-9][\w.-]*)\s*=""", line):
-            found.setdefault(normalized(match[1] or match[2]), number)
-    return found
+            numbers.setdefault(normalized(match[1] or match[2]), number)
+    return numbers
 
 
 def _name(text: str) -> str:
@@ -54,9 +89,9 @@ def _name(text: str) -> str:
     return normalized(found[1]) if found else ""
 
 
-def _texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
-    """All that the project asks for itself, where it can be read."""
-    table = _static(request) if synthetic.project else None
+def _requirement_texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
+    """Return all requirements of the project itself, as far as they are declared statically."""
+    table = _static_project(request) if synthetic.project else None
     own = [text for text in synthetic.dependencies if _name(text) != synthetic.project]
     if table is None:
         return own
@@ -68,45 +103,93 @@ def _texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
     return list(dict.fromkeys([*texts, *own]))
 
 
-def _static(request: LockRequest) -> dict[str, Any] | None:
+def _static_project(request: LockRequest) -> dict[str, Any] | None:
     path = request.root / "pyproject.toml"
     data = read_toml(path) if path.is_file() else {}
     project = data.get("project", {})
     return data if "dependencies" in project and "dependencies" not in project.get("dynamic", ()) else None
 
 
-def ways_of(request: LockRequest, synthetic: Synthetic, limit: str | None, names: Sequence[str]) -> Iterator[Way]:
-    """What is worth trying: one of the lines in conflict left open, another Python of Debian's, another day."""
-    free = not synthetic.project or _static(request) is not None
-    texts = _texts(request, synthetic)
-    known = pins(texts)
-    for name in [name for name in dict.fromkeys(names) if name in known][:2] if free else ():
-        advice = f"leave out {known[name]} behind {name} (then {{version}})"
-        yield Way(advice, _unbound(loosened(synthetic, texts, name)), limit, name)
-    if day := _day(request):
-        yield Way(f"resolve as of another day: --as-of {day}", replace(synthetic, kept=()), end_of_day(day))
+def suggestions(request: LockRequest, synthetic: Synthetic, limit: str | None, names: Sequence[str]) -> Iterator[Suggestion]:
+    """Yield the changes worth trying: a requirement in conflict without its version, another day, another Python of Debian.
+
+    `names` are those that the user's requirements in the conflict name; `limit` is the instant for which the project was locked.
+    """
+    can_change = not synthetic.project or _static_project(request) is not None
+    texts = _requirement_texts(request, synthetic)
+    known = specifiers(texts)
+    for name in [name for name in dict.fromkeys(names) if name in known][:_MAX_LOOSENED] if can_change else ():
+        advice = f"drop {known[name]} from {name}"
+        yield Suggestion(advice, _without_own_project(loosened(synthetic, texts, name)), limit, name)
+    if day := _day_of_last_commit(request):
+        yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, kept=()), end_of_day(day))
     elif request.as_of:
-        yield Way("resolve as of today: without --as-of", replace(synthetic, kept=()), None)
+        yield Suggestion("resolve as of today: without --as-of", replace(synthetic, kept=()), None)
     if other := _other_python(synthetic.python):
-        yield Way(f"another Python: --python {other}", replace(synthetic, python=other, kept=()), limit)
+        changed = replace(synthetic, python=other, kept=())
+        yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
 
 
-def _unbound(synthetic: Synthetic) -> Synthetic:
-    """Without the user's own distribution, whose metadata would ask for the same again."""
+def _without_own_project(synthetic: Synthetic) -> Synthetic:
+    """Return the project without the user's own distribution, whose metadata would state the same requirement again."""
     sources = {name: source for name, source in synthetic.sources.items() if name != synthetic.project}
     return replace(synthetic, sources=sources, project="")
 
 
 def _other_python(python: str) -> str:
-    """The next older of Debian's, else the next newer."""
-    order = sorted(DEBIAN_PYTHONS, key=minor_number)
+    """Return the next older Python of a Debian suite, else the next newer one."""
+    order = sorted((suite.python for suite in SUITES), key=minor_number)
     older = [version for version in order if minor_number(version) < minor_number(python)]
     newer = [version for version in order if minor_number(version) > minor_number(python)]
     return older[-1] if older else newer[0] if newer else ""
 
 
-def _day(request: LockRequest) -> date | None:
+def _day_of_last_commit(request: LockRequest) -> date | None:
     if request.as_of:
         return None
     day = last_commit(Path(request.root))
-    return day if day is not None and (date.today() - day).days > _OLD else None
+    return day if day is not None and (date.today() - day).days > _OLD_DAYS else None
+
+
+def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[tuple[Suggestion, str]]:
+    """Return the suggestions with which uv finds a solution, and the advice to show; at most two, tried in parallel."""
+    if not tried:
+        return []
+    reporter(StageStarted("suggestions", len(tried)))
+    with ThreadPoolExecutor(len(tried), thread_name_prefix="suggestion") as pool:
+        advice = list(pool.map(uv.with_extra_environment(_working_advice), tried))
+    working = [(suggestion, text) for suggestion, text in zip(tried, advice, strict=True) if text]
+    reporter(StageFinished("suggestions", f"{len(working)} of {len(tried)} work"))
+    return working[:_MAX_WORKING]
+
+
+def _working_advice(suggestion: Suggestion) -> str:
+    """Return the advice with the version that it leads to; empty if uv finds no solution in time."""
+    with tempfile.TemporaryDirectory(prefix="shipwheel-lock-") as name:
+        folder = Path(name).resolve()
+        suggestion.synthetic.write(folder, everywhere=False)
+        python = str(uv.local_python(suggestion.synthetic.python) or sys.executable)
+        text = uv.try_lock(folder, exclude_newer=suggestion.limit, python=python, timeout=_TIMEOUT_S)
+    if text is None:
+        return ""
+    versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
+    version = versions.get(suggestion.name, "")
+    return f"{suggestion.advice} (then {version})" if version else suggestion.advice
+
+
+def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Synthetic:
+    """Return the project with these requirements, of which that of `name` has no version specifier."""
+
+    def without_specifier(text: str) -> str:
+        found = _REQUIREMENT.match(text)
+        if found is None or normalized(found[1]) != name:
+            return text
+        return f"{found[1]}{found[2] or ''} {found[4] or ''}".strip()
+
+    return replace(synthetic, dependencies=[without_specifier(text) for text in requirements], kept=())
+
+
+def specifiers(requirements: Sequence[str]) -> Mapping[str, str]:
+    """Return the version specifiers of those requirements that have one, by normalized name."""
+    matches = filter(None, map(_REQUIREMENT.match, requirements))
+    return {normalized(match[1]): match[3].strip() for match in matches if match[3].strip()}

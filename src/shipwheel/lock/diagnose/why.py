@@ -1,4 +1,4 @@
-"""Why a distribution is in the lock as it is: the lock says who asks for it and what serves it, uv what a newer one would take."""
+"""Report why a package is in the lock at its version: what requires it, which files serve it, and what a newer version would take."""
 
 import re
 import tempfile
@@ -12,20 +12,20 @@ from typing import Any
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock import uv
-from shipwheel.lock.diagnose.conflicts import chain
-from shipwheel.lock.diagnose.lookup import alone
-from shipwheel.lock.diagnose.suggestions import asking_of
+from shipwheel.lock.diagnose.conflicts import conflict_lines
+from shipwheel.lock.diagnose.lookup import only
+from shipwheel.lock.diagnose.suggestions import UserRequirement, user_requirements
 from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.preferences import Upgrade, preferred
+from shipwheel.lock.preferences import Upgrade, prefer, preferred
 from shipwheel.lock.pylock import Lock
 from shipwheel.lock.resolve import synthetic_of
-from shipwheel.lock.selection import Selection, asking_chain
+from shipwheel.lock.selection import Selection, requirers
 from shipwheel.lock.synthetic import Synthetic
+from shipwheel.lock.uv_output import ROOT, Failure, FailureKind
 from shipwheel.project.requirements import decode
 from shipwheel.versions import normalized
 
-__all__ = ["Explanation", "Newer", "OnPlatform", "explain", "newer"]
-
+__all__ = ["NewerVersions", "PackageReport", "PlatformReport", "find_newer_versions", "report_package"]
 
 _COMMANDS = {
     "": "shipwheel lock --upgrade-package",
@@ -34,15 +34,17 @@ _COMMANDS = {
     "pdm.lock": "pdm update",
     "Pipfile.lock": "pipenv upgrade",
 }
-"""Whose lock has the version -> what moves one distribution in it."""
+"""The command that moves one package, by the name of the lock that decides about its version; "" is shipwheel's own."""
 
-_PATIENCE = 60.0
-"""Seconds."""
+_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class OnPlatform:
-    """On one platform: version, file, who asks (label, or file and line), the way from the project; `note` says why there is none."""
+class PlatformReport:
+    """A package on one platform: its version and file (`size` in bytes), the lines and packages that require it, the path from the project.
+
+    `note` says why there is no file, or that it is built from a source.
+    """
 
     platform: str
     version: str = ""
@@ -54,9 +56,12 @@ class OnPlatform:
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
-    """What of newer versions: the `newest` that there is, the one that `possible` would be with `command`, what then moves, what stands in
-    the way; `held` is another tool's lock that has the version."""
+class NewerVersions:
+    """The newer versions of a package: the `newest` one, and the one that is `possible` and that `command` would lock.
+
+    `moves` are the other packages that would change with it, `obstacles` the requirements in the way of a newer one. `held` is the lock
+    of another tool that decides about the version; `note` says what else is known.
+    """
 
     newest: str = ""
     possible: str = ""
@@ -68,64 +73,65 @@ class Newer:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """One distribution of a lock."""
+class PackageReport:
+    """One package of a lock, on all platforms."""
 
     name: str
     versions: tuple[str, ...]
-    platforms: tuple[OnPlatform, ...]
-    newer: Newer
+    platforms: tuple[PlatformReport, ...]
+    newer: NewerVersions
 
 
-def explain(lock: Lock, name: str, selections: Sequence[Selection], found: Newer) -> Explanation:
-    """What the lock says of a distribution, with what was found of newer ones. Raises UsageError when it is not in the lock."""
+def report_package(lock: Lock, name: str, selections: Sequence[Selection], newer: NewerVersions) -> PackageReport:
+    """Return what the lock says about a package, together with its newer versions. Raise UsageError if it is not in the lock."""
     name = normalized(name)
     versions = tuple(sorted({str(it.get("version", "")) for it in lock.data.get("packages", []) if it["name"] == name}))
     if not versions:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, sorted(lock.names), 3)
-        hint = f"Near to it are: {', '.join(near)}." if near else "Nothing asks for it."
-        if _names(lock.path.parent / lock.origin, name):
+        similar = get_close_matches(name, sorted(lock.names), 3)
+        hint = f"Similar names: {', '.join(similar)}." if similar else "No package in the lock requires it."
+        if _mentions(lock.path.parent / lock.origin, name):
             hint = f"{lock.origin} has it, but not for Linux and Python {lock.python} with the chosen extras and groups."
         raise UsageError(f"{name} is not in {lock.path.name}", hint=hint)
-    return Explanation(name, versions, tuple(_platform(lock, name, each) for each in selections), found)
+    return PackageReport(name, versions, tuple(_platform(lock, name, each) for each in selections), newer)
 
 
-def _names(path: Path, name: str) -> bool:
-    """Whether the user's file that a lock was made from has a name at all."""
+def _mentions(path: Path, name: str) -> bool:
+    """Return whether the user's file from which a lock was made contains a name."""
     spelled = re.escape(name).replace(r"\-", "[-_.]")
     return path.is_file() and re.search(rf"(?<![\w.-]){spelled}(?![\w.-])", decode(path.read_bytes()), re.IGNORECASE) is not None
 
 
-def _platform(lock: Lock, name: str, selection: Selection) -> OnPlatform:
+def _platform(lock: Lock, name: str, selection: Selection) -> PlatformReport:
     platform = str(selection.target.platform)
-    asked, way = asking_chain(lock, selection.target, name)
-    gone = next((item for item in selection.left_out if item.name == name), None)
-    if gone is not None:
-        return OnPlatform(platform, gone.version, asked_by=gone.wanted_by, chain=way, note=f"left out: {gone.reason}")
+    required_by, chain = requirers(lock, selection.target, name)
+    left_out = next((item for item in selection.left_out if item.name == name), None)
+    if left_out is not None:
+        note = f"left out: {left_out.reason}"
+        return PlatformReport(platform, left_out.version, asked_by=left_out.wanted_by, chain=chain, note=note)
     item = next((item for item in selection.distributions if item.name == name), None)
     if item is None:
-        return OnPlatform(platform, note="not wanted here: its markers do not hold")
+        return PlatformReport(platform, note="not needed here: its markers do not hold")
     note = "" if item.kind == "wheel" else f"built from its {item.kind}"
-    return OnPlatform(platform, item.version, item.filename, item.size, asked, way, note)
+    return PlatformReport(platform, item.version, item.filename, item.size, required_by, chain, note)
 
 
-def newer(request: LockRequest, lock: Lock, name: str, reporter: Reporter) -> Newer:
-    """Asks uv: for the newest version alone, and for the project with a newer one than the lock has."""
+def find_newer_versions(request: LockRequest, lock: Lock, name: str, reporter: Reporter) -> NewerVersions:
+    """Ask uv for the newest version of a package on its own, and for the newest one that the project allows."""
     name = normalized(name)
     version = next((str(it["version"]) for it in lock.data.get("packages", []) if it["name"] == name and "version" in it), "")
     if not version:
-        return Newer(note="it has no version on an index")
+        return NewerVersions(note="it has no version on an index")
     reporter(StageStarted("explain"))
-    # First: where there is none, looking for a way to it takes a resolver minutes.
+    # The newest version first: if there is no newer one, uv would search for a solution for minutes.
     newest = _newest(request, name)
     held = "" if request.foreign is None else request.foreign.name
     if newest == version:
         reporter(StageFinished("explain", newest))
-        day = f" on {request.as_of}" if request.as_of else ""
-        return Newer(newest, note=f"it is the newest that Python {request.python} can have{day}")
-    found = _with(request, lock, name, version) if held != "pylock.toml" else Newer()
+        day = f" as of {request.as_of}" if request.as_of else ""
+        return NewerVersions(newest, note=f"it is the newest version for Python {request.python}{day}")
+    found = _newer_in_project(request, lock, name, version) if held != "pylock.toml" else NewerVersions()
     reporter(StageFinished("explain", newest))
     return replace(found, newest=newest, held=held, command=f"{_COMMANDS[held]} {name}" if held in _COMMANDS else "")
 
@@ -135,48 +141,46 @@ def _newest(request: LockRequest, name: str) -> str:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic, _ = synthetic_of(request, stack, folder)
         try:
-            return _versions(_locked(alone(synthetic, [name], [name]), folder, request)).get(name, "")
+            return _versions(_lock(only(synthetic, [name], [name]), folder, request)).get(name, "")
         except uv.UvFailed:
             return ""
 
 
-def _with(request: LockRequest, lock: Lock, name: str, version: str) -> Newer:
-    """The project with a newer version of one distribution, everything else preferred as it is."""
+def _newer_in_project(request: LockRequest, lock: Lock, name: str, version: str) -> NewerVersions:
+    """Lock the project with a newer version of one package and a preference for the locked versions of all the other ones."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic, listed = synthetic_of(request, stack, folder)
         synthetic.dependencies += request.added
         synthetic.kept = preferred(lock, request.as_of, Upgrade(names=frozenset({name})))
-        bound = f"{name}>{version}"
-        synthetic.settings["constraint-dependencies"] = [*synthetic.settings.get("constraint-dependencies", []), bound]
+        constraints = [*synthetic.settings.get("constraint-dependencies", []), f"{name}>{version}"]
+        synthetic.settings["constraint-dependencies"] = constraints
         try:
-            after = _versions(_locked(synthetic, folder, request))
-        except uv.UvFailed as failure:
-            if failure.code == uv.OUT_OF_TIME:
-                return Newer(note=f"uv did not find out within {_PATIENCE:.0f} s whether a newer one is possible")
-            return _obstacles(failure, asking_of(request, listed, synthetic), synthetic, bound)
+            after = _versions(_lock(synthetic, folder, request))
+        except uv.UvFailed as failed:
+            return _obstacles(failed.failure, user_requirements(request, listed, synthetic), synthetic.project, (name, f">{version}"))
     before = {str(it["name"]): str(it.get("version", "")) for it in lock.data.get("packages", [])}
     moves = [f"{other} {before[other]} → {now}" for other, now in sorted(after.items()) if other != name and before.get(other, now) != now]
-    return Newer(possible=after.get(name, ""), moves=tuple(moves))
+    return NewerVersions(possible=after.get(name, ""), moves=tuple(moves))
 
 
-def _obstacles(failure: uv.UvFailed, asking: Sequence[Any], synthetic: Synthetic, bound: str) -> Newer:
-    links, _ = chain(failure.explanation, asking, synthetic.project, least=1)
-    # What is asked here, a newer version, is no line of the user's.
-    links = [link for link in links if not re.search(rf"wants {re.escape(bound)}$", link)]
-    if links:
-        return Newer(obstacles=tuple(links))
-    first = failure.explanation.strip().splitlines()
-    return Newer(note=f"uv says: {' '.join(line.strip() for line in first)[:500]}")
+def _obstacles(failure: Failure, requirements: Sequence[UserRequirement], project: str, constraint: tuple[str, str]) -> NewerVersions:
+    if failure.kind is FailureKind.TIMED_OUT:
+        return NewerVersions(note=f"uv did not find out within {_TIMEOUT_S:.0f} s whether a newer version is possible")
+    # The constraint that asks for a newer version is ours, and no obstacle.
+    premises = [it for it in failure.premises if it.dependent in (ROOT, project) or (it.name, it.specifier) != constraint]
+    lines, _ = conflict_lines(premises, requirements, project, at_least=1)
+    if lines:
+        return NewerVersions(obstacles=tuple(lines))
+    return NewerVersions(note=f"uv says: {' '.join(failure.text.split())[:500]}")
 
 
-def _locked(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping[str, Any]:
-    from shipwheel.lock.preferences import prefer
-
+def _lock(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping[str, Any]:
     synthetic.write(folder, everywhere=False)
     prefer(synthetic.kept, folder)
     python = uv.local_python(synthetic.python)
-    graph, _ = uv.lock_project(folder, exclude_newer=request.exclude_newer, python=str(python) if python else None, timeout=_PATIENCE)
+    interpreter = str(python) if python else None
+    graph, _ = uv.lock_project(folder, exclude_newer=request.exclude_newer, python=interpreter, timeout=_TIMEOUT_S)
     return tomllib.loads(graph)
 
 
