@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
+from support.process import HANG_S, ended
 
 from shipwheel.cli.interruption import CLEANUP_TIMEOUT_S, Interruption
 
@@ -18,7 +20,7 @@ from shipwheel.cli.interruption import Interruption
 interruption = Interruption()
 interruption.register(lambda: print("stopped", flush=True))
 with interruption.handled():
-    thread = threading.Thread(target=time.sleep, args=(60,))
+    thread = threading.Thread(target=time.sleep, args=(3600,))
     thread.start()
     try:
         print("ready", flush=True)
@@ -29,36 +31,32 @@ with interruption.handled():
 """
 
 
-def started(program: str) -> "subprocess.Popen[str]":
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_exits_although_a_thread_hangs(number: signal.Signals) -> None:
-    process = started(HANGING)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    argv = [sys.executable, "-c", HANGING]
+    with ended(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (128 + number, "stopped\n")
     assert err.count("Interrupted.") == 1
 
 
 def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)
+    exits: list[int] = []
+    now = 1000.0
+    monkeypatch.setattr(os, "_exit", exits.append)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(threading, "Timer", lambda *_: Mock())
     interruption = Interruption()
     with pytest.raises(KeyboardInterrupt), interruption.handled():
         signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
-    assert not ended, "the same signal, passed on by the parent process"
-    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + CLEANUP_TIMEOUT_S)
+    assert not exits, "the same signal, passed on by the parent process"
+    now += CLEANUP_TIMEOUT_S
     signal.raise_signal(signal.SIGINT)
-    assert ended == [130]
-    for timer in threading.enumerate():
-        if isinstance(timer, threading.Timer):
-            timer.cancel()
+    assert exits == [130]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

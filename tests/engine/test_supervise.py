@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from support.fake_programs import Programs
+from support.process import HANG_S, ended, until
 
 SCRIPT = """
 import json, os, sys
@@ -42,7 +44,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(programs: Programs) -> Start:
+def start(programs: Programs) -> Iterator[Start]:
     """Starts a supervised container, in a process group of its own, and waits until it is up."""
 
     def begin(*, listens: bool = True, grace: float = 30, missing: int = 0) -> "subprocess.Popen[str]":
@@ -50,15 +52,16 @@ def start(programs: Programs) -> Start:
         programs.add("fake", KILL.format(missing=missing))
         argv = [sys.executable, "-c", SCRIPT, json.dumps([str(programs.folder / "container")]), str(grace)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True, env=programs.environment())
-        while not programs.read("pid"):
-            time.sleep(0.01)
+        running.enter_context(ended(process))
+        until(lambda: programs.read("pid"), process)
         return process
 
-    return begin
+    with ExitStack() as running:
+        yield begin
 
 
-def ended(process: "subprocess.Popen[str]") -> object:
-    output, _ = process.communicate(timeout=60)
+def result_of(process: "subprocess.Popen[str]") -> object:
+    output, _ = process.communicate(timeout=HANG_S)
     return json.loads(output)
 
 
@@ -68,7 +71,7 @@ def test_a_signal_to_the_group_is_the_stop_signal_of_the_container_and_its_statu
 ) -> None:
     process = start()
     os.killpg(process.pid, getattr(signal, name))
-    assert ended(process) == [5, True]
+    assert result_of(process) == [5, True]
     assert programs.read("ended") == "SIGTERM"
     assert programs.read("interrupted") == "", "the group's signal does not reach the engine's program"
 
@@ -76,34 +79,32 @@ def test_a_signal_to_the_group_is_the_stop_signal_of_the_container_and_its_statu
 def test_one_that_does_not_end_is_killed_after_the_grace_period(start: Start, programs: Programs) -> None:
     process = start(listens=False, grace=0.3)
     os.kill(process.pid, signal.SIGINT)
-    assert ended(process) == [128 + signal.SIGKILL, True]
+    assert result_of(process) == [128 + signal.SIGKILL, True]
     assert [call[3] for call in programs.called("fake")] == ["SIGTERM", "SIGKILL"]
 
 
 def test_the_second_ctrl_c_kills(start: Start, programs: Programs) -> None:
     process = start(listens=False, grace=600)
     os.kill(process.pid, signal.SIGINT)
-    while not programs.called("fake"):
-        time.sleep(0.01)
-    time.sleep(0.6)  # sooner, it is the same one
+    until(lambda: programs.called("fake"), process)
+    time.sleep(0.6)  # A signal that arrives within half a second counts as the same one.
     os.kill(process.pid, signal.SIGINT)
-    assert ended(process) == [128 + signal.SIGKILL, True]
+    assert result_of(process) == [128 + signal.SIGKILL, True]
 
 
 def test_a_signal_that_comes_before_the_container_is_there_is_sent_again(start: Start, programs: Programs) -> None:
     process = start(missing=4)
     os.kill(process.pid, signal.SIGTERM)
-    assert ended(process) == [5, True]
+    assert result_of(process) == [5, True]
     assert len(programs.called("fake")) > 1
 
 
 def test_other_signals_are_passed_on(start: Start, programs: Programs) -> None:
     process = start()
     os.kill(process.pid, signal.SIGUSR1)
-    while programs.read("passed") != "SIGUSR1":
-        time.sleep(0.01)
+    until(lambda: programs.read("passed") == "SIGUSR1", process)
     os.kill(process.pid, signal.SIGTERM)
-    assert ended(process) == [5, True]
+    assert result_of(process) == [5, True]
 
 
 def test_the_end_of_the_container_is_the_end(programs: Programs, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.process import until
 
 from shipwheel.lock import uv
 
@@ -35,7 +36,7 @@ CHILD = "import pathlib, sys, time\nfor _ in range(3000):\n    pathlib.Path(sys.
 SLEEPER = f"""
 import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", {CHILD!r}, sys.argv[1]])
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -51,9 +52,7 @@ def test_an_interruption_ends_uv_and_its_children(tmp_path: Path, monkeypatch: p
     beat = tmp_path / "beat"
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 30
-        while not beat.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(beat.exists)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -77,10 +76,9 @@ def test_an_event_ends_a_run_in_a_thread(tmp_path: Path, monkeypatch: pytest.Mon
     found: list[bool] = []
     thread = threading.Thread(target=lambda: found.append(uv.run([str(beat)], stop=stop).timed_out))
     thread.start()
-    while not beat.exists():
-        time.sleep(0.01)
+    until(beat.exists)
     stop.set()
-    thread.join(30)
+    thread.join()
     assert found == [True]
     _assert_still(beat)
 

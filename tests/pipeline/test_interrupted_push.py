@@ -1,10 +1,10 @@
 """Interrupted while a registry is at it, a command ends as Ctrl-C ends any, and leaves no name on something incomplete."""
 
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
+from support.process import HANG_S, ended, until
 
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
@@ -13,7 +13,7 @@ from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 from shipwheel.testing.world import MINOR, SUITE, World
 
-LONG = 300.0
+LONG = 3600.0
 FLAGS = ("--no-bytecode", "--platform", "linux/amd64", "--json")
 
 
@@ -26,16 +26,10 @@ def registry() -> Iterator[FakeRegistry]:
 def interrupted(world: World, registry: FakeRegistry, method: str, pattern: str, *arguments: str) -> tuple[int, str]:
     """(exit code, standard error) of a command that is interrupted while the registry does not answer such a request."""
     registry.fault(RegistryFault("stall", method, pattern, times=99, seconds=LONG))
-    process = world.start(*arguments)
-    try:
-        deadline = time.monotonic() + 60
-        while not registry.asked(method, pattern):
-            assert time.monotonic() < deadline and process.poll() is None, process.communicate()
-            time.sleep(0.01)
+    with ended(world.start(*arguments)) as process:
+        until(lambda: registry.asked(method, pattern), process)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+        _, err = process.communicate(timeout=HANG_S)
     return process.returncode, err
 
 

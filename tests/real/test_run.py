@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +41,6 @@ PROBE = """
 import sys, urllib.request
 print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())
 """
-
-GRACE = 10.0
 
 
 @dataclass
@@ -157,11 +154,9 @@ def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> N
     run = start(place, str(fastapi.archive.parent / "fastapi"))
     assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
     assert place.left() != "", "what is looked for afterwards can be seen"
-    before = time.monotonic()
     run.signal_group("INT")
     # uvicorn ends by itself on the image's stop signal; a kill would be 137.
     assert run.status() == 0, run.read("err")
-    assert time.monotonic() - before < GRACE
     assert "Application startup complete" in run.read("err"), "logs come as they are written"
     assert place.left() == ""
 
@@ -269,8 +264,9 @@ def test_after_an_edit_one_small_layer_is_sent(place: Place, fastapi: Example, t
 
 
 def test_a_foreign_platform_without_emulation_is_told_of(place: Place, fastapi: Example) -> None:
-    done = shipwheel(place, str(fastapi.archive), "--platform", "linux/arm64")
-    if done.returncode == 0:
-        pytest.skip("arm64 programs run here")
+    # Other tests may run arm64 programs meanwhile: hide the kernel's entries.
+    hidden = 'mount -t tmpfs tmpfs /proc/sys/fs/binfmt_misc && exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", hidden, "sh", sys.executable, "-m", "shipwheel", "run", "--engine", place.name]
+    done = place.sandbox.run([*argv, str(fastapi.archive), "--platform", "linux/arm64"], check=False)
     assert done.returncode == 11
     assert "apt-get install qemu-user-binfmt" in done.stderr

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from support.process import HANG_S, ended, until
 
 from shipwheel.download.transfer import may_pass
 from shipwheel.errors import FetchError
@@ -105,17 +105,16 @@ def test_ctrl_c_ends_a_push_that_waits(tmp_path: Path) -> None:
     write_layout(small_index(store), tmp_path / "layout", store, name="app:1")
     with FakeRegistry() as registry:
         registry.fault(RegistryFault("status", "HEAD", times=99, status=503, headers={"Retry-After": "50"}))
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-c", "from shipwheel.cli import main; main()", "push", str(tmp_path / "layout"), f"{registry.host}/app:1"],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "HOME": str(tmp_path)},
         )
-        while not registry.asked("HEAD"):
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        with ended(started) as process:
+            until(lambda: registry.asked("HEAD"), process)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=HANG_S)
         assert process.returncode == 130
         assert "Interrupted" in said
         assert not registry.tags

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from support.process import HANG_S, ended, until
 from support.programs import needs_root
 
 from shipwheel.files.entry import EntryType, FileEntry
@@ -47,6 +47,7 @@ class Volume:
 
     folder: Path
     python: str
+    running: ExitStack
     steps: list[list[str]] = field(default_factory=list)
     every_start: list[list[str]] = field(default_factory=list)
 
@@ -74,27 +75,20 @@ class Volume:
         assert text.count("/opt/shipwheel/launch.json") == 1
         program.write_text(text.replace("/opt/shipwheel/launch.json", str(settings)))
         argv = [*launcher_command(self.python)[:-1], str(program), *command]
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=session)
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=session)
+        return self.running.enter_context(ended(process))
 
     def run(self, *command: str) -> tuple[int, str, str]:
         """(status, standard output, standard error) of a start."""
         process = self.start(*(command or ("echo", "started")))
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=HANG_S)
         return process.returncode, out, error
 
 
 @pytest.fixture(params=interpreters())
-def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Volume:
-    return Volume(tmp_path, request.param)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits, for a minute at most."""
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never happened")
+def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Volume]:
+    with ExitStack() as running:
+        yield Volume(tmp_path, request.param, running)
 
 
 def opened(pid: int) -> list[Path]:
@@ -154,7 +148,7 @@ def test_killed_half_way_it_goes_on(volume: Volume) -> None:
     process = volume.start("echo", "started", session=True)
     until(lambda: volume.log == ["a", "b"])
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.communicate(timeout=60)[0] == ""
+    assert process.communicate(timeout=HANG_S)[0] == ""
     slow.unlink()
     assert volume.run()[:2] == (0, "started\n")
     assert volume.log == ["a", "b", "b", "c"]
@@ -163,7 +157,7 @@ def test_killed_half_way_it_goes_on(volume: Volume) -> None:
 def test_two_at_once_run_each_step_once(volume: Volume) -> None:
     volume.steps = [volume.step("a", "time.sleep(0.5)"), volume.step("b", "time.sleep(0.2)")]
     both = [volume.start("echo", "started") for _ in range(2)]
-    assert [(process.communicate(timeout=60)[0], process.returncode) for process in both] == [("started\n", 0)] * 2
+    assert [(process.communicate(timeout=HANG_S)[0], process.returncode) for process in both] == [("started\n", 0)] * 2
     assert volume.log == ["a", "b"]
 
 
@@ -174,7 +168,7 @@ def test_a_signal_reaches_the_step(volume: Volume, number: signal.Signals) -> No
     process = volume.start("echo", "started")
     until((volume.folder / "ready").exists)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (128 + number, "")
     assert volume.log == ["a", "caught"]
     assert [path.name for path in volume.marks.iterdir()] == ["lock"], "it runs again"
@@ -187,10 +181,10 @@ def test_a_signal_while_another_container_prepares(volume: Volume) -> None:
     second = volume.start("true")
     until(lambda: any(path.name == "lock" for path in opened(second.pid)))
     second.send_signal(signal.SIGTERM)
-    second.communicate(timeout=60)
+    second.communicate(timeout=HANG_S)
     assert second.returncode == 128 + signal.SIGTERM
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=60)
+    first.communicate(timeout=HANG_S)
     assert volume.log == ["a"]
 
 
@@ -254,14 +248,14 @@ def test_commands_that_are_not_there(volume: Volume) -> None:
     status, _, error = volume.run(str(volume.folder))
     assert status == 126
     process = volume.start()
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=HANG_S)
     assert (process.returncode, "no command" in error) == (2, True)
 
 
 def test_the_command_takes_its_place(volume: Volume) -> None:
     volume.steps = [volume.step("a")]
     process = volume.start(sys.executable, "-c", "import os, sys; print(os.getpid(), sys.argv[1:])", "--flag", "two words", "")
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG_S)
     assert out == f"{process.pid} ['--flag', 'two words', '']\n"
     assert volume.run(sys.executable, "-c", "raise SystemExit(9)")[0] == 9
 
@@ -287,7 +281,7 @@ def test_the_volume_without_locks(volume: Volume, tmp_path: Path) -> None:
     """A file system without locks is warned of, and used."""
     volume.steps = [volume.step("a")]
     process = volume.start("true")
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANG_S)
     broken = (
         (tmp_path / "launcher.py").read_text().replace("fcntl.flock(lock, fcntl.LOCK_EX)", "raise OSError(95, 'Operation not supported')")
     )

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.process import HANG_S
 
 from shipwheel.errors import BuildError
 from shipwheel.files.compress import deflated, inflate
@@ -507,7 +508,7 @@ def test_two_processes_on_one_cache(tmp_path: Path) -> None:
     jobs = [context.Process(target=_compile_in_process, args=(str(tmp_path), done)) for _ in range(2)]
     for job in jobs:
         job.start()
-    first, second = done.get(timeout=120), done.get(timeout=120)
+    first, second = done.get(timeout=HANG_S), done.get(timeout=HANG_S)
     for job in jobs:
         job.join()
         assert job.exitcode == 0

@@ -1,0 +1,32 @@
+"""Waiting for processes. The limits only end a test that hangs: no outcome depends on how long something takes."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["HANG_S", "ended", "until"]
+
+HANG_S = 600.0
+"""After this many seconds a test has failed, however slow the machine is."""
+
+_POLL_S = 0.005
+
+
+def until(holds: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    """Poll until `holds` returns something true, at least as long as the process runs."""
+    deadline = time.monotonic() + HANG_S
+    while not holds():
+        assert time.monotonic() < deadline, "this never happened"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(_POLL_S)
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[str]") -> "Iterator[subprocess.Popen[str]]":
+    """Kill the process at the end of the block, and close its pipes, so that a failed test disturbs no other."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
