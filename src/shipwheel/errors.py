@@ -13,7 +13,8 @@
     ├── ImageError                 9   an image, layout or archive breaks the specification
     ├── StoreError                 10  the local store cannot be used
     │   └── DamagedBlob            10  a stored blob is not what its name says
-    └── EngineError                11  a container engine is not there, or did not do what it was asked for
+    └── EngineError                11  a container engine cannot be used, or failed
+        └── NotInstalled           11  its program is not on this machine
 
 Each carries a message, a hint (the next step) and an exit code. All problems of a kind are collected and raised once.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "ImageError",
     "IntegrityError",
     "LockError",
+    "NotInstalled",
     "ProjectError",
     "ProofError",
     "ShipwheelError",
@@ -135,6 +137,10 @@ class DamagedBlob(StoreError):
 
 
 class EngineError(ShipwheelError):
-    """A container engine is not there, or did not do what it was asked for."""
+    """A container engine cannot be used, or failed."""
 
     exit_code = 11
+
+
+class NotInstalled(EngineError):
+    """The program of a container engine is not on this machine."""

@@ -17,7 +17,7 @@ from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import ask, first_line, found
 from shipwheel.engine.supervise import supervise
 from shipwheel.engine.volumes import volumes
-from shipwheel.errors import EngineError
+from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
@@ -52,7 +52,7 @@ class Bwrap(LocalEngine):
         if sys.platform != "linux":
             raise EngineError("bwrap runs on Linux alone", hint="Use docker or podman, whose machines are Linux.")
         if not found("bwrap"):
-            raise EngineError("bwrap is not installed", hint="Install bubblewrap; Debian has a package of that name.")
+            raise NotInstalled("bwrap is not installed", hint="Install bubblewrap; Debian has a package of that name.")
         version = re.search(r"\d+(\.\d+)+", ask(["bwrap", "--version"]).output)
         trial = ask(["bwrap", "--unshare-user", "--unshare-pid", "--uid", "65532", "--gid", "65532", "--ro-bind", "/", "/", "true"])
         if version is None or not trial.ok:

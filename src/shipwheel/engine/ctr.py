@@ -17,9 +17,10 @@ from shipwheel.engine.env_file import env_file
 from shipwheel.engine.interface import Detached, RunSpec, image_for
 from shipwheel.engine.local import LocalEngine
 from shipwheel.engine.program import Answer, ask, first_line, found, tell
+from shipwheel.engine.refusal import Refusal, refusal
 from shipwheel.engine.supervise import by_program, supervise
 from shipwheel.engine.volumes import logs_root, volumes
-from shipwheel.errors import EngineError, ImageError
+from shipwheel.errors import EngineError, ImageError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import MEDIA_TYPE_INDEX, ConfigFile, ContainerConfig, Index, Manifest, decode
@@ -42,7 +43,7 @@ class Ctr(LocalEngine):
     def connect(cls) -> "Ctr":
         """The containerd that ctr is set to. Raises EngineError that says what is missing."""
         if not found("ctr"):
-            raise EngineError("containerd's ctr is not installed", hint="Install containerd; Debian has a package of that name.")
+            raise NotInstalled("containerd's ctr is not installed", hint="Install containerd; Debian has a package of that name.")
         # Where nothing listens, ctr would wait.
         listens = Path(_address().removeprefix("unix://")).exists()
         answer = ask(["ctr", "version"], seconds=15) if listens else Answer(1, "", "there is no socket")
@@ -116,7 +117,7 @@ class Ctr(LocalEngine):
         with self._command(spec, "--detach", f"--log-uri={log.as_uri()}") as (argv, kept):
             answer = ask(argv, pass_fds=kept)
         if not answer.ok:
-            if "already exists" not in answer.errors:
+            if refusal(answer) is not Refusal.NAME_TAKEN:
                 _remove(spec.name)
             said = first_line(answer.errors) or f"ctr ended with {answer.status}"
             raise EngineError(f"containerd did not start {spec.name}: {said}", hint="Is its name taken? Is its command in the image?")
@@ -190,7 +191,7 @@ def _address() -> str:
 
 def _unusable(answer: Answer) -> EngineError:
     said = first_line(answer.errors) or first_line(answer.output) or f"ctr ended with {answer.status}"
-    if "permission denied" in answer.errors.lower():
+    if refusal(answer) is Refusal.NO_PERMISSION:
         return EngineError("containerd may not be used by you: no permission for its socket", hint="Run it as root.")
     hint = f"Start it: systemctl start containerd. It is looked for at {_address()} (CONTAINERD_ADDRESS)."
     return EngineError(f"containerd does not answer: {said}", hint=hint)

@@ -6,7 +6,8 @@ from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import image_for
 from shipwheel.engine.program import Answer, ask, document, found
-from shipwheel.errors import EngineError
+from shipwheel.engine.refusal import Refusal, refusal
+from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
 from shipwheel.oci.reference import Reference
@@ -28,7 +29,7 @@ class Docker(DockerLike):
     def connect(cls) -> "Docker":
         """The daemon that the docker program is set to. Raises EngineError that says what is missing."""
         if not found("docker"):
-            raise EngineError("docker is not installed", hint="Install docker, or Debian's docker.io and docker-cli.")
+            raise NotInstalled("docker is not installed", hint="Install docker, or Debian's docker.io and docker-cli.")
         answer = ask(["docker", "version", "--format", "{{json .Server}}"], seconds=15)
         server = document(answer)
         if not server.get("Version"):
@@ -60,10 +61,11 @@ class Docker(DockerLike):
 
 def _unusable(answer: Answer) -> EngineError:
     said = refused(answer, "docker")
-    if "permission denied" in answer.errors.lower():
+    reason = refusal(answer)
+    if reason is Refusal.NO_PERMISSION:
         hint = "Run it as root, or join the group docker (usermod -aG docker NAME) and log in again."
         return EngineError("docker may not be used by you: no permission for its socket", hint=hint)
-    if "cannot connect" in answer.errors.lower() or "daemon running" in answer.errors.lower():
+    if reason is Refusal.NOT_RUNNING:
         hint = "Start it: systemctl start docker, or Docker Desktop. DOCKER_HOST and `docker context ls` say where it is looked for."
         return EngineError(f"docker's daemon does not answer: {said}", hint=hint)
     return EngineError(f"docker does not answer: {said}", hint="See that `docker version` works.")

@@ -13,6 +13,7 @@ from shipwheel.engine.delivery import present
 from shipwheel.engine.emulation import runnable
 from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
 from shipwheel.engine.program import Answer, ask, first_line, tell
+from shipwheel.engine.refusal import Refusal, refusal
 from shipwheel.engine.supervise import by_program, supervise
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
@@ -157,7 +158,7 @@ class DockerLike:
         answer = ask([self.name, "run", *stays, *self._flags(spec), *flags, *self._process(spec)], seconds=_STARTS, env=environment)
         if not answer.ok:
             # It may be there all the same, never started; one that had the name before is not ours.
-            if "already in use" not in answer.errors:
+            if refusal(answer) is not Refusal.NAME_TAKEN:
                 ask([self.name, "rm", "--force", "--volumes", spec.name])
             raise EngineError(f"{self.name} did not start {spec.name}: {refused(answer, self.name)}", hint=_NOT_STARTED)
         return Detached(f"{self.name} logs -f {spec.name}", f"{self.name} stop {spec.name}", f"{self.name} rm --volumes {spec.name}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from shipwheel.engine.interface import ENGINES, Engine
-from shipwheel.errors import EngineError, UsageError
+from shipwheel.errors import EngineError, NotInstalled, UsageError
 from shipwheel.events import Reporter, Warned
 
 __all__ = ["find"]
@@ -37,7 +37,7 @@ def find(name: str | None, reporter: Reporter) -> Engine:
             passed_over.append((known, error))
             continue
         for other, why in passed_over:
-            if "is not installed" not in why.message:
+            if not isinstance(why, NotInstalled):
                 reporter(Warned(f"{engine.name} is used, since {why.message}", f"{why.hint} Or name the engine: {other}, {engine.name}."))
         return engine
     reasons = "\n".join(f"  {error.message}\n    {error.hint}" for _, error in passed_over)

@@ -5,7 +5,7 @@ from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import kernel, with_emulation
 from shipwheel.engine.interface import image_for
 from shipwheel.engine.program import ask, document, found
-from shipwheel.errors import EngineError
+from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
@@ -25,7 +25,7 @@ class Nerdctl(DockerLike):
     def connect(cls) -> "Nerdctl":
         """The nerdctl on PATH. Raises EngineError that says what is missing."""
         if not found("nerdctl"):
-            raise EngineError("nerdctl is not installed", hint="Take a release of it from the containerd project.")
+            raise NotInstalled("nerdctl is not installed", hint="Take a release of it from the containerd project.")
         answer = ask(["nerdctl", "info", "--format", "{{json .}}"], seconds=15)
         info = document(answer)
         if not info.get("ServerVersion"):

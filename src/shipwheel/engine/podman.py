@@ -5,7 +5,8 @@ from shipwheel.engine.dockerlike import DockerLike, refused
 from shipwheel.engine.emulation import with_emulation
 from shipwheel.engine.interface import RunSpec, image_for
 from shipwheel.engine.program import Answer, ask, document, found
-from shipwheel.errors import EngineError
+from shipwheel.engine.refusal import Refusal, refusal
+from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
@@ -27,7 +28,7 @@ class Podman(DockerLike):
     def connect(cls) -> "Podman":
         """The podman on PATH. Raises EngineError that says what is missing."""
         if not found("podman"):
-            raise EngineError("podman is not installed", hint="Install podman; Debian has a package of that name.")
+            raise NotInstalled("podman is not installed", hint="Install podman; Debian has a package of that name.")
         answer = ask(["podman", "info", "--format", "json"], seconds=30)
         try:
             info = document(answer)
@@ -71,9 +72,10 @@ class Podman(DockerLike):
 
 def _unusable(answer: Answer) -> EngineError:
     said = refused(answer, "podman")
-    if "machine" in answer.errors.lower() or "connect to podman" in answer.errors.lower():
+    reason = refusal(answer)
+    if reason is Refusal.NOT_RUNNING:
         return EngineError(f"podman's machine does not answer: {said}", hint="Start it: podman machine init, podman machine start.")
-    if "permission denied" in answer.errors.lower() or "newuidmap" in answer.errors.lower():
+    if reason is Refusal.NO_PERMISSION:
         hint = "Without root podman needs newuidmap (Debian: uidmap) and lines in /etc/subuid and /etc/subgid."
         return EngineError(f"podman may not be used by you: {said}", hint=hint)
     return EngineError(f"podman does not answer: {said}", hint="See that `podman info` works.")
