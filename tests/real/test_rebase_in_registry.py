@@ -74,7 +74,7 @@ def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Po
         assert first_line == "1 yes False"
         assert json.loads(second) == {"total": 45.0, "authorities": True}
         assert container.stop(10) == 0, container.logs()
-    assert "nothing to do" in shipwheel("rebase", name).stderr
+    assert "The image is already on " in shipwheel("rebase", name).stderr
 
 
 @pytest.mark.parametrize(

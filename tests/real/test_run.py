@@ -168,16 +168,16 @@ def test_a_detached_container_stays_until_it_is_removed(place: Place, fastapi: E
         assert "bwrap keeps no containers" in done.stderr
         return
     assert done.returncode == 0, done.stderr
-    commands = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith(("  its output", "  to ")))
+    commands = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith(("  logs: ", "  stop: ", "  remove: ")))
     assert all(done.stdout.strip() in command for command in commands.values())
     url = "http://127.0.0.1:8000/"
     wait_until(lambda: place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False).returncode == 0, "an answer", pause=0.2)
-    said = place.sandbox.run(["sh", "-c", commands["its output"].replace(" -f ", " ")])
+    said = place.sandbox.run(["sh", "-c", commands["logs"].replace(" -f ", " ")])
     assert "Application startup complete" in said.stdout + said.stderr
-    place.sandbox.run(["sh", "-c", commands["to stop it"]])
+    place.sandbox.run(["sh", "-c", commands["stop"]])
     wait_until(lambda: place.running() == "", "the end of the app")
     assert place.left() != "", "it is there still"
-    place.sandbox.run(["sh", "-c", commands["to remove it"]])
+    place.sandbox.run(["sh", "-c", commands["remove"]])
     assert place.left() == ""
 
 
