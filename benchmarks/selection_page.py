@@ -1,4 +1,4 @@
-"""The page of the comparison: how many questions, how many agree, and of each difference the reason."""
+"""The page of the comparison: the questions, the agreements, and the reason for each difference."""
 
 import datetime
 from collections import Counter
@@ -11,48 +11,48 @@ from selection_peers import Where
 __all__ = ["Answer", "Run", "page", "unexplained"]
 
 _BOUND = (
-    "Its files say Requires-Python: {0}. pip holds to that; uv, whose lock ours is, leaves upper bounds out when it resolves, and its lock "
-    "does not have them."
+    "Its files say Requires-Python: {0}. pip respects that; uv, which makes our lock, ignores upper bounds when it resolves, and leaves "
+    "them out of its lock."
 )
 REASONS = {
     "pyside2": _BOUND.format("<3.11"),
     "shiboken2": _BOUND.format("<3.11"),
 }
-"""Of each distribution that the peers choose otherwise for: why."""
+"""Package -> why the peers choose another file."""
 
-_HEAD = """# Selection beside pip and uv
+_HEAD = """# Selection compared with pip and uv
 
-Which wheel of a distribution a target gets is decided in `python/selection.py`, by the target's tags. This page compares that with what
-pip and uv choose for the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; a dozen of the distributions,
-and made-up ones with every odd tag, are compared in each test run (`tests/lock/test_selection_peers.py`).
+`lock/selection.py` chooses the wheel of a package for a target by the target's tags. This page compares it with what pip and uv choose for
+the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; `tests/lock/test_selection_peers.py` compares some of
+the packages, and made-up ones with every unusual tag, in each test run.
 
-On {day}, with {peers}: {count} distributions that are used widely, most of them with binary wheels, for {targets} targets. The
-version is the one of our lock for that Python, and all three read the same pages of the package index, kept at one moment.
-pip was asked with `install --dry-run --report --no-deps --only-binary=:all: --implementation cp --python-version … --abi … --platform …`
-with every platform tag of the target's glibc, uv with `pip compile --no-deps --only-binary :all: --python-version … --python-platform …`
-(of which 2.40 is the newest glibc that has a name, so it stands for 2.41). Nothing of shipwheel takes part in their answers.
+On {day}, with {peers}: {count} widely used packages, most with binary wheels, for {targets} targets, in the version of our lock for that
+Python. All three read the same recorded pages of the package index. pip ran as
+`install --dry-run --report --no-deps --only-binary=:all: --implementation cp --python-version … --abi … --platform …` with every platform
+tag of the target's glibc, uv as `pip compile --no-deps --only-binary :all: --python-version … --python-platform …` (2.40 is its newest
+glibc, and stands for 2.41). No part of shipwheel takes part in their answers.
 
-**{questions} questions, {agreed} answers in which all three agree, {differ} in which they do not.**
+**{questions} questions: all three agree in {agreed} and differ in {differ}.**
 """
 
 _MADE_UP = """
-## Made-up distributions
+## Made-up packages
 
-What an index has seldom is asked of made-up pages: build numbers, `linux_x86_64`, free-threaded wheels, tags in sets, wheels for
-other implementations, files that are yanked one by one, and more. Only these are chosen otherwise:
+Made-up pages cover what is rare on an index: build numbers, `linux_x86_64`, free-threaded wheels, compressed tag sets, other implementations,
+single yanked files, and more. Only these differ:
 
 | case | shipwheel | pip | uv | why |
 |---|---|---|---|---|
-| `manylinux_2_16` beside `manylinux2010` (glibc 2.12) | `manylinux_2_16` | `manylinux2010` | `manylinux_2_16` | pip reads `--platform manylinux2014` as "and then 2010 and 1", so these come before 2.16 to 2.13. Installed on the target itself, pip takes `manylinux_2_16`. |
+| `manylinux_2_16` beside `manylinux2010` (glibc 2.12) | `manylinux_2_16` | `manylinux2010` | `manylinux_2_16` | pip expands `--platform manylinux2014` to 2010 and 1, which then come before 2.16 to 2.13. On the target itself, pip takes `manylinux_2_16`. |
 | `manylinux_2_41`, on glibc 2.41 | it | it | another, or none | uv has no name for a platform newer than 2.40. |
-| one file of a version is yanked | it | another | it | A lock (PEP 751) does not say which files are yanked. Yanked versions as a whole are not locked, and a version's files are usually yanked together. |
-| one file of a version has another Requires-Python | it | another | it | The lock has no Requires-Python of files, and uv takes that of a version from one of them. Those of one version are made from one project, and seldom differ. |
+| one file of a version is yanked | it | another | it | A lock (PEP 751) does not record which files are yanked. Wholly yanked versions are not locked, and files are usually yanked together. |
+| one file of a version has another Requires-Python | it | another | it | The lock has no Requires-Python per file, and uv takes a version's from one of its files. They seldom differ. |
 """  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question: a version and a target. Files are names of wheels, empty for none; `why` is our reason for none."""
+    """The answers for one version and target: names of wheels, empty for none. `why` is our reason for none."""
 
     name: str
     version: str
@@ -63,13 +63,13 @@ class Answer:
 
     @property
     def agreed(self) -> bool:
-        """Whether all took the same file, or none."""
+        """Whether all chose the same file, or none."""
         return set(self.theirs) == {self.ours}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All answers of a day, and the peers' names with their versions, in the order of their files."""
+    """All answers of a day, and the peers' names with versions, in the order of `Answer.theirs`."""
 
     day: datetime.date
     peers: tuple[str, ...]
@@ -77,7 +77,7 @@ class Run:
 
 
 def page(run: Run) -> str:
-    """The whole page, as Markdown."""
+    """Return the page as Markdown."""
     different = [answer for answer in run.answers if not answer.agreed]
     head = _HEAD.format(
         day=run.day.isoformat(),
@@ -92,7 +92,7 @@ def page(run: Run) -> str:
 
 
 def unexplained(run: Run) -> list[str]:
-    """The names that are chosen otherwise, without a reason that is written down."""
+    """Return the packages that differ without a reason in REASONS."""
     return sorted({answer.name for answer in run.answers if not answer.agreed and answer.name not in REASONS})
 
 
@@ -130,7 +130,7 @@ def _differences(run: Run, different: list[Answer]) -> Iterator[str]:
     names = [peer.partition(" ")[0] for peer in run.peers]
     yield "## Differences"
     yield ""
-    yield f"| distribution | shipwheel | {' | '.join(names)} | targets | why |"
+    yield f"| package | shipwheel | {' | '.join(names)} | targets | why |"
     yield f"|---|---|{'---|' * len(names)}---|---|"
     found: dict[tuple[str, ...], list[Where]] = {}
     for answer in different:
@@ -142,5 +142,5 @@ def _differences(run: Run, different: list[Answer]) -> Iterator[str]:
 
 
 def _tags(filename: str) -> str:
-    """What differs between the wheels of a version."""
+    """Return the part that differs between the wheels of a version."""
     return f"`{filename.removesuffix('.whl').split('-', 2)[2]}`" if filename else "none"

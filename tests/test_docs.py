@@ -1,4 +1,4 @@
-"""The documentation says what the code does: reference, links, commands, settings, and the two READMEs beside each other."""
+"""The documentation matches the code: reference, links, commands, settings, paths; and the two READMEs match each other."""
 
 import importlib.util
 import re
@@ -28,7 +28,7 @@ def text_of(page: Path) -> str:
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, text) of the fenced blocks."""
+    """Return (language, text) of each fenced block."""
     return FENCE.findall(text_of(page))
 
 
@@ -37,12 +37,12 @@ def prose(page: Path) -> str:
 
 
 def headings(page: Path) -> list[tuple[str, str]]:
-    """(level as signs, text)."""
+    """Return (signs of the level, text) of each heading."""
     return HEADING.findall(prose(page))
 
 
 def anchor(heading: str) -> str:
-    """As GitHub makes them: lower case, no punctuation, a dash for each space."""
+    """Return a heading's anchor as GitHub makes it: lower case, no punctuation, dashes for spaces."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -61,7 +61,7 @@ def generated() -> dict[str, str]:
     return pages()
 
 
-def test_the_reference_is_as_the_code_is(generated: dict[str, str]) -> None:
+def test_the_reference_is_up_to_date(generated: dict[str, str]) -> None:
     found = {page.name: text_of(page) for page in REFERENCE.glob("*.md")}
     assert found.keys() == generated.keys()
     stale = [page for page, text in generated.items() if found[page] != text]
@@ -84,16 +84,16 @@ def test_the_readmes_have_the_same_structure() -> None:
     assert len(blocks(english)) > 3
 
 
-def test_the_readmes_say_as_much_in_both_languages() -> None:
+def test_the_readmes_have_the_same_links_and_code_spans() -> None:
     english, chinese = (prose(page) for page in READMES)
     assert len(re.findall(r"^\* ", english, re.MULTILINE)) == len(re.findall(r"^\* ", chinese, re.MULTILINE))
-    # Each names the other; all else that is linked, and all that is set as code, is the same, wherever it stands in a sentence.
+    # Each links to the other; all other links and code spans are the same, in any order.
     assert sorted(set(LINK.findall(english)) - {READMES[1].name}) == sorted(set(LINK.findall(chinese)) - {READMES[0].name})
     assert sorted(re.findall(r"`[^`\n]+`", english)) == sorted(re.findall(r"`[^`\n]+`", chinese))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     broken = []
     for link in LINK.findall(prose(page)):
         if link.startswith(("https://", "http://")):
@@ -106,8 +106,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "docs/dependencies.md", "docs/selection.md"])
+def test_paths_in_the_documentation_exist(name: str) -> None:
+    """Checks code spans that start with a folder of the repository or the package."""
+    package = ROOT / "src" / "shipwheel"
+    folders = {path.name for root in (ROOT, package) for path in root.iterdir() if path.is_dir()}
+    spans = [span for span in re.findall(r"`(\w+/[\w./]*)`", prose(ROOT / name)) if span.partition("/")[0] in folders]
+    assert spans
+    assert not [span for span in spans if not (ROOT / span).exists() and not (package / span).exists()]
+
+
 def command_lines(text: str) -> Iterator[list[str]]:
-    """The words of every command line of ours, without what a shell would add to it."""
+    """Yield the words of every shipwheel command line, without shell syntax around it."""
     for line in text.splitlines():
         for found in re.finditer(r"(?:^|(?<=[\s(`]))shipwheel (?=[a-z-])([^`\n]*)", line):
             yield words(found[1])
@@ -126,7 +136,7 @@ def words(rest: str) -> list[str]:
 
 
 def parse(arguments: list[str]) -> None:
-    """As the command line does, without running anything; raises click's errors."""
+    """Parse arguments as the command line does, without running the command. Raises click's errors."""
     root = click.Context(cli, info_name="shipwheel")
     if arguments[0].startswith("-"):
         cli.make_parser(root).parse_args(list(arguments))
@@ -139,16 +149,17 @@ def parse(arguments: list[str]) -> None:
 @pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_commands_in_the_documentation_parse(page: Path) -> None:
     shell = [text for language, text in blocks(page) if language == "sh"]
-    # A command's name alone is a name, not a line to type.
+    # A command's name alone is not a command line.
     inline = [line for line in re.findall(r"`(shipwheel [^`\n]+)`", prose(page)) if line.count(" ") > 1]
     for arguments in command_lines("\n".join([*shell, *inline])):
         parse(arguments)
 
 
-def test_command_lines_are_found_and_wrong_ones_are_refused() -> None:
+def test_command_lines_are_found_and_wrong_ones_rejected() -> None:
     text = 'X=1 shipwheel build . --json > out.json\n(cd a && shipwheel plan "$OLDPWD" | less)\nshipwheel validate a.oci # why'
     assert list(command_lines(text)) == [["build", ".", "--json"], ["plan", "$OLDPWD"], ["validate", "a.oci"]]
-    assert sum(len(list(command_lines(text_of(page)))) for page in WRITTEN) > 20
+    shell = "\n".join(text for page in WRITTEN for language, text in blocks(page) if language == "sh")
+    assert len(list(command_lines(shell))) > 20
     for wrong in (["build", "--no-such-flag"], ["validate"]):
         with pytest.raises(click.UsageError):
             parse(wrong)

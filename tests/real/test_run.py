@@ -168,7 +168,9 @@ def test_a_detached_container_stays_until_it_is_removed(place: Place, fastapi: E
         assert "bwrap keeps no containers" in done.stderr
         return
     assert done.returncode == 0, done.stderr
-    commands = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith(("  logs: ", "  stop: ", "  remove: ")))
+    commands = dict(
+        line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith(("  logs: ", "  stop: ", "  remove: "))
+    )
     assert all(done.stdout.strip() in command for command in commands.values())
     url = "http://127.0.0.1:8000/"
     wait_until(lambda: place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False).returncode == 0, "an answer", pause=0.2)
