@@ -95,7 +95,7 @@ class _Bars:
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<10}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             console=self._console,
