@@ -22,7 +22,7 @@ def _paths(tree: AppTree) -> list[str]:
     return [file.path for file in tree.files]
 
 
-def test_plain_files_with_size_and_mode(tmp_path: Path) -> None:
+def test_lists_files_with_size_and_mode(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "12345", "run.sh": "", "data/x.csv": "a"})
     (tmp_path / "run.sh").chmod(0o755)
     tree = list_app(tmp_path)
@@ -34,7 +34,7 @@ def test_plain_files_with_size_and_mode(tmp_path: Path) -> None:
     assert tree.files[1].host == tmp_path / "main.py"
 
 
-def test_clutter_stays_out(tmp_path: Path) -> None:
+def test_leaves_out_environments_caches_and_build_output(tmp_path: Path) -> None:
     clutter = [
         ".git/config",
         ".venv/x",
@@ -61,7 +61,7 @@ def test_clutter_stays_out(tmp_path: Path) -> None:
     assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
 
 
-def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path) -> None:
+def test_leaves_out_image_archives_but_no_other_archives(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "data.tar": ""})
     for name, member in {"hello.tar": "oci-layout", "backup.tar": "oci-layout.txt"}.items():
         with tarfile.open(tmp_path / name, "w") as archive:
@@ -72,12 +72,12 @@ def test_an_archive_of_images_is_left_out_and_another_one_is_not(tmp_path: Path)
     assert found.special == ("pipe.tar",)
 
 
-def test_a_front_end_in_build_or_dist_is_kept(tmp_path: Path) -> None:
+def test_takes_a_front_end_in_build_or_dist(tmp_path: Path) -> None:
     written(tmp_path, {"build/index.html": "", "dist/app.js": ""})
     assert _paths(list_app(tmp_path)) == ["build/index.html", "dist/app.js"]
 
 
-def test_secrets_are_left_out_and_said(tmp_path: Path) -> None:
+def test_leaves_out_secrets_and_reports_them(tmp_path: Path) -> None:
     secret = {
         ".env": "",
         "conf/.env.production": "",
@@ -101,7 +101,7 @@ def test_secrets_are_left_out_and_said(tmp_path: Path) -> None:
     assert list(tree.secrets) == sorted(path.replace(".aws/credentials", ".aws/") for path in secret)
 
 
-def test_an_ignored_secret_is_not_worth_a_word(tmp_path: Path) -> None:
+def test_does_not_report_an_ignored_secret(tmp_path: Path) -> None:
     assert list_app(written(tmp_path, {".gitignore": ".env\n", ".env": ""})).secrets == ()
 
 
@@ -110,7 +110,7 @@ def test_include_never_brings_a_secret_back(tmp_path: Path) -> None:
     assert (tree.files, tree.secrets) == ((), (".env", "k.pem"))
 
 
-def test_gitignore_nested_and_negated(tmp_path: Path) -> None:
+def test_reads_nested_and_negated_gitignore_patterns(tmp_path: Path) -> None:
     written(tmp_path, {".gitignore": "*.log\n/data/\n!keep.log\n", "sub/.gitignore": "!b.log\nlocal.py\n"})
     written(
         tmp_path,
@@ -148,7 +148,7 @@ def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
     assert _paths(list_app(tmp_path)) == sorted(name for name in listed.splitlines() if not name.endswith(".gitignore"))
 
 
-def test_gitignore_above_the_project_counts(tmp_path: Path) -> None:
+def test_reads_gitignore_files_above_the_project(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     root = (
         written(
@@ -160,7 +160,7 @@ def test_gitignore_above_the_project_counts(tmp_path: Path) -> None:
     assert _paths(list_app(root)) == ["main.py"]
 
 
-def test_a_project_that_the_repository_ignores_is_listed_all_the_same(tmp_path: Path) -> None:
+def test_lists_a_project_that_its_repository_ignores(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     written(tmp_path, {".gitignore": "scratch/\n", "scratch/app/main.py": ""})
     assert _paths(list_app(tmp_path / "scratch/app")) == ["main.py"]
@@ -177,18 +177,18 @@ def test_dockerignore_pattern_without_slash_is_anchored(tmp_path: Path) -> None:
     assert _paths(list_app(tmp_path)) == ["pkg/data/x"]
 
 
-def test_include_and_exclude_win_over_files(tmp_path: Path) -> None:
+def test_include_and_exclude_override_ignore_files(tmp_path: Path) -> None:
     written(tmp_path, {".gitignore": "static/\n", "static/dist/app.js": "", "static/dist/app.map": "", "notes.md": "", "uv.lock": ""})
     tree = list_app(tmp_path, include=["/static/dist/*.js", "/uv.lock"], exclude=["notes.md"])
     assert _paths(tree) == ["static/dist/app.js", "uv.lock"]
 
 
-def test_only_named_files_and_nothing_around_them(tmp_path: Path) -> None:
+def test_takes_only_the_given_paths(tmp_path: Path) -> None:
     written(tmp_path, {"tool.py": "x", "other.py": "", ".gitignore": "tool.py\n"})
     assert _paths(list_app(tmp_path, only=["tool.py"])) == ["tool.py"]
 
 
-def test_links_inside_are_kept_as_links(tmp_path: Path) -> None:
+def test_keeps_links_inside_the_project_as_links(tmp_path: Path) -> None:
     written(tmp_path, {"real/x": "", "sub/deep/y": ""})
     (tmp_path / "current").symlink_to("real")
     (tmp_path / "sub/deep/up").symlink_to("../../real/x")
@@ -198,7 +198,7 @@ def test_links_inside_are_kept_as_links(tmp_path: Path) -> None:
     assert links == {"current": "real", "sub/deep/up": "../../real/x", "sub/absolute": "../real/x", "dangling": "not-there-yet"}
 
 
-def test_links_that_lead_out_are_all_named(tmp_path: Path) -> None:
+def test_names_all_links_that_lead_out_of_the_project(tmp_path: Path) -> None:
     root = tmp_path / "app"
     root.mkdir()
     (root / "a").symlink_to("../elsewhere")
@@ -213,13 +213,13 @@ def test_links_that_lead_out_are_all_named(tmp_path: Path) -> None:
     assert _paths(list_app(root, exclude=["a", "b", "c"])) == ["inner"]
 
 
-def test_a_link_loop_ends(tmp_path: Path) -> None:
+def test_lists_a_loop_of_links(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert _paths(list_app(tmp_path)) == ["a", "b"]
 
 
-def test_sockets_and_pipes_are_passed_over_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_sockets_and_pipes_that_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as server:
@@ -228,20 +228,20 @@ def test_sockets_and_pipes_are_passed_over_with_a_word(tmp_path: Path, monkeypat
     assert (tree.files, tree.special) == ((), ("pipe", "sock"))
 
 
-def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+def test_rejects_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.txt")).touch()
     with pytest.raises(ProjectError, match=r"bad\\xff\.txt"):
         list_app(tmp_path)
 
 
-def test_a_bad_pattern_names_its_file(tmp_path: Path) -> None:
+def test_an_invalid_pattern_is_reported_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="gitignore"):
         list_app(written(tmp_path, {".gitignore": "!\n"}))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="ab*?!/[]\\#-. \n", max_size=30), st.sampled_from([".gitignore", ".dockerignore"]))
-def test_any_ignore_file_gives_a_list_or_our_error(tmp_path: Path, text: str, name: str) -> None:
+def test_any_ignore_file_gives_a_list_or_a_project_error(tmp_path: Path, text: str, name: str) -> None:
     for other in (".gitignore", ".dockerignore"):
         (tmp_path / other).unlink(missing_ok=True)
     written(tmp_path, {name: text, "a/b": "", "b": "", "a-b/a.a": "", ".env": ""})
@@ -254,7 +254,7 @@ def test_any_ignore_file_gives_a_list_or_our_error(tmp_path: Path, text: str, na
         assert set(_paths(tree)) <= {"a/b", "b", "a-b/a.a", name}
 
 
-def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
+def test_names_are_utf8_in_every_locale(tmp_path: Path) -> None:
     (tmp_path / "ünï").mkdir()
     (tmp_path / "ünï" / "ç.txt").write_text("x")
     (tmp_path / "link").symlink_to("ünï/ç.txt")
@@ -267,7 +267,7 @@ def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
     assert done.stdout.strip() == ascii([("link", "ünï/ç.txt"), ("ünï/ç.txt", None)])
 
 
-def test_files_that_have_an_indexs_password_in_them(tmp_path: Path) -> None:
+def test_leaves_out_files_with_the_password_of_an_index(tmp_path: Path) -> None:
     told = "--index-url https://bob:s3cret@host.example/simple\nsmall\n"
     files = {"requirements.txt": told, "requirements/base.in": told, "a/dev-requirements.txt": told, "pip.conf": told, "uv.toml": told}
     harmless = {

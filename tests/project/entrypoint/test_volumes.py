@@ -1,4 +1,4 @@
-"""What an app writes into its own directory: found by reading, kept in volumes."""
+"""Volumes and links for what an app writes, found by reading its source."""
 
 import ast
 import posixpath
@@ -34,7 +34,7 @@ def _launch(root: Path, files: dict[str, str], dependencies: str = "flask gunico
 LINKED: dict[str, tuple[dict[str, str], str]] = {
     "a relative URL": ({"main.py": FASTAPI + "URL = 'sqlite:///./sql.db'\n"}, "sql.db"),
     "an asynchronous driver": ({"main.py": FASTAPI + "e = create('sqlite+aiosqlite:///sql.db?timeout=3')\n"}, "sql.db"),
-    "put together": (
+    "a joined path": (
         {
             "main.py": FASTAPI,
             "config.py": "import os\nbasedir = os.path.abspath(os.path.dirname(__file__))\n"
@@ -46,7 +46,7 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
         {"main.py": FASTAPI + "from pathlib import Path\nBASE = Path(__file__).resolve().parent\nURL = f'sqlite:///{BASE}/x.db'\n"},
         "x.db",
     ),
-    "a base that another module has": (
+    "a base from another module": (
         {
             "main.py": FASTAPI,
             "app/__init__.py": "",
@@ -55,17 +55,17 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
         },
         "n.sqlite",
     ),
-    "a default of pydantic's": (
+    "a pydantic default": (
         {"main.py": FASTAPI + "class S(BaseSettings):\n    url: str = Field(default='sqlite:///./s.db')\n"},
         "s.db",
     ),
-    "filled in": (
+    "a filled format string": (
         {"main.py": FASTAPI + "import os\nU = 'sqlite:///{}/f.db'.format(os.path.dirname(__file__))\nV = 'sqlite:///%s/{}.db' % unknown\n"},
         "f.db",
     ),
     "a connection": ({"main.py": FASTAPI + "import sqlite3\nNAME = 'd.db'\ndef f():\n    return sqlite3.connect(NAME)\n"}, "d.db"),
     "beside other files": ({"main.py": FASTAPI + "U = 'sqlite:///data/x.db'\n", "data/words.txt": ""}, "data/x.db"),
-    "opened": (
+    "a file opened for writing": (
         {
             "main.py": FASTAPI
             + "def f():\n    with open('state.json', 'w') as g: ...\n    open('read.txt')\n    open('main.py', mode='a')\n"
@@ -77,12 +77,12 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
         {"main.py": FASTAPI + "L = {'handlers': {'f': {'class': 'logging.FileHandler', 'filename': 'debug.log'}}}\n"},
         "debug.log",
     ),
-    "the key of FastHTML": ({"main.py": "from fasthtml.common import *\napp, rt = fast_app()\n"}, ".sesskey"),
+    "the session key of FastHTML": ({"main.py": "from fasthtml.common import *\napp, rt = fast_app()\n"}, ".sesskey"),
 }
 
 
 @pytest.mark.parametrize("name", LINKED)
-def test_a_file_beside_the_code_is_a_link_into_a_volume(tmp_path: Path, name: str) -> None:
+def test_links_a_file_beside_the_code_into_a_volume(tmp_path: Path, name: str) -> None:
     files, path = LINKED[name]
     launch = _launch(tmp_path, files, "fastapi uvicorn python-fasthtml")
     assert launch.links == ((path, "/data/" + path.replace("/", "-")),)
@@ -92,8 +92,8 @@ def test_a_file_beside_the_code_is_a_link_into_a_volume(tmp_path: Path, name: st
 
 
 DIRECTORIES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
-    "made": ({"main.py": FLASK + "import os\nos.makedirs('logs/today', exist_ok=True)\n"}, ("/app/logs/today",)),
-    "made by a path": (
+    "created": ({"main.py": FLASK + "import os\nos.makedirs('logs/today', exist_ok=True)\n"}, ("/app/logs/today",)),
+    "created with pathlib": (
         {"main.py": FLASK + "from pathlib import Path\nD = Path(__file__).parent / 'out'\nD.mkdir(exist_ok=True)\n"},
         ("/app/out",),
     ),
@@ -108,18 +108,18 @@ DIRECTORIES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         },
         ("/app/lg",),
     ),
-    "a database's own": ({"main.py": FLASK + "U = 'sqlite:///var/x.db'\n"}, ("/app/var",)),
-    "absolute": ({"main.py": FLASK + "U = 'sqlite:////srv/shop/x.db'\n"}, ("/srv/shop",)),
+    "a directory for a database": ({"main.py": FLASK + "U = 'sqlite:///var/x.db'\n"}, ("/app/var",)),
+    "an absolute path": ({"main.py": FLASK + "U = 'sqlite:////srv/shop/x.db'\n"}, ("/srv/shop",)),
     "the instance directory": (
         {"pkg/__init__.py": FACTORY},
         ("/app/instance",),
     ),
-    "one within another": ({"main.py": FLASK + "import os\nos.makedirs('a/b')\nos.mkdir('a')\n"}, ("/app/a",)),
+    "nested directories": ({"main.py": FLASK + "import os\nos.makedirs('a/b')\nos.mkdir('a')\n"}, ("/app/a",)),
 }
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)
-def test_a_directory_is_a_volume(tmp_path: Path, name: str) -> None:
+def test_makes_a_written_directory_a_volume(tmp_path: Path, name: str) -> None:
     files, volumes = DIRECTORIES[name]
     launch = _launch(tmp_path, files)
     assert (launch.volumes, launch.links) == (volumes, ())
@@ -129,26 +129,26 @@ NOTHING: dict[str, str] = {
     "in memory": "U = 'sqlite:///:memory:'\nimport sqlite3\nsqlite3.connect(':memory:')\n",
     "no path": "U = 'sqlite:///'\nV = 'sqlite://'\n",
     "in a temporary directory": "import os\nos.makedirs('/tmp/x')\nU = 'sqlite:////tmp/x.db'\n",
-    "somebody's machine": "import os\nos.makedirs('/home/me/x')\n",
-    "of a variable": "import os\nos.makedirs(os.environ['OUT'])\nos.makedirs(os.path.join(unknown, 'x'))\n",
+    "a home directory": "import os\nos.makedirs('/home/me/x')\n",
+    "unknown variables": "import os\nos.makedirs(os.environ['OUT'])\nos.makedirs(os.path.join(unknown, 'x'))\n",
     "above the project": "import os\nos.makedirs('../x')\nos.makedirs(os.path.dirname(os.path.dirname(__file__)))\n",
     "the project itself": "import os\nos.makedirs(os.path.dirname(__file__), exist_ok=True)\nos.makedirs('.', exist_ok=True)\n",
-    "names in a circle": "import os\na = b + 'x'\nb = a + 'y'\nos.makedirs(a)\n",
+    "circular names": "import os\na = b + 'x'\nb = a + 'y'\nos.makedirs(a)\n",
 }
 
 
 @pytest.mark.parametrize("name", NOTHING)
-def test_what_is_not_of_the_app_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_ignores_paths_that_hold_no_data_of_the_app(tmp_path: Path, name: str) -> None:
     launch = _launch(tmp_path, {"main.py": FLASK + NOTHING[name]})
     assert (launch.volumes, launch.links, launch.before_start) == ((), (), ())
 
 
-def test_many_names_that_speak_of_each_other_end(tmp_path: Path) -> None:
+def test_evaluates_names_that_refer_to_each_other(tmp_path: Path) -> None:
     lines = "".join(f"a{n} = a{(n + 1) % 40} or a{(n + 7) % 40} or a{(n + 11) % 40} + 'x'\n" * 4 for n in range(40))
     assert _launch(tmp_path, {"main.py": FLASK + lines + "import os\nos.makedirs(a0)\n"}).volumes == ()
 
 
-def test_a_directory_with_files_of_the_image_is_not_hidden(tmp_path: Path) -> None:
+def test_no_volume_hides_files_of_the_image(tmp_path: Path) -> None:
     files = {"main.py": FLASK + "import os\nos.makedirs('data', exist_ok=True)\nos.makedirs('cache', exist_ok=True)\n", "data/a.csv": "1"}
     launch = _launch(tmp_path, {**files, "cache/old": "1", ".gitignore": "cache/*\n"})
     assert launch.volumes == ("/app/cache",)
@@ -163,20 +163,20 @@ DJANGO = {
 }
 
 
-def test_djangos_database_is_kept_and_has_its_tables(tmp_path: Path) -> None:
+def test_keeps_and_migrates_djangos_database(tmp_path: Path) -> None:
     launch = _launch(tmp_path, DJANGO, "django gunicorn")
     assert launch.links == (("db.sqlite3", "/data/db.sqlite3"),)
     assert launch.volumes == ("/data", "/app/media")
     assert launch.before_start == launch.every_start == (("python", "manage.py", "migrate", "--noinput"),)
 
 
-def test_a_database_that_is_not_kept_is_not_migrated(tmp_path: Path) -> None:
-    """The step would fail, and the container with it."""
+def test_does_not_migrate_a_database_outside_volumes(tmp_path: Path) -> None:
+    """The migration would fail, and the container would not start."""
     launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x", "db.sqlite3.initial": "y"}, "django gunicorn")
     assert (launch.volumes, launch.links, launch.before_start) == (("/app/media",), (), ())
 
 
-def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
+def test_copies_an_existing_database_once(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x"}, "django gunicorn")
     copy, migrate = launch.before_start
     assert copy[:2] == ("python", "-c")
@@ -186,7 +186,7 @@ def test_a_database_that_is_there_is_copied_once(tmp_path: Path) -> None:
     assert _launch(tmp_path, {".gitignore": "*.sqlite3\n"}, "django gunicorn").before_start == (migrate,)
 
 
-def test_the_copy_is_whole_and_keeps_what_is_on_the_volume(tmp_path: Path) -> None:
+def test_copies_completely_and_never_over_the_volumes_content(tmp_path: Path) -> None:
     step = _launch(tmp_path / "app", {**DJANGO, "db.sqlite3": "x"}, "django gunicorn").before_start[0]
     (tmp_path / "db.initial").write_text("ours")
     (tmp_path / "db.part").write_text("ou")
@@ -199,7 +199,7 @@ def test_the_copy_is_whole_and_keeps_what_is_on_the_volume(tmp_path: Path) -> No
     assert not (tmp_path / "db.part").exists()
 
 
-def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) -> None:
+def test_puts_the_volume_of_static_files_first(tmp_path: Path) -> None:
     files = {**DJANGO, "s/settings.py": DJANGO["s/settings.py"] + "STATIC_ROOT = BASE_DIR / 'static'\n"}
     launch = _launch(tmp_path, files, "django gunicorn whitenoise")
     assert launch.volumes == ("/app/static", "/data", "/app/media")
@@ -207,19 +207,19 @@ def test_static_files_come_first_since_their_marks_go_with_them(tmp_path: Path) 
     assert [step[2] for step in launch.every_start] == ["migrate"]
 
 
-def test_flask_sqlalchemy_reads_relative_urls_in_its_own_way(tmp_path: Path) -> None:
+def test_resolves_relative_urls_as_flask_sqlalchemy_does(tmp_path: Path) -> None:
     files = {"web/__init__.py": FLASK + "app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///x.db'\n"}
     launch = _launch(tmp_path, files, "flask flask-sqlalchemy gunicorn")
     assert launch.volumes == ("/data", "/app/instance")
     assert launch.links == (("web/x.db", "/data/web-x.db"),)
 
 
-def test_what_is_derived_from_flask_is_flask(tmp_path: Path) -> None:
+def test_knows_the_instance_directory_of_frameworks_derived_from_flask(tmp_path: Path) -> None:
     files = {"web/__init__.py": "from apiflask import APIFlask\napp = APIFlask(__name__)\nU = 'sqlite:///x.db'\n"}
     assert "/app/instance" in _launch(tmp_path, files, "apiflask flask flask-sqlalchemy gunicorn").volumes
 
 
-def test_an_installed_app_has_its_instance_directory_in_the_environment(tmp_path: Path) -> None:
+def test_an_installed_apps_instance_directory_is_in_the_environment(tmp_path: Path) -> None:
     files = {"pkg/__init__.py": FACTORY}
     launch = _launch(tmp_path, files, kind="package", packaged=frozenset({"pkg"}))
     assert (launch.volumes, launch.needs_source) == (("/opt/venv/var/pkg-instance",), False)
@@ -228,26 +228,28 @@ def test_an_installed_app_has_its_instance_directory_in_the_environment(tmp_path
 REFUSED: dict[str, str] = {
     "the working directory": "os.makedirs('/app', exist_ok=True)\nUPLOAD_DIR = '/app/'\n",
     "the root": "os.makedirs('/', exist_ok=True)\n",
-    "the environment": "os.makedirs('/opt/venv/lib')\nos.makedirs('/opt/venv')\n",
-    "the system's": "".join(f"os.makedirs({path!r})\n" for path in ("/var", "/var/lib", "/srv", "/sbin", "/lib64", "/boot", "/var/run/x")),
-    "addresses": "UPLOAD_DIR = 's3://bucket/media'\nMEDIA_DIR = 'https://cdn.example/x'\n",
-    "another system's": "os.makedirs('C:\\\\data\\\\x')\nUPLOAD_DIR = r'D:\\up'\nopen('C:\\\\t.txt', 'w')\n",
+    "the virtual environment": "os.makedirs('/opt/venv/lib')\nos.makedirs('/opt/venv')\n",
+    "system directories": "".join(
+        f"os.makedirs({path!r})\n" for path in ("/var", "/var/lib", "/srv", "/sbin", "/lib64", "/boot", "/var/run/x")
+    ),
+    "URLs": "UPLOAD_DIR = 's3://bucket/media'\nMEDIA_DIR = 'https://cdn.example/x'\n",
+    "Windows paths": "os.makedirs('C:\\\\data\\\\x')\nUPLOAD_DIR = r'D:\\up'\nopen('C:\\\\t.txt', 'w')\n",
     "control characters": "UPLOAD_DIR = 'q\\nr'\nopen('a\\nb', 'w')\nopen('\\x01/b', 'w')\n",
     "surrogates": "open('\\ud800x', 'w')\nU = 'sqlite:///\\udc80.db'\n",
     "names that are too long": f"open({'x' * 270!r}, 'w')\nU = 'sqlite:///{'数' * 90}'\n",
-    "to be filled in": "from loguru import logger\nlogger.add('f_{time}.log')\nopen('$HOME/x', 'w')\n",
+    "format strings": "from loguru import logger\nlogger.add('f_{time}.log')\nopen('$HOME/x', 'w')\n",
     "read only": "U = 'sqlite:///file:x.db?mode=ro&uri=true'\nV = 'sqlite:///file:y.db?uri=true&immutable=1'\n",
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_no_volume_can_be_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_ignores_paths_that_cannot_be_volumes(tmp_path: Path, name: str) -> None:
     launch = _launch(tmp_path, {"main.py": FLASK + "import os\n" + REFUSED[name]})
     assert (launch.volumes, launch.links) == ((), ())
 
 
 @pytest.mark.parametrize("workdir", ["/srv/app", "/srv/app/", "/opt", "/", "/usr"])
-def test_no_volume_holds_the_working_directory(tmp_path: Path, workdir: str) -> None:
+def test_no_volume_contains_the_working_directory(tmp_path: Path, workdir: str) -> None:
     text = (
         "import os\nos.makedirs('/srv', exist_ok=True)\nos.makedirs('/srv/app')\nos.makedirs('/opt/venv')\nos.makedirs('/opt/shipwheel')\n"
     )
@@ -264,25 +266,25 @@ def test_no_volume_holds_the_working_directory(tmp_path: Path, workdir: str) -> 
         ("/app", "import os\nos.makedirs('/data/a')\nos.makedirs('/state')\n", ("/data/a", "/state")),
     ],
 )
-def test_the_volume_of_files_is_none_that_the_app_uses(tmp_path: Path, workdir: str, text: str, volumes: tuple[str, ...]) -> None:
+def test_takes_a_data_volume_that_the_app_does_not_use(tmp_path: Path, workdir: str, text: str, volumes: tuple[str, ...]) -> None:
     launch = _launch(tmp_path, {"main.py": FASTAPI + "U = 'sqlite:///app.db'\n" + text}, settings=Settings(workdir=workdir))
     assert launch.volumes == volumes
     assert [posixpath.dirname(target) for _, target in launch.links] == ["/state"] * (volumes[0] == "/state")
 
 
-def test_a_package_of_one_file_is_code(tmp_path: Path) -> None:
+def test_a_directory_of_code_is_not_a_volume(tmp_path: Path) -> None:
     code = "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\nos.makedirs(HERE, exist_ok=True)\n"
     assert _launch(tmp_path, {"main.py": FLASK + "import cache\n", "cache/__init__.py": code}).volumes == ()
 
 
-def test_what_is_not_in_the_image_is_not_copied(tmp_path: Path) -> None:
+def test_does_not_copy_a_file_that_the_image_lacks(tmp_path: Path) -> None:
     files = {"demo/__init__.py": FASTAPI + "U = 'sqlite:///x.db'\nV = 'sqlite:///demo/y.db'\n", "x.db": "1"}
     launch = _launch(tmp_path, files, "fastapi uvicorn", kind="package", packaged=frozenset({"demo"}))
     assert (launch.needs_source, launch.before_start) == (False, ())
     assert (launch.volumes, launch.links) == (("/data", "/app/demo"), (("x.db", "/data/x.db"),))
 
 
-def test_what_the_developers_runs_left_behind_changes_nothing(tmp_path: Path) -> None:
+def test_ignored_files_on_the_developers_disk_change_nothing(tmp_path: Path) -> None:
     code = "def f(): open('state.json', 'w')\nU = 'sqlite:///var/x.db'\nimport os\nos.makedirs('up')\nV = 'sqlite:///y.db'\n"
     files = {"main.py": FASTAPI + code, ".gitignore": "state.json\nvar\nup\n*.db\n"}
     clean = _launch(tmp_path, files)
@@ -290,18 +292,18 @@ def test_what_the_developers_runs_left_behind_changes_nothing(tmp_path: Path) ->
     assert _launch(tmp_path, {"state.json": "{}", "var/x.db": "", "up/a": "1", "y.db": "1"}) == clean
 
 
-def test_two_files_are_not_one_on_the_volume(tmp_path: Path) -> None:
+def test_two_files_never_share_a_path_on_the_volume(tmp_path: Path) -> None:
     files = {"main.py": FASTAPI + "U = 'sqlite:///data/app.db'\nV = 'sqlite:///data-app.db'\n", "data/w.txt": ""}
     launch = _launch(tmp_path, files)
     assert launch.links == (("data-app.db", "/data/data-app.db"),)
     assert [note for note in launch.notes if "also writes to /app/data/app.db" in note]
 
 
-def test_where_the_first_content_has_no_place_nothing_is_linked(tmp_path: Path) -> None:
+def test_links_nothing_if_the_place_of_the_initial_content_is_taken(tmp_path: Path) -> None:
     assert _launch(tmp_path, {"main.py": FASTAPI + "U = 'sqlite:///x.db'\n", "x.db": "1", "x.db.initial": "2"}).links == ()
 
 
-def test_nothing_is_kept_behind_a_symbolic_link(tmp_path: Path) -> None:
+def test_ignores_paths_behind_a_symbolic_link(tmp_path: Path) -> None:
     code = "import os\nU = 'sqlite:///data/x.db'\nos.makedirs('data/up')\nos.makedirs('data')\nV = 'sqlite:///data'\n"
     written(tmp_path, {"real/words.txt": "w"})
     (tmp_path / "data").symlink_to("real")
@@ -309,13 +311,13 @@ def test_nothing_is_kept_behind_a_symbolic_link(tmp_path: Path) -> None:
     assert (launch.volumes, launch.links) == ((), ())
 
 
-def test_what_is_too_much_to_be_kept_is_said(tmp_path: Path) -> None:
+def test_names_the_paths_beyond_the_limit(tmp_path: Path) -> None:
     launch = _launch(tmp_path, {"main.py": FASTAPI + "".join(f"U{n} = 'sqlite:///x{n:02}.db'\n" for n in range(14))})
     assert len(launch.links) == 12
     assert [note for note in launch.notes if "x12.db" in note and "x13.db" in note and "volumes" in note]
 
 
-def test_the_projects_files_are_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_the_projects_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Path] = []
 
     def counted(root: Path, **given: tuple[str, ...]) -> AppTree:
@@ -337,30 +339,30 @@ def test_the_projects_files_are_listed_once(tmp_path: Path, monkeypatch: pytest.
         ("sqlite3.connect('app.db'.strip(1, 2, 3))", ""),
     ],
 )
-def test_methods_of_texts_are_evaluated(tmp_path: Path, code: str, path: str) -> None:
+def test_evaluates_string_methods(tmp_path: Path, code: str, path: str) -> None:
     launch = _launch(tmp_path, {"main.py": FASTAPI + f"import os, sqlite3\nc = {code}\n"})
     assert [link for link, _ in launch.links] == [path] * bool(path)
 
 
 SCOPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a parameter": ("name = 'static'\ndef g(name):\n    os.makedirs(name)\n", ()),
-    "another function's": ("def f():\n    p = 'z'\ndef g():\n    p = unknown()\n    os.makedirs(p)\n", ()),
-    "of a loop": ("p = 'z'\ndef g():\n    for p in unknown():\n        os.makedirs(p)\n", ()),
-    "its own": ("p = 'z'\ndef g():\n    p = 'y'\n    os.makedirs(p)\n", ("/app/y",)),
+    "a name of another function": ("def f():\n    p = 'z'\ndef g():\n    p = unknown()\n    os.makedirs(p)\n", ()),
+    "a loop variable": ("p = 'z'\ndef g():\n    for p in unknown():\n        os.makedirs(p)\n", ()),
+    "a local variable": ("p = 'z'\ndef g():\n    p = 'y'\n    os.makedirs(p)\n", ("/app/y",)),
     "a default": ("p = 'z'\ndef g(p=None):\n    p = p or 'y'\n    os.makedirs(p)\n", ("/app/y",)),
-    "an outer function's": ("p = 'z'\ndef f():\n    p = 'y'\n    def g():\n        os.makedirs(p)\n", ("/app/y",)),
-    "the module's": ("p = 'z'\ndef g():\n    global p\n    p = p or 'z'\n    os.makedirs(p)\n", ("/app/z",)),
-    "of a lambda": ("p = 'z'\ng = lambda p: os.makedirs(p)\n", ()),
+    "a name of an outer function": ("p = 'z'\ndef f():\n    p = 'y'\n    def g():\n        os.makedirs(p)\n", ("/app/y",)),
+    "a global name": ("p = 'z'\ndef g():\n    global p\n    p = p or 'z'\n    os.makedirs(p)\n", ("/app/z",)),
+    "a parameter of a lambda": ("p = 'z'\ng = lambda p: os.makedirs(p)\n", ()),
 }
 
 
 @pytest.mark.parametrize("name", SCOPES)
-def test_names_are_those_of_their_function(tmp_path: Path, name: str) -> None:
+def test_resolves_names_in_the_scope_of_their_function(tmp_path: Path, name: str) -> None:
     code, volumes = SCOPES[name]
     assert _launch(tmp_path, {"main.py": FLASK + "import os\n" + code}).volumes == volumes
 
 
-def test_an_expression_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluates_an_expression_once(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated: list[ast.expr] = []
     real = PathEvaluator._evaluate
 
@@ -374,8 +376,8 @@ def test_an_expression_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(evaluated) == 17
 
 
-def test_what_a_call_is_told_by_is_near_its_start() -> None:
-    """Else a long line of such starts is looked through from each of them."""
+def test_write_hints_match_only_near_the_start_of_a_call() -> None:
+    """Otherwise matching would take quadratic time on a long line of such calls."""
     assert re.search(WRITE_HINTS, b"f = open(path, 'w')")
     assert not re.search(WRITE_HINTS, b"open(" + b"x" * 300 + b"'w'")
 
@@ -394,7 +396,7 @@ FORMS = (
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(FORMS), PATHS), max_size=6), st.sampled_from(["/app", "/data/a", "/srv/app", "/"]))
-def test_whatever_is_written_the_volumes_make_a_layer(writes: list[tuple[str, str]], workdir: str) -> None:
+def test_volumes_for_any_writes_make_a_layer(writes: list[tuple[str, str]], workdir: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         code = "".join(form.format(text) + "\n" for form, text in writes)
         files = {"main.py": FASTAPI + "import os, sqlite3\n" + code, "a/b": "", "data/x.db": ""}
@@ -407,7 +409,7 @@ def test_whatever_is_written_the_volumes_make_a_layer(writes: list[tuple[str, st
             make_layer(LayerSpec("volumes", (places,)), Store(Path(folder) / "store"))
 
 
-def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path: Path) -> None:
+def test_settings_and_programs_get_no_volumes(tmp_path: Path) -> None:
     files = {"main.py": FLASK + "U = 'sqlite:///x.db'\n"}
     launch = _launch(tmp_path / "a", files, settings=Settings(volumes=("/var/lib/mine",)))
     assert (launch.volumes, launch.links) == ((), ())
@@ -427,5 +429,5 @@ def test_the_settings_come_first_and_programs_write_where_they_are_told(tmp_path
         *(("x/./y", "x/y"), ("/a//b/../c", "/a/c"), ("..", None), ("/srv/@up/x", "/srv/@up/x")),
     ],
 )
-def test_paths_are_normalised(text: str, path: str | None) -> None:
+def test_normalises_paths(text: str, path: str | None) -> None:
     assert normal_path(text) == path

@@ -1,0 +1,213 @@
+"""The command in a Dockerfile, if our image can run it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shipwheel.project.entrypoint.dockerfile import parse_last_stage
+from shipwheel.project.entrypoint.dockerfile_command import find_dockerfile_command
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.find import find_launch
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.source import read_source
+from shipwheel.settings import Settings
+
+
+def _evidence(root: Path, dockerfile: str, dependencies: str = "gunicorn uvicorn", **more: object) -> Evidence:
+    for name, text in {"Dockerfile": dockerfile, "bot/__init__.py": "", "bot/core.py": "", "run_it.py": ""}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return Evidence(root, "demo", "app", dependencies=frozenset(dependencies.split()), **more)  # type: ignore[arg-type]
+
+
+def _command(evidence: Evidence) -> Launch | None:
+    return find_dockerfile_command(evidence, read_source(evidence.root))
+
+
+TAKEN = {
+    'CMD ["python", "-m", "bot.core"]': ("python", "-m", "bot.core"),
+    'CMD ["python3.11", "-u", "run_it.py", "--fast"]': ("python", "-u", "run_it.py", "--fast"),
+    "CMD python run_it.py": ("python", "run_it.py"),
+    'ENTRYPOINT ["python"]\nCMD ["run_it.py"]': ("python", "run_it.py"),
+    'CMD ["sh", "-c", "exec gunicorn -b 0.0.0.0:$PORT bot.core:make"]': ("gunicorn", "-b", "0.0.0.0:8080", "bot.core:make"),
+    "ENV WORKERS=3\nCMD gunicorn \\\n  # how many\n  -w ${WORKERS} bot.core:x": ("gunicorn", "-w", "3", "bot.core:x"),
+    'ENTRYPOINT ["tini", "--"]\nCMD ["uv", "run", "uvicorn", "bot.core:app"]': ("uvicorn", "bot.core:app"),
+    'CMD ["poetry", "run", "python", "run_it.py"]': ("python", "run_it.py"),
+    'CMD ["nothing"]\nFROM x\nEXPOSE 8080/tcp\nENTRYPOINT python -m bot.core': ("python", "-m", "bot.core"),
+    'CMD ["demo-start", "--all"]': ("demo-start", "--all"),
+}
+
+
+@pytest.mark.parametrize("lines", TAKEN)
+def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
+    evidence = _evidence(tmp_path, f"FROM python:3.11\nEXPOSE 8080\n{lines}\n", scripts={"demo-start": "demo:start"})
+    launch = find_launch(evidence) if "demo-start" not in lines else _command(evidence)
+    assert launch is not None
+    assert (launch.command, launch.ports) == (TAKEN[lines], ("8080/tcp",))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        'ENTRYPOINT ["./boot.sh"]',
+        "CMD python migrate.py && python run_it.py",
+        'CMD ["sh", "-c", "a; b"]',
+        "CMD python manage.py runserver 0.0.0.0:8000",
+        "CMD flask run",
+        'CMD ["python", "-m", "flask", "run"]',
+        'CMD ["uvicorn", "bot.core:app", "--reload"]',
+        'CMD ["uvicorn", "other.module:app"]',
+        'CMD ["python", "missing.py"]',
+        'CMD ["nginx"]',
+        'CMD ["celery", "worker"]',
+        "CMD python $UNSET",
+        "CMD [broken",
+        'CMD ["python"]',
+        'CMD ["python", 1]',
+        "CMD " + "[" * 100_000,
+        "CMD python -m .",
+        'CMD ["python", "-m", ""]',
+        'CMD ["gunicorn", "..:app"]',
+        f'CMD ["python", "{"x" * 300}.py"]',
+        f'CMD ["python", "-m", "{"x" * 300}"]',
+        'CMD ["python", "run_it.py", "\\u0000"]',
+        'CMD ["python", "run_it.py", "\\ud800"]',
+        'CMD ["", "run_it.py"]',
+        f'CMD ["python", "{__file__}"]',
+        'CMD ["python", "../run_it.py"]',
+        'COPY . /code\nWORKDIR /elsewhere\nCMD ["python", "run_it.py"]',
+        "COPY . /code\nWORKDIR /code/bot\nCMD python -m bot.core",
+        "WORKDIR /app\nCMD python /elsewhere/run_it.py",
+        f"CMD python run_it.py {'x' * 10_000}",
+    ],
+)
+def test_ignores_a_command_that_the_image_cannot_run(tmp_path: Path, lines: str) -> None:
+    assert _command(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "ENV TOKEN=hidden\nCMD python run_it.py --token $TOKEN",
+        "ENV TOKEN=hidden\nENV OTHER=x$TOKEN\nCMD python run_it.py $OTHER",
+        "ENV URL=redis://user:hidden@host\nCMD python run_it.py $URL",
+        "ARG WORD=hidden\nCMD python run_it.py $WORD",
+        "ARG WORD\nCMD python run_it.py $WORD",
+        "CMD python run_it.py ${API_KEY:-hidden}",
+        "CMD API_KEY=hidden python run_it.py",
+        "CMD URL=redis://user:hidden@host python run_it.py",
+        'CMD ["python", "run_it.py", "redis://:hidden@host"]',
+    ],
+)
+def test_ignores_a_command_with_a_secret(tmp_path: Path, lines: str) -> None:
+    assert _command(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
+
+
+def test_prefers_an_application_in_the_source(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nCMD ["python", "run_it.py"]\n', "flask")
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask('x')\n")
+    assert find_launch(evidence).command[0] == "gunicorn"
+
+
+def test_prefers_a_packages_web_application_to_a_command_that_runs_its_file(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nENTRYPOINT ["python", "app.py"]\n', "flask")
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask('x')\n")
+    assert find_launch(replace(evidence, kind="package")).command == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+
+
+def test_takes_the_port_from_the_file_that_the_command_runs(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nENTRYPOINT ["python", "serve_it.py"]\n', "")
+    (tmp_path / "serve_it.py").write_text("from http.server import HTTPServer, X\nHTTPServer(('', 8001), X)\n")
+    launch = find_launch(evidence)
+    assert (launch.command, launch.ports, launch.is_program) == (("python", "serve_it.py"), ("8001/tcp",), False)
+
+
+READ = {
+    "CMD python run_it.py\r\nHEALTHCHECK --interval=5s \\\r\n  CMD python -m bot.core\r\n": ("python", "run_it.py"),
+    "CMD gunicorn \\\r\n -w 3 bot.core:x\r\n": ("gunicorn", "-w", "3", "bot.core:x"),
+    "RUN python - <<EOF\nFROM x\nCMD nothing\nEOF\nCMD python run_it.py": ("python", "run_it.py"),
+    "CMD python run_it.py\nCOPY <<-'END' /x\nCMD python -m bot.core\n\tEND\n": ("python", "run_it.py"),
+    "WORKDIR /app\nCOPY . .\nCMD python /app/run_it.py": ("python", "run_it.py"),
+    'COPY . /srv/code\nCMD ["python", "/srv/code/bot/core.py", "--data", "/data"]': ("python", "bot/core.py", "--data", "/data"),
+    "ARG DIR=/code\nCOPY . $DIR/\nWORKDIR ${DIR}/bot\nCMD python core.py": ("python", "bot/core.py"),
+    'ENTRYPOINT ["other"]\nENTRYPOINT []\nCMD ["python", "run_it.py"]': ("python", "run_it.py"),
+    'WORKDIR /\nCMD ["uvicorn", "bot.core:app", "--root-path", "/"]': ("uvicorn", "bot.core:app", "--root-path", "/"),
+    "ENV HERE=/app\nWORKDIR $HERE\nCMD gunicorn --chdir $HERE bot.core:app": ("gunicorn", "--chdir", ".", "bot.core:app"),
+    "ENV A=1\nENV B=$A\nCMD python run_it.py $B": ("python", "run_it.py", "1"),
+    "ENV A=1\nCMD python run_it.py $A $OWN": ("python", "run_it.py", "1", "mine"),
+}
+
+
+@pytest.mark.parametrize("lines", READ)
+def test_reads_instructions_as_docker_does(tmp_path: Path, lines: str) -> None:
+    evidence = _evidence(tmp_path, "", settings=Settings(env={"OWN": "mine"}))
+    (tmp_path / "Dockerfile").write_bytes(b"# caf\xe9\nFROM python\n" + lines.encode())
+    launch = _command(evidence)
+    assert launch is not None
+    assert (launch.command, launch.is_program) == (READ[lines], False)
+
+
+def test_arguments_after_an_entrypoint_are_replaceable(tmp_path: Path) -> None:
+    launch = _command(_evidence(tmp_path, 'FROM x\nENTRYPOINT ["tini", "--", "python", "run_it.py"]\nCMD ["--help"]\n'))
+    assert launch is not None
+    assert (launch.command, launch.is_program, launch.arguments) == (("python", "run_it.py"), True, ("--help",))
+
+
+@pytest.mark.parametrize(
+    ("words", "port"),
+    [
+        (("gunicorn", "-b", "0.0.0.0:8001", "bot.core:a"), "8001"),
+        (("uvicorn", "bot.core:a", "--port=8002"), "8002"),
+        (("python", "-m", "uvicorn", "bot.core:a", "--port", "8003"), "8003"),
+        (("gunicorn", "bot.core:a"), "8000"),
+    ],
+)
+def test_a_server_is_not_a_command_line_program(tmp_path: Path, words: tuple[str, ...], port: str) -> None:
+    launch = _command(_evidence(tmp_path, f"FROM x\nENTRYPOINT {json.dumps(words)}\n"))
+    assert launch is not None
+    assert (launch.command, launch.is_program, launch.ports) == (words, False, (f"{port}/tcp",))
+
+
+def test_keeps_the_environment_without_secrets_and_paths(tmp_path: Path) -> None:
+    lines = (
+        "FROM x\nENV PATH=/x PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 MODE=fast SITE=http://h/p DB=sqlite:////data/x DIR=/data\n"
+        "ENV API_TOKEN=hidden\nENV TOKENIZERS_PARALLELISM false\nARG WHAT=1\nCMD python run_it.py\n"
+    )
+    launch = _command(_evidence(tmp_path, lines))
+    assert launch is not None
+    assert launch.env == {"MODE": "fast", "SITE": "http://h/p", "TOKENIZERS_PARALLELISM": "false"}
+    assert "API_TOKEN" in launch.notes[0] and "hidden" not in repr(launch)
+
+
+def test_reads_a_long_line_quickly(tmp_path: Path) -> None:
+    for line in ("ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 50_000, "RUN " + "<<A " * 100_000):
+        assert _command(_evidence(tmp_path, f"FROM x\n{line}\n")) is None
+
+
+_WORDS = st.sampled_from(
+    "FROM CMD ENTRYPOINT ENV ARG COPY WORKDIR EXPOSE RUN # escape=` python -m -u . .. / /app run_it.py bot.core gunicorn bot.core:a -b"
+    " $A ${A:-b} A=1 A= \\ \n \r\n <<EOF EOF [ ] \" ' , \0 \ud800 \u0668 99999 x".replace("\n", "\v")
+    .replace("\r", "\f")
+    .split(" ")
+)
+_TEXTS = st.text() | st.lists(_WORDS, max_size=30).map(lambda it: "FROM x\n" + " ".join(it).replace("\v", "\n").replace("\f", "\r"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_TEXTS.map(lambda it: it.encode("utf-8", "surrogatepass")) | st.binary())
+def test_any_file_can_be_parsed(tmp_path: Path, data: bytes) -> None:
+    evidence = _evidence(tmp_path, "")
+    (tmp_path / "Dockerfile").write_bytes(data)
+    _command(evidence)
+    parse_last_stage(data.decode("utf-8", "surrogatepass") if data.isascii() else data.decode("latin-1"))
+
+
+@given(st.lists(st.text() | _WORDS, max_size=6), st.lists(st.text() | _WORDS, max_size=6))
+def test_any_words_can_be_a_command(tmp_path_factory: pytest.TempPathFactory, entry: list[str], command: list[str]) -> None:
+    root = tmp_path_factory.getbasetemp()
+    _command(_evidence(root, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))

@@ -1,0 +1,98 @@
+"""Frameworks that serve a file of the project, or whose file serves itself."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import Layout, assert_command, launched
+
+HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
+
+LAYOUTS: dict[str, Layout] = {
+    "streamlit with pages": (
+        {"app.py": "import streamlit as st\n", "pages/a.py": "import streamlit\n"},
+        "streamlit",
+        ("streamlit", "run", "app.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
+    ),
+    "streamlit page below its helpers": (
+        {"helpers.py": "import streamlit\n", "app/Home.py": "import streamlit as st\nst.set_page_config()\n"},
+        "streamlit",
+        ("streamlit", "run", "app/Home.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
+    ),
+    "gradio": ({"demo.py": "import gradio as gr\nwith gr.Blocks() as b: ...\nb.launch()\n"}, "gradio", ("python", "demo.py")),
+    "chainlit": ({"app.py": "import chainlit\n"}, "chainlit", ("chainlit", "run", "app.py", *HOST_AND_PORT, "--headless")),
+    "panel": (
+        {"app.py": "import panel as pn\npn.Row().servable()\n"},
+        "panel",
+        ("panel", "serve", "app.py", "--address", "0.0.0.0", "--port", "5006"),
+    ),
+    "shiny express": (
+        {"app.py": "from shiny.express import ui\nui.input_text()\n"},
+        "shiny uvicorn",
+        ("shiny", "run", *HOST_AND_PORT, "app.py"),
+    ),
+    "bokeh": (
+        {"main.py": "from bokeh.plotting import curdoc\ncurdoc().add_root(1)\n"},
+        "bokeh",
+        ("bokeh", "serve", "main.py", "--address", "0.0.0.0", "--port", "5006"),
+    ),
+    "marimo": (
+        {"note.py": "import marimo\napp = marimo.App()\n"},
+        "marimo",
+        ("marimo", "run", "note.py", "--host", "0.0.0.0", "--port", "2718", "--headless"),
+    ),
+    "solara component": (
+        {"sol.py": "import solara\n@solara.component\ndef Page(): ...\n"},
+        "solara",
+        ("solara", "run", "sol.py", "--host", "0.0.0.0", "--port", "8765", "--production"),
+    ),
+    "solara page from a function": (
+        {"sol.py": "import solara\nfrom x import make\nPage = make()\n"},
+        "solara",
+        ("solara", "run", "sol.py", "--host", "0.0.0.0", "--port", "8765", "--production"),
+    ),
+    "twisted": (
+        {"web.tac": "from twisted.application import internet\ninternet.TCPServer(8080, f)\n"},
+        "twisted",
+        ("twistd", "--nodaemon", "--pidfile=", "--logfile=-", "--python", "web.tac"),
+    ),
+    "voila": ({"a.ipynb": "{}"}, "voila", ("voila", "a.ipynb", "--no-browser", "--port=8866", "--Voila.ip=0.0.0.0")),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_finds_the_command(tmp_path: Path, layout: str) -> None:
+    assert_command(tmp_path, LAYOUTS[layout])
+
+
+def test_gradio_listens_on_every_address(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": "import gradio\ngradio.Interface(f).launch()\n"}, "gradio")
+    assert (launch.env["GRADIO_SERVER_NAME"], launch.ports) == ("0.0.0.0", ("7860/tcp",))
+
+
+def test_robyn_listens_on_every_address(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": "from robyn import Robyn\napp = Robyn(__file__)\napp.start(port=9000)\n"}, "robyn")
+    assert (launch.command, launch.ports) == (("python", "app.py"), ("9000/tcp",))
+    assert launch.env == {"ROBYN_HOST": "0.0.0.0", "ROBYN_PORT": "9000"}
+
+
+def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> None:
+    files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
+    assert launched(tmp_path, files, "numpy").extra_requirements == ("gradio",)
+    assert launched(tmp_path, files, "gradio").extra_requirements == ()
+
+
+def test_serves_routes_of_bottles_default_application(tmp_path: Path) -> None:
+    text = "from bottle import route, run\n@route('/')\ndef index():\n    return 'x'\nrun(host='localhost', port=8080)\n"
+    launch = launched(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")
+    assert launch.command == ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "web")
+    assert (launch.ports, launch.extra_requirements, launch.python_path) == (("8000/tcp",), ("gunicorn",), ("src",))
+    assert launched(tmp_path, {}, "bottle waitress").command[-2:] == ("waitress", "web")
+
+
+def test_chainlit_writes_to_a_volume_or_to_tmp(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": "import chainlit as cl\n"}, "chainlit")
+    assert (launch.env, launch.volumes) == ({"CHAINLIT_APP_ROOT": "/tmp"}, ())
+    launch = launched(tmp_path, {"chainlit.md": ""}, "chainlit")
+    assert (launch.env, launch.volumes) == ({}, ("/app/.files", "/app/.chainlit"))
+    launch = launched(tmp_path, {".chainlit/config.toml": ""}, "chainlit")
+    assert (launch.env, launch.volumes) == ({}, ("/app/.files",))

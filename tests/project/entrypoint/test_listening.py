@@ -1,0 +1,82 @@
+"""Ports and hosts that a source file starts servers on."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.project_tree import launched
+
+from shipwheel.project.entrypoint.listening import find_ports, listens_on_loopback
+from shipwheel.project.entrypoint.syntax import ModulePath, parse_source
+
+AIOHTTP = "from aiohttp import web\nasync def make():\n    return web.Application()\nif __name__ == '__main__':\n    web.run_app(make()"
+TORNADO = "import tornado.web\nfrom tornado.options import define, options\ndefine('port', default=8888, type=int)\n"
+SERVERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "aiohttp, made by a coroutine": (f"{AIOHTTP})\n", "aiohttp", ("8080/tcp",)),
+    "aiohttp on its own port": (f"{AIOHTTP}, port=int(os.environ.get('PORT', '9000')))\n", "aiohttp", ("9000/tcp",)),
+    "tornado with an option": (f"{TORNADO}app.listen(options.port)\n", "tornado", ("8888/tcp",)),
+    "tornado": ("import tornado\nPORT = 8889\ntornado.web.Application([]).listen(PORT)\n", "tornado", ("8889/tcp",)),
+    "the standard library's": ("from http.server import HTTPServer, X\nHTTPServer(('', 8001), X).serve_forever()\n", "", ("8001/tcp",)),
+    "a socket": ("import socket\ns = socket.socket()\ns.bind(('0.0.0.0', 7000))\n", "", ("7000/tcp",)),
+    "gradio on its own port": ("import gradio as gr\nb = gr.Blocks()\nb.launch(server_port=7999)\n", "gradio", ("7999/tcp",)),
+    "nicegui on its own port": ("from nicegui import ui\nui.run(port=8081)\n", "nicegui", ("8081/tcp",)),
+    "grpc": (
+        "import grpc\ndef serve():\n    port = '50051'\n    s = grpc.server(1)\n    s.add_insecure_port('[::]:' + port)\n",
+        "grpcio",
+        ("50051/tcp",),
+    ),
+    "grpc, formatted": ("import grpc\nP = 7001\ns = grpc.server(1)\ns.add_insecure_port(f'0.0.0.0:{P}')\n", "grpcio", ("7001/tcp",)),
+    "cherrypy": ("import cherrypy\ncherrypy.quickstart(1)\n", "cherrypy", ("8080/tcp",)),
+    "cherrypy's own port": (
+        "import cherrypy\ncherrypy.config.update({'server.socket_port': 9090, 'server.socket_host': '0.0.0.0'})\ncherrypy.quickstart(1)\n",
+        "cherrypy",
+        ("9090/tcp",),
+    ),
+    "a client": ("import redis\nredis.Redis(host='db', port=6379)\n", "redis", ()),
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_exposes_the_port_of_a_script(tmp_path: Path, server: str) -> None:
+    text, dependencies, ports = SERVERS[server]
+    launch = launched(tmp_path, {"main.py": text}, dependencies)
+    assert (launch.command, launch.ports, launch.is_program) == (("python", "main.py"), ports, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("'127.0.0.1'", True), ("'localhost'", True), ("'0.0.0.0'", False), ("HOST", True), ("other()", False)]
+)
+def test_warns_about_a_server_on_loopback(tmp_path: Path, host: str, local: bool) -> None:
+    launch = launched(tmp_path, {"main.py": f"from wsgiref.simple_server import make_server\nHOST = '::1'\nmake_server({host}, 8000, 1)\n"})
+    assert launch.ports == ("8000/tcp",)
+    assert [note for note in launch.notes if "127.0.0.1 only" in note] == list(launch.notes)
+    assert bool(launch.notes) == local
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("import cherrypy\ncherrypy.quickstart(1)\n", True),
+        ("import cherrypy\ncherrypy.quickstart(1, '/', {'global': {'server.socket_host': '0.0.0.0'}})\n", False),
+        ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('localhost:50051')\n", True),
+        ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('[::]:50051')\n", False),
+    ],
+)
+def test_finds_loopback_hosts_of_cherrypy_and_grpc(tmp_path: Path, text: str, local: bool) -> None:
+    assert bool(launched(tmp_path, {"main.py": text}).notes) == local
+
+
+NUMBERS = st.one_of(st.integers(-10, 1 << 40).map(str), st.integers(0, 99999).map(lambda number: repr(str(number))), st.just("True"))
+WRAPS = st.sampled_from(["{}", "int({})", "os.environ.get('P', {})", "int(getenv('P') or {})", "f({})", "(1, {})", "-{}"])
+CALLS = st.sampled_from(
+    ["app.run(port={})", "app.listen({})", "listen()", "HTTPServer(('', {}), H)", "bind({})", "define('port', default={})"]
+)
+
+
+@given(st.lists(st.tuples(CALLS, WRAPS, NUMBERS), max_size=4))
+def test_every_port_is_a_port_number(calls: list[tuple[str, str, str]]) -> None:
+    text = "\n".join(call.format(wrap.format(number)) for call, wrap, number in calls)
+    source = parse_source(ModulePath("main.py", "main"), text.encode())
+    assert all(port.isdecimal() and 0 < int(port) < 65536 for port in find_ports(source))
+    assert not listens_on_loopback(source)

@@ -1,0 +1,38 @@
+"""PasteDeploy's ini files."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import Layout, assert_command, launched
+
+from shipwheel.errors import ProjectError
+
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+
+LAYOUTS: dict[str, Layout] = {
+    "listens on every address": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n", "x/__init__.py": ""},
+        "pyramid waitress",
+        ("pserve", "production.ini"),
+    ),
+    "listens on localhost": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = localhost:6543\n"},
+        "pyramid gunicorn",
+        (*GUNICORN, "--paste", "production.ini"),
+    ),
+    "an impossible port": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:99999\n"},
+        "pyramid gunicorn",
+        (*GUNICORN, "--paste", "production.ini"),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_finds_the_command(tmp_path: Path, layout: str) -> None:
+    assert_command(tmp_path, LAYOUTS[layout])
+
+
+def test_ignores_development_ini_with_its_debugger(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no command"):
+        launched(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")

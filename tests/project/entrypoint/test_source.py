@@ -1,0 +1,71 @@
+"""Reading a project's directory: each file once, and only what counts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.source import read_modules, read_source
+
+FILES = {
+    "Procfile": "web: x\n",
+    "Dockerfile": "FROM x\n",
+    "production.ini": "[app:main]\n",
+    "web.tac": "x = 1\n",
+    "src/main.py": "import db\n",
+    "src/db.py": "",
+    "src/inner/deep.py": "import db\n",
+}
+
+
+def test_opens_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, FILES)
+    opened: list[str] = []
+    real: Callable[..., IO[Any]] = Path.open
+
+    def counted(path: Path, *given: Any, **more: Any) -> IO[Any]:
+        opened.append(path.relative_to(tmp_path).as_posix())
+        return real(path, *given, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
+    source = read_source(tmp_path)
+    assert "src/db.py" in opened
+    assert len(opened) == len({*opened})
+    assert [module.name for module in source.modules] == ["db", "main", "inner.deep"]
+
+
+def test_reads_what_shows_how_a_project_starts(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, {**FILES, "b.ipynb": "{}", "a.ipynb": "{}"}))
+    assert (source.procfile, source.dockerfile, source.pastedeploy) == ("web: x\n", "FROM x\n", (("production.ini", "[app:main]\n"),))
+    assert ([tac.file for tac in source.tac_files], source.notebooks) == (["web.tac"], ("a.ipynb", "b.ipynb"))
+
+
+def test_a_single_file_is_the_whole_source(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, FILES), "src/main.py")
+    assert [module.file for module in source.modules] == ["src/main.py"]
+    assert (source.procfile, source.dockerfile, source.pastedeploy, source.tac_files) == (None, None, (), ())
+
+
+def test_rejects_a_procfile_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_bytes(b"\xff")
+    with pytest.raises(ProjectError, match="not UTF-8"):
+        read_source(tmp_path)
+
+
+def test_ignores_other_files_that_are_not_text(tmp_path: Path) -> None:
+    for name in ("production.ini", "main.py"):
+        (tmp_path / name).write_bytes(b"\xff")
+    assert read_source(tmp_path).pastedeploy == ()
+    assert read_source(tmp_path).modules == ()
+
+
+@pytest.mark.parametrize(
+    ("main", "name", "root"),
+    [("from db import x\n", "main", "src"), ("from src.db import x\n", "src.main", ""), ("from .db import x\n", "src.main", "")],
+)
+def test_imports_decide_which_directory_is_on_the_import_path(tmp_path: Path, main: str, name: str, root: str) -> None:
+    written(tmp_path, {"src/main.py": main, "src/db.py": ""})
+    assert (name, root) in [(module.name, module.import_root) for module in read_modules(tmp_path)]

@@ -1,0 +1,299 @@
+"""Web applications: which object is served, and by which server."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import Layout, assert_command, launched
+
+from shipwheel.errors import ProjectError
+from shipwheel.settings import Settings
+
+HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FACTORY = "import flask\ndef create_app(config=None):\n    app = flask.Flask(__name__)\n    return app\n"
+MAIN = 'if __name__ == "__main__":\n    print(1)\n'
+
+LAYOUTS: dict[str, Layout] = {
+    "fastapi in main.py": ({"main.py": FASTAPI}, "fastapi uvicorn", ("uvicorn", *HOST_AND_PORT, "main:app")),
+    "fastapi in app/main.py": (
+        {"app/__init__.py": "", "app/main.py": FASTAPI},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "app.main:app"),
+    ),
+    "namespace package": (
+        {"app/main.py": "from app.db import x\n" + FASTAPI, "app/db.py": ""},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "app.main:app"),
+    ),
+    "module alias and another variable": (
+        {"server.py": "import fastapi as f\nservice = f.FastAPI()\n"},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "server:service"),
+    ),
+    "annotated variable": (
+        {"main.py": "from fastapi import FastAPI\nfrom x import build\nweb: FastAPI = build()\n"},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "main:web"),
+    ),
+    "subclass of a framework class": (
+        {"main.py": "from fastapi import FastAPI\nclass A(FastAPI): ...\napp = A()\n"},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "main:app"),
+    ),
+    "application in a try block": (
+        {"main.py": "from fastapi import FastAPI\ntry:\n    app = FastAPI()\nexcept E:\n    pass\n"},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "main:app"),
+    ),
+    "factory of a package, called in wsgi.py": (
+        {"pkg/__init__.py": FACTORY, "wsgi.py": "from pkg import create_app\napplication = create_app()\n"},
+        "flask gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "factory imported relatively": (
+        {"pkg/__init__.py": "", "pkg/core.py": FACTORY, "pkg/main.py": "from .core import create_app\napp = create_app()\n"},
+        "flask gunicorn",
+        (*GUNICORN, "pkg.main:app"),
+    ),
+    "flask factory": ({"pkg/__init__.py": FACTORY}, "flask gunicorn", (*GUNICORN, "pkg:create_app()")),
+    "fastapi factory": (
+        {"app.py": "from fastapi import FastAPI\ndef create_app() -> FastAPI:\n    return build()\n"},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "--factory", "app:create_app"),
+    ),
+    "factory that calls another one": (
+        {
+            "look/__init__.py": "",
+            "look/app.py": "import falcon\ndef make(x):\n    return falcon.App()\ndef get_app():\n    return make(1)\n",
+        },
+        "falcon gunicorn",
+        (*GUNICORN, "look.app:get_app()"),
+    ),
+    "object of a factory with arguments": (
+        {
+            "p/__init__.py": "",
+            "p/s/__init__.py": "",
+            "p/s/factory.py": "from flask import Flask\ndef make(name):\n    app = Flask(name)\n    return app\n",
+            "p/s/wsgi.py": "from .factory import make\napplication = make('production')\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "p.s.wsgi:application"),
+    ),
+    "factory that a package re-exports": (
+        {
+            "web/__init__.py": "from .core import build\n",
+            "web/core.py": "from flask import Flask\ndef build(config):\n    return Flask(config)\n",
+            "start.py": "from web import build\nsite = build('x')\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "start:site"),
+    ),
+    "factory that delegates to another module": (
+        {
+            "web/__init__.py": "",
+            "web/core.py": "from flask import Flask\ndef build(config):\n    return Flask(config)\n",
+            "web/main.py": "from . import core\ndef create_app():\n    app = core.build('x')\n    return app\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "web.main:create_app()"),
+    ),
+    "object before factory": ({"main.py": FACTORY, "zz.py": FLASK}, "flask gunicorn", (*GUNICORN, "zz:app")),
+    "app.py before a deeper main.py": (
+        {"app.py": FLASK, "sub/__init__.py": "", "sub/main.py": FLASK},
+        "flask gunicorn",
+        (*GUNICORN, "app:app"),
+    ),
+    "files that do not parse": (
+        {"old.py": "print 'two'\n", "nul.py": "a\0b", "main.py": FASTAPI},
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "main:app"),
+    ),
+    "flask and waitress": ({"app.py": FLASK}, "flask waitress", ("waitress-serve", *HOST_AND_PORT, "app:app")),
+    "factory and waitress": ({"app.py": FACTORY}, "flask waitress", ("waitress-serve", *HOST_AND_PORT, "--call", "app:create_app")),
+    "flask and uwsgi": (
+        {"app.py": FLASK},
+        "flask uwsgi",
+        ("uwsgi", "--http-socket", "0.0.0.0:8000", "--master", "--need-app", "--module", "app:app"),
+    ),
+    "granian": ({"app.py": FASTAPI}, "fastapi granian", ("granian", "--interface", "asgi", *HOST_AND_PORT, "app:app")),
+    "hypercorn": ({"app.py": FASTAPI}, "fastapi hypercorn", ("hypercorn", "--bind", "0.0.0.0:8000", "app:app")),
+    "quart": ({"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "quart", ("hypercorn", "--bind", "0.0.0.0:8000", "app:app")),
+    "starlette": (
+        {"app.py": "from starlette.applications import Starlette\napp = Starlette()\n"},
+        "starlette uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "app:app"),
+    ),
+    "litestar": ({"app.py": "import litestar\napp = litestar.Litestar([])\n"}, "litestar uvicorn", ("uvicorn", *HOST_AND_PORT, "app:app")),
+    "sanic": ({"srv.py": "from sanic import Sanic\napp = Sanic('x')\n"}, "sanic", ("sanic", *HOST_AND_PORT, "srv:app")),
+    "falcon wsgi": ({"app.py": "import falcon\napp = falcon.App()\n"}, "falcon gunicorn", (*GUNICORN, "app:app")),
+    "falcon asgi": ({"app.py": "import falcon.asgi\napp = falcon.asgi.App()\n"}, "falcon uvicorn", ("uvicorn", *HOST_AND_PORT, "app:app")),
+    "bottle application": ({"app.py": "import bottle\napp = bottle.default_app()\n"}, "bottle gunicorn", (*GUNICORN, "app:app")),
+    "pyramid": (
+        {"app.py": "from pyramid.config import Configurator\nwith Configurator() as c:\n    app = c.make_wsgi_app()\n"},
+        "pyramid waitress",
+        ("waitress-serve", *HOST_AND_PORT, "app:app"),
+    ),
+    "dash with a server variable": (
+        {"app.py": "from dash import Dash\napp = Dash()\nserver = app.server\n"},
+        "dash gunicorn",
+        (*GUNICORN, "app:server"),
+    ),
+    "aiohttp script": (
+        {"main.py": "from aiohttp import web\napp = web.Application()\nif __name__ == '__main__':\n    web.run_app(app)\n"},
+        "aiohttp",
+        ("python", "main.py"),
+    ),
+    "aiohttp factory that listens on loopback": (
+        {
+            "polls/__init__.py": "",
+            "polls/main.py": "from aiohttp import web\nasync def init(argv=None):\n    app = web.Application()\n    return app\n"
+            "def main():\n    web.run_app(init(), host='localhost')\n",
+        },
+        "aiohttp gunicorn",
+        (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "polls.main:init"),
+    ),
+    "flask-socketio": ({"app.py": FLASK}, "flask flask-socketio gunicorn", (*GUNICORN, "--threads", "100", "app:app")),
+    "flask-socketio and gevent": (
+        {"app.py": FLASK},
+        "flask flask-socketio gunicorn gevent gevent-websocket",
+        (*GUNICORN, "--worker-class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "app:app"),
+    ),
+    "socketio around fastapi": (
+        {
+            "main.py": "import socketio\n"
+            + FASTAPI
+            + "sio = socketio.AsyncServer()\nsocket_app = socketio.ASGIApp(sio, other_asgi_app=app)\n"
+        },
+        "fastapi uvicorn python-socketio",
+        ("uvicorn", *HOST_AND_PORT, "main:socket_app"),
+    ),
+    "strawberry": (
+        {"server.py": "from strawberry.asgi import GraphQL\napp = GraphQL(1)\n"},
+        "strawberry-graphql uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "server:app"),
+    ),
+    "ariadne wsgi": ({"app.py": "from ariadne.wsgi import GraphQL\napp = GraphQL(1)\n"}, "ariadne gunicorn", (*GUNICORN, "app:app")),
+    "shiny": ({"app.py": "from shiny import App\napp = App(1, 2)\n"}, "shiny uvicorn", ("uvicorn", *HOST_AND_PORT, "app:app")),
+    "web.py": (
+        {"site1.py": "import web\napp = web.application((), globals())\n"},
+        "web-py waitress",
+        ("waitress-serve", *HOST_AND_PORT, "--call", "site1:app.wsgifunc"),
+    ),
+    "web.py in a module named like the standard library": (
+        {"code.py": "import web\napp = web.application((), globals())\n" + MAIN},
+        "web-py waitress",
+        ("python", "code.py"),
+    ),
+    "web.py's WSGI function": (
+        {"site1.py": "import web\na = web.application()\napplication = a.wsgifunc()\n"},
+        "web-py gunicorn waitress",
+        (*GUNICORN, "site1:application"),
+    ),
+    "mounted cherrypy": ({"app.py": "import cherrypy\napp = cherrypy.tree.mount(1, '/')\n"}, "cherrypy gunicorn", (*GUNICORN, "app:app")),
+    "wsgi function": (
+        {"wsgi.py": "def application(environ, start_response):\n    return []\n"},
+        "gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "asgi function": (
+        {"main.py": "async def app(scope, receive, send):\n    pass\n"},
+        "uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "main:app"),
+    ),
+    "instance of a callable class": (
+        {"main.py": "class Site:\n    def __call__(self, environ, start_response): ...\napp = Site()\n"},
+        "gunicorn",
+        (*GUNICORN, "main:app"),
+    ),
+    "wsgi.py with an unknown application": (
+        {"wsgi.py": "from own.kernel import application\n", "own/__init__.py": "", "own/kernel.py": "application = build()\n"},
+        "gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "run.py that imports the application": (
+        {
+            "run.py": "from web import app\nfrom web import views\nif __name__ == '__main__':\n    app.run()\n",
+            "web/__init__.py": FLASK,
+            "web/views.py": "from web import app\n",
+        },
+        "flask gunicorn",
+        (*GUNICORN, "run:app"),
+    ),
+    "wsgi.py that imports the application": (
+        {"wsgi.py": "from site1.core import app as application\n", "run.py": "from site1.core import app\n" + MAIN, "site1/core.py": FLASK},
+        "flask gunicorn",
+        (*GUNICORN, "wsgi:application"),
+    ),
+    "dash layout in another module": (
+        {
+            "app.py": "import dash\napp = dash.Dash(__name__)\nserver = app.server\n",
+            "index.py": "from app import app\napp.layout = 1\nif __name__ == '__main__':\n    app.run_server()\n",
+        },
+        "dash waitress",
+        ("waitress-serve", *HOST_AND_PORT, "index:app.server"),
+    ),
+    "fastapi before celery": (
+        {"app.py": FASTAPI, "w.py": "from celery import Celery\napp = Celery()\n"},
+        "fastapi uvicorn celery",
+        ("uvicorn", *HOST_AND_PORT, "app:app"),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_finds_the_command(tmp_path: Path, layout: str) -> None:
+    assert_command(tmp_path, LAYOUTS[layout])
+
+
+@pytest.mark.parametrize(("files", "server"), [({"app.py": FLASK}, "gunicorn"), ({"app.py": FASTAPI}, "uvicorn")])
+def test_adds_a_production_server(tmp_path: Path, files: dict[str, str], server: str) -> None:
+    launch = launched(tmp_path, files, "flask fastapi")
+    assert launch.command[0] == server
+    assert launch.extra_requirements == (server,)
+    assert server in launch.reason
+
+
+def test_compares_package_names_exactly(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": FLASK}, "flask gunicorn-extras my-uvicorn")
+    assert launch.extra_requirements == ("gunicorn",)
+
+
+def test_puts_src_and_nested_roots_on_the_import_path(tmp_path: Path) -> None:
+    launch = launched(tmp_path / "a", {"src/main.py": "from db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
+    assert (launch.command[-1], launch.python_path) == ("main:app", ("src",))
+    launch = launched(tmp_path / "b", {"src/main.py": "from src.db import x\n" + FASTAPI, "src/db.py": ""}, "fastapi uvicorn")
+    assert (launch.command[-1], launch.python_path) == ("src.main:app", ())
+    launch = launched(tmp_path / "c", {"backend/main.py": "import db\n" + FASTAPI, "backend/db.py": ""}, "fastapi uvicorn")
+    assert (launch.command[-1], launch.python_path) == ("main:app", ("backend",))
+    django = {
+        "web/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n",
+        "web/s/__init__.py": "",
+        "web/s/wsgi.py": "",
+    }
+    launch = launched(tmp_path / "d", django, "django gunicorn")
+    assert (launch.command[-1], launch.python_path) == ("s.wsgi:application", ("web",))
+
+
+def test_listens_on_the_first_port_of_the_settings(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"main.py": FASTAPI}, "fastapi uvicorn", settings=Settings(ports=("9000/tcp", "53/udp")))
+    assert launch.command == ("uvicorn", "--host", "0.0.0.0", "--port", "9000", "main:app")
+    assert launch.ports == ("9000/tcp", "53/udp")
+    assert launched(tmp_path, {}, "fastapi uvicorn").ports == ("8000/tcp",)
+
+
+def test_names_other_candidates(tmp_path: Path) -> None:
+    assert "also found: other:app" in launched(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
+
+
+def test_serves_a_dash_object_without_a_server_variable(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
+    assert launch.command == ("waitress-serve", *HOST_AND_PORT, "app:d.server")
+    assert (launch.extra_requirements, launch.ports) == (("waitress",), ("8000/tcp",))
+
+
+def test_rejects_a_dash_factory_and_shows_the_line_to_add(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught:
+        launched(tmp_path, {"app.py": "import dash\ndef make_app():\n    return dash.Dash()\n"}, "dash")
+    assert "`server = make_app().server`" in caught.value.hint
