@@ -113,9 +113,9 @@ def test_suggests_the_nearest_debian_package(shared_world: World) -> None:
     ("requirements", "words"),
     [
         ("small==9\n", ("no version of small==9",)),
-        ("small\nnosuchthing\n", ("not found", "nosuchthing (requirements.txt, line 2)", "spelled")),
-        ("needs-old\nneeds-new\n", ("requirements.txt, line", "needs-old wants tiny<1", "needs-new wants tiny>=1")),
-        ("needs-old\ntiny>=1\n", ("needs-old wants tiny<1", "requirements.txt, line 2: tiny>=1")),
+        ("small\nnosuchthing\n", ("not found", "nosuchthing (requirements.txt, line 2)", "spelling")),
+        ("needs-old\nneeds-new\n", ("requirements.txt, line", "needs-old requires tiny<1", "needs-new requires tiny>=1")),
+        ("needs-old\ntiny>=1\n", ("needs-old requires tiny<1", "requirements.txt, line 2: tiny>=1")),
         ("tiny\nsmall >= one\n", ("requirements.txt, line 2", "'small >= one'")),
     ],
     ids=["version", "name", "conflict", "own conflict", "syntax"],
