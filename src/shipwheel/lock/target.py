@@ -1,6 +1,7 @@
-"""What distributions are chosen for: a platform, a Python version and a libc, never the machine that builds.
+"""A target: the platform, Python version and libc for which files are selected, whatever the machine that builds.
 
-Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases) and PEP 656 (musllinux), the order is packaging's.
+Markers follow PEP 508, platform tags PEP 600 (manylinux_x_y and its legacy aliases) and PEP 656 (musllinux). Tags are ranked as packaging
+ranks them.
 """
 
 from functools import lru_cache
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Target", "python_tags"]
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-"""glibc 2.x -> the alias that PEP 600 keeps for it."""
+"""The legacy aliases of PEP 600, by the minor version of glibc 2."""
 
 _OLDEST = {"x86_64": 5, "aarch64": 17}
-"""The oldest glibc 2.x a manylinux tag exists for."""
+"""The oldest minor version of glibc 2 with a manylinux tag, by machine."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A CPython on Linux: `python` is the full version ("3.11.2"), `libc` glibc's ((2, 36)), or musl's where `musl` says so ((1, 2))."""
+    """A CPython on Linux: `python` is its full version ("3.11.2"), `libc` the version of glibc ((2, 36)), or of musl if `musl` is set."""
 
     platform: Platform
     python: str
@@ -33,16 +34,16 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def minor(self) -> str:
-        """The Python version that tags and directories carry: "3.11"."""
+        """The Python version without its micro part, as in tags and directories: "3.11"."""
         return minor_version(self.python)
 
     @property
     def libc_name(self) -> str:
-        """As it is spoken of: "glibc 2.36", "musl 1.2"."""
+        """The C library with its version: "glibc 2.36", "musl 1.2"."""
         return f"{'musl' if self.musl else 'glibc'} {self.libc[0]}.{self.libc[1]}"
 
     def markers(self) -> dict[str, str]:
-        """All eleven variables of PEP 508, and `extra`: packaging fills what is missing from the host."""
+        """Return all eleven variables of PEP 508, and `extra`; packaging would take missing ones from the host."""
         return {
             "implementation_name": "cpython",
             "implementation_version": self.python,
@@ -59,7 +60,7 @@ class Target(msgspec.Struct, frozen=True):
         }
 
     def tags(self) -> "tuple[Tag, ...]":
-        """Every tag a wheel for this target may have, the best first."""
+        """Return the tags of all wheels that the target can use, best first."""
         return _tags(self)
 
     def __str__(self) -> str:
@@ -72,14 +73,14 @@ def _tags(target: Target) -> "tuple[Tag, ...]":
 
     major, minor = (int(part) for part in target.minor.split("."))
     interpreter = f"cp{major}{minor}"
-    platforms = (_musl_platforms if target.musl else _platforms)(target.platform.machine, target.libc)
+    platforms = (_musl_platforms if target.musl else _glibc_platforms)(target.platform.machine, target.libc)
     native = cpython_tags((major, minor), abis=[interpreter], platforms=platforms)
     return (*native, *compatible_tags((major, minor), interpreter, platforms))
 
 
 @lru_cache(maxsize=8)
 def python_tags(minor: str) -> frozenset[tuple[str, str]]:
-    """The (interpreter, abi) pairs of the wheels that a CPython of that minor version takes, whatever their platform."""
+    """Return the (interpreter, abi) pairs of the wheels that a CPython of a minor version can use on some platform."""
     from packaging.tags import compatible_tags, cpython_tags
 
     version = tuple(int(part) for part in minor.split("."))
@@ -88,15 +89,15 @@ def python_tags(minor: str) -> frozenset[tuple[str, str]]:
     return frozenset((tag.interpreter, tag.abi) for tag in tags)
 
 
-def _platforms(machine: str, libc: tuple[int, int]) -> list[str]:
-    found = []
+def _glibc_platforms(machine: str, libc: tuple[int, int]) -> list[str]:
+    tags = []
     for minor in range(libc[1], _OLDEST[machine] - 1, -1):
-        found.append(f"manylinux_2_{minor}_{machine}")
+        tags.append(f"manylinux_2_{minor}_{machine}")
         if minor in _LEGACY:
-            found.append(f"{_LEGACY[minor]}_{machine}")
-    return [*found, f"linux_{machine}"]
+            tags.append(f"{_LEGACY[minor]}_{machine}")
+    return [*tags, f"linux_{machine}"]
 
 
 def _musl_platforms(machine: str, libc: tuple[int, int]) -> list[str]:
-    """PEP 656: a wheel for an older musl 1.x runs on a newer one."""
+    # PEP 656: a wheel for an older musl 1.x runs on a newer one.
     return [*(f"musllinux_{libc[0]}_{minor}_{machine}" for minor in range(libc[1], -1, -1)), f"linux_{machine}"]
