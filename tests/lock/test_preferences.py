@@ -1,4 +1,4 @@
-"""Versions stay, conflicts are told, explanations are given: with uv, against a package index on the loopback interface."""
+"""Preferences for locked versions, conflicts, and reports about a package: the real uv with a package index on the loopback interface."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def again(request: LockRequest, upgrade: Upgrade) -> Lock:
     return renewed(request, read_lock(lock_path(request.root)), upgrade=upgrade)
 
 
-def test_what_was_locked_stays_until_it_is_told_to_move(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_locked_versions_until_they_are_upgraded(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pins(lock_for(listed(tmp_path, "small\n"))) == {"small": "1.0", "leaf": "1.0"}
     add(index, "small", "1.5", "leaf>=1,<2")
     add(index, "leaf", "1.7")
@@ -66,10 +66,10 @@ def test_what_was_locked_stays_until_it_is_told_to_move(index: PackageIndex, tmp
     assert pins(lock_for(request)) == {"small": "1.0", "leaf": "1.0", "tool": "3.0"}
     assert pins(again(request, Upgrade(names=frozenset({"Leaf"})))) == {"small": "1.0", "leaf": "1.7", "tool": "3.0"}
     assert pins(again(request, Upgrade(everything=True))) == {"small": "1.5", "leaf": "1.7", "tool": "3.0"}
-    assert pins(lock_for(listed(tmp_path, "small>1\n"))) == {"small": "1.5", "leaf": "1.0"}, "what no longer satisfies moves alone"
+    assert pins(lock_for(listed(tmp_path, "small>1\n"))) == {"small": "1.5", "leaf": "1.0"}, "only the version that must move moves"
 
 
-def test_a_day_that_is_no_longer_asked_for_leaves_no_old_versions(index: PackageIndex, tmp_path: Path) -> None:
+def test_drops_the_versions_of_a_day_that_is_no_longer_set(index: PackageIndex, tmp_path: Path) -> None:
     wheel = SmallWheel("leaf", "1.7", files={"leaf.py": ""})
     index.add(wheel.filename, wheel.content(), uploaded="2024-06-01T00:00:00Z")
     now = listed(tmp_path, "small\n")
@@ -77,14 +77,14 @@ def test_a_day_that_is_no_longer_asked_for_leaves_no_old_versions(index: Package
     assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
 
 
-def test_a_current_lock_is_taken_as_it_is(index: PackageIndex, tmp_path: Path) -> None:
+def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -> None:
     request = listed(tmp_path, "small\n")
     lock_for(request)
     found = read_lock(lock_path(tmp_path))
     assert renewed(request, found) is found
 
 
-def test_what_changed_is_named(tmp_path: Path) -> None:
+def test_names_the_inputs_that_changed(tmp_path: Path) -> None:
     before = input_parts(listed(tmp_path, "small\n"))
     assert before == {"Python": MINOR, "requirements.txt": before["requirements.txt"]}
     changed = LockRequest(tmp_path, "3.7", (tmp_path / "requirements.txt",), extras=("x",))
@@ -101,15 +101,15 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
         '[project]\nname = "a"\nversion = "2"\ndependencies = ["small>1"]\n[dependency-groups]\nx = []\n'
     )
     assert changed_parts(one, input_parts(mine)) == ["pyproject.toml: dependencies changed", "pyproject.toml: dependency-groups is new"]
-    assert changed_parts({}, one) == [], "a lock that says nothing of it"
+    assert changed_parts({}, one) == [], "a lock without recorded inputs"
 
 
-def test_a_conflict_in_the_users_lines_with_ways_out_that_work(index: PackageIndex, tmp_path: Path) -> None:
+def test_tells_a_conflict_in_the_users_lines_with_suggestions_that_work(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "leaf", "2.0")
     add(index, "small", "2.0", "leaf>=2")
     events: list[Event] = []
     with pytest.raises(LockError) as raised:
-        make_lock(listed(tmp_path, "# what we need\nsmall==1.0\n\nleaf>=2\n"), events.append)
+        make_lock(listed(tmp_path, "# our requirements\nsmall==1.0\n\nleaf>=2\n"), events.append)
     assert raised.value.message.splitlines() == [
         "requirements.txt cannot be locked: these requirements conflict:",
         "  requirements.txt, line 2: small==1.0",
@@ -120,7 +120,7 @@ def test_a_conflict_in_the_users_lines_with_ways_out_that_work(index: PackageInd
     assert [event for event in events if isinstance(event, StageStarted) and event.stage == "suggestions"]
 
 
-def test_a_conflict_of_a_project_names_the_line_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
+def test_names_the_lines_of_a_conflict_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "leaf", "2.0")
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "shop"\nversion = "1"\ndependencies = [\n  "small==1.0",\n  "leaf>=2",\n]\n'
@@ -130,30 +130,30 @@ def test_a_conflict_of_a_project_names_the_line_in_pyproject(index: PackageIndex
     assert "pyproject.toml, line 5: small==1.0" in raised.value.message
     assert "pyproject.toml, line 6: leaf>=2" in raised.value.message
     assert "drop >=2 from leaf (then 1.0)" in raised.value.hint
-    assert "from small" not in raised.value.hint, "there is no other small, so that is no way out"
+    assert "from small" not in raised.value.hint, "there is no other version of small"
 
 
-def test_ways_that_do_not_help_are_not_advised(index: PackageIndex, tmp_path: Path) -> None:
+def test_suggests_nothing_that_does_not_work(index: PackageIndex, tmp_path: Path) -> None:
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "small==1.0\nleaf>=2\nnothing-of-that-name\n"))
     assert "Tried successfully" not in raised.value.hint
 
 
-def why(request: LockRequest, name: str) -> NewerVersions:
+def newer_versions(request: LockRequest, name: str) -> NewerVersions:
     lock = read_lock(lock_path(request.root))
     assert lock is not None
     return find_newer_versions(request, lock, name, lambda _: None)
 
 
-def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_the_obstacles_to_a_newer_version(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = listed(tmp_path, "small<2\n")
     lock = lock_for(request)
     add(index, "leaf", "1.9")
     add(index, "leaf", "2.0")
     add(index, "small", "2.0", "leaf>=2")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
-    assert why(request, "leaf") == NewerVersions(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
-    assert why(request, "small") == NewerVersions(
+    assert newer_versions(request, "leaf") == NewerVersions(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
+    assert newer_versions(request, "small") == NewerVersions(
         newest="2.0", obstacles=("requirements.txt, line 1: small<2",), command="shipwheel lock --upgrade-package small"
     )
     found = report_package(lock, "leaf", select_all(lock, TARGETS), NewerVersions())
@@ -163,15 +163,15 @@ def test_what_stands_in_the_way_of_a_newer_version(index: PackageIndex, tmp_path
         assert each.asked_by == ("small 1.0",)
         assert each.chain == "requirements.txt, line 1 → small 1.0 → leaf 1.0"
     lock_for(listed(tmp_path, "small<2\nleaf>1.5\n"))
-    obstacles = why(listed(tmp_path, "small<2\nleaf>1.5\n"), "leaf").obstacles
+    obstacles = newer_versions(listed(tmp_path, "small<2\nleaf>1.5\n"), "leaf").obstacles
     assert obstacles[0] == "requirements.txt, line 1: small<2"
     assert obstacles[1].startswith("  small <=1.0 requires leaf")
 
 
-def test_the_newest_is_said_to_be_so(index: PackageIndex, tmp_path: Path) -> None:
+def test_reports_that_a_version_is_the_newest(index: PackageIndex, tmp_path: Path) -> None:
     request = listed(tmp_path, "small\n")
     lock = lock_for(request)
-    assert why(request, "small").note == f"it is the newest version for Python {MINOR}"
+    assert newer_versions(request, "small").note == f"it is the newest version for Python {MINOR}"
     with pytest.raises(UsageError, match="samll is not in") as raised:
         report_package(lock, "samll", select_all(lock, TARGETS), NewerVersions())
     assert "small" in raised.value.hint
@@ -181,8 +181,8 @@ POETRY = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nsmall
 POETRY += 'winonly = {version = "*", markers = "sys_platform == \'win32\'"}\n'
 
 
-def test_a_version_that_another_tools_lock_holds(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks, by way of an extra too; what moves it, or stands in the way, in the words and with the command of that tool."""
+def test_reports_the_version_in_the_lock_of_another_tool(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what requires it, also through an extra, the obstacles, and the command of that tool."""
     wheel = SmallWheel("small", "1.1", files={"small.py": ""}, requires=("leaf>=1,<2", "side; extra == 'more'"))
     index.add(wheel.filename, wheel.content())
     for version in ("1.0", "1.4", "1.6"):
@@ -199,9 +199,9 @@ def test_a_version_that_another_tools_lock_holds(index: PackageIndex, tmp_path: 
     assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
     found = report_package(lock, "side", select_all(lock, TARGETS), NewerVersions())
     assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
-    assert why(request, "leaf") == NewerVersions(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
+    assert newer_versions(request, "leaf") == NewerVersions(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
     (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
-    assert why(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
+    assert newer_versions(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
     with pytest.raises(UsageError) as raised:
         report_package(lock, "winonly", select_all(lock, TARGETS), NewerVersions())
     assert "poetry.lock has it, but not for Linux" in raised.value.hint
@@ -214,7 +214,7 @@ def git(root: Path, *words: str, day: str = "2020-05-17T12:00:00Z") -> None:
     )
 
 
-def test_a_project_without_commits_for_long_gets_a_hint(index: PackageIndex, tmp_path: Path) -> None:
+def test_warns_about_a_project_without_recent_commits(index: PackageIndex, tmp_path: Path) -> None:
     request = listed(tmp_path, "small\n")
     assert last_commit(tmp_path) is None
     git(tmp_path, "init", "-q")
@@ -229,4 +229,4 @@ def test_a_project_without_commits_for_long_gets_a_hint(index: PackageIndex, tmp
     assert "--as-of 2020-05-17" in warned.hint
     events.clear()
     make_lock(listed(tmp_path, "small==1.0\n"), events.append)
-    assert not [event for event in events if isinstance(event, Warned)], "what is pinned does not rot so"
+    assert not [event for event in events if isinstance(event, Warned)], "pinned requirements do not age"

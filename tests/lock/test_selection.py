@@ -1,4 +1,4 @@
-"""Which file of the lock a target gets, what a frozen list may lose, and errors that say everything at once."""
+"""Selecting files for a target: the best one, packages of a frozen list that are left out, and errors that report everything at once."""
 
 import platform
 from pathlib import Path
@@ -65,7 +65,7 @@ def names(found: Selection) -> list[str]:
         (["cp311-none-any", "py311-none-manylinux_2_17_x86_64"], "py311-none-manylinux_2_17_x86_64"),
     ],
 )
-def test_the_best_wheel(tags: list[str], best: str) -> None:
+def test_selects_the_best_wheel_in_any_order(tags: list[str], best: str) -> None:
     for order in (tags, tags[::-1]):
         found = select(lock(package("a", *order)), AMD64)
         assert names(found) == [f"a-1.0-{best}.whl"]
@@ -78,7 +78,7 @@ def test_the_best_wheel(tags: list[str], best: str) -> None:
     )
 
 
-def test_markers_are_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluates_markers_for_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     made = lock(
         package("only-amd64", "py3-none-any", marker="platform_machine == 'x86_64' and sys_platform == 'linux'"),
@@ -90,13 +90,13 @@ def test_markers_are_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(select(made, ARM64)) == ["old-1.0-py3-none-any.whl"]
 
 
-def test_chosen_extras_and_default_groups_of_another_tools_lock() -> None:
+def test_evaluates_the_chosen_extras_and_default_groups() -> None:
     made = lock(package("e", "py3-none-any", marker="'x' in extras"), package("g", "py3-none-any", marker="'main' in dependency_groups"))
     data = {**made.data, "default-groups": ["main"], "tool": {"shipwheel": {"extras": ["x"]}}}
     assert len(select(Lock(made.path, data), AMD64).distributions) == 2
 
 
-def test_an_sdist_only_when_the_release_has_no_wheels() -> None:
+def test_selects_an_sdist_only_if_there_are_no_wheels() -> None:
     assert [
         item.kind for item in select(lock(package("a", sdist=True), package("b", "py3-none-any", sdist=True)), AMD64).distributions
     ] == [
@@ -116,7 +116,7 @@ FREEZE = (
 )
 
 
-def test_a_list_frozen_on_windows() -> None:
+def test_leaves_out_windows_packages_of_a_frozen_list() -> None:
     found = select(lock(*FREEZE, frozen=True, roots={"pywin32": "requirements.txt, line 1"}), AMD64)
     assert names(found) == ["colorama-1.0-py2.py3-none-any.whl", "click-1.0-py3-none-any.whl", "terminado-1.0-py3-none-any.whl"]
     assert found.left_out == (
@@ -125,7 +125,7 @@ def test_a_list_frozen_on_windows() -> None:
     )
 
 
-def test_a_list_frozen_on_another_machine() -> None:
+def test_leaves_out_packages_that_only_another_machine_needs() -> None:
     engine = package("engine", "py3-none-any", needs=("native ; platform_machine == 'x86_64'",))
     native = package("native", "py3-none-manylinux1_x86_64", needs=("deeper",))
     deeper = package("deeper", "cp311-cp311-manylinux2014_x86_64")
@@ -147,35 +147,35 @@ def test_a_list_frozen_on_another_machine() -> None:
             package("native", "cp312-cp312-manylinux1_x86_64", "cp311-cp311-musllinux_1_1_aarch64"),
         ],
     ],
-    ids=["asked for by nobody else", "needed", "for this machine, with another libc"],
+    ids=["required by the project", "required by a package", "for this machine, with another libc"],
 )
-def test_what_this_machine_has_no_file_of_and_may_need_is_missed(made: list[dict[str, Any]]) -> None:
+def test_misses_a_file_that_the_machine_may_need(made: list[dict[str, Any]]) -> None:
     with pytest.raises(LockError, match=r"native 1\.0 has no file for linux/arm64"):
         select(lock(*made, frozen=True), ARM64)
 
 
-def test_a_hand_written_list_loses_nothing() -> None:
+def test_leaves_out_nothing_of_a_list_that_is_not_frozen() -> None:
     with pytest.raises(LockError) as raised:
         select(lock(*FREEZE, roots={"pywin32": "pyproject.toml"}), AMD64)
     assert "pywin32 1.0 has no file" in raised.value.message and "pywinpty 1.0 has no file" in raised.value.message
 
 
-def test_what_something_kept_needs_is_not_left_out() -> None:
-    needy = package("service", "py3-none-any", needs=("pywin32",))
+def test_leaves_out_nothing_that_a_selected_package_needs() -> None:
+    dependent = package("service", "py3-none-any", needs=("pywin32",))
     with pytest.raises(LockError) as raised:
-        select(lock(*FREEZE, needy, frozen=True, roots={"service": "requirements.txt, line 9"}), AMD64)
+        select(lock(*FREEZE, dependent, frozen=True, roots={"service": "requirements.txt, line 9"}), AMD64)
     assert "required by: requirements.txt, line 9 → service 1.0 → pywin32 1.0" in raised.value.message
     assert "pywinpty" not in raised.value.message
 
 
-def test_what_only_left_out_ones_need_goes_too() -> None:
+def test_leaves_out_what_only_left_out_packages_need() -> None:
     parent = package("parent", "cp311-cp311-macosx_11_0_arm64", needs=("child",))
     child = package("child", "cp311-cp311-macosx_11_0_universal2")
     found = select(lock(parent, child, frozen=True), AMD64)
     assert [(item.name, item.wanted_by) for item in found.left_out] == [("parent", ()), ("child", ("parent 1.0",))]
 
 
-def test_what_says_that_it_serves_linux_is_not_left_out() -> None:
+def test_leaves_out_nothing_whose_metadata_names_linux() -> None:
     made = package("db", "cp311-cp311-win_amd64", sdist=True, tool={"shipwheel": {"serves-linux": True}})
     with pytest.raises(LockError, match=r"db 1\.0 has no file"):
         select(lock(made, frozen=True), AMD64)
@@ -191,20 +191,20 @@ def test_what_says_that_it_serves_linux_is_not_left_out() -> None:
         (["cp311-cp311-win32", "cp311-cp311-macosx_11_0_arm64"], "its wheels are for Windows, macOS only"),
     ],
 )
-def test_reasons(tags: list[str], reason: str) -> None:
+def test_tells_why_no_wheel_fits(tags: list[str], reason: str) -> None:
     with pytest.raises(LockError) as raised:
         select(lock(package("a", *tags), frozen=reason.endswith("older")), AMD64)
     assert f"a 1.0 has no file for {AMD64}: {reason}" in raised.value.message
     assert all(tag in raised.value.message for tag in tags)
 
 
-def test_a_package_for_another_python() -> None:
+def test_rejects_a_package_for_another_python() -> None:
     made = lock({**package("a", "py3-none-any"), "requires-python": ">=3.12"})
     with pytest.raises(LockError, match=r"it needs Python >=3\.12"):
         select(made, AMD64)
 
 
-def test_everything_missing_on_every_target_in_one_error() -> None:
+def test_reports_missing_files_of_all_targets_in_one_error() -> None:
     made = lock(
         package("both", "cp312-cp312-manylinux_2_17_x86_64"),
         package("one", "cp311-cp311-manylinux_2_17_x86_64"),
@@ -220,20 +220,20 @@ def test_everything_missing_on_every_target_in_one_error() -> None:
     assert "--python" in raised.value.hint
 
 
-def test_what_one_platform_lacks_is_a_reason_to_build_for_the_other() -> None:
+def test_suggests_the_platform_that_has_all_files() -> None:
     made = lock(package("one", "cp311-cp311-manylinux_2_17_x86_64"))
     with pytest.raises(LockError) as raised:
         select_all(made, [AMD64, ARM64])
     assert "--platform linux/amd64" in raised.value.hint and "--python" not in raised.value.hint
 
 
-def test_two_versions_for_one_target() -> None:
+def test_rejects_two_versions_for_one_target() -> None:
     twice = {**package("a", "py3-none-any"), "version": "1.0"}
     with pytest.raises(LockError, match="two versions of a"):
         select(lock(twice, twice), AMD64)
 
 
-def test_directories_repositories_and_archives() -> None:
+def test_selects_directories_repositories_and_archives() -> None:
     made = lock(
         {"name": "d", "directory": {"path": "../d", "subdirectory": "py"}},
         {
@@ -251,7 +251,7 @@ def test_directories_repositories_and_archives() -> None:
     assert (s.kind, s.urls, s.path) == ("sdist", ("file:///project/dist/s.zip",), Path("/project/dist/s.zip"))
 
 
-def test_an_archive_that_is_another_platforms_wheel() -> None:
+def test_rejects_an_archive_that_is_a_wheel_for_another_platform() -> None:
     with pytest.raises(LockError, match="no file for"):
         select(lock({"name": "w", "archive": file("w-1.0-cp311-cp311-win32.whl")}), AMD64)
 
@@ -269,7 +269,7 @@ TAGS = st.sampled_from(
     ),
     st.booleans(),
 )
-def test_nothing_disappears_silently(content: dict[str, tuple[list[str], set[str]]], frozen: bool) -> None:
+def test_every_package_is_selected_left_out_or_reported(content: dict[str, tuple[list[str], set[str]]], frozen: bool) -> None:
     made = lock(*(package(name, *tags, needs=tuple(sorted(needs))) for name, (tags, needs) in content.items()), frozen=frozen)
     try:
         found = select(made, AMD64)
@@ -277,7 +277,7 @@ def test_nothing_disappears_silently(content: dict[str, tuple[list[str], set[str
         missing = {line.split(" ", 1)[0] for line in error.message.splitlines() if "has no file for" in line}
         assert missing and missing <= set(content)
         return
-    kept, gone = {item.name for item in found.distributions}, {item.name for item in found.left_out}
-    assert kept | gone == set(content) and not kept & gone
-    assert frozen or not gone
-    assert not any(content[name][1] & gone for name in kept)
+    selected, left_out = {item.name for item in found.distributions}, {item.name for item in found.left_out}
+    assert selected | left_out == set(content) and not selected & left_out
+    assert frozen or not left_out
+    assert not any(content[name][1] & left_out for name in selected)

@@ -1,4 +1,4 @@
-"""The file that a target gets is the one that pip and uv take for it. All 300 packages of docs/selection.md: benchmarks/selection.py."""
+"""shipwheel selects the files that pip and uv select. benchmarks/selection.py compares all 300 packages of docs/selection.md."""
 
 import json
 import re
@@ -67,15 +67,15 @@ MADE_UP = {
     "made-up-bounded": ("cp39-abi3-manylinux_2_17_M <3.12", "py3-none-any"),
     "made-up-elsewhere": ("py3-none-win_amd64", "py3-none-macosx_11_0_arm64", "py3-none-linux_M"),
 }
-"""The wheels of each, where M is both machines, and what its page says of a file: that it is yanked, or its Requires-Python."""
+"""The tags of each package's wheels, with M for both machines; after a space, that a wheel is yanked, or its Requires-Python."""
 
-OTHERWISE = {
+DIFFERENCES = {
     ("made-up-old-order", 0): [where for where in TARGETS if where.machine == "x86_64"],
     ("made-up-yanked", 0): list(TARGETS),
     ("made-up-bounded", 0): [where for where in TARGETS if where.python.startswith(("3.13", "3.14"))],
     ("made-up-too-new", 1): [where for where in TARGETS if where.glibc == (2, 41)],
 }
-"""What a peer (0 pip, 1 uv) chooses otherwise, and for which targets. Why: docs/selection.md."""
+"""The targets for which a peer (0 is pip, 1 is uv) selects another file. docs/selection.md explains why."""
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +99,11 @@ def peers(index: PageIndex, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 @pytest.mark.parametrize("where", TARGETS, ids=str)
-def test_pip_and_uv_take_the_same_files(where: Where, locks: dict[Where, Lock], peers: tuple[Peer, Peer]) -> None:
+def test_pip_and_uv_select_the_same_files(where: Where, locks: dict[Where, Lock], peers: tuple[Peer, Peer]) -> None:
     answers = {answer.name: answer for answer in compare(locks[where], where, peers)}
     assert answers.keys() == set(PACKAGES)
     assert [answer for answer in answers.values() if not answer.agreed] == []
-    # That all find nothing would be agreement too.
+    # Finding nothing would count as agreement.
     assert answers["numpy"].ours.endswith(f"_{where.machine}.whl")
     assert answers["six"].ours.endswith("-py2.py3-none-any.whl")
     assert answers["mysqlclient"].ours == ""
@@ -111,16 +111,16 @@ def test_pip_and_uv_take_the_same_files(where: Where, locks: dict[Where, Lock], 
 
 
 def _file(text: str, number: int) -> dict[str, Any]:
-    name, _, said = text.partition(" ")
+    name, _, note = text.partition(" ")
     made: dict[str, Any] = {"filename": f"{name}.whl", "url": "", "size": 7, "hashes": {"sha256": f"{number:064x}"}}
-    if said:
-        made |= {"yanked": True} if said == "yanked" else {"requires-python": said}
+    if note:
+        made |= {"yanked": True} if note == "yanked" else {"requires-python": note}
     return made
 
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageIndex]:
-    """An index of made-up distributions, for both machines; a page that is there is not asked for."""
+    """An index of made-up packages for both machines, which asks no other index for their pages."""
     folder = tmp_path_factory.mktemp("made-up")
     for name, some in MADE_UP.items():
         tags = dict.fromkeys(re.sub(r"_M\b", f"_{machine}", tag) for tag in some for machine in ("x86_64", "aarch64"))
@@ -132,9 +132,9 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageIndex]:
 
 
 @pytest.mark.parametrize("where", TARGETS, ids=str)
-def test_they_take_the_same_of_every_odd_kind(where: Where, made_up: PageIndex, peers: tuple[Peer, Peer], tmp_path: Path) -> None:
+def test_pip_and_uv_select_the_same_files_in_odd_cases(where: Where, made_up: PageIndex, peers: tuple[Peer, Peer], tmp_path: Path) -> None:
     lock = lock_of(tuple(MADE_UP), where.python.rpartition(".")[0], tmp_path, made_up.simple)
     answers = compare(lock, where, [type(peer)(peer.program, made_up.simple, peer.cache) for peer in peers])
     assert {answer.name for answer in answers} == MADE_UP.keys()
     different = {(answer.name, number) for answer in answers for number, file in enumerate(answer.theirs) if file != answer.ours}
-    assert different == {key for key, where_ in OTHERWISE.items() if where in where_}
+    assert different == {key for key, targets in DIFFERENCES.items() if where in targets}

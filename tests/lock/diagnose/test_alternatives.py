@@ -62,7 +62,7 @@ def test_finds_one_version_for_all_platforms(index: PackageIndex, tmp_path: Path
     assert alternatives(tmp_path, "1.0", AMD64).newer == "2.0"
 
 
-def test_what_one_platform_alone_can_have(index: PackageIndex, tmp_path: Path) -> None:
+def test_finds_the_nearest_version_of_each_platform(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "1.0", f"cp311-cp311-{X86}")
     add(index, "2.0", f"cp313-cp313-{X86}")
     found = alternatives(tmp_path, "1.0", AMD64, ARM64)
@@ -70,7 +70,7 @@ def test_what_one_platform_alone_can_have(index: PackageIndex, tmp_path: Path) -
     assert found.lines == ("no other version has files", "for linux/amd64 alone: 2.0 (newer)")
 
 
-def test_the_libc_counts(index: PackageIndex, tmp_path: Path) -> None:
+def test_ignores_wheels_for_a_newer_libc(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "1.0", "cp313-cp313-manylinux_2_42_x86_64")
     add(index, "2.0", "cp313-cp313-manylinux_2_36_x86_64")
     add(index, "3.0", "cp313-cp313-manylinux_2_28_x86_64", "cp313-cp313-musllinux_1_2_x86_64")

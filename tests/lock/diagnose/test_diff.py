@@ -1,4 +1,4 @@
-"""What changed from one lock to another."""
+"""The differences between two locks."""
 
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,14 @@ def selection(**sizes: int) -> Selection:
     return Selection(AMD64, tuple(LockedDistribution(name, "1", "wheel", size=size) for name, size in sizes.items()))
 
 
-def test_nothing_changed() -> None:
+def test_finds_no_difference_between_equal_locks() -> None:
     one = lock(package("a", "1", "a.whl"), base={"libc6": "1"})
     found = lock_diff(one, one, {"linux/amd64": (selection(a=1), selection(a=1))})
     assert not found
     assert found.platforms[0].before == found.platforms[0].after == 1
 
 
-def test_everything_that_can_change() -> None:
+def test_finds_every_kind_of_difference() -> None:
     old = lock(package("a", "1", "a.whl"), package("b", "1", "b.whl"), package("c", "1", "c.whl", "d.whl"), base={"libc6": "1", "x": "1"})
     new = lock(
         package("a", "2", "e.whl"),
@@ -59,13 +59,13 @@ def test_everything_that_can_change() -> None:
     assert (riscv64.gained, riscv64.lost) == (False, True)
 
 
-def test_a_repository_by_its_commit() -> None:
+def test_compares_repositories_by_their_commits() -> None:
     one = {"name": "a", "vcs": {"type": "git", "commit-id": "1" * 40}}
     two = {"name": "a", "vcs": {"type": "git", "commit-id": "2" * 40}}
     assert lock_diff(lock(one), lock(two), {}).distributions.moved == (("a", "1" * 12, "2" * 12),)
 
 
-def test_a_base_image_that_moved() -> None:
+def test_compares_base_images_with_their_python() -> None:
     def upon(digest: str, python: str) -> Lock:
         facts = {"python": python, "libc": [2, 41], "musl": False}
         image = {"name": "python:3.13-slim", "digest": f"sha256:{digest * 64}", "facts": facts}
