@@ -8,7 +8,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.entrypoint.source import read_modules, read_source
+from shipwheel.project.entrypoint.source import SourceReader, read_modules, read_source
 
 FILES = {
     "Procfile": "web: x\n",
@@ -35,6 +35,14 @@ def test_opens_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "src/db.py" in opened
     assert len(opened) == len({*opened})
     assert [module.name for module in source.modules] == ["db", "main", "inner.deep"]
+
+
+def test_a_reader_reads_once(tmp_path: Path) -> None:
+    reader = SourceReader(written(tmp_path, FILES))
+    source = reader.read_source()
+    written(tmp_path, {"Procfile": "web: y\n"})
+    assert reader.read_source() is source
+    assert reader.read_modules() is source.modules
 
 
 def test_reads_what_shows_how_a_project_starts(tmp_path: Path) -> None:

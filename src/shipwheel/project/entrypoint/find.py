@@ -17,7 +17,7 @@ from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.procfile import find_procfile_command
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scripts import find_console_script, find_script
-from shipwheel.project.entrypoint.source import Source, read_modules, read_source
+from shipwheel.project.entrypoint.source import Source, SourceReader
 from shipwheel.project.entrypoint.volumes import with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -42,17 +42,19 @@ _FINDERS: tuple[Finder, ...] = (
 _MAX_PATH = 200
 
 
-def find_launch(evidence: Evidence) -> Launch:
+def find_launch(evidence: Evidence, reader: SourceReader | None = None) -> Launch:
     """Return the command that starts a project.
 
-    Raises ProjectError, with the settings to add, if there is none or it needs a shell.
+    A `reader` that several calls share reads the project's source only once. Raises ProjectError, with the settings to add, if there is
+    no command or it needs a shell.
     """
+    reader = reader or SourceReader(evidence.root, evidence.single_file)
     launch = _from_settings(evidence)
     if launch is None:
-        source = read_source(evidence.root, evidence.single_file)
+        source = reader.read_source()
         launch = next((found for finder in _FINDERS if (found := finder(evidence, source)) is not None), None)
     elif _source_matters(evidence, launch):
-        source = Source(read_modules(evidence.root, evidence.single_file))
+        source = Source(reader.read_modules())
     else:
         source = Source()
     if launch is None:

@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.module import Module, link_factories, read_mod
 from shipwheel.project.entrypoint.syntax import ModulePath
 from shipwheel.settings import read_text
 
-__all__ = ["Source", "read_modules", "read_source"]
+__all__ = ["Source", "SourceReader", "read_modules", "read_source"]
 
 _SKIPPED_DIRECTORIES = frozenset(
     """
@@ -50,16 +50,40 @@ class Source:
     """Names of the notebooks in the project's root."""
 
 
+class SourceReader:
+    """Reads a project's source when it is needed first, and returns the same value from then on."""
+
+    def __init__(self, root: Path, single_file: str | None = None) -> None:
+        self._root, self._single_file = root, single_file
+        self._modules: tuple[Module, ...] | None = None
+        self._source: Source | None = None
+
+    def read_modules(self) -> tuple[Module, ...]:
+        """As the function `read_modules`."""
+        if self._modules is None:
+            self._modules = read_modules(self._root, self._single_file)
+        return self._modules
+
+    def read_source(self) -> Source:
+        """As the function `read_source`."""
+        if self._source is None:
+            self._source = _with_files(self.read_modules(), self._root, self._single_file)
+        return self._source
+
+
 def read_source(root: Path, single_file: str | None = None) -> Source:
     """Read what can show how a project starts: `single_file`, if that is the whole project, or else its directory.
 
     Raises ProjectError if there is a Procfile that cannot be read.
     """
-    modules = read_modules(root, single_file)
+    return _with_files(read_modules(root, single_file), root, single_file)
+
+
+def _with_files(modules: tuple[Module, ...], root: Path, single_file: str | None) -> Source:
     if single_file is not None:
         return Source(modules)
     procfile = root / "Procfile"
-    reader = _Reader(root)
+    reader = _FileReader(root)
     return Source(
         modules,
         procfile=read_text(procfile) if procfile.is_file() else None,
@@ -72,7 +96,7 @@ def read_source(root: Path, single_file: str | None = None) -> Source:
 
 def read_modules(root: Path, single_file: str | None = None) -> tuple[Module, ...]:
     """Read `single_file`, or else the project's own modules, shallow ones first."""
-    reader = _Reader(root)
+    reader = _FileReader(root)
     files = (single_file,) if single_file is not None else _python_files(root)
     return link_factories([module for file in files if (module := reader.module(file)) is not None])
 
@@ -105,7 +129,7 @@ def _is_candidate(entry: os.DirEntry[str]) -> bool:
     return name.endswith(".py") and entry.is_file() and not name.startswith(("test_", ".")) and name != "conftest.py"
 
 
-class _Reader:
+class _FileReader:
     """Reads source files, each once, and finds out which directories are on the import path."""
 
     def __init__(self, root: Path) -> None:
