@@ -82,10 +82,15 @@ class LockError(ShipwheelError):
 
 
 class FetchError(ShipwheelError):
-    """A server did not give what was asked for. `status` is the HTTP status it answered with, None when it gave none."""
+    """A server did not give what was asked for.
+
+    `status` is the HTTP status that it answered with, None when it gave none. `not_found` means that the server, or the directory of a
+    local file, does not have the file.
+    """
 
     exit_code = 5
     status: int | None = None
+    not_found: bool = False
 
 
 class IntegrityError(FetchError):

@@ -1,28 +1,33 @@
-"""The Debian suites that give an interpreter."""
+"""The Debian suites that bases are composed of, and the Python that each ships."""
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from shipwheel.errors import UsageError
 from shipwheel.versions import minor_version
 
-__all__ = ["SUITES", "Suite", "suite_by_name", "suite_for", "without_python"]
+__all__ = ["SUITES", "SUITES_BY_PREFERENCE", "Suite", "suite_by_name", "suite_for", "without_python"]
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A suite by its codename, with the minor version of Python that it brings; empty where that is not taken from it.
+    """A Debian suite by its codename.
 
-    `settled` is false for the suite in testing, which may have no updates or security archive. `facts` are Python's full version and
-    libc's as the suite was first known with them: what counts where its packages have not been asked for.
+    `python` is the minor version that the suite ships ("3.11"), empty where the interpreter comes from elsewhere. `full_python` is the
+    version, with its micro part, that the suite had when it was added here; `libc` is glibc's version at that time. Both serve as long as
+    the suite's packages are not known. `python_released` is the day on which that minor version first came out. `released` is False for
+    testing, which may lack an archive for updates or for security.
     """
 
     codename: str
     python: str
-    settled: bool = True
-    facts: tuple[str, tuple[int, int]] = ("3.0.0", (2, 17))
+    full_python: str
+    python_released: date
+    libc: tuple[int, int]
+    released: bool = True
 
     def releases(self) -> tuple[tuple[str, str], ...]:
-        """(archive, codename of the release) of all that is merged: the suite, its updates, its security updates."""
+        """Return (archive, codename of the release) for the suite, its updates and its security updates."""
         return (
             ("debian", self.codename),
             ("debian", f"{self.codename}-updates"),
@@ -30,32 +35,36 @@ class Suite:
         )
 
 
-SUITES = (
-    Suite("bullseye", "3.9", facts=("3.9.2", (2, 31))),
-    Suite("bookworm", "3.11", facts=("3.11.2", (2, 36))),
-    Suite("trixie", "3.13", facts=("3.13.5", (2, 41))),
-    Suite("forky", "3.14", settled=False, facts=("3.14.0", (2, 41))),
-)
+_BULLSEYE = Suite("bullseye", "3.9", "3.9.2", date(2020, 10, 5), libc=(2, 31))
+_BOOKWORM = Suite("bookworm", "3.11", "3.11.2", date(2022, 10, 24), libc=(2, 36))
+_TRIXIE = Suite("trixie", "3.13", "3.13.5", date(2024, 10, 7), libc=(2, 41))
+_FORKY = Suite("forky", "3.14", "3.14.0", date(2025, 10, 7), libc=(2, 41), released=False)
+
+SUITES = (_BULLSEYE, _BOOKWORM, _TRIXIE, _FORKY)
+"""All suites, the oldest first."""
+
+SUITES_BY_PREFERENCE = (_TRIXIE, _BOOKWORM, _FORKY, _BULLSEYE)
+"""The suites in the order in which their Pythons are tried for a project that accepts several."""
 
 
 def suite_for(python: str) -> Suite:
-    """The suite that brings this version (`3.11`; of `3.11.2` the last part is not looked at); raises UsageError."""
-    minor = minor_version(python)
+    """Return the suite that ships a Python version ("3.11" or "3.11.2": the micro part is ignored). Raise UsageError if there is none."""
+    minor = minor_version(python.strip())
     for suite in SUITES:
         if suite.python == minor:
             return suite
-    known = ", ".join(f"{suite.python} ({suite.codename})" for suite in SUITES)
-    raise UsageError(f"no Debian suite has Python {python}", hint=f"Versions that can be had: {known}.")
+    available = ", ".join(f"{suite.python} ({suite.codename})" for suite in SUITES)
+    raise UsageError(f"no Debian suite has Python {python}", hint=f"Available versions: {available}.")
 
 
 def without_python(suite: Suite | None = None) -> Suite:
-    """A suite, else the newest that is settled, for bases whose interpreter comes from elsewhere."""
-    return replace(suite or next(suite for suite in reversed(SUITES) if suite.settled), python="")
+    """Return the suite, by default the newest released one, for a base whose interpreter comes from elsewhere."""
+    return replace(suite or next(suite for suite in reversed(SUITES) if suite.released), python="")
 
 
 def suite_by_name(codename: str) -> Suite:
-    """The suite of that codename; raises UsageError."""
+    """Return the suite of that codename. Raise UsageError if it is unknown."""
     for suite in SUITES:
         if suite.codename == codename:
             return suite
-    raise UsageError(f"the Debian suite {codename!r} is not known", hint=f"Known are: {', '.join(suite.codename for suite in SUITES)}.")
+    raise UsageError(f"unknown Debian suite {codename!r}", hint=f"Known suites: {', '.join(suite.codename for suite in SUITES)}.")

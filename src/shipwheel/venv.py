@@ -1,25 +1,28 @@
-"""Where things are in an image: a virtual environment, as PEP 405 and the posix_prefix scheme lay it out."""
+"""The paths of the virtual environment in an image (PEP 405, sysconfig's posix_prefix scheme)."""
 
 import msgspec
 
 __all__ = ["PYTHON", "VENV", "Paths"]
 
 VENV = "opt/venv"
+"""The root of the virtual environment, without a leading slash, as file entries have it."""
+
 PYTHON = f"/{VENV}/bin/python"
+"""The absolute path of the interpreter in the virtual environment."""
 
 
 class Paths(msgspec.Struct, frozen=True):
-    """The paths inside the image for one Python minor version, for example "3.11"."""
+    """The directories of the virtual environment for one Python minor version, for example "3.11"."""
 
     minor: str
 
     @property
     def site_packages(self) -> str:
-        """The one directory that distributions are installed in."""
+        """The directory into which Python packages are installed."""
         return f"{VENV}/lib/python{self.minor}/site-packages"
 
     def scheme(self, name: str, distribution: str) -> str:
-        """The directory of a wheel's scheme: purelib, platlib, scripts, data, headers."""
+        """Return the directory for a wheel's scheme: purelib, platlib, scripts, data or headers."""
         return {
             "purelib": self.site_packages,
             "platlib": self.site_packages,

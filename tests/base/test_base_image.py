@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shipwheel.base.image import image_facts, tree_of
+from shipwheel.base.image_facts import image_facts
 from shipwheel.errors import ImageError
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.oci.image import FileLayer, Image, digest_of, make_index
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def facts(image: Image, store: Store, python: str = "") -> object:
-    return image_facts(image, tree_of(image, store, "base"), "base", python)
+    return image_facts(image, read_tree(image, store, "base"), "base", python)
 
 
 def based(store: Store, root: Path, *platforms: Platform, version: str = VERSION, **config: object) -> Path:
@@ -53,7 +53,7 @@ def based(store: Store, root: Path, *platforms: Platform, version: str = VERSION
 
 
 def test_an_official_looking_image(store: Store) -> None:
-    found = image_facts(image := python_base(store), tree_of(image, store, "base"), "base")
+    found = image_facts(image := python_base(store), read_tree(image, store, "base"), "base")
     assert (found.python, found.interpreter, found.libc, found.musl) == ("3.12.4", "/usr/local/bin/python3.12", (2, 36), False)
     assert (found.user, found.certificates, found.codename) == ("", "/etc/ssl/certs/ca-certificates.crt", "bookworm")
     assert found.unpacked_size > 0
@@ -61,7 +61,7 @@ def test_an_official_looking_image(store: Store) -> None:
 
 def test_an_image_with_musl(store: Store) -> None:
     image = python_base(store, ARM64, python_files("3.12.4", platform=ARM64, libc="1.2.5", musl=True))
-    found = image_facts(image, tree_of(image, store, "base"), "base")
+    found = image_facts(image, read_tree(image, store, "base"), "base")
     assert (found.libc, found.musl, found.codename) == ((1, 2), True, "")
 
 
@@ -85,14 +85,14 @@ USERS = {
 @pytest.mark.parametrize(("user", "expected"), USERS.items())
 def test_the_user_of_a_base_is_a_number_that_is_not_root(store: Store, user: str, expected: str) -> None:
     image = python_base(store, user=user)
-    assert image_facts(image, tree_of(image, store, "base"), "base").user == expected
+    assert image_facts(image, read_tree(image, store, "base"), "base").user == expected
 
 
 def test_of_several_interpreters_the_one_that_is_first_on_the_path_or_named(store: Store) -> None:
     more = [*python_files(), file("usr/bin/python3.9", interpreter("3.9.2"), 0o755), symlink("usr/bin/python3", "python3.9")]
     image = python_base(store, files=more)
-    assert image_facts(image, tree_of(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
-    assert image_facts(image, tree_of(image, store, "base"), "base", "3.9").python == "3.9.2"
+    assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+    assert image_facts(image, read_tree(image, store, "base"), "base", "3.9").python == "3.9.2"
     with pytest.raises(ImageError, match=r"no Python 3\.8, but python3\.12, python3\.9"):
         facts(image, store, "3.8")
 
@@ -190,7 +190,7 @@ def test_a_python_that_the_project_does_not_take(world: World) -> None:
     (project / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "' + OTHER + '"\n')
     failed = world.build(project, "--base", f"oci:{based(world.store, world.root)}")
     assert failed.code == 3
-    assert f"has Python {MINOR}, and the project does not take it" in failed.err
+    assert f"has Python {MINOR}, which the project does not support" in failed.err
 
 
 def test_a_build_upon_an_image_of_a_registry_reads_it_once(world: World) -> None:
@@ -333,7 +333,7 @@ def test_what_is_in_the_way_of_our_files_stops_the_build(world: World, case: str
     done = upon(world, world.app("small\n"), *entries)
     assert done.code == 9, done.err
     assert re.search(told, done.err), done.err
-    assert "Take another base" in done.err
+    assert "Use another base" in done.err
 
 
 def test_a_workdir_below_tmp_leaves_it_to_everybody(world: World) -> None:
@@ -353,7 +353,7 @@ def test_a_virtual_environment_that_is_first_on_the_path(store: Store) -> None:
     copied = [file("opt/own/bin/python3", interpreter("3.12.4"), 0o755), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
     for more in (linked, copied):
         image = python_base(store, files=[*python_files(), *more], env={"PATH": "/opt/own/bin:/usr/local/bin"})
-        found = image_facts(image, tree_of(image, store, "base"), "base")
+        found = image_facts(image, read_tree(image, store, "base"), "base")
         assert found.interpreter == "/usr/local/bin/python3.12"
 
 
@@ -364,7 +364,7 @@ def test_odd_paths(store: Store, path: str) -> None:
         with pytest.raises(ImageError, match="no Python on its PATH"):
             facts(image, store)
     else:
-        assert image_facts(image, tree_of(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+        assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
 
 
 def test_what_a_base_says_to_its_python_is_not_said_to_ours(world: World) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.base.interpreter import contained_interpreter, must_be_contained, unpacked_interpreter
+from shipwheel.base.compile_interpreter import needs_image_interpreter, sandboxed_interpreter, unpacked_interpreter
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.lock import uv
 from shipwheel.oci.read.unpacked import Unpacked
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -50,9 +51,9 @@ def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monk
     """Bubblewrap that root starts would leave it all capabilities."""
     store = Store(tmp_path / "store")
     monkeypatch.setattr("shipwheel.oci.read.unpacked.unpacked", lambda *_: Unpacked(Path("/"), os.open("/", os.O_RDONLY)))
-    monkeypatch.setattr("shipwheel.base.interpreter._starts", lambda _: True)
-    monkeypatch.setattr("shipwheel.base.interpreter.can_run", lambda: AMD64)
-    found = contained_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
+    monkeypatch.setattr("shipwheel.base.compile_interpreter._starts", lambda _: True)
+    monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
+    found = sandboxed_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
     assert found is not None
     lines = subprocess.run([*found.command, "^Cap", "/proc/self/status"], capture_output=True, text=True, check=True).stdout.splitlines()
     assert {int(line.split()[1], 16) for line in lines} == {0}
@@ -60,11 +61,11 @@ def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monk
 
 def test_an_image_s_interpreter_is_the_last_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it compiles goes under a name of its own, so that no image decides what another one holds."""
-    monkeypatch.setattr("shipwheel.base.interpreter.can_run", lambda: AMD64)
+    monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("shipwheel.lock.uv.local_python", lambda _: Path("/usr/bin/python3.12"))
-    assert not must_be_contained("3.12")
-    monkeypatch.setattr("shipwheel.lock.uv.local_python", lambda _: None)
-    assert must_be_contained("3.12")
+    monkeypatch.setattr(uv, "local_python", lambda _: Path("/usr/bin/python3.12"))
+    assert not needs_image_interpreter("3.12")
+    monkeypatch.setattr(uv, "local_python", lambda _: None)
+    assert needs_image_interpreter("3.12")
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert not must_be_contained("3.12")
+    assert not needs_image_interpreter("3.12")

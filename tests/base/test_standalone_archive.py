@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.base.standalone_archive import Standalone, StandaloneSource, interpreter_path, left_out, parsed_name
+from shipwheel.base.standalone_archive import Standalone, StandaloneSource, interpreter_path, is_excluded, parse_filename
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
 from shipwheel.files.content import read
 from shipwheel.files.entry import EntryType, FileEntry
@@ -36,7 +36,7 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[t
     return info, b"x" if kind == tarfile.REGTYPE else b""
 
 
-def test_what_is_taken_and_what_is_left_out(tmp_path: Path) -> None:
+def test_what_is_taken_and_what_is_excluded(tmp_path: Path) -> None:
     found = _entries(make_standalone(_FILES), tmp_path)
     assert sorted(found) == [
         "opt/python/bin/python",
@@ -59,16 +59,16 @@ def test_what_is_taken_and_what_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["lib/python3.12/test/support/__init__.py", "lib/thread2.8.7/pkgIndex.tcl", "lib/python3.12/config-3.12-x86/Makefile"]
 )
-def test_left_out(path: str) -> None:
-    assert left_out(path)
+def test_is_excluded(path: str) -> None:
+    assert is_excluded(path)
 
 
 @pytest.mark.parametrize(
     "path",
     ["lib/python3.12/unittest/case.py", "lib/python3.12/threading.py", "lib/python3.12/testing.py", "lib/libpython3.so", "bin/python3.12"],
 )
-def test_not_left_out(path: str) -> None:
-    assert not left_out(path)
+def test_not_is_excluded(path: str) -> None:
+    assert not is_excluded(path)
 
 
 def test_large_files_and_hard_links(tmp_path: Path) -> None:
@@ -100,10 +100,10 @@ def test_large_files_and_hard_links(tmp_path: Path) -> None:
         (_member("python/lib/x", tarfile.LNKTYPE, "../shadow"), "is not allowed in an archive"),
         (_member("python/lib/x", tarfile.LNKTYPE, "python/lib/none"), "which is not in the image"),
         (_member("python/lib/x", tarfile.LNKTYPE, "python/bin/pip3"), "which is not in the image"),
-        (_member("python/lib/x", tarfile.CHRTYPE), "is a device or of another type"),
-        (_member("python/lib/x", tarfile.FIFOTYPE), "is a device or of another type"),
-        (_member("python/bin/python3.12"), "opt/python/bin/python3.12 is in it twice"),
-        (_member("python/lib/libpython3.12.so/x"), "lies below opt/python/lib/libpython3.12.so, which is no directory"),
+        (_member("python/lib/x", tarfile.CHRTYPE), "is a device or another type of file"),
+        (_member("python/lib/x", tarfile.FIFOTYPE), "is a device or another type of file"),
+        (_member("python/bin/python3.12"), "it contains opt/python/bin/python3.12 twice"),
+        (_member("python/lib/libpython3.12.so/x"), "is below opt/python/lib/libpython3.12.so, which is not a directory"),
     ],
 )
 def test_hostile_members(member: tuple[tarfile.TarInfo, bytes], says: str, tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_a_header_that_asks_for_memory(tmp_path: Path) -> None:
 
 
 def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipwheel.base.standalone_archive._UNPACKED_LIMIT", 1 << 20)
+    monkeypatch.setattr("shipwheel.base.standalone_archive._MAX_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="unpacks to more than 1048576 bytes"):
         _entries(make_standalone({**_FILES, "lib/zeros": bytes(2 << 20)}), tmp_path)
-    monkeypatch.setattr("shipwheel.base.standalone_archive._MEMBERS", 10)
+    monkeypatch.setattr("shipwheel.base.standalone_archive._MAX_MEMBERS", 10)
     with pytest.raises(ArchiveError, match="more than 10 members"):
         _entries(make_standalone(_FILES), tmp_path)
 
@@ -167,17 +167,17 @@ def test_rubbish_raises_only_our_errors(rubbish: bytes, place: int, compressed: 
 
 
 def test_names() -> None:
-    found = parsed_name("cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab")
+    found = parse_filename("cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab")
     assert found == Standalone(
         "3.12.8", "20241219", "cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab", "amd64"
     )
     assert (found.minor, found.label, found.digest) == ("3.12", "Python 3.12.8 (standalone 20241219)", "sha256:ab")
     assert interpreter_path("3.12") == "/opt/python/bin/python3.12"
-    better = parsed_name(standalone_name("3.12.10", "20240101"))
-    whole = parsed_name(standalone_name("3.12.8", "20241219", stripped=False))
+    better = parse_filename(standalone_name("3.12.10", "20240101"))
+    whole = parse_filename(standalone_name("3.12.8", "20241219", stripped=False))
     assert better is not None and whole is not None
-    assert max([found, better, whole], key=lambda build: build.order) == better
-    assert whole.order < found.order
+    assert max([found, better, whole], key=lambda build: build.rank) == better
+    assert whole.rank < found.rank
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_names() -> None:
     ],
 )
 def test_other_names(name: str) -> None:
-    assert parsed_name(name) is None
+    assert parse_filename(name) is None
 
 
 def test_made_archives_are_read_by_tar(tmp_path: Path) -> None:

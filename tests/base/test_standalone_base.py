@@ -162,7 +162,7 @@ def test_the_newest_version_that_all_platforms_have(world: World) -> None:
     assert _base(folder)["standalone"]["version"] == "3.12.1"
     one = world.build(folder, "--python-builds", disk / standalone_name("3.12.1"), "--upgrade-base")
     assert "there is no standalone build of it" in _failed(one, 5)
-    assert "for amd64 and arm64, but 3.12.1 for amd64" in one.err
+    assert "for amd64 and arm64, only 3.12.1 for amd64" in one.err
 
 
 def test_a_debian_python_is_not_taken_from_the_lock_of_a_standalone_one(world: World) -> None:
@@ -226,7 +226,7 @@ def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: Worl
     (disk / _quoted(name)).write_bytes(make_standalone(made_files("3.12")))
     ran = world.build(folder, "--python-builds", disk)
     assert f"was published with {digest[7:23]}" in ran.err
-    assert "fetch it again" in ran.err
+    assert "download it again" in ran.err
 
 
 def test_a_file_beside_a_list_of_hashes(world: World) -> None:
@@ -258,7 +258,7 @@ def test_a_file_that_is_gone_after_it_was_locked(world: World) -> None:
     for path in disk.iterdir():
         path.unlink()
     ran = world.build(folder, "--python-builds", disk, env={"SHIPWHEEL_CACHE": str(world.root / "other")})
-    assert "is not among the builds that can be had" in _failed(ran, 5)
+    assert "is not among the available builds" in _failed(ran, 5)
 
 
 def test_other_bytes_than_were_locked(world: World) -> None:
@@ -280,19 +280,19 @@ def test_what_can_be_had_is_said(world: World) -> None:
     folder = _app(world)
     env = _metadata(world)
     ran = world.build(folder, env=env)
-    assert "error: Python 3.12 cannot be had: no Debian suite has Python 3.12, and there is no standalone build of it" in _failed(ran, 5)
-    assert "hint: What can be had: a standalone build from a mirror or from disk (--python-builds" in ran.err
+    assert "error: Python 3.12 is not available: no Debian suite has Python 3.12, and there is no standalone build of it" in _failed(ran, 5)
+    assert "hint: Alternatives: a standalone build from a mirror or from disk (--python-builds" in ran.err
     (folder / "pyproject.toml").unlink()
     ran = world.build(folder, "--python", "3.12", env=env)
-    assert "hint: What can be had: Debian's Python 3.13, 3.11, 3.14 or 3.9, which the project allows (--python 3.13);" in ran.err
+    assert "hint: Alternatives: Debian's Python 3.13, 3.11, 3.14 or 3.9, which the project allows (--python 3.13);" in ran.err
     assert "an image with Python 3.12 (--base)" in ran.err
 
 
 def test_a_server_that_is_not_reached(world: World) -> None:
     folder = _app(world, 'python-builds = "http://127.0.0.1:9/builds"\n')
     ran = world.build(folder)
-    assert "error: Python 3.12 cannot be had: no Debian suite has Python 3.12, and" in _failed(ran, 5)
-    assert "hint: What can be had: " in ran.err
+    assert "error: Python 3.12 is not available: no Debian suite has Python 3.12, and" in _failed(ran, 5)
+    assert "hint: Alternatives: " in ran.err
     # The wheels are not fetched before that is known.
     assert not [request for request in world.index.requests if request.path.endswith(".whl")]
 

@@ -85,7 +85,7 @@ def test_rejects_invalid_flags_before_any_request(shared_world: World, arguments
 
 def test_rejects_a_python_version_without_builds(shared_world: World) -> None:
     project = shared_world.app("small\n", name="future")
-    words = ("Python 3.99 cannot be had", "--python-builds", "--base")
+    words = ("Python 3.99 is not available", "--python-builds", "--base")
     refused(shared_world, shared_world.build(project, "--python", "3.99"), 5, *words)
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.composed import base_facts, base_sources, downloads, load_packages, resolve_seed, seed_names
+from shipwheel.debian.archive import Archive
+from shipwheel.debian.downloads import load_segments, package_downloads
+from shipwheel.debian.generated_base import base_sources
 from shipwheel.debian.mirror import Mirror
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.seed import libc_version, python_version, resolve_seed, seed_names
 from shipwheel.errors import FetchError, IntegrityError, LockError, UsageError
 from shipwheel.files.content import read
 from shipwheel.files.entry import EntryType, FileEntry
@@ -52,15 +55,17 @@ def test_all_unknown_packages_at_once() -> None:
 
 def test_facts() -> None:
     packages = [_package("python3.11-minimal", "3.11.2-6+deb12u6"), _package("libc6", "2.36-9+deb12u10"), _package("zlib1g", "1:1.2-1")]
-    assert base_facts(packages) == ("3.11.2", (2, 36))
-    assert base_facts([_package("python3.14-minimal", "3.14.0~rc3-1"), _package("libc6", "2.42-1")]) == ("3.14.0", (2, 42))
-    with pytest.raises(LockError):
-        base_facts(packages[1:])
+    assert (python_version(packages), libc_version(packages)) == ("3.11.2", (2, 36))
+    assert python_version([_package("python3.14-minimal", "3.14.0~rc3-1")]) == "3.14.0"
+    with pytest.raises(LockError, match="no interpreter"):
+        python_version(packages[1:])
+    with pytest.raises(LockError, match="no libc6"):
+        libc_version(packages[2:])
 
 
 def test_downloads() -> None:
     mirror = Mirror("http://m/debian", "http://m/debian-security")
-    main, security = downloads([_package("a", "1"), _package("b", "2", "debian-security", "pool/updates/main/b/b.deb")], mirror)
+    main, security = package_downloads([_package("a", "1"), _package("b", "2", "debian-security", "pool/updates/main/b/b.deb")], mirror)
     assert main.urls == ("http://m/debian/pool/main/x/x.deb",)
     assert security.urls == ("http://m/debian-security/pool/updates/main/b/b.deb", "http://m/debian/pool/main/b/b.deb")
     assert (main.digest, main.size) == (f"sha256:{'0' * 64}", 7)
@@ -76,7 +81,7 @@ def test_package_that_the_mirror_no_longer_has(fake: FakeArchive, tmp_path: Path
     kept = fake.add(make_deb("kept", "1", {"x": b"x"}), ("kept", "1", "amd64"))
     (fake.root / "debian" / gone.filename).unlink()
     with pytest.raises(FetchError) as caught:
-        load_packages([gone, kept], fake.mirror, Store(tmp_path / "store"))
+        load_segments([gone, kept], fake.mirror, Store(tmp_path / "store"))
     assert "gone_1.deb" in caught.value.message
     assert "--upgrade-base" in caught.value.hint
     assert "pylock.toml" in caught.value.hint
@@ -88,7 +93,7 @@ def test_package_with_another_hash(fake: FakeArchive, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     store = Store(tmp_path / "store")
     with pytest.raises(IntegrityError, match=r"a_1\.deb"):
-        load_packages([made], fake.mirror, store)
+        load_segments([made], fake.mirror, store)
     assert not store.has(made.digest)
 
 
@@ -97,17 +102,17 @@ def test_damaged_package_in_the_store_is_fetched_again(fake: FakeArchive, tmp_pa
     store = Store(tmp_path / "store")
     store.add((fake.root / "debian" / made.filename).read_bytes())
     store.path(made.digest).write_bytes(make_deb("a", "1", {"x": b"y"}))
-    (segment,) = load_packages([made], fake.mirror, store)
+    (segment,) = load_segments([made], fake.mirror, store)
     assert segment.label == "a 1"
 
 
 def test_segments_are_made_once(fake: FakeArchive, tmp_path: Path) -> None:
     made = fake.add(make_deb("a", "1", {"x": b"x"}), ("a", "1", "amd64"))
     store = Store(tmp_path / "store")
-    first = load_packages([made], fake.mirror, store)
+    first = load_segments([made], fake.mirror, store)
     (fake.root / "debian" / made.filename).unlink()
     store.discard(made.digest)
-    assert load_packages([made], fake.mirror, store) == first
+    assert load_segments([made], fake.mirror, store) == first
 
 
 def _base(fake: FakeArchive, store: Store, platform: Platform = AMD64) -> list[DebianPackage]:
@@ -123,7 +128,7 @@ def _base(fake: FakeArchive, store: Store, platform: Platform = AMD64) -> list[D
         "openssl": {"usr/lib/ssl/cert.pem": "/etc/ssl/other"},
     }
     packages = [fake.add(make_deb(name, "1", files, architecture=architecture), (name, "1", architecture)) for name, files in debs.items()]
-    load_packages(packages, fake.mirror, store)
+    load_segments(packages, fake.mirror, store)
     return packages
 
 
@@ -198,4 +203,5 @@ def test_archive_and_seed_together(fake: FakeArchive, tmp_path: Path) -> None:
         fake.add(make_deb(name, "3.11.2-1", {f"usr/share/x/{name}": b"x"}), (name, "3.11.2-1", "amd64"))
     fake.publish()
     index = Archive(fake.mirror, Store(tmp_path / "store"), keyring=fake.keyring).package_index(BOOKWORM, AMD64)
-    assert base_facts(resolve_seed(index, BOOKWORM)) == ("3.11.2", (3, 11))
+    seed = resolve_seed(index, BOOKWORM)
+    assert (python_version(seed), libc_version(seed)) == ("3.11.2", (3, 11))

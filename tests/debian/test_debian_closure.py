@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.closure import Closure, close
-from shipwheel.debian.composed import load_packages
+from shipwheel.debian.archive import Archive
+from shipwheel.debian.closure import Closure, close_over_libraries
+from shipwheel.debian.downloads import load_segments
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package_index import PackageIndex
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -59,7 +60,7 @@ class _World:
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
         self.rounds.append([package.name for package in packages])
-        return load_packages(packages, self.fake.mirror, self.store)
+        return load_segments(packages, self.fake.mirror, self.store)
 
     def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64", own: Sequence[str] = ()) -> Closure:
         """The closure of a wheel with an object that needs these, and with libraries of its `own`."""
@@ -67,7 +68,7 @@ class _World:
         found = [package for name in seed if (package := index.newest(name)) is not None]
         objects = (ElfObject("opt/venv/x.so", machine, needed=needed), *(ElfObject(f"opt/venv/own/{name}", machine, name) for name in own))
         wheel = Segment("k", "wheel", "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
-        return close(found, index, AMD64, [wheel], self.load)
+        return close_over_libraries(found, index, AMD64, [wheel], self.load)
 
 
 @pytest.fixture

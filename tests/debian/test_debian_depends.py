@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.closure import close
-from shipwheel.debian.composed import load_packages
-from shipwheel.debian.optional_libraries import lacking, notes
+from shipwheel.debian.archive import Archive
+from shipwheel.debian.closure import close_over_libraries
+from shipwheel.debian.downloads import load_segments
+from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package_index import PackageIndex
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -54,11 +55,11 @@ class _World:
         self.fake.add(make_deb(name, "1", {f"usr/share/{name}/data": b"x"}), (name, "1", "all"), depends=depends)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        return load_packages(packages, self.fake.mirror, self.store)
+        return load_segments(packages, self.fake.mirror, self.store)
 
     def close(self, *names: str, named: Sequence[str] = ()) -> list[str]:
         seed = [package for name in (*names, *named) if (package := self.index.newest(name)) is not None]
-        return [package.name for package in close(seed, self.index, AMD64, (), self.load, named=named).packages]
+        return [package.name for package in close_over_libraries(seed, self.index, AMD64, (), self.load, named=named).packages]
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def _segment(label: str, *objects: ElfObject, opens: tuple[str, ...] = ()) -> Se
 
 
 def _lacking(opens: tuple[str, ...], *others: Segment, base: tuple[Segment, ...] = ()) -> dict[str, tuple[str, ...]]:
-    return lacking(base, [_segment("demo 1", opens=opens), *others])
+    return missing_optional_libraries(base, [_segment("demo 1", opens=opens), *others])
 
 
 def test_libraries_that_nothing_in_the_image_is_called() -> None:
@@ -116,14 +117,14 @@ def test_libraries_that_nothing_in_the_image_is_called() -> None:
 
 
 def test_a_package_with_objects_is_not_asked() -> None:
-    assert lacking((), [_segment("demo 1", ElfObject("x/demo.so", "EM_X86_64"), opens=("ocr",))]) == {}
+    assert missing_optional_libraries((), [_segment("demo 1", ElfObject("x/demo.so", "EM_X86_64"), opens=("ocr",))]) == {}
 
 
 def test_notes_say_what_to_add(world: _World) -> None:
-    found = list(notes(_lacking(("libocr.so.5", "ocr", "unused", "libcuda.so.1")), world.index))
+    found = list(suggest_packages(_lacking(("libocr.so.5", "ocr", "unused", "libcuda.so.1")), world.index))
     assert [note.message for note in found] == ["demo 1 can open libocr.so.5, libunused.so.1 by name, and the image does not have them"]
-    assert found[0].hint == 'If that is used, add to the settings: packages = ["libocr5", "libunused1"]'
-    assert list(notes(_lacking(("cuda", "AudioToolbox")), world.index)) == []
+    assert found[0].hint == 'If your app uses that feature, add to the settings: packages = ["libocr5", "libunused1"]'
+    assert list(suggest_packages(_lacking(("cuda", "AudioToolbox")), world.index)) == []
 
 
 def test_the_shortest_soname_is_taken() -> None:

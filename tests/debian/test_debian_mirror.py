@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.debian.mirror import MIRROR_VARIABLE, PUBLIC_MIRRORS, Mirror, apt_mirror, choose_mirror, quickest, read_setting
+from shipwheel.debian.mirror import MIRROR_VARIABLE, PUBLIC_MIRRORS, Mirror, apt_mirror, choose_mirror, fastest_mirror, parse_mirror
 from shipwheel.errors import FetchError, UsageError
 
 DEB822 = """# a comment
@@ -26,12 +26,12 @@ Components: main
 
 
 def test_setting_of_one_address() -> None:
-    assert read_setting("https://m.example/x/debian/") == Mirror("https://m.example/x/debian", "https://m.example/x/debian-security")
+    assert parse_mirror("https://m.example/x/debian/") == Mirror("https://m.example/x/debian", "https://m.example/x/debian-security")
 
 
 @pytest.mark.parametrize("text", ["http://a.example/debian http://b.example/sec", "http://a.example/debian,http://b.example/sec/"])
 def test_setting_of_two_addresses(text: str) -> None:
-    assert read_setting(text) == Mirror("http://a.example/debian", "http://b.example/sec")
+    assert parse_mirror(text) == Mirror("http://a.example/debian", "http://b.example/sec")
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_setting_of_two_addresses(text: str) -> None:
 )
 def test_setting_that_is_none(text: str) -> None:
     with pytest.raises(UsageError):
-        read_setting(text)
+        parse_mirror(text)
 
 
 def test_error_shows_no_credentials() -> None:
     with pytest.raises(UsageError) as caught:
-        read_setting("ftp://user:secret@m.example/debian")
+        parse_mirror("ftp://user:secret@m.example/debian")
     assert "secret" not in caught.value.message + caught.value.hint
 
 
@@ -96,7 +96,7 @@ def test_files_of_other_names_are_not_read(tmp_path: Path) -> None:
 
 
 def test_public_mirrors_hold_both_archives_by_name() -> None:
-    assert all(read_setting(url).security.endswith("/debian-security") for url in PUBLIC_MIRRORS)
+    assert all(parse_mirror(url).security.endswith("/debian-security") for url in PUBLIC_MIRRORS)
 
 
 @contextmanager
@@ -132,11 +132,11 @@ def test_the_quickest_that_gives_a_signed_release() -> None:
         _server(good) as quick,
         _server(b"", status=404) as none,
     ):
-        assert quickest([portal, none, slow, quick]).debian == quick
+        assert fastest_mirror([portal, none, slow, quick]).debian == quick
         hold.set()
 
 
 def test_none_answers() -> None:
     with _server(b"", status=500) as broken, pytest.raises(FetchError) as caught:
-        quickest([broken])
+        fastest_mirror([broken])
     assert MIRROR_VARIABLE in caught.value.hint

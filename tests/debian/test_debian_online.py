@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from support.programs import needs
 
-from shipwheel.debian.archive import Archive, PackageIndex
-from shipwheel.debian.closure import Closure, close
-from shipwheel.debian.composed import base_facts, base_sources, load_packages, resolve_seed
+from shipwheel.debian.archive import Archive
+from shipwheel.debian.closure import Closure, close_over_libraries
+from shipwheel.debian.downloads import load_segments
+from shipwheel.debian.generated_base import base_sources
 from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror, apt_mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.seed import libc_version, python_version, resolve_seed
 from shipwheel.errors import FetchError
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
@@ -59,13 +62,13 @@ class _World:
         return Archive(self.mirror, self.store, allow_stale=True).package_index(suite, platform)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        return load_packages(packages, self.mirror, self.store)
+        return load_segments(packages, self.mirror, self.store)
 
     def close(self, suite: Suite, platform: Platform, *needed: str, extra: Sequence[str] = ()) -> Closure:
         index = self.index(suite, platform)
         wheel = ElfObject("opt/venv/x.so", f"EM_{platform.machine.upper()}", needed=needed)
         others = [Segment("k", "wheel", "d", 0, 0, {wheel.path: 0}, {}, {}, (wheel,))]
-        return close(resolve_seed(index, suite, extra), index, platform, others, self.load)
+        return close_over_libraries(resolve_seed(index, suite, extra), index, platform, others, self.load)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,7 @@ def test_base_is_whole(world: _World, suite: Suite, architecture: str) -> None:
         _is_really_gone(world, suite, platform, error)
         return
     assert closure.unresolved == {}
-    version, libc = base_facts(closure.packages)
+    version, libc = python_version(closure.packages), libc_version(closure.packages)
     assert version.startswith(f"{suite.python}.")
     assert libc >= (2, 31)
     assert _layer(world, closure, suite, platform).size < 25_000_000
@@ -114,7 +117,7 @@ def test_base_runs(world: _World, tmp_path: Path, suite: Suite) -> None:
     closure = world.close(suite, platform)
     root = tmp_path / "root"
     _unpack(b"".join(layer_chunks(_layer(world, closure, suite, platform), world.store)), root)
-    version, _ = base_facts(closure.packages)
+    version = python_version(closure.packages)
     assert _run(root, suite).split() == [version.partition("~")[0], "utf-8"]
 
 

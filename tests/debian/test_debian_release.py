@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.programs import needs
 
-from shipwheel.debian.release import MAXIMUM_AGE, Release, archive_keyring, check_age, parse_release, verified
+from shipwheel.debian.release import MAX_STALE, Release, archive_keyring, check_age, parse_release, verify_release
 from shipwheel.errors import SignatureError
 from shipwheel.testing.debian import FakeArchive
 
@@ -23,25 +23,25 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
 
 
 def test_signed_text_is_given_back(archive: FakeArchive) -> None:
-    assert verified(archive.sign(TEXT), "x", archive.keyring).rstrip() == TEXT.rstrip()
+    assert verify_release(archive.sign(TEXT), "x", archive.keyring).rstrip() == TEXT.rstrip()
 
 
 def test_text_with_dashes(archive: FakeArchive) -> None:
     text = b"Codename: bookworm\n-----BEGIN PGP SIGNATURE-----\n- x\nFrom y\n"
-    assert verified(archive.sign(text), "x", archive.keyring).rstrip() == text.rstrip()
+    assert verify_release(archive.sign(text), "x", archive.keyring).rstrip() == text.rstrip()
 
 
 def test_key_of_nobody(archive: FakeArchive, tmp_path: Path) -> None:
     other = FakeArchive(tmp_path)
     with pytest.raises(SignatureError, match="InRelease"):
-        verified(other.sign(TEXT), "InRelease", archive.keyring)
+        verify_release(other.sign(TEXT), "InRelease", archive.keyring)
     with pytest.raises(SignatureError):
-        verified(archive.sign(TEXT), "InRelease")
+        verify_release(archive.sign(TEXT), "InRelease")
 
 
 def test_changed_text(archive: FakeArchive) -> None:
     with pytest.raises(SignatureError):
-        verified(archive.sign(TEXT).replace(b"main/a", b"main/b"), "x", archive.keyring)
+        verify_release(archive.sign(TEXT).replace(b"main/a", b"main/b"), "x", archive.keyring)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_changed_text(archive: FakeArchive) -> None:
 )
 def test_no_signature(archive: FakeArchive, signed: bytes) -> None:
     with pytest.raises(SignatureError):
-        verified(signed, "x", archive.keyring)
+        verify_release(signed, "x", archive.keyring)
 
 
 def test_text_outside_the_signature_is_not_read(archive: FakeArchive) -> None:
     signed = archive.sign(TEXT)
     for changed in (b"Codename: evil\n" + signed, b"\n" + signed):
         with pytest.raises(SignatureError):
-            verified(changed, "x", archive.keyring)
+            verify_release(changed, "x", archive.keyring)
     try:
-        text = verified(signed + b"\nCodename: evil\n", "x", archive.keyring)
+        text = verify_release(signed + b"\nCodename: evil\n", "x", archive.keyring)
     except SignatureError:
         return
     assert b"evil" not in text
@@ -67,7 +67,7 @@ def test_text_outside_the_signature_is_not_read(archive: FakeArchive) -> None:
 def test_message_headers_are_not_text(archive: FakeArchive) -> None:
     signed = archive.sign(TEXT).replace(b"MESSAGE-----\n", b"MESSAGE-----\nCodename: evil\n", 1)
     try:
-        text = verified(signed, "x", archive.keyring)
+        text = verify_release(signed, "x", archive.keyring)
     except SignatureError:
         return
     assert b"evil" not in text
@@ -78,7 +78,7 @@ def test_any_changed_byte_is_an_error_or_changes_nothing(archive: FakeArchive, p
     signed = bytearray(archive.sign(TEXT))
     signed[position % len(signed)] = value
     try:
-        text = verified(bytes(signed), "x", archive.keyring)
+        text = verify_release(bytes(signed), "x", archive.keyring)
     except SignatureError:
         return
     # White space at the ends of lines is not signed (RFC 9580, 7.2).
@@ -100,10 +100,10 @@ def test_fields() -> None:
     release = parse_release(text, "x", "bookworm-updates")
     assert release.files == {"main/a": ("aa", 22), "main/b": ("bb", 3)}
     assert release.valid_until == datetime(2026, 11, 30, 2, 9, 33, tzinfo=UTC)
-    assert (release.by_hash, release.all_apart) == (True, True)
+    assert (release.by_hash, release.separate_all) == (True, True)
     assert not parse_release(
         text.replace(b"MD5Sum", b"No-Support-for-Architecture-all: Packages\nMD5Sum"), "x", "bookworm-updates"
-    ).all_apart
+    ).separate_all
 
 
 @pytest.mark.parametrize("text", [b"", b"Codename: trixie\n", b"Suite: bookworm\n", b"Codename: bookworm-updates\n"])
@@ -133,13 +133,13 @@ def test_expired_key_and_weak_hash() -> None:
             weak = gpg("20200601", "--digest-algo", "SHA1", "--allow-weak-digest-algos", "--clearsign")
         finally:
             subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False, capture_output=True)
-    assert verified(in_time, "x", keyring).rstrip() == TEXT.rstrip()
+    assert verify_release(in_time, "x", keyring).rstrip() == TEXT.rstrip()
     with pytest.raises(SignatureError):
-        verified(weak, "x", keyring)
+        verify_release(weak, "x", keyring)
 
 
 def _until(moment: datetime | None) -> Release:
-    return Release("forky", None, moment, by_hash=True, all_apart=False, files={})
+    return Release("forky", None, moment, by_hash=True, separate_all=False, files={})
 
 
 def test_age() -> None:
@@ -149,8 +149,8 @@ def test_age() -> None:
     warning = check_age(_until(now - timedelta(days=18)), "forky InRelease", now)
     assert warning is not None
     assert "18 days" in warning.message
-    assert check_age(_until(now - MAXIMUM_AGE), "x", now) is not None
-    too_old = _until(now - MAXIMUM_AGE - timedelta(hours=1))
+    assert check_age(_until(now - MAX_STALE), "x", now) is not None
+    too_old = _until(now - MAX_STALE - timedelta(hours=1))
     with pytest.raises(SignatureError, match="60 days"):
         check_age(too_old, "x", now)
     assert check_age(too_old, "x", now, allow_stale=True) is not None

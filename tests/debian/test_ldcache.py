@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipwheel.debian.ldcache import ld_cache, libraries
+from shipwheel.debian.ldcache import cached_libraries, ld_cache
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -73,4 +73,4 @@ def test_which_libraries() -> None:
         ElfObject("usr/lib/libb.so.1", "EM_X86_64", "libb.so.1"),
     ]
     segment = _segment([item.path for item in elf], {f"{root}/libz.so.1": "libz.so.1.2.13", f"{root}/libz.so": "libz.so.1"}, elf)
-    assert libraries([segment], AMD64) == {"libz.so.1": f"/{root}/libz.so.1", "libb.so.1": "/usr/lib/libb.so.1"}
+    assert cached_libraries([segment], AMD64) == {"libz.so.1": f"/{root}/libz.so.1", "libb.so.1": "/usr/lib/libb.so.1"}

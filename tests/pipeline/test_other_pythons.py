@@ -47,8 +47,8 @@ def test_a_python_that_no_suite_has(world: World) -> None:
     (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "==3.12.*"\n')
     ran = world.build(folder)
     assert ran.code == 5
-    assert "error: Python 3.12 cannot be had: no Debian suite has Python 3.12, and " in ran.err
-    assert "hint: What can be had: a standalone build " in ran.err
+    assert "error: Python 3.12 is not available: no Debian suite has Python 3.12, and " in ran.err
+    assert "hint: Alternatives: a standalone build " in ran.err
     (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11,<3.14"\n')
     ran = world.build(folder, "--python", "3.12")
-    assert "hint: What can be had: Debian's Python 3.13 or 3.11, which the project allows (--python 3.13); " in ran.err
+    assert "hint: Alternatives: Debian's Python 3.13 or 3.11, which the project allows (--python 3.13); " in ran.err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.base.base_requirements import Needs, needs_of, unmet
+from shipwheel.base.base_requirements import BaseRequirements, required_libraries, unmet_requirements
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
 from shipwheel.files.elf import ElfObject
@@ -227,7 +227,7 @@ WRONG = {
         f"its Python is /usr/bin/python{MINOR}, and the virtual environment is for /usr/local/bin/python{MINOR}",
     ),
     "musl": ({"musl": "1.2.5"}, "its C library is musl, and the wheels are for glibc"),
-    "a library": ({"without": "libfoo"}, "libfoo.so.1 is not in it"),
+    "a library": ({"without": "libfoo"}, "it does not have libfoo.so.1"),
     "no Python": ({"without": "bin/python"}, "no Python"),
 }
 
@@ -301,7 +301,7 @@ def test_a_program_of_the_base_that_is_gone(world: World, registry: FakeRegistry
     command = ("build", project, "--no-bytecode", "--push", "-t", f"{registry.host}/team/shop:1", "--base", base)
     assert (done := world.run(*command)).code == 0, done.err
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", put_base(world, registry, tag="2"))
-    assert done.code == 8 and "serve, which the image starts, is not in it" in done.err
+    assert done.code == 8 and "it does not have serve, which the image starts" in done.err
 
 
 def test_packages_of_one_suite_do_not_go_upon_another(world: World, registry: FakeRegistry) -> None:
@@ -487,7 +487,7 @@ def test_what_is_needed_is_what_the_base_brings() -> None:
         ),
         ElfObject("opt/venv/lib/foreign.so", "EM_AARCH64", "foreign.so", needed=("libz.so.1",)),
     )
-    found = needs_of([below(*LIBC, "GLIBC_ABI_DT_RELR")], [], [wheel], AMD64)
+    found = required_libraries([below(*LIBC, "GLIBC_ABI_DT_RELR")], [], [wheel], AMD64)
     assert found == ("libc.so.6(GLIBC_2.28)", "libc.so.6(GLIBC_ABI_DT_RELR)", "libz.so.1")
 
 
@@ -496,19 +496,21 @@ def test_what_is_needed_is_what_the_base_brings() -> None:
     [
         (LIBC, []),
         (LIBC[:3], []),
-        (LIBC[:2], ["libc.so.6 has GLIBC_2.17 at most, and GLIBC_2.28 is wanted"]),
+        (LIBC[:2], ["its libc.so.6 has GLIBC_2.17 at most, and GLIBC_2.28 is needed"]),
         ((), []),
     ],
 )
 def test_a_libc_that_is_too_old(versions: tuple[str, ...], expected: list[str]) -> None:
-    needs = Needs(("libc.so.6(GLIBC_2.28)",))
-    assert list(unmet(needs, Tree(below(*versions), {}, {}), "/usr/bin", AMD64)) == expected
+    needs = BaseRequirements(("libc.so.6(GLIBC_2.28)",))
+    assert list(unmet_requirements(needs, Tree(below(*versions), {}, {}), "/usr/bin", AMD64)) == expected
 
 
 def test_programs_are_looked_for_on_the_path() -> None:
     tree = Tree(Segment("", "", "", 0, 0, {"usr/bin/sh": 1}, {"bin": "usr/bin"}, {}, ()), {}, {})
-    assert list(unmet(Needs(programs=("sh", "/bin/sh")), tree, "/opt/venv/bin:/bin", AMD64)) == []
-    assert list(unmet(Needs(programs=("/bin/bash",)), tree, "/bin", AMD64)) == ["/bin/bash, which the image starts, is not in it"]
+    assert list(unmet_requirements(BaseRequirements(programs=("sh", "/bin/sh")), tree, "/opt/venv/bin:/bin", AMD64)) == []
+    assert list(unmet_requirements(BaseRequirements(programs=("/bin/bash",)), tree, "/bin", AMD64)) == [
+        "it does not have /bin/bash, which the image starts"
+    ]
 
 
 @given(st.text())

@@ -13,7 +13,7 @@ from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.segment_metadata import pack, pack_builds, unpack, unpack_builds
 from shipwheel.store import Store
 from shipwheel.testing.images import EntriesSource
-from shipwheel.wheels.source_builds import BuiltWheel, known_wheel
+from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 
 ONE = EntriesSource((file("opt/one", "1"),), "one")
 TWO = EntriesSource((file("opt/two", "2"),), "two")
@@ -69,5 +69,5 @@ def test_what_came_out_of_a_build_elsewhere_never_stands_for_bytes_of_this_store
     digest = store.add(b"another wheel")
     wheel = BuiltWheel("thing-1-py3-none-any.whl", digest, 13, "a" * 64)
     assert unpack_builds(pack_builds([wheel]), store)
-    assert known_wheel(wheel.key, store, whole=False) == wheel
-    assert known_wheel(wheel.key, store, whole=True) is None
+    assert find_built_wheel(wheel.key, store, need_bytes=False) == wheel
+    assert find_built_wheel(wheel.key, store, need_bytes=True) is None

@@ -23,7 +23,8 @@ from shipwheel.files.compress import deflated, inflate
 from shipwheel.files.entry import Deflated, EntryType, file
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels import bytecode as module
-from shipwheel.wheels.bytecode import BytecodeCache, BytecodeCompiler, BytecodeSource, Interpreter, cached_path, interpreter_version
+from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, interpreter_version, pyc_path
+from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 HERE = Interpreter((sys.executable,))
 VERSION = ".".join(str(part) for part in sys.version_info[:3])
@@ -126,7 +127,7 @@ def test_it_is_used_even_when_the_source_says_otherwise(tmp_path: Path, python: 
     minor = ".".join(compiler.version.split(".")[:2])
     (item,) = compiler.compile([("/img/mod.py", b"VALUE = 'compiled'\n")])
     compiler.close()
-    target = tmp_path / cached_path("mod.py", minor).lstrip("/")
+    target = tmp_path / pyc_path("mod.py", minor).lstrip("/")
     target.parent.mkdir()
     target.write_bytes(data_of(item))
     (tmp_path / "mod.py").write_text("VALUE = 'source, changed since'\n")
@@ -335,7 +336,7 @@ HELLO = "OUT.write(struct.pack('<I', 6) + b'3.11.2'); OUT.flush()"
     ],
 )
 def test_what_is_no_interpreter(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
     path = script(tmp_path, text)
     with pytest.raises(BuildError, match="pretender") as caught:
         interpreter_version(Interpreter((path,)))
@@ -361,7 +362,7 @@ def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
     ],
 )
 def test_an_interpreter_that_dies_half_way(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
     compiler = compiler_of(tmp_path, script(tmp_path, text), workers=1)
     for _ in range(2):
         with pytest.raises(BuildError, match=r"near /large\.py") as caught:

@@ -1,5 +1,6 @@
-"""What lies below an app: Debian packages, a standalone Python on top of them, or another image.
+"""What lies below an app: Debian packages, a standalone Python on Debian packages, or another image.
 
-In: a project, its lock and the platforms. Out: a `Base` for each platform, from one of the `Bases` implementations.
-`base` has the types; `standalone` and `image` are the two other kinds of base. Imports `wheels`, `debian` and `registry`.
+`model` has the types, first of all `Base`, one platform's base. The implementations of `Bases` are `DebianBases`, `StandaloneBases` and
+`ImageBases`. `base_requirements` and `base_directories` tell what an image needs of the base below it. Imports `wheels`, `debian`,
+`registry` and below; imported by `pipeline`.
 """

@@ -14,7 +14,7 @@ from shipwheel.errors import UsageError
 from shipwheel.events import amount
 
 if TYPE_CHECKING:
-    from shipwheel.base.base import ImageFacts
+    from shipwheel.base.model import ImageFacts
     from shipwheel.oci.model import Descriptor
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.rebase import Rebased

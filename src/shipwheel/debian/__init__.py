@@ -1,5 +1,6 @@
-"""Debian's signed archive: releases, package tables, packages as sources, and the closure over shared libraries.
+"""Debian's signed archive, its packages as sources, and the packages that a base needs.
 
-In: a suite, package names and ELF facts. Out: `DebianPackage` and `DebSource` values; every file is checked against the signed hashes.
-Packages are unpacked and never run. Imports `files` and below.
+`session` gives a build access to the archive, `archive` reads its signed releases into a `PackageIndex`; `seed`, `closure`, `depends` and
+`optional_libraries` choose packages; `downloads` fetches them. `DebSource` and `GeneratedBase` are sources of file entries. Packages are
+unpacked and never run, and every file is checked against a signed hash. Imports `files` and below; imported by `base` and `pipeline`.
 """

@@ -1,20 +1,16 @@
-"""Debian's archive: InRelease -> Packages -> packages, each checked against the signed hash of the one before it."""
+"""Debian's archive: InRelease -> Packages -> packages, each checked against a hash that the signed release vouches for."""
 
-import difflib
 import hashlib
-import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 
 from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror
-from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.release import Release, check_age, parse_release, verified
+from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.release import Release, check_age, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
-from shipwheel.debian.version import version_key
 from shipwheel.download.fetch import Download, fetch, get, redacted
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
@@ -22,120 +18,39 @@ from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
 
-__all__ = ["Archive", "PackageIndex", "absent"]
+__all__ = ["Archive"]
 
-PREFERRED = {
-    "libjpeg.so.62": "libjpeg62-turbo",
-    "libopenblas.so.0": "libopenblas0-pthread",
-    "libsystemd.so.0": "libsystemd0",
-    "libSDL-1.2.so.0": "libsdl1.2debian",
-    "libjack.so.0": "libjack-jackd2-0",
-}
-"""Which package is meant by a soname that several have, where the general rule would choose another one than Debian does."""
-
-
-def absent(error: FetchError) -> bool:
-    """Whether a server, or a folder, said that it does not have a file."""
-    return re.search(r"answered (404|410)\b|there is no file", error.message) is not None
-
-
-class PackageIndex:
-    """The packages of a suite for one architecture: main, updates and security as one."""
-
-    def __init__(self, label: str, tables: Sequence[tuple[str, bytes]], contents: Callable[[], bytes]) -> None:
-        self.label = label
-        self._tables = tables
-        self._contents = contents
-
-    def newest(self, name: str) -> DebianPackage | None:
-        """The newest version of a package, or None if the suite does not have it."""
-        found = [_package(archive, row) for archive, row in self._rows.get(name.encode(), ())]
-        return max(found, key=lambda package: version_key(package.version), default=None)
-
-    def nearest(self, name: str) -> tuple[str, ...]:
-        """Names like this one, nearest first."""
-        return tuple(difflib.get_close_matches(name, [known.decode() for known in self._rows], n=3))
-
-    def providers(self, soname: str) -> tuple[str, ...]:
-        """The packages that have a library of this name in a loader directory, the one to take first.
-
-        Several are in a fixed order: what Debian prefers, no development or debug package, the shortest name, the newest of numbered
-        variants (libomp5-16 before libomp5-13).
-        """
-        names = self._sonames.get(soname.encode())
-        if names is None:
-            return ()
-        preferred = PREFERRED.get(soname)
-        known = [name for name in names.decode().split(",") if name.encode() in self._rows]
-        return tuple(sorted(known, key=lambda name: (name != preferred, *_rank(name))))
-
-    def sonames(self, stem: str) -> tuple[str, ...]:
-        """The names under which the suite has a library, shortest first: `magic` -> `libmagic.so.1`, …"""
-        start = b"lib%b.so." % stem.encode()
-        return tuple(sorted((name.decode() for name in self._sonames if name.startswith(start)), key=lambda name: (len(name), name)))
-
-    def is_library(self, name: str) -> bool:
-        """Whether a package has a library in a loader directory."""
-        return name.encode() in self._libraries
-
-    def depends(self, package: DebianPackage) -> tuple[tuple[str, ...], ...]:
-        """What a package depends on to be configured or to work: names, each group of which one is enough (deb-control(5))."""
-        rows = [row.decode().split("\t") for _, row in self._rows.get(package.name.encode(), ())]
-        # An older one, of a lock, depends on what the newest does.
-        rows.sort(key=lambda row: row[1] == package.version)
-        fields = rows[-1][7:] if rows else []
-        groups = (group for field in fields for group in field.split(",") if group.strip())
-        # "libc6 (>= 2.36) [linux-any] <!nocheck>", "python3:any"
-        return tuple(tuple(re.split(r"[\s:(\[<]", choice.strip())[0] for choice in group.split("|")) for group in groups)
-
-    @cached_property
-    def _libraries(self) -> frozenset[bytes]:
-        return frozenset(name for names in self._sonames.values() for name in names.split(b","))
-
-    @cached_property
-    def _rows(self) -> dict[bytes, list[tuple[str, bytes]]]:
-        rows: dict[bytes, list[tuple[str, bytes]]] = {}
-        for archive, table in self._tables:
-            for line in table.splitlines():
-                rows.setdefault(line[: line.index(b"\t")], []).append((archive, line))
-        return rows
-
-    @cached_property
-    def _sonames(self) -> dict[bytes, bytes]:
-        return dict(line.split(b"\t") for line in self._contents().splitlines())
-
-
-def _rank(name: str) -> tuple[bool, int, int, str]:
-    stem, _, number = name.rpartition("-")
-    if not stem or not number.isdigit():
-        stem, number = name, "0"
-    return name.endswith(("-dev", "-dbg", "-dbgsym", "-debug", "-doc")), len(stem), -int(number), name
-
-
-def _package(archive: str, row: bytes) -> DebianPackage:
-    name, version, architecture, filename, sha256, size, source = row.decode().split("\t")[:7]
-    return DebianPackage(name, version, architecture, filename, sha256, int(size), archive, source.partition(" ")[0] or name)
+_MAX_RELEASE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One release of a suite, with what is needed of it."""
+class _SignedRelease:
+    """One of the releases that a suite consists of: the suite itself, its updates or its security updates."""
 
     archive: str
     codename: str
     release: Release
 
+    def label(self, path: str) -> str:
+        """Return the name of a file of this release for errors and progress."""
+        return f"Debian {self.codename} {path}"
+
     def download(self, mirror: Mirror, path: str) -> Download:
+        """Return how to download a file of this release; by-hash URLs come first, since they survive an update of the mirror."""
         digest, size = self.release.files[path]
-        folder = path.rpartition("/")[0]
-        places = [f"{folder}/by-hash/SHA256/{digest}"] if self.release.by_hash else []
-        roots = [f"{each.base(self.archive)}/dists/{self.codename}" for each in (mirror, *mirror.others)]
-        urls = tuple(f"{root}/{place}" for root in roots for place in (*places, path))
-        return Download(urls, f"sha256:{digest}", size, f"Debian {self.codename} {path}")
+        directory = path.rpartition("/")[0]
+        by_hash = [f"{directory}/by-hash/SHA256/{digest}"] if self.release.by_hash else []
+        roots = [f"{each.base(self.archive)}/dists/{self.codename}" for each in mirror.with_fallbacks]
+        urls = tuple(f"{root}/{file}" for root in roots for file in (*by_hash, path))
+        return Download(urls, f"sha256:{digest}", size, self.label(path))
 
 
 class Archive:
-    """Reads the archive through a mirror; tables are kept in the store, by the hash of the file they were made from."""
+    """Reads Debian's archive through a mirror.
+
+    The store keeps the tables made from Packages and Contents files under the hash of the file. `keyring` replaces Debian's keys and
+    `now` the current time; with `allow_stale`, a release far past its Valid-Until is still accepted.
+    """
 
     def __init__(
         self,
@@ -154,104 +69,109 @@ class Archive:
         self._now = now
         self._allow_stale = allow_stale
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Part, ...]] = {}
+        self._releases: dict[str, tuple[_SignedRelease, ...]] = {}
 
     def package_index(self, suite: Suite, platform: Platform) -> PackageIndex:
-        """The suite's packages, from releases that are fetched and verified now, once for all platforms.
+        """Return the suite's packages for a platform.
 
-        Raises FetchError, IntegrityError, SignatureError. The Contents file is fetched only when a soname is asked for.
+        Releases are fetched and verified once for all platforms; the Contents file is fetched when the index is asked for a soname. Raise
+        FetchError, IntegrityError or SignatureError.
         """
-        parts = self._parts(suite)
-        listed = [(part, path) for part in parts for path in self._packages_paths(part, platform, suite)]
-        tables = self._packages_tables(listed)
-        return PackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(parts[0], platform))
+        releases = self._suite_releases(suite)
+        files = [(release, path) for release in releases for path in self._packages_paths(release, platform, suite)]
+        tables = self._packages_tables(files)
+        return PackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(releases[0], platform))
 
-    def _parts(self, suite: Suite) -> tuple[_Part, ...]:
+    def _suite_releases(self, suite: Suite) -> tuple[_SignedRelease, ...]:
         with self._lock:
-            if suite.codename not in self._known:
-                wanted = suite.releases()
-                with ThreadPoolExecutor(len(wanted)) as pool:
-                    found = list(pool.map(lambda pair: self._part(pair[0], pair[1], suite), wanted))
-                self._known[suite.codename] = tuple(part for part in found if part is not None)
-            return self._known[suite.codename]
+            if suite.codename not in self._releases:
+                pairs = suite.releases()
+                with ThreadPoolExecutor(len(pairs)) as pool:
+                    releases = list(pool.map(lambda pair: self._fetch_release(pair[0], pair[1], suite), pairs))
+                self._releases[suite.codename] = tuple(release for release in releases if release is not None)
+            return self._releases[suite.codename]
 
-    def _part(self, archive: str, codename: str, suite: Suite) -> _Part | None:
+    def _fetch_release(self, archive: str, codename: str, suite: Suite) -> _SignedRelease | None:
+        """Return a verified release, or None for the updates or the security archive of a suite in testing that has none."""
         name = f"Debian {codename} InRelease"
         try:
-            release = self._release(archive, codename, name)
+            release = self._verified_release(archive, codename, name)
         except FetchError as error:
-            if absent(error) and codename != suite.codename and not suite.settled:
+            if error.not_found and codename != suite.codename and not suite.released:
                 return None
             error.hint = f"Check the network, or use another mirror: {MIRROR_VARIABLE}, or the setting debian-mirror."
             raise
         warning = check_age(release, name, self._now or datetime.now(UTC), allow_stale=self._allow_stale)
         if warning is not None:
             self.reporter(warning)
-        return _Part(archive, codename, release)
+        return _SignedRelease(archive, codename, release)
 
-    def _release(self, archive: str, codename: str, name: str) -> Release:
-        """Of the first mirror that has one which is signed; its error when there is no other mirror."""
-        for number, mirror in enumerate((self.mirror, *self.mirror.others)):
+    def _verified_release(self, archive: str, codename: str, name: str) -> Release:
+        """Return the release of the first mirror that has a correctly signed one; raise the last mirror's error if none has."""
+        *others, last = self.mirror.with_fallbacks
+        for mirror in others:
             try:
-                signed = get(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=8 << 20)
-                return parse_release(verified(signed, name, self._keyring), name, codename)
+                return self._read_release(mirror, archive, codename, name)
             except (FetchError, SignatureError) as error:
-                if number == len(self.mirror.others):
-                    raise
-                self.reporter(Warned(f"another Debian mirror is asked: {error.message}"))
-        raise AssertionError("unreachable")
+                self.reporter(Warned(f"trying another Debian mirror: {error.message}"))
+        return self._read_release(last, archive, codename, name)
 
-    def _packages_paths(self, part: _Part, platform: Platform, suite: Suite) -> Iterable[str]:
+    def _read_release(self, mirror: Mirror, archive: str, codename: str, name: str) -> Release:
+        signed = get(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=_MAX_RELEASE_BYTES)
+        return parse_release(verify_release(signed, name, self._keyring), name, codename)
+
+    def _packages_paths(self, signed: _SignedRelease, platform: Platform, suite: Suite) -> Iterator[str]:
         path = f"main/binary-{platform.architecture}/Packages.xz"
-        if path in part.release.files:
+        if path in signed.release.files:
             yield path
-        elif suite.settled or part.codename == suite.codename:
+        elif suite.released or signed.codename == suite.codename:
             raise FetchError(
-                f"Debian {part.codename} has no packages for {platform.architecture} on this mirror",
-                hint="The mirror may hold some architectures only: use another one (SHIPWHEEL_DEBIAN_MIRROR).",
+                f"Debian {signed.codename} has no packages for {platform.architecture} on this mirror",
+                hint=f"The mirror may carry only some architectures: use another one ({MIRROR_VARIABLE}).",
             )
-        # "No-Support-for-Architecture-all: Packages": those are in the other files too.
-        if part.release.all_apart and "main/binary-all/Packages.xz" in part.release.files:
+        # "No-Support-for-Architecture-all: Packages" means that the other Packages files have those packages too.
+        if signed.release.separate_all and "main/binary-all/Packages.xz" in signed.release.files:
             yield "main/binary-all/Packages.xz"
 
-    def _packages_tables(self, listed: Sequence[tuple[_Part, str]]) -> list[tuple[str, bytes]]:
+    def _packages_tables(self, files: Sequence[tuple[_SignedRelease, str]]) -> list[tuple[str, bytes]]:
         kind = f"debian-packages-{TABLE_VERSION}"
-        missing = [(part, path) for part, path in listed if self.store.get(kind, part.release.files[path][0]) is None]
-        fetch([part.download(self.mirror, path) for part, path in missing], self.store, self.reporter, stage="lists")
-        for part, path in missing:
-            digest = part.release.files[path][0]
-            self.store.put(kind, digest, packages_table(self.store.chunks(f"sha256:{digest}"), f"Debian {part.codename} {path}"))
-        return [(part.archive, self.store.get(kind, part.release.files[path][0]) or b"") for part, path in listed]
+        missing = [(signed, path) for signed, path in files if self.store.get(kind, signed.release.files[path][0]) is None]
+        fetch([signed.download(self.mirror, path) for signed, path in missing], self.store, self.reporter, stage="lists")
+        for signed, path in missing:
+            digest = signed.release.files[path][0]
+            self.store.put(kind, digest, packages_table(self.store.chunks(f"sha256:{digest}"), signed.label(path)))
+        return [(signed.archive, self.store.get(kind, signed.release.files[path][0]) or b"") for signed, path in files]
 
-    def _contents(self, part: _Part, platform: Platform) -> bytes:
+    def _contents(self, signed: _SignedRelease, platform: Platform) -> bytes:
         kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
-        if path not in part.release.files:
-            raise FetchError(f"Debian {part.codename} has no {path}", hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR).")
-        digest, name = part.release.files[path][0], f"Debian {part.codename} {path}"
+        if path not in signed.release.files:
+            raise FetchError(f"Debian {signed.codename} has no {path}", hint=f"Use another mirror ({MIRROR_VARIABLE}).")
+        digest = signed.release.files[path][0]
         table = self.store.get(kind, digest)
         if table is not None:
             return table
-        download = part.download(self.mirror, path)
+        download = signed.download(self.mirror, path)
         try:
             fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
         except FetchError:
-            return self._other_contents(download, platform)
-        table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, name)
+            return self._unlisted_contents(download, platform)
+        table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, signed.label(path))
         self.store.put(kind, digest, table)
         return table
 
-    def _other_contents(self, download: Download, platform: Platform) -> bytes:
-        """What the mirror has in the place of the Contents file that the release lists, as happens for some days after a point release.
+    def _unlisted_contents(self, download: Download, platform: Platform) -> bytes:
+        """Return the table of a Contents file that differs from the one in the release, as on mirrors just after a point release.
 
-        Nothing of it ends in an image: it only says in which package to look for a library. The package's own hash is signed, and it is
-        taken only if the library is in it. So an older file can make a library be missed, which is reported, and no more.
+        This is safe: the file only tells in which package to look for a library. The package's own hash is signed, and the package is used
+        only if it has the library. With an older file a library can be missed, which the warning says.
         """
         data = get(download.urls[-1], label=download.label)
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != download.digest:
             self.reporter(
                 Warned(
-                    f"{download.label} of {redacted(self.mirror.debian)} is not what its release lists: a newer library may be missed",
-                    hint="The mirror is being updated: try again later, or use another mirror (SHIPWHEEL_DEBIAN_MIRROR).",
+                    f"{download.label} of {redacted(self.mirror.debian)} is not the file that its release lists: "
+                    "newer libraries may be missed",
+                    hint=f"The mirror is being updated: try again later, or use another mirror ({MIRROR_VARIABLE}).",
                 )
             )
         return contents_table([data], platform.multiarch, download.label)

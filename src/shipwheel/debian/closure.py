@@ -1,145 +1,161 @@
-"""The closure over what the loader needs: sonames -> packages, until nothing is missing.
+"""The closure over shared libraries: find the packages of all sonames that ELF files need, until none is missing.
 
-Depends is followed from the packages that the user names alone, see `depends`.
+What the user names is also followed through Depends, see `depends`.
 """
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shipwheel.debian.archive import PackageIndex
-from shipwheel.debian.depends import depended
+from shipwheel.debian.depends import follow_depends
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package_index import PackageIndex
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["COMPANIONS", "STABLE", "Closure", "Load", "close", "unresolved"]
+__all__ = ["ABI_STABLE", "COMPANIONS", "Closure", "LoadSegments", "close_over_libraries", "unresolved_libraries"]
 
-Load = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
-"""Fetches packages and makes their segments, in the order given."""
+LoadSegments = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
+"""Fetches packages and returns their segments in the same order."""
 
-_COPYRIGHT_SIZE = 256 << 10
+_MAX_COPYRIGHT_BYTES = 256 << 10
 
 COMPANIONS = {
     "libmagic1": ("libmagic-mgc", "magic.mgc"),
     "libmagic1t64": ("libmagic-mgc", "magic.mgc"),
     "libfontconfig1": ("fontconfig-config", "fonts.conf"),
 }
-"""Libraries that are of no use without a file which another package has: the package, and the file."""
+"""Libraries that are useless without a data file of another package: library package -> (package, file name)."""
 
-STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6", "libz.so.1"})
-"""Libraries of which any copy will do that is new enough, which the proof sees by their symbol versions."""
+ABI_STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6", "libz.so.1"})
+"""Libraries of which any recent enough copy works. Whether a copy is recent enough is proved later, by symbol versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """All packages by name, their segments in that order, and the sonames that neither they nor the archive have, with who wants them."""
+    """The packages of a base sorted by name, and their segments in the same order.
+
+    `unresolved` are the sonames that neither they nor the archive provide, with the objects that need them.
+    """
 
     packages: tuple[DebianPackage, ...]
     segments: tuple[Segment, ...]
     unresolved: Mapping[str, tuple[ElfObject, ...]]
 
 
-def close(
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A package to load, to be kept if it has one of these files; without `files` it is always kept."""
+
+    package: DebianPackage
+    files: tuple[str, ...] = ()
+
+
+def close_over_libraries(
     seed: Sequence[DebianPackage],
     index: PackageIndex,
     platform: Platform,
-    others: Sequence[Segment],
-    load: Load,
+    app_segments: Sequence[Segment],
+    load: LoadSegments,
     *,
     named: Sequence[str] = (),
-    below: Sequence[Segment] = (),
+    parent: Sequence[Segment] = (),
 ) -> Closure:
-    """Adds to the seed what it and the `others` (wheels, the project) need to be loaded, and what those of it that are `named` depend on.
+    """Add to the seed the packages that its own ELF files and those of the app's wheels and source need.
 
-    Each round loads the packages that the one before it found, all at once. Not taken is a package that turns out not to have the library
-    that it was loaded for, or one whose library belongs to another build of what its wanters have themselves. Objects for another machine
-    are not asked. A library that only another wheel has is looked for, and is among the unresolved when no package has it. `below` is an
-    image that everything lies upon: it provides, and what it lacks itself is none of ours.
+    Each round loads at once all packages that the previous round asked for. A package is dropped again if it turns out not to have the
+    library that it was loaded for, or if that library does not fit the copies that a wheel bundles. Objects for another machine are
+    ignored. A library that only another wheel has is looked up as well, and is unresolved if no package has it.
+
+    `named` are the packages of the seed whose Depends are followed. `parent` are the segments of a base image below: they provide
+    libraries, and what they lack themselves is not added.
     """
     packages = {package.name: package for package in seed}
     segments = dict(zip(packages, load(tuple(packages.values())), strict=True))
     asked: set[tuple[str, bool]] = set()
-    passed_over: set[str] = set()
+    dropped: set[str] = set()
     while True:
-        loader = Loader.of((*below, *segments.values()), platform.multiarch, others)
-        missing = _missing(loader, platform, below)
-        # What was not taken for a wheel is asked for again when a package of the base wants it.
-        questions = {(soname, any(map(loader.in_base, wanters))) for soname, wanters in missing.items()} - asked
-        beside = {name: it for name, it in _beside(packages, segments, index).items() if name not in passed_over}
-        further: Wanted = {name: (package, ()) for name, package in depended(named, packages, segments, index).items()}
-        wanted = further | beside | _libraries(sorted({soname for soname, _ in questions}), index)
+        loader = Loader.of((*parent, *segments.values()), platform.multiarch, app_segments)
+        missing = _unresolved(loader, platform, parent)
+        # A library that was dropped for a wheel is looked up again once a package of the base needs it.
+        questions = {(soname, any(map(loader.in_base, needed_by))) for soname, needed_by in missing.items()} - asked
+        candidates = {name: _Candidate(package) for name, package in follow_depends(named, packages, segments, index).items()}
+        candidates |= {name: it for name, it in _companions(packages, segments, index).items() if name not in dropped}
+        candidates |= _providers(sorted({soname for soname, _ in questions}), index)
         asked |= questions
-        new = {name: package for name, (package, _) in sorted(wanted.items()) if name not in packages}
+        new = {name: candidate for name, candidate in sorted(candidates.items()) if name not in packages}
         if not new:
             break
-        for (name, package), segment in zip(new.items(), load(tuple(new.values())), strict=True):
-            files = wanted[name][1]
-            if not files or any(_has(segment, file) and not _alien(segment, file, missing, loader) for file in files):
-                packages[name], segments[name] = package, segment
+        for (name, candidate), segment in zip(new.items(), load(tuple(it.package for it in new.values())), strict=True):
+            if _is_useful(candidate, segment, missing, loader):
+                packages[name], segments[name] = candidate.package, segment
             else:
-                passed_over.add(name)
+                dropped.add(name)
     names = sorted(packages)
     return Closure(tuple(packages[name] for name in names), tuple(segments[name] for name in names), missing)
 
 
-Wanted = dict[str, tuple[DebianPackage, tuple[str, ...]]]
-"""Package name -> the package, and the file names for any of which it is wanted, none when it is in any case."""
-
-
-def unresolved(
-    base: Sequence[Segment], others: Sequence[Segment], platform: Platform, below: Sequence[Segment] = ()
+def unresolved_libraries(
+    base: Sequence[Segment], app_segments: Sequence[Segment], platform: Platform, parent: Sequence[Segment] = ()
 ) -> dict[str, tuple[ElfObject, ...]]:
-    """The sonames that neither the base nor the wanter's own package provides, with who wants them; other machines' are not asked.
+    """Return the sonames that neither the base nor the needing object's own package provides, with those objects.
 
-    Nor is what lies `below` all, which provides as well.
+    Objects for other machines are ignored, and so is what the base image `parent` itself lacks.
     """
-    return _missing(Loader.of((*below, *base), platform.multiarch, others), platform, below)
+    return _unresolved(Loader.of((*parent, *base), platform.multiarch, app_segments), platform, parent)
 
 
-def _missing(loader: Loader, platform: Platform, below: Sequence[Segment]) -> dict[str, tuple[ElfObject, ...]]:
+def _unresolved(loader: Loader, platform: Platform, parent: Sequence[Segment]) -> dict[str, tuple[ElfObject, ...]]:
     machine = MACHINES[platform.architecture]
-    given = {item.path for segment in below for item in segment.elf}
-    return loader.unresolved((item for item in loader.objects if item.machine == machine and item.path not in given), alone=True)
+    parent_paths = {item.path for segment in parent for item in segment.elf}
+    return loader.unresolved((item for item in loader.objects if item.machine == machine and item.path not in parent_paths), alone=True)
 
 
-def _alien(segment: Segment, file: str, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:
-    """Whether a library needs another one of which all who want it have a copy of their own: Debian's was not made for that copy.
-
-    So it is with Debian's Qt modules, which use what is private to one version of Qt, and a wheel that has Qt's core but not all modules.
-    """
-    needed = {name for item in segment.elf if posixpath.basename(item.path) == file or item.soname == file for name in item.needed}
-    wanters = missing.get(file, ())
-    return bool(wanters) and all(
-        not loader.in_base(wanter) and any(loader.sibling(wanter, name) for name in needed - STABLE) for wanter in wanters
+def _is_useful(candidate: _Candidate, segment: Segment, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:
+    return not candidate.files or any(
+        _contains(segment, file) and not _clashes_with_bundled(segment, file, missing, loader) for file in candidate.files
     )
 
 
-def _libraries(sonames: Sequence[str], index: PackageIndex) -> Wanted:
-    found: Wanted = {}
+def _contains(segment: Segment, file: str) -> bool:
+    return any(path.endswith(f"/{file}") for paths in (segment.files, segment.links) for path in paths)
+
+
+def _clashes_with_bundled(segment: Segment, file: str, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:
+    """Return whether a library needs another one of which every object that asks for it bundles its own copy.
+
+    Debian's library was not built against that copy. An example are wheels that bundle Qt's core without all of its modules: Debian's
+    modules use symbols that are private to one version of Qt.
+    """
+    needed = {name for item in segment.elf if posixpath.basename(item.path) == file or item.soname == file for name in item.needed}
+    needed_by = missing.get(file, ())
+    return bool(needed_by) and all(
+        not loader.in_base(item) and any(loader.sibling(item, name) for name in needed - ABI_STABLE) for item in needed_by
+    )
+
+
+def _providers(sonames: Sequence[str], index: PackageIndex) -> dict[str, _Candidate]:
+    found: dict[str, _Candidate] = {}
     for soname in sonames:
         package = next((package for name in index.providers(soname) if (package := index.newest(name)) is not None), None)
         if package is not None:
-            found[package.name] = (package, (*found.get(package.name, (package, ()))[1], soname))
+            known = found.get(package.name, _Candidate(package))
+            found[package.name] = _Candidate(package, (*known.files, soname))
     return found
 
 
-def _beside(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> Wanted:
-    """Companions, and the small packages where others of the same source keep their copyright: usr/share/doc/libgcc-s1 -> gcc-12-base."""
-    found: Wanted = {}
+def _companions(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> dict[str, _Candidate]:
+    """Return companions, and small packages that hold the copyright of others: usr/share/doc/libgcc-s1 is a link to gcc-12-base."""
+    found: dict[str, _Candidate] = {}
     for name, file in (COMPANIONS[name] for name in packages if name in COMPANIONS):
         companion = index.newest(name)
         if companion is not None:
-            found[name] = (companion, (file,))
+            found[name] = _Candidate(companion, (file,))
     for name, segment in segments.items():
         target = segment.links.get(f"usr/share/doc/{name}", "")
         package = index.newest(target) if target and "/" not in target and target not in packages else None
-        if package is not None and package.source == packages[name].source and package.size <= _COPYRIGHT_SIZE:
-            found[target] = (package, ("copyright",))
+        if package is not None and package.source == packages[name].source and package.size <= _MAX_COPYRIGHT_BYTES:
+            found[target] = _Candidate(package, ("copyright",))
     return found
-
-
-def _has(segment: Segment, file: str) -> bool:
-    return any(path.endswith(f"/{file}") for paths in (segment.files, segment.links) for path in paths)

@@ -1,9 +1,9 @@
-"""What the packages that a user names depend on, apart from libraries: programs, data, interpreters.
+"""What a package that the user names depends on besides libraries: programs, data and interpreters.
 
-What the loader needs is found without Depends, and better: `libgl1` depends on drivers of 150 MB that no server ever opens. But a program
-needs more than libraries. tesseract-ocr has its languages in packages of their own, psql is a Perl script, and a metapackage is nothing but
-what it depends on. Who names a package expects a program that works; so Depends and Pre-Depends are followed from named packages, and from
-those alone: not from the base, nor from libraries that a wheel needs. Recommends are not.
+Libraries are found without Depends, and more precisely: libgl1 depends on 150 MB of drivers that a server never opens. But a program needs
+more than libraries: tesseract-ocr has its languages in other packages, psql is a Perl script, a metapackage is nothing but its Depends. A
+user who names a package expects a program that works. So Depends and Pre-Depends are followed from named packages, and only from those:
+neither from the base nor from a library that a wheel needs. Recommends are ignored.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,74 +13,54 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
-    from shipwheel.debian.archive import PackageIndex
+    from shipwheel.debian.package_index import PackageIndex
 
-__all__ = ["HELPERS", "depended"]
+__all__ = ["IGNORED_DEPENDS", "follow_depends"]
 
-HELPERS = frozenset(
-    (
-        *("adduser", "base-passwd", "cdebconf", "debconf", "debconf-2.0", "debianutils", "dictionaries-common", "dpkg", "emacsen-common"),
-        *(
-            "init-system-helpers",
-            "install-info",
-            "lsb-base",
-            "passwd",
-            "sysvinit-utils",
-            "ucf",
-            "update-inetd",
-            "usrmerge",
-            "usr-is-merged",
-        ),
-        *(
-            "dbus",
-            "dbus-user-session",
-            "default-dbus-session-bus",
-            "dbus-session-bus",
-            "systemd",
-            "systemd-sysv",
-            "default-logind",
-            "logind",
-        ),
-    )
+IGNORED_DEPENDS = frozenset(
+    """
+    adduser base-passwd cdebconf debconf debconf-2.0 debianutils dictionaries-common dpkg emacsen-common
+    init-system-helpers install-info lsb-base passwd sysvinit-utils ucf update-inetd usrmerge usr-is-merged
+    dbus dbus-user-session default-dbus-session-bus dbus-session-bus systemd systemd-sysv default-logind logind
+    """.split()  # noqa: SIM905
 )
-"""What installs, configures and minds a machine: maintainer scripts want it, which are not run, or a session, which there is not."""
+"""Packages that maintainer scripts need, which never run here, or that belong to a session, which a container does not have."""
 
 
-def depended(
+def follow_depends(
     named: Iterable[str], packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: "PackageIndex"
 ) -> dict[str, DebianPackage]:
-    """What is still to be added for the named packages, which are followed through what is there already.
+    """Return the packages to add for the named ones; those that are already in `packages` are followed further.
 
-    A program's libraries are left to the loader's closure, since Depends names more than it loads. A package without any object of its own
-    has no other way to say which libraries it means. Below a library only what is the same for all architectures counts, which is data: it
-    would otherwise bring drivers and daemons.
+    Libraries are left to the closure, except for a package without any ELF file, which can only name them in Depends. Below a library,
+    only packages of architecture `all` (data) are added: others would bring in drivers and daemons.
     """
     found: dict[str, DebianPackage] = {}
     pending = [(name, False) for name in named]
     seen: set[tuple[str, bool]] = set()
     while pending:
-        name, below = pending.pop()
-        if (name, below) in seen or name not in packages:
+        name, below_library = pending.pop()
+        if (name, below_library) in seen or name not in packages:
             continue
-        seen.add((name, below))
-        below = below or index.is_library(name)
-        bare = not segments[name].elf
-        for package in _chosen(packages[name], packages, index):
-            library = index.is_library(package.name)
+        seen.add((name, below_library))
+        below_library = below_library or index.is_library(name)
+        without_elf = not segments[name].elf
+        for package in _choices(packages[name], packages, index):
+            is_library = index.is_library(package.name)
             if package.name in packages:
-                pending.append((package.name, below))
-            elif bare and not below if library else package.architecture == "all" or not below:
+                pending.append((package.name, below_library))
+            elif without_elf and not below_library if is_library else package.architecture == "all" or not below_library:
                 found[package.name] = package
     return found
 
 
-def _chosen(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "PackageIndex") -> Iterator[DebianPackage]:
-    """One of each group of alternatives: one that is there, else the first that the suite has; none where a helper would do."""
+def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "PackageIndex") -> Iterator[DebianPackage]:
+    """Yield one package per group of alternatives: one of the base, else the first that the suite has; none for ignored ones."""
     for group in index.depends(package):
-        if not HELPERS.isdisjoint(group):
+        if not IGNORED_DEPENDS.isdisjoint(group):
             continue
-        known = (packages.get(name) for name in group)
+        in_base = (packages.get(name) for name in group)
         newest = (index.newest(name) for name in group)
-        choice = next((it for it in (*known, *newest) if it is not None), None)
+        choice = next((it for it in (*in_base, *newest) if it is not None), None)
         if choice is not None:
             yield choice

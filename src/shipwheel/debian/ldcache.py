@@ -1,6 +1,6 @@
-"""/etc/ld.so.cache, as ldconfig would write it: the loader then finds libraries without looking, and `ctypes.util.find_library` at all.
+"""/etc/ld.so.cache as ldconfig would write it. It speeds up the loader, and `ctypes.util.find_library` depends on it.
 
-The format is glibc's sysdeps/generic/dl-cache.h, `glibc-ld.so.cache1.1`: a header, entries from the greatest name to the least, strings.
+The format is `glibc-ld.so.cache1.1` of glibc's sysdeps/generic/dl-cache.h: a header, entries in descending order of name, strings.
 """
 
 import re
@@ -13,7 +13,7 @@ from shipwheel.files.loader import Loader, default_directories
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["ld_cache", "libraries"]
+__all__ = ["cached_libraries", "ld_cache"]
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _LITTLE_ENDIAN = 2
@@ -23,29 +23,29 @@ _ENTRY = struct.Struct("<iIIIQ")
 _FLAGS = {"amd64": 0x0303, "arm64": 0x0A03}
 
 
-def libraries(segments: Sequence[Segment], platform: Platform) -> dict[str, str]:
-    """Soname -> path with a leading slash, of the libraries in the loader's directories; the first directory wins."""
+def cached_libraries(segments: Sequence[Segment], platform: Platform) -> dict[str, str]:
+    """Return soname -> absolute path of the libraries in the loader's directories; the first directory wins."""
     loader = Loader.of(segments, platform.multiarch)
     machine = MACHINES[platform.architecture]
-    sonames = sorted({item.soname for item in loader.objects if item.machine == machine and _cached(item.soname)})
-    names = {path for segment in segments for path in (*segment.files, *segment.links)}
-    folders = [folder for folder in default_directories(platform.multiarch) if folder.startswith("usr/")]
+    sonames = sorted({item.soname for item in loader.objects if item.machine == machine and _is_cached(item.soname)})
+    paths = {path for segment in segments for path in (*segment.files, *segment.links)}
+    directories = [path for path in default_directories(platform.multiarch) if path.startswith("usr/")]
     found: dict[str, str] = {}
     for soname in sonames:
-        path = next((f"{folder}/{soname}" for folder in folders if f"{folder}/{soname}" in names), None)
+        path = next((f"{directory}/{soname}" for directory in directories if f"{directory}/{soname}" in paths), None)
         if path is not None:
             found[soname] = f"/{path}"
     return found
 
 
-def ld_cache(found: Iterable[tuple[str, str]], platform: Platform) -> bytes:
-    """The cache file for (soname, path) pairs."""
-    rows = sorted(found, key=lambda row: cmp_to_key(_compare)(row[0]), reverse=True)
+def ld_cache(libraries: Iterable[tuple[str, str]], platform: Platform) -> bytes:
+    """Return the cache file for (soname, path) pairs."""
+    rows = sorted(libraries, key=lambda row: cmp_to_key(_compare)(row[0]), reverse=True)
     start = _HEADER.size + _ENTRY.size * len(rows)
     strings = bytearray()
     entries = []
     for soname, path in rows:
-        # The path ends in the soname: one string serves as both, as in ldconfig's own files.
+        # Where the path ends in the soname, one string serves as both, as in ldconfig's own files.
         value = start + len(strings)
         strings += path.encode() + b"\0"
         key = value + len(path.encode()) - len(soname.encode()) if path.endswith(f"/{soname}") else start + len(strings)
@@ -55,15 +55,15 @@ def ld_cache(found: Iterable[tuple[str, str]], platform: Platform) -> bytes:
     return _HEADER.pack(_MAGIC, len(rows), len(strings), _LITTLE_ENDIAN, 0) + b"".join(entries) + bytes(strings)
 
 
-def _cached(name: str) -> bool:
-    # ldconfig looks at "lib*.so*" and "ld-*.so*" only.
+def _is_cached(name: str) -> bool:
+    # ldconfig only considers "lib*.so*" and "ld-*.so*".
     return name.startswith(("lib", "ld-")) and ".so" in name
 
 
 def _compare(left: str, right: str) -> int:
-    """glibc's _dl_cache_libcmp: runs of digits compare as numbers, and a digit is greater than anything else."""
-    one, two = _parts(left), _parts(right)
-    return (one > two) - (one < two)
+    """Compare as glibc's _dl_cache_libcmp does: runs of digits as numbers, and a digit is greater than any other character."""
+    left_parts, right_parts = _parts(left), _parts(right)
+    return (left_parts > right_parts) - (left_parts < right_parts)
 
 
 def _parts(name: str) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
-"""Libraries that pure Python packages open by name and that the image lacks: nothing fails before they are used, so it is said.
+"""Libraries that pure Python packages open by name (ctypes) and that the image does not have.
 
-Only a package without any object of its own is asked: one that has objects mostly brings what it opens, or can do without. And only what
-the suite has a package for is worth a word: what is not in Debian is a driver's, or another system's.
+Such a package works until it opens the library, so this is worth a hint, not an error. Packages with ELF files of their own are ignored:
+most bundle what they open, or can do without it. Names that the suite has no package for are ignored too: they belong to a driver or to
+another operating system.
 """
 
 import posixpath
@@ -13,43 +14,44 @@ from shipwheel.files.ctypes_libraries import stem
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
-    from shipwheel.debian.archive import PackageIndex
+    from shipwheel.debian.package_index import PackageIndex
 
-__all__ = ["lacking", "notes"]
+__all__ = ["missing_optional_libraries", "suggest_packages"]
+
+_OPENED_PREFIX = "opened:"
+"""Tells a name that is opened from a soname that is needed, where a base lists both as absent."""
 
 
-_MARK = "opened:"
-
-
-def lacking(base: Sequence[Segment], others: Sequence[Segment]) -> dict[str, tuple[str, ...]]:
-    """`opened:` and the name as it is opened -> the labels of those `others` that open it, for what nothing in the image is called.
-
-    The mark tells it from a soname that is needed, where both are noted as absent.
-    """
-    there = {
-        stem(posixpath.basename(name)) for segment in (*base, *others) for item in segment.elf for name in (item.path, item.soname) if name
+def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[Segment]) -> dict[str, tuple[str, ...]]:
+    """Return `opened:NAME` -> the labels of the app's segments that open NAME, for names that no library of the image has."""
+    stems = {
+        stem(posixpath.basename(name))
+        for segment in (*base, *app_segments)
+        for item in segment.elf
+        for name in (item.path, item.soname)
+        if name
     }
-    found: dict[str, list[str]] = {}
-    for segment in others:
+    missing: dict[str, list[str]] = {}
+    for segment in app_segments:
         for name in segment.opens if not segment.elf else ():
-            if stem(name) not in there:
-                found.setdefault(f"{_MARK}{name}", []).append(segment.label)
-    return {name: tuple(labels) for name, labels in sorted(found.items())}
+            if stem(name) not in stems:
+                missing.setdefault(f"{_OPENED_PREFIX}{name}", []).append(segment.label)
+    return {name: tuple(labels) for name, labels in sorted(missing.items())}
 
 
-def notes(lacked: Mapping[str, Collection[str]], index: "PackageIndex") -> Iterator[Warned]:
-    """For each that opens something the suite has: what to add, if it is used."""
-    found: dict[str, dict[str, str]] = {}
-    for marked, labels in lacked.items():
-        name = marked.removeprefix(_MARK)
+def suggest_packages(missing: Mapping[str, Collection[str]], index: "PackageIndex") -> Iterator[Warned]:
+    """Yield a warning per Python package that opens libraries which the suite has, with the Debian packages to add."""
+    by_label: dict[str, dict[str, str]] = {}
+    for prefixed, labels in missing.items():
+        name = prefixed.removeprefix(_OPENED_PREFIX)
         soname = name if ".so" in name else next(iter(index.sonames(name)), "")
         package = next(iter(index.providers(soname)), "")
         for label in labels if package else ():
-            found.setdefault(label, {})[soname] = package
-    for label, libraries in found.items():
+            by_label.setdefault(label, {})[soname] = package
+    for label, libraries in by_label.items():
         packages = ", ".join(f'"{package}"' for package in sorted(set(libraries.values())))
         them = "it" if len(libraries) == 1 else "them"
         yield Warned(
             f"{label} can open {', '.join(libraries)} by name, and the image does not have {them}",
-            hint=f"If that is used, add to the settings: packages = [{packages}]",
+            hint=f"If your app uses that feature, add to the settings: packages = [{packages}]",
         )

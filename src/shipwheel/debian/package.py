@@ -1,7 +1,7 @@
-"""Debian packages -> file entries. A package is unpacked, never run: no maintainer script is even looked at.
+"""Debian packages as sources of file entries. Packages are unpacked and never run: maintainer scripts are not even read.
 
-What changes on the way: paths that /usr-merge moves, owners (root), set-id bits (dropped), modes (0644 or 0755), and what a container
-has no use for is left out. What dpkg would note is written beside, in the form that image scanners read.
+Paths are changed as /usr-merge does, everything belongs to root, set-id bits are dropped, modes become 0644 or 0755, and files that a
+container does not need are excluded. dpkg's metadata is added in the form that image scanners read.
 """
 
 import posixpath
@@ -19,15 +19,15 @@ from shipwheel.files.segment import key_of
 from shipwheel.files.spool import spooled
 from shipwheel.store import Store
 
-__all__ = ["LEFT_OUT", "MERGED", "DebSource", "DebianPackage", "left_out", "merged"]
+__all__ = ["EXCLUDED", "MERGED_DIRECTORIES", "DebSource", "DebianPackage", "is_excluded", "usr_merged"]
 
 RULES_VERSION = "1"
-"""Part of every key: raise it when a package would give other entries."""
+"""Part of every key: raise it whenever the entries of a package change."""
 
-MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-"""Top directories that are links into usr/ (Debian: UsrMerge)."""
+MERGED_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""Top-level directories that are links into usr/ (Debian's UsrMerge)."""
 
-LEFT_OUT = {
+EXCLUDED = {
     "documentation": (
         "usr/share/doc/",
         "usr/share/doc-base/",
@@ -52,7 +52,7 @@ LEFT_OUT = {
         "var/lib/dpkg/",
         "var/cache/",
     ),
-    "starting and minding a machine": (
+    "running a machine": (
         "usr/lib/systemd/",
         "usr/lib/tmpfiles.d/",
         "usr/lib/sysusers.d/",
@@ -95,15 +95,15 @@ LEFT_OUT = {
         "usr/share/i18n/",
     ),
 }
-"""Why -> what is not taken into an image: a directory by its path with a slash, anything else by the beginning of its path."""
+"""Topic -> the beginnings of the paths that are excluded from images; directories end in a slash."""
 
-_LEFT_OUT = tuple(prefix for prefixes in LEFT_OUT.values() for prefix in prefixes)
-# The copyright of a package is kept: its licence asks for it.
-_KEPT = re.compile(r"usr/share/doc/[^/]+(?:/copyright)?")
+_EXCLUDED = tuple(prefix for prefixes in EXCLUDED.values() for prefix in prefixes)
+# Licences require that the copyright stays with the package.
+_COPYRIGHT = re.compile(r"usr/share/doc/[^/]+(?:/copyright)?")
 
 
 class DebianPackage(msgspec.Struct, frozen=True):
-    """A package as the archive has it: what the lock's base table holds. `size` in bytes, `archive` is debian or debian-security."""
+    """A package of the archive, as the base table of a lock records it. `size` in bytes; `archive` is debian or debian-security."""
 
     name: str
     version: str
@@ -121,124 +121,124 @@ class DebianPackage(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """`libc6 2.36-9+deb12u10`."""
+        """Name and version: `libc6 2.36-9+deb12u10`."""
         return f"{self.name} {self.version}"
 
 
-def merged(path: str) -> str:
-    """Where /usr-merge has a path: `lib/x86_64-linux-gnu/libc.so.6` below usr/."""
+def usr_merged(path: str) -> str:
+    """Return a path as /usr-merge moves it: `usr/lib/x86_64-linux-gnu/libc.so.6` for `lib/x86_64-linux-gnu/libc.so.6`."""
     top, slash, _ = path.partition("/")
-    return f"usr/{path}" if slash and top in MERGED else path
+    return f"usr/{path}" if slash and top in MERGED_DIRECTORIES else path
 
 
-def left_out(path: str) -> bool:
-    """Whether a path, after /usr-merge, is left out of images."""
-    return path.startswith(_LEFT_OUT) and not _KEPT.fullmatch(path)
+def is_excluded(path: str) -> bool:
+    """Return whether a path, as /usr-merge moves it, is excluded from images."""
+    return path.startswith(_EXCLUDED) and not _COPYRIGHT.fullmatch(path)
 
 
 class DebSource(msgspec.Struct, frozen=True):
-    """A .deb of the store as a source of file entries."""
+    """A .deb in the store as a source of file entries."""
 
     package: DebianPackage
     store: Store
 
     @property
     def key(self) -> str:
-        """From the package's sha256 alone."""
+        """The key, from the package's sha256 alone."""
         return key_of("deb", RULES_VERSION, self.package.sha256)
 
     @property
     def label(self) -> str:
-        """`libc6 2.36-9+deb12u10`."""
+        """Name and version: `libc6 2.36-9+deb12u10`."""
         return self.package.label
 
     def entries(self) -> Iterator[FileEntry]:
-        """The package's files, then what scanners read of it in var/lib/dpkg/status.d/.
+        """Yield the package's files, then its metadata in var/lib/dpkg/status.d/ for scanners.
 
-        Raises ArchiveError for a damaged or hostile package, DamagedBlob at the end when the .deb is not what its hash says.
+        Raise ArchiveError for a damaged or hostile package, and, at the end, DamagedBlob if the .deb does not match its hash.
         """
-        control, sums, kept = b"", b"", set[str]()
+        control, sums, paths = b"", b"", set[str]()
         with self.store.open(self.package.digest) as raw:
             stream = HashedStream(raw)
             for name, body in members(cast(BinaryIO, stream), self.label):
                 if name.startswith("control.tar"):
                     control, sums = self._control(name, body)
                 elif name.startswith("data.tar"):
-                    yield from self._data(name, body, kept)
+                    yield from self._data(name, body, paths)
             if stream.finish() != self.package.digest:
                 self.store.discard(self.package.digest)
                 raise DamagedBlob(self.package.digest)
-        if not control or not kept:
+        if not control or not paths:
             raise damaged(self.label, "it has no control file or no files")
         status = f"var/lib/dpkg/status.d/{self.package.name}"
         yield file(status, control.rstrip(b"\n") + b"\n")
-        yield file(f"{status}.md5sums", b"".join(_sums(sums, kept)))
+        yield file(f"{status}.md5sums", b"".join(_md5sums(sums, paths)))
 
     def _control(self, name: str, body: BinaryIO) -> tuple[bytes, bytes]:
-        found = {"control": b"", "md5sums": b""}
+        files = {"control": b"", "md5sums": b""}
         with open_tar(name, body, self.label, limit=64 << 20) as tar:
             for info in tar:
-                part = info.name.removeprefix("./")
-                content = tar.extractfile(info) if part in found and info.isreg() else None
+                file_name = info.name.removeprefix("./")
+                content = tar.extractfile(info) if file_name in files and info.isreg() else None
                 if content is not None:
-                    found[part] = content.read()
-        return found["control"], found["md5sums"]
+                    files[file_name] = content.read()
+        return files["control"], files["md5sums"]
 
-    def _data(self, name: str, body: BinaryIO, kept: set[str]) -> Iterator[FileEntry]:
+    def _data(self, name: str, body: BinaryIO, paths: set[str]) -> Iterator[FileEntry]:
         with open_tar(name, body, self.label) as tar:
             for info in tar:
                 if info.name in (".", "./", ""):
                     continue
                 original = checked_path(info.name, self.label)
-                path = merged(original)
-                if left_out(path + "/" if info.isdir() else path):
+                path = usr_merged(original)
+                if is_excluded(path + "/" if info.isdir() else path):
                     continue
                 for entry in self._entry(tar, info, original, path):
-                    if entry.type is EntryType.HARDLINK and entry.target not in kept:
+                    if entry.type is EntryType.HARDLINK and entry.target not in paths:
                         raise refused(self.label, f"{path} is a link to {entry.target}, which is not in the image")
-                    kept.add(entry.path)
+                    paths.add(entry.path)
                     yield entry
 
     def _entry(self, tar: tarfile.TarFile, info: tarfile.TarInfo, original: str, path: str) -> Iterator[FileEntry]:
         if info.isdir():
-            # Set-id bits go; what is left is worth an entry only where it is not the usual.
-            if info.mode & 0o1777 != 0o755 and path not in MERGED:
+            # Set-id bits are dropped; only a directory with an unusual mode needs an entry.
+            if info.mode & 0o1777 != 0o755 and path not in MERGED_DIRECTORIES:
                 yield directory(path, info.mode & 0o1777)
         elif info.issym():
-            # The links of /usr-merge itself come with the generated files, for every suite.
-            if path not in MERGED:
+            # GeneratedBase adds the links of /usr-merge, for every suite.
+            if path not in MERGED_DIRECTORIES:
                 yield FileEntry(path, EntryType.SYMLINK, 0o777, target=self._target(original, path, info.linkname))
         elif info.islnk():
-            yield FileEntry(path, EntryType.HARDLINK, _mode(info), target=merged(checked_path(info.linkname, self.label)))
+            yield FileEntry(path, EntryType.HARDLINK, _mode(info), target=usr_merged(checked_path(info.linkname, self.label)))
         elif info.isreg() and not info.issparse():
             content = tar.extractfile(info)
             assert content is not None  # noqa: S101 - a regular file has content
             yield from spooled(content, info.size, path, _mode(info))
         else:
-            raise refused(self.label, f"{path} is a device or of another type that packages do not hold")
+            raise refused(self.label, f"{path} is a device or another type of file that packages never contain")
 
     def _target(self, original: str, path: str, text: str) -> str:
-        """A link's text after /usr-merge: unchanged where it still leads to the same place."""
+        """Return a link's target after /usr-merge: unchanged if it still leads to the same file."""
         if "\0" in text or not text:
-            raise refused(self.label, f"the link {path} leads nowhere")
+            raise refused(self.label, f"the link {path} has no valid target")
         if text.startswith("/"):
-            return f"/{merged(text.lstrip('/'))}"
-        leads = posixpath.normpath(posixpath.join(posixpath.dirname(original), text))
-        if leads == ".." or leads.startswith("../"):
+            return f"/{usr_merged(text.lstrip('/'))}"
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(original), text))
+        if target == ".." or target.startswith("../"):
             raise refused(self.label, f"the link {path} leads outside the image ({text})")
-        if path == original and merged(leads) == leads:
+        if path == original and usr_merged(target) == target:
             return text
-        return posixpath.relpath(f"/{merged(leads)}", f"/{posixpath.dirname(path)}")
+        return posixpath.relpath(f"/{usr_merged(target)}", f"/{posixpath.dirname(path)}")
 
 
 def _mode(info: tarfile.TarInfo) -> int:
     return 0o755 if info.mode & 0o111 else 0o644
 
 
-def _sums(text: bytes, kept: set[str]) -> Iterator[bytes]:
-    """The lines of a md5sums file whose files are in the image, with the paths that they have there."""
+def _md5sums(text: bytes, paths: set[str]) -> Iterator[bytes]:
+    """Yield the lines of an md5sums file for the files that are in the image, with their paths there."""
     for line in text.splitlines():
         digest, _, name = line.partition(b"  ")
-        path = merged(name.decode("utf-8", "replace").removeprefix("./"))
-        if path in kept:
+        path = usr_merged(name.decode("utf-8", "replace").removeprefix("./"))
+        if path in paths:
             yield b"%b  %b\n" % (digest, path.encode())

@@ -1,9 +1,8 @@
-"""InRelease: the signed list of an archive's files (Debian repository format; RFC 9580, 7: cleartext signatures).
+"""InRelease, the signed list of an archive's files (Debian repository format; RFC 9580, 7: cleartext signatures).
 
-The signature is checked by Sequoia-PGP, in a pure wheel for every host. Only the text that it hands back, which is the signed text, is
-read. A key must have been valid when the signature was made: an archive that is no longer renewed, as an old suite's, stays
-readable after its key has expired. Signatures and bindings by SHA-1 or MD5 are refused. The keys are those of Debian's
-archive keyring, shipped as `keyring.pgp`.
+Sequoia-PGP checks the signature, and only the signed text that it returns is read. A key must have been valid when it signed: the archive
+of an old suite, which is not signed anew, stays readable after its key has expired. Signatures and bindings that use SHA-1 or MD5 are
+rejected. The keys are those of Debian's archive keyring, shipped as `keyring.pgp`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,35 +14,36 @@ from importlib.resources import files
 from shipwheel.errors import SignatureError
 from shipwheel.events import Warned
 
-__all__ = ["MAXIMUM_AGE", "Release", "archive_keyring", "check_age", "parse_release", "verified"]
+__all__ = ["MAX_STALE", "Release", "archive_keyring", "check_age", "parse_release", "verify_release"]
 
-MAXIMUM_AGE = timedelta(days=60)
-"""How long past its Valid-Until a release is still used, with a warning."""
+MAX_STALE = timedelta(days=60)
+"""How long a release is still used, with a warning, after its Valid-Until."""
 
-_HINT = "The mirror is broken or not to be trusted: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
+_HINT = "The mirror is broken or cannot be trusted: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a release says of itself and of its files."""
+    """The fields of a release that shipwheel uses."""
 
     codename: str
     date: datetime | None
     valid_until: datetime | None
     by_hash: bool
-    all_apart: bool
-    """Whether packages of architecture `all` are only in Packages files of their own."""
+    """Whether the mirror also has files under their hash (Acquire-By-Hash)."""
+    separate_all: bool
+    """Whether packages of architecture `all` are only in a Packages file of their own."""
     files: Mapping[str, tuple[str, int]]
     """Path below dists/<codename>/ -> (sha256 in hex, size in bytes)."""
 
 
 def archive_keyring() -> bytes:
-    """Debian's archive keys, as shipped with this package."""
+    """Return Debian's archive keys as shipped with shipwheel."""
     return (files("shipwheel.debian") / "keyring.pgp").read_bytes()
 
 
-def verified(signed: bytes, name: str, keyring: bytes | None = None) -> bytes:
-    """The signed text of an InRelease file; raises SignatureError unless a key of the keyring made a valid signature over it."""
+def verify_release(signed: bytes, name: str, keyring: bytes | None = None) -> bytes:
+    """Return the signed text of an InRelease file. Raise SignatureError unless a key of the keyring made a valid signature."""
     import pysequoia
 
     if not signed.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
@@ -51,17 +51,17 @@ def verified(signed: bytes, name: str, keyring: bytes | None = None) -> bytes:
     certificates = pysequoia.Cert.split_bytes(archive_keyring() if keyring is None else keyring)
     try:
         result = pysequoia.verify(signed, lambda _wanted: certificates)
-    # The library raises plain exceptions of its own for everything that can be wrong.
+    # pysequoia raises plain Exception for everything that can be wrong.
     except Exception as error:
         reason = (str(error).splitlines() or ["malformed"])[0]
-        raise SignatureError(f"{name}: the signature is not good: {reason}", hint=_HINT) from error
+        raise SignatureError(f"{name}: invalid signature: {reason}", hint=_HINT) from error
     if not result.valid_sigs or result.bytes is None:
-        raise SignatureError(f"{name}: none of Debian's archive keys signed it", hint=_HINT)
+        raise SignatureError(f"{name}: not signed by any of Debian's archive keys", hint=_HINT)
     return bytes(result.bytes)
 
 
 def parse_release(text: bytes, name: str, codename: str) -> Release:
-    """Reads the signed text; raises SignatureError when it is another release than `codename`, or not one at all."""
+    """Parse the signed text. Raise SignatureError if it is not the release `codename`, or malformed."""
     fields = dict(_fields(text.decode("utf-8", "replace")))
     found = fields.get("codename", "")
     if found != codename:
@@ -75,7 +75,7 @@ def parse_release(text: bytes, name: str, codename: str) -> Release:
             date=_date(fields.get("date")),
             valid_until=_date(fields.get("valid-until")),
             by_hash=fields.get("acquire-by-hash", "").strip() == "yes",
-            all_apart="all" in fields.get("architectures", "").split()
+            separate_all="all" in fields.get("architectures", "").split()
             and "Packages" not in fields.get("no-support-for-architecture-all", "").split(),
             files=listed,
         )
@@ -84,14 +84,14 @@ def parse_release(text: bytes, name: str, codename: str) -> Release:
 
 
 def check_age(release: Release, name: str, now: datetime, *, allow_stale: bool = False) -> Warned | None:
-    """What to say of a release whose Valid-Until has passed; raises SignatureError when it is past by more than `MAXIMUM_AGE`."""
+    """Return a warning for a release whose Valid-Until has passed. Raise SignatureError if it passed more than `MAX_STALE` ago."""
     if release.valid_until is None or now <= release.valid_until:
         return None
     late = now - release.valid_until
-    message = f"{name} was valid until {release.valid_until:%Y-%m-%d}, {late.days} days ago: the mirror is not up to date"
-    if late > MAXIMUM_AGE and not allow_stale:
-        raise SignatureError(message, hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR): newer security updates are missing on this one.")
-    return Warned(message, hint="Newer security updates may be missing; another mirror can be named in SHIPWHEEL_DEBIAN_MIRROR.")
+    message = f"{name} was valid until {release.valid_until:%Y-%m-%d}, {late.days} days ago: the mirror is out of date"
+    if late > MAX_STALE and not allow_stale:
+        raise SignatureError(message, hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR): this one lacks recent security updates.")
+    return Warned(message, hint="Security updates may be missing; SHIPWHEEL_DEBIAN_MIRROR selects another mirror.")
 
 
 def _date(text: str | None) -> datetime | None:
@@ -102,7 +102,7 @@ def _date(text: str | None) -> datetime | None:
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
-    """Fields of one deb822 stanza, names in lower case; continuation lines joined by newlines without their first space."""
+    """Yield (name in lower case, value) of one deb822 stanza; continuation lines are joined by newlines, without their first space."""
     key, lines = "", [""]
     for line in text.splitlines():
         if line[:1] in (" ", "\t"):

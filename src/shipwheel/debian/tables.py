@@ -1,6 +1,6 @@
-"""Packages and Contents files -> compact tables, one line a package or soname.
+"""Packages and Contents files as compact tables with one line per package or soname.
 
-Whole archives are large (60,000 packages, two million paths): they are read as a stream and only a few columns are kept.
+An archive is large (60,000 packages, two million paths), so the files are read as streams, and only a few columns are kept.
 """
 
 import lzma
@@ -10,26 +10,28 @@ from collections.abc import Iterable, Iterator
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["TABLE_VERSION", "alternative_directory", "contents_table", "packages_table"]
+__all__ = ["TABLE_VERSION", "contents_table", "is_alternatives_directory", "packages_table"]
 
 TABLE_VERSION = "2"
-"""Part of the tables' names in the store: raise it when the columns change."""
+"""Part of the tables' names in the store: raise it whenever the columns change."""
 
 _COLUMNS = tuple(b"\n%b: " % name for name in (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size"))
 _OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends"))
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
-_UNPACKED_LIMIT = 2 << 30
-_PIECE = 8 << 20
+_MAX_UNPACKED_BYTES = 2 << 30
+_CHUNK_BYTES = 8 << 20
 _ALTERNATIVES = rb"(?:blas|lapack|atlas|openblas-\w+|blis-\w+)"
 
-alternative_directory = re.compile(_ALTERNATIVES.decode()).fullmatch
-"""Whether a directory below the multiarch one holds a library that update-alternatives would link into place."""
+
+def is_alternatives_directory(name: str) -> bool:
+    """Return whether a directory below the multiarch one has libraries that update-alternatives would link into place."""
+    return re.fullmatch(_ALTERNATIVES, name.encode()) is not None
 
 
 def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
-    """A Packages.xz file as lines `name version architecture filename sha256 size source pre-depends depends`, apart by tabs.
+    """Convert Packages.xz to lines of `name version architecture filename sha256 size source pre-depends depends`, separated by tabs.
 
-    Raises ArchiveError.
+    `chunks` are the bytes of the file, `name` is its name in errors. Raise ArchiveError for a damaged file.
     """
     rows: list[bytes] = []
     for block in _blocks(_unxz(chunks, name), b"\n\n"):
@@ -42,20 +44,20 @@ def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
 
 
 def contents_table(chunks: Iterable[bytes], multiarch: str, name: str) -> bytes:
-    """A Contents.gz file as lines `soname package,package`, apart by a tab; raises ArchiveError.
+    """Convert Contents.gz to lines of `soname package,package`, separated by a tab, for shared objects in the loader's directories.
 
-    Only shared objects in the loader's directories are kept.
+    Raise ArchiveError for a damaged file.
     """
     pattern = re.compile(
         rb"\n(?:usr/)?lib(?:64)?/(?:%b/)?(?:%b/)?([^/\s]+\.so(?:\.[^/\s]*)?)[ \t]+(\S+)(?=\n)"
         % (re.escape(multiarch.encode()), _ALTERNATIVES)
     )
-    found: dict[bytes, set[bytes]] = {}
+    packages_by_soname: dict[bytes, set[bytes]] = {}
     for block in _blocks(_gunzip(chunks, name), b"\n"):
         for soname, packages in pattern.findall(b"\n" + block + b"\n"):
             # "[[$AREA/]$SECTION/]$NAME", comma-separated (Debian repository format, Contents indices)
-            found.setdefault(soname, set()).update(entry.rpartition(b"/")[2] for entry in packages.split(b","))
-    return b"".join(b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(found.items()))
+            packages_by_soname.setdefault(soname, set()).update(entry.rpartition(b"/")[2] for entry in packages.split(b","))
+    return b"".join(b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(packages_by_soname.items()))
 
 
 def _row(stanza: bytes) -> bytes | None:
@@ -72,7 +74,7 @@ def _value(stanza: bytes, column: bytes) -> bytes:
 
 
 def _blocks(pieces: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
-    """The same bytes, cut at separators only."""
+    """Yield the same bytes in pieces that end at a separator."""
     rest = b""
     for piece in pieces:
         data = rest + piece
@@ -94,23 +96,23 @@ def _unxz(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     except (lzma.LZMAError, EOFError) as error:
         raise ArchiveError(f"{name} is damaged ({error})", hint=_HINT) from error
     if not engine.eof:
-        raise ArchiveError(f"{name} is cut off", hint=_HINT)
+        raise ArchiveError(f"{name} is truncated", hint=_HINT)
 
 
 def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     engine = zlib.decompressobj(31)
-    left = _UNPACKED_LIMIT
+    left = _MAX_UNPACKED_BYTES
     try:
         for chunk in chunks:
             pending = chunk
             while pending and not engine.eof:
-                piece = engine.decompress(pending, _PIECE)
+                piece = engine.decompress(pending, _CHUNK_BYTES)
                 pending = engine.unconsumed_tail
                 left -= len(piece)
                 if left < 0:
-                    raise ArchiveError(f"{name} unpacks to more than {_UNPACKED_LIMIT} bytes", hint=_HINT)
+                    raise ArchiveError(f"{name} unpacks to more than {_MAX_UNPACKED_BYTES} bytes", hint=_HINT)
                 yield piece
     except zlib.error as error:
         raise ArchiveError(f"{name} is damaged ({error})", hint=_HINT) from error
     if not engine.eof:
-        raise ArchiveError(f"{name} is cut off", hint=_HINT)
+        raise ArchiveError(f"{name} is truncated", hint=_HINT)

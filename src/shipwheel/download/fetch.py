@@ -103,7 +103,9 @@ def _raise_all(failures: list[FetchError]) -> None:
         raise failures[0]
     kind = IntegrityError if all(isinstance(error, IntegrityError) for error in failures) else FetchError
     lines = "\n".join(f"  {error.message}" for error in sorted(failures, key=lambda error: error.message))
-    raise kind(f"{len(failures)} files could not be fetched:\n{lines}", hint=failures[0].hint)
+    combined = kind(f"{len(failures)} files could not be fetched:\n{lines}", hint=failures[0].hint)
+    combined.not_found = any(error.not_found for error in failures)
+    raise combined
 
 
 def _client() -> "httpx.Client":

@@ -19,7 +19,9 @@ def local_file(url: str, label: str) -> Path:
     """The file of a local address. Raises FetchError."""
     path = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else Path(url)
     if not path.is_file():
-        raise FetchError(f"{label}: there is no file {path}", hint="Put the file there, or make the lock again.")
+        error = FetchError(f"{label}: there is no file {path}", hint="Put the file there, or make the lock again.")
+        error.not_found = True
+        raise error
     return path
 
 

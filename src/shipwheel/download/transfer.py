@@ -93,6 +93,7 @@ def check(response: "httpx.Response", label: str) -> None:
             else "Check the address and the credentials of the index.",
         )
         error.status = status
+        error.not_found = status in (404, 410)
         raise error
 
 

@@ -14,7 +14,7 @@ from shipwheel.files.entry import Content, EntryType, FileEntry, Opened, directo
 from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
-from shipwheel.wheels.bytecode import cached_path
+from shipwheel.wheels.bytecode import pyc_path
 from shipwheel.wheels.wheel import Compiler
 
 __all__ = ["AppSource", "without_linked"]
@@ -83,7 +83,7 @@ class AppSource:
         sources = [(f"/{path}", self._read(item)) for path, item in zip(paths, modules, strict=True)]
         for path, content in zip(paths, self.compiler.compile(sources), strict=True):
             if content is not None:
-                yield FileEntry(cached_path(path, self.minor), EntryType.FILE, 0o644, content)
+                yield FileEntry(pyc_path(path, self.minor), EntryType.FILE, 0o644, content)
 
 
 def _fingerprint(item: AppFile) -> str:

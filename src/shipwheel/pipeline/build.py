@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.base.base import Bases
+from shipwheel.base.model import Bases
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.image import ImageIndex
@@ -26,7 +26,7 @@ from shipwheel.project.detect import Project, detect
 from shipwheel.request import Request
 
 if TYPE_CHECKING:
-    from shipwheel.wheels.source_builds import BuiltWheel
+    from shipwheel.wheels.built_wheels import BuiltWheel
 
 __all__ = ["Built", "build", "resolve_request", "retry_damaged"]
 

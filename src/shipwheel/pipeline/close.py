@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shipwheel.base.base import Base
+from shipwheel.base.model import Base
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.prove import is_proved, parent_segments
 from shipwheel.pipeline.stages import Closed, Layered
+from shipwheel.suites import Suite
 
 __all__ = ["close_base"]
 
@@ -26,35 +27,37 @@ def close_base(context: BuildContext, platform: Layered) -> Closed:
 
 
 def _closed(context: BuildContext, platform: Closed) -> Base:
-    from shipwheel.debian.closure import unresolved
-    from shipwheel.debian.optional_libraries import lacking
+    from shipwheel.debian.closure import unresolved_libraries
+    from shipwheel.debian.optional_libraries import missing_optional_libraries
 
     base = platform.resolved.base
     app, parent = context.supply.describe(platform.app_layers), parent_segments(context, platform)
     context.supply.read_metadata(platform.base_layers)
     app += context.downloads.standalone_segments(base.standalone)
     packages = context.downloads.package_segments(base.packages)
-    missing = {*unresolved(packages, app, platform.resolved.target.platform, parent), *lacking((*parent, *packages), app)}
-    if base.locked and not missing - set(base.absent):
+    missing = {
+        *unresolved_libraries(packages, app, platform.resolved.target.platform, parent),
+        *missing_optional_libraries((*parent, *packages), app),
+    }
+    if base.locked and not missing - set(base.missing_libraries):
         return base
-    if context.debian is None:
-        return replace(base, locked=True, absent=tuple(sorted(missing)))
+    if base.suite is None:
+        return replace(base, locked=True, missing_libraries=tuple(sorted(missing)))
     if not missing and not context.project.settings.packages and parent:
-        return replace(base, locked=True, absent=())
-    return _completed(context, platform, app, parent)
+        return replace(base, locked=True, missing_libraries=())
+    return _completed(context, platform, base.suite, app, parent)
 
 
-def _completed(context: BuildContext, platform: Closed, app: Sequence[Segment], parent: Sequence[Segment]) -> Base:
+def _completed(context: BuildContext, platform: Closed, suite: Suite, app: Sequence[Segment], parent: Sequence[Segment]) -> Base:
     """Complete the base from its suite."""
-    from shipwheel.debian.closure import close
-    from shipwheel.debian.optional_libraries import lacking, notes
+    from shipwheel.debian.closure import close_over_libraries
+    from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
 
-    assert context.debian is not None  # noqa: S101 - the caller saw to it
     base, target = platform.resolved.base, platform.resolved.target.platform
-    index = context.debian.index(target)
+    index = context.downloads.archive.package_index(suite, target)
     named, load = context.project.settings.packages, context.downloads.package_segments
-    closure = close(base.packages, index, target, app, load, named=named, below=parent)
-    optional = lacking((*parent, *closure.segments), app)
-    for note in notes({name: labels for name, labels in optional.items() if name not in base.absent}, index):
+    closure = close_over_libraries(base.packages, index, target, app, load, named=named, parent=parent)
+    optional = missing_optional_libraries((*parent, *closure.segments), app)
+    for note in suggest_packages({name: labels for name, labels in optional.items() if name not in base.missing_libraries}, index):
         context.reporter(note)
-    return replace(base, packages=closure.packages, locked=True, absent=tuple(sorted({*closure.unresolved, *optional})))
+    return replace(base, packages=closure.packages, locked=True, missing_libraries=tuple(sorted({*closure.unresolved, *optional})))

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from shipwheel.base.standalone_archive import StandaloneSource
-from shipwheel.debian.composed import resolve_seed
 from shipwheel.debian.package import DebSource
+from shipwheel.debian.seed import resolve_seed
 from shipwheel.events import Reporter
 from shipwheel.files.entry import Source
 from shipwheel.pipeline.downloads import Downloads
@@ -14,7 +14,8 @@ from shipwheel.pipeline.resolve import Resolved
 from shipwheel.platform import Platform
 from shipwheel.project.detect import Project
 from shipwheel.store import Store
-from shipwheel.wheels.bytecode import BytecodeCache, BytecodeCompiler, Interpreter
+from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
+from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 __all__ = ["bytecode_compiler"]
 
@@ -41,25 +42,25 @@ def _version(platform: Resolved) -> str:
     It includes the digest of the base image whose own interpreter compiles: what that makes of a wheel never passes for the output of
     an interpreter that is trusted.
     """
-    from shipwheel.base.interpreter import must_be_contained
+    from shipwheel.base.compile_interpreter import needs_image_interpreter
 
     target, image = platform.target, platform.base.image
-    return f"{target.python}-{image.digest}" if image is not None and must_be_contained(target.minor) else target.python
+    return f"{target.python}-{image.digest}" if image is not None and needs_image_interpreter(target.minor) else target.python
 
 
 def _interpreter(platforms: Sequence[Resolved], downloads: Downloads, store: Store, reporter: Reporter) -> Interpreter:
     """Find the interpreter: the base's own where it runs on this machine, so that every host compiles alike, else one from uv."""
-    from shipwheel.base.interpreter import can_run, contained_interpreter, found_interpreter, must_be_contained
+    from shipwheel.base.compile_interpreter import host_interpreter, needs_image_interpreter, runnable_platform, sandboxed_interpreter
 
-    host, minor = can_run(), platforms[0].target.minor
+    host, minor = runnable_platform(), platforms[0].target.minor
     own = next((each for each in platforms if each.target.platform == host), None)
     if host is not None and (found := _composed_interpreter(platforms[0], own, host, downloads, store)) is not None:
         return found
-    if own is not None and own.base.below is not None and must_be_contained(minor):
-        contained = contained_interpreter(own.base.below, own.base.interpreter, store, reporter)
+    if own is not None and own.base.parent is not None and needs_image_interpreter(minor):
+        contained = sandboxed_interpreter(own.base.parent, own.base.interpreter, store, reporter)
         if contained is not None:
             return contained
-    return found_interpreter(minor)
+    return host_interpreter(minor)
 
 
 def _composed_interpreter(first: Resolved, own: Resolved | None, host: Platform, downloads: Downloads, store: Store) -> Interpreter | None:
@@ -67,12 +68,13 @@ def _composed_interpreter(first: Resolved, own: Resolved | None, host: Platform,
 
     `own` is the build's platform that this machine runs. A build for other platforms alone takes the same suite's interpreter.
     """
-    from shipwheel.base.interpreter import interpreter_packages, unpacked_interpreter
+    from shipwheel.base.compile_interpreter import interpreter_packages, unpacked_interpreter
 
-    debian = downloads.debian
-    if debian is None or first.base.image is not None or not (own or debian.suite.python):
+    suite = first.base.suite
+    if suite is None or first.base.image is not None or not (own or suite.python):
         return None
-    packages = interpreter_packages(own.base.seed(()) if own else resolve_seed(debian.index(host), debian.suite))
+    seed = own.base.seed(()) if own else resolve_seed(downloads.archive.package_index(suite, host), suite)
+    packages = interpreter_packages(seed)
     downloads.packages(packages)
     sources: list[Source] = [DebSource(package, store) for package in packages]
     if own is not None and own.base.standalone is not None:

@@ -30,7 +30,7 @@ def compose(project: Project, platforms: Sequence[BuiltPlatform]) -> ImageIndex:
 
 def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str]) -> Image:
     resolved = platform.resolved
-    parent = resolved.base.below.config_file.config if resolved.base.below is not None else None
+    parent = resolved.base.parent.config_file.config if resolved.base.parent is not None else None
     annotations = {**_base_annotations(resolved), **annotations}
     options = _container_options(project, resolved, annotations)
     own = {ANNOTATION_PROOF: platform.proved}
@@ -48,10 +48,10 @@ def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str
 
 def _history(each: Resolved) -> Sequence[History]:
     """Return the base image's history, if it has a line for each of its layers; otherwise its lines would pass for ours."""
-    if each.base.below is None:
+    if each.base.parent is None:
         return ()
-    history = each.base.below.config_file.history
-    return history if sum(not line.empty_layer for line in history) == len(each.base.below.layers) else ()
+    history = each.base.parent.config_file.history
+    return history if sum(not line.empty_layer for line in history) == len(each.base.parent.layers) else ()
 
 
 def _base_annotations(each: Resolved) -> dict[str, str]:
@@ -66,10 +66,10 @@ def _base_annotations(each: Resolved) -> dict[str, str]:
 def _rebase_info(project: Project, platform: BuiltPlatform, options: ContainerOptions) -> RebaseInfo | None:
     """Return what a rebase has to know; None for a composed base."""
     each = platform.resolved
-    if each.base.image is None or each.base.below is None:
+    if each.base.image is None or each.base.parent is None:
         return None
     return RebaseInfo(
-        layers=len(each.base.below.layers),
+        layers=len(each.base.parent.layers),
         manifest=each.base.image.manifest,
         facts=each.base.image.facts,
         needs=platform.needs,
@@ -80,7 +80,7 @@ def _rebase_info(project: Project, platform: BuiltPlatform, options: ContainerOp
         volumes=options.volumes,
         labels=tuple(sorted(options.labels)),
         packages=tuple(package.name for package in each.base.packages),
-        absent=each.base.absent,
+        absent=each.base.missing_libraries,
         programs=programs_of(project),
     )
 

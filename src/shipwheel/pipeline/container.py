@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shipwheel.base.base import Base
+from shipwheel.base.model import Base
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.venv import VENV
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shipwheel.base.base import Bases, DebianBases
+from shipwheel.base.model import Bases
 from shipwheel.events import Reporter
 from shipwheel.pipeline.compiler import bytecode_compiler
 from shipwheel.pipeline.destination import Destination
@@ -22,12 +22,11 @@ __all__ = ["BuildContext", "build_context"]
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """The constants of one build. `debian` is None for a base image that no Debian suite completes."""
+    """The constants of one build."""
 
     project: Project
     store: Store
     reporter: Reporter
-    debian: DebianBases | None
     downloads: Downloads
     local: LocalBuilds
     supply: LayerSupply
@@ -39,11 +38,9 @@ class BuildContext:
 def build_context(request: Request, bases: Bases, resolution: Resolution, destination: Destination | None) -> Iterator[BuildContext]:
     """Yield the context of a build; the interpreters that compile bytecode end with the block."""
     project, platforms, store, reporter = resolution.project, resolution.platforms, request.store, request.reporter
-    suite = platforms[0].base.suite
-    debian = bases.debian(suite) if suite is not None else None
-    downloads = Downloads(project, debian, store, reporter, request.workers)
+    downloads = Downloads(project, bases.archive, store, reporter, request.workers)
     local = LocalBuilds(resolution, downloads, store, reporter, request.workers)
     supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers)
     with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers) as compiler:
         planner = LayerPlanner(project, store, compiler)
-        yield BuildContext(project, store, reporter, debian, downloads, local, supply, planner, destination)
+        yield BuildContext(project, store, reporter, downloads, local, supply, planner, destination)

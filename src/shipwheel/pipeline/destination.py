@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from shipwheel.base.base_requirements import Needs
+from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.oci.layer import Layer, LayerSpec
 
 __all__ = ["Destination"]
@@ -24,7 +24,7 @@ class Destination(Protocol):
     def is_proved(self, key: str) -> bool:
         """Return whether an image at the destination was proved under that key."""
 
-    def base_requirements(self, key: str) -> Needs | None:
+    def base_requirements(self, key: str) -> BaseRequirements | None:
         """Return what the image that was proved under that key needs from its base image; None if the destination does not know."""
 
     def layer_ready(self, layer: Layer) -> None:

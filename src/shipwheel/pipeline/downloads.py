@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from shipwheel.base.base import DebianBases
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
-from shipwheel.debian.composed import fetch_packages, load_packages
+from shipwheel.debian.downloads import fetch_packages, load_segments
 from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, known_segment, make_segment
 from shipwheel.lock.selection import LockedDistribution
@@ -18,10 +18,10 @@ __all__ = ["Downloads"]
 
 
 class Downloads:
-    """The servers that one build downloads from. `debian` is None when no suite completes the base: then there are no packages."""
+    """The servers that one build downloads from."""
 
-    def __init__(self, project: Project, debian: DebianBases | None, store: Store, reporter: Reporter, workers: int) -> None:
-        self.debian = debian
+    def __init__(self, project: Project, archive: ArchiveSession, store: Store, reporter: Reporter, workers: int) -> None:
+        self.archive = archive
         self._project = project
         self._store = store
         self._reporter = reporter
@@ -51,13 +51,12 @@ class Downloads:
         """Fetch Debian packages. Raises FetchError or IntegrityError."""
         absent = [package for package in packages if not self._store.has(package.digest)]
         if absent:
-            assert self.debian is not None  # noqa: S101 - only a suite has packages
-            fetch_packages(absent, self.debian.mirror, self._store, self._reporter)
+            fetch_packages(absent, self.archive.choose_mirror(), self._store, self._reporter)
 
     def standalones(self, builds: Sequence[Standalone]) -> None:
         """Fetch standalone Pythons. Raises FetchError, which lists the available versions, or IntegrityError."""
         if any(not self._store.has(build.digest) for build in builds):
-            from shipwheel.base.standalone import fetch_standalone
+            from shipwheel.base.standalone_builds import fetch_standalone
 
             fetch_standalone(builds, self._project, self._store, self._reporter)
 
@@ -76,7 +75,6 @@ class Downloads:
         segments = {package: known_segment(DebSource(package, self._store).key, self._store) for package in packages}
         missing = [package for package, segment in segments.items() if segment is None]
         if missing:
-            assert self.debian is not None  # noqa: S101 - only a suite has packages
-            made = load_packages(missing, self.debian.mirror, self._store, self._reporter, workers=self._workers)
+            made = load_segments(missing, self.archive.choose_mirror(), self._store, self._reporter, workers=self._workers)
             segments |= dict(zip(missing, made, strict=True))
         return [segment for package in packages if (segment := segments[package]) is not None]

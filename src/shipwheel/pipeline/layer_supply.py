@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
-from shipwheel.debian.composed import GeneratedBase
+from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import Source
@@ -155,7 +155,7 @@ def _packages(source: Source, store: Store) -> tuple[DebianPackage, ...]:
     if find_segment(source.key, store) is not None:
         return ()
     if isinstance(source, GeneratedBase):
-        return source.needed
+        return source.packages_to_fetch()
     return tuple(each.package for each in _underlying(source) if isinstance(each, DebSource))
 
 
@@ -167,4 +167,4 @@ def _standalones(source: Source, store: Store) -> tuple[Standalone, ...]:
 
 
 def _underlying(source: Source) -> tuple[Source, ...]:
-    return source.of if isinstance(source, BytecodeSource) else (source,)
+    return source.sources if isinstance(source, BytecodeSource) else (source,)

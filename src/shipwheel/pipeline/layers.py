@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shipwheel.base.base import Base
-from shipwheel.base.directories import COMPOSED, EVERYWHERE, kept, kept_volumes
+from shipwheel.base.base_directories import ANYWHERE, COMPOSED_DIRECTORIES, inherited_attributes, volume_attributes
+from shipwheel.base.model import Base
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource
-from shipwheel.debian.composed import GeneratedBase
+from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file
 from shipwheel.files.segment import Directory
@@ -67,12 +67,12 @@ class LayerPlanner:
     def app_layers(self, platform: Resolved, local: LocalSources) -> tuple[LayerSpec, ...]:
         """Return the layers above the base: wheels, the virtual environment's own files, and the project last."""
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
-        in_venv = kept(owned, (VENV,))
+        in_venv = inherited_attributes(owned, (VENV,))
         budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
         wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
         layers = [replace(layer, kept=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         roots = (VENV, workdir, _LAUNCHER) if self.project.before_start else (VENV, workdir)
-        layers.append(LayerSpec("virtual environment", self._environment(platform), kept(owned, roots)))
+        layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
         if local.project_wheel is not None:
             wheel = local.project_wheel
             label = f"{self.project.name} {self.project.version or ''}".strip()
@@ -80,7 +80,7 @@ class LayerPlanner:
             layers.append(LayerSpec(f"the project {self.project.name}", (source,), in_venv))
         if local.tree is not None:
             app = AppSource(self.project.name, local.tree, workdir, platform.target.minor, self.compiler)
-            layers.append(LayerSpec(f"the source of {self.project.name}", (app,), kept(owned, (workdir,))))
+            layers.append(LayerSpec(f"the source of {self.project.name}", (app,), inherited_attributes(owned, (workdir,))))
         if self.project.volumes:
             # Above the source, which may hold a directory of the same name.
             layers.append(self._volumes(platform.base, owned, workdir))
@@ -100,8 +100,8 @@ class LayerPlanner:
         layers = []
         if base.packages:
             sources = tuple(DebSource(package, self.store) for package in base.packages)
-            layers.append(LayerSpec("system libraries", sources, kept(_base_directories(base), EVERYWHERE)))
-        if base.image is not None and not base.image.facts.temporary:
+            layers.append(LayerSpec("system libraries", sources, inherited_attributes(_base_directories(base), ANYWHERE)))
+        if base.image is not None and not base.image.facts.has_tmp:
             layers.append(LayerSpec("temporary files", (Generated("temporary files", (directory("tmp", 0o1777),)),)))
         return tuple(layers)
 
@@ -144,12 +144,12 @@ class LayerPlanner:
         uid, _, gid = container_user(project.settings.user, base).partition(":")
         owner = (int(uid), int(gid or uid))
         links = project.launch.links if project.launch else ()
-        around = dict((*kept_volumes(owned, project.volumes, owner[0]), *(kept(owned, (workdir,)) if links else ())))
+        around = dict((*volume_attributes(owned, project.volumes, owner[0]), *(inherited_attributes(owned, (workdir,)) if links else ())))
         return LayerSpec("volumes", (volume_directories(project.volumes, owner, workdir, links),), tuple(sorted(around.items())))
 
 
 def _base_directories(base: Base) -> Mapping[str, Directory]:
-    return base.image.facts.directories if base.image is not None else COMPOSED
+    return base.image.facts.directories if base.image is not None else COMPOSED_DIRECTORIES
 
 
 def _marks_directory(volumes: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
-    from shipwheel.wheels.source_builds import BuiltWheel
+    from shipwheel.wheels.built_wheels import BuiltWheel
 
 __all__ = ["LocalBuilds", "LocalSources"]
 
@@ -78,9 +78,9 @@ class LocalBuilds:
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
 
         minor, as_of, root, store = platforms[0].target.minor, self._resolution.lock.as_of, project.root, self._store
-        self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, whole=whole)])
-        pure = partial(build_pure_wheel, store=store, target_minor=minor, as_of=as_of, root=root, reporter=self._reporter, whole=whole)
-        own = partial(build_project_wheel, root, store, minor, as_of, reporter=self._reporter, whole=whole)
+        self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, need_bytes=whole)])
+        pure = partial(build_pure_wheel, store=store, minor=minor, as_of=as_of, root=root, reporter=self._reporter, need_bytes=whole)
+        own = partial(build_project_wheel, root, store, minor, as_of, reporter=self._reporter, need_bytes=whole)
         with ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
             jobs = {name: pool.submit(self._with_index, partial(pure, item)) for name, item in sorted(sources.items())}
             own_job = pool.submit(self._with_index, own) if is_package else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.base.base import Bases, locked_base, read_base
+from shipwheel.base.model import Bases, lock_table, read_locked_base
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts, inputs_digest
@@ -96,10 +96,10 @@ def _attempt(request: "Request", project: Project, bases: Bases | None = None, *
 def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:
     """The lock with the images that are built upon, pinned; the same where it has them."""
     extra = project.settings.packages
-    for platform, base in zip(platforms, bases.bases(platforms, lock, extra, upgrade=False), strict=True):
-        known = read_base(lock, platform)
+    for platform, base in zip(platforms, bases.resolve(platforms, lock, extra, upgrade=False), strict=True):
+        known = read_locked_base(lock, platform)
         if known is None or known.image != base.image or known.extra != extra:
-            lock = lock.with_base(platform.architecture, locked_base(base, extra))
+            lock = lock.with_base(platform.architecture, lock_table(base, extra))
     return lock
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from shipwheel.base.base import Base
+from shipwheel.base.model import Base
 from shipwheel.lock.accelerator import accelerator_note
 from shipwheel.lock.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.base.base_requirements import Needs
+from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.errors import FetchError, ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.layer import ANNOTATION_KEY
@@ -50,7 +50,7 @@ class PreviousImage(msgspec.Struct, frozen=True):
 
     digest: str = ""
     layers: dict[str, tuple[Descriptor, str]] = {}
-    proofs: dict[str, Needs | None] = {}
+    proofs: dict[str, BaseRequirements | None] = {}
     repository: "Repository | None" = None
 
     def read_metadata(self, reporter: Reporter) -> ImageMetadata:
@@ -90,7 +90,7 @@ def read_previous_image(repository: "Repository", tag: str, reporter: Reporter) 
     if found is None:
         return PreviousImage()
     layers: dict[str, tuple[Descriptor, str]] = {}
-    proofs: dict[str, Needs | None] = {}
+    proofs: dict[str, BaseRequirements | None] = {}
     for image in found.images:
         annotations = decode(image.manifest, Manifest, image.digest).annotations
         info = read_rebase_info(annotations)

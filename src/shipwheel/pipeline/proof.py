@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.base.directories import check_places
+from shipwheel.base.base_directories import check_path_conflicts
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.segment import Segment, key_of
@@ -63,7 +63,7 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     """
     parent = [part.segment for part in parts if part.origin is Origin.PARENT]
     for segment in parent:
-        check_places(segment, [part.segment for part in parts if part.origin is not Origin.PARENT])
+        check_path_conflicts(segment, [part.segment for part in parts if part.origin is not Origin.PARENT])
     check = _Check(parts, platform, frozenset(absent))
     results = (*check.objects(), *check.libraries())
     failures = [result.text for result in results if result.fatal]

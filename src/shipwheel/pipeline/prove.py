@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shipwheel.base.base_requirements import Needs, kept_needs, needs_of
+from shipwheel.base.base_requirements import BaseRequirements, cached_requirements, required_libraries
 from shipwheel.events import Warned
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.container import container_path
@@ -49,11 +49,11 @@ def is_proved(context: BuildContext, platform: Closed) -> bool:
 def parent_segments(context: BuildContext, platform: Closed) -> list[Segment]:
     """Return what is known of the base image's files; nothing for a composed base."""
     base = platform.resolved.base
-    if base.below is None or base.image is None:
+    if base.parent is None or base.image is None:
         return []
     from shipwheel.oci.read.tree import read_tree
 
-    return [read_tree(base.below, context.store, base.image.name).segment]
+    return [read_tree(base.parent, context.store, base.image.name).segment]
 
 
 def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
@@ -71,7 +71,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
         *(Part(segment, Origin.BASE) for segment in context.supply.describe(platform.base_layers)),
         *(Part(segment, Origin.APP) for segment in context.supply.describe(platform.app_layers)),
     ]
-    proof = prove(parts, platform.resolved.target.platform, platform.resolved.base.absent)
+    proof = prove(parts, platform.resolved.target.platform, platform.resolved.base.missing_libraries)
     context.store.put("proof", keys.proof, msgspec.json.encode(proof))
     return proof
 
@@ -84,33 +84,33 @@ def _remembered(context: BuildContext, key: str) -> Proof | None:
         return None  # written by another version
 
 
-def _needs(context: BuildContext, platform: Closed, key: str) -> Needs:
+def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirements:
     """Find out what the layers of ours need from the base image; nothing for a composed base."""
     if platform.resolved.base.image is None:
-        return Needs()
+        return BaseRequirements()
 
-    def find_out() -> Needs:
+    def find_out() -> BaseRequirements:
         base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.app_layers)
         programs = missing_programs(context.project, _path(context.project, platform), [*base, *app])
         parent = parent_segments(context, platform)
-        return Needs(needs_of(parent, base, app, platform.resolved.target.platform), programs)
+        return BaseRequirements(required_libraries(parent, base, app, platform.resolved.target.platform), programs)
 
     destination = context.destination
-    return kept_needs(key, context.store, lambda: destination.base_requirements(key) if destination else None, find_out)
+    return cached_requirements(key, context.store, lambda: destination.base_requirements(key) if destination else None, find_out)
 
 
 def _keys(project: Project, platform: Closed) -> _Keys:
     target, base, parent = platform.resolved.target, platform.resolved.base, platform.parent_manifest
     path = _path(project, platform)
     return _Keys(
-        proof_key(target.platform, base.absent, parent, platform.keys()),
+        proof_key(target.platform, base.missing_libraries, parent, platform.keys()),
         start_key(programs_of(project), project.settings.workdir, path, project.volumes, parent, platform.keys()),
     )
 
 
 def _path(project: Project, platform: Closed) -> str:
     """Return the image's PATH."""
-    parent = platform.resolved.base.below
+    parent = platform.resolved.base.parent
     if parent is None:
         return container_path(project.settings.env)
     return container_path(project.settings.env, parent.config_file.config.environment.get("PATH", ""))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.base.base_requirements import Needs
+from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex, digest_of
@@ -25,7 +25,7 @@ from shipwheel.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.registry.push import Traffic
-    from shipwheel.wheels.source_builds import BuiltWheel
+    from shipwheel.wheels.built_wheels import BuiltWheel
 
 __all__ = ["Published", "Publisher"]
 
@@ -120,7 +120,7 @@ class Publisher:
         """See Destination."""
         return not self._complete and key in self._read_previous().proofs
 
-    def base_requirements(self, key: str) -> Needs | None:
+    def base_requirements(self, key: str) -> BaseRequirements | None:
         """See Destination."""
         return None if self._complete else self._read_previous().proofs.get(key)
 

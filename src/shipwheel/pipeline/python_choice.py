@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from shipwheel.base.base import Bases
+from shipwheel.base.model import Bases
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.lock.inputs import inputs_digest
@@ -45,9 +45,9 @@ def fitted(project: Project, request: "Request", attempt: Attempt[T], other: Cal
     with _naming_instead(project, request.reporter):
         if project.settings.base is None:
             return first_fitting(project, request.reporter, attempt, other)
-        from shipwheel.base.image import on_image
+        from shipwheel.base.image import project_on_image
 
-        return attempt(*on_image(project, request))
+        return attempt(*project_on_image(project, request))
 
 
 @contextmanager
@@ -69,7 +69,9 @@ def _others(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
         if project.settings.base is None:
             suites = [suite for suite in SUITES if suite.python != target.minor]
             found += [
-                OtherPython(f"Python {it.python} (Debian {it.codename})", f"--python {it.python}", Target(target.platform, *it.facts))
+                OtherPython(
+                    f"Python {it.python} (Debian {it.codename})", f"--python {it.python}", Target(target.platform, it.full_python, it.libc)
+                )
                 for it in suites
             ]
         else:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.base.base import ImageFacts
-from shipwheel.base.base_requirements import in_the_way, unmet
-from shipwheel.base.directories import EVERYWHERE, kept
-from shipwheel.base.image import image_facts, image_for, numeric_user, open_base
+from shipwheel.base.base_directories import ANYWHERE, inherited_attributes, path_conflicts
+from shipwheel.base.base_requirements import unmet_requirements
+from shipwheel.base.image_facts import image_facts, numeric_user
+from shipwheel.base.image_source import image_for_platform, open_images
+from shipwheel.base.model import ImageFacts
 from shipwheel.errors import FetchError, ImageError, ProofError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, digest_of, make_index
@@ -103,13 +104,13 @@ def rebase(
     name = base or _common_name(images, label)
     platforms = [current.image.platform for current in images]
     reporter(StageStarted("base"))
-    index, digest = open_base(name, "", platforms, store, reporter, root=Path.cwd())
+    index, digest = open_images(name, "", platforms, store, reporter, root=Path.cwd())
     after = BaseName(name, digest)
     if all(current.base.digest == digest and (current.base.name or name) == name for current in images):
         reporter(StageFinished("base", f"{name} is the base already"))
         return Rebased(found.digest, before, after, (), ImageIndex(found.images, found.document.data))
     _check_old_base(images, store, reporter)
-    parents = {platform: image_for(index, platform, name) for platform in platforms}
+    parents = {platform: image_for_platform(index, platform, name) for platform in platforms}
     read = 0 if trust_config else _read_layers(tuple(parents.values()), store, reporter)
     moves = _checked(images, parents, after, store, trust_config=trust_config)
     reporter(StageFinished("base", f"{name}, Python {', '.join(sorted({new.facts.python for _, new in moves}))}"))
@@ -151,12 +152,12 @@ def _check_old_base(images: Sequence[_Current], store: Store, reporter: Reporter
     for name, digest in dict.fromkeys((current.base.name, current.base.digest) for current in images if current.base.name):
         same = [current for current in images if (current.base.name, current.base.digest) == (name, digest)]
         try:
-            index, _ = open_base(name, digest, [current.image.platform for current in same], store, reporter, root=Path.cwd())
+            index, _ = open_images(name, digest, [current.image.platform for current in same], store, reporter, root=Path.cwd())
         except FetchError as error:
             reporter(Warned(f"the old base {name} cannot be read any more ({error.message}); the image's own record of its layers is used"))
             continue
         for current in same:
-            expected = [layer.diff_id for layer in image_for(index, current.image.platform, name).layers]
+            expected = [layer.diff_id for layer in image_for_platform(index, current.image.platform, name).layers]
             if expected != [layer.diff_id for layer in current.image.layers[: current.info.layers]]:
                 raise ImageError(
                     f"the lowest layers for {current.image.platform} are not those of {name}@{digest}, the base that the image names",
@@ -166,12 +167,12 @@ def _check_old_base(images: Sequence[_Current], store: Store, reporter: Reporter
 
 def _read_layers(parents: Sequence[Image], store: Store, reporter: Reporter) -> int:
     """Bring the layers of base images that were never examined into the store. Return how many bytes that took."""
-    from shipwheel.base.remote import bring
+    from shipwheel.base.image_source import fetch_layers
 
     unknown = [parent for parent in parents if find_tree(parent, store) is None]
     layers = [layer.descriptor for parent in unknown for layer in parent.layers if isinstance(layer, RemoteLayer)]
     missing = {layer.digest: layer.size for layer in layers if not store.has(layer.digest)}
-    bring(unknown, store, reporter)
+    fetch_layers(unknown, store, reporter)
     return sum(missing.values())
 
 
@@ -229,18 +230,20 @@ def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: Tree | 
         yield f"it is {suite}, and {', '.join(info.packages[:6])} of Debian {before.codename} were added"
     if info.volumes and not info.user and facts.user != before.user:
         yield f"its user is {facts.user or 'root'}, and the volumes belong to {before.user or 'the user of the old base'}"
-    if before.temporary and not facts.temporary:
+    if before.has_tmp and not facts.has_tmp:
         yield "it has no /tmp"
     workdir = current.image.config_file.config.working_dir
-    roots = EVERYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes)
-    if changed := sorted({path for path, _ in {*kept(before.directories, roots)} ^ {*kept(facts.directories, roots)}}):
+    roots = ANYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes)
+    if changed := sorted(
+        {path for path, _ in {*inherited_attributes(before.directories, roots)} ^ {*inherited_attributes(facts.directories, roots)}}
+    ):
         paths = ", ".join(f"/{path}" for path in changed[:6])
         yield f"modes or owners of its {paths} differ from those of the old base, which the layers have"
     if tree is not None:
         own = current.image.config_file.config.environment if "PATH" in info.env else {}
         path = container_path(own, parent.config_file.config.environment.get("PATH", ""))
-        yield from unmet(info.needs, tree, path, current.image.platform)
-        yield from in_the_way(tree, (workdir, *info.volumes))
+        yield from unmet_requirements(info.needs, tree, path, current.image.platform)
+        yield from path_conflicts(tree, (workdir, *info.volumes))
 
 
 def _python_problems(facts: ImageFacts, before: ImageFacts) -> Iterator[str]:

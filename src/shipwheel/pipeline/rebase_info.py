@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from shipwheel.base.base import ImageFacts
-from shipwheel.base.base_requirements import Needs
+from shipwheel.base.base_requirements import BaseRequirements
+from shipwheel.base.model import ImageFacts
 from shipwheel.oci.model import encode
 
 __all__ = ["ANNOTATION_BASE_DIGEST", "ANNOTATION_BASE_NAME", "ANNOTATION_REBASE_INFO", "RebaseInfo", "read_rebase_info"]
@@ -28,7 +28,7 @@ class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     manifest: str
     """The digest of the base's manifest for this platform."""
     facts: ImageFacts
-    needs: Needs = Needs()
+    needs: BaseRequirements = BaseRequirements()
     user: str = ""
     """The user from the settings; empty for the base's or the default."""
     stop_signal: str = ""

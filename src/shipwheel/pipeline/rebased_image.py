@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from shipwheel.base.base import ImageFacts
+from shipwheel.base.model import ImageFacts
 from shipwheel.oci.image import Image, LayerBlob, RemoteLayer, make_image
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import ConfigFile, Manifest, decode

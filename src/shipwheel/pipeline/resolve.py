@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shipwheel.base.base import Base, Bases, DebianBases, locked_base
+from shipwheel.base.debian import DebianBases
+from shipwheel.base.model import Base, Bases, lock_table
 from shipwheel.base.targets import suite_of, targets_of
+from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter
 from shipwheel.lock.inputs import LockRequest, inputs_digest
@@ -57,7 +59,7 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     if lock is not before and project.settings.base is None:
         # What no package of the suite can change is said before its archive is asked.
         select_all(lock, targets_of(project, lock, platforms))
-    found = bases.bases(platforms, lock, project.settings.packages, upgrade=upgrade_base)
+    found = bases.resolve(platforms, lock, project.settings.packages, upgrade=upgrade_base)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
     if lock is not before:
@@ -96,7 +98,7 @@ def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], 
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
     """Bases of Debian packages, with a standalone Python where no suite has the version. Raises UsageError."""
     suite = suite_of(project)
-    debian = DebianBases(suite, project.settings.debian_mirror, store, reporter)
+    debian = DebianBases(suite, ArchiveSession(project.settings.debian_mirror, store, reporter), reporter)
     if suite.python:
         return debian
     from shipwheel.base.standalone import StandaloneBases
@@ -125,5 +127,5 @@ def lock_request(project: Project) -> LockRequest:
 def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:
     """The lock with these platforms' bases in it."""
     for resolved in platforms:
-        lock = lock.with_base(resolved.target.platform.architecture, locked_base(resolved.base, extra))
+        lock = lock.with_base(resolved.target.platform.architecture, lock_table(resolved.base, extra))
     return lock

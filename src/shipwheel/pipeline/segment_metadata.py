@@ -18,7 +18,7 @@ from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
 from shipwheel.store import Store
-from shipwheel.wheels.source_builds import BuiltWheel, known_wheel, tell_wheel
+from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_remote_wheel
 
 __all__ = [
     "ARTIFACT_TYPE",
@@ -88,8 +88,8 @@ def unpack_builds(data: bytes, store: Store) -> bool:
     """Keep records of wheels that were built elsewhere, where the store has none. Return whether there are any. Raises ImageError."""
     wheels = _decoded(data, list[BuiltWheel])
     for wheel in wheels:
-        if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and known_wheel(wheel.key, store, whole=False) is None:
-            tell_wheel(wheel, store)
+        if re.fullmatch(r"[0-9a-f]{64}", wheel.key) and find_built_wheel(wheel.key, store, need_bytes=False) is None:
+            record_remote_wheel(wheel, store)
     return bool(wheels)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shipwheel.base.base_requirements import Needs
+from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.oci.image import LayerBlob
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.proof import Proof
@@ -44,7 +44,7 @@ class Closed:
     @property
     def parent_layers(self) -> tuple[LayerBlob, ...]:
         """The base image's own layers."""
-        parent = self.resolved.base.below
+        parent = self.resolved.base.parent
         return parent.layers if parent is not None else ()
 
     def keys(self) -> Iterator[str]:
@@ -59,7 +59,7 @@ class Proved:
     closed: Closed
     proof: Proof
     key: str
-    needs: Needs
+    needs: BaseRequirements
 
 
 class BuiltPlatform(msgspec.Struct, frozen=True):
@@ -71,4 +71,4 @@ class BuiltPlatform(msgspec.Struct, frozen=True):
     proof: Proof
     proved: str
     """The key of everything that was proved."""
-    needs: Needs
+    needs: BaseRequirements

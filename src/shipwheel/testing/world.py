@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import shipwheel
-from shipwheel.debian.composed import seed_names
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.seed import seed_names
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.store import Store
 from shipwheel.suites import SUITES, Suite, suite_for

@@ -1,5 +1,5 @@
-"""Wheels as sources of file entries: checked zip archives, installation without unpacking, bytecode, wheels built from source.
+"""Wheels as sources of file entries: checked zip archives, installation without unpacking, bytecode, and wheels built from source.
 
-In: locked distributions in the store. Out: `WheelSource` and `BytecodeSource` values, and `BuiltWheel` for what was built here.
-Imports `lock` and `files`; imported by `base` and `pipeline`.
+`WheelSource` and `BytecodeSource` yield the entries of locked wheels in the store; `source_builds` turns sdists, repositories and the
+user's project into a `BuiltWheel`. Imports `lock` and `files`; imported by `base` and `pipeline`.
 """

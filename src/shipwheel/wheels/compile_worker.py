@@ -1,7 +1,7 @@
-"""Compiles modules in the target's interpreter. Runs on Python 3.9 and newer, with the standard library alone, as its own process.
+"""A program that compiles modules in the target's interpreter. It runs on Python 3.9 and newer and uses only the standard library.
 
-Request: the number of sources, then path and source of each; answer: for each the .pyc file, empty for what does not compile.
-Every number is four bytes, little-endian; every string follows its length. First of all it says its own version.
+It first writes its own version. A request is the number of sources, then the path and the text of each; the answer is a .pyc file for each,
+empty if the source does not compile. Numbers are four bytes, little-endian; strings are preceded by their length.
 """
 
 import importlib.util
@@ -11,25 +11,25 @@ import struct
 import sys
 import types
 
-READ, WRITE = sys.stdin.buffer, sys.stdout.buffer
-# PEP 552: bit 0 says that the file is checked by hash, bit 1 that it is checked at all.
+INPUT, OUTPUT = sys.stdin.buffer, sys.stdout.buffer
+# PEP 552: bit 0 stands for a hash in place of a time, bit 1 for a check against the source.
 UNCHECKED_HASH = struct.pack("<I", 1)
 
 
-def take() -> bytes:
-    return READ.read(struct.unpack("<I", READ.read(4))[0])
+def read_string() -> bytes:
+    return INPUT.read(struct.unpack("<I", INPUT.read(4))[0])
 
 
-def give(data: bytes) -> None:
-    WRITE.write(struct.pack("<I", len(data)))
-    WRITE.write(data)
+def write_string(data: bytes) -> None:
+    OUTPUT.write(struct.pack("<I", len(data)))
+    OUTPUT.write(data)
 
 
-def hold(code: types.CodeType) -> list[object]:
-    """Holds one reference more to everything below a code object.
+def hold_references(code: types.CodeType) -> list[object]:
+    """Return a list that holds another reference to every object below a code object.
 
-    marshal marks an object for reuse only if somebody else refers to it as well, so that its output depends on what happens
-    to live in the process. Referred to from here, everything is marked, always.
+    marshal marks an object for reuse only if it has another reference, so its output depends on what else is alive in the process. While
+    this list is alive, every object is marked.
     """
     held: list[object] = []
     pending: list[object] = [code]
@@ -40,8 +40,8 @@ def hold(code: types.CodeType) -> list[object]:
             pending += (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars, value.co_consts)
             pending += (value.co_name, value.co_filename, getattr(value, "co_qualname", None))
             pending += (getattr(value, "co_linetable", None), getattr(value, "co_exceptiontable", None))
-        elif isinstance(value, frozenset) and sys.version_info < (3, 11) and any(wanders(item) for item in value):
-            raise ValueError("a set in no fixed order")
+        elif isinstance(value, frozenset) and sys.version_info < (3, 11) and any(hash_varies(item) for item in value):
+            raise ValueError("the order of a set varies")
         elif isinstance(value, (tuple, frozenset)):
             pending += value
         elif isinstance(value, slice):
@@ -49,16 +49,16 @@ def hold(code: types.CodeType) -> list[object]:
     return held
 
 
-def wanders(value: object) -> bool:
-    """Whether the place of a value in a set depends on where it lies in memory. Since 3.11 marshal sorts what is in a set."""
-    return value is None or value is ... or (isinstance(value, (tuple, frozenset)) and any(wanders(item) for item in value))
+def hash_varies(value: object) -> bool:
+    """Return whether the hash of a value, and so its place in a set, depends on its address. Since 3.11 marshal sorts sets."""
+    return value is None or value is ... or (isinstance(value, (tuple, frozenset)) and any(hash_varies(item) for item in value))
 
 
-def compiled(path: str, source: bytes) -> bytes:
-    # Whatever is wrong with one source, the others are compiled: nothing but this file is left without bytecode.
+def compile_source(path: str, source: bytes) -> bytes:
+    # An error in one source must not leave others without bytecode.
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-        held = hold(code)
+        held = hold_references(code)
         data = marshal.dumps(code)
         del held
     except Exception:
@@ -67,18 +67,18 @@ def compiled(path: str, source: bytes) -> bytes:
 
 
 def main() -> None:
-    # Who interrupts the build ends it through our standard input.
+    # An interrupted build closes our standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give(".".join(str(part) for part in sys.version_info[:3]).encode())
-    WRITE.flush()
+    write_string(".".join(str(part) for part in sys.version_info[:3]).encode())
+    OUTPUT.flush()
     while True:
-        head = READ.read(4)
+        head = INPUT.read(4)
         if len(head) < 4:
             return
-        batch = [(take().decode(), take()) for _ in range(struct.unpack("<I", head)[0])]
+        batch = [(read_string().decode(), read_string()) for _ in range(struct.unpack("<I", head)[0])]
         for path, source in batch:
-            give(compiled(path, source))
-        WRITE.flush()
+            write_string(compile_source(path, source))
+        OUTPUT.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A wheel as a source of file entries: installed as a virtual environment would hold it, without unpacking anything.
+"""A wheel as a source of file entries: installed into the virtual environment without unpacking anything.
 
-The installer library walks the wheel; its destination here yields entries whose content stays the zip's own deflate data.
-(Binary distribution format: PEP 427, recording installed distributions: PEP 376 and PEP 627.)
+The installer library goes through the wheel, and its destination here collects entries whose content is still the zip's deflate data.
+Wheels: PEP 427; records of installed packages: PEP 376 and PEP 627.
 """
 
 import base64
@@ -19,7 +19,7 @@ from shipwheel.files.entry import Deflated, EntryType, FileEntry, checked_path, 
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store
 from shipwheel.venv import PYTHON, VENV, Paths
-from shipwheel.wheels.bytecode import cached_path
+from shipwheel.wheels.bytecode import pyc_path
 
 if TYPE_CHECKING:
     from installer.records import RecordEntry
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiler", "WheelSource"]
 
-_OURS = "INSTALLER"
-"""The file of the metadata that an installer writes, whatever the wheel has there."""
+_INSTALLER = "INSTALLER"
+"""The metadata file that names the installer; one in the wheel is replaced."""
 
 
 class Compiler(Protocol):
-    """Turns sources into bytecode for the target."""
+    """Compiles sources to bytecode for the target."""
 
     @property
     def identity(self) -> str:
-        """What decides the bytes, apart from path and source: implementation and full version."""
+        """What determines the bytes besides path and source: the implementation and its full version."""
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
-        """For each (absolute path in the image, source) the .pyc file, or None for what is not valid Python of this version."""
+        """Return the .pyc file for each (absolute path in the image, source), or None if it is not valid Python of this version."""
 
 
 @dataclass(frozen=True, slots=True)
 class WheelSource:
-    """An installed wheel. `digest` names the wheel in the store, `label` in errors: "numpy 1.26.4".
+    """An installed wheel. `digest` is its blob in the store, `label` its name in errors: "numpy 1.26.4".
 
-    `spliced` is off for wheels built on this machine, whose compressed bytes depend on it.
+    `spliced` is False for wheels that were built here: their compressed bytes depend on this machine, so they are compressed again.
     """
 
     label: str
@@ -63,20 +63,20 @@ class WheelSource:
 
     @property
     def key(self) -> str:
-        """Over the wheel and its name, the Python minor and the compiler."""
+        """The key, from the wheel and its name, Python's minor version and the compiler."""
         compiler = self.compiler.identity if self.compiler else ""
         return key_of("wheel", self.digest, self.paths.minor, VENV, compiler, str(self.spliced), self.filename)
 
     def entries(self) -> Iterator[FileEntry]:
-        """Directories first, then all files, sorted by path. Raises ArchiveError for a wheel that cannot be trusted."""
+        """Yield directories, then files, each sorted by path. Raise ArchiveError for a damaged or hostile wheel."""
         if not self.store.verify(self.digest):
             raise DamagedBlob(self.digest)
-        from shipwheel.wheels.zip_archive import damage, open_zip
+        from shipwheel.wheels.zip_archive import open_zip, zip_errors
 
         with open_zip(self.store.path(self.digest), self.filename) as archive:
-            with damage(self.filename):
+            with zip_errors(self.filename):
                 destination = self._install(archive)
-            installed = destination.entries if self.spliced else [self._plain(entry) for entry in destination.entries]
+            installed = destination.entries if self.spliced else [self._inflated(entry) for entry in destination.entries]
             bytecode = list(self._bytecode(installed))
             entries = [*installed, *bytecode, destination.record(bytecode)]
             yield from self._directories(entries)
@@ -94,13 +94,13 @@ class WheelSource:
         from shipwheel.wheels.zip_archive import HINT
 
         destination = _Destination(archive, self)
-        # The store names files by digest; installer reads the wheel's own name.
+        # installer parses the file name, and the store names files by digest.
         archive.zip.filename = self.filename
         try:
             source = WheelFile(archive.zip)
             _prepare(source, archive)
-            destination.rows = {row[0]: row[1:] for row in parse_record_file(source.read_dist_info("RECORD").splitlines())}
-            install(source, destination, {_OURS: b"shipwheel\n"})  # type: ignore[arg-type]
+            destination.stated = {row[0]: row[1:] for row in parse_record_file(source.read_dist_info("RECORD").splitlines())}
+            install(source, destination, {_INSTALLER: b"shipwheel\n"})  # type: ignore[arg-type]
         except (InstallerError, InvalidRecordEntry, configparser.Error, csv.Error, AssertionError, KeyError, ValueError) as error:
             raise ArchiveError(f"{self.label}: {self.filename} is not a valid wheel: {error}", hint=HINT) from error
         return destination
@@ -113,17 +113,17 @@ class WheelSource:
         compiled = self.compiler.compile([(f"/{entry.path}", self._bytes(entry)) for entry in sources])
         for entry, content in zip(sources, compiled, strict=True):
             if content is not None:
-                yield FileEntry(cached_path(entry.path, self.paths.minor), EntryType.FILE, 0o644, content)
+                yield FileEntry(pyc_path(entry.path, self.paths.minor), EntryType.FILE, 0o644, content)
 
     def _directories(self, entries: Sequence[FileEntry]) -> Iterator[FileEntry]:
         from shipwheel.wheels.zip_archive import HINT
 
-        folders = {parent for entry in entries for parent in parents(entry.path)}
-        if clash := sorted(entry.path for entry in entries if entry.path in folders):
-            raise ArchiveError(f"{self.label}: {self.filename}: {clash[0]} would be a file and a directory", hint=HINT)
-        yield from (directory(path) for path in sorted(folders))
+        directories = {parent for entry in entries for parent in parents(entry.path)}
+        if conflicts := sorted(entry.path for entry in entries if entry.path in directories):
+            raise ArchiveError(f"{self.label}: {self.filename}: {conflicts[0]} would be a file and a directory", hint=HINT)
+        yield from (directory(path) for path in sorted(directories))
 
-    def _plain(self, entry: FileEntry) -> FileEntry:
+    def _inflated(self, entry: FileEntry) -> FileEntry:
         return FileEntry(entry.path, entry.type, entry.mode, self._bytes(entry))
 
     def _bytes(self, entry: FileEntry) -> bytes:
@@ -133,70 +133,70 @@ class WheelSource:
 
 
 def _prepare(source: "WheelFile", archive: "ZipArchive") -> None:
-    """Leaves out what is made anew: bytecode, and the note who installed. Makes installer look for .data where .dist-info is."""
+    """Remove bytecode and INSTALLER, which are generated, and make installer look for .data next to .dist-info."""
     metadata = source.dist_info_dir
     source.distribution, _, source.version = metadata.removesuffix(".dist-info").rpartition("-")
-    kept = []
+    members = []
     for info in archive.zip.filelist:
-        folders = info.filename.split("/")[:-1]
-        if folders == [source.data_dir] and not info.is_dir():
-            raise ValueError(f"{info.filename} is in no scheme")
+        directories = info.filename.split("/")[:-1]
+        if directories == [source.data_dir] and not info.is_dir():
+            raise ValueError(f"{info.filename} belongs to no scheme")
         if info.filename == source.data_dir:
             raise ValueError(f"{info.filename} is a file")
-        if "__pycache__" not in folders and info.filename != f"{metadata}/{_OURS}":
-            kept.append(info)
-    archive.zip.filelist[:] = kept
+        if "__pycache__" not in directories and info.filename != f"{metadata}/{_INSTALLER}":
+            members.append(info)
+    archive.zip.filelist[:] = members
 
 
 class _Destination:
-    """installer's WheelDestination that collects file entries."""
+    """A WheelDestination for installer that collects file entries."""
 
     def __init__(self, archive: "ZipArchive", wheel: WheelSource) -> None:
         self._archive = archive
         self._wheel = wheel
         self._distribution = wheel.filename.split("-")[0]
-        self.rows: dict[str, tuple[str, str]] = {}
-        """What the wheel's RECORD says of each file: (hash, size)."""
+        self.stated: dict[str, tuple[str, str]] = {}
+        """Path -> (hash, size) in the wheel's RECORD."""
         self._record: list[tuple[str, str, str]] = []
         self._record_path = ""
         self.entries: list[FileEntry] = []
 
     def write_file(self, scheme: "Scheme", path: str, stream: BinaryIO, is_executable: bool) -> "RecordEntry":
-        """A file of the wheel, or metadata that installer adds."""
+        """Add a file of the wheel, or metadata that installer generates."""
         from installer.utils import fix_shebang
 
         target = self._target(scheme, path)
         mode = 0o755 if is_executable or scheme == "scripts" else 0o644
         name = getattr(stream, "name", None)
         if name is None:
-            return self._new(target, stream.read(), mode)
+            return self._add(target, stream.read(), mode)
         if scheme == "scripts":
             with fix_shebang(stream, PYTHON) as fixed:
-                return self._new(target, fixed.read(), mode)
+                return self._add(target, fixed.read(), mode)
         self.entries.append(FileEntry(target, EntryType.FILE, mode, self._archive.content(name)))
-        self._note(target, *self._row(name, stream))
-        return _entry(target)
+        self._record_row(target, *self._hash_and_size(name, stream))
+        return _record_entry(target)
 
-    def _row(self, name: str, stream: BinaryIO) -> tuple[str, str]:
-        """A file's hash and size. The wheel's word is taken for it, as other installers do, unless it is plainly wrong."""
-        value, size = self.rows.get(name, ("", ""))
+    def _hash_and_size(self, name: str, stream: BinaryIO) -> tuple[str, str]:
+        """Return a file's hash and size: those in the wheel's RECORD, as other installers do, unless they are clearly wrong."""
+        value, size = self.stated.get(name, ("", ""))
         if value.startswith("sha256=") and size == str(self._archive.zip.getinfo(name).file_size):
             return value, size
         return _hashed(stream)
 
     def write_script(self, name: str, module: str, attr: str, section: "ScriptSection") -> "RecordEntry":
-        """A console script: an entry point's small program."""
+        """Add the script of an entry point."""
         from installer.scripts import Script
 
         name, data = Script(name, module, attr, section).generate(PYTHON, "posix")
-        return self._new(self._target("scripts", name), data, 0o755)
+        return self._add(self._target("scripts", name), data, 0o755)
 
     def finalize_installation(self, scheme: "Scheme", record_file_path: str, records: object) -> None:  # noqa: ARG002 - see `record`
-        """Notes where RECORD goes."""
+        """Remember the path of RECORD."""
         self._record_path = self._target(scheme, record_file_path)
 
     def record(self, bytecode: Sequence[FileEntry]) -> FileEntry:
-        """RECORD, with the bytecode, whose hash and size are left out as PEP 376 has it."""
+        """Return RECORD; bytecode is listed without hash and size, as PEP 376 allows."""
         rows = [*self._record, *((self._relative(path), "", "") for path in (self._record_path, *(entry.path for entry in bytecode)))]
         text = io.StringIO()
         import csv
@@ -208,31 +208,31 @@ class _Destination:
         return checked_path(posixpath.join(self._wheel.paths.scheme(scheme, self._distribution), path), self._wheel.label)
 
     def _relative(self, path: str) -> str:
-        """RECORD's paths are relative to the directory of the .dist-info (PEP 376)."""
+        """Return a path as RECORD has it: relative to the directory that contains .dist-info (PEP 376)."""
         site_packages = f"{self._wheel.paths.site_packages}/"
         if path.startswith(site_packages):
             return path[len(site_packages) :]
         return posixpath.relpath(f"/{path}", f"/{site_packages}")
 
-    def _new(self, path: str, data: bytes, mode: int) -> "RecordEntry":
+    def _add(self, path: str, data: bytes, mode: int) -> "RecordEntry":
         self.entries.append(file(path, data, mode))
-        self._note(path, *_hashed(io.BytesIO(data)))
-        return _entry(path)
+        self._record_row(path, *_hashed(io.BytesIO(data)))
+        return _record_entry(path)
 
-    def _note(self, path: str, value: str, size: str) -> None:
+    def _record_row(self, path: str, value: str, size: str) -> None:
         self._record.append((self._relative(path), value, size))
 
 
-def _entry(path: str) -> "RecordEntry":
+def _record_entry(path: str) -> "RecordEntry":
     from installer.records import RecordEntry
 
     return RecordEntry(path, None, None)
 
 
 def _hashed(stream: BinaryIO) -> tuple[str, str]:
-    """(hash, size) of the bytes, as RECORD has them."""
-    seen, size = hashlib.sha256(), 0
+    """Return (hash, size) of the bytes in the form of RECORD."""
+    sha256, size = hashlib.sha256(), 0
     while data := stream.read(1 << 20):
-        seen.update(data)
+        sha256.update(data)
         size += len(data)
-    return f"sha256={base64.urlsafe_b64encode(seen.digest()).rstrip(b'=').decode()}", str(size)
+    return f"sha256={base64.urlsafe_b64encode(sha256.digest()).rstrip(b'=').decode()}", str(size)

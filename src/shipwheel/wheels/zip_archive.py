@@ -1,6 +1,6 @@
-"""A zip archive that is checked before it is used: what one reader sees in it must be what every reader sees (APPNOTE 6.3).
+"""Zip archives that are checked before use, so that every reader sees the same files in them (APPNOTE 6.3).
 
-The central directory and the headers in front of the data say the same, nothing overlaps, and no name leads outside.
+The central directory must agree with the local headers, members must not overlap, and no name may lead outside the archive.
 """
 
 import io
@@ -20,39 +20,39 @@ import msgspec
 from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import Content, Deflated, Opened, checked_path, parents
 
-__all__ = ["HINT", "ZipArchive", "damage", "open_zip"]
+__all__ = ["HINT", "ZipArchive", "open_zip", "zip_errors"]
 
 HINT = "The file is malformed or hostile; do not use it."
 
-_LARGEST_RATIO = 300
-"""What unpacks to more than this many times its packed size (and is not small) is a bomb: deflate itself stops at 1032."""
+_MAX_RATIO = 300
+"""A large file that unpacks to more than this many times its size is a zip bomb; deflate's own limit is 1032."""
 
-_SMALL = 64 << 20
+_SMALL_BYTES = 64 << 20
 _LOCAL = struct.Struct("<4s5H3I2H")
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 
 
 class ZipArchive(msgspec.Struct, frozen=True):
-    """A checked zip file with its bytes at hand. `zip.filelist` has its members."""
+    """A checked zip file and its bytes; `zip.filelist` has its members."""
 
     zip: zipfile.ZipFile
     data: memoryview
     filename: str
 
     def content(self, name: str) -> Content:
-        """The content of a member without inflating it; raises ArchiveError when stored bytes are not what their checksum says."""
+        """Return the content of a member without inflating it. Raise ArchiveError if stored bytes do not match their checksum."""
         info = self.zip.getinfo(name)
         start = _start(self.data, info)
         raw = self.data[start : start + info.compress_size]
         if info.compress_type == zipfile.ZIP_DEFLATED:
             return Deflated(raw, info.file_size, info.CRC)
         if deflate.crc32(raw) != info.CRC:
-            raise ArchiveError(f"{self.filename}: {name} is not what its checksum says", hint=HINT)
-        return bytes(raw) if info.file_size <= _SMALL else Opened(info.file_size, lambda: io.BufferedReader(_View(raw)))
+            raise ArchiveError(f"{self.filename}: {name} does not match its checksum", hint=HINT)
+        return bytes(raw) if info.file_size <= _SMALL_BYTES else Opened(info.file_size, lambda: io.BufferedReader(_View(raw)))
 
 
 class _View(io.RawIOBase):
-    """Bytes of the archive as a stream."""
+    """Part of the archive as a stream."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -69,8 +69,8 @@ class _View(io.RawIOBase):
 
 
 @contextmanager
-def damage(filename: str) -> Iterator[None]:
-    """Turns everything that zipfile raises over a damaged archive into ArchiveError."""
+def zip_errors(filename: str) -> Iterator[None]:
+    """Raise ArchiveError for every exception that zipfile raises for a damaged archive."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, ValueError, OverflowError, IndexError, OSError) as error:
@@ -79,11 +79,11 @@ def damage(filename: str) -> Iterator[None]:
 
 @contextmanager
 def open_zip(path: Path, filename: str) -> Iterator[ZipArchive]:
-    """Opens the zip file at `path`, which errors call `filename`; raises ArchiveError for one that cannot be trusted."""
+    """Open the zip file at `path`; `filename` is its name in errors. Raise ArchiveError for a damaged or hostile one."""
     with path.open("rb") as stream:
-        with damage(filename):
+        with zip_errors(filename):
             opened = zipfile.ZipFile(cast(BinaryIO, stream))
-            # Entries hold views of the map, so it is closed when the last of them is gone, not here.
+            # Entries hold views of the map, which is closed when the last of them is garbage.
             data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
             _check(opened, data, filename)
         with opened:
@@ -96,31 +96,31 @@ def _check(opened: zipfile.ZipFile, data: memoryview, filename: str) -> None:
         _check_member(info, filename)
         _check_local(info, data, filename)
     _check_names([info.filename for info in members], filename)
-    _check_places(members, data, opened.start_dir, filename)
+    _check_offsets(members, data, opened.start_dir, filename)
     total = sum(info.file_size for info in members)
-    if total > _SMALL and total > len(data) * _LARGEST_RATIO:
-        raise ArchiveError(f"{filename} unpacks to {total} bytes: a bomb", hint=HINT)
+    if total > _SMALL_BYTES and total > len(data) * _MAX_RATIO:
+        raise ArchiveError(f"{filename} unpacks to {total} bytes: a zip bomb", hint=HINT)
 
 
 def _check_member(info: zipfile.ZipInfo, filename: str) -> None:
     name = info.filename
-    # Strictly: `./x`, `x//` and a name that is cut off at a zero byte mean one thing to one reader and another to the next.
+    # Readers differ in what they make of `./x`, `x//` and a name that contains a zero byte.
     if checked_path(name, filename) != name.removesuffix("/") or info.orig_filename != name:
         raise ArchiveError(f"{filename}: the path {info.orig_filename!r} is not allowed in an archive", hint=HINT)
     if info.flag_bits & _ENCRYPTED:
         raise ArchiveError(f"{filename}: {name} is encrypted", hint=HINT)
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveError(f"{filename}: {name} is a link or a device, which wheels may not hold", hint=HINT)
+        raise ArchiveError(f"{filename}: {name} is a link or a device, which wheels must not contain", hint=HINT)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(f"{filename}: {name} is packed by a method that wheels do not use", hint=HINT)
+        raise ArchiveError(f"{filename}: {name} has a compression method that wheels do not use", hint=HINT)
     if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
-        raise ArchiveError(f"{filename}: {name} states two sizes", hint=HINT)
-    if info.file_size > _SMALL and info.file_size > info.compress_size * _LARGEST_RATIO:
-        raise ArchiveError(f"{filename}: {name} unpacks to {info.file_size} bytes: a bomb", hint=HINT)
+        raise ArchiveError(f"{filename}: {name} has two different sizes", hint=HINT)
+    if info.file_size > _SMALL_BYTES and info.file_size > info.compress_size * _MAX_RATIO:
+        raise ArchiveError(f"{filename}: {name} unpacks to {info.file_size} bytes: a zip bomb", hint=HINT)
 
 
 def _check_local(info: zipfile.ZipInfo, data: memoryview, filename: str) -> None:
-    """The header in front of the data must say what the central directory says (APPNOTE 4.3.7)."""
+    """Raise ArchiveError unless the local header agrees with the central directory (APPNOTE 4.3.7)."""
     at = info.header_offset
     if not 0 <= at <= len(data) - _LOCAL.size:
         raise ArchiveError(f"{filename}: {info.filename} is outside the archive", hint=HINT)
@@ -130,14 +130,14 @@ def _check_local(info: zipfile.ZipInfo, data: memoryview, filename: str) -> None
     name = raw.decode("utf-8" if flags & _UTF8 else "cp437")
     size, packed = _zip64(bytes(data[name_at + name_length : name_at + name_length + extra_length]), size, packed)
     stated = ((crc, info.CRC), (packed, info.compress_size), (size, info.file_size))
-    # 4.4.4, bit 3: the three are zero here and follow the data.
-    agree = all(here == there or (flags & _DESCRIPTOR and here == 0) for here, there in stated)
+    # 4.4.4, bit 3: the three fields are zero here and follow the data.
+    agree = all(local == central or (flags & _DESCRIPTOR and local == 0) for local, central in stated)
     if magic != b"PK\3\4" or name != info.orig_filename or method != info.compress_type or flags & _ENCRYPTED or not agree:
         raise ArchiveError(f"{filename}: the two headers of {info.filename} do not agree", hint=HINT)
 
 
 def _zip64(extra: bytes, size: int, packed: int) -> tuple[int, int]:
-    """(size, packed size), from the zip64 extra field where the header has no room (APPNOTE 4.5.3)."""
+    """Return (size, packed size), from the zip64 extra field if the header has no room for them (APPNOTE 4.5.3)."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
@@ -153,15 +153,15 @@ def _check_names(names: Sequence[str], filename: str) -> None:
     seen: set[str] = set()
     for name in names:
         if (path := name.rstrip("/")) in seen:
-            raise ArchiveError(f"{filename}: {path} is there twice", hint=HINT)
+            raise ArchiveError(f"{filename} contains {path} twice", hint=HINT)
         seen.add(path)
-    folders = {parent for name in seen for parent in parents(name)}
-    if clash := sorted(name for name in names if name in folders):
-        raise ArchiveError(f"{filename}: {clash[0]} is a file and a directory", hint=HINT)
+    directories = {parent for name in seen for parent in parents(name)}
+    if conflicts := sorted(name for name in names if name in directories):
+        raise ArchiveError(f"{filename}: {conflicts[0]} is a file and a directory", hint=HINT)
 
 
-def _check_places(members: Sequence[zipfile.ZipInfo], data: memoryview, end: int, filename: str) -> None:
-    """No member overlaps another or the central directory, which begins at `end`."""
+def _check_offsets(members: Sequence[zipfile.ZipInfo], data: memoryview, end: int, filename: str) -> None:
+    """Raise ArchiveError if a member overlaps another one or the central directory, which begins at `end`."""
     last = 0
     for info in sorted(members, key=lambda info: info.header_offset):
         if info.header_offset < last:
@@ -172,7 +172,7 @@ def _check_places(members: Sequence[zipfile.ZipInfo], data: memoryview, end: int
 
 
 def _start(data: memoryview, info: zipfile.ZipInfo) -> int:
-    """Where a member's data begins: behind its header, of which the last four bytes give the lengths of name and extra field."""
+    """Return the offset of a member's data. The last four bytes of the header before it are the lengths of name and extra field."""
     name, extra = struct.unpack_from("<HH", data, info.header_offset + 26)
     start: int = info.header_offset + _LOCAL.size + name + extra
     return start

@@ -1,0 +1,50 @@
+"""Bases composed of Debian packages."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from shipwheel.base.model import Base, read_locked_base
+from shipwheel.debian.seed import resolve_seed
+from shipwheel.debian.session import ArchiveSession
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.lock.pylock import Lock
+from shipwheel.platform import Platform
+from shipwheel.suites import Suite
+
+__all__ = ["DebianBases"]
+
+
+class DebianBases:
+    """Bases of one suite; see `Bases`. The archive is only accessed for platforms that the lock has no valid base for."""
+
+    def __init__(self, suite: Suite, archive: ArchiveSession, reporter: Reporter) -> None:
+        self.suite = suite
+        self.archive = archive
+        self._reporter = reporter
+
+    def resolve(self, platforms: Sequence[Platform], lock: Lock | None, extra: Sequence[str], *, upgrade: bool) -> list[Base]:
+        """See Bases."""
+        bases: dict[Platform, Base] = {}
+        if lock is not None and not upgrade:
+            bases = {platform: base for platform in platforms if (base := self._from_lock(lock, platform, extra))}
+        missing = [platform for platform in platforms if platform not in bases]
+        if missing:
+            self._reporter(StageStarted("base"))
+            # Before the threads start, so that an unusable mirror is reported once.
+            self.archive.open()
+            with ThreadPoolExecutor(len(missing)) as pool:
+                seeds = pool.map(
+                    lambda platform: resolve_seed(self.archive.package_index(self.suite, platform), self.suite, extra), missing
+                )
+                bases |= {platform: Base(self.suite, seed, locked=False) for platform, seed in zip(missing, seeds, strict=True)}
+            python = f", Python {self.suite.python}" if self.suite.python else ""
+            self._reporter(StageFinished("base", f"Debian {self.suite.codename}{python}"))
+        return [bases[platform] for platform in platforms]
+
+    def _from_lock(self, lock: Lock, platform: Platform, extra: Sequence[str]) -> Base | None:
+        locked = read_locked_base(lock, platform)
+        if locked is None or locked.image is not None or locked.suite != self.suite.codename or locked.extra != tuple(extra):
+            return None
+        if (locked.standalone is None) is not bool(self.suite.python):
+            return None
+        return Base(self.suite, locked.packages, True, locked.missing_libraries, standalone=locked.standalone)

@@ -1,0 +1,259 @@
+"""Standalone builds of CPython (python-build-standalone): which are available, their hashes, and downloading them.
+
+uv supplies the list of builds with their URLs; or the setting `python-builds` names a directory, an archive or a mirror.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
+
+import msgspec
+
+from shipwheel.base.standalone_archive import Standalone, parse_filename
+from shipwheel.errors import FetchError, IntegrityError
+from shipwheel.events import Reporter
+from shipwheel.lock import uv
+from shipwheel.platform import Platform
+from shipwheel.project.detect import Project
+from shipwheel.project.indexes import uv_files
+from shipwheel.project.python_version import allowed_pythons
+from shipwheel.store import Store
+from shipwheel.versions import minor_version
+
+__all__ = ["fetch_standalone", "find_builds", "is_acceptable", "pinned_version"]
+
+_CHECKSUMS_FILE = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class _AvailableBuild:
+    """A build at a URL, which may be that of a local file. `uv_key` is uv's name for it, empty for a local file."""
+
+    build: Standalone
+    url: str
+    uv_key: str = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The path of a local file."""
+        return _local_path(self.url)
+
+
+def find_builds(project: Project, platforms: Sequence[Platform]) -> list[Standalone]:
+    """Return the newest build of the project's Python version that every platform has, with hashes, in the platforms' order.
+
+    Raise FetchError that lists the alternatives if there is none.
+    """
+    available = [each for each in _available_builds(project) if is_acceptable(each.build, project)]
+    by_platform = [[each for each in available if each.build.architecture == platform.architecture] for platform in platforms]
+    common = set.intersection(*({each.build.version for each in builds} for builds in by_platform))
+    if not common:
+        raise _no_common_version(project, platforms, available)
+    newest = [max((each for each in builds if each.build.version in common), key=lambda each: each.build.rank) for builds in by_platform]
+    return [_with_hash(each, project) for each in newest]
+
+
+def pinned_version(project: Project, locked: Standalone | None) -> str:
+    """Return the full Python version of the locked build, else of the newest one; if the builds cannot be listed, micro version 0."""
+    if locked is not None and is_acceptable(locked, project):
+        return locked.version
+    if project.python.count(".") == 2:
+        return project.python
+    try:
+        builds = [each.build for each in _available_builds(project) if is_acceptable(each.build, project)]
+    except FetchError:
+        builds = []
+    return max(builds, key=lambda build: build.rank).version if builds else f"{project.python}.0"
+
+
+def is_acceptable(build: Standalone, project: Project) -> bool:
+    """Return whether a build has the project's Python version and satisfies its requires-python."""
+    from packaging.specifiers import SpecifierSet
+
+    version = build.version if project.python.count(".") == 2 else build.minor
+    return version == project.python and SpecifierSet(project.requires_python or "").contains(build.version)
+
+
+def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Store, reporter: Reporter) -> None:
+    """Fetch archives into the store.
+
+    Raise IntegrityError for an archive that does not match the lock, FetchError that lists the alternatives for one that is unavailable.
+    """
+    missing = list({build.digest: build for build in builds if not store.has(build.digest)}.values())
+    if not missing:
+        return
+    from shipwheel.download.fetch import Download, fetch
+
+    available = _available_builds(project)
+    downloads = []
+    for build in missing:
+        urls = tuple(dict.fromkeys(_urls(build, available)))
+        if not urls:
+            raise _unavailable(project, f"{build.filename} is not among the available builds")
+        paths = [path for path in map(_local_path, urls) if path is not None and path.is_file()]
+        downloads.append(Download(urls, build.digest, paths[0].stat().st_size if paths else None, build.filename))
+    try:
+        fetch(downloads, store, reporter, stage="python")
+    except IntegrityError as error:
+        if any(each.path is not None for each in available):
+            raise IntegrityError(error.message, hint="If the file was replaced by another build, use it with --upgrade-base.") from error
+        raise
+    except FetchError as error:
+        raise _unavailable(project, error.message) from error
+
+
+def _urls(build: Standalone, available: Sequence[_AvailableBuild]) -> Iterator[str]:
+    """Yield the URL of that very file, then its URLs next to the builds that uv lists now, which may be newer."""
+    yield from (each.url for each in available if each.build.filename == build.filename)
+    for each in available:
+        quoted = f"/{each.build.release}/{quote(each.build.filename, safe='')}"
+        plain = f"/{each.build.release}/{each.build.filename}"
+        for end in (quoted, plain):
+            if each.path is None and each.url.endswith(end):
+                yield f"{each.url.removesuffix(end)}/{build.release}/{quote(build.filename, safe='')}"
+
+
+def _available_builds(project: Project) -> list[_AvailableBuild]:
+    """Return all builds. Raise FetchError if the setting's directory cannot be read, or if uv cannot list them."""
+    setting = project.settings.python_builds
+    directory = _local_path(setting, project.root) if setting else None
+    return list(_local_builds(directory)) if directory is not None else _uv_builds(project)
+
+
+def _uv_builds(project: Project) -> list[_AvailableBuild]:
+    """Return the builds that uv lists. Raise FetchError if it cannot list them."""
+    setting = project.settings.python_builds
+    mirror = setting if setting and _local_path(setting) is None else None
+    try:
+        downloads = uv.python_downloads(project.root, mirror)
+    except uv.UvFailed as error:
+        raise _unavailable(project, f"uv cannot list the standalone builds: {error.failure.text}") from error
+    builds = []
+    for item in downloads:
+        build = parse_filename(unquote(urlsplit(item.url).path.rpartition("/")[2]))
+        if build is not None and build.version == item.version:
+            builds.append(_AvailableBuild(build, item.url, item.key))
+    return builds
+
+
+def _local_path(location: str, root: Path | None = None) -> Path | None:
+    """Return the path that a setting or a file: URL names, relative to `root`; None for an http(s) URL."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return None if parts.scheme in ("http", "https") else (root or Path()) / location
+
+
+def _local_builds(location: Path) -> Iterator[_AvailableBuild]:
+    """Yield the archives in a directory and in its subdirectories that are named by day, as on a mirror; or the one archive."""
+    try:
+        paths = [location] if location.is_file() else [*location.iterdir(), *location.glob("[0-9]*/*")]
+    except OSError as error:
+        raise FetchError(
+            f"the setting python-builds names {location}, which cannot be read: {error.strerror or error}",
+            hint="Set it to a directory with archives, to one archive, or to the URL of a mirror.",
+        ) from error
+    for path in sorted(paths):
+        build = parse_filename(unquote(path.name)) if path.is_file() else None
+        if build is not None:
+            yield _AvailableBuild(build, path.resolve().as_uri())
+
+
+def _with_hash(available: _AvailableBuild, project: Project) -> Standalone:
+    """Return the build with its published hash, or, for a local file without one, with the file's own.
+
+    Raise IntegrityError for a local file that does not match its published hash, FetchError if no hash is known.
+    """
+    sha256 = _published_sha256(available, project)
+    if available.path is not None:
+        try:
+            with available.path.open("rb") as stream:
+                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise FetchError(f"{available.path} cannot be read: {error.strerror or error}", hint="Check the file's permissions.") from error
+        if sha256 and actual != sha256:
+            raise IntegrityError(
+                f"{available.path} has the hash {actual[:16]}…, and {available.build.filename} was published with {sha256[:16]}…",
+                hint="The file is damaged or has a wrong name: download it again.",
+            )
+        sha256 = actual
+    if not sha256:
+        raise _unavailable(project, f"no hash of {available.build.filename} is known")
+    return msgspec.structs.replace(available.build, sha256=sha256)
+
+
+def _published_sha256(available: _AvailableBuild, project: Project) -> str:
+    """Return the sha256 in hex that a source other than the file itself states; empty if there is none."""
+    if available.path is not None:
+        return _sha256_from_sums(available.path.parent.as_uri(), available.build) or _sha256_from_uv(available.build, _uv_builds(project))
+    return (
+        _sha256_from_metadata(available.url, os.environ)
+        or _sha256_from_uv(available.build, [available])
+        or _sha256_from_sums(available.url.rpartition("/")[0], available.build)
+    )
+
+
+def _sha256_from_uv(build: Standalone, available: Sequence[_AvailableBuild]) -> str:
+    key = next((each.uv_key for each in available if each.build.filename == build.filename), "")
+    return uv.python_digest(key, build.release, build.filename).removeprefix("sha256:") if key else ""
+
+
+def _sha256_from_sums(directory_url: str, build: Standalone) -> str:
+    """Return the hash from the SHA256SUMS file next to a release's archives."""
+    from shipwheel.download.fetch import get
+
+    try:
+        text = get(f"{directory_url}/{_CHECKSUMS_FILE}", label=_CHECKSUMS_FILE).decode("utf-8", "replace")
+    except FetchError:
+        return ""
+    match = re.search(rf"^([0-9a-f]{{64}}) [ *]{re.escape(build.filename)}\r?$", text, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> str:
+    """Return the hash from the metadata that uv is set up to use instead of its own (python-downloads-json-url).
+
+    uv lists such builds without their hashes.
+    """
+    configured = (settings.get("python-downloads-json-url") for _, settings in uv_files(environ))
+    location = environ.get("UV_PYTHON_DOWNLOADS_JSON_URL") or str(next(filter(None, configured), ""))
+    if not location:
+        return ""
+    from shipwheel.download.fetch import get
+
+    path = _local_path(location)
+    try:
+        data = path.read_bytes() if path is not None else get(location, label="the list of Pythons")
+        table = msgspec.json.decode(data, type=dict[str, dict[str, object]])
+    except (OSError, FetchError, msgspec.MsgspecError):
+        return ""  # uv reads it as well, and reports what is wrong with it
+    name = unquote(url.rpartition("/")[2])
+    hashes = (str(item.get("sha256", "")) for item in table.values() if unquote(str(item.get("url", ""))).endswith(f"/{name}"))
+    return next((sha256 for sha256 in hashes if re.fullmatch(r"[0-9a-f]{64}", sha256)), "")
+
+
+def _no_common_version(project: Project, platforms: Sequence[Platform], available: Sequence[_AvailableBuild]) -> FetchError:
+    versions = ", ".join(sorted({f"{each.build.version} for {each.build.architecture}" for each in available}))
+    architectures = " and ".join(platform.architecture for platform in platforms)
+    where = f" in {project.settings.python_builds}" if project.settings.python_builds else " that uv knows of"
+    why = f"there is no standalone build of it{where} for {architectures}"
+    return _unavailable(project, f"{why}, only {versions}" if versions else why)
+
+
+def _unavailable(project: Project, why: str) -> FetchError:
+    minor = minor_version(project.python)
+    allowed = allowed_pythons([project.requires_python] if project.requires_python else [])
+    versions = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
+    debian = f"Debian's Python {versions}, which the project allows (--python {allowed[0]}); " if allowed else ""
+    return FetchError(
+        f"Python {project.python} is not available: no Debian suite has Python {minor}, and {why}",
+        hint=(
+            f"Alternatives: {debian}a standalone build from a mirror or from disk (--python-builds with a URL, a directory or an "
+            f"archive of python-build-standalone); an image with Python {minor} (--base)."
+        ),
+    )

@@ -1,0 +1,98 @@
+"""The packages that a composed base starts from, and what their versions tell: Python's and glibc's."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.version import upstream
+from shipwheel.errors import LockError, UsageError
+from shipwheel.suites import Suite
+
+if TYPE_CHECKING:
+    from shipwheel.debian.package_index import PackageIndex
+
+__all__ = ["COMMON_SEED", "RENEW_HINT", "SPLIT_STDLIB", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names"]
+
+COMMON_SEED = (
+    "base-files",
+    "ca-certificates",
+    "libc-bin",
+    "libc6",
+    "libexpat1",
+    "libgcc-s1",
+    "media-types",
+    "ncurses-base",
+    "netbase",
+    "tzdata",
+    "zlib1g",
+)
+"""Packages of every composed base.
+
+libc-bin has ldconfig, which `ctypes.util.find_library` needs, and bullseye's C.UTF-8 locale. The interpreter is linked with libexpat1 and
+zlib1g, and compiles bytecode before the closure over libraries is known. glibc loads libgcc-s1 by name when it cancels a thread.
+ncurses-base has the terminals that curses and readline know.
+"""
+
+SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
+"""Parts of the standard library that bullseye and bookworm have in packages of their own."""
+
+RENEW_HINT = (
+    "Renew the base with `shipwheel build --upgrade-base` (or delete the base table of pylock.toml). "
+    "If you have just done that, the mirror is incomplete: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
+)
+
+
+def seed_names(suite: Suite) -> tuple[str, ...]:
+    """Return the names of the packages that every base of a suite starts from, without an interpreter for a suite without Python."""
+    python = suite.python
+    if not python:
+        return COMMON_SEED
+    interpreter = (f"python{python}-minimal", f"libpython{python}-minimal", f"libpython{python}-stdlib")
+    return (*COMMON_SEED, *interpreter, *(SPLIT_STDLIB if python in ("3.9", "3.11") else ()))
+
+
+def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
+    """Return the newest version of each seed package and each `extra` one that the user names. Raise as `resolve_packages` does."""
+    return resolve_packages(index, (*seed_names(suite), *extra))
+
+
+def resolve_packages(index: "PackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:
+    """Return the newest version of each package, sorted by name. Raise one UsageError with all unknown names and similar ones."""
+    packages: dict[str, DebianPackage] = {}
+    unknown: list[str] = []
+    for name in names:
+        package = index.newest(name)
+        if package is None:
+            unknown.append(name)
+        else:
+            packages[name] = package
+    if unknown:
+        raise UsageError(
+            f"{index.label} has no package {'; '.join(_with_similar(name, index) for name in dict.fromkeys(unknown))}",
+            hint="Use the names of Debian's packages. Debian's package search also finds a package by a file that it contains.",
+        )
+    return tuple(packages[name] for name in sorted(packages))
+
+
+def _with_similar(name: str, index: "PackageIndex") -> str:
+    similar = index.similar_names(name)
+    return f"{name} (did you mean {', '.join(similar)}?)" if similar else name
+
+
+def python_version(packages: Sequence[DebianPackage]) -> str:
+    """Return the full version of the interpreter in a base's packages, for example "3.11.2". Raise LockError if there is none."""
+    interpreters = [package for package in packages if re.fullmatch(r"python3\.\d+-minimal", package.name)]
+    match = re.match(r"\d+\.\d+\.\d+", upstream(interpreters[-1].version)) if interpreters else None
+    if match is None:
+        raise LockError("the base has no interpreter", hint=RENEW_HINT)
+    return match[0]
+
+
+def libc_version(packages: Sequence[DebianPackage]) -> tuple[int, int]:
+    """Return (major, minor) of glibc in a base's packages, for example (2, 36). Raise LockError if there is none."""
+    version = next((package.version for package in packages if package.name == "libc6"), "")
+    match = re.match(r"(\d+)\.(\d+)", upstream(version))
+    if match is None:
+        raise LockError("the base has no libc6", hint=RENEW_HINT)
+    return int(match[1]), int(match[2])

@@ -1,0 +1,45 @@
+"""What the store records of wheels that were built from source."""
+
+import msgspec
+
+from shipwheel.store import Store
+
+__all__ = ["BuiltWheel", "find_built_wheel", "record_built_wheel", "record_remote_wheel"]
+
+_BUILT = "built"
+_BUILT_ELSEWHERE = "built-elsewhere"
+
+
+class BuiltWheel(msgspec.Struct, frozen=True):
+    """A wheel that was built from source. Its filename has name, version and tags; `size` in bytes."""
+
+    filename: str
+    digest: str
+    size: int
+    key: str = ""
+    """A hash over everything that determines the wheel."""
+
+
+def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel | None:
+    """Return the wheel that was built under a key.
+
+    With `need_bytes`, only a wheel that was built here and whose bytes the store has; else also one that another machine built.
+    """
+    record = store.get(_BUILT, key) or (None if need_bytes else store.get(_BUILT_ELSEWHERE, key))
+    if record is None:
+        return None
+    try:
+        wheel = msgspec.json.decode(record, type=BuiltWheel)
+    except msgspec.MsgspecError:
+        return None  # written by another version
+    return msgspec.structs.replace(wheel, key=key) if not need_bytes or store.has(wheel.digest) else None
+
+
+def record_built_wheel(wheel: BuiltWheel, store: Store) -> None:
+    """Record a wheel that was built here and is in the store."""
+    store.put(_BUILT, wheel.key, msgspec.json.encode(wheel))
+
+
+def record_remote_wheel(wheel: BuiltWheel, store: Store) -> None:
+    """Record what another machine built; its digest never stands for bytes in this store."""
+    store.put(_BUILT_ELSEWHERE, wheel.key, msgspec.json.encode(wheel))
