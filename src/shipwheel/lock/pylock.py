@@ -1,7 +1,8 @@
-"""The lock: a PEP 751 pylock.toml beside the project, one file for all targets, with what shipwheel adds in [tool.shipwheel].
+"""The lock: a pylock.toml (PEP 751) beside the project, one file for all targets.
 
-Added are the checksum of the inputs, the day the index was read as of, the Python version, who asks for what (`packages.dependencies`,
-`roots`), and the base's exact packages (`base.<architecture>`, written by the Debian side and opaque here).
+shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
+the Python version, the requirements of the project itself (`roots`), and the exact packages of the base (`base.<architecture>`), whose
+contents this module does not interpret.
 """
 
 import json
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "is_foreign", "lock_path", "read_lock"]
 
 FORMAT = 2
-"""Of the [tool.shipwheel] table; part of the inputs' checksum, so that another one makes the lock again.
+"""The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
 
-From 2 on, all that `packages.dependencies` names is in the lock (PEP 751: they are "other entries in [[packages]]").
+From format 2 on, the lock has every package that `packages.dependencies` names (PEP 751: they are "other entries in [[packages]]").
 """
 
 CREATOR = "shipwheel"
@@ -74,7 +75,7 @@ class _Tools(msgspec.Struct):
 
 
 class _Shape(msgspec.Struct):
-    """What is relied on where a lock is read: it may have been edited, or merged."""
+    """The shape that the rest of the code relies on: a lock may have been edited, or merged."""
 
     tool: _Tools
     packages: list[_Package] = []
@@ -83,36 +84,36 @@ class _Shape(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock as it is in its file: `data` is the TOML document, paths in it are relative to the directory of `path`."""
+    """A lock as its file has it: `data` is the TOML document, and paths in it are relative to the directory of `path`."""
 
     path: Path
     data: Mapping[str, Any]
 
     @cached_property
     def packages(self) -> "tuple[Package, ...]":
-        """The packages, parsed and checked against PEP 751; raises LockError when the file breaks it."""
+        """The packages, parsed and validated against PEP 751. Raise LockError if the file violates it."""
         from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
         try:
             found = tuple(Pylock.from_dict(self.data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
             raise _invalid(self.path.name, error) from error
-        self._check_whole(found)
+        self._check_complete(found)
         return found
 
-    def _check_whole(self, packages: "tuple[Package, ...]") -> None:
-        """Entries that were taken out by hand, or by a merge, would be missing in the image."""
+    def _check_complete(self, packages: "tuple[Package, ...]") -> None:
+        """Raise LockError for entries that were removed by hand or by a merge: the image would lack them."""
         if self.format < 2:
             return
         names = self.names
-        asked = ((edge.get("name"), one.name) for one in packages for edge in one.dependencies or ())
-        lacking = [f"{name} (for {asker})" for name, asker in asked if name not in names]
-        if lacking:
-            raise _invalid(self.path.name, f"it lacks {', '.join(lacking)}")
+        required = ((edge.get("name"), package.name) for package in packages for edge in package.dependencies or ())
+        missing = [f"{name} (for {dependent})" for name, dependent in required if name not in names]
+        if missing:
+            raise _invalid(self.path.name, f"it lacks {', '.join(missing)}")
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
-        """The names of all that is in it."""
+        """The names of all packages."""
         return frozenset(package["name"] for package in self.data.get("packages", []))
 
     @property
@@ -122,75 +123,75 @@ class Lock:
 
     @property
     def format(self) -> int:
-        """Of its [tool.shipwheel] table."""
+        """The format of its [tool.shipwheel] table."""
         return int(self._tool.get("format", 1))
 
     @property
     def inputs(self) -> str:
-        """`sha256:<hex>` over everything the lock was made from."""
+        """The checksum of everything from which the lock was made: `sha256:<hex>`."""
         return str(self._tool.get("inputs", ""))
 
     @property
     def parts(self) -> dict[str, str]:
-        """What it was made from, part by part, as `input_parts` has it; empty when that is not known."""
+        """The inputs from which the lock was made, as `input_parts` returns them; empty if they were not recorded."""
         return dict(self._tool.get("parts", {}))
 
     @property
     def as_of(self) -> str:
-        """The day (UTC, `2024-09-15`) that the package index was read as of."""
+        """The day (UTC, `2024-09-15`) as of which the package index was read."""
         return str(self._tool.get("as-of", ""))
 
     @property
     def python(self) -> str:
-        """The Python version it is for: "3.11"."""
+        """The Python version for which it was made: "3.11"."""
         return str(self._tool.get("python", ""))
 
     @property
     def frozen(self) -> bool:
-        """Whether it was made from a list in which everything is pinned, which may hold what only another system needs."""
+        """Whether it was made from a list that pins everything, and so may have packages that only another system needs."""
         return bool(self._tool.get("frozen", False))
 
     @property
     def origin(self) -> str:
-        """The user's file that it was made from: `requirements.txt`, `pyproject.toml`, `uv.lock`."""
+        """The user's file from which it was made: `requirements.txt`, `pyproject.toml`, `uv.lock`."""
         return str(self._tool.get("origin", "the project"))
 
     @property
     def roots(self) -> dict[str, str]:
-        """What the project itself asks for: name -> where it says so."""
+        """The packages that the project itself requires, with the file and line of the requirement."""
         return dict(self._tool.get("roots", {}))
 
     @property
     def chosen(self) -> dict[str, frozenset[str]]:
-        """The chosen extras and dependency groups, as PEP 751's markers name them."""
+        """The chosen extras and dependency groups, under the names of PEP 751's marker variables."""
         groups = [*self._tool.get("groups", ()), *self.data.get("default-groups", ())]
         return {"extras": frozenset(self._tool.get("extras", ())), "dependency_groups": frozenset(groups)}
 
     @property
     def accelerator(self) -> dict[str, Any]:
-        """The kind of build (`build`) of which distributions (`of`), `without` which others, and the bytes that it `saves`."""
+        """The kind of accelerator build (`build`) of some packages (`of`), the packages `without` which it works, the bytes it `saves`."""
         return dict(self._tool.get("accelerator", {}))
 
     @property
     def base(self) -> dict[str, Any]:
-        """What the base is composed of, by architecture; opaque here."""
+        """The exact parts of the base by architecture."""
         return dict(self._tool.get("base", {}))
 
     def is_current(self, inputs: str) -> bool:
-        """Whether it was made from these inputs."""
+        """Return whether it was made from inputs with this checksum."""
         return self.inputs == inputs
 
     def with_base(self, architecture: str, base: Mapping[str, Any]) -> "Lock":
-        """The same lock with another base for an architecture."""
+        """Return the lock with another base for an architecture."""
         tool = {**self._tool, "base": {**self.base, architecture: dict(base)}}
         return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": tool}})
 
     def text(self) -> str:
-        """The file's text: canonical order, one wheel a line."""
+        """Return the text of the file: in canonical order, with one wheel per line."""
         return "\n".join(_document(self.data)) + "\n"
 
     def write(self) -> None:
-        """Writes the file, all of it or nothing; leaves it alone when it says the same already. Raises LockError."""
+        """Write the file atomically, unless it already has the same contents. Raise LockError."""
         data = self.text().encode()
         try:
             if self.path.is_file() and self.path.read_bytes() == data:
@@ -206,7 +207,7 @@ class Lock:
                     Path(name).unlink(missing_ok=True)
         except OSError as error:
             raise LockError(
-                f"the lock {self.path} cannot be written: {error.strerror or error}", hint="Make the directory writable."
+                f"the lock {self.path} cannot be written: {error.strerror or error}", hint="Make its directory writable."
             ) from error
 
 
@@ -225,7 +226,7 @@ def is_foreign(path: Path) -> bool:
 
 
 def read_lock(path: Path) -> Lock | None:
-    """The lock, or None when there is none of shipwheel's. Raises LockError when it is damaged."""
+    """Return the lock in a file, or None if there is none or another tool made it. Raise LockError for a damaged one."""
     try:
         data = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -239,7 +240,7 @@ def read_lock(path: Path) -> Lock | None:
 
 
 def checked_lock(path: Path, data: Mapping[str, Any], name: str) -> Lock:
-    """A lock of ours, called `name` in errors. Raises LockError for one of another shape, or with a file without a hash."""
+    """Return a lock made by shipwheel, which errors call `name`. Raise LockError if its shape is wrong or a file has no hash."""
     try:
         msgspec.convert(data, _Shape)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -254,26 +255,26 @@ def _invalid(name: str, reason: object) -> LockError:
 
 @lru_cache(maxsize=1)
 def _parsed(text: str) -> Mapping[str, Any]:
-    """Looked at more than once in a build, and never changed: parsing takes longer than anything else that is done with a lock."""
+    # A build reads the lock more than once, and parsing it takes longer than anything else that is done with it.
     return tomllib.loads(text)
 
 
 def check_hashes(data: Mapping[str, Any], name: str) -> None:
-    """Raises LockError naming every file that has no sha256, the only hash that is accepted."""
+    """Raise LockError for files without a sha256, the only hash that is accepted, naming all of them."""
     missing = []
     for package in data.get("packages", []):
         files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
         missing += [_filename(file) for file in files if not _SHA256.fullmatch(str(file.get("hashes", {}).get("sha256", "")).lower())]
     if missing:
         shown = "\n".join(sorted(missing)[:20])
-        raise LockError(f"{name}: these files have no sha256 hash:\n{shown}", hint="Use an index that gives sha256 hashes.")
+        raise LockError(f"{name}: these files have no sha256 hash:\n{shown}", hint="Use an index that publishes sha256 hashes.")
 
 
 def _filename(file: Mapping[str, Any]) -> str:
     from urllib.parse import unquote, urlsplit
 
-    named = file.get("name") or file.get("path") or unquote(urlsplit(str(file.get("url", ""))).path)
-    return str(named).rpartition("/")[2]
+    name = file.get("name") or file.get("path") or unquote(urlsplit(str(file.get("url", ""))).path)
+    return str(name).rpartition("/")[2]
 
 
 def _document(data: Mapping[str, Any]) -> Iterator[str]:
@@ -282,7 +283,7 @@ def _document(data: Mapping[str, Any]) -> Iterator[str]:
         if key in data:
             yield f"{key} = {_inline(data[key])}"
     if not data.get("packages"):
-        # PEP 751 wants the key, and a lock without it counts as damaged.
+        # PEP 751 requires the key, and a lock without it counts as damaged.
         yield "packages = []"
     for package in sorted(data.get("packages", []), key=lambda it: (it["name"], str(it.get("version", "")), str(it.get("marker", "")))):
         yield "\n[[packages]]"
@@ -315,15 +316,15 @@ def _key(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+    # A JSON string is a TOML basic string, except that TOML requires DEL to be escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _lines(value: Any) -> str:
-    """An array of tables with a line for each, anything else in one line."""
+    """Return an array of tables with one line for each table if it is long, and any other value in one line."""
     if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-        one = _inline(value)
-        return one if len(one) <= 110 else "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
+        line = _inline(value)
+        return line if len(line) <= 110 else "[\n" + "".join(f"    {_inline(item)},\n" for item in value) + "]"
     return _inline(value)
 
 
@@ -340,7 +341,7 @@ def _inline(value: Any) -> str:
         case date():
             return value.isoformat()
         case Mapping():
-            inside = ", ".join(f"{_key(key)} = {_inline(item)}" for key, item in value.items())
-            return f"{{ {inside} }}" if inside else "{}"
+            items = ", ".join(f"{_key(key)} = {_inline(item)}" for key, item in value.items())
+            return f"{{ {items} }}" if items else "{}"
         case _:
             return "[" + ", ".join(_inline(item) for item in value) + "]"

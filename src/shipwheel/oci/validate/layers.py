@@ -100,7 +100,7 @@ class _Tar:
                     self._entry(member)
                 end = archive.offset
         except TAR_ERRORS as error:
-            if stream.size or str(error) != "empty file":
+            if stream.size or not isinstance(error, tarfile.ReadError):
                 self.problem(f"not a tar that can be read, at byte {stream.tell()}: {error}")
                 return
         stream.drain()
