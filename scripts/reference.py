@@ -66,8 +66,8 @@ def _page(lines: Iterator[str]) -> str:
 def _commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
-    yield "Progress, warnings and errors go to standard error; the result alone goes to standard output."
-    yield "Exit codes: 0 when all went well, else as in [errors.md](errors.md)."
+    yield "Only the result goes to standard output; progress, warnings and errors go to standard error."
+    yield "The exit code is 0 for success; see [errors](errors.md) for the others."
     for name in COMMANDS:
         yield from _command(name)
 
@@ -107,21 +107,21 @@ def _cell(text: str) -> str:
 # --- settings -----------------------------------------------------------------------------------------------------
 
 _TYPES = {
-    "str": "text",
-    "bool": "true or false",
-    "datetime.date": "day",
-    "tuple[str, ...]": "list of texts",
-    "tuple[tuple[str, ...], ...]": "list of lists of texts",
-    "dict[str, str]": "table of texts",
+    "str": "string",
+    "bool": "boolean",
+    "datetime.date": "date",
+    "tuple[str, ...]": "list of strings",
+    "tuple[tuple[str, ...], ...]": "list of lists of strings",
+    "dict[str, str]": "table of strings",
 }
 
 
 def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
-    yield "Keys of `[tool.shipwheel]` in pyproject.toml, or of shipwheel.toml beside it (one of the two), or of `[tool.shipwheel]` in a"
-    yield "script's inline metadata. A flag of the same name wins over the file; `env`, `labels` and `annotations` are joined key by key."
-    yield "An unknown key is an error."
+    yield "Settings are keys of `[tool.shipwheel]` in pyproject.toml, of a shipwheel.toml beside it (one of the two, not both), or of"
+    yield "`[tool.shipwheel]` in a script's inline metadata. A flag overrides the setting of the same name; `env`, `labels` and `annotations`"
+    yield "are merged key by key. An unknown key is an error."
     yield ""
     yield "| key | type | default | flag | meaning |"
     yield "|---|---|---|---|---|"
@@ -140,16 +140,16 @@ def _settings() -> Iterator[str]:
 
 
 _VARIABLES = {
-    "SHIPWHEEL_CACHE": "Where the store is; else the user's cache directory.",
-    "SHIPWHEEL_DEBIAN_MIRROR": "Address of a Debian archive, or of it and the security archive. `debian-mirror` wins over it.",
-    "SHIPWHEEL_REGISTRY_HOST, SHIPWHEEL_REGISTRY_USER, SHIPWHEEL_REGISTRY_PASSWORD": "A registry (host, or host:port) and the user and "
-    "password for it: for CI. They are sent to no other registry, and count before what docker's and podman's files have.",
-    "DOCKER_AUTH_CONFIG": "The text of a docker config.json with credentials, for CI with more than one registry.",
-    "REGISTRY_AUTH_FILE, DOCKER_CONFIG": "Where podman's auth.json, and the directory where docker's config.json is.",
-    "SHIPWHEEL_PLAIN_HTTP": "Registries (host, or host:port; with commas between them) that are asked over http. Loopback ones are anyway.",
-    "SSL_CERT_FILE, SSL_CERT_DIR": "The certificate authorities that are trusted, instead of the system's.",
-    "SOURCE_DATE_EPOCH": "The time, in seconds since 1970, that every file and image carries; else 315619200 (1980-01-02).",
-    "UV_DEFAULT_INDEX, UV_INDEX, …": "uv's own settings say where distributions come from; see uv's documentation.",
+    "SHIPWHEEL_CACHE": "Directory of the store. Default: the user's cache directory.",
+    "SHIPWHEEL_DEBIAN_MIRROR": "URL of a Debian archive, or two: the archive and the security archive. The setting `debian-mirror` overrides it.",
+    "SHIPWHEEL_REGISTRY_HOST, SHIPWHEEL_REGISTRY_USER, SHIPWHEEL_REGISTRY_PASSWORD": "A registry (HOST or HOST:PORT) with user and "
+    "password, for CI. They are sent to no other registry, and override the credentials in docker's and podman's files.",
+    "DOCKER_AUTH_CONFIG": "Text of a docker config.json with credentials, for CI with several registries.",
+    "REGISTRY_AUTH_FILE, DOCKER_CONFIG": "Path of podman's auth.json; directory of docker's config.json.",
+    "SHIPWHEEL_PLAIN_HTTP": "Registries (HOST or HOST:PORT, separated by commas) to use over plain HTTP. Loopback addresses need no entry.",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "Certificate authorities to trust instead of the system's.",
+    "SOURCE_DATE_EPOCH": "Time of all files and images, in seconds since 1970. Default: 315619200 (1980-01-02).",
+    "UV_DEFAULT_INDEX, UV_INDEX, …": "uv's settings for package indexes; see uv's documentation.",
 }
 
 
@@ -165,9 +165,9 @@ def _fields(path: Path, class_name: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield (name, annotation, default, docstring) of each field of a class, read from its source."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name).body
-    for place, node in enumerate(body):
+    for number, node in enumerate(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            after = body[place + 1] if place + 1 < len(body) else None
+            after = body[number + 1] if number + 1 < len(body) else None
             yield node.target.id, ast.unparse(node.annotation), ast.unparse(node.value), _docstring(after)
 
 
@@ -187,7 +187,7 @@ def _default(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    return text.replace("`{site-packages}`; see `expand_env`", "`{site-packages}`, which stands for the image's own directory of that name")
+    return text.replace("`{site-packages}`; see `expand_env`", "`{site-packages}`, which is replaced by that directory of the image")
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
@@ -196,8 +196,8 @@ def _prose(text: str) -> str:
 def _errors() -> Iterator[str]:
     yield "# Errors"
     yield ""
-    yield "Every error is shown as a message and, where there is one, a hint: the next step. The exit code tells the kind."
-    yield "All problems of a kind are collected and shown at once."
+    yield "An error is shown as a message and a hint with the next step. The exit code tells the kind."
+    yield "Problems of one kind are collected and shown together."
     yield ""
     yield "```text"
     tree = re.search(r"(?ms)^    ShipwheelError.*?(?=^\S)", errors.__doc__ or "")
@@ -210,7 +210,7 @@ def _errors() -> Iterator[str]:
     yield "|---|---|---|"
     for name, error in sorted(_classes(), key=lambda item: (item[1].exit_code, item[0])):
         yield f"| `{name}` | {error.exit_code} | {_cell((error.__doc__ or '').strip())} |"
-    yield "| interrupted | 128 and the signal's number, 130 after Ctrl-C | Nothing is half-written; the same command goes on from there. |"
+    yield "| interrupted | 128 and the signal's number, 130 after Ctrl-C | No partial files are left; the same command continues. |"
 
 
 def _classes() -> list[tuple[str, type[errors.ShipwheelError]]]:
