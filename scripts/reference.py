@@ -120,8 +120,8 @@ def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "Settings are keys of `[tool.shipwheel]` in pyproject.toml, of a shipwheel.toml beside it (one of the two, not both), or of"
-    yield "`[tool.shipwheel]` in a script's inline metadata. A flag overrides the setting of the same name; `env`, `labels` and `annotations`"
-    yield "are merged key by key. An unknown key is an error."
+    yield "`[tool.shipwheel]` in a script's inline metadata. A flag overrides the setting of the same name; `env`, `labels` and"
+    yield "`annotations` are merged key by key. An unknown key is an error."
     yield ""
     yield "| key | type | default | flag | meaning |"
     yield "|---|---|---|---|---|"
@@ -141,7 +141,7 @@ def _settings() -> Iterator[str]:
 
 _VARIABLES = {
     "SHIPWHEEL_CACHE": "Directory of the store. Default: the user's cache directory.",
-    "SHIPWHEEL_DEBIAN_MIRROR": "URL of a Debian archive, or two: the archive and the security archive. The setting `debian-mirror` overrides it.",
+    "SHIPWHEEL_DEBIAN_MIRROR": "URL of a Debian archive, or two: the archive and the security archive. `debian-mirror` overrides it.",
     "SHIPWHEEL_REGISTRY_HOST, SHIPWHEEL_REGISTRY_USER, SHIPWHEEL_REGISTRY_PASSWORD": "A registry (HOST or HOST:PORT) with user and "
     "password, for CI. They are sent to no other registry, and override the credentials in docker's and podman's files.",
     "DOCKER_AUTH_CONFIG": "Text of a docker config.json with credentials, for CI with several registries.",

@@ -33,7 +33,7 @@ _OPTIONS = (
     click.option("--group", "groups", multiple=True, metavar="NAME", help="Dependency group to install; repeatable."),
     click.option("--requirements", multiple=True, metavar="FILE", help="Requirements file to use; repeatable."),
     click.option("--accelerator", metavar="KIND", help="Builds of torch: cpu, cu126, …, auto, or cuda for the package index's own [cpu]."),
-    click.option("--bytecode/--no-bytecode", default=None, help="Include compiled bytecode in the image [--bytecode]."),
+    click.option("--bytecode/--no-bytecode", default=None, help="Whether to include compiled bytecode [included]."),
     click.option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case."),
     click.option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."),
     click.option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock."),

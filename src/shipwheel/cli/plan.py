@@ -57,8 +57,8 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
 
 def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) -> Iterator[str]:
     yield f"{branch}{each.platform}"
-    more = "" if each.complete else ", plus the libraries that the wheels need"
-    yield f"{indent}├── base      {each.base}, {each.libc}, {len(each.packages)} packages{more}"
+    count = f"{'' if each.complete else 'at least '}{len(each.packages)} packages"
+    yield f"{indent}├── base      {each.base}, {each.libc}, {count}"
     if everything:
         yield from _leaves(f"{indent}│   ", each.packages)
     for gone in each.left_out:
