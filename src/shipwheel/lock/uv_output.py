@@ -127,9 +127,9 @@ class UnusablePackage:
 class Failure:
     """An error of uv.
 
-    `text` is the error as uv printed it, without progress and warnings; `summary` its first line, `reason` its last cause. `printed` is
-    what came before it: warnings, and in a build the output of the build backend. `no_solution` and `unreachable` also hold where they
-    are not the `kind`: resolving what a build requires can fail as well.
+    `text` is the error as uv printed it, without progress, warnings, and hints about our own project; `summary` is its first line,
+    `reason` its last cause. `printed` is what came before it: warnings, and in a build the output of the build backend. `no_solution` and
+    `unreachable` also hold where they are not the `kind`: resolving what a build requires can fail as well.
     """
 
     kind: FailureKind
@@ -163,7 +163,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
     url = _URL.search(own)
     return Failure(
         kind=FailureKind.TIMED_OUT if timed_out else _kind(own, hints, no_upload_times=no_upload_times),
-        text=text,
+        text=_USELESS_HINT.sub("", text).rstrip(),
         summary=chain[0],
         reason=chain[-1],
         printed=printed,
@@ -268,8 +268,7 @@ def in_users_terms(text: str, origin: str, paths: Mapping[str, str], python: str
     text = re.sub(r"`python_full_version == '([0-9.]+)\.\*'`-compatible", r"Python-\1-compatible", text)
     text = re.sub(r"requested Python version \([^)]*\)", f"Python version {python}", text)
     text = text.replace("your project's requirements are", f"the requirements in {origin} are").replace("your project", origin)
-    text = re.sub(rf"\b{ROOT}(==0|\s*@\s*\S+)?", origin, text)
-    return _USELESS_HINT.sub("", text)
+    return re.sub(rf"\b{ROOT}(==0|\s*@\s*\S+)?", origin, text)
 
 
 def plain_text(data: bytes) -> str:

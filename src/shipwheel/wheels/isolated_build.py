@@ -145,7 +145,7 @@ def _build_failed(job: BuildJob, error: "uv.UvFailed", sandbox: _Sandbox) -> Bui
     if sandbox.compiler_was_called():
         return BuildError(f"{job.label} needs a compiler, so it builds a platform wheel", hint=_platform_wheel_hint(job))
     output = error.failure.printed.splitlines()[-_MAX_OUTPUT_LINES:]
-    text = "\n  ".join([error.failure.text.partition("\n\nhint: Build failures")[0], *output])
+    text = "\n  ".join([error.failure.text, *output])
     text = text.replace(f"{job.source.parent}/", "").replace(f"{sandbox.root}/", "")
     if len(text) > _MAX_MESSAGE_CHARACTERS:
         half = _MAX_MESSAGE_CHARACTERS // 2
