@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _ARGUMENTS = "shipwheel.arguments"
+"""Key of the container's arguments in click's context."""
+
+_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
+"""Parameters that only a build uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An image that the engine has: the engine's name for it, its config and platform, and what its volumes are named after."""
+
+    name: str
+    config: "ContainerConfig"
+    platform: "Platform"
+    project: str
 
 
 class _WithArguments(click.Command):
@@ -53,21 +68,18 @@ class _WithArguments(click.Command):
 @click.option("--no-read-only", is_flag=True, help="Make the root file system writable; changes are lost with the container.")
 @click.option("--ephemeral", is_flag=True, help="Remove volumes with the container.")
 @click.option("--grace", type=click.IntRange(0, 3600), default=10, metavar="SECONDS", help="Time from the stop signal to the kill [10].")
-@some_options("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "quiet")
+@some_options(*_BUILD_FLAGS, "quiet")
 def command(subject: str, quiet: bool, **flags: Any) -> int:
     """Build and load as needed, then run in the foreground and return the exit status; with `--detach`, start and return 0."""
     from shipwheel.engine.find import find
 
-    build_flags = {
-        key: flags.pop(key)
-        for key in ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
-    }
+    build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
     with progress(quiet) as reporter:
         engine = find(flags["engine"], reporter)
         if flags["detach"]:
             _check_detached(engine, flags["interactive"])
-        image, config, platform, project = _image(subject, engine, flags["platform"], build_flags, reporter)
-        spec = _spec(image, config, platform, project, engine, flags, reporter)
+        loaded = _load(subject, engine, flags["platform"], build_flags, reporter)
+        spec = _spec(loaded, engine, flags, reporter)
     if flags["detach"]:
         commands = engine.start(spec)
         if not quiet:
@@ -79,10 +91,8 @@ def command(subject: str, quiet: bool, **flags: Any) -> int:
     return engine.run(spec)
 
 
-def _image(
-    subject: str, engine: "Engine", platform: str | None, build_flags: dict[str, Any], reporter: Reporter
-) -> "tuple[str, ContainerConfig, Platform, str]":
-    """Return the engine's name for the image, its config, its platform, and the name that its volumes start with."""
+def _load(subject: str, engine: "Engine", platform: str | None, build_flags: dict[str, Any], reporter: Reporter) -> _Loaded:
+    """Build or pull what `subject` names, as needed, so that the engine has it."""
     from shipwheel.oci.layout import LAYOUT
     from shipwheel.oci.reference import Reference
     from shipwheel.platform import Platform
@@ -104,12 +114,10 @@ def _image(
     if requested is not None and not requested.matches(found):
         hint = f"{engine.name} pull --platform {requested} {subject}"
         raise UsageError(f"{engine.name} has {subject} for {found}, not for {requested}", hint=hint)
-    return subject, config, found, reference.repository.rpartition("/")[2]
+    return _Loaded(subject, config, found, reference.repository.rpartition("/")[2])
 
 
-def _build_project(
-    path: Path, engine: "Engine", requested: "Platform | None", build_flags: dict[str, Any], reporter: Reporter
-) -> "tuple[str, ContainerConfig, Platform, str]":
+def _build_project(path: Path, engine: "Engine", requested: "Platform | None", build_flags: dict[str, Any], reporter: Reporter) -> _Loaded:
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import Built, build, retry_damaged
 
@@ -124,12 +132,10 @@ def _build_project(
         return built, engine.load(built.index, request.store, name, reporter)
 
     built, image = retry_damaged(request, work)
-    return image, *_config(built.index), built.resolution.project.name
+    return _loaded(image, built.index, built.resolution.project.name)
 
 
-def _load_saved(
-    path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter
-) -> "tuple[str, ContainerConfig, Platform, str]":
+def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter) -> _Loaded:
     """Load the image of a layout or archive for the requested platform, else for the engine's own."""
     from shipwheel.engine.mounts import slug
     from shipwheel.oci.archive import read_archive
@@ -148,15 +154,14 @@ def _load_saved(
     _check_runnable(engine, image.platform)
     name = Reference.parse(reader.names[0] if reader.names and ":" in reader.names[0] else slug(path.absolute().stem))
     index = make_index([image])
-    loaded = engine.load(index, Store(default_root()), name, reporter)
-    return loaded, *_config(index), name.repository.rpartition("/")[2]
+    return _loaded(engine.load(index, Store(default_root()), name, reporter), index, name.repository.rpartition("/")[2])
 
 
-def _config(index: "ImageIndex") -> "tuple[ContainerConfig, Platform]":
+def _loaded(name: str, index: "ImageIndex", project: str) -> _Loaded:
     from shipwheel.oci.model import ConfigFile, decode
 
     image = index.images[0]
-    return decode(image.config, ConfigFile, image.config_descriptor.digest).config, image.platform
+    return _Loaded(name, decode(image.config, ConfigFile, image.config_descriptor.digest).config, image.platform, project)
 
 
 def _check_runnable(engine: "Engine", platform: "Platform") -> None:
@@ -177,9 +182,7 @@ def _check_detached(engine: "Engine", interactive: bool) -> None:
         raise keeps_none(engine.name)
 
 
-def _spec(
-    image: str, config: "ContainerConfig", platform: "Platform", project: str, engine: "Engine", flags: dict[str, Any], reporter: Reporter
-) -> "RunSpec":
+def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Reporter) -> "RunSpec":
     import shlex
 
     from shipwheel.engine.interface import RunSpec
@@ -190,17 +193,18 @@ def _spec(
     for file in flags["env_files"]:
         env |= read_env_file(file, os.environ)
     env |= parse_env(flags["env"], os.environ)
-    requested = [parse_port(text) for text in flags["ports"]]
-    exposed = config.exposed_ports
-    ports = published(exposed, requested, reporter) if engine.publishes else direct(exposed, requested, engine.name, reporter)
-    mounts = with_volumes(config.volumes, [parse_mount(text) for text in flags["mounts"]], project, ephemeral=flags["ephemeral"])
-    _warn_unwritable(mounts, flags["user"] or config.user, engine, reporter)
+    requested_ports = [parse_port(text) for text in flags["ports"]]
+    exposed = image.config.exposed_ports
+    ports = published(exposed, requested_ports, reporter) if engine.publishes else direct(exposed, requested_ports, engine.name, reporter)
+    requested_mounts = [parse_mount(text) for text in flags["mounts"]]
+    mounts = with_volumes(image.config.volumes, requested_mounts, image.project, ephemeral=flags["ephemeral"])
+    _warn_unwritable(mounts, flags["user"] or image.config.user, engine, reporter)
     interactive = flags["interactive"]
     return RunSpec(
-        image=image,
-        config=config,
-        platform=platform,
-        name=flags["name"] or f"{slug(project)}-{os.urandom(3).hex()}",
+        image=image.name,
+        config=image.config,
+        platform=image.platform,
+        name=flags["name"] or f"{slug(image.project)}-{os.urandom(3).hex()}",
         args=click.get_current_context().meta[_ARGUMENTS],
         entrypoint=tuple(shlex.split(flags["entrypoint"])) if flags["entrypoint"] is not None else None,
         ports=ports,
