@@ -13,7 +13,7 @@ from shipwheel.project.entrypoint.dockerfile_command import find_dockerfile_comm
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.find import find_launch
 from shipwheel.project.entrypoint.launch import Launch
-from shipwheel.project.entrypoint.source import read_source
+from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.settings import Settings
 
 
@@ -25,7 +25,7 @@ def _evidence(root: Path, dockerfile: str, dependencies: str = "gunicorn uvicorn
 
 
 def _command(evidence: Evidence) -> Launch | None:
-    return find_dockerfile_command(evidence, read_source(evidence.root))
+    return find_dockerfile_command(evidence, Scanner(evidence.root).scan_project())
 
 
 TAKEN = {

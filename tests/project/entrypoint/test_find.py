@@ -7,7 +7,7 @@ from support.project_tree import launched, written
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
-from shipwheel.project.entrypoint.source import read_modules
+from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.settings import Settings
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
@@ -84,4 +84,4 @@ def test_never_runs_the_code(tmp_path: Path) -> None:
 def test_does_not_follow_links_or_enter_environments(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
     (tmp_path / "loop").symlink_to(".")
-    assert [module.file for module in read_modules(tmp_path)] == ["main.py"]
+    assert [module.file for module in Scanner(tmp_path).scan_modules()] == ["main.py"]

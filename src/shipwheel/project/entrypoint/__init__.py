@@ -1,7 +1,7 @@
 """How a project starts: its production command, ports, volumes and one-time steps, found by reading.
 
 In: `Evidence`, what is known about the project. Out: a frozen `Launch` with the reason for its command. `find.find_launch` is the entry
-point, and its `_FINDERS` are the order of precedence. `source` reads the directory once; finders receive the `Source` and open no files.
+point, and its `_FINDERS` are the order of precedence. `scan` reads the directory once; finders receive the `Scan` and open no files.
 
 To add:
     a web framework, or a queue with an application object: a row in `frameworks`; a worker's command in `workers`

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, Kind, framework_of
+from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
 from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
 
 __all__ = ["Application", "Factory", "factory_applications", "find_applications", "find_factories", "with_subclasses"]
@@ -14,7 +14,10 @@ _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", 
 _VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "app_factory", "create_application", "get_application", "init_app")
 
-_PROTOCOLS = {("environ", "start_response"): Framework("", Kind.WSGI), ("scope", "receive", "send"): Framework("", Kind.ASGI)}
+_PROTOCOLS = {
+    ("environ", "start_response"): Framework("", FrameworkKind.WSGI),
+    ("scope", "receive", "send"): Framework("", FrameworkKind.ASGI),
+}
 """Argument names of a callable that is an application without a framework (PEP 3333, the ASGI specification)."""
 _WRAPPERS = frozenset({"python-socketio", "asgiref", "gradio"})
 """Frameworks whose application may wrap another one, which then is not the entry point: `ASGIApp(sio, app)`."""
@@ -86,8 +89,8 @@ def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple
         elif called:
             unresolved.append((variable, called))
         elif isinstance(value, ast.Attribute) and value.attr == "server":
-            dash = [app for app in found if app.variable == full_name(value.value, {}) and app.framework.kind is Kind.DASH]
-            found += [replace(app, variable=variable, framework=Framework("dash", Kind.WSGI)) for app in dash]
+            dash = [app for app in found if app.variable == full_name(value.value, {}) and app.framework.kind is FrameworkKind.DASH]
+            found += [replace(app, variable=variable, framework=Framework("dash", FrameworkKind.WSGI)) for app in dash]
     return found, unresolved
 
 
@@ -122,7 +125,7 @@ def _created(value: ast.expr | None, aliases: Mapping[str, str]) -> Framework | 
     if isinstance(value.func, ast.Attribute) and value.func.attr == "make_wsgi_app":
         return FRAMEWORKS["pyramid", "Configurator"] if any(name.startswith("pyramid") for name in aliases.values()) else None
     if isinstance(value.func, ast.Attribute) and value.func.attr == "wsgifunc":
-        return Framework("web-py", Kind.WSGI) if "web" in aliases.values() else None
+        return Framework("web-py", FrameworkKind.WSGI) if "web" in aliases.values() else None
     return found
 
 
@@ -186,7 +189,7 @@ def _returned(function: _Function, aliases: Mapping[str, str]) -> tuple[Framewor
 
 
 def _is_usable(factory: Factory) -> bool:
-    if factory.is_coroutine and (factory.framework is None or factory.framework.kind is not Kind.AIOHTTP):
+    if factory.is_coroutine and (factory.framework is None or factory.framework.kind is not FrameworkKind.AIOHTTP):
         # Only aiohttp's worker can await a factory.
         return False
     return factory.framework is not None or "." in factory.delegates_to

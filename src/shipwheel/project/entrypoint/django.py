@@ -9,12 +9,12 @@ from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.frameworks import Framework, Kind
+from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, launch_application
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
-from shipwheel.project.entrypoint.source import Source
 from shipwheel.project.entrypoint.syntax import ModulePath
 
 __all__ = ["find_django", "migration_steps", "with_static_files"]
@@ -36,9 +36,9 @@ class _DjangoProject:
     """WSGI_APPLICATION, ASGI_APPLICATION and STATIC_ROOT."""
 
 
-def find_django(evidence: Evidence, source: Source) -> Launch | None:
+def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the WSGI or ASGI application of the shallowest manage.py. Raises ProjectError if that leads to none."""
-    project = _read_project(source.modules)
+    project = _read_project(scan.modules)
     if project is None or not _is_django(evidence, project.manager):
         return None
     manager, server_kind, target = project.manager, *_target(evidence, project)
@@ -133,14 +133,14 @@ def _read_settings(name: str, modules: Mapping[str, Module]) -> dict[str, str]:
     return found
 
 
-def _target(evidence: Evidence, project: _DjangoProject) -> tuple[Kind, str]:
+def _target(evidence: Evidence, project: _DjangoProject) -> tuple[FrameworkKind, str]:
     """Return the interface to serve and the dotted name of its application, which is empty if there is none."""
     wsgi = project.settings.get("WSGI_APPLICATION") or _conventional_target(project, "wsgi")
     asgi = project.settings.get("ASGI_APPLICATION") or _conventional_target(project, "asgi")
     only_asgi_server = evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi")
     if asgi and (not wsgi or evidence.has("channels") or only_asgi_server):
-        return Kind.ASGI, asgi
-    return Kind.WSGI, wsgi
+        return FrameworkKind.ASGI, asgi
+    return FrameworkKind.WSGI, wsgi
 
 
 def _conventional_target(project: _DjangoProject, name: str) -> str:

@@ -81,7 +81,7 @@ class Stage:
     variables: tuple[tuple[str, str], ...] = ()
     """(name, value) of ENV. Those of ARG do not exist when the command starts."""
     secrets: tuple[str, ...] = ()
-    """Names of ENV variables whose values may be secret, and are not kept."""
+    """Names of ENV variables whose values may be secret; `variables` lacks them."""
     workdir: str = ""
     project_directory: str = ""
     """Where the project's directory is copied to."""

@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.dockerfile import (
 )
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
-from shipwheel.project.entrypoint.source import Source
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
 
 __all__ = ["find_dockerfile_command", "find_dockerfile_script"]
@@ -63,17 +63,17 @@ _IMAGE_VARIABLE = re.compile(r"PYTHON.*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC)_.*|PATH
 _ABSOLUTE_PATH = re.compile(r"(^|[:,=\s])/(?!/)|////")
 
 
-def find_dockerfile_script(evidence: Evidence, source: Source) -> Launch | None:
+def find_dockerfile_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the Dockerfile's command if it is one of the package's console scripts: it names the right one, with its arguments."""
-    launch = find_dockerfile_command(evidence, source) if evidence.scripts else None
+    launch = find_dockerfile_command(evidence, scan) if evidence.scripts else None
     return launch if launch is not None and launch.command[0] in evidence.scripts else None
 
 
-def find_dockerfile_command(evidence: Evidence, source: Source) -> Launch | None:
+def find_dockerfile_command(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the Dockerfile's command; None if it needs a shell, starts a development server, or names something the image lacks."""
-    if source.dockerfile is None:
+    if scan.dockerfile is None:
         return None
-    stage = parse_last_stage(source.dockerfile)
+    stage = parse_last_stage(scan.dockerfile)
     declared = dict(stage.variables)
     port = evidence.port or declared.get("PORT") or next(iter(stage.ports), None)
     variables = {**declared, **({"PORT": port} if port else {}), **evidence.settings.env}
@@ -86,7 +86,7 @@ def find_dockerfile_command(evidence: Evidence, source: Source) -> Launch | None
     secret = any(map(is_secret_variable, env)) or any(map(has_credentials, (*words, *env.values())))
     if secret or not _is_encodable(words) or not _is_runnable(evidence, stage, words):
         return None
-    module = next((module for module in source.modules if module.file in words), None)
+    module = next((module for module in scan.modules if module.file in words), None)
     ports = stage.ports or _listening_port(words) or (module.ports[:1] if module is not None else ())
     is_program = bool(stage.entrypoint) and not ports and _tool(words) not in _SERVER_PORTS
     # Arguments that a user gives replace CMD, if what ENTRYPOINT names can start without it.

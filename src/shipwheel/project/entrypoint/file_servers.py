@@ -12,8 +12,8 @@ from pathlib import Path
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
-from shipwheel.project.entrypoint.source import Source
 
 __all__ = ["find_file_server", "find_twisted", "find_voila", "launch_aiohttp"]
 
@@ -80,10 +80,10 @@ class _FileServer:
         return self.port
 
 
-def find_file_server(evidence: Evidence, source: Source) -> Launch | None:
+def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of a file of Streamlit, Gradio and other frameworks that serve files."""
     for distribution, package, launch in _FILE_SERVERS:
-        using = [module for module in source.modules if package in module.imports and not _PAGE.search(module.file)]
+        using = [module for module in scan.modules if package in module.imports and not _PAGE.search(module.file)]
         if not using or not (evidence.has(distribution) or not evidence.complete or evidence.kind == "app"):
             continue
         found = launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
@@ -103,7 +103,7 @@ def _file_rank(module: Module, project: str) -> tuple[object, ...]:
 
 
 def _streamlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
-    """Return the launch of the main page: the file that configures the page or has pages beside it, not one that it imports."""
+    """Return the launch of the main page: a file that configures the page or has a directory of pages, not a helper that it imports."""
 
     def is_helper(module: Module) -> bool:
         pages = Path(module.file).with_name("pages").as_posix()
@@ -148,22 +148,22 @@ def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
     return replace(launch, ports=(f"{port}/tcp",), extra_requirements=() if evidence.has(server) else (server,))
 
 
-def find_twisted(evidence: Evidence, source: Source) -> Launch | None:
+def find_twisted(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of the only .tac file of a project that depends on Twisted."""
-    if len(source.tac_files) != 1 or not evidence.has("twisted"):
+    if len(scan.tac_files) != 1 or not evidence.has("twisted"):
         return None
-    (tac,) = source.tac_files
+    (tac,) = scan.tac_files
     command = ("twistd", "--nodaemon", "--pidfile=", "--logfile=-", "--python", tac.file)
     ports = tuple(f"{port}/tcp" for port in tac.ports)
     return Launch(command, ports=ports, needs_source=True, reason=f"{tac.file} is a Twisted application.")
 
 
-def find_voila(evidence: Evidence, source: Source) -> Launch | None:
+def find_voila(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of the only notebook, or of all in the directory, in a project that depends on Voilà."""
-    if not source.notebooks or not evidence.has("voila"):
+    if not scan.notebooks or not evidence.has("voila"):
         return None
     port = evidence.port or _VOILA_PORT
-    target, what = (source.notebooks[0], source.notebooks[0]) if len(source.notebooks) == 1 else (".", "the notebooks")
+    target, what = (scan.notebooks[0], scan.notebooks[0]) if len(scan.notebooks) == 1 else (".", "the notebooks")
     command = ("voila", target, "--no-browser", f"--port={port}", f"--Voila.ip={EVERY_ADDRESS}")
     return Launch(command, ports=(f"{port}/tcp",), needs_source=True, reason=f"Voilà serves {what}.")
 

@@ -16,8 +16,8 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.procfile import find_procfile_command
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
+from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_script
-from shipwheel.project.entrypoint.source import Source, SourceReader
 from shipwheel.project.entrypoint.volumes import with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -42,24 +42,24 @@ _FINDERS: tuple[Finder, ...] = (
 _MAX_PATH = 200
 
 
-def find_launch(evidence: Evidence, reader: SourceReader | None = None) -> Launch:
+def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     """Return the command that starts a project.
 
-    A `reader` that several calls share reads the project's source only once. Raises ProjectError, with the settings to add, if there is
+    A `scanner` that several calls share reads the project's source only once. Raises ProjectError, with the settings to add, if there is
     no command or it needs a shell.
     """
-    reader = reader or SourceReader(evidence.root, evidence.single_file)
+    scanner = scanner or Scanner(evidence.root, evidence.single_file)
     launch = _from_settings(evidence)
     if launch is None:
-        source = reader.read_source()
-        launch = next((found for finder in _FINDERS if (found := finder(evidence, source)) is not None), None)
+        scan = scanner.scan_project()
+        launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
     elif _source_matters(evidence, launch):
-        source = Source(reader.read_modules())
+        scan = Scan(scanner.scan_modules())
     else:
-        source = Source()
+        scan = Scan()
     if launch is None:
         raise _no_command(evidence)
-    return _completed(launch, evidence, source.modules)
+    return _completed(launch, evidence, scan.modules)
 
 
 def _from_settings(evidence: Evidence) -> Launch | None:

@@ -1,15 +1,16 @@
 """The web frameworks and task queues that detection knows, by the class or function that creates their application.
 
-To add a framework, add a row to `FRAMEWORKS`. If its applications need a server of their own, add a `Kind` here and a server in `servers`.
+To add a framework, add a row to `FRAMEWORKS`. If its applications need a server of their own, add a `FrameworkKind` here, and the server in
+`servers`.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["FRAMEWORKS", "Framework", "Kind", "framework_of"]
+__all__ = ["FRAMEWORKS", "Framework", "FrameworkKind", "framework_of"]
 
 
-class Kind(Enum):
+class FrameworkKind(Enum):
     """How an application runs: the interface that servers call it through, or the framework that serves it itself."""
 
     ASGI = "ASGI"
@@ -30,7 +31,7 @@ class Framework:
 
     distribution: str
     """Normalised name; empty for an application that implements the interface without a framework."""
-    kind: Kind
+    kind: FrameworkKind
 
     @property
     def label(self) -> str:
@@ -39,41 +40,44 @@ class Framework:
 
 
 FRAMEWORKS = {
-    ("fastapi", "FastAPI"): Framework("fastapi", Kind.ASGI),
-    ("starlette", "Starlette"): Framework("starlette", Kind.ASGI),
-    ("litestar", "Litestar"): Framework("litestar", Kind.ASGI),
-    ("quart", "Quart"): Framework("quart", Kind.ASGI),
-    ("blacksheep", "Application"): Framework("blacksheep", Kind.ASGI),
-    ("fasthtml", "FastHTML"): Framework("python-fasthtml", Kind.ASGI),
-    ("fasthtml", "fast_app"): Framework("python-fasthtml", Kind.ASGI),
-    ("sanic", "Sanic"): Framework("sanic", Kind.SANIC),
-    ("aiohttp", "Application"): Framework("aiohttp", Kind.AIOHTTP),
-    ("flask", "Flask"): Framework("flask", Kind.WSGI),
-    ("bottle", "Bottle"): Framework("bottle", Kind.WSGI),
-    ("bottle", "default_app"): Framework("bottle", Kind.WSGI),
-    ("pyramid", "Configurator"): Framework("pyramid", Kind.WSGI),
-    ("dash", "Dash"): Framework("dash", Kind.DASH),
-    ("apiflask", "APIFlask"): Framework("apiflask", Kind.WSGI),
-    ("flask_openapi3", "OpenAPI"): Framework("flask-openapi3", Kind.WSGI),
-    ("eve", "Eve"): Framework("eve", Kind.WSGI),
-    ("cherrypy", "Application"): Framework("cherrypy", Kind.WSGI),
-    ("cherrypy", "mount"): Framework("cherrypy", Kind.WSGI),
-    ("spyne", "WsgiApplication"): Framework("spyne", Kind.WSGI),
-    ("masonite", "Application"): Framework("masonite", Kind.WSGI),
-    ("socketio", "WSGIApp"): Framework("python-socketio", Kind.WSGI),
-    ("socketio", "ASGIApp"): Framework("python-socketio", Kind.ASGI),
-    ("strawberry", "GraphQL"): Framework("strawberry-graphql", Kind.ASGI),
-    ("shiny", "App"): Framework("shiny", Kind.ASGI),
-    ("gradio", "mount_gradio_app"): Framework("gradio", Kind.ASGI),
-    ("esmerald", "Esmerald"): Framework("esmerald", Kind.ASGI),
-    ("starlite", "Starlite"): Framework("starlite", Kind.ASGI),
-    ("emmett", "App"): Framework("emmett", Kind.ASGI),
-    ("asgiref", "WsgiToAsgi"): Framework("asgiref", Kind.ASGI),
-    ("web", "application"): Framework("web-py", Kind.WEBPY),
-    ("celery", "Celery"): Framework("celery", Kind.WORKER),
-    ("faust", "App"): Framework("faust-streaming", Kind.WORKER),
-    ("faststream", "FastStream"): Framework("faststream", Kind.WORKER),
-    **{("huey", name): Framework("huey", Kind.WORKER) for name in ("Huey", "RedisHuey", "SqliteHuey", "FileHuey", "PriorityRedisHuey")},
+    ("fastapi", "FastAPI"): Framework("fastapi", FrameworkKind.ASGI),
+    ("starlette", "Starlette"): Framework("starlette", FrameworkKind.ASGI),
+    ("litestar", "Litestar"): Framework("litestar", FrameworkKind.ASGI),
+    ("quart", "Quart"): Framework("quart", FrameworkKind.ASGI),
+    ("blacksheep", "Application"): Framework("blacksheep", FrameworkKind.ASGI),
+    ("fasthtml", "FastHTML"): Framework("python-fasthtml", FrameworkKind.ASGI),
+    ("fasthtml", "fast_app"): Framework("python-fasthtml", FrameworkKind.ASGI),
+    ("sanic", "Sanic"): Framework("sanic", FrameworkKind.SANIC),
+    ("aiohttp", "Application"): Framework("aiohttp", FrameworkKind.AIOHTTP),
+    ("flask", "Flask"): Framework("flask", FrameworkKind.WSGI),
+    ("bottle", "Bottle"): Framework("bottle", FrameworkKind.WSGI),
+    ("bottle", "default_app"): Framework("bottle", FrameworkKind.WSGI),
+    ("pyramid", "Configurator"): Framework("pyramid", FrameworkKind.WSGI),
+    ("dash", "Dash"): Framework("dash", FrameworkKind.DASH),
+    ("apiflask", "APIFlask"): Framework("apiflask", FrameworkKind.WSGI),
+    ("flask_openapi3", "OpenAPI"): Framework("flask-openapi3", FrameworkKind.WSGI),
+    ("eve", "Eve"): Framework("eve", FrameworkKind.WSGI),
+    ("cherrypy", "Application"): Framework("cherrypy", FrameworkKind.WSGI),
+    ("cherrypy", "mount"): Framework("cherrypy", FrameworkKind.WSGI),
+    ("spyne", "WsgiApplication"): Framework("spyne", FrameworkKind.WSGI),
+    ("masonite", "Application"): Framework("masonite", FrameworkKind.WSGI),
+    ("socketio", "WSGIApp"): Framework("python-socketio", FrameworkKind.WSGI),
+    ("socketio", "ASGIApp"): Framework("python-socketio", FrameworkKind.ASGI),
+    ("strawberry", "GraphQL"): Framework("strawberry-graphql", FrameworkKind.ASGI),
+    ("shiny", "App"): Framework("shiny", FrameworkKind.ASGI),
+    ("gradio", "mount_gradio_app"): Framework("gradio", FrameworkKind.ASGI),
+    ("esmerald", "Esmerald"): Framework("esmerald", FrameworkKind.ASGI),
+    ("starlite", "Starlite"): Framework("starlite", FrameworkKind.ASGI),
+    ("emmett", "App"): Framework("emmett", FrameworkKind.ASGI),
+    ("asgiref", "WsgiToAsgi"): Framework("asgiref", FrameworkKind.ASGI),
+    ("web", "application"): Framework("web-py", FrameworkKind.WEBPY),
+    ("celery", "Celery"): Framework("celery", FrameworkKind.WORKER),
+    ("faust", "App"): Framework("faust-streaming", FrameworkKind.WORKER),
+    ("faststream", "FastStream"): Framework("faststream", FrameworkKind.WORKER),
+    **{
+        ("huey", name): Framework("huey", FrameworkKind.WORKER)
+        for name in ("Huey", "RedisHuey", "SqliteHuey", "FileHuey", "PriorityRedisHuey")
+    },
 }
 """(top-level package, class or function) -> framework. `framework_of` adds those whose submodule decides: Falcon, Ariadne, Connexion."""
 
@@ -83,9 +87,9 @@ def framework_of(full_name: str) -> Framework | None:
     top = full_name.partition(".")[0]
     name = full_name.rpartition(".")[2]
     if top == "falcon" and name in ("App", "API"):
-        return Framework("falcon", Kind.ASGI if ".asgi" in full_name else Kind.WSGI)
+        return Framework("falcon", FrameworkKind.ASGI if ".asgi" in full_name else FrameworkKind.WSGI)
     if top == "ariadne" and name == "GraphQL":
-        return Framework("ariadne", Kind.WSGI if ".wsgi" in full_name else Kind.ASGI)
+        return Framework("ariadne", FrameworkKind.WSGI if ".wsgi" in full_name else FrameworkKind.ASGI)
     if top == "connexion" and name in ("App", "AsyncApp", "FlaskApp", "FlaskApi"):
-        return Framework("connexion", Kind.ASGI)
+        return Framework("connexion", FrameworkKind.ASGI)
     return FRAMEWORKS.get((top, name)) if top != name else None

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, Server
-from shipwheel.project.entrypoint.source import Source
 from shipwheel.project.entrypoint.syntax import ModulePath
 
 __all__ = ["INITIAL_SUFFIX", "Finder", "Launch", "also_found", "launch_application", "launch_file", "launch_module"]
 
 INITIAL_SUFFIX = ".initial"
-"""Appended to the name of an app's file whose place in the image a link into a volume takes."""
+"""Appended to the name of a file of the app if a link into a volume replaces it in the image."""
 
 _ARGUMENT_PARSERS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
 
@@ -55,7 +55,7 @@ class Launch:
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 
 
-Finder = Callable[[Evidence, Source], Launch | None]
+Finder = Callable[[Evidence, Scan], Launch | None]
 """Looks for one kind of command; returns None if there is none. Raises ProjectError if there is one that cannot be used."""
 
 

@@ -5,8 +5,8 @@ import re
 
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
-from shipwheel.project.entrypoint.source import Source
 
 __all__ = ["find_pastedeploy"]
 
@@ -17,11 +17,11 @@ _DEFAULT_ADDRESS = ("127.0.0.1", "6543")
 _DEFAULT_PORT = "8000"
 
 
-def find_pastedeploy(evidence: Evidence, source: Source) -> Launch | None:
+def find_pastedeploy(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of an ini file: with `pserve` if its server listens on every address, or else with gunicorn, which reads it too."""
     if not evidence.has("pyramid", "pastedeploy", "plaster-pastedeploy"):
         return None
-    for name, text in source.pastedeploy:
+    for name, text in scan.pastedeploy:
         parser = _parsed(text)
         if parser is None or not any(_APPLICATION_SECTION.match(section) for section in parser.sections()):
             continue

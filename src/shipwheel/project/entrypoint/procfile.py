@@ -6,7 +6,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.command_line import parse_command
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
-from shipwheel.project.entrypoint.source import Source
+from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["ProcessType", "find_procfile_command", "parse_procfile"]
 
@@ -17,15 +17,15 @@ _LINE = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*$")
 _DEFAULT_PORT = "8000"
 
 
-def find_procfile_command(evidence: Evidence, source: Source) -> Launch | None:
+def find_procfile_command(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the command of the `web` process type, or of the only one.
 
     Raises ProjectError if there are several and none is called web, or if the command needs a shell.
     """
-    if source.procfile is None:
+    if scan.procfile is None:
         return None
     path = evidence.root / "Procfile"
-    types = {name: found for name, found in parse_procfile(source.procfile).items() if name != "release"}
+    types = {name: found for name, found in parse_procfile(scan.procfile).items() if name != "release"}
     if not types:
         return None
     name = "web" if "web" in types else next(iter(types))

@@ -179,6 +179,6 @@ def _flask_candidates(write: Write, evidence: Evidence, flask: Module | None) ->
 
 
 def _below_root(names: Names, templates: Iterable[str]) -> Iterator[str]:
-    """Yield the paths below the project's root, relative to it, of those that start from a file's own place."""
+    """Yield the paths that start from `__file__` and stay below the project's root, relative to it."""
     paths = (names.resolve(template) for template in templates)
     return (path[2:] for path in paths if path is not None and path.startswith(f"{ROOT}/") and not path.startswith(f"{ROOT}/."))

@@ -6,7 +6,7 @@ from pathlib import Path
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.source import Source
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
 
 __all__ = ["find_console_script", "find_script"]
@@ -14,7 +14,7 @@ __all__ = ["find_console_script", "find_script"]
 _FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 
 
-def find_console_script(evidence: Evidence, _source: Source) -> Launch | None:
+def find_console_script(evidence: Evidence, _scan: Scan) -> Launch | None:
     """Return a package's only console script, or the one with the project's name."""
     if evidence.kind != "package" or not evidence.scripts:
         return None
@@ -25,15 +25,15 @@ def find_console_script(evidence: Evidence, _source: Source) -> Launch | None:
     return Launch((name,), True, reason=f"{name} is the project's console script ({evidence.scripts[name]}).")
 
 
-def find_script(evidence: Evidence, source: Source) -> Launch | None:
+def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the project's single file, a file with a usual name, a package's `__main__`, or the only file with a main guard."""
     if evidence.single_file is not None:
-        return launch_file(source.modules[0], (), f"{source.modules[0].file} is the script.") if source.modules else None
-    return _named_file(evidence, source) or _main_module(evidence, source) or _module_in_package(evidence, source) or _only_script(source)
+        return launch_file(scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
+    return _named_file(evidence, scan) or _main_module(evidence, scan) or _module_in_package(evidence, scan) or _only_script(scan)
 
 
-def _named_file(evidence: Evidence, source: Source) -> Launch | None:
-    by_file = {module.file: module for module in source.modules}
+def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
+    by_file = {module.file: module for module in scan.modules}
     for name in (*_FILES, f"{evidence.name.replace('-', '_')}.py"):
         for file in (name, f"src/{name}"):
             if file in by_file:
@@ -41,9 +41,9 @@ def _named_file(evidence: Evidence, source: Source) -> Launch | None:
     return None
 
 
-def _main_module(evidence: Evidence, source: Source) -> Launch | None:
+def _main_module(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one package that `python -m` can run."""
-    found = [module for module in source.modules if module.name.endswith(".__main__") and module.name.count(".") == 1]
+    found = [module for module in scan.modules if module.name.endswith(".__main__") and module.name.count(".") == 1]
     if len(found) != 1:
         return None
     package = found[0].top_level
@@ -51,9 +51,9 @@ def _main_module(evidence: Evidence, source: Source) -> Launch | None:
     return replace(launch, is_program=True)
 
 
-def _module_in_package(evidence: Evidence, source: Source) -> Launch | None:
+def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one module inside a package that has a main guard and the likeliest name."""
-    found = [module for module in source.modules if module.has_main_guard and module.name.count(".") == 1 and _name(module) in _FILES]
+    found = [module for module in scan.modules if module.has_main_guard and module.name.count(".") == 1 and _name(module) in _FILES]
     best = min((_FILES.index(_name(module)) for module in found), default=0)
     likeliest = [module for module in found if _FILES.index(_name(module)) == best]
     if len(likeliest) != 1:
@@ -64,8 +64,8 @@ def _module_in_package(evidence: Evidence, source: Source) -> Launch | None:
     return replace(started, command=packaged.command, needs_source=packaged.needs_source, python_path=packaged.python_path)
 
 
-def _only_script(source: Source) -> Launch | None:
-    found = [module for module in source.modules if module.has_main_guard and "/" not in module.file and module.file != "setup.py"]
+def _only_script(scan: Scan) -> Launch | None:
+    found = [module for module in scan.modules if module.has_main_guard and "/" not in module.file and module.file != "setup.py"]
     return launch_file(found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
 
 

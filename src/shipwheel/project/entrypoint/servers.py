@@ -6,7 +6,7 @@ To add a server, add a function that returns it, and a line in `choose_server` o
 from dataclasses import dataclass, replace
 
 from shipwheel.project.entrypoint.applications import Application
-from shipwheel.project.entrypoint.frameworks import Kind
+from shipwheel.project.entrypoint.frameworks import FrameworkKind
 
 __all__ = ["EVERY_ADDRESS", "Server", "choose_server"]
 
@@ -37,22 +37,22 @@ class Server:
         return tuple(words)
 
 
-def choose_server(kind: Kind, distribution: str, dependencies: frozenset[str], port: str) -> Server:
+def choose_server(kind: FrameworkKind, distribution: str, dependencies: frozenset[str], port: str) -> Server:
     """Return the server for an application of this kind: one among the dependencies, or else one that must be added.
 
     `distribution` is the framework's Python package, whose own dependencies may include a server.
     """
     match kind:
-        case Kind.SANIC:
+        case FrameworkKind.SANIC:
             return Server("sanic", port, (*_host_and_port(port), "{target}"), ("--factory",))
-        case Kind.AIOHTTP:
+        case FrameworkKind.AIOHTTP:
             return _required(_gunicorn(port, "aiohttp.GunicornWebWorker"), "gunicorn", dependencies)
-        case Kind.WEBPY:
+        case FrameworkKind.WEBPY:
             return _required(_waitress(port, "--call", "{target}.wsgifunc"), "waitress", dependencies)
-        case Kind.DASH:
+        case FrameworkKind.DASH:
             # Waitress alone can serve an attribute of an object: the Flask application is the Dash object's `server`.
             return _required(_waitress(port, "{target}.server"), "waitress", dependencies)
-        case Kind.WSGI:
+        case FrameworkKind.WSGI:
             return _wsgi_server(dependencies, port)
     return _asgi_server(distribution, dependencies, port)
 

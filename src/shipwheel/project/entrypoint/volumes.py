@@ -148,7 +148,7 @@ def _link_targets(files: Iterable[WrittenPath], volumes: Sequence[str], data: st
         if target in targets.values() or is_within(path, volumes) or any(is_within(volume, [path]) for volume in volumes):
             continue
         if name in image.files and (evidence.settings.before_start or image.has(name + INITIAL_SUFFIX)):
-            # The settings' own steps replace the one that copies the file's first content, or its place is taken.
+            # Nothing would copy the file's content: the settings' own steps run instead, or the name of its copy is taken.
             continue
         targets[name] = target
     return targets

@@ -13,43 +13,43 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.django import find_django
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import launch_aiohttp
-from shipwheel.project.entrypoint.frameworks import Framework, Kind
+from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
-from shipwheel.project.entrypoint.source import Source
 
 __all__ = ["find_served_web_application", "find_web_application"]
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
-_CONVENTIONAL_MODULES = {"wsgi": Kind.WSGI, "asgi": Kind.ASGI}
+_CONVENTIONAL_MODULES = {"wsgi": FrameworkKind.WSGI, "asgi": FrameworkKind.ASGI}
 _CONVENTIONAL_VARIABLES = ("application", "app")
 _RUN_CALLS = frozenset({".run", ".run_server", "uvicorn.run"})
 
 
-def find_served_web_application(evidence: Evidence, source: Source) -> Launch | None:
+def find_served_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the project's web application if a server for it is among the dependencies."""
-    launch = find_web_application(evidence, source)
+    launch = find_web_application(evidence, scan)
     return launch if launch is not None and not launch.extra_requirements else None
 
 
-def find_web_application(evidence: Evidence, source: Source) -> Launch | None:
+def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the project's web application, Django's included. Raises ProjectError if no production server can serve it."""
-    apps = _ranked_applications(evidence, source)
+    apps = _ranked_applications(evidence, scan)
     if not apps:
-        return find_django(evidence, source) or _conventional(evidence, source)
-    best = _choose(apps, source.modules)
+        return find_django(evidence, scan) or _conventional(evidence, scan)
+    best = _choose(apps, scan.modules)
     kind, distribution, file = best.framework.kind, best.framework.distribution, best.module.file
-    if kind is Kind.DASH and best.is_factory:
+    if kind is FrameworkKind.DASH and best.is_factory:
         raise ProjectError(
             f"{file}: {best.variable}() creates a Dash application, which no production server can call",
             hint=f"Add the line `server = {best.variable}().server` to the module, or set command in the settings.",
         )
-    module = next((module for module in source.modules if module.file == file), None)
-    if kind is Kind.AIOHTTP and module is not None and "aiohttp.web.run_app" in module.calls and not module.loopback_only:
+    module = next((module for module in scan.modules if module.file == file), None)
+    if kind is FrameworkKind.AIOHTTP and module is not None and "aiohttp.web.run_app" in module.calls and not module.loopback_only:
         return launch_aiohttp(evidence, [module])
-    if kind is Kind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
+    if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
         return launch_file(module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
     server = choose_server(kind, distribution, evidence.dependencies, evidence.port or _DEFAULT_PORT)
@@ -59,10 +59,12 @@ def find_web_application(evidence: Evidence, source: Source) -> Launch | None:
     return launch_application(evidence, best, server, reason)
 
 
-def _ranked_applications(evidence: Evidence, source: Source) -> list[Application]:
+def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
     """Return the project's own web applications, the likeliest first."""
-    every = (app for module in source.modules for app in module.applications)
-    return sorted((app for app in every if app.framework.kind is not Kind.WORKER and _is_own(evidence, app)), key=lambda app: app.rank)
+    every = (app for module in scan.modules for app in module.applications)
+    return sorted(
+        (app for app in every if app.framework.kind is not FrameworkKind.WORKER and _is_own(evidence, app)), key=lambda app: app.rank
+    )
 
 
 def _is_own(evidence: Evidence, app: Application) -> bool:
@@ -76,15 +78,15 @@ def _choose(apps: Sequence[Application], modules: Sequence[Module]) -> Applicati
     entry_point = _entry_point(best, modules)
     if entry_point is not None:
         return entry_point
-    if best.framework.kind is Kind.DASH:
+    if best.framework.kind is FrameworkKind.DASH:
         # The line `server = app.server` names a WSGI application, which every server can serve.
-        return next((app for app in apps if app.framework.distribution == "dash" and app.framework.kind is Kind.WSGI), best)
+        return next((app for app in apps if app.framework.distribution == "dash" and app.framework.kind is FrameworkKind.WSGI), best)
     return best
 
 
 def _entry_point(app: Application, modules: Sequence[Module]) -> Application | None:
     """Return the application as the module that is run imports it, which may add routes or a layout."""
-    if app.is_factory or app.framework.kind not in (Kind.ASGI, Kind.WSGI, Kind.DASH):
+    if app.is_factory or app.framework.kind not in (FrameworkKind.ASGI, FrameworkKind.WSGI, FrameworkKind.DASH):
         return None
     found: list[Application] = []
     for module in modules:
@@ -97,10 +99,10 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
     return min(found, key=lambda it: (Path(it.module.file).stem not in _CONVENTIONAL_MODULES, it.rank), default=None)
 
 
-def _conventional(evidence: Evidence, source: Source) -> Launch | None:
+def _conventional(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return what a module called wsgi or asgi has under a usual name, however it was created."""
     for name, kind in _CONVENTIONAL_MODULES.items():
-        for module in sorted(source.modules, key=lambda module: (module.file.count("/"), module.file)):
+        for module in sorted(scan.modules, key=lambda module: (module.file.count("/"), module.file)):
             variable = next((variable for variable in _CONVENTIONAL_VARIABLES if variable in module.names), None)
             if module.name.rpartition(".")[2] == name and variable is not None:
                 app = Application(module, variable, Framework("", kind))

@@ -1,6 +1,6 @@
-"""Everything that detection reads from a project's directory, read once into one value.
+"""The scan of a project's directory: everything that detection reads from it, read once into one value.
 
-The finders receive a `Source` and open no files. Source files that cannot be read or parsed are passed over.
+The finders receive a `Scan` and open no files. Source files that cannot be read or parsed are skipped.
 """
 
 import os
@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.module import Module, link_factories, read_mod
 from shipwheel.project.entrypoint.syntax import ModulePath
 from shipwheel.settings import read_text
 
-__all__ = ["Source", "SourceReader", "read_modules", "read_source"]
+__all__ = ["Scan", "Scanner"]
 
 _SKIPPED_DIRECTORIES = frozenset(
     """
@@ -33,7 +33,7 @@ _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Scan:
     """What a project's directory shows about how the project starts."""
 
     modules: tuple[Module, ...] = ()
@@ -50,41 +50,39 @@ class Source:
     """Names of the notebooks in the project's root."""
 
 
-class SourceReader:
-    """Reads a project's source when it is needed first, and returns the same value from then on."""
+class Scanner:
+    """Scans a project when that is needed first, and returns the same values from then on.
+
+    Args:
+        root: The project's directory.
+        single_file: The one file that is the whole project; None if the directory is.
+    """
 
     def __init__(self, root: Path, single_file: str | None = None) -> None:
         self._root, self._single_file = root, single_file
         self._modules: tuple[Module, ...] | None = None
-        self._source: Source | None = None
+        self._scan: Scan | None = None
 
-    def read_modules(self) -> tuple[Module, ...]:
-        """As the function `read_modules`."""
+    def scan_modules(self) -> tuple[Module, ...]:
+        """Return the project's own modules, shallow ones first."""
         if self._modules is None:
-            self._modules = read_modules(self._root, self._single_file)
+            reader = _FileReader(self._root)
+            files = (self._single_file,) if self._single_file is not None else _python_files(self._root)
+            self._modules = link_factories([module for file in files if (module := reader.module(file)) is not None])
         return self._modules
 
-    def read_source(self) -> Source:
-        """As the function `read_source`."""
-        if self._source is None:
-            self._source = _with_files(self.read_modules(), self._root, self._single_file)
-        return self._source
+    def scan_project(self) -> Scan:
+        """Return all that can show how the project starts. Raises ProjectError if there is a Procfile that cannot be read."""
+        if self._scan is None:
+            modules = self.scan_modules()
+            self._scan = Scan(modules) if self._single_file is not None else _scan_directory(self._root, modules)
+        return self._scan
 
 
-def read_source(root: Path, single_file: str | None = None) -> Source:
-    """Read what can show how a project starts: `single_file`, if that is the whole project, or else its directory.
-
-    Raises ProjectError if there is a Procfile that cannot be read.
-    """
-    return _with_files(read_modules(root, single_file), root, single_file)
-
-
-def _with_files(modules: tuple[Module, ...], root: Path, single_file: str | None) -> Source:
-    if single_file is not None:
-        return Source(modules)
+def _scan_directory(root: Path, modules: tuple[Module, ...]) -> Scan:
     procfile = root / "Procfile"
     reader = _FileReader(root)
-    return Source(
+    return Scan(
         modules,
         procfile=read_text(procfile) if procfile.is_file() else None,
         dockerfile=_dockerfile_text(root / "Dockerfile"),
@@ -92,13 +90,6 @@ def _with_files(modules: tuple[Module, ...], root: Path, single_file: str | None
         tac_files=tuple(reader.module(path.name) or Module(path.name, path.stem) for path in sorted(root.glob("*.tac")) if path.is_file()),
         notebooks=tuple(path.name for path in sorted(root.glob("*.ipynb"))),
     )
-
-
-def read_modules(root: Path, single_file: str | None = None) -> tuple[Module, ...]:
-    """Read `single_file`, or else the project's own modules, shallow ones first."""
-    reader = _FileReader(root)
-    files = (single_file,) if single_file is not None else _python_files(root)
-    return link_factories([module for file in files if (module := reader.module(file)) is not None])
 
 
 def _python_files(root: Path) -> Iterator[str]:

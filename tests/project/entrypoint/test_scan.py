@@ -8,7 +8,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.entrypoint.source import SourceReader, read_modules, read_source
+from shipwheel.project.entrypoint.scan import Scanner
 
 FILES = {
     "Procfile": "web: x\n",
@@ -31,43 +31,43 @@ def test_opens_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return real(path, *given, **more)
 
     monkeypatch.setattr(Path, "open", counted)
-    source = read_source(tmp_path)
+    scan = Scanner(tmp_path).scan_project()
     assert "src/db.py" in opened
     assert len(opened) == len({*opened})
-    assert [module.name for module in source.modules] == ["db", "main", "inner.deep"]
+    assert [module.name for module in scan.modules] == ["db", "main", "inner.deep"]
 
 
-def test_a_reader_reads_once(tmp_path: Path) -> None:
-    reader = SourceReader(written(tmp_path, FILES))
-    source = reader.read_source()
+def test_a_scanner_scans_once(tmp_path: Path) -> None:
+    scanner = Scanner(written(tmp_path, FILES))
+    scan = scanner.scan_project()
     written(tmp_path, {"Procfile": "web: y\n"})
-    assert reader.read_source() is source
-    assert reader.read_modules() is source.modules
+    assert scanner.scan_project() is scan
+    assert scanner.scan_modules() is scan.modules
 
 
 def test_reads_what_shows_how_a_project_starts(tmp_path: Path) -> None:
-    source = read_source(written(tmp_path, {**FILES, "b.ipynb": "{}", "a.ipynb": "{}"}))
-    assert (source.procfile, source.dockerfile, source.pastedeploy) == ("web: x\n", "FROM x\n", (("production.ini", "[app:main]\n"),))
-    assert ([tac.file for tac in source.tac_files], source.notebooks) == (["web.tac"], ("a.ipynb", "b.ipynb"))
+    scan = Scanner(written(tmp_path, {**FILES, "b.ipynb": "{}", "a.ipynb": "{}"})).scan_project()
+    assert (scan.procfile, scan.dockerfile, scan.pastedeploy) == ("web: x\n", "FROM x\n", (("production.ini", "[app:main]\n"),))
+    assert ([tac.file for tac in scan.tac_files], scan.notebooks) == (["web.tac"], ("a.ipynb", "b.ipynb"))
 
 
 def test_a_single_file_is_the_whole_source(tmp_path: Path) -> None:
-    source = read_source(written(tmp_path, FILES), "src/main.py")
-    assert [module.file for module in source.modules] == ["src/main.py"]
-    assert (source.procfile, source.dockerfile, source.pastedeploy, source.tac_files) == (None, None, (), ())
+    scan = Scanner(written(tmp_path, FILES), "src/main.py").scan_project()
+    assert [module.file for module in scan.modules] == ["src/main.py"]
+    assert (scan.procfile, scan.dockerfile, scan.pastedeploy, scan.tac_files) == (None, None, (), ())
 
 
 def test_rejects_a_procfile_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_bytes(b"\xff")
     with pytest.raises(ProjectError, match="not UTF-8"):
-        read_source(tmp_path)
+        Scanner(tmp_path).scan_project()
 
 
 def test_ignores_other_files_that_are_not_text(tmp_path: Path) -> None:
     for name in ("production.ini", "main.py"):
         (tmp_path / name).write_bytes(b"\xff")
-    assert read_source(tmp_path).pastedeploy == ()
-    assert read_source(tmp_path).modules == ()
+    assert Scanner(tmp_path).scan_project().pastedeploy == ()
+    assert Scanner(tmp_path).scan_project().modules == ()
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_ignores_other_files_that_are_not_text(tmp_path: Path) -> None:
 )
 def test_imports_decide_which_directory_is_on_the_import_path(tmp_path: Path, main: str, name: str, root: str) -> None:
     written(tmp_path, {"src/main.py": main, "src/db.py": ""})
-    assert (name, root) in [(module.name, module.import_root) for module in read_modules(tmp_path)]
+    assert (name, root) in [(module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()]
