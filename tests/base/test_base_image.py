@@ -1,4 +1,4 @@
-"""Other images as bases: what is found out of them, what the lock pins, and how their config lies under ours."""
+"""Builds on a base image: what the lock pins, which of its config and directories are kept, and which bases are rejected."""
 
 import json
 import re
@@ -36,8 +36,8 @@ def facts(image: Image, store: Store, python: str = "") -> object:
     return image_facts(image, read_tree(image, store, "base"), "base", python)
 
 
-def based(store: Store, root: Path, *platforms: Platform, version: str = VERSION, **config: object) -> Path:
-    """A layout with an official-Python-like image."""
+def base_layout(store: Store, root: Path, *platforms: Platform, version: str = VERSION, **config: object) -> Path:
+    """Write a layout with images like the official Python ones, and return its path."""
     images = [
         python_base(
             store,
@@ -52,14 +52,14 @@ def based(store: Store, root: Path, *platforms: Platform, version: str = VERSION
     return root / "base.oci"
 
 
-def test_an_official_looking_image(store: Store) -> None:
+def test_inspects_an_image_like_the_official_python(store: Store) -> None:
     found = image_facts(image := python_base(store), read_tree(image, store, "base"), "base")
     assert (found.python, found.interpreter, found.libc, found.musl) == ("3.12.4", "/usr/local/bin/python3.12", (2, 36), False)
     assert (found.user, found.certificates, found.codename) == ("", "/etc/ssl/certs/ca-certificates.crt", "bookworm")
     assert found.unpacked_size > 0
 
 
-def test_an_image_with_musl(store: Store) -> None:
+def test_recognizes_musl(store: Store) -> None:
     image = python_base(store, ARM64, python_files("3.12.4", platform=ARM64, libc="1.2.5", musl=True))
     found = image_facts(image, read_tree(image, store, "base"), "base")
     assert (found.libc, found.musl, found.codename) == ((1, 2), True, "")
@@ -83,12 +83,12 @@ USERS = {
 
 
 @pytest.mark.parametrize(("user", "expected"), USERS.items())
-def test_the_user_of_a_base_is_a_number_that_is_not_root(store: Store, user: str, expected: str) -> None:
+def test_the_user_becomes_numeric_and_root_empty(store: Store, user: str, expected: str) -> None:
     image = python_base(store, user=user)
     assert image_facts(image, read_tree(image, store, "base"), "base").user == expected
 
 
-def test_of_several_interpreters_the_one_that_is_first_on_the_path_or_named(store: Store) -> None:
+def test_takes_the_first_interpreter_on_the_path_or_the_selected_one(store: Store) -> None:
     more = [*python_files(), file("usr/bin/python3.9", interpreter("3.9.2"), 0o755), symlink("usr/bin/python3", "python3.9")]
     image = python_base(store, files=more)
     assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
@@ -97,14 +97,14 @@ def test_of_several_interpreters_the_one_that_is_first_on_the_path_or_named(stor
         facts(image, store, "3.8")
 
 
-def test_an_image_without_python_says_what_to_take(store: Store) -> None:
+def test_rejects_an_image_without_python_and_names_examples(store: Store) -> None:
     image = python_base(store, files=[entry for entry in python_files() if "python" not in entry.path])
     with pytest.raises(ImageError, match="no Python on its PATH") as caught:
         facts(image, store)
     assert "python:3.12-slim" in caught.value.hint
 
 
-def test_an_image_that_is_labelled_wrongly(store: Store) -> None:
+def test_rejects_an_image_with_a_wrong_platform_label(store: Store) -> None:
     image = python_base(store, ARM64, python_files(platform=AMD64))
     with pytest.raises(ImageError, match="not a program for linux/arm64"):
         facts(image, store)
@@ -114,8 +114,8 @@ def layered(store: Store, *layers: list[FileEntry]) -> Image:
     return small_image(store, AMD64, [small_layer(store, entries, f"layer {number}") for number, entries in enumerate(layers)])
 
 
-def test_layers_lie_on_one_another(store: Store) -> None:
-    """image-spec, layer.md: whiteouts are about what is below them."""
+def test_layers_and_whiteouts_apply_in_order(store: Store) -> None:
+    """A whiteout only affects lower layers (image-spec, layer.md)."""
     image = layered(
         store,
         [file("a/one", "1"), file("a/two", "2"), file("b/old", "1"), file("c/d/e", "1"), symlink("link", "a"), file("f", "1")],
@@ -128,7 +128,7 @@ def test_layers_lie_on_one_another(store: Store) -> None:
     assert tree.real("a/one") is None
 
 
-def test_links_that_lead_nowhere_or_in_a_circle(store: Store) -> None:
+def test_follows_links_but_not_dangling_or_circular_ones(store: Store) -> None:
     tree = read_tree(
         layered(store, [symlink("a", "b"), symlink("b", "a"), symlink("up", "../../../etc/x"), file("etc/x", "1")]), store, "image"
     )
@@ -136,8 +136,8 @@ def test_links_that_lead_nowhere_or_in_a_circle(store: Store) -> None:
     assert tree.real("up") == "etc/x"
 
 
-def test_a_build_upon_a_layout(world: World) -> None:
-    base = based(
+def test_builds_on_the_image_of_a_layout(world: World) -> None:
+    base = base_layout(
         world.store, world.root, user="worker", labels={"org.opencontainers.image.title": "base", "team": "a"}, stop_signal="SIGINT"
     )
     project = world.app("small\nnative\n")
@@ -152,23 +152,23 @@ def test_a_build_upon_a_layout(world: World) -> None:
     assert env["PATH"] == "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"
     assert (env["FROM_BASE"], env["LANG"]) == ("1", "C.UTF-8")
     assert (config.config.user, config.config.stop_signal) == ("1001:1002", "SIGINT")
-    assert config.config.entrypoint == () and config.config.cmd == ("python", "main.py"), "the base's command is gone"
+    assert config.config.entrypoint == () and config.config.cmd == ("python", "main.py"), "the base's command is cleared"
     assert config.config.labels["team"] == "a"
     assert config.config.labels["org.opencontainers.image.title"] == "shop"
     manifest = json.loads(image.manifest)
     assert manifest["annotations"]["org.opencontainers.image.base.digest"] == read_layout(base).entries[0].digest
-    assert "org.opencontainers.image.base.name" not in manifest["annotations"], "a path of this machine"
-    assert document["images"][0]["packages"] == {"libfoo1": "1.0-1"}, "what the wheels need and the base lacks comes from its suite"
+    assert "org.opencontainers.image.base.name" not in manifest["annotations"], "paths of this machine are not published"
+    assert document["images"][0]["packages"] == {"libfoo1": "1.0-1"}, "the base's suite provides the libraries that the base lacks"
 
 
-def test_the_lock_pins_the_image_until_the_base_is_to_be_upgraded(world: World) -> None:
+def test_the_lock_pins_the_image_until_the_base_is_upgraded(world: World) -> None:
     project = world.app("small\n")
-    base = f"oci:{based(world.store, world.root)}"
+    base = f"oci:{base_layout(world.store, world.root)}"
     world.build(project, "--base", base)
     lock = tomllib.loads((project / "pylock.toml").read_text())["tool"]["shipwheel"]["base"]["amd64"]["image"]
     assert lock["facts"]["python"] == VERSION
     assert world.build(project, "--base", base).digest == world.build(project, "--base", base).digest
-    moved = based(world.store, world.root, version=f"{MINOR}.8")
+    moved = base_layout(world.store, world.root, version=f"{MINOR}.8")
     failed = world.build(project, "--base", base)
     assert failed.code == 4 and "--upgrade-base" in failed.err, "the layout has another image now"
     upgraded = world.build(project, "--base", base, "--upgrade-base")
@@ -177,24 +177,24 @@ def test_the_lock_pins_the_image_until_the_base_is_to_be_upgraded(world: World) 
     assert again["facts"]["python"] == f"{MINOR}.8" and again["digest"] == read_layout(moved).entries[0].digest
 
 
-def test_a_base_without_the_platform_stops_the_build(world: World) -> None:
-    base = based(world.store, world.root, AMD64)
+def test_rejects_a_base_without_the_platform(world: World) -> None:
+    base = base_layout(world.store, world.root, AMD64)
     failed = world.build(world.app("small\n"), "--base", f"oci:{base}")
     assert failed.code == 2
     assert "no image for linux/arm64" in failed.err and "Platforms that it has: linux/amd64" in failed.err
 
 
-def test_a_python_that_the_project_does_not_take(world: World) -> None:
+def test_rejects_a_base_whose_python_the_project_does_not_support(world: World) -> None:
     project = world.app("small\n")
     (project / "shipwheel.toml").write_text('command = ["python", "main.py"]\n')
     (project / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "' + OTHER + '"\n')
-    failed = world.build(project, "--base", f"oci:{based(world.store, world.root)}")
+    failed = world.build(project, "--base", f"oci:{base_layout(world.store, world.root)}")
     assert failed.code == 3
     assert f"has Python {MINOR}, which the project does not support" in failed.err
 
 
-def test_a_build_upon_an_image_of_a_registry_reads_it_once(world: World) -> None:
-    base = based(world.store, world.root)
+def test_reads_the_image_of_a_registry_once(world: World) -> None:
+    base = base_layout(world.store, world.root)
     project = world.app("small\n")
     with FakeRegistry() as registry:
         name = f"{registry.host}/bases/python:1"
@@ -204,14 +204,14 @@ def test_a_build_upon_an_image_of_a_registry_reads_it_once(world: World) -> None
         assert len(registry.asked("GET", r".*/blobs/.*")) == 4, "two configs and two layers"
         seen = len(registry.asked("GET"))
         assert world.build(project, "--base", name).digest == first.digest
-        assert len(registry.asked("GET")) == seen, "what is pinned and known is not asked for"
+        assert len(registry.asked("GET")) == seen, "a pinned image that the store knows needs no request"
     manifest = json.loads(read_layout(world.output(project)).images().images[0].manifest)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == name
 
 
 @pytest.mark.parametrize("pushing", [False, True])
-def test_connections_to_the_registry_of_a_base_are_closed(world: World, pushing: bool) -> None:
-    base = based(world.store, world.root)
+def test_closes_connections_to_the_base_s_registry(world: World, pushing: bool) -> None:
+    base = base_layout(world.store, world.root)
     project = world.app("small\n")
     with FakeRegistry() as registry:
         assert world.run("push", base, f"{registry.host}/bases/python:1").code == 0
@@ -222,9 +222,9 @@ def test_connections_to_the_registry_of_a_base_are_closed(world: World, pushing:
     assert "ResourceWarning" not in done.err
 
 
-def test_lock_and_its_check_with_a_base_image(world: World) -> None:
+def test_lock_and_lock_check_accept_a_base_image(world: World) -> None:
     project = world.app("small\n")
-    base = f"oci:{based(world.store, world.root)}"
+    base = f"oci:{base_layout(world.store, world.root)}"
     (project / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\nbase = "{base}"\n')
     assert world.run("lock", "--check", project).code != 0
     done = world.run("lock", project)
@@ -234,9 +234,9 @@ def test_lock_and_its_check_with_a_base_image(world: World) -> None:
     assert plan["platforms"][0]["base"].startswith(base) and plan["platforms"][0]["libc"] == "glibc 2.36"
 
 
-def test_lock_takes_the_base_that_build_takes(world: World) -> None:
+def test_lock_accepts_the_same_base_as_build(world: World) -> None:
     project = world.app("small\n")
-    base = f"oci:{based(world.store, world.root)}"
+    base = f"oci:{base_layout(world.store, world.root)}"
     assert world.run("lock", project).code == 0
     assert world.run("lock", "--check", project, "--base", base).code == 1, "the lock does not have it"
     assert world.run("lock", project, "--base", base).code == 0
@@ -246,10 +246,10 @@ def test_lock_takes_the_base_that_build_takes(world: World) -> None:
 
 
 @pytest.mark.parametrize("tag", ["", ":1"])
-def test_a_base_that_is_pinned_by_digest_is_said_with_one_digest(world: World, tag: str) -> None:
+def test_the_plan_shows_a_pinned_base_with_one_digest(world: World, tag: str) -> None:
     project = world.app("small\n")
     with FakeRegistry() as registry:
-        pushed = world.run("push", based(world.store, world.root), f"{registry.host}/bases/python:1")
+        pushed = world.run("push", base_layout(world.store, world.root), f"{registry.host}/bases/python:1")
         name = f"{registry.host}/bases/python{tag}@{pushed.digest}"
         planned = world.run("plan", project, "--base", name, "--json")
         named = world.run("plan", project, "--base", f"{registry.host}/bases/python:1", "--upgrade-base", "--json")
@@ -257,7 +257,7 @@ def test_a_base_that_is_pinned_by_digest_is_said_with_one_digest(world: World, t
     assert {each["base"] for each in named.document["platforms"]} == {f"{registry.host}/bases/python:1@{pushed.digest}"}
 
 
-def upon(world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object) -> Ran:
+def build_on(world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object) -> Ran:
     files = [entry for entry in python_files(VERSION, codename=SUITE.codename) if entry.path != without]
     image = python_base(world.store, AMD64, [*files, *more], {"PATH": "/usr/local/bin:/usr/bin:/bin"}, **config)
     write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
@@ -265,7 +265,7 @@ def upon(world: World, project: Path, *more: FileEntry, without: str = "", flags
 
 
 def attributes(layout: Path) -> dict[str, tuple[int, int, int]]:
-    """(mode, uid, gid) of every directory of the image, as its last layer that says anything has it; each comes once a layer."""
+    """Return (mode, uid, gid) of every directory of the image."""
     found: dict[str, tuple[int, int, int]] = {}
     for layer in read_layout(layout).images().images[0].layers:
         assert isinstance(layer, FileLayer)
@@ -285,39 +285,39 @@ OWNED = (
 )
 
 
-def test_directories_that_the_base_owns_stay_as_they_are(world: World) -> None:
+def test_directories_of_the_base_keep_their_attributes(world: World) -> None:
     project = world.app("small\nnative\n")
-    done = upon(world, project, *OWNED, user="worker", flags=("--volume", "/srv/mine", "--volume", "/srv/all", "--volume", "/srv/new"))
+    done = build_on(world, project, *OWNED, user="worker", flags=("--volume", "/srv/mine", "--volume", "/srv/all", "--volume", "/srv/new"))
     assert done.code == 0, done.err
     found = attributes(world.output(project))
     own = {entry.path: (entry.mode, entry.uid, entry.gid) for entry in OWNED}
-    assert {path: found[path] for path in own} == own | {"srv/mine": (0o755, 1001, 1002)}, "a volume is for the user"
+    assert {path: found[path] for path in own} == own | {"srv/mine": (0o755, 1001, 1002)}, "volumes belong to the user"
     assert found["srv/new"] == (0o755, 1001, 1002) and found["tmp"] == (0o1777, 0, 0)
     again = world.build(project, "--base", f"oci:{world.root / 'base.oci'}", "--no-bytecode", "--platform", "linux/amd64")
     assert again.code == 0, again.err
 
 
-def test_layers_are_shared_between_bases_that_own_nothing_of_their_places(world: World) -> None:
+def test_bases_without_special_directories_in_a_layer_s_paths_share_the_layer(world: World) -> None:
     project = world.app("small\n")
-    assert upon(world, project).code == 0
+    assert build_on(world, project).code == 0
     first = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
-    assert upon(world, project, directory("home/worker", 0o700, uid=1001, gid=1001), flags=("--upgrade-base",)).code == 0
+    assert build_on(world, project, directory("home/worker", 0o700, uid=1001, gid=1001), flags=("--upgrade-base",)).code == 0
     second = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
     assert first[0] != second[0] and first[1:] == second[1:]
-    assert upon(world, project, directory("opt", 0o775), flags=("--upgrade-base",)).code == 0
+    assert build_on(world, project, directory("opt", 0o775), flags=("--upgrade-base",)).code == 0
     third = [layer.descriptor.digest for layer in read_layout(world.output(project)).images().images[0].layers]
-    assert not set(third) & {*first, *second} - {first[-1]}, "all but the project's source"
+    assert not set(third) & {*first, *second} - {first[-1]}, "all layers change but the project's source"
 
 
-def test_a_base_without_a_place_for_temporary_files_gets_one(world: World) -> None:
+def test_adds_tmp_to_a_base_without_it(world: World) -> None:
     project = world.app("small\n")
-    assert upon(world, project, without="tmp").code == 0
+    assert build_on(world, project, without="tmp").code == 0
     assert attributes(world.output(project))["tmp"] == (0o1777, 0, 0)
-    assert upon(world, project, symlink("tmp", "var/tmp"), without="tmp", flags=("--upgrade-base",)).code == 0
+    assert build_on(world, project, symlink("tmp", "var/tmp"), without="tmp", flags=("--upgrade-base",)).code == 0
     assert "tmp" not in attributes(world.output(project))
 
 
-IN_THE_WAY = {
+CONFLICTS = {
     "opt is a link": ([symlink("opt", "etc")], "/opt: a link to etc, and "),
     "opt/venv is a link": ([symlink("opt/venv", "/srv")], "/opt/venv: a link to /srv, and "),
     "opt/venv is a file": ([file("opt/venv", "x")], "/opt/venv: a file, and "),
@@ -327,17 +327,17 @@ IN_THE_WAY = {
 }
 
 
-@pytest.mark.parametrize("case", IN_THE_WAY)
-def test_what_is_in_the_way_of_our_files_stops_the_build(world: World, case: str) -> None:
-    entries, told = IN_THE_WAY[case]
-    done = upon(world, world.app("small\n"), *entries)
+@pytest.mark.parametrize("case", CONFLICTS)
+def test_rejects_a_base_with_conflicting_paths(world: World, case: str) -> None:
+    entries, expected = CONFLICTS[case]
+    done = build_on(world, world.app("small\n"), *entries)
     assert done.code == 9, done.err
-    assert re.search(told, done.err), done.err
+    assert re.search(expected, done.err), done.err
     assert "Use another base" in done.err
 
 
-def test_a_workdir_below_tmp_leaves_it_to_everybody(world: World) -> None:
-    """Also upon a composed base."""
+def test_tmp_stays_writable_for_everybody_with_a_workdir_below_it(world: World) -> None:
+    """Also build_on a composed base."""
     project = world.app("small\n")
     with (project / "shipwheel.toml").open("a") as settings:
         settings.write('workdir = "/tmp/app"\nvolumes = ["/var/tmp/data"]\n')
@@ -347,8 +347,8 @@ def test_a_workdir_below_tmp_leaves_it_to_everybody(world: World) -> None:
     assert found["tmp"] == found["var/tmp"] == (0o1777, 0, 0)
 
 
-def test_a_virtual_environment_that_is_first_on_the_path(store: Store) -> None:
-    """One whose program is a link leads to the interpreter; one with a copy is passed by."""
+def test_skips_a_virtual_environment_that_is_first_on_the_path(store: Store) -> None:
+    """If its program is a link, the link leads to the interpreter; if it is a copy, the next entry is used."""
     linked = [symlink("opt/own/bin/python3", "/usr/local/bin/python3.12"), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
     copied = [file("opt/own/bin/python3", interpreter("3.12.4"), 0o755), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
     for more in (linked, copied):
@@ -358,7 +358,7 @@ def test_a_virtual_environment_that_is_first_on_the_path(store: Store) -> None:
 
 
 @pytest.mark.parametrize("path", ["", ":", "relative:/usr/local/bin", "/../usr/local/bin"])
-def test_odd_paths(store: Store, path: str) -> None:
+def test_ignores_odd_entries_of_the_path(store: Store, path: str) -> None:
     image = python_base(store, env={"PATH": path})
     if path == ":":
         with pytest.raises(ImageError, match="no Python on its PATH"):
@@ -367,7 +367,7 @@ def test_odd_paths(store: Store, path: str) -> None:
         assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
 
 
-def test_what_a_base_says_to_its_python_is_not_said_to_ours(world: World) -> None:
+def test_drops_the_base_s_python_variables(world: World) -> None:
     config = ContainerConfig(env=("PYTHONHOME=/usr", "PYTHONPATH=/site", "ODD", "=x", "PATH=/none", "PATH=/usr/local/bin", "KEPT=1"))
     image = small_image(world.store, AMD64, [small_layer(world.store, python_files(VERSION), "base")], config)
     write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
@@ -379,7 +379,7 @@ def test_what_a_base_says_to_its_python_is_not_said_to_ours(world: World) -> Non
     assert not [entry for entry in env if entry.startswith(("PYTHONHOME", "PYTHONPATH", "=", "ODD"))]
 
 
-def test_a_base_with_too_many_layers_is_refused_before_it_is_read(world: World) -> None:
+def test_rejects_a_base_with_too_many_layers_before_reading_it(world: World) -> None:
     layers = [small_layer(world.store, {f"srv/{number}": str(number)}, f"layer {number}") for number in range(127)]
     write_layout(make_index([small_image(world.store, AMD64, layers)]), world.root / "base.oci", world.store, name="base:1")
     done = world.build(world.app("small\n"), "--base", f"oci:{world.root / 'base.oci'}", "--platform", "linux/amd64")
@@ -387,8 +387,8 @@ def test_a_base_with_too_many_layers_is_refused_before_it_is_read(world: World) 
     assert "has 127 layers" in done.err and "squash" in done.err
 
 
-def test_a_layout_that_is_damaged_is_said_once(world: World) -> None:
-    base = based(world.store, world.root, AMD64)
+def test_reports_a_damaged_layout_once(world: World) -> None:
+    base = base_layout(world.store, world.root, AMD64)
     layer = read_layout(base).images().images[0].layers[0]
     assert isinstance(layer, FileLayer)
     layer.path.write_bytes(layer.path.read_bytes()[:-100] + bytes(100))
@@ -401,13 +401,13 @@ def test_a_layout_that_is_damaged_is_said_once(world: World) -> None:
     assert "copy the layout again" in done.err
 
 
-def test_a_password_in_the_name_of_a_base_is_refused_and_not_repeated(world: World) -> None:
+def test_rejects_a_password_in_a_base_name_without_repeating_it(world: World) -> None:
     done = world.build(world.app("small\n"), "--base", "user:s3cret@127.0.0.1:1/base:1")
     assert done.code == 2 and "s3cret" not in done.err
 
 
 @pytest.mark.parametrize("lines", [0, 1, 5])
-def test_a_history_that_is_not_of_the_bases_layers_is_not_kept(world: World, lines: int) -> None:
+def test_drops_a_history_that_does_not_match_the_base_s_layers(world: World, lines: int) -> None:
     made = python_base(world.store, AMD64, python_files(VERSION), {"PATH": "/usr/local/bin"})
     history = tuple(History(created_by=f"step {number}") for number in range(lines))
     config = encode(msgspec.structs.replace(made.config_file, history=history))

@@ -1,4 +1,4 @@
-"""Debian packages that are named beside a base image, and layouts with attestations as bases."""
+"""Debian packages that the user adds to a base image, and layouts with attestations as bases."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def build(world: World, codename: str, *packages: str) -> Ran:
     return world.build(world.app("small\n"), "--platform", "linux/amd64", "--base", f"oci:{layout}", *flags)
 
 
-def test_named_packages_are_laid_on_a_base_of_their_suite(world: World) -> None:
+def test_adds_named_packages_to_a_base_of_their_suite(world: World) -> None:
     assert build(world, SUITE.codename).document["images"][0]["packages"] == {}
     found = build(world, SUITE.codename, "libfoo1")
     assert found.code == 0, found.err
@@ -35,18 +35,18 @@ def test_named_packages_are_laid_on_a_base_of_their_suite(world: World) -> None:
     assert build(world, SUITE.codename, "libfoo1").digest == found.digest, "from the lock"
 
 
-def test_an_unknown_package_is_told_with_its_likes(world: World) -> None:
+def test_suggests_similar_names_for_an_unknown_package(world: World) -> None:
     failed = build(world, SUITE.codename, "libfoo9")
     assert failed.code == 2 and "did you mean libfoo1" in failed.err
 
 
-def test_a_base_of_no_known_suite_takes_no_named_packages(world: World) -> None:
+def test_rejects_named_packages_on_a_base_of_no_known_suite(world: World) -> None:
     failed = build(world, "", "libfoo1")
     assert failed.code == 2 and "libfoo1 cannot be added" in failed.err
 
 
 @pytest.mark.parametrize("marked", ["by platform", "by annotation"])
-def test_attestations_of_a_layout_are_no_images(tmp_path: Path, marked: str) -> None:
+def test_ignores_attestations_in_a_layout(tmp_path: Path, marked: str) -> None:
     store, layout = Store(tmp_path / "store"), tmp_path / "base.oci"
     write_layout(make_index([base_of(store, SUITE.codename)]), layout, store, name="base:1")
     top = json.loads((layout / "index.json").read_text())

@@ -1,4 +1,4 @@
-"""Bases of a registry that lies: every answer ends in an error that names the image, and nothing false is remembered."""
+"""Bases of a hostile registry: every wrong answer is an error that names the image, and nothing of it is remembered."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ NAME = "bases/python"
 
 @pytest.fixture
 def registry(world: World) -> Iterator[FakeRegistry]:
-    """One with a base of one platform; this machine has nothing of it."""
+    """A registry with a base for one platform, of which this machine has nothing."""
     image = python_base(world.store, AMD64, python_files(f"{MINOR}.7", codename=SUITE.codename), {"PATH": "/usr/local/bin"})
     write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")
     with FakeRegistry() as running:
@@ -32,7 +32,7 @@ def build(world: World, registry: FakeRegistry) -> Ran:
 
 
 def changed(registry: FakeRegistry, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
-    """The tag stands for an image whose manifest and config were changed."""
+    """Change the manifest and the config of the image that the tag refers to."""
     media_type, data = registry.manifests[NAME][registry.tags[NAME]["1"]]
     manifest = json.loads(data)
     config = json.loads(registry.blobs[NAME][manifest["config"]["digest"]])
@@ -75,17 +75,17 @@ def _odd(_: dict[str, Any], config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [_larger, _smaller, _negative, _elsewhere, _many, _other, _odd])
-def test_what_is_not_as_it_is_said_to_be(
+def test_rejects_documents_that_contradict_the_content(
     world: World, registry: FakeRegistry, change: Callable[[dict[str, Any], dict[str, Any]], None]
 ) -> None:
     changed(registry, change)
     failed = build(world, registry)
     assert failed.code in (5, 9), failed.err
     assert "Traceback" not in failed.err and "hint:" in failed.err and "damaged" not in failed.err, failed.err
-    assert len(registry.asked("GET", "/blobs/")) < 12, "it is not fetched again and again"
+    assert len(registry.asked("GET", "/blobs/")) < 12, "it is not fetched over and over"
 
 
-def test_a_layer_with_other_bytes(world: World, registry: FakeRegistry) -> None:
+def test_rejects_a_layer_with_other_bytes(world: World, registry: FakeRegistry) -> None:
     manifest = json.loads(registry.manifests[NAME][registry.tags[NAME]["1"]][1])
     registry.fault(RegistryFault("lie", "GET", rf"/blobs/{manifest['layers'][0]['digest']}", times=99))
     failed = build(world, registry)

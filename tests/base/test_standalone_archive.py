@@ -1,4 +1,4 @@
-"""A standalone CPython's archive as file entries: what is taken, where it goes, and what is refused."""
+"""The archive of a standalone CPython as file entries: what is included, where it goes, and what is rejected."""
 
 import gzip
 import io
@@ -36,7 +36,7 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[t
     return info, b"x" if kind == tarfile.REGTYPE else b""
 
 
-def test_what_is_taken_and_what_is_excluded(tmp_path: Path) -> None:
+def test_includes_the_interpreter_and_its_library_only(tmp_path: Path) -> None:
     found = _entries(make_standalone(_FILES), tmp_path)
     assert sorted(found) == [
         "opt/python/bin/python",
@@ -59,7 +59,7 @@ def test_what_is_taken_and_what_is_excluded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["lib/python3.12/test/support/__init__.py", "lib/thread2.8.7/pkgIndex.tcl", "lib/python3.12/config-3.12-x86/Makefile"]
 )
-def test_is_excluded(path: str) -> None:
+def test_excludes_paths(path: str) -> None:
     assert is_excluded(path)
 
 
@@ -67,11 +67,11 @@ def test_is_excluded(path: str) -> None:
     "path",
     ["lib/python3.12/unittest/case.py", "lib/python3.12/threading.py", "lib/python3.12/testing.py", "lib/libpython3.so", "bin/python3.12"],
 )
-def test_not_is_excluded(path: str) -> None:
+def test_includes_paths(path: str) -> None:
     assert not is_excluded(path)
 
 
-def test_large_files_and_hard_links(tmp_path: Path) -> None:
+def test_reads_large_files_and_hard_links(tmp_path: Path) -> None:
     large = bytes(range(256)) * (80 << 10)
     data = make_standalone(
         {**_FILES, "lib/libpython3.so": large}, members=[_member("python/lib/other.so", tarfile.LNKTYPE, "python/lib/libpython3.so")]
@@ -106,7 +106,7 @@ def test_large_files_and_hard_links(tmp_path: Path) -> None:
         (_member("python/lib/libpython3.12.so/x"), "is below opt/python/lib/libpython3.12.so, which is not a directory"),
     ],
 )
-def test_hostile_members(member: tuple[tarfile.TarInfo, bytes], says: str, tmp_path: Path) -> None:
+def test_rejects_hostile_members(member: tuple[tarfile.TarInfo, bytes], says: str, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError) as caught:
         _entries(make_standalone(_FILES, members=[member]), tmp_path)
     assert "Python 3.12.1 (standalone 20240101): " in caught.value.message
@@ -114,12 +114,12 @@ def test_hostile_members(member: tuple[tarfile.TarInfo, bytes], says: str, tmp_p
     assert caught.value.hint
 
 
-def test_nothing_but_the_interpreter_is_taken_of_bin(tmp_path: Path) -> None:
+def test_includes_only_the_interpreter_from_bin(tmp_path: Path) -> None:
     found = _entries(make_standalone(_FILES, members=[_member("python/bin/python3/x.py"), _member("python/bin/pydoc3")]), tmp_path)
     assert [path for path in found if "/bin/" in path] == [f"opt/python/bin/{name}" for name in ("python3.12", "python3", "python")]
 
 
-def test_a_header_that_asks_for_memory(tmp_path: Path) -> None:
+def test_rejects_a_header_with_a_huge_size(tmp_path: Path) -> None:
     head = tarfile.TarInfo("python/lib/x")
     head.type, head.size = tarfile.XHDTYPE, 1 << 30
     data = gzip.compress(head.tobuf(tarfile.USTAR_FORMAT) + bytes(2 << 20), 1)
@@ -127,7 +127,7 @@ def test_a_header_that_asks_for_memory(tmp_path: Path) -> None:
         _entries(data, tmp_path)
 
 
-def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_a_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.base.standalone_archive._MAX_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="unpacks to more than 1048576 bytes"):
         _entries(make_standalone({**_FILES, "lib/zeros": bytes(2 << 20)}), tmp_path)
@@ -139,17 +139,17 @@ def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"not an archive", gzip.compress(b"neither", mtime=0), make_standalone(_FILES)[:-40], make_standalone(_FILES)[:600]]
 )
-def test_damaged_archives(data: bytes, tmp_path: Path) -> None:
+def test_rejects_damaged_archives(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"the archive is damaged|has no bin/python"):
         _entries(data, tmp_path)
 
 
-def test_an_archive_of_another_python(tmp_path: Path) -> None:
+def test_rejects_an_archive_of_another_python(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"it has no bin/python3\.12"):
         _entries(make_standalone(made_files("3.10")), tmp_path)
 
 
-def test_a_damaged_blob_is_not_an_archive(tmp_path: Path) -> None:
+def test_a_damaged_blob_is_reported_as_such(tmp_path: Path) -> None:
     source = _source(make_standalone(_FILES), tmp_path)
     path = source.store.path(source.build.digest)
     path.chmod(0o644)
@@ -159,14 +159,14 @@ def test_a_damaged_blob_is_not_an_archive(tmp_path: Path) -> None:
 
 
 @given(rubbish=st.binary(max_size=600), place=st.integers(0, 12000), compressed=st.booleans())
-def test_rubbish_raises_only_our_errors(rubbish: bytes, place: int, compressed: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_random_bytes_raise_only_our_errors(rubbish: bytes, place: int, compressed: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     plain = gzip.decompress(make_standalone(made_files("3.12")))
     data = plain[:place] + rubbish + plain[place + len(rubbish) :] if compressed else rubbish
     with suppress(ShipwheelError):
         _entries(gzip.compress(data, 1, mtime=0) if compressed else data, tmp_path_factory.mktemp("store"))
 
 
-def test_names() -> None:
+def test_parses_file_names() -> None:
     found = parse_filename("cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab")
     assert found == Standalone(
         "3.12.8", "20241219", "cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab", "amd64"
@@ -192,10 +192,10 @@ def test_names() -> None:
         "../cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only.tar.gz",
     ],
 )
-def test_other_names(name: str) -> None:
+def test_ignores_other_file_names(name: str) -> None:
     assert parse_filename(name) is None
 
 
-def test_made_archives_are_read_by_tar(tmp_path: Path) -> None:
+def test_the_archives_of_these_tests_are_valid(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(make_standalone(_FILES))) as tar:
         assert "python/bin/python3.12" in tar.getnames()

@@ -1,4 +1,4 @@
-"""Images with a Python that no Debian suite has: where its build comes from, what the lock keeps, what is said when there is none."""
+"""Images with a Python that no Debian suite has: where its build comes from, what the lock pins, and the errors."""
 
 import gzip
 import hashlib
@@ -50,7 +50,7 @@ def _quoted(name: str) -> str:
 
 
 def _metadata(world: World, *archives: Path, hashes: bool = True, at: str = "builds") -> dict[str, str]:
-    """uv told of builds on the mirror instead of its own list."""
+    """Configure uv with a list of builds on the mirror instead of its own."""
     table = {}
     for path in archives:
         name = path.name
@@ -77,7 +77,7 @@ def _metadata(world: World, *archives: Path, hashes: bool = True, at: str = "bui
 
 
 def _entries(layout: Path, architecture: str) -> dict[str, tarfile.TarInfo]:
-    """All that the layers of one platform hold, by path."""
+    """Return all members of one platform's layers by path."""
 
     def blob(digest: str) -> bytes:
         return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
@@ -96,7 +96,7 @@ def _failed(ran: Ran, code: int) -> str:
     return ran.err
 
 
-def test_archives_on_disk_for_two_platforms_at_once(world: World) -> None:
+def test_builds_two_platforms_from_local_archives(world: World) -> None:
     folder = _app(world)
     disk = _disk(world)
     first = world.build(folder, "--python-builds", disk)
@@ -108,7 +108,7 @@ def test_archives_on_disk_for_two_platforms_at_once(world: World) -> None:
     assert base["suite"] == SUITE.codename
     names = [package["name"] for package in base["packages"]]
     assert not [each for each in names if "python" in each]
-    # What its ELF files need is found as for anything else.
+    # The libraries that its ELF files need are added.
     assert "libfoo1" in names
     assert _base(folder, "arm64")["standalone"]["filename"] == standalone_name("3.12.1", architecture="arm64")
     assert str(disk) not in (folder / "pylock.toml").read_text()
@@ -121,17 +121,17 @@ def test_archives_on_disk_for_two_platforms_at_once(world: World) -> None:
         assert [path for path in found if path.startswith("opt/venv/lib/python3.12/site-packages/small")]
 
 
-def test_the_same_again_and_in_an_empty_store(world: World, tmp_path: Path) -> None:
+def test_gives_the_same_image_again_and_in_an_empty_store(world: World, tmp_path: Path) -> None:
     folder, disk = _app(world), _disk(world)
     first = world.build(folder, "--python-builds", disk)
-    # Nothing is asked for any more: neither the archive nor the server.
+    # Neither the archive nor the server is needed any more.
     again = world.build(folder, env={"SHIPWHEEL_DEBIAN_MIRROR": "http://127.0.0.1:9/debian"})
     assert again.digest == first.digest
     elsewhere = world.build(folder, "--python-builds", disk, env={"SHIPWHEEL_CACHE": str(tmp_path / "other")})
     assert elsewhere.digest == first.digest
 
 
-def test_what_is_pinned_stays_until_it_is_upgraded(world: World) -> None:
+def test_the_lock_pins_the_build_until_the_base_is_upgraded(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     first = world.build(folder, "--python-builds", disk)
     (world.root / "old.toml").write_bytes((folder / "pylock.toml").read_bytes())
@@ -147,7 +147,7 @@ def test_what_is_pinned_stays_until_it_is_upgraded(world: World) -> None:
     assert _base(folder)["standalone"]["version"] == "3.12.1"
 
 
-def test_a_platform_that_comes_later_gets_the_same_version(world: World) -> None:
+def test_a_platform_that_is_added_later_gets_the_same_version(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.build(folder, "--python-builds", disk, "--platform", "linux/amd64").digest
     _disk(world, "3.12.7")
@@ -155,7 +155,7 @@ def test_a_platform_that_comes_later_gets_the_same_version(world: World) -> None
     assert {_base(folder, each)["standalone"]["version"] for each in ("amd64", "arm64")} == {"3.12.1"}
 
 
-def test_the_newest_version_that_all_platforms_have(world: World) -> None:
+def test_uses_the_newest_version_that_all_platforms_have(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     _disk(world, "3.12.7", architectures=("amd64",))
     assert world.build(folder, "--python-builds", disk).digest
@@ -165,7 +165,7 @@ def test_the_newest_version_that_all_platforms_have(world: World) -> None:
     assert "for amd64 and arm64, only 3.12.1 for amd64" in one.err
 
 
-def test_a_debian_python_is_not_taken_from_the_lock_of_a_standalone_one(world: World) -> None:
+def test_ignores_a_locked_standalone_base_for_debian_s_python(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.build(folder, "--python-builds", disk).digest
     (folder / "pyproject.toml").unlink()
@@ -174,7 +174,7 @@ def test_a_debian_python_is_not_taken_from_the_lock_of_a_standalone_one(world: W
     assert [package for package in _base(folder)["packages"] if package["name"] == f"python{MINOR}-minimal"]
 
 
-def test_the_builds_that_uv_is_told_of(world: World) -> None:
+def test_uses_the_builds_that_uv_is_configured_with(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()))
     ran = world.build(folder, env=env)
@@ -182,11 +182,11 @@ def test_the_builds_that_uv_is_told_of(world: World) -> None:
     lock = (folder / "pylock.toml").read_text()
     assert world.mirror.url.removeprefix("http://") not in lock
     assert len([request for request in world.mirror.requests if "/builds/" in request.path]) == 2
-    # The same archives from disk make the same images.
+    # The same archives on disk give the same images.
     assert world.build(folder, "--python-builds", disk, env={"SHIPWHEEL_CACHE": str(world.root / "other")}).digest == ran.digest
 
 
-def test_a_hash_that_only_the_release_has(world: World) -> None:
+def test_reads_the_hash_from_the_release(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()), hashes=False)
     assert "no hash of cpython-3.12.1+20240101-x86_64" in _failed(world.build(folder, env=env), 5)
@@ -195,7 +195,7 @@ def test_a_hash_that_only_the_release_has(world: World) -> None:
     assert world.build(folder, env=env).digest
 
 
-def test_a_server_that_lies(world: World) -> None:
+def test_rejects_wrong_bytes_from_a_server(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()))
     for path in sorted(disk.iterdir()):
@@ -207,8 +207,8 @@ def test_a_server_that_lies(world: World) -> None:
     assert not world.output(folder).exists()
 
 
-def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: World) -> None:
-    """uv shows its list without hashes: if it no longer says them in the way that is used here, this fails."""
+def test_checks_a_mirror_and_local_files_against_uv_s_hashes(world: World) -> None:
+    """uv lists builds without hashes; this fails if it no longer prints them in the way that shipwheel relies on."""
     listed = [item for item in uv.python_downloads(world.root) if item.version.startswith("3.12.")]
     assert {item.arch for item in listed} >= {"x86_64", "aarch64"}
     newest = next(item for item in listed if item.arch == "x86_64")
@@ -220,7 +220,7 @@ def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: Worl
     ran = world.build(folder)
     assert ran.code != 0
     assert f"expected {digest}" in ran.err
-    # Nor is a file of that name on disk believed.
+    # A local file of that name is checked as well.
     disk = world.root / "saved"
     disk.mkdir()
     (disk / _quoted(name)).write_bytes(make_standalone(made_files("3.12")))
@@ -229,14 +229,14 @@ def test_a_mirror_of_what_uv_knows_is_held_to_the_hashes_that_uv_has(world: Worl
     assert "download it again" in ran.err
 
 
-def test_a_file_beside_a_list_of_hashes(world: World) -> None:
+def test_checks_a_local_file_against_sha256sums(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     name = standalone_name("3.12.1")
     (disk / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
     assert "was published with 0000000000000000" in _failed(world.build(folder, "--python-builds", disk), 5)
 
 
-def test_an_archive_that_is_cut_off(world: World) -> None:
+def test_rejects_a_truncated_archive(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     path = disk / standalone_name("3.12.1")
     path.write_bytes(path.read_bytes()[:-100])
@@ -245,14 +245,14 @@ def test_an_archive_that_is_cut_off(world: World) -> None:
     assert "hint: Fetch it again" in ran.err
 
 
-def test_an_archive_for_another_machine(world: World) -> None:
+def test_rejects_an_archive_for_another_machine(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     (disk / standalone_name("3.12.1")).write_bytes((disk / standalone_name("3.12.1", architecture="arm64")).read_bytes())
     ran = world.build(folder, "--python-builds", disk, "--platform", "linux/amd64")
     assert "opt/python/bin/python3.12 is for EM_AARCH64, not for amd64" in ran.err
 
 
-def test_a_file_that_is_gone_after_it_was_locked(world: World) -> None:
+def test_reports_a_locked_archive_that_is_gone(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.build(folder, "--python-builds", disk).digest
     for path in disk.iterdir():
@@ -261,7 +261,7 @@ def test_a_file_that_is_gone_after_it_was_locked(world: World) -> None:
     assert "is not among the available builds" in _failed(ran, 5)
 
 
-def test_other_bytes_than_were_locked(world: World) -> None:
+def test_rejects_an_archive_that_differs_from_the_lock(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.build(folder, "--python-builds", disk).digest
     (disk / standalone_name("3.12.1")).write_bytes(make_standalone({**made_files("3.12"), "lib/python3.12/os.py": b"evil\n"}))
@@ -271,12 +271,12 @@ def test_other_bytes_than_were_locked(world: World) -> None:
     assert "--upgrade-base" in ran.err
 
 
-def test_a_place_that_is_not_there(world: World) -> None:
+def test_reports_a_missing_directory(world: World) -> None:
     ran = world.build(_app(world), "--python-builds", world.root / "nowhere")
     assert f"error: the setting python-builds names {world.root / 'nowhere'}, which cannot be read: No such file" in _failed(ran, 5)
 
 
-def test_what_can_be_had_is_said(world: World) -> None:
+def test_lists_the_alternatives(world: World) -> None:
     folder = _app(world)
     env = _metadata(world)
     ran = world.build(folder, env=env)
@@ -288,16 +288,16 @@ def test_what_can_be_had_is_said(world: World) -> None:
     assert "an image with Python 3.12 (--base)" in ran.err
 
 
-def test_a_server_that_is_not_reached(world: World) -> None:
+def test_lists_the_alternatives_when_a_server_is_unreachable(world: World) -> None:
     folder = _app(world, 'python-builds = "http://127.0.0.1:9/builds"\n')
     ran = world.build(folder)
     assert "error: Python 3.12 is not available: no Debian suite has Python 3.12, and" in _failed(ran, 5)
     assert "hint: Alternatives: " in ran.err
-    # The wheels are not fetched before that is known.
+    # No wheel was fetched before.
     assert not [request for request in world.index.requests if request.path.endswith(".whl")]
 
 
-def test_the_lock_alone(world: World) -> None:
+def test_lock_pins_the_build(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.run("lock", folder, "--python-builds", disk).code == 0
     assert 'python = "3.12"' in (folder / "pylock.toml").read_text()
@@ -306,7 +306,7 @@ def test_the_lock_alone(world: World) -> None:
     assert world.run("lock", folder, "--check", env=_metadata(world)).code == 0
 
 
-def test_which_suite(tmp_path: Path) -> None:
+def test_chooses_the_suite(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("print()\n")
     (tmp_path / "requirements.txt").write_text("")
 
@@ -321,7 +321,7 @@ def test_which_suite(tmp_path: Path) -> None:
         suite(python="3.11", suite="trixie")
 
 
-def test_where_builds_are_looked_for_beside_the_project(world: World) -> None:
+def test_a_relative_directory_is_relative_to_the_project(world: World) -> None:
     folder, disk = _app(world, 'python-builds = "../disk"\n'), _disk(world)
     assert world.build(folder).digest
     days = disk / "20240101"
@@ -332,17 +332,17 @@ def test_where_builds_are_looked_for_beside_the_project(world: World) -> None:
     assert world.build(folder, "--python-builds", f"file://{disk}", env={"SHIPWHEEL_CACHE": str(world.root / "third")}).digest
 
 
-def test_a_registry_that_has_it_all_saves_the_archive(world: World) -> None:
+def test_a_registry_that_has_the_layers_saves_the_download(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/shop:1"
         first = world.run("build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", disk)
         assert first.digest
         env = {"SHIPWHEEL_CACHE": str(world.root / "other")}
-        # No archive is there any more, and none is needed.
+        # The archive is gone, and it is not needed.
         again = world.run("build", folder, "--no-bytecode", "--json", "--push", "-t", name, "--python-builds", world.root / "gone", env=env)
         assert again.digest == first.digest
-        # One line of the app is another image, of the same layers below.
+        # A changed line of the app gives another image on the same layers.
         (folder / "main.py").write_text("print(1)\n")
         env = {"SHIPWHEEL_CACHE": str(world.root / "third")}
         edited = world.run(
@@ -351,7 +351,7 @@ def test_a_registry_that_has_it_all_saves_the_archive(world: World) -> None:
         assert edited.digest != first.digest
 
 
-def test_a_patch_version_that_the_project_does_not_take(world: World) -> None:
+def test_rejects_a_micro_version_that_the_project_does_not_allow(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     _disk(world, "3.12.7")
     text = (folder / "pyproject.toml").read_text()

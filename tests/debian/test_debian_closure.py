@@ -1,4 +1,4 @@
-"""What the loader needs -> packages, against an archive in a folder."""
+"""The closure over shared libraries, computed from an archive in a directory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ LIB = "usr/lib/x86_64-linux-gnu"
 
 
 class _World:
-    """A small suite: chain -> a -> b and c, c in /lib of an older kind; a variant, a lie, a large one nobody needs."""
+    """A small suite. liba needs libb and libc; libc is in /lib as in old suites; a variant, a liar, a large package that nothing needs."""
 
     def __init__(self, root: Path) -> None:
         self.fake = FakeArchive(root / "mirror")
@@ -63,7 +63,7 @@ class _World:
         return load_segments(packages, self.fake.mirror, self.store)
 
     def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64", own: Sequence[str] = ()) -> Closure:
-        """The closure of a wheel with an object that needs these, and with libraries of its `own`."""
+        """Return the closure for a wheel whose object needs these libraries, and which bundles its `own`."""
         index = self.index()
         found = [package for name in seed if (package := index.newest(name)) is not None]
         objects = (ElfObject("opt/venv/x.so", machine, needed=needed), *(ElfObject(f"opt/venv/own/{name}", machine, name) for name in own))
@@ -80,54 +80,54 @@ def _names(closure: Closure) -> list[str]:
     return [package.name for package in closure.packages]
 
 
-def test_needs_of_needs(world: _World) -> None:
+def test_follows_the_libraries_of_libraries(world: _World) -> None:
     closure = world.close("liba.so.1")
     assert _names(closure) == ["b-common", "liba1", "libb2", "libc6"]
     assert [segment.label for segment in closure.segments] == ["b-common 1", "liba1 1", "libb2 1", "libc6 1"]
     assert closure.unresolved == {}
 
 
-def test_a_round_loads_all_it_found_at_once(world: _World) -> None:
+def test_loads_all_packages_of_a_round_at_once(world: _World) -> None:
     world.close("liba.so.1")
     assert world.rounds == [[], ["liba1"], ["libb2", "libc6"], ["b-common"]]
 
 
-def test_nothing_is_added_to_what_is_whole(world: _World) -> None:
+def test_adds_nothing_to_a_complete_base(world: _World) -> None:
     assert _names(world.close("libc.so.6", seed=["libc6"])) == ["libc6"]
 
 
-def test_what_no_package_has(world: _World) -> None:
+def test_lists_libraries_that_no_package_has(world: _World) -> None:
     closure = world.close("libcuda.so.1", "libc.so.6")
     assert {soname: [item.path for item in wanters] for soname, wanters in closure.unresolved.items()} == {
         "libcuda.so.1": ["opt/venv/x.so"]
     }
 
 
-def test_a_package_without_the_library_is_not_taken(world: _World) -> None:
+def test_drops_a_package_without_the_library(world: _World) -> None:
     closure = world.close("libd.so.1")
     assert _names(closure) == []
     assert list(closure.unresolved) == ["libd.so.1"]
 
 
-def test_alternatives_in_directories_of_their_own(world: _World) -> None:
+def test_finds_libraries_of_update_alternatives(world: _World) -> None:
     closure = world.close("libblas.so.3")
     assert _names(closure) == ["libblas3", "libc6"]
     assert closure.unresolved == {}
 
 
-def test_a_library_brings_the_data_it_cannot_do_without(world: _World) -> None:
+def test_adds_the_data_that_a_library_requires(world: _World) -> None:
     assert _names(world.close("libmagic.so.1")) == ["libmagic-mgc", "libmagic1"]
     assert _names(world.close(seed=["libmagic1"])) == ["libmagic-mgc", "libmagic1"]
 
 
-def test_a_wheels_library_does_not_serve_the_base(world: _World) -> None:
+def test_a_wheel_s_library_does_not_serve_the_base(world: _World) -> None:
     assert _names(world.close("libc.so.6", seed=["liba1"], own=["libb.so.2", "libc.so.6"])) == ["b-common", "liba1", "libb2", "libc6"]
 
 
-def test_a_library_for_another_build_of_what_the_wheel_has_is_not_taken(world: _World) -> None:
+def test_drops_a_library_that_does_not_fit_the_wheel_s_copies(world: _World) -> None:
     closure = world.close("libqtweb.so.6", own=["libqtcore.so.6"])
     assert (_names(closure), list(closure.unresolved)) == ([], ["libqtweb.so.6"])
-    # Without a copy of its own, or for a package of the base, it fits.
+    # It fits a wheel without a copy of its own, and a package of the base.
     assert _names(world.close("libqtweb.so.6")) == ["libc6", "libqtcore6", "libqtweb6"]
     both = world.close("libqtweb.so.6", seed=["libapp1"], own=["libqtcore.so.6"])
     assert _names(both) == ["libapp1", "libc6", "libqtcore6", "libqtweb6"]
@@ -135,16 +135,16 @@ def test_a_library_for_another_build_of_what_the_wheel_has_is_not_taken(world: _
     assert _names(later) == ["libapp1", "libc6", "libqtcore6", "libqtweb6"]
 
 
-def test_any_copy_of_the_c_plus_plus_library_will_do(world: _World) -> None:
+def test_any_copy_of_the_c_plus_plus_library_fits(world: _World) -> None:
     assert _names(world.close("libcpp.so.1", own=["libstdc++.so.6"])) == ["libc6", "libcpp1", "libstdc++6"]
 
 
-def test_objects_for_other_machines_are_not_asked(world: _World) -> None:
+def test_ignores_objects_for_other_machines(world: _World) -> None:
     closure = world.close("liba.so.1", machine="EM_AARCH64")
     assert (_names(closure), closure.unresolved) == ([], {})
 
 
-def test_same_closure_in_any_order(world: _World, tmp_path: Path) -> None:
+def test_the_closure_does_not_depend_on_the_order(world: _World, tmp_path: Path) -> None:
     first = world.close("liba.so.1", "libblas.so.3", seed=["libb2", "libc6"])
     again = world.close("libblas.so.3", "liba.so.1", seed=["libc6", "libb2"])
     assert (first.packages, first.segments) == (again.packages, again.segments)

@@ -1,4 +1,4 @@
-"""Where the mirror comes from."""
+"""Choosing a Debian mirror."""
 
 import threading
 from collections.abc import Iterator
@@ -25,30 +25,30 @@ Components: main
 """
 
 
-def test_setting_of_one_address() -> None:
+def test_parses_one_url() -> None:
     assert parse_mirror("https://m.example/x/debian/") == Mirror("https://m.example/x/debian", "https://m.example/x/debian-security")
 
 
 @pytest.mark.parametrize("text", ["http://a.example/debian http://b.example/sec", "http://a.example/debian,http://b.example/sec/"])
-def test_setting_of_two_addresses(text: str) -> None:
+def test_parses_two_urls(text: str) -> None:
     assert parse_mirror(text) == Mirror("http://a.example/debian", "http://b.example/sec")
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "m.example/debian", "ftp://m.example/debian", "http:///debian", "http://a/x http://b/x http://c/x"]
 )
-def test_setting_that_is_none(text: str) -> None:
+def test_rejects_other_settings(text: str) -> None:
     with pytest.raises(UsageError):
         parse_mirror(text)
 
 
-def test_error_shows_no_credentials() -> None:
+def test_errors_show_no_credentials() -> None:
     with pytest.raises(UsageError) as caught:
         parse_mirror("ftp://user:secret@m.example/debian")
     assert "secret" not in caught.value.message + caught.value.hint
 
 
-def test_order(tmp_path: Path) -> None:
+def test_prefers_the_setting_then_the_variable_then_apt(tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://apt.example/debian bookworm main\n")
     environ = {MIRROR_VARIABLE: "http://env.example/debian"}
     assert choose_mirror("http://set.example/debian", environ=environ, apt=tmp_path).debian == "http://set.example/debian"
@@ -56,13 +56,13 @@ def test_order(tmp_path: Path) -> None:
     assert choose_mirror(environ={}, apt=tmp_path).debian == "http://apt.example/debian"
 
 
-def test_deb822_style(tmp_path: Path) -> None:
+def test_reads_deb822_sources(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
     assert apt_mirror(tmp_path) == Mirror("http://one.example/debian", "http://one.example/debian-security")
 
 
-def test_disabled_and_source_only_stanzas(tmp_path: Path) -> None:
+def test_ignores_disabled_and_source_only_stanzas(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     text = DEB822.replace("Types: deb\n", "Types: deb\nEnabled: no\n").replace("deb deb-src", "deb-src")
     (tmp_path / "sources.list.d" / "debian.sources").write_text(text)
@@ -76,7 +76,7 @@ def test_disabled_and_source_only_stanzas(tmp_path: Path) -> None:
         "  deb https://m.example/debian-security bookworm-security main",
     ],
 )
-def test_one_line_style_with_security_alone(tmp_path: Path, line: str) -> None:
+def test_reads_one_line_sources(tmp_path: Path, line: str) -> None:
     (tmp_path / "sources.list").write_text(f"# deb http://no.example/debian x main\ndeb-src http://no.example/debian x main\n{line}\n")
     assert apt_mirror(tmp_path) == Mirror("https://m.example/debian", "https://m.example/debian-security")
 
@@ -84,18 +84,18 @@ def test_one_line_style_with_security_alone(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     "uri", ["http://m.example/ubuntu", "mirror+file:/etc/apt/mirrors/debian", "file:/srv/debian", "cdrom:[Debian]/debian"]
 )
-def test_other_archives_do_not_count(tmp_path: Path, uri: str) -> None:
+def test_ignores_other_archives(tmp_path: Path, uri: str) -> None:
     (tmp_path / "sources.list").write_text(f"deb {uri} noble main\n")
     assert apt_mirror(tmp_path) is None
 
 
-def test_files_of_other_names_are_not_read(tmp_path: Path) -> None:
+def test_ignores_files_with_other_names(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d" / "debian.sources.save").write_text(DEB822)
     assert apt_mirror(tmp_path) is None
 
 
-def test_public_mirrors_hold_both_archives_by_name() -> None:
+def test_public_mirrors_have_both_archives_side_by_side() -> None:
     assert all(parse_mirror(url).security.endswith("/debian-security") for url in PUBLIC_MIRRORS)
 
 
@@ -124,7 +124,7 @@ def _server(answer: bytes, wait: threading.Event | None = None, status: int = 20
         server.server_close()
 
 
-def test_the_quickest_that_gives_a_signed_release() -> None:
+def test_the_first_mirror_with_a_signed_release_wins() -> None:
     good, hold = b"-----BEGIN PGP SIGNED MESSAGE-----\n" + b"x" * 100, threading.Event()
     with (
         _server(b"<html>portal</html>" * 10) as portal,
@@ -136,7 +136,7 @@ def test_the_quickest_that_gives_a_signed_release() -> None:
         hold.set()
 
 
-def test_none_answers() -> None:
+def test_reports_that_no_mirror_answers() -> None:
     with _server(b"", status=500) as broken, pytest.raises(FetchError) as caught:
         fastest_mirror([broken])
     assert MIRROR_VARIABLE in caught.value.hint

@@ -1,4 +1,4 @@
-"""The real archive, through the mirror that this machine is set up with."""
+"""The real archive, read through the mirror that this machine is configured with."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.online,
     pytest.mark.skipif(
         MIRROR_VARIABLE not in os.environ and apt_mirror(Path("/etc/apt")) is None,
-        reason=f"no Debian mirror is set up here: set {MIRROR_VARIABLE}",
+        reason=f"no Debian mirror is configured: set {MIRROR_VARIABLE}",
     ),
 ]
 
@@ -82,13 +82,13 @@ DISMANTLED = ("bullseye", "arm64")
 
 
 @pytest.mark.parametrize(("suite", "architecture"), PAIRS, ids=lambda part: getattr(part, "codename", part))
-def test_base_is_whole(world: _World, suite: Suite, architecture: str) -> None:
+def test_a_base_has_all_its_libraries(world: _World, suite: Suite, architecture: str) -> None:
     platform = Platform("linux", architecture)
     try:
         closure = world.close(suite, platform)
     except FetchError as error:
         assert (suite.codename, architecture) == DISMANTLED, error.message
-        _is_really_gone(world, suite, platform, error)
+        _check_package_is_gone(world, suite, platform, error)
         return
     assert closure.unresolved == {}
     version, libc = python_version(closure.packages), libc_version(closure.packages)
@@ -97,8 +97,8 @@ def test_base_is_whole(world: _World, suite: Suite, architecture: str) -> None:
     assert _layer(world, closure, suite, platform).size < 25_000_000
 
 
-def _is_really_gone(world: _World, suite: Suite, platform: Platform, error: FetchError) -> None:
-    """What the error says, held against the mirror without any code of ours: the newest version is listed, and not there."""
+def _check_package_is_gone(world: _World, suite: Suite, platform: Platform, error: FetchError) -> None:
+    """Check the error against the mirror, without our code: the newest version is listed, and the file is gone."""
     package = world.index(suite, platform).newest("libc6")
     assert package is not None
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -112,7 +112,7 @@ def _is_really_gone(world: _World, suite: Suite, platform: Platform, error: Fetc
 
 @needs("bwrap")
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.codename)
-def test_base_runs(world: _World, tmp_path: Path, suite: Suite) -> None:
+def test_a_base_runs_python(world: _World, tmp_path: Path, suite: Suite) -> None:
     platform = host_platform()
     closure = world.close(suite, platform)
     root = tmp_path / "root"
@@ -145,7 +145,7 @@ def _run(root: Path, suite: Suite) -> str:
     return ran.stdout
 
 
-def test_opengl_without_its_drivers(world: _World) -> None:
+def test_adds_opengl_without_drivers(world: _World) -> None:
     suite, platform = suite_by_name("bookworm"), Platform("linux", "amd64")
     before = {package.name for package in world.close(suite, platform).packages}
     closure = world.close(suite, platform, "libGL.so.1", "libgthread-2.0.so.0")
@@ -178,5 +178,5 @@ def test_opengl_without_its_drivers(world: _World) -> None:
         ("ld-linux-x86-64.so.2", "libc6"),
     ],
 )
-def test_who_has_it(world: _World, soname: str, package: str) -> None:
+def test_finds_the_provider(world: _World, soname: str, package: str) -> None:
     assert world.index(suite_by_name("bookworm"), Platform("linux", "amd64")).providers(soname)[0] == package

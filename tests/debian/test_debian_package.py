@@ -1,4 +1,4 @@
-"""Packages -> file entries: what is rewritten, what is left out, what is refused."""
+"""Packages as file entries: what is rewritten, excluded and rejected."""
 
 import lzma
 import posixpath
@@ -41,21 +41,21 @@ def _info(name: str, mode: int = 0o644, kind: bytes = tarfile.REGTYPE, link: str
 
 
 @pytest.mark.parametrize("compression", ["xz", "gz", "zst", ""])
-def test_files(store: Store, compression: str) -> None:
+def test_reads_every_compression(store: Store, compression: str) -> None:
     found = _entries(store, make_deb("a", "1.0-1", {"usr/bin/a": b"run", "etc/a.conf": b"x"}, compression=compression))
     assert read(found["usr/bin/a"].content) == b"run"
     assert (found["usr/bin/a"].mode, found["etc/a.conf"].mode) == (0o755, 0o644)
     assert sorted(found) == ["etc/a.conf", "usr/bin/a", "var/lib/dpkg/status.d/a", "var/lib/dpkg/status.d/a.md5sums"]
 
 
-def test_what_scanners_read(store: Store) -> None:
+def test_adds_metadata_for_scanners(store: Store) -> None:
     found = _entries(store, make_deb("a", "1.0-1", {"lib/x": b"1", "usr/share/man/man1/a.1.gz": b"2"}))
     assert read(found["var/lib/dpkg/status.d/a"].content).startswith(b"Package: a\nVersion: 1.0-1\nArchitecture: amd64\n")
     sums = read(found["var/lib/dpkg/status.d/a.md5sums"].content)
     assert sums == b"c4ca4238a0b923820dcc509a6f75849b  usr/lib/x\n"
 
 
-def test_usr_merge_of_paths_and_links(store: Store) -> None:
+def test_moves_paths_and_links_as_usr_merge_does(store: Store) -> None:
     files: dict[str, bytes | str] = {
         "lib/x86_64-linux-gnu/libc.so.6": b"",
         "lib64/ld.so": "/lib/x86_64-linux-gnu/libc.so.6",
@@ -86,7 +86,7 @@ _PATHS = st.lists(_PART, min_size=2, max_size=4).map("/".join)
 
 
 @given(path=_PATHS, target=_PATHS, absolute=st.booleans())
-def test_links_lead_where_they_led(path: str, target: str, absolute: bool) -> None:
+def test_links_lead_to_the_same_file(path: str, target: str, absolute: bool) -> None:
     source = DebSource(DebianPackage("a", "1", "amd64", "", "0" * 64, 1), Store.__new__(Store))
     text = f"/{target}" if absolute else posixpath.relpath(target, posixpath.dirname(path))
     moved = source._target(path, usr_merged(path), text)
@@ -95,7 +95,7 @@ def test_links_lead_where_they_led(path: str, target: str, absolute: bool) -> No
     assert led == f"/{usr_merged(target)}"
 
 
-def test_hard_links_and_modes(store: Store) -> None:
+def test_normalizes_modes_and_keeps_hard_links(store: Store) -> None:
     members = [
         (_info("./bin/su", 0o4755), b"su"),
         (_info("./bin/again", 0o4755, tarfile.LNKTYPE, "./bin/su"), b""),
@@ -124,7 +124,7 @@ def test_hard_links_and_modes(store: Store) -> None:
         "etc/init.d/a",
     ],
 )
-def test_left_out(store: Store, path: str) -> None:
+def test_excludes_paths(store: Store, path: str) -> None:
     assert path not in (found := _entries(store, make_deb("a", "1", {path: b"x", "usr/a": b"y"})))
     assert usr_merged(path) not in found
 
@@ -132,15 +132,15 @@ def test_left_out(store: Store, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["usr/share/doc/a/copyright", "usr/lib/locale/C.utf8/LC_CTYPE", "usr/share/zoneinfo/Europe/Berlin", "etc/ssl/x"]
 )
-def test_kept(path: str) -> None:
+def test_includes_paths(path: str) -> None:
     assert not is_excluded(path)
 
 
-def test_link_to_the_copyright_of_another_package_is_kept(store: Store) -> None:
+def test_keeps_a_link_to_another_package_s_copyright(store: Store) -> None:
     assert _entries(store, make_deb("a", "1", {"usr/share/doc/a": "b"}))["usr/share/doc/a"].target == "b"
 
 
-def test_nothing_of_usr_merge_is_in_the_list() -> None:
+def test_excluded_paths_are_usr_merged() -> None:
     prefixes = [prefix for prefixes in EXCLUDED.values() for prefix in prefixes]
     assert all(prefix.partition("/")[0] not in MERGED_DIRECTORIES for prefix in prefixes)
     assert len(prefixes) == len(set(prefixes))
@@ -165,25 +165,25 @@ def test_nothing_of_usr_merge_is_in_the_list() -> None:
     ],
     ids=lambda info: f"{info.name}-{info.type.decode()}-{info.linkname}",
 )
-def test_hostile_members(store: Store, member: tarfile.TarInfo) -> None:
+def test_rejects_hostile_members(store: Store, member: tarfile.TarInfo) -> None:
     data = make_deb("a", "1", members=[(_info("./usr/ok"), b"ok"), (member, b"")])
     with pytest.raises(ArchiveError, match=r"a 1\.0-1"):
         make_segment(_source(store, data), store)
 
 
-def test_a_path_twice(store: Store) -> None:
+def test_rejects_a_path_that_comes_twice(store: Store) -> None:
     with pytest.raises(ArchiveError, match="twice"):
         make_segment(_source(store, make_deb("a", "1", {"lib/x": b"1", "usr/lib/x": b"2"})), store)
 
 
-def test_bomb(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_a_decompression_bomb(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deb_module.open_tar.__wrapped__, "__defaults__", (1 << 20,))  # type: ignore[attr-defined]
     source = _source(store, make_deb("a", "1", {"usr/zeros": bytes(8 << 20)}))
     with pytest.raises(ArchiveError, match="unpacks to more"):
         make_segment(source, store)
 
 
-def test_control_bomb(store: Store) -> None:
+def test_rejects_a_bomb_in_the_control_archive(store: Store) -> None:
     data = make_deb("a", "1", {"x": b""})
     head = data.index(b"control.tar.xz")
     control = lzma.compress(make_tar([(_info("./md5sums"), bytes(65 << 20))]))
@@ -196,14 +196,16 @@ def test_control_bomb(store: Store) -> None:
 
 @pytest.mark.parametrize("compression", ["xz", "gz", "zst", ""])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.97])
-def test_cut_off(store: Store, compression: str, part: float) -> None:
+def test_rejects_a_truncated_package(store: Store, compression: str, part: float) -> None:
     data = make_deb("a", "1.0", {"usr/a": bytes(range(256)) * 64, "usr/b": b"b"}, compression=compression)
     with pytest.raises(ArchiveError, match=r"a 1\.0-1"):
         make_segment(_source(store, data[: int(len(data) * part)]), store)
 
 
 @given(position=st.integers(0, 1 << 16), value=st.integers(0, 255), compression=st.sampled_from(["xz", "gz", "zst", ""]))
-def test_any_changed_byte_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, position: int, value: int, compression: str) -> None:
+def test_a_changed_byte_is_harmless_or_rejected(
+    tmp_path_factory: pytest.TempPathFactory, position: int, value: int, compression: str
+) -> None:
     store = Store(tmp_path_factory.getbasetemp() / "fuzz")
     data = bytearray(make_deb("a", "1.0", {"usr/a": b"a" * 600, "lib/l": "/lib/m"}, compression=compression))
     data[position % len(data)] = value
@@ -214,13 +216,13 @@ def test_any_changed_byte_is_read_or_refused(tmp_path_factory: pytest.TempPathFa
     assert all(not path.startswith("/") and ".." not in path.split("/") for path in paths)
 
 
-def test_unknown_compression(store: Store) -> None:
+def test_rejects_an_unknown_compression(store: Store) -> None:
     data = make_deb("a", "1.0", {"usr/a": b"a"}).replace(b"data.tar.xz", b"data.tar.br")
     with pytest.raises(ArchiveError, match="unknown compression"):
         make_segment(_source(store, data), store)
 
 
-def test_damaged_blob_is_thrown_away(store: Store) -> None:
+def test_discards_a_damaged_blob(store: Store) -> None:
     source = _source(store, make_deb("a", "1.0", {"usr/a": b"a"}))
     store.path(source.package.digest).write_bytes(make_deb("a", "1.0", {"usr/a": b"b"}))
     with pytest.raises(DamagedBlob):
@@ -229,7 +231,7 @@ def test_damaged_blob_is_thrown_away(store: Store) -> None:
     assert find_segment(source.key, store) is None
 
 
-def test_large_files_do_not_stay_in_memory(store: Store) -> None:
+def test_streams_large_files(store: Store) -> None:
     content = struct.pack("<I", 7) * (5 << 20)
     entry = _entries_while_open(store, make_deb("a", "1.0", {"usr/large": content}, compression="gz"))
     assert entry == (len(content), content[:8])
@@ -246,7 +248,7 @@ def _entries_while_open(store: Store, data: bytes) -> tuple[int, bytes]:
     raise AssertionError
 
 
-def test_same_package_same_segment(tmp_path: Path) -> None:
+def test_the_same_package_gives_the_same_segment(tmp_path: Path) -> None:
     data = make_deb("a", "1.0", {"usr/bin/a": b"a" * 5000, "usr/b": b"b"})
     made = []
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""Signatures, and what is read of a signed release."""
+"""Signatures and fields of releases."""
 
 import subprocess
 import tempfile
@@ -22,16 +22,16 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
     return FakeArchive(tmp_path_factory.mktemp("archive"))
 
 
-def test_signed_text_is_given_back(archive: FakeArchive) -> None:
+def test_returns_the_signed_text(archive: FakeArchive) -> None:
     assert verify_release(archive.sign(TEXT), "x", archive.keyring).rstrip() == TEXT.rstrip()
 
 
-def test_text_with_dashes(archive: FakeArchive) -> None:
+def test_returns_text_with_escaped_dashes(archive: FakeArchive) -> None:
     text = b"Codename: bookworm\n-----BEGIN PGP SIGNATURE-----\n- x\nFrom y\n"
     assert verify_release(archive.sign(text), "x", archive.keyring).rstrip() == text.rstrip()
 
 
-def test_key_of_nobody(archive: FakeArchive, tmp_path: Path) -> None:
+def test_rejects_an_unknown_key(archive: FakeArchive, tmp_path: Path) -> None:
     other = FakeArchive(tmp_path)
     with pytest.raises(SignatureError, match="InRelease"):
         verify_release(other.sign(TEXT), "InRelease", archive.keyring)
@@ -39,7 +39,7 @@ def test_key_of_nobody(archive: FakeArchive, tmp_path: Path) -> None:
         verify_release(archive.sign(TEXT), "InRelease")
 
 
-def test_changed_text(archive: FakeArchive) -> None:
+def test_rejects_changed_text(archive: FakeArchive) -> None:
     with pytest.raises(SignatureError):
         verify_release(archive.sign(TEXT).replace(b"main/a", b"main/b"), "x", archive.keyring)
 
@@ -47,12 +47,12 @@ def test_changed_text(archive: FakeArchive) -> None:
 @pytest.mark.parametrize(
     "signed", [b"", TEXT, b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + TEXT]
 )
-def test_no_signature(archive: FakeArchive, signed: bytes) -> None:
+def test_rejects_a_missing_signature(archive: FakeArchive, signed: bytes) -> None:
     with pytest.raises(SignatureError):
         verify_release(signed, "x", archive.keyring)
 
 
-def test_text_outside_the_signature_is_not_read(archive: FakeArchive) -> None:
+def test_ignores_text_outside_the_signature(archive: FakeArchive) -> None:
     signed = archive.sign(TEXT)
     for changed in (b"Codename: evil\n" + signed, b"\n" + signed):
         with pytest.raises(SignatureError):
@@ -64,7 +64,7 @@ def test_text_outside_the_signature_is_not_read(archive: FakeArchive) -> None:
     assert b"evil" not in text
 
 
-def test_message_headers_are_not_text(archive: FakeArchive) -> None:
+def test_ignores_armor_headers(archive: FakeArchive) -> None:
     signed = archive.sign(TEXT).replace(b"MESSAGE-----\n", b"MESSAGE-----\nCodename: evil\n", 1)
     try:
         text = verify_release(signed, "x", archive.keyring)
@@ -74,7 +74,7 @@ def test_message_headers_are_not_text(archive: FakeArchive) -> None:
 
 
 @given(position=st.integers(0, 4000), value=st.integers(0, 255))
-def test_any_changed_byte_is_an_error_or_changes_nothing(archive: FakeArchive, position: int, value: int) -> None:
+def test_a_changed_byte_is_harmless_or_rejected(archive: FakeArchive, position: int, value: int) -> None:
     signed = bytearray(archive.sign(TEXT))
     signed[position % len(signed)] = value
     try:
@@ -85,13 +85,13 @@ def test_any_changed_byte_is_an_error_or_changes_nothing(archive: FakeArchive, p
     assert [line.rstrip() for line in text.rstrip().splitlines()] == TEXT.rstrip().splitlines()
 
 
-def test_debians_keys_are_there() -> None:
+def test_ships_debian_s_keys() -> None:
     import pysequoia
 
     assert len(pysequoia.Cert.split_bytes(archive_keyring())) >= 9
 
 
-def test_fields() -> None:
+def test_parses_the_fields() -> None:
     text = (
         b"Codename: bookworm-updates\nDate: Mon, 23 Nov 2026 02:09:33 UTC\nValid-Until: Mon, 30 Nov 2026 02:09:33 UTC\n"
         b"Acquire-By-Hash: yes\n"
@@ -107,19 +107,19 @@ def test_fields() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"Codename: trixie\n", b"Suite: bookworm\n", b"Codename: bookworm-updates\n"])
-def test_another_release(text: bytes) -> None:
+def test_rejects_another_release(text: bytes) -> None:
     with pytest.raises(SignatureError, match="'bookworm'"):
         parse_release(text, "x", "bookworm")
 
 
 @pytest.mark.parametrize("line", [b"Date: soon\n", b"SHA256:\n aa x main/a\n", b"SHA256:\n aa 1\n", b"Valid-Until: never\n"])
-def test_malformed(line: bytes) -> None:
+def test_rejects_a_malformed_release(line: bytes) -> None:
     with pytest.raises(SignatureError, match="malformed"):
         parse_release(b"Codename: bookworm\n" + line, "x", "bookworm")
 
 
 @needs("gpg")
-def test_expired_key_and_weak_hash() -> None:
+def test_accepts_a_key_that_expired_later_and_rejects_weak_hashes() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as home:  # short: gpg's agent has a socket in it
 
         def gpg(day: str, *arguments: str) -> bytes:
@@ -142,7 +142,7 @@ def _until(moment: datetime | None) -> Release:
     return Release("forky", None, moment, by_hash=True, separate_all=False, files={})
 
 
-def test_age() -> None:
+def test_warns_of_a_stale_release_and_rejects_an_old_one() -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
     assert check_age(_until(None), "x", now) is None
     assert check_age(_until(now), "x", now) is None

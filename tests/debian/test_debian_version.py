@@ -1,4 +1,4 @@
-"""Version comparison against the real dpkg, and against known orders where there is none."""
+"""Debian version numbers, compared with the real dpkg where there is one."""
 
 import subprocess
 
@@ -37,26 +37,26 @@ _VERSIONS = st.builds(
 )
 
 
-def test_known_order() -> None:
+def test_sorts_versions() -> None:
     assert sorted(set(ORDERED), key=version_key) == list(ORDERED)
 
 
 @pytest.mark.parametrize("same", [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.0", "1.00"), ("1.", "1.0")])
-def test_same(same: tuple[str, str]) -> None:
+def test_different_spellings_are_equal(same: tuple[str, str]) -> None:
     assert version_key(same[0]) == version_key(same[1])
 
 
 @pytest.mark.parametrize(
     ("version", "expected"), [("3.11.2-6+deb12u6", "3.11.2"), ("1:1.2.13.dfsg-1", "1.2.13.dfsg"), ("2.36", "2.36"), ("1-2-3", "1-2")]
 )
-def test_upstream(version: str, expected: str) -> None:
+def test_extracts_the_upstream_version(version: str, expected: str) -> None:
     assert upstream(version) == expected
 
 
 @needs("dpkg")
 @given(_VERSIONS, _VERSIONS)
 @settings(max_examples=150, deadline=None)
-def test_same_as_dpkg(left: str, right: str) -> None:
+def test_agrees_with_dpkg(left: str, right: str) -> None:
     ours = (version_key(left) > version_key(right)) - (version_key(left) < version_key(right))
     operator = {-1: "lt", 0: "eq", 1: "gt"}[ours]
     assert subprocess.run(["dpkg", "--compare-versions", left, operator, right], check=False).returncode == 0

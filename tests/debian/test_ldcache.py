@@ -1,4 +1,4 @@
-"""The loader's cache, read by the real ldconfig."""
+"""The loader's cache, read with the real ldconfig."""
 
 import shutil
 import subprocess
@@ -25,22 +25,22 @@ def _read(cache: bytes, folder: Path) -> list[tuple[str, str, str]]:
     return [(name, kind.strip("()"), path) for name, kind, _, path in lines]
 
 
-@pytest.mark.skipif(LDCONFIG is None, reason="ldconfig is what reads it")
+@pytest.mark.skipif(LDCONFIG is None, reason="needs ldconfig")
 @pytest.mark.parametrize(("platform", "kind"), [(AMD64, "libc6,x86-64"), (ARM64, "libc6,AArch64")])
-def test_ldconfig_reads_it(tmp_path: Path, platform: Platform, kind: str) -> None:
+def test_ldconfig_reads_the_cache(tmp_path: Path, platform: Platform, kind: str) -> None:
     names = ["libc.so.6", "libz.so.1", "libssl.so.1.1", "libssl.so.3", "ld-linux-x86-64.so.2", "libfoo.so.10", "libfoo.so.9"]
     rows = {name: f"/usr/lib/{platform.multiarch}/{name}" for name in names}
     found = _read(ld_cache(rows.items(), platform), tmp_path)
     assert sorted(found) == sorted((name, kind, path) for name, path in rows.items())
 
 
-@pytest.mark.skipif(LDCONFIG is None, reason="ldconfig is what reads it")
-def test_empty(tmp_path: Path) -> None:
+@pytest.mark.skipif(LDCONFIG is None, reason="needs ldconfig")
+def test_ldconfig_reads_an_empty_cache(tmp_path: Path) -> None:
     assert _read(ld_cache({}.items(), AMD64), tmp_path) == []
 
 
-def test_order_is_the_loaders() -> None:
-    # A digit is greater than any letter, numbers are compared as such, and the greatest comes first.
+def test_sorts_as_the_loader_expects() -> None:
+    # In descending order, where a digit is greater than any letter and runs of digits are numbers.
     expected = ["lib1.so", "libaa.so", "liba.so.10", "liba.so.9", "liba.so"]
     cache = ld_cache([(name, f"/usr/lib/{name}") for name in reversed(expected)], AMD64)
     assert cache.endswith(b"".join(f"/usr/lib/{name}\0".encode() for name in expected))
@@ -48,7 +48,7 @@ def test_order_is_the_loaders() -> None:
 
 @given(st.sets(st.from_regex(r"lib[a-z0-9+_-]{0,6}\.so(\.[0-9]{1,3}){0,3}", fullmatch=True), max_size=12))
 @settings(max_examples=30, deadline=None)
-def test_strings_are_found_by_their_offsets(names: set[str]) -> None:
+def test_offsets_point_to_the_strings(names: set[str]) -> None:
     cache = ld_cache([(name, f"/usr/lib/{name}") for name in names], AMD64)
     found = set()
     for start in range(48, 48 + 24 * len(names), 24):
@@ -63,7 +63,7 @@ def _segment(files: list[str], links: dict[str, str], elf: list[ElfObject]) -> S
     return Segment("k", "l", "d", 0, 0, dict.fromkeys(files, 0), links, {}, tuple(elf))
 
 
-def test_which_libraries() -> None:
+def test_lists_libraries_of_loader_directories() -> None:
     root = "usr/lib/x86_64-linux-gnu"
     elf = [
         ElfObject(f"{root}/libz.so.1.2.13", "EM_X86_64", "libz.so.1"),

@@ -1,25 +1,20 @@
-"""Bytecode: what it is, that it is always the same, and what happens when things break."""
+"""Compiling bytecode: valid, deterministic, and robust against broken sources and interpreters."""
 
 import importlib.util
 import marshal
-import multiprocessing
-import os
 import shutil
-import sqlite3
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
-from support.process import HANG_S
+from support.compiling import RICH, compile_all, compiler_of, data_of, many
 
 from shipwheel.errors import BuildError
-from shipwheel.files.compress import deflated, inflate
 from shipwheel.files.entry import Deflated, EntryType, file
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels import bytecode as module
@@ -31,7 +26,7 @@ VERSION = ".".join(str(part) for part in sys.version_info[:3])
 
 
 def interpreters() -> list[str]:
-    """The interpreters of this machine, of versions that images can have; the one that runs the tests first."""
+    """Return this machine's interpreters of all versions that images can have, the one that runs the tests first."""
     found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
     for minor in range(9, 15):
         named = [f"/usr/bin/python3.{minor}", shutil.which(f"python3.{minor}") or ""]
@@ -46,11 +41,6 @@ def interpreters() -> list[str]:
 ALL = pytest.mark.parametrize("python", interpreters())
 
 
-def compiler_of(folder: Path, python: str = sys.executable, workers: int = 2, version: str = "") -> BytecodeCompiler:
-    interpreter = Interpreter((python,))
-    return BytecodeCompiler(lambda: interpreter, version or interpreter_version(interpreter), BytecodeCache(folder / "cache"), workers)
-
-
 @pytest.fixture
 def compiler(tmp_path: Path) -> Iterator[BytecodeCompiler]:
     made = compiler_of(tmp_path)
@@ -58,50 +48,11 @@ def compiler(tmp_path: Path) -> Iterator[BytecodeCompiler]:
     made.close()
 
 
-def data_of(item: Deflated | None) -> bytes:
-    assert item is not None
-    return b"".join(bytes(piece) for piece in inflate(item))
-
-
-def compile_all(compiler: BytecodeCompiler, sources: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
-    return [None if item is None else data_of(item) for item in compiler.compile(sources)]
-
-
-RICH = b'''
-"""A module with all kinds of constants."""
-import os, sys
-from typing import NamedTuple
-
-LIMIT = 12345678901234567890
-NAMES = ("os", "sys", ("nested", None, ...), b"bytes", 1.5, 2j, -0.0, 300, "a b", "")
-
-class Thing(NamedTuple):
-    size: int = 257
-    def where(self, value, *args, key="default", **more):
-        def inner(x):
-            return [y for y in value if y in {"alpha", "beta", "gamma", 7} or x in {1, 2, 3, 1000}]
-        return inner, value in ("a", "b"), lambda: (key, args, more), value[1:2], value["a":"b"]
-
-async def run(items):
-    async with items as item:
-        yield item
-    try:
-        raise ValueError("text with spaces")
-    except (ValueError, OSError) as error:
-        print(f"{error!r:>10} {__name__}")
-'''
-WANDERING = b"def f(x):\n    return x in {None, 'a', 'b', ..., 3, (None, 1)}\n"
-
-
-def many(count: int = 30) -> list[tuple[str, bytes]]:
-    """Real modules of the standard library, and ours."""
-    folder = Path(os.__file__).parent
-    modules = sorted(folder.glob("*.py"))[:count]
-    return [("/opt/venv/rich.py", RICH), *((f"/opt/venv/{path.name}", path.read_bytes()) for path in modules)]
+VARYING_SETS = b"def f(x):\n    return x in {None, 'a', 'b', ..., 3, (None, 1)}\n"
 
 
 @ALL
-def test_what_a_file_says_of_itself(tmp_path: Path, python: str) -> None:
+def test_pyc_files_have_an_unchecked_hash(tmp_path: Path, python: str) -> None:
     compiler = compiler_of(tmp_path, python)
     (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])
     compiler.close()
@@ -113,7 +64,7 @@ def test_what_a_file_says_of_itself(tmp_path: Path, python: str) -> None:
     assert data[8:16] == bytes.fromhex(hashed)
 
 
-def test_the_code_is_that_of_the_source(compiler: BytecodeCompiler) -> None:
+def test_the_code_matches_the_source(compiler: BytecodeCompiler) -> None:
     (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])
     assert data is not None
     code = marshal.loads(data[16:])
@@ -122,7 +73,7 @@ def test_the_code_is_that_of_the_source(compiler: BytecodeCompiler) -> None:
 
 
 @ALL
-def test_it_is_used_even_when_the_source_says_otherwise(tmp_path: Path, python: str) -> None:
+def test_python_uses_it_even_if_the_source_differs(tmp_path: Path, python: str) -> None:
     compiler = compiler_of(tmp_path, python)
     minor = ".".join(compiler.version.split(".")[:2])
     (item,) = compiler.compile([("/img/mod.py", b"VALUE = 'compiled'\n")])
@@ -152,9 +103,9 @@ def test_tracebacks_name_the_path_in_the_image(compiler: BytecodeCompiler) -> No
 
 
 @ALL
-def test_always_the_same_bytes(tmp_path: Path, python: str) -> None:
-    """Whatever the order, the batches, the number of workers, and what an interpreter has compiled before."""
-    sources = [*many(), ("/opt/venv/wandering.py", WANDERING)]
+def test_always_gives_the_same_bytes(tmp_path: Path, python: str) -> None:
+    """The order, the batches, the number of workers and earlier work of an interpreter make no difference."""
+    sources = [*many(), ("/opt/venv/wandering.py", VARYING_SETS)]
     (tmp_path / "a").mkdir()
     first = compiler_of(tmp_path / "a", python, workers=1)
     expected = dict(zip(sources, compile_all(first, sources), strict=True))
@@ -172,8 +123,8 @@ def test_always_the_same_bytes(tmp_path: Path, python: str) -> None:
 
 
 @ALL
-def test_the_same_bytes_under_other_settings(tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = [*many(5), ("/opt/venv/wandering.py", WANDERING)]
+def test_environment_variables_do_not_change_the_bytes(tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [*many(5), ("/opt/venv/wandering.py", VARYING_SETS)]
     seen = set()
     settings: tuple[dict[str, str], ...] = (
         {},
@@ -193,18 +144,18 @@ def test_the_same_bytes_under_other_settings(tmp_path: Path, python: str, monkey
 
 
 @ALL
-def test_sets_have_one_order_in_every_process(tmp_path: Path, python: str) -> None:
-    """Where None lies in memory, and with it its place in a set, is another in each process."""
+def test_sets_have_the_same_order_in_every_process(tmp_path: Path, python: str) -> None:
+    """The address of None, and so its place in a set, differs between processes."""
     seen = set()
     for number in range(6):
         (tmp_path / str(number)).mkdir()
         compiler = compiler_of(tmp_path / str(number), python, workers=1)
-        seen.add(compile_all(compiler, [("/x.py", WANDERING)])[0])
+        seen.add(compile_all(compiler, [("/x.py", VARYING_SETS)])[0])
         compiler.close()
     assert len(seen) == 1
 
 
-def test_bytecode_without_and_from_the_cache(tmp_path: Path) -> None:
+def test_cached_bytecode_is_the_same(tmp_path: Path) -> None:
     first = compiler_of(tmp_path)
     fresh = compile_all(first, many())
     first.close()
@@ -237,12 +188,12 @@ def test_bytecode_without_and_from_the_cache(tmp_path: Path) -> None:
         b"x = 1\n  y = 2\n",
     ],
 )
-def test_what_does_not_compile_has_no_bytecode(compiler: BytecodeCompiler, source: bytes) -> None:
+def test_invalid_sources_have_no_bytecode(compiler: BytecodeCompiler, source: bytes) -> None:
     before, bad, after = compile_all(compiler, [("/a.py", b"1\n"), ("/bad.py", source), ("/b.py", b"2\n")])
     assert bad is None
     assert before is not None
     assert after is not None
-    assert compile_all(compiler, [("/bad.py", source)]) == [None], "also from the cache"
+    assert compile_all(compiler, [("/bad.py", source)]) == [None], "from the cache as well"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +210,7 @@ def test_what_does_not_compile_has_no_bytecode(compiler: BytecodeCompiler, sourc
         (b"VALUE = " + b"1+" * 2000 + b"1", 2001) if sys.version_info >= (3, 12) else (b"VALUE = 1\n", 1),
     ],
 )
-def test_what_does_compile(compiler: BytecodeCompiler, source: bytes, value: object) -> None:
+def test_compiles_unusual_sources(compiler: BytecodeCompiler, source: bytes, value: object) -> None:
     (data,) = compile_all(compiler, [("/x.py", source)])
     assert data is not None
     space: dict[str, object] = {}
@@ -267,7 +218,7 @@ def test_what_does_compile(compiler: BytecodeCompiler, source: bytes, value: obj
     assert value is None or space["VALUE"] == value
 
 
-def test_deep_code_does_not_end_the_interpreter(compiler: BytecodeCompiler) -> None:
+def test_deeply_nested_code_does_not_crash_the_interpreter(compiler: BytecodeCompiler) -> None:
     deep = b"".join(b" " * level + b"def f():\n" for level in range(90)) + b" " * 90 + b"pass\n"
     assert compile_all(compiler, [("/deep.py", deep)]) != [None]
     for count in (10_000, 59_000, 200_000):
@@ -275,12 +226,12 @@ def test_deep_code_does_not_end_the_interpreter(compiler: BytecodeCompiler) -> N
     assert compile_all(compiler, [("/ok.py", b"1\n")]) != [None]
 
 
-def test_warnings_are_not_shown(compiler: BytecodeCompiler, capfd: pytest.CaptureFixture[str]) -> None:
+def test_hides_warnings(compiler: BytecodeCompiler, capfd: pytest.CaptureFixture[str]) -> None:
     assert compile_all(compiler, [("/x.py", b"x = '\\d'\nassert (1, 'always')\nx is 1\n")]) != [None]
     assert capfd.readouterr() == ("", "")
 
 
-def test_many_and_large_sources(compiler: BytecodeCompiler) -> None:
+def test_compiles_many_and_large_sources(compiler: BytecodeCompiler) -> None:
     sources = [(f"/{number}.py", b"x = %d\n" % number) for number in range(350)]
     sources += [(f"/large{number}.py", b"x = 'y'\n" * 50_000) for number in range(3)]
     results = compile_all(compiler, sources)
@@ -290,7 +241,7 @@ def test_many_and_large_sources(compiler: BytecodeCompiler) -> None:
         assert marshal.loads(data[16:]).co_filename == path
 
 
-def test_nothing_to_do_starts_nothing(tmp_path: Path) -> None:
+def test_starts_no_interpreter_without_sources(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path)
     assert compiler.compile([]) == []
     assert not compiler._started
@@ -312,7 +263,7 @@ def test_close_leaves_no_process(tmp_path: Path) -> None:
 
 
 def script(folder: Path, text: str) -> str:
-    """A program that pretends to be an interpreter."""
+    """Return a program that pretends to be an interpreter."""
     path = folder / "pretender"
     path.write_text(f"#!{sys.executable}\nimport os, struct, sys, time\nOUT = sys.stdout.buffer\n{text}\n")
     path.chmod(0o755)
@@ -335,7 +286,7 @@ HELLO = "OUT.write(struct.pack('<I', 6) + b'3.11.2'); OUT.flush()"
         "os.close(1); time.sleep(600)",
     ],
 )
-def test_what_is_no_interpreter(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_a_program_that_is_not_an_interpreter(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
     path = script(tmp_path, text)
     with pytest.raises(BuildError, match="pretender") as caught:
@@ -343,7 +294,7 @@ def test_what_is_no_interpreter(tmp_path: Path, text: str, monkeypatch: pytest.M
     assert caught.value.hint
 
 
-def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
+def test_reports_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     (tmp_path / "text").chmod(0o755)
     for path in (str(tmp_path / "absent"), str(tmp_path / "text"), str(tmp_path), "a\0b"):
@@ -361,7 +312,7 @@ def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
         f"{HELLO}\nos.close(0); os.close(1); time.sleep(600)",
     ],
 )
-def test_an_interpreter_that_dies_half_way(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_an_interpreter_that_crashes(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
     compiler = compiler_of(tmp_path, script(tmp_path, text), workers=1)
     for _ in range(2):
@@ -373,10 +324,10 @@ def test_an_interpreter_that_dies_half_way(tmp_path: Path, text: str, monkeypatc
     assert running(pids) == []
 
 
-def test_after_an_interruption_no_answer_is_taken_for_anothers(tmp_path: Path) -> None:
+def test_an_interrupted_answer_is_never_read_as_another_one(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path, workers=1)
     with pytest.raises(KeyboardInterrupt), compiler._worker() as worker:
-        # What an interruption between question and answer leaves behind.
+        # An interruption between request and answer leaves this behind.
         worker._stdin.write(struct.pack("<IIcIc", 1, 1, b"a", 1, b"1"))
         worker._stdin.flush()
         raise KeyboardInterrupt
@@ -386,110 +337,7 @@ def test_after_an_interruption_no_answer_is_taken_for_anothers(tmp_path: Path) -
     assert marshal.loads(data[16:]).co_filename == "/right.py"
 
 
-def fill(path: Path, count: int = 200) -> list[tuple[bytes, Deflated]]:
-    rows = [(number.to_bytes(32, "big"), deflated(bytes([number % 256]) * 500)) for number in range(count)]
-    cache = BytecodeCache(path)
-    cache.put(rows)
-    cache.close()
-    return rows
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: b"this is no database" * 100,
-        lambda data: data[: len(data) // 2],
-        lambda data: b"\0" * 100 + data[100:],
-        lambda data: data[:100] + b"\xff" * 4000 + data[4100:],
-        lambda data: data[:5000] + bytes(len(data) - 5000),
-    ],
-)
-def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    path = tmp_path / "cache"
-    rows = fill(path)
-    path.write_bytes(damage(path.read_bytes()))
-    cache = BytecodeCache(path)
-    found = cache.get([key for key, _ in rows])
-    assert all(found[key] == item for key, item in rows if key in found)
-    cache.put(rows)
-    if len(cache.get([key for key, _ in rows])) < len(rows):
-        cache.put(rows)
-    assert cache.get([key for key, _ in rows]) == dict(rows), "and it is whole again"
-    cache.close()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "raw = X'00'",
-        "raw = NULL",
-        "raw = 'text'",
-        "size = size + 1",
-        "size = 'many'",
-        "size = -1",
-        "crc = NULL",
-        "crc = crc + 1",
-        "packed = packed + 1",
-        "packed = NULL",
-    ],
-)
-def test_a_damaged_row_is_compiled_again(tmp_path: Path, change: str) -> None:
-    sources = [(f"/{number}.py", b"x = %d\n" % number) for number in range(3)]
-    compiler = compiler_of(tmp_path)
-    expected = compile_all(compiler, sources)
-    compiler.close()
-    with sqlite3.connect(tmp_path / "cache") as connection:
-        connection.execute(f"UPDATE bytecode SET {change}")
-    connection.close()
-    compiler = compiler_of(tmp_path)
-    assert compile_all(compiler, sources) == expected
-    assert len(compiler._started) == 1
-    compiler.close()
-    compiler = compiler_of(tmp_path)
-    assert compile_all(compiler, sources) == expected
-    assert not compiler._started
-    compiler.close()
-
-
-def test_a_cache_of_another_shape(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "cache") as connection:
-        connection.execute("CREATE TABLE bytecode (name TEXT)")
-    connection.close()
-    rows = fill(tmp_path / "cache", 3)
-    cache = BytecodeCache(tmp_path / "cache")
-    assert cache.get([key for key, _ in rows]) == dict(rows)
-    cache.close()
-
-
-def test_a_cache_that_cannot_be_there(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent" / "cache", tmp_path, Path("/proc/cache")):
-        cache = BytecodeCache(path)
-        row = (b"key", deflated(b"value"))
-        cache.put([row])
-        assert cache.get([b"key"]) == dict([row])
-        cache.close()
-    assert tmp_path.is_dir()
-
-
-def test_an_old_log_beside_no_file(tmp_path: Path) -> None:
-    (tmp_path / "cache").write_bytes(b"damaged" * 1000)
-    (tmp_path / "cache-wal").write_bytes(b"\x37\x7f\x06\x82" + b"damaged" * 1000)
-    rows = fill(tmp_path / "cache", 5)
-    cache = BytecodeCache(tmp_path / "cache")
-    assert cache.get([key for key, _ in rows]) == dict(rows)
-    cache.close()
-
-
-def test_more_keys_than_one_question_holds(tmp_path: Path) -> None:
-    rows = fill(tmp_path / "cache", 1200)
-    cache = BytecodeCache(tmp_path / "cache")
-    assert cache.get([key for key, _ in rows] + [b"absent"]) == dict(rows)
-    assert cache.get([]) == {}
-    cache.close()
-
-
-def test_the_key_is_all_that_decides(tmp_path: Path) -> None:
+def test_the_key_covers_version_path_and_source(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path)
     other = BytecodeCompiler(lambda: HERE, "3.11.99", compiler.cache)
     keys = {compiler._key("/a.py", b"1"), compiler._key("/b.py", b"1"), compiler._key("/a.py", b"2"), other._key("/a.py", b"1")}
@@ -497,43 +345,7 @@ def test_the_key_is_all_that_decides(tmp_path: Path) -> None:
     compiler.close()
 
 
-def _compile_in_process(folder: str, done: "multiprocessing.Queue[list[bytes | None]]") -> None:
-    compiler = compiler_of(Path(folder))
-    done.put(compile_all(compiler, many(10)))
-    compiler.close()
-
-
-def test_two_processes_on_one_cache(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    done: multiprocessing.Queue[list[bytes | None]] = context.Queue()
-    jobs = [context.Process(target=_compile_in_process, args=(str(tmp_path), done)) for _ in range(2)]
-    for job in jobs:
-        job.start()
-    first, second = done.get(timeout=HANG_S), done.get(timeout=HANG_S)
-    for job in jobs:
-        job.join()
-        assert job.exitcode == 0
-    assert first == second
-    assert None not in first
-
-
-def test_many_threads_on_one_cache(tmp_path: Path) -> None:
-    cache = BytecodeCache(tmp_path / "cache")
-    barrier = threading.Barrier(4)
-
-    def work(number: int) -> bool:
-        rows = [(b"%d-%d" % (number, item), deflated(b"x" * item)) for item in range(100)]
-        barrier.wait()
-        for row in rows:
-            cache.put([row])
-        return cache.get([key for key, _ in rows]) == dict(rows)
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(work, range(4)))
-    cache.close()
-
-
-def test_the_bytecode_of_other_sources(compiler: BytecodeCompiler) -> None:
+def test_compiles_the_modules_of_other_sources(compiler: BytecodeCompiler) -> None:
     library = EntriesSource(
         (
             file("usr/lib/python3/os.py", "1\n"),

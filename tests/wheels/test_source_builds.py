@@ -1,4 +1,4 @@
-"""Wheels built here: once, isolated, the same every time, pure Python or refused, and nothing left in the user's tree."""
+"""Wheels from source: built once, isolated, deterministic, and pure Python only."""
 
 import gzip
 import hashlib
@@ -89,7 +89,7 @@ def facts(store: Store, digest: str) -> dict[str, object]:
         return found
 
 
-def test_an_sdist_is_built_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_an_sdist_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "700000000")
     old = os.umask(0o077)
@@ -115,7 +115,7 @@ def test_an_sdist_is_built_once(store: Store, monkeypatch: pytest.MonkeyPatch) -
     assert len(events) == 4
 
 
-def test_another_day_is_another_build(store: Store) -> None:
+def test_another_day_gives_another_build(store: Store) -> None:
     events: list[Event] = []
     for day in (DAY, "2024-09-16"):
         build_pure_wheel(sdist(store), store, MINOR, day, reporter=events.append)
@@ -123,24 +123,24 @@ def test_another_day_is_another_build(store: Store) -> None:
 
 
 @pytest.mark.parametrize("tag", ["cp311-cp311-linux_x86_64", "py3-none-manylinux_2_17_x86_64", "py3-none-win32"])
-def test_a_platform_wheel_is_refused(store: Store, tag: str) -> None:
+def test_rejects_a_platform_wheel(store: Store, tag: str) -> None:
     with pytest.raises(BuildError, match=r"made 1\.0 builds a platform wheel") as raised:
         build_pure_wheel(sdist(store, BACKEND.replace("py3-none-any", tag)), store, MINOR, DAY)
     assert "choose a version that has wheels" in raised.value.hint
 
 
-def test_what_must_compile_is_refused_at_once(store: Store) -> None:
+def test_rejects_a_package_that_must_compile(store: Store) -> None:
     with pytest.raises(BuildError, match=r"made 1\.0 needs a compiler"):
         build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', 'COMPILE = "must"')), store, MINOR, DAY)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "cargo", "x86_64-linux-gnu-gcc"])
-def test_what_may_compile_becomes_pure_on_every_host(store: Store, compiler: str) -> None:
+def test_a_package_that_may_compile_becomes_pure(store: Store, compiler: str) -> None:
     built = build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', f"COMPILE = {compiler!r}")), store, MINOR, DAY)
     assert built.filename == "made-1.0-py3-none-any.whl"
 
 
-def test_a_build_that_fails_is_explained(store: Store) -> None:
+def test_explains_a_failed_build(store: Store) -> None:
     broken = BACKEND.replace("    name = ", '    raise ValueError("the reason")\n    name = ')
     with pytest.raises(BuildError, match=r"made 1\.0 cannot be built") as raised:
         build_pure_wheel(sdist(store, broken), store, MINOR, DAY)
@@ -151,7 +151,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
 
 
-def test_the_users_tree_is_left_alone(tmp_path: Path, store: Store) -> None:
+def test_leaves_the_user_s_tree_alone(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app")
     (root / ".venv").mkdir()
     (root / ".venv" / "pyvenv.cfg").write_text("")
@@ -179,7 +179,7 @@ def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) ->
     assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
 
 
-def test_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) -> None:
+def test_rejects_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app", backend=BACKEND.replace("py3-none-any", "py3-none-linux_x86_64"))
     with pytest.raises(BuildError, match="the project made builds a platform wheel"):
         build_project_wheel(root, store, MINOR, DAY)
@@ -191,7 +191,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 @needs("git")
-def test_the_history_comes_along_when_the_version_may_need_it(tmp_path: Path, store: Store) -> None:
+def test_copies_the_history_if_the_version_may_need_it(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app")
     git(root, "init", "--quiet")
     git(root, "add", ".")
@@ -208,7 +208,7 @@ def test_the_history_comes_along_when_the_version_may_need_it(tmp_path: Path, st
 
 
 @needs("git")
-def test_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
+def test_builds_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "remote" / "py").parent
     git(root, "init", "--quiet")
     git(root, "add", ".")
@@ -223,7 +223,7 @@ def test_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
         build_pure_wheel(gone, store, MINOR, DAY)
 
 
-def test_a_private_copy(tmp_path: Path) -> None:
+def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> None:
     root = tmp_path / "app"
     for name in (
         "a.py",
@@ -252,7 +252,7 @@ def test_a_private_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.online
-def test_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from shipwheel.download.fetch import Download, fetch
     from shipwheel.lock.resolve import LockRequest, make_lock
     from shipwheel.lock.selection import select
@@ -271,6 +271,6 @@ def test_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPa
 
 
 def _copied(item: LockedDistribution, store: Store, root: Path) -> bool:
-    """The sdist is in that store too."""
+    """A store that has the sdist."""
     data = store.read(item.digest)
     return Store(root).add(data) == f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Wheels as sources: what installer would install, and nothing that a hostile archive wants."""
+"""Wheels as sources: the files that installer would install, and hostile archives."""
 
 import base64
 import csv
@@ -48,7 +48,7 @@ def source_of(wheel: SmallWheel | bytes, store: Store, compiler: Compiler | None
 
 
 def tree_of(segment: Segment, store: Store) -> dict[str, tuple[int, bytes]]:
-    """Path -> (mode, content) of all files of a segment, read by the standard library."""
+    """Return path -> (mode, content) of a segment's files, read with the standard library."""
     data = b"".join(gunzip(store.chunks(segment.digest))) + bytes(1024)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = archive.getmembers()
@@ -62,7 +62,7 @@ def installed(wheel: SmallWheel | bytes, store: Store, compiler: Compiler | None
 
 
 def by_installer(wheel: SmallWheel, root: Path) -> dict[str, tuple[int, bytes]]:
-    """Path -> (mode, content) of what installer's own destination writes."""
+    """Return path -> (mode, content) of the files that installer's own destination writes."""
     from installer import install
     from installer.destinations import SchemeDictionaryDestination
     from installer.sources import WheelFile
@@ -83,7 +83,7 @@ def rows_of(data: bytes) -> list[list[str]]:
 
 
 def check_record(tree: Mapping[str, tuple[int, bytes]], wheel: SmallWheel) -> None:
-    """Every file is listed, once, with the hash and size that it has."""
+    """Check that RECORD lists every file once, with its hash and size."""
     path = f"{SITE}/{wheel.dist_info}/RECORD"
     rows = rows_of(tree[path][1])
     site = Path("/") / SITE
@@ -109,7 +109,7 @@ def _normal(parts: Sequence[str]) -> list[str]:
     return out
 
 
-# Everything that may be in a name, but for what ends a line (RECORD is read by lines) or a part.
+# All characters that a name may contain, except those that end a line (RECORD is read by lines) or a path component.
 PART = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="/\\"), min_size=1, max_size=12).filter(
     lambda text: text not in (".", "..") and not text.endswith((".data", ".dist-info", ".pyc"))
 )
@@ -130,7 +130,7 @@ SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
 
 
 def free_of_clashes(wheel: SmallWheel) -> bool:
-    """Whether no two files have the same place, and none is where another needs a directory."""
+    """Return whether no two files have the same path, and none has the path of a directory."""
     places = [f"{SITE}/{path}" for path in wheel.files]
     places += [f"{PATHS.scheme(scheme, wheel.name)}/{path}" for scheme, files in wheel.data.items() for path in files]
     places += [f"{VENV}/bin/{name}" for name in (*wheel.console_scripts, *wheel.gui_scripts)]
@@ -184,7 +184,7 @@ EVERYTHING = SmallWheel(
 @example(replace(EVERYTHING, stored=True, zip64=True, descriptors=True, prefix=b"MZ", record="partial"))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(wheels().filter(free_of_clashes))
-def test_it_is_what_installer_installs(wheel: SmallWheel) -> None:
+def test_matches_what_installer_installs(wheel: SmallWheel) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store")
         ours = installed(wheel, store)
@@ -193,17 +193,17 @@ def test_it_is_what_installer_installs(wheel: SmallWheel) -> None:
         record = f"{SITE}/{wheel.dist_info}/RECORD"
         for path, (mode, data) in theirs.items():
             if path == record:
-                # installer writes `./x` for what comes from the other of purelib and platlib.
+                # installer writes `./x` for files of the other one of purelib and platlib.
                 rows = [[posixpath.normpath(row[0]), *row[1:]] for row in rows_of(data)]
                 assert sorted(rows) == rows_of(ours[path][1])
             else:
                 assert ours[path][1] == data, path
-            # All of bin can be executed, also what a zip made on another system says nothing of.
+            # Every file in bin is executable, even if the zip does not say so.
             assert ours[path][0] == (0o755 if mode & 0o111 or path.startswith(f"{VENV}/bin/") else 0o644), path
         check_record(ours, wheel)
 
 
-def test_the_same_wheel_packed_in_other_ways_is_the_same_tree(store: Store) -> None:
+def test_the_way_of_packing_does_not_change_the_tree(store: Store) -> None:
     ways: tuple[dict[str, Any], ...] = (
         {},
         {"stored": True},
@@ -218,21 +218,21 @@ def test_the_same_wheel_packed_in_other_ways_is_the_same_tree(store: Store) -> N
     assert all(tree == trees[0] for tree in trees)
 
 
-def test_plain_is_the_same_tree(store: Store) -> None:
+def test_without_splicing_the_tree_is_the_same(store: Store) -> None:
     spliced, plain = (make_segment(source_of(EVERYTHING, store, spliced=way), store) for way in (True, False))
     assert tree_of(spliced, store) == tree_of(plain, store)
     assert spliced.digest != plain.digest
     assert spliced.key != plain.key
 
 
-def test_large_files_are_spliced_and_not_held(store: Store) -> None:
+def test_splices_large_files_without_holding_them(store: Store) -> None:
     entries = {entry.path: entry for entry in source_of(EVERYTHING, store).entries()}
     content = entries[f"{SITE}/small/large.bin"].content
     assert isinstance(content, Deflated)
     assert isinstance(content.raw, memoryview)
 
 
-def test_directories_come_first_and_all_is_sorted(store: Store) -> None:
+def test_sorts_entries_and_puts_directories_first(store: Store) -> None:
     entries = list(source_of(EVERYTHING, store).entries())
     kinds = [entry.type for entry in entries]
     cut = kinds.index(EntryType.FILE)
@@ -244,21 +244,21 @@ def test_directories_come_first_and_all_is_sorted(store: Store) -> None:
     assert {"opt", VENV, SITE, f"{SITE}/space/no_init"} <= {entry.path for entry in entries[:cut]}
 
 
-def test_stored_files_above_the_limit_are_streamed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_large_stored_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = installed(EVERYTHING, store)
     monkeypatch.setattr(ziparchive, "_SMALL_BYTES", 100)
     monkeypatch.setattr(ziparchive, "_MAX_RATIO", 10_000)
     assert installed(replace(EVERYTHING, stored=True), store) == expected
 
 
-def test_shebangs(store: Store) -> None:
+def test_rewrites_shebangs(store: Store) -> None:
     tree = installed(EVERYTHING, store)
     assert tree[f"{VENV}/bin/s.py"] == (0o755, b"#!/opt/venv/bin/python\nprint(1)\n")
     assert tree[f"{VENV}/bin/s.sh"] == (0o755, b"#!/bin/sh\n")
     assert tree[f"{VENV}/bin/con"][1].startswith(b"#!/opt/venv/bin/python\n")
 
 
-def test_scripts_run_and_metadata_reads(store: Store, tmp_path: Path) -> None:
+def test_scripts_run_and_metadata_is_readable(store: Store, tmp_path: Path) -> None:
     wheel = SmallWheel(
         files={"small/__init__.py": "class A:\n    @staticmethod\n    def run():\n        print('it runs')\n        return 7\n"},
         console_scripts={"go": "small:A.run [extra]"},
@@ -279,7 +279,7 @@ def test_scripts_run_and_metadata_reads(store: Store, tmp_path: Path) -> None:
 
 
 class FakeCompiler:
-    """Says what it was given."""
+    """A compiler whose output is its input."""
 
     identity = "fake-1"
 
@@ -287,7 +287,7 @@ class FakeCompiler:
         return [None if b"syntax" in source else deflated(b"pyc of " + path.encode() + source) for path, source in sources]
 
 
-def test_bytecode(store: Store) -> None:
+def test_adds_bytecode(store: Store) -> None:
     files: dict[str, bytes | str] = {
         "small/__init__.py": "1\n",
         "small/bad.py": "syntax error\n",
@@ -303,7 +303,7 @@ def test_bytecode(store: Store) -> None:
     check_record(tree, wheel)
 
 
-def test_what_the_installer_writes_is_ours(store: Store) -> None:
+def test_replaces_the_files_that_an_installer_writes(store: Store) -> None:
     wheel = SmallWheel()
     wheel = replace(wheel, files={**wheel.files, f"{wheel.dist_info}/INSTALLER": "conda\n"})
     tree = installed(wheel, store)
@@ -311,7 +311,7 @@ def test_what_the_installer_writes_is_ours(store: Store) -> None:
     check_record(tree, wheel)
 
 
-def test_metadata_named_otherwise_than_the_file(store: Store) -> None:
+def test_accepts_metadata_spelled_differently_from_the_file_name(store: Store) -> None:
     inner = SmallWheel(name="Small.Thing", files={"x.py": ""}, data={"scripts": {"x": "#!python\n"}, "headers": {"x.h": ""}})
     source = WheelSource("small-thing 1.0", "small_thing-1.0-py3-none-any.whl", store.add(inner.content()), store, PATHS)
     tree = tree_of(make_segment(source, store), store)
@@ -320,7 +320,7 @@ def test_metadata_named_otherwise_than_the_file(store: Store) -> None:
     check_record(tree, inner)
 
 
-def test_no_global_state_is_touched(store: Store) -> None:
+def test_changes_no_global_state(store: Store) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         before = list(warnings.filters)
@@ -329,7 +329,7 @@ def test_no_global_state_is_touched(store: Store) -> None:
     assert not seen
 
 
-def test_the_key_is_known_before_the_wheel(tmp_path: Path) -> None:
+def test_the_key_does_not_need_the_wheel(tmp_path: Path) -> None:
     store = Store(tmp_path / "other")
     source = WheelSource("small 1.0", "small-1.0-py3-none-any.whl", f"sha256:{'0' * 64}", store, PATHS)
     keys = {
@@ -346,7 +346,7 @@ def test_the_key_is_known_before_the_wheel(tmp_path: Path) -> None:
         list(source.entries())
 
 
-def test_other_bytes_in_the_store(store: Store) -> None:
+def test_rejects_a_damaged_blob(store: Store) -> None:
     source = source_of(EVERYTHING, store)
     path = store.path(source.digest)
     data = bytearray(path.read_bytes())
@@ -368,7 +368,7 @@ def tricky(*members: Member) -> SmallWheel:
 
 
 def overlapping() -> bytes:
-    """A file whose bytes are another file, header and all, to which the directory points."""
+    """Return a zip with a file whose bytes are another member, header included, to which the directory points."""
     inner = zip_bytes([Member("b.py", TEXT)])
     inner = inner[: inner.index(b"PK\1\2")]
     return zip_bytes([Member("a.py", inner, stored=True), Member("b.py", TEXT, offset=30 + len("a.py"))])
@@ -455,7 +455,7 @@ def in_store(store: Store) -> set[Path]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_wheels_are_refused(name: str, store: Store) -> None:
+def test_rejects_hostile_wheels(name: str, store: Store) -> None:
     source = source_of(HOSTILE[name], store)
     before = in_store(store)
     with pytest.raises(ArchiveError) as caught:
@@ -465,14 +465,14 @@ def test_hostile_wheels_are_refused(name: str, store: Store) -> None:
     assert in_store(store) == before
 
 
-def test_many_small_bombs_are_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_many_small_bombs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ziparchive, "_SMALL_BYTES", 1 << 20)
     source = source_of(tricky(*(Member(f"{number}.py", bytes(1 << 20)) for number in range(8))), store)
     with pytest.raises(ArchiveError, match="a zip bomb"):
         make_segment(source, store)
 
 
-def test_a_wheel_that_is_called_otherwise(store: Store) -> None:
+def test_rejects_a_wheel_with_another_name(store: Store) -> None:
     for filename in ("small.whl", "small-1.0.zip", "other-1.0-py3-none-any.whl", "x"):
         source = WheelSource("small 1.0", filename, store.add(GOOD.content()), store, PATHS)
         with pytest.raises(ArchiveError, match=filename):
@@ -489,7 +489,7 @@ FUZZED_STORED = replace(EVERYTHING, stored=True, descriptors=True).content()
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4),
     st.floats(0.5, 2),
 )
-def test_damaged_wheels_never_raise_anything_else(wheel: bytes, flips: list[tuple[float, int]], length: float) -> None:
+def test_damaged_wheels_raise_only_our_errors(wheel: bytes, flips: list[tuple[float, int]], length: float) -> None:
     data = bytearray(wheel)
     for place, value in flips:
         data[int(place * len(data))] ^= value
@@ -502,14 +502,14 @@ def test_damaged_wheels_never_raise_anything_else(wheel: bytes, flips: list[tupl
         except ShipwheelError as error:
             assert isinstance(error, ArchiveError)
         else:
-            # Whatever passes is a whole tar in whole gzip members.
+            # What is accepted is a valid tar in valid gzip members.
             tree_of(segment, store)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 200), st.integers(1, 255))
-def test_damaged_directories_never_raise_anything_else(place: int, value: int) -> None:
-    """The same near the end, where the central directory is."""
+def test_damaged_central_directories_raise_only_our_errors(place: int, value: int) -> None:
+    """The same for the end of the file, which has the central directory."""
     data = bytearray(GOOD.content())
     data[-1 - place] ^= value
     with tempfile.TemporaryDirectory() as folder:
@@ -520,8 +520,8 @@ def test_damaged_directories_never_raise_anything_else(place: int, value: int) -
             assert isinstance(error, ArchiveError)
 
 
-def test_the_makers_zip_is_one() -> None:
-    """What SmallWheel writes is read back by the standard library, in every way of writing it."""
+def test_the_wheels_of_these_tests_are_valid() -> None:
+    """The standard library reads what SmallWheel writes, in every way of packing."""
     import zipfile
 
     ways: tuple[dict[str, Any], ...] = ({}, {"stored": True}, {"zip64": True}, {"descriptors": True}, {"prefix": b"MZ"})

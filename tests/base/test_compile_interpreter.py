@@ -1,4 +1,4 @@
-"""The interpreter that compiles bytecode, unpacked from a base."""
+"""Choosing the interpreter that compiles bytecode."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from shipwheel.testing.images import AMD64, small_image
 
 @dataclass(frozen=True)
 class _Base:
-    """A loader that is a script, so that any machine runs it, where a suite has it."""
+    """A base whose loader is a script, so that any machine can run it."""
 
     program: str
     key: str = "base"
@@ -33,8 +33,8 @@ class _Base:
         yield symlink("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "ld-2.31.so")
 
 
-def test_the_loader_is_the_base_s_own(tmp_path: Path) -> None:
-    # The path that programs name is an absolute link in bullseye and bookworm: to the host's loader, or to nothing.
+def test_starts_through_the_base_s_own_loader(tmp_path: Path) -> None:
+    # In bullseye and bookworm, the loader's path in programs is an absolute link: it would lead to the host's loader, or nowhere.
     base = _Base("#!/bin/sh\nexit 0\n")
     interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path))
     assert interpreter is not None
@@ -42,13 +42,13 @@ def test_the_loader_is_the_base_s_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program"])
-def test_one_that_does_not_start_here_is_not_taken(tmp_path: Path, program: str) -> None:
+def test_skips_an_interpreter_that_does_not_start(tmp_path: Path, program: str) -> None:
     assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path)) is None
 
 
 @pytest.mark.engines
-def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bubblewrap that root starts would leave it all capabilities."""
+def test_an_image_s_interpreter_has_no_capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, bubblewrap leaves all capabilities to a program if root starts it."""
     store = Store(tmp_path / "store")
     monkeypatch.setattr("shipwheel.oci.read.unpacked.unpacked", lambda *_: Unpacked(Path("/"), os.open("/", os.O_RDONLY)))
     monkeypatch.setattr("shipwheel.base.compile_interpreter._starts", lambda _: True)
@@ -59,8 +59,7 @@ def test_what_an_image_brings_has_no_power_over_the_machine(tmp_path: Path, monk
     assert {int(line.split()[1], 16) for line in lines} == {0}
 
 
-def test_an_image_s_interpreter_is_the_last_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what it compiles goes under a name of its own, so that no image decides what another one holds."""
+def test_an_image_s_interpreter_is_only_used_if_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(uv, "local_python", lambda _: Path("/usr/bin/python3.12"))
