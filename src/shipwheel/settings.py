@@ -86,6 +86,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     of them, or the address of a mirror, as uv's python-install-mirror. uv's settings and its own list count when it is not set."""
     bytecode: bool = True
     """Whether compiled bytecode is in the image: a larger image that starts much more quickly."""
+    init: bool = True
+    """Whether Debian's tini is the container's first process: it forwards signals and reaps orphans. Without it the command is, and the
+    kernel drops every signal that it does not handle."""
     stop_signal: str | None = None
     """The signal that stops a container, for example "SIGINT"; engines send SIGTERM when it is not set."""
     cache_repo: str | None = None
@@ -375,6 +378,7 @@ _HINTS = {
     "python": 'Write the version in quotes: python = "3.11".',
     "as-of": "Write the day as YYYY-MM-DD.",
     "bytecode": "Write true or false.",
+    "init": "Write true or false.",
     "command": 'Write a list of words: ["python", "main.py"].',
     "entrypoint": 'Write a list of words: ["python", "main.py"].',
     "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',

@@ -13,6 +13,9 @@ from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.world import MINOR, SUITE, Ran, World
 
+TINI = {"tini": "1.0-1"}
+"""Every image has an init."""
+
 
 def base_of(store: Store, codename: str) -> Image:
     return python_base(
@@ -28,10 +31,10 @@ def build(world: World, codename: str, *packages: str) -> Ran:
 
 
 def test_adds_named_packages_to_a_base_of_their_suite(world: World) -> None:
-    assert build(world, SUITE.codename).document["images"][0]["packages"] == {}
+    assert build(world, SUITE.codename).document["images"][0]["packages"] == TINI
     found = build(world, SUITE.codename, "libfoo1")
     assert found.code == 0, found.err
-    assert found.document["images"][0]["packages"] == {"libfoo1": "1.0-1"}
+    assert found.document["images"][0]["packages"] == {"libfoo1": "1.0-1", **TINI}
     assert build(world, SUITE.codename, "libfoo1").digest == found.digest, "from the lock"
 
 

@@ -40,6 +40,15 @@ def test_a_programs_arguments_append() -> None:
     assert (config.entrypoint, config.cmd) == ((*LAUNCHER, "uvicorn", "main:app"), ())
 
 
+def test_the_init_comes_first() -> None:
+    service = replace(SERVICE, init="/usr/bin/tini")
+    config = container_config(service)
+    assert (config.entrypoint, config.cmd) == (("/usr/bin/tini", "--"), ("uvicorn", "main:app", "--port", "8000"))
+    assert container_config(replace(service, launcher=LAUNCHER)).entrypoint == ("/usr/bin/tini", "--", *LAUNCHER)
+    config = container_config(replace(service, program=True, launcher=LAUNCHER))
+    assert (config.entrypoint, config.cmd) == (("/usr/bin/tini", "--", *LAUNCHER, "uvicorn", "main:app"), ("--port", "8000"))
+
+
 def test_what_is_said_is_there() -> None:
     config = container_config(SERVICE)
     assert config.user == "65532:65532"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.command import ROOT, shipwheel
-from support.engines import Container, Podman
+from support.engines import STOPPED, Container, Podman
 
 APPS = ROOT / "tests" / "apps"
 PLATFORM = "linux/amd64"
@@ -117,7 +117,9 @@ SERVICES = {
     ),
     # It writes into its own directory, on a read-only root.
     "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, says="-v notes-app-uploads:/app/uploads -v notes-data:/data"),
-    "orders": Service((*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}),
+    "orders": Service(
+        (*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}, status=STOPPED
+    ),
     "bottle": Service(
         ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}
     ),
@@ -127,8 +129,9 @@ SERVICES = {
         {"/": "<h1>built</h1>"},
         says="Python 3.11 is used, since 3.13 will not do",
         python="3.11",
+        status=STOPPED,
     ),
-    "workspace": Service((*UVICORN, "ws_api.main:app"), 8000, {"/": "hello from the core"}, place="services/api"),
+    "workspace": Service((*UVICORN, "ws_api.main:app"), 8000, {"/": "hello from the core"}, place="services/api", status=STOPPED),
 }
 
 
@@ -164,8 +167,8 @@ def test_a_program(name: str, place: str, arguments: list[str], output: str, tmp
 def test_a_bot_ends_when_it_is_told_to(tmp_path: Path, podman: Podman) -> None:
     app = built("bot", tmp_path)
     clean(app)
-    assert app.config["Entrypoint"] == ["python", "-m", "bot"]
+    assert app.config["Entrypoint"] == ["/usr/bin/tini", "--", "python", "-m", "bot"]
     with podman.run(podman.load(app.archive)) as container:
         while "bot started" not in container.logs():
             assert container.running(), container.logs()
-        assert container.stop(10) == 143
+        assert container.stop(10) == STOPPED

@@ -1,6 +1,6 @@
 """The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
 
-from support.engines import PYTHON, Container, Dockerd, Engine, Podman
+from support.engines import PYTHON, STOPPED, Container, Dockerd, Engine, Podman
 from support.examples import Example
 
 API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
@@ -46,7 +46,7 @@ def test_fastapi_answers(fastapi: Example, any_engine: Engine) -> None:
     with any_engine.run(image) as container:
         assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
         assert container.exec([PYTHON, "-c", "import os; print(os.getuid(), os.getgid())"]).output.strip() == "65532 65532"
-        assert container.stop(10) == 0
+        assert container.stop(10) == STOPPED
 
 
 def test_fastapi_answers_on_arm64(fastapi: Example, podman: Podman, arm64: str) -> None:

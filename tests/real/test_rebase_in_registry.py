@@ -12,7 +12,7 @@ import pytest
 from support.bases.layout import OCI, Built, first_image, kept, pack
 from support.bases.shapes import distroless, official, ubuntu
 from support.command import ROOT, shipwheel, shipwheel_json
-from support.engines import Podman, Registry
+from support.engines import STOPPED, Podman, Registry
 
 
 def patched() -> Path:
@@ -73,7 +73,7 @@ def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Po
         first_line, second = container.exec(["python", "-c", f"{code}; {page}"]).output.splitlines()
         assert first_line == "1 yes False"
         assert json.loads(second) == {"total": 45.0, "authorities": True}
-        assert container.stop(10) == 0, container.logs()
+        assert container.stop(10) == STOPPED, container.logs()
     assert "The image is already on " in shipwheel("rebase", name).stderr
 
 

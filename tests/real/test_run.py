@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from support.command import TEST_CACHE
-from support.engines import NATIVE, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
+from support.engines import NATIVE, STOPPED, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
 from support.examples import Example
 
 from shipwheel.oci.archive import read_archive, write_archive
@@ -155,8 +155,8 @@ def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> N
     assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
     assert place.left() != "", "what is looked for afterwards can be seen"
     run.signal_group("INT")
-    # uvicorn ends by itself on the image's stop signal; a kill would be 137.
-    assert run.status() == 0, run.read("err")
+    # uvicorn shuts down on the image's stop signal, then raises it again for itself.
+    assert run.status() == STOPPED, run.read("err")
     assert "Application startup complete" in run.read("err"), "logs come as they are written"
     assert place.left() == ""
 
@@ -189,6 +189,16 @@ def test_an_app_that_does_not_listen_is_killed_after_the_grace_period(place: Pla
     wait_until(lambda: "up" in run.read("out"), "the start of the app")
     run.signal_group("TERM")
     assert run.status() == 128 + signal.SIGKILL, run.read("err")
+    assert place.left() == ""
+
+
+def test_the_init_is_the_first_process_and_ends_an_app_without_a_handler(place: Place, fastapi: Example) -> None:
+    code = "import time; print(open('/proc/1/comm').read().strip(), flush=True); time.sleep(600)"
+    run = start(place, str(fastapi.archive), "--grace", "60", "--", "python", "-c", code)
+    wait_until(lambda: "tini" in run.read("out"), "the start of the app")
+    run.signal_group("TERM")
+    assert run.status() == STOPPED, "it is not killed after the grace period"
+    assert "[WARN  tini" not in run.read("err")
     assert place.left() == ""
 
 

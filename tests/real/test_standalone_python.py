@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.command import ROOT
-from support.engines import PYTHON, Engine
+from support.engines import PYTHON, STOPPED, Engine
 
 from shipwheel.lock import uv
 from shipwheel.testing.standalone import installed_files, made_files, make_standalone, standalone_name
@@ -94,4 +94,4 @@ def test_it_runs_with_no_rights(built: tuple[str, Path, Path, list[dict[str, Any
         assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
         done = container.exec([PYTHON, "-c", _CODE])
         assert done.output.split() == [version, "/opt/venv", "/opt/python", "True"]
-        assert container.stop(10) == 0
+        assert container.stop(10) == STOPPED

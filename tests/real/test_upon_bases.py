@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.bases.shapes import BASES, pythonless
 from support.command import ROOT, shipwheel
-from support.engines import Podman, Registry
+from support.engines import STOPPED, Podman, Registry
 
 SHAPES = {
     "official": ("/usr/local/bin/python3.13", "65532:65532"),
@@ -43,7 +43,8 @@ def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Pod
         path, page = container.exec(["python", "-c", code]).output.splitlines()
         assert path == interpreter
         assert json.loads(page) == {"total": 45.0, "authorities": True}
-        assert container.stop(10) == 0, container.logs()
+        assert container.exec(["python", "-c", "print(open('/proc/1/comm').read().strip())"]).output.strip() == "tini-static"
+        assert container.stop(10) == STOPPED, container.logs()
 
 
 def test_a_base_without_python(tmp_path: Path, registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""The launcher, really run: in its own process, on every interpreter that may be in an image."""
+"""The launcher in a process of its own, on this interpreter and the oldest that an image may have."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ from shipwheel.venv import VENV
 
 
 def interpreters() -> list[str]:
-    """This interpreter, and the oldest of the machine that an image may have."""
+    """Return this interpreter, and Python 3.9 where the machine has it."""
     found = [sys.executable]
     named = [shutil.which("python3.9") or "", "/usr/bin/python3.9"]
     named += [str(path) for path in sorted(Path("~/.pyenv/versions").expanduser().glob("3.9.*/bin/python3.9"))]
@@ -43,7 +43,7 @@ def text_of(source: Generated, path: str) -> str:
 
 @dataclass
 class Volume:
-    """An image with the launcher in it, and a volume."""
+    """A volume, and the launcher that prepares it."""
 
     folder: Path
     python: str
@@ -57,12 +57,12 @@ class Volume:
 
     @property
     def log(self) -> list[str]:
-        """What the steps wrote down."""
+        """The names of the steps that ran, in order."""
         path = self.folder / "log"
         return path.read_text().split() if path.exists() else []
 
     def step(self, name: str, then: str = "") -> list[str]:
-        """A step that writes its name down, then runs Python code."""
+        """Return a step that logs its name, then runs Python code."""
         code = f"import os, signal, sys, time\nopen({str(self.folder / 'log')!r}, 'a').write({name!r} + ' ')\n{then}"
         return [self.python, "-S", "-c", code]
 
@@ -79,7 +79,7 @@ class Volume:
         return self.running.enter_context(ended(process))
 
     def run(self, *command: str) -> tuple[int, str, str]:
-        """(status, standard output, standard error) of a start."""
+        """Start the launcher and return its (status, standard output, standard error)."""
         process = self.start(*(command or ("echo", "started")))
         out, error = process.communicate(timeout=HANG_S)
         return process.returncode, out, error
@@ -91,8 +91,8 @@ def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Volume]:
         yield Volume(tmp_path, request.param, running)
 
 
-def opened(pid: int) -> list[Path]:
-    """The files that a process has open."""
+def open_files(pid: int) -> list[Path]:
+    """Return the files that a process has open."""
     found = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
@@ -109,7 +109,7 @@ def test_steps_run_once(volume: Volume) -> None:
     assert volume.log == ["a", "b"]
 
 
-def test_some_steps_run_at_every_start(volume: Volume) -> None:
+def test_every_start_steps_run_each_time(volume: Volume) -> None:
     volume.steps = [volume.step("a"), volume.step("b"), volume.step("c")]
     volume.every_start = [volume.steps[1]]
     assert volume.run()[:2] == (0, "started\n")
@@ -120,28 +120,28 @@ def test_some_steps_run_at_every_start(volume: Volume) -> None:
     assert (volume.run()[0], volume.run()[0]) == (3, 3)
 
 
-def test_no_steps(volume: Volume) -> None:
+def test_runs_the_command_without_steps(volume: Volume) -> None:
     assert volume.run() == (0, "started\n", "")
 
 
-def test_a_failing_step_ends_it_and_runs_again(volume: Volume) -> None:
+def test_stops_at_a_failing_step_and_repeats_it(volume: Volume) -> None:
     flag = volume.folder / "flag"
     volume.steps = [volume.step("a"), volume.step("b", f"sys.exit(0 if os.path.exists({str(flag)!r}) else 7)"), volume.step("c")]
     status, out, error = volume.run()
     assert (status, out) == (7, "")
-    assert "ended with status 7" in error
+    assert "failed with status 7" in error
     assert volume.log == ["a", "b"]
     flag.touch()
     assert volume.run()[:2] == (0, "started\n")
     assert volume.log == ["a", "b", "b", "c"]
 
 
-def test_a_step_killed_by_a_signal(volume: Volume) -> None:
+def test_reports_the_signal_that_killed_a_step(volume: Volume) -> None:
     volume.steps = [volume.step("a", "os.kill(os.getpid(), signal.SIGKILL)")]
     assert volume.run()[0] == 128 + signal.SIGKILL
 
 
-def test_killed_half_way_it_goes_on(volume: Volume) -> None:
+def test_continues_after_it_was_killed_in_a_step(volume: Volume) -> None:
     slow = volume.folder / "slow"
     slow.touch()
     volume.steps = [volume.step("a"), volume.step("b", f"time.sleep(60 if os.path.exists({str(slow)!r}) else 0)"), volume.step("c")]
@@ -154,7 +154,7 @@ def test_killed_half_way_it_goes_on(volume: Volume) -> None:
     assert volume.log == ["a", "b", "b", "c"]
 
 
-def test_two_at_once_run_each_step_once(volume: Volume) -> None:
+def test_two_launchers_on_one_volume_run_each_step_once(volume: Volume) -> None:
     volume.steps = [volume.step("a", "time.sleep(0.5)"), volume.step("b", "time.sleep(0.2)")]
     both = [volume.start("echo", "started") for _ in range(2)]
     assert [(process.communicate(timeout=HANG_S)[0], process.returncode) for process in both] == [("started\n", 0)] * 2
@@ -162,7 +162,7 @@ def test_two_at_once_run_each_step_once(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_reaches_the_step(volume: Volume, number: signal.Signals) -> None:
+def test_forwards_a_signal_to_the_step(volume: Volume, number: signal.Signals) -> None:
     caught = f"signal.signal({int(number)}, lambda *_: (open({str(volume.folder / 'log')!r}, 'a').write('caught '), sys.exit(0)))"
     volume.steps = [volume.step("a", f"{caught}\nopen({str(volume.folder / 'ready')!r}, 'w').close()\ntime.sleep(60)"), volume.step("b")]
     process = volume.start("echo", "started")
@@ -171,15 +171,15 @@ def test_a_signal_reaches_the_step(volume: Volume, number: signal.Signals) -> No
     out, _ = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (128 + number, "")
     assert volume.log == ["a", "caught"]
-    assert [path.name for path in volume.marks.iterdir()] == ["lock"], "it runs again"
+    assert [path.name for path in volume.marks.iterdir()] == ["lock"], "the step has no mark"
 
 
-def test_a_signal_while_another_container_prepares(volume: Volume) -> None:
+def test_a_signal_ends_a_launcher_that_waits_for_the_lock(volume: Volume) -> None:
     volume.steps = [volume.step("a", "time.sleep(60)")]
     first = volume.start("true")
     until(lambda: volume.log == ["a"])
     second = volume.start("true")
-    until(lambda: any(path.name == "lock" for path in opened(second.pid)))
+    until(lambda: any(path.name == "lock" for path in open_files(second.pid)))
     second.send_signal(signal.SIGTERM)
     second.communicate(timeout=HANG_S)
     assert second.returncode == 128 + signal.SIGTERM
@@ -199,18 +199,18 @@ def test_changed_steps_run_again(volume: Volume) -> None:
     assert volume.log == ["a", "b", "c", "B", "c", "d"]
 
 
-def test_a_volume_that_cannot_be_written(volume: Volume) -> None:
+def test_reports_a_volume_that_is_not_writable(volume: Volume) -> None:
     (volume.folder / "volume").write_text("a file where the directory would be")
     volume.steps = [volume.step("a")]
     status, out, error = volume.run()
     assert (status, out) == (1, "")
-    assert f"must be writable for user {os.getuid()}" in error
+    assert f"make it writable for user {os.getuid()}" in error
     assert "Traceback" not in error
     assert volume.log == []
 
 
 @needs_root
-def test_a_read_only_volume_that_is_prepared(volume: Volume) -> None:
+def test_a_prepared_volume_may_be_read_only(volume: Volume) -> None:
     volume.steps = [volume.step("a")]
     volume.run()
     place = str(volume.folder / "volume")
@@ -220,31 +220,31 @@ def test_a_read_only_volume_that_is_prepared(volume: Volume) -> None:
         volume.steps = [volume.step("b")]
         status, _, error = volume.run()
         assert (status, volume.log) == (1, ["a"])
-        assert "must be writable" in error
+        assert "make it writable" in error
     finally:
         subprocess.run(["umount", place], check=True)
 
 
-def test_a_step_that_is_not_there(volume: Volume) -> None:
+def test_reports_a_step_without_its_program(volume: Volume) -> None:
     volume.steps = [["no-such-program", "init"]]
     status, _, error = volume.run()
     assert status == 127
-    assert "'no-such-program init' names a program that is not in the image" in error
+    assert "cannot run the step 'no-such-program init': its program is not in the image" in error
 
 
-def test_a_step_that_cannot_be_run(volume: Volume) -> None:
+def test_reports_a_step_that_is_not_executable(volume: Volume) -> None:
     (volume.folder / "text").write_text("no program")
     volume.steps = [[str(volume.folder / "text")]]
     status, _, error = volume.run()
     assert status == 126
-    assert "cannot be started: Permission denied" in error
+    assert "Permission denied" in error
     assert "Traceback" not in error
 
 
-def test_commands_that_are_not_there(volume: Volume) -> None:
+def test_reports_a_command_that_cannot_be_started(volume: Volume) -> None:
     status, _, error = volume.run("no-such-command", "x")
     assert status == 127
-    assert "'no-such-command' cannot be started: No such file or directory" in error
+    assert "cannot start the command 'no-such-command': No such file or directory" in error
     status, _, error = volume.run(str(volume.folder))
     assert status == 126
     process = volume.start()
@@ -252,7 +252,7 @@ def test_commands_that_are_not_there(volume: Volume) -> None:
     assert (process.returncode, "no command" in error) == (2, True)
 
 
-def test_the_command_takes_its_place(volume: Volume) -> None:
+def test_the_command_replaces_the_launcher(volume: Volume) -> None:
     volume.steps = [volume.step("a")]
     process = volume.start(sys.executable, "-c", "import os, sys; print(os.getpid(), sys.argv[1:])", "--flag", "two words", "")
     out, _ = process.communicate(timeout=HANG_S)
@@ -260,7 +260,7 @@ def test_the_command_takes_its_place(volume: Volume) -> None:
     assert volume.run(sys.executable, "-c", "raise SystemExit(9)")[0] == 9
 
 
-def test_the_command_starts_with_signals_as_they_were(volume: Volume) -> None:
+def test_the_command_starts_with_default_signal_handlers(volume: Volume) -> None:
     volume.steps = [volume.step("a")]
     for _ in range(2):
         status, out, _ = volume.run("grep", "-E", "^Sig(Ign|Cgt|Blk)", "/proc/self/status")
@@ -272,13 +272,12 @@ def test_the_command_holds_no_lock(volume: Volume) -> None:
     volume.steps = [volume.step("a")]
     process = volume.start("sleep", "60")
     until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
-    assert not any("marks" in path.parts for path in opened(process.pid))
+    assert not any("marks" in path.parts for path in open_files(process.pid))
     process.kill()
     process.communicate()
 
 
-def test_the_volume_without_locks(volume: Volume, tmp_path: Path) -> None:
-    """A file system without locks is warned of, and used."""
+def test_warns_of_a_volume_without_locks(volume: Volume, tmp_path: Path) -> None:
     volume.steps = [volume.step("a")]
     process = volume.start("true")
     process.communicate(timeout=HANG_S)
@@ -289,11 +288,11 @@ def test_the_volume_without_locks(volume: Volume, tmp_path: Path) -> None:
     shutil.rmtree(volume.marks)
     done = subprocess.run([volume.python, str(tmp_path / "launcher.py"), "true"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    assert "has no locks (Operation not supported)" in done.stderr
+    assert "does not support locks (Operation not supported)" in done.stderr
     assert volume.log == ["a", "a"]
 
 
-def test_it_is_python_3_9_with_the_standard_library_alone() -> None:
+def test_runs_on_python_3_9_with_the_standard_library_alone() -> None:
     text = Path(str(module.__file__)).read_text()
     tree = ast.parse(text, feature_version=(3, 9))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -301,8 +300,8 @@ def test_it_is_python_3_9_with_the_standard_library_alone() -> None:
     assert names <= sys.stdlib_module_names
 
 
-def test_a_signal_between_start_and_knowing_reaches_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    signals = module.Signals()
+def test_forwards_a_signal_that_arrives_while_a_step_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = module.SignalForwarder()
     started = subprocess.Popen
 
     def start(step: list[str]) -> "subprocess.Popen[bytes]":
@@ -318,7 +317,7 @@ def entries(source: Generated) -> dict[str, FileEntry]:
     return {entry.path: entry for entry in source.entries()}
 
 
-def test_the_virtual_environment(tmp_path: Path) -> None:
+def test_writes_the_virtual_environment_s_files(tmp_path: Path) -> None:
     found = entries(venv_files("3.11.2", "/usr/bin/python3.11"))
     content = found[f"{VENV}/pyvenv.cfg"].content
     assert content == (b"home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11\nexecutable = /usr/bin/python3.11\n")
@@ -326,8 +325,7 @@ def test_the_virtual_environment(tmp_path: Path) -> None:
     assert links == {f"{VENV}/bin/python": "/usr/bin/python3.11", f"{VENV}/bin/python3": "python", f"{VENV}/bin/python3.11": "python"}
 
 
-def test_the_virtual_environment_is_one(tmp_path: Path) -> None:
-    """An interpreter of this machine takes it for one."""
+def test_an_interpreter_recognizes_the_virtual_environment(tmp_path: Path) -> None:
     version = ".".join(str(part) for part in sys.version_info[:3])
     for path, entry in entries(venv_files(version, os.path.realpath(sys.executable))).items():
         place = tmp_path / path
@@ -346,7 +344,7 @@ def test_the_virtual_environment_is_one(tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path / VENV} True\n"
 
 
-def test_generated_keys() -> None:
+def test_keys_depend_on_what_is_generated() -> None:
     keys = {
         venv_files("3.11.2", "/usr/bin/python3.11").key,
         venv_files("3.12.3", "/usr/bin/python3.12").key,
@@ -361,7 +359,7 @@ def test_generated_keys() -> None:
     assert launcher_files([["a"]], "/data").key == launcher_files([("a",)], "/data").key
 
 
-def test_volumes() -> None:
+def test_volume_directories_belong_to_the_user() -> None:
     source = volume_directories(["/srv/b/", "/srv/a"], (65532, 65532))
     assert [(entry.path, entry.mode, entry.uid, entry.gid) for entry in source.entries()] == [
         ("srv/a", 0o755, 65532, 65532),
@@ -370,19 +368,19 @@ def test_volumes() -> None:
     assert source.key == volume_directories(["/srv/a", "/srv/b"], (65532, 65532)).key
 
 
-def test_settings_are_json(tmp_path: Path) -> None:
+def test_writes_the_launcher_s_settings_as_json(tmp_path: Path) -> None:
     settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
     assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']]}
 
 
-def test_links_lead_from_the_working_directory_onto_a_volume() -> None:
+def test_links_a_file_in_the_working_directory_to_a_volume() -> None:
     source = volume_directories(["/data"], (65532, 65532), "app", [("db.sqlite3", "/data/db.sqlite3")])
     link = next(entry for entry in source.entries() if entry.path == "app/db.sqlite3")
     assert (link.type, link.target) == (EntryType.SYMLINK, "/data/db.sqlite3")
     assert source.key != volume_directories(["/data"], (65532, 65532)).key
 
 
-def test_files_in_the_place_of_links_are_moved_aside(tmp_path: Path) -> None:
+def test_moves_files_aside_that_links_replace(tmp_path: Path) -> None:
     for name in ("db.sqlite3", "main.py"):
         (tmp_path / name).write_text(name)
     tree = without_linked(list_app(tmp_path), [("db.sqlite3", "/data/db.sqlite3"), ("app.log", "/data/app.log")])

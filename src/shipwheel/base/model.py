@@ -20,7 +20,21 @@ from shipwheel.suites import Suite
 if TYPE_CHECKING:
     from shipwheel.debian.session import ArchiveSession
 
-__all__ = ["Base", "Bases", "ImageFacts", "LockedBase", "LockedImage", "lock_table", "read_locked_base"]
+__all__ = [
+    "DYNAMIC_INIT",
+    "STATIC_INIT",
+    "Base",
+    "Bases",
+    "ImageFacts",
+    "LockedBase",
+    "LockedImage",
+    "lock_table",
+    "read_locked_base",
+]
+
+DYNAMIC_INIT = "usr/bin/tini"
+STATIC_INIT = "usr/bin/tini-static"
+"""The two programs of Debian's package tini. They do the same, and an image gets one of them."""
 
 
 class ImageFacts(msgspec.Struct, frozen=True, rename={"has_tmp": "temporary"}):
@@ -61,6 +75,7 @@ class LockedBase(msgspec.Struct, frozen=True, omit_defaults=True, rename={"missi
     packages: tuple[DebianPackage, ...]
     image: LockedImage | None = None
     standalone: Standalone | None = None
+    init: DebianPackage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,8 @@ class Base:
     `packages` are Debian packages of `suite`. With a base image they are added on top of it: `image` is what the lock records of the image,
     `parent` the image itself. `standalone` is the interpreter if it is not the suite's own. `missing_libraries` are sonames that are needed
     and that no package of the suite provides, and, with a prefix, libraries that modules may open by name. `locked` means that the base
-    comes from the lock, with all packages that the app needs.
+    comes from the lock, with all packages that the app needs. `init` is the package of the container's first process, which is not among
+    `packages`.
     """
 
     suite: Suite | None
@@ -80,6 +96,7 @@ class Base:
     image: LockedImage | None = None
     parent: Image | None = None
     standalone: Standalone | None = None
+    init: DebianPackage | None = None
 
     def seed(self, extra: Iterable[str]) -> tuple[DebianPackage, ...]:
         """Return the packages that do not depend on the app: the interpreter and what every composed base has, without `extra`."""
@@ -87,6 +104,12 @@ class Base:
             return ()
         names = {*seed_names(self.suite)} - {*extra}
         return tuple(package for package in self.packages if package.name in names)
+
+    @property
+    def all_packages(self) -> tuple[DebianPackage, ...]:
+        """The Debian packages in the image with the init's, by name."""
+        added = (self.init,) if self.init is not None else ()
+        return tuple(sorted({package.name: package for package in (*added, *self.packages)}.values(), key=lambda package: package.name))
 
     def target(self, platform: Platform) -> Target:
         """Return what wheels are selected for. Raise LockError if the packages have no interpreter or no C library."""
@@ -105,6 +128,13 @@ class Base:
             return interpreter_path(self.standalone.minor)
         assert self.suite is not None  # noqa: S101 - a composed base has a suite
         return f"/usr/bin/python{self.suite.python}"
+
+    @property
+    def init_path(self) -> str:
+        """The absolute path of the init in the image, empty without one: the dynamic one on Debian's C library, else the static one."""
+        if self.init is None:
+            return ""
+        return f"/{STATIC_INIT if self.image is not None else DYNAMIC_INIT}"
 
     @property
     def label(self) -> str:
@@ -130,7 +160,7 @@ class Bases(Protocol):
 def lock_table(base: Base, extra: Sequence[str]) -> Mapping[str, Any]:
     """Return the base as a table for the lock."""
     suite = base.suite.codename if base.suite is not None else ""
-    locked = LockedBase(suite, tuple(extra), base.missing_libraries, base.packages, base.image, base.standalone)
+    locked = LockedBase(suite, tuple(extra), base.missing_libraries, base.packages, base.image, base.standalone, base.init)
     table: dict[str, Any] = msgspec.to_builtins(locked)
     return table
 

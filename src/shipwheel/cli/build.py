@@ -111,7 +111,7 @@ def _image(built: "BuiltPlatform", image: "Image") -> dict[str, Any]:
             for layer in built.layers
         ],
         "distributions": {item.name: item.version for item in selection.distributions},
-        "packages": {package.name: package.version for package in built.resolved.base.packages},
+        "packages": {package.name: package.version for package in built.resolved.base.all_packages},
         "left-out": [{"name": item.name, "reason": item.reason} for item in selection.left_out],
         "wheel-bytes": sum(item.size or 0 for item in selection.distributions),
         "warnings": list(built.proof.warnings),
@@ -144,7 +144,7 @@ def _print_table(built: "Built", seconds: float) -> None:
             f"{image.size / 1e6:.1f}",
             f"{each.unpacked_size / 1e6:.1f}",
             str(len(each.layers)),
-            f"{len(distributions)} + {len(each.resolved.base.packages)} Debian",
+            f"{len(distributions)} + {len(each.resolved.base.all_packages)} Debian",
         )
     Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120).print(table)
     count = len(built.platforms)

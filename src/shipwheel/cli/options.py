@@ -34,6 +34,7 @@ _OPTIONS = (
     click.option("--requirements", multiple=True, metavar="FILE", help="Requirements file to use; repeatable."),
     click.option("--accelerator", metavar="KIND", help="Builds of torch: cpu, cu126, …, auto, or cuda for the package index's own [cpu]."),
     click.option("--bytecode/--no-bytecode", default=None, help="Whether to include compiled bytecode [included]."),
+    click.option("--init/--no-init", default=None, help="Whether tini, a small init, is the container's first process [it is]."),
     click.option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case."),
     click.option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."),
     click.option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock."),

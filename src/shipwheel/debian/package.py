@@ -137,15 +137,16 @@ def is_excluded(path: str) -> bool:
 
 
 class DebSource(msgspec.Struct, frozen=True):
-    """A .deb in the store as a source of file entries."""
+    """A .deb in the store as a source of file entries, without the paths in `omit`, which are relative to the root."""
 
     package: DebianPackage
     store: Store
+    omit: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        """The key, from the package's sha256 alone."""
-        return key_of("deb", RULES_VERSION, self.package.sha256)
+        """The key, from the package's sha256 and the omitted paths."""
+        return key_of("deb", RULES_VERSION, self.package.sha256, *self.omit)
 
     @property
     def label(self) -> str:
@@ -191,7 +192,7 @@ class DebSource(msgspec.Struct, frozen=True):
                     continue
                 original = checked_path(info.name, self.label)
                 path = usr_merged(original)
-                if is_excluded(path + "/" if info.isdir() else path):
+                if is_excluded(path + "/" if info.isdir() else path) or path in self.omit:
                     continue
                 for entry in self._entry(tar, info, original, path):
                     if entry.type is EntryType.HARDLINK and entry.target not in paths:

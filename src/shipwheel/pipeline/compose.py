@@ -81,7 +81,8 @@ def _rebase_info(project: Project, platform: BuiltPlatform, options: ContainerOp
         labels=tuple(sorted(options.labels)),
         packages=tuple(package.name for package in each.base.packages),
         absent=each.base.missing_libraries,
-        programs=programs_of(project),
+        programs=programs_of(project, each.base.init_path),
+        init=each.base.init_path,
     )
 
 
@@ -101,6 +102,7 @@ def _container_options(project: Project, each: Resolved, annotations: dict[str, 
         labels={**annotations, **settings.labels},
         stop_signal=settings.stop_signal or "",
         launcher=launcher_command(each.base.interpreter) if project.before_start else (),
+        init=each.base.init_path,
         certificates=each.base.image.facts.certificates if each.base.image is not None else CERTIFICATES,
     )
 

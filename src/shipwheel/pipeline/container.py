@@ -32,6 +32,8 @@ class ContainerOptions:
     stop_signal: str
     launcher: tuple[str, ...]
     """The launcher's command line if there are steps before the start, else empty."""
+    init: str = ""
+    """Absolute path of the init, empty without one."""
     certificates: str = CERTIFICATES
     """Path of the CA bundle, empty if the base has none."""
 
@@ -60,9 +62,10 @@ def container_config(options: ContainerOptions, parent: ContainerConfig | None =
 
 def _split(options: ContainerOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (Entrypoint, Cmd): arguments append to a program and replace the command of a service."""
+    start = ((options.init, "--") if options.init else ()) + options.launcher
     if options.program:
-        return (*options.launcher, *options.command), options.arguments
-    return options.launcher, (*options.command, *options.arguments)
+        return (*start, *options.command), options.arguments
+    return start, (*options.command, *options.arguments)
 
 
 def container_path(env: Mapping[str, str], parent: str = "") -> str:

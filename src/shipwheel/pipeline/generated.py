@@ -14,7 +14,6 @@ __all__ = ["Generated", "launcher_command", "launcher_files", "venv_files", "vol
 
 LAUNCHER = "opt/shipwheel/launcher.py"
 SETTINGS = "opt/shipwheel/launch.json"
-_FIRST_PROCESS = "_shipwheel_first_process"
 
 
 class Generated(msgspec.Struct, frozen=True):
@@ -51,8 +50,6 @@ def venv_files(version: str, interpreter: str) -> Generated:
             symlink(f"{VENV}/bin/python3", "python"),
             symlink(f"{VENV}/bin/python{minor}", "python"),
             directory(site_packages),
-            file(f"{site_packages}/{_FIRST_PROCESS}.py", _program("first_process.py")),
-            file(f"{site_packages}/{_FIRST_PROCESS}.pth", f"import os; os.getpid() == 1 and __import__({_FIRST_PROCESS!r})\n"),
         ),
     )
 

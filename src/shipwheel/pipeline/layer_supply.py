@@ -62,7 +62,7 @@ class LayerSupply:
         if wheels and not self._has_layers_elsewhere():
             # A first build needs the base's packages as well: they are fetched now, and not after the wheels' layers were made.
             self._downloads.standalones([each.base.standalone for each in self._platforms if each.base.standalone is not None])
-            self._downloads.packages([package for each in self._platforms for package in each.base.packages])
+            self._downloads.packages([package for each in self._platforms for package in each.base.all_packages])
         locked = (item for each in self._platforms for item in each.selection.distributions)
         self._downloads.distributions([item for item in locked if item.digest in wheels])
         self._downloads.standalones([build for source in sources for build in _standalones(source, self._store)])

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shipwheel.base.base_directories import ANYWHERE, COMPOSED_DIRECTORIES, inherited_attributes, volume_attributes
+from shipwheel.base.init import INIT_DIRECTORIES, init_source
 from shipwheel.base.model import Base
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase
@@ -29,8 +30,8 @@ __all__ = ["LayerPlanner"]
 
 _LAUNCHER = "opt/shipwheel"
 
-_MAX_OTHER_LAYERS = 7
-"""Layers that are not wheels: base, system libraries, generated base files, virtual environment, project wheel, app, volumes.
+_MAX_OTHER_LAYERS = 8
+"""Layers that are not wheels: base, system libraries, generated base files, init, virtual environment, project wheel, app, volumes.
 
 A standalone Python is one more."""
 
@@ -46,7 +47,7 @@ class LayerPlanner:
     def base_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
         """Return the layers below the app: first what all apps share, then the libraries for this one's wheels, then what depends on both.
 
-        On top of a base image there are only the libraries, and a /tmp if the image has none.
+        On top of a base image there are only the libraries, a /tmp if the image has none, and the init.
         """
         base = platform.base
         if base.image is not None or base.suite is None:
@@ -62,6 +63,7 @@ class LayerPlanner:
             *([self._standalone_layer(base.standalone)] if base.standalone is not None else []),
             *([LayerSpec("system libraries", libraries)] if libraries else []),
             LayerSpec("system files", (self._system_files(platform, base.suite),)),
+            *self._init_layer(base),
         )
 
     def app_layers(self, platform: Resolved, local: LocalSources) -> tuple[LayerSpec, ...]:
@@ -103,7 +105,14 @@ class LayerPlanner:
             layers.append(LayerSpec("system libraries", sources, inherited_attributes(_base_directories(base), ANYWHERE)))
         if base.image is not None and not base.image.facts.has_tmp:
             layers.append(LayerSpec("temporary files", (Generated("temporary files", (directory("tmp", 0o1777),)),)))
-        return tuple(layers)
+        return (*layers, *self._init_layer(base))
+
+    def _init_layer(self, base: Base) -> tuple[LayerSpec, ...]:
+        """A layer of its own for the init, shared by all images on the same suite."""
+        source = init_source(base, self.store)
+        if source is None:
+            return ()
+        return (LayerSpec(source.label, (source,), inherited_attributes(_base_directories(base), INIT_DIRECTORIES)),)
 
     def _system_files(self, platform: Resolved, suite: Suite) -> GeneratedBase:
         base = platform.base
@@ -125,13 +134,12 @@ class LayerPlanner:
 
     def _environment(self, platform: Resolved) -> tuple[Source, ...]:
         """The sources of the virtual environment's own files: pyvenv.cfg, import path, working directory, launcher."""
-        project, minor = self.project, platform.target.minor
-        workdir, site_packages = project.settings.workdir, Paths(minor).site_packages
-        own = venv_files(platform.target.python, platform.base.interpreter)
-        sources: list[Source] = [own]
-        if self.compiler is not None:
-            sources.append(BytecodeSource("bytecode of the virtual environment", (own,), f"{site_packages}/", minor, self.compiler))
-        sources.append(Generated("working directory", (directory(workdir.strip("/")),)))
+        project = self.project
+        workdir, site_packages = project.settings.workdir, Paths(platform.target.minor).site_packages
+        sources: list[Source] = [
+            venv_files(platform.target.python, platform.base.interpreter),
+            Generated("working directory", (directory(workdir.strip("/")),)),
+        ]
         if project.launch is not None and project.launch.python_path:
             lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
             sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))

@@ -109,7 +109,7 @@ def _platform(resolved: Resolved) -> PlatformPlan:
         python=target.python,
         libc=target.libc_name,
         base=_base(base),
-        packages=tuple(f"{package.name} {package.version}" for package in base.packages),
+        packages=tuple(f"{package.name} {package.version}" for package in base.all_packages),
         complete=base.locked,
         distributions=resolved.selection.distributions,
         left_out=resolved.selection.left_out,

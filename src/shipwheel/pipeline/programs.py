@@ -10,15 +10,16 @@ from shipwheel.project.detect import Project
 __all__ = ["check_programs", "missing_programs", "programs_of"]
 
 
-def programs_of(project: Project) -> tuple[str, ...]:
-    """Return the first word of the command and of each step before the start."""
+def programs_of(project: Project, init: str) -> tuple[str, ...]:
+    """Return the init, if its path is not empty, and the first word of each step before the start and of the command."""
     command = project.launch.command if project.launch else ()
-    return tuple(dict.fromkeys(words[0] for words in (*project.before_start, command) if words))
+    words = (init, *(words[0] for words in (*project.before_start, command) if words))
+    return tuple(dict.fromkeys(filter(None, words)))
 
 
-def missing_programs(project: Project, path: str, segments: Iterable[Segment]) -> tuple[str, ...]:
+def missing_programs(project: Project, init: str, path: str, segments: Iterable[Segment]) -> tuple[str, ...]:
     """Return the programs that no segment has on `path`, the image's PATH. A program on a volume is never missing."""
-    missing = {word: set(_candidates(word, project, path)) for word in programs_of(project)}
+    missing = {word: set(_candidates(word, project, path)) for word in programs_of(project, init)}
     for segment in segments:
         missing = {
             word: candidates
@@ -30,9 +31,9 @@ def missing_programs(project: Project, path: str, segments: Iterable[Segment]) -
     return tuple(word for word in missing if not _is_below(_absolute(word, project), project.volumes))
 
 
-def check_programs(project: Project, path: str, segments: Iterable[Segment]) -> None:
+def check_programs(project: Project, init: str, path: str, segments: Iterable[Segment]) -> None:
     """Raise ProofError with every program that is missing; arguments as in `missing_programs`."""
-    missing = missing_programs(project, path, segments)
+    missing = missing_programs(project, init, path, segments)
     if missing:
         raise ProofError(
             f"the image would not start: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in it",

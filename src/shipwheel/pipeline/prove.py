@@ -62,7 +62,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
         return Proof(0, ())
     if not started:
         segments = [*parent_segments(context, platform), *context.supply.describe(platform.layers)]
-        check_programs(context.project, _path(context.project, platform), segments)
+        check_programs(context.project, platform.resolved.base.init_path, _path(context.project, platform), segments)
         context.store.put("start", keys.start, b"{}")
     if (proof := _remembered(context, keys.proof)) is not None:
         return proof
@@ -91,7 +91,8 @@ def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirement
 
     def find_out() -> BaseRequirements:
         base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.app_layers)
-        programs = missing_programs(context.project, _path(context.project, platform), [*base, *app])
+        path = _path(context.project, platform)
+        programs = missing_programs(context.project, platform.resolved.base.init_path, path, [*base, *app])
         parent = parent_segments(context, platform)
         return BaseRequirements(required_libraries(parent, base, app, platform.resolved.target.platform), programs)
 
@@ -101,10 +102,10 @@ def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirement
 
 def _keys(project: Project, platform: Closed) -> _Keys:
     target, base, parent = platform.resolved.target, platform.resolved.base, platform.parent_manifest
-    path = _path(project, platform)
+    path, programs = _path(project, platform), programs_of(project, base.init_path)
     return _Keys(
         proof_key(target.platform, base.missing_libraries, parent, platform.keys()),
-        start_key(programs_of(project), project.settings.workdir, path, project.volumes, parent, platform.keys()),
+        start_key(programs, project.settings.workdir, path, project.volumes, parent, platform.keys()),
     )
 
 

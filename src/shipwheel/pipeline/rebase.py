@@ -13,6 +13,7 @@ from shipwheel.base.base_directories import ANYWHERE, inherited_attributes, path
 from shipwheel.base.base_requirements import unmet_requirements
 from shipwheel.base.image_facts import image_facts, numeric_user
 from shipwheel.base.image_source import image_for_platform, open_images
+from shipwheel.base.init import INIT_DIRECTORIES
 from shipwheel.base.model import ImageFacts
 from shipwheel.errors import FetchError, ImageError, ProofError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
@@ -233,7 +234,8 @@ def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: Tree | 
     if before.has_tmp and not facts.has_tmp:
         yield "it has no /tmp"
     workdir = current.image.config_file.config.working_dir
-    roots = ANYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes)
+    init = INIT_DIRECTORIES if info.init else ()
+    roots = ANYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes, *init)
     if changed := sorted(
         {path for path, _ in {*inherited_attributes(before.directories, roots)} ^ {*inherited_attributes(facts.directories, roots)}}
     ):
@@ -243,7 +245,7 @@ def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: Tree | 
         own = current.image.config_file.config.environment if "PATH" in info.env else {}
         path = container_path(own, parent.config_file.config.environment.get("PATH", ""))
         yield from unmet_requirements(info.needs, tree, path, current.image.platform)
-        yield from path_conflicts(tree, (workdir, *info.volumes))
+        yield from path_conflicts(tree, (workdir, *info.volumes, *init))
 
 
 def _python_problems(facts: ImageFacts, before: ImageFacts) -> Iterator[str]:

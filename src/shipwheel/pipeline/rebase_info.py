@@ -43,6 +43,8 @@ class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sonames that nothing provides."""
     programs: tuple[str, ...] = ()
     """The first word of everything that the image starts."""
+    init: str = ""
+    """Absolute path of the init in the layers above the base, empty without one."""
 
     @property
     def annotation(self) -> str:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shipwheel.base.debian import DebianBases
+from shipwheel.base.init import with_init
 from shipwheel.base.model import Base, Bases, lock_table
 from shipwheel.base.targets import suite_of, targets_of
 from shipwheel.debian.session import ArchiveSession
@@ -60,6 +61,8 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
         # What no package of the suite can change is said before its archive is asked.
         select_all(lock, targets_of(project, lock, platforms))
     found = bases.resolve(platforms, lock, project.settings.packages, upgrade=upgrade_base)
+    if project.settings.init:
+        found = with_init(found, platforms, lock, bases, upgrade=upgrade_base)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
     if lock is not before:

@@ -106,16 +106,20 @@ def shared_object(soname: str = "", needed: Sequence[str] = (), runpath: str = "
 class FakeArchive:
     """A mirror under `root`: `root/debian` and `root/debian-security`, signed by a key of its own. Add packages, then publish."""
 
-    def __init__(self, root: Path, codename: str = "bookworm") -> None:
+    def __init__(self, root: Path, codename: str = "bookworm", key: Any = None) -> None:
         import pysequoia
 
         self.root = root
         self.codename = codename
         self.mirror = Mirror(f"file://{root}/debian", f"file://{root}/debian-security")
-        self._key: Any = pysequoia.Tsk.generate("Test Archive <test@example.com>")
+        self._key: Any = key or pysequoia.Tsk.generate("Test Archive <test@example.com>")
         self.keyring = bytes(self._key.extract_certificate())
         self._stanzas: dict[tuple[str, str, str], list[str]] = {}
         self._contents: dict[str, list[str]] = {}
+
+    def other_suite(self, codename: str) -> "FakeArchive":
+        """Return another suite of the same archive, empty and signed by the same key."""
+        return FakeArchive(self.root, codename, self._key)
 
     def add(
         self,

@@ -18,7 +18,7 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import seed_names
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.store import Store
-from shipwheel.suites import SUITES, Suite, suite_for
+from shipwheel.suites import SUITES, Suite, suite_for, without_python
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -78,9 +78,13 @@ class Ran:
 
 
 def add_base(archive: FakeArchive, suite: Suite = SUITE) -> dict[str, tuple[DebianPackage, ...]]:
-    """The packages that every base starts from, for both architectures, and libfoo1 with libfoo.so.1; by their names."""
+    """The packages that every base starts from, for both architectures, tini, and libfoo1 with libfoo.so.1; by their names."""
+    return _add_packages(archive, suite, (*seed_names(suite), "tini", "libfoo1"))
+
+
+def _add_packages(archive: FakeArchive, suite: Suite, names: Sequence[str]) -> dict[str, tuple[DebianPackage, ...]]:
     found: dict[str, tuple[DebianPackage, ...]] = {}
-    for name in (*seed_names(suite), "libfoo1"):
+    for name in names:
         version = {"libc6": "2.41-1"}.get(name, f"{suite.python}.2-1" if "python" in name else "1.0-1")
         found[name] = tuple(
             archive.add(
@@ -101,6 +105,8 @@ def _files(name: str, suite: Suite, architecture: str) -> dict[str, bytes | str]
     files: dict[str, bytes | str] = {f"usr/share/doc/{name}/copyright": f"{name}: yours\n".encode()}
     if name == "libfoo1":
         files[f"usr/lib/{_multiarch(architecture)}/libfoo.so.1"] = shared_object("libfoo.so.1", architecture=architecture)
+    elif name == "tini":
+        files |= {f"usr/bin/{program}": shared_object(architecture=architecture) for program in ("tini", "tini-static")}
     elif name == "ca-certificates":
         files["usr/share/ca-certificates/mozilla/A.crt"] = b"AAA\n"
         files["usr/share/ca-certificates/mozilla/F\u0151tan\u00fas\u00edtv\u00e1ny.crt"] = b"FFF\n"
@@ -126,10 +132,15 @@ def extension_wheel(name: str, architecture: str, needed: Sequence[str] = (), ve
 
 
 def made_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
-    """A published archive with a base."""
+    """Return a published archive with a base, and with tini in the newest stable suite, where a base of no suite takes it from."""
     archive = FakeArchive(root, suite.codename)
     add_base(archive, suite)
     archive.publish()
+    stable = without_python()
+    if stable.codename != suite.codename:
+        other = archive.other_suite(stable.codename)
+        _add_packages(other, stable, ["tini"])
+        other.publish()
     return archive
 
 

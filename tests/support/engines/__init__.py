@@ -3,7 +3,7 @@
 `Dockerd`, `Podman` and `Containerd` implement `Engine`; `Registry` is Debian's docker-registry. All need root; `missing` says what else.
 """
 
-from support.engines.container import HTTP_PROBE, NATIVE, PYTHON, UNPRIVILEGED, Container, Engine
+from support.engines.container import HTTP_PROBE, NATIVE, PYTHON, STOPPED, UNPRIVILEGED, Container, Engine
 from support.engines.containerd import Containerd
 from support.engines.docker import Dockerd
 from support.engines.emulation import BINFMT, ensure_binfmt
@@ -19,6 +19,7 @@ __all__ = [
     "PYTHON",
     "RUN",
     "SEARCH_PATH",
+    "STOPPED",
     "TIMEOUT_S",
     "UNPRIVILEGED",
     "Container",

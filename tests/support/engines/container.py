@@ -20,6 +20,7 @@ __all__ = [
     "HTTP_PROBE",
     "NATIVE",
     "PYTHON",
+    "STOPPED",
     "UNPRIVILEGED",
     "BaseEngine",
     "Container",
@@ -37,6 +38,9 @@ UNPRIVILEGED = 65532
 
 PYTHON = "/opt/venv/bin/python"
 """The interpreter in the images that shipwheel builds."""
+
+STOPPED = 143
+"""The exit code of a container whose command SIGTERM ended: by default, or raised again after a graceful shutdown, as uvicorn does."""
 
 HTTP_PROBE = """
 import sys, urllib.error, urllib.request
