@@ -20,7 +20,7 @@ from pathlib import Path
 
 from table import Section
 
-from shipwheel.download.mirrors import Choice, keep
+from shipwheel.download.mirrors import Choice, save_choice
 from shipwheel.lock import uv
 from shipwheel.testing.mirrors import KINDS, MirrorProxy, mirrored
 from shipwheel.testing.wheels import SmallWheel
@@ -71,7 +71,7 @@ def built(world: World, mirrors: Sequence[MirrorProxy], root: Path) -> tuple[flo
     """Seconds of a whole build, with the lock, and the digest."""
     with tempfile.TemporaryDirectory(dir=root) as place:
         cache = Path(place) / "cache"
-        keep(cache, Choice(tuple(mirror.simple.rstrip("/") for mirror in mirrors), (), "9999-12-31"))
+        save_choice(cache, Choice(tuple(mirror.simple.rstrip("/") for mirror in mirrors), (), "9999-12-31"))
         record = {"index": uv.default_index(), "files": "http://127.0.0.1:9/packages"}
         (cache / "package-index.json").write_text(json.dumps(record))
         app = world.root / "shop"

@@ -15,7 +15,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "user_dirs", "venv", "versions", "request"}
+LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "user_dirs", "user_files", "venv", "versions", "request"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCK = PROJECT | {"lock"}
@@ -32,7 +32,8 @@ BELOW = {
     "venv": set(),
     "versions": set(),
     "store": {"errors"},
-    "settings": {"errors", "platform"},
+    "user_files": {"errors"},
+    "settings": {"errors", "platform", "user_files"},
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},

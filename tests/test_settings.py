@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
-from shipwheel.settings import Settings, expand_env, load_settings, merge, parse_toml, read_toml, settings_from
+from shipwheel.settings import Settings, expand_env, load_settings, merge, settings_from
+from shipwheel.user_files import parse_toml, read_toml
 
 
 def _read(text: str) -> Settings:

@@ -3,20 +3,20 @@
     ShipwheelError                 exit code 1
     ├── UsageError                 2   a flag or a setting is wrong
     ├── ProjectError               3   the directory is not a project that can be built
-    ├── LockError                  4   no set of distributions, or none that serves a target
-    ├── FetchError                 5   a server did not give what was asked for
-    │   └── IntegrityError         5   what it gave is not what was promised
+    ├── LockError                  4   no set of Python packages satisfies the project, or one has no wheel for a platform
+    ├── FetchError                 5   a server could not be reached, or refused a request
+    │   └── IntegrityError         5   a server sent other bytes than expected
     ├── ArchiveError               6   a wheel, .deb, sdist or image archive is malformed or hostile
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
     ├── ProofError                 8   the image would not work on its platform
-    ├── ImageError                 9   an image, layout or archive breaks the specification
+    ├── ImageError                 9   an image, layout or archive violates the specification
     ├── StoreError                 10  the local store cannot be used
-    │   └── DamagedBlob            10  a stored blob is not what its name says
+    │   └── DamagedBlob            10  a blob in the store is damaged
     └── EngineError                11  a container engine cannot be used, or failed
         └── NotInstalled           11  its program is not on this machine
 
-Each carries a message, a hint (the next step) and an exit code. All problems of a kind are collected and raised once.
+Each has a message, a hint with the next step, and an exit code. Problems of one kind are collected and raised together.
 """
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class ShipwheelError(Exception):
-    """An error that is shown to the user as message and hint, without a traceback."""
+    """The base class. The command line prints its message and hint without a traceback."""
 
     exit_code = 1
 
@@ -82,19 +82,22 @@ class LockError(ShipwheelError):
 
 
 class FetchError(ShipwheelError):
-    """A server did not give what was asked for.
+    """A server could not be reached, or refused a request.
 
-    `status` is the HTTP status that it answered with, None when it gave none. `not_found` means that the server, or the directory of a
-    local file, does not have the file.
+    `status` is the HTTP status of the response, None if there was none. `not_found` is true if the server or directory does not have
+    the file.
     """
 
     exit_code = 5
-    status: int | None = None
-    not_found: bool = False
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None, not_found: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.not_found = not_found or status in (404, 410)
 
 
 class IntegrityError(FetchError):
-    """What a server gave is not what was promised."""
+    """A server sent other bytes than expected: their size or their hash is wrong."""
 
 
 class ArchiveError(ShipwheelError):
@@ -104,7 +107,7 @@ class ArchiveError(ShipwheelError):
 
 
 class SignatureError(ShipwheelError):
-    """A signature is missing, wrong, or made by nobody we trust."""
+    """A signature is missing or wrong, or its key is not trusted."""
 
     exit_code = 6
 
@@ -122,19 +125,19 @@ class ProofError(ShipwheelError):
 
 
 class ImageError(ShipwheelError):
-    """An image, layout or archive breaks the specification."""
+    """An image, layout or archive violates the specification."""
 
     exit_code = 9
 
 
 class StoreError(ShipwheelError):
-    """The local store cannot be used: disk full, not writable, and the like."""
+    """The local store cannot be used, for example because the disk is full or not writable."""
 
     exit_code = 10
 
 
 class DamagedBlob(StoreError):
-    """A stored blob is not what its name says; whoever meets it discards it and makes it again."""
+    """A blob in the store is damaged. It is discarded, and the next run fetches or builds it again."""
 
     def __init__(self, digest: str) -> None:
         super().__init__(f"the stored blob {digest} is damaged", hint="Run the command again: the damaged blob was discarded.")

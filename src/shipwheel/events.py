@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "amount", "silent"]
+__all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "format_size", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,6 @@ def silent(_event: Event) -> None:
     """The default reporter."""
 
 
-def amount(size: int) -> str:
+def format_size(size: int) -> str:
     """Bytes as people read them; a few kB should not look like nothing."""
     return f"{size / 1e3:.1f} kB" if 0 < size < 100_000 else f"{size / 1e6:.1f} MB"

@@ -6,21 +6,19 @@ All problems of a file are collected and raised once, each with the key's name a
 import datetime
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from shipwheel.errors import ProjectError, UsageError
+from shipwheel.errors import UsageError
+from shipwheel.user_files import read_toml
 
-__all__ = ["SITE_PACKAGES", "Settings", "expand_env", "load_settings", "merge", "parse_toml", "read_text", "read_toml", "settings_from"]
+__all__ = ["SITE_PACKAGES", "Settings", "expand_env", "load_settings", "merge", "settings_from"]
 
 SITE_PACKAGES = "{site-packages}"
 """Stands for the image's site-packages directory in the values of `env`."""
-
-_LARGEST = 8 << 20
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -168,41 +166,6 @@ def merge(settings: Settings, flags: object, origin: str = "command line") -> Se
 def expand_env(env: Mapping[str, str], site_packages: str) -> dict[str, str]:
     """The environment with `{site-packages}` replaced; every other brace stays, since values may well be JSON."""
     return {key: value.replace(SITE_PACKAGES, site_packages) for key, value in env.items()}
-
-
-def read_text(path: Path) -> str:
-    """A text file of the user's; raises ProjectError when it cannot be read, is not UTF-8, or is absurdly large."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise ProjectError(f"{path} has more than {_LARGEST >> 20} MiB", hint="This cannot be what it is named after; remove it.")
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ProjectError(f"{path}, line {line}: not UTF-8 text", hint="Save the file as UTF-8.") from None
-    except OSError as error:
-        raise ProjectError(
-            f"{path} cannot be read: {error.strerror or error}", hint="Check the path and the file's permissions."
-        ) from error
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dict; raises ProjectError with file, line and column when its syntax is wrong."""
-    return parse_toml(read_text(path), str(path))
-
-
-def parse_toml(text: str, origin: str) -> dict[str, Any]:
-    """TOML text as a dict; raises ProjectError with `origin`, line and column when the syntax is wrong."""
-    try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
-    except RecursionError:
-        raise ProjectError(f"{origin}: nested too deeply", hint="Correct the file.") from None
-    except ValueError as error:
-        reason = str(error)
-        place = re.search(r" \(at line (\d+), column (\d+)\)$", reason)
-        where = f", line {place[1]}, column {place[2]}" if place else ""
-        raise ProjectError(
-            f"{origin}{where}: {reason[: place.start()] if place else reason}", hint="Correct the TOML syntax there."
-        ) from None
 
 
 class _Wrong(Exception):

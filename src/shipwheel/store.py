@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 
-__all__ = ["BlobWriter", "Store", "default_root", "unusable"]
+__all__ = ["BlobWriter", "Store", "default_root", "store_write_error"]
 
 CHUNK = 1 << 20
 
@@ -47,7 +47,7 @@ class BlobWriter:
         try:
             self._stream.write(data)
         except OSError as error:
-            raise unusable(self._store.root, error) from error
+            raise store_write_error(self._store.root, error) from error
         self.size += len(data)
 
     @property
@@ -159,7 +159,7 @@ class Store:
                 stream.close()
                 self.adopt(temporary, blob.digest)
             except OSError as error:
-                raise unusable(self.root, error) from error
+                raise store_write_error(self.root, error) from error
 
     def adopt(self, temporary: Path, digest: str) -> None:
         """Moves a finished file whose digest is known into place."""
@@ -193,7 +193,7 @@ class Store:
                 stream.close()
                 temporary.replace(final)
         except OSError as error:
-            raise unusable(self.root, error) from error
+            raise store_write_error(self.root, error) from error
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
@@ -202,7 +202,7 @@ class Store:
         try:
             handle, name = tempfile.mkstemp(dir=self.root / "tmp")
         except OSError as error:
-            raise unusable(self.root, error) from error
+            raise store_write_error(self.root, error) from error
         stream = os.fdopen(handle, "wb", buffering=CHUNK)
         self._unfinished.add(Path(name))
         try:
@@ -232,7 +232,7 @@ def _unreadable(root: Path, error: OSError) -> StoreError:
     )
 
 
-def unusable(root: Path, error: OSError) -> StoreError:
+def store_write_error(root: Path, error: OSError) -> StoreError:
     """The error for a store that cannot be written: its disk is full, or why else."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(

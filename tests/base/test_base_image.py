@@ -15,7 +15,7 @@ from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.oci.image import FileLayer, Image, digest_of, make_index
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.model import ContainerConfig, History, Manifest, decode, encode
-from shipwheel.oci.read.tree import read_tree
+from shipwheel.oci.read.file_tree import read_file_tree
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.bases import interpreter, python_base, python_files
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def facts(image: Image, store: Store, python: str = "") -> object:
-    return image_facts(image, read_tree(image, store, "base"), "base", python)
+    return image_facts(image, read_file_tree(image, store, "base"), "base", python)
 
 
 def base_layout(store: Store, root: Path, *platforms: Platform, version: str = VERSION, **config: object) -> Path:
@@ -53,7 +53,7 @@ def base_layout(store: Store, root: Path, *platforms: Platform, version: str = V
 
 
 def test_inspects_an_image_like_the_official_python(store: Store) -> None:
-    found = image_facts(image := python_base(store), read_tree(image, store, "base"), "base")
+    found = image_facts(image := python_base(store), read_file_tree(image, store, "base"), "base")
     assert (found.python, found.interpreter, found.libc, found.musl) == ("3.12.4", "/usr/local/bin/python3.12", (2, 36), False)
     assert (found.user, found.certificates, found.codename) == ("", "/etc/ssl/certs/ca-certificates.crt", "bookworm")
     assert found.unpacked_size > 0
@@ -61,7 +61,7 @@ def test_inspects_an_image_like_the_official_python(store: Store) -> None:
 
 def test_recognizes_musl(store: Store) -> None:
     image = python_base(store, ARM64, python_files("3.12.4", platform=ARM64, libc="1.2.5", musl=True))
-    found = image_facts(image, read_tree(image, store, "base"), "base")
+    found = image_facts(image, read_file_tree(image, store, "base"), "base")
     assert (found.libc, found.musl, found.codename) == ((1, 2), True, "")
 
 
@@ -85,14 +85,14 @@ USERS = {
 @pytest.mark.parametrize(("user", "expected"), USERS.items())
 def test_the_user_becomes_numeric_and_root_empty(store: Store, user: str, expected: str) -> None:
     image = python_base(store, user=user)
-    assert image_facts(image, read_tree(image, store, "base"), "base").user == expected
+    assert image_facts(image, read_file_tree(image, store, "base"), "base").user == expected
 
 
 def test_takes_the_first_interpreter_on_the_path_or_the_selected_one(store: Store) -> None:
     more = [*python_files(), file("usr/bin/python3.9", interpreter("3.9.2"), 0o755), symlink("usr/bin/python3", "python3.9")]
     image = python_base(store, files=more)
-    assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
-    assert image_facts(image, read_tree(image, store, "base"), "base", "3.9").python == "3.9.2"
+    assert image_facts(image, read_file_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+    assert image_facts(image, read_file_tree(image, store, "base"), "base", "3.9").python == "3.9.2"
     with pytest.raises(ImageError, match=r"no Python 3\.8, but python3\.12, python3\.9"):
         facts(image, store, "3.8")
 
@@ -121,7 +121,7 @@ def test_layers_and_whiteouts_apply_in_order(store: Store) -> None:
         [file("a/one", "1"), file("a/two", "2"), file("b/old", "1"), file("c/d/e", "1"), symlink("link", "a"), file("f", "1")],
         [file("a/.wh.one", ""), file("b/.wh..wh..opq", ""), file("b/new", "2"), symlink("c/d", "../a"), file("f/now/directory", "1")],
     )
-    tree = read_tree(image, store, "image")
+    tree = read_file_tree(image, store, "image")
     assert sorted(tree.segment.files) == ["a/two", "b/new", "f/now/directory"]
     assert tree.real("link/two") == "a/two"
     assert tree.real("c/d/two") == "a/two"
@@ -129,7 +129,7 @@ def test_layers_and_whiteouts_apply_in_order(store: Store) -> None:
 
 
 def test_follows_links_but_not_dangling_or_circular_ones(store: Store) -> None:
-    tree = read_tree(
+    tree = read_file_tree(
         layered(store, [symlink("a", "b"), symlink("b", "a"), symlink("up", "../../../etc/x"), file("etc/x", "1")]), store, "image"
     )
     assert tree.real("a") is None
@@ -355,7 +355,7 @@ def test_skips_a_virtual_environment_that_is_first_on_the_path(store: Store) -> 
     copied = [file("opt/own/bin/python3", interpreter("3.12.4"), 0o755), file("opt/own/pyvenv.cfg", "home = /usr/local/bin\n")]
     for more in (linked, copied):
         image = python_base(store, files=[*python_files(), *more], env={"PATH": "/opt/own/bin:/usr/local/bin"})
-        found = image_facts(image, read_tree(image, store, "base"), "base")
+        found = image_facts(image, read_file_tree(image, store, "base"), "base")
         assert found.interpreter == "/usr/local/bin/python3.12"
 
 
@@ -366,7 +366,7 @@ def test_ignores_odd_entries_of_the_path(store: Store, path: str) -> None:
         with pytest.raises(ImageError, match="no Python on its PATH"):
             facts(image, store)
     else:
-        assert image_facts(image, read_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
+        assert image_facts(image, read_file_tree(image, store, "base"), "base").interpreter == "/usr/local/bin/python3.12"
 
 
 def test_drops_the_base_s_python_variables(world: World) -> None:

@@ -12,7 +12,7 @@ from shipwheel.base.compile_interpreter import needs_image_interpreter, sandboxe
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.lock import uv
-from shipwheel.oci.read.unpacked import Unpacked
+from shipwheel.oci.read.rootfs_cache import CachedRootfs
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_image
@@ -50,7 +50,7 @@ def test_skips_an_interpreter_that_does_not_start(tmp_path: Path, program: str) 
 def test_an_image_s_interpreter_has_no_capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default, bubblewrap leaves all capabilities to a program if root starts it."""
     store = Store(tmp_path / "store")
-    monkeypatch.setattr("shipwheel.oci.read.unpacked.unpacked", lambda *_: Unpacked(Path("/"), os.open("/", os.O_RDONLY)))
+    monkeypatch.setattr("shipwheel.oci.read.rootfs_cache.unpack_image", lambda *_: CachedRootfs(Path("/"), os.open("/", os.O_RDONLY)))
     monkeypatch.setattr("shipwheel.base.compile_interpreter._starts", lambda _: True)
     monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     found = sandboxed_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource, interpreter_path, is_excluded, parse_filename
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
-from shipwheel.files.content import read
-from shipwheel.files.entry import EntryType, FileEntry
+from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment
 from shipwheel.store import Store
 from shipwheel.testing.standalone import made_files, make_standalone, standalone_name
@@ -79,7 +78,7 @@ def test_reads_large_files_and_hard_links(tmp_path: Path) -> None:
     source = _source(data, tmp_path)
     for entry in source.entries():
         if entry.path.endswith("libpython3.so"):
-            assert read(entry.content) == large
+            assert read_content(entry.content) == large
         if entry.path.endswith("other.so"):
             assert (entry.type, entry.target) == (EntryType.HARDLINK, "opt/python/lib/libpython3.so")
     segment = make_segment(source, source.store)

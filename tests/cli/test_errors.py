@@ -174,7 +174,7 @@ def test_reports_a_missing_network(world: World) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
-        (Fault(status=404), 5, ("answered 404", "lock again")),
+        (Fault(status=404), 5, ("answered 404", "`shipwheel lock`")),
         (Fault(status=403), 5, ("answered 403", "credentials")),
         (Fault(status=500), 5, ("answered 500", "5 attempts")),
         (Fault(cut=300, no_range=True), 5, ("300 bytes", "5 attempts")),

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from shipwheel.debian import deb as deb_module
 from shipwheel.debian.package import EXCLUDED, MERGED_DIRECTORIES, DebianPackage, DebSource, is_excluded, usr_merged
 from shipwheel.errors import ArchiveError, DamagedBlob
-from shipwheel.files.content import read
-from shipwheel.files.entry import EntryType, FileEntry, Opened
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, read_content
 from shipwheel.files.segment import find_segment, make_segment
 from shipwheel.store import Store
 from shipwheel.testing.debian import make_deb, make_tar
@@ -43,15 +42,15 @@ def _info(name: str, mode: int = 0o644, kind: bytes = tarfile.REGTYPE, link: str
 @pytest.mark.parametrize("compression", ["xz", "gz", "zst", ""])
 def test_reads_every_compression(store: Store, compression: str) -> None:
     found = _entries(store, make_deb("a", "1.0-1", {"usr/bin/a": b"run", "etc/a.conf": b"x"}, compression=compression))
-    assert read(found["usr/bin/a"].content) == b"run"
+    assert read_content(found["usr/bin/a"].content) == b"run"
     assert (found["usr/bin/a"].mode, found["etc/a.conf"].mode) == (0o755, 0o644)
     assert sorted(found) == ["etc/a.conf", "usr/bin/a", "var/lib/dpkg/status.d/a", "var/lib/dpkg/status.d/a.md5sums"]
 
 
 def test_adds_metadata_for_scanners(store: Store) -> None:
     found = _entries(store, make_deb("a", "1.0-1", {"lib/x": b"1", "usr/share/man/man1/a.1.gz": b"2"}))
-    assert read(found["var/lib/dpkg/status.d/a"].content).startswith(b"Package: a\nVersion: 1.0-1\nArchitecture: amd64\n")
-    sums = read(found["var/lib/dpkg/status.d/a.md5sums"].content)
+    assert read_content(found["var/lib/dpkg/status.d/a"].content).startswith(b"Package: a\nVersion: 1.0-1\nArchitecture: amd64\n")
+    sums = read_content(found["var/lib/dpkg/status.d/a.md5sums"].content)
     assert sums == b"c4ca4238a0b923820dcc509a6f75849b  usr/lib/x\n"
 
 
@@ -242,7 +241,7 @@ def test_streams_large_files(store: Store) -> None:
 def _entries_while_open(store: Store, data: bytes) -> tuple[int, bytes]:
     for entry in _source(store, data).entries():
         if entry.path == "usr/large":
-            assert isinstance(entry.content, Opened)
+            assert isinstance(entry.content, LazyContent)
             with entry.content.open() as stream:
                 return entry.content.size, stream.read(8)
     raise AssertionError

@@ -8,8 +8,7 @@ import pytest
 from shipwheel.debian.downloads import load_segments
 from shipwheel.debian.generated_base import base_sources
 from shipwheel.debian.package import DebianPackage
-from shipwheel.files.content import read
-from shipwheel.files.entry import EntryType, FileEntry
+from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment
 from shipwheel.oci.layer import LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform
@@ -65,10 +64,10 @@ def test_generates_the_files_of_maintainer_scripts(fake: FakeArchive, tmp_path: 
     assert ("lib64" in links) == (platform == AMD64)
     assert (links["bin"], links["lib"], links["sbin"], links["usr/bin/python3"]) == ("usr/bin", "usr/lib", "usr/sbin", "python3.11")
     assert links[f"usr/lib/{platform.multiarch}/libblas.so.3"] == "openblas-pthread/libblas.so.3"
-    assert read(found["etc/ssl/certs/ca-certificates.crt"].content) == b"AAA\nBBB\n"
-    assert b"app:x:65532:65532:" in read(found["etc/passwd"].content)
+    assert read_content(found["etc/ssl/certs/ca-certificates.crt"].content) == b"AAA\nBBB\n"
+    assert b"app:x:65532:65532:" in read_content(found["etc/passwd"].content)
     assert (found["tmp"].mode, found["var/tmp"].mode, found["root"].mode) == (0o1777, 0o1777, 0o700)
-    assert f"/usr/lib/{platform.multiarch}/libz.so.1\0".encode() in read(found["etc/ld.so.cache"].content)
+    assert f"/usr/lib/{platform.multiarch}/libz.so.1\0".encode() in read_content(found["etc/ld.so.cache"].content)
 
 
 def test_a_path_of_a_package_is_not_generated(fake: FakeArchive, tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_reads_certificates_from_the_segment(fake: FakeArchive, tmp_path: Path) 
     packages = _base(fake, store)
     for package in packages:
         store.discard(package.digest)
-    assert read(_generated(packages, AMD64, store)["etc/ssl/certs/ca-certificates.crt"].content) == b"AAA\nBBB\n"
+    assert read_content(_generated(packages, AMD64, store)["etc/ssl/certs/ca-certificates.crt"].content) == b"AAA\nBBB\n"
 
 
 def test_generates_no_certificates_without_their_package(fake: FakeArchive, tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files import compress
-from shipwheel.files.compress import deflated, gunzip, inflate, member, splice
-from shipwheel.files.entry import Deflated
+from shipwheel.files.compress import Deflated, deflated, gunzip, inflate, member, splice
 
 contents = st.one_of(st.binary(max_size=3000), st.builds(lambda data, times: data * times, st.binary(max_size=30), st.integers(0, 5000)))
 levels = st.integers(0, 9)
@@ -64,7 +63,7 @@ class TestHostile:
     @pytest.fixture(autouse=True)
     def way(self, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         if not whole:
-            monkeypatch.setattr(compress, "WHOLE", 0)
+            monkeypatch.setattr(compress, "MAX_WHOLE", 0)
 
     def refuse(self, content: Deflated) -> None:
         with pytest.raises(ArchiveError, match="pkg: a/b"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.files.ctypes_libraries import opened_libraries, stem
+from shipwheel.files.ctypes_libraries import ctypes_libraries, library_stem
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 
@@ -22,22 +22,22 @@ SITE = "opt/venv/lib/python3.11/site-packages"
     ],
 )
 def test_forms(source: str, found: tuple[str, ...]) -> None:
-    assert opened_libraries(f"{SITE}/demo/ffi.py", source.encode()) == found
+    assert ctypes_libraries(f"{SITE}/demo/ffi.py", source.encode()) == found
 
 
 @pytest.mark.parametrize("folder", ["tests", "test", "plugins", "contrib/gis", "examples", "tools"])
 def test_what_not_everyone_uses_is_left_aside(folder: str) -> None:
-    assert opened_libraries(f"{SITE}/demo/{folder}/ffi.py", b"find_library('magic')") == ()
-    assert opened_libraries(f"{SITE}/{folder.replace('/', '')}x/ffi.py", b"find_library('magic')") == ("magic",)
+    assert ctypes_libraries(f"{SITE}/demo/{folder}/ffi.py", b"find_library('magic')") == ()
+    assert ctypes_libraries(f"{SITE}/{folder.replace('/', '')}x/ffi.py", b"find_library('magic')") == ("magic",)
 
 
 @pytest.mark.parametrize("name", ["magic", "libmagic.so.1", "libmagic.so", "libmagic-1a2b3c4d.so.1.0.0"])
 def test_stem(name: str) -> None:
-    assert stem(name) == "magic"
+    assert library_stem(name) == "magic"
 
 
 def test_stems_that_look_like_more() -> None:
-    assert (stem("pango-1.0"), stem("libpango-1.0.so.0"), stem("libx11"), stem("liblib.so.1")) == (
+    assert (library_stem("pango-1.0"), library_stem("libpango-1.0.so.0"), library_stem("libx11"), library_stem("liblib.so.1")) == (
         "pango-1.0",
         "pango-1.0",
         "libx11",
@@ -47,5 +47,5 @@ def test_stems_that_look_like_more() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"find_library(", b"'libx.so.", b".so.1'"]))
 def test_any_bytes(data: bytes, sign: bytes) -> None:
-    for name in opened_libraries("a.py", data[:100] + sign + data[100:]):
-        assert stem(name) in name
+    for name in ctypes_libraries("a.py", data[:100] + sign + data[100:]):
+        assert library_stem(name) in name

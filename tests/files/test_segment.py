@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import segment as segments
-from shipwheel.files.compress import deflated
-from shipwheel.files.entry import Content, Deflated, EntryType, FileEntry, Opened, directory, file, symlink
+from shipwheel.files.compress import Deflated, deflated
+from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, source_date_epoch
 from shipwheel.store import Store
 from shipwheel.testing.images import EntriesSource
@@ -36,11 +36,11 @@ def unpacked(store: Store, segment: Segment) -> bytes:
     return gzip.decompress(store.read(segment.digest))
 
 
-def opened(data: bytes, size: int | None = None) -> Opened:
+def opened(data: bytes, size: int | None = None) -> LazyContent:
     def reopen() -> BinaryIO:
         return io.BytesIO(data)
 
-    return Opened(len(data) if size is None else size, reopen)
+    return LazyContent(len(data) if size is None else size, reopen)
 
 
 def test_a_segment_is_a_tar_without_its_end(store: Store) -> None:
@@ -210,5 +210,5 @@ def test_damaged_bytes_are_the_stores_fault(tmp_path: Path, damage: bytes | None
     data = path.read_bytes()
     path.write_bytes(data[:-5] + b"xxxxx" if damage is None else damage)
     with pytest.raises(DamagedBlob):
-        b"".join(segments.unpacked(segment, store))
+        b"".join(segments.uncompressed_chunks(segment, store))
     assert not store.has(segment.digest)

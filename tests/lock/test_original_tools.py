@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.lock_tools import ORIGINALS, environment, installed, make_places, repositories, run
 
-from shipwheel.oci.read.image_file import open_image
+from shipwheel.oci.read.image_files import open_image
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World

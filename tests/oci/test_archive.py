@@ -12,7 +12,7 @@ from shipwheel.errors import BuildError, DamagedBlob, UsageError
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.image import digest_of, make_index
 from shipwheel.oci.layout import write_layout
-from shipwheel.oci.validate.check import validate_archive
+from shipwheel.oci.validate.check import validate
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
@@ -45,7 +45,7 @@ def test_the_archive_is_the_layout_and_a_manifest_for_docker(store: Store, tmp_p
     assert digest_of(found[docker["Config"]]) == index.images[0].config_descriptor.digest
     assert [digest_of(found[path]) for path in docker["Layers"]] == [layer.descriptor.digest for layer in index.images[0].layers]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["app.tar"]
-    assert len(validate_archive(tmp_path / "deep" / "app.tar").images) == 2
+    assert len(validate(tmp_path / "deep" / "app.tar").images) == 2
 
 
 @pytest.mark.parametrize("platform", [AMD64, ARM64])
@@ -108,7 +108,7 @@ def test_layers_are_streamed(store: Store, tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         write_archive(index, tmp_path / "app.tar", store, name="app")
-        validate_archive(tmp_path / "app.tar")
+        validate(tmp_path / "app.tar")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import DamagedBlob, ImageError
-from shipwheel.oci.image import MAX_LAYERS, FileLayer, blob_chunks, digest_of, make_image, make_index, rfc3339
+from shipwheel.oci.image import MAX_LAYERS, FileLayer, compressed_chunks, digest_of, make_image, make_index, rfc3339
 from shipwheel.oci.layer import layer_chunks
 from shipwheel.oci.model import ContainerConfig, History
 from shipwheel.platform import Platform
@@ -154,7 +154,7 @@ def test_a_layer_in_a_file_is_the_same_as_one_in_parts(store: Store, tmp_path: P
     data = b"".join(layer_chunks(layer, store))
     (tmp_path / "blobs").write_bytes(b"before" + data + b"after")
     moved = FileLayer(layer.descriptor, layer.diff_id, tmp_path / "blobs", 6, layer.name)
-    assert b"".join(blob_chunks(moved, store)) == data
+    assert b"".join(compressed_chunks(moved, store)) == data
     assert (
         make_image([moved], ContainerConfig(), AMD64, created=0).digest == make_image([layer], ContainerConfig(), AMD64, created=0).digest
     )

@@ -11,7 +11,7 @@ from shipwheel.errors import BuildError, DamagedBlob, ImageError, UsageError
 from shipwheel.oci import layout
 from shipwheel.oci.image import ImageIndex, make_index
 from shipwheel.oci.layout import blob_path, read_layout, write_layout
-from shipwheel.oci.validate.check import validate_layout
+from shipwheel.oci.validate.check import validate
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
 
@@ -47,7 +47,7 @@ def test_a_new_layout(store: Store, place: Path) -> None:
     assert [path.name for path in place.parent.iterdir()] == ["layout"]
     assert place.stat().st_mode & 0o777 == 0o755
     assert {(place / path).stat().st_mode & 0o777 for path in files} == {0o644}
-    assert [report.platform for report in validate_layout(place).images] == ["linux/amd64", "linux/arm64"]
+    assert [report.platform for report in validate(place).images] == ["linux/amd64", "linux/arm64"]
 
 
 def test_one_platform_is_a_manifest_and_no_index(store: Store, place: Path) -> None:
@@ -72,7 +72,7 @@ def test_two_writes_give_the_same_bytes_whatever_the_umask(store: Store, tmp_pat
 def test_an_empty_directory_is_taken(store: Store, place: Path) -> None:
     place.mkdir(parents=True)
     write_layout(small_index(store), place, store, name=None)
-    validate_layout(place)
+    validate(place)
 
 
 @pytest.mark.parametrize("kind", ["full directory", "file", "dangling link"])
@@ -111,7 +111,7 @@ def test_another_name_is_added_and_the_same_one_replaced(store: Store, place: Pa
     reader = read_layout(place)
     assert reader.images("app:1").digest == first.digest
     assert reader.images("app:2").digest == third.digest
-    report = validate_layout(place)
+    report = validate(place)
     assert len(report.images) == 3
     assert report.notes == ()  # what only the replaced entry needed is gone
 
@@ -121,7 +121,7 @@ def test_replacing_keeps_what_another_name_needs(store: Store, place: Path) -> N
         write_layout(small_index(store), place, store, name=name)
     write_layout(other_index(store), place, store, name="app:1")
     assert read_layout(place).images("app:2").digest == small_index(store).digest
-    assert validate_layout(place).notes == ()
+    assert validate(place).notes == ()
 
 
 def test_a_layout_that_cannot_be_followed_loses_nothing(store: Store, place: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_missing_or_cut_off_blob_is_written_again(store: Store, place: Path) -
     first.unlink()
     second.write_bytes(second.read_bytes()[:-1])
     write_layout(index, place, store, name=None)
-    validate_layout(place)
+    validate(place)
 
 
 @pytest.mark.parametrize("existing", [False, True])
@@ -157,11 +157,11 @@ def test_a_damaged_part_leaves_what_was_there(store: Store, place: Path, existin
         after = contents(place)
         assert {path: after[path] for path in before} == before
         assert not [path for path in after if "/." in path]
-        validate_layout(place)
+        validate(place)
     else:
         assert list(place.parent.iterdir()) == []
     write_layout(small_index(store), place, store, name="app")
-    validate_layout(place)
+    validate(place)
 
 
 def test_a_full_disk(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_another_process_makes_the_same_layout_meanwhile(store: Store, place: Pa
 
     monkeypatch.setattr(layout, "_write_blobs", overtaken)
     write_layout(small_index(store), place, store, name="app:1")
-    validate_layout(place)
+    validate(place)
     assert {entry.annotations[layout.ANNOTATION_REF_NAME] for entry in read_layout(place).entries} == {"1", "2"}
     assert list(place.parent.iterdir()) == [place]
 
@@ -277,4 +277,4 @@ def test_damaged_blobs_of_a_layout_are_written_again_when_asked(store: Store, pl
     assert contents(place) != whole
     write_layout(index, place, store, name="app:v1", recheck=True)
     assert contents(place) == whole
-    validate_layout(place)
+    validate(place)

@@ -42,7 +42,7 @@ def test_the_same_image_whoever_gives_the_files(world: World, four: dict[str, Pa
     digest = ran.digest
     assert "127.0.0.1:9/" in (place / "pylock.toml").read_text()
     assert not [server.url for server in four.values() if server.url in (place / "pylock.toml").read_text()], "no mirror's address"
-    for name, what in (("lying", "gave other bytes"), ("stale", "does not have")):
+    for name, what in (("lying", "sent wrong bytes"), ("stale", "does not have")):
         lines = [line for line in ran.err.splitlines() if four[name].url in line]
         assert len(lines) <= 1, "one line a server"
         assert name != "lying" or what in lines[0]

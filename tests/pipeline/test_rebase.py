@@ -18,7 +18,7 @@ from shipwheel.oci.image import FileLayer, make_image, make_index
 from shipwheel.oci.layer import layer_chunks
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import ContainerConfig, Descriptor
-from shipwheel.oci.read.tree import Tree
+from shipwheel.oci.read.file_tree import FileTree
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.rebase import push_rebased, rebase
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_REBASE_INFO, read_rebase_info
@@ -502,11 +502,11 @@ def test_what_is_needed_is_what_the_base_brings() -> None:
 )
 def test_a_libc_that_is_too_old(versions: tuple[str, ...], expected: list[str]) -> None:
     needs = BaseRequirements(("libc.so.6(GLIBC_2.28)",))
-    assert list(unmet_requirements(needs, Tree(below(*versions), {}, {}), "/usr/bin", AMD64)) == expected
+    assert list(unmet_requirements(needs, FileTree(below(*versions), {}, {}), "/usr/bin", AMD64)) == expected
 
 
 def test_programs_are_looked_for_on_the_path() -> None:
-    tree = Tree(Segment("", "", "", 0, 0, {"usr/bin/sh": 1}, {"bin": "usr/bin"}, {}, ()), {}, {})
+    tree = FileTree(Segment("", "", "", 0, 0, {"usr/bin/sh": 1}, {"bin": "usr/bin"}, {}, ()), {}, {})
     assert list(unmet_requirements(BaseRequirements(programs=("sh", "/bin/sh")), tree, "/opt/venv/bin:/bin", AMD64)) == []
     assert list(unmet_requirements(BaseRequirements(programs=("/bin/bash",)), tree, "/bin", AMD64)) == [
         "it does not have /bin/bash, which the image starts"

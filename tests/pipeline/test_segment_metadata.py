@@ -8,7 +8,7 @@ import pytest
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
 from shipwheel.files.entry import file
-from shipwheel.files.segment import find_segment, known_segment, make_segment
+from shipwheel.files.segment import find_segment, load_segment_metadata, make_segment
 from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.segment_metadata import pack, pack_builds, unpack, unpack_builds
 from shipwheel.store import Store
@@ -29,7 +29,7 @@ def test_a_record_goes_round(tmp_path: Path, store: Store) -> None:
     packed = pack(make_layer(LayerSpec("both", (ONE, TWO)), there), there)
     assert packed is not None
     unpack(packed, [ONE.key, TWO.key], store)
-    assert known_segment(ONE.key, store) == known_segment(ONE.key, there)
+    assert load_segment_metadata(ONE.key, store) == load_segment_metadata(ONE.key, there)
     assert find_segment(ONE.key, store) is None
 
 
@@ -37,10 +37,10 @@ def test_what_is_told_never_stands_for_bytes_of_this_store(store: Store) -> None
     """Else who writes records could put one package in the place of another."""
     other = make_segment(TWO, store)
     unpack(bytes(member(msgspec.json.encode([msgspec.structs.replace(other, key=ONE.key)]))), [ONE.key], store)
-    assert known_segment(ONE.key, store) is not None and find_segment(ONE.key, store) is None
+    assert load_segment_metadata(ONE.key, store) is not None and find_segment(ONE.key, store) is None
     layer = make_layer(LayerSpec("one", (ONE,)), store)
     assert other.digest not in layer.parts
-    mine = known_segment(ONE.key, store)
+    mine = load_segment_metadata(ONE.key, store)
     assert mine is not None and set(mine.files) == {"opt/one"}, "what was made here counts"
 
 
@@ -48,7 +48,7 @@ def test_what_was_made_here_is_not_replaced(store: Store) -> None:
     mine = make_segment(ONE, store)
     lie = msgspec.structs.replace(mine, files={}, digest="sha256:" + "0" * 64)
     unpack(bytes(member(msgspec.json.encode([lie]))), [ONE.key], store)
-    assert known_segment(ONE.key, store) == find_segment(ONE.key, store) == mine
+    assert load_segment_metadata(ONE.key, store) == find_segment(ONE.key, store) == mine
 
 
 @pytest.mark.parametrize(

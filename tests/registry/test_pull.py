@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import FetchError, ImageError, IntegrityError, ShipwheelError, UsageError
 from shipwheel.events import silent
-from shipwheel.oci.convert import in_oci_types
-from shipwheel.oci.image import ImageIndex, RemoteLayer, blob_chunks
+from shipwheel.oci.convert import to_oci_media_types
+from shipwheel.oci.image import ImageIndex, RemoteLayer, compressed_chunks
 from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import (
     DOCKER_CONFIG,
@@ -234,7 +234,7 @@ def test_images_as_values(store: Store) -> None:
         layer = one.layers[0]
         assert isinstance(layer, RemoteLayer)
         assert layer.origin == f"{registry.host}/team/app"
-        assert f"sha256:{hashlib.sha256(b''.join(blob_chunks(layer, store))).hexdigest()}" == layer.descriptor.digest
+        assert f"sha256:{hashlib.sha256(b''.join(compressed_chunks(layer, store))).hexdigest()}" == layer.descriptor.digest
         assert remote_images(there, one.digest, [ARM64]).images == (one,) or remote_images(there, one.digest).images[0].digest == one.digest
 
 
@@ -262,13 +262,13 @@ def test_dockers_types_become_ocis(store: Store) -> None:
         as_docker(registry, index)
         found = remote_images(there, "docker")
         assert [image.platform for image in found.images] == [AMD64, ARM64]
-        for image in map(in_oci_types, found.images):
+        for image in map(to_oci_media_types, found.images):
             manifest = decode(image.manifest, Manifest, "it")
             assert (manifest.media_type, image.manifest_media_type) == (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_MANIFEST)
             assert {layer.media_type for layer in manifest.layers} == {MEDIA_TYPE_LAYER_GZIP}
             assert tuple(layer.descriptor for layer in image.layers) == manifest.layers
             assert image.config_descriptor == manifest.config
-            assert in_oci_types(image) is image
+            assert to_oci_media_types(image) is image
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_layers_that_are_not_there_or_none_are_refused(store: Store, layer_type:
     with FakeRegistry() as registry, repository(registry) as there:
         as_docker(registry, filled(registry, store), layer_type=layer_type)
         with pytest.raises(ImageError, match=words):
-            in_oci_types(remote_images(there, "docker", [AMD64]).images[0])
+            to_oci_media_types(remote_images(there, "docker", [AMD64]).images[0])
 
 
 def test_nulls_are_as_if_they_were_not_there(store: Store) -> None:

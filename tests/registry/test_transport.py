@@ -12,7 +12,7 @@ import httpx
 import pytest
 from support.process import HANG_S, ended, until
 
-from shipwheel.download.transfer import may_pass
+from shipwheel.download.http import transient_error
 from shipwheel.errors import FetchError
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.reference import Reference
@@ -34,17 +34,17 @@ from shipwheel.testing.registry import FakeRegistry, RegistryFault
 )
 def test_retry_after_is_seconds_or_a_date(after: int | timedelta, least: float, most: float) -> None:
     text = str(after) if isinstance(after, int) else format_datetime(datetime.now(UTC) + after, usegmt=True)
-    passing = may_pass(httpx.Response(429, headers={"Retry-After": text}))
-    assert passing is not None
-    assert passing.wait is not None
-    assert least <= passing.wait <= most
+    transient = transient_error(httpx.Response(429, headers={"Retry-After": text}))
+    assert transient is not None
+    assert transient.retry_after is not None
+    assert least <= transient.retry_after <= most
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "9" * 400 + "x", "Thu, 99 Foo 9999999999 00:00:00 GMT"])
 def test_what_says_nothing_asks_for_no_wait(text: str) -> None:
-    passing = may_pass(httpx.Response(503, headers={"Retry-After": text}))
-    assert passing is not None
-    assert passing.wait is None or passing.wait >= 0
+    transient = transient_error(httpx.Response(503, headers={"Retry-After": text}))
+    assert transient is not None
+    assert transient.retry_after is None or transient.retry_after >= 0
 
 
 class Nobody:

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shipwheel.files.compress import inflate
-from shipwheel.files.entry import Deflated
+from shipwheel.files.compress import Deflated, inflate
 from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter, interpreter_version
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 

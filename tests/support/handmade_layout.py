@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shipwheel.errors import ImageError
-from shipwheel.oci.validate.check import validate_layout
+from shipwheel.oci.validate.check import validate
 
 __all__ = ["DOCKER", "OCI", "SOUND", "Json", "Made", "digest_of", "entry", "folder", "tar"]
 
@@ -95,6 +95,6 @@ class Made:
 
     def problems(self) -> str:
         with pytest.raises(ImageError) as caught:
-            validate_layout(self.write())
+            validate(self.write())
         assert caught.value.hint
         return caught.value.message

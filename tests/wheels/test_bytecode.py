@@ -15,7 +15,8 @@ import pytest
 from support.compiling import RICH, compile_all, compiler_of, data_of, many
 
 from shipwheel.errors import BuildError
-from shipwheel.files.entry import Deflated, EntryType, file
+from shipwheel.files.compress import Deflated
+from shipwheel.files.entry import EntryType, file
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels import bytecode as module
 from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, interpreter_version, pyc_path

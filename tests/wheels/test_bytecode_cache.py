@@ -11,8 +11,7 @@ import pytest
 from support.compiling import compile_all, compiler_of, many
 from support.process import HANG_S
 
-from shipwheel.files.compress import deflated
-from shipwheel.files.entry import Deflated
+from shipwheel.files.compress import Deflated, deflated
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 

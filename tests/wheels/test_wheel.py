@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
-from shipwheel.files.compress import deflated, gunzip
-from shipwheel.files.entry import Deflated, EntryType
+from shipwheel.files.compress import Deflated, deflated, gunzip
+from shipwheel.files.entry import EntryType
 from shipwheel.files.segment import Segment, make_segment
 from shipwheel.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes

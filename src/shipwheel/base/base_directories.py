@@ -14,7 +14,7 @@ from shipwheel.files.segment import Directory, Segment
 from shipwheel.venv import VENV
 
 if TYPE_CHECKING:
-    from shipwheel.oci.read.tree import Tree
+    from shipwheel.oci.read.file_tree import FileTree
 
 __all__ = [
     "ANYWHERE",
@@ -99,7 +99,7 @@ def _conflicts(parent: Segment, ours: Sequence[Segment]) -> Iterator[str]:
             yield f"/{path}: a directory, and {segment.label} has a file there"
 
 
-def path_conflicts(tree: "Tree", roots: Iterable[str]) -> Iterator[str]:
+def path_conflicts(tree: "FileTree", roots: Iterable[str]) -> Iterator[str]:
     """Yield a line per link or file of a new base where an image that is rebased on it has the virtual environment or these directories."""
     segment = tree.segment
     if _has_venv(segment):

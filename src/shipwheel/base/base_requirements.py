@@ -13,7 +13,7 @@ from shipwheel.platform import Platform
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
-    from shipwheel.oci.read.tree import Tree
+    from shipwheel.oci.read.file_tree import FileTree
 
 __all__ = ["BaseRequirements", "cached_requirements", "required_libraries", "unmet_requirements"]
 
@@ -66,7 +66,7 @@ def cached_requirements(
     return requirements
 
 
-def unmet_requirements(requirements: BaseRequirements, tree: "Tree", search_path: str, platform: Platform) -> Iterator[str]:
+def unmet_requirements(requirements: BaseRequirements, tree: "FileTree", search_path: str, platform: Platform) -> Iterator[str]:
     """Yield a line per requirement that a base with these files, and with `search_path` as its PATH, does not meet."""
     from shipwheel.files.loader import Loader
 

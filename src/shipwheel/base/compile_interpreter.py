@@ -15,9 +15,8 @@ from pathlib import Path
 from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
-from shipwheel.files.entry import FileEntry, Source
+from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
-from shipwheel.files.unpack import unpack
 from shipwheel.lock import uv
 from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
@@ -79,9 +78,9 @@ def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Repor
     """
     if runnable_platform() != image.platform:
         return None
-    from shipwheel.oci.read.unpacked import unpacked
+    from shipwheel.oci.read.rootfs_cache import unpack_image
 
-    files = unpacked(image, store, reporter)
+    files = unpack_image(image, store, reporter)
     # The interpreter may be started as long as the store is in use.
     weakref.finalize(store, files.close)
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
@@ -103,7 +102,7 @@ def host_interpreter(minor: str) -> Interpreter:
 
 def _unpack_all(sources: Sequence[Source], directory: Path, store: Store) -> None:
     for source in sources:
-        unpack(_while_open(source.entries(), store), directory, source.label)
+        write_entries(_while_open(source.entries(), store), directory, source.label)
 
 
 def _while_open(entries: Iterable[FileEntry], store: Store) -> Iterator[FileEntry]:

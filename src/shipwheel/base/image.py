@@ -13,7 +13,7 @@ from shipwheel.errors import ImageError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock.pylock import Lock, lock_path, read_lock
 from shipwheel.oci.image import MAX_LAYERS, Image
-from shipwheel.oci.read.tree import read_tree
+from shipwheel.oci.read.file_tree import read_file_tree
 from shipwheel.platform import Platform
 from shipwheel.project.detect import Project, with_python
 from shipwheel.request import Request
@@ -101,7 +101,7 @@ class ImageBases:
         return bases
 
     def _inspect(self, image: Image, digest: str) -> LockedImage:
-        facts = image_facts(image, read_tree(image, self._store, self.name), self.name, self._python)
+        facts = image_facts(image, read_file_tree(image, self._store, self.name), self.name, self._python)
         return LockedImage(self.name, digest, image.digest, facts)
 
     def _pinned_images(self, lock: Lock) -> dict[str, LockedImage]:

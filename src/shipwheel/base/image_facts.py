@@ -9,7 +9,7 @@ from shipwheel.base.model import ImageFacts
 from shipwheel.errors import ImageError
 from shipwheel.files.elf import MACHINES
 from shipwheel.oci.image import Image
-from shipwheel.oci.read.tree import Tree
+from shipwheel.oci.read.file_tree import FileTree
 from shipwheel.suites import SUITES
 from shipwheel.versions import minor_version
 
@@ -26,7 +26,7 @@ _EXAMPLES_HINT = (
 )
 
 
-def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageFacts:
+def image_facts(image: Image, tree: FileTree, name: str, python: str = "") -> ImageFacts:
     """Inspect a base image. `python` is the version that the user asks for, if any; `name` is the image's name in errors.
 
     Raise ImageError if its PATH has no interpreter for its platform, or if its C library is unknown.
@@ -54,7 +54,7 @@ def image_facts(image: Image, tree: Tree, name: str, python: str = "") -> ImageF
     )
 
 
-def _find_interpreter(tree: Tree, search_path: str, python: str, name: str) -> str:
+def _find_interpreter(tree: FileTree, search_path: str, python: str, name: str) -> str:
     names = (f"python{minor_version(python)}",) if python else ("python3", "python")
     for directory in search_path.split(":"):
         for program in names:
@@ -72,7 +72,7 @@ def _find_interpreter(tree: Tree, search_path: str, python: str, name: str) -> s
     raise ImageError(f"the base {name} has no Python on its PATH ({search_path})", hint=_EXAMPLES_HINT)
 
 
-def _python_version(tree: Tree, path: str, env: dict[str, str]) -> str:
+def _python_version(tree: FileTree, path: str, env: dict[str, str]) -> str:
     """Return the full version: the one in the interpreter or its library, else the one in PYTHON_VERSION, else micro version 0."""
     minor = re.search(r"python(3\.\d+)$", path)
     marks = [version for file, version in tree.marks.items() if file == path or (minor and f"libpython{minor[1]}" in file)]
@@ -84,7 +84,7 @@ def _python_version(tree: Tree, path: str, env: dict[str, str]) -> str:
     return f"{minor[1]}.0"
 
 
-def _libc_version(tree: Tree, musl: bool, name: str) -> tuple[int, int]:
+def _libc_version(tree: FileTree, musl: bool, name: str) -> tuple[int, int]:
     pattern = r"(?:ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1|/libc\.so)$" if musl else r"libc(?:\.so\.6|-2\.\d+\.so)$"
     versions = sorted(version for file, version in tree.marks.items() if re.search(pattern, file))
     if not versions and not musl:
@@ -114,12 +114,12 @@ def numeric_user(user: str, texts: Mapping[str, str]) -> str:
     return f"{int(uid)}:{int(gid)}"
 
 
-def _ca_bundle(tree: Tree, env: dict[str, str]) -> str:
+def _ca_bundle(tree: FileTree, env: dict[str, str]) -> str:
     configured = env.get("SSL_CERT_FILE", "").lstrip("/")
     return next((f"/{path}" for path in (configured, *_CA_BUNDLES) if path and tree.real(path) is not None), "")
 
 
-def _debian_codename(tree: Tree) -> str:
+def _debian_codename(tree: FileTree) -> str:
     """Return the codename if the image is of a known Debian suite, whose packages can be added to it."""
     text = tree.texts.get("etc/os-release") or tree.texts.get("usr/lib/os-release", "")
     fields = dict(re.findall(r"^([A-Z_]+)=\"?([^\"\n]*)\"?$", text, re.MULTILINE))

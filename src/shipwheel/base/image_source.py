@@ -16,7 +16,7 @@ import msgspec
 
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.oci.convert import in_oci_types
+from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import Descriptor
@@ -56,7 +56,7 @@ def open_images(
         raise LockError(
             f"the base that the lock names, {digest[:19]}…, is no longer in {path}", hint="Use the layout's image with --upgrade-base."
         ) from None
-    return make_index([in_oci_types(image) for image in reader.images(entry.digest).images]), entry.digest
+    return make_index([to_oci_media_types(image) for image in reader.images(entry.digest).images]), entry.digest
 
 
 def _layout_path(name: str, root: Path) -> tuple[Path, str | None]:
@@ -98,7 +98,7 @@ def _open_remote(name: str, digest: str, platforms: Sequence[Platform], store: S
 
     with source.repository() as repository:
         remote = remote_images(repository, pinned or reference.tag_or_latest, platforms)
-    images = [in_oci_types(image) for image in remote.images]
+    images = [to_oci_media_types(image) for image in remote.images]
     for platform in platforms:
         image = next((image for image in images if platform.matches(image.platform)), None)
         if image is None:

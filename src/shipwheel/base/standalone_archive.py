@@ -17,10 +17,9 @@ import msgspec
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import gunzip
-from shipwheel.files.entry import EntryType, FileEntry, checked_path, parents
+from shipwheel.files.entry import EntryType, FileEntry, checked_path, parents, spooled_file
 from shipwheel.files.segment import key_of
-from shipwheel.files.spool import spooled
-from shipwheel.oci.read.image_file import TAR_ERRORS, CappedReader
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
@@ -188,7 +187,7 @@ class StandaloneSource(msgspec.Struct, frozen=True):
         elif info.isreg() and not info.issparse():
             content = tar.extractfile(info)
             assert content is not None  # noqa: S101 - a regular file has content
-            yield from spooled(content, info.size, image_path, mode)
+            yield from spooled_file(content, info.size, image_path, mode)
         else:
             raise self._refused(f"{path} is a device or another type of file that such archives never contain")
 

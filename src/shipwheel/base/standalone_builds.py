@@ -205,10 +205,10 @@ def _sha256_from_uv(build: Standalone, available: Sequence[_AvailableBuild]) -> 
 
 def _sha256_from_sums(directory_url: str, build: Standalone) -> str:
     """Return the hash from the SHA256SUMS file next to a release's archives."""
-    from shipwheel.download.fetch import get
+    from shipwheel.download.fetch import fetch_bytes
 
     try:
-        text = get(f"{directory_url}/{_CHECKSUMS_FILE}", label=_CHECKSUMS_FILE).decode("utf-8", "replace")
+        text = fetch_bytes(f"{directory_url}/{_CHECKSUMS_FILE}", label=_CHECKSUMS_FILE).decode("utf-8", "replace")
     except FetchError:
         return ""
     match = re.search(rf"^([0-9a-f]{{64}}) [ *]{re.escape(build.filename)}\r?$", text, re.MULTILINE)
@@ -224,11 +224,11 @@ def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> str:
     location = environ.get("UV_PYTHON_DOWNLOADS_JSON_URL") or str(next(filter(None, configured), ""))
     if not location:
         return ""
-    from shipwheel.download.fetch import get
+    from shipwheel.download.fetch import fetch_bytes
 
     path = _local_path(location)
     try:
-        data = path.read_bytes() if path is not None else get(location, label="the list of Pythons")
+        data = path.read_bytes() if path is not None else fetch_bytes(location, label="the list of Pythons")
         table = msgspec.json.decode(data, type=dict[str, dict[str, object]])
     except (OSError, FetchError, msgspec.MsgspecError):
         return ""  # uv reads it as well, and reports what is wrong with it

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from shipwheel.download.mirrors import Choice, Measured
+    from shipwheel.download.mirrors import Choice, Measurement
 
 __all__ = ["command"]
 
@@ -23,18 +23,18 @@ _KINDS = {"index": "package index", "debian": "Debian archive"}
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(use: str | None, days: int, as_json: bool) -> None:
     """Print the measurements as a table. `--use` with a name or an address measures nothing."""
-    from shipwheel.download.mirrors import choose, forget, keep, kept, measure
+    from shipwheel.download.mirrors import choose, delete_choice, load_choice, measure, save_choice
     from shipwheel.store import default_root
 
     root = default_root()
-    measured: Sequence[Measured] = ()
+    measured: Sequence[Measurement] = ()
     if use is None or use == "auto":
         measured = measure()
     if use == "none":
-        forget(root)
+        delete_choice(root)
     elif use is not None:
-        keep(root, choose(use, lambda: measured, days=days, before=kept(root)))
-    choice = kept(root)
+        save_choice(root, choose(use, lambda: measured, days=days, before=load_choice(root)))
+    choice = load_choice(root)
     if as_json:
         rows = [{**asdict(it), "cost": it.cost if it.rate else None} for it in measured]
         click.echo(json.dumps({"mirrors": rows, "choice": asdict(choice), "used": _used(choice)}, indent=2))
@@ -42,7 +42,7 @@ def command(use: str | None, days: int, as_json: bool) -> None:
         click.echo("\n".join([*_table(measured, choice), *_summary(choice)]))
 
 
-def _table(measured: "Sequence[Measured]", choice: "Choice") -> Iterator[str]:
+def _table(measured: "Sequence[Measurement]", choice: "Choice") -> Iterator[str]:
     for kind, title in _KINDS.items():
         rows = sorted((it for it in measured if it.kind == kind), key=lambda it: (bool(it.problem), it.cost))
         if rows:

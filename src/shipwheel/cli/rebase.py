@@ -11,7 +11,7 @@ import msgspec
 from shipwheel.cli.progress import progress
 from shipwheel.cli.remote import open_repository, tag_or_digest
 from shipwheel.errors import UsageError
-from shipwheel.events import amount
+from shipwheel.events import format_size
 
 if TYPE_CHECKING:
     from shipwheel.base.model import ImageFacts
@@ -124,9 +124,9 @@ def _print_summary(rebased: "Rebased", traffic: "Traffic | None", read: int, dry
     _print_table(rebased)
     click.echo(f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}", err=True)
     if rebased.read:
-        click.echo(f"read {amount(rebased.read)} of the new base's layers to check its files", err=True)
+        click.echo(f"read {format_size(rebased.read)} of the new base's layers to check its files", err=True)
     if traffic is not None:
-        click.echo(f"{traffic}; read {amount(read)}", err=True)
+        click.echo(f"{traffic}; read {format_size(read)}", err=True)
         click.echo("The project's lock still names the old base. To update it: shipwheel build --upgrade-base", err=True)
     elif dry_run:
         click.echo("dry run: nothing was pushed", err=True)

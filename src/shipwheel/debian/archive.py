@@ -11,7 +11,8 @@ from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror
 from shipwheel.debian.package_index import PackageIndex
 from shipwheel.debian.release import Release, check_age, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
-from shipwheel.download.fetch import Download, fetch, get, redacted
+from shipwheel.download.fetch import Download, fetch, fetch_bytes
+from shipwheel.download.http import redacted
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.platform import Platform
@@ -117,7 +118,7 @@ class Archive:
         return self._read_release(last, archive, codename, name)
 
     def _read_release(self, mirror: Mirror, archive: str, codename: str, name: str) -> Release:
-        signed = get(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=_MAX_RELEASE_BYTES)
+        signed = fetch_bytes(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=_MAX_RELEASE_BYTES)
         return parse_release(verify_release(signed, name, self._keyring), name, codename)
 
     def _packages_paths(self, signed: _SignedRelease, platform: Platform, suite: Suite) -> Iterator[str]:
@@ -165,7 +166,7 @@ class Archive:
         This is safe: the file only tells in which package to look for a library. The package's own hash is signed, and the package is used
         only if it has the library. With an older file a library can be missed, which the warning says.
         """
-        data = get(download.urls[-1], label=download.label)
+        data = fetch_bytes(download.urls[-1], label=download.label)
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != download.digest:
             self.reporter(
                 Warned(

@@ -9,7 +9,7 @@ import msgspec
 
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
-from shipwheel.files.segment import Segment, find_segment, key_of, known_segment, make_segment, unpacked
+from shipwheel.files.segment import Segment, find_segment, key_of, load_segment_metadata, make_segment, uncompressed_chunks
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
@@ -68,7 +68,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
         """Yield the entries sorted by path. The store must have each package or its segment."""
         from shipwheel.debian.ldcache import cached_libraries, ld_cache
 
-        segments = [known_segment(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
+        segments = [load_segment_metadata(source.key, self.store) or make_segment(source, self.store) for source in self._debs()]
         packaged = {path for segment in segments for path in (*segment.files, *segment.links)}
         cache = ld_cache(cached_libraries(segments, self.platform).items(), self.platform)
         entries = [
@@ -87,7 +87,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
         sources = [
             source
             for source in self._debs()
-            if known_segment(source.key, self.store) is None or source.package.name == _CERTIFICATES_PACKAGE
+            if load_segment_metadata(source.key, self.store) is None or source.package.name == _CERTIFICATES_PACKAGE
         ]
         return tuple(source.package for source in sources if find_segment(source.key, self.store) is None)
 
@@ -115,7 +115,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
 def _bundle(segment: Segment, store: Store) -> bytes:
     """Return the certificates in a segment, sorted by path. The store may have the segment and no longer the .deb."""
     certificates: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(b"".join(unpacked(segment, store))), mode="r:", encoding="utf-8") as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(uncompressed_chunks(segment, store))), mode="r:", encoding="utf-8") as tar:
         for info in tar:
             stream = tar.extractfile(info) if _CERTIFICATE.fullmatch(info.name) and info.isreg() else None
             if stream is not None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shipwheel.events import Warned
-from shipwheel.files.ctypes_libraries import stem
+from shipwheel.files.ctypes_libraries import library_stem
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _OPENED_PREFIX = "opened:"
 def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[Segment]) -> dict[str, tuple[str, ...]]:
     """Return `opened:NAME` -> the labels of the app's segments that open NAME, for names that no library of the image has."""
     stems = {
-        stem(posixpath.basename(name))
+        library_stem(posixpath.basename(name))
         for segment in (*base, *app_segments)
         for item in segment.elf
         for name in (item.path, item.soname)
@@ -34,7 +34,7 @@ def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[S
     missing: dict[str, list[str]] = {}
     for segment in app_segments:
         for name in segment.opens if not segment.elf else ():
-            if stem(name) not in stems:
+            if library_stem(name) not in stems:
                 missing.setdefault(f"{_OPENED_PREFIX}{name}", []).append(segment.label)
     return {name: tuple(labels) for name, labels in sorted(missing.items())}
 

@@ -14,9 +14,8 @@ import msgspec
 
 from shipwheel.debian.deb import HashedStream, damaged, members, open_tar, refused
 from shipwheel.errors import DamagedBlob
-from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file
+from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, spooled_file
 from shipwheel.files.segment import key_of
-from shipwheel.files.spool import spooled
 from shipwheel.store import Store
 
 __all__ = ["EXCLUDED", "MERGED_DIRECTORIES", "DebSource", "DebianPackage", "is_excluded", "usr_merged"]
@@ -214,7 +213,7 @@ class DebSource(msgspec.Struct, frozen=True):
         elif info.isreg() and not info.issparse():
             content = tar.extractfile(info)
             assert content is not None  # noqa: S101 - a regular file has content
-            yield from spooled(content, info.size, path, _mode(info))
+            yield from spooled_file(content, info.size, path, _mode(info))
         else:
             raise refused(self.label, f"{path} is a device or another type of file that packages never contain")
 

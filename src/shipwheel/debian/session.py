@@ -35,11 +35,11 @@ class ArchiveSession:
         """Return the archive, choosing a mirror on the first call. Raise UsageError or FetchError if there is none to use."""
         from shipwheel.debian.archive import Archive
         from shipwheel.debian.mirror import choose_mirror
-        from shipwheel.download.mirrors import kept
+        from shipwheel.download.mirrors import load_choice
 
         with self._lock:
             if self._archive is None:
-                mirror = choose_mirror(self._setting, saved=kept(self._store.root).debian)
+                mirror = choose_mirror(self._setting, saved=load_choice(self._store.root).debian)
                 self._archive = Archive(mirror, self._store, self._reporter)
             return self._archive
 

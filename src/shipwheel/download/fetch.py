@@ -1,32 +1,30 @@
-"""Downloads: in parallel, resumed, retried, hashed while they stream, each into the store under the digest it must have."""
+"""Download files into the store: in parallel, resumed, retried, hashed, each from any of several servers."""
 
 import hashlib
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
-from shipwheel.download.local_file import is_local, local_file, pieces
-from shipwheel.download.race import ATTEMPTS, Job, Partial, exhausted, gathered, pause
-from shipwheel.download.servers import LIED, Servers, server_of
-from shipwheel.download.transfer import Passing, check, passing, redacted
+from shipwheel.download.attempt import Context, PartialFile, is_local, local_path, read_local
+from shipwheel.download.http import MAX_ATTEMPTS, TransientError, back_off, raise_for_status, redacted, retries_exhausted, translate_errors
+from shipwheel.download.race import race
+from shipwheel.download.servers import CORRUPT, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
-from shipwheel.store import CHUNK, Store, unusable
+from shipwheel.store import CHUNK, Store, store_write_error
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Download", "fetch", "get", "redacted"]
-
-T = TypeVar("T")
+__all__ = ["Download", "fetch", "fetch_bytes"]
 
 WORKERS = 8
 """Downloads at a time."""
@@ -34,7 +32,7 @@ WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that must have this digest (`sha256:<hex>`), from whichever address gives it. `size` in bytes, None when unknown."""
+    """A file to download from any of its URLs. `digest` is `sha256:<hex>`; `size` is in bytes, None if unknown."""
 
     urls: tuple[str, ...]
     digest: str
@@ -43,29 +41,29 @@ class Download:
 
 
 class _Interrupted(Exception):
-    """The whole stage ends; what was fetched so far is kept."""
+    """The whole stage ends; partial downloads are kept."""
 
 
 def fetch(
     downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = WORKERS
 ) -> None:
-    """Brings every download into the store; what is there already is not fetched again.
+    """Download the files that the store does not have. A download that was interrupted before is resumed.
 
-    Raises one FetchError, or IntegrityError, that names all that failed. An interrupted download goes on from where it was.
+    Raise one FetchError, or IntegrityError, that names every failed file.
     """
-    wanted = list({item.digest: item for item in downloads if not store.has(item.digest)}.values())
-    if not wanted:
+    missing = list({item.digest: item for item in downloads if not store.has(item.digest)}.values())
+    if not missing:
         return
-    total = sum(item.size or 0 for item in wanted)
+    total = sum(item.size or 0 for item in missing)
     reporter(StageStarted(stage, total, "bytes"))
     stop = threading.Event()
     failures: list[FetchError] = []
     servers = Servers()
     with _client() as client, ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
-        # The largest first: the end of the stage is then not one long download alone.
+        # Largest first, so that the stage does not end with a single long download.
         jobs = [
-            pool.submit(_one, client, item, _Meter(stage, item, reporter, stop, store), servers, store)
-            for item in sorted(wanted, key=lambda item: -(item.size or 0))
+            pool.submit(_fetch_one, client, item, _Progress(stage, item, reporter, stop, store), servers, store)
+            for item in sorted(missing, key=lambda item: -(item.size or 0))
         ]
         try:
             for job in as_completed(jobs):
@@ -78,22 +76,25 @@ def fetch(
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    for trouble in servers.troubles():
-        reporter(Warned(trouble, "" if failures else "Other servers gave what it did not."))
+    for warning in servers.warnings():
+        reporter(Warned(warning, "" if failures else "Other servers sent these files instead."))
     _raise_all(failures)
-    reporter(StageFinished(stage, f"{len(wanted)} files, {total / 1e6:.1f} MB"))
+    reporter(StageFinished(stage, f"{len(missing)} files, {total / 1e6:.1f} MB"))
 
 
-def get(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
-    """A small file's bytes; raises FetchError (its `status` is the HTTP status, or None) when it cannot be had or is over `limit`."""
+def fetch_bytes(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
+    """Return the bytes of a small file. Raise FetchError if it cannot be fetched or has more than `limit` bytes."""
     if is_local(url):
-        data = bytearray()
-        for piece in pieces(local_file(url, label), label):
-            data += piece
-            _limited(len(data), url, label, limit)
-        return bytes(data)
+        return _read_limited(read_local(local_path(url, label), label), url, label, limit)
     with _client() as client:
-        return _retried(lambda: _small(client, url, label, limit), url, label, time.sleep)
+        for number in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return _get(client, url, label, limit)
+            except TransientError as error:
+                if number == MAX_ATTEMPTS:
+                    raise retries_exhausted(url, label, error) from error
+                back_off([error.retry_after], number, time.sleep)
+    raise AssertionError("unreachable")
 
 
 def _raise_all(failures: list[FetchError]) -> None:
@@ -103,9 +104,8 @@ def _raise_all(failures: list[FetchError]) -> None:
         raise failures[0]
     kind = IntegrityError if all(isinstance(error, IntegrityError) for error in failures) else FetchError
     lines = "\n".join(f"  {error.message}" for error in sorted(failures, key=lambda error: error.message))
-    combined = kind(f"{len(failures)} files could not be fetched:\n{lines}", hint=failures[0].hint)
-    combined.not_found = any(error.not_found for error in failures)
-    raise combined
+    not_found = any(error.not_found for error in failures)
+    raise kind(f"{len(failures)} files could not be fetched:\n{lines}", hint=failures[0].hint, not_found=not_found)
 
 
 def _client() -> "httpx.Client":
@@ -120,8 +120,8 @@ def _client() -> "httpx.Client":
 
 
 @dataclass(frozen=True, slots=True)
-class _Meter:
-    """Tells the reporter how far a download is, and the download that it must end."""
+class _Progress:
+    """Reports the progress of one download, and ends it when the stage ends."""
 
     stage: str
     item: Download
@@ -130,7 +130,7 @@ class _Meter:
     store: Store
 
     def __call__(self, done: int) -> None:
-        # By digest, since one distribution's wheels for two platforms have one label.
+        # By digest, because the wheels of one package for two platforms share a label.
         self.reporter(Moved(self.stage, self.item.digest, done, self.item.size or 0))
         self.check()
 
@@ -143,94 +143,99 @@ class _Meter:
         self.check()
 
 
-def _one(client: "httpx.Client", item: Download, meter: _Meter, servers: Servers, store: Store) -> None:
-    """From whichever servers give it, together; if that is not what the lock says, from each of them alone."""
+def _fetch_one(client: "httpx.Client", item: Download, progress: _Progress, servers: Servers, store: Store) -> None:
+    """Let all servers complete one file together; if its digest is wrong, let each complete its own."""
     if not item.urls:
-        raise FetchError(f"{item.label}: no address to fetch it from", hint="Make the lock again.")
-    job = Job(client, item.label, item.size, servers, meter)
-    with _partial(store, item.digest) as stream:
+        raise FetchError(f"{item.label}: the lock has no URL for it", hint="Run `shipwheel lock` again.")
+    context = Context(client, item.label, item.size, servers, progress)
+    with _open_partial(store, item.digest) as stream:
         if store.has(item.digest):
-            # Another process was quicker.
+            # Another process has fetched it in the meantime.
             store.partial(item.digest).unlink(missing_ok=True)
             return
-        together = Partial(stream, item.size)
-        problems: list[FetchError] = []
-        last = gathered(job, dict.fromkeys(item.urls, together), problems, lambda _: None)
-        givers = together.givers
-        if last is not None and (found := _digest(stream)) != item.digest:
-            last = _alone(job, item, together, store.partial(item.digest).parent, problems, found)
-            givers = [last]
-        if not last:
-            # Other bytes than promised are worse news than none.
-            raise sorted(problems, key=lambda error: isinstance(error, IntegrityError))[-1]
-        for url in filter(None, givers):
-            servers.proved(url)
+        shared = PartialFile(stream, item.size)
+        failures: list[FetchError] = []
+        winner = race(context, dict.fromkeys(item.urls, shared), failures, lambda _: None)
+        contributors = shared.contributors
+        if winner is not None and (digest := _digest(stream)) != item.digest:
+            winner = _race_separately(context, item, shared, store.partial(item.digest).parent, failures, digest)
+            contributors = [winner] if winner else []
+        if winner is None:
+            # Wrong bytes are worse news than none.
+            raise sorted(failures, key=lambda error: isinstance(error, IntegrityError))[-1]
+        for url in filter(None, contributors):
+            servers.record_success(url)
         stream.flush()
         os.fsync(stream.fileno())
         store.adopt(store.partial(item.digest), item.digest)
 
 
-def _alone(job: Job, item: Download, together: Partial, folder: Path, problems: list[FetchError], found: str) -> str:
-    """Again from the start, each server for itself, those first that have given nothing so far; the one with the right bytes, or none."""
-    givers = list(together.givers)
-    if len(givers) == 1 and givers[0]:
-        problems.append(_other_bytes(job, item, givers[0], found))
-    suspects = {server_of(url) for url in givers}
-    rest = [url for url in item.urls if [url] != givers]
-    rest.sort(key=lambda url: (not job.servers.is_proven(url), server_of(url) in suspects))
-    together.restart()
+def _race_separately(
+    context: Context, item: Download, shared: PartialFile, folder: Path, failures: list[FetchError], digest: str
+) -> str | None:
+    """Start again with one file for each URL, those first that contributed nothing so far, and return the URL with the right bytes.
+
+    `digest` is what the servers' bytes had together.
+    """
+    contributors = list(shared.contributors)
+    if len(contributors) == 1 and contributors[0]:
+        failures.append(_wrong_bytes(context, item, contributors[0], digest))
+    suspects = {server_of(url) for url in contributors}
+    urls = [url for url in item.urls if [url] != contributors]
+    urls.sort(key=lambda url: (not context.servers.is_proven(url), server_of(url) in suspects))
+    shared.restart()
     with ExitStack() as stack:
-        own = {url: Partial(stack.enter_context(TemporaryFile(dir=folder)), item.size) for url in rest[:-1]}
-        partials = {url: own.get(url, together) for url in rest}
+        own = {url: PartialFile(stack.enter_context(TemporaryFile(dir=folder)), item.size) for url in urls[:-1]}
+        files = {url: own.get(url, shared) for url in urls}
 
-        def wrong(url: str) -> IntegrityError | None:
-            digest = _digest(partials[url].stream)
-            return _other_bytes(job, item, url, digest) if digest != item.digest else None
+        def verify(url: str) -> IntegrityError | None:
+            digest = _digest(files[url].stream)
+            return _wrong_bytes(context, item, url, digest) if digest != item.digest else None
 
-        best = gathered(job, partials, problems, wrong)
-        if best is None or best in own:
-            together.restart()
-        if best is None:
-            return ""
-        if best in own:
-            own[best].stream.seek(0)
-            shutil.copyfileobj(own[best].stream, together.stream)
-    others = {server_of(giver): giver for giver in givers if giver and server_of(giver) != server_of(best)}
-    if len(others) == 1 and "" not in givers:
-        _lied(job, item, *others.values())
-    return best
+        winner = race(context, files, failures, verify)
+        if winner is None or winner in own:
+            shared.restart()
+        if winner is None:
+            return None
+        if winner in own:
+            own[winner].stream.seek(0)
+            shutil.copyfileobj(own[winner].stream, shared.stream)
+    others = {server_of(url): url for url in contributors if url and server_of(url) != server_of(winner)}
+    if len(others) == 1 and "" not in contributors:
+        _record_corrupt(context, item, *others.values())
+    return winner
 
 
-def _other_bytes(job: Job, item: Download, url: str, found: str) -> IntegrityError:
-    _lied(job, item, url)
+def _wrong_bytes(context: Context, item: Download, url: str, digest: str) -> IntegrityError:
+    _record_corrupt(context, item, url)
     return IntegrityError(
-        f"{item.label}: {redacted(url)} gave other bytes than the lock says (expected {item.digest}, got {found})",
-        hint="Nothing of it was kept. Try again, or another index or mirror; if it stays so, do not trust that server.",
+        f"{item.label}: {redacted(url)} sent other bytes than the lock states (expected {item.digest}, got {digest})",
+        hint="The download was discarded. Try again, or use another index or mirror; if it happens again, do not trust that server.",
     )
 
 
-def _lied(job: Job, item: Download, url: str) -> None:
-    """That is news where another server could help, and no end."""
-    if len({server_of(other) for other in item.urls}) > 1:
-        job.servers.failed(url, "gave other bytes than the lock says for", item.label, LIED)
+def _record_corrupt(context: Context, item: Download, url: str) -> None:
+    """Record wrong bytes for the stage's warnings, unless there is only one server: then the error itself says it."""
+    if len({server_of(each) for each in item.urls}) > 1:
+        context.servers.record_failure(url, "sent wrong bytes for", item.label, CORRUPT)
 
 
 @contextmanager
-def _partial(store: Store, digest: str) -> Iterator[BinaryIO]:
-    """The file in which a download collects its bytes, for one process at a time."""
+def _open_partial(store: Store, digest: str) -> Iterator[BinaryIO]:
+    """Open the file that a download collects its bytes in, locked against other processes."""
     path = store.partial(digest)
     try:
         with path.open("a+b") as stream:
             _lock(stream)
             yield stream
     except OSError as error:
-        raise unusable(store.root, error) from error
+        raise store_write_error(store.root, error) from error
 
 
 def _lock(stream: BinaryIO) -> None:
     try:
         import fcntl
-    except ImportError:
+    except ImportError:  # Windows
         return
     fcntl.flock(stream, fcntl.LOCK_EX)
 
@@ -244,27 +249,16 @@ def _digest(stream: BinaryIO) -> str:
     return f"sha256:{seen.hexdigest()}"
 
 
-def _retried(attempt: Callable[[], T], url: str, label: str, wait: Callable[[float], None]) -> T:
-    for number in range(1, ATTEMPTS + 1):
-        try:
-            return attempt()
-        except Passing as problem:
-            if number == ATTEMPTS:
-                raise exhausted(url, label, problem) from problem
-            pause([problem.wait], number, wait)
-    raise AssertionError("unreachable")
+def _get(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:
+    with translate_errors(url, label), client.stream("GET", url) as response:
+        raise_for_status(response, label)
+        return _read_limited(response.iter_bytes(), url, label, limit)
 
 
-def _small(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:
+def _read_limited(chunks: Iterator[bytes], url: str, label: str, limit: int) -> bytes:
     data = bytearray()
-    with passing(url, label), client.stream("GET", url) as response:
-        check(response, label)
-        for piece in response.iter_bytes():
-            data += piece
-            _limited(len(data), url, label, limit)
+    for chunk in chunks:
+        data += chunk
+        if len(data) > limit:
+            raise FetchError(f"{label}: {redacted(url)} is larger than {limit} bytes", hint="Check the address, or use another server.")
     return bytes(data)
-
-
-def _limited(size: int, url: str, label: str, limit: int) -> None:
-    if size > limit:
-        raise FetchError(f"{label}: {redacted(url)} is larger than {limit} bytes", hint="Do not trust that server.")

@@ -1,7 +1,7 @@
-"""Public mirrors of the package index and of Debian's archive: which there are, how good each is from here, and which was chosen.
+"""Public mirrors of the package index and of Debian's archive: the table, measuring, and the stored choice.
 
-Nothing that a mirror gives is trusted: distributions have their hash in the lock, Debian's archive is signed. The choice is kept beside
-the store, for some days, and what pip, uv and apt are told of comes before it.
+Nothing that a mirror sends is trusted: the lock has the hashes of Python packages, and Debian's archive is signed. The choice is stored
+beside the store for some days. The settings of pip, uv and apt take precedence over it.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,60 +22,73 @@ from shipwheel.errors import StoreError, UsageError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["MIRRORS", "Choice", "Known", "Measured", "best", "choose", "forget", "keep", "kept", "measure", "named"]
+__all__ = [
+    "MIRRORS",
+    "Choice",
+    "Measurement",
+    "Mirror",
+    "best_addresses",
+    "choose",
+    "delete_choice",
+    "find_mirror",
+    "load_choice",
+    "measure",
+    "save_choice",
+]
 
-SECONDS = 4.5
-"""Within which everything is measured, side by side."""
+PROBE_PROJECT = "hypothesis"
+"""A project with several releases a week and files of some hundred kB: it shows how fresh and how fast a mirror is."""
 
-DAYS = 7
-"""For which a choice is kept, unless the user says otherwise."""
+_TIMEOUT_S = 4.5
+_RESERVE_S = 0.3
+"""Seconds that a measurement ends before the timeout, so that its result arrives in time."""
 
-PROJECT = "hypothesis"
-"""Released several times a week, with files of some hundred kB: shows how fresh a mirror is, and how fast."""
-
-_ENOUGH = 1 << 20
-"""Bytes after which the throughput is known."""
+_VALID_DAYS = 7
+_MAX_DAYS_BEHIND = 2
+_MAX_PROBE_BYTES = 1 << 20
+"""Bytes of a package list after which the throughput is known."""
 
 _INDEX, _DEBIAN = "index", "debian"
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A mirror: its name, and the addresses of what it has; empty for what it has not."""
+class Mirror:
+    """A mirror's name and its URLs: of the package index, of Debian's archive. One that it does not have is empty."""
 
     name: str
     index: str = ""
     debian: str = ""
 
     def address(self, kind: str) -> str:
-        """Of its package index ("index") or Debian archive ("debian")."""
+        """Return the URL of its package index ("index") or Debian archive ("debian")."""
         return self.index if kind == _INDEX else self.debian
 
 
 MIRRORS = (
-    Known("tsinghua", "https://pypi.tuna.tsinghua.edu.cn/simple", "https://mirrors.tuna.tsinghua.edu.cn/debian"),
-    Known("ustc", "https://mirrors.ustc.edu.cn/pypi/simple", "https://mirrors.ustc.edu.cn/debian"),
-    Known("nju", "https://mirror.nju.edu.cn/pypi/web/simple", "https://mirror.nju.edu.cn/debian"),
-    Known("sjtu", "https://mirror.sjtu.edu.cn/pypi/web/simple", "https://mirror.sjtu.edu.cn/debian"),
-    Known("bfsu", "https://mirrors.bfsu.edu.cn/pypi/web/simple", "https://mirrors.bfsu.edu.cn/debian"),
-    Known("zju", "https://mirrors.zju.edu.cn/pypi/web/simple", "https://mirrors.zju.edu.cn/debian"),
-    Known("aliyun", "https://mirrors.aliyun.com/pypi/simple", "https://mirrors.aliyun.com/debian"),
-    Known("tencent", "https://mirrors.cloud.tencent.com/pypi/simple", "https://mirrors.cloud.tencent.com/debian"),
-    Known("huawei", "https://repo.huaweicloud.com/repository/pypi/simple", "https://repo.huaweicloud.com/debian"),
-    Known("volcengine", "https://mirrors.volces.com/pypi/simple", "https://mirrors.volces.com/debian"),
-    Known("waterloo", "", "https://mirror.csclub.uwaterloo.ca/debian"),
-    Known("berkeley", "", "https://mirrors.ocf.berkeley.edu/debian"),
-    Known("aachen", "", "https://ftp.halifax.rwth-aachen.de/debian"),
+    Mirror("tsinghua", "https://pypi.tuna.tsinghua.edu.cn/simple", "https://mirrors.tuna.tsinghua.edu.cn/debian"),
+    Mirror("ustc", "https://mirrors.ustc.edu.cn/pypi/simple", "https://mirrors.ustc.edu.cn/debian"),
+    Mirror("nju", "https://mirror.nju.edu.cn/pypi/web/simple", "https://mirror.nju.edu.cn/debian"),
+    Mirror("sjtu", "https://mirror.sjtu.edu.cn/pypi/web/simple", "https://mirror.sjtu.edu.cn/debian"),
+    Mirror("bfsu", "https://mirrors.bfsu.edu.cn/pypi/web/simple", "https://mirrors.bfsu.edu.cn/debian"),
+    Mirror("zju", "https://mirrors.zju.edu.cn/pypi/web/simple", "https://mirrors.zju.edu.cn/debian"),
+    Mirror("aliyun", "https://mirrors.aliyun.com/pypi/simple", "https://mirrors.aliyun.com/debian"),
+    Mirror("tencent", "https://mirrors.cloud.tencent.com/pypi/simple", "https://mirrors.cloud.tencent.com/debian"),
+    Mirror("huawei", "https://repo.huaweicloud.com/repository/pypi/simple", "https://repo.huaweicloud.com/debian"),
+    Mirror("volcengine", "https://mirrors.volces.com/pypi/simple", "https://mirrors.volces.com/debian"),
+    Mirror("waterloo", "", "https://mirror.csclub.uwaterloo.ca/debian"),
+    Mirror("berkeley", "", "https://mirrors.ocf.berkeley.edu/debian"),
+    Mirror("aachen", "", "https://ftp.halifax.rwth-aachen.de/debian"),
 )
-"""Of universities and vendors; all hold `simple` and `packages`, or `debian` and `debian-security`, side by side."""
+"""Mirrors of universities and vendors. Each has `simple` and `packages`, or `debian` and `debian-security`, side by side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """How one mirror did. `first` in seconds, `rate` in bytes a second, `fresh` an instant or a version.
+class Measurement:
+    """The result of measuring one mirror.
 
-    `problem` says why it will not do.
+    `first` is the time to the first byte in seconds, `rate` the throughput in bytes per second, `fresh` the time (ISO 8601) or the version
+    of its newest content. `problem` says why the mirror cannot be used; it is empty if it can.
     """
 
     name: str
@@ -88,97 +101,96 @@ class Measured:
 
     @property
     def cost(self) -> float:
-        """Seconds for a build's usual load: thirty requests one after the other, and 50 MB."""
+        """Seconds for the load of a typical build: thirty requests one after the other, and 50 MB."""
         return 30 * self.first + 50e6 / self.rate if self.rate else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Addresses of each kind, the best first, until a day (UTC, that day included)."""
+    """The chosen URLs of each kind, best first. `until` is the last day (UTC) on which the choice is valid."""
 
     index: tuple[str, ...] = ()
     debian: tuple[str, ...] = ()
     until: str = ""
 
 
-def named(text: str, mirrors: Sequence[Known] = MIRRORS) -> Known:
-    """A mirror of the table by its name, or one by its address. Raises UsageError."""
+def find_mirror(text: str, mirrors: Sequence[Mirror] = MIRRORS) -> Mirror:
+    """Return the mirror with this name, or a mirror for this URL. Raise UsageError if it is neither."""
     if "://" not in text:
         found = next((mirror for mirror in mirrors if mirror.name == text.lower()), None)
         if found is None:
-            raise UsageError(
-                f"no mirror is named {text!r}", hint=f"auto, none, an address, or one of {', '.join(it.name for it in mirrors)}."
-            )
+            names = ", ".join(mirror.name for mirror in mirrors)
+            raise UsageError(f"there is no mirror named {text!r}", hint=f"Write auto, none, a URL, or one of {names}.")
         return found
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise UsageError(
-            "the mirror must be an http or https address without user and password", hint="For a private index, tell uv or pip of it."
+            "the mirror must be an http or https URL without user and password",
+            hint="Configure a private index in the settings of uv or pip.",
         )
     address = text.rstrip("/")
     if address.endswith("/simple"):
-        return Known(parts.netloc, index=address)
+        return Mirror(parts.netloc, index=address)
     if address.endswith("/debian"):
-        return Known(parts.netloc, debian=address)
+        return Mirror(parts.netloc, debian=address)
     raise UsageError(
-        f"{address} does not say what it mirrors",
-        hint="The address of a package index ends with /simple, of Debian's archive with /debian.",
+        f"{address} is neither a package index nor a Debian archive",
+        hint="The URL of a package index ends with /simple, that of a Debian archive with /debian.",
     )
 
 
-def measure(mirrors: Sequence[Known] = MIRRORS, *, seconds: float = SECONDS, suite: str = "sid") -> tuple[Measured, ...]:
-    """All of them side by side, in at most so many seconds; in the table's order. What has not answered by then has a problem."""
-    jobs = [(mirror, kind) for kind in (_INDEX, _DEBIAN) for mirror in mirrors if mirror.address(kind)]
-    answers: queue.SimpleQueue[Measured] = queue.SimpleQueue()
+def measure(mirrors: Sequence[Mirror] = MIRRORS, *, seconds: float = _TIMEOUT_S, suite: str = "sid") -> tuple[Measurement, ...]:
+    """Measure all mirrors in parallel, in at most `seconds`, and return the results in the order of the table.
+
+    A mirror that has not answered by then has a problem. Of Debian archives, `suite` is measured.
+    """
+    jobs = [(mirror, kind, mirror.address(kind).rstrip("/")) for kind in (_INDEX, _DEBIAN) for mirror in mirrors if mirror.address(kind)]
+    results: queue.SimpleQueue[Measurement] = queue.SimpleQueue()
     deadline = time.monotonic() + seconds
-    for mirror, kind in jobs:
-        probe = _Probe(mirror.name, kind, mirror.address(kind).rstrip("/"), deadline - 0.3, suite)
-        threading.Thread(target=lambda probe=probe: answers.put(probe.run()), daemon=True, name=f"measure {mirror.name}").start()
-    found: dict[tuple[str, str], Measured] = {}
-    while len(found) < len(jobs):
+    for mirror, kind, address in jobs:
+        probe = _Probe(mirror.name, kind, address, deadline - _RESERVE_S, suite)
+        threading.Thread(target=lambda probe=probe: results.put(probe.run()), daemon=True, name=f"measure {mirror.name}").start()
+    done: dict[tuple[str, str], Measurement] = {}
+    while len(done) < len(jobs):
         try:
-            answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            result = results.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
-        found[answer.kind, answer.address] = answer
-    return _stale(
+        done[result.kind, result.address] = result
+    return _mark_stale(
         [
-            found.get((kind, mirror.address(kind).rstrip("/")))
-            or Measured(mirror.name, kind, mirror.address(kind).rstrip("/"), problem=f"no answer within {seconds:.1f} s")
-            for mirror, kind in jobs
+            done.get((kind, address)) or Measurement(mirror.name, kind, address, problem=f"no answer within {seconds:.1f} s")
+            for mirror, kind, address in jobs
         ]
     )
 
 
-def _stale(measured: Sequence[Measured]) -> tuple[Measured, ...]:
-    """Of mirrors that answered, those that are far behind the freshest have that as their problem."""
-    from dataclasses import replace
-
+def _mark_stale(measured: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """Set the problem of mirrors that are far behind the freshest one."""
     newest = {kind: max((it.fresh for it in measured if it.kind == kind and not it.problem), default="") for kind in (_INDEX, _DEBIAN)}
-    done = []
+    marked = []
     for it in measured:
         days = _days_between(it.fresh, newest[it.kind])
-        problem = it.problem or (f"{days:.0f} days behind" if days > 2 else "")
-        done.append(replace(it, problem=problem))
-    return tuple(done)
+        marked.append(replace(it, problem=it.problem or (f"{days:.0f} days behind" if days > _MAX_DAYS_BEHIND else "")))
+    return tuple(marked)
 
 
-def _days_between(one: str, other: str) -> float:
+def _days_between(earlier: str, later: str) -> float:
     try:
-        return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).total_seconds() / 86400
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds() / 86400
     except (ValueError, TypeError):
         return 0.0
 
 
-def best(measured: Sequence[Measured], kind: str, count: int = 3) -> tuple[str, ...]:
-    """The addresses of the best mirrors of a kind: reachable, honest, fresh, the quickest first."""
-    good = sorted((it for it in measured if it.kind == kind and not it.problem), key=lambda it: it.cost)
-    return tuple(it.address for it in good[:count])
+def best_addresses(measured: Sequence[Measurement], kind: str, count: int = 3) -> tuple[str, ...]:
+    """Return the URLs of the mirrors of a kind that have no problem, the fastest first."""
+    usable = sorted((it for it in measured if it.kind == kind and not it.problem), key=lambda it: it.cost)
+    return tuple(it.address for it in usable[:count])
 
 
 @dataclass(slots=True)
 class _Probe:
-    """One measurement."""
+    """The measurement of one mirror, which ends at `deadline`."""
 
     name: str
     kind: str
@@ -188,80 +200,82 @@ class _Probe:
     first: float = 0.0
     rate: float = 0.0
     fresh: str = ""
-    timed: list[tuple[int, float]] = field(default_factory=list)
+    transfers: list[tuple[int, float]] = field(default_factory=list)
+    """(bytes, seconds) of each response."""
 
-    def run(self) -> Measured:
+    def run(self) -> Measurement:
         import httpx
 
         problem = ""
         try:
-            with httpx.Client(follow_redirects=True, timeout=self._left(), headers={"User-Agent": "shipwheel"}) as client:
-                (self._index if self.kind == _INDEX else self._debian)(client)
-        except _Unfit as error:
+            with httpx.Client(follow_redirects=True, timeout=self._remaining(), headers={"User-Agent": "shipwheel"}) as client:
+                (self._measure_index if self.kind == _INDEX else self._measure_debian)(client)
+        except _UnusableError as error:
             problem = str(error)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             problem = (str(error) or type(error).__name__).splitlines()[0][:80]
-        except Exception as error:  # whatever a server sends, it only fails its own measurement
+        except Exception as error:  # whatever a server sends, only its own measurement may fail
             problem = type(error).__name__
-        return Measured(self.name, self.kind, self.address, self.first, self.rate, self.fresh, problem)
+        return Measurement(self.name, self.kind, self.address, self.first, self.rate, self.fresh, problem)
 
-    def _left(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise _Unfit("too slow to be measured")
-        return left
+    def _remaining(self) -> float:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise _UnusableError("too slow to be measured")
+        return remaining
 
     def _get(self, client: "httpx.Client", url: str, limit: int, **headers: str) -> bytes:
-        """At most so many bytes; notes the time to the first one, and how fast the rest came."""
+        """Return at most about `limit` bytes; record the time to the first one and the throughput."""
         started = time.monotonic()
         data = bytearray()
-        with client.stream("GET", url, headers=headers, timeout=self._left()) as response:
+        with client.stream("GET", url, headers=headers, timeout=self._remaining()) as response:
             if response.status_code != 200:
-                raise _Unfit(f"answered {response.status_code}")
-            begun = 0.0
-            for piece in response.iter_bytes():
-                begun = begun or time.monotonic()
-                data += piece
+                raise _UnusableError(f"answered {response.status_code}")
+            first = 0.0
+            for chunk in response.iter_bytes():
+                first = first or time.monotonic()
+                data += chunk
                 if len(data) >= limit:
                     break
-                self._left()
-        self.first = self.first or (begun or time.monotonic()) - started
-        self.timed.append((len(data), max(time.monotonic() - (begun or started), 1e-4)))
-        size, seconds = max(self.timed)
+                self._remaining()
+        self.first = self.first or (first or time.monotonic()) - started
+        self.transfers.append((len(data), max(time.monotonic() - (first or started), 1e-4)))
+        size, seconds = max(self.transfers)
         self.rate = size / seconds
         return bytes(data)
 
-    def _index(self, client: "httpx.Client") -> None:
-        page = self._get(client, f"{self.address}/{PROJECT}/", 8 << 20, Accept=f"{_JSON}, text/html;q=0.2")
-        files = list(_files(page, f"{self.address}/{PROJECT}/"))
+    def _measure_index(self, client: "httpx.Client") -> None:
+        page_url = f"{self.address}/{PROBE_PROJECT}/"
+        page = self._get(client, page_url, 8 << 20, Accept=f"{_JSON}, text/html;q=0.2")
+        files = list(_files(page, page_url))
         if not files:
-            raise _Unfit("is no package index")
+            raise _UnusableError("not a package index")
         url, digest, _ = files[-1]
         self.fresh = max(uploaded for *_, uploaded in files) or _version(url)
         data = self._get(client, url, 8 << 20)
         if digest and hashlib.sha256(data).hexdigest() != digest:
-            raise _Unfit("gives other bytes than it says")
+            raise _UnusableError("sends files with wrong hashes")
 
-    def _debian(self, client: "httpx.Client") -> None:
+    def _measure_debian(self, client: "httpx.Client") -> None:
         from email.utils import parsedate_to_datetime
 
         text = self._get(client, f"{self.address}/dists/{self.suite}/InRelease", 1 << 20).decode(errors="replace")
         date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
         if not text.startswith("-----BEGIN PGP SIGNED MESSAGE") or date is None:
-            raise _Unfit("is no Debian archive")
+            raise _UnusableError("not a Debian archive")
         self.fresh = parsedate_to_datetime(date[1].replace("UTC", "+0000")).isoformat()
         try:
-            self._get(client, f"{self.address}/dists/{self.suite}/main/binary-amd64/Packages.xz", _ENOUGH)
-        except _Unfit:
-            return  # what InRelease said of it will do
+            self._get(client, f"{self.address}/dists/{self.suite}/main/binary-amd64/Packages.xz", _MAX_PROBE_BYTES)
+        except _UnusableError:
+            return  # the throughput of InRelease has to do
 
 
-class _Unfit(Exception):
-    """Why a mirror will not do."""
+class _UnusableError(Exception):
+    """The reason why a mirror cannot be used."""
 
 
 def _files(page: bytes, base: str) -> Iterator[tuple[str, str, str]]:
-    """(address, sha256, upload time) of the files of a page of the simple API, whichever form it has (PEP 503, 691)."""
+    """Yield (URL, sha256, upload time) of the files on a page of the simple API, in either of its forms (PEP 503, PEP 691)."""
     if page.lstrip().startswith(b"{"):
         for file in json.loads(page).get("files", []):
             yield urljoin(base, file["url"]), file.get("hashes", {}).get("sha256", ""), file.get("upload-time", "")
@@ -277,13 +291,13 @@ def _version(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2].split("-")[1].removesuffix(".tar.gz")
 
 
-def _place(root: Path) -> Path:
+def _choice_path(root: Path) -> Path:
     return root / "mirrors.json"
 
 
-def keep(root: Path, choice: Choice) -> None:
-    """Writes the choice into the store's directory. Raises StoreError."""
-    path = _place(root)
+def save_choice(root: Path, choice: Choice) -> None:
+    """Write the choice into the store's directory. Raise StoreError if that is not possible."""
+    path = _choice_path(root)
     document = {"format": 1, "until": choice.until, "index": list(choice.index), "debian": list(choice.debian)}
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -291,44 +305,49 @@ def keep(root: Path, choice: Choice) -> None:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise StoreError(f"the choice {path} cannot be written: {error.strerror or error}", hint="Make the directory writable.") from error
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}", hint="Make the directory writable.") from error
 
 
-def forget(root: Path) -> None:
-    """The choice is gone."""
-    _place(root).unlink(missing_ok=True)
+def delete_choice(root: Path) -> None:
+    """Delete the stored choice, if there is one."""
+    _choice_path(root).unlink(missing_ok=True)
 
 
-def kept(root: Path, *, today: str | None = None) -> Choice:
-    """The choice that was made, if it has not run out; an empty one when there is none, or what is there is damaged."""
+def load_choice(root: Path, *, today: str | None = None) -> Choice:
+    """Return the stored choice, or an empty one if there is none, if it has expired, or if the file is damaged."""
     try:
-        found: Any = json.loads(_place(root).read_text(encoding="utf-8"))
-        choice = Choice(_addresses(found, _INDEX), _addresses(found, _DEBIAN), str(found["until"]))
+        document: Any = json.loads(_choice_path(root).read_text(encoding="utf-8"))
+        choice = Choice(_addresses(document, _INDEX), _addresses(document, _DEBIAN), str(document["until"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Choice()
     return choice if choice.until >= (today or datetime.now(UTC).date().isoformat()) else Choice()
 
 
-def _addresses(found: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return tuple(text for text in found[key] if isinstance(text, str) and re.fullmatch(r"https?://[^\s@]+", text))
+def _addresses(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    return tuple(text for text in document[key] if isinstance(text, str) and re.fullmatch(r"https?://[^\s@]+", text))
 
 
 def choose(
-    use: str, measured: Callable[[], Sequence[Measured]], *, days: int = DAYS, mirrors: Sequence[Known] = MIRRORS, before: Choice = Choice()
+    use: str,
+    measured: Callable[[], Sequence[Measurement]],
+    *,
+    days: int = _VALID_DAYS,
+    mirrors: Sequence[Mirror] = MIRRORS,
+    before: Choice = Choice(),
 ) -> Choice:
-    """What `--use` means: auto (the best three of each kind), a mirror's name, or an address, which leaves the other kind as it was.
+    """Return the choice that `--use` asks for: "auto" (the best three of each kind), a mirror's name, or a URL.
 
-    Raises UsageError, also when auto finds none.
+    A mirror with only one kind leaves the other kind as in `before`. Raise UsageError for another text, or if auto finds no usable mirror.
     """
     until = (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
     if use == "auto":
-        found = measured()
-        choice = Choice(best(found, _INDEX), best(found, _DEBIAN), until)
+        results = measured()
+        choice = Choice(best_addresses(results, _INDEX), best_addresses(results, _DEBIAN), until)
         if not (choice.index or choice.debian):
             raise UsageError(
-                "no mirror of the table will do from here",
-                hint="Without one, uv and apt's own settings count; see the table with `shipwheel mirrors`.",
+                "no mirror of the table can be used from here",
+                hint="Run `shipwheel mirrors` to see why. Without a mirror, the settings of uv and apt apply.",
             )
         return choice
-    mirror = named(use, mirrors)
+    mirror = find_mirror(use, mirrors)
     return Choice((mirror.index,) if mirror.index else before.index, (mirror.debian,) if mirror.debian else before.debian, until)

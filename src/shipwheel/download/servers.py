@@ -1,24 +1,24 @@
-"""What one stage learns of the servers that it downloads from: which is quick, which went wrong, and how. Nothing of it is kept."""
+"""What one stage learns about the servers it downloads from: how fast each is and how it failed. Nothing of it is stored."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-__all__ = ["LIED", "SLOW", "STALLED", "Servers", "server_of"]
+__all__ = ["CORRUPT", "SLOW", "STALLED", "Servers", "server_of"]
 
-SLOW, STALLED, LIED = 1, 2, 3
-"""How bad a thing is: a server that did a worse one is asked later."""
+SLOW, STALLED, CORRUPT = 1, 2, 3
+"""Severities of a failure: a server with a more severe one is asked later."""
 
-MARGIN = 4.0
-"""A server is slow when another one is known to be so many times as fast."""
+_SPEED_RATIO = 4.0
+"""A server is slow if another one is known to be this many times as fast."""
 
-CRAWL = 64_000.0
-"""Bytes a second below which another server is tried although nothing is known of it."""
+_MIN_RATE = 64_000.0
+"""Bytes per second below which a server is tried that nothing is known about."""
 
 
 def server_of(url: str) -> str:
-    """Scheme, host and port of an address, without user and password: what trust and speed belong to."""
+    """Return scheme, host and port of a URL, without user and password: trust and speed belong to these."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -28,75 +28,75 @@ def server_of(url: str) -> str:
 
 @dataclass(slots=True)
 class _Server:
-    rank: int = 0
+    severity: int = 0
     rate: float | None = None
-    problems: dict[str, set[str]] = field(default_factory=dict)
+    failures: dict[str, set[str]] = field(default_factory=dict)
     proven: bool = False
 
 
 class Servers:
-    """Any thread may use it."""
+    """The servers of one stage. All methods are thread-safe."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Server] = {}
+        self._servers: dict[str, _Server] = {}
         self._lock = threading.Lock()
 
     def _get(self, url: str) -> _Server:
-        return self._known.setdefault(server_of(url), _Server())
+        return self._servers.setdefault(server_of(url), _Server())
 
-    def order(self, urls: Sequence[str]) -> list[str]:
-        """The addresses, those of servers that went wrong last; of slow ones the quickest first."""
+    def ranked(self, urls: Sequence[str]) -> list[str]:
+        """Return the URLs in the order in which to try them: failed servers last, the fastest of the slow ones first."""
         with self._lock:
-            known = {url: self._get(url) for url in urls}
-        return sorted(known, key=lambda url: (known[url].rank, -(known[url].rate or 0.0) if known[url].rank else 0.0))
+            servers = {url: self._get(url) for url in urls}
+        return sorted(servers, key=lambda url: (servers[url].severity, -(servers[url].rate or 0.0) if servers[url].severity else 0.0))
 
-    def failed(self, url: str, what: str, item: str, rank: int = STALLED) -> None:
-        """The server did `what` to a file."""
+    def record_failure(self, url: str, summary: str, item: str, severity: int = STALLED) -> None:
+        """Record that the server failed with a file. `summary` is the predicate, for example "stalled with"."""
         with self._lock:
             server = self._get(url)
-            server.rank = max(server.rank, rank)
-            server.problems.setdefault(what, set()).add(item)
+            server.severity = max(server.severity, severity)
+            server.failures.setdefault(summary, set()).add(item)
 
-    def lacks(self, url: str, item: str) -> None:
-        """The server does not have a file: that says nothing of the next one."""
-        self.failed(url, "does not have", item, 0)
+    def record_missing(self, url: str, item: str) -> None:
+        """Record that the server does not have a file; it may well have the next one."""
+        self.record_failure(url, "does not have", item, 0)
 
-    def gave(self, url: str, size: int, seconds: float) -> None:
-        """A download came to its end."""
+    def record_slow(self, url: str, rate: float, item: str) -> None:
+        """Record that the server was left for a faster one. `rate` in bytes per second."""
+        self.record_failure(url, "was slow with", item, SLOW)
+        with self._lock:
+            self._get(url).rate = rate
+
+    def record_rate(self, url: str, size: int, seconds: float) -> None:
+        """Record a finished download, unless it was too short to tell the throughput."""
         if size >= 1 << 18 or seconds >= 1.0:
             with self._lock:
                 self._get(url).rate = size / max(seconds, 1e-6)
 
-    def proved(self, url: str) -> None:
-        """What it gave was right."""
+    def record_success(self, url: str) -> None:
+        """Record that the server sent the right bytes."""
         with self._lock:
             self._get(url).proven = True
 
     def is_proven(self, url: str) -> bool:
-        """Whether the server gave something that was right, and did nothing wrong."""
+        """Return whether the server has sent right bytes and never failed."""
         with self._lock:
             server = self._get(url)
-            return server.proven and not server.rank
+            return server.proven and not server.severity
 
-    def slow(self, url: str, rate: float, item: str) -> None:
-        """The server gave so many bytes a second, and is left for another one."""
-        self.failed(url, "was slow with", item, SLOW)
+    def is_slow(self, rate: float, alternatives: Sequence[str]) -> bool:
+        """Return whether one of the alternative URLs is worth a try at this rate, in bytes per second."""
         with self._lock:
-            self._get(url).rate = rate
+            usable = [server for server in map(self._get, alternatives) if server.severity < STALLED]
+        return any(server.rate > rate * _SPEED_RATIO if server.rate is not None else rate < _MIN_RATE for server in usable)
 
-    def is_slow(self, rate: float, others: Sequence[str]) -> bool:
-        """Whether one of these servers is worth a change."""
+    def warnings(self) -> Iterator[str]:
+        """Yield a sentence for each server that failed where another one could help."""
         with self._lock:
-            good = [server for server in map(self._get, others) if server.rank < STALLED]
-        return any(server.rate > rate * MARGIN if server.rate is not None else rate < CRAWL for server in good)
-
-    def troubles(self) -> Iterator[str]:
-        """A sentence for each server that went wrong where another one could help."""
-        with self._lock:
-            known = sorted(self._known.items())
-        for name, server in known:
-            if server.problems:
-                yield f"{name} " + ", ".join(f"{what} {_files(items)}" for what, items in server.problems.items())
+            servers = sorted(self._servers.items())
+        for name, server in servers:
+            if server.failures:
+                yield f"{name} " + ", ".join(f"{summary} {_files(items)}" for summary, items in server.failures.items())
 
 
 def _files(items: set[str]) -> str:

@@ -22,7 +22,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.oci.read.unpacked import Unpacked, unpacked
+from shipwheel.oci.read.rootfs_cache import CachedRootfs, unpack_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -44,7 +44,7 @@ class Bwrap(LocalEngine):
 
     def __init__(self, version: str) -> None:
         super().__init__(version)
-        self._unpacked: list[Unpacked] = []
+        self._unpacked: list[CachedRootfs] = []
 
     @classmethod
     def connect(cls) -> "Bwrap":
@@ -66,7 +66,7 @@ class Bwrap(LocalEngine):
 
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:  # noqa: ARG002 - the interface's
         """See `Engine.load`: the directory that it is unpacked in, which stays there as long as this engine is used."""
-        found = unpacked(image_for(index, self.host()), store, reporter)
+        found = unpack_image(image_for(index, self.host()), store, reporter)
         self._unpacked.append(found)
         return str(found.path)
 

@@ -1,4 +1,4 @@
-"""gzip members: made by one compressor with fixed settings, or spliced from raw deflate that already is there.
+"""gzip members: compressed with fixed settings, or spliced from raw deflate data that already exists.
 
 libdeflate's output depends on its version and level alone, not on the processor (RFC 1951, RFC 1952).
 """
@@ -8,101 +8,111 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 import deflate
+import msgspec
 
 from shipwheel.errors import ArchiveError
-from shipwheel.files.entry import Deflated
 
-__all__ = ["LEVEL", "deflated", "gunzip", "inflate", "member", "splice"]
+__all__ = ["LEVEL", "Deflated", "deflated", "gunzip", "inflate", "member", "splice"]
 
 LEVEL = 6
-WHOLE = 32 << 20
-"""Up to this many bytes a file is inflated in one call, which is the fast way; above it, in pieces."""
+MAX_WHOLE = 32 << 20
+"""Files up to this many bytes are inflated in one call, which is the fastest way; larger ones piece by piece."""
 
 _PIECE = 1 << 20
 _MEMBER_PIECE = 32 << 10
 # ID1 ID2 CM=8 FLG=0 MTIME=0 XFL=0 OS=255 (unknown)
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
+_DAMAGED = "The file is damaged; fetch it again."
+_HOSTILE = "The file is hostile; do not use it."
+
+
+class Deflated(msgspec.Struct, frozen=True):
+    """Raw deflate data (RFC 1951) with the size and CRC-32 that a gzip trailer needs; zip entries have all three."""
+
+    raw: bytes | bytearray | memoryview
+    size: int
+    crc32: int
+
 
 def deflated(data: bytes) -> Deflated:
-    """Compresses to raw deflate."""
+    """Compress to raw deflate data."""
     return Deflated(deflate.deflate_compress(data, LEVEL), len(data), deflate.crc32(data))
 
 
 def member(data: bytes) -> bytes:
-    """Compresses to one gzip member."""
+    """Compress to one gzip member."""
     return b"".join(splice(deflated(data)))
 
 
 def splice(content: Deflated) -> tuple[bytes, bytes | bytearray | memoryview, bytes]:
-    """A gzip member around deflate data that is copied as it is."""
+    """Return header, data and trailer of a gzip member; the deflate data is used as it is."""
     return _HEADER, content.raw, struct.pack("<II", content.crc32, content.size & 0xFFFFFFFF)
 
 
 def inflate(content: Deflated, label: str = "") -> Iterator[bytes | bytearray]:
-    """The uncompressed bytes; raises ArchiveError when they are not of the size and CRC-32 that were promised."""
+    """Yield the uncompressed bytes. Raise ArchiveError if their size or CRC-32 is not the stated one."""
     crc = size = 0
-    for piece in _whole(content, label) if content.size <= WHOLE else _pieces(content, label):
+    for piece in _inflate_whole(content, label) if content.size <= MAX_WHOLE else _inflate_pieces(content, label):
         crc = deflate.crc32(piece, crc)
         size += len(piece)
         yield piece
     if size != content.size or crc != content.crc32:
-        raise ArchiveError(f"{label}: compressed data is not what its checksum says", hint="The file is damaged; fetch it again.")
+        raise ArchiveError(f"{label}: compressed data does not match its checksum", hint=_DAMAGED)
 
 
-def _whole(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
-    # As a member, so that the trailer must follow the deflate data at once: bytes between the two would break the layer that it
-    # is spliced into. A reader stops at the first trailer that fits, so one inside the data calls for the exact way.
+def _inflate_whole(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
+    # Inflated as a gzip member, so that the trailer must follow the deflate data immediately: bytes between the two would break
+    # the layer that the data is spliced into. A reader stops at the first trailer that matches, so if the trailer's bytes also
+    # occur inside the data, zlib has to find the end.
     header, raw, trailer = splice(content)
     data = b"".join((header, raw, trailer))
     if not content.size or data.find(trailer, len(header)) != len(data) - len(trailer):
-        yield from _pieces(content, label)
+        yield from _inflate_pieces(content, label)
         return
     try:
         yield deflate.gzip_decompress(data, content.size)
     except deflate.DeflateError as error:
-        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint="The file is damaged; fetch it again.") from error
+        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=_DAMAGED) from error
 
 
-def _pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    left = content.size
+def _inflate_pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+    remaining = content.size
     data = content.raw
     try:
         for start in range(0, len(data), _PIECE):
             pending = bytes(data[start : start + _PIECE])
             while pending:
-                piece = engine.decompress(pending, _PIECE * 4)
-                pending = engine.unconsumed_tail
-                left -= len(piece)
-                if left < 0:
-                    raise ArchiveError(
-                        f"{label}: a file unpacks to more than the size it states", hint="The file is hostile; do not use it."
-                    )
+                piece = decompressor.decompress(pending, _PIECE * 4)
+                pending = decompressor.unconsumed_tail
+                remaining -= len(piece)
+                if remaining < 0:
+                    raise ArchiveError(f"{label}: a file unpacks to more than its stated size", hint=_HOSTILE)
                 yield piece
-        yield engine.flush()
-        if not engine.eof or engine.unused_data:
-            raise ArchiveError(f"{label}: compressed data does not end where it is said to", hint="The file is hostile; do not use it.")
+        yield decompressor.flush()
+        if not decompressor.eof or decompressor.unused_data:
+            raise ArchiveError(f"{label}: compressed data does not end at its stated end", hint=_HOSTILE)
     except zlib.error as error:
-        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint="The file is damaged; fetch it again.") from error
+        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=_DAMAGED) from error
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The uncompressed bytes of any number of gzip members in a row; raises ArchiveError when they are damaged or cut off."""
-    engine = None
+    """Yield the uncompressed bytes of any number of gzip members. Raise ArchiveError if one is damaged or cut off."""
+    decompressor = None
     try:
         for chunk in chunks:
-            # In small pieces, since the end of each member copies the rest of its piece.
+            # Small pieces, because the end of each member copies the rest of its piece.
             for start in range(0, len(chunk), _MEMBER_PIECE):
                 pending = chunk[start : start + _MEMBER_PIECE]
                 while pending:
-                    engine = engine or zlib.decompressobj(31)
-                    yield engine.decompress(pending, _PIECE * 4)
-                    if engine.eof:
-                        pending, engine = engine.unused_data, None
+                    decompressor = decompressor or zlib.decompressobj(31)
+                    yield decompressor.decompress(pending, _PIECE * 4)
+                    if decompressor.eof:
+                        pending, decompressor = decompressor.unused_data, None
                     else:
-                        pending = engine.unconsumed_tail
+                        pending = decompressor.unconsumed_tail
     except zlib.error as error:
         raise ArchiveError(f"gzip data is damaged ({error})", hint="Make or fetch the layer again.") from error
-    if engine is not None:
+    if decompressor is not None:
         raise ArchiveError("gzip data ends in the middle of a member", hint="Make or fetch the layer again.")

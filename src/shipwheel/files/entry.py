@@ -1,18 +1,45 @@
-"""What a path inside an image is. No path of the host survives past this point."""
+"""File entries: paths inside an image with their type, mode, owner and content, and how to make, read and write them.
 
-from collections.abc import Callable, Iterator
+No path of the host goes beyond this point.
+"""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import IO, BinaryIO, Protocol
 
 import msgspec
 
 from shipwheel.errors import ArchiveError
+from shipwheel.files.compress import Deflated, inflate
 
-__all__ = ["Content", "Deflated", "EntryType", "FileEntry", "Opened", "Source", "checked_path", "directory", "file", "parents", "symlink"]
+__all__ = [
+    "Content",
+    "EntryType",
+    "FileEntry",
+    "LazyContent",
+    "Source",
+    "checked_path",
+    "directory",
+    "file",
+    "open_content",
+    "parents",
+    "read_content",
+    "spooled_file",
+    "symlink",
+    "write_entries",
+]
+
+_MAX_IN_MEMORY = 16 << 20
+_CHUNK = 1 << 20
 
 
 class EntryType(Enum):
-    """The types that images hold; devices and sockets are refused at every door. Values are ustar type flags."""
+    """The entry types that images may hold; devices and sockets are refused. The values are ustar type flags."""
 
     FILE = b"0"
     HARDLINK = b"1"
@@ -20,28 +47,20 @@ class EntryType(Enum):
     DIRECTORY = b"5"
 
 
-class Deflated(msgspec.Struct, frozen=True):
-    """A file's content as raw deflate (RFC 1951) with what a gzip trailer needs, as a zip entry has it."""
-
-    raw: bytes | bytearray | memoryview
-    size: int
-    crc32: int
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """A file's content that is read when it is needed: for what may be too large for memory."""
+class LazyContent(msgspec.Struct, frozen=True):
+    """Content that is opened when it is needed, because it may not fit into memory. `size` in bytes."""
 
     size: int
     open: Callable[[], BinaryIO]
 
 
-Content = bytes | Deflated | Opened
+Content = bytes | Deflated | LazyContent
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """A path inside the image (relative, `/` between parts), with what is there.
+    """One path inside the image, relative and separated by `/`.
 
-    `target` is a symlink's text, or the path inside the image of the file that a hard link names.
+    `target` is the text of a symbolic link, or the path inside the image that a hard link refers to.
     """
 
     path: str
@@ -54,22 +73,22 @@ class FileEntry(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Whatever yields file entries: a wheel, a Debian package, the project, generated files."""
+    """A source of file entries: a wheel, a Debian package, the project, generated files."""
 
     @property
     def key(self) -> str:
-        """Hex sha256 over everything that decides the bytes; known before a byte is fetched."""
+        """A hex sha256 over everything that decides the bytes, known before any of them is fetched."""
 
     @property
     def label(self) -> str:
-        """What errors and reports call it: `numpy 1.26.4`, `libc6 2.36-9`."""
+        """The name in errors and reports, for example `numpy 1.26.4` or `libc6 2.36-9`."""
 
     def entries(self) -> Iterator[FileEntry]:
-        """The entries, in the order in which they are written."""
+        """Yield the entries in the order in which they are written."""
 
 
 def checked_path(path: str, label: str) -> str:
-    """The path without a leading `./` or trailing `/`; raises ArchiveError for what leads outside the image."""
+    """Return the path without a leading `./` or trailing `/`. Raise ArchiveError if it leads outside the image."""
     cleaned = path.removeprefix("./").rstrip("/")
     if cleaned.startswith("/") or "\0" in cleaned or "\\" in cleaned or any(part in ("", ".", "..") for part in cleaned.split("/")):
         raise ArchiveError(
@@ -79,23 +98,98 @@ def checked_path(path: str, label: str) -> str:
 
 
 def parents(path: str) -> Iterator[str]:
-    """The directories above a path, innermost first."""
+    """Yield the directories above a path, innermost first."""
     while (cut := path.rfind("/")) > 0:
         path = path[:cut]
         yield path
 
 
 def file(path: str, data: bytes | str, mode: int = 0o644, *, uid: int = 0, gid: int = 0) -> FileEntry:
-    """A regular file with the given content."""
+    """Return a regular file with the given content; text is encoded as UTF-8."""
     content = data.encode() if isinstance(data, str) else data
     return FileEntry(path, EntryType.FILE, mode, content, uid=uid, gid=gid)
 
 
 def directory(path: str, mode: int = 0o755, *, uid: int = 0, gid: int = 0) -> FileEntry:
-    """A directory whose attributes matter; the others come by themselves."""
+    """Return a directory whose attributes matter. Other directories need no entry: the layer adds every parent."""
     return FileEntry(path, EntryType.DIRECTORY, mode, uid=uid, gid=gid)
 
 
 def symlink(path: str, target: str) -> FileEntry:
-    """A symbolic link."""
+    """Return a symbolic link."""
     return FileEntry(path, EntryType.SYMLINK, 0o777, target=target)
+
+
+def read_content(content: Content) -> bytes:
+    """Return the uncompressed bytes. Raise ArchiveError if compressed data is damaged."""
+    if isinstance(content, Deflated):
+        return b"".join(inflate(content))
+    if isinstance(content, LazyContent):
+        with content.open() as stream:
+            return stream.read()
+    return content
+
+
+def open_content(content: Content) -> BinaryIO:
+    """Open the uncompressed bytes as a stream; lazy content is not read into memory."""
+    return content.open() if isinstance(content, LazyContent) else io.BytesIO(read_content(content))
+
+
+def spooled_file(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator[FileEntry]:
+    """Yield one regular file with the `size` bytes of a stream, for archives that can only be read in order.
+
+    A large file is copied to a temporary file, which is removed when the caller asks for the next entry.
+    """
+    if size <= _MAX_IN_MEMORY:
+        yield file(path, b"".join(_chunks(stream)), mode)
+        return
+    with tempfile.TemporaryFile() as copy:
+        copy.writelines(_chunks(stream))
+        copy.flush()
+
+        def reopen() -> BinaryIO:
+            duplicate = os.fdopen(os.dup(copy.fileno()), "rb")
+            duplicate.seek(0)
+            return duplicate
+
+        yield FileEntry(path, EntryType.FILE, mode, LazyContent(size, reopen))
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def write_entries(entries: Iterable[FileEntry], root: Path, label: str) -> None:
+    """Write entries below a directory of the host, for interpreters that the build itself runs. Owners are ignored.
+
+    Raise ArchiveError if a path leads outside `root`, directly or through a link.
+    """
+    safe_parents: set[Path] = set()
+    real_root = root.resolve()
+    for entry in entries:
+        path = root / _host_name(checked_path(entry.path, label))
+        if path.parent not in safe_parents:
+            if not path.parent.resolve().is_relative_to(real_root):
+                raise ArchiveError(f"{label}: {entry.path} leads outside through a link", hint="The archive is hostile; do not use it.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            safe_parents.add(path.parent)
+        match entry.type:
+            case EntryType.DIRECTORY:
+                path.mkdir(exist_ok=True)
+            case EntryType.SYMLINK:
+                path.unlink(missing_ok=True)
+                path.symlink_to(_host_name(entry.target))
+                safe_parents.clear()  # a parent may resolve to another place now
+            case EntryType.HARDLINK:
+                path.hardlink_to(root / _host_name(checked_path(entry.target, label)))
+            case EntryType.FILE:
+                path.unlink(missing_ok=True)
+                with open_content(entry.content) as source, path.open("xb") as target:
+                    shutil.copyfileobj(source, target)
+                path.chmod(entry.mode)
+
+
+def _host_name(name: str) -> str:
+    """Return the file name whose bytes on this host are UTF-8, whatever its locale."""
+    return os.fsdecode(name.encode())

@@ -17,10 +17,10 @@ import msgspec
 
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import tar
-from shipwheel.files.compress import gunzip, inflate, member, splice
-from shipwheel.files.ctypes_libraries import opened_libraries
+from shipwheel.files.compress import Deflated, gunzip, inflate, member, splice
+from shipwheel.files.ctypes_libraries import ctypes_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
-from shipwheel.files.entry import Deflated, EntryType, FileEntry, Opened, Source, checked_path
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path
 from shipwheel.store import Store
 
 __all__ = [
@@ -32,11 +32,11 @@ __all__ = [
     "Tap",
     "find_segment",
     "key_of",
-    "known_segment",
+    "load_segment_metadata",
     "make_segment",
+    "save_segment_metadata",
     "source_date_epoch",
-    "tell_segment",
-    "unpacked",
+    "uncompressed_chunks",
 ]
 
 LAYOUT_VERSION = "1"
@@ -74,7 +74,7 @@ class Segment(msgspec.Struct, frozen=True):
     directories: dict[str, Directory]
     elf: tuple[ElfObject, ...]
     opens: tuple[str, ...] = ()
-    """Libraries that Python modules open by name, see `opened_libraries`."""
+    """Libraries that Python modules open by name, see `ctypes_libraries`."""
 
 
 def source_date_epoch() -> int:
@@ -96,12 +96,12 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def known_segment(key: str, store: Store) -> Segment | None:
+def load_segment_metadata(key: str, store: Store) -> Segment | None:
     """What the store knows of a segment, whether or not it has its bytes: from having made it, else from being told."""
     return _recorded("segment", key, store) or _recorded(_TOLD, key, store)
 
 
-def tell_segment(segment: Segment, store: Store) -> None:
+def save_segment_metadata(segment: Segment, store: Store) -> None:
     """Remembers what another machine says of a segment: facts, but never which blob of this store has its bytes."""
     store.put(_TOLD, segment.key, msgspec.json.encode(segment))
 
@@ -122,7 +122,7 @@ def find_segment(key: str, store: Store) -> Segment | None:
     return segment if segment is not None and store.has(segment.digest) else None
 
 
-def unpacked(segment: Segment, store: Store) -> Iterator[bytes]:
+def uncompressed_chunks(segment: Segment, store: Store) -> Iterator[bytes]:
     """The segment's uncompressed bytes; raises DamagedBlob if the store's are not what was written."""
     try:
         yield from gunzip(store.chunks(segment.digest))
@@ -216,7 +216,7 @@ class SegmentWriter:
 
     def _file(self, path: str, entry: FileEntry) -> None:
         content = entry.content
-        if isinstance(content, Opened):
+        if isinstance(content, LazyContent):
             self._text(tar.header(entry, content.size, self._mtime))
             with content.open() as stream:
                 self._stream(path, stream, content.size)
@@ -231,7 +231,7 @@ class SegmentWriter:
         self.files[path] = deflate.crc32(data)
         self._inspect(path, io.BytesIO(data), data[:4])
         if _is_module(path):
-            self.opens.update(opened_libraries(path, data))
+            self.opens.update(ctypes_libraries(path, data))
         for start in range(0, len(data), _FLUSH):
             self._text(data[start : start + _FLUSH])
         self._text(tar.padding(len(data)))
@@ -278,7 +278,7 @@ class SegmentWriter:
         """Notes what is in a file that was kept for it."""
         copy.seek(0)
         if _is_module(path):
-            self.opens.update(opened_libraries(path, copy.read()))
+            self.opens.update(ctypes_libraries(path, copy.read()))
         else:
             self._inspect(path, copy, b"\x7fELF")
 

@@ -46,12 +46,12 @@ def _elsewhere(wheel: Mapping[str, Any]) -> bool:
 
 def _serves_linux(url: str) -> bool:
     """Reads the classifiers from the metadata file beside a wheel (PEP 658); an index without such files says nothing."""
-    from shipwheel.download.fetch import get
+    from shipwheel.download.fetch import fetch_bytes
 
     if not url.startswith("https://"):
         return False
     try:
-        text = get(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
+        text = fetch_bytes(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
     except FetchError:
         return False
     head = text.split("\n\n", 1)[0]

@@ -201,7 +201,7 @@ def _add_unnamed(made: Synthetic, line: Line, text: str, folder: Path) -> None:
 
 def _is_static(root: Path) -> bool:
     """Whether pyproject.toml says the dependencies, so that no build backend has to be asked."""
-    from shipwheel.settings import read_toml
+    from shipwheel.user_files import read_toml
 
     path = root / "pyproject.toml"
     project = read_toml(path).get("project", {}) if path.is_file() else {}
@@ -224,7 +224,7 @@ def _private(made: Synthetic, root: Path, stack: ExitStack) -> Path:
 
 def from_project(root: Path, python: str, extras: tuple[str, ...], groups: tuple[str, ...], stack: ExitStack) -> Synthetic:
     """The project of a directory with pyproject.toml, setup.cfg or setup.py. Raises LockError, ProjectError."""
-    from shipwheel.settings import read_toml
+    from shipwheel.user_files import read_toml
 
     root = root.resolve()
     path = root / "pyproject.toml"

@@ -23,14 +23,14 @@ from shipwheel.oci.layout import (
     MAX_DOCUMENT,
     OCI_LAYOUT,
     LayoutReader,
+    atomic_write,
     blob_path,
-    entry_of,
+    index_entry,
     index_json,
-    replacing,
-    unwritable,
+    write_error,
 )
 from shipwheel.oci.model import Descriptor, Index, decode
-from shipwheel.oci.read.image_file import OpenedFile, open_image
+from shipwheel.oci.read.image_files import FileRange, open_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
@@ -57,14 +57,14 @@ def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | No
     if file.is_dir():
         raise UsageError(f"{file} is a directory", hint="Name a file, or leave out .tar for an OCI image layout.")
     reference = None if name is None else Reference.parse(name)
-    entry = entry_of(index, reference)
+    entry = index_entry(index, reference)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as write:
+        with atomic_write(file) as write:
             for chunk in archive_chunks(index, store, reference, docker_platform=docker_platform):
                 write(chunk)
     except OSError as error:
-        raise unwritable(f"the archive {file}", error, "file") from error
+        raise write_error(f"the archive {file}", error, "file") from error
     return entry
 
 
@@ -75,7 +75,7 @@ def archive_chunks(
 
     Raises UsageError if there is no image for `docker_platform`, DamagedBlob at the end of a layer that is damaged in the store.
     """
-    docker_manifest, entry = _docker_manifest(index, name, docker_platform), entry_of(index, name)
+    docker_manifest, entry = _docker_manifest(index, name, docker_platform), index_entry(index, name)
     mtime = source_date_epoch()
     documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry]), DOCKER_MANIFEST: docker_manifest}
     for path, data in documents.items():
@@ -95,7 +95,7 @@ def archive_chunks(
 class _ArchiveReader(LayoutReader, frozen=True):
     """A layout whose files are members of an archive, and are read in place."""
 
-    files: Mapping[str, OpenedFile]
+    files: Mapping[str, FileRange]
     """The members, in the archive on disk."""
 
     def _read(self, digest: str) -> bytes:
@@ -105,7 +105,7 @@ class _ArchiveReader(LayoutReader, frozen=True):
         found = self._file(blob_path(digest))
         return found.path, found.offset
 
-    def _file(self, name: str) -> OpenedFile:
+    def _file(self, name: str) -> FileRange:
         if name not in self.files:
             raise ImageError(f"{self.path}: {name} is not there", hint="The archive is incomplete; make or copy it again.")
         return self.files[name]
@@ -117,12 +117,12 @@ def read_archive(file: Path) -> LayoutReader:
     if INDEX not in opened.files:
         hint = "Write one with `shipwheel build -o FILE.tar`, `skopeo copy … oci-archive:FILE` or `podman save --format oci-archive`."
         raise UsageError(f"{file} is not an OCI image archive: it has no {INDEX}", hint=hint)
-    files = {name: found for name, found in opened.files.items() if isinstance(found, OpenedFile)}
+    files = {name: found for name, found in opened.files.items() if isinstance(found, FileRange)}
     data = _small(files[INDEX], file, INDEX)
     return _ArchiveReader(file, data, decode(data, Index, f"{file}: {INDEX}").manifests, files)
 
 
-def _small(found: OpenedFile, file: Path, name: str) -> bytes:
+def _small(found: FileRange, file: Path, name: str) -> bytes:
     if found.size > MAX_DOCUMENT:
         raise ImageError(f"{file}: {name} is larger than {MAX_DOCUMENT >> 20} MiB", hint="It is broken or hostile; do not use it.")
     with found.open() as stream:

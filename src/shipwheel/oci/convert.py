@@ -15,10 +15,10 @@ from shipwheel.oci.model import (
     encode,
 )
 
-__all__ = ["in_oci_types"]
+__all__ = ["to_oci_media_types"]
 
 
-def in_oci_types(image: Image) -> Image:
+def to_oci_media_types(image: Image) -> Image:
     """The image with OCI's media types; the very same one if it has them all. Mixed families fail in some engines.
 
     Raises ImageError for layers that registries do not hold (foreign, non-distributable) and for types that are no layers'.

@@ -38,14 +38,14 @@ __all__ = [
     "FileLayer",
     "Image",
     "ImageIndex",
-    "LayerBlob",
+    "ImageLayer",
     "RemoteLayer",
-    "blob_chunks",
+    "compressed_chunks",
     "digest_of",
     "make_image",
     "make_index",
-    "proved_chunks",
     "rfc3339",
+    "verified_chunks",
 ]
 
 MAX_LAYERS = 127
@@ -80,8 +80,8 @@ class RemoteLayer(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-LayerBlob = Layer | FileLayer | RemoteLayer
-"""A layer that can be streamed: `blob_chunks`."""
+ImageLayer = Layer | FileLayer | RemoteLayer
+"""A layer that can be streamed: `compressed_chunks`."""
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class Image(msgspec.Struct, frozen=True):
     platform: Platform
     manifest: bytes
     config: bytes
-    layers: tuple[LayerBlob, ...]
+    layers: tuple[ImageLayer, ...]
     config_media_type: str = MEDIA_TYPE_CONFIG
     manifest_media_type: str = MEDIA_TYPE_MANIFEST
 
@@ -130,7 +130,7 @@ class Image(msgspec.Struct, frozen=True):
     def blobs(self, store: Store) -> Iterator[Blob]:
         """The image's blobs in the order in which they can be delivered: layers, config, manifest."""
         for layer in self.layers:
-            yield Blob(layer.descriptor, partial(_proved, layer.descriptor, partial(blob_chunks, layer, store)))
+            yield Blob(layer.descriptor, partial(_proved, layer.descriptor, partial(compressed_chunks, layer, store)))
         yield Blob(self.config_descriptor, lambda: iter((self.config,)))
         yield Blob(self.descriptor, lambda: iter((self.manifest,)))
 
@@ -173,7 +173,7 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def blob_chunks(layer: LayerBlob, store: Store) -> Iterator[bytes]:
+def compressed_chunks(layer: ImageLayer, store: Store) -> Iterator[bytes]:
     """A layer's compressed bytes, from the store's parts, its file or its registry; a damaged part raises DamagedBlob."""
     if isinstance(layer, RemoteLayer):
         return layer.open()
@@ -181,7 +181,7 @@ def blob_chunks(layer: LayerBlob, store: Store) -> Iterator[bytes]:
 
 
 def make_image(
-    layers: Sequence[LayerBlob],
+    layers: Sequence[ImageLayer],
     config: ContainerConfig,
     platform: Platform,
     *,
@@ -246,7 +246,7 @@ def rfc3339(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _made_by(layer: LayerBlob) -> str:
+def _made_by(layer: ImageLayer) -> str:
     return f"shipwheel: {layer.name or layer.descriptor.digest}"
 
 
@@ -262,7 +262,7 @@ def _file_chunks(layer: FileLayer) -> Iterator[bytes]:
         raise DamagedBlob(layer.descriptor.digest) from error
 
 
-def proved_chunks(layer: FileLayer) -> Iterator[bytes]:
+def verified_chunks(layer: FileLayer) -> Iterator[bytes]:
     """A file's bytes as they are read; raises DamagedBlob at their end if they are not what the descriptor says."""
     return _proved(layer.descriptor, partial(_file_chunks, layer))
 

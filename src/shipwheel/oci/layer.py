@@ -14,11 +14,20 @@ import msgspec
 from shipwheel.files import tar
 from shipwheel.files.compress import member
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
-from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, unpacked
+from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, uncompressed_chunks
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
 from shipwheel.store import Store
 
-__all__ = ["ANNOTATION_KEY", "ANNOTATION_UNPACKED", "Layer", "LayerSpec", "find_layer", "layer_chunks", "layer_elsewhere", "make_layer"]
+__all__ = [
+    "ANNOTATION_KEY",
+    "ANNOTATION_UNPACKED",
+    "Layer",
+    "LayerSpec",
+    "find_layer",
+    "layer_chunks",
+    "layer_from_descriptor",
+    "make_layer",
+]
 
 ANNOTATION_KEY = "io.shipwheel.layer.key"
 ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
@@ -76,7 +85,7 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     return layer if known and all(store.has(part) for part in layer.parts) else None
 
 
-def layer_elsewhere(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
+def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
     """The layer of that spec as a pushed image has it: its bytes are not here. None if the descriptor is another's, or no layer's."""
     size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
     if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not re.fullmatch(r"[0-9]{1,18}", size):
@@ -106,7 +115,7 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
         tap = _OnePass(store)
         tap.begin(directories)
         for segment in segments:
-            for data in unpacked(segment, store):
+            for data in uncompressed_chunks(segment, store):
                 tap.update(data)
     tail = tap.end()
     parts = (tap.head, *(segment.digest for segment in segments), tail)

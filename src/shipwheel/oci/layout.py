@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import BuildError, ImageError, UsageError
-from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of, proved_chunks
+from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of, verified_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
     MEDIA_TYPE_INDEX,
@@ -29,7 +29,7 @@ from shipwheel.oci.model import (
     decode,
     encode,
 )
-from shipwheel.oci.read.image_file import ImageFile, Opened, StreamedFile
+from shipwheel.oci.read.image_files import ImageFile, ImageFiles, StreamedFile
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -41,15 +41,15 @@ __all__ = [
     "LAYOUT",
     "OCI_LAYOUT",
     "LayoutReader",
+    "atomic_write",
     "blob_path",
     "checked_digest",
-    "entry_of",
-    "in_memory",
+    "image_files",
+    "index_entry",
     "index_json",
     "read_layout",
-    "refuse_other",
-    "replacing",
-    "unwritable",
+    "require_layout_or_empty",
+    "write_error",
     "write_layout",
 ]
 
@@ -74,7 +74,7 @@ def blob_path(digest: str) -> str:
     return f"blobs/{algorithm}/{value}"
 
 
-def entry_of(index: ImageIndex, name: Reference | None) -> Descriptor:
+def index_entry(index: ImageIndex, name: Reference | None) -> Descriptor:
     """The entry of index.json: what the name stands for, annotated with the name."""
     annotations = {} if name is None else {ANNOTATION_REF_NAME: name.tag_or_latest, ANNOTATION_IMAGE_NAME: name.full}
     return msgspec.structs.replace(index.descriptor, annotations=annotations)
@@ -93,12 +93,12 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
     Raises UsageError if the directory holds something else, DamagedBlob if a part in the store is damaged, BuildError if the
     disk is full.
     """
-    entry = entry_of(index, None if name is None else Reference.parse(name))
+    entry = index_entry(index, None if name is None else Reference.parse(name))
     try:
         if (directory / LAYOUT).is_file():
             _update(index, directory, store, entry, recheck)
         else:
-            refuse_other(directory)
+            require_layout_or_empty(directory)
             try:
                 _create(index, directory, store, entry)
             except OSError:
@@ -107,18 +107,18 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
                     raise
                 _update(index, directory, store, entry, recheck)
     except OSError as error:
-        raise unwritable(f"the layout {directory}", error, "directory") from error
+        raise write_error(f"the layout {directory}", error, "directory") from error
     return entry
 
 
-def unwritable(what: str, error: OSError, kind: str) -> BuildError:
+def write_error(what: str, error: OSError, kind: str) -> BuildError:
     """What is said of a layout or an archive (`kind`: a directory or a file) that cannot be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     hint = f"Free some space or name another {kind}." if full else f"Name another {kind}, in a place that you can write to."
     return BuildError(f"{what} cannot be written: {error.strerror or error}", hint=hint)
 
 
-def refuse_other(directory: Path) -> None:
+def require_layout_or_empty(directory: Path) -> None:
     """Raises UsageError if something is there that is neither an OCI image layout nor an empty directory."""
     if (directory / LAYOUT).is_file():
         return
@@ -192,13 +192,13 @@ def _digest(path: Path) -> str:
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as write:
+    with atomic_write(path) as write:
         for chunk in chunks:
             write(chunk)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Callable[[bytes], object]]:
+def atomic_write(path: Path) -> Iterator[Callable[[bytes], object]]:
     """A file that takes its place when the block ends well, and leaves no trace otherwise."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
     temporary = Path(name)
@@ -269,7 +269,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob's bytes as they are read; raises DamagedBlob at their end if they are not the descriptor's."""
-        return proved_chunks(FileLayer(descriptor, "", *self._place(checked_digest(descriptor.digest))))
+        return verified_chunks(FileLayer(descriptor, "", *self._place(checked_digest(descriptor.digest))))
 
     def _read(self, digest: str) -> bytes:
         return _read_small(self.path / blob_path(digest))
@@ -334,12 +334,12 @@ def _read_small(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read: {error.strerror}", hint="The layout is incomplete; make or copy it again.") from error
 
 
-def in_memory(index: ImageIndex, store: Store) -> Opened:
+def image_files(index: ImageIndex, store: Store) -> ImageFiles:
     """The images as a layout that is nowhere: its files are read from the store when they are asked for.
 
     Layers of a registry, and those without parts, are elsewhere.
     """
-    entry = entry_of(index, None)
+    entry = index_entry(index, None)
     documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry])}
     files: dict[str, ImageFile] = {name: StreamedFile(len(data), partial(iter, (data,))) for name, data in documents.items()}
     layers = [layer for image in index.images for layer in image.layers]
@@ -348,4 +348,4 @@ def in_memory(index: ImageIndex, store: Store) -> Opened:
     for blob in index.blobs(store):
         if blob.descriptor.digest not in elsewhere:
             files[blob_path(blob.descriptor.digest)] = StreamedFile(blob.descriptor.size, blob.chunks)
-    return Opened(Path("the image"), files, {}, elsewhere=frozenset(elsewhere))
+    return ImageFiles(Path("the image"), files, {}, elsewhere=frozenset(elsewhere))

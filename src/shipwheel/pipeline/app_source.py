@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.errors import ProjectError
-from shipwheel.files.entry import Content, EntryType, FileEntry, Opened, directory, parents, symlink
+from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, parents, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
@@ -65,7 +65,7 @@ class AppSource:
         return FileEntry(path, EntryType.FILE, 0o755 if item.executable else 0o644, self._content(item))
 
     def _content(self, item: AppFile) -> Content:
-        return Opened(item.size, lambda: _open(item.host)) if item.size > _LARGE else self._read(item)
+        return LazyContent(item.size, lambda: _open(item.host)) if item.size > _LARGE else self._read(item)
 
     def _read(self, item: AppFile) -> bytes:
         """Return the content that the key was made from. Raises ProjectError if the file was edited since."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
-from shipwheel.oci.layout import LAYOUT, in_memory, read_layout, refuse_other, write_layout
-from shipwheel.oci.validate.check import Report, validate, validate_opened
+from shipwheel.oci.layout import LAYOUT, image_files, read_layout, require_layout_or_empty, write_layout
+from shipwheel.oci.validate.check import Report, validate, validate_files
 from shipwheel.pipeline.build import Built, build, retry_damaged
 from shipwheel.request import Request
 
@@ -105,7 +105,7 @@ def check_target(target: Path) -> None:
     elif (target / LAYOUT).is_file():
         _refuse_broken(target)
     else:
-        refuse_other(target)
+        require_layout_or_empty(target)
     existing = (target, *target.absolute().parents) if (target / LAYOUT).is_file() else target.absolute().parents
     folder = next(path for path in existing if path.exists())
     if not folder.is_dir():
@@ -149,7 +149,7 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
 def _validated(built: Built, request: Request) -> Report:
     """Validate images that are only in the store. Layers are not read: whoever receives them checks their digests."""
     request.reporter(StageStarted("validate"))
-    report = validate_opened(in_memory(built.index, request.store), store=request.store, anew=False)
+    report = validate_files(image_files(built.index, request.store), store=request.store, anew=False)
     request.reporter(StageFinished("validate", f"{len(report.images)} images"))
     return report
 

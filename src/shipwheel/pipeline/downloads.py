@@ -8,7 +8,7 @@ from shipwheel.debian.downloads import fetch_packages, load_segments
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter
-from shipwheel.files.segment import Segment, known_segment, make_segment
+from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
 from shipwheel.lock.selection import LockedDistribution
 from shipwheel.project.detect import Project
 from shipwheel.project.indexes import Indexes, indexes_of
@@ -65,14 +65,14 @@ class Downloads:
         if build is None:
             return []
         source = StandaloneSource(build, self._store)
-        if (known := known_segment(source.key, self._store)) is not None:
+        if (known := load_segment_metadata(source.key, self._store)) is not None:
             return [known]
         self.standalones([build])
         return [make_segment(source, self._store)]
 
     def package_segments(self, packages: Sequence[DebianPackage]) -> list[Segment]:
         """Return the packages' segments, in order; fetch and make those that the store knows nothing about."""
-        segments = {package: known_segment(DebSource(package, self._store).key, self._store) for package in packages}
+        segments = {package: load_segment_metadata(DebSource(package, self._store).key, self._store) for package in packages}
         missing = [package for package, segment in segments.items() if segment is None]
         if missing:
             made = load_segments(missing, self.archive.choose_mirror(), self._store, self._reporter, workers=self._workers)

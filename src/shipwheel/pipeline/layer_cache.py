@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, digest_of
-from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_elsewhere
+from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, decode, encode
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_EMPTY, MEDIA_TYPE_RECORD, pack, unpack
@@ -110,7 +110,7 @@ class LayerCache:
         if manifest.artifact_type != ARTIFACT_TYPE or len(manifest.layers) != 2:
             return None
         self._records[spec.key] = manifest.layers[1]
-        return layer_elsewhere(spec, manifest.layers[0], manifest.annotations.get(_DIFF_ID, ""))
+        return layer_from_descriptor(spec, manifest.layers[0], manifest.annotations.get(_DIFF_ID, ""))
 
 
 def _tag(key: str) -> str:

@@ -8,7 +8,7 @@ from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import Source
-from shipwheel.files.segment import Segment, find_segment, known_segment
+from shipwheel.files.segment import Segment, find_segment, load_segment_metadata
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
@@ -103,7 +103,7 @@ class LayerSupply:
                 self._local.build()
             self.fetch(unknown)
             self.make("wheels", unknown)
-        segments = (known_segment(source.key, self._store) for spec in specs for source in spec.sources)
+        segments = (load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources)
         return [segment for segment in segments if segment is not None]
 
     def needs_built_wheels(self, specs: Iterable[LayerSpec]) -> bool:
@@ -121,7 +121,7 @@ class LayerSupply:
         return [spec for spec in specs if self._find(spec) is None]
 
     def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
-        return [spec for spec in specs if any(known_segment(source.key, self._store) is None for source in spec.sources)]
+        return [spec for spec in specs if any(load_segment_metadata(source.key, self._store) is None for source in spec.sources)]
 
     def _has_layers_elsewhere(self) -> bool:
         return any(not layer.parts for layer in self._layers.values())

@@ -51,9 +51,9 @@ def parent_segments(context: BuildContext, platform: Closed) -> list[Segment]:
     base = platform.resolved.base
     if base.parent is None or base.image is None:
         return []
-    from shipwheel.oci.read.tree import read_tree
+    from shipwheel.oci.read.file_tree import read_file_tree
 
-    return [read_tree(base.parent, context.store, base.image.name).segment]
+    return [read_file_tree(base.parent, context.store, base.image.name).segment]
 
 
 def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:

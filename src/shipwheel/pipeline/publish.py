@@ -15,7 +15,7 @@ from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex, digest_of
-from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_elsewhere
+from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.layer_cache import LayerCache
@@ -84,7 +84,7 @@ class Publisher:
         if self._complete:
             return {}
         previous = self._read_previous().layers
-        known = (layer_elsewhere(spec, *previous[spec.key]) for spec in specs if spec.key in previous)
+        known = (layer_from_descriptor(spec, *previous[spec.key]) for spec in specs if spec.key in previous)
         found = {layer.key: layer for layer in known if layer is not None}
         if self._cache is not None:
             cached = self._cache.find_layers([spec for spec in specs if spec.key not in found])

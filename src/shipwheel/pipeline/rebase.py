@@ -20,7 +20,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, digest_of, make_index
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Index, Manifest, decode, encode
-from shipwheel.oci.read.tree import Tree, find_tree, read_tree
+from shipwheel.oci.read.file_tree import FileTree, find_file_tree, read_file_tree
 from shipwheel.pipeline.container import container_path
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, RebaseInfo, read_rebase_info
 from shipwheel.pipeline.rebased_image import NewBase, rebased_image
@@ -170,7 +170,7 @@ def _read_layers(parents: Sequence[Image], store: Store, reporter: Reporter) -> 
     """Bring the layers of base images that were never examined into the store. Return how many bytes that took."""
     from shipwheel.base.image_source import fetch_layers
 
-    unknown = [parent for parent in parents if find_tree(parent, store) is None]
+    unknown = [parent for parent in parents if find_file_tree(parent, store) is None]
     layers = [layer.descriptor for parent in unknown for layer in parent.layers if isinstance(layer, RemoteLayer)]
     missing = {layer.digest: layer.size for layer in layers if not store.has(layer.digest)}
     fetch_layers(unknown, store, reporter)
@@ -186,7 +186,7 @@ def _checked(
     for current in images:
         platform = current.image.platform
         parent = parents[platform]
-        tree = None if trust_config else read_tree(parent, store, name.name)
+        tree = None if trust_config else read_file_tree(parent, store, name.name)
         try:
             facts = _facts(current.info.facts, parent, tree, name.name)
         except ImageError as error:
@@ -201,7 +201,7 @@ def _checked(
     return moves
 
 
-def _facts(before: ImageFacts, parent: Image, tree: Tree | None, name: str) -> ImageFacts:
+def _facts(before: ImageFacts, parent: Image, tree: FileTree | None, name: str) -> ImageFacts:
     """Return the new base's facts from its files, or without a tree from its config, with the rest as it was."""
     if tree is not None:
         return image_facts(parent, tree, name, minor_version(before.python))
@@ -218,7 +218,7 @@ def _facts(before: ImageFacts, parent: Image, tree: Tree | None, name: str) -> I
     )
 
 
-def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: Tree | None) -> Iterator[str]:
+def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: FileTree | None) -> Iterator[str]:
     """Yield a line for each reason why the image would not work on the new base."""
     info, before = current.info, current.info.facts
     if facts.musl != before.musl:
@@ -258,7 +258,7 @@ def _python_problems(facts: ImageFacts, before: ImageFacts) -> Iterator[str]:
         yield f"its Python is {facts.interpreter}, and the virtual environment is for {before.interpreter}"
 
 
-def _lacks_all(tree: Tree, absent: Sequence[str]) -> bool:
+def _lacks_all(tree: FileTree, absent: Sequence[str]) -> bool:
     """Return whether the base still lacks every library that nothing provided before."""
     present = {name for elf in tree.segment.elf for name in (elf.soname, elf.path.rpartition("/")[2])}
     return present.isdisjoint(absent)

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from shipwheel.base.model import ImageFacts
-from shipwheel.oci.image import Image, LayerBlob, RemoteLayer, make_image
+from shipwheel.oci.image import Image, ImageLayer, RemoteLayer, make_image
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import ConfigFile, Manifest, decode
 from shipwheel.pipeline.compose import ANNOTATION_PROOF
@@ -86,7 +86,7 @@ def _container_options(config: ConfigFile, info: RebaseInfo, facts: ImageFacts, 
     )
 
 
-def _own_layers(image: Image, info: RebaseInfo, config: ConfigFile) -> Iterator[LayerBlob]:
+def _own_layers(image: Image, info: RebaseInfo, config: ConfigFile) -> Iterator[ImageLayer]:
     """Yield our layers, named as in the history."""
     layers = image.layers[info.layers :]
     lines = [line.created_by for line in config.history if not line.empty_layer][-len(layers) :] if layers else []

@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
-from shipwheel.files.segment import Segment, known_segment, tell_segment
+from shipwheel.files.segment import Segment, load_segment_metadata, save_segment_metadata
 from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
@@ -49,7 +49,7 @@ _MAX_RECORD = 64 << 20
 
 def pack(layer: Layer, store: Store) -> bytes | None:
     """Return a layer's metadata, compressed: its segments. None if the store does not know them all."""
-    segments = [known_segment(key, store) for key in layer.segments]
+    segments = [load_segment_metadata(key, store) for key in layer.segments]
     if not all(segments):
         return None
     return bytes(member(msgspec.json.encode(segments)))
@@ -61,7 +61,7 @@ def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
     if [segment.key for segment in segments] != list(keys):
         raise ImageError("the metadata of a layer describes another layer", hint=_PUSH_AGAIN)
     for segment in segments:
-        tell_segment(segment, store)
+        save_segment_metadata(segment, store)
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
-from shipwheel.oci.image import LayerBlob
+from shipwheel.oci.image import ImageLayer
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.proof import Proof
 from shipwheel.pipeline.resolve import Resolved
@@ -42,7 +42,7 @@ class Closed:
         return image.manifest if image is not None else ""
 
     @property
-    def parent_layers(self) -> tuple[LayerBlob, ...]:
+    def parent_layers(self) -> tuple[ImageLayer, ...]:
         """The base image's own layers."""
         parent = self.resolved.base.parent
         return parent.layers if parent is not None else ()
@@ -66,7 +66,7 @@ class BuiltPlatform(msgspec.Struct, frozen=True):
     """A platform whose layers are finished, bottom first, the base image's included. `unpacked_size` is their total, in bytes."""
 
     resolved: Resolved
-    layers: tuple[LayerBlob, ...]
+    layers: tuple[ImageLayer, ...]
     unpacked_size: int
     proof: Proof
     proved: str

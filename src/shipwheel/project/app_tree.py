@@ -18,7 +18,7 @@ from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.secret_files import has_index_password, has_private_key, is_secret_name, is_secret_path
-from shipwheel.settings import read_text
+from shipwheel.user_files import read_text
 
 __all__ = ["AppFile", "AppTree", "list_app"]
 

@@ -21,8 +21,8 @@ from shipwheel.project.indexes import bare, pip_settings, uv_files
 from shipwheel.project.requirements import decode, read_requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.project.workspace import uv_settings
-from shipwheel.settings import read_toml
 from shipwheel.user_dirs import data_home, home
+from shipwheel.user_files import read_toml
 
 __all__ = ["Credentials", "credentials_of"]
 

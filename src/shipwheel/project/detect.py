@@ -16,7 +16,8 @@ from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.python_version import choose_python
 from shipwheel.project.requirements import read_requirements
-from shipwheel.settings import Settings, load_settings, read_text, settings_from
+from shipwheel.settings import Settings, load_settings, settings_from
+from shipwheel.user_files import read_text
 from shipwheel.versions import minor_version, normalized
 
 __all__ = ["Project", "detect", "find_settings", "with_dependencies", "with_python"]

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from shipwheel.download.mirrors import MIRRORS, Choice, kept
+from shipwheel.download.mirrors import MIRRORS, Choice, load_choice
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Warned
 from shipwheel.project.detect import Project
 from shipwheel.project.requirements import read_requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.project.workspace import uv_settings
-from shipwheel.settings import read_toml
 from shipwheel.store import default_root
 from shipwheel.user_dirs import config_dirs, config_home, home
+from shipwheel.user_files import read_toml
 
 __all__ = [
     "ACCELERATOR_INDEX",
@@ -143,7 +143,7 @@ def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root:
     elif "Pipfile" in project.lock_inputs:
         pipfile = pipfile_indexes(read_toml(project.root / "Pipfile"), environ)
         listed = tuple(str(index["url"]) for index in pipfile if index.get("default"))
-    found = read_indexes(project.root, environ, lambda: kept(root or default_root()), listed=listed)
+    found = read_indexes(project.root, environ, lambda: load_choice(root or default_root()), listed=listed)
     mirror = project.settings.accelerator_index
     return replace(found, rewrites=((f"{ACCELERATOR_INDEX}/", f"{mirror}/"),)) if mirror else found
 

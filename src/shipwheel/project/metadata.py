@@ -14,7 +14,7 @@ from typing import Any
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
-from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.user_files import parse_toml, read_text, read_toml
 from shipwheel.versions import normalized
 
 __all__ = [

@@ -9,7 +9,7 @@ from shipwheel.errors import LockError
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.user_files import parse_toml, read_text, read_toml
 from shipwheel.versions import normalized
 
 __all__ = ["category_table", "entry_markers", "entry_url", "line_numbers", "pipfile_metadata", "read_pipfile"]

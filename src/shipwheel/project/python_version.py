@@ -9,7 +9,8 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.metadata import Metadata
-from shipwheel.settings import Settings, read_text
+from shipwheel.settings import Settings
+from shipwheel.user_files import read_text
 from shipwheel.versions import minor_number, minor_version
 
 __all__ = ["DEBIAN_PYTHONS", "PythonChoice", "allowed_pythons", "choose_python"]

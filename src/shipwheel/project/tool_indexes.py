@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from shipwheel.errors import ProjectError
-from shipwheel.settings import read_toml
 from shipwheel.user_dirs import config_home, home
+from shipwheel.user_files import read_toml
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 

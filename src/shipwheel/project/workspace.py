@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
-from shipwheel.settings import read_toml
+from shipwheel.user_files import read_toml
 from shipwheel.versions import normalized
 
 __all__ = ["input_files", "members", "project_name", "relative_path", "relevant", "sources", "uv_settings", "workspace_root"]

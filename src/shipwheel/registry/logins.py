@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipwheel.download.transfer import Passing, may_pass, passing
+from shipwheel.download.http import TransientError, transient_error, translate_errors
 from shipwheel.errors import FetchError
 from shipwheel.registry import helpers
 from shipwheel.registry.auth import Authorizer
@@ -53,20 +53,20 @@ def _first_page(host: Host, authorizer: Authorizer) -> "tuple[httpx.Response, st
     with client(host) as asked:
         for attempt in range(_ATTEMPTS):
             try:
-                with passing(url, host.name, "Check the name of the registry."):
+                with translate_errors(url, host.name, "Check the name of the registry."):
                     try:
                         with asked.stream("GET", url, headers={"Authorization": sent} if sent else {}) as response:
-                            if problem := may_pass(response):
+                            if problem := transient_error(response):
                                 raise problem
                             return response, sent
                     except httpx.NetworkError as error:
                         raise explained(host, error) or error from None
-            except Passing as problem:
+            except TransientError as problem:
                 if attempt + 1 == _ATTEMPTS:
                     raise FetchError(
                         f"{host.url} cannot be asked: {problem}", hint="Check the registry's name and the network."
                     ) from problem
-                time.sleep(min(problem.wait or 0.5, 5.0))
+                time.sleep(min(problem.retry_after or 0.5, 5.0))
     raise AssertionError("unreachable")  # pragma: no cover
 
 

@@ -15,18 +15,18 @@ import msgspec
 
 from shipwheel.errors import ImageError, IntegrityError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.oci.convert import in_oci_types
+from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import (
     INDEX,
     LAYOUT,
     OCI_LAYOUT,
+    atomic_write,
     blob_path,
     checked_digest,
     index_json,
-    refuse_other,
-    replacing,
-    unwritable,
+    require_layout_or_empty,
+    write_error,
     write_layout,
 )
 from shipwheel.oci.model import (
@@ -100,7 +100,7 @@ def remote_images(repository: Repository, reference: str, platforms: Sequence[Pl
 
 def remote_index(found: RemoteImages) -> ImageIndex:
     """The images as an image index in OCI's media types: the registry's own bytes if nothing has to be changed or left out."""
-    images = tuple(in_oci_types(image) for image in found.images)
+    images = tuple(to_oci_media_types(image) for image in found.images)
     if found.document.is_index and found.document.descriptor.media_type == MEDIA_TYPE_INDEX:
         listed = [one.digest for one in decode(found.document.data, Index, found.digest).manifests]
         if sorted(listed) == sorted(image.digest for image in images):
@@ -117,7 +117,7 @@ def pull(
     IntegrityError, and BuildError if the disk is full.
     """
     index = remote_index(found)
-    refuse_other(directory)
+    require_layout_or_empty(directory)
     try:
         _begin(directory)
         fetching = _Fetching(repository, directory, reporter)
@@ -125,7 +125,7 @@ def pull(
         entry = write_layout(index, directory, store, name=name)
         fetching.clear()
     except OSError as error:
-        raise unwritable(f"the layout {directory}", error, "directory") from error
+        raise write_error(f"the layout {directory}", error, "directory") from error
     reporter(StageFinished(STAGE, f"{fetching.fetched / 1e6:.1f} MB fetched, {fetching.present / 1e6:.1f} MB were there", notable=True))
     return Pulled(entry, found.digest, fetching.fetched, fetching.present)
 
@@ -136,7 +136,7 @@ def _begin(directory: Path) -> None:
         return
     directory.mkdir(parents=True, exist_ok=True)
     for name, data in ((INDEX, index_json([])), (LAYOUT, OCI_LAYOUT)):
-        with replacing(directory / name) as write:
+        with atomic_write(directory / name) as write:
             write(data)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, amount
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
 from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer, digest_of
 from shipwheel.oci.model import MANIFEST_TYPES, MEDIA_TYPE_INDEX, Descriptor, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
@@ -33,8 +33,8 @@ class Traffic(msgspec.Struct, frozen=True):
     mounted: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{amount(self.uploaded)} uploaded", f"{amount(self.present)} were there"]
-        return ", ".join([*parts, f"{amount(self.mounted)} mounted"] if self.mounted else parts)
+        parts = [f"{format_size(self.uploaded)} uploaded", f"{format_size(self.present)} were there"]
+        return ", ".join([*parts, f"{format_size(self.mounted)} mounted"] if self.mounted else parts)
 
 
 class Push:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from shipwheel.download.transfer import Passing, begins, redacted
+from shipwheel.download.http import TransientError, range_start, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
 from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, decode
@@ -137,9 +137,9 @@ class Repository:
                         seen.update(chunk)
                     yield chunk
                 if have < descriptor.size:
-                    raise Passing(f"only {have} of {descriptor.size} bytes came")
+                    raise TransientError(f"only {have} of {descriptor.size} bytes came")
                 break
-            except Passing as error:
+            except TransientError as error:
                 # What brings bytes may go on; what brings none comes to an end.
                 attempt = 0 if have - mark >= _PROGRESS else attempt
                 mark = have
@@ -202,11 +202,11 @@ class Repository:
         return Request(method, self.url("manifests", reference), label, self._pull, {"Accept": ACCEPT}, expected=expected)
 
     def _from(self, descriptor: Descriptor, have: int, label: str) -> Iterator[bytes]:
-        """One request for what is missing of a blob; raises Passing when it breaks off."""
+        """One request for what is missing of a blob; raises TransientError when it breaks off."""
         headers = {"Range": f"bytes={have}-"} if have else {}
         request = Request("GET", self.url("blobs", descriptor.digest), label, self._pull, headers, expected=(200, 206))
         with self.transport.stream(request) as response:
-            if response.status_code == 206 and begins(response) != have:
+            if response.status_code == 206 and range_start(response) != have:
                 raise IntegrityError(f"{label}: {redacted(str(response.url))} gave another part than was asked for", hint=_LIED)
             # RFC 9110, 14.2: a server may ignore the Range header field.
             skip = have if response.status_code == 200 else 0

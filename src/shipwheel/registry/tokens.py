@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from shipwheel.download.transfer import Passing, may_pass, passing
+from shipwheel.download.http import TransientError, transient_error, translate_errors
 from shipwheel.errors import FetchError
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host, client, explained, host_of
@@ -71,11 +71,11 @@ def get_token(
         for attempt in range(ATTEMPTS):
             try:
                 return _token(_sent(asked, request, server))
-            except Passing as problem:
-                if attempt + 1 == ATTEMPTS or (problem.wait or 0.0) > _LONGEST_WAIT:
+            except TransientError as problem:
+                if attempt + 1 == ATTEMPTS or (problem.retry_after or 0.0) > _LONGEST_WAIT:
                     hint = "Try again later, or ask whoever runs the registry."
                     raise FetchError(f"{server.name} gives no token for {host.name}: {problem}", hint=hint) from problem
-                pause((0.25 * 2**attempt if problem.wait is None else problem.wait) * random.uniform(1.0, 1.5))  # noqa: S311 - jitter
+                pause((0.25 * 2**attempt if problem.retry_after is None else problem.retry_after) * random.uniform(1.0, 1.5))  # noqa: S311 - jitter
             except FetchError as error:
                 raise _refusal(error, host, server, scopes, credential) from None
     raise AssertionError("unreachable")  # pragma: no cover
@@ -122,16 +122,16 @@ def _request(asked: "httpx.Client", realm: str, service: str, scopes: Sequence[s
 
 
 def _sent(asked: "httpx.Client", request: "httpx.Request", server: Host) -> bytes:
-    """One attempt. Raises Passing, or FetchError with the status of any other answer than 200."""
+    """One attempt. Raises TransientError, or FetchError with the status of any other answer than 200."""
     import httpx
 
-    with passing(str(request.url), server.name):
+    with translate_errors(str(request.url), server.name):
         try:
             response = asked.send(request, stream=True)
         except httpx.NetworkError as error:
             raise explained(server, error) or error from None
         try:
-            if problem := may_pass(response):
+            if problem := transient_error(response):
                 raise problem
             if response.status_code != 200:
                 refused = FetchError(f"it answered {response.status_code}")

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from shipwheel.download.transfer import Passing, may_pass, passing, redacted
+from shipwheel.download.http import TransientError, redacted, transient_error, translate_errors
 from shipwheel.errors import FetchError
 
 if TYPE_CHECKING:
@@ -112,19 +112,19 @@ class Transport:
         return self.retried(once, request.label)
 
     def retried(self, work: Callable[[], T], label: str) -> T:
-        """Does the work; after a Passing waits and does it again, at most ATTEMPTS times, then raises FetchError."""
+        """Does the work; after a TransientError waits and does it again, at most ATTEMPTS times, then raises FetchError."""
         for attempt in range(ATTEMPTS):
             self.check_open()
             try:
                 return work()
-            except Passing as error:
+            except TransientError as error:
                 self.wait(error, attempt, label)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def wait(self, error: Passing, attempt: int, label: str) -> None:
+    def wait(self, error: TransientError, attempt: int, label: str) -> None:
         """Waits as the server asks, else longer each time with jitter; raises FetchError after the last attempt or for too long a wait."""
-        if error.wait is not None and error.wait > _LONGEST_WAIT:
-            hint = f"It asks to be left alone for {error.wait:.0f} seconds: run the command again after that."
+        if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
+            hint = f"It asks to be left alone for {error.retry_after:.0f} seconds: run the command again after that."
             raise FetchError(f"{label}: {self.host.url}: {error}", hint=hint) from error
         if attempt + 1 >= ATTEMPTS:
             import httpx
@@ -137,13 +137,13 @@ class Transport:
             raise FetchError(f"{label}: {self.host.url}: {error} (tried {ATTEMPTS} times)", hint=hint) from error
         # Jitter, so that many clients that were refused together do not come back together.
         backoff = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
-        self._pause(backoff if error.wait is None else error.wait + random.uniform(0.0, 0.25))  # noqa: S311
+        self._pause(backoff if error.retry_after is None else error.retry_after + random.uniform(0.0, 0.25))  # noqa: S311
 
     @contextmanager
     def stream(self, request: Request) -> "Iterator[httpx.Response]":
-        """One attempt, its body not read yet. Raises Passing for what may pass, FetchError with the status for the rest."""
+        """One attempt, its body not read yet. Raises TransientError for what may pass, FetchError with the status for the rest."""
         url = urljoin(f"{self.host.url}/", request.url)
-        with passing(url, request.label, "Check the name of the registry."):
+        with translate_errors(url, request.label, "Check the name of the registry."):
             response = self._opened(request, url)
             try:
                 self._checked(response, request)
@@ -240,9 +240,9 @@ class Transport:
     def _checked(self, response: "httpx.Response", request: Request) -> None:
         if response.status_code in request.expected:
             return
-        if (later := may_pass(response)) is not None:
+        if (later := transient_error(response)) is not None:
             details = label_of_error(_read_error(response))
-            raise Passing(f"{later}{': ' if details else ''}{details}", later.wait, later.what)
+            raise TransientError(f"{later}{': ' if details else ''}{details}", later.retry_after, later.summary)
         raise _failure(response, request.label, label_of_error(_read_error(response)))
 
 

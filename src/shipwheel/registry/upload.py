@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from shipwheel.download.transfer import Passing
+from shipwheel.download.http import TransientError
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.oci.image import Blob
 from shipwheel.registry.repository import Repository
@@ -146,7 +146,7 @@ class Uploader:
             try:
                 position, location = self._chunk(source, position, location, label)
                 attempt = 0
-            except Passing as error:
+            except TransientError as error:
                 self._transport.wait(error, attempt, label)
                 attempt += 1
                 before = position
@@ -172,7 +172,7 @@ class Uploader:
         except FetchError as error:
             if error.status == 416:
                 # The registry has another idea of what it has, and says which when it is asked.
-                raise Passing(error.message) from error
+                raise TransientError(error.message) from error
             if error.status in _FORGOTTEN and position:
                 raise _Lost from error
             if error.status in _NO_CHUNKS and not position:

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shipwheel.files.content import read
-from shipwheel.files.entry import EntryType, FileEntry, file
+from shipwheel.files.entry import EntryType, FileEntry, file, read_content
 from shipwheel.files.segment import key_of, source_date_epoch
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.layer import Layer, LayerSpec, make_layer
@@ -31,7 +30,7 @@ class EntriesSource:
         """A hash over every field and every byte."""
         seen = hashlib.sha256()
         for entry in self.given:
-            content = read(entry.content) if entry.type is EntryType.FILE else b""
+            content = read_content(entry.content) if entry.type is EntryType.FILE else b""
             seen.update(repr((entry.path, entry.type, entry.mode, content, entry.target, entry.uid, entry.gid)).encode())
         return key_of("entries", self.label, seen.hexdigest())
 

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from shipwheel.testing.loopback import Handler, Loopback
 
-__all__ = ["Fault", "PackageIndex", "Request"]
+__all__ = ["Fault", "PackageIndex", "RecordedRequest"]
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -54,7 +54,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RecordedRequest:
     """A request that came: its path, its headers (lower-case names), and how many bytes of body were sent for it."""
 
     method: str
@@ -71,7 +71,7 @@ class PackageIndex(Loopback):
         self._files: dict[str, bytes] = {}
         self._uploaded: dict[str, str] = {}
         self._faults: dict[str, tuple[Fault, int]] = {}
-        self._requests: list[Request] = []
+        self._requests: list[RecordedRequest] = []
         self.trickled: Counter[str] = Counter()
         """The bytes that answers with a rate really sent, by path."""
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class PackageIndex(Loopback):
         return f"{self.url}/simple/"
 
     @property
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[RecordedRequest, ...]:
         """All requests so far, in the order in which they were answered."""
         with self._lock:
             return tuple(self._requests)
@@ -143,7 +143,7 @@ class PackageIndex(Loopback):
             self._faults[path] = (fault, seen + 1)
             return fault
 
-    def note(self, request: Request) -> None:
+    def note(self, request: RecordedRequest) -> None:
         """For the handler: a request has been understood."""
         with self._lock:
             self._requests.append(request)
@@ -255,7 +255,7 @@ class _Handler(Handler[PackageIndex]):
         part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
         # Noted before anything is sent, so that a client which has the answer finds it noted.
         seen = {key.lower(): value for key, value in self.headers.items()}
-        self.owner.note(Request(self.command, urlsplit(self.path).path, seen, len(part)))
+        self.owner.note(RecordedRequest(self.command, urlsplit(self.path).path, seen, len(part)))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)

@@ -19,9 +19,8 @@ from typing import BinaryIO, cast
 import msgspec
 
 from shipwheel.errors import BuildError
-from shipwheel.files.compress import deflated
-from shipwheel.files.content import read
-from shipwheel.files.entry import Deflated, EntryType, FileEntry, Source
+from shipwheel.files.compress import Deflated, deflated
+from shipwheel.files.entry import EntryType, FileEntry, Source, read_content
 from shipwheel.files.segment import LAYOUT_VERSION, key_of
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
@@ -243,7 +242,7 @@ class BytecodeSource(msgspec.Struct, frozen=True):
     def entries(self) -> Iterator[FileEntry]:
         """Yield the .pyc files, sorted by module."""
         modules = {
-            entry.path: read(entry.content)
+            entry.path: read_content(entry.content)
             for source in self.sources
             for entry in source.entries()
             if entry.type is EntryType.FILE and entry.path.startswith(self.prefix) and entry.path.endswith(".py")

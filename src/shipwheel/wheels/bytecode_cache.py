@@ -9,7 +9,7 @@ from pathlib import Path
 
 import deflate
 
-from shipwheel.files.entry import Deflated
+from shipwheel.files.compress import Deflated
 
 __all__ = ["BytecodeCache"]
 

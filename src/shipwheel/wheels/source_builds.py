@@ -16,8 +16,8 @@ from shipwheel.lock import uv
 from shipwheel.lock.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, repository_root, tree_digest
 from shipwheel.project.workspace import uv_settings, workspace_root
-from shipwheel.settings import read_toml
 from shipwheel.store import Store
+from shipwheel.user_files import read_toml
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.isolated_build import BuildJob, build_in_isolation
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from shipwheel.errors import ArchiveError, DamagedBlob
-from shipwheel.files.compress import inflate
-from shipwheel.files.content import read
-from shipwheel.files.entry import Deflated, EntryType, FileEntry, checked_path, directory, file, parents
+from shipwheel.files.compress import Deflated, inflate
+from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, parents, read_content
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store
 from shipwheel.venv import PYTHON, VENV, Paths
@@ -129,7 +128,7 @@ class WheelSource:
     def _bytes(self, entry: FileEntry) -> bytes:
         if isinstance(entry.content, Deflated):
             return b"".join(inflate(entry.content, f"{self.label}: {entry.path}"))
-        return read(entry.content)
+        return read_content(entry.content)
 
 
 def _prepare(source: "WheelFile", archive: "ZipArchive") -> None:

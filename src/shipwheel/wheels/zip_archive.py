@@ -18,7 +18,8 @@ import deflate
 import msgspec
 
 from shipwheel.errors import ArchiveError
-from shipwheel.files.entry import Content, Deflated, Opened, checked_path, parents
+from shipwheel.files.compress import Deflated
+from shipwheel.files.entry import Content, LazyContent, checked_path, parents
 
 __all__ = ["HINT", "ZipArchive", "open_zip", "zip_errors"]
 
@@ -48,7 +49,7 @@ class ZipArchive(msgspec.Struct, frozen=True):
             return Deflated(raw, info.file_size, info.CRC)
         if deflate.crc32(raw) != info.CRC:
             raise ArchiveError(f"{self.filename}: {name} does not match its checksum", hint=HINT)
-        return bytes(raw) if info.file_size <= _SMALL_BYTES else Opened(info.file_size, lambda: io.BufferedReader(_View(raw)))
+        return bytes(raw) if info.file_size <= _SMALL_BYTES else LazyContent(info.file_size, lambda: io.BufferedReader(_View(raw)))
 
 
 class _View(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""Unpacking an image for bubblewrap: layers on one another, and nothing outside the directory."""
+"""UnpackError an image for bubblewrap: layers on one another, and nothing outside the directory."""
 
 import io
 import tarfile

@@ -17,7 +17,7 @@ from support.handmade_layout import DOCKER, OCI, SOUND, Json, Made, digest_of, e
 from shipwheel.errors import ImageError, ShipwheelError, UsageError
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import write_layout
-from shipwheel.oci.validate.check import validate, validate_archive, validate_layout
+from shipwheel.oci.validate.check import validate
 from shipwheel.oci.validate.layers import check_layer
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_index
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_sound_layout_and_what_is_said_of_it(made: Made) -> None:
-    (report,) = validate_layout(made.write()).images
+    (report,) = validate(made.write()).images
     assert (report.platform, report.layers, report.entries, report.unpacked_size) == ("linux/amd64", 1, 3, len(SOUND))
     assert report.size == sum(path.stat().st_size for path in (made.root / "blobs").rglob("*") if path.is_file())
 
@@ -51,14 +51,14 @@ def test_a_sound_layout_and_what_is_said_of_it(made: Made) -> None:
 )
 def test_every_compression(made: Made, media_type: str, pack: Callable[[bytes], bytes]) -> None:
     made.layer_type, made.pack = media_type, pack
-    assert validate_layout(made.write()).images[0].unpacked_size == len(SOUND)
+    assert validate(made.write()).images[0].unpacked_size == len(SOUND)
 
 
 def test_docker_s_media_types_are_fine_among_themselves(made: Made) -> None:
     made.layer_type = f"{DOCKER}image.rootfs.diff.tar.gzip"
     made.config_type = f"{DOCKER}container.image.v1+json"
     made.manifest_type = f"{DOCKER}distribution.manifest.v2+json"
-    assert len(validate_layout(made.write()).images) == 1
+    assert len(validate(made.write()).images) == 1
 
 
 def test_mixed_media_types(made: Made) -> None:
@@ -175,9 +175,9 @@ def test_a_bomb_is_stopped(made: Made, kind: str) -> None:
     made.pack = gzip.compress if kind == "gzip" else zstandard.compress
     made.tars = [tar(entry("zeros", bytes(30 << 20)))]
     root = made.write()
-    validate_layout(root)
+    validate(root)
     with pytest.raises(ImageError, match="unpacks to more than 1048576 bytes"):
-        validate_layout(root, limit=1 << 20)
+        validate(root, limit=1 << 20)
 
 
 def test_a_header_that_claims_gigabytes_is_not_read_into_memory(made: Made) -> None:
@@ -214,7 +214,7 @@ def test_layers_upon_one_another(made: Made) -> None:
     made.tars = [base, tar(entry("usr/lib/x", b"x")), tar(entry("lib/y", b"y"))]
     assert "layer 2: lib/y is below lib, which is a symbolic link in a layer below" in made.problems()
     made.tars = [base, tar(folder("lib"), entry("lib/y", b"y"))]
-    assert any("replaces a symbolic link of a layer below" in note for note in validate_layout(made.write()).notes)
+    assert any("replaces a symbolic link of a layer below" in note for note in validate(made.write()).notes)
     made.tars = [base, tar(entry(".wh.old")), tar(entry("old/deep/z", b"z"))]
     assert "old/deep/z: its parent old/deep is in no layer" in made.problems()
     made.tars = [base, tar(folder("old"), entry("old/.wh..wh..opq")), tar(entry("old/deep/z", b"z"))]
@@ -224,7 +224,7 @@ def test_layers_upon_one_another(made: Made) -> None:
 def test_devices_and_blobs_that_nothing_needs_are_noted(made: Made) -> None:
     made.tars = [tar(entry("null", kind=tarfile.CHRTYPE))]
     orphan = made.blob(b"left over", "x")
-    notes = "\n".join(validate_layout(made.write()).notes)
+    notes = "\n".join(validate(made.write()).notes)
     assert "null: a device" in notes
     assert f"{orphan['digest'][7:]}: nothing refers to it" in notes
 
@@ -234,7 +234,7 @@ def test_devices_and_blobs_that_nothing_needs_are_noted(made: Made) -> None:
 def test_documents_that_are_rubbish(made: Made, name: str, text: bytes) -> None:
     (made.write() / name).write_bytes(text)
     with pytest.raises(ImageError, match=name):
-        validate_layout(made.root)
+        validate(made.root)
 
 
 def test_a_document_of_five_megabytes(made: Made) -> None:
@@ -261,12 +261,12 @@ def test_attestations_and_artifacts_are_hashed_and_noted(made: Made) -> None:
     manifest = {"schemaVersion": 2, "mediaType": made.manifest_type, "config": config, "layers": [statement]}
     found = made.blob(json.dumps(manifest).encode(), made.manifest_type)
     made.change_index = lambda index: index["manifests"].append(found)
-    report = validate_layout(made.write())
+    report = validate(made.write())
     assert len(report.images) == 1
     assert "an attestation beside the images" in report.notes[0]
     made.path(statement).write_bytes(b"[]")
     with pytest.raises(ImageError, match="digest: stated"):
-        validate_layout(made.root)
+        validate(made.root)
 
 
 def test_every_problem_is_listed_at_once(made: Made) -> None:
@@ -302,7 +302,7 @@ def test_any_flipped_bit_in_any_blob_is_found(written: Path, data: st.DataObject
     path.write_bytes(changed)
     try:
         with pytest.raises(ImageError, match=path.name):
-            validate_layout(written / "layout")
+            validate(written / "layout")
     finally:
         path.write_bytes(sound)
 
@@ -314,7 +314,7 @@ def test_an_archive_that_is_cut_off_or_overwritten_is_refused(written: Path, tmp
     changed = sound[: min(cut, len(sound) - 1025)] + tail
     (tmp_path / "cut.tar").write_bytes(changed)
     with pytest.raises(ShipwheelError):
-        validate_archive(tmp_path / "cut.tar")
+        validate(tmp_path / "cut.tar")
 
 
 def rewritten(written: Path, to: Path, change: Callable[[tarfile.TarInfo, bytes], list[tuple[tarfile.TarInfo, bytes]]]) -> Path:
@@ -337,7 +337,7 @@ def test_what_an_archive_s_manifest_json_may_not_say(written: Path, tmp_path: Pa
         return [(member, data)]
 
     with pytest.raises(ImageError) as caught:
-        validate_archive(rewritten(written, tmp_path / "bad.tar", swapped))
+        validate(rewritten(written, tmp_path / "bad.tar", swapped))
     assert "here and in its manifest: stated" in caught.value.message
     assert "blobs/none is not there" in caught.value.message
     assert "manifest.json[2]" in caught.value.message
@@ -348,14 +348,14 @@ def test_a_member_twice_or_not_a_file(written: Path, tmp_path: Path) -> None:
         return [(member, data), (member, data)] if member.name == "index.json" else [(member, data)]
 
     with pytest.raises(ImageError, match=r"index\.json: there twice"):
-        validate_archive(rewritten(written, tmp_path / "twice.tar", doubled))
+        validate(rewritten(written, tmp_path / "twice.tar", doubled))
     with tarfile.open(tmp_path / "device.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("oci-layout"))
         device = tarfile.TarInfo("index.json")
         device.type = tarfile.CHRTYPE
         archive.addfile(device)
     with pytest.raises(ImageError, match="neither a file nor a directory"):
-        validate_archive(tmp_path / "device.tar")
+        validate(tmp_path / "device.tar")
 
 
 def test_links_in_a_circle(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
             link.type, link.linkname = tarfile.SYMTYPE, target
             archive.addfile(link)
     with pytest.raises(ImageError, match="a is not there"):
-        validate_archive(tmp_path / "circle.tar")
+        validate(tmp_path / "circle.tar")
 
 
 def test_neither_layout_nor_archive(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from shipwheel.lock.synthetic import Synthetic
 from shipwheel.project.last_commit import last_commit
 from shipwheel.project.metadata import read_group
 from shipwheel.project.requirements import Requirements
-from shipwheel.settings import read_text, read_toml
 from shipwheel.suites import SUITES
+from shipwheel.user_files import read_text, read_toml
 from shipwheel.versions import end_of_day, minor_number, normalized
 
 __all__ = ["Suggestion", "UserRequirement", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]

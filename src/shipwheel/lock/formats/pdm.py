@@ -10,7 +10,7 @@ from shipwheel.errors import LockError
 from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, asked_of
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
-from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.user_files import parse_toml, read_text, read_toml
 from shipwheel.versions import normalized
 
 __all__ = ["read_pdm_lock"]

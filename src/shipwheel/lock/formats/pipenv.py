@@ -12,7 +12,7 @@ from shipwheel.lock.formats.tool_lock import Entry, ToolLock
 from shipwheel.project.pipfile import category_table, entry_markers, entry_url, line_numbers, read_pipfile
 from shipwheel.project.requirements import Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.settings import read_text, read_toml
+from shipwheel.user_files import read_text, read_toml
 from shipwheel.versions import normalized
 
 __all__ = ["read_pipfile_lock"]

@@ -13,7 +13,7 @@ from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, asked_of
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
 from shipwheel.project.poetry import poetry_requirements, poetry_specifiers
-from shipwheel.settings import parse_toml, read_text, read_toml
+from shipwheel.user_files import parse_toml, read_text, read_toml
 from shipwheel.versions import normalized
 
 __all__ = ["poetry_content_hash", "read_poetry_lock"]

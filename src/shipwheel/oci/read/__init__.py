@@ -1,4 +1,5 @@
-"""Images that somebody else made: their files on disk, their layers unpacked, their merged file tree, a root file system.
+"""Images that other tools made: their files on disk, their layers, their file tree, their root file system.
 
-In: a layout, an archive or an image's layers, all untrusted. Out: `Opened`, `Tree`, `Rootfs`, or an `ArchiveError` that names the file.
+In: a layout, an archive or an image's layers, all untrusted. Out: `ImageFiles`, `FileTree`, `Rootfs`, or an error that names the file.
+Imported by `validate` and every room above `oci`.
 """

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
-__all__ = ["MAX_UNPACKED", "Packed", "Stream", "Unpacked", "Unpacking", "checked_member"]
+__all__ = ["MAX_UNPACKED", "CompressedStream", "Stream", "UncompressedStream", "UnpackError", "check_member"]
 
 MAX_UNPACKED = 32 << 30
 """A layer that unpacks to more bytes is refused."""
@@ -34,11 +34,11 @@ class Stream(Protocol):
         """Up to `size` bytes; none at the end."""
 
 
-class Unpacking(Exception):
+class UnpackError(Exception):
     """The compressed data is damaged, or unpacks to too much."""
 
 
-def checked_member(member: tarfile.TarInfo) -> None:
+def check_member(member: tarfile.TarInfo) -> None:
     """Raises tarfile.ReadError for a header whose numbers no file system has: some releases of the reader go round in circles with them."""
     if member.size < 0 or (member.issparse() and member.size > MAX_SPARSE):
         raise tarfile.ReadError(f"{member.name[:200]!r} has a size of {member.size} bytes")
@@ -46,7 +46,7 @@ def checked_member(member: tarfile.TarInfo) -> None:
         raise tarfile.ReadError(f"{member.name[:200]!r} is owned by {member.uid}:{member.gid}")
 
 
-class Packed:
+class CompressedStream:
     """The compressed bytes, hashed."""
 
     def __init__(self, stream: Stream, size: int, algorithm: str) -> None:
@@ -67,10 +67,10 @@ class Packed:
             pass
 
 
-class Unpacked:
+class UncompressedStream:
     """The uncompressed bytes as a stream that only goes forward, hashed, with a memory of where the last byte was that is not zero."""
 
-    def __init__(self, packed: Packed, compression: str | None, limit: int) -> None:
+    def __init__(self, packed: CompressedStream, compression: str | None, limit: int) -> None:
         self._packed = packed
         self._limit = limit
         self._chunks = self._unpack(compression)
@@ -117,28 +117,28 @@ class Unpacked:
             self.zeros_from = self.size + kept
         self.size += len(self._chunk)
         if self.size > self._limit:
-            raise Unpacking(f"unpacks to more than {self._limit} bytes")
+            raise UnpackError(f"unpacks to more than {self._limit} bytes")
         if self.size > _RATIO_FROM and self.size > _MAX_RATIO * self._packed.size:
-            raise Unpacking(f"{self._packed.size} bytes unpack to {self.size} and more: a decompression bomb")
+            raise UnpackError(f"{self._packed.size} bytes unpack to {self.size} and more: a decompression bomb")
         return True
 
     def _unpack(self, compression: str | None) -> Iterator[bytes]:
         first = self._packed.read()
         found = "gzip" if first[:2] == b"\x1f\x8b" else "zstd" if first[:4] == b"\x28\xb5\x2f\xfd" else ""
         if compression is not None and found != compression:
-            raise Unpacking(f"the media type states {compression or 'no compression'}, found {found or 'no compression'}")
+            raise UnpackError(f"the media type states {compression or 'no compression'}, found {found or 'no compression'}")
         unpack = {"gzip": _gunzip, "zstd": _unzstd, "": _as_it_is}[found]
         yield from unpack(first, self._packed)
 
 
-def _as_it_is(first: bytes, packed: Packed) -> Iterator[bytes]:
+def _as_it_is(first: bytes, packed: CompressedStream) -> Iterator[bytes]:
     data = first
     while data:
         yield data
         data = packed.read()
 
 
-def _gunzip(first: bytes, packed: Packed) -> Iterator[bytes]:
+def _gunzip(first: bytes, packed: CompressedStream) -> Iterator[bytes]:
     """Any number of members. In small pieces, since the end of each member copies the rest of its piece."""
     engine = None
     try:
@@ -153,12 +153,12 @@ def _gunzip(first: bytes, packed: Packed) -> Iterator[bytes]:
                     if engine.eof:
                         engine = None
     except zlib.error as error:
-        raise Unpacking(f"the gzip data is damaged ({error})") from error
+        raise UnpackError(f"the gzip data is damaged ({error})") from error
     if engine is not None:
-        raise Unpacking("the gzip data is cut off")
+        raise UnpackError("the gzip data is cut off")
 
 
-def _unzstd(first: bytes, packed: Packed) -> Iterator[bytes]:
+def _unzstd(first: bytes, packed: CompressedStream) -> Iterator[bytes]:
     import zstandard
 
     # This reader takes a last frame that is cut off for the end; a tar that is cut off with it lacks its end-of-archive blocks.
@@ -168,13 +168,13 @@ def _unzstd(first: bytes, packed: Packed) -> Iterator[bytes]:
             while out := reader.read(_OUTPUT):
                 yield out
     except zstandard.ZstdError as error:
-        raise Unpacking(f"the zstd data is damaged ({error})") from error
+        raise UnpackError(f"the zstd data is damaged ({error})") from error
 
 
 class _Again(io.RawIOBase):
     """The compressed bytes with what was already read of them."""
 
-    def __init__(self, first: bytes, packed: Packed) -> None:
+    def __init__(self, first: bytes, packed: CompressedStream) -> None:
         super().__init__()
         self._first = first
         self._packed = packed

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.entry import checked_path
-from shipwheel.oci.image import LayerBlob, blob_chunks
-from shipwheel.oci.read.image_file import TAR_ERRORS, CappedReader, ChunkStream
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Packed, Unpacked, Unpacking, checked_member
+from shipwheel.oci.image import ImageLayer, compressed_chunks
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream
+from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
 __all__ = ["Rootfs"]
@@ -30,10 +30,10 @@ class Rootfs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def lay(self, layer: LayerBlob, store: Store) -> None:
+    def lay(self, layer: ImageLayer, store: Store) -> None:
         """Writes a layer's entries over what is there."""
-        packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
-        data = Unpacked(packed, None, MAX_UNPACKED)
+        packed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
+        data = UncompressedStream(packed, None, MAX_UNPACKED)
         written: set[str] = set()
         try:
             with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
@@ -41,7 +41,7 @@ class Rootfs:
                     archive.members.clear()  # type: ignore[attr-defined]
                     self._take(archive, member, written)
             data.drain()
-        except (*TAR_ERRORS, Unpacking) as error:
+        except (*TAR_ERRORS, UnpackError) as error:
             packed.drain()
             if f"sha256:{packed.hash.hexdigest()}" != layer.descriptor.digest:
                 raise DamagedBlob(layer.descriptor.digest) from error
@@ -66,7 +66,7 @@ class Rootfs:
         return target.read_text("utf-8", "replace") if target.is_file() and not target.is_symlink() else ""
 
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[str]) -> None:
-        checked_member(member)
+        check_member(member)
         name = member.name.strip("/")
         if name.removeprefix("./") in ("", "."):
             return

@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import ImageError
-from shipwheel.oci.read.image_file import Opened, open_image
+from shipwheel.oci.read.image_files import ImageFiles, open_image
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED
 from shipwheel.oci.validate.documents import Documents, ImageUse, LayerUse, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.store import Store
 
-__all__ = ["ImageReport", "Report", "validate", "validate_archive", "validate_layout", "validate_opened"]
+__all__ = ["ImageReport", "Report", "validate", "validate_files"]
 
 _SHOWN = 50
 
@@ -54,13 +54,13 @@ def validate(path: Path, *, store: Store | None = None, workers: int | None = No
     was checked once is only hashed. `limit` is the most bytes that a layer may unpack to.
     """
     try:
-        return validate_opened(open_image(path), store=store, workers=workers, limit=limit)
+        return validate_files(open_image(path), store=store, workers=workers, limit=limit)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Make or copy the image again.") from error
 
 
-def validate_opened(
-    opened: Opened, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED, anew: bool = True
+def validate_files(
+    opened: ImageFiles, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED, anew: bool = True
 ) -> Report:
     """As `validate`, for files that are somewhere. With `anew` false, what is known of a layer is believed without hashing its bytes:
     for layers that are hashed anyway where they go."""
@@ -74,8 +74,8 @@ def validate_opened(
     return Report(path, reports, tuple(documents.notes))
 
 
-validate_layout = validate
-validate_archive = validate
+validate = validate
+validate = validate
 
 
 def _listing(path: Path, problems: Sequence[str]) -> ImageError:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shipwheel.oci.read.image_file import ImageFile, Opened
+from shipwheel.oci.read.image_files import ImageFile, ImageFiles
 
 __all__ = ["Documents", "ImageUse", "LayerUse", "digest_of_file"]
 
@@ -69,7 +69,7 @@ class ImageUse:
 class Documents:
     """One walk over an opened image's documents. Collects `problems` and `notes`, and the `images` whose layers are to be read."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: ImageFiles) -> None:
         self._opened = opened
         self._seen: set[str] = set()
         self._used: set[str] = set()

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from shipwheel.oci.read.image_file import TAR_ERRORS, CappedReader
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Packed, Unpacked, Unpacking
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader
+from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError
 
 __all__ = ["CHECK_VERSION", "LayerFacts", "check_layer"]
 
@@ -42,15 +42,15 @@ class LayerFacts(msgspec.Struct, frozen=True):
 
 def check_layer(stream: BinaryIO, size: int, algorithm: str, compression: str | None, limit: int = MAX_UNPACKED) -> LayerFacts:
     """Reads `size` bytes through. `compression` is gzip, zstd, an empty text for none, or None to find out."""
-    packed = Packed(stream, size, algorithm)
+    packed = CompressedStream(stream, size, algorithm)
     tar = _Tar()
-    unpacked = Unpacked(packed, compression, limit)
+    unpacked = UncompressedStream(packed, compression, limit)
     diff_id = ""
     try:
         tar.read(unpacked)
         unpacked.drain()
         diff_id = f"sha256:{unpacked.hash.hexdigest()}"
-    except Unpacking as error:
+    except UnpackError as error:
         tar.problem(str(error))
     packed.drain()
     return LayerFacts(
@@ -91,7 +91,7 @@ class _Tar:
         more = self._number - len(self._problems)
         return [*self._problems, f"and {more} more"] if more else self._problems
 
-    def read(self, stream: Unpacked) -> None:
+    def read(self, stream: UncompressedStream) -> None:
         end = 0
         try:
             with tarfile.open(fileobj=CappedReader(stream), mode="r:", encoding="utf-8") as archive:

@@ -12,7 +12,7 @@ from pathlib import Path
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.module import Module, link_factories, read_module
 from shipwheel.project.entrypoint.syntax import ModulePath
-from shipwheel.settings import read_text
+from shipwheel.user_files import read_text
 
 __all__ = ["Scan", "Scanner"]
 

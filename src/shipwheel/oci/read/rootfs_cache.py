@@ -1,4 +1,4 @@
-"""Unpacked images in the store, for what runs directories: each is made once, the newest few stay, and none goes while it is in use.
+"""CachedRootfs images in the store, for what runs directories: each is made once, the newest few stay, and none goes while it is in use.
 
 Whoever uses one has its directory locked (flock, shared). What is done to the set of them is done under a lock of their common parent, so
 between being found and being locked none can be taken away.
@@ -18,14 +18,14 @@ from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store import Store
 
-__all__ = ["KEPT", "Unpacked", "unpacked"]
+__all__ = ["KEPT", "CachedRootfs", "unpack_image"]
 
 STAGE = "unpack"
 KEPT = 4
 """How many of them stay in the store at the most, those in use aside."""
 
 
-class Unpacked:
+class CachedRootfs:
     """An image's files, below `path`. They stay there until `close`, or as long as this object lives."""
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -37,7 +37,7 @@ class Unpacked:
         self._finalizer()
 
 
-def unpacked(image: Image, store: Store, reporter: Reporter) -> Unpacked:
+def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedRootfs:
     """The directory with the image's files, in the store, made once for each manifest.
 
     Raises ImageError, ArchiveError for a layer that is malformed or hostile, DamagedBlob for one whose bytes are others.
@@ -51,22 +51,22 @@ def unpacked(image: Image, store: Store, reporter: Reporter) -> Unpacked:
         raise StoreError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
 
 
-def _found(final: Path) -> Unpacked | None:
+def _found(final: Path) -> CachedRootfs | None:
     with _alone(final.parent):
         if not final.is_dir():
             return None
         # The newest are those that were used last.
         with suppress(OSError):
             os.utime(final)
-        return Unpacked(final, _locked(final))
+        return CachedRootfs(final, _locked(final))
 
 
-def _made(image: Image, final: Path, store: Store, reporter: Reporter) -> Unpacked:
+def _made(image: Image, final: Path, store: Store, reporter: Reporter) -> CachedRootfs:
     reporter(StageStarted(STAGE, len(image.layers)))
     _tidy(final.parent, KEPT - 1)
     with _alone(final.parent):
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=final.parent))
-        made = Unpacked(final, _locked(temporary))
+        made = CachedRootfs(final, _locked(temporary))
     try:
         rootfs = Rootfs(temporary)
         for number, layer in enumerate(image.layers, 1):
@@ -78,7 +78,7 @@ def _made(image: Image, final: Path, store: Store, reporter: Reporter) -> Unpack
             if final.is_dir():
                 # Another process was first.
                 made.close()
-                made = Unpacked(final, _locked(final))
+                made = CachedRootfs(final, _locked(final))
             else:
                 temporary.rename(final)
                 os.utime(final)

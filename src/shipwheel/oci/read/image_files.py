@@ -14,7 +14,7 @@ import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 
-__all__ = ["TAR_ERRORS", "CappedReader", "ChunkStream", "ImageFile", "Opened", "OpenedFile", "Readable", "StreamedFile", "open_image"]
+__all__ = ["TAR_ERRORS", "CappedReader", "ChunkStream", "FileRange", "ImageFile", "ImageFiles", "Readable", "StreamedFile", "open_image"]
 
 MAX_HEADER = 1 << 20
 """The most that one tar header, its pax records included, may take."""
@@ -98,7 +98,7 @@ class StreamedFile(msgspec.Struct, frozen=True):
         return cast(BinaryIO, ChunkStream(self.chunks()))
 
 
-class OpenedFile(msgspec.Struct, frozen=True):
+class FileRange(msgspec.Struct, frozen=True):
     """A file of the image: `size` bytes from `offset` of a file on disk."""
 
     path: Path
@@ -112,7 +112,7 @@ class OpenedFile(msgspec.Struct, frozen=True):
         return stream
 
 
-class Opened(msgspec.Struct, frozen=True):
+class ImageFiles(msgspec.Struct, frozen=True):
     """The files of an image by their names inside it. `links` are symbolic links among them, `problems` what was wrong.
 
     `elsewhere` names blobs that are known to be where the image goes.
@@ -135,7 +135,7 @@ class Opened(msgspec.Struct, frozen=True):
         return None
 
 
-def open_image(path: Path) -> Opened:
+def open_image(path: Path) -> ImageFiles:
     """Opens a layout or an archive; raises UsageError if there is nothing, ImageError if it cannot be read as either."""
     if path.is_dir():
         return _directory(path)
@@ -147,8 +147,8 @@ def open_image(path: Path) -> Opened:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Make or copy the archive again.") from error
 
 
-def _directory(root: Path) -> Opened:
-    files: dict[str, OpenedFile] = {}
+def _directory(root: Path) -> ImageFiles:
+    files: dict[str, FileRange] = {}
     problems: list[str] = []
     for folder, _, names in os.walk(root):
         for name in names:
@@ -157,12 +157,12 @@ def _directory(root: Path) -> Opened:
             if not path.is_file():
                 problems.append(f"{inside}: neither a file nor a directory")
             else:
-                files[inside] = OpenedFile(path, 0, path.stat().st_size)
-    return Opened(root, files, {}, tuple(sorted(problems)))
+                files[inside] = FileRange(path, 0, path.stat().st_size)
+    return ImageFiles(root, files, {}, tuple(sorted(problems)))
 
 
-def _archive(path: Path) -> Opened:
-    files: dict[str, OpenedFile] = {}
+def _archive(path: Path) -> ImageFiles:
+    files: dict[str, FileRange] = {}
     links: dict[str, str] = {}
     problems: list[str] = []
     size = path.stat().st_size
@@ -175,10 +175,10 @@ def _archive(path: Path) -> Opened:
     for name, found in files.items():
         if found.offset + found.size > size:
             problems.append(f"{name}: the archive ends before its {found.size} bytes do")
-    return Opened(path, {name: found for name, found in files.items() if found.offset + found.size <= size}, links, tuple(problems))
+    return ImageFiles(path, {name: found for name, found in files.items() if found.offset + found.size <= size}, links, tuple(problems))
 
 
-def _members(stream: BinaryIO, path: Path, files: dict[str, OpenedFile], links: dict[str, str], problems: list[str]) -> None:
+def _members(stream: BinaryIO, path: Path, files: dict[str, FileRange], links: dict[str, str], problems: list[str]) -> None:
     with tarfile.open(fileobj=CappedReader(stream), mode="r:", encoding="utf-8") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def _members(stream: BinaryIO, path: Path, files: dict[str, OpenedFile], links: 
             elif len(files) >= MAX_MEMBERS:
                 raise tarfile.ReadError(f"more than {MAX_MEMBERS} members")
             elif member.isreg() and not member.issparse():
-                files[name] = OpenedFile(path, member.offset_data, member.size)
+                files[name] = FileRange(path, member.offset_data, member.size)
             elif member.issym():
                 links[name] = member.linkname
             elif not member.isdir():

@@ -1,4 +1,4 @@
-"""Unpacked images in the store: made once, a bounded number, and never taken away from whoever uses one."""
+"""CachedRootfs images in the store: made once, a bounded number, and never taken away from whoever uses one."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from shipwheel.errors import DamagedBlob, ImageError, StoreError
 from shipwheel.events import silent
 from shipwheel.oci.image import Image
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.oci.read.unpacked import KEPT, Unpacked, unpacked
+from shipwheel.oci.read.rootfs_cache import KEPT, CachedRootfs, unpack_image
 from shipwheel.store import Store
 from shipwheel.testing.images import small_image
 
@@ -38,7 +38,7 @@ def use(store: Store, *numbers: int) -> list[Path]:
     """Unpacks these, one after the other, and lets go of each."""
     found = []
     for number in numbers:
-        made = unpacked(image(store, number), store, silent)
+        made = unpack_image(image(store, number), store, silent)
         found.append(made.path)
         made.close()
     return found
@@ -49,10 +49,10 @@ def kept(store: Store) -> set[Path]:
 
 
 def test_an_image_is_unpacked_once(store: Store) -> None:
-    first = unpacked(image(store, 1), store, silent)
+    first = unpack_image(image(store, 1), store, silent)
     assert (first.path / "opt/app/main.py").read_text() == "print('hello')\n"
     inode = first.path.stat().st_ino
-    assert unpacked(image(store, 1), store, silent).path.stat().st_ino == inode
+    assert unpack_image(image(store, 1), store, silent).path.stat().st_ino == inode
 
 
 def test_a_damaged_layer_leaves_nothing(store: Store) -> None:
@@ -61,7 +61,7 @@ def test_a_damaged_layer_leaves_nothing(store: Store) -> None:
         if path.is_file():
             path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises((DamagedBlob, ImageError)):
-        unpacked(again, store, silent)
+        unpack_image(again, store, silent)
     assert kept(store) == set()
 
 
@@ -74,7 +74,7 @@ def test_the_newest_stay(store: Store) -> None:
 
 
 def test_what_is_in_use_stays(store: Store) -> None:
-    held = unpacked(image(store, 0), store, silent)
+    held = unpack_image(image(store, 0), store, silent)
     use(store, *range(1, KEPT + 3))
     assert held.path in kept(store)
     assert (held.path / "opt/app/main.py").is_file()
@@ -85,7 +85,7 @@ def test_what_is_in_use_stays(store: Store) -> None:
 
 
 def test_what_nobody_refers_to_is_not_in_use(store: Store) -> None:
-    path = unpacked(image(store, 0), store, silent).path
+    path = unpack_image(image(store, 0), store, silent).path
     use(store, *range(1, KEPT + 1))
     assert path not in kept(store)
 
@@ -126,7 +126,7 @@ def test_many_at_once_have_their_files_while_they_use_them(store: Store) -> None
     images = [image(store, number) for number in range(KEPT * 2)]
 
     def work(number: int) -> bool:
-        found: Unpacked = unpacked(images[number % len(images)], store, silent)
+        found: CachedRootfs = unpack_image(images[number % len(images)], store, silent)
         files = sorted(path.relative_to(found.path).as_posix() for path in found.path.rglob("*") if path.is_file())
         found.close()
         return files == ["etc/platform", "opt/app/main.py", "opt/shared/data.txt"]
@@ -140,4 +140,4 @@ def test_many_at_once_have_their_files_while_they_use_them(store: Store) -> None
 def test_a_store_that_cannot_be_written_to(store: Store) -> None:
     (store.root / "rootfs").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be unpacked"):
-        unpacked(image(store, 0), store, silent)
+        unpack_image(image(store, 0), store, silent)

@@ -17,12 +17,12 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
-from shipwheel.oci.image import FileLayer, Image, LayerBlob, blob_chunks
-from shipwheel.oci.read.image_file import TAR_ERRORS, CappedReader, ChunkStream
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Packed, Unpacked, Unpacking, checked_member
+from shipwheel.oci.image import FileLayer, Image, ImageLayer, compressed_chunks
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream
+from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
-__all__ = ["Tree", "find_tree", "read_tree"]
+__all__ = ["FileTree", "find_file_tree", "read_file_tree"]
 
 _TREE_VERSION = "2"
 _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release"})
@@ -47,7 +47,7 @@ _MARKS = (
 """Name of a file -> the version in it."""
 
 
-class Tree(msgspec.Struct, frozen=True):
+class FileTree(msgspec.Struct, frozen=True):
     """What is known of an image's files. `segment` holds them as of a segment; it has no bytes in the store.
 
     `marks` are versions that were found in interpreters and C libraries, by path.
@@ -83,20 +83,20 @@ class Tree(msgspec.Struct, frozen=True):
         return None
 
 
-def find_tree(image: Image, store: Store) -> Tree | None:
+def find_file_tree(image: Image, store: Store) -> FileTree | None:
     """The tree of an image that was read before, from the store's records alone."""
     if (record := store.get("tree", _key(image))) is not None:
         with suppress(msgspec.MsgspecError):
-            return msgspec.json.decode(record, type=Tree)
+            return msgspec.json.decode(record, type=FileTree)
     return None
 
 
-def read_tree(image: Image, store: Store, label: str) -> Tree:
+def read_file_tree(image: Image, store: Store, label: str) -> FileTree:
     """The tree of an image, from the store's records when it was read before. `label` is the image's name, in errors and reports.
 
     Raises ImageError for a layer that cannot be read, DamagedBlob for one whose bytes are not what its descriptor says.
     """
-    if (known := find_tree(image, store)) is not None:
+    if (known := find_file_tree(image, store)) is not None:
         # Another name may stand for the same image.
         return msgspec.structs.replace(known, segment=msgspec.structs.replace(known.segment, label=label))
     made = _Overlay(label)
@@ -129,18 +129,18 @@ class _Overlay:
         self._folders: set[str] = set()
         """Directories of this layer, whether or not they have an entry of their own."""
 
-    def lay(self, layer: LayerBlob, store: Store) -> None:
+    def lay(self, layer: ImageLayer, store: Store) -> None:
         """Puts a layer on top: what it takes away goes first, since its whiteouts are about the layers below it."""
         above = _Overlay(self.label)
         above.members, above.names = self.members, self.names
         removed: set[str] = set()
-        packed = Packed(ChunkStream(blob_chunks(layer, store)), layer.descriptor.size, "sha256")
-        unpacked = Unpacked(packed, None, MAX_UNPACKED)
+        packed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
+        unpacked = UncompressedStream(packed, None, MAX_UNPACKED)
         broken: Exception | None = None
         try:
             try:
                 above.read(unpacked, removed)
-            except (*TAR_ERRORS, Unpacking) as error:
+            except (*TAR_ERRORS, UnpackError) as error:
                 broken = error
             packed.drain()
         except DamagedBlob as error:
@@ -155,7 +155,7 @@ class _Overlay:
         self._merge(above, removed, unpacked.size)
         self.members, self.names = above.members, above.names
 
-    def read(self, unpacked: Unpacked, removed: set[str]) -> None:
+    def read(self, unpacked: UncompressedStream, removed: set[str]) -> None:
         """Notes all entries of a layer, and in `removed` what its whiteouts take away."""
         # What is no UTF-8 is nothing that is looked for, and could not be remembered.
         with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="replace") as archive:
@@ -164,7 +164,7 @@ class _Overlay:
                 self.take(archive, member, removed)
         unpacked.drain()
 
-    def _check(self, layer: LayerBlob, packed: Packed, broken: Exception | None) -> None:
+    def _check(self, layer: ImageLayer, packed: CompressedStream, broken: Exception | None) -> None:
         """Bytes that are others are the store's fault, which is mended, unless they are in a layout; right rubbish is the image's."""
         digest = layer.descriptor.digest
         if f"sha256:{packed.hash.hexdigest()}" != digest or packed.size != layer.descriptor.size:
@@ -177,7 +177,7 @@ class _Overlay:
 
     def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, removed: set[str]) -> None:
         """Notes one entry of a layer."""
-        checked_member(member)
+        check_member(member)
         self.members += 1
         self.names += len(member.name) + len(member.linkname)
         if self.members > _MAX_MEMBERS or self.names > _MAX_NAMES:
@@ -320,7 +320,7 @@ class _Overlay:
             mine.update(others)
         self.size += size
 
-    def tree(self, image: Image) -> Tree:
+    def tree(self, image: Image) -> FileTree:
         """The facts as values."""
         segment = Segment(
             key=f"image {image.digest}",
@@ -333,4 +333,4 @@ class _Overlay:
             directories=self.directories,
             elf=tuple(self.elf[path] for path in sorted(self.elf)),
         )
-        return Tree(segment, self.texts, self.marks)
+        return FileTree(segment, self.texts, self.marks)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import DamagedBlob, ImageError
 from shipwheel.files.entry import parents
-from shipwheel.oci.image import FileLayer, Image, LayerBlob, digest_of, make_image
+from shipwheel.oci.image import FileLayer, Image, ImageLayer, digest_of, make_image
 from shipwheel.oci.model import ContainerConfig, Descriptor
+from shipwheel.oci.read.file_tree import FileTree, read_file_tree
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.oci.read.tree import Tree, read_tree
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64
 
@@ -46,7 +46,7 @@ def tar(entries: Sequence[Entry], **fields: object) -> bytes:
 
 
 def image(folder: Path, *layers: bytes) -> Image:
-    found: list[LayerBlob] = []
+    found: list[ImageLayer] = []
     for data in layers:
         file = folder / digest_of(data)[7:]
         file.write_bytes(data)
@@ -54,8 +54,8 @@ def image(folder: Path, *layers: bytes) -> Image:
     return make_image(found, ContainerConfig(), AMD64, created=0)
 
 
-def tree(folder: Path, store: Store, *layers: Sequence[Entry]) -> Tree:
-    return read_tree(image(folder, *map(tar, layers)), store, "base")
+def tree(folder: Path, store: Store, *layers: Sequence[Entry]) -> FileTree:
+    return read_file_tree(image(folder, *map(tar, layers)), store, "base")
 
 
 def test_what_takes_the_place_of_a_directory_takes_what_was_in_it(tmp_path: Path, store: Store) -> None:
@@ -93,8 +93,8 @@ def test_a_symbolic_link_is_never_taken_for_a_hard_one(tmp_path: Path, store: St
 def test_names_that_are_no_utf8(tmp_path: Path, store: Store) -> None:
     name = os.fsdecode(b"caf\xe9")
     made = image(tmp_path, tar([(name, "f", "1"), ("link", "s", name)]))
-    assert set(read_tree(made, store, "base").segment.files) == {"caf\ufffd"}
-    assert read_tree(made, store, "base") == read_tree(made, Store(tmp_path / "other"), "base"), "as it was remembered"
+    assert set(read_file_tree(made, store, "base").segment.files) == {"caf\ufffd"}
+    assert read_file_tree(made, store, "base") == read_file_tree(made, Store(tmp_path / "other"), "base"), "as it was remembered"
 
 
 def test_a_text_that_is_too_long_is_not_kept(tmp_path: Path, store: Store) -> None:
@@ -117,7 +117,7 @@ def test_a_text_that_is_too_long_is_not_kept(tmp_path: Path, store: Store) -> No
 def test_headers_that_lie(tmp_path: Path, store: Store, pax: dict[str, str]) -> None:
     data = tar([("file", "f", "1\n0\n0\n")], pax_headers=pax)
     with pytest.raises(ImageError, match="base: "):
-        read_tree(image(tmp_path, data), store, "base")
+        read_file_tree(image(tmp_path, data), store, "base")
 
 
 def test_headers_in_headers_without_end(tmp_path: Path, store: Store) -> None:
@@ -125,11 +125,11 @@ def test_headers_in_headers_without_end(tmp_path: Path, store: Store) -> None:
     block.type, block.size = tarfile.GNUTYPE_LONGNAME, 2
     data = (block.tobuf(tarfile.GNU_FORMAT) + b"a\0".ljust(512, b"\0")) * 5000 + bytes(1024)
     with pytest.raises(ImageError, match="cannot be read"):
-        read_tree(image(tmp_path, data), store, "base")
+        read_file_tree(image(tmp_path, data), store, "base")
 
 
 def test_entries_without_end(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipwheel.oci.read.tree._MAX_MEMBERS", 5)
+    monkeypatch.setattr("shipwheel.oci.read.file_tree._MAX_MEMBERS", 5)
     with pytest.raises(ImageError, match="more than 5 entries"):
         tree(tmp_path, store, [(f"a{number}", "f", "") for number in range(3)], [(f"b{number}", "f", "") for number in range(3)])
 
@@ -145,7 +145,7 @@ def test_a_layer_of_a_layout_that_is_damaged_is_not_the_stores_fault(tmp_path: P
     assert isinstance(layer, FileLayer)
     layer.path.write_bytes(b"x" * layer.descriptor.size)
     with pytest.raises(ImageError, match="not what its digest says"):
-        read_tree(made, store, "base")
+        read_file_tree(made, store, "base")
 
 
 _PATHS = st.builds(lambda folders, last: "/".join((*folders, last)), st.lists(st.sampled_from("abc"), max_size=2), st.sampled_from("abc"))
@@ -184,7 +184,7 @@ def test_a_tree_says_what_an_unpacked_image_has(layers: list[tuple[list[str], li
         root = Rootfs(folder / "root")
         for layer in made.layers:
             root.lay(layer, store)
-        found = read_tree(made, store, "base")
+        found = read_file_tree(made, store, "base")
         there = [(path.relative_to(folder / "root").as_posix(), path) for path in (folder / "root").rglob("*")]
         assert set(found.segment.files) == {path for path, file in there if file.is_file() and not file.is_symlink()}
         assert found.segment.links == {path: str(file.readlink()) for path, file in there if file.is_symlink()}
@@ -218,7 +218,7 @@ def test_rubbish_is_refused_in_one_way(entries: list[Entry], pax: dict[str, str]
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name) / "store")
         try:
-            found = read_tree(image(Path(name), bytes(made)), store, "base")
+            found = read_file_tree(image(Path(name), bytes(made)), store, "base")
         except (ImageError, DamagedBlob):
             return
         for path in (*found.segment.links, *found.segment.files):
@@ -230,6 +230,6 @@ def test_links_that_grow_and_names_without_end(tmp_path: Path, store: Store, mon
     assert found.real("a") is None and found.real("c") is None and found.real("b/b/d") == "d"
     chain = [(f"l{number}", "s", f"l{number + 1}") for number in range(45)]
     assert tree(tmp_path, store, [*chain, ("l45", "f", "")]).real("l4") is None, "as the kernel, which follows 40"
-    monkeypatch.setattr("shipwheel.oci.read.tree._MAX_NAMES", 5000)
+    monkeypatch.setattr("shipwheel.oci.read.file_tree._MAX_NAMES", 5000)
     with pytest.raises(ImageError, match="of names"):
         tree(tmp_path, store, [("x" * 100 + str(number), "f", "") for number in range(60)])

@@ -1,0 +1,137 @@
+"""HTTP for downloads and registries: what a response means, which errors are transient, when to try again."""
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shipwheel.errors import FetchError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "TransientError",
+    "back_off",
+    "raise_for_status",
+    "range_start",
+    "redacted",
+    "retries_exhausted",
+    "transient_error",
+    "translate_errors",
+]
+
+MAX_ATTEMPTS = 5
+"""Attempts to download from one URL while its errors are transient."""
+
+_MAX_WAIT_S = 30.0
+_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+
+
+class TransientError(Exception):
+    """A failure after which another attempt may succeed.
+
+    `retry_after` is the wait in seconds that the server asks for, if it does. `summary` is the predicate of a report, as in "the server
+    stalled with three files"; it is empty if the server is not at fault.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, summary: str = "broke off") -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.summary = summary
+
+
+def redacted(url: str) -> str:
+    """Return the URL without user, password and query, which may be secret."""
+    try:
+        parts = urlsplit(url)
+        # If a password contains a slash, the part before the slash looks like an invalid or an empty port.
+        if parts.port is None and parts.netloc.endswith(":"):
+            return "an invalid URL"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return "an invalid URL"
+
+
+@contextmanager
+def translate_errors(url: str, label: str, hint: str = "Check the address of the index or mirror.") -> Iterator[None]:
+    """Turn httpx's exceptions into TransientError, or into FetchError with `hint` for a URL that can never work."""
+    import httpx
+
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        # Without httpx's message, which may contain a password.
+        raise FetchError(f"{label}: {redacted(url)} is not a URL that can be downloaded", hint=hint) from error
+    except httpx.TimeoutException as error:
+        raise TransientError(_first_line(error), summary="stalled with") from error
+    except httpx.HTTPError as error:
+        raise TransientError(_first_line(error)) from error
+
+
+def range_start(response: "httpx.Response") -> int:
+    """Return the position in the file at which the body of a response starts (RFC 9110, 14.4: Content-Range)."""
+    match = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""), re.ASCII)
+    return int(match[1]) if match and response.status_code == 206 else 0
+
+
+def transient_error(response: "httpx.Response") -> TransientError | None:
+    """Return the error for a response with a transient status, with the wait that the server asks for; None for other responses."""
+    status = response.status_code
+    if status not in _TRANSIENT_STATUSES:
+        return None
+    return TransientError(f"the server answered {status}", _retry_after(response.headers.get("Retry-After", "")), f"answered {status} for")
+
+
+def raise_for_status(response: "httpx.Response", label: str) -> None:
+    """Raise TransientError, or FetchError with its status, for a response that does not carry the file."""
+    status = response.status_code
+    if (error := transient_error(response)) is not None:
+        raise error
+    if status >= 400:
+        raise FetchError(
+            f"{label}: {redacted(str(response.url))} answered {status} {response.reason_phrase[:100]}",
+            hint="The file is not there: run `shipwheel lock` again, or use another index or mirror."
+            if status in (404, 410)
+            else "Check the address and the credentials of the index.",
+            status=status,
+        )
+
+
+def retries_exhausted(url: str, label: str, cause: TransientError) -> FetchError:
+    """Return the error for a URL that failed `MAX_ATTEMPTS` times."""
+    error = FetchError(
+        f"{label}: {redacted(url)}: {cause} ({MAX_ATTEMPTS} attempts)",
+        hint="Check the network or the proxy, or use another index or mirror. The next run resumes the download.",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def back_off(retry_after: Sequence[float | None], attempt: int, sleep: Callable[[float], None]) -> None:
+    """Sleep before the next attempt: as long as the most permissive server asks for, or exponentially longer, with jitter."""
+    if not retry_after:
+        return
+    seconds, requested = min((0.125 * 2**attempt if wait is None else wait, wait is not None) for wait in retry_after)
+    sleep(min(seconds, _MAX_WAIT_S) * random.uniform(1.0, 1.1 if requested else 2.0))  # noqa: S311 - jitter, not a secret
+
+
+def _retry_after(text: str) -> float | None:
+    """Return seconds; RFC 9110, 10.2.3: "Retry-After = HTTP-date / delay-seconds"."""
+    if text.isascii() and text[:9].isdigit():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text[:40])
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0][:200]
