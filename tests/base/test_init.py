@@ -9,7 +9,7 @@ import pytest
 from shipwheel.files.entry import FileEntry, symlink
 from shipwheel.oci.image import Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
-from shipwheel.oci.read.tree import Tree, read_tree
+from shipwheel.oci.read.file_tree import FileTree, read_file_tree
 from shipwheel.platform import DEBIAN_ARCHITECTURES
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
@@ -23,8 +23,8 @@ def image_of(world: World, project: Path) -> Image:
     return read_layout(world.output(project)).images().images[0]
 
 
-def tree_of(world: World, project: Path) -> Tree:
-    return read_tree(image_of(world, project), world.store, "image")
+def tree_of(world: World, project: Path) -> FileTree:
+    return read_file_tree(image_of(world, project), world.store, "image")
 
 
 def entrypoint(world: World, project: Path) -> tuple[str, ...]:
