@@ -1,4 +1,4 @@
-"""What is asked for: apart from the pipeline, which takes long to import, for commands that do not build."""
+"""A build's request, separate from the pipeline, which is slow to import and which some commands do not need."""
 
 import os
 from dataclasses import dataclass, field
@@ -14,7 +14,10 @@ __all__ = ["Request"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. `settings` are the project's with the flags laid over them."""
+    """What to build: a project at `path`, and `settings` that already include the flags.
+
+    `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one.
+    """
 
     path: Path
     settings: Settings
@@ -25,5 +28,5 @@ class Request:
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """The platforms, each once, in order."""
+        """The platforms of the settings, without duplicates, in order."""
         return tuple(dict.fromkeys(Platform.parse(text) for text in self.settings.platforms))

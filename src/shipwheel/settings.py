@@ -22,78 +22,77 @@ SITE_PACKAGES = "{site-packages}"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What a user can decide. Each field is a key of the file; many are flags as well; all have a default."""
+    """The user's settings. Each field is a key of the settings file, many are flags too, and all have a default."""
 
     name: str | None = None
-    """The project's name, where its metadata and its directory's name will not do."""
+    """Name of the project, if neither its metadata nor its directory has a suitable one."""
     tag: str | None = None
-    """NAME:TAG of the image."""
+    """Name of the image, as NAME:TAG."""
     platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")
-    """What to build for; each becomes an image of the same image index."""
+    """Platforms to build for. Each becomes an image of the same image index."""
     python: str | None = None
-    """The Python version, for example "3.11"; else .python-version, runtime.txt or requires-python say."""
+    """Python version, for example "3.11". Default: from .python-version, runtime.txt or requires-python."""
     as_of: datetime.date | None = None
-    """Only distributions that were on the package index on that day are considered."""
+    """Ignore packages that were uploaded to the package index after this day."""
     command: tuple[str, ...] = ()
-    """A list of words, or one string that is split as a shell would split it; no shell ever runs it."""
+    """Command of the image: a list of words, or a string that is split as a shell does. No shell runs it."""
     entrypoint: tuple[str, ...] = ()
-    """Like `command`; when set, `command` holds the default arguments behind it."""
+    """Entrypoint of the image, like `command`, which then holds the default arguments."""
     ports: tuple[str, ...] = ()
-    """Written as 8000 or "53/udp"; held as "8000/tcp", "53/udp" (image-spec, ExposedPorts)."""
+    """Ports that the app listens on: 8000 or "53/udp". Stored as "8000/tcp" (image-spec, ExposedPorts)."""
     volumes: tuple[str, ...] = ()
-    """Absolute paths that hold data; they belong to the user, and the first remembers which one-time steps are done."""
+    """Absolute paths of volumes. They belong to the image's user; the first one records which one-time steps are done."""
     env: dict[str, str] = {}
-    """Values may hold `{site-packages}`; see `expand_env`."""
+    """Environment variables. Values may contain `{site-packages}`; see `expand_env`."""
     before_start: tuple[tuple[str, ...], ...] = ()
-    """Commands, each a list of words, that the launcher runs once for a volume, before the command."""
+    """Commands, each a list of words, that run once per volume before the command."""
     user: str | None = None
-    """Numeric uid:gid; 65532:65532, or the base image's if that is not root, when it is not set. A uid alone means the same gid; root must
-    be asked for as "0"."""
+    """Numeric UID or UID:GID; a UID alone sets the same GID. Default: the base image's user unless that is root, otherwise 65532:65532.
+    For root, write "0"."""
     workdir: str = "/app"
-    """The working directory, and where a plain app's files are."""
+    """Working directory, and the directory of an app's files."""
     labels: dict[str, str] = {}
-    """Labels in the image's config, beside the annotations, which are labels as well."""
+    """Labels of the image, in addition to the annotations."""
     annotations: dict[str, str] = {}
-    """Annotations of the image and of the image index (image-spec, annotations.md)."""
+    """Annotations of the image and the image index (image-spec, annotations.md)."""
     packages: tuple[str, ...] = ()
     """Debian packages to add, with the programs and data that they depend on and the libraries that they load."""
     extras: tuple[str, ...] = ()
     """Extras of the project to install."""
     groups: tuple[str, ...] = ()
-    """Dependency groups (PEP 735) to install besides the project's own dependencies."""
+    """Dependency groups (PEP 735) to install in addition to the project's dependencies."""
     include: tuple[str, ...] = ()
-    """Patterns, as in .gitignore, of files to take although a rule leaves them out; secrets stay out."""
+    """Patterns, as in .gitignore, of files to include although a rule excludes them. Secrets stay excluded."""
     exclude: tuple[str, ...] = ()
-    """Patterns, as in .gitignore, of files to leave out."""
+    """Patterns, as in .gitignore, of files to exclude."""
     requirements: tuple[str, ...] = ()
-    """Requirements files, relative to the project, to be used instead of the ones that would be found."""
+    """Requirements files, relative to the project, to use instead of those that shipwheel finds."""
     debian_mirror: str | None = None
-    """Address of a Debian archive. What comes from it is verified, whichever it is."""
+    """URL of a Debian archive. Its packages are verified in any case."""
     accelerator: str | None = None
-    """Builds of the torch family for "cpu" (also when it is not set), a kind of CUDA ("cu126"), "rocm6.4", "xpu", what uv finds on this
-    machine ("auto"), or the package index's own, which bring CUDA ("cuda")."""
+    """Builds of torch and related packages: "cpu" (the default), a CUDA version ("cu126"), "rocm6.4", "xpu", "auto" for what uv detects on
+    this machine, or "cuda" for the package index's own builds."""
     accelerator_index: str | None = None
-    """Address of a mirror of the vendor's index of those builds, without the kind at its end."""
+    """URL of a mirror of the vendor's index for these builds, without the kind at its end."""
     base: str | None = None
-    """An image to build upon, which has a Python: a registry's (NAME:TAG, NAME@DIGEST) or a layout's ("oci:DIR"); without it the base is
-    composed of Debian packages."""
+    """Base image with a Python: NAME:TAG or NAME@DIGEST in a registry, or "oci:DIR" for a layout. Default: Debian packages."""
     suite: str | None = None
-    """Debian suite of the base; the Python version decides when it is not set."""
+    """Debian suite of the base. Default: the suite that has the Python version."""
     python_builds: str | None = None
-    """Where standalone Pythons come from, for versions that no Debian suite has: a directory of python-build-standalone's archives or one
-    of them, or the address of a mirror, as uv's python-install-mirror. uv's settings and its own list count when it is not set."""
+    """Source of standalone Pythons, for versions that no Debian suite has: a directory of python-build-standalone archives, one archive, or
+    the URL of a mirror, like uv's python-install-mirror. Default: uv's settings and its list of builds."""
     bytecode: bool = True
-    """Whether compiled bytecode is in the image: a larger image that starts much more quickly."""
+    """Whether to include compiled bytecode: the image is larger and starts much faster."""
     init: bool = True
-    """Whether Debian's tini is the container's first process: it forwards signals and reaps orphans. Without it the command is, and the
-    kernel drops every signal that it does not handle."""
+    """Whether to run Debian's tini as the container's first process, which forwards signals and reaps orphans. Without it, the command is
+    the first process, and the kernel drops every signal that it does not handle."""
     stop_signal: str | None = None
-    """The signal that stops a container, for example "SIGINT"; engines send SIGTERM when it is not set."""
+    """Signal that stops the container, for example "SIGINT". Default: SIGTERM."""
     cache_repo: str | None = None
-    """A repository of a registry that keeps layers by their keys, for all projects: with --push it is asked before anything is made.
-    Who may write to it is trusted as much as who may push the image."""
+    """Repository to share layers between projects: a push asks it before it builds a layer. Everyone who can write to it is trusted as much
+    as those who can push the image."""
     output: str | None = None
-    """Directory of an OCI image layout, or FILE.tar for one archive; NAME.oci in the current directory when it is not set."""
+    """Directory of an OCI image layout, or FILE.tar for an archive. Default: NAME.oci in the current directory."""
 
 
 def load_settings(root: Path) -> Settings:
