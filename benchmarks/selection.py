@@ -17,12 +17,14 @@ from selection_peers import Peer, Pip, Uv, Where, newest_pip
 
 from shipwheel.errors import LockError
 from shipwheel.lock.inputs import LockRequest
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import make_lock
 from shipwheel.lock.selection import select
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import Indexes
+from shipwheel.project.lock_inputs import read_lock_inputs
+from shipwheel.user_files import UserFiles
 
 __all__ = ["compare", "lock_of", "versions_of"]
 
@@ -72,7 +74,7 @@ def lock_of(names: Sequence[str], minor: str, folder: Path, index: str) -> Lock:
     (folder / "pyproject.toml").write_text(f"{project}[tool.uv]\ndependency-metadata = [{bare}]\n")
     indexes = Indexes(index, "the bench", environment={"UV_DEFAULT_INDEX": index})
     # torch as the index has it: the peers know no other.
-    return make_lock(LockRequest(folder, minor, accelerator="cuda", indexes=indexes))
+    return make_lock(LockRequest(read_lock_inputs(UserFiles(), folder), minor, accelerator="cuda", indexes=indexes))
 
 
 def versions_of(locks: Iterable[Lock]) -> dict[str, set[str]]:

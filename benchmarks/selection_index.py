@@ -6,7 +6,6 @@ are the name and the version only, and nothing is downloaded. A page (PEP 691) i
 
 import json
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +27,7 @@ _METADATA = re.compile(r"/files/([^/-]+)-([^/-]+)-[^/]+\.whl\.metadata")
 
 def upstream() -> str:
     """The index that this machine is configured for, else uv's own."""
-    with tempfile.TemporaryDirectory() as empty:
-        return read_indexes(Path(empty)).default or uv.default_index()
+    return read_indexes({}).default or uv.default_index()
 
 
 class PageIndex:

@@ -36,7 +36,7 @@ def make_request(
 
     Raises UsageError for a wrong setting and ProjectError for a file that cannot be read.
     """
-    from shipwheel.project.detect import find_settings
+    from shipwheel.project.read import find_settings
     from shipwheel.request import Request
     from shipwheel.settings import merge
     from shipwheel.store import Store, default_root

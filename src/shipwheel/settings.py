@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import UsageError
-from shipwheel.user_files import read_toml
+from shipwheel.user_files import UserFiles
 
 __all__ = ["SITE_PACKAGES", "Settings", "expand_env", "load_settings", "merge", "settings_from"]
 
@@ -95,16 +95,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Directory of an OCI image layout, or FILE.tar for an archive. Default: NAME.oci in the current directory."""
 
 
-def load_settings(root: Path) -> Settings:
-    """The settings of a project directory; the defaults when it has none.
+def load_settings(root: Path, files: UserFiles | None = None) -> Settings:
+    """Return the settings of a project directory; the defaults when it has none.
 
     Raises UsageError for a wrong key or value and for settings in both files, ProjectError for a TOML syntax error.
     """
+    files = files or UserFiles()
     pyproject, own = root / "pyproject.toml", root / "shipwheel.toml"
-    table = None
-    if pyproject.is_file():
-        tool = read_toml(pyproject).get("tool")
-        table = tool.get("shipwheel") if isinstance(tool, dict) else None
+    tool = files.read_tables(root).get("tool")
+    table = tool.get("shipwheel") if isinstance(tool, dict) else None
     if not own.is_file():
         return Settings() if table is None else settings_from(table, f"{pyproject} [tool.shipwheel]")
     if table is not None:
@@ -112,7 +111,7 @@ def load_settings(root: Path) -> Settings:
             f"both {own} and [tool.shipwheel] in {pyproject} have settings",
             hint="Keep the settings in one of the two files, and delete the others.",
         )
-    return settings_from(read_toml(own), str(own))
+    return settings_from(files.read_toml(own), str(own))
 
 
 def settings_from(table: object, origin: str) -> Settings:

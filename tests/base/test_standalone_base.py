@@ -14,7 +14,7 @@ import pytest
 from shipwheel.base.targets import suite_of
 from shipwheel.errors import UsageError
 from shipwheel.lock import uv
-from shipwheel.project.detect import detect
+from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import made_files, make_standalone, standalone_name
@@ -311,7 +311,7 @@ def test_chooses_the_suite(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("")
 
     def suite(**settings: str) -> tuple[str, str]:
-        found = suite_of(detect(tmp_path, Settings(**settings)))  # type: ignore[arg-type]
+        found = suite_of(read_project(tmp_path, Settings(**settings)))  # type: ignore[arg-type]
         return found.codename, found.python
 
     assert suite(python="3.12") == ("trixie", "")

@@ -4,15 +4,17 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.lock_requests import lock_request
 
 from shipwheel.errors import LockError
 from shipwheel.lock import accelerator, uv
 from shipwheel.lock.accelerator import COVERED, accelerator_note, backend, find_switch, use_vendor_urls
 from shipwheel.lock.inputs import LockRequest, inputs_digest
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import make_lock
 from shipwheel.lock.selection import select_all
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
@@ -72,10 +74,10 @@ def own_uv(index: PackageIndex, tmp_path_factory: pytest.TempPathFactory, monkey
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
 
 
-def request(root: Path, text: str, vendor: PackageIndex | None, **more: str) -> LockRequest:
+def request(root: Path, text: str, vendor: PackageIndex | None, **more: Any) -> LockRequest:
     (root / "requirements.txt").write_text(text)
     address = f"{vendor.url}/whl" if vendor else "http://127.0.0.1:9/whl"
-    return LockRequest(root, MINOR, (root / "requirements.txt",), accelerator_index=address, **more)  # type: ignore[arg-type]
+    return lock_request(root, MINOR, (root / "requirements.txt",), accelerator_index=address, **more)
 
 
 def chosen(lock: Lock) -> list[dict[str, str]]:
@@ -163,7 +165,7 @@ def test_a_source_of_the_users_own_is_held(tmp_path: Path, vendor: PackageIndex)
         f'[[tool.uv.index]]\nname = "mine"\nurl = "{vendor.url}/whl/cu118"\nexplicit = true\n'
         '[tool.uv.sources]\ntorch = { index = "mine" }\n'
     )
-    lock = make_lock(LockRequest(tmp_path, MINOR, accelerator_index="http://127.0.0.1:9/whl"))
+    lock = make_lock(lock_request(tmp_path, MINOR, accelerator_index="http://127.0.0.1:9/whl"))
     assert not lock.accelerator
     assert chosen(lock)[0]["torch"] == "2.9.9+cpu"
 
@@ -191,7 +193,7 @@ def test_uv_has_the_same_index_and_the_same_names(tmp_path: Path) -> None:
 
 def test_the_setting_is_an_input_and_the_address_is_none(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("leaf\n")
-    one, two = (LockRequest(tmp_path, MINOR, (tmp_path / "requirements.txt",), accelerator=text) for text in ("", "cuda"))
+    one, two = (lock_request(tmp_path, MINOR, (tmp_path / "requirements.txt",), accelerator=text) for text in ("", "cuda"))
     assert inputs_digest(one) != inputs_digest(two)
     assert inputs_digest(one) == inputs_digest(request(tmp_path, "leaf\n", None))
 

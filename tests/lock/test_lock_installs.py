@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import uv
+from support.lock_requests import lock_request
 
-from shipwheel.lock.resolve import LockRequest, make_lock
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.selection import select
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
@@ -28,7 +29,7 @@ def said(*command: str) -> str:
 
 def test_pip_and_uv_install_from_it(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(ASKED)
-    lock = make_lock(LockRequest(tmp_path, MINOR, (tmp_path / "requirements.txt",)))
+    lock = make_lock(lock_request(tmp_path, MINOR, (tmp_path / "requirements.txt",)))
     lock.write()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     glibc = tuple(int(part) for part in platform.libc_ver()[1].split("."))

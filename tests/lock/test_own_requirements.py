@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.lock_requests import lock_request, read_again
 
-from shipwheel.lock.resolve import LockRequest, inputs_digest, lock_for
-from shipwheel.project.detect import detect
+from shipwheel.lock.inputs import inputs_digest
+from shipwheel.lock.make import lock_for
+from shipwheel.project.lock_inputs import own_line
+from shipwheel.project.read import read_project
 from shipwheel.project.requirements import read_requirements
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -61,9 +64,9 @@ def _package(root: Path, requirements: str, more: str = "") -> Path:
     ],
 )
 def test_who_decides(tmp_path: Path, requirements: str, more: str, decisive: bool, dependencies: set[str]) -> None:
-    project = detect(_package(tmp_path / "made", requirements, more), launch=False)
+    project = read_project(_package(tmp_path / "made", requirements, more), launch=False)
     assert (project.kind, sorted(project.dependencies)) == ("package", sorted(dependencies))
-    assert [path.name for path in project.requirements] == ["requirements.txt"] * decisive
+    assert (project.inputs.requirements is not None) == decisive
 
 
 @pytest.mark.usefixtures("own_uv")
@@ -75,13 +78,13 @@ def test_the_package_is_not_in_its_own_lock(tmp_path: Path, table: str) -> None:
     (root / "backend.py").write_text(BACKEND)
     listed = root / "requirements.txt"
     listed.write_text("-e .\nextra\n")
-    request = LockRequest(root, MINOR, (listed,))
+    request = lock_request(root, MINOR, (listed,))
     lock = lock_for(request)
     assert sorted(package.name for package in lock.packages) == ["extra", "tiny"]
     assert lock.origin == "requirements.txt"
     before = inputs_digest(request)
     (root / "setup.py").write_text("# what it needs may have changed\n")
-    assert inputs_digest(request) != before
+    assert inputs_digest(read_again(request)) != before
 
 
 def test_which_line_is_the_project(tmp_path: Path) -> None:
@@ -89,8 +92,8 @@ def test_which_line_is_the_project(tmp_path: Path) -> None:
     listed = tmp_path / "requirements.txt"
     listed.write_text(f"./lib\n-e .[web]\nother @ {tmp_path.as_uri()}/lib\nflask\n")
     found = read_requirements((listed,))
-    assert [line.directory for line in found.lines] == [tmp_path / "lib", tmp_path, tmp_path / "lib", None]
-    itself = found.itself(tmp_path)
+    assert [line.local_path for line in found.lines] == [tmp_path / "lib", tmp_path, tmp_path / "lib", None]
+    itself = own_line(found, tmp_path)
     assert itself is not None
     assert itself.number == 2
-    assert found.itself(tmp_path / "elsewhere") is None
+    assert own_line(found, tmp_path / "elsewhere") is None

@@ -8,18 +8,19 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from support.lock_requests import lock_path, lock_request, read_again
 
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Event, StageStarted, Warned
 from shipwheel.lock.diagnose.why import NewerVersions, find_newer_versions, report_package
 from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts
+from shipwheel.lock.make import lock_for, make_lock, renewed
 from shipwheel.lock.preferences import Upgrade
-from shipwheel.lock.pylock import Lock, lock_path, read_lock
-from shipwheel.lock.resolve import lock_for, make_lock, renewed
+from shipwheel.lock.pylock import Lock, read_lock
 from shipwheel.lock.selection import select_all
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
-from shipwheel.project.last_commit import last_commit, rotted
+from shipwheel.project.git_history import last_commit, old_last_commit
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
@@ -45,7 +46,7 @@ def add(index: PackageIndex, name: str, version: str, *requires: str) -> None:
 
 def listed(root: Path, text: str) -> LockRequest:
     (root / "requirements.txt").write_text(text)
-    return LockRequest(root, MINOR, (root / "requirements.txt",))
+    return lock_request(root, MINOR, (root / "requirements.txt",))
 
 
 def pins(lock: Lock) -> dict[str, str]:
@@ -73,7 +74,7 @@ def test_drops_the_versions_of_a_day_that_is_no_longer_set(index: PackageIndex, 
     wheel = SmallWheel("leaf", "1.7", files={"leaf.py": ""})
     index.add(wheel.filename, wheel.content(), uploaded="2024-06-01T00:00:00Z")
     now = listed(tmp_path, "small\n")
-    assert pins(lock_for(replace(now, as_of="2024-03-01"))) == {"small": "1.0", "leaf": "1.0"}
+    assert pins(lock_for(replace(now, as_of=date(2024, 3, 1)))) == {"small": "1.0", "leaf": "1.0"}
     assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
 
 
@@ -87,20 +88,23 @@ def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -
 def test_names_the_inputs_that_changed(tmp_path: Path) -> None:
     before = input_parts(listed(tmp_path, "small\n"))
     assert before == {"Python": MINOR, "requirements.txt": before["requirements.txt"]}
-    changed = LockRequest(tmp_path, "3.7", (tmp_path / "requirements.txt",), extras=("x",))
     (tmp_path / "requirements.txt").write_text("small>1\n")
+    changed = lock_request(tmp_path, "3.7", (tmp_path / "requirements.txt",), extras=("x",))
     assert changed_parts(before, input_parts(changed)) == [
         f"Python was {MINOR} and is 3.7",
         "requirements.txt changed",
-        "extras was not given and is x",
+        "extras was not set and is x",
     ]
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\ndependencies = ["small"]\n')
-    mine = LockRequest(tmp_path, MINOR)
+    mine = lock_request(tmp_path, MINOR)
     one = input_parts(mine)
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "a"\nversion = "2"\ndependencies = ["small>1"]\n[dependency-groups]\nx = []\n'
     )
-    assert changed_parts(one, input_parts(mine)) == ["pyproject.toml: dependencies changed", "pyproject.toml: dependency-groups is new"]
+    assert changed_parts(one, input_parts(read_again(mine))) == [
+        "pyproject.toml: dependencies changed",
+        "pyproject.toml: dependency-groups is new",
+    ]
     assert changed_parts({}, one) == [], "a lock without recorded inputs"
 
 
@@ -126,7 +130,7 @@ def test_names_the_lines_of_a_conflict_in_pyproject(index: PackageIndex, tmp_pat
         '[project]\nname = "shop"\nversion = "1"\ndependencies = [\n  "small==1.0",\n  "leaf>=2",\n]\n'
     )
     with pytest.raises(LockError) as raised:
-        make_lock(LockRequest(tmp_path, MINOR))
+        make_lock(lock_request(tmp_path, MINOR))
     assert "pyproject.toml, line 5: small==1.0" in raised.value.message
     assert "pyproject.toml, line 6: leaf>=2" in raised.value.message
     assert "drop >=2 from leaf (then 1.0)" in raised.value.hint
@@ -194,16 +198,16 @@ def test_reports_the_version_in_the_lock_of_another_tool(index: PackageIndex, tm
     windows = "markers = \"sys_platform == 'win32'\""
     packages = [("leaf", "1.0", ""), ("side", "1.0", ""), ("winonly", "1.0", windows), ("small", "1.1", extras)]
     (tmp_path / "poetry.lock").write_text("".join(entry.format(*package) for package in packages))
-    request = LockRequest(tmp_path, MINOR)
+    request = lock_request(tmp_path, MINOR)
     lock = lock_for(request)
     assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
     found = report_package(lock, "side", select_all(lock, TARGETS), NewerVersions())
     assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
     assert newer_versions(request, "leaf") == NewerVersions(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
     (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
-    assert newer_versions(request, "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
+    assert newer_versions(read_again(request), "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
     with pytest.raises(UsageError) as raised:
-        report_package(lock, "winonly", select_all(lock, TARGETS), NewerVersions())
+        report_package(lock, "winonly", select_all(lock, TARGETS), NewerVersions(), request.inputs.texts["poetry.lock"])
     assert "poetry.lock has it, but not for Linux" in raised.value.hint
 
 
@@ -222,7 +226,7 @@ def test_warns_about_a_project_without_recent_commits(index: PackageIndex, tmp_p
     git(tmp_path, "add", "requirements.txt")
     git(tmp_path, "commit", "-qm", "x")
     assert last_commit(tmp_path) == date(2020, 5, 17)
-    assert rotted(tmp_path, date(2020, 8, 1)) is None
+    assert old_last_commit(tmp_path, date(2020, 8, 1)) is None
     events: list[Event] = []
     make_lock(request, events.append)
     (warned,) = [event for event in events if isinstance(event, Warned)]

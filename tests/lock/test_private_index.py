@@ -14,15 +14,18 @@ from shipwheel.download.fetch import Download, fetch
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Event, Warned
 from shipwheel.lock.inputs import LockRequest
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import make_lock
 from shipwheel.project.credentials import credentials_of
-from shipwheel.project.detect import detect
-from shipwheel.project.indexes import Indexes, indexes_of, pip_settings, read_indexes
+from shipwheel.project.indexes import Indexes, indexes_of, read_indexes
+from shipwheel.project.machine_settings import pip_settings
+from shipwheel.project.read import read_project
+from shipwheel.project.workspace import read_workspace
 from shipwheel.settings import load_settings
 from shipwheel.store import Store
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
+from shipwheel.user_files import UserFiles
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOGIN = "bob:s3cret-p@ss"
@@ -70,8 +73,8 @@ def app(root: Path, requirements: str = "", pyproject: str = "") -> LockRequest:
         (root / "pyproject.toml").write_text(f'[project]\nname = "app"\nversion = "1"\ndependencies = ["corp"]\n{pyproject}')
     else:
         (root / "requirements.txt").write_text(requirements)
-    project = detect(root, load_settings(root))
-    return LockRequest(root, MINOR, project.requirements, indexes=indexes_of(project, root=root / "none"))
+    project = read_project(root, load_settings(root))
+    return LockRequest(project.inputs, MINOR, indexes=indexes_of(project, root=root / "none"))
 
 
 def versions(lock: Lock) -> dict[str, str]:
@@ -80,7 +83,7 @@ def versions(lock: Lock) -> dict[str, str]:
 
 def fetched(root: Path, lock: Lock, tmp_path: Path) -> Store:
     """Fetches every file of the lock, as a build would."""
-    signed = credentials_of(detect(root, load_settings(root)))
+    signed = credentials_of(read_project(root, load_settings(root)))
     store = Store(tmp_path / "store")
     files = [wheel for package in lock.packages for wheel in package.wheels or ()]
     fetch([Download((signed(str(it.url)),), f"sha256:{it.hashes['sha256']}", it.size, it.filename) for it in files], store)
@@ -225,7 +228,7 @@ def test_no_command_line_shows_them(private: PackageIndex, tmp_path: Path, monke
 def test_netrcs_default_is_for_nobody(private: PackageIndex, tmp_path: Path) -> None:
     (tmp_path / "rc").write_text("default login bob password s3cret\n")
     app(tmp_path / "app", "corp\n")
-    signed = credentials_of(detect(tmp_path / "app", load_settings(tmp_path / "app")), {"NETRC": str(tmp_path / "rc")})
+    signed = credentials_of(read_project(tmp_path / "app", load_settings(tmp_path / "app")), {"NETRC": str(tmp_path / "rc")})
     assert signed("https://files.example/f.whl") == "https://files.example/f.whl"
 
 
@@ -250,7 +253,7 @@ def test_the_risk_of_pips_rule_is_named(private: PackageIndex, tmp_path: Path) -
     lock = make_lock(app(tmp_path / "app", f"--extra-index-url {with_login(private.simple)}\ncorp\n"), said.append)
     assert versions(lock)["corp"] == "9.9", "as pip does"
     (warning,) = [event for event in said if isinstance(event, Warned)]
-    assert "anybody uploads" in warning.message
+    assert "Anybody who uploads" in warning.message
     assert private.url.removeprefix("http://") in warning.message
     assert "s3cret" not in warning.message
 
@@ -266,15 +269,29 @@ def test_the_order(tmp_path: Path) -> None:
     def chosen() -> Choice:
         return Choice(("https://kept.example/simple", "https://next.example/simple"))
 
-    assert read_indexes(tmp_path, home, chosen).environment == {"UV_DEFAULT_INDEX": "https://kept.example/simple"}
-    assert read_indexes(tmp_path, home, chosen).mirrors == ("https://next.example/simple",)
-    assert read_indexes(tmp_path, {**home, **pip}, chosen).environment == {"UV_DEFAULT_INDEX": "https://pip.example/simple"}
-    assert read_indexes(tmp_path, {**home, **pip, "UV_INDEX_URL": "https://uv.example/simple"}, chosen).environment == {}
-    assert read_indexes(tmp_path, {**home, **pip}, chosen, listed=["https://file.example/simple"]).environment == {}
+    assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, home, chosen).environment == {
+        "UV_DEFAULT_INDEX": "https://kept.example/simple"
+    }
+    assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, home, chosen).mirrors == ("https://next.example/simple",)
+    assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, {**home, **pip}, chosen).environment == {
+        "UV_DEFAULT_INDEX": "https://pip.example/simple"
+    }
+    assert (
+        read_indexes(
+            read_workspace(UserFiles(), tmp_path).settings, {**home, **pip, "UV_INDEX_URL": "https://uv.example/simple"}, chosen
+        ).environment
+        == {}
+    )
+    assert (
+        read_indexes(
+            read_workspace(UserFiles(), tmp_path).settings, {**home, **pip}, chosen, listed="https://file.example/simple"
+        ).environment
+        == {}
+    )
     (tmp_path / "uv.toml").write_text('[[index]]\nurl = "https://toml.example/simple"\ndefault = true\n')
-    assert read_indexes(tmp_path, {**home, **pip}, chosen).default == "https://toml.example/simple"
+    assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, {**home, **pip}, chosen).default == "https://toml.example/simple"
     (tmp_path / "uv.toml").write_text("no-index = true\n")
-    assert read_indexes(tmp_path, {**home, **pip}, chosen).environment == {}
+    assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, {**home, **pip}, chosen).environment == {}
 
 
 def test_pips_files_are_read_as_pip_reads_them(tmp_path: Path) -> None:
@@ -309,7 +326,7 @@ def test_addresses_of_mirrors_are_turned_back() -> None:
     assert package["wheels"][0]["url"] == f"https://files.example/{SHARED}"
     assert "m.example" not in str(turned)
     assert not said
-    assert indexes.addresses(package["wheels"][0]["url"])[-1] == package["wheels"][0]["url"]
+    assert indexes.urls(package["wheels"][0]["url"])[-1] == package["wheels"][0]["url"]
     # What could not be made again from the mirror's address and the path stays.
     for other in (f"https://m.example/proxy/pypi/packages/{SHARED}", "https://m.example/pypi/packages/small/1.0/small-1.0.whl"):
         assert canonical(lock(other), indexes, said.append, lambda: "https://files.example/packages") == lock(other)
@@ -333,13 +350,13 @@ def test_where_the_index_has_its_files_is_asked_once(tmp_path: Path) -> None:
 
 
 def test_mirrors_are_tried_before_the_address_in_the_lock() -> None:
-    indexes = Indexes("https://m.example/simple", "the kept choice", ("https://n.example/web/simple/",))
-    assert indexes.addresses(f"https://files.example/{SHARED}") == (
+    indexes = Indexes("https://m.example/simple", "the chosen mirror", ("https://n.example/web/simple/",))
+    assert indexes.urls(f"https://files.example/{SHARED}") == (
         f"https://m.example/{SHARED}",
         f"https://n.example/web/{SHARED}",
         f"https://files.example/{SHARED}",
     )
-    assert indexes.addresses("https://vendor.example/whl/cpu/torch.whl") == ("https://vendor.example/whl/cpu/torch.whl",)
+    assert indexes.urls("https://vendor.example/whl/cpu/torch.whl") == ("https://vendor.example/whl/cpu/torch.whl",)
 
 
 def test_the_lock_is_still_one_that_its_own_reader_takes(private: PackageIndex, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lock_requests import lock_path
 
 from shipwheel.errors import LockError
-from shipwheel.lock.pylock import Lock, lock_path, read_lock
+from shipwheel.lock.pylock import Lock, read_lock
 
 SUM = "ab" * 32
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.lock_requests import lock_request
 
 from shipwheel.errors import LockError
-from shipwheel.lock.inputs import LockRequest
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import make_lock
 from shipwheel.project.requirements import read_requirements
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -50,7 +50,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def locked(root: Path, text: str) -> Lock:
     (root / "requirements.txt").write_text(text)
-    return make_lock(LockRequest(root, MINOR, (root / "requirements.txt",)))
+    return make_lock(lock_request(root, MINOR, (root / "requirements.txt",)))
 
 
 def files(lock: Lock) -> dict[str, tuple[str, bool, bool]]:
@@ -106,9 +106,9 @@ def test_find_links_is_a_page(index: PackageIndex, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("-r https://host.example/base.txt", ("--requirement", "address", "save the file")),
-        ("-c http://host.example/c.txt", ("--constraint", "address")),
-        ("both --config-settings=--x=y", ("--config-settings", "leave it out")),
+        ("-r https://host.example/base.txt", ("--requirement", "URL", "save that file")),
+        ("-c http://host.example/c.txt", ("--constraint", "URL")),
+        ("both --config-settings=--x=y", ("--config-settings", "remove it")),
         ('both --global-option="--x"', ("--global-option",)),
         ("--no-binary", ("--no-binary needs a value",)),
         ("--wrong both", ("--wrong",)),

@@ -72,7 +72,7 @@ def sdist(name: str, backend: str) -> bytes:
 
 def failure(folder: Path, *requirements: str, everywhere: bool = False, limit: str | None = None, python: str = sys.executable) -> Failure:
     """Return how uv fails to lock these requirements."""
-    Synthetic(MINOR, "requirements.txt", list(requirements)).write(folder, everywhere=everywhere)
+    Synthetic(MINOR, "requirements.txt", tuple(requirements)).write(folder, everywhere=everywhere)
     with pytest.raises(uv.UvFailed) as raised:
         uv.lock_project(folder, exclude_newer=limit, python=python)
     return raised.value.failure
@@ -191,7 +191,7 @@ def test_tells_that_an_index_has_no_upload_times(tmp_path: Path, index: PackageI
 
 
 def test_tells_that_the_time_is_up(tmp_path: Path) -> None:
-    Synthetic(MINOR, "requirements.txt", ["leaf"]).write(tmp_path, everywhere=False)
+    Synthetic(MINOR, "requirements.txt", ("leaf",)).write(tmp_path, everywhere=False)
     with pytest.raises(uv.UvFailed) as raised:
         uv.lock_project(tmp_path, exclude_newer=None, timeout=0.0001)
     assert raised.value.failure.kind is FailureKind.TIMED_OUT
@@ -208,11 +208,11 @@ def test_keeps_what_a_build_backend_prints_apart_from_uvs_error(tmp_path: Path) 
 
 
 def test_tells_an_outdated_lock(tmp_path: Path) -> None:
-    Synthetic(MINOR, "requirements.txt", ["leaf"]).write(tmp_path, everywhere=True)
+    Synthetic(MINOR, "requirements.txt", ("leaf",)).write(tmp_path, everywhere=True)
     assert not uv.lock_is_outdated(tmp_path), "there is no lock yet"
     uv.lock_project(tmp_path, exclude_newer=None)
     assert not uv.lock_is_outdated(tmp_path)
-    Synthetic(MINOR, "requirements.txt", ["small"]).write(tmp_path, everywhere=True)
+    Synthetic(MINOR, "requirements.txt", ("small",)).write(tmp_path, everywhere=True)
     assert uv.lock_is_outdated(tmp_path)
 
 

@@ -12,7 +12,8 @@ from shipwheel.lock.target import Target
 from shipwheel.lock.uv import Finished, UvFailed
 from shipwheel.pipeline.python_choice import first_fitting
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project, detect
+from shipwheel.project.project import Project
+from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 
 FAILED = """\
@@ -28,7 +29,7 @@ error: Failed to build `old==1.0`
 def project(tmp_path: Path) -> Project:
     (tmp_path / "main.py").write_text("print('hello')\n")
     (tmp_path / "requirements.txt").write_text("old==1.0\n")
-    return detect(tmp_path, Settings())
+    return read_project(tmp_path, Settings())
 
 
 def failed() -> LockError:

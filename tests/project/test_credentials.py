@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from shipwheel.project.credentials import credentials_of
-from shipwheel.project.detect import Project, detect
+from shipwheel.project.project import Project
+from shipwheel.project.read import read_project
 from shipwheel.settings import load_settings
 
 
@@ -16,7 +17,7 @@ def project(tmp_path: Path) -> Project:
     (tmp_path / "uv.toml").write_text(
         '[[index]]\nname = "in-house"\nurl = "https://named.example/simple"\n\n[[index]]\nurl = "https://set:pw@set.example/simple"\n'
     )
-    return detect(tmp_path, load_settings(tmp_path))
+    return read_project(tmp_path, load_settings(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from support.project_tree import written
 
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
-from shipwheel.project import python_version as version
-from shipwheel.project.detect import Project, detect, find_settings, with_dependencies, with_python
 from shipwheel.project.metadata import dependency_names, parse_python
+from shipwheel.project.project import Project
+from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
 from shipwheel.settings import Settings
-from shipwheel.suites import SUITES
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -23,7 +22,7 @@ INLINE = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "f
 
 
 def _detect(root: Path, files: dict[str, str], **given: object) -> Project:
-    return detect(written(root, files), Settings(**given) if given else None)  # type: ignore[arg-type]
+    return read_project(written(root, files), Settings(**given) if given else None)  # type: ignore[arg-type]
 
 
 # layout -> (files, kind, name, version, dependencies, lock inputs)
@@ -153,10 +152,10 @@ def test_layouts(tmp_path: Path, layout: str) -> None:
     root = written(tmp_path / "root", files)
     if layout.startswith("UTF-16"):
         (root / "requirements.txt").write_text("a\r\n", encoding="utf-16")
-    project = detect(root)
+    project = read_project(root)
     assert (project.kind, project.name, project.version) == (kind, name, version)
     assert project.dependencies == frozenset(dependencies.split())
-    assert project.lock_inputs == tuple(inputs.split())
+    assert project.inputs.declared_in == tuple(inputs.split())
     assert project.launch is not None
     assert project.only == ()
 
@@ -174,7 +173,7 @@ def test_a_package_knows_what_is_in_its_wheel(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         HATCH + PROJECT + '[project.scripts]\nx = "a:b"\n[tool.hatch.build.targets.wheel]\npackages = ["src/inner"]\n'
     )
-    assert detect(tmp_path).packaged == {"inner"}
+    assert read_project(tmp_path).packaged == {"inner"}
 
 
 def test_an_app_with_a_package_metadata_is_said(tmp_path: Path) -> None:
@@ -232,7 +231,7 @@ def test_a_package_in_its_place_has_what_a_fuller_requirements_file_lists(tmp_pa
         "demo/main.py": FASTAPI + "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'))\n",
     }
     project = _detect(tmp_path, files, name="demo")
-    assert (project.kind, bool(project.requirements), "cachetools" in project.dependencies) == ("app", taken, taken)
+    assert (project.kind, project.inputs.requirements is not None, "cachetools" in project.dependencies) == ("app", taken, taken)
     assert [note for note in project.notes if "demo/cache" in note]
 
 
@@ -246,19 +245,19 @@ def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
     project = _detect(tmp_path, files)
     assert project.launch is not None
     assert (project.kind, project.launch.command[-1], project.launch.needs_source) == ("package", "shop.wsgi:application", False)
-    manage = detect(tmp_path, Settings(command=("python", "manage.py", "migrate")))
+    manage = read_project(tmp_path, Settings(command=("python", "manage.py", "migrate")))
     assert manage.launch is not None
     assert manage.launch.needs_source
 
 
 def test_a_script_file(tmp_path: Path) -> None:
     written(tmp_path, {"My Tool.py": INLINE + FASTAPI, "secret-notes.txt": ""})
-    project = detect(tmp_path / "My Tool.py")
-    assert (project.name, project.only, project.script) == ("my-tool", ("My Tool.py",), tmp_path / "My Tool.py")
-    assert project.lock_inputs == ("My Tool.py",)
+    project = read_project(tmp_path / "My Tool.py")
+    assert (project.name, project.only, project.inputs.script_path) == ("my-tool", ("My Tool.py",), tmp_path / "My Tool.py")
+    assert project.inputs.declared_in == ("My Tool.py",)
     written(tmp_path, {"plain.py": "print(1)\n"})
-    plain = detect(tmp_path / "plain.py")
-    assert (plain.script, plain.lock_inputs, plain.dependencies) == (None, (), frozenset())
+    plain = read_project(tmp_path / "plain.py")
+    assert (plain.inputs.script, plain.inputs.declared_in, plain.dependencies) == (None, (), frozenset())
     assert plain.launch is not None
     assert plain.launch.command == ("python", "plain.py")
 
@@ -268,12 +267,12 @@ def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
     written(tmp_path, {"x.py": text})
     assert find_settings(tmp_path / "x.py").command == ("python", "x.py", "--serve")
     for path in (tmp_path, tmp_path / "x.py"):
-        launch = detect(path).launch
+        launch = read_project(path).launch
         assert launch is not None
         assert launch.command == ("python", "x.py", "--serve")
     (tmp_path / "x.py").write_text(text.replace("command", "comand"))
     with pytest.raises(UsageError, match="did you mean 'command'"):
-        detect(tmp_path / "x.py")
+        read_project(tmp_path / "x.py")
 
 
 def test_entry_points_of_setup_py_written_as_text(tmp_path: Path) -> None:
@@ -286,7 +285,7 @@ def test_entry_points_of_setup_py_written_as_text(tmp_path: Path) -> None:
 def test_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.py").write_text(text)
     with pytest.raises(ProjectError, match=r"x\.py"):
-        detect(tmp_path / "x.py")
+        read_project(tmp_path / "x.py")
 
 
 def test_dynamic_dependencies_put_the_choice_off(tmp_path: Path) -> None:
@@ -298,7 +297,7 @@ def test_dynamic_dependencies_put_the_choice_off(tmp_path: Path) -> None:
     assert project.dynamic
     assert project.launch is None
     (tmp_path / "d/main.py").write_text(FASTAPI)
-    again = with_dependencies(detect(tmp_path, launch=False), frozenset({"FastAPI", "uvicorn"}))
+    again = with_dependencies(read_project(tmp_path, launch=False), frozenset({"FastAPI", "uvicorn"}))
     assert again.launch is not None
     assert again.launch.command == ("uvicorn", "--host", "0.0.0.0", "--port", "8000", "d.main:app")
     with pytest.raises(ProjectError, match="no command"):
@@ -327,9 +326,10 @@ def test_the_requirements_setting_wins(tmp_path: Path) -> None:
     files = {"pyproject.toml": PROJECT + 'dependencies = ["a"]\n', "deploy.txt": "b\n", "main.py": ""}
     project = _detect(tmp_path, files, requirements=("deploy.txt",))
     assert project.dependencies == {"b"}
-    assert (project.lock_inputs, project.requirements) == (("deploy.txt",), (tmp_path / "deploy.txt",))
+    assert project.inputs.requirements is not None
+    assert (project.inputs.declared_in, list(project.inputs.requirements.files)) == (("deploy.txt",), [tmp_path / "deploy.txt"])
     with pytest.raises(ShipwheelError, match=r"nowhere\.txt"):
-        detect(tmp_path, Settings(requirements=("nowhere.txt",)))
+        read_project(tmp_path, Settings(requirements=("nowhere.txt",)))
 
 
 @pytest.mark.parametrize(
@@ -356,10 +356,10 @@ def test_python_that_the_user_names_wins(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
     project = _detect(tmp_path, files)
     assert (project.python, project.python_reason, project.other_pythons, project.notes) == ("3.9", "runtime.txt names it", (), ())
-    assert detect(tmp_path, Settings(python="3.12")).python == "3.12"
-    assert detect(tmp_path, Settings(python="3.14")).other_pythons == ()
+    assert read_project(tmp_path, Settings(python="3.12")).python == "3.12"
+    assert read_project(tmp_path, Settings(python="3.14")).other_pythons == ()
     (tmp_path / ".python-version").write_text("pypy3.10\n")
-    assert detect(tmp_path).python == "3.9"
+    assert read_project(tmp_path).python == "3.9"
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,6 @@ def test_python_that_a_developer_prefers_and_debian_lacks(
 def test_python_of_the_suite_that_is_set(tmp_path: Path) -> None:
     project = _detect(tmp_path, {"requirements.txt": "", "main.py": "", ".python-version": "3.12"}, suite="bookworm")
     assert (project.python, project.other_pythons) == ("3.11", ())
-    assert {suite.codename: suite.python for suite in SUITES} == version._SUITES
 
 
 def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
@@ -396,7 +395,7 @@ def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
     assert (project.python, project.other_pythons, project.dependencies) == ("3.13", ("3.11", "3.14", "3.9"), frozenset())
     other = with_python(project, "3.11")
     assert (other.python, other.settings, other.dependencies) == ("3.11", project.settings, frozenset({"flask"}))
-    assert other.python_reason == "what the project wants cannot be had for 3.13"
+    assert other.python_reason == "the requirements have no solution for 3.13"
 
 
 def test_python_that_the_project_refuses(tmp_path: Path) -> None:
@@ -408,7 +407,7 @@ def test_python_that_the_project_refuses(tmp_path: Path) -> None:
     for wrong in ("banana", ">=4", ">=3.11.4,<3.12"):
         (tmp_path / "pyproject.toml").write_text(PROJECT + f'requires-python = "{wrong}"\n')
         with pytest.raises(ProjectError, match=r"pyproject\.toml: "):
-            detect(tmp_path)
+            read_project(tmp_path)
 
 
 def test_a_day_before_a_python_was_released(tmp_path: Path) -> None:
@@ -436,15 +435,15 @@ def test_servers_that_extras_bring() -> None:
 
 def test_not_a_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="an empty directory"):
-        detect(tmp_path)
+        read_project(tmp_path)
     with pytest.raises(ProjectError, match="does not exist"):
-        detect(tmp_path / "nowhere")
+        read_project(tmp_path / "nowhere")
     written(tmp_path, {"notes.txt": "", "backend/requirements.txt": ""})
     with pytest.raises(ProjectError, match=r"Looked for: pyproject\.toml .*Found: backend, notes\.txt") as caught:
-        detect(tmp_path)
+        read_project(tmp_path)
     assert str(tmp_path / "backend") in caught.value.hint
     with pytest.raises(ProjectError, match="not a Python script"):
-        detect(tmp_path / "notes.txt")
+        read_project(tmp_path / "notes.txt")
 
 
 @pytest.mark.parametrize(
@@ -517,7 +516,7 @@ def test_any_pyproject_gives_a_project_or_our_error(tmp_path: Path, lines: list[
     (tmp_path / "pyproject.toml").write_text("\n".join(lines))
     (tmp_path / "main.py").touch()
     try:
-        project = detect(tmp_path)
+        project = read_project(tmp_path)
     except ShipwheelError as error:
         assert error.hint
     else:
@@ -534,6 +533,6 @@ def test_any_other_file_gives_a_project_or_our_error(tmp_path: Path, text: str, 
         old.unlink()
     written(tmp_path, {"requirements.txt": "", "main.py": "", name: text})
     try:
-        detect(tmp_path)
+        read_project(tmp_path)
     except ShipwheelError as error:
         assert error.hint

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.lock_requests import lock_request
 
 from shipwheel.lock.formats.read import read_tool_lock
 from shipwheel.lock.formats.tool_lock import active_lines
-from shipwheel.lock.inputs import LockRequest
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.tool_indexes import bound_packages, pipfile_indexes, tool_indexes
-from shipwheel.project.workspace import sources, uv_settings
+from shipwheel.project.workspace import read_workspace
+from shipwheel.user_files import UserFiles
 
 
 def poetry(*sources: dict[str, str], **environ: str) -> list[dict[str, object]]:
@@ -78,15 +79,13 @@ def test_a_pipfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORD", "p")
     two = {"url": "https://bob:p@two.example/simple", "name": "two", "explicit": True}
     (tmp_path / "Pipfile").write_text(PIPFILE.format(first="pypi"))
-    found = read_pipfile(tmp_path / "Pipfile", ())
-    assert found.indexes == [two], "the public one is whichever uv is told of"
-    assert found.bound == {"corp": "two"}
+    found = read_pipfile(UserFiles(), tmp_path / "Pipfile").requirements(())
+    assert found.indexes == (two,), "the public one is whichever uv is told of"
+    assert found.index_of == {"corp": "two"}
     assert not found.extra_index_urls, "nobody else's package of the same name can win"
     (tmp_path / "Pipfile").write_text(PIPFILE.format(first="one"))
-    assert read_pipfile(tmp_path / "Pipfile", ()).indexes == [
-        {"url": "https://one.example/simple", "name": "one", "default": True},
-        two,
-    ]
+    first = {"url": "https://one.example/simple", "name": "one", "default": True}
+    assert read_pipfile(UserFiles(), tmp_path / "Pipfile").requirements(()).indexes == (first, two)
 
 
 def test_what_pipenv_left_open_keeps_its_range(tmp_path: Path) -> None:
@@ -96,7 +95,9 @@ def test_what_pipenv_left_open_keeps_its_range(tmp_path: Path) -> None:
         '{"default": {"colorama": {"version": ">=0.4", "markers": "sys_platform == \'linux\'"}, "a": {"version": "==1.0"}, '
         '"b": {"version": "*"}}}'
     )
-    lines = active_lines(read_tool_lock(tmp_path / "Pipfile.lock", LockRequest(tmp_path, "3.11")), "3.11", ()).lines
+    request = lock_request(tmp_path, "3.11")
+    assert request.other_lock is not None
+    lines = active_lines(read_tool_lock(request.other_lock, request), "3.11", ()).lines
     assert sorted(line.text for line in lines) == ["a==1.0", "b", "colorama>=0.4"]
 
 
@@ -105,8 +106,9 @@ def test_a_project_has_them_as_uvs(tmp_path: Path) -> None:
         '[project]\nname = "a"\nversion = "1"\n[tool.poetry.dependencies]\nCorp = {source = "one"}\nother = {source = "nowhere"}\n'
         '[[tool.poetry.source]]\nname = "one"\nurl = "https://one.example/simple"\npriority = "explicit"\n'
     )
-    assert uv_settings(tmp_path)["index"] == [{"url": "https://one.example/simple", "name": "one", "explicit": True}]
-    assert sources(tmp_path) == {"corp": {"index": "one"}}
+    workspace = read_workspace(UserFiles(), tmp_path)
+    assert workspace.settings["index"] == [{"url": "https://one.example/simple", "name": "one", "explicit": True}]
+    assert workspace.sources == {"corp": {"index": "one"}}
 
 
 VALUES = st.recursive(

@@ -14,8 +14,10 @@ from pathlib import Path
 import uv
 
 from shipwheel.lock.uv import default_index
-from shipwheel.project.indexes import bare, read_indexes
+from shipwheel.project.indexes import read_indexes, without_login
+from shipwheel.project.workspace import read_workspace
 from shipwheel.testing.world import MINOR
+from shipwheel.user_files import UserFiles
 
 __all__ = ["ORIGINALS", "Original", "Places", "environment", "installed", "make_places", "repositories", "run"]
 
@@ -153,7 +155,7 @@ def _write_uv(root: Path, places: Places) -> None:
 
 def _write_poetry(root: Path, places: Places) -> None:
     """With this machine's index as a source, since Poetry asks its own one in a way of its own that mirrors do not answer."""
-    index = bare(read_indexes(root).default) or default_index()
+    index = without_login(read_indexes(read_workspace(UserFiles(), root).settings).default) or default_index()
     more = (
         f'\n[[tool.poetry.source]]\nname = "machine"\nurl = "{index}"\n'
         "\n[tool.poetry]\npackage-mode = false\n\n[tool.poetry.dependencies]\n"

@@ -11,13 +11,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.lock_requests import lock_request
 from support.programs import needs
 
 from shipwheel.errors import BuildError
 from shipwheel.events import Event, StageFinished, StageStarted
 from shipwheel.lock.selection import LockedDistribution
-from shipwheel.project.source_copy import private_copy, tree_digest
+from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
+from shipwheel.user_files import UserFiles
 from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -156,15 +158,15 @@ def test_leaves_the_user_s_tree_alone(tmp_path: Path, store: Store) -> None:
     (root / ".venv").mkdir()
     (root / ".venv" / "pyvenv.cfg").write_text("")
     before = snapshot(root)
-    built = build_project_wheel(root, store, MINOR, DAY)
+    built = build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY)
     assert snapshot(root) == before
     assert not (root / "build").exists()
     (root / ".venv" / "more").write_text("")
     events: list[Event] = []
-    assert build_project_wheel(root, store, MINOR, DAY, reporter=events.append) == built
+    assert build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append) == built
     assert not events
     (root / "new.py").write_text("")
-    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
     assert events
 
 
@@ -174,7 +176,7 @@ def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) ->
     (tmp_path / "ws" / "shared.txt").write_text("x")
     reads = BACKEND.replace("    name = ", '    pathlib.Path("../../shared.txt").read_text()\n    name = ')
     root = project(tmp_path / "ws" / "libs" / "made", backend=reads)
-    assert build_project_wheel(root, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    assert build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
     item = LockedDistribution("made", "", "directory", path=root)
     assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
 
@@ -182,7 +184,7 @@ def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) ->
 def test_rejects_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app", backend=BACKEND.replace("py3-none-any", "py3-none-linux_x86_64"))
     with pytest.raises(BuildError, match="the project made builds a platform wheel"):
-        build_project_wheel(root, store, MINOR, DAY)
+        build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY)
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -196,14 +198,17 @@ def test_copies_the_history_if_the_version_may_need_it(tmp_path: Path, store: St
     git(root, "init", "--quiet")
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "x")
-    assert facts(store, build_project_wheel(root, store, MINOR, DAY).digest)["git"] is False
+    assert facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY).digest)["git"] is False
     project(root, text='[project]\nname = "made"\ndynamic = ["version"]\n')
     events: list[Event] = []
-    assert facts(store, build_project_wheel(root, store, MINOR, DAY, reporter=events.append).digest)["git"] is True
-    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    assert (
+        facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append).digest)["git"]
+        is True
+    )
+    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
     assert len(events) == 2
     git(root, "commit", "--quiet", "-am", "y")
-    build_project_wheel(root, store, MINOR, DAY, reporter=events.append)
+    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
     assert len(events) == 4
 
 
@@ -254,14 +259,14 @@ def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> No
 @pytest.mark.online
 def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from shipwheel.download.fetch import Download, fetch
-    from shipwheel.lock.resolve import LockRequest, make_lock
+    from shipwheel.lock.make import make_lock
     from shipwheel.lock.selection import select
     from shipwheel.lock.target import Target
     from shipwheel.platform import Platform
 
     monkeypatch.delenv("UV_OFFLINE")
     (tmp_path / "requirements.txt").write_text("memoization==0.4.0\n")
-    request = LockRequest(tmp_path, "3.11", (tmp_path / "requirements.txt",), as_of=DAY)
+    request = lock_request(tmp_path, "3.11", (tmp_path / "requirements.txt",), as_of=DAY)
     (item,) = select(make_lock(request), Target(Platform("linux", "arm64"), "3.11.2", (2, 36))).distributions
     fetch([Download(item.urls, item.digest, item.size, item.label)], store)
     built = [

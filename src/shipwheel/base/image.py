@@ -11,11 +11,12 @@ from shipwheel.debian.seed import resolve_packages
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import ImageError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.lock.pylock import Lock, lock_path, read_lock
+from shipwheel.lock.pylock import Lock, read_lock
 from shipwheel.oci.image import MAX_LAYERS, Image
 from shipwheel.oci.read.file_tree import read_file_tree
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project, with_python
+from shipwheel.project.project import Project
+from shipwheel.project.read import with_python
 from shipwheel.request import Request
 from shipwheel.store import Store
 from shipwheel.suites import SUITES, Suite
@@ -143,7 +144,7 @@ def project_on_image(project: Project, request: Request) -> tuple[Project, Image
     assert settings.base is not None  # noqa: S101 - the caller checked
     archive = ArchiveSession(settings.debian_mirror, request.store, request.reporter)
     bases = ImageBases(settings.base, archive, request.store, request.reporter, root=project.root, python=settings.python or "")
-    python = bases.python(request.platforms, read_lock(lock_path(project.root)), upgrade=request.upgrade_base)
+    python = bases.python(request.platforms, read_lock(project.inputs.lock_path), upgrade=request.upgrade_base)
     try:
         adapted = with_python(project, python)
     except ProjectError as error:

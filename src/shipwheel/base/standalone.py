@@ -14,7 +14,7 @@ from shipwheel.errors import FetchError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock.pylock import Lock
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 
 __all__ = ["StandaloneBases"]
 

@@ -19,8 +19,8 @@ from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Reporter
 from shipwheel.lock import uv
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project
-from shipwheel.project.indexes import uv_files
+from shipwheel.project.machine_settings import uv_files
+from shipwheel.project.project import Project
 from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
 from shipwheel.versions import minor_version

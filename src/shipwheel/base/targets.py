@@ -8,7 +8,7 @@ from shipwheel.errors import LockError, UsageError
 from shipwheel.lock.pylock import Lock
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 from shipwheel.suites import SUITES, Suite, suite_by_name, suite_for, without_python
 from shipwheel.versions import minor_version
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built
     from shipwheel.pipeline.deliver import Delivered
     from shipwheel.pipeline.stages import BuiltPlatform
-    from shipwheel.project.detect import Project
+    from shipwheel.project.project import Project
 
 __all__ = ["command"]
 

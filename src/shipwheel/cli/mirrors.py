@@ -60,9 +60,11 @@ def _table(measured: "Sequence[Measurement]", choice: "Choice") -> Iterator[str]
 def _used(choice: "Choice") -> dict[str, dict[str, str]]:
     """Return the mirror of each kind that is used now, and where the choice comes from."""
     from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
-    from shipwheel.project.indexes import bare, read_indexes
+    from shipwheel.project.indexes import read_indexes, without_login
+    from shipwheel.project.workspace import read_workspace
+    from shipwheel.user_files import UserFiles
 
-    indexes = read_indexes(Path.cwd(), choice=lambda: choice)
+    indexes = read_indexes(read_workspace(UserFiles(), Path.cwd()).settings, choice=lambda: choice)
     variable, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))
     debian = (
         (variable, MIRROR_VARIABLE)
@@ -74,8 +76,8 @@ def _used(choice: "Choice") -> dict[str, dict[str, str]]:
         else ("", "the fastest public mirror, measured at every build")
     )
     return {
-        "index": {"address": bare(indexes.default), "origin": indexes.origin or "uv's default"},
-        "debian": {"address": bare(debian[0]), "origin": debian[1]},
+        "index": {"address": without_login(indexes.default), "origin": indexes.origin or "uv's default"},
+        "debian": {"address": without_login(debian[0]), "origin": debian[1]},
     }
 
 

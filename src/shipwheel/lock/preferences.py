@@ -1,6 +1,6 @@
-"""What was locked is preferred when a lock is made again: versions move when they are told to, or when they no longer satisfy.
+"""Keep locked versions when a lock is made again: a version changes if the user asks for it, or if it no longer satisfies.
 
-uv prefers what an existing uv.lock of the project has; a small one is written from our lock, which holds all that it needs.
+uv prefers the versions in a project's existing uv.lock. A small one, made from shipwheel's lock, has all that uv needs for that.
 """
 
 import tomllib
@@ -12,15 +12,15 @@ from typing import Any
 from shipwheel.lock.pylock import Lock
 from shipwheel.versions import normalized
 
-__all__ = ["Upgrade", "prefer", "preferred"]
+__all__ = ["Upgrade", "preferred_packages", "write_preferences"]
 
-_NOWHERE = "https://index.invalid/simple"
-"""uv wants an index for what it prefers, and does not ask it: only name and version count."""
+_UNUSED_INDEX = "https://index.invalid/simple"
+"""uv requires an index in the entries, but reads only their names and versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Which distributions may move to newer versions: all, those named, or none without need."""
+    """The packages that may change to newer versions: all, the named ones, or none."""
 
     everything: bool = False
     names: frozenset[str] = frozenset()
@@ -29,39 +29,42 @@ class Upgrade:
         return self.everything or bool(self.names)
 
     def covers(self, name: str) -> bool:
-        """Whether this distribution may move."""
-        return self.everything or name in {normalized(given) for given in self.names}
+        """Return whether this package may change."""
+        return self.everything or name in map(normalized, self.names)
 
 
-def preferred(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple[Mapping[str, Any], ...]:
-    """The lock's packages that should stay as they are: none when another day is asked for than for the lock, or none any more."""
-    asked = lock.parts.get("as-of", "") if lock is not None else ""
-    if lock is None or upgrade.everything or (as_of != lock.as_of if as_of else asked):
+def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple[Mapping[str, Any], ...]:
+    """Return the packages of a lock that should keep their versions: none if the new lock is for another day.
+
+    `as_of` is the day that the user chose for the new lock, or empty.
+    """
+    chosen_before = lock.parts.get("as-of", "") if lock is not None else ""
+    if lock is None or upgrade.everything or (as_of != lock.as_of if as_of else chosen_before):
         return ()
     return tuple(package for package in lock.data.get("packages", []) if not upgrade.covers(package["name"]))
 
 
-def prefer(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:
-    """Writes the uv.lock that uv takes its preferences from, beside the pyproject.toml; removes it when nothing is preferred."""
+def write_preferences(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:
+    """Write a uv.lock with the preferred packages beside the pyproject.toml in `folder`; remove it if there are none."""
     import tomli_w
 
     path = folder / "uv.lock"
-    known = list(_packages(packages))
-    if not known:
+    entries = list(_entries(packages))
+    if not entries:
         path.unlink(missing_ok=True)
         return
-    # Without the environments uv would resolve for every Python version at once, and refuse what the project does.
+    # Without the environments, uv would resolve for all Python versions at once, and refuse to.
     environments = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["environments"]
     head = {"version": 1, "requires-python": ">=3.7", "resolution-markers": environments}
-    path.write_text(tomli_w.dumps({**head, "package": known}), encoding="utf-8")
+    path.write_text(tomli_w.dumps({**head, "package": entries}), encoding="utf-8")
 
 
-def _packages(packages: tuple[Mapping[str, Any], ...]) -> Iterator[dict[str, Any]]:
+def _entries(packages: tuple[Mapping[str, Any], ...]) -> Iterator[dict[str, Any]]:
     for package in packages:
         vcs = package.get("vcs")
         if vcs is not None and vcs.get("type") == "git" and "url" in vcs:
-            asked = f"?rev={vcs['requested-revision']}" if vcs.get("requested-revision") else ""
-            source = {"git": f"{vcs['url']}{asked}#{vcs['commit-id']}"}
+            revision = f"?rev={vcs['requested-revision']}" if vcs.get("requested-revision") else ""
+            source = {"git": f"{vcs['url']}{revision}#{vcs['commit-id']}"}
             yield {"name": package["name"], "version": package.get("version", "0"), "source": source}
         elif "version" in package and ("wheels" in package or "sdist" in package):
-            yield {"name": package["name"], "version": package["version"], "source": {"registry": _NOWHERE}}
+            yield {"name": package["name"], "version": package["version"], "source": {"registry": _UNUSED_INDEX}}

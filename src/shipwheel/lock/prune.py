@@ -1,4 +1,4 @@
-"""From the pylock.toml that uv wrote to the one that is kept: only what serves this Python version, nothing of this machine."""
+"""Turn the pylock.toml that uv wrote into the one to keep: only what serves this Python version, and nothing of this machine."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,13 +8,18 @@ from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError
 from shipwheel.lock.target import python_tags
-from shipwheel.project.workspace import relative_path
+from shipwheel.project.lock_inputs import relative_path
 
-__all__ = ["note_systems", "relocate", "tidy_wheels", "without_credentials"]
+__all__ = ["drop_other_pythons", "note_systems", "relocate", "wheel_filename", "without_credentials"]
 
 
-def tidy_wheels(pylock: dict[str, Any], minor: str) -> None:
-    """Drops the wheels of other Python versions, where there are any of this one; where there are none, they say why."""
+def wheel_filename(wheel: Mapping[str, Any]) -> str:
+    """Return the filename of a wheel in a pylock.toml."""
+    return unquote(str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2])
+
+
+def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
+    """Drop wheels for other Python versions. A package without any wheel for this one keeps them: they explain what is missing."""
     pylock["requires-python"] = f"=={minor}.*"
     usable = python_tags(minor)
     for package in pylock.get("packages", []):
@@ -24,28 +29,25 @@ def tidy_wheels(pylock: dict[str, Any], minor: str) -> None:
 
 
 def _python_tags(wheel: Mapping[str, Any]) -> set[tuple[str, str]]:
-    pythons, abis = _wheel_name(wheel).removesuffix(".whl").split("-")[-3:-1]
+    pythons, abis = wheel_filename(wheel).removesuffix(".whl").split("-")[-3:-1]
     return {(python, abi) for python in pythons.split(".") for abi in abis.split(".")}
 
 
-def _wheel_name(wheel: Mapping[str, Any]) -> str:
-    return unquote(str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2])
-
-
 def note_systems(pylock: dict[str, Any]) -> None:
-    """Of what has wheels for other systems alone, and a source: whether its own metadata says that it runs on Linux too."""
+    """Note in packages with a source and wheels for other systems only, whether their metadata says that they run on Linux."""
     for package in pylock.get("packages", []):
         wheels = package.get("wheels", [])
-        if "sdist" in package and wheels and all(_elsewhere(wheel) for wheel in wheels) and _serves_linux(str(wheels[0].get("url", ""))):
+        is_elsewhere = "sdist" in package and wheels and all(_is_for_other_system(wheel) for wheel in wheels)
+        if is_elsewhere and _serves_linux(str(wheels[0].get("url", ""))):
             package["tool"] = {"shipwheel": {"serves-linux": True}}
 
 
-def _elsewhere(wheel: Mapping[str, Any]) -> bool:
-    return _wheel_name(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
+def _is_for_other_system(wheel: Mapping[str, Any]) -> bool:
+    return wheel_filename(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
 
 
 def _serves_linux(url: str) -> bool:
-    """Reads the classifiers from the metadata file beside a wheel (PEP 658); an index without such files says nothing."""
+    """Read the classifiers in the metadata file of a wheel (PEP 658); False if the index has no such file."""
     from shipwheel.download.fetch import fetch_bytes
 
     if not url.startswith("https://"):
@@ -59,30 +61,44 @@ def _serves_linux(url: str) -> bool:
     return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
 
 
-def relocate(pylock: dict[str, Any], folder: Path, root: Path, moved: Mapping[str, str]) -> None:
-    """Paths as the user has them, relative to the lock's directory (PEP 751); no credentials; no marker that says what all say."""
-    environments = [_normal_marker(text) for text in pylock.get("environments", [])]
+def relocate(pylock: dict[str, Any], folder: Path, root: Path, copies: Mapping[str, str]) -> None:
+    """Make paths relative to the lock's directory (PEP 751), and drop logins and markers that repeat the lock's environments.
+
+    `folder` is where uv wrote the lock, `root` where it belongs, `copies` maps private copies to the user's directories.
+    """
+    environments = [_marker_terms(text) for text in pylock.get("environments", [])]
     for package in pylock.get("packages", []):
-        if "marker" in package and [_normal_marker(package["marker"])] == environments:
+        if "marker" in package and [_marker_terms(package["marker"])] == environments:
             del package["marker"]
         if str(package.get("index", "")).startswith("file:"):
             del package["index"]
         elif "index" in package:
             package["index"] = _without_credentials(package["index"])
-        holders = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
-        for holder in holders:
-            url = urlsplit(str(holder.get("url", "")))
+        files = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
+        for file in files:
+            url = urlsplit(str(file.get("url", "")))
             if url.scheme == "file":
-                holder["path"] = unquote(url.path)
-                del holder["url"]
-            elif "url" in holder:
-                holder["url"] = _without_credentials(holder["url"])
-            if "path" in holder:
-                holder["path"] = relative_path(_original((folder / holder["path"]).resolve(), moved), root)
+                file["path"] = unquote(url.path)
+                del file["url"]
+            elif "url" in file:
+                file["url"] = _without_credentials(file["url"])
+            if "path" in file:
+                file["path"] = relative_path(_original((folder / file["path"]).resolve(), copies), root)
+
+
+def _marker_terms(text: str) -> tuple[str, ...]:
+    return tuple(sorted(text.split(" and ")))
+
+
+def _original(path: Path, copies: Mapping[str, str]) -> Path:
+    for copy, original in copies.items():
+        if path.is_relative_to(copy):
+            return Path(original) / path.relative_to(copy)
+    return path
 
 
 def without_credentials(packages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The packages with no user name or password in any address."""
+    """Return the packages without user names and passwords in their URLs."""
     found = []
     for package in packages:
         clean = {**package}
@@ -101,19 +117,8 @@ def _clean_file(file: Mapping[str, Any]) -> dict[str, Any]:
     return {**file, "url": _without_credentials(str(file["url"]))} if "url" in file else dict(file)
 
 
-def _normal_marker(text: str) -> tuple[str, ...]:
-    return tuple(sorted(text.split(" and ")))
-
-
-def _original(path: Path, moved: Mapping[str, str]) -> Path:
-    for copy, original in moved.items():
-        if path.is_relative_to(copy):
-            return Path(original) / path.relative_to(copy)
-    return path
-
-
 def _without_credentials(url: str) -> str:
     if re.match(r"(git\+)?ssh:", url):
-        # There the user belongs to the address: ssh://git@host/…
+        # The user belongs to the address: ssh://git@host/…
         return re.sub(r"(?<=://)([^/@:]+):[^/@]*@", r"\1@", url)
     return re.sub(r"(?<=://)[^/@]+@", "", url)

@@ -25,7 +25,7 @@ from shipwheel.errors import LockError
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "is_foreign", "lock_path", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "read_lock"]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -40,7 +40,6 @@ _PACKAGE_KEYS = (
     *("attestation-identities", "tool"),
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
-_HEADER = re.compile(rb"^\[tool\.shipwheel\]", re.MULTILINE)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -209,20 +208,6 @@ class Lock:
             raise LockError(
                 f"the lock {self.path} cannot be written: {error.strerror or error}", hint="Make its directory writable."
             ) from error
-
-
-def lock_path(root: Path) -> Path:
-    """Where the lock of a project is: pylock.toml, or pylock.shipwheel.toml when another tool's pylock.toml is there."""
-    usual = root / "pylock.toml"
-    return root / "pylock.shipwheel.toml" if is_foreign(usual) else usual
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether this is a pylock.toml of another tool, and so an input of ours: ours, even a damaged one, has its table's header."""
-    try:
-        return _HEADER.search(path.read_bytes()) is None
-    except OSError:
-        return False
 
 
 def read_lock(path: Path) -> Lock | None:

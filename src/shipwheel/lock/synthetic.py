@@ -1,9 +1,11 @@
-"""The small project that stands for the user's while uv locks: the same requirements and settings, one Python version, Linux."""
+"""The small project that uv locks in place of the user's: the same requirements and settings, one Python version, Linux."""
 
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,60 +13,68 @@ from urllib.parse import unquote, urlsplit
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.lock import uv
 from shipwheel.lock.diagnose.uv_errors import resolution_error
+from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.uv_output import ROOT
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
-from shipwheel.project.metadata import read_script
+from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.source_copy import private_copy
-from shipwheel.project.workspace import project_name, sources, uv_settings, workspace_root
-from shipwheel.versions import normalized
+from shipwheel.versions import minor_number, normalized
 
-__all__ = ["SYNTHETIC", "Synthetic", "from_project", "from_requirements", "from_script", "script_requirements"]
+__all__ = ["SYNTHETIC", "Synthetic", "make_synthetic"]
 
 SYNTHETIC = ROOT
+"""The name of the project that uv locks."""
 
-_OLDEST = ">=3.7"
+_REQUIRES_PYTHON = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
+_SCRIPT_SETTINGS = ("index", "constraint-dependencies", "override-dependencies", "prerelease")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Synthetic:
-    """What uv locks. `moved` maps private copies to the user's directories; `project` is the user's own, left out of the lock."""
+    """A project for uv to lock.
+
+    `origin` is the user's file that errors name. `project` is the user's own package, which is left out of the lock. `copies` maps private
+    copies to the user's directories. `names` are the names of requirements that do not state one. `preferred` are packages of a previous
+    lock that stay at their versions if they can.
+    """
 
     python: str
     origin: str
-    dependencies: list[str] = field(default_factory=list)
-    sources: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     project: str = ""
-    moved: dict[str, str] = field(default_factory=dict)
-    names: dict[Line, str] = field(default_factory=dict)
-    kept: tuple[Mapping[str, Any], ...] = ()
-    """Packages of a previous lock, which stay at their versions where they can."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[Line, str] = field(default_factory=dict)
+    preferred: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def export(self) -> tuple[str, ...]:
-        """Options for uv's export."""
+    def export_options(self) -> tuple[str, ...]:
+        """Options for `uv export`."""
         return ("--no-emit-package", self.project) if self.project else ()
 
     def name_of(self, line: Line) -> str:
-        """The normalized name of a line's distribution; empty when it is not known."""
+        """Return the normalized name of the package that a line requires; empty if it is not known."""
         requirement = line.requirement
         return normalized(requirement.name if requirement is not None else self.names.get(line, ""))
 
-    def _python(self) -> str:
-        """The one Python version, as a marker: `requires-python` would want an interpreter of it, and hide the wheels of others."""
-        major, minor = (int(part) for part in self.python.split("."))
-        return f"python_full_version >= '{major}.{minor}' and python_full_version < '{major}.{minor + 1}'"
+    def extended(self, option: str, requirements: Sequence[str]) -> "Synthetic":
+        """Return the project with more requirements in one of uv's settings, such as "constraint-dependencies"."""
+        return replace(self, settings={**self.settings, option: [*self.settings.get(option, []), *requirements]})
 
     def write(self, folder: Path, *, everywhere: bool) -> None:
-        """Writes its pyproject.toml; `everywhere` for all operating systems, else Linux."""
-        self._write(folder, {"environments": [self._python() if everywhere else f"{self._python()} and {_LINUX}"]})
+        """Write the project's pyproject.toml, for Linux or, with `everywhere`, for all operating systems."""
+        # `requires-python` would need an interpreter of that version, and hide wheels for other versions.
+        number = minor_number(self.python)
+        python = f"python_full_version >= '3.{number}' and python_full_version < '3.{number + 1}'"
+        self._write(folder, {"environments": [python if everywhere else f"{python} and {_LINUX}"]})
 
-    def write_open(self, folder: Path) -> None:
-        """Writes its pyproject.toml for no Python and no system in particular."""
+    def write_for_all(self, folder: Path) -> None:
+        """Write the project's pyproject.toml for every Python and operating system."""
         self._write(folder, {})
 
     def _write(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -73,224 +83,226 @@ class Synthetic:
         tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, **settings}
         if self.sources:
             tool["sources"] = self.sources
-        project = {"name": SYNTHETIC, "version": "0", "requires-python": _OLDEST, "dependencies": self.dependencies}
+        project = {"name": SYNTHETIC, "version": "0", "requires-python": _REQUIRES_PYTHON, "dependencies": list(self.dependencies)}
         (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": tool}}), encoding="utf-8")
 
 
-def script_requirements(script: Path) -> list[str]:
-    """What a single-file script's inline metadata asks for."""
-    found = read_script(script)
-    return list(found.dependencies) if found is not None else []
+def make_synthetic(request: LockRequest, requirements: Requirements | None, stack: ExitStack, folder: Path) -> Synthetic:
+    """Make the project that uv locks for a request: of the given requirements, else of the script or the project's metadata.
+
+    A build backend that has to be asked runs in a private copy, which lives as long as `stack`. Raises LockError, ProjectError.
+    """
+    maker = _Maker(request.inputs, request.python, stack)
+    if requirements is not None:
+        return maker.from_requirements(requirements, folder)
+    if request.inputs.script is not None:
+        return _from_script(request)
+    return maker.from_metadata(request.extras, request.groups)
 
 
-def from_script(script: Path, python: str) -> Synthetic:
-    """The project of a single-file script with inline metadata (PEP 723)."""
-    found = read_script(script)
-    tool = found.tables.get("tool", {}).get("uv", {}) if found is not None else {}
-    settings = {
-        key: value for key, value in tool.items() if key in ("index", "constraint-dependencies", "override-dependencies", "prerelease")
-    }
-    return Synthetic(python, script.name, script_requirements(script), sources=dict(tool.get("sources", {})), settings=settings)
+def _from_script(request: LockRequest) -> Synthetic:
+    script = request.inputs.script
+    assert script is not None  # noqa: S101 - the caller checked
+    tool = script.tables.get("tool", {}).get("uv", {})
+    settings = {key: value for key, value in tool.items() if key in _SCRIPT_SETTINGS}
+    return Synthetic(request.python, script.origin, script.dependencies, dict(tool.get("sources", {})), settings)
 
 
-def from_requirements(root: Path, listed: Requirements, python: str, stack: ExitStack, folder: Path) -> Synthetic:
-    """The project of requirements files. Raises LockError."""
-    made = Synthetic(python, listed.files[0].name if listed.files else "requirements.txt", settings=_list_settings(root, listed))
-    unnamed: list[tuple[Line, str]] = []
-    explicit = {index["name"] for index in made.settings.get("index", []) if "name" in index and not index.get("default")}
-    made.sources = {name: {"index": index} for name, index in listed.bound.items() if index in explicit}
-    for line in listed.lines:
-        if line.requirement is not None:
-            _named(made, line, stack)
-        elif not _local(made, line):
-            unnamed.append((line, _copied(made, line, stack)))
-    made.settings["constraint-dependencies"] = [
-        *made.settings.get("constraint-dependencies", []),
-        *(line.text for line in listed.constraints if line.requirement is not None),
-    ]
-    for line, text in unnamed:
-        _add_unnamed(made, line, text, folder)
-    itself = listed.itself(root)
-    made.project = made.name_of(itself) if itself is not None else ""
-    return made
+class _Maker:
+    """Collects dependencies and sources, and makes private copies where a build backend has to run."""
 
+    def __init__(self, inputs: LockInputs, python: str, stack: ExitStack) -> None:
+        self._inputs = inputs
+        self._stack = stack
+        self._made = Synthetic(python, "")
+        self._dependencies: list[str] = []
+        self._sources: dict[str, Any] = {}
+        self._copies: dict[str, str] = {}
+        self._names: dict[Line, str] = {}
 
-def _named(made: Synthetic, line: Line, stack: ExitStack) -> None:
-    requirement = line.requirement
-    assert requirement is not None  # noqa: S101
-    url = urlsplit(requirement.url or "")
-    path = Path(unquote(url.path))
-    if url.scheme == "file" and path.is_dir() and (path != _private(made, path, stack)):
-        copy = _private(made, path, stack)
-        made.dependencies.append(line.text.replace(requirement.url or "", copy.as_uri()))
-    else:
-        made.dependencies.append(line.text)
-
-
-def _list_settings(root: Path, listed: Requirements) -> dict[str, Any]:
-    settings = uv_settings(root)
-    indexes: list[Mapping[str, Any]] = [*({"url": url} for url in listed.extra_index_urls), *listed.indexes]
-    if listed.index_url:
-        indexes.append({"url": listed.index_url, "default": True})
-    if indexes:
-        settings["index"] = [*indexes, *settings.get("index", [])]
-    if listed.extra_index_urls:
-        # pip, whose file this is, takes the best version from whichever index has it.
-        settings["index-strategy"] = "unsafe-best-match"
-    if listed.find_links:
-        settings["find-links"] = [*settings.get("find-links", []), *listed.find_links]
-    if listed.no_index:
-        settings["no-index"] = True
-    if listed.prereleases:
-        settings["prerelease"] = "allow"
-    for option, names in (("no-binary", listed.no_binary), ("no-build", listed.only_binary)):
-        if named := [name for name in names if name != ":all:"]:
-            settings[f"{option}-package"] = named
-        # To uv it would forbid to ask what is in a directory or repository, too.
-        if ":all:" in names and not any(line.requirement is None or line.requirement.url for line in listed.lines):
-            settings[option] = True
-    return settings
-
-
-def _local(made: Synthetic, line: Line) -> bool:
-    """Takes a directory or wheel on this disk whose name can be known without building it."""
-    found = re.match(r"([^\[;]+?)\s*(\[[^\]]*\])?\s*(;.*)?$", line.text)
-    if found is None or "://" in line.text or not Path(found[1]).is_absolute():
-        return False
-    path = Path(found[1])
-    if not path.exists():
-        raise LockError(f"{line.place}: there is no {path}", hint="Correct the path; it is relative to the file it stands in.")
-    if path.is_dir() and _is_static(path):
-        name = project_name(path)
-        made.sources[name] = {"path": str(path)}
-    elif path.suffix == ".whl":
-        name = normalized(path.name.split("-", 1)[0])
-        made.sources[name] = {"path": str(path)}
-    else:
-        return False
-    made.names[line] = name
-    made.dependencies.append(f"{name}{found[2] or ''} {found[3] or ''}".strip())
-    return True
-
-
-def _copied(made: Synthetic, line: Line, stack: ExitStack) -> str:
-    """The line with a private copy of its directory, since asking a build backend for a name leaves files behind."""
-    head = re.split(r"[\[;]", line.text, maxsplit=1)[0].strip()
-    path = Path(head)
-    if "://" in head or not path.is_absolute() or not path.is_dir():
-        return line.text
-    return line.text.replace(head, str(_private(made, path, stack)), 1)
-
-
-def _add_unnamed(made: Synthetic, line: Line, text: str, folder: Path) -> None:
-    made.write(folder, everywhere=True)
-    (folder / "unnamed.txt").write_text(f"{text}\n", encoding="utf-8")
-    try:
-        uv.add_requirements(folder, folder / "unnamed.txt")
-    except uv.UvFailed as error:
-        places = {str(folder / "unnamed.txt"): line.path.name, str(folder): "", **made.moved}
-        raise resolution_error(error.failure, line.place, places) from None
-    import tomllib
-
-    listed = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    new = [text for text in listed if text not in made.dependencies]
-    made.dependencies = list(listed)
-    if new:
-        made.names[line] = re.split(r"[\s\[@;]", new[0], maxsplit=1)[0]
-
-
-def _is_static(root: Path) -> bool:
-    """Whether pyproject.toml says the dependencies, so that no build backend has to be asked."""
-    from shipwheel.user_files import read_toml
-
-    path = root / "pyproject.toml"
-    project = read_toml(path).get("project", {}) if path.is_file() else {}
-    return bool(project.get("name")) and not {"dependencies", "optional-dependencies", "version"} & set(project.get("dynamic", ()))
-
-
-def _private(made: Synthetic, root: Path, stack: ExitStack) -> Path:
-    """The directory itself if no backend will run in it, else its place in a copy."""
-    root = root.resolve()
-    if _is_static(root):
-        return root
-    for known, original in made.moved.items():
-        if root == Path(original) or Path(original) in root.parents:
-            return Path(known) / root.relative_to(original)
-    top = workspace_root(root) or root
-    copy = stack.enter_context(private_copy(top))
-    made.moved[str(copy)] = str(top)
-    return copy / root.relative_to(top)
-
-
-def from_project(root: Path, python: str, extras: tuple[str, ...], groups: tuple[str, ...], stack: ExitStack) -> Synthetic:
-    """The project of a directory with pyproject.toml, setup.cfg or setup.py. Raises LockError, ProjectError."""
-    from shipwheel.user_files import read_toml
-
-    root = root.resolve()
-    path = root / "pyproject.toml"
-    data = read_toml(path) if path.is_file() else {}
-    made = Synthetic(python, path.name if data else "setup.py", settings=uv_settings(root))
-    project, poetry = data.get("project", {}), data.get("tool", {}).get("poetry", {})
-    if "build-system" not in data and "name" not in project and not poetry and not _has_setup(root):
-        raise ProjectError(
-            f"{path} has no [project] table", hint="Add [project] with name, version and dependencies, or use a requirements.txt."
+    def _finish(self, project: str = "") -> Synthetic:
+        return replace(
+            self._made,
+            dependencies=tuple(self._dependencies),
+            sources=dict(self._sources),
+            project=project,
+            copies=dict(self._copies),
+            names=dict(self._names),
         )
-    if poetry and ("name" not in project) and (poetry.get("package-mode") is False or "name" not in poetry):
-        made.dependencies += poetry_requirements(poetry, root, extras, groups, main=True)
-    else:
-        _itself(made, root, extras, data, stack)
-        made.dependencies += _groups(data, poetry, root, groups)
-    named = {normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in made.dependencies}
-    made.sources = {**{name: source for name, source in sources(root).items() if name in named}, **made.sources}
-    return made
+
+    def from_requirements(self, requirements: Requirements, folder: Path) -> Synthetic:
+        """Make the project of requirements files, a Pipfile, or another tool's lock."""
+        settings = _requirements_settings(self._inputs.workspace.settings, requirements)
+        explicit = {index["name"] for index in settings.get("index", []) if "name" in index and not index.get("default")}
+        self._sources = {name: {"index": index} for name, index in requirements.index_of.items() if index in explicit}
+        self._made = replace(self._made, origin=requirements.origin, settings=settings)
+        unnamed: list[tuple[Line, str]] = []
+        for line in requirements.lines:
+            if line.requirement is not None:
+                self._add_named(line)
+            elif not self._add_local(line):
+                unnamed.append((line, self._with_copy(line)))
+        constraints = [line.text for line in requirements.constraints if line.requirement is not None]
+        self._made = self._made.extended("constraint-dependencies", constraints)
+        for line, text in unnamed:
+            self._add_unnamed(line, text, folder)
+        own = next((line for line in requirements.lines if self._is_own(line)), None)
+        return self._finish(self._finish().name_of(own) if own is not None else "")
+
+    def from_metadata(self, extras: tuple[str, ...], groups: tuple[str, ...]) -> Synthetic:
+        """Make the project of a directory with pyproject.toml, setup.cfg or setup.py."""
+        inputs = self._inputs
+        tables, settings = inputs.tables, dict(inputs.workspace.settings)
+        self._made = replace(self._made, origin="pyproject.toml" if tables else "setup.py", settings=settings)
+        project, poetry = tables.get("project", {}), tables.get("tool", {}).get("poetry", {})
+        if "build-system" not in tables and "name" not in project and not poetry and not inputs.has_setup:
+            raise ProjectError(
+                f"{inputs.project.path / 'pyproject.toml'} has no [project] table",
+                hint="Add [project] with name, version and dependencies, or use a requirements.txt.",
+            )
+        name = ""
+        if poetry and "name" not in project and (poetry.get("package-mode") is False or "name" not in poetry):
+            self._dependencies += poetry_requirements(poetry, inputs.project.path, extras, groups, main=True)
+        else:
+            name = self._add_project(extras)
+            self._dependencies += _group_requirements(tables, inputs.project.path, groups)
+        named = {normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in self._dependencies}
+        self._sources = {**{name: source for name, source in inputs.workspace.sources.items() if name in named}, **self._sources}
+        return self._finish(name)
+
+    def _add_project(self, extras: tuple[str, ...]) -> str:
+        """Depend on the user's project, so that uv reads its metadata, and return its name."""
+        own, project = self._inputs.project, self._inputs.tables.get("project", {})
+        chosen = f"[{','.join(extras)}]" if extras else ""
+        declared = project.get("optional-dependencies", {})
+        unknown = [extra for extra in extras if normalized(extra) not in {normalized(name) for name in declared}]
+        if unknown and own.is_static:
+            raise LockError(f"pyproject.toml has no extra {', '.join(unknown)}", hint=f"Extras: {', '.join(declared) or 'none'}.")
+        # A project that states its dependencies needs no build for them, even if its version is dynamic.
+        static = bool(project.get("name")) and not {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ()))
+        directory = own.path if static else self._buildable(own)
+        if not own.name:
+            return self._add_by_backend(f"{directory}{chosen}")
+        self._dependencies.append(f"{own.name}{chosen}")
+        self._sources[own.name] = {"path": str(directory), **({"package": False} if static else {})}
+        return own.name
+
+    def _add_by_backend(self, text: str) -> str:
+        """Depend on a project whose name only its build backend knows, and return the name."""
+        line = Line(text, self._inputs.root / "setup.py", 1)
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        self._add_unnamed(line, text, folder)
+        return self._finish().name_of(line)
+
+    def _add_named(self, line: Line) -> None:
+        requirement = line.requirement
+        assert requirement is not None  # noqa: S101 - the caller checked
+        url = urlsplit(requirement.url or "")
+        local = self._inputs.local_paths.get(Path(unquote(url.path))) if url.scheme == "file" else None
+        if local is not None and local.is_directory and (directory := self._buildable(local)) != Path(unquote(url.path)):
+            self._dependencies.append(line.text.replace(requirement.url or "", directory.as_uri()))
+        else:
+            self._dependencies.append(line.text)
+
+    def _add_local(self, line: Line) -> bool:
+        """Depend on a local directory or wheel whose name is known without building it; return whether it is one."""
+        found = re.match(r"([^\[;]+?)\s*(\[[^\]]*\])?\s*(;.*)?$", line.text)
+        local = self._inputs.local_paths.get(Path(found[1])) if found is not None and "://" not in line.text else None
+        if found is None or local is None:
+            return False
+        path = Path(found[1])
+        if not local.exists:
+            raise LockError(f"{line.place}: {path} does not exist", hint="Correct the path; it is relative to the file that holds it.")
+        if local.is_directory and local.is_static:
+            name = local.name
+        elif path.suffix == ".whl":
+            name = normalized(path.name.split("-", 1)[0])
+        else:
+            return False
+        self._sources[name] = {"path": str(path)}
+        self._names[line] = name
+        self._dependencies.append(f"{name}{found[2] or ''} {found[3] or ''}".strip())
+        return True
+
+    def _with_copy(self, line: Line) -> str:
+        """Return the line with a private copy of its directory: a build backend that is asked for a name leaves files behind."""
+        head = re.split(r"[\[;]", line.text, maxsplit=1)[0].strip()
+        local = self._inputs.local_paths.get(Path(head)) if "://" not in head else None
+        if local is None or not local.is_directory:
+            return line.text
+        return line.text.replace(head, str(self._buildable(local)), 1)
+
+    def _add_unnamed(self, line: Line, text: str, folder: Path) -> None:
+        """Let uv find the name of a requirement that states none: a directory, an archive, a URL or a repository."""
+        self._finish().write(folder, everywhere=True)
+        listed = folder / "unnamed.txt"
+        listed.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            uv.add_requirements(folder, listed)
+        except uv.UvFailed as error:
+            raise resolution_error(error.failure, line.place, {str(listed): line.path.name, str(folder): "", **self._copies}) from None
+        after = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+        new = [text for text in after if text not in self._dependencies]
+        self._dependencies = list(after)
+        if new:
+            self._names[line] = re.split(r"[\s\[@;]", new[0], maxsplit=1)[0]
+
+    def _is_own(self, line: Line) -> bool:
+        """Whether a line requires the project itself, as `-e .` does."""
+        path = line.local_path
+        local = self._inputs.local_paths.get(path) if path is not None else None
+        return local is not None and local.path == self._inputs.project.path
+
+    def _buildable(self, local: LocalPath) -> Path:
+        """Return the directory itself if no build backend will run in it, else its private copy."""
+        if local.is_static:
+            return local.path
+        for copy, original in self._copies.items():
+            if local.path.is_relative_to(original):
+                return Path(copy) / local.path.relative_to(original)
+        copied = self._stack.enter_context(private_copy(local.tree))
+        self._copies[str(copied)] = str(local.tree)
+        return copied / local.path.relative_to(local.tree)
 
 
-def _has_setup(root: Path) -> bool:
-    return (root / "setup.py").is_file() or (root / "setup.cfg").is_file()
+def _requirements_settings(settings: Mapping[str, Any], requirements: Requirements) -> dict[str, Any]:
+    """Return uv's settings for the options in requirements files."""
+    found = dict(settings)
+    indexes: list[Mapping[str, Any]] = [*({"url": url} for url in requirements.extra_index_urls), *requirements.indexes]
+    if requirements.index_url:
+        indexes.append({"url": requirements.index_url, "default": True})
+    if indexes:
+        found["index"] = [*indexes, *found.get("index", [])]
+    if requirements.extra_index_urls:
+        # pip takes the highest version from any index.
+        found["index-strategy"] = "unsafe-best-match"
+    if requirements.find_links:
+        found["find-links"] = [*found.get("find-links", []), *requirements.find_links]
+    if requirements.no_index:
+        found["no-index"] = True
+    if requirements.prereleases:
+        found["prerelease"] = "allow"
+    for option, names in (("no-binary", requirements.no_binary), ("no-build", requirements.only_binary)):
+        if named := [name for name in names if name != ":all:"]:
+            found[f"{option}-package"] = named
+        # With this setting, uv would refuse to read the metadata of a directory or repository too.
+        if ":all:" in names and not any(line.requirement is None or line.requirement.url for line in requirements.lines):
+            found[option] = True
+    return found
 
 
-def _itself(made: Synthetic, root: Path, extras: tuple[str, ...], data: Mapping[str, Any], stack: ExitStack) -> None:
-    """Depends on the user's project, so that uv reads its metadata; it is left out of the lock."""
-    project = data.get("project", {})
-    chosen = f"[{','.join(extras)}]" if extras else ""
-    declared = project.get("optional-dependencies", {})
-    unknown = [extra for extra in extras if normalized(extra) not in {normalized(name) for name in declared}]
-    if unknown and _is_static(root):
-        raise LockError(f"pyproject.toml has no extra {', '.join(unknown)}", hint=f"Extras: {', '.join(declared) or 'none'}.")
-    name = project_name(root)
-    # What says its dependencies itself needs no build for them, whatever its version.
-    static = bool(project.get("name")) and not {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ()))
-    where = root if static else _private(made, root, stack)
-    if not name:
-        _by_backend(made, root, where, chosen, stack)
-        return
-    made.dependencies.append(f"{name}{chosen}")
-    made.sources[name] = {"path": str(where), **({"package": False} if static else {})}
-    made.project = name
-
-
-def _by_backend(made: Synthetic, root: Path, where: Path, chosen: str, stack: ExitStack) -> None:
-    """A project whose name only its build backend knows: setup.py."""
-    line = Line(f"{where}{chosen}", root / "setup.py", 1)
-    import tempfile
-
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-    _add_unnamed(made, line, line.text, folder)
-    made.project = made.name_of(line)
-
-
-def _groups(data: Mapping[str, Any], poetry: Mapping[str, Any], root: Path, groups: tuple[str, ...]) -> Iterator[str]:
-    """The requirements of the chosen dependency groups (PEP 735, with include-group), or of Poetry's."""
+def _group_requirements(tables: Mapping[str, Any], root: Path, groups: tuple[str, ...]) -> Iterator[str]:
+    """Yield the requirements of the chosen dependency groups (PEP 735, with include-group), or of Poetry's groups."""
     from packaging.dependency_groups import resolve_dependency_groups
 
-    table = data.get("dependency-groups", {})
+    table, poetry = tables.get("dependency-groups", {}), tables.get("tool", {}).get("poetry", {})
     known = {normalized(name) for name in table}
     for group in groups:
         if normalized(group) in known:
             try:
                 yield from resolve_dependency_groups(table, group)
             except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
-                raise LockError(f"pyproject.toml: dependency group {group!r}: {error}", hint="Correct it there.") from None
+                raise LockError(f"pyproject.toml: dependency group {group!r}: {error}", hint="Correct the group.") from None
         elif poetry.get("group", {}).get(group) or poetry.get(f"{group}-dependencies"):
             yield from poetry_requirements(poetry, root, (), (group,), main=False)
         else:

@@ -40,6 +40,7 @@ __all__ = [
     "build_wheel",
     "default_index",
     "detected_backend",
+    "export_project",
     "extra_environment",
     "find_python",
     "list_files",
@@ -249,20 +250,21 @@ def lock_project(
     *,
     exclude_newer: str | None,
     export: Sequence[str] = (),
-    frozen: bool = False,
     python: str | None = None,
     timeout: float | None = None,
 ) -> tuple[str, str]:
     """Lock the project in `directory` and return the texts of its uv.lock and of the pylock.toml that uv exports from it.
 
-    `frozen` exports the uv.lock as it is and writes nothing. `exclude_newer` is an RFC 3339 instant, `export` are further options of `uv
-    export`, `timeout` is in seconds. Raise UvFailed.
+    `exclude_newer` is an RFC 3339 instant, `export` are further options of `uv export`, `timeout` is in seconds. Raise UvFailed.
     """
-    if not frozen:
-        _checked(_lock(directory, exclude_newer, python, timeout))
+    _checked(_lock(directory, exclude_newer, python, timeout))
+    return (directory / "uv.lock").read_text(encoding="utf-8"), export_project(directory, export)
+
+
+def export_project(directory: Path, options: Sequence[str] = ()) -> str:
+    """Return the uv.lock of a project as the text of a pylock.toml, with further options of `uv export`. Raise UvFailed."""
     command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
-    exported = _checked(run([*command, "--no-emit-project", *export], cwd=directory))
-    return _find_lock(directory).read_text(encoding="utf-8"), exported.stdout
+    return _checked(run([*command, "--no-emit-project", *options], cwd=directory)).stdout
 
 
 def try_lock(directory: Path, *, exclude_newer: str | None, python: str | None, timeout: float) -> str | None:
@@ -278,13 +280,6 @@ def _lock(directory: Path, exclude_newer: str | None, python: str | None, timeou
 
 def _limit(exclude_newer: str | None) -> tuple[str, ...]:
     return ("--exclude-newer", exclude_newer) if exclude_newer else ()
-
-
-def _find_lock(directory: Path) -> Path:
-    for folder in (directory, *directory.parents):
-        if (folder / "uv.lock").is_file():
-            return folder / "uv.lock"
-    raise FileNotFoundError(directory / "uv.lock")
 
 
 def lock_is_outdated(directory: Path) -> bool:

@@ -22,7 +22,8 @@ from shipwheel.pipeline.prove import prove_image
 from shipwheel.pipeline.python_choice import fitted
 from shipwheel.pipeline.resolve import Resolution, composed_bases, pinned, resolve
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
-from shipwheel.project.detect import Project, detect
+from shipwheel.project.project import Project
+from shipwheel.project.read import read_project
 from shipwheel.request import Request
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
         return chosen, resolve(project, request.platforms, chosen, request.reporter, upgrade_base=request.upgrade_base)
 
-    return fitted(detect(request.path, request.settings), request, attempt)
+    return fitted(read_project(request.path, request.settings), request, attempt)
 
 
 def _report_notes(request: Request, project: Project) -> None:

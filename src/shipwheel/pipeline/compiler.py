@@ -12,7 +12,7 @@ from shipwheel.files.entry import Source
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolved
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 from shipwheel.store import Store
 from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
 from shipwheel.wheels.bytecode_cache import BytecodeCache

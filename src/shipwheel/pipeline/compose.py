@@ -12,7 +12,7 @@ from shipwheel.pipeline.programs import programs_of
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_REBASE_INFO, RebaseInfo
 from shipwheel.pipeline.resolve import Resolved
 from shipwheel.pipeline.stages import BuiltPlatform
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 from shipwheel.settings import expand_env
 from shipwheel.venv import Paths
 

@@ -13,7 +13,7 @@ from shipwheel.pipeline.layer_supply import LayerSupply
 from shipwheel.pipeline.layers import LayerPlanner
 from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolution
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 from shipwheel.request import Request
 from shipwheel.store import Store
 

@@ -10,8 +10,8 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
 from shipwheel.lock.selection import LockedDistribution
-from shipwheel.project.detect import Project
 from shipwheel.project.indexes import Indexes, indexes_of
+from shipwheel.project.project import Project
 from shipwheel.store import Store
 
 __all__ = ["Downloads"]
@@ -43,7 +43,7 @@ class Downloads:
         signed = credentials_of(self._project)
         downloads = []
         for item in absent:
-            urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.addresses(url))
+            urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.urls(url))
             downloads.append(Download(tuple(urls), item.digest, item.size, item.filename))
         fetch(downloads, self._store, self._reporter)
 

@@ -19,7 +19,7 @@ from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, 
 from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
 from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.resolve import Resolved
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 from shipwheel.store import Store
 from shipwheel.suites import Suite
 from shipwheel.venv import VENV, Paths

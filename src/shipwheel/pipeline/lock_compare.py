@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, UsageError
 from shipwheel.lock.diagnose.diff import LockDiff, lock_diff
-from shipwheel.lock.pylock import Lock, checked_lock, lock_path, read_lock
+from shipwheel.lock.pylock import Lock, checked_lock, read_lock
 from shipwheel.lock.selection import Selection, select
 from shipwheel.pipeline.locking import project_of
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 
 if TYPE_CHECKING:
     from shipwheel.request import Request
@@ -26,7 +26,7 @@ def compare_locks(request: "Request", old: str, new: Path | None) -> LockDiff:
     Raises LockError or UsageError.
     """
     project = project_of(request)
-    default = lock_path(project.root)
+    default = project.inputs.lock_path
     before = _old(old, default)
     after = _file(new or default)
     selections = {str(it): (_selection(project, before, it), _selection(project, after, it)) for it in request.platforms}

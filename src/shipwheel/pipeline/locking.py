@@ -1,22 +1,21 @@
 """`shipwheel lock`: the lock alone, for every platform, without asking Debian's archive for anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from shipwheel.base.model import Bases, lock_table, read_locked_base
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts, inputs_digest
-from shipwheel.lock.pylock import FORMAT, Lock, lock_path, read_lock
+from shipwheel.lock.pylock import FORMAT, Lock, read_lock
 from shipwheel.lock.selection import Selection, select_all
 from shipwheel.pipeline.python_choice import fitted
 from shipwheel.pipeline.resolve import lock_request, locked
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project, detect, with_dependencies, with_python
+from shipwheel.project.project import Project
+from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
@@ -39,16 +38,17 @@ class Locked:
 
 def project_of(request: "Request") -> Project:
     """The project, whether or not a command to start is found: a lock needs none. Raises ProjectError."""
+    project = read_project(request.path, request.settings, launch=False)
     try:
-        return detect(request.path, request.settings)
+        return with_launch(project)
     except ProjectError:
-        return detect(request.path, request.settings, launch=False)
+        return project
 
 
 def made_lock(request: "Request", upgrade: "Upgrade") -> Locked:
     """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError, UsageError."""
     project = project_of(request)
-    before = read_lock(lock_path(project.root))
+    before = read_lock(project.inputs.lock_path)
     attempt = partial(_attempt, request, before=before, upgrade=upgrade)
     found = fitted(project, request, attempt, _other)
     unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
@@ -67,20 +67,19 @@ def _other(project: Project, version: str) -> Project:
     try:
         return with_python(project, version)
     except ProjectError:
-        settings = msgspec.structs.replace(project.settings, python=version)
-        path = project.root / project.only[0] if project.only else project.root
-        return replace(detect(path, settings, launch=False), settings=project.settings)
+        return with_python(project, version, launch=False)
 
 
 def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: "Upgrade") -> Locked:
-    from shipwheel.lock.resolve import renewed
+    from shipwheel.lock.make import renewed
 
-    made: dict[LockRequest, Lock] = {}
+    made: dict[str, Lock] = {}
 
     def make(wanted: LockRequest) -> Lock:
-        if wanted not in made:
-            made[wanted] = renewed(wanted, before, request.reporter, upgrade)
-        return made[wanted]
+        digest = inputs_digest(wanted)
+        if digest not in made:
+            made[digest] = renewed(wanted, before, request.reporter, upgrade)
+        return made[digest]
 
     try:
         project, lock = locked(project, before, make)
@@ -109,7 +108,7 @@ def stale(request: "Request") -> tuple[str, ...]:
     Writes nothing, asks nobody.
     """
     project = project_of(request)
-    path = lock_path(project.root)
+    path = project.inputs.lock_path
     lock = read_lock(path)
     if lock is None:
         return (f"There is no {path.name}.",)
@@ -133,13 +132,15 @@ def explained_name(request: "Request", name: str) -> "PackageReport":
     from shipwheel.lock.diagnose.why import NewerVersions, find_newer_versions, report_package
 
     project = project_of(request)
-    lock = read_lock(lock_path(project.root))
+    lock = read_lock(project.inputs.lock_path)
     if lock is None:
-        raise LockError(f"there is no {lock_path(project.root).name}", hint="Make it with `shipwheel lock`.")
+        raise LockError(f"there is no {project.inputs.lock_path.name}", hint="Make it with `shipwheel lock`.")
     project = _as_locked(project, lock)
     selections = select_all(lock, targets_of(project, lock, request.platforms))
-    report_package(lock, name, selections, NewerVersions())
-    return report_package(lock, name, selections, find_newer_versions(_wanted(project, lock), lock, name, request.reporter))
+    origin = project.inputs.texts.get(lock.origin, b"")
+    report_package(lock, name, selections, NewerVersions(), origin)
+    newer = find_newer_versions(_wanted(project, lock), lock, name, request.reporter)
+    return report_package(lock, name, selections, newer, origin)
 
 
 def _as_locked(project: Project, lock: Lock) -> Project:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shipwheel.errors import ProofError
 from shipwheel.files.segment import Segment
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 
 __all__ = ["check_programs", "missing_programs", "programs_of"]
 

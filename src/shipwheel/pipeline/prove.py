@@ -12,7 +12,7 @@ from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.programs import check_programs, missing_programs, programs_of
 from shipwheel.pipeline.proof import Origin, Part, Proof, proof_key, prove, proved_key, start_key
 from shipwheel.pipeline.stages import Closed, Proved
-from shipwheel.project.detect import Project
+from shipwheel.project.project import Project
 
 __all__ = ["is_proved", "parent_segments", "prove_image"]
 

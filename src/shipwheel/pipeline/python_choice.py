@@ -13,10 +13,11 @@ from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.lock.inputs import inputs_digest
 from shipwheel.lock.no_compatible_file import NoCompatibleFile, OtherPython
-from shipwheel.lock.pylock import lock_path, read_lock
+from shipwheel.lock.pylock import read_lock
 from shipwheel.lock.target import Target
 from shipwheel.pipeline.resolve import lock_request
-from shipwheel.project.detect import Project, with_python
+from shipwheel.project.project import Project
+from shipwheel.project.read import with_python
 from shipwheel.suites import SUITES
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _others(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
 def versions(project: Project, other: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
     """The Python versions to try, in order: the one that the last lock turned out to need first, while it is current."""
     found = (project.python, *project.other_pythons)
-    lock = read_lock(lock_path(project.root)) if project.other_pythons else None
+    lock = read_lock(project.inputs.lock_path) if project.other_pythons else None
     if lock is None or lock.python not in project.other_pythons:
         return found
     if not lock.is_current(inputs_digest(lock_request(other(project, lock.python)))):

@@ -12,12 +12,13 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter
 from shipwheel.lock.inputs import LockRequest, inputs_digest
-from shipwheel.lock.pylock import Lock, lock_path, read_lock
+from shipwheel.lock.pylock import Lock, read_lock
 from shipwheel.lock.selection import Selection, select_all
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
-from shipwheel.project.detect import Project, with_dependencies
 from shipwheel.project.indexes import indexes_of
+from shipwheel.project.project import Project
+from shipwheel.project.read import with_dependencies
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
@@ -55,7 +56,7 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
 
     Raises LockError with everything that is missing on any platform, before anything large is fetched.
     """
-    before = read_lock(lock_path(project.root))
+    before = read_lock(project.inputs.lock_path)
     project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
     if lock is not before and project.settings.base is None:
         # What no package of the suite can change is said before its archive is asked.
@@ -74,7 +75,7 @@ def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> L
     """As `renewed`, without importing what makes locks when the one that is there will do."""
     if before is not None and before.is_current(inputs_digest(request)):
         return before
-    from shipwheel.lock.resolve import renewed
+    from shipwheel.lock.make import renewed
 
     return renewed(request, before, reporter)
 
@@ -113,13 +114,11 @@ def lock_request(project: Project) -> LockRequest:
     """What its lock is made from."""
     settings = project.settings
     return LockRequest(
-        root=project.root,
+        inputs=project.inputs,
         python=minor_version(project.python),
-        requirements=project.requirements,
-        as_of=settings.as_of.isoformat() if settings.as_of else "",
+        as_of=settings.as_of,
         extras=settings.extras,
         groups=settings.groups,
-        script=project.script,
         added=project.launch.extra_requirements if project.launch else (),
         accelerator=settings.accelerator or "",
         accelerator_index=settings.accelerator_index or "",

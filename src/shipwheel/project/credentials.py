@@ -1,9 +1,13 @@
-"""User names and passwords of package indexes, for the files that they serve: the lock's addresses have none.
+"""User names and passwords of package indexes, for downloading the files in the lock, whose URLs have none.
 
-They come from where uv takes them for an index: its address in uv's variables, in the settings of the project, the user and the machine,
-or in requirements files; variables with the index's name, .netrc, what `uv auth login` stored, and the keyring where uv is told to ask
-it; from pip's settings; and from where Poetry, PDM and Pipenv take them for the sources that a project names. Each is bound to the
-scheme, host and port that it was given for.
+They come from the places where uv looks for an index's login:
+
+* the index's URL in uv's variables, in the settings of the project, the user and the machine, and in requirements files;
+* the variables for the index's name;
+* .netrc, the logins that `uv auth login` stored, and the keyring, if uv is configured to ask it.
+
+They also come from pip's settings, and from the places where Poetry, PDM and Pipenv keep the logins of a project's sources. Each login
+is sent to no other scheme, host and port than the one that it is configured for.
 """
 
 import netrc
@@ -16,88 +20,76 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.detect import Project
-from shipwheel.project.indexes import bare, pip_settings, uv_files
-from shipwheel.project.requirements import decode, read_requirements
+from shipwheel.project.indexes import without_login
+from shipwheel.project.machine_settings import pip_settings, uv_files
+from shipwheel.project.project import Project
+from shipwheel.project.requirements import decode
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.project.workspace import uv_settings
 from shipwheel.user_dirs import data_home, home
 from shipwheel.user_files import read_toml
 
 __all__ = ["Credentials", "credentials_of"]
 
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
-
-_LOCKS = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
-_LARGEST = 32 << 20
-_SIGNED = re.compile(r"https?://[^\s/@\"'#$]+@[^\s/@\"'#]+")
-
-_PATIENCE = 20.0
-"""Seconds for a keyring, which may want to be unlocked."""
+_URL_WITH_LOGIN = re.compile(r"https?://[^\s/@\"'#$]+@[^\s/@\"'#]+")
+_KEYRING_TIMEOUT_S = 20.0
+"""A keyring may have to be unlocked first."""
 
 Credentials = Callable[[str], str]
-"""Takes an address and returns it, with the user name and password of its server if there are some."""
+"""Takes a URL and returns it with the user name and password for its server, if there are any."""
 
 
 def credentials_of(project: Project, environ: Mapping[str, str] | None = None) -> Credentials:
-    """The credentials that a project's indexes are asked with."""
+    """Return the logins of a project's indexes. They are looked up when the first URL is asked for."""
     environ = os.environ if environ is None else environ
 
     @cache
-    def known() -> dict[str, str]:
-        # The first one counts; variables come before files.
-        return {origin: user for url in reversed([*_addresses(project, environ)]) if (user := _user(url)) and (origin := _origin(url))}
+    def configured() -> dict[str, str]:
+        # The first login of a server wins; variables come before files.
+        return {origin: user for url in reversed([*_index_urls(project, environ)]) if (user := _user(url)) and (origin := _origin(url))}
 
     @cache
     def stored(origin: str, user: str) -> str:
         return _from_uv(origin, user, environ) or _from_keyring(origin, user, project, environ)
 
-    def found(origin: str, host: str) -> str:
-        user = known().get(origin, "")
+    def login(origin: str, host: str) -> str:
+        user = configured().get(origin, "")
         return user if ":" in user else _from_netrc(host, environ) or stored(origin, user) or user
 
-    def signed(url: str) -> str:
+    def with_login(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             return url
-        user = found(_origin(url), parts.hostname or "")
+        user = login(_origin(url), parts.hostname or "")
         return parts._replace(netloc=f"{user}@{parts.netloc}").geturl() if user else url
 
-    return signed
+    return with_login
 
 
-def _addresses(project: Project, environ: Mapping[str, str]) -> Iterator[str]:
-    """The addresses of all indexes, those with a name and variables for it with these in it."""
+def _index_urls(project: Project, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the URLs of all indexes; an index with variables for its name has their login in its URL."""
+    inputs = project.inputs
     named: list[tuple[str, str]] = []
     for variable in _VARIABLES:
         for word in environ.get(variable, "").split():
             name, equals, url = word.partition("=")
             named.append((name, url) if equals and "://" not in name else ("", word))
-    for settings in (uv_settings(project.root), *(found for _, found in uv_files(environ))):
+    for settings in (inputs.workspace.settings, *(table for _, table in uv_files(environ))):
         named += [(str(index.get("name", "")), str(index.get("url", ""))) for index in settings.get("index", [])]
-        named += [("", str(url)) for key in ("index-url", "extra-index-url") for url in _texts(settings.get(key))]
+        named += [("", str(url)) for key in ("index-url", "extra-index-url") for url in _as_list(settings.get(key))]
     named += [("", url) for text in pip_settings(environ).values() for url in text.split()]
-    if project.requirements:
-        listed = read_requirements(project.requirements)
-        named += [("", url) for url in (listed.index_url, *listed.extra_index_urls) if url]
-    if "Pipfile" in project.lock_inputs:
-        named += [
-            (str(index.get("name", "")), str(index["url"])) for index in pipfile_indexes(read_toml(project.root / "Pipfile"), environ)
-        ]
+    if inputs.requirements is not None:
+        named += [("", url) for url in (inputs.requirements.index_url, *inputs.requirements.extra_index_urls) if url]
+    if inputs.pipfile is not None:
+        named += [(str(index.get("name", "")), str(index["url"])) for index in pipfile_indexes(inputs.pipfile.tables, environ)]
     for name, url in named:
         yield _with_variables(name, url, environ)
-    yield from _written(project)
+    for text in inputs.texts.values():
+        # URLs of single files, in the project's requirements or in another tool's lock.
+        yield from _URL_WITH_LOGIN.findall(decode(text))
 
 
-def _written(project: Project) -> Iterator[str]:
-    """Beginnings of addresses of single files, in what the project or another tool's lock asks for."""
-    for name in dict.fromkeys((*project.lock_inputs, *_LOCKS)):
-        path = project.root / name
-        if path.is_file() and path.stat().st_size < _LARGEST:
-            yield from _SIGNED.findall(decode(path.read_bytes()))
-
-
-def _texts(value: object) -> Iterable[object]:
+def _as_list(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else [value] if value else []
 
 
@@ -123,7 +115,7 @@ def _user(url: str) -> str:
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port; empty for what is no address."""
+    """Return scheme, host and port; empty for a malformed URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
@@ -135,7 +127,7 @@ def _origin(url: str) -> str:
 def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
     path = Path(environ.get("NETRC") or home(environ) / ".netrc")
     try:
-        # Not authenticators(), which gives what stands behind `default` to any host at all.
+        # authenticators() would send the login of `default` to every host.
         found = netrc.netrc(str(path)).hosts.get(host)
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return ""
@@ -143,7 +135,7 @@ def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_uv(origin: str, user: str, environ: Mapping[str, str]) -> str:
-    """What `uv auth login` stored, which is a file of uv's own."""
+    """Return the login that `uv auth login` stored."""
     path = Path(environ.get("UV_CREDENTIALS_DIR") or data_home(environ) / "uv" / "credentials") / "credentials.toml"
     try:
         stored = read_toml(path).get("credential", []) if path.is_file() else []
@@ -156,15 +148,17 @@ def _from_uv(origin: str, user: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_keyring(origin: str, user: str, project: Project, environ: Mapping[str, str]) -> str:
-    """Asks the `keyring` program, as uv does when its setting says so, for the indexes of this server, by address and then by host."""
-    settings = (uv_settings(project.root), *(found for _, found in uv_files(environ)))
+    """Ask the `keyring` program, if uv is set to do so, for the URL of each index of the server, and then for its host."""
+    settings = (project.inputs.workspace.settings, *(table for _, table in uv_files(environ)))
     provider = environ.get("UV_KEYRING_PROVIDER") or next((it["keyring-provider"] for it in settings if it.get("keyring-provider")), "")
-    services = dict.fromkeys(bare(url) for url in _addresses(project, environ) if _origin(url) == origin)
+    services = dict.fromkeys(without_login(url) for url in _index_urls(project, environ) if _origin(url) == origin)
     if provider != "subprocess" or not services:
         return ""
     host = urlsplit(origin).hostname or ""
     for service in (*services, host):
-        found = _asked(["get", service, unquote(user)], environ) if user else _asked(["--mode", "creds", "get", service], environ)
+        found = (
+            _ask_keyring(["get", service, unquote(user)], environ) if user else _ask_keyring(["--mode", "creds", "get", service], environ)
+        )
         if user and found:
             return f"{user}:{quote(found[0], safe='')}"
         if len(found) == 2:
@@ -172,8 +166,8 @@ def _from_keyring(origin: str, user: str, project: Project, environ: Mapping[str
     return ""
 
 
-def _asked(arguments: list[str], environ: Mapping[str, str]) -> list[str]:
-    """The lines of the answer: a password, or a user and a password; none when it has no answer."""
+def _ask_keyring(arguments: list[str], environ: Mapping[str, str]) -> list[str]:
+    """Return the lines that keyring prints: a password, or a user name and a password; none if it knows no login."""
     try:
         done = subprocess.run(
             ["keyring", *arguments],
@@ -182,7 +176,7 @@ def _asked(arguments: list[str], environ: Mapping[str, str]) -> list[str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_KEYRING_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return []

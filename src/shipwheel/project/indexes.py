@@ -1,61 +1,53 @@
-"""Which package index is used: what uv is told of, else what pip is told of on this machine, else the mirror that was chosen.
+"""The package indexes of a project: those that uv is configured with, else pip's, else the mirror that was chosen.
 
-uv reads its own settings itself; here is read only whether there are any, and what uv does not read: pip's. Files of the lock that lie in
-the paths which all mirrors share (`packages/ab/cd/…/file`) are fetched from the mirror first, and from where the lock says after it.
+uv reads its own settings. shipwheel only needs to know whether they name an index, and passes on pip's settings, which uv does not read.
+A mirror has each file under the same path as the index itself (`packages/ab/cd/…/file`). Such files are fetched from the mirror first,
+then from the URL in the lock.
 """
 
-import configparser
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from shipwheel.download.mirrors import MIRRORS, Choice, load_choice
-from shipwheel.errors import LockError, ProjectError
+from shipwheel.download.mirrors import Choice, load_choice
 from shipwheel.events import Warned
-from shipwheel.project.detect import Project
-from shipwheel.project.requirements import read_requirements
+from shipwheel.project.machine_settings import pip_settings, uv_files
+from shipwheel.project.project import Project
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.project.workspace import uv_settings
 from shipwheel.store import default_root
-from shipwheel.user_dirs import config_dirs, config_home, home
-from shipwheel.user_files import read_toml
 
 __all__ = [
     "ACCELERATOR_INDEX",
     "Indexes",
-    "bare",
-    "configured",
-    "confusable",
     "files_root",
     "indexes_of",
-    "is_mirror",
-    "pip_settings",
     "read_indexes",
     "shared_path",
-    "uv_files",
+    "warn_of_extra_indexes",
+    "warn_of_failed_mirror",
+    "without_login",
 ]
 
-SHARED = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
-"""Where the package index and all its mirrors have a file: the path holds a hash of the bytes."""
-
 ACCELERATOR_INDEX = "https://download.pytorch.org/whl"
-"""The index of the torch family's vendor: below it there is one for each kind of accelerator, as in uv."""
+"""The package index of PyTorch's maintainers; uv knows one index below it for each kind of accelerator."""
 
-_DEFAULT = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
-_EXTRA = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
+_SHARED_PATH = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
+"""The path of a file on the package index and all its mirrors; it holds a hash of the contents."""
+_DEFAULT_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+_EXTRA_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """What decides where distributions come from.
+    """The package indexes of a project.
 
-    `default` is the default index's address with its credentials, empty for uv's own; `origin` says who named it; `mirrors` are further
-    addresses of mirrors, the best first; `environment` is what uv must be told, since it does not read it itself.
+    `default` is the default index's URL with its login, empty for uv's own default; `origin` names the setting that it comes from.
+    `is_chosen` tells whether it is a mirror that shipwheel chose; `mirrors` are further mirrors, the best first. `environment` holds the
+    variables that uv must run with. `rewrites` are URL prefixes in the lock with the prefixes to try first in their place.
     """
 
     default: str = field(default="", repr=False)
@@ -63,66 +55,74 @@ class Indexes:
     mirrors: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     rewrites: tuple[tuple[str, str], ...] = ()
-    """Beginnings of addresses in the lock, and what to try in their place first."""
+    is_chosen: bool = False
 
-    def following(self) -> "Indexes | None":
-        """The same with the next mirror of a kept choice, and after the last one with uv's own index; None where nothing was chosen."""
-        if self.origin != "the kept choice":
+    def next_mirror(self) -> "Indexes | None":
+        """Return the same with the next chosen mirror, and after the last one with uv's default index; None if none was chosen."""
+        if not self.is_chosen:
             return None
         rest = {name: value for name, value in self.environment.items() if name != "UV_DEFAULT_INDEX"}
         if not self.mirrors:
-            return replace(self, default="", origin="", environment=rest)
+            return replace(self, default="", origin="", environment=rest, is_chosen=False)
         first = self.mirrors[0]
         return replace(self, default=first, mirrors=self.mirrors[1:], environment={**rest, "UV_DEFAULT_INDEX": first})
 
-    def left(self, reason: str) -> Warned:
-        """Return the warning that the chosen mirror gave no usable answer, for `reason`, and the following one is used."""
-        return Warned(f"the chosen mirror {urlsplit(self.default).netloc} is left for the next one: {reason}")
-
-    def addresses(self, url: str) -> tuple[str, ...]:
-        """All addresses of a file whose address in the lock is this one, in the order in which they are tried."""
-        found = SHARED.search(urlsplit(url).path)
+    def urls(self, url: str) -> tuple[str, ...]:
+        """Return the URLs to try for a file whose URL in the lock is `url`, in order."""
+        found = _SHARED_PATH.search(urlsplit(url).path)
         if found is None:
             return (*(new + url.removeprefix(old) for old, new in self.rewrites if url.startswith(old)), url)
         roots = [root for index in (self.default, *self.mirrors) if (root := files_root(index))]
         return tuple(dict.fromkeys((*(f"{root}/{found[1]}" for root in roots), url)))
 
 
-def bare(url: str) -> str:
-    """The address without user and password."""
+def without_login(url: str) -> str:
+    """Return a URL without user name and password."""
     scheme, slashes, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}" if slashes else url
 
 
 def files_root(index: str) -> str:
-    """Where an index that ends with /simple would have its files if it is a mirror; empty for another index."""
+    """Return the URL below which a mirror has its files, for an index that ends with /simple; empty for any other index."""
     index = index.rstrip("/")
     return f"{index.removesuffix('/simple')}/packages" if index.endswith("/simple") else ""
 
 
 def shared_path(url: str) -> str:
-    """The part of a file's address that all mirrors share, empty when it has none."""
-    found = SHARED.search(urlsplit(url).path)
+    """Return the part of a file's URL that all mirrors share; empty without one."""
+    found = _SHARED_PATH.search(urlsplit(url).path)
     return f"packages/{found[1]}" if found else ""
 
 
+def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root: Path | None = None) -> Indexes:
+    """Return the indexes of a project. A chosen mirror is recorded beside the store `root`."""
+    inputs, listed = project.inputs, ""
+    if inputs.requirements is not None:
+        listed = inputs.requirements.index_url
+    elif inputs.pipfile is not None:
+        pipfile = pipfile_indexes(inputs.pipfile.tables, environ)
+        listed = next((str(index["url"]) for index in pipfile if index.get("default")), "")
+    indexes = read_indexes(inputs.workspace.settings, environ, lambda: load_choice(root or default_root()), listed=listed)
+    mirror = project.settings.accelerator_index
+    return replace(indexes, rewrites=((f"{ACCELERATOR_INDEX}/", f"{mirror}/"),)) if mirror else indexes
+
+
 def read_indexes(
-    root: Path,
-    environ: Mapping[str, str] | None = None,
-    choice: Callable[[], Choice] = Choice,
-    *,
-    listed: Sequence[str] = (),
+    settings: Mapping[str, Any], environ: Mapping[str, str] | None = None, choice: Callable[[], Choice] = Choice, *, listed: str = ""
 ) -> Indexes:
-    """The indexes of a project. `listed` are the default indexes that its requirements files name; `choice` is the kept one."""
+    """Return the indexes for uv's `settings` of a project.
+
+    `listed` is the default index that the project's requirements name; `choice` returns the chosen mirrors.
+    """
     environ = os.environ if environ is None else environ
-    default, origin, more = configured(root, environ, listed)
+    default, origin, has_more = _configured(settings, environ, listed)
     if default or origin:
         return Indexes(default, origin)
     pip = pip_settings(environ)
     environment: dict[str, str] = {}
-    if pip.get("extra-index-url") and not more:
-        # uv's first-index rule holds for them: what one of these has is not looked for elsewhere.
+    if pip.get("extra-index-url") and not has_more:
+        # uv's first-index rule holds for them: it looks no further for a package that one of them has.
         environment["UV_INDEX"] = " ".join(pip["extra-index-url"].split())
     if pip.get("index-url"):
         environment["UV_DEFAULT_INDEX"] = pip["index-url"]
@@ -130,111 +130,44 @@ def read_indexes(
     chosen = choice().index
     if chosen:
         environment["UV_DEFAULT_INDEX"] = chosen[0]
-        return Indexes(chosen[0], "the kept choice", chosen[1:], environment)
+        return Indexes(chosen[0], "the chosen mirror", chosen[1:], environment, is_chosen=True)
     return Indexes(environment=environment)
 
 
-def indexes_of(project: Project, environ: Mapping[str, str] | None = None, root: Path | None = None) -> Indexes:
-    """The indexes of a project; the kept choice is that beside the store `root`."""
-    listed: tuple[str, ...] = ()
-    if project.requirements:
-        with suppress(LockError):
-            listed = tuple(filter(None, [read_requirements(project.requirements).index_url]))
-    elif "Pipfile" in project.lock_inputs:
-        pipfile = pipfile_indexes(read_toml(project.root / "Pipfile"), environ)
-        listed = tuple(str(index["url"]) for index in pipfile if index.get("default"))
-    found = read_indexes(project.root, environ, lambda: load_choice(root or default_root()), listed=listed)
-    mirror = project.settings.accelerator_index
-    return replace(found, rewrites=((f"{ACCELERATOR_INDEX}/", f"{mirror}/"),)) if mirror else found
+def _configured(settings: Mapping[str, Any], environ: Mapping[str, str], listed: str) -> tuple[str, str, bool]:
+    """Return the default index that uv finds by itself, the setting that names it, and whether uv finds further indexes.
 
-
-def configured(root: Path, environ: Mapping[str, str], listed: Sequence[str] = ()) -> tuple[str, str, bool]:
-    """The default index that uv finds by itself, who names it, and whether it finds further ones; an origin alone: no index at all."""
-    default, origin = next(((environ[name], name) for name in _DEFAULT if environ.get(name)), ("", ""))
-    more = any(environ.get(name) for name in _EXTRA)
+    A setting without an index means that no index is used at all.
+    """
+    default, origin = next(((environ[name], name) for name in _DEFAULT_VARIABLES if environ.get(name)), ("", ""))
+    has_more = any(environ.get(name) for name in _EXTRA_VARIABLES)
     if not default and listed:
-        default, origin = listed[0], "the requirements"
-    for path, settings in [(Path("the project's settings"), uv_settings(root)), *uv_files(environ)]:
-        for index in settings.get("index", []):
+        default, origin = listed, "the requirements"
+    for name, table in [("the project's settings", settings), *((str(path), table) for path, table in uv_files(environ))]:
+        for index in table.get("index", []):
             if index.get("default") and not default:
-                default, origin = str(index.get("url", "")), str(path)
-            more = more or not index.get("default")
-        if settings.get("index-url") and not default:
-            default, origin = str(settings["index-url"]), str(path)
-        if settings.get("no-index") and not origin:
-            origin = str(path)
-        more = more or bool(settings.get("extra-index-url"))
+                default, origin = str(index.get("url", "")), name
+            has_more = has_more or not index.get("default")
+        if table.get("index-url") and not default:
+            default, origin = str(table["index-url"]), name
+        if table.get("no-index") and not origin:
+            origin = name
+        has_more = has_more or bool(table.get("extra-index-url"))
     if environ.get("UV_NO_INDEX") and not origin:
         origin = "UV_NO_INDEX"
-    return default, origin, more
+    return default, origin, has_more
 
 
-def uv_files(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """uv's own settings files outside the project, the user's first."""
-    if environ.get("UV_NO_CONFIG"):
-        return
-    system = [folder / "uv" / "uv.toml" for folder in config_dirs(environ)]
-    named = environ.get("UV_CONFIG_FILE")
-    paths = (
-        [Path(named)]
-        if named
-        else [config_home(environ) / "uv" / "uv.toml", *[path for path in (*system, Path("/etc/uv/uv.toml")) if path.is_file()][:1]]
-    )
-    for path in paths:
-        if path.is_file():
-            try:
-                yield path, read_toml(path)
-            except ProjectError:
-                continue  # uv says what is wrong with it
-
-
-def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """pip's `index-url` and `extra-index-url`: its variables, else its files, the user's before the machine's (pip's configuration)."""
-    found: dict[str, str] = {}
-    for path in _pip_files(environ):
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            continue
-        for section in ("global", "install", "download"):
-            for key in ("index-url", "extra-index-url"):
-                if parser.has_option(section, key):
-                    found[key] = parser.get(section, key)
-                elif parser.has_option(section, key.replace("-", "_")):
-                    found[key] = parser.get(section, key.replace("-", "_"))
-    for key in ("index-url", "extra-index-url"):
-        value = environ.get(f"PIP_{key.upper().replace('-', '_')}")
-        if value:
-            found[key] = value
-    return found
-
-
-def _pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The least important first, as pip reads them."""
-    named = environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return
-    yield from (folder / "pip" / "pip.conf" for folder in config_dirs(environ))
-    yield Path("/etc/pip.conf")
-    yield home(environ) / ".pip" / "pip.conf"
-    yield config_home(environ) / "pip" / "pip.conf"
-    if environ.get("VIRTUAL_ENV"):
-        yield Path(environ["VIRTUAL_ENV"]) / "pip.conf"
-    if named:
-        yield Path(named)
-
-
-def confusable(origin: str, urls: Sequence[str]) -> Warned:
-    """What is said of pip's rule, which holds for pip's files: whoever uploads the higher version wins."""
+def warn_of_extra_indexes(origin: str, urls: Sequence[str]) -> Warned:
+    """Return the warning for `--extra-index-url` in a requirements file: by pip's rule, the highest version of any index wins."""
     hosts = ", ".join(sorted({urlsplit(url).netloc.rpartition("@")[2] for url in urls}))
     return Warned(
-        f"{origin} has --extra-index-url: as pip does, the highest version is taken from whichever index has it, so a package of"
-        f" {hosts} gives way to one of the same name that anybody uploads to the default index",
+        f"{origin} has --extra-index-url: as with pip, the highest version wins, whichever index has it. Anybody who uploads a higher"
+        f" version of a package of {hosts} to the default index replaces it",
         "In pyproject.toml, [tool.uv.sources] with an explicit [[tool.uv.index]] binds a package to its index; hashes bind it to files.",
     )
 
 
-def is_mirror(index: str) -> bool:
-    """Whether an index is one of the table of public mirrors."""
-    return any(bare(index).rstrip("/") == mirror.index.rstrip("/") for mirror in MIRRORS if mirror.index)
+def warn_of_failed_mirror(indexes: Indexes, reason: str) -> Warned:
+    """Return the warning for a chosen mirror that failed for `reason`, so that the next one is used."""
+    return Warned(f"the chosen mirror {urlsplit(indexes.default).netloc} failed, using the next one: {reason}")

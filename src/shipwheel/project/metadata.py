@@ -1,6 +1,6 @@
-"""What a project says about itself, read without running anything.
+"""A project's metadata, read without running anything.
 
-PEP 621, Poetry's table, setup.cfg, setup.py (its syntax tree only), the inline metadata of scripts (PEP 723), requirements files.
+Supported are PEP 621, Poetry's table, setup.cfg, setup.py (only its syntax tree is read), and the inline metadata of scripts (PEP 723).
 """
 
 import ast
@@ -14,7 +14,7 @@ from typing import Any
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
-from shipwheel.user_files import parse_toml, read_text, read_toml
+from shipwheel.user_files import UserFiles, parse_toml, table_at
 from shipwheel.versions import normalized
 
 __all__ = [
@@ -29,48 +29,47 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Static metadata. `dependencies` are requirements (PEP 508); `dynamic` says that there are more, which only a build tells."""
+    """Static metadata. `dependencies` are requirements (PEP 508); if `dynamic`, there are more, which only a build tells."""
 
     origin: str
-    """The file it came from, relative to the project."""
+    """The file that it was read from, relative to the project."""
     name: str | None = None
     version: str | None = None
     requires_python: tuple[str, ...] = ()
-    """Version specifiers (PEP 440), one of which must be satisfied; empty when nothing is asked for."""
+    """Version specifiers (PEP 440), one of which must be satisfied; empty if any Python will do."""
     dependencies: tuple[str, ...] = ()
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dynamic: bool = False
     scripts: Mapping[str, str] = field(default_factory=dict)
     """Console script -> module:function."""
     package: bool = False
-    """Whether it is built into a wheel."""
+    """Whether the project is built into a wheel."""
     backend: str = ""
     packages: tuple[str, ...] | None = None
-    """Top-level import names that go into the wheel where the metadata says so; None where the build backend finds them."""
+    """Top-level import names in the wheel, if the metadata lists them; None if the build backend finds them."""
     tables: Mapping[str, Any] = field(default_factory=dict)
-    """pyproject.toml as it is."""
+    """The tables of pyproject.toml, or of a script's inline metadata."""
 
 
-def read_metadata(root: Path) -> Metadata | None:
-    """The metadata of a directory, or None when there is none.
+def read_metadata(files: UserFiles, root: Path) -> Metadata | None:
+    """Read the metadata of a directory: [project] in pyproject.toml, else Poetry's table, else setup.cfg and setup.py; None without any.
 
-    pyproject.toml's [project] comes first, then Poetry's table, then setup.cfg and setup.py. Raises ProjectError for syntax errors.
+    Raises ProjectError for syntax errors.
     """
-    pyproject = root / "pyproject.toml"
-    tables = read_toml(pyproject) if pyproject.is_file() else {}
-    legacy = (root / "setup.py").is_file() or _has_setup_cfg(root)
+    tables = files.read_tables(root)
+    legacy = files.is_file(root / "setup.py") or _has_setup_cfg(files, root)
     if isinstance(tables.get("project"), dict):
-        return _pep621(root, tables, legacy)
-    if _table(tables, "tool", "poetry"):
+        return _pep621(files, root, tables, legacy)
+    if table_at(tables, "tool", "poetry"):
         return _poetry(tables)
     if legacy:
-        return _setuptools(root, tables)
+        return _setuptools(files, root, tables)
     return None
 
 
-def read_script(path: Path) -> Metadata | None:
-    """The inline metadata of a single-file script (PEP 723), or None when it has none. Raises ProjectError when it is malformed."""
-    blocks = list(_inline(read_text(path)))
+def read_script(files: UserFiles, path: Path) -> Metadata | None:
+    """Read the inline metadata of a single-file script (PEP 723); None without any. Raises ProjectError if it is malformed."""
+    blocks = list(_inline(files.read_text(path)))
     if not blocks:
         return None
     if len(blocks) > 1:
@@ -79,14 +78,14 @@ def read_script(path: Path) -> Metadata | None:
     return Metadata(
         origin=path.name,
         name=path.stem,
-        requires_python=_texts([tables.get("requires-python")]),
-        dependencies=_texts(tables.get("dependencies")),
+        requires_python=_strings([tables.get("requires-python")]),
+        dependencies=_strings(tables.get("dependencies")),
         tables=tables,
     )
 
 
 def _inline(text: str) -> Iterator[str]:
-    """The TOML of each `script` block: comment lines from `# /// script` up to the last `# ///` before something that is no comment."""
+    """Yield the TOML of each `script` block: comment lines from `# /// script` to the last `# ///` before a line that is no comment."""
     lines = iter(text.splitlines())
     for line in lines:
         if line.rstrip() != "# /// script":
@@ -101,18 +100,18 @@ def _inline(text: str) -> Iterator[str]:
             yield "\n".join(block[: ends[-1]])
 
 
-def _pep621(root: Path, tables: Mapping[str, Any], legacy: bool) -> Metadata:
+def _pep621(files: UserFiles, root: Path, tables: Mapping[str, Any], legacy: bool) -> Metadata:
     project = tables["project"]
-    dynamic = _texts(project.get("dynamic"))
-    dependencies, unknown = _texts(project.get("dependencies")), "dependencies" in dynamic
-    if unknown and (files := _table(tables, "tool", "setuptools", "dynamic", "dependencies").get("file")):
-        dependencies = tuple(line.text for line in read_requirements(tuple(root / file for file in _texts(files))).lines)
+    dynamic = _strings(project.get("dynamic"))
+    dependencies, unknown = _strings(project.get("dependencies")), "dependencies" in dynamic
+    if unknown and (named := table_at(tables, "tool", "setuptools", "dynamic", "dependencies").get("file")):
+        dependencies = tuple(line.text for line in read_requirements(tuple(root / name for name in _strings(named)), files).lines)
         unknown = False
-    poetry = _table(tables, "tool", "poetry")
+    poetry = table_at(tables, "tool", "poetry")
     if unknown and isinstance(poetry.get("dependencies"), dict):
         dependencies, unknown = tuple(_poetry_requirements(poetry["dependencies"])), False
-    backend = _text(_table(tables, "build-system").get("build-backend")) or ""
-    package = _table(tables, "tool", "uv").get("package")
+    backend = _string(table_at(tables, "build-system").get("build-backend")) or ""
+    package = table_at(tables, "tool", "uv").get("package")
     if not isinstance(package, bool):
         package = ("build-system" in tables or legacy) and poetry.get("package-mode") is not False
     if not isinstance(project.get("name"), str):
@@ -120,10 +119,10 @@ def _pep621(root: Path, tables: Mapping[str, Any], legacy: bool) -> Metadata:
     return Metadata(
         origin="pyproject.toml",
         name=project["name"],
-        version=_text(project.get("version")),
-        requires_python=_texts([project.get("requires-python")]),
+        version=_string(project.get("version")),
+        requires_python=_strings([project.get("requires-python")]),
         dependencies=dependencies,
-        extras={normalized(name): _texts(wanted) for name, wanted in _table(project, "optional-dependencies").items()},
+        extras={normalized(name): _strings(wanted) for name, wanted in table_at(project, "optional-dependencies").items()},
         dynamic=unknown,
         scripts=_pairs(project.get("scripts")),
         package=package,
@@ -134,42 +133,45 @@ def _pep621(root: Path, tables: Mapping[str, Any], legacy: bool) -> Metadata:
 
 
 def _poetry(tables: Mapping[str, Any]) -> Metadata:
-    poetry = _table(tables, "tool", "poetry")
-    wanted = _table(poetry, "dependencies")
+    poetry = table_at(tables, "tool", "poetry")
+    wanted = table_at(poetry, "dependencies")
     python = wanted.get("python")
     scripts = {
-        name: script.get("callable", "") if isinstance(script, dict) else script for name, script in _table(poetry, "scripts").items()
+        name: script.get("callable", "") if isinstance(script, dict) else script for name, script in table_at(poetry, "scripts").items()
     }
-    extras = {normalized(name): _texts(names) for name, names in _table(poetry, "extras").items()}
+    extras = {normalized(name): _strings(names) for name, names in table_at(poetry, "extras").items()}
     return Metadata(
         origin="pyproject.toml",
-        name=_text(poetry.get("name")),
-        version=_text(poetry.get("version")),
+        name=_string(poetry.get("name")),
+        version=_string(poetry.get("version")),
         requires_python=tuple(parse_python(python)) if isinstance(python, str) else (),
         dependencies=tuple(_poetry_requirements(wanted)),
         extras=extras,
         scripts=_pairs(scripts),
         package=poetry.get("package-mode") is not False and isinstance(poetry.get("name"), str),
-        backend=_text(_table(tables, "build-system").get("build-backend")) or "poetry.core.masonry.api",
+        backend=_string(table_at(tables, "build-system").get("build-backend")) or "poetry.core.masonry.api",
         packages=_declared_packages(tables),
         tables=tables,
     )
 
 
 def _poetry_requirements(wanted: Mapping[str, Any]) -> Iterator[str]:
-    """Requirements without their versions: names, extras and markers are all that detection asks for."""
+    """Yield requirements without their versions: names, extras and markers are enough to find the command."""
     for name, rule in wanted.items():
         if normalized(name) == "python" or (isinstance(rule, dict) and rule.get("optional") is True):
             continue
         rules = rule if isinstance(rule, list) else [rule]
         for one in rules:
-            extras = f"[{','.join(_texts(one.get('extras')))}]" if isinstance(one, dict) and one.get("extras") else ""
+            extras = f"[{','.join(_strings(one.get('extras')))}]" if isinstance(one, dict) and one.get("extras") else ""
             marker = f" ; {one['markers']}" if isinstance(one, dict) and isinstance(one.get("markers"), str) else ""
             yield f"{name}{extras}{marker}"
 
 
 def parse_python(text: str) -> Iterator[str]:
-    """Poetry's constraint on Python as PEP 440 specifiers, one for each alternative: `^3.8` is `>=3.8,<4`, `~3.8` is `>=3.8,<3.9`."""
+    """Yield Poetry's constraint on Python as PEP 440 specifiers, one for each alternative.
+
+    `^3.8` is `>=3.8,<4`, `~3.8` is `>=3.8,<3.9`.
+    """
     for alternative in re.split(r"\|\|?", text):
         parts = [_poetry_part(part) for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^0-9])", alternative.strip()) if part]
         yield ",".join(part for part in parts if part)
@@ -189,58 +191,58 @@ def _poetry_part(part: str) -> str:
 
 
 def _declared_packages(tables: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Top-level names of what the build backend is told to package; None when it is told nothing that can be read here."""
+    """Return the top-level names that the build backend's tables list; None without any."""
     names: list[str] = []
-    poetry = _table(tables, "tool", "poetry").get("packages")
+    poetry = table_at(tables, "tool", "poetry").get("packages")
     if isinstance(poetry, list):
-        names += _texts([item.get("include") for item in poetry if isinstance(item, dict)])
-    hatch = _table(tables, "tool", "hatch", "build", "targets", "wheel")
-    names += [path.rstrip("/").rpartition("/")[2] for path in _texts(hatch.get("packages"))]
-    tool = _table(tables, "tool")
-    setuptools = _table(tool, "setuptools")
-    names += _texts(setuptools.get("packages")) + _texts(setuptools.get("py-modules"))
-    names += _texts([_table(tool, "flit", "module").get("name")])
-    uv = _table(tool, "uv", "build-backend").get("module-name")
-    names += _texts(uv if isinstance(uv, list) else [uv])
+        names += _strings([item.get("include") for item in poetry if isinstance(item, dict)])
+    hatch = table_at(tables, "tool", "hatch", "build", "targets", "wheel")
+    names += [path.rstrip("/").rpartition("/")[2] for path in _strings(hatch.get("packages"))]
+    tool = table_at(tables, "tool")
+    setuptools = table_at(tool, "setuptools")
+    names += _strings(setuptools.get("packages")) + _strings(setuptools.get("py-modules"))
+    names += _strings([table_at(tool, "flit", "module").get("name")])
+    uv = table_at(tool, "uv", "build-backend").get("module-name")
+    names += _strings(uv if isinstance(uv, list) else [uv])
     return tuple(dict.fromkeys(re.split(r"[./]", name)[0] for name in names)) or None
 
 
-def _has_setup_cfg(root: Path) -> bool:
+def _has_setup_cfg(files: UserFiles, root: Path) -> bool:
     path = root / "setup.cfg"
-    return path.is_file() and bool({"metadata", "options"} & set(_setup_cfg(path)))
+    return files.is_file(path) and bool({"metadata", "options"} & set(_setup_cfg(files, path)))
 
 
-def _setup_cfg(path: Path) -> dict[str, dict[str, str]]:
+def _setup_cfg(files: UserFiles, path: Path) -> dict[str, dict[str, str]]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(read_text(path), str(path))
+        parser.read_string(files.read_text(path), str(path))
     except configparser.Error as error:
         raise ProjectError(f"{path}: {str(error).splitlines()[0]}", hint="Correct the file's syntax.") from error
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
-def _setuptools(root: Path, tables: Mapping[str, Any]) -> Metadata:
-    cfg = _setup_cfg(root / "setup.cfg") if (root / "setup.cfg").is_file() else {}
+def _setuptools(files: UserFiles, root: Path, tables: Mapping[str, Any]) -> Metadata:
+    cfg = _setup_cfg(files, root / "setup.cfg") if files.is_file(root / "setup.cfg") else {}
     script = root / "setup.py"
-    call = _setup_call(read_text(script), str(script)) if script.is_file() else {}
+    call = _setup_call(files.read_text(script), str(script)) if files.is_file(script) else {}
     about, options = cfg.get("metadata", {}), cfg.get("options", {})
     requires = call.get("install_requires", _lines(options.get("install_requires", "")))
     entry = call.get("entry_points", {})
     console = entry.get("console_scripts", []) if isinstance(entry, dict) else []
     if isinstance(entry, str):
         console = _lines(re.split(r"\n\s*\[", entry.partition("[console_scripts]")[2])[0])
-    scripts = [*_lines(cfg.get("options.entry_points", {}).get("console_scripts", "")), *_texts(console)]
+    scripts = [*_lines(cfg.get("options.entry_points", {}).get("console_scripts", "")), *_strings(console)]
     version = call.get("version", about.get("version"))
     python = call.get("python_requires", options.get("python_requires"))
-    modules = [*_texts(call.get("packages")), *_texts(call.get("py_modules")), *_lines(options.get("py_modules", ""))]
+    modules = [*_strings(call.get("packages")), *_strings(call.get("py_modules")), *_lines(options.get("py_modules", ""))]
     return Metadata(
-        origin="setup.py" if script.is_file() else "setup.cfg",
-        name=_text(call.get("name", about.get("name"))),
+        origin="setup.py" if files.is_file(script) else "setup.cfg",
+        name=_string(call.get("name", about.get("name"))),
         version=version if isinstance(version, str) and not re.match(r"(attr|file):", version) else None,
-        requires_python=_texts([python]),
-        dependencies=_texts(requires),
-        extras={normalized(str(name)): _texts(wanted) for name, wanted in _table(call, "extras_require").items()},
-        dynamic=requires is _UNKNOWN or "**" in call or any(line.startswith("file:") for line in _texts(requires)),
+        requires_python=_strings([python]),
+        dependencies=_strings(requires),
+        extras={normalized(str(name)): _strings(wanted) for name, wanted in table_at(call, "extras_require").items()},
+        dynamic=requires is _UNKNOWN or "**" in call or any(line.startswith("file:") for line in _strings(requires)),
         scripts=_pairs({name.strip(): target.strip() for name, _, target in (line.partition("=") for line in scripts)}),
         package=True,
         backend="setuptools.build_meta",
@@ -254,7 +256,7 @@ _UNKNOWN = object()
 
 
 def _setup_call(text: str, origin: str) -> dict[str, Any]:
-    """The keywords of setup.py's call of setup(): literals, names of module-level literals, else _UNKNOWN; `**` when there may be more."""
+    """Return the keywords of the call to setup(): literals, names of module-level literals, else _UNKNOWN; `**` if there may be more."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -287,41 +289,45 @@ def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
 
 
 def read_group(tables: Mapping[str, Any], group: str, _seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """The requirements of a dependency group (PEP 735) or of one of Poetry's, with the groups that it includes."""
-    wanted: list[str] = []
-    groups = {normalized(name): items for name, items in _table(tables, "dependency-groups").items()}
+    """Return the requirements of a dependency group (PEP 735) or one of Poetry's, with those of the groups that it includes."""
+    requirements: list[str] = []
+    groups = {normalized(name): items for name, items in table_at(tables, "dependency-groups").items()}
     for item in groups.get(normalized(group)) or ():
         if isinstance(item, str):
-            wanted.append(item)
+            requirements.append(item)
         elif isinstance(item, dict) and isinstance(other := item.get("include-group"), str) and normalized(other) not in _seen:
-            wanted += read_group(tables, other, _seen | {normalized(group), normalized(other)})
-    wanted += _poetry_requirements(_table(tables, "tool", "poetry", "group", group, "dependencies"))
-    return tuple(wanted)
+            requirements += read_group(tables, other, _seen | {normalized(group), normalized(other)})
+    requirements += _poetry_requirements(table_at(tables, "tool", "poetry", "group", group, "dependencies"))
+    return tuple(requirements)
 
 
-_BRINGS = {("fastapi", "standard"): "uvicorn", ("fastapi", "all"): "uvicorn", ("litestar", "standard"): "uvicorn"}
-"""(distribution, extra) -> the server that the extra brings."""
+_SERVERS_OF_EXTRAS = {("fastapi", "standard"): "uvicorn", ("fastapi", "all"): "uvicorn", ("litestar", "standard"): "uvicorn"}
+"""(package, extra) -> the server that the extra installs."""
 
 
 def dependency_names(requirements: Iterable[str], python: str) -> frozenset[str]:
-    """Normalised names of the requirements that count on Linux with that Python version, and of servers that their extras bring."""
+    """Return the normalized names of the requirements that apply on Linux with a Python version, and of servers that extras install."""
     names: set[str] = set()
     for requirement in requirements:
         found = re.match(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?", requirement)
-        if found is None or not _counts(requirement.partition(";")[2], python):
+        if found is None or not _applies(requirement.partition(";")[2], python):
             continue
         name = normalized(found[1])
         names.add(name)
-        names.update(_BRINGS[key] for extra in (found[2] or "").split(",") if (key := (name, normalized(extra.strip()))) in _BRINGS)
+        names.update(
+            _SERVERS_OF_EXTRAS[key]
+            for extra in (found[2] or "").split(",")
+            if (key := (name, normalized(extra.strip()))) in _SERVERS_OF_EXTRAS
+        )
     return frozenset(names)
 
 
-def _counts(marker: str, python: str) -> bool:
+def _applies(marker: str, python: str) -> bool:
     if not marker.strip():
         return True
     from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 
-    # All eleven variables (PEP 508): packaging fills in a missing one from this machine.
+    # All variables of PEP 508: packaging would fill in a missing one from this machine.
     environment = {
         "implementation_name": "cpython",
         "implementation_version": f"{python}.0",
@@ -342,17 +348,11 @@ def _counts(marker: str, python: str) -> bool:
         return True
 
 
-def _table(tables: object, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        tables = tables.get(key) if isinstance(tables, Mapping) else None
-    return tables if isinstance(tables, dict) else {}
-
-
-def _text(value: object) -> str | None:
+def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _texts(values: object) -> tuple[str, ...]:
+def _strings(values: object) -> tuple[str, ...]:
     if isinstance(values, str):
         return (values,)
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, (list, tuple)) else ()

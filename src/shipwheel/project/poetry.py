@@ -1,4 +1,4 @@
-"""Poetry's own way of writing dependencies, for what Poetry's backend gives no metadata of: projects without a package, and groups."""
+"""Poetry's own dependency tables as PEP 508 requirements: for projects without a package and for groups, which have no other metadata."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,10 @@ __all__ = ["poetry_requirements", "poetry_specifiers"]
 def poetry_requirements(
     poetry: Mapping[str, Any], root: Path, extras: tuple[str, ...], groups: tuple[str, ...], *, main: bool
 ) -> list[str]:
-    """PEP 508 requirements of [tool.poetry.dependencies] (if `main`) with the chosen extras, and of the chosen groups. Raises LockError."""
+    """Return the PEP 508 requirements of [tool.poetry.dependencies] (if `main`) with the chosen extras, and of the chosen groups.
+
+    Raises LockError for an unknown group or a constraint that PEP 440 cannot express.
+    """
     chosen = {str(name).lower() for extra in extras for name in poetry.get("extras", {}).get(extra, [])}
     found = []
     if main:
@@ -72,9 +75,9 @@ def _python(entry: Mapping[str, Any]) -> str:
 
 
 def poetry_specifiers(text: str, name: str) -> str:
-    """Poetry's constraint as PEP 440 specifiers, comma-separated; empty for any version."""
+    """Return Poetry's version constraint as PEP 440 specifiers, separated by commas; empty for any version. Raises LockError."""
     if "||" in text or "|" in text:
-        raise LockError(f"pyproject.toml: {name} = {text!r}: alternatives (||) have no PEP 440 form", hint="Write one range.")
+        raise LockError(f"pyproject.toml: {name} = {text!r}: PEP 440 has no alternatives (||)", hint="Write one range.")
     parts = [part for part in re.split(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])", text.strip()) if part]
     return ",".join(filter(None, (_one(part.strip()) for part in parts)))
 
@@ -88,12 +91,12 @@ def _one(part: str) -> str:
     if found := re.fullmatch(r"(===|==|!=|~=|<=|>=|<|>|=)?\s*(\S+)", part):
         operator = "==" if found[1] in (None, "=") else found[1]
         return f"{operator}{found[2].replace('.x', '.*')}"
-    raise LockError(f"pyproject.toml: {part!r} is not a version constraint", hint="Correct it there.")
+    raise LockError(f"pyproject.toml: {part!r} is not a version constraint", hint="Correct the constraint.")
 
 
 def _ceiling(version: str, *, caret: bool) -> str:
-    """^1.2.3 < 2, ^0.2.3 < 0.3, ^0.0.3 < 0.0.4, ~1.2.3 < 1.3, ~1 < 2."""
+    """Return the excluded upper bound: ^1.2.3 < 2, ^0.2.3 < 0.3, ^0.0.3 < 0.0.4, ~1.2.3 < 1.3, ~1 < 2."""
     numbers = [int(number) for number in re.match(r"v?(\d+(?:\.\d+)*)", version)[1].split(".")]  # type: ignore[index]
     first = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
-    place = first if caret else min(1, len(numbers) - 1)
-    return ".".join(str(number) for number in (*numbers[:place], numbers[place] + 1))
+    last = first if caret else min(1, len(numbers) - 1)
+    return ".".join(str(number) for number in (*numbers[:last], numbers[last] + 1))

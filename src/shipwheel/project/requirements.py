@@ -1,9 +1,11 @@
-"""Requirements files as pip defines them: continuation lines, comments, -r and -c, options, hashes, and whatever encoding they are in.
+"""Requirements files as pip defines them: continuation lines, comments, `-r` and `-c`, options, hashes, and any text encoding.
 
-uv gets what they say, not the files: so errors can name the file and the line, and relative paths stay relative to their file.
+uv receives the parsed requirements, not the files. Errors can therefore name the file and the line, and relative paths stay relative to
+the file that holds them.
 """
 
 import codecs
+import hashlib
 import os
 import re
 import shlex
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import LockError
+from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
@@ -34,21 +37,23 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _HASH = re.compile(r"--hash(?:=|\s+)([a-z0-9]+):([0-9a-fA-F]+)")
 _VCS = re.compile(r"(git|hg|svn|bzr)\+")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
-_WITHOUT_MEANING = frozenset(
+_IGNORED = frozenset(
     """
     --require-hashes --trusted-host --use-feature --prefer-binary --use-pep517 --no-use-pep517
     --no-deps --upgrade -U --user --no-cache-dir --progress-bar --disable-pip-version-check
     """.split()  # noqa: SIM905
 )
-_WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
-_BUILDING = re.compile(r"\s--(config-settings?|global-option|install-option)\b")
-_SHORT = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
-_TAKES = frozenset({"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--pypi-url"} | _WITH_VALUE)
+_IGNORED_WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
+_BUILD_OPTION = re.compile(r"\s--(config-settings?|global-option|install-option)\b")
+_SHORT_OPTIONS = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
+_OPTIONS_WITH_VALUE = frozenset(
+    {"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--pypi-url"} | _IGNORED_WITH_VALUE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One requirement: its text without hashes, where it stands, and the sha256 hashes it allows (none: any)."""
+    """One requirement of a file: `text` without hashes, and the sha256 hashes that it allows (none: any file)."""
 
     text: str
     path: Path
@@ -57,28 +62,28 @@ class Line:
 
     @property
     def place(self) -> str:
-        """What errors call it: `requirements.txt, line 3`."""
+        """The position as errors name it: `requirements.txt, line 3`."""
         return f"{self.path.name}, line {self.number}"
 
     @property
     def requirement(self) -> "Requirement | None":
-        """The parsed requirement, or None for one that says no name: a directory, a file, an address, a repository.
+        """The parsed requirement (PEP 508); None for a line without a name: a directory, an archive, a URL or a repository.
 
-        Raises LockError naming file and line for what is neither.
+        Raises LockError with file and line for text that is neither.
         """
         from packaging.requirements import InvalidRequirement, Requirement
 
         try:
             return Requirement(self.text)
         except InvalidRequirement as error:
-            if self.is_place:
+            if self.is_location:
                 return None
             reason = str(error).splitlines()[0]
             raise LockError(f"{self.place}: {self.text!r} is not a requirement: {reason}", hint="Correct the line.") from None
 
     @property
-    def is_place(self) -> bool:
-        """Whether the text looks like a path or an address rather than a name."""
+    def is_location(self) -> bool:
+        """Whether the text looks like a path or a URL rather than a name."""
         head = self.text.split(" ", 1)[0].split("[", 1)[0]
         return bool(
             _VCS.match(head)
@@ -89,59 +94,60 @@ class Line:
         )
 
     @property
-    def directory(self) -> Path | None:
-        """The local directory that is required (`-e .`, `./lib[extra]`, `lib @ file:///…`), absolute; None for anything else."""
+    def local_path(self) -> Path | None:
+        """The absolute path of a local requirement (`-e .`, `./lib[extra]`, `lib @ file:///…`); None for any other."""
         named = self.requirement
         if named is not None:
             text = unquote(urlsplit(named.url).path) if (named.url or "").startswith("file:") else ""
         else:
             text = re.split(r"[\[;]", self.text, maxsplit=1)[0].strip()
-        path = Path(text)
-        return path if text and path.is_absolute() and path.is_dir() else None
-
-
-@dataclass(slots=True)
-class Requirements:
-    """What one or several requirements files say together."""
-
-    lines: list[Line] = field(default_factory=list)
-    constraints: list[Line] = field(default_factory=list)
-    index_url: str = ""
-    extra_index_urls: list[str] = field(default_factory=list)
-    find_links: list[str] = field(default_factory=list)
-    no_index: bool = False
-    prereleases: bool = False
-    no_binary: dict[str, str] = field(default_factory=dict)
-    """Normalized name, or `:all:`, of what is built from source although there are wheels -> where that stands."""
-    only_binary: dict[str, str] = field(default_factory=dict)
-    """The same of what is never built."""
-    files: list[Path] = field(default_factory=list)
-    indexes: list[Mapping[str, Any]] = field(default_factory=list)
-    """Further indexes, as uv has them."""
-    bound: dict[str, str] = field(default_factory=dict)
-    """Normalized name -> the name of the index that it comes from."""
-
-    def itself(self, root: Path) -> Line | None:
-        """The line that requires the project in `root`, as `-e .` does; None when there is none."""
-        real = root.resolve()
-        return next((line for line in self.lines if (found := line.directory) is not None and found.resolve() == real), None)
+        return Path(text) if text and Path(text).is_absolute() else None
 
     @property
-    def frozen(self) -> bool:
-        """Whether every line is pinned to one version or one place: a list that `pip freeze` and the like wrote."""
-        return bool(self.lines) and all(_pinned(line) for line in self.lines)
+    def is_pinned(self) -> bool:
+        """Whether the line allows exactly one version or one location."""
+        requirement = self.requirement
+        if requirement is None or requirement.url:
+            return True
+        specifiers = list(requirement.specifier)
+        return len(specifiers) == 1 and specifiers[0].operator in ("==", "===") and not specifiers[0].version.endswith("*")
 
 
-def _pinned(line: Line) -> bool:
-    requirement = line.requirement
-    if requirement is None or requirement.url:
-        return True
-    specifiers = list(requirement.specifier)
-    return len(specifiers) == 1 and specifiers[0].operator in ("==", "===") and not specifiers[0].version.endswith("*")
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """The requirements, constraints and options of one or several files together.
+
+    `files` maps each file, in the order of reading, to the hex sha256 of its contents. `no_binary` and `only_binary` map a normalized
+    name, or `:all:`, to the line that sets the option. `indexes` are package indexes in uv's form; `index_of` maps a normalized name to
+    the name of the index that it must come from.
+    """
+
+    lines: tuple[Line, ...] = ()
+    constraints: tuple[Line, ...] = ()
+    files: Mapping[Path, str] = field(default_factory=dict)
+    index_url: str = ""
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    prereleases: bool = False
+    no_binary: Mapping[str, str] = field(default_factory=dict)
+    only_binary: Mapping[str, str] = field(default_factory=dict)
+    indexes: tuple[Mapping[str, Any], ...] = ()
+    index_of: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """The name of the first file, by which errors and the lock refer to all of them."""
+        return next((path.name for path in self.files), "requirements.txt")
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether every line is pinned, as in a file that `pip freeze` wrote."""
+        return bool(self.lines) and all(line.is_pinned for line in self.lines)
 
 
 def decode(data: bytes) -> str:
-    """A text file's content: byte order marks (Windows PowerShell writes UTF-16), a coding comment, UTF-8, else Latin-1."""
+    """Decode a text file as pip does: by its byte order mark (Windows PowerShell writes UTF-16), its coding comment, UTF-8, or Latin-1."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
@@ -159,44 +165,124 @@ def decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def read_requirements(paths: tuple[Path, ...]) -> Requirements:
-    """Reads requirements files and those they refer to; raises LockError with every line that cannot be understood."""
-    found = Requirements()
-    problems: list[str] = []
+def read_requirements(paths: tuple[Path, ...], files: UserFiles | None = None) -> Requirements:
+    """Read requirements files and the files that they include. Raises LockError with every line that is not understood."""
+    reader = _Reader(files or UserFiles())
     for path in paths:
-        _read(path, found, problems, constraint=False)
-    for line in (*found.lines, *found.constraints):
+        reader.read(path, constraint=False)
+    return reader.requirements()
+
+
+class _Reader:
+    """Collects what the files say, and every problem."""
+
+    def __init__(self, user_files: UserFiles) -> None:
+        self._user_files = user_files
+        self._problems: list[str] = []
+        self._lines: list[Line] = []
+        self._constraints: list[Line] = []
+        self._files: dict[Path, str] = {}
+        self._index_url = ""
+        self._extra_index_urls: list[str] = []
+        self._find_links: list[str] = []
+        self._no_index = self._prereleases = False
+        self._no_binary: dict[str, str] = {}
+        self._only_binary: dict[str, str] = {}
+
+    def requirements(self) -> Requirements:
+        """Return what was read. Raises LockError."""
+        for line in (*self._lines, *self._constraints):
+            try:
+                _ = line.requirement
+            except LockError as error:
+                self._problems.append(error.message)
+        if self._problems:
+            raise LockError("\n".join(self._problems), hint="Correct these lines: one requirement a line, in pip's format.")
+        return Requirements(
+            tuple(self._lines),
+            tuple(self._constraints),
+            self._files,
+            self._index_url,
+            tuple(self._extra_index_urls),
+            tuple(self._find_links),
+            self._no_index,
+            self._prereleases,
+            self._no_binary,
+            self._only_binary,
+        )
+
+    def read(self, path: Path, *, constraint: bool) -> None:
+        """Read a file once; with `constraint`, its requirements only limit versions."""
+        path = Path(os.path.normpath(path))
+        if path in self._files:
+            return
         try:
-            _ = line.requirement
-        except LockError as error:
-            problems.append(error.message)
-    if problems:
-        raise LockError("\n".join(problems), hint="Correct that; one requirement a line, as pip defines them.")
-    return found
+            data = self._user_files.read_bytes(path)
+        except FileNotFoundError:
+            self._problems.append(f"{path} does not exist: paths are relative to the file that names them, or to the project")
+            return
+        except OSError as error:
+            self._problems.append(f"{path} cannot be read: {error.strerror or error}")
+            return
+        self._files[path] = hashlib.sha256(data).hexdigest()
+        for number, line in _logical_lines(decode(data)):
+            try:
+                self._take(_expand_variables(line), path, number, constraint=constraint)
+            except ValueError as error:
+                self._problems.append(f"{path.name}, line {number}: {error}")
+
+    def _take(self, line: str, path: Path, number: int, *, constraint: bool) -> None:
+        if not line.startswith("-"):
+            self._add(line, path, number, constraint=constraint)
+            return
+        if editable := re.match(r"(?:-e|--editable)(?:\s*=\s*|\s*)(.+)$", line):
+            self._add(editable[1], path, number, constraint=constraint)
+            return
+        words = shlex.split(line)
+        while words:
+            name, value = _next_option(words)
+            if name in ("--requirement", "--constraint"):
+                if "://" in value:
+                    raise ValueError(f"{name} with a URL is not supported: save that file in the project and name its path")
+                self.read(path.parent / value, constraint=constraint or name == "--constraint")
+            else:
+                self._set(name, value, path, f"{path.name}, line {number}")
+
+    def _set(self, name: str, value: str, path: Path, place: str) -> None:
+        match name:
+            case "--no-binary":
+                _set_formats(value, place, self._no_binary, self._only_binary)
+            case "--only-binary":
+                _set_formats(value, place, self._only_binary, self._no_binary)
+            case "--index-url" | "--pypi-url":
+                self._index_url = value
+            case "--extra-index-url":
+                self._extra_index_urls.append(value)
+            case "--find-links":
+                self._find_links.append(value if "://" in value else _absolute_path(value, path.parent))
+            case "--no-index":
+                self._no_index = True
+            case "--pre":
+                self._prereleases = True
+            case _ if name in _IGNORED:
+                pass
+            case _:
+                raise ValueError(f"{name} is not an option of requirements files")
+
+    def _add(self, text: str, path: Path, number: int, *, constraint: bool) -> None:
+        hashes = _HASH.findall(text)
+        if build_option := _BUILD_OPTION.search(text):
+            raise ValueError(f"--{build_option[1]} is not supported: remove it")
+        text = re.split(r"\s+--hash\b", text, maxsplit=1)[0].strip()
+        if hashes and not any(kind == "sha256" for kind, _ in hashes):
+            raise ValueError(f"{text.split(' ', 1)[0]} has no sha256 hash; no other kind of hash is accepted")
+        allowed = tuple(value.lower() for kind, value in hashes if kind == "sha256")
+        line = Line(_absolute(text, path.parent), path, number, allowed)
+        (self._constraints if constraint else self._lines).append(line)
 
 
-def _read(path: Path, found: Requirements, problems: list[str], *, constraint: bool) -> None:
-    path = Path(os.path.normpath(path))
-    if path in found.files:
-        return
-    try:
-        text = decode(path.read_bytes())
-    except FileNotFoundError:
-        problems.append(f"there is no {path}: paths are relative to the file that names them, or to the project")
-        return
-    except OSError as error:
-        problems.append(f"{path} cannot be read: {error.strerror or error}")
-        return
-    found.files.append(path)
-    for number, line in _logical(text):
-        try:
-            _take(_expanded(line), path, number, found, problems, constraint=constraint)
-        except ValueError as error:
-            problems.append(f"{path.name}, line {number}: {error}")
-
-
-def _logical(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with continuations joined and comments removed, with the number of the first physical line."""
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield lines with continuations joined and comments removed, each with the number of its first physical line."""
     pending, first = "", 0
     for number, line in enumerate(text.replace("\0", "").splitlines(), 1):
         comment = line.lstrip().startswith("#")
@@ -213,66 +299,26 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
         yield first, whole
 
 
-def _expanded(line: str) -> str:
+def _expand_variables(line: str) -> str:
     return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), line)
 
 
-def _take(line: str, path: Path, number: int, found: Requirements, problems: list[str], *, constraint: bool) -> None:
-    if not line.startswith("-"):
-        _add(line, path, number, found, constraint=constraint)
-        return
-    if editable := re.match(r"(?:-e|--editable)(?:\s*=\s*|\s*)(.+)$", line):
-        _add(editable[1], path, number, found, constraint=constraint)
-        return
-    words = shlex.split(line)
-    while words:
-        name, value = _option(words)
-        if name in ("--requirement", "--constraint"):
-            if "://" in value:
-                raise ValueError(f"{name} with an address is not supported: save the file beside this one")
-            _read(path.parent / value, found, problems, constraint=constraint or name == "--constraint")
-        else:
-            _set(name, value, path, found, f"{path.name}, line {number}")
-
-
-def _option(words: list[str]) -> tuple[str, str]:
-    """Takes the next option and its value off the list."""
+def _next_option(words: list[str]) -> tuple[str, str]:
+    """Remove the next option and its value from the words, and return them."""
     word = words.pop(0)
-    if not word.startswith("--") and word[:2] in _SHORT and len(word) > 2:
-        return _SHORT[word[:2]], word[2:].lstrip("=")
+    if not word.startswith("--") and word[:2] in _SHORT_OPTIONS and len(word) > 2:
+        return _SHORT_OPTIONS[word[:2]], word[2:].lstrip("=")
     name, equals, value = word.partition("=")
-    name = _SHORT.get(name, name)
-    if name in _TAKES and not equals:
+    name = _SHORT_OPTIONS.get(name, name)
+    if name in _OPTIONS_WITH_VALUE and not equals:
         if not words:
             raise ValueError(f"{name} needs a value")
         value = words.pop(0)
     return name, value
 
 
-def _set(name: str, value: str, path: Path, found: Requirements, place: str) -> None:
-    match name:
-        case "--no-binary":
-            _control(value, place, found.no_binary, found.only_binary)
-        case "--only-binary":
-            _control(value, place, found.only_binary, found.no_binary)
-        case "--index-url" | "--pypi-url":
-            found.index_url = value
-        case "--extra-index-url":
-            found.extra_index_urls.append(value)
-        case "--find-links":
-            found.find_links.append(value if "://" in value else _path(value, path.parent))
-        case "--no-index":
-            found.no_index = True
-        case "--pre":
-            found.prereleases = True
-        case _ if name in _WITHOUT_MEANING:
-            pass
-        case _:
-            raise ValueError(f"the option {name} is not one of a requirements file")
-
-
-def _control(value: str, place: str, chosen: dict[str, str], other: dict[str, str]) -> None:
-    """As pip does: the later one wins, `:none:` takes back what was said before."""
+def _set_formats(value: str, place: str, chosen: dict[str, str], other: dict[str, str]) -> None:
+    """Apply an option as pip does: a later option wins, `:none:` undoes the earlier ones."""
     for name in filter(None, map(str.strip, value.split(","))):
         if name in (":all:", ":none:"):
             chosen.clear()
@@ -284,35 +330,23 @@ def _control(value: str, place: str, chosen: dict[str, str], other: dict[str, st
             other.pop(key, None)
 
 
-def _add(text: str, path: Path, number: int, found: Requirements, *, constraint: bool) -> None:
-    hashes = _HASH.findall(text)
-    if building := _BUILDING.search(text):
-        raise ValueError(f"--{building[1]} is for building from source in a way of one's own, which is not supported: leave it out")
-    text = re.split(r"\s+--hash\b", text, maxsplit=1)[0].strip()
-    if hashes and not any(kind == "sha256" for kind, _ in hashes):
-        raise ValueError(f"{text.split(' ', 1)[0]} has no sha256 hash, the only kind that is accepted")
-    allowed = tuple(value.lower() for kind, value in hashes if kind == "sha256")
-    line = Line(_absolute(text, path.parent), path, number, allowed)
-    (found.constraints if constraint else found.lines).append(line)
-
-
 def _absolute(text: str, folder: Path) -> str:
-    """Makes paths absolute, and gives repositories their name: `git+https://…#egg=name` is `name @ git+https://…`."""
+    """Make paths absolute and turn `git+https://…#egg=name` into `name @ git+https://…`."""
     name, at, place = text.partition(" @ ")
     if at and not re.match(r"[a-z+]+:", place.strip()):
-        return f"{name} @ {Path(_path(place, folder)).as_uri()}"
+        return f"{name} @ {Path(_absolute_path(place, folder)).as_uri()}"
     if at and (relative := re.match(r"file:(?!//)(?!/)(\S+)(.*)", place.strip())):
-        return f"{name} @ {Path(_path(relative[1], folder)).as_uri()}{relative[2]}"
+        return f"{name} @ {Path(_absolute_path(relative[1], folder)).as_uri()}{relative[2]}"
     if (egg := re.search(r"[#&]egg=([A-Za-z0-9._-]+(?:\[[^\]]*\])?)", text)) and not at:
         rest = text.replace(egg[0], "#" if egg[0][0] == "#" and text[egg.end() :].startswith("&") else "").replace("#&", "#")
         return f"{egg[1]} @ {rest}"
-    if Line(text, folder, 0).is_place and "://" not in text and not _VCS.match(text):
+    if Line(text, folder, 0).is_location and "://" not in text and not _VCS.match(text):
         head = re.match(r"(?:file:)?([^\[;]+)(.*)$", text, re.DOTALL)
         if head:
-            return f"{_path(head[1], folder)}{head[2]}"
+            return f"{_absolute_path(head[1], folder)}{head[2]}"
     return text
 
 
-def _path(text: str, folder: Path) -> str:
-    # Not resolved through the file system: a line may hold anything.
+def _absolute_path(text: str, folder: Path) -> str:
+    # Do not resolve through the file system: a line may hold anything.
     return os.path.abspath(os.path.join(folder, os.path.expanduser(text.strip())))  # noqa: PTH100, PTH111, PTH118

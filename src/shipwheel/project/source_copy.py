@@ -1,18 +1,25 @@
-"""Private copies of a user's source tree, so that no build backend leaves anything in the tree itself."""
+"""Source trees for build backends: which directories a build needs, their checksum, and private copies to build in.
+
+A build backend runs in a copy only, so that it leaves nothing in the user's directory.
+"""
 
 import hashlib
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.git_history import describe, repository_root
+from shipwheel.project.workspace import read_workspace
+from shipwheel.user_files import UserFiles
 
-__all__ = ["private_copy", "repository_root", "tree_digest"]
+__all__ = ["SourceTree", "private_copy", "read_source_tree", "tree_digest"]
 
 _NEVER = frozenset(
     """
@@ -22,25 +29,39 @@ _NEVER = frozenset(
 )
 
 
-def _unwanted(folder: str, names: list[str], *, history: bool) -> set[str]:
-    unwanted = {name for name in names if (name in _NEVER and not (history and name == ".git")) or name.endswith((".egg-info", ".pyc"))}
-    for name in set(names) - unwanted:
-        path = Path(folder, name)
-        if (path / "pyvenv.cfg").is_file() or (name == "build" and ((path / "lib").is_dir() or any(path.glob("bdist.*")))):
-            unwanted.add(name)
-        elif not path.is_symlink() and not path.is_dir() and not path.is_file():
-            # A socket or a pipe cannot be copied, and reading it would hang.
-            unwanted.add(name)
-    return unwanted
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """A directory to build a wheel from.
+
+    `top` is what the build backend needs around `root`: the workspace, or the repository if the version may come from its history.
+    `settings` are uv's settings there.
+    """
+
+    root: Path
+    top: Path
+    name: str
+    has_history: bool
+    settings: Mapping[str, Any]
+
+
+def read_source_tree(root: Path, files: UserFiles) -> SourceTree:
+    """Read what a build of the directory needs to know. Raises ProjectError."""
+    root = root.resolve()
+    tables = files.read_tables(root)
+    project = tables.get("project", {})
+    workspace = read_workspace(files, root)
+    repository = repository_root(root) if "version" in project.get("dynamic", ()) or "project" not in tables else None
+    name = project.get("name") or tables.get("tool", {}).get("poetry", {}).get("name") or root.name
+    return SourceTree(root, repository or workspace.root or root, str(name), repository is not None, workspace.settings)
 
 
 @contextmanager
 def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
-    """A copy of a tree for the time of the block, without environments and caches; with .git if `history`."""
+    """Copy a tree for the time of the block, without environments and caches; with .git if `history`. Raises ProjectError."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as folder:
         copy = Path(folder).resolve() / (root.name or "project")
         try:
-            shutil.copytree(root, copy, symlinks=True, ignore=lambda where, names: _unwanted(where, names, history=history))
+            shutil.copytree(root, copy, symlinks=True, ignore=lambda where, names: _ignored(where, names, history=history))
         except (OSError, shutil.Error) as error:
             reasons = error.args[0] if isinstance(error, shutil.Error) else [(error.filename, "", error.strerror)]
             text = "\n".join(f"{source}: {reason}" for source, _, reason in reasons[:5])
@@ -48,38 +69,35 @@ def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
         yield copy
 
 
-def repository_root(path: Path) -> Path | None:
-    """The top of the git repository that holds `path`, or None."""
-    for folder in (path, *path.parents):
-        if (folder / ".git").exists():
-            return folder
-    return None
-
-
 def tree_digest(root: Path, *, history: bool = False) -> str:
-    """Hex sha256 over what a private copy would hold: paths, modes, contents; for the history, the commit it is at."""
-    seen = hashlib.sha256()
-    for path in _files(root):
+    """Return the hex sha256 of what a private copy would hold: paths, modes and contents; with `history`, also the commit."""
+    digest = hashlib.sha256()
+    for path in _copied_files(root):
         info = path.lstat()
         link = stat.S_ISLNK(info.st_mode)
         content = str(path.readlink()).encode() if link else hashlib.sha256(path.read_bytes()).digest()
-        seen.update(f"{path.relative_to(root).as_posix()}\0{link}{bool(info.st_mode & 0o100)}\0".encode(errors="surrogateescape") + content)
+        head = f"{path.relative_to(root).as_posix()}\0{link}{bool(info.st_mode & 0o100)}\0"
+        digest.update(head.encode(errors="surrogateescape") + content)
     if history:
-        seen.update(_described(root))
-    return seen.hexdigest()
+        digest.update(describe(root))
+    return digest.hexdigest()
 
 
-def _files(root: Path) -> Iterable[Path]:
+def _ignored(folder: str, names: list[str], *, history: bool) -> set[str]:
+    ignored = {name for name in names if (name in _NEVER and not (history and name == ".git")) or name.endswith((".egg-info", ".pyc"))}
+    for name in set(names) - ignored:
+        path = Path(folder, name)
+        if (path / "pyvenv.cfg").is_file() or (name == "build" and ((path / "lib").is_dir() or any(path.glob("bdist.*")))):
+            ignored.add(name)
+        elif not path.is_symlink() and not path.is_dir() and not path.is_file():
+            # A socket or a pipe cannot be copied, and reading it would hang.
+            ignored.add(name)
+    return ignored
+
+
+def _copied_files(root: Path) -> Iterable[Path]:
     for folder, folders, names in os.walk(root):
-        unwanted = _unwanted(folder, [*folders, *names], history=False)
+        ignored = _ignored(folder, [*folders, *names], history=False)
         links = [name for name in folders if Path(folder, name).is_symlink()]
-        folders[:] = sorted(set(folders) - unwanted - set(links))
-        yield from (Path(folder, name) for name in sorted({*names, *links} - unwanted))
-
-
-def _described(root: Path) -> bytes:
-    command = ["git", "-C", str(root), "describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=60).stdout
-    except OSError:
-        return b""
+        folders[:] = sorted(set(folders) - ignored - set(links))
+        yield from (Path(folder, name) for name in sorted({*names, *links} - ignored))

@@ -1,6 +1,6 @@
-"""Package indexes as Poetry, PDM and Pipenv have them in a project's files, with the passwords that Poetry and PDM keep elsewhere.
+"""The package indexes of Poetry, PDM and Pipenv in uv's form, with the logins that Poetry and PDM keep outside the project.
 
-They are given as uv has them: a default one is asked last, an explicit one for the packages that are bound to it alone.
+In uv's form, the default index comes last, and an explicit index serves only the packages that are bound to it.
 """
 
 import os
@@ -13,26 +13,26 @@ from urllib.parse import quote, urlsplit
 
 from shipwheel.errors import ProjectError
 from shipwheel.user_dirs import config_home, home
-from shipwheel.user_files import read_toml
+from shipwheel.user_files import read_toml, table_at
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _PUBLIC = "pypi"
-"""What Poetry, PDM and Pipenv call the index that is everybody's: whichever uv is told of stands for it."""
+"""The name of the public index in Poetry, PDM and Pipenv; uv's default index takes its place."""
 
 
 def tool_indexes(tool: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """The indexes of a pyproject.toml's [[tool.poetry.source]] and [[tool.pdm.source]], with user names and passwords in their addresses.
+    """Return the indexes in [[tool.poetry.source]] and [[tool.pdm.source]], with their logins in the URLs.
 
-    A primary one of Poetry's takes the public index's place unless that is named too; one of PDM's does when it has its name.
+    A primary source of Poetry replaces the public index unless that is listed too; a source of PDM replaces it if it has its name.
     """
     environ = os.environ if environ is None else environ
     return [*_poetry(_sources(tool, "poetry"), environ), *_pdm(_sources(tool, "pdm"), environ)]
 
 
 def _sources(tool: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    found = tool.get(name, {}).get("source", [])
+    found = table_at(tool, name).get("source", [])
     return [source for source in found if isinstance(source, Mapping)] if isinstance(found, list) else []
 
 
@@ -45,8 +45,8 @@ def _poetry(sources: list[Mapping[str, Any]], environ: Mapping[str, str]) -> Ite
         stem = f"POETRY_HTTP_BASIC_{re.sub(r'[-.]', '_', name.upper())}"
         user, password = environ.get(f"{stem}_USERNAME", ""), environ.get(f"{stem}_PASSWORD", "")
         if not user:
-            kept = _settings(_configuration("pypoetry", "POETRY_CONFIG_DIR", environ) / "auth.toml").get("http-basic", {}).get(name, {})
-            user, password = str(kept.get("username", "")), str(kept.get("password", ""))
+            stored = table_at(_settings(_configuration("pypoetry", "POETRY_CONFIG_DIR", environ) / "auth.toml"), "http-basic", name)
+            user, password = str(stored.get("username", "")), str(stored.get("password", ""))
         index = _index(name, str(source["url"]), user, password)
         if priority in ("primary", "default") and not public:
             public = True
@@ -55,21 +55,20 @@ def _poetry(sources: list[Mapping[str, Any]], environ: Mapping[str, str]) -> Ite
 
 
 def _pdm(sources: list[Mapping[str, Any]], environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    known = _settings(_configuration("pdm", "PDM_CONFIG_HOME", environ) / "config.toml").get("pypi", {}) if sources else {}
+    known = table_at(_settings(_configuration("pdm", "PDM_CONFIG_HOME", environ) / "config.toml"), "pypi") if sources else {}
     for source in sources:
         if not source.get("url") or source.get("type", "index") != "index":
             continue
         name = str(source.get("name", ""))
-        kept = known if name == _PUBLIC else known.get(name, {})
-        kept = kept if isinstance(kept, Mapping) else {}
-        user = str(source.get("username") or kept.get("username", ""))
-        password = str(source.get("password") or kept.get("password", ""))
+        stored = known if name == _PUBLIC else table_at(known, name)
+        user = str(source.get("username") or stored.get("username", ""))
+        password = str(source.get("password") or stored.get("password", ""))
         index = _index(name, _expanded(str(source["url"]), environ), _expanded(user, environ), _expanded(password, environ))
         yield index | ({"default": True} if name == _PUBLIC else {})
 
 
 def pipfile_indexes(data: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """The indexes of a Pipfile: the first is the default, unless it is the public one; the others are for what names them."""
+    """Return the indexes of a Pipfile: the first is the default unless it is the public index, the others are explicit."""
     environ = os.environ if environ is None else environ
     found = []
     for number, source in enumerate(data.get("source", [])):
@@ -80,10 +79,9 @@ def pipfile_indexes(data: Mapping[str, Any], environ: Mapping[str, str] | None =
 
 
 def bound_packages(tool: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> index, where Poetry's or PDM's tables say so (`source`, `include_packages`)."""
-    poetry = tool.get("poetry", {})
-    tables = [poetry.get("dependencies", {}), poetry.get("dev-dependencies", {})]
-    tables += [group.get("dependencies", {}) for group in poetry.get("group", {}).values()]
+    """Return package -> index, as Poetry's `source` and PDM's `include_packages` bind them."""
+    tables = [table_at(tool, "poetry", "dependencies"), table_at(tool, "poetry", "dev-dependencies")]
+    tables += [table_at(group, "dependencies") for group in table_at(tool, "poetry", "group").values()]
     found = {}
     for table in tables:
         for name, value in table.items():
@@ -99,7 +97,7 @@ def _index(name: str, url: str, user: str, password: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if user and "@" not in parts.netloc:
         url = parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}").geturl()
-    # uv refuses other characters in names.
+    # uv allows no other characters in names.
     return {"url": url} | ({"name": name} if re.fullmatch(r"[A-Za-z0-9_.-]+", name) else {})
 
 
@@ -108,7 +106,7 @@ def _expanded(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _configuration(name: str, variable: str, environ: Mapping[str, str]) -> Path:
-    """The directory of a tool's own settings (platformdirs' user_config_dir)."""
+    """Return the directory of a tool's configuration (platformdirs' user_config_dir)."""
     if environ.get(variable):
         return Path(environ[variable])
     if sys.platform == "darwin":
@@ -120,4 +118,4 @@ def _settings(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path) if path.is_file() else {}
     except ProjectError:
-        return {}  # the tool itself says what is wrong with it
+        return {}  # the tool itself reports what is wrong with it

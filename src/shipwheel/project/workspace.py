@@ -1,18 +1,17 @@
-"""What a project's files say about how its dependencies are found: uv workspaces, sources, indexes, and which files count as inputs."""
+"""uv's tables in pyproject.toml and uv.toml: the workspace that a project belongs to, its settings, and its sources."""
 
-import hashlib
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
-from shipwheel.user_files import read_toml
+from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import normalized
 
-__all__ = ["input_files", "members", "project_name", "relative_path", "relevant", "sources", "uv_settings", "workspace_root"]
+__all__ = ["UV_SETTINGS", "Workspace", "name_in", "read_workspace", "workspace_root"]
 
-_SETTINGS = frozenset(
+UV_SETTINGS = frozenset(
     """
     index index-url extra-index-url find-links no-index index-strategy keyring-provider allow-insecure-host native-tls system-certs
     constraint-dependencies override-dependencies exclude-dependencies build-constraint-dependencies dependency-metadata prerelease
@@ -20,128 +19,107 @@ _SETTINGS = frozenset(
     extra-build-variables exclude-newer exclude-newer-package
     """.split()  # noqa: SIM905
 )
-"""Settings of uv that decide what is resolved, and how. The environments are ours."""
-
-_PROJECT = ("name", "requires-python", "dependencies", "optional-dependencies", "dynamic")
-_BACKENDS = ("poetry", "pdm", "flit", "hatch", "setuptools")
+"""The settings of uv that decide what is resolved and how. `environments` is missing: shipwheel sets its own."""
 
 
-def _table(root: Path) -> dict[str, Any]:
-    path = root / "pyproject.toml"
-    return read_toml(path) if path.is_file() else {}
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What uv would know of a project before it resolves.
+
+    `root` is the root of the uv workspace that the project is, or is a member of; None without a workspace. `members` are the members'
+    directories without the root. `settings` are uv's settings in their TOML form, with the indexes of Poetry and PDM added. `sources` is
+    [tool.uv.sources] of the project and its workspace, by normalized name. All paths are absolute.
+    """
+
+    root: Path | None = None
+    members: tuple[Path, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def source_directories(self) -> tuple[Path, ...]:
+        """The paths that sources name; some may be files."""
+        each = [one for source in self.sources.values() for one in (source if isinstance(source, list) else [source])]
+        return tuple(Path(str(one["path"])) for one in each if one.get("path"))
 
 
-def project_name(root: Path) -> str:
-    """The normalized name that pyproject.toml says, of [project] or [tool.poetry]; empty when it says none."""
-    data = _table(root)
-    name = data.get("project", {}).get("name") or data.get("tool", {}).get("poetry", {}).get("name", "")
-    return normalized(str(name))
+def read_workspace(files: UserFiles, root: Path) -> Workspace:
+    """Read the workspace, settings and sources of the project in `root`. Raises ProjectError."""
+    top = workspace_root(files, root)
+    members = _members(files, top) if top else ()
+    return Workspace(top, members, _settings(files, root, top or root), _sources(files, root, top, members))
 
 
-def workspace_root(root: Path) -> Path | None:
-    """The root of the uv workspace that a project is, or is a member of; None when it is in none."""
+def workspace_root(files: UserFiles, root: Path) -> Path | None:
+    """Return the root of the uv workspace that a project is, or is a member of; None without one."""
     root = root.resolve()
     for folder in (root, *root.parents):
-        workspace = _uv(folder).get("workspace")
-        if isinstance(workspace, dict):
-            return folder if folder == root or root in members(folder) else None
+        if isinstance(_uv_table(files, folder).get("workspace"), dict):
+            return folder if folder == root or root in _members(files, folder) else None
     return None
 
 
-def members(top: Path) -> list[Path]:
-    """The directories of a workspace's members, its root not counted."""
-    workspace = _uv(top).get("workspace", {})
-    excluded = {path for pattern in workspace.get("exclude", []) for path in top.glob(pattern)}
-    found = {path.resolve() for pattern in workspace.get("members", []) for path in top.glob(pattern) if path not in excluded}
-    return sorted(path for path in found if (path / "pyproject.toml").is_file())
+def name_in(tables: Mapping[str, Any]) -> str:
+    """Return the normalized name in a pyproject.toml, from [project] or [tool.poetry]; empty without one."""
+    name = table_at(tables, "project").get("name") or table_at(tables, "tool", "poetry").get("name", "")
+    return normalized(str(name))
 
 
-def _uv(folder: Path) -> dict[str, Any]:
-    table = _table(folder).get("tool", {}).get("uv", {})
-    return table if isinstance(table, dict) else {}
+def _members(files: UserFiles, top: Path) -> tuple[Path, ...]:
+    workspace = table_at(_uv_table(files, top), "workspace")
+    excluded = {path for pattern in _strings(workspace.get("exclude")) for path in top.glob(pattern)}
+    found = {path.resolve() for pattern in _strings(workspace.get("members")) for path in top.glob(pattern) if path not in excluded}
+    return tuple(sorted(path for path in found if files.is_file(path / "pyproject.toml")))
 
 
-def uv_settings(root: Path) -> dict[str, Any]:
-    """uv's settings for a project, with absolute paths: of its workspace's root, uv.toml first; and Poetry's and PDM's indexes."""
-    top = workspace_root(root) or root
-    own = read_toml(top / "uv.toml") if (top / "uv.toml").is_file() else _uv(top)
-    found = {key: value for key, value in own.items() if key in _SETTINGS}
-    indexes = [*found.get("index", []), *tool_indexes(_table(root).get("tool", {}))]
+def _uv_table(files: UserFiles, folder: Path) -> dict[str, Any]:
+    return table_at(files.read_tables(folder), "tool", "uv")
+
+
+def _strings(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
+
+
+def _settings(files: UserFiles, root: Path, top: Path) -> dict[str, Any]:
+    """Return uv's settings: from uv.toml of the workspace's root, or from its pyproject.toml where there is no uv.toml."""
+    own = files.read_toml(top / "uv.toml") if files.is_file(top / "uv.toml") else _uv_table(files, top)
+    settings = {key: value for key, value in own.items() if key in UV_SETTINGS}
+    indexes = [*_tables(settings.get("index")), *tool_indexes(table_at(files.read_tables(root), "tool"))]
     if indexes:
-        found["index"] = [{**index, "url": _absolute(str(index.get("url", "")), top)} for index in indexes]
-    if "find-links" in found:
-        found["find-links"] = [_absolute(str(place), top) for place in found["find-links"]]
-    return found
+        settings["index"] = [{**index, "url": _absolute(str(index.get("url", "")), top)} for index in indexes]
+    if "find-links" in settings:
+        settings["find-links"] = [_absolute(location, top) for location in _strings(settings["find-links"])]
+    return settings
 
 
-def _absolute(place: str, folder: Path) -> str:
-    return place if "://" in place or place.startswith("file:") else str((folder / place).resolve())
-
-
-def sources(root: Path) -> dict[str, Any]:
-    """[tool.uv.sources] of a project and its workspace, with absolute paths and workspace members as directories."""
-    top = workspace_root(root)
-    known = {name: path for path in (members(top) if top else []) if (name := project_name(path))}
+def _sources(files: UserFiles, root: Path, top: Path | None, members: tuple[Path, ...]) -> dict[str, Any]:
+    directories = {name: path for path in members if (name := name_in(files.read_tables(path)))}
     if top:
-        known[project_name(top)] = top
-    tool = _table(root).get("tool", {})
+        directories[name_in(files.read_tables(top))] = top
+    tool = table_at(files.read_tables(root), "tool")
     indexes = {index["name"] for index in tool_indexes(tool) if "name" in index and not index.get("default")}
-    found: dict[str, Any] = {normalized(name): {"index": index} for name, index in bound_packages(tool).items() if index in indexes}
+    sources: dict[str, Any] = {normalized(name): {"index": index} for name, index in bound_packages(tool).items() if index in indexes}
     for folder in dict.fromkeys([*([top] if top else []), root.resolve()]):
-        for name, source in _uv(folder).get("sources", {}).items():
-            many = source if isinstance(source, list) else [source]
-            made = [_source(one, normalized(name), folder, known) for one in many]
-            found[normalized(name)] = made if isinstance(source, list) else made[0]
-    return found
+        for name, source in table_at(_uv_table(files, folder), "sources").items():
+            each = _tables(source if isinstance(source, list) else [source])
+            made = [_source(one, normalized(name), folder, directories) for one in each]
+            if made:
+                sources[normalized(name)] = made if isinstance(source, list) else made[0]
+    return sources
 
 
-def _source(source: dict[str, Any], name: str, folder: Path, known: dict[str, Path]) -> dict[str, Any]:
+def _source(source: dict[str, Any], name: str, folder: Path, directories: Mapping[str, Path]) -> dict[str, Any]:
     rest = {key: value for key, value in source.items() if key not in ("workspace", "path", "editable")}
-    if source.get("workspace") and name in known:
-        return {**rest, "path": str(known[name])}
+    if source.get("workspace") and name in directories:
+        return {**rest, "path": str(directories[name])}
     if "path" in source:
         return {**rest, "path": _absolute(str(source["path"]), folder)}
     return dict(source)
 
 
-def input_files(root: Path) -> list[Path]:
-    """The files that say what a project needs: its own, its workspace's, and those of the directories it takes packages from."""
-    root = root.resolve()
-    top = workspace_root(root)
-    folders = [root, *([top, *members(top)] if top else [])]
-    for source in sources(root).values():
-        for one in source if isinstance(source, list) else [source]:
-            path = Path(str(one.get("path", "")))
-            if one.get("path") and path.is_dir():
-                folders.append(path)
-    names = ["pyproject.toml", "setup.py", "setup.cfg", "uv.toml"]
-    found = [folder / name for folder in dict.fromkeys(folders) for name in names]
-    return [path for path in found if path.is_file()] + [root / name for name in _referred(root) if (root / name).is_file()]
-
-
-def _referred(root: Path) -> Iterator[str]:
-    """Files that setuptools reads dependencies from."""
-    dynamic = _table(root).get("tool", {}).get("setuptools", {}).get("dynamic", {})
-    for value in (dynamic.get("dependencies"), *dict(dynamic.get("optional-dependencies", {})).values()):
-        files = value.get("file", []) if isinstance(value, dict) else []
-        yield from [files] if isinstance(files, str) else files
-
-
-def relevant(path: Path) -> Any:
-    """What of such a file decides what is locked: of a pyproject.toml some tables, of others a checksum of all."""
-    if path.name != "pyproject.toml":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    data = read_toml(path)
-    project = {key: value for key, value in data.get("project", {}).items() if key in _PROJECT}
-    tool = data.get("tool", {})
-    uv = {key: value for key, value in tool.get("uv", {}).items() if key in _SETTINGS | {"sources", "workspace", "package"}}
-    # Where the dependencies are not written in [project], the backend's own tables say them.
-    static = bool(project) and "dependencies" not in project.get("dynamic", ())
-    backends = {} if static else {name: tool[name] for name in _BACKENDS if name in tool}
-    groups = data.get("dependency-groups", {})
-    return {"project": project, "groups": groups, "build-system": data.get("build-system", {}), "uv": uv, "backends": backends}
-
-
-def relative_path(path: Path, root: Path) -> str:
-    """A path as PEP 751 wants it: relative to the lock's directory, with forward slashes."""
-    return os.path.relpath(path, root.resolve()).replace(os.sep, "/")
+def _absolute(location: str, folder: Path) -> str:
+    return location if "://" in location or location.startswith("file:") else str((folder / location).resolve())

@@ -7,17 +7,19 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.lock import uv
 from shipwheel.lock.selection import LockedDistribution
-from shipwheel.project.source_copy import private_copy, repository_root, tree_digest
-from shipwheel.project.workspace import uv_settings, workspace_root
+from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
-from shipwheel.user_files import read_toml
+from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.isolated_build import BuildJob, build_in_isolation
 
@@ -36,19 +38,18 @@ def build_pure_wheel(
     minor: str,
     as_of: str,
     *,
-    root: Path | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     reporter: Reporter = silent,
     need_bytes: bool = True,
 ) -> BuiltWheel:
     """Return the wheel of an sdist, which must be in the store, or of a directory or repository of the lock; build it if necessary.
 
-    `minor` is the target's Python version, `as_of` the lock's day, `root` the project whose package indexes serve the build requirements.
+    `minor` is the target's Python version, `as_of` the lock's day, `settings` are uv's settings for the build requirements' indexes.
     Without `need_bytes`, a wheel that another machine built is good enough. Raise BuildError.
     """
-    settings = uv_settings(root) if root is not None else {}
     if dist.kind == "directory":
-        directory = (dist.path or Path()) / dist.subdirectory
-        return build_project_wheel(directory, store, minor, as_of, reporter=reporter, need_bytes=need_bytes)
+        tree = read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles())
+        return build_project_wheel(tree, store, minor, as_of, reporter=reporter, need_bytes=need_bytes)
     key = _distribution_key(dist, minor, as_of)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is not None:
@@ -64,39 +65,20 @@ def needs_source(dist: LockedDistribution, store: Store, minor: str, as_of: str,
 
 
 def build_project_wheel(
-    root: Path, store: Store, minor: str, as_of: str, *, reporter: Reporter = silent, need_bytes: bool = True
+    tree: SourceTree, store: Store, minor: str, as_of: str, *, reporter: Reporter = silent, need_bytes: bool = True
 ) -> BuiltWheel:
     """Return the wheel of a project's directory, which may be a member of a workspace; build it if necessary, from a private copy.
 
     The copy has the git history if the build backend may take the version from it. Raise BuildError.
     """
-    root = root.resolve()
-    history = _may_read_history(root)
-    top = workspace_root(root) or root
-    if history:
-        top = repository_root(root) or top
-    label = _project_label(root)
-    key = _key(tree_digest(top, history=history), root.relative_to(top).as_posix(), as_of, minor)
+    below = tree.root.relative_to(tree.top)
+    key = _key(tree_digest(tree.top, history=tree.has_history), below.as_posix(), as_of, minor)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is None:
-        with private_copy(top, history=history) as copy:
-            job = BuildJob(copy / root.relative_to(top), label, minor, as_of, uv_settings(root), is_project=True)
+        with private_copy(tree.top, history=tree.has_history) as copy:
+            job = BuildJob(copy / below, f"the project {tree.name}", minor, as_of, tree.settings, is_project=True)
             built = build_in_isolation(job, store, key, reporter)
     return built
-
-
-def _project_label(root: Path) -> str:
-    data = read_toml(root / "pyproject.toml") if (root / "pyproject.toml").is_file() else {}
-    name = data.get("project", {}).get("name") or data.get("tool", {}).get("poetry", {}).get("name")
-    return f"the project {name or root.name}"
-
-
-def _may_read_history(root: Path) -> bool:
-    """Return whether the version may come from the git repository."""
-    path = root / "pyproject.toml"
-    data = read_toml(path) if path.is_file() else {}
-    may_be_dynamic = "version" in data.get("project", {}).get("dynamic", ()) or "project" not in data
-    return may_be_dynamic and repository_root(root) is not None
 
 
 def _distribution_key(dist: LockedDistribution, minor: str, as_of: str) -> str:

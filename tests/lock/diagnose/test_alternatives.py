@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lock_requests import lock_request
 
 from shipwheel.events import silent
 from shipwheel.lock.diagnose.alternatives import find_alternatives
-from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
@@ -39,7 +39,7 @@ def add(index: PackageIndex, version: str, *tags: str, uploaded: str = "2024-01-
 
 def alternatives(folder: Path, version: str, *targets: Target, as_of: str = "", pythons: tuple[OtherPython, ...] = ()) -> Alternatives:
     (folder / "requirements.txt").write_text(f"far=={version}\n")
-    request = LockRequest(folder, "3.13", (folder / "requirements.txt",), as_of=as_of)
+    request = lock_request(folder, "3.13", (folder / "requirements.txt",), as_of=as_of)
     missing = MissingFile("far", version, Mismatch.PYTHON, "no wheel is for Python 3.13", (), "", "requirements.txt, line 1")
     return find_alternatives({missing: targets}, request, pythons, silent).get(missing, Alternatives())
 
@@ -112,7 +112,7 @@ def test_ignores_the_constraints_of_the_project(index: PackageIndex, tmp_path: P
     add(index, "2.0", f"cp313-cp313-{X86}")
     (tmp_path / "constraints.txt").write_text("far<2\n")
     (tmp_path / "requirements.txt").write_text("-c constraints.txt\nfar\n")
-    request = LockRequest(tmp_path, "3.13", (tmp_path / "requirements.txt",))
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",))
     missing = MissingFile("far", "1.0", Mismatch.PYTHON, "no wheel is for Python 3.13", (), "", "requirements.txt, line 2")
     assert find_alternatives({missing: [AMD64]}, request, (), silent)[missing].newer == "2.0"
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lock_requests import lock_request
 
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.lock.formats.read import read_tool_lock
 from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, active_lines
-from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.resolve import make_lock
+from shipwheel.lock.make import make_lock
 from shipwheel.lock.selection import select_all
 from shipwheel.lock.target import Target
 from shipwheel.platform import Platform
+from shipwheel.project.lock_inputs import OtherLock
 
 RECORDED = Path(__file__).parent / "recorded"
 LOCKS = {"poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
@@ -40,7 +41,8 @@ INSTALLED = {
 
 
 def read(root: Path, tool: str, **chosen: tuple[str, ...]) -> ToolLock:
-    return read_tool_lock(root / LOCKS[tool], LockRequest(root, "3.11", **chosen))  # type: ignore[arg-type]
+    request = lock_request(root, "3.11", **chosen)  # type: ignore[arg-type]
+    return read_tool_lock(OtherLock(root / LOCKS[tool], (root / LOCKS[tool]).read_bytes()), request)
 
 
 def pins(lock: ToolLock, python: str = "3.11", extras: tuple[str, ...] = ()) -> dict[str, str]:
@@ -130,7 +132,7 @@ def test_what_is_no_lock_is_an_error_of_ours_or_nothing(tmp_path: Path, name: st
     (tmp_path / name).write_text(text)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\n')
     try:
-        lock = read_tool_lock(tmp_path / name, LockRequest(tmp_path, "3.11"))
+        lock = read_tool_lock(OtherLock(tmp_path / name, text.encode()), lock_request(tmp_path, "3.11"))
     except (LockError, ProjectError) as error:
         assert error.hint
     else:
@@ -176,7 +178,7 @@ def test_the_locks_made_from_them(tmp_path: Path, tool: str) -> None:
     shutil.copytree(RECORDED / tool, root)
     events: list[object] = []
     requirements = (root / "requirements.txt",) if tool == "piptools" else ()
-    lock = make_lock(LockRequest(root, "3.11", requirements), events.append)
+    lock = make_lock(lock_request(root, "3.11", requirements), events.append)
     targets = [Target(Platform("linux", architecture), "3.11.2", (2, 36)) for architecture in ("amd64", "arm64")]
     for selection in select_all(lock, targets):
         assert {item.name: item.version for item in selection.distributions} == INSTALLED

@@ -14,7 +14,8 @@ from shipwheel.lock import uv
 from shipwheel.lock.diagnose.lookup import Lookup
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.no_compatible_file import Alternatives, MissingFile, OtherPython
-from shipwheel.lock.resolve import synthetic_of
+from shipwheel.lock.resolve import declared_requirements
+from shipwheel.lock.synthetic import make_synthetic
 from shipwheel.lock.target import Target
 
 __all__ = ["find_alternatives"]
@@ -52,7 +53,7 @@ def find_alternatives(
 
 def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-near-"))).resolve()
-    return Lookup(synthetic_of(request, stack, folder)[0], request.exclude_newer)
+    return Lookup(make_synthetic(request, declared_requirements(request), stack, folder), request.exclude_newer)
 
 
 def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython]) -> Alternatives:

@@ -23,7 +23,7 @@ def only(synthetic: Synthetic, requirements: Sequence[str], names: Sequence[str]
     """Return a project with these requirements, of packages with these names, and with the indexes and settings of another."""
     settings = {key: value for key, value in synthetic.settings.items() if not key.endswith("-dependencies")}
     sources = {name: source for name, source in synthetic.sources.items() if name in names}
-    return replace(synthetic, dependencies=list(requirements), settings=settings, sources=sources, project="", kept=())
+    return replace(synthetic, dependencies=tuple(requirements), settings=settings, sources=sources, project="", preferred=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Lookup:
         requirements = [name + specifier for name, specifier in versions.items()]
         with tempfile.TemporaryDirectory(prefix="shipwheel-files-") as name:
             folder = Path(name).resolve()
-            only(self.synthetic, requirements, list(versions)).write_open(folder)
+            only(self.synthetic, requirements, list(versions)).write_for_all(folder)
             project = folder / "pyproject.toml"
             try:
                 text = uv.list_files(folder, project, python, exclude_newer=self.limit, options=options, timeout=_TIMEOUT_S)

@@ -15,11 +15,10 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock import uv
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.synthetic import Synthetic
-from shipwheel.project.last_commit import last_commit
+from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
-from shipwheel.project.requirements import Requirements
+from shipwheel.project.requirements import Requirements, decode
 from shipwheel.suites import SUITES
-from shipwheel.user_files import read_text, read_toml
 from shipwheel.versions import end_of_day, minor_number, normalized
 
 __all__ = ["Suggestion", "UserRequirement", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
@@ -63,14 +62,14 @@ def user_requirements(request: LockRequest, listed: Requirements | None, synthet
     if listed is not None:
         lines = [*listed.lines, *listed.constraints]
         return [UserRequirement(name, line.text, line.place) for line in lines if (name := synthetic.name_of(line))]
-    path = request.script or request.root / "pyproject.toml"
-    if not path.is_file():
+    origin = request.inputs.script.origin if request.inputs.script is not None else "pyproject.toml"
+    if origin not in request.inputs.texts:
         return []
-    numbers = _line_numbers(read_text(path))
+    numbers = _line_numbers(decode(request.inputs.texts[origin]))
     found = []
     for text in _requirement_texts(request, synthetic):
         name = _name(text)
-        location = f"{path.name}, line {numbers[name]}" if name in numbers else path.name
+        location = f"{origin}, line {numbers[name]}" if name in numbers else origin
         found.append(UserRequirement(name, text, location))
     return found
 
@@ -103,18 +102,18 @@ def _requirement_texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
     return list(dict.fromkeys([*texts, *own]))
 
 
-def _static_project(request: LockRequest) -> dict[str, Any] | None:
-    path = request.root / "pyproject.toml"
-    data = read_toml(path) if path.is_file() else {}
-    project = data.get("project", {})
-    return data if "dependencies" in project and "dependencies" not in project.get("dynamic", ()) else None
+def _static_project(request: LockRequest) -> Mapping[str, Any] | None:
+    tables = request.inputs.tables
+    project = tables.get("project", {})
+    return tables if "dependencies" in project and "dependencies" not in project.get("dynamic", ()) else None
 
 
-def suggestions(request: LockRequest, synthetic: Synthetic, limit: str | None, names: Sequence[str]) -> Iterator[Suggestion]:
+def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]) -> Iterator[Suggestion]:
     """Yield the changes worth trying: a requirement in conflict without its version, another day, another Python of Debian.
 
-    `names` are those that the user's requirements in the conflict name; `limit` is the instant for which the project was locked.
+    `names` are those that the user's requirements in the conflict name.
     """
+    limit = request.exclude_newer
     can_change = not synthetic.project or _static_project(request) is not None
     texts = _requirement_texts(request, synthetic)
     known = specifiers(texts)
@@ -122,11 +121,11 @@ def suggestions(request: LockRequest, synthetic: Synthetic, limit: str | None, n
         advice = f"drop {known[name]} from {name}"
         yield Suggestion(advice, _without_own_project(loosened(synthetic, texts, name)), limit, name)
     if day := _day_of_last_commit(request):
-        yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, kept=()), end_of_day(day))
+        yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, preferred=()), end_of_day(day))
     elif request.as_of:
-        yield Suggestion("resolve as of today: without --as-of", replace(synthetic, kept=()), None)
+        yield Suggestion("resolve as of today: without --as-of", replace(synthetic, preferred=()), None)
     if other := _other_python(synthetic.python):
-        changed = replace(synthetic, python=other, kept=())
+        changed = replace(synthetic, python=other, preferred=())
         yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
 
 
@@ -147,7 +146,7 @@ def _other_python(python: str) -> str:
 def _day_of_last_commit(request: LockRequest) -> date | None:
     if request.as_of:
         return None
-    day = last_commit(Path(request.root))
+    day = last_commit(request.root)
     return day if day is not None and (date.today() - day).days > _OLD_DAYS else None
 
 
@@ -186,7 +185,7 @@ def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Sy
             return text
         return f"{found[1]}{found[2] or ''} {found[4] or ''}".strip()
 
-    return replace(synthetic, dependencies=[without_specifier(text) for text in requirements], kept=())
+    return replace(synthetic, dependencies=tuple(without_specifier(text) for text in requirements), preferred=())
 
 
 def specifiers(requirements: Sequence[str]) -> Mapping[str, str]:

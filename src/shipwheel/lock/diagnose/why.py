@@ -16,11 +16,11 @@ from shipwheel.lock.diagnose.conflicts import conflict_lines
 from shipwheel.lock.diagnose.lookup import only
 from shipwheel.lock.diagnose.suggestions import UserRequirement, user_requirements
 from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.preferences import Upgrade, prefer, preferred
+from shipwheel.lock.preferences import Upgrade, preferred_packages, write_preferences
 from shipwheel.lock.pylock import Lock
-from shipwheel.lock.resolve import synthetic_of
+from shipwheel.lock.resolve import declared_requirements
 from shipwheel.lock.selection import Selection, requirers
-from shipwheel.lock.synthetic import Synthetic
+from shipwheel.lock.synthetic import Synthetic, make_synthetic
 from shipwheel.lock.uv_output import ROOT, Failure, FailureKind
 from shipwheel.project.requirements import decode
 from shipwheel.versions import normalized
@@ -82,8 +82,11 @@ class PackageReport:
     newer: NewerVersions
 
 
-def report_package(lock: Lock, name: str, selections: Sequence[Selection], newer: NewerVersions) -> PackageReport:
-    """Return what the lock says about a package, together with its newer versions. Raise UsageError if it is not in the lock."""
+def report_package(lock: Lock, name: str, selections: Sequence[Selection], newer: NewerVersions, origin_text: bytes = b"") -> PackageReport:
+    """Return what the lock says about a package, together with its newer versions. Raise UsageError if it is not in the lock.
+
+    `origin_text` is the content of the user's file from which the lock was made.
+    """
     name = normalized(name)
     versions = tuple(sorted({str(it.get("version", "")) for it in lock.data.get("packages", []) if it["name"] == name}))
     if not versions:
@@ -91,16 +94,16 @@ def report_package(lock: Lock, name: str, selections: Sequence[Selection], newer
 
         similar = get_close_matches(name, sorted(lock.names), 3)
         hint = f"Similar names: {', '.join(similar)}." if similar else "No package in the lock requires it."
-        if _mentions(lock.path.parent / lock.origin, name):
+        if _mentions(origin_text, name):
             hint = f"{lock.origin} has it, but not for Linux and Python {lock.python} with the chosen extras and groups."
         raise UsageError(f"{name} is not in {lock.path.name}", hint=hint)
     return PackageReport(name, versions, tuple(_platform(lock, name, each) for each in selections), newer)
 
 
-def _mentions(path: Path, name: str) -> bool:
+def _mentions(text: bytes, name: str) -> bool:
     """Return whether the user's file from which a lock was made contains a name."""
     spelled = re.escape(name).replace(r"\-", "[-_.]")
-    return path.is_file() and re.search(rf"(?<![\w.-]){spelled}(?![\w.-])", decode(path.read_bytes()), re.IGNORECASE) is not None
+    return re.search(rf"(?<![\w.-]){spelled}(?![\w.-])", decode(text), re.IGNORECASE) is not None
 
 
 def _platform(lock: Lock, name: str, selection: Selection) -> PlatformReport:
@@ -126,10 +129,10 @@ def find_newer_versions(request: LockRequest, lock: Lock, name: str, reporter: R
     reporter(StageStarted("explain"))
     # The newest version first: if there is no newer one, uv would search for a solution for minutes.
     newest = _newest(request, name)
-    held = "" if request.foreign is None else request.foreign.name
+    held = "" if request.other_lock is None else request.other_lock.path.name
     if newest == version:
         reporter(StageFinished("explain", newest))
-        day = f" as of {request.as_of}" if request.as_of else ""
+        day = f" as of {request.day}" if request.day else ""
         return NewerVersions(newest, note=f"it is the newest version for Python {request.python}{day}")
     found = _newer_in_project(request, lock, name, version) if held != "pylock.toml" else NewerVersions()
     reporter(StageFinished("explain", newest))
@@ -139,7 +142,7 @@ def find_newer_versions(request: LockRequest, lock: Lock, name: str, reporter: R
 def _newest(request: LockRequest, name: str) -> str:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-        synthetic, _ = synthetic_of(request, stack, folder)
+        synthetic = make_synthetic(request, declared_requirements(request), stack, folder)
         try:
             return _versions(_lock(only(synthetic, [name], [name]), folder, request)).get(name, "")
         except uv.UvFailed:
@@ -150,15 +153,16 @@ def _newer_in_project(request: LockRequest, lock: Lock, name: str, version: str)
     """Lock the project with a newer version of one package and a preference for the locked versions of all the other ones."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-        synthetic, listed = synthetic_of(request, stack, folder)
-        synthetic.dependencies += request.added
-        synthetic.kept = preferred(lock, request.as_of, Upgrade(names=frozenset({name})))
-        constraints = [*synthetic.settings.get("constraint-dependencies", []), f"{name}>{version}"]
-        synthetic.settings["constraint-dependencies"] = constraints
+        requirements = declared_requirements(request)
+        synthetic = make_synthetic(request, requirements, stack, folder)
+        dependencies = (*synthetic.dependencies, *request.added)
+        others = preferred_packages(lock, request.day, Upgrade(names=frozenset({name})))
+        synthetic = replace(synthetic, dependencies=dependencies, preferred=others)
+        synthetic = synthetic.extended("constraint-dependencies", [f"{name}>{version}"])
         try:
             after = _versions(_lock(synthetic, folder, request))
         except uv.UvFailed as failed:
-            return _obstacles(failed.failure, user_requirements(request, listed, synthetic), synthetic.project, (name, f">{version}"))
+            return _obstacles(failed.failure, user_requirements(request, requirements, synthetic), synthetic.project, (name, f">{version}"))
     before = {str(it["name"]): str(it.get("version", "")) for it in lock.data.get("packages", [])}
     moves = [f"{other} {before[other]} → {now}" for other, now in sorted(after.items()) if other != name and before.get(other, now) != now]
     return NewerVersions(possible=after.get(name, ""), moves=tuple(moves))
@@ -177,7 +181,7 @@ def _obstacles(failure: Failure, requirements: Sequence[UserRequirement], projec
 
 def _lock(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping[str, Any]:
     synthetic.write(folder, everywhere=False)
-    prefer(synthetic.kept, folder)
+    write_preferences(synthetic.preferred, folder)
     python = uv.local_python(synthetic.python)
     interpreter = str(python) if python else None
     graph, _ = uv.lock_project(folder, exclude_newer=request.exclude_newer, python=interpreter, timeout=_TIMEOUT_S)

@@ -9,10 +9,11 @@ from typing import Any
 
 from shipwheel.errors import LockError
 from shipwheel.lock.formats.tool_lock import Entry, ToolLock
-from shipwheel.project.pipfile import category_table, entry_markers, entry_url, line_numbers, read_pipfile
+from shipwheel.project.lock_inputs import OtherLock
+from shipwheel.project.pipfile import Pipfile, category_table, entry_markers, entry_url, line_numbers
 from shipwheel.project.requirements import Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.user_files import read_text, read_toml
+from shipwheel.user_files import decode_text
 from shipwheel.versions import normalized
 
 __all__ = ["read_pipfile_lock"]
@@ -20,18 +21,18 @@ __all__ = ["read_pipfile_lock"]
 _TABLES = {"packages": "default", "dev-packages": "develop"}
 
 
-def read_pipfile_lock(path: Path, groups: tuple[str, ...]) -> ToolLock:
-    """The lock with the chosen categories. Raises LockError, ProjectError."""
-    text = read_text(path)
+def read_pipfile_lock(lock: OtherLock, pipfile: Pipfile | None, groups: tuple[str, ...]) -> ToolLock:
+    """Read a lock for the chosen categories. Raises LockError, ProjectError."""
+    path = lock.path
+    text = decode_text(lock.content, path)
     try:
         data = json.loads(text)
     except ValueError as error:
         raise LockError(f"{path}: {error}", hint="Make it again: pipenv lock.") from None
-    pipfile = path.parent / "Pipfile"
-    project = read_toml(pipfile) if pipfile.is_file() else {}
+    project = pipfile.tables if pipfile is not None else {}
     tables = ["default", *(_TABLES.get(table, table) for table in (category_table(project, group) for group in groups))]
     lines = line_numbers(text, r'        "([^"]+)": \{')
-    wanted = read_pipfile(pipfile, groups) if project else Requirements()
+    wanted = pipfile.requirements(groups) if pipfile is not None else Requirements()
     asked = {normalized(it.name): str(it.marker or "") for line in wanted.lines if (it := line.requirement) is not None}
     entries = [
         _entry(str(name), value, path.parent, table, lines, asked) for table in tables for name, value in data.get(table, {}).items()

@@ -10,10 +10,11 @@ from typing import Any
 
 from shipwheel.errors import LockError
 from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, asked_of
+from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
 from shipwheel.project.poetry import poetry_requirements, poetry_specifiers
-from shipwheel.user_files import parse_toml, read_text, read_toml
+from shipwheel.user_files import decode_text, parse_toml
 from shipwheel.versions import normalized
 
 __all__ = ["poetry_content_hash", "read_poetry_lock"]
@@ -22,11 +23,11 @@ _LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
 _PROJECT = ("requires-python", "dependencies", "optional-dependencies")
 
 
-def read_poetry_lock(path: Path, extras: tuple[str, ...], groups: tuple[str, ...]) -> ToolLock:
-    """The lock with the chosen extras and groups, beside its pyproject.toml. Raises LockError, ProjectError."""
-    text = read_text(path)
+def read_poetry_lock(lock: OtherLock, project: Mapping[str, Any], extras: tuple[str, ...], groups: tuple[str, ...]) -> ToolLock:
+    """Read a lock for the chosen extras and groups; `project` are the tables of its pyproject.toml. Raises LockError, ProjectError."""
+    path = lock.path
+    text = decode_text(lock.content, path)
     data = parse_toml(text, str(path))
-    project = read_toml(path.parent / "pyproject.toml")
     lines = line_numbers(text, r'name = "([^"]+)"')
     packages = data.get("package", [])
     if not isinstance(packages, list):

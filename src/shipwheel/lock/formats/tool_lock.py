@@ -101,7 +101,7 @@ def active_lines(lock: ToolLock, python: str, extras: Sequence[str]) -> Requirem
         head = f"{entry.name}{named}{pin}"
         lines.setdefault((head, marker), Line(f"{head} ; {marker}" if marker else head, lock.path, entry.line, entry.hashes))
     bound = {lock.entries[number].name: index for number in machines if (index := lock.entries[number].index)}
-    return Requirements(lines=list(lines.values()), files=[lock.path], indexes=list(lock.indexes), bound=bound)
+    return Requirements(tuple(lines.values()), files={lock.path: ""}, indexes=lock.indexes, index_of=bound)
 
 
 class _Holds:

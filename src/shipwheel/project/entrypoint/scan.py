@@ -12,7 +12,7 @@ from pathlib import Path
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.module import Module, link_factories, read_module
 from shipwheel.project.entrypoint.syntax import ModulePath
-from shipwheel.user_files import read_text
+from shipwheel.user_files import UserFiles
 
 __all__ = ["Scan", "Scanner"]
 
@@ -56,37 +56,38 @@ class Scanner:
     Args:
         root: The project's directory.
         single_file: The one file that is the whole project; None if the directory is.
+        files: The files of the project that were read before.
     """
 
-    def __init__(self, root: Path, single_file: str | None = None) -> None:
-        self._root, self._single_file = root, single_file
+    def __init__(self, root: Path, single_file: str | None = None, files: UserFiles | None = None) -> None:
+        self._root, self._single_file, self._files = root, single_file, files or UserFiles()
         self._modules: tuple[Module, ...] | None = None
         self._scan: Scan | None = None
 
     def scan_modules(self) -> tuple[Module, ...]:
         """Return the project's own modules, shallow ones first."""
         if self._modules is None:
-            reader = _FileReader(self._root)
-            files = (self._single_file,) if self._single_file is not None else _python_files(self._root)
-            self._modules = link_factories([module for file in files if (module := reader.module(file)) is not None])
+            reader = _FileReader(self._root, self._files)
+            names = (self._single_file,) if self._single_file is not None else _python_files(self._root)
+            self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
 
     def scan_project(self) -> Scan:
         """Return all that can show how the project starts. Raises ProjectError if there is a Procfile that cannot be read."""
         if self._scan is None:
             modules = self.scan_modules()
-            self._scan = Scan(modules) if self._single_file is not None else _scan_directory(self._root, modules)
+            self._scan = Scan(modules) if self._single_file is not None else _scan_directory(self._root, modules, self._files)
         return self._scan
 
 
-def _scan_directory(root: Path, modules: tuple[Module, ...]) -> Scan:
+def _scan_directory(root: Path, modules: tuple[Module, ...], files: UserFiles) -> Scan:
     procfile = root / "Procfile"
-    reader = _FileReader(root)
+    reader = _FileReader(root, files)
     return Scan(
         modules,
-        procfile=read_text(procfile) if procfile.is_file() else None,
-        dockerfile=_dockerfile_text(root / "Dockerfile"),
-        pastedeploy=tuple((name, text) for name in _PASTEDEPLOY_FILES if (text := _text(root / name)) is not None),
+        procfile=files.read_text(procfile) if files.is_file(procfile) else None,
+        dockerfile=_dockerfile_text(files, root / "Dockerfile"),
+        pastedeploy=tuple((name, text) for name in _PASTEDEPLOY_FILES if (text := _text(files, root / name)) is not None),
         tac_files=tuple(reader.module(path.name) or Module(path.name, path.stem) for path in sorted(root.glob("*.tac")) if path.is_file()),
         notebooks=tuple(path.name for path in sorted(root.glob("*.ipynb"))),
     )
@@ -123,8 +124,9 @@ def _is_candidate(entry: os.DirEntry[str]) -> bool:
 class _FileReader:
     """Reads source files, each once, and finds out which directories are on the import path."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: UserFiles) -> None:
         self._root = root
+        self._files = files
         self._contents: dict[str, bytes | None] = {}
         self._imports: dict[str, frozenset[str]] = {}
         self._import_roots: dict[str, bool] = {}
@@ -138,8 +140,7 @@ class _FileReader:
         """Return a file's content, or the first byte above the limit too if it is larger; None if it cannot be read."""
         if file not in self._contents:
             try:
-                with (self._root / file).open("rb") as stream:
-                    self._contents[file] = stream.read(_MAX_BYTES + 1)
+                self._contents[file] = self._files.read_start(self._root / file, _MAX_BYTES + 1)
             except (OSError, ValueError):
                 self._contents[file] = None
         return self._contents[file]
@@ -183,19 +184,19 @@ class _FileReader:
         return self._imports[file]
 
 
-def _text(path: Path) -> str | None:
+def _text(files: UserFiles, path: Path) -> str | None:
     """Return a file's text, or None if there is no such file or it cannot be read."""
     try:
-        return read_text(path) if path.is_file() else None
+        return files.read_text(path) if files.is_file(path) else None
     except ProjectError:
         return None
 
 
-def _dockerfile_text(path: Path) -> str | None:
+def _dockerfile_text(files: UserFiles, path: Path) -> str | None:
     """Return a Dockerfile's text, with replacement characters for what is not UTF-8; None if it cannot be read or is too large."""
     try:
-        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+        if not files.is_file(path) or path.stat().st_size > _MAX_BYTES:
             return None
-        return path.read_bytes().decode("utf-8-sig", "replace")
+        return files.read_bytes(path).decode("utf-8-sig", "replace")
     except OSError:
         return None

@@ -1,0 +1,66 @@
+"""A user's project as one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from shipwheel.project.entrypoint.find import Launch
+from shipwheel.project.lock_inputs import LockInputs
+from shipwheel.settings import Settings
+from shipwheel.user_files import UserFiles
+
+__all__ = ["Project"]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What reading a directory, or a single-file script, tells about a project."""
+
+    root: Path
+    name: str
+    """Normalized (PEP 503)."""
+    version: str | None
+    kind: Literal["package", "app"]
+    """A package is built into a wheel and installed; the directory of an app is copied to /app."""
+    requires_python: str | None
+    """The version specifier (PEP 440) that `python` satisfies."""
+    python: str
+    """The chosen Python: "3.11", or with the micro version if the user wrote one. No base may have it yet."""
+    python_reason: str
+    settings: Settings
+    inputs: LockInputs
+    """What decides the lock."""
+    other_pythons: tuple[str, ...] = ()
+    """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
+    dependencies: frozenset[str] = frozenset()
+    """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
+    dynamic: bool = False
+    """Whether only building the project tells all its dependencies."""
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    """Console script -> module:function."""
+    packaged: frozenset[str] = frozenset()
+    """Top-level import names in the project's wheel."""
+    only: tuple[str, ...] = ()
+    """The files that are the whole app, for `list_app`; empty for the whole directory."""
+    launch: Launch | None = None
+    """How the image starts; None while the dependencies are not known, or if the reader was told to leave it out."""
+    notes: tuple[str, ...] = ()
+    """Choices that the user should know of, a sentence each."""
+    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+    """The files that were read, kept to read the same project for another Python."""
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The volumes in the settings, or those that the command needs."""
+        return self.settings.volumes or (self.launch.volumes if self.launch else ())
+
+    @property
+    def before_start(self) -> tuple[tuple[str, ...], ...]:
+        """The one-time steps in the settings, or those that the command needs."""
+        return self.settings.before_start or (self.launch.before_start if self.launch else ())
+
+    @property
+    def every_start(self) -> tuple[tuple[str, ...], ...]:
+        """The steps of `before_start` that run at every start; steps in the settings never do."""
+        return () if self.settings.before_start or self.launch is None else self.launch.every_start

@@ -1,0 +1,250 @@
+"""Read a user's project from its directory or script, without running any of it."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.find import Evidence, find_launch
+from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.import_names import packaged_names
+from shipwheel.project.lock_inputs import own_line, read_lock_inputs
+from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
+from shipwheel.project.pipfile import read_pipfile
+from shipwheel.project.project import Project
+from shipwheel.project.python_version import choose_python
+from shipwheel.project.requirements import read_requirements
+from shipwheel.settings import Settings, load_settings, settings_from
+from shipwheel.user_files import UserFiles
+from shipwheel.versions import minor_version, normalized
+
+__all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", "with_python"]
+
+_LOOKED_FOR = (
+    "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, Pipfile, "
+    "a script with inline metadata"
+)
+_REQUIREMENTS = (
+    "requirements.txt",
+    *(f"requirements/{name}.txt" for name in ("production", "prod", "requirements", "base", "main", "common", "default")),
+    *(f"requirements{dash}{name}.txt" for name in ("production", "prod", "base", "main") for dash in ("-", "_", ".")),
+    "requirements.in",
+)
+_MAX_REPORTED = 8
+
+
+def find_settings(path: Path, files: UserFiles | None = None) -> Settings:
+    """Read the settings of a project directory, or of a single-file script in its inline metadata. Raises as load_settings."""
+    files = files or UserFiles()
+    if not path.is_file():
+        return load_settings(path, files)
+    script = read_script(files, path)
+    tool = script.tables.get("tool") if script is not None else None
+    if isinstance(tool, dict) and "shipwheel" in tool:
+        return settings_from(tool["shipwheel"], f"{path} [tool.shipwheel]")
+    return Settings()
+
+
+def read_project(path: Path, settings: Settings | None = None, *, launch: bool = True, files: UserFiles | None = None) -> Project:
+    """Read the project in a directory, or a single-file script; each file is opened once.
+
+    `settings` default to those in the project's files. Without `launch`, no command to start is looked for. Raises ProjectError if there
+    is no project or no command to start, UsageError for wrong settings, LockError for requirements that are not understood.
+    """
+    path, files = path.absolute(), files or UserFiles()
+    if not path.exists():
+        raise ProjectError(f"{path} does not exist", hint="Give the directory of a project.")
+    settings = find_settings(path, files) if settings is None else settings
+    read = _Reader(path.parent if path.is_file() else path, settings, files)
+    project = read.script(path) if path.is_file() else read.directory()
+    return with_launch(project) if launch else project
+
+
+def with_launch(project: Project) -> Project:
+    """Return the project with the command that suits its direct dependencies, or as it is if these are not all known.
+
+    Raises ProjectError if there is no command to start.
+    """
+    return _with_launch(project, project.dependencies, complete=not project.dynamic)
+
+
+def with_dependencies(project: Project, dependencies: frozenset[str]) -> Project:
+    """Return the project with the command that suits the packages in its lock. Raises ProjectError if there is none."""
+    return _with_launch(project, frozenset(map(normalized, dependencies)), complete=True)
+
+
+def with_python(project: Project, version: str, *, launch: bool = True) -> Project:
+    """Return the project for another Python, whose markers may select other dependencies. Raises as read_project."""
+    path = project.root / project.only[0] if project.only else project.root
+    settings = msgspec.structs.replace(project.settings, python=version)
+    found = read_project(path, settings, launch=launch, files=project.files)
+    reason = f"the requirements have no solution for {project.python}"
+    return replace(found, settings=project.settings, python_reason=reason, notes=(*project.notes, *found.notes))
+
+
+def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bool, scanner: Scanner | None = None) -> Project:
+    evidence = Evidence(
+        project.root,
+        project.name,
+        project.kind,
+        project.settings,
+        dict(project.scripts),
+        dependencies,
+        complete,
+        project.packaged,
+        project.only[0] if project.only else None,
+    )
+    scanner = scanner or Scanner(project.root, evidence.single_file, project.files)
+    try:
+        launch = find_launch(evidence, scanner)
+    except ProjectError:
+        if complete:
+            raise
+        return project
+    if launch.outside_wheel:
+        app = _Reader(project.root, project.settings, project.files).as_app(project, launch.outside_wheel)
+        return _with_launch(app, dependencies | app.dependencies, complete=complete, scanner=scanner)
+    return replace(project, launch=launch)
+
+
+class _Reader:
+    """Reads one directory with given settings."""
+
+    def __init__(self, root: Path, settings: Settings, files: UserFiles) -> None:
+        self._root = root
+        self._settings = settings
+        self._files = files
+
+    def directory(self) -> Project:
+        """Read the directory: by its metadata, requirements files, Pipfile, or the one script with inline metadata."""
+        root, settings = self._root, self._settings
+        metadata = read_metadata(self._files, root)
+        listed = tuple(root / name for name in settings.requirements) or self._requirements_files()
+        if metadata is None or (settings.requirements and not metadata.package):
+            if not listed and self._files.is_file(root / "Pipfile"):
+                pipfile = read_pipfile(self._files, root / "Pipfile")
+                return self._project(pipfile.metadata(), "app", pipfile=pipfile.path)
+            return self._app(metadata, listed) if listed else self._only_script()
+        packaged = packaged_names(root, metadata)
+        if not metadata.package or packaged is None:
+            declares = metadata.dependencies or metadata.dynamic or not listed
+            note = f"No importable code was found for a wheel of {metadata.name}: its directory goes into /app as it is."
+            return self._app(metadata, () if declares else listed, note if metadata.package else "")
+        decisive = listed if settings.requirements or self._decide(metadata, listed) else ()
+        return self._project(metadata, "package", listed=decisive, packaged=packaged)
+
+    def script(self, path: Path) -> Project:
+        """Read a single-file script."""
+        if path.suffix != ".py":
+            raise ProjectError(f"{path} is not a Python script", hint="Give the directory of a project, or a .py file.")
+        inline = read_script(self._files, path)
+        metadata = replace(inline or Metadata(origin=path.name), name=_plain_name(path.stem))
+        listed = tuple(path.parent / name for name in self._settings.requirements)
+        project = self._project(metadata, "app", listed=listed, script=path if inline is not None and not listed else None)
+        return replace(project, only=(path.name,))
+
+    def as_app(self, package: Project, beside: tuple[str, ...]) -> Project:
+        """Return a package as an app, with its requirements file if that has all that the metadata asks for, and more."""
+        needed = ", ".join(beside[:3])
+        note = f"{package.name} uses {needed} of its directory, which a wheel would not contain: the directory goes into /app as it is."
+        app = replace(package, kind="app", scripts={}, packaged=frozenset(), notes=(*package.notes, note))
+        files = self._requirements_files() if package.inputs.requirements is None else ()
+        if not files:
+            return app
+        fuller = self._app(read_metadata(self._files, self._root), files, note)
+        return fuller if app.dependencies < fuller.dependencies else app
+
+    def _decide(self, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
+        """Whether a package's requirements files decide its lock: they name the package itself, or its metadata names no dependency."""
+        if not listed:
+            return False
+        found = read_requirements(listed, self._files)
+        return own_line(found, self._root) is not None or (bool(found.lines) and not metadata.dependencies and not metadata.dynamic)
+
+    def _app(self, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:
+        metadata = metadata or Metadata(origin=listed[0].relative_to(self._root).as_posix())
+        project = self._project(metadata, "app", listed=listed)
+        return replace(project, scripts={}, notes=(*project.notes, *([note] if note else ())))
+
+    def _project(
+        self,
+        metadata: Metadata,
+        kind: Literal["package", "app"],
+        *,
+        listed: tuple[Path, ...] = (),
+        script: Path | None = None,
+        pipfile: Path | None = None,
+        packaged: frozenset[str] = frozenset(),
+    ) -> Project:
+        root, settings = self._root, self._settings
+        python = choose_python(self._files, root, settings, metadata)
+        inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile)
+        wanted = [*metadata.dependencies]
+        if inputs.requirements is not None:
+            wanted = [*(wanted if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]
+        for extra in settings.extras:
+            wanted += metadata.extras.get(normalized(extra), ())
+        for group in settings.groups:
+            wanted += read_group(metadata.tables, group)
+        return Project(
+            root=root,
+            name=normalized(settings.name or metadata.name or _plain_name(root.resolve().name)),
+            version=metadata.version,
+            kind=kind,
+            requires_python=python.specifier,
+            python=python.version,
+            python_reason=python.reason,
+            settings=settings,
+            inputs=inputs,
+            other_pythons=python.others,
+            dependencies=dependency_names(wanted, minor_version(python.version)),
+            dynamic=metadata.dynamic and not (listed and kind == "app"),
+            scripts=dict(metadata.scripts),
+            packaged=packaged,
+            notes=(python.note,) if python.note else (),
+            files=self._files,
+        )
+
+    def _only_script(self) -> Project:
+        """Read a directory whose only metadata is that of one script. Raises ProjectError for any other."""
+        root = self._root
+        names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+        scripts = [root / name for name in names if name.endswith(".py") and self._files.is_file(root / name)]
+        inline = [script for script in scripts if self._has_inline(script)]
+        if len(inline) == 1:
+            merged = self._settings if self._settings != Settings() else find_settings(inline[0], self._files)
+            return replace(_Reader(root, merged, self._files).script(inline[0]), only=())
+        if len(inline) > 1:
+            listed = ", ".join(script.name for script in inline)
+            raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")
+        found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
+        more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
+        hint = _next_step(root, names, scripts)
+        raise ProjectError(f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}", hint=hint)
+
+    def _has_inline(self, script: Path) -> bool:
+        try:
+            return "# /// script" in self._files.read_text(script) and read_script(self._files, script) is not None
+        except ProjectError:
+            return False
+
+    def _requirements_files(self) -> tuple[Path, ...]:
+        return next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
+
+
+def _next_step(root: Path, names: list[str], scripts: list[Path]) -> str:
+    if found := next((name for name in names if name in ("environment.yml", "environment.yaml")), None):
+        return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
+    for name in names:
+        if any((root / name / file).is_file() for file in ("pyproject.toml", "requirements.txt", "setup.py")):
+            return f"There is a project in {root / name}: build that directory."
+    if scripts:
+        return "List the packages that the code imports in a requirements.txt, which may be empty, and build again."
+    return "Give the directory that holds one of these files."
+
+
+def _plain_name(text: str) -> str:
+    return normalized(re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("._-")) or "app"
