@@ -271,7 +271,7 @@ def test_after_an_edit_one_small_layer_is_sent(place: Place, fastapi: Example, t
     done = shipwheel(place, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
     assert done.stdout == "yes\n", done.stderr
     if place.name != "bwrap":
-        found = re.search(r"([0-9.]+) MB to \w+(?:, ([0-9.]+) MB were there)?", done.stderr)
+        found = re.search(r"([0-9.]+) MB to \w+(?: \(([0-9.]+) MB already there\))?", done.stderr)
         assert found and float(found[1]) < 0.5 < float(found[2] or 0), done.stderr
 
 

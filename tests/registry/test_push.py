@@ -295,7 +295,7 @@ def test_what_happens_is_told(store: Store) -> None:
         assert "team/app" not in registry.tags
     started = [event for event in events if isinstance(event, StageStarted)]
     assert [(event.stage, event.unit) for event in started] == [("push", "bytes")]
-    assert [event.summary for event in events if isinstance(event, StageFinished)] == ["4.0 kB uploaded, 0.0 MB were there"]
+    assert [event.summary for event in events if isinstance(event, StageFinished)] == ["pushed 4.0 kB (everything was new)"]
 
 
 def test_uploads_elsewhere_get_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def send_archive(
             reporter(StageFinished(STAGE, f"{engine} lacks layers that it should have, and gets all: {first_line(answer.errors)}"))
         if answer.ok:
             there = sum(layers.values()) - total
-            summary = f"{total / 1e6:.1f} MB to {engine}" + (f", {there / 1e6:.1f} MB were there" if there else "")
+            summary = f"{total / 1e6:.1f} MB to {engine}" + (f" ({there / 1e6:.1f} MB already there)" if there else "")
             reporter(StageFinished(STAGE, summary, notable=True))
             return answer
     said = first_line(answer.errors) or first_line(answer.output) or f"exit status {answer.status}"

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.errors import ImageError, IntegrityError, UsageError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
 from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import (
@@ -126,7 +126,8 @@ def pull(
         fetching.clear()
     except OSError as error:
         raise write_error(f"the layout {directory}", error, "directory") from error
-    reporter(StageFinished(STAGE, f"{fetching.fetched / 1e6:.1f} MB fetched, {fetching.present / 1e6:.1f} MB were there", notable=True))
+    rest = f" ({format_size(fetching.present)} already there)" if fetching.present else ""
+    reporter(StageFinished(STAGE, f"fetched {format_size(fetching.fetched)}{rest}", notable=True))
     return Pulled(entry, found.digest, fetching.fetched, fetching.present)
 
 

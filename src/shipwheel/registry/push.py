@@ -33,8 +33,11 @@ class Traffic(msgspec.Struct, frozen=True):
     mounted: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{format_size(self.uploaded)} uploaded", f"{format_size(self.present)} were there"]
-        return ", ".join([*parts, f"{format_size(self.mounted)} mounted"] if self.mounted else parts)
+        rest = [
+            *([f"{format_size(self.present)} already there"] if self.present else []),
+            *([f"{format_size(self.mounted)} mounted"] if self.mounted else []),
+        ]
+        return f"pushed {format_size(self.uploaded)} ({', '.join(rest) or 'everything was new'})"
 
 
 class Push:
