@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.lock_requests import lock_request
 
 from shipwheel.lock.formats.read import read_tool_lock
-from shipwheel.lock.formats.tool_lock import active_lines
+from shipwheel.lock.formats.tool_lock import requirements_for_linux
+from shipwheel.project.files import UserFiles
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.tool_indexes import bound_packages, pipfile_indexes, tool_indexes
 from shipwheel.project.workspace import read_workspace
@@ -97,7 +98,7 @@ def test_what_pipenv_left_open_keeps_its_range(tmp_path: Path) -> None:
     )
     request = lock_request(tmp_path, "3.11")
     assert request.other_lock is not None
-    lines = active_lines(read_tool_lock(request.other_lock, request), "3.11", ()).lines
+    lines = requirements_for_linux(read_tool_lock(request.other_lock, request), "3.11", ()).lines
     assert sorted(line.text for line in lines) == ["a==1.0", "b", "colorama>=0.4"]
 
 

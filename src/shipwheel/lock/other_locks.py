@@ -11,7 +11,7 @@ from shipwheel.lock import uv
 from shipwheel.lock.allowed_files import add_missing_files, add_missing_wheels
 from shipwheel.lock.diagnose.uv_errors import resolution_error
 from shipwheel.lock.formats.read import read_tool_lock
-from shipwheel.lock.formats.tool_lock import active_lines
+from shipwheel.lock.formats.tool_lock import requirements_for_linux
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.pylock import Lock
 from shipwheel.lock.resolve import LockContents, Packages, declared_requirements, resolve
@@ -52,18 +52,18 @@ def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages,
     """Take the versions of a poetry.lock, pdm.lock or Pipfile.lock, and report what it lacks."""
     name = other.path.name
     lock = read_tool_lock(other, request)
-    if lock.stale:
-        reporter(Warned(f"{name} is used, although {lock.stale}", "Lock again with the tool that wrote it."))
-    requirements = active_lines(lock, request.python, request.extras)
+    if lock.changed:
+        reporter(Warned(f"{name} is used, although {lock.changed} changed after it was made", "Lock again with the tool that wrote it."))
+    requirements = requirements_for_linux(lock, request.python, request.extras)
     contents = resolve(request, requirements, preferred=preferred, override=True)
-    roots = {key: place for key, place in lock.places.items() if key in contents.roots} if lock.places else contents.roots
+    roots = {key: place for key, place in lock.locations.items() if key in contents.roots} if lock.locations else contents.roots
     pinned = {line.requirement.name for line in requirements.lines if line.requirement is not None}
     packages = contents.pylock.get("packages", [])
     new = sorted(package["name"] for package in packages if package["name"] not in pinned)
     if new and not request.added:
         reporter(Warned(f"{name} lacks dependencies of its packages, which come from the index: {', '.join(new)}"))
     packages = [add_missing_wheels(package, contents.hashes, request.python, reporter, name) for package in packages]
-    return replace(contents, pylock={**contents.pylock, "packages": packages}, roots=roots, exact_roots=bool(lock.places), hashes={})
+    return replace(contents, pylock={**contents.pylock, "packages": packages}, roots=roots, exact_roots=bool(lock.locations), hashes={})
 
 
 def _pins(pylock: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Locks that Poetry, PDM and Pipenv wrote, of one project: what would be installed on Linux, as those tools themselves say."""
+"""Reading locks that Poetry, PDM and Pipenv wrote for one project: the packages for Linux are those that each tool would install."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from support.lock_requests import lock_request
 
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.lock.formats.read import read_tool_lock
-from shipwheel.lock.formats.tool_lock import Asked, Entry, ToolLock, active_lines
+from shipwheel.lock.formats.tool_lock import Dependency, Entry, ToolLock, requirements_for_linux
 from shipwheel.lock.make import make_lock
 from shipwheel.lock.selection import select_all
 from shipwheel.lock.target import Target
@@ -37,7 +37,7 @@ INSTALLED = {
     "watchfiles": "1.3.0",
     "websockets": "17.4",
 }
-"""What `poetry install --only main --dry-run`, `pdm export --prod` and `pipenv requirements` say for Python 3.11 on Linux."""
+"""The output of `poetry install --only main --dry-run`, `pdm export --prod` and `pipenv requirements` for Python 3.11 on Linux."""
 
 
 def read(root: Path, tool: str, **chosen: tuple[str, ...]) -> ToolLock:
@@ -47,41 +47,41 @@ def read(root: Path, tool: str, **chosen: tuple[str, ...]) -> ToolLock:
 
 def pins(lock: ToolLock, python: str = "3.11", extras: tuple[str, ...] = ()) -> dict[str, str]:
     found = {}
-    for line in active_lines(lock, python, extras).lines:
+    for line in requirements_for_linux(lock, python, extras).lines:
         assert line.requirement is not None
         found[line.requirement.name] = str(line.requirement.specifier)[2:]
     return found
 
 
 @pytest.mark.parametrize("tool", LOCKS)
-def test_what_the_tool_installs(tool: str) -> None:
+def test_has_the_packages_that_the_tool_installs(tool: str) -> None:
     lock = read(RECORDED / tool, tool)
     assert pins(lock) == INSTALLED
-    assert not lock.stale, "the tool's own checksum is understood"
-    assert set(lock.places) >= {"uvicorn", "pywin32", "typing-inspection"}
-    lines = active_lines(lock, "3.11", ()).lines
+    assert not lock.changed, "the checksum of the tool matches"
+    assert set(lock.locations) >= {"uvicorn", "pywin32", "typing-inspection"}
+    lines = requirements_for_linux(lock, "3.11", ()).lines
     assert all(line.hashes for line in lines)
     text = (RECORDED / tool / LOCKS[tool]).read_text().splitlines()
     for line in lines:
         assert line.requirement is not None
-        assert line.requirement.name in text[line.number - 1].lower(), "the line of the lock is named"
+        assert line.requirement.name in text[line.number - 1].lower(), "the requirement has its line in the lock"
 
 
 @pytest.mark.parametrize("tool", LOCKS)
-def test_groups_and_extras_only_when_chosen(tool: str) -> None:
+def test_adds_groups_and_extras_only_if_they_are_chosen(tool: str) -> None:
     assert pins(read(RECORDED / tool, tool, groups=("dev",))) == INSTALLED | {"iniconfig": "2.3.1"}
     if tool != "pipenv":
         assert set(pins(read(RECORDED / tool, tool, extras=("pretty",)), extras=("pretty",))) == {*INSTALLED, "tabulate"}
 
 
 @pytest.mark.parametrize("tool", ["poetry", "pdm"])
-def test_markers_of_another_python(tool: str) -> None:
+def test_evaluates_markers_for_the_python_version(tool: str) -> None:
     assert "typing-inspection" not in pins(read(RECORDED / tool, tool), "3.13")
 
 
 @pytest.mark.parametrize("tool", ["poetry", "pdm"])
-def test_a_lock_that_says_no_groups_is_followed_by_its_graph(tmp_path: Path, tool: str) -> None:
-    """As Poetry before 2.0 and PDM before 2.11 wrote them."""
+def test_follows_the_graph_of_a_lock_without_groups(tmp_path: Path, tool: str) -> None:
+    """Poetry before 2.0 and PDM before 2.11 wrote such locks."""
     shutil.copytree(RECORDED / tool, tmp_path, dirs_exist_ok=True)
     path = tmp_path / LOCKS[tool]
     path.write_text(re.sub(r"(?m)^(groups|markers?) = .*\n", "", path.read_text()).replace('groups = ["default"', 'was = ["default"'))
@@ -90,31 +90,31 @@ def test_a_lock_that_says_no_groups_is_followed_by_its_graph(tmp_path: Path, too
         assert set(pins(read(tmp_path, tool, groups=("dev",), extras=("pretty",)))) == {*INSTALLED, "iniconfig", "tabulate"}
 
 
-@pytest.mark.parametrize("saying", ["", 'groups = ["tools"]'])
-def test_a_dependency_group_of_pyproject_in_a_poetry_lock(tmp_path: Path, saying: str) -> None:
-    """PEP 735's, which Poetry takes since 2.2; and what only an extra of one in it brings."""
+@pytest.mark.parametrize("groups", ["", 'groups = ["tools"]'])
+def test_reads_a_standard_dependency_group_from_a_poetry_lock(tmp_path: Path, groups: str) -> None:
+    """Poetry supports these groups (PEP 735) since 2.2; one package comes only with an extra."""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\n[dependency-groups]\ntools = ["small[more]"]\n')
     entry = '[[package]]\nname = "{}"\nversion = "1.0"\n{}\nfiles = []\n{}\n'
     extras = '[package.dependencies]\nside = {version = "*", optional = true}\n[package.extras]\nmore = ["side"]\n'
-    (tmp_path / "poetry.lock").write_text(entry.format("small", saying, extras) + entry.format("side", saying, ""))
+    (tmp_path / "poetry.lock").write_text(entry.format("small", groups, extras) + entry.format("side", groups, ""))
     lock = read(tmp_path, "poetry", groups=("tools",))
-    assert sorted(line.text for line in active_lines(lock, "3.11", ()).lines)[0] == "side==1.0"
+    assert sorted(line.text for line in requirements_for_linux(lock, "3.11", ()).lines)[0] == "side==1.0"
     assert set(pins(lock)) == {"small", "side"}
-    assert set(lock.places) == {"small"}
+    assert set(lock.locations) == {"small"}
 
 
 @pytest.mark.parametrize(("tool", "file"), [("poetry", "pyproject.toml"), ("pdm", "pyproject.toml"), ("pipenv", "Pipfile")])
-def test_a_project_that_changed_since(tmp_path: Path, tool: str, file: str) -> None:
+def test_tells_that_the_project_changed_after_the_lock(tmp_path: Path, tool: str, file: str) -> None:
     shutil.copytree(RECORDED / tool, tmp_path, dirs_exist_ok=True)
     path = tmp_path / file
     path.write_text(path.read_text().replace("<0.31", "<0.32"))
     lock = read(tmp_path, tool)
-    assert lock.stale == f"{file} changed after it was made"
+    assert lock.changed == file
     assert pins(lock) == INSTALLED
 
 
 @pytest.mark.parametrize("tool", LOCKS)
-def test_a_group_that_is_not_there(tool: str) -> None:
+def test_rejects_an_unknown_group(tool: str) -> None:
     with pytest.raises(LockError, match="nope") as raised:
         read(RECORDED / tool, tool, groups=("nope",))
     assert raised.value.hint
@@ -128,7 +128,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in HOSTILE.items() for text in texts])
-def test_what_is_no_lock_is_an_error_of_ours_or_nothing(tmp_path: Path, name: str, text: str) -> None:
+def test_rejects_a_file_of_another_form_with_a_hint(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\n')
     try:
@@ -144,17 +144,17 @@ MACHINES = st.sampled_from(["", "platform_machine == 'x86_64'", "platform_machin
 
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(MACHINES, st.sets(st.sampled_from("abcdef"))), min_size=1))
-def test_the_graph_gives_what_can_be_reached(graph: dict[str, tuple[str, set[str]]]) -> None:
-    """Each name is asked for under its own marker: what is reached on a machine is what a plain search finds."""
-    asks = {
-        name: tuple(Asked(other, marker=graph[other][0]) for other in sorted(wanted) if other in graph)
+def test_selects_the_packages_that_can_be_reached(graph: dict[str, tuple[str, set[str]]]) -> None:
+    """Each package is required under a marker of its own; a plain search finds the same ones for each machine."""
+    dependencies = {
+        name: tuple(Dependency(other, marker=graph[other][0]) for other in sorted(wanted) if other in graph)
         for name, (_, wanted) in graph.items()
     }
-    entries = tuple(Entry(name, "1", asks=asks[name]) for name in sorted(graph))
+    entries = tuple(Entry(name, "1", dependencies=dependencies[name]) for name in sorted(graph))
     first = min(graph)
-    lock = ToolLock(Path("x.lock"), entries, (Asked(first, marker=graph[first][0]),))
+    lock = ToolLock(Path("x.lock"), entries, (Dependency(first, marker=graph[first][0]),))
     found: dict[str, set[str]] = {"x86_64": set(), "aarch64": set()}
-    for line in active_lines(lock, "3.11", ()).lines:
+    for line in requirements_for_linux(lock, "3.11", ()).lines:
         assert line.requirement is not None
         for machine, names in found.items():
             if line.requirement.marker is None or machine in str(line.requirement.marker):
@@ -172,8 +172,7 @@ def test_the_graph_gives_what_can_be_reached(graph: dict[str, tuple[str, set[str
 
 @pytest.mark.online
 @pytest.mark.parametrize("tool", [*LOCKS, "piptools"])
-def test_the_locks_made_from_them(tmp_path: Path, tool: str) -> None:
-    """Version by version, and only files whose hashes those locks have."""
+def test_locks_the_same_versions_with_files_that_the_tool_allows(tmp_path: Path, tool: str) -> None:
     root = tmp_path / tool
     shutil.copytree(RECORDED / tool, root)
     events: list[object] = []

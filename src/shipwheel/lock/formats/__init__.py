@@ -1,5 +1,5 @@
-"""Other tools' locks: Poetry, PDM and Pipenv, read into one common `ToolLock`.
+"""Locks of other tools (Poetry, PDM, Pipenv), read into one common `ToolLock`.
 
-In: the lock's path and the chosen extras and groups. Out: a `ToolLock`, whose active lines are what the tool itself would install.
-To add a format, add a module with one reader and name it in `read`.
+In: the lock's content and the project's files, both already read. Out: a `ToolLock`, and the requirements that the tool would install on
+Linux. To add a format, write a module with a reader and name it in `read`. Imported by `lock` alone.
 """

@@ -1,4 +1,6 @@
-"""Which reader a tool's lock has."""
+"""The reader for each tool's lock, by file name."""
+
+from collections.abc import Callable
 
 from shipwheel.errors import LockError
 from shipwheel.lock.formats.pdm import read_pdm_lock
@@ -10,20 +12,18 @@ from shipwheel.project.lock_inputs import OtherLock
 
 __all__ = ["read_tool_lock"]
 
-_TOOLS = {"poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}
+_READERS: dict[str, tuple[str, Callable[[OtherLock, LockRequest], ToolLock]]] = {
+    "poetry.lock": ("poetry", read_poetry_lock),
+    "pdm.lock": ("pdm", read_pdm_lock),
+    "Pipfile.lock": ("pipenv", read_pipfile_lock),
+}
 
 
 def read_tool_lock(lock: OtherLock, request: LockRequest) -> ToolLock:
     """Read a poetry.lock, pdm.lock or Pipfile.lock for the request's extras and groups. Raises LockError, ProjectError."""
-    path, inputs = lock.path, request.inputs
-    tool = _TOOLS[path.name]
+    tool, read = _READERS[lock.path.name]
     try:
-        if path.name == "poetry.lock":
-            return read_poetry_lock(lock, inputs.tables, request.extras, request.groups)
-        if path.name == "pdm.lock":
-            return read_pdm_lock(lock, inputs.tables, request.extras, request.groups)
-        return read_pipfile_lock(lock, inputs.pipfile, request.groups)
+        return read(lock, request)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise LockError(
-            f"{path} is not as {tool} writes it: {type(error).__name__} {error}", hint=f"Make it again: {tool} lock."
-        ) from error
+        message = f"{lock.path} does not have the format of {tool}: {type(error).__name__} {error}"
+        raise LockError(message, hint=f"Make it again: {tool} lock.") from error
