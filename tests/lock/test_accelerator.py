@@ -1,4 +1,4 @@
-"""Builds of the torch family: for the CPU unless another kind is asked for, with what that saves, and an error that helps."""
+"""Builds of the torch family: CPU builds by default, what they save, and errors that name the index at fault."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def torch(version: str, *requires: str, tag: str) -> SmallWheel:
 
 @pytest.fixture(scope="module")
 def index() -> Iterator[PackageIndex]:
-    """As the package index has it: torch for CUDA on amd64, and what that needs."""
+    """A package index with torch for CUDA on amd64, and its dependencies."""
     with PackageIndex() as served:
         for version in ("2.4.0", "2.5.1"):
             for machine in ("x86_64", "aarch64"):
@@ -53,7 +53,7 @@ def index() -> Iterator[PackageIndex]:
 
 @pytest.fixture(scope="module")
 def vendor() -> Iterator[PackageIndex]:
-    """As the vendor's index has it: HTML, no times; a local version for amd64, none for arm64; leaf as well, which is not to be taken."""
+    """The vendor's index: HTML without upload times, and a local version for amd64 alone. Its leaf must not be locked."""
     with PackageIndex() as served:
         for version in ("2.4.0", "2.5.1", "2.9.9"):
             for wheel in (
@@ -84,7 +84,7 @@ def chosen(lock: Lock) -> list[dict[str, str]]:
     return [{it.name: it.version for it in selection.distributions} for selection in select_all(lock, TARGETS)]
 
 
-def test_the_cpu_unless_another_is_asked_for(tmp_path: Path, vendor: PackageIndex) -> None:
+def test_locks_cpu_builds_by_default(tmp_path: Path, vendor: PackageIndex) -> None:
     lock = make_lock(request(tmp_path, "sentences\n", vendor))
     amd64, arm64 = chosen(lock)
     assert amd64 == {"leaf": "1.0", "sentences": "1.0", "torch": "2.5.1+cpu"}
@@ -101,16 +101,16 @@ def test_the_cpu_unless_another_is_asked_for(tmp_path: Path, vendor: PackageInde
     assert Lock(lock.path, lock.data).packages
 
 
-def test_the_version_is_that_of_the_day(tmp_path: Path, vendor: PackageIndex) -> None:
-    """The vendor's index does not say when a file was uploaded; the package index does."""
+def test_locks_the_version_of_the_day(tmp_path: Path, vendor: PackageIndex) -> None:
+    """Only the package index says when a file was uploaded, not the vendor's."""
     assert chosen(make_lock(request(tmp_path, "sentences\n", vendor, as_of="2024-04-20")))[0]["torch"] == "2.4.0+cpu"
 
 
-def test_the_users_own_limits_hold(tmp_path: Path, vendor: PackageIndex) -> None:
+def test_keeps_the_limits_of_the_project(tmp_path: Path, vendor: PackageIndex) -> None:
     assert chosen(make_lock(request(tmp_path, "sentences\ntorch<2.5\n", vendor)))[0]["torch"] == "2.4.0+cpu"
 
 
-def test_cuda_by_choice(tmp_path: Path) -> None:
+def test_locks_cuda_builds_on_request(tmp_path: Path) -> None:
     lock = make_lock(request(tmp_path, "sentences\n", None, accelerator="cuda"))
     amd64, arm64 = chosen(lock)
     assert amd64 == {"leaf": "1.0", "sentences": "1.0", "torch": "2.5.1", "nvidia-cublas-cu12": "12.1", "triton": "3.1"}
@@ -118,16 +118,16 @@ def test_cuda_by_choice(tmp_path: Path) -> None:
     assert not lock.accelerator
 
 
-def test_a_kind_of_cuda(tmp_path: Path, vendor: PackageIndex) -> None:
+def test_asks_the_index_of_a_cuda_version(tmp_path: Path, vendor: PackageIndex) -> None:
     make_lock(request(tmp_path, "torch\n", vendor, accelerator="cu126"))
     assert vendor.count("/whl/cu126/torch/")
 
 
-def test_a_project_without_it_never_asks_the_vendor(tmp_path: Path) -> None:
+def test_does_not_ask_the_vendor_for_other_projects(tmp_path: Path) -> None:
     assert chosen(make_lock(request(tmp_path, "leaf\n", None)))[0] == {"leaf": "1.0"}
 
 
-def test_an_index_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_tells_that_the_vendors_index_cannot_be_reached(tmp_path: Path) -> None:
     with pytest.raises(LockError, match=r"the index of CPU builds of torch, http://127\.0\.0\.1:9/whl/cpu, cannot be reached") as caught:
         make_lock(request(tmp_path, "sentences\n", None))
     assert 'accelerator = "cuda"' in caught.value.hint
@@ -135,7 +135,7 @@ def test_an_index_that_cannot_be_reached(tmp_path: Path) -> None:
     assert not caught.value.another_python_may_help
 
 
-def test_an_index_without_that_version(tmp_path: Path, vendor: PackageIndex) -> None:
+def test_tells_that_the_vendors_index_lacks_the_version(tmp_path: Path, vendor: PackageIndex) -> None:
     with PackageIndex() as other:
         leaf = SmallWheel("torch", "1.0+cpu", files={"torch.py": ""})
         other.add(leaf.filename, leaf.content())
@@ -143,7 +143,7 @@ def test_an_index_without_that_version(tmp_path: Path, vendor: PackageIndex) -> 
             make_lock(request(tmp_path, "sentences\n", other))
 
 
-def test_what_the_vendor_does_not_have_stays_as_it_is(tmp_path: Path, vendor: PackageIndex, index: PackageIndex) -> None:
+def test_keeps_packages_that_the_vendor_does_not_have(tmp_path: Path, vendor: PackageIndex, index: PackageIndex) -> None:
     wheel = SmallWheel("torchcodec", files={"torchcodec.py": ""}, requires=("torch",))
     index.add(wheel.filename, wheel.content())
     lock = make_lock(request(tmp_path, "torchcodec\n", vendor))
@@ -151,7 +151,7 @@ def test_what_the_vendor_does_not_have_stays_as_it_is(tmp_path: Path, vendor: Pa
     assert lock.accelerator["of"] == ["torch"]
 
 
-def test_hashes_in_the_list_are_held(tmp_path: Path, index: PackageIndex) -> None:
+def test_keeps_packages_with_hashes(tmp_path: Path, index: PackageIndex) -> None:
     page = index.body("/simple/torch/", "text/html")
     assert page is not None
     found = re.findall(r"#sha256=([0-9a-f]{64})[^>]*>torch-2\.5\.1", page[1].decode())
@@ -159,7 +159,7 @@ def test_hashes_in_the_list_are_held(tmp_path: Path, index: PackageIndex) -> Non
     assert not make_lock(request(tmp_path, f"torch==2.5.1 {lines}\n", None)).accelerator
 
 
-def test_a_source_of_the_users_own_is_held(tmp_path: Path, vendor: PackageIndex) -> None:
+def test_keeps_packages_with_a_source_in_the_project(tmp_path: Path, vendor: PackageIndex) -> None:
     (tmp_path / "pyproject.toml").write_text(
         f'[project]\nname = "app"\nversion = "1"\ndependencies = ["torch"]\n'
         f'[[tool.uv.index]]\nname = "mine"\nurl = "{vendor.url}/whl/cu118"\nexplicit = true\n'
@@ -170,19 +170,19 @@ def test_a_source_of_the_users_own_is_held(tmp_path: Path, vendor: PackageIndex)
     assert chosen(lock)[0]["torch"] == "2.9.9+cpu"
 
 
-def test_what_the_setting_means(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_the_setting_to_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uv, "detected_backend", lambda: "cu126")
     assert [backend(text) for text in ("", "cpu", "cuda", "auto", "cu118")] == ["cpu", "cpu", "", "cu126", "cu118"]
     monkeypatch.setattr(uv, "detected_backend", lambda: "")
     assert backend("auto") == "cpu"
 
 
-def test_uv_says_what_fits_this_machine() -> None:
+def test_asks_uv_for_the_backend_of_this_machine() -> None:
     assert accelerator.backend("auto") == "cpu" or Path("/proc/driver/nvidia").exists()
 
 
-def test_uv_has_the_same_index_and_the_same_names(tmp_path: Path) -> None:
-    """What is written down here is what uv's own setting does: every name is looked for below the vendor's address."""
+def test_covers_the_packages_of_uvs_setting(tmp_path: Path) -> None:
+    """With uv's own setting, uv looks for each of these packages below the vendor's URL."""
     for name in sorted(COVERED):
         (tmp_path / "in.txt").write_text(f"{name}\n")
         said = uv.run(
@@ -191,18 +191,18 @@ def test_uv_has_the_same_index_and_the_same_names(tmp_path: Path) -> None:
         assert f"{ACCELERATOR_INDEX}/cu126/{name}/" in said.stderr
 
 
-def test_the_setting_is_an_input_and_the_address_is_none(tmp_path: Path) -> None:
+def test_the_setting_is_an_input_and_the_url_is_not(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("leaf\n")
     one, two = (lock_request(tmp_path, MINOR, (tmp_path / "requirements.txt",), accelerator=text) for text in ("", "cuda"))
     assert inputs_digest(one) != inputs_digest(two)
     assert inputs_digest(one) == inputs_digest(request(tmp_path, "leaf\n", None))
 
 
-def test_what_has_a_local_version_stays() -> None:
+def test_keeps_a_local_version() -> None:
     assert find_switch("", "", {"packages": [{"name": "torch", "version": "2.1+cu118"}]}, {}) is None
 
 
-def test_the_lock_has_the_vendors_addresses() -> None:
+def test_replaces_the_mirrors_urls_by_the_vendors() -> None:
     file = {"url": "https://mirror.example/whl/cpu/torch-1.whl", "hashes": {}}
     lock = {"packages": [{"name": "torch", "index": "https://mirror.example/whl/cpu", "wheels": [file]}]}
     use_vendor_urls(lock, "https://mirror.example/whl/")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -10,17 +9,14 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.metadata import Metadata
 from shipwheel.settings import Settings
-from shipwheel.suites import SUITES
+from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import minor_number, minor_version
 
-__all__ = ["DEBIAN_PYTHONS", "PythonChoice", "allowed_pythons", "choose_python"]
+__all__ = ["PythonChoice", "allowed_pythons", "choose_python"]
 
-DEBIAN_PYTHONS = {"3.13": date(2024, 10, 7), "3.11": date(2022, 10, 24), "3.14": date(2025, 10, 7), "3.9": date(2020, 10, 5)}
-"""The versions in Debian suites, the preferred one first, with the day of their first release."""
-
-_DEBIAN_MICRO = {suite.python: suite.full_python for suite in SUITES}
-_SUITE_PYTHONS = {suite.codename: suite.python for suite in SUITES}
+_BY_PYTHON = {suite.python: suite for suite in SUITES_BY_PREFERENCE}
+_BY_CODENAME = {suite.codename: suite for suite in SUITES_BY_PREFERENCE}
 _STANDALONE = tuple(f"3.{minor}" for minor in range(30, 6, -1))
 """Versions that no Debian suite may have."""
 _VERSION_FILES = (
@@ -52,12 +48,12 @@ def choose_python(files: UserFiles, root: Path, settings: Settings, metadata: Me
     allowed = [text for text in metadata.requires_python if text.strip()]
     if settings.python:
         return _named(settings.python, "the setting python", allowed, metadata.origin)
-    if settings.suite in _SUITE_PYTHONS and allowed_pythons(allowed, metadata.origin):
-        return _named(_SUITE_PYTHONS[settings.suite], f"Debian {settings.suite}, from the setting suite,", allowed, metadata.origin)
-    known = [version for version, day in DEBIAN_PYTHONS.items() if settings.as_of is None or day <= settings.as_of]
+    if settings.suite in _BY_CODENAME and allowed_pythons(allowed, metadata.origin):
+        return _named(_BY_CODENAME[settings.suite].python, f"Debian {settings.suite}, from the setting suite,", allowed, metadata.origin)
+    known = [suite.python for suite in SUITES_BY_PREFERENCE if settings.as_of is None or suite.python_released <= settings.as_of]
     for version, origin in _named_in_files(files, root):
         choice = _named(version, origin, allowed, metadata.origin)
-        return choice if version in DEBIAN_PYTHONS else _closest(choice, origin, known, allowed, metadata.origin)
+        return choice if version in _BY_PYTHON else _closest(choice, origin, known, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
 
 
@@ -66,13 +62,13 @@ def allowed_pythons(specifiers: Sequence[str], origin: str = "requires-python") 
 
     Raises ProjectError for a malformed specifier.
     """
-    return tuple(version for version in DEBIAN_PYTHONS if not specifiers or _matching(version, specifiers, origin) is not None)
+    return tuple(version for version in _BY_PYTHON if not specifiers or _matching(version, specifiers, origin) is not None)
 
 
 def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> PythonChoice:
     specifier = _matching(version, allowed, project)
     if allowed and specifier is None:
-        has = f" (Debian has {_DEBIAN_MICRO[version]})" if version in _DEBIAN_MICRO else ""
+        has = f" (Debian has {_BY_PYTHON[version].full_python})" if version in _BY_PYTHON else ""
         raise ProjectError(
             f"{origin} wants Python {version}{has}, but {project} requires {' || '.join(allowed)}", hint="Change one of the two."
         )
@@ -97,12 +93,12 @@ def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonC
     matching = [version for version in known if not allowed or _matching(version, allowed, project) is not None]
     if matching and not allowed:
         return PythonChoice(matching[0], "the project requires no other", None, tuple(matching[1:]))
-    for version in (*matching, *DEBIAN_PYTHONS, *_STANDALONE):
+    for version in (*matching, *_BY_PYTHON, *_STANDALONE):
         text = _matching(version, allowed, project)
         if text is not None or not allowed:
             reason = f"{project} requires {text}" if text else "the project requires no other"
             return PythonChoice(version, reason, text, tuple(other for other in matching if other != version))
-    suites = ", ".join(sorted(_DEBIAN_MICRO.values(), key=minor_number))
+    suites = ", ".join(suite.full_python for suite in SUITES)
     raise ProjectError(
         f"{project}: no available Python satisfies {' || '.join(allowed)}",
         hint=f"Change requires-python so that it allows one of Debian's versions: {suites}.",
@@ -134,6 +130,11 @@ def _satisfies(version: str, specifier: str, origin: str) -> bool:
         wanted = SpecifierSet(specifier)
     except InvalidSpecifier:
         raise ProjectError(f"{origin}: {specifier!r} is not a version specifier for Python", hint='Write it like ">=3.11,<3.14".') from None
-    # A minor version stands for its suite's micro version, or for any where no suite has it.
-    known = version if version.count(".") == 2 else _DEBIAN_MICRO.get(version)
-    return wanted.contains(known, prereleases=True) if known else any(wanted.contains(f"{version}.{micro}") for micro in (0, 9, 30))
+    if version.count(".") == 2:
+        versions = [version]
+    elif version in _BY_PYTHON:
+        versions = [_BY_PYTHON[version].full_python]
+    else:
+        # No suite has it, so any of its micro versions counts.
+        versions = [f"{version}.{micro}" for micro in (0, 9, 30)]
+    return any(wanted.contains(one, prereleases=True) for one in versions)
