@@ -1,5 +1,6 @@
-"""The lock: resolve a project's requirements through uv, keep them as pylock.toml (PEP 751), select files for each target.
+"""The lock: resolve a project's requirements through uv, store them as pylock.toml (PEP 751), select files for each target.
 
 In: a `LockRequest`. Out: a `Lock`, and for each `Target` a `Selection` of `LockedDistribution` values.
-`uv` is the only module that runs uv; `formats` reads other tools' locks; `diagnose` explains what went wrong and what would work instead.
+`uv` alone runs uv, and `uv_output` alone parses its messages; `formats` reads the locks of other tools; `diagnose` explains failures and
+finds alternatives. Imported by `wheels`, `base`, `pipeline` and `cli`.
 """

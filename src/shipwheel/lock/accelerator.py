@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from shipwheel.errors import LockError
 from shipwheel.lock import uv
 from shipwheel.lock.diagnose.uv_errors import ResolutionError
+from shipwheel.lock.pylock import file_name
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.indexes import ACCELERATOR_INDEX
 
@@ -118,12 +119,8 @@ def _size(package: Mapping[str, Any], machine: str) -> int:
     if "platform_machine == " in marker and f"platform_machine == '{machine}'" not in marker:
         return 0
     return max(
-        (wheel.get("size", 0) for wheel in package.get("wheels", []) if re.search(rf"({machine}|any)\.whl$", _file(wheel))), default=0
+        (wheel.get("size", 0) for wheel in package.get("wheels", []) if re.search(rf"({machine}|any)\.whl$", file_name(wheel))), default=0
     )
-
-
-def _file(wheel: Mapping[str, Any]) -> str:
-    return str(wheel.get("name") or wheel.get("url") or wheel.get("path"))
 
 
 def accelerator_note(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.lock import uv
 from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.prune import wheel_filename
+from shipwheel.lock.pylock import file_name
 from shipwheel.lock.target import python_tags
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 
@@ -86,7 +86,7 @@ def add_missing_wheels(
     added = [wheel for wheel in _wheels_for_others(package, _machines_of(found, minor), minor) if wheel not in found.get("wheels", [])]
     if not added:
         return found
-    names = ", ".join(sorted(map(wheel_filename, added)))
+    names = ", ".join(sorted(map(file_name, added)))
     reporter(Warned(f"{origin} lacks files of {package['name']} {package.get('version', '')}, which come from the index: {names}"))
     return {**found, "wheels": [*found.get("wheels", []), *added]}
 
@@ -127,12 +127,12 @@ def add_missing_files(pylock: dict[str, Any], request: LockRequest, reporter: Re
 
 def _wheels_for_others(package: Mapping[str, Any], served: frozenset[str], minor: str) -> list[dict[str, Any]]:
     """Return the wheels for machines other than the served ones."""
-    return [wheel for wheel in package.get("wheels", []) if _machines(wheel_filename(wheel), minor) - served]
+    return [wheel for wheel in package.get("wheels", []) if _machines(file_name(wheel), minor) - served]
 
 
 def _machines_of(package: Mapping[str, Any], minor: str) -> frozenset[str]:
     """Return the machines (x86_64, aarch64) that a package has wheels for, with any libc."""
-    return frozenset().union(*(_machines(wheel_filename(wheel), minor) for wheel in package.get("wheels", [])))
+    return frozenset().union(*(_machines(file_name(wheel), minor) for wheel in package.get("wheels", [])))
 
 
 def _machines(filename: str, minor: str) -> frozenset[str]:

@@ -7,15 +7,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError
+from shipwheel.lock.pylock import file_name
 from shipwheel.lock.target import python_tags
 from shipwheel.project.lock_inputs import relative_path
 
-__all__ = ["drop_other_pythons", "note_systems", "relocate", "wheel_filename", "without_credentials"]
-
-
-def wheel_filename(wheel: Mapping[str, Any]) -> str:
-    """Return the filename of a wheel in a pylock.toml."""
-    return unquote(str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2])
+__all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
 
 
 def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
@@ -29,7 +25,7 @@ def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
 
 
 def _python_tags(wheel: Mapping[str, Any]) -> set[tuple[str, str]]:
-    pythons, abis = wheel_filename(wheel).removesuffix(".whl").split("-")[-3:-1]
+    pythons, abis = file_name(wheel).removesuffix(".whl").split("-")[-3:-1]
     return {(python, abi) for python in pythons.split(".") for abi in abis.split(".")}
 
 
@@ -43,7 +39,7 @@ def note_systems(pylock: dict[str, Any]) -> None:
 
 
 def _is_for_other_system(wheel: Mapping[str, Any]) -> bool:
-    return wheel_filename(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
+    return file_name(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
 
 
 def _serves_linux(url: str) -> bool:

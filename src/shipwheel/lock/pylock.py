@@ -25,7 +25,7 @@ from shipwheel.errors import LockError
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "file_name", "read_lock"]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -249,13 +249,14 @@ def check_hashes(data: Mapping[str, Any], name: str) -> None:
     missing = []
     for package in data.get("packages", []):
         files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
-        missing += [_filename(file) for file in files if not _SHA256.fullmatch(str(file.get("hashes", {}).get("sha256", "")).lower())]
+        missing += [file_name(file) for file in files if not _SHA256.fullmatch(str(file.get("hashes", {}).get("sha256", "")).lower())]
     if missing:
         shown = "\n".join(sorted(missing)[:20])
         raise LockError(f"{name}: these files have no sha256 hash:\n{shown}", hint="Use an index that publishes sha256 hashes.")
 
 
-def _filename(file: Mapping[str, Any]) -> str:
+def file_name(file: Mapping[str, Any]) -> str:
+    """Return the name of a wheel, sdist or archive from its table in a pylock.toml."""
     from urllib.parse import unquote, urlsplit
 
     name = file.get("name") or file.get("path") or unquote(urlsplit(str(file.get("url", ""))).path)
@@ -279,7 +280,7 @@ def _document(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _sorted(key: str, value: Any) -> Any:
     if key == "wheels":
-        return sorted(value, key=_filename)
+        return sorted(value, key=file_name)
     if key == "dependencies":
         return sorted(value, key=lambda it: (it["name"], str(it.get("version", "")), str(it.get("marker", ""))))
     return value

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lock import uv
 from shipwheel.lock.diagnose.lookup import Lookup
 from shipwheel.lock.inputs import LockRequest
 from shipwheel.lock.no_compatible_file import Alternatives, MissingFile, OtherPython
+from shipwheel.lock.pylock import file_name
 from shipwheel.lock.resolve import declared_requirements
 from shipwheel.lock.synthetic import make_synthetic
 from shipwheel.lock.target import Target
@@ -124,9 +124,7 @@ def _serves(package: Mapping[str, Any], target: Target) -> bool:
     python = package.get("requires-python")
     if python and not SpecifierSet(python).contains(target.python, prereleases=True):
         return False
-    names = [
-        unquote(str(wheel.get("name") or wheel.get("url") or wheel.get("path")).rpartition("/")[2]) for wheel in package.get("wheels", ())
-    ]
+    names = [file_name(wheel) for wheel in package.get("wheels", ())]
     tags = set(target.tags())
     return any(tag in tags for name in names for tag in parse_wheel_filename(name)[3])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shipwheel.lock.pylock import Lock
+from shipwheel.lock.pylock import Lock, file_name
 from shipwheel.lock.selection import Selection
 
 __all__ = ["Changes", "LockDiff", "PlatformDiff", "lock_diff"]
@@ -111,12 +111,8 @@ def _hashes(lock: Lock) -> dict[tuple[str, str], dict[str, str]]:
     for package in lock.data.get("packages", []):
         files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
         known = found.setdefault((package["name"], _version(package)), {})
-        known.update({str(file["hashes"]["sha256"]): _name(file) for file in files})
+        known.update({str(file["hashes"]["sha256"]): file_name(file) for file in files})
     return found
-
-
-def _name(file: Mapping[str, Any]) -> str:
-    return str(file.get("name") or file.get("url") or file.get("path")).rpartition("/")[2]
 
 
 def _platform(name: str, old: Lock, new: Lock, before: Selection | None, after: Selection | None) -> PlatformDiff:
