@@ -12,13 +12,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 
 __all__ = ["BlobWriter", "Store", "default_root", "store_write_error"]
 
 CHUNK = 1 << 20
+
+T = TypeVar("T")
 
 
 def default_root() -> Path:
@@ -182,6 +184,16 @@ class Store:
             return None
         checksum, _, data = text.partition(b"\n")
         return data if hashlib.sha256(data).hexdigest().encode() == checksum else None
+
+    def get_as(self, kind: str, key: str, record_type: type[T]) -> T | None:
+        """Return a record decoded from JSON, or None if it is missing, damaged, or was written in another form by another version."""
+        import msgspec
+
+        record = self.get(kind, key)
+        try:
+            return None if record is None else msgspec.json.decode(record, type=record_type)
+        except msgspec.MsgspecError:
+            return None
 
     def put(self, kind: str, key: str, data: bytes) -> None:
         """Writes a record, replacing one of the same key."""

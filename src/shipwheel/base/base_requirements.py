@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,9 +57,8 @@ def cached_requirements(
     key: str, store: Store, lookup: Callable[[], BaseRequirements | None], compute: Callable[[], BaseRequirements]
 ) -> BaseRequirements:
     """Return the requirements for the key of a proof: from the store, else from `lookup`, else computed; the result is stored."""
-    if (record := store.get("needs", key)) is not None:
-        with suppress(msgspec.MsgspecError):  # written by another version
-            return msgspec.json.decode(record, type=BaseRequirements)
+    if (stored := store.get_as("needs", key, BaseRequirements)) is not None:
+        return stored
     requirements = lookup() or compute()
     store.put("needs", key, msgspec.json.encode(requirements))
     return requirements

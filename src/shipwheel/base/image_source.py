@@ -7,7 +7,7 @@ must be read.
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +27,9 @@ from shipwheel.store import Store
 if TYPE_CHECKING:
     from shipwheel.registry.repository import Repository
 
-__all__ = ["LAYOUT_PREFIX", "fetch_layers", "image_for_platform", "open_images"]
+__all__ = ["fetch_layers", "image_for_platform", "open_images"]
 
-LAYOUT_PREFIX = "oci:"
+_LAYOUT_PREFIX = "oci:"
 """What the name of a layout starts with: `oci:DIR` or `oci:DIR:NAME`."""
 
 _STAGE = "base layers"
@@ -44,7 +44,7 @@ def open_images(
     With `digest`, return the images of that digest, whatever the name refers to now. `root` is the directory that the path of a layout is
     relative to. Raise FetchError, ImageError, UsageError, or LockError if a layout no longer has the digest.
     """
-    if not name.startswith(LAYOUT_PREFIX):
+    if not name.startswith(_LAYOUT_PREFIX):
         return _open_remote(name, digest, platforms, store, reporter)
     path, tag = _layout_path(name, root)
     reader = read_layout(path)
@@ -60,7 +60,7 @@ def open_images(
 
 
 def _layout_path(name: str, root: Path) -> tuple[Path, str | None]:
-    text = name.removeprefix(LAYOUT_PREFIX)
+    text = name.removeprefix(_LAYOUT_PREFIX)
     path, colon, tag = text.rpartition(":")
     if not colon or "/" in tag or (root / text).exists():
         path, tag = text, ""
@@ -164,14 +164,11 @@ def _record_key(digest: str, platform: Platform) -> str:
 
 
 def _recorded_image(digest: str, platform: Platform, store: Store, source: _LayerSource) -> Image | None:
-    data = store.get("base-image", _record_key(digest, platform))
-    if data is None:
+    record = store.get_as("base-image", _record_key(digest, platform), _ImageRecord)
+    if record is None:
         return None
-    with suppress(msgspec.MsgspecError):  # written by another version
-        record = msgspec.json.decode(data, type=_ImageRecord)
-        layers = tuple(source.layer(descriptor, diff_id) for descriptor, diff_id in record.layers)
-        return Image(Platform(*record.platform), record.manifest, record.config, layers)
-    return None
+    layers = tuple(source.layer(descriptor, diff_id) for descriptor, diff_id in record.layers)
+    return Image(Platform(*record.platform), record.manifest, record.config, layers)
 
 
 def _with_remote_layers(image: Image, source: _LayerSource) -> Image:

@@ -98,7 +98,7 @@ def key_of(*parts: str) -> str:
 
 def load_segment_metadata(key: str, store: Store) -> Segment | None:
     """What the store knows of a segment, whether or not it has its bytes: from having made it, else from being told."""
-    return _recorded("segment", key, store) or _recorded(_TOLD, key, store)
+    return store.get_as("segment", key, Segment) or store.get_as(_TOLD, key, Segment)
 
 
 def save_segment_metadata(segment: Segment, store: Store) -> None:
@@ -106,19 +106,9 @@ def save_segment_metadata(segment: Segment, store: Store) -> None:
     store.put(_TOLD, segment.key, msgspec.json.encode(segment))
 
 
-def _recorded(kind: str, key: str, store: Store) -> Segment | None:
-    record = store.get(kind, key)
-    if record is None:
-        return None
-    try:
-        return msgspec.json.decode(record, type=Segment)
-    except msgspec.MsgspecError:
-        return None  # written by another version
-
-
 def find_segment(key: str, store: Store) -> Segment | None:
     """The segment of that key, if the store has it whole, made by this machine."""
-    segment = _recorded("segment", key, store)
+    segment = store.get_as("segment", key, Segment)
     return segment if segment is not None and store.has(segment.digest) else None
 
 

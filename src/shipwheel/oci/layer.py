@@ -74,13 +74,9 @@ class Layer(msgspec.Struct, frozen=True):
 
 def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     """The layer of that spec, if the store has all of its parts and what is known of its segments."""
-    record = store.get("layer", spec.key)
-    if record is None:
+    layer = store.get_as("layer", spec.key, Layer)
+    if layer is None:
         return None
-    try:
-        layer = msgspec.json.decode(record, type=Layer)
-    except msgspec.MsgspecError:
-        return None  # written by another version
     known = all(store.get("segment", key) is not None for key in layer.segments)
     return layer if known and all(store.has(part) for part in layer.parts) else None
 

@@ -77,11 +77,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
 
 
 def _remembered(context: BuildContext, key: str) -> Proof | None:
-    record = context.store.get("proof", key)
-    try:
-        return None if record is None else msgspec.json.decode(record, type=Proof)
-    except msgspec.MsgspecError:
-        return None  # written by another version
+    return context.store.get_as("proof", key, Proof)
 
 
 def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirements:

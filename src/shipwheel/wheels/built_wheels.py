@@ -25,14 +25,10 @@ def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel 
 
     With `need_bytes`, only a wheel that was built here and whose bytes the store has; else also one that another machine built.
     """
-    record = store.get(_BUILT, key) or (None if need_bytes else store.get(_BUILT_ELSEWHERE, key))
-    if record is None:
+    wheel = store.get_as(_BUILT, key, BuiltWheel) or (None if need_bytes else store.get_as(_BUILT_ELSEWHERE, key, BuiltWheel))
+    if wheel is None or (need_bytes and not store.has(wheel.digest)):
         return None
-    try:
-        wheel = msgspec.json.decode(record, type=BuiltWheel)
-    except msgspec.MsgspecError:
-        return None  # written by another version
-    return msgspec.structs.replace(wheel, key=key) if not need_bytes or store.has(wheel.digest) else None
+    return msgspec.structs.replace(wheel, key=key)
 
 
 def record_built_wheel(wheel: BuiltWheel, store: Store) -> None:
