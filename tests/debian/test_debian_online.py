@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from support.debian_packages import base_sources
 from support.programs import needs
 
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.closure import Closure, close_over_libraries
 from shipwheel.debian.downloads import load_segments
-from shipwheel.debian.generated_base import base_sources
 from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror, apt_mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.package_index import PackageIndex

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.debian_packages import base_sources
 
 from shipwheel.debian.downloads import load_segments
-from shipwheel.debian.generated_base import base_sources
 from shipwheel.debian.package import DebianPackage
 from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment

@@ -1,6 +1,6 @@
 """Libraries that pure Python packages open by name."""
 
-from support.debian_index import index_of
+from support.debian_packages import index_of
 
 from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
 from shipwheel.files.elf import ElfObject

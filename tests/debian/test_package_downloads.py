@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.debian_index import debian_package
+from support.debian_packages import debian_package
 
 from shipwheel.debian.downloads import load_segments, package_downloads
 from shipwheel.debian.mirror import Mirror
@@ -36,6 +36,15 @@ def test_explains_how_to_renew_a_base_whose_package_is_gone(fake: FakeArchive, t
     assert "gone_1.deb" in caught.value.message
     assert "--upgrade-base" in caught.value.hint
     assert "pylock.toml" in caught.value.hint
+
+
+def test_explains_how_to_renew_a_base_if_several_packages_are_gone(fake: FakeArchive, tmp_path: Path) -> None:
+    packages = [fake.add(make_deb(name, "1", {"x": b"x"}), (name, "1", "amd64")) for name in ("one", "two")]
+    for package in packages:
+        (fake.root / "debian" / package.filename).unlink()
+    with pytest.raises(FetchError, match="no longer has a package") as caught:
+        load_segments(packages, fake.mirror, Store(tmp_path / "store"))
+    assert "one_1.deb" in caught.value.message and "two_1.deb" in caught.value.message
 
 
 def test_rejects_a_package_with_another_hash(fake: FakeArchive, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The index of a suite's packages."""
 
 import pytest
-from support.debian_index import index_of
+from support.debian_packages import index_of
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.debian_index import debian_package, index_of
+from support.debian_packages import debian_package, index_of
 
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.seed import libc_version, python_version, resolve_seed, seed_names

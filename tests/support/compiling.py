@@ -1,12 +1,13 @@
 """Compiling bytecode in tests."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from shipwheel.files.compress import Deflated, inflate
-from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter, interpreter_version
+from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 __all__ = ["RICH", "compile_all", "compiler_of", "data_of", "many"]
@@ -14,8 +15,10 @@ __all__ = ["RICH", "compile_all", "compiler_of", "data_of", "many"]
 
 def compiler_of(folder: Path, python: str = sys.executable, workers: int = 2, version: str = "") -> BytecodeCompiler:
     """Return a compiler with a cache in a directory."""
-    interpreter = Interpreter((python,))
-    return BytecodeCompiler(lambda: interpreter, version or interpreter_version(interpreter), BytecodeCache(folder / "cache"), workers)
+    if not version:
+        command = [python, "-c", "import platform; print(platform.python_version())"]
+        version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return BytecodeCompiler(lambda: Interpreter((python,)), version, BytecodeCache(folder / "cache"), workers)
 
 
 def data_of(item: Deflated | None) -> bytes:

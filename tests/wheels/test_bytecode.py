@@ -19,7 +19,7 @@ from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import EntryType, file
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels import bytecode as module
-from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, interpreter_version, pyc_path
+from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, pyc_path
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 HERE = Interpreter((sys.executable,))
@@ -291,7 +291,7 @@ def test_rejects_a_program_that_is_not_an_interpreter(tmp_path: Path, text: str,
     monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
     path = script(tmp_path, text)
     with pytest.raises(BuildError, match="pretender") as caught:
-        interpreter_version(Interpreter((path,)))
+        compile_all(compiler_of(tmp_path, path, version="3.0.0"), [("/a.py", b"")])
     assert caught.value.hint
 
 
@@ -300,7 +300,7 @@ def test_reports_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "text").chmod(0o755)
     for path in (str(tmp_path / "absent"), str(tmp_path / "text"), str(tmp_path), "a\0b"):
         with pytest.raises(BuildError, match="cannot be started") as caught:
-            interpreter_version(Interpreter((path,)))
+            compile_all(compiler_of(tmp_path, path, version="3.0.0"), [("/a.py", b"")])
         assert "--no-bytecode" in caught.value.hint
 
 
@@ -315,7 +315,7 @@ def test_reports_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
 )
 def test_reports_an_interpreter_that_crashes(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EXIT_TIMEOUT_S", 0.5)
-    compiler = compiler_of(tmp_path, script(tmp_path, text), workers=1)
+    compiler = compiler_of(tmp_path, script(tmp_path, text), workers=1, version="3.11.2")
     for _ in range(2):
         with pytest.raises(BuildError, match=r"near /large\.py") as caught:
             compiler.compile([("/large.py", b"x = 1\n" * 100_000)])

@@ -49,8 +49,8 @@ class _SignedRelease:
 class Archive:
     """Reads Debian's archive through a mirror.
 
-    The store keeps the tables made from Packages and Contents files under the hash of the file. `keyring` replaces Debian's keys and
-    `now` the current time; with `allow_stale`, a release far past its Valid-Until is still accepted.
+    The store keeps the tables made from Packages and Contents files under the hash of the file. `keyring` replaces Debian's keys; with
+    `allow_stale`, a release far past its Valid-Until is still accepted.
     """
 
     def __init__(
@@ -60,14 +60,12 @@ class Archive:
         reporter: Reporter = silent,
         *,
         keyring: bytes | None = None,
-        now: datetime | None = None,
         allow_stale: bool = False,
     ) -> None:
         self.mirror = mirror
         self.store = store
         self.reporter = reporter
         self._keyring = keyring
-        self._now = now
         self._allow_stale = allow_stale
         self._lock = threading.Lock()
         self._releases: dict[str, tuple[_SignedRelease, ...]] = {}
@@ -102,7 +100,7 @@ class Archive:
                 return None
             error.hint = f"Check the network, or use another mirror: {MIRROR_VARIABLE}, or the setting debian-mirror."
             raise
-        warning = check_age(release, name, self._now or datetime.now(UTC), allow_stale=self._allow_stale)
+        warning = check_age(release, name, datetime.now(UTC), allow_stale=self._allow_stale)
         if warning is not None:
             self.reporter(warning)
         return _SignedRelease(archive, codename, release)

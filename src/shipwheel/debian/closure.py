@@ -15,21 +15,21 @@ from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
 
-__all__ = ["ABI_STABLE", "COMPANIONS", "Closure", "LoadSegments", "close_over_libraries", "unresolved_libraries"]
+__all__ = ["Closure", "LoadSegments", "close_over_libraries", "unresolved_libraries"]
 
 LoadSegments = Callable[[Sequence[DebianPackage]], Sequence[Segment]]
 """Fetches packages and returns their segments in the same order."""
 
 _MAX_COPYRIGHT_BYTES = 256 << 10
 
-COMPANIONS = {
+_COMPANIONS = {
     "libmagic1": ("libmagic-mgc", "magic.mgc"),
     "libmagic1t64": ("libmagic-mgc", "magic.mgc"),
     "libfontconfig1": ("fontconfig-config", "fonts.conf"),
 }
 """Libraries that are useless without a data file of another package: library package -> (package, file name)."""
 
-ABI_STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6", "libz.so.1"})
+_ABI_STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6", "libz.so.1"})
 """Libraries of which any recent enough copy works. Whether a copy is recent enough is proved later, by symbol versions."""
 
 
@@ -132,7 +132,7 @@ def _clashes_with_bundled(segment: Segment, file: str, missing: Mapping[str, Seq
     needed = {name for item in segment.elf if posixpath.basename(item.path) == file or item.soname == file for name in item.needed}
     needed_by = missing.get(file, ())
     return bool(needed_by) and all(
-        not loader.in_base(item) and any(loader.sibling(item, name) for name in needed - ABI_STABLE) for item in needed_by
+        not loader.in_base(item) and any(loader.sibling(item, name) for name in needed - _ABI_STABLE) for item in needed_by
     )
 
 
@@ -149,7 +149,7 @@ def _providers(sonames: Sequence[str], index: PackageIndex) -> dict[str, _Candid
 def _companions(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> dict[str, _Candidate]:
     """Return companions, and small packages that hold the copyright of others: usr/share/doc/libgcc-s1 is a link to gcc-12-base."""
     found: dict[str, _Candidate] = {}
-    for name, file in (COMPANIONS[name] for name in packages if name in COMPANIONS):
+    for name, file in (_COMPANIONS[name] for name in packages if name in _COMPANIONS):
         companion = index.newest(name)
         if companion is not None:
             found[name] = _Candidate(companion, (file,))

@@ -12,9 +12,9 @@ from typing import IO, BinaryIO, cast
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["UNPACKED_LIMIT", "HashedStream", "damaged", "members", "open_tar", "refused"]
+__all__ = ["HashedStream", "damaged", "members", "open_tar", "refused"]
 
-UNPACKED_LIMIT = 4 << 30
+_MAX_UNPACKED_BYTES = 4 << 30
 """The maximum unpacked size of one member, in bytes: four times that of Debian's largest packages."""
 
 _AR_MAGIC = b"!<arch>\n"
@@ -67,7 +67,7 @@ class _Limited(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], limit: int, label: str, *, exact: bool) -> None:
         self._stream = stream
-        self._left = limit
+        self._limit = self._left = limit
         self._label = label
         self._exact = exact
 
@@ -81,7 +81,7 @@ class _Limited(io.RawIOBase):
         if self._exact and size and not data:
             raise damaged(self._label, "it is truncated")
         if self._left < 0:
-            raise refused(self._label, f"it unpacks to more than {UNPACKED_LIMIT} bytes")
+            raise refused(self._label, f"it unpacks to more than {self._limit} bytes")
         buffer[: len(data)] = data
         return len(data)
 
@@ -113,7 +113,7 @@ def _read_exactly(stream: IO[bytes], size: int, label: str) -> bytes:
 
 
 @contextmanager
-def open_tar(name: str, stream: BinaryIO, label: str, limit: int = UNPACKED_LIMIT) -> Iterator[tarfile.TarFile]:
+def open_tar(name: str, stream: BinaryIO, label: str, limit: int = _MAX_UNPACKED_BYTES) -> Iterator[tarfile.TarFile]:
     """Open a member of a package as a tar archive. Raise ArchiveError for a damaged one, also while the block reads it."""
     import zstandard
 

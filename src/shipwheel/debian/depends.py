@@ -15,9 +15,9 @@ from shipwheel.files.segment import Segment
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import PackageIndex
 
-__all__ = ["IGNORED_DEPENDS", "follow_depends"]
+__all__ = ["follow_depends"]
 
-IGNORED_DEPENDS = frozenset(
+_IGNORED_DEPENDS = frozenset(
     """
     adduser base-passwd cdebconf debconf debconf-2.0 debianutils dictionaries-common dpkg emacsen-common
     init-system-helpers install-info lsb-base passwd sysvinit-utils ucf update-inetd usrmerge usr-is-merged
@@ -57,7 +57,7 @@ def follow_depends(
 def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "PackageIndex") -> Iterator[DebianPackage]:
     """Yield one package per group of alternatives: one of the base, else the first that the suite has; none for ignored ones."""
     for group in index.depends(package):
-        if not IGNORED_DEPENDS.isdisjoint(group):
+        if not _IGNORED_DEPENDS.isdisjoint(group):
             continue
         in_base = (packages.get(name) for name in group)
         newest = (index.newest(name) for name in group)

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, symlink
+from shipwheel.files.entry import EntryType, FileEntry, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, load_segment_metadata, make_segment, uncompressed_chunks
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
 
-__all__ = ["GENERATED_VERSION", "GeneratedBase", "base_sources"]
+__all__ = ["GeneratedBase"]
 
-GENERATED_VERSION = "1"
+_VERSION = "1"
 """Part of the key of the generated files: raise it whenever their bytes change."""
 
 _USERS = (
@@ -32,12 +32,6 @@ _NSSWITCH = (
 _CERTIFICATES_PACKAGE = "ca-certificates"
 _CERTIFICATE = re.compile(r"usr/share/ca-certificates/mozilla/.+\.crt")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
-
-
-def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: Suite, store: Store) -> tuple[Source, ...]:
-    """Return all sources of a composed base: its packages sorted by name, then the generated files."""
-    ordered = tuple(sorted(packages, key=lambda package: package.name))
-    return (*(DebSource(package, store) for package in ordered), GeneratedBase(ordered, platform, suite, store))
 
 
 class GeneratedBase(msgspec.Struct, frozen=True):
@@ -57,7 +51,7 @@ class GeneratedBase(msgspec.Struct, frozen=True):
         """The key, from the packages' hashes, the platform, the suite and the interpreter."""
         interpreter = (self.interpreter,) if self.interpreter else ()
         hashes = (package.sha256 for package in self.packages)
-        return key_of("generated base", GENERATED_VERSION, str(self.platform), self.suite.codename, *interpreter, *hashes)
+        return key_of("generated base", _VERSION, str(self.platform), self.suite.codename, *interpreter, *hashes)
 
     @property
     def label(self) -> str:

@@ -20,6 +20,7 @@ PUBLIC_MIRRORS = tuple(mirror.debian for mirror in MIRRORS if mirror.debian)
 """Mirrors of universities and vendors that carry both archives; without a setting, shipwheel uses the fastest of them."""
 
 _TIMEOUT_S = 3.0
+_PROBED_SUITE = "bookworm"
 _HINT = f"Set {MIRROR_VARIABLE} to the URL of a Debian mirror that this machine can reach, for example https://HOST/debian."
 
 
@@ -86,22 +87,22 @@ def apt_mirror(root: Path) -> Mirror | None:
     return Mirror(debian or _sibling(security or "", "debian"), security or _sibling(debian or "", "debian-security"))
 
 
-def fastest_mirror(urls: Sequence[str], suite: str = "bookworm") -> Mirror:
+def fastest_mirror(urls: Sequence[str]) -> Mirror:
     """Return the mirror that is first to send the start of a signed release. Raise FetchError if none does within the time limit."""
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for url in urls:
-        threading.Thread(target=lambda url=url: answers.put(_probe(url, suite)), daemon=True).start()
+        threading.Thread(target=lambda url=url: answers.put(_probe(url)), daemon=True).start()
     for _ in urls:
         if (fastest := answers.get()) is not None:
             return parse_mirror(fastest)
     raise FetchError(f"none of {len(urls)} public Debian mirrors answered within {_TIMEOUT_S:.0f} s", hint=_HINT)
 
 
-def _probe(url: str, suite: str) -> str | None:
+def _probe(url: str) -> str | None:
     import httpx
 
     try:
-        with httpx.stream("GET", f"{url}/dists/{suite}/InRelease", timeout=_TIMEOUT_S, follow_redirects=True) as response:
+        with httpx.stream("GET", f"{url}/dists/{_PROBED_SUITE}/InRelease", timeout=_TIMEOUT_S, follow_redirects=True) as response:
             head = next(response.iter_bytes(64), b"") if response.status_code == 200 else b""
     except httpx.HTTPError:
         return None

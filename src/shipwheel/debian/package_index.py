@@ -8,9 +8,9 @@ from functools import cached_property
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.version import version_key
 
-__all__ = ["PREFERRED_PROVIDERS", "PackageIndex"]
+__all__ = ["PackageIndex"]
 
-PREFERRED_PROVIDERS = {
+_PREFERRED_PROVIDERS = {
     "libjpeg.so.62": "libjpeg62-turbo",
     "libopenblas.so.0": "libopenblas0-pthread",
     "libsystemd.so.0": "libsystemd0",
@@ -50,7 +50,7 @@ class PackageIndex:
         names = self._providers.get(soname.encode())
         if names is None:
             return ()
-        preferred = PREFERRED_PROVIDERS.get(soname)
+        preferred = _PREFERRED_PROVIDERS.get(soname)
         available = [name for name in names.decode().split(",") if name.encode() in self._rows]
         return tuple(sorted(available, key=lambda name: (name != preferred, *_rank(name))))
 

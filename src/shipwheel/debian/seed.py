@@ -12,9 +12,9 @@ from shipwheel.suites import Suite
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import PackageIndex
 
-__all__ = ["COMMON_SEED", "RENEW_HINT", "SPLIT_STDLIB", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names"]
+__all__ = ["RENEW_HINT", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names"]
 
-COMMON_SEED = (
+_COMMON_SEED = (
     "base-files",
     "ca-certificates",
     "libc-bin",
@@ -34,7 +34,7 @@ zlib1g, and compiles bytecode before the closure over libraries is known. glibc 
 ncurses-base has the terminals that curses and readline know.
 """
 
-SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
+_SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
 """Parts of the standard library that bullseye and bookworm have in packages of their own."""
 
 RENEW_HINT = (
@@ -47,9 +47,9 @@ def seed_names(suite: Suite) -> tuple[str, ...]:
     """Return the names of the packages that every base of a suite starts from, without an interpreter for a suite without Python."""
     python = suite.python
     if not python:
-        return COMMON_SEED
+        return _COMMON_SEED
     interpreter = (f"python{python}-minimal", f"libpython{python}-minimal", f"libpython{python}-stdlib")
-    return (*COMMON_SEED, *interpreter, *(SPLIT_STDLIB if python in ("3.9", "3.11") else ()))
+    return (*_COMMON_SEED, *interpreter, *(_SPLIT_STDLIB if python in ("3.9", "3.11") else ()))
 
 
 def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
@@ -24,7 +24,7 @@ from shipwheel.files.entry import EntryType, FileEntry, Source, read_content
 from shipwheel.files.segment import LAYOUT_VERSION, key_of
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
-__all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "interpreter_version", "pyc_path"]
+__all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "pyc_path"]
 
 _MAX_BATCH_BYTES = 1 << 20
 _MAX_BATCH_FILES = 100
@@ -62,8 +62,8 @@ class _Worker:
             )
         except (OSError, ValueError) as error:
             raise BuildError(f"the interpreter {self._name} cannot be started: {error}", hint="Build with --no-bytecode.") from error
-        self.version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
-        if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
+        version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
+        if not re.fullmatch(r"\d+\.\d+\.\d+", version):
             raise self._exited("")
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
@@ -127,12 +127,6 @@ class _Worker:
             f"the interpreter that compiles bytecode exited with status {status} near {path}",
             hint="Build with --no-bytecode, and please report the package.",
         )
-
-
-def interpreter_version(interpreter: Interpreter) -> str:
-    """Return the full version of an interpreter, for example "3.11.2". Raise BuildError if it does not run."""
-    with closing(_Worker(interpreter)) as worker:
-        return worker.version
 
 
 @dataclass

@@ -1,0 +1,30 @@
+"""Packages, package indexes and bases that are made without an archive."""
+
+from collections.abc import Sequence
+
+from shipwheel.debian.generated_base import GeneratedBase
+from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.debian.package_index import PackageIndex
+from shipwheel.files.entry import Source
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.suites import Suite
+
+__all__ = ["base_sources", "debian_package", "index_of"]
+
+
+def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: Suite, store: Store) -> tuple[Source, ...]:
+    """Return all sources of a composed base: its packages sorted by name, then the generated files."""
+    ordered = tuple(sorted(packages, key=lambda package: package.name))
+    return (*(DebSource(package, store) for package in ordered), GeneratedBase(ordered, platform, suite, store))
+
+
+def debian_package(name: str, version: str, archive: str = "debian", filename: str = "pool/main/x/x.deb") -> DebianPackage:
+    """Return a package of 7 bytes with a hash of zeros."""
+    return DebianPackage(name, version, "amd64", filename, "0" * 64, 7, archive)
+
+
+def index_of(*names: str, contents: bytes = b"") -> PackageIndex:
+    """Return an index with version 1 of these packages; `contents` is a table of sonames."""
+    table = b"".join(b"%b\t1\tamd64\tpool/x.deb\t%b\t1\t\n" % (name.encode(), b"0" * 64) for name in sorted(names))
+    return PackageIndex("Debian test", [("debian", table)], lambda: contents)
