@@ -1,4 +1,4 @@
-"""Our pylock.toml in other hands: pip and uv install what we select for the same machine, by name and version."""
+"""pip and uv install from shipwheel's pylock.toml the versions that shipwheel selects for the same machine."""
 
 import json
 import platform
@@ -18,17 +18,17 @@ from shipwheel.platform import Platform
 pytestmark = pytest.mark.online
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-ASKED = "fastapi\nnumpy\nuvicorn[standard]\ncolorama; sys_platform == 'win32'\nlangdetect==1.0.9\n"
+REQUIREMENTS = "fastapi\nnumpy\nuvicorn[standard]\ncolorama; sys_platform == 'win32'\nlangdetect==1.0.9\n"
 
 
-def said(*command: str) -> str:
+def output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_pip_and_uv_install_from_it(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text(ASKED)
+def test_pip_and_uv_install_the_selected_versions(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(REQUIREMENTS)
     lock = make_lock(lock_request(tmp_path, MINOR, (tmp_path / "requirements.txt",)))
     lock.write()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -37,12 +37,12 @@ def test_pip_and_uv_install_from_it(tmp_path: Path) -> None:
     wanted = {f"{item.name}=={item.version}" for item in select(lock, here).distributions}
     assert len(wanted) > 10 and "langdetect==1.0.9" in wanted
 
-    said(uv.find_uv_bin(), "venv", "-q", "--seed", "--no-project", "--python", sys.executable, str(tmp_path / "venv"))
+    output(uv.find_uv_bin(), "venv", "-q", "--seed", "--no-project", "--python", sys.executable, str(tmp_path / "venv"))
     python = str(tmp_path / "venv" / "bin" / "python")
-    report = json.loads(said(python, "-m", "pip", "install", "-q", "--dry-run", "--report", "-", "-r", str(tmp_path / "pylock.toml")))
+    report = json.loads(output(python, "-m", "pip", "install", "-q", "--dry-run", "--report", "-", "-r", str(tmp_path / "pylock.toml")))
     by_pip = {f"{item['metadata']['name'].lower().replace('_', '-')}=={item['metadata']['version']}" for item in report["install"]}
     assert by_pip == wanted
 
-    seeds = set(said(uv.find_uv_bin(), "pip", "freeze", "--python", python).split())
-    said(uv.find_uv_bin(), "pip", "install", "-q", "--python", python, "-r", str(tmp_path / "pylock.toml"))
-    assert set(said(uv.find_uv_bin(), "pip", "freeze", "--python", python).split()) - seeds == wanted
+    seeds = set(output(uv.find_uv_bin(), "pip", "freeze", "--python", python).split())
+    output(uv.find_uv_bin(), "pip", "install", "-q", "--python", python, "-r", str(tmp_path / "pylock.toml"))
+    assert set(output(uv.find_uv_bin(), "pip", "freeze", "--python", python).split()) - seeds == wanted

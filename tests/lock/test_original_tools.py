@@ -1,4 +1,4 @@
-"""A project's lock, written by the tool itself, built: the image has what the tool installs on Linux, version by version."""
+"""Images built from locks that the tools themselves wrote: they have the versions that each tool installs on Linux."""
 
 import io
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.online
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tools are installed."""
+    """The directory in which the tools are installed."""
     known = os.environ.get("SHIPWHEEL_TEST_CACHE")
     folder = Path(known).absolute() / "packagers" if known else tmp_path_factory.mktemp("packagers")
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,13 +30,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def linked() -> Iterator[str]:
-    """The address of a wheel."""
+    """The URL of a wheel."""
     with PackageIndex() as index:
         yield index.url + index.add("acme_linked-3.0-py3-none-any.whl", SmallWheel("acme_linked", "3.0", files={"linked.py": ""}).content())
 
 
 def in_image(layout: Path) -> dict[str, dict[str, str]]:
-    """Architecture -> name -> version of what each image of a layout has in its virtual environment; what was editable is copied there."""
+    """Return the versions in the virtual environment of each image of a layout, by architecture and name; editable packages are copied."""
     opened = open_image(layout)
 
     def blob(digest: str) -> bytes:
@@ -66,7 +66,7 @@ def in_image(layout: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_the_image_has_what_the_tool_installs(name: str, world: World, cache: Path, linked: str) -> None:
+def test_the_image_has_the_versions_that_the_tool_installs(name: str, world: World, cache: Path, linked: str) -> None:
     how = ORIGINALS[name]
     root = world.root / "shop"
     places = make_places(root, linked)
@@ -107,5 +107,5 @@ PASSED = (
 
 
 def outside() -> dict[str, str]:
-    """The machine's own package index instead of the world's."""
+    """Return variables that select the machine's own package index instead of the world's."""
     return {"UV_DEFAULT_INDEX": os.environ.get("UV_DEFAULT_INDEX", ""), **{name: os.environ[name] for name in PASSED if name in os.environ}}

@@ -1,4 +1,4 @@
-"""The lock's file: canonical text that says what the data says, written whole or not at all."""
+"""The lock's file: a canonical text with the same data, written atomically, and validated when it is read."""
 
 import re
 import tomllib
@@ -41,25 +41,25 @@ VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
-def test_the_text_says_what_the_data_says(base: dict[str, Any]) -> None:
+def test_the_text_has_the_same_data(base: dict[str, Any]) -> None:
     lock = Lock(Path("pylock.toml"), document(SIX)).with_base("amd64", base)
     assert tomllib.loads(lock.text()) == lock.data
     assert Lock(lock.path, tomllib.loads(lock.text())).text() == lock.text()
 
 
-def test_the_order_of_the_data_does_not_matter() -> None:
+def test_the_text_does_not_depend_on_the_order_of_the_data() -> None:
     two = {"name": "a", "version": "1", "wheels": [wheel("a-1-cp311-abi3-linux_x86_64.whl"), wheel("a-1-py3-none-any.whl")]}
     turned = {**two, "wheels": list(reversed(two["wheels"]))}
     assert Lock(Path("p"), document(SIX, two)).text() == Lock(Path("p"), document(turned, SIX)).text()
 
 
-def test_one_wheel_a_line() -> None:
+def test_writes_one_wheel_per_line() -> None:
     text = Lock(Path("p"), document(SIX)).text()
     assert '    { url = "https://files.invalid/six-1.0-py3-none-any.whl", size = 3, hashes = { sha256 = "' in text
     assert "upload-time = 2024-01-02T00:00:00Z" in text
 
 
-def test_reading_back(tmp_path: Path) -> None:
+def test_reads_back_what_it_wrote(tmp_path: Path) -> None:
     lock = Lock(
         lock_path(tmp_path), document(SIX, python="3.11", frozen=True, roots={"six": "requirements.txt, line 1"}, **{"as-of": "2024-09-15"})
     )
@@ -74,7 +74,7 @@ def test_reading_back(tmp_path: Path) -> None:
     assert [package.name for package in found.packages] == ["six"]
 
 
-def test_a_lock_without_packages_is_none_the_less_one(tmp_path: Path) -> None:
+def test_reads_a_lock_without_packages(tmp_path: Path) -> None:
     Lock(lock_path(tmp_path), document()).write()
     found = read_lock(tmp_path / "pylock.toml")
     assert found is not None
@@ -82,7 +82,7 @@ def test_a_lock_without_packages_is_none_the_less_one(tmp_path: Path) -> None:
     assert found.is_current("sha256:1")
 
 
-def test_an_unchanged_lock_is_not_written(tmp_path: Path) -> None:
+def test_does_not_write_an_unchanged_lock(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "pylock.toml", document(SIX))
     lock.write()
     before = lock.path.stat()
@@ -91,12 +91,12 @@ def test_an_unchanged_lock_is_not_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["pylock.toml"]
 
 
-def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
+def test_reports_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="cannot be written"):
         Lock(tmp_path / "gone" / "pylock.toml", document(SIX)).write()
 
 
-def test_another_tools_lock_is_left_alone(tmp_path: Path) -> None:
+def test_ignores_the_lock_of_another_tool(tmp_path: Path) -> None:
     assert lock_path(tmp_path).name == "pylock.toml"
     (tmp_path / "pylock.toml").write_text('lock-version = "1.0"\ncreated-by = "other"\npackages = []\n')
     assert lock_path(tmp_path).name == "pylock.shipwheel.toml"
@@ -110,14 +110,14 @@ def test_another_tools_lock_is_left_alone(tmp_path: Path) -> None:
         f'[[packages]]\nname = "a"\nsdist = {{ url = "x/a-1.tar.gz", hashes = {{ md5 = "{SUM}" }} }}\n[tool.shipwheel]\n',
     ],
 )
-def test_a_damaged_lock(tmp_path: Path, text: str) -> None:
+def test_rejects_a_damaged_lock(tmp_path: Path, text: str) -> None:
     (tmp_path / "pylock.toml").write_text(text)
     assert lock_path(tmp_path).name == "pylock.toml"
     with pytest.raises(LockError, match=r"cannot be read|a-1\.tar\.gz"):
         read_lock(tmp_path / "pylock.toml")
 
 
-def test_a_lock_that_breaks_the_specification() -> None:
+def test_rejects_a_lock_that_violates_the_specification() -> None:
     lock = Lock(Path("pylock.toml"), document({"name": "six", "version": "1.0"}))
     with pytest.raises(LockError, match="not a valid lock"):
         _ = lock.packages
@@ -135,7 +135,7 @@ def test_a_lock_that_breaks_the_specification() -> None:
         ('"1.0"', "[" * 5000),
     ],
 )
-def test_a_lock_of_another_shape(tmp_path: Path, change: tuple[str, str]) -> None:
+def test_rejects_a_lock_of_another_shape(tmp_path: Path, change: tuple[str, str]) -> None:
     text = whole()
     assert change[0] in text
     (tmp_path / "pylock.toml").write_text(text.replace(*change))
@@ -156,7 +156,7 @@ OTHERS = ['"two"', '["q"]', "{}", "1", "-1", "1.5", "true", "{ a = 1 }", '""', "
 
 @settings(deadline=None, max_examples=400)
 @given(st.data())
-def test_whatever_was_changed_in_it(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_survives_any_change_with_a_hint(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     text = whole()
     for _ in range(data.draw(st.integers(1, 3))):
         chosen = data.draw(st.sampled_from([*TOKENS.finditer(text)]))
@@ -171,5 +171,5 @@ def test_whatever_was_changed_in_it(tmp_path_factory: pytest.TempPathFactory, da
         assert error.hint
 
 
-def test_no_lock(tmp_path: Path) -> None:
+def test_reads_nothing_without_a_file(tmp_path: Path) -> None:
     assert read_lock(tmp_path / "pylock.toml") is None

@@ -1,6 +1,6 @@
-"""The tools that write locks, installed from the package index, and one project as each of them wants it written.
+"""The tools that write locks, installed from the package index, and one project in the form that each of them reads.
 
-Versions are named, so that a test fails for what changed here, not there.
+Their versions are pinned, so that a test fails because of a change in shipwheel and not in a tool.
 """
 
 import os
@@ -30,7 +30,7 @@ _VERSIONS = {
     "pip": "pip==26.3",
 }
 _BESIDE = {"pdm": ("hishel<2",)}
-"""What a tool no longer works without."""
+"""Requirements without which a tool no longer works."""
 _FOREIGN = ("VIRTUAL_ENV", "PYTHON", "PIPENV_", "POETRY_", "PDM_", "UV_", "PIP_FIND_LINKS", "PIP_CONSTRAINT")
 _NOWHERE = "http://git.invalid/"
 _BACKEND = '[build-system]\nrequires = ["flit_core>=3.11,<4"]\nbuild-backend = "flit_core.buildapi"\n'
@@ -38,7 +38,7 @@ _BACKEND = '[build-system]\nrequires = ["flit_core>=3.11,<4"]\nbuild-backend = "
 
 @dataclass(frozen=True)
 class Places:
-    """Where the project's requirements that no index has are: a directory in the project, a repository, a wheel's address."""
+    """The requirements that no index has: a directory in the project, a repository, the URL of a wheel."""
 
     directory: str
     repository: str
@@ -47,7 +47,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Original:
-    """A tool: `write` makes the project, `lock` its lock, `install` what it locked into `.venv` of the directory.
+    """A tool: `write` makes the project, `lock` its lock, and `install` installs that lock into `.venv` in the directory.
 
     Each takes a `run` that starts programs of the tool's own environment; `settings` are lines of shipwheel.toml.
     """
@@ -61,14 +61,14 @@ class Original:
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str]) -> str:
-    """Runs a program to its end and returns what it said on both pipes; raises AssertionError with that when it failed."""
+    """Run a program to its end and return its output from both pipes. Raise AssertionError with the output if it fails."""
     done = subprocess.run([*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 
 def environment(cache: Path, tool: str) -> dict[str, str]:
-    """What a tool sees: the machine's own indexes and certificates, caches of the tests', environments in the project."""
+    """Return the environment of a tool: the machine's indexes and certificates, the tests' caches, virtual environments in the project."""
     home = cache / "tools" / _VERSIONS[tool]
     if not (home / "bin" / "python").exists():
         run(uv.find_uv_bin(), "venv", "-q", "--no-project", "--python", sys.executable, home, cwd=cache, env=_clean())
@@ -94,12 +94,12 @@ def _clean() -> dict[str, str]:
 
 
 def repositories(root: Path) -> dict[str, str]:
-    """What tells git that the repositories of a host which is nowhere are in a directory."""
+    """Return variables that make git find the repositories of a host that does not exist in a directory."""
     return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{root.as_uri()}/.insteadOf", "GIT_CONFIG_VALUE_0": _NOWHERE}
 
 
 def make_places(root: Path, address: str) -> Places:
-    """A package in the project's `libs`, with a dependency of its own, and one in a repository beside the project, at a tag."""
+    """Make a package with a dependency in the project's `libs`, and one in a repository next to the project, at a tag."""
     library = root / "libs" / "acme-paths"
     _package(library, "acme_paths", 'dependencies = ["iniconfig"]\n')
     away = root.parent / f"{root.name}-git"
@@ -125,7 +125,7 @@ MAIN = (
     "appnope ; sys_platform == 'darwin'",
     "tomli>=2 ; python_version < '3.9'",
 )
-"""Markers for Windows, macOS and old Pythons; an extra of another's; click and tzlocal ask for more on Windows."""
+"""Markers for Windows, macOS and old Pythons, and an extra of a package; click and tzlocal have more dependencies on Windows."""
 
 EXTRA = ("tabulate>=0.9",)
 GROUP = ("packaging>=24", "colorama>=0.4 ; sys_platform == 'win32'")
@@ -154,7 +154,7 @@ def _write_uv(root: Path, places: Places) -> None:
 
 
 def _write_poetry(root: Path, places: Places) -> None:
-    """With this machine's index as a source, since Poetry asks its own one in a way of its own that mirrors do not answer."""
+    """Write it with this machine's index as a source: Poetry asks its default index for pages that mirrors do not have."""
     index = without_login(read_indexes(read_workspace(UserFiles(), root).settings).default) or default_index()
     more = (
         f'\n[[tool.poetry.source]]\nname = "machine"\nurl = "{index}"\n'
@@ -166,7 +166,7 @@ def _write_poetry(root: Path, places: Places) -> None:
 
 
 def _write_pdm(root: Path, places: Places) -> None:
-    """With an address of a host for the repository: of a file: URL, PDM loses the slashes."""
+    """Write it with a host in the repository's URL, because PDM drops the slashes of a file: URL."""
     direct = (
         f"acme-paths @ file:///${{PROJECT_ROOT}}/{places.directory}",
         f"acme-git @ git+{_NOWHERE}{places.repository.rpartition('/')[2]}@v1",
@@ -176,7 +176,7 @@ def _write_pdm(root: Path, places: Places) -> None:
 
 
 def _write_pipenv(root: Path, places: Places) -> None:
-    """Pipenv has no extras of the project: the category stands for both."""
+    """Write a category for the extra and the group, because Pipenv has no extras of the project."""
     (root / "Pipfile").write_text(
         '[packages]\nclick = ">=8"\nhttpx = {version = ">=0.27,<1", extras = ["socks"]}\ntzlocal = ">=5"\n'
         'pywin32 = {version = "*", markers = "sys_platform == \'win32\'"}\n'
@@ -189,7 +189,7 @@ def _write_pipenv(root: Path, places: Places) -> None:
 
 
 def _write_piptools(root: Path, places: Places) -> None:
-    """With constraints, a file that refers to another, and markers; hashes rule out what has none, such as a directory."""
+    """Write constraints, a file that includes another one, and markers. Hashes exclude requirements without one, such as a directory."""
     (root / "base.in").write_text("-c constraints.txt\n" + "".join(f"{text}\n" for text in MAIN))
     (root / "constraints.txt").write_text("h11<1\nidna<4\nanyio<5\n")
     (root / "requirements.in").write_text(
@@ -198,7 +198,7 @@ def _write_piptools(root: Path, places: Places) -> None:
 
 
 def _write_list(root: Path, places: Places) -> None:
-    """As it is installed with pip: editable and relative paths, repositories, addresses, markers, -r and -c, nothing pinned but by -c."""
+    """Write a list as users install it with pip: editable and relative paths, repositories, URLs, markers, -r, and pins only through -c."""
     (root / "requirements.txt").write_text(
         f"-r more/base.txt\n-c constraints.txt\n-e ./{places.directory}\n{places.repository}@v1#egg=acme-git\n{places.address}\n"
         + "".join(f"{text}\n" for text in (*EXTRA, *GROUP))
@@ -271,14 +271,14 @@ ORIGINALS = {
         (_VENV, (".venv/bin/python", "-m", "pip", "install", "-q", "-r", "requirements.txt")),
     ),
 }
-"""Name -> how."""
+"""The tools by the name of their test."""
 
 _OWN = {"pip", "setuptools", "wheel", "shop"}
-"""In an environment without being asked for, and the project itself."""
+"""Packages that an environment has anyway, and the project itself."""
 
 
 def installed(venv: Path) -> dict[str, str]:
-    """Name (PEP 503) -> version of what a virtual environment has."""
+    """Return the versions of the packages in a virtual environment by normalized name (PEP 503)."""
     found = {}
     for metadata in venv.glob("lib/python*/site-packages/*.dist-info/METADATA"):
         head = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
