@@ -304,6 +304,14 @@ def test_dynamic_dependencies_put_the_choice_off(tmp_path: Path) -> None:
         with_dependencies(project, frozenset())
 
 
+def test_scans_the_source_once_for_all_dependencies_and_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = _detect(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n", "main.py": FASTAPI})
+    monkeypatch.setattr("shipwheel.project.entrypoint.scan.read_module", None)
+    for again in (with_dependencies(project, frozenset({"fastapi", "hypercorn"})), with_python(project, "3.12")):
+        assert again.launch is not None
+        assert again.launch.command[-1] == "main:app"
+
+
 def test_extras_and_groups_count(tmp_path: Path) -> None:
     text = (
         PROJECT

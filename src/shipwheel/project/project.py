@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from shipwheel.project.entrypoint.find import Launch
+from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.settings import Settings
 from shipwheel.user_files import UserFiles
@@ -49,6 +50,8 @@ class Project:
     """Choices that the user should know of, a sentence each."""
     files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
     """The files that were read, kept to read the same project for another Python."""
+    scanner: Scanner | None = field(default=None, repr=False, compare=False)
+    """The scan of the source, kept to choose a command by other dependencies; None before the first choice."""
 
     @property
     def volumes(self) -> tuple[str, ...]:

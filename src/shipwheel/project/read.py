@@ -80,12 +80,13 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     """Return the project for another Python, whose markers may select other dependencies. Raises as read_project."""
     path = project.root / project.only[0] if project.only else project.root
     settings = msgspec.structs.replace(project.settings, python=version)
-    found = read_project(path, settings, launch=launch, files=project.files)
+    found = replace(read_project(path, settings, launch=False, files=project.files), scanner=project.scanner)
+    found = with_launch(found) if launch else found
     reason = f"the requirements have no solution for {project.python}"
     return replace(found, settings=project.settings, python_reason=reason, notes=(*project.notes, *found.notes))
 
 
-def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bool, scanner: Scanner | None = None) -> Project:
+def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bool) -> Project:
     evidence = Evidence(
         project.root,
         project.name,
@@ -97,7 +98,8 @@ def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bo
         project.packaged,
         project.only[0] if project.only else None,
     )
-    scanner = scanner or Scanner(project.root, evidence.single_file, project.files)
+    scanner = project.scanner or Scanner(project.root, evidence.single_file, project.files)
+    project = replace(project, scanner=scanner)
     try:
         launch = find_launch(evidence, scanner)
     except ProjectError:
@@ -106,7 +108,8 @@ def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bo
         return project
     if launch.outside_wheel:
         app = _Reader(project.root, project.settings, project.files).as_app(project, launch.outside_wheel)
-        return _with_launch(app, dependencies | app.dependencies, complete=complete, scanner=scanner)
+        app = replace(app, scanner=scanner)
+        return _with_launch(app, dependencies | app.dependencies, complete=complete)
     return replace(project, launch=launch)
 
 

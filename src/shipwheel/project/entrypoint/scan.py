@@ -122,12 +122,11 @@ def _is_candidate(entry: os.DirEntry[str]) -> bool:
 
 
 class _FileReader:
-    """Reads source files, each once, and finds out which directories are on the import path."""
+    """Reads source files, and finds out which directories are on the import path."""
 
     def __init__(self, root: Path, files: UserFiles) -> None:
         self._root = root
         self._files = files
-        self._contents: dict[str, bytes | None] = {}
         self._imports: dict[str, frozenset[str]] = {}
         self._import_roots: dict[str, bool] = {}
 
@@ -138,12 +137,10 @@ class _FileReader:
 
     def _read(self, file: str) -> bytes | None:
         """Return a file's content, or the first byte above the limit too if it is larger; None if it cannot be read."""
-        if file not in self._contents:
-            try:
-                self._contents[file] = self._files.read_start(self._root / file, _MAX_BYTES + 1)
-            except (OSError, ValueError):
-                self._contents[file] = None
-        return self._contents[file]
+        try:
+            return self._files.read_start(self._root / file, _MAX_BYTES + 1)
+        except (OSError, ValueError):
+            return None
 
     def _module_path(self, file: str) -> ModulePath:
         parts = file.removesuffix(".py").split("/")
