@@ -38,7 +38,7 @@ def test_login_saves_and_logout_removes_credentials(user: dict[str, str]) -> Non
         assert base64.b64decode(auth).decode() == f"ann:{PASSWORD}"
         code, out, err = run(user, "login", f"http://{server.host}/", "-u", "bob", "--password-stdin", given=PASSWORD)
         assert code == 5
-        assert "refuses access to user 'bob'" in err
+        assert "denies access to user 'bob'" in err
         assert f"shipwheel login {server.host}" in err
         assert json.loads(config.read_text())["auths"][server.host]["auth"] == auth, "rejected credentials replace nothing"
         user["SHIPWHEEL_REGISTRY_HOST"], user["SHIPWHEEL_REGISTRY_USER"], user["SHIPWHEEL_REGISTRY_PASSWORD"] = server.host, "x", "y"

@@ -151,7 +151,7 @@ def test_referrers_without_the_api_are_under_a_tag(registry: Registry, pushed: I
     with repository(registry.host, "team/app") as there:
         with Push(there, silent) as pushing:
             pushing.blob(Blob(config, lambda: iter((empty,))))
-            pushing.settle()
+            pushing.wait_for_blobs()
             pushing.document(document)
         assert fallback_tag(pushed.digest) in there.tags()
         assert [one.digest for one in there.referrers(pushed.digest, "application/x-it")] == [document.descriptor.digest]

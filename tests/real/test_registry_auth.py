@@ -17,7 +17,7 @@ from support.engines import Dockerd, Podman, Registry, missing
 
 from shipwheel.errors import FetchError
 from shipwheel.registry.auth import Authorizer
-from shipwheel.registry.credentials import Credential, credentials_for
+from shipwheel.registry.credentials import Credential, credential_for
 from shipwheel.registry.hosts import client, host_of
 from shipwheel.testing.token_server import TokenServer
 
@@ -94,7 +94,7 @@ def shipwheel(user: dict[str, str], *argv: str, given: str = "", code: int = 0) 
 
 def asks(registry: Registry, user: dict[str, str], method: str, path: str, *scopes: str) -> httpx.Response:
     host = host_of(registry.host, user)
-    authorizer = Authorizer(host, credentials_for(host, "team/app", user))
+    authorizer = Authorizer(host, credential_for(host, "team/app", user))
     with client(host) as asked:
         while True:
             sent = authorizer.header(scopes)
@@ -109,7 +109,7 @@ PUSH, UPLOADS = "repository:team/app:pull,push", "/v2/team/app/blobs/uploads/"
 @pytest.mark.parametrize("kind", ["with_password", "with_tokens"])
 def test_login_and_push(kind: str, user: dict[str, str], request: pytest.FixtureRequest) -> None:
     registry: Registry = request.getfixturevalue(kind)
-    with pytest.raises(FetchError, match=r"shipwheel login|who you are|user name and a password"):
+    with pytest.raises(FetchError, match=r"shipwheel login|requires a login|user name and password"):
         asks(registry, user, "POST", UPLOADS, PUSH)
     said = shipwheel(user, "login", registry.host, "-u", USER, "--password-stdin", given="wrong\n", code=5)
     assert "refuse" in said
@@ -120,7 +120,7 @@ def test_login_and_push(kind: str, user: dict[str, str], request: pytest.Fixture
     assert asks(registry, user, "POST", UPLOADS, PUSH).status_code == 202
     assert "Logged out" in shipwheel(user, "logout", registry.host)
     assert "no credentials" in shipwheel(user, "logout", registry.host)
-    assert credentials_for(host_of(registry.host, user), "team/app", user) is None
+    assert credential_for(host_of(registry.host, user), "team/app", user) is None
 
 
 def test_rights_and_two_scopes(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:
@@ -128,7 +128,7 @@ def test_rights_and_two_scopes(with_tokens: Registry, user: dict[str, str], toke
     mount = f"{UPLOADS}?mount=sha256:{'0' * 64}&from=other/base"
     assert asks(with_tokens, user, "POST", mount, PUSH, "repository:other/base:pull").status_code == 202
     assert asks(with_tokens, user, "GET", "/v2/other/base/manifests/1", "repository:other/base:pull").status_code == 404
-    with pytest.raises(FetchError, match=r"refuses pull and push of other/base to user 'ann'") as caught:
+    with pytest.raises(FetchError, match=r"denies pull and push of other/base to user 'ann'") as caught:
         asks(with_tokens, user, "POST", "/v2/other/base/blobs/uploads/", "repository:other/base:pull,push")
     assert caught.value.status == 401
     # Each time anew: one token for what is wanted; one that is refused for lack of rights is not asked for again.
@@ -186,7 +186,7 @@ def test_what_docker_skopeo_and_podman_write_is_read_by_us(
     podman.reach(with_password.host)
 
     def found(environ: dict[str, str]) -> tuple[str, str] | None:
-        credential = credentials_for(host, "team/app", environ)
+        credential = credential_for(host, "team/app", environ)
         return None if credential is None else (credential.username, credential.password)
 
     shared = docker.sandbox.folder("login")
@@ -207,7 +207,7 @@ def test_what_docker_skopeo_and_podman_write_is_read_by_us(
     namespaced = podman.sandbox.folder("login") / "auth.json"
     podman.cli("login", "--tls-verify=false", "--authfile", str(namespaced), "-u", USER, "-p", PASSWORD, f"{with_password.host}/team/app")
     assert found({**user, "REGISTRY_AUTH_FILE": str(namespaced)}) == expected
-    assert credentials_for(host, "team/other", {**user, "REGISTRY_AUTH_FILE": str(namespaced)}) is None
+    assert credential_for(host, "team/other", {**user, "REGISTRY_AUTH_FILE": str(namespaced)}) is None
 
 
 def test_an_identity_token(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:

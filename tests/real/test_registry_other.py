@@ -117,7 +117,7 @@ def test_referrers(other: str, index: ImageIndex, store: Store) -> None:
     with Repository(Reference.parse(f"{other}/team/app")) as there:
         with Push(there, silent) as pushing:
             pushing.blob(Blob(config, lambda: iter((empty,))))
-            pushing.settle()
+            pushing.wait_for_blobs()
             pushing.document(document)
         assert [one.digest for one in there.referrers(index.digest, "application/x-it")] == [document.descriptor.digest]
         assert there.referrers(index.digest, "application/x-other") == ()

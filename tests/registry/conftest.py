@@ -1,4 +1,4 @@
-"""For the tests of registries: a user without credentials or settings of their own."""
+"""Registry tests run as a user without credentials and settings."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home directory with nothing in it; what the machine's user has must not decide a test."""
+    """Set HOME to an empty directory, so that no test depends on the machine's user."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SHIPWHEEL_PLAIN_HTTP"):

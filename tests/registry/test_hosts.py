@@ -1,4 +1,4 @@
-"""How registries are reached: the scheme, certificates, proxies."""
+"""How registries are reached: scheme, certificates, proxies."""
 
 import ssl
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 
 from shipwheel.errors import UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
-from shipwheel.registry.hosts import PLAIN_HTTP, client, explained, host_of
+from shipwheel.registry.hosts import PLAIN_HTTP, client, explain_connection_error, host_of
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from shipwheel.registry.hosts import PLAIN_HTTP, client, explained, host_of
         ("127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("127.8.9.10:5000", "http://127.8.9.10:5000"),
         ("[::1]:5000", "http://[::1]:5000"),
-        # None of these has to be on this machine.
+        # None of these is certain to be on this machine.
         ("localhost.example", "https://localhost.example"),
         ("my.localhost", "https://my.localhost"),
         ("127.0.0.1.example", "https://127.0.0.1.example"),
@@ -38,19 +38,19 @@ from shipwheel.registry.hosts import PLAIN_HTTP, client, explained, host_of
         (f"index.{ENGINE_REGISTRY}", f"https://registry-1.{ENGINE_REGISTRY}"),
     ],
 )
-def test_addresses(registry: str | None, url: str) -> None:
+def test_chooses_https_except_for_the_loopback_interface(registry: str | None, url: str) -> None:
     assert host_of(registry, {}).url == url
 
 
-def test_plain_http_where_the_user_names_it() -> None:
-    said = {PLAIN_HTTP: " registry.example:5000, http://Other.example "}
-    assert host_of("registry.example:5000", said).url == "http://registry.example:5000"
-    assert host_of("other.example", said).url == "http://other.example"
+def test_uses_plain_http_only_for_the_registries_that_the_user_names() -> None:
+    environ = {PLAIN_HTTP: " registry.example:5000, http://Other.example "}
+    assert host_of("registry.example:5000", environ).url == "http://registry.example:5000"
+    assert host_of("other.example", environ).url == "http://other.example"
     for other in ("registry.example", "registry.example:5001", "a.registry.example:5000", "xregistry.example:5000"):
-        assert host_of(other, said).scheme == "https"
+        assert host_of(other, environ).scheme == "https"
 
 
-def test_short_names_of_the_default_registry() -> None:
+def test_expands_short_names_of_the_default_registry() -> None:
     assert host_of(None, {}).repository("python") == "library/python"
     assert host_of(None, {}).repository("team/app") == "team/app"
     assert host_of("registry.example", {}).repository("python") == "python"
@@ -60,8 +60,8 @@ def openssl(*arguments: str, folder: Path) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def made_certificates(folder: Path) -> None:
-    """An authority, a server's certificate for 127.0.0.1 and a client's, both by it."""
+def make_certificates(folder: Path) -> None:
+    """Write an authority, and certificates by it for the server 127.0.0.1 and a client."""
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
             "-subj", "/CN=tests", "-days", "2", folder=folder)  # fmt: skip
     for name in ("server", "client"):
@@ -93,7 +93,7 @@ def tls_server(folder: Path, *, mutual: bool) -> Iterator[str]:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(folder / "ca.crt")
     server = Quiet(("127.0.0.1", 0), Page)
-    # The handshake in the first read, so that one which fails is an error of that connection alone.
+    # Do the handshake in the first read, so that a failure ends that connection only.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -108,12 +108,12 @@ def tls_server(folder: Path, *, mutual: bool) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
-    made_certificates(folder)
+    make_certificates(folder)
     return folder
 
 
 @pytest.mark.parametrize("place", [".config/containers/certs.d", ".docker/certs.d"])
-def test_certificates_of_our_own(nobody: Path, certificates: Path, place: str) -> None:
+def test_presents_the_client_certificate_of_certs_d(nobody: Path, certificates: Path, place: str) -> None:
     with tls_server(certificates, mutual=True) as name:
         assert host_of(name).scheme == "http"
         folder = nobody / place / name
@@ -124,17 +124,18 @@ def test_certificates_of_our_own(nobody: Path, certificates: Path, place: str) -
         with client(host) as asked, pytest.raises(httpx.TransportError) as caught:
             asked.get(f"{host.url}/v2/")
         if "ALERT" in str(caught.value).upper():
-            assert explained(host, caught.value) is not None
+            problem = explain_connection_error(host, caught.value)
+            assert problem is not None and "requires a client certificate" in problem.message
         for file in ("client.cert", "client.key"):
             (folder / file).write_bytes((certificates / file).read_bytes())
         with client(host_of(name)) as asked:
             assert asked.get(f"{host.url}/v2/").status_code == 200
 
 
-def test_what_is_not_trusted_is_explained(certificates: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explains_an_untrusted_certificate(certificates: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = nobody / "other"
     other.mkdir()
-    made_certificates(other)
+    make_certificates(other)
     with tls_server(certificates, mutual=False) as name:
         folder = nobody / ".config/containers/certs.d" / name
         folder.mkdir(parents=True)
@@ -142,17 +143,17 @@ def test_what_is_not_trusted_is_explained(certificates: Path, nobody: Path, monk
         host = host_of(name)
         with client(host) as asked, pytest.raises(httpx.ConnectError) as caught:
             asked.get(f"{host.url}/v2/")
-        problem = explained(host, caught.value)
+        problem = explain_connection_error(host, caught.value)
         assert problem is not None
-        assert "its certificate is refused" in problem.message
+        assert "the certificate is not trusted: unable to get" in problem.message
         assert f"certs.d/{name}/ca.crt" in problem.hint
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
         with client(host) as asked:
             assert asked.get(f"{host.url}/v2/").status_code == 200
-    assert explained(host, httpx.ConnectError("Connection refused")) is None
+    assert explain_connection_error(host, httpx.ConnectError("Connection refused")) is None
 
 
-def test_a_server_without_tls_is_explained(certificates: Path, nobody: Path) -> None:
+def test_explains_a_server_without_tls(certificates: Path, nobody: Path) -> None:
     server = Quiet(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -164,7 +165,7 @@ def test_a_server_without_tls_is_explained(certificates: Path, nobody: Path) -> 
         host = host_of(name)
         with client(host) as asked, pytest.raises(httpx.TransportError) as caught:
             asked.get(f"{host.url}/v2/")
-        problem = explained(host, caught.value)
+        problem = explain_connection_error(host, caught.value)
         assert problem is not None
         assert f"{PLAIN_HTTP}={name}" in problem.hint
     finally:
@@ -173,7 +174,7 @@ def test_a_server_without_tls_is_explained(certificates: Path, nobody: Path) -> 
         thread.join()
 
 
-def test_certificates_that_cannot_be_used(nobody: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_certificates_that_cannot_be_used(nobody: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = nobody / ".config/containers/certs.d/registry.example"
     folder.mkdir(parents=True)
     (folder / "client.cert").write_bytes((certificates / "client.cert").read_bytes())
@@ -190,11 +191,11 @@ def test_certificates_that_cannot_be_used(nobody: Path, certificates: Path, monk
     with pytest.raises(UsageError, match=r"ca\.crt: "):
         client(host_of("registry.example"))
     monkeypatch.setenv("SSL_CERT_FILE", str(nobody / "none.pem"))
-    with pytest.raises(UsageError, match=r"SSL_CERT_FILE names .*none\.pem, which does not exist"):
+    with pytest.raises(UsageError, match=r"SSL_CERT_FILE is .*none\.pem, which does not exist"):
         client(host_of("other.example"))
 
 
-def test_proxies_of_the_environment_and_none_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_the_environment_s_proxies_except_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):

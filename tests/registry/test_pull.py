@@ -1,4 +1,4 @@
-"""Reading from the fake registry: manifests, blobs, tags, images, layouts, copies; and registries that lie."""
+"""Reads, pulls and copies from the fake registry, also when it sends wrong data."""
 
 import hashlib
 import json
@@ -30,10 +30,10 @@ from shipwheel.oci.reference import Reference
 from shipwheel.oci.validate.check import validate
 from shipwheel.platform import Platform
 from shipwheel.registry.copy import copy
-from shipwheel.registry.pull import Pulled, pull, remote_images, remote_index
+from shipwheel.registry.pull import PullResult, pull, remote_images, remote_index
 from shipwheel.registry.push import Push
 from shipwheel.registry.repository import Repository
-from shipwheel.registry.transport import Request, label_of_error
+from shipwheel.registry.transport import RegistryRequest, error_details
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
@@ -64,7 +64,7 @@ def filled(registry: FakeRegistry, store: Store) -> ImageIndex:
 
 
 def as_docker(registry: FakeRegistry, index: ImageIndex, *, layer_type: str = DOCKER_LAYER) -> str:
-    """The images again with docker's media types, and an attestation beside them."""
+    """Put the images with docker's media types, and an attestation."""
     entries = []
     for image in index.images:
         document = json.loads(image.manifest)
@@ -89,7 +89,7 @@ def as_docker(registry: FakeRegistry, index: ImageIndex, *, layer_type: str = DO
     return registry.put("team/app", json.dumps(listed, indent=3).encode(), DOCKER_MANIFEST_LIST, "docker")
 
 
-def test_a_manifest_by_tag_and_digest(store: Store) -> None:
+def test_reads_a_manifest_by_tag_and_digest(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         for reference in ("1", index.digest):
@@ -110,28 +110,28 @@ def test_a_manifest_by_tag_and_digest(store: Store) -> None:
         (b'{"schemaVersion": 1, "name": "x"}', "application/json", "schema 1"),
         (b"<html>", "text/html", "not valid"),
         (b"[]", MEDIA_TYPE_INDEX, "not valid"),
-        (b'{"manifests": [], "layers": []}', MEDIA_TYPE_INDEX, "no image or image index"),
-        (b'{"layers": [], "config": {}}', MEDIA_TYPE_INDEX, "no image or image index"),
-        (b'{"mediaType": "' + MEDIA_TYPE_MANIFEST.encode() + b'", "layers": []}', MEDIA_TYPE_INDEX, "no image or image index"),
+        (b'{"manifests": [], "layers": []}', MEDIA_TYPE_INDEX, "not an image or image index"),
+        (b'{"layers": [], "config": {}}', MEDIA_TYPE_INDEX, "not an image or image index"),
+        (b'{"mediaType": "' + MEDIA_TYPE_MANIFEST.encode() + b'", "layers": []}', MEDIA_TYPE_INDEX, "not an image or image index"),
         (b"[" * 100_000, MEDIA_TYPE_INDEX, "not valid"),
     ],
     ids=range(8),
 )
-def test_what_is_no_image_is_refused(data: bytes, media_type: str, words: str) -> None:
+def test_rejects_documents_that_are_no_image(data: bytes, media_type: str, words: str) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.put("team/app", data, media_type, "1")
         with pytest.raises(ImageError, match=words):
             there.manifest("1")
 
 
-def test_a_manifest_that_is_too_large_is_not_read() -> None:
+def test_rejects_a_manifest_of_more_than_4_mib() -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.put("team/app", b"x" * (5 << 20), MEDIA_TYPE_MANIFEST, "1")
         with pytest.raises(FetchError, match="more than"):
             there.manifest("1")
 
 
-def test_lies_are_found(store: Store) -> None:
+def test_rejects_wrong_bytes(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         registry.fault(RegistryFault("lie", "GET", "/manifests/", 2))
@@ -145,7 +145,7 @@ def test_lies_are_found(store: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", ["truncate", "deaf"])
-def test_a_broken_download_goes_on(kind: str) -> None:
+def test_resumes_a_broken_download(kind: str) -> None:
     data = os.urandom(3_000_000)
     with FakeRegistry() as registry, repository(registry) as there:
         digest = registry.add("team/app", data)
@@ -158,70 +158,68 @@ def test_a_broken_download_goes_on(kind: str) -> None:
         assert there.has_blob("sha256:" + "0" * 64) is None
 
 
-def test_a_blob_that_is_of_another_size_is_refused() -> None:
+def test_rejects_a_blob_of_another_size() -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         digest = registry.add("team/app", b"0123456789")
-        with pytest.raises(IntegrityError, match="more than the 9"):
+        with pytest.raises(IntegrityError, match="more than its 9 bytes"):
             list(there.blob(Descriptor("x", digest, 9)))
         with pytest.raises(FetchError):
             list(there.blob(Descriptor("x", digest, 11)))
-        with pytest.raises(ImageError, match="may have"):
-            there.small(Descriptor("x", digest, 10), 9)
+        with pytest.raises(ImageError, match="more than the limit"):
+            there.small_blob(Descriptor("x", digest, 10), 9)
         with pytest.raises(ImageError, match="not a digest"):
             list(there.blob(Descriptor("x", "sha256:../../etc", 9)))
 
 
-class Known:
-    """An authorizer with one secret."""
+class FixedAuthorization:
+    """An Authorization with one token."""
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """The secret."""
         return "Bearer secret"
 
     def challenged(self, response: object, scopes: tuple[str, ...], sent: str | None) -> bool:
-        """No."""
         return False
 
 
-def test_a_storage_host_gets_no_credentials() -> None:
+def test_sends_no_credentials_to_a_storage_host() -> None:
     with FakeRegistry() as storage, FakeRegistry(Habits(storage=f"http://{storage.host}")) as registry:
         digest = registry.add("team/app", b"data")
         storage.add("team/app", b"data")
-        with Repository(Reference.parse(f"{registry.host}/team/app"), silent, Known()) as there:
+        with Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization()) as there:
             assert b"".join(there.blob(Descriptor("x", digest, 4))) == b"data"
         assert registry.seen[-1].headers["authorization"] == "Bearer secret"
         assert [seen.headers.get("authorization") for seen in storage.seen] == [None]
 
 
-def test_redirects_end() -> None:
+def test_stops_after_too_many_redirects() -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.fault(RegistryFault("status", "GET", times=99, status=302, headers={"Location": "/v2/again"}))
-        with pytest.raises(FetchError, match="without end"):
+        with pytest.raises(FetchError, match="more than 8 redirects"):
             there.manifest("1")
 
 
 @pytest.mark.parametrize("habits", [Habits(page=7), Habits(page=1), Habits()], ids=str)
-def test_tags_come_in_pages(habits: Habits) -> None:
+def test_reads_all_pages_of_tags(habits: Habits) -> None:
     with FakeRegistry(habits) as registry, repository(registry) as there:
         registry.tags["team/app"] = {f"v{number:03}": "" for number in range(20)}
         assert list(there.tags()) == [f"v{number:03}" for number in range(20)]
 
 
-def test_tags_without_a_link_are_asked_for_by_the_last_one() -> None:
+def test_reads_further_tags_of_a_registry_without_link_headers() -> None:
     with FakeRegistry(Habits(links=False)) as registry, repository(registry) as there:
         registry.tags["team/app"] = {f"v{number:05}": "" for number in range(2500)}
         assert len(list(there.tags())) == 2500
 
 
 @pytest.mark.parametrize("link", ['<http://127.0.0.2:1/v2/x?n=1>; rel="next"', "<//127.0.0.2/v2/>; rel=next"])
-def test_a_next_page_elsewhere_is_refused(link: str) -> None:
+def test_rejects_a_next_page_on_another_server(link: str) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.fault(RegistryFault("status", "GET", status=200, headers={"Link": link}))
         with pytest.raises(FetchError, match="next page"):
             list(there.tags())
 
 
-def test_images_as_values(store: Store) -> None:
+def test_reads_images_without_their_layers(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         found = remote_images(there, "1")
@@ -238,7 +236,7 @@ def test_images_as_values(store: Store) -> None:
         assert remote_images(there, one.digest, [ARM64]).images == (one,) or remote_images(there, one.digest).images[0].digest == one.digest
 
 
-def test_a_platform_that_is_not_there_is_never_stamped(store: Store) -> None:
+def test_lists_the_platforms_if_one_is_missing(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         riscv = Platform("linux", "riscv64")
@@ -248,15 +246,15 @@ def test_a_platform_that_is_not_there_is_never_stamped(store: Store) -> None:
             assert "linux/amd64" in error.value.hint
 
 
-def test_an_index_that_lies_about_a_platform_is_refused(store: Store) -> None:
+def test_rejects_an_index_with_a_wrong_platform(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         registry.put("team/app", index.index.replace(b"amd64", b"s390x"), MEDIA_TYPE_INDEX, "2")
-        with pytest.raises(ImageError, match="is for linux/amd64"):
+        with pytest.raises(ImageError, match="but is for linux/amd64"):
             remote_images(there, "2")
 
 
-def test_dockers_types_become_ocis(store: Store) -> None:
+def test_converts_docker_s_media_types_to_oci_s(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         as_docker(registry, index)
@@ -275,14 +273,14 @@ def test_dockers_types_become_ocis(store: Store) -> None:
     ("layer_type", "words"),
     [("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "do not hold"), ("application/x-thing", "unknown types")],
 )
-def test_layers_that_are_not_there_or_none_are_refused(store: Store, layer_type: str, words: str) -> None:
+def test_rejects_foreign_layers_and_unknown_media_types(store: Store, layer_type: str, words: str) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         as_docker(registry, filled(registry, store), layer_type=layer_type)
         with pytest.raises(ImageError, match=words):
             to_oci_media_types(remote_images(there, "docker", [AMD64]).images[0])
 
 
-def test_nulls_are_as_if_they_were_not_there(store: Store) -> None:
+def test_treats_null_as_missing(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         document = json.loads(index.images[0].manifest)
@@ -295,29 +293,29 @@ def test_nulls_are_as_if_they_were_not_there(store: Store) -> None:
         assert remote_images(there, "null").images[0].config == data
 
 
-def pulled(there: Repository, tag: str, target: Path, store: Store, platforms: list[Platform] | None = None) -> Pulled:
+def pull_to(there: Repository, tag: str, target: Path, store: Store, platforms: list[Platform] | None = None) -> PullResult:
     return pull(there, remote_images(there, tag, platforms), target, store, name="team/app:1", reporter=silent)
 
 
 @pytest.mark.parametrize("tag", ["1", "docker"])
-def test_a_pull_makes_a_valid_layout(store: Store, tmp_path: Path, tag: str) -> None:
+def test_pulls_into_a_valid_layout(store: Store, tmp_path: Path, tag: str) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         as_docker(registry, index)
-        first = pulled(there, tag, tmp_path / "out", store)
-        assert first.entry.digest == index.digest, "in OCI's types they are what they were before"
+        first = pull_to(there, tag, tmp_path / "out", store)
+        assert first.entry.digest == index.digest, "the same images in OCI's types"
         assert first.fetched
         assert len(validate(tmp_path / "out").images) == 2
         asked = len(registry.asked("GET", "/blobs/"))
-        again = pulled(there, tag, tmp_path / "out", store)
+        again = pull_to(there, tag, tmp_path / "out", store)
         assert (again.fetched, again.present, again.entry) == (0, first.fetched, first.entry)
-        assert len(registry.asked("GET", "/blobs/")) == asked + 2, "configs alone"
-        one = pulled(there, tag, tmp_path / "one", store, [ARM64])
+        assert len(registry.asked("GET", "/blobs/")) == asked + 2, "configs only"
+        one = pull_to(there, tag, tmp_path / "one", store, [ARM64])
         assert [image.platform for image in read_layout(tmp_path / "one").images().images] == [ARM64]
         assert one.entry.digest != first.entry.digest
 
 
-def test_an_interrupted_pull_goes_on(store: Store, tmp_path: Path) -> None:
+def test_resumes_an_interrupted_pull(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with FakeRegistry() as registry:
         with repository(registry) as there:
@@ -326,47 +324,47 @@ def test_an_interrupted_pull_goes_on(store: Store, tmp_path: Path) -> None:
             registry.fault(RegistryFault("truncate", "GET", layer.digest, 1))
             registry.fault(RegistryFault("status", "GET", layer.digest, 99, 403))
             with pytest.raises(FetchError, match="403"):
-                pulled(there, "1", target, store)
+                pull_to(there, "1", target, store)
         assert read_layout(target).entries == ()
         with registry.lock:
             registry._faults.clear()
         with repository(registry) as there:
-            pulled(there, "1", target, store)
+            pull_to(there, "1", target, store)
             ranges = [seen.headers.get("range") for seen in registry.asked("GET", layer.digest)]
             assert ranges[-1] == f"bytes={layer.size // 2}-"
         validate(target)
         assert not list(target.glob("blobs/*/.*"))
 
 
-def test_what_was_kept_wrongly_is_thrown_away(store: Store, tmp_path: Path) -> None:
+def test_discards_a_wrong_partial_file(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with FakeRegistry() as registry, repository(registry) as there:
         index = filled(registry, store)
         layer = index.images[0].layers[0].descriptor
-        kept = target / "blobs" / "sha256" / f".{layer.digest.partition(':')[2]}.partial"
-        kept.parent.mkdir(parents=True)
+        partial = target / "blobs" / "sha256" / f".{layer.digest.partition(':')[2]}.partial"
+        partial.parent.mkdir(parents=True)
         (target / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
         (target / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
-        kept.write_bytes(b"rubbish")
+        partial.write_bytes(b"rubbish")
         with pytest.raises(IntegrityError):
-            pulled(there, "1", target, store)
+            pull_to(there, "1", target, store)
     with FakeRegistry() as registry, repository(registry) as there:
         filled(registry, store)
-        pulled(there, "1", target, store)
+        pull_to(there, "1", target, store)
     validate(target)
 
 
-def test_a_pull_touches_no_other_directory(store: Store, tmp_path: Path) -> None:
+def test_rejects_a_directory_that_is_no_layout(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with FakeRegistry() as registry, repository(registry) as there:
         filled(registry, store)
         with pytest.raises(UsageError, match="not an OCI image layout"):
-            pulled(there, "1", tmp_path, store)
+            pull_to(there, "1", tmp_path, store)
 
 
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("tag", ["1", "docker-amd64"])
-def test_a_copy_changes_no_byte(store: Store, same: bool, tag: str) -> None:
+def test_copies_every_byte_as_it_is(store: Store, same: bool, tag: str) -> None:
     with FakeRegistry() as registry, FakeRegistry() as other:
         index = filled(registry, store)
         as_docker(registry, index)
@@ -379,7 +377,7 @@ def test_a_copy_changes_no_byte(store: Store, same: bool, tag: str) -> None:
         assert bool(copied.traffic.mounted) is same
 
 
-def test_a_copy_from_a_source_that_breaks_leaves_no_tag(store: Store) -> None:
+def test_leaves_no_tag_when_the_source_fails(store: Store) -> None:
     with FakeRegistry() as registry, FakeRegistry() as other:
         index = filled(registry, store)
         registry.fault(RegistryFault("lie", "GET", index.images[0].layers[0].descriptor.digest, 99))
@@ -389,32 +387,32 @@ def test_a_copy_from_a_source_that_breaks_leaves_no_tag(store: Store) -> None:
 
 
 @given(st.binary(max_size=300) | st.builds(lambda text: json.dumps({"errors": [{"code": text, "message": text}]}).encode(), st.text()))
-def test_what_a_registry_says_is_one_short_line(body: bytes) -> None:
-    text = label_of_error(body)
+def test_shortens_a_registry_s_error_to_one_line(body: bytes) -> None:
+    text = error_details(body)
     assert text.isprintable()
     assert len(text) <= 300
 
 
 @given(st.binary(max_size=200))
-def test_rubbish_is_an_error_of_ours(body: bytes) -> None:
+def test_raises_our_error_for_invalid_documents(body: bytes) -> None:
     with pytest.raises(ShipwheelError):
         decode(body + b"\xff{", Manifest, "it")
 
 
-def test_secrets_in_addresses_are_not_shown() -> None:
+def test_hides_secrets_in_urls() -> None:
     with FakeRegistry() as registry, repository(registry) as there, pytest.raises(FetchError) as error:
-        there.transport.ask(Request("GET", "/v2/nothing?X-Amz-Signature=secret", "it"))
+        there.transport.request(RegistryRequest("GET", "/v2/nothing?X-Amz-Signature=secret", "it"))
     assert "secret" not in error.value.message
 
 
-def test_tls_is_not_left() -> None:
+def test_rejects_a_redirect_to_another_scheme() -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.fault(RegistryFault("status", "GET", times=9, status=302, headers={"Location": "ftp://127.0.0.1/x"}))
-        with pytest.raises(FetchError, match="sends on to"):
+        with pytest.raises(FetchError, match="redirects to"):
             there.manifest("1")
 
 
-def test_layers_are_frozen() -> None:
+def test_remote_layers_are_frozen() -> None:
     layer = RemoteLayer(Descriptor("x", "y", 1), "z", lambda: iter(()))
     with pytest.raises(AttributeError):
         layer.diff_id = ""  # type: ignore[misc]

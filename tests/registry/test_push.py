@@ -1,4 +1,4 @@
-"""Pushes into the fake registry: order, mounts, chunks, and what goes wrong on the way."""
+"""Pushes into the fake registry: order, mounts, chunks, failures."""
 
 import base64
 import hashlib
@@ -52,9 +52,9 @@ def blob_of(data: bytes, piece: int = 100_000) -> Blob:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> Blob:
-    """A blob that goes in three chunks."""
-    monkeypatch.setattr(upload, "MONOLITHIC", 200_000)
-    monkeypatch.setattr(upload, "CHUNK", 400_000)
+    """A blob of three chunks."""
+    monkeypatch.setattr(upload, "MAX_MONOLITHIC_SIZE", 200_000)
+    monkeypatch.setattr(upload, "CHUNK_SIZE", 400_000)
     return blob_of(os.urandom(1_000_001))
 
 
@@ -62,7 +62,7 @@ def has(registry: FakeRegistry, blob: Blob, path: str = "team/app") -> bool:
     return registry.blobs.get(path, {}).get(blob.descriptor.digest) == b"".join(blob.chunks())
 
 
-def test_what_is_pushed_is_there_and_tags_come_last(store: Store) -> None:
+def test_pushes_everything_and_tags_last(store: Store) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         traffic = push(registry, index, store)
@@ -78,7 +78,7 @@ def test_what_is_pushed_is_there_and_tags_come_last(store: Store) -> None:
     assert traffic.uploaded == sum({blob.descriptor.digest: blob.descriptor.size for blob in index.blobs(store)}.values())
 
 
-def test_a_second_push_sends_no_blob(store: Store) -> None:
+def test_a_second_push_sends_no_blobs(store: Store) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         push(registry, index, store)
@@ -88,7 +88,7 @@ def test_a_second_push_sends_no_blob(store: Store) -> None:
     assert traffic.uploaded == len(index.index) + sum(len(image.manifest) for image in index.images)
 
 
-def test_each_digest_goes_once(store: Store) -> None:
+def test_sends_each_digest_once(store: Store) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         push(registry, index, store)
@@ -96,7 +96,7 @@ def test_each_digest_goes_once(store: Store) -> None:
     assert len(commits) == len(set(commits)) == len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
 
 
-def test_a_blob_is_mounted_where_it_can_be(store: Store, large: Blob) -> None:
+def test_mounts_a_blob_from_another_repository(store: Store, large: Blob) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         push(registry, index, store, blobs=(large,))
@@ -108,7 +108,7 @@ def test_a_blob_is_mounted_where_it_can_be(store: Store, large: Blob) -> None:
 @pytest.mark.parametrize(
     "fault", [None, RegistryFault("status", "POST", "mount=", 99, 405), RegistryFault("status", "POST", "mount=", 99, 403)]
 )
-def test_what_cannot_be_mounted_is_uploaded(store: Store, large: Blob, fault: RegistryFault | None) -> None:
+def test_uploads_a_blob_that_cannot_be_mounted(store: Store, large: Blob, fault: RegistryFault | None) -> None:
     index = small_index(store)
     with FakeRegistry(Habits(mounts=False)) as registry:
         if fault is not None:
@@ -117,14 +117,14 @@ def test_what_cannot_be_mounted_is_uploaded(store: Store, large: Blob, fault: Re
         traffic = push(registry, index, store, "team/other", blobs=(large,))
         assert has(registry, large, "team/other")
         if fault is None:
-            # 202 to a mount has begun the upload already: no other POST for this blob.
+            # A 202 response to the mount started the upload: no second POST for this blob.
             other = registry.asked("POST", "^/v2/team/other/")
             assert sum("mount=" in seen.query for seen in other) == 1
             assert len(other) == 1 + len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
     assert traffic.mounted == 0
 
 
-def test_a_large_blob_goes_in_chunks(store: Store, large: Blob) -> None:
+def test_uploads_a_large_blob_in_chunks(store: Store, large: Blob) -> None:
     with FakeRegistry() as registry:
         push(registry, small_index(store), store, blobs=(large,))
         ranges = [seen.headers["content-range"] for seen in registry.asked("PATCH")]
@@ -132,7 +132,7 @@ def test_a_large_blob_goes_in_chunks(store: Store, large: Blob) -> None:
     assert ranges == ["0-399999", "400000-799999", "800000-1000000"]
 
 
-def test_chunks_are_as_large_as_the_registry_wants_them(store: Store, large: Blob) -> None:
+def test_respects_the_registry_s_smallest_chunk(store: Store, large: Blob) -> None:
     with FakeRegistry(Habits(least_chunk=500_000)) as registry:
         push(registry, small_index(store), store, blobs=(large,))
         sizes = [int(seen.headers["content-length"]) for seen in registry.asked("PATCH")]
@@ -140,7 +140,7 @@ def test_chunks_are_as_large_as_the_registry_wants_them(store: Store, large: Blo
     assert all(size >= 500_000 for size in sizes[:-1])
 
 
-def test_a_registry_without_chunks_gets_all_at_once(store: Store, large: Blob) -> None:
+def test_uploads_in_one_request_if_chunks_are_refused(store: Store, large: Blob) -> None:
     with FakeRegistry(Habits(chunks=False)) as registry:
         push(registry, small_index(store), store, blobs=(large,))
         assert has(registry, large)
@@ -166,7 +166,7 @@ def test_a_registry_without_chunks_gets_all_at_once(store: Store, large: Blob) -
     ],
     ids=lambda fault: f"{fault.kind}-{fault.method}-{fault.status}",
 )
-def test_what_passes_is_no_failure(store: Store, large: Blob, fault: RegistryFault) -> None:
+def test_recovers_from_transient_faults(store: Store, large: Blob, fault: RegistryFault) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         registry.fault(fault)
@@ -177,7 +177,7 @@ def test_what_passes_is_no_failure(store: Store, large: Blob, fault: RegistryFau
         assert registry.lacking("team/app", registry.tags["team/app"]["1"]) == []
 
 
-def test_a_broken_chunk_goes_on_where_it_broke(store: Store, large: Blob) -> None:
+def test_resumes_a_broken_chunk(store: Store, large: Blob) -> None:
     with FakeRegistry() as registry:
         registry.fault(RegistryFault("drop", "PATCH"))
         push(registry, small_index(store), store, blobs=(large,))
@@ -192,13 +192,13 @@ def test_a_broken_chunk_goes_on_where_it_broke(store: Store, large: Blob) -> Non
         (RegistryFault("status", "POST", "/uploads/", 99, 403), 403, "FAULT: it went wrong"),
         (RegistryFault("status", "PUT", "/manifests/", 99, 403), 403, "answered 403"),
         (RegistryFault("status", "PUT", "/uploads/", 99, 400), 400, "answered 400"),
-        (RegistryFault("status", "PUT", "/manifests/sha256", 99, 500), None, "tried 6 times"),
+        (RegistryFault("status", "PUT", "/manifests/sha256", 99, 500), None, "6 attempts"),
         (RegistryFault("status", "PUT", "/manifests/sha256", 99, 429, {"Retry-After": "3600"}), None, "answered 429"),
         (RegistryFault("status", "POST", "/uploads/", 99, 302, {"Location": "/v2/elsewhere"}), 404, "404"),
     ],
     ids=str,
 )
-def test_what_fails_leaves_no_tag(
+def test_a_failed_push_leaves_no_tag(
     store: Store, monkeypatch: pytest.MonkeyPatch, fault: RegistryFault, status: int | None, words: str
 ) -> None:
     monkeypatch.setattr("shipwheel.registry.transport.random.uniform", lambda *_: 0.01)
@@ -215,7 +215,7 @@ def test_what_fails_leaves_no_tag(
 
 
 @pytest.mark.parametrize("size", [1_000, 1_000_001])
-def test_a_damaged_blob_is_not_committed(store: Store, large: Blob, size: int) -> None:
+def test_does_not_commit_a_damaged_blob(store: Store, large: Blob, size: int) -> None:
     index = small_index(store)
     good = blob_of(os.urandom(size))
 
@@ -233,7 +233,7 @@ def test_a_damaged_blob_is_not_committed(store: Store, large: Blob, size: int) -
         assert not registry.tags
 
 
-def test_a_blob_that_is_too_short_is_an_error(store: Store) -> None:
+def test_rejects_a_blob_that_is_too_short(store: Store) -> None:
     blob = blob_of(b"x" * 1000)
     with FakeRegistry() as registry, pytest.raises(IntegrityError, match="ended after"):
         push(registry, small_index(store), store, blobs=(Blob(replace_size(blob, 1001), blob.chunks),))
@@ -244,14 +244,14 @@ def replace_size(blob: Blob, size: int) -> Descriptor:
 
 
 @pytest.mark.parametrize("api", [True, False])
-def test_a_subject_gets_its_referrers(store: Store, api: bool) -> None:
+def test_lists_a_document_as_a_referrer_of_its_subject(store: Store, api: bool) -> None:
     index = small_index(store)
     empty = blob_of(b"{}")
     with FakeRegistry(Habits(referrers=api)) as registry:
         push(registry, index, store)
         with repository(registry) as there, Push(there, silent) as pushing:
             pushing.blob(empty)
-            pushing.settle()
+            pushing.wait_for_blobs()
             for number in range(3):
                 data = encode(
                     Manifest(
@@ -276,7 +276,7 @@ def test_a_subject_gets_its_referrers(store: Store, api: bool) -> None:
 
 
 @pytest.mark.parametrize("habits", [Habits(page=1), Habits(filters=False), Habits(page=1, filters=False)], ids=str)
-def test_referrers_come_in_pages_filtered_or_not(store: Store, habits: Habits) -> None:
+def test_reads_all_pages_of_referrers_and_filters_them(store: Store, habits: Habits) -> None:
     with FakeRegistry(habits) as registry:
         for number in range(3):
             document = {"subject": {"digest": "sha256:" + "1" * 64}, "artifactType": f"application/x-{number % 2}", "n": number}
@@ -286,7 +286,7 @@ def test_referrers_come_in_pages_filtered_or_not(store: Store, habits: Habits) -
             assert len(there.referrers("sha256:" + "1" * 64, "application/x-0")) == 2
 
 
-def test_what_happens_is_told(store: Store) -> None:
+def test_reports_start_and_traffic(store: Store) -> None:
     events: list[Event] = []
     index = small_index(store)
     with FakeRegistry() as registry, repository(registry) as there, Push(there, events.append) as pushing:
@@ -298,8 +298,8 @@ def test_what_happens_is_told(store: Store) -> None:
     assert [event.summary for event in events if isinstance(event, StageFinished)] == ["pushed 4.0 kB (everything was new)"]
 
 
-def test_uploads_elsewhere_get_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Known:
+def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FixedAuthorization:
         def header(self, scopes: tuple[str, ...]) -> str | None:
             return "Basic c2VjcmV0"
 
@@ -308,7 +308,7 @@ def test_uploads_elsewhere_get_no_credentials(store: Store, monkeypatch: pytest.
 
     index = small_index(store)
     with FakeRegistry() as elsewhere, FakeRegistry(Habits()) as registry:
-        there = Repository(Reference.parse(f"{registry.host}/team/app"), silent, Known())
+        there = Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization())
         elsewhere.uploads["x"] = bytearray()
         registry.fault(
             RegistryFault(
@@ -318,14 +318,14 @@ def test_uploads_elsewhere_get_no_credentials(store: Store, monkeypatch: pytest.
         blob = blob_of(b"some bytes")
         with there, Push(there, silent) as pushing:
             pushing.blob(blob)
-            pushing.settle()
+            pushing.wait_for_blobs()
         assert elsewhere.seen
         assert all("authorization" not in seen.headers for seen in elsewhere.seen)
         assert all(seen.headers["authorization"] == "Basic c2VjcmV0" for seen in registry.seen)
         assert index
 
 
-def test_an_interrupted_push_ends(store: Store) -> None:
+def test_an_interrupted_push_ends_at_once(store: Store) -> None:
     with FakeRegistry() as registry, repository(registry) as there:
         registry.fault(RegistryFault("status", "HEAD", times=99, status=503, headers={"Retry-After": "50"}))
         with pytest.raises(KeyboardInterrupt), Push(there, silent) as pushing:
@@ -333,7 +333,7 @@ def test_an_interrupted_push_ends(store: Store) -> None:
             raise KeyboardInterrupt
 
 
-def test_several_failures_are_told_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raises_several_failures_as_one_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeRegistry() as registry:
         registry.fault(replace(RegistryFault("status", "POST", times=99, status=403)))
         with pytest.raises(ShipwheelError) as error:
@@ -341,26 +341,26 @@ def test_several_failures_are_told_together(store: Store, monkeypatch: pytest.Mo
     assert "403" in error.value.message
 
 
-def logged_in(home: Path, registry: FakeRegistry, login: str) -> None:
+def write_docker_config(home: Path, registry: FakeRegistry, login: str) -> None:
     auth = base64.b64encode(login.encode()).decode()
     (home / ".docker").mkdir()
     (home / ".docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
 
 
-def test_credentials_are_given_when_they_are_asked_for(store: Store, nobody: Path) -> None:
+def test_sends_credentials_after_a_challenge_only(store: Store, nobody: Path) -> None:
     index = small_index(store)
     with FakeRegistry(Habits(login="me:secret")) as registry:
-        logged_in(nobody, registry, "me:secret")
+        write_docker_config(nobody, registry, "me:secret")
         push(registry, index, store)
         assert registry.lacking("team/app", index.digest) == []
         assert "authorization" not in registry.seen[0].headers
 
 
 @pytest.mark.parametrize("login", ["me:wrong-secret", ""])
-def test_credentials_that_do_not_do_are_a_clear_error(store: Store, nobody: Path, login: str) -> None:
+def test_hints_at_login_for_missing_and_wrong_credentials(store: Store, nobody: Path, login: str) -> None:
     with FakeRegistry(Habits(login="me:secret")) as registry:
         if login:
-            logged_in(nobody, registry, login)
+            write_docker_config(nobody, registry, login)
         with pytest.raises(FetchError) as error:
             push(registry, small_index(store), store)
         assert not registry.tags

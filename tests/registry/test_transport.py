@@ -1,4 +1,4 @@
-"""What a server asks to be waited for, and how a command ends that waits."""
+"""Retries: how long they wait, what they send again, and how they end."""
 
 import os
 import signal
@@ -16,9 +16,9 @@ from shipwheel.download.http import transient_error
 from shipwheel.errors import FetchError
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.reference import Reference
-from shipwheel.registry.hosts import host_of, unreached
+from shipwheel.registry.hosts import host_of, unreachable_hint
 from shipwheel.registry.repository import Repository
-from shipwheel.registry.transport import Request, Transport
+from shipwheel.registry.transport import RegistryRequest, Transport
 from shipwheel.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
@@ -41,66 +41,64 @@ def test_retry_after_is_seconds_or_a_date(after: int | timedelta, least: float, 
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "9" * 400 + "x", "Thu, 99 Foo 9999999999 00:00:00 GMT"])
-def test_what_says_nothing_asks_for_no_wait(text: str) -> None:
+def test_ignores_an_invalid_retry_after(text: str) -> None:
     transient = transient_error(httpx.Response(503, headers={"Retry-After": text}))
     assert transient is not None
     assert transient.retry_after is None or transient.retry_after >= 0
 
 
-class Nobody:
-    """No credentials."""
+class Anonymous:
+    """An Authorization without credentials."""
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """None."""
         return None
 
     def challenged(self, response: object, scopes: tuple[str, ...], sent: str | None) -> bool:
-        """No."""
         return False
 
 
-def test_waits_grow_have_jitter_and_are_what_the_server_asks() -> None:
+def test_waits_grow_with_jitter_or_follow_retry_after() -> None:
     waits: list[float] = []
     with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
-        transport = Transport(there.transport.host, Nobody(), waits.append)
+        transport = Transport(there.transport.host, Anonymous(), waits.append)
         registry.fault(RegistryFault("status", times=99, status=503))
-        with pytest.raises(FetchError, match="tried 6 times"):
-            transport.ask(Request("GET", "/v2/", "it"))
+        with pytest.raises(FetchError, match="6 attempts"):
+            transport.request(RegistryRequest("GET", "/v2/", "it"))
         assert len(registry.seen) == 6
         assert all(0.25 * 2**number * 0.5 <= wait <= 0.25 * 2**number * 1.5 for number, wait in enumerate(waits))
         registry._faults.clear()
         waits.clear()
         registry.fault(RegistryFault("status", status=429, headers={"Retry-After": "5"}))
-        transport.ask(Request("GET", "/v2/", "it"))
+        transport.request(RegistryRequest("GET", "/v2/", "it"))
         assert len(waits) == 1
         assert 5 <= waits[0] <= 5.25
         transport.close()
 
 
-def test_a_registry_that_is_not_there() -> None:
+def test_hints_at_the_name_and_port_of_an_unreachable_registry() -> None:
     with FakeRegistry() as registry:
         gone = registry.host
     with Repository(Reference.parse(f"{gone}/app")) as there:
-        transport = Transport(there.transport.host, Nobody(), lambda _: None)
-        with pytest.raises(FetchError, match="tried 6 times") as raised:
-            transport.ask(Request("GET", "/v2/", "it"))
+        transport = Transport(there.transport.host, Anonymous(), lambda _: None)
+        with pytest.raises(FetchError, match="6 attempts") as raised:
+            transport.request(RegistryRequest("GET", "/v2/", "it"))
         assert "name and port" in raised.value.hint
-        assert "without a registry" not in raised.value.hint
+        assert "image name without a registry" not in raised.value.hint
         transport.close()
-    assert "without a registry" in unreached(host_of(None))
+    assert "image name without a registry" in unreachable_hint(host_of(None))
 
 
-def test_a_body_is_sent_again_from_its_beginning() -> None:
+def test_sends_a_body_again_from_its_beginning() -> None:
     with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
         registry.uploads["x"] = bytearray()
         registry.fault(RegistryFault("status", "PUT", status=500))
         digest = "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
         url = f"/v2/app/blobs/uploads/x?digest={digest}"
-        there.transport.ask(Request("PUT", url, "it", body=lambda: iter((b"1",)), size=1, expected=(201,)))
+        there.transport.request(RegistryRequest("PUT", url, "it", body=lambda: iter((b"1",)), size=1, expected=(201,)))
         assert registry.blobs["app"] == {digest: b"1"}
 
 
-def test_ctrl_c_ends_a_push_that_waits(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_waiting_push(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     write_layout(small_index(store), tmp_path / "layout", store, name="app:1")
     with FakeRegistry() as registry:
@@ -114,7 +112,7 @@ def test_ctrl_c_ends_a_push_that_waits(tmp_path: Path) -> None:
         with ended(started) as process:
             until(lambda: registry.asked("HEAD"), process)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=HANG_S)
+            _, stderr = process.communicate(timeout=HANG_S)
         assert process.returncode == 130
-        assert "Interrupted" in said
+        assert "Interrupted" in stderr
         assert not registry.tags

@@ -14,18 +14,18 @@ __all__ = ["command", "registry_named"]
 @click.option("--password-stdin", is_flag=True, help="Read the password or access token from standard input.")
 def command(host: str | None, username: str | None, password_stdin: bool) -> None:
     """Print where the credentials were saved: in the credential helper that docker's or podman's file names, else in that file."""
-    from shipwheel.registry.credentials import Credential, from_environment
+    from shipwheel.registry.credentials import Credential, credential_from_environment
     from shipwheel.registry.hosts import host_of
-    from shipwheel.registry.logins import keep, tried
+    from shipwheel.registry.login import store_credential, verify_credential
 
     registry = host_of(registry_named(host))
-    credential = Credential.of(*_read_credentials(registry.name, username, password_stdin))
-    checked = tried(registry, credential)
-    location = keep(registry, credential)
+    credential = Credential.from_secret(*_read_credentials(registry.name, username, password_stdin))
+    checked = verify_credential(registry, credential)
+    location = store_credential(registry, credential)
     click.echo(f"Logged in to {registry.name}; the credentials are in {location}.")
     if not checked:
         click.echo(f"warning: {registry.name} answers without credentials, so these could not be checked", err=True)
-    if from_environment(registry, os.environ):
+    if credential_from_environment(registry, os.environ):
         click.echo("warning: SHIPWHEEL_REGISTRY_USER is set and takes precedence over them", err=True)
 
 
@@ -33,7 +33,7 @@ def registry_named(host: str | None) -> str | None:
     """Return the host of a registry, written with or without https://. Raise UsageError for anything more than a host."""
     from shipwheel.errors import UsageError
     from shipwheel.oci.reference import Reference
-    from shipwheel.registry.hosts import same_registry
+    from shipwheel.registry.hosts import canonical_registry
 
     if host is None:
         return None
@@ -42,7 +42,7 @@ def registry_named(host: str | None) -> str | None:
     if (mark and scheme.lower() not in ("http", "https")) or any(sign in bare for sign in "/@?#") or not bare:
         # The message does not repeat it: it may hold a password.
         raise UsageError("this is not the name of a registry", hint="Write host or host:port, without a user, a path or a tag.")
-    name = same_registry(bare)
+    name = canonical_registry(bare)
     # The port makes a name without a dot a host as well.
     Reference.parse(f"{name if ':' in name else f'{name}:443'}/x")
     return name

@@ -51,7 +51,7 @@ class LayerCache:
         """Bring the metadata of these layers' segments into the store, after `find_layers`. Raises FetchError or ImageError."""
         for spec in specs:
             if (descriptor := self._records.get(spec.key)) is not None:
-                unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
+                unpack(self.repository.small_blob(descriptor), [source.key for source in spec.sources], self._store)
 
     def bytes_of(self, layer: Layer) -> Blob:
         """Return the layer as a blob that is read from the repository when it is needed."""
@@ -70,7 +70,7 @@ class LayerCache:
         with Push(self.repository, _quiet(self._reporter)) as push:
             for layer in absent:
                 push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)))
-            push.settle()
+            push.wait_for_blobs()
             for layer in absent:
                 self._put(layer, push)
 
@@ -85,7 +85,7 @@ class LayerCache:
         empty = Descriptor(MEDIA_TYPE_EMPTY, digest_of(EMPTY), len(EMPTY))
         push.blob(Blob(record, partial(iter, (data,))))
         push.blob(Blob(empty, partial(iter, (EMPTY,))))
-        push.settle()
+        push.wait_for_blobs()
         manifest = encode(
             Manifest(
                 schema_version=2,

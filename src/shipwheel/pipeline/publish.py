@@ -98,7 +98,7 @@ class Publisher:
         for spec in specs:
             try:
                 if (descriptor := segments.get(spec.key)) is not None:
-                    unpack(self.repository.small(descriptor), [source.key for source in spec.sources], self._store)
+                    unpack(self.repository.small_blob(descriptor), [source.key for source in spec.sources], self._store)
                 if self._cache is not None:
                     self._cache.read_metadata([spec])
             except ImageError as error:
@@ -110,7 +110,7 @@ class Publisher:
             return False
         try:
             # All of them are read, not only up to the first that has any.
-            found = [unpack_builds(self.repository.small(builds), self._store) for builds in self._read_metadata().builds]
+            found = [unpack_builds(self.repository.small_blob(builds), self._store) for builds in self._read_metadata().builds]
             return any(found)
         except ImageError as error:
             self._reporter(Warned(error.message, error.hint))
@@ -139,17 +139,17 @@ class Publisher:
         tag = self.reference.tag_or_latest
         ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
         if self.repository.digest_of_tag(tag) == index.digest:
-            self._push.nothing(index)
+            self._push.count_as_present(index)
         else:
             for layer in ours.values():
                 self.layer_ready(layer)
             self._push.images(index, self._store)
-            self._push.bring(index)
+            self._push.put_images(index)
             self._attach_metadata(index, ours, wheels)
-            self._push.name(index, (tag,))
+            self._push.tag_images(index, (tag,))
             for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
                 self._remember_origin(digest)
-        self._push.done()
+        self._push.report_finished()
         if self._cache is not None:
             self._cache.add(ours.values())
         read = self.repository.transport.received + (self._cache.repository.transport.received if self._cache is not None else 0)
@@ -168,7 +168,7 @@ class Publisher:
         data = artifact(index.descriptor, packed, known, builds)
         for blob in (*packed.values(), EMPTY, *((builds,) if builds is not None else ())):
             self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(blob), len(blob)), partial(iter, (blob,))))
-        self._push.settle()
+        self._push.wait_for_blobs()
         self._push.document(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data))
 
     def _read_metadata(self) -> ImageMetadata:

@@ -291,15 +291,15 @@ def push_rebased(
     metadata = list(_segment_metadata(repository, rebased, reporter))
     with Push(repository, reporter) as push:
         push.images(rebased.index, store)
-        push.bring(rebased.index)
+        push.put_images(rebased.index)
         for document in metadata:
             push.document(document)
         if unmoved_tag and repository.digest_of_tag(unmoved_tag) not in ("", rebased.digest):
             raise FetchError(
                 f"{repository.name}:{unmoved_tag} was pushed again in the meantime", hint="Run the command again: no tag was moved."
             )
-        push.name(rebased.index, tags)
-        push.done()
+        push.tag_images(rebased.index, tags)
+        push.report_finished()
         return push.traffic
 
 

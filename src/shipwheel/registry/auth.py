@@ -1,56 +1,118 @@
-"""Authorisation at one registry: what its challenges ask for, from what the user has (RFC 9110, 11; distribution's token specification)."""
+"""Authorization at one registry: read its challenges, get tokens, and provide the header for every request.
 
+Follows RFC 9110, 11 (challenges), RFC 7617 (Basic) and RFC 6750 (Bearer).
+"""
+
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shipwheel.errors import FetchError
-from shipwheel.registry.challenge import Challenge, challenges
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host
-from shipwheel.registry.scopes import covers, in_words, merged
-from shipwheel.registry.tokens import get_token
+from shipwheel.registry.tokens import covers, describe_scopes, get_token, merge_scopes
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Authorizer"]
+__all__ = ["Authorizer", "Challenge", "parse_challenges"]
 
-_REFUSALS = 2
-"""So many headers may be refused one after the other for one request: one that had expired, and the new one."""
+_MAX_CHALLENGE = 8 << 10
+"""Characters of a WWW-Authenticate field that are parsed; the rest is ignored."""
+
+# "token = 1*tchar". Some servers leave URLs and scopes unquoted, or omit the commas.
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - a token of the grammar
+_SCHEME = re.compile(rf"({_TOKEN})(?=[ \t,]|$)")
+_PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",=][^\s",]*))(?=[ \t,]|$)', re.DOTALL)
+# "token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=""
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
+_ANYTHING = re.compile(r"[^,]*")
+_SEPARATORS = re.compile(r"[ \t,]*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A token, what it was asked for, and until when by the monotonic clock it is used."""
+class Challenge:
+    """One authentication scheme that a server accepts. Scheme and parameter names are in lower case; the first of two equal names wins."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
+    """Return the challenges of all WWW-Authenticate fields of a response, in order (RFC 9110, 11.3 and 11.6.1).
+
+    Skips what it cannot parse; never raises.
+    """
+    return tuple(challenge for value in values for challenge in _parse_field(value[:_MAX_CHALLENGE]))
+
+
+def _parse_field(text: str) -> Iterator[Challenge]:
+    position = 0
+    current: tuple[str, dict[str, str]] | None = None
+    while (position := _end(_SEPARATORS.match(text, position), position)) < len(text):
+        if match := _PARAMETER.match(text, position):
+            # Challenges and the parameters of one challenge are both separated by commas: only the equals sign tells them apart.
+            if current is not None:
+                quoted, bare = match[2], match[3]
+                current[1].setdefault(match[1].lower(), bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
+            position = match.end()
+        elif match := _SCHEME.match(text, position):
+            if current is not None:
+                yield Challenge(*current)
+            current = (match[1].lower(), {})
+            position = _end(_SEPARATORS.match(text, match.end()) if text[match.end() : match.end() + 1] != "," else None, match.end())
+            if not _PARAMETER.match(text, position) and (token := _TOKEN68.match(text, position)) and position > match.end():
+                position = token.end()
+        else:
+            position = max(_end(_ANYTHING.match(text, position), position), position + 1)
+    if current is not None:
+        yield Challenge(*current)
+
+
+def _end(match: "re.Match[str] | None", default: int) -> int:
+    return default if match is None else match.end()
+
+
+_MAX_REFUSALS = 2
+"""Refused headers in a row before a request fails: an expired one and its replacement."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedToken:
+    """A token's header, its scopes, and the time on the monotonic clock until which it is used."""
 
     scopes: tuple[str, ...]
     header: str = field(repr=False)
-    until: float
+    expires: float
 
 
-class _Turn(threading.local):
-    """What this thread did since it was refused: a header that is refused at once, by the very next answer, was of no use."""
+class _RefusalCount(threading.local):
+    """This thread's refusals in a row. A header that the very next response refuses was of no use."""
 
     was_refused = False
     headers = 0
-    refused = 0
+    count = 0
 
-    def refuse(self, sent: str | None) -> tuple[int, bool]:
-        """How many headers were refused one after the other, and whether the last one was made for this very request."""
-        direct = self.was_refused and self.headers == 1 and sent is not None
-        self.refused = (self.refused if direct else 0) + (sent is not None)
+    def record(self, sent: str | None) -> tuple[int, bool]:
+        """Return how many headers were refused in a row, and whether the last one was made for this very request."""
+        immediate = self.was_refused and self.headers == 1 and sent is not None
+        self.count = (self.count if immediate else 0) + (sent is not None)
         self.was_refused, self.headers = True, 0
-        return self.refused, direct
+        return self.count, immediate
 
 
 class Authorizer:
-    """Gives the Authorization headers for one registry, to any number of threads; each token is asked for once.
+    """Provides the Authorization headers for one registry, to any number of threads. Each token is requested once.
 
-    Each attempt at a request asks for `header` once, in the thread that calls `challenged` with it if it is refused. `credential` may be
-    a function that looks for it: it is called when the registry asks who we are, and not before.
+    Call `header` once for each attempt at a request, and, in the same thread, `challenged` if the response is a 401.
+
+    Args:
+        host: the registry.
+        credential: the user's credential, or a function that finds it, which is called when the registry first asks for one.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -60,108 +122,107 @@ class Authorizer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
-        self._given = credential
+        self._given_credential = credential
         self._clock = clock
         self._lock = threading.Lock()
-        self._fixed: str | None = None
-        self._known: list[_Known] = []
-        self._flights: dict[tuple[str, ...], threading.Lock] = {}
-        self._asking = threading.Lock()
-        self._asked: tuple[Credential | None] | None = None
-        self._refusal: FetchError | None = None
-        self._turn = _Turn()
+        self._fixed_header: str | None = None
+        self._tokens: list[_CachedToken] = []
+        self._token_requests: dict[tuple[str, ...], threading.Lock] = {}
+        self._credential_lock = threading.Lock()
+        self._found_credential: tuple[Credential | None] | None = None
+        self._credential_error: FetchError | None = None
+        self._refusals = _RefusalCount()
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """The header for these scopes as far as it is known: Basic, or a token that was asked for them; None at first."""
-        self._turn.headers += 1
+        """Return the header for these scopes: Basic, or an unexpired token that covers them. None before the first challenge."""
+        self._refusals.headers += 1
         with self._lock:
-            if self._fixed is not None:
-                return self._fixed
-            return next((known.header for known in reversed(self._known) if self._serves(known, scopes)), None)
+            if self._fixed_header is not None:
+                return self._fixed_header
+            return next((token.header for token in reversed(self._tokens) if self._is_usable(token, scopes)), None)
 
     def challenged(self, response: "httpx.Response", scopes: tuple[str, ...], sent: str | None) -> bool:
-        """After a 401: gets what it asks for, and says to try again. `sent` is the header that was refused.
+        """Get what a 401 response asks for, and return True: try again. `sent` is the header that was refused.
 
-        Raises FetchError, with its status, when it cannot be had or is refused again; UsageError when the user's settings are broken.
+        Raises FetchError with status 401 if it cannot be obtained or is refused again, UsageError for broken credential files.
         """
-        if not _is_own(response, self._host):
-            hint = "They are this registry's alone: none were sent."
-            raise _with_status(FetchError(f"{self._host.name} led to another server that wants credentials", hint=hint), 401)
-        refused, direct = self._turn.refuse(sent)
-        challenge = self._chosen(response)
+        if not _is_from(response, self._host):
+            hint = f"shipwheel sends credentials only to {self._host.name} itself."
+            raise FetchError(f"{self._host.name} redirected to a server that requires credentials", hint=hint, status=401)
+        refused, immediate = self._refusals.record(sent)
+        challenge = self._choose(response)
         credential = self._credential()
-        fixed = _fixed(challenge, credential)
+        fixed = _fixed_header(challenge, credential)
         # RFC 6750, 3.1: "The request requires higher privileges than provided by the access token".
-        hopeless = fixed is not None or challenge.parameters.get("error", "").lower() == "insufficient_scope"
-        if refused >= _REFUSALS or (direct and hopeless):
-            raise self._denied(scopes, credential)
-        if fixed is None and challenge.scheme == "basic":
+        final = fixed is not None or challenge.parameters.get("error", "").lower() == "insufficient_scope"
+        if refused >= _MAX_REFUSALS or (immediate and final) or (fixed is None and challenge.scheme == "basic"):
             raise self._denied(scopes, credential)
         with self._lock:
-            self._fixed = fixed
-            self._known = [known for known in self._known if known.header != sent]
+            self._fixed_header = fixed
+            self._tokens = [token for token in self._tokens if token.header != sent]
         if fixed is None:
             self._renew(challenge, scopes, credential)
         return True
 
-    def _chosen(self, response: "httpx.Response") -> Challenge:
-        """The one that can be met: tokens before Basic, since they are good for less."""
-        found = challenges(response.headers.get_list("WWW-Authenticate"))
+    def _choose(self, response: "httpx.Response") -> Challenge:
+        """Return the challenge to answer: Bearer before Basic, since a token allows less than a password."""
+        found = parse_challenges(response.headers.get_list("WWW-Authenticate"))
         for scheme in ("bearer", "basic"):
             for challenge in found:
                 if challenge.scheme == scheme and (scheme == "basic" or "realm" in challenge.parameters):
                     return challenge
         schemes = ", ".join(sorted({challenge.scheme[:40] for challenge in found}))
-        asked = f"a kind of authorisation that shipwheel does not know: {schemes}" if schemes else "credentials, and does not say which"
-        raise _with_status(FetchError(f"{self._host.name} wants {asked}", hint="Known are Basic and Bearer; ask whoever runs it."), 401)
+        what = f"an authentication scheme that shipwheel does not support: {schemes}" if schemes else "credentials without naming a scheme"
+        raise FetchError(
+            f"{self._host.name} requires {what}", hint="shipwheel supports Basic and Bearer. Ask whoever runs the registry.", status=401
+        )
 
     def _credential(self) -> Credential | None:
-        with self._asking:
-            if self._asked is None:
-                self._asked = (self._given() if callable(self._given) else self._given,)
-            return self._asked[0]
+        with self._credential_lock:
+            if self._found_credential is None:
+                given = self._given_credential
+                self._found_credential = (given() if callable(given) else given,)
+            return self._found_credential[0]
 
-    def _serves(self, known: _Known, scopes: tuple[str, ...]) -> bool:
-        return known.until > self._clock() and covers(known.scopes, scopes)
+    def _is_usable(self, token: _CachedToken, scopes: tuple[str, ...]) -> bool:
+        return token.expires > self._clock() and covers(token.scopes, scopes)
 
     def _renew(self, challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None) -> None:
-        """A token for the scopes, and for what the challenge says of it; another thread's if that was quicker."""
-        wanted = merged((*scopes, *challenge.parameters.get("scope", "").split()))
+        """Get a token for the scopes and the challenge's own, unless another thread just did."""
+        scopes = merge_scopes((*scopes, *challenge.parameters.get("scope", "").split()))
         with self._lock:
-            flight = self._flights.setdefault(wanted, threading.Lock())
-        with flight:
+            in_flight = self._token_requests.setdefault(scopes, threading.Lock())
+        with in_flight:
             with self._lock:
-                if any(self._serves(known, wanted) for known in self._known):
+                if any(self._is_usable(token, scopes) for token in self._tokens):
                     return
-                if self._refusal is not None:
-                    raise self._refusal
-            asked = self._clock()
+                if self._credential_error is not None:
+                    raise self._credential_error
+            requested = self._clock()
             try:
-                token = get_token(self._host, challenge.parameters, wanted, credential)
+                token = get_token(self._host, challenge.parameters, scopes, credential)
             except FetchError as error:
                 if error.status == 401 and credential:
-                    # A wrong password is tried once, not once a thread: some servers then lock the account.
-                    self._refusal = error
+                    # Try a wrong password once, not once per thread: some servers lock the account otherwise.
+                    self._credential_error = error
                 raise
             with self._lock:
-                self._known = [known for known in self._known if known.until > asked]
-                self._known.append(_Known(wanted, f"Bearer {token.value}", asked + token.lifetime))
+                self._tokens = [cached for cached in self._tokens if cached.expires > requested]
+                self._tokens.append(_CachedToken(scopes, f"Bearer {token.value}", requested + token.lifetime))
 
     def _denied(self, scopes: tuple[str, ...], credential: Credential | None) -> FetchError:
-        """Why a 401 stays one."""
-        what, name = in_words(scopes), self._host.name
+        """Return the error for a 401 that no header helps against."""
+        words, name = describe_scopes(scopes), self._host.name
         login = f"shipwheel login {name}"
         if credential is None:
-            error = FetchError(f"{name} wants to know who you are{f' for {what}' if what else ''}", hint=f"Log in: {login}.")
-        else:
-            who = f"user {credential.username!r}" if credential.username else "a token"
-            hint = f"Check the repository's name and the user's rights, or log in as somebody else: {login}."
-            error = FetchError(f"{name} refuses {what or 'access'} to {who} (from {credential.origin or 'here'})", hint=hint)
-        return _with_status(error, 401)
+            return FetchError(f"{name} requires a login{f' for {words}' if words else ''}", hint=f"Log in: {login}.", status=401)
+        user = f"user {credential.username!r}" if credential.username else "a token"
+        hint = f"Check the repository's name and the user's permissions, or log in as another user: {login}."
+        return FetchError(f"{name} denies {words or 'access'} to {user} (from {credential.source})", hint=hint, status=401)
 
 
-def _fixed(challenge: Challenge, credential: Credential | None) -> str | None:
-    """The header that a credential is by itself, where no token is to be got with it (RFC 7617; registrytoken of docker's file)."""
+def _fixed_header(challenge: Challenge, credential: Credential | None) -> str | None:
+    """Return the header that needs no token: Basic (RFC 7617), or the registrytoken of docker's file. None for any other credential."""
     if credential is None:
         return None
     if challenge.scheme == "bearer":
@@ -171,13 +232,8 @@ def _fixed(challenge: Challenge, credential: Credential | None) -> str | None:
     return credential.basic
 
 
-def _is_own(response: "httpx.Response", host: Host) -> bool:
+def _is_from(response: "httpx.Response", host: Host) -> bool:
     import httpx
 
-    asked, own = response.request.url, httpx.URL(host.url)
-    return (asked.scheme, asked.host, asked.port) == (own.scheme, own.host, own.port)
-
-
-def _with_status(error: FetchError, status: int) -> FetchError:
-    error.status = status
-    return error
+    url, own = response.request.url, httpx.URL(host.url)
+    return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)

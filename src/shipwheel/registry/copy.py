@@ -1,25 +1,24 @@
-"""Images into a repository from another one, or from a layout: every byte as it is, so every digest too; no blob touches a disk.
+"""Copy images into a repository, from another one or from a layout. Every byte and every digest stays; no blob touches the disk.
 
-All that an image index lists goes along, attestations too. What refers to it does only if that is asked for, as with other tools: anybody
-who may push has put it there, it may be larger than the image, and each manifest has to be asked about.
+Everything that an image index lists is copied, attestations included. Referrers are copied only on request, as in other tools: anyone who
+may push can have added them, they may be larger than the image, and each manifest takes a request to find them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from shipwheel.errors import ImageError
-from shipwheel.events import Reporter
+from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob
 from shipwheel.oci.layout import LayoutReader
 from shipwheel.oci.model import FOREIGN_LAYERS, Descriptor, Index, Manifest, decode
 from shipwheel.registry.push import Push, Traffic
-from shipwheel.registry.referrers import attached
-from shipwheel.registry.repository import Document, Repository, document_of
+from shipwheel.registry.repository import Document, Repository, checked_document, fallback_tag
 
-__all__ = ["Copied", "LayoutSource", "Source", "copy"]
+__all__ = ["CopyResult", "LayoutSource", "Referrer", "Source", "copy", "find_referrers"]
 
 _MAX_DEPTH = 4
 _MAX_DOCUMENTS = 1000
@@ -29,35 +28,35 @@ class Source(Protocol):
     """Where images are copied from: a `Repository`, or a `LayoutSource`."""
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
-        """The manifest or image index of a digest, or of a name that the source knows; verified. `media_type` is what its entry says."""
+        """Return the manifest or image index of a digest, or of a name in the source, verified. `media_type` is its descriptor's."""
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes; raises an error at the end if they are not the descriptor's."""
+        """Yield a blob's bytes. Raises an error at the end if they are not the descriptor's."""
 
     def close(self) -> None:
-        """Ends what waits."""
+        """End all waiting."""
 
 
 class LayoutSource:
-    """A layout or archive to copy from. References are digests; `reader.entry` says which one a name has."""
+    """A layout or archive as the source of a copy. References are digests; `reader.entry` finds a name's digest."""
 
     def __init__(self, reader: LayoutReader) -> None:
         self._reader = reader
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
-        """The document of a digest; raises ImageError if it is not there or not sound."""
-        return document_of(self._reader.document(reference), media_type, reference, f"{self._reader.path}: {reference}")
+        """Return the document of a digest. Raises ImageError if it is missing or invalid."""
+        return checked_document(self._reader.document(reference), media_type, reference, f"{self._reader.path}: {reference}")
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """The blob's bytes; raises DamagedBlob if they are not what they should be."""
+        """Yield a blob's bytes. Raises DamagedBlob if they are not the descriptor's."""
         return self._reader.blob(descriptor)
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: reading a layout does not wait."""
 
 
-class Copied(msgspec.Struct, frozen=True):
-    """What was copied, and what had to move for it."""
+class CopyResult(msgspec.Struct, frozen=True):
+    """The descriptor of what was copied, and the traffic that it took."""
 
     descriptor: Descriptor
     traffic: Traffic
@@ -74,20 +73,26 @@ def copy(
     origins: Sequence[str] = (),
     referrers: bool = False,
     workers: int = 4,
-) -> Copied:
-    """Copies what a tag or digest stands for, for all platforms, and points the tags at it.
+) -> CopyResult:
+    """Copy a tag or digest for all platforms, and point the tags at the copy.
 
-    Blobs are mounted where both repositories are in one registry, or from `origins`, `registry/repository` names. Layers that registries do
-    not hold stay where they are. With `referrers`, what refers to the images of a repository goes along.
+    Blobs are mounted where both repositories are in one registry. Foreign layers, which registries do not store, are left out.
+
+    Args:
+        media_type: the type in the descriptor that led to `reference`, if one did.
+        origins: further repositories to mount blobs from, as `registry/repository`.
+        referrers: whether to copy the images' referrers from a repository as well.
+
     Raises FetchError, IntegrityError, ImageError, DamagedBlob.
     """
     root = source.manifest(reference, media_type)
     seen: dict[str, Document] = {}
     documents = _documents(source, root, 0, seen)
-    beside = attached(source, documents, reporter) if referrers and isinstance(source, Repository) else ()
-    for one in beside:
+    found = find_referrers(source, documents, reporter) if referrers and isinstance(source, Repository) else ()
+    for referrer in found:
         known = {document.descriptor.digest for document in documents}
-        documents += [more for more in _documents(source, one.document, 0, seen) if more.descriptor.digest not in known]
+        below = _documents(source, referrer.document, 0, seen)
+        documents += [document for document in below if document.descriptor.digest not in known]
     mountable = (source.name, *origins) if isinstance(source, Repository) else tuple(origins)
     with Push(target, reporter, workers) as push:
         try:
@@ -97,28 +102,96 @@ def copy(
                     for blob in (*manifest.layers, manifest.config):
                         if blob.media_type not in FOREIGN_LAYERS:
                             push.blob(Blob(blob, partial(source.blob, blob)), mountable)
-            push.settle()
+            push.wait_for_blobs()
         except BaseException:
-            # A thread that waits for the source must not hold up the end.
+            # A thread that waits for the source would delay the end.
             source.close()
             raise
         for document in documents:
             push.document(document)
-        for one in beside:
-            push.tag(one.document, (one.tag,) if one.tag else ())
+        for referrer in found:
+            push.tag(referrer.document, (referrer.tag,) if referrer.tag else ())
         push.tag(root, tags)
-        push.done()
-        return Copied(root.descriptor, push.traffic)
+        push.report_finished()
+        return CopyResult(root.descriptor, push.traffic)
 
 
 def _documents(source: Source, document: Document, depth: int, seen: dict[str, Document]) -> list[Document]:
-    """The documents below one, each once, in an order in which nothing comes before what it refers to; the document itself is the last."""
+    """Return the documents below one and the document itself, each once and after those that it lists."""
     found: list[Document] = []
     if document.is_index:
         if depth >= _MAX_DEPTH or len(seen) > _MAX_DOCUMENTS:
-            raise ImageError(f"{document.descriptor.digest} has image indexes within image indexes without end", hint="Do not use it.")
+            raise ImageError(f"{document.descriptor.digest} nests image indexes too deeply", hint="Do not use this image.")
         for entry in decode(document.data, Index, document.descriptor.digest).manifests:
             if entry.digest not in seen:
                 seen[entry.digest] = source.manifest(entry.digest, entry.media_type)
                 found += _documents(source, seen[entry.digest], depth + 1, seen)
     return [*found, document]
+
+
+_COSIGN_SUFFIXES = ("sig", "att", "sbom")
+"""cosign names its older artifacts by tags made of the image's digest: `sha256-….sig`."""
+
+
+class Referrer(msgspec.Struct, frozen=True):
+    """A document that refers to an image: by its subject, or by its `tag`."""
+
+    document: Document
+    tag: str = ""
+
+
+def find_referrers(repository: Repository, documents: Iterable[Document], reporter: Reporter) -> tuple[Referrer, ...]:
+    """Return the documents that refer to these, and those that refer to them in turn; each once and after what it refers to.
+
+    Finds manifests with a subject (distribution-spec 1.1) and cosign's tags. Warns of referrers that are missing or invalid. Raises
+    FetchError, and ImageError if there are more than 1000 or they refer to one another in a circle.
+    """
+    found: list[Referrer] = []
+    seen: set[tuple[str, str]] = set()
+    level = list(documents)
+    for _ in range(_MAX_DEPTH):
+        before = len(found)
+        for referrer in (referrer for document in level for referrer in _direct_referrers(repository, document, reporter)):
+            key = (referrer.document.descriptor.digest, referrer.tag)
+            if key not in seen and len(seen) <= _MAX_DOCUMENTS:
+                seen.add(key)
+                found.append(referrer)
+        level = [referrer.document for referrer in found[before:]]
+        if not level:
+            return tuple(found)
+        if len(seen) > _MAX_DOCUMENTS:
+            break
+    raise ImageError(f"{repository.name}: the image has too many referrers", hint="Copy it without --referrers.")
+
+
+def _direct_referrers(repository: Repository, document: Document, reporter: Reporter) -> Iterator[Referrer]:
+    digest = document.descriptor.digest
+    for entry in repository.referrers(digest):
+        if (referrer := _listed_referrer(repository, entry, digest, reporter)) is not None:
+            yield Referrer(referrer)
+    for suffix in _COSIGN_SUFFIXES:
+        tag = f"{fallback_tag(digest)}.{suffix}"
+        if (tagged := repository.find_manifest(tag)) is not None:
+            yield Referrer(tagged, tag)
+
+
+def _listed_referrer(repository: Repository, entry: Descriptor, digest: str, reporter: Reporter) -> Document | None:
+    """Return the document of a list's entry; warn and return None if it is missing, invalid or has another subject."""
+    try:
+        document = repository.find_manifest(entry.digest)
+        if document is None:
+            problem = "it does not exist"
+        elif _subject(document) != digest:
+            problem = "it refers to something else"
+        else:
+            return document
+    except ImageError as error:
+        problem = error.message
+    reporter(Warned(f"skipped {entry.digest}, which is listed as a referrer of {digest}: {problem}"))
+    return None
+
+
+def _subject(document: Document) -> str:
+    kind: type[Manifest | Index] = Index if document.is_index else Manifest
+    subject = decode(document.data, kind, document.descriptor.digest).subject
+    return subject.digest if subject is not None else ""

@@ -1,13 +1,13 @@
-"""How a registry is reached: its address, https or http, the certificates for it, the proxy.
+"""How to reach a registry: its address, https or http, its certificates, the proxy.
 
-https always. A registry on the loopback interface is asked over http, unless there are certificates for it in a certs.d directory. Any
-other one is asked over http only where the user names it: SHIPWHEEL_PLAIN_HTTP=registry.example:5000,other.example. Everybody on the way
-then reads and changes what is sent, passwords too.
+shipwheel speaks https, with two exceptions. It speaks http to a registry on the loopback interface that has no certificates in a certs.d
+directory, and to those that the user names: SHIPWHEEL_PLAIN_HTTP=registry.example:5000,other.example. Anyone on the network path can then
+read and change what is sent, passwords included.
 
-Certificates are where docker and podman have them, `HOST[:PORT]/*.crt` for certificate authorities and `NAME.cert` with `NAME.key` for
-ourselves, in the first of these directories that has one for the registry: ~/.config/containers/certs.d, ~/.docker/certs.d,
-/etc/containers/certs.d, /etc/docker/certs.d. Otherwise trusted are the authorities of SSL_CERT_FILE or SSL_CERT_DIR if one of them is set,
-else those of the system and of certifi.
+Certificates are where docker and podman have them: `HOST[:PORT]/*.crt` for certificate authorities, `NAME.cert` with `NAME.key` for client
+certificates, in the first of these directories that has one for the registry: ~/.config/containers/certs.d, ~/.docker/certs.d,
+/etc/containers/certs.d, /etc/docker/certs.d. Besides them shipwheel trusts the authorities of SSL_CERT_FILE and SSL_CERT_DIR if one of
+these is set, else those of the system and of certifi.
 """
 
 import os
@@ -28,74 +28,73 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["PLAIN_HTTP", "Host", "client", "explained", "home", "host_of", "same_registry", "unreached"]
+__all__ = ["PLAIN_HTTP", "Host", "canonical_registry", "client", "explain_connection_error", "host_of", "unreachable_hint"]
 
 PLAIN_HTTP = "SHIPWHEEL_PLAIN_HTTP"
-"""The variable that names the registries to be asked without TLS."""
+"""The variable that names the registries to reach over plain http."""
 
-_SYSTEM = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+_SYSTEM_DIRECTORIES = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
-# The engines' default registry has three names; its API is at one of them.
+# The engines' default registry has three names. One of them is the API's.
 _DEFAULT_ADDRESS = f"registry-1.{ENGINE_REGISTRY}"
 _DEFAULT_NAMES = {ENGINE_REGISTRY, f"index.{ENGINE_REGISTRY}", _DEFAULT_ADDRESS}
 
 
 class Host(msgspec.Struct, frozen=True):
-    """A registry. `name` is what references and config files call it, `address` is host[:port] of its API; both in lower case."""
+    """A registry. `name` is its name in references and config files, `address` is host[:port] of its API; both in lower case."""
 
     name: str
     scheme: str
     address: str
     authorities: tuple[Path, ...] = ()
-    """Files with certificates of authorities that are trusted for it besides the usual ones."""
+    """Files with certificates of authorities to trust for this registry, besides the usual ones."""
     certificates: tuple[tuple[Path, Path], ...] = ()
-    """Certificates and keys that we show to it."""
+    """Client certificates and their keys."""
 
     @property
     def url(self) -> str:
-        """`scheme://address`, without a slash at its end."""
+        """`scheme://address`, without a trailing slash."""
         return f"{self.scheme}://{self.address}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine and cannot be seen from others."""
+        """Whether its address is on the loopback interface, which other machines cannot reach."""
         return _is_loopback(self.address)
 
     def repository(self, name: str) -> str:
-        """The repository's name in the API: at the engines' default registry, one without a slash is below `library/`."""
+        """Return a repository's name in the API: the engines' default registry has those without a slash below `library/`."""
         return f"library/{name}" if self.name == ENGINE_REGISTRY and "/" not in name else name
 
 
 def host_of(registry: str | None, environ: Mapping[str, str] | None = None) -> Host:
-    """The registry of a `Reference.registry`, or the engines' default one for None.
+    """Return the registry of a `Reference.registry`, the engines' default one for None.
 
-    Raises UsageError for certificates without their key.
+    Raises UsageError for a client certificate without its key.
     """
     environ = os.environ if environ is None else environ
-    name = same_registry(registry or ENGINE_REGISTRY)
+    name = canonical_registry(registry or ENGINE_REGISTRY)
     address = _DEFAULT_ADDRESS if name == ENGINE_REGISTRY else name
     authorities, certificates = _certificates(name, environ)
     plain = address in _plain(environ) or (_is_loopback(address) and not authorities and not certificates)
     return Host(name, "http" if plain else "https", address, authorities, certificates)
 
 
-def same_registry(name: str) -> str:
-    """One name for all the names of a registry: in lower case, without a scheme or a path."""
-    rest = name.strip().lower()
-    bare = rest.removeprefix("https://").removeprefix("http://").partition("/")[0]
+def canonical_registry(name: str) -> str:
+    """Return the one name that stands for all of a registry's: in lower case, without scheme and path."""
+    bare = name.strip().lower().removeprefix("https://").removeprefix("http://").partition("/")[0]
     return ENGINE_REGISTRY if bare in _DEFAULT_NAMES else bare
 
 
 def client(host: Host) -> "httpx.Client":
-    """A pool of connections to this registry alone, for any number of threads; it follows no redirect by itself.
+    """Return a connection pool for this registry only, usable from any thread. It follows no redirects.
 
-    HTTP/1.1, kept alive; 15 s to connect, 60 s without a byte. Proxies are those of the environment, and none for the loopback interface.
-    Raises UsageError when a certificate cannot be used.
+    HTTP/1.1 with keep-alive; times out after 15 s of connecting or 60 s of silence. Uses the environment's proxies, but none for the
+    loopback interface. Raises UsageError if a certificate cannot be used.
     """
     import httpx
 
     return httpx.Client(
-        # Also for plain http: a client that verifies nothing must not exist, whatever address it is given.
+        # Also for plain http: no client may exist that verifies nothing, since it could be given an https URL.
         verify=_context(host),
         trust_env=not host.is_loopback,
         follow_redirects=False,
@@ -105,45 +104,60 @@ def client(host: Host) -> "httpx.Client":
     )
 
 
-def explained(host: Host, error: Exception) -> FetchError | None:
-    """What no further attempt will mend: a certificate that is not trusted, a server without TLS. None for anything else."""
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        reason = text.partition("verify failed:")[2].partition("(_ssl")[0].strip() or "it is not trusted"
-        found = FetchError(
-            f"{host.name}: its certificate is refused: {reason}",
+def explain_connection_error(host: Host, error: Exception) -> FetchError | None:
+    """Return the error to show where trying again is of no use: an untrusted certificate, a server without TLS. None for any other."""
+    import ssl
+
+    tls = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
+    if tls is None:
+        return None
+    reason = tls.reason or ""
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        explained = FetchError(
+            f"{host.name}: the certificate is not trusted: {tls.verify_message.strip()}",
             hint=f"Put its authority's certificate into ~/.config/containers/certs.d/{host.name}/ca.crt, or set SSL_CERT_FILE.",
         )
-    elif host.scheme == "https" and any(sign in text for sign in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")):
-        found = FetchError(
+    elif host.scheme == "https" and reason in _NO_TLS:
+        explained = FetchError(
             f"{host.name} does not speak TLS",
-            hint=f"If you trust every machine on the way, set {PLAIN_HTTP}={host.name} to ask it over plain http.",
+            hint=f"If you trust the network between here and there, set {PLAIN_HTTP}={host.name} to use plain http.",
         )
-    elif "CERTIFICATE_REQUIRED" in text or "ALERT_BAD_CERTIFICATE" in text:
-        found = FetchError(
-            f"{host.name} wants a client's certificate",
+    elif reason.endswith(_CLIENT_CERTIFICATE):
+        explained = FetchError(
+            f"{host.name} requires a client certificate",
             hint=f"Put client.cert and client.key into ~/.config/containers/certs.d/{host.name}/.",
         )
     else:
         return None
-    found.__cause__ = error
-    return found
+    explained.__cause__ = error
+    return explained
 
 
-def unreached(host: Host) -> str:
-    """The next step where no connection is made."""
-    hint = "Check the registry's name and port, that it runs, and the network (a proxy: HTTPS_PROXY, NO_PROXY)."
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+_CLIENT_CERTIFICATE = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE")
+"""OpenSSL's reasons: what it sees of a server that answers in plain text, and of one that wants a certificate of ours."""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def unreachable_hint(host: Host) -> str:
+    """Return the hint for a registry that accepts no connection."""
+    hint = "Check the registry's name and port, that it runs, and the network (proxies: HTTPS_PROXY, NO_PROXY)."
     if host.name == ENGINE_REGISTRY:
-        hint += f" A name without a registry stands for one at {ENGINE_REGISTRY}: write registry.example/NAME for another."
+        hint += f" An image name without a registry means {ENGINE_REGISTRY}; write registry.example/NAME for another one."
     return hint
 
 
 def _plain(environ: Mapping[str, str]) -> set[str]:
-    return {same_registry(word) for word in environ.get(PLAIN_HTTP, "").split(",") if word.strip()}
+    return {canonical_registry(word) for word in environ.get(PLAIN_HTTP, "").split(",") if word.strip()}
 
 
 def _is_loopback(address: str) -> bool:
-    """127.0.0.0/8, ::1 and localhost; no other name, since whoever answers for that decides where it leads."""
+    """Return True for 127.0.0.0/8, ::1 and localhost, and for no other name, since DNS decides where that leads."""
     name = address.partition("]")[0][1:] if address.startswith("[") else address.partition(":")[0]
     try:
         return name == "localhost" or ip_address(name).is_loopback
@@ -152,54 +166,54 @@ def _is_loopback(address: str) -> bool:
 
 
 def _certificates(name: str, environ: Mapping[str, str]) -> tuple[tuple[Path, ...], tuple[tuple[Path, Path], ...]]:
-    """Of the first directory that has some (containers-certs.d(5))."""
-    for folder in _folders(name, environ):
+    """Return (authorities, pairs of client certificate and key) of the first directory that has any (containers-certs.d(5))."""
+    for directory in _certificate_directories(name, environ):
         try:
-            found = sorted(folder.iterdir())
+            files = sorted(directory.iterdir())
         except OSError:
             continue
-        keys = {path.stem: path for path in found if path.suffix == ".key"}
-        pairs = {path.stem: path for path in found if path.suffix == ".cert"}
-        alone = [*(path for stem, path in keys.items() if stem not in pairs), *(path for stem, path in pairs.items() if stem not in keys)]
-        if alone:
+        keys = {path.stem: path for path in files if path.suffix == ".key"}
+        certificates = {path.stem: path for path in files if path.suffix == ".cert"}
+        if unpaired := sorted((keys | certificates)[stem] for stem in keys.keys() ^ certificates.keys()):
             raise UsageError(
-                f"{' and '.join(map(str, sorted(alone)))}: a certificate without its key, or a key without its certificate",
-                hint="Give the two the same name: client.cert and client.key. The certificate of an authority is called NAME.crt.",
+                f"{' and '.join(map(str, unpaired))}: a certificate without its key, or a key without its certificate",
+                hint="Give both the same name: client.cert and client.key. Name an authority's certificate NAME.crt.",
             )
-        authorities = tuple(path for path in found if path.suffix == ".crt")
-        if authorities or pairs:
-            return authorities, tuple((path, keys[stem]) for stem, path in pairs.items())
+        authorities = tuple(path for path in files if path.suffix == ".crt")
+        if authorities or certificates:
+            return authorities, tuple((path, keys[stem]) for stem, path in certificates.items())
     return (), ()
 
 
-def _folders(name: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    for place in (config_home(environ) / "containers" / "certs.d", home(environ) / ".docker" / "certs.d", *_SYSTEM):
-        yield place / name
+def _certificate_directories(name: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    user = (config_home(environ) / "containers" / "certs.d", home(environ) / ".docker" / "certs.d")
+    for directory in (*user, *_SYSTEM_DIRECTORIES):
+        yield directory / name
 
 
 def _context(host: Host) -> "ssl.SSLContext":
-    """Trusts what this registry may be trusted by; raises UsageError that names the file which cannot be read."""
+    """Return the TLS settings for a registry. Raises UsageError that names a certificate which cannot be read."""
     import ssl
 
     if host.scheme == "http":
-        # Trusts nobody: reading the authorities takes longer than asking.
+        # Trusts no authority: reading them takes longer than a request.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     import certifi
 
-    named = {"SSL_CERT_FILE": os.environ.get("SSL_CERT_FILE"), "SSL_CERT_DIR": os.environ.get("SSL_CERT_DIR")}
-    for variable, value in named.items():
-        # OpenSSL passes over what is not there, and nothing is trusted then.
+    variables = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    for variable, value in variables.items():
+        # OpenSSL ignores paths that do not exist, and then trusts nothing.
         if value and not any(Path(part).exists() for part in value.split(os.pathsep)):
-            raise UsageError(f"{variable} names {value}, which does not exist", hint=f"Set {variable} right, or unset it.")
+            raise UsageError(f"{variable} is {value}, which does not exist", hint=f"Correct or unset {variable}.")
     context = ssl.create_default_context()
-    if not any(named.values()):
+    if not any(variables.values()):
         context.load_verify_locations(certifi.where())
     for path in host.authorities:
         with _reading(path):
             context.load_verify_locations(path)
     for certificate, key in host.certificates:
         with _reading(certificate, key):
-            # An empty password, since OpenSSL would ask the terminal for that of a key that has one.
+            # An empty password keeps OpenSSL from asking for an encrypted key's on the terminal.
             context.load_cert_chain(certificate, key, password="")
     return context
 
@@ -211,5 +225,5 @@ def _reading(*paths: Path) -> Iterator[None]:
         yield
     # ssl.SSLError is an OSError.
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a certificate in PEM form, or not with its own unencrypted key"
-        raise UsageError(f"{names}: {reason.partition('(_ssl')[0].strip()}", hint="Correct the file, or take it away.") from error
+        reason = getattr(error, "strerror", None) or "not a PEM certificate, or not with its own unencrypted key"
+        raise UsageError(f"{names}: {reason.partition('(_ssl')[0].strip()}", hint="Correct or remove the file.") from error

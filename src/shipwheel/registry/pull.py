@@ -1,6 +1,6 @@
-"""Images of a registry as values whose layers stay there until somebody reads them, and into a layout.
+"""Images of a registry: read as values whose layers stay there until they are read, or pulled into a layout.
 
-image-spec 1.1 and docker's image manifest version 2, schema 2: both are read, OCI's media types are written.
+Reads images of image-spec 1.1 and of docker's image manifest version 2, schema 2; writes OCI's media types.
 """
 
 import hashlib
@@ -41,30 +41,27 @@ from shipwheel.platform import Platform
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 
-__all__ = ["STAGE", "Pulled", "RemoteImages", "pull", "remote_images", "remote_index"]
+__all__ = ["STAGE", "PullResult", "RemoteImages", "pull", "remote_images", "remote_index"]
 
 STAGE = "pull"
 
-_BUFFER = 1 << 20
+_BUFFER_SIZE = 1 << 20
 
 
 class RemoteImages(msgspec.Struct, frozen=True):
-    """What a reference stands for, byte for byte in `document`, and the images in it that were asked for, sorted by platform.
-
-    Attestations are none of them.
-    """
+    """A reference's document, byte for byte, and its images for the requested platforms, sorted by platform. Attestations are left out."""
 
     document: Document
     images: tuple[Image, ...]
 
     @property
     def digest(self) -> str:
-        """The digest of what the reference stands for."""
+        """The digest of the reference's document."""
         return self.document.descriptor.digest
 
 
-class Pulled(msgspec.Struct, frozen=True):
-    """A layout that was filled: what is its entry now, what the registry has, and the bytes of layers that were fetched and were there."""
+class PullResult(msgspec.Struct, frozen=True):
+    """A pull's result: the layout's entry, the digest in the registry, and the bytes of layers that were fetched and already present."""
 
     entry: Descriptor
     digest: str
@@ -73,36 +70,36 @@ class Pulled(msgspec.Struct, frozen=True):
 
 
 def remote_images(repository: Repository, reference: str, platforms: Sequence[Platform] | None = None) -> RemoteImages:
-    """The images of a tag or digest, for these platforms or all; manifests and configs are read, no layer is.
+    """Return the images of a tag or digest, for these platforms or all. Reads manifests and configs, but no layer.
 
-    Raises UsageError that names what there is if there is none for a platform, ImageError for images that are not what they say.
+    Raises UsageError that lists the available platforms if one is missing, ImageError for invalid images.
     """
     root = repository.manifest(reference)
-    label = f"{repository.name}{'@' if ':' in reference else ':'}{reference}"
+    label = repository.label(reference)
     if not root.is_index:
         image = _image(repository, root, None)
         if platforms is not None:
-            _chosen([image.platform], platforms, label)
+            _select_platforms([image.platform], platforms, label)
         return RemoteImages(root, (image,))
-    entries = [one for one in decode(root.data, Index, label).manifests if not one.is_attestation]
-    known = [(entry, _platform(entry)) for entry in entries]
-    if platforms is not None and all(platform is not None for _, platform in known):
-        wanted = _chosen([platform for _, platform in known if platform], platforms, label)
-        known = [(entry, platform) for entry, platform in known if platform in wanted]
-    images = [_image(repository, repository.manifest(entry.digest), entry) for entry, _ in known]
+    entries = [entry for entry in decode(root.data, Index, label).manifests if not entry.is_attestation]
+    listed = [(entry, _entry_platform(entry)) for entry in entries]
+    if platforms is not None and all(platform is not None for _, platform in listed):
+        selected = _select_platforms([platform for _, platform in listed if platform], platforms, label)
+        listed = [(entry, platform) for entry, platform in listed if platform in selected]
+    images = [_image(repository, repository.manifest(entry.digest), entry) for entry, _ in listed]
     if platforms is not None:
-        wanted = _chosen([image.platform for image in images], platforms, label)
-        images = [image for image in images if image.platform in wanted]
+        selected = _select_platforms([image.platform for image in images], platforms, label)
+        images = [image for image in images if image.platform in selected]
     if not images:
-        raise ImageError(f"{label} is an image index without an image", hint="Name another tag or digest.")
+        raise ImageError(f"{label} is an image index without images", hint="Name another tag or digest.")
     return RemoteImages(root, tuple(sorted(images, key=lambda image: image.platform)))
 
 
 def remote_index(found: RemoteImages) -> ImageIndex:
-    """The images as an image index in OCI's media types: the registry's own bytes if nothing has to be changed or left out."""
+    """Return the images as an image index in OCI's media types: the registry's own bytes if they need no change."""
     images = tuple(to_oci_media_types(image) for image in found.images)
     if found.document.is_index and found.document.descriptor.media_type == MEDIA_TYPE_INDEX:
-        listed = [one.digest for one in decode(found.document.data, Index, found.digest).manifests]
+        listed = [entry.digest for entry in decode(found.document.data, Index, found.digest).manifests]
         if sorted(listed) == sorted(image.digest for image in images):
             return ImageIndex(images, found.document.data)
     return make_index(images)
@@ -110,29 +107,29 @@ def remote_index(found: RemoteImages) -> ImageIndex:
 
 def pull(
     repository: Repository, found: RemoteImages, directory: Path, store: Store, *, name: str, reporter: Reporter, workers: int = 4
-) -> Pulled:
-    """Brings the images into an OCI image layout under the name, new or there already; a layer that is there is not fetched again.
+) -> PullResult:
+    """Add the images under a name to an OCI image layout, which may be new. Fetches only layers that the layout lacks.
 
-    What an interrupted pull had fetched is taken up. Raises UsageError if the directory holds something else, FetchError,
-    IntegrityError, and BuildError if the disk is full.
+    Resumes the layers of an interrupted pull. Raises UsageError if the directory holds anything else, FetchError, IntegrityError, and
+    BuildError if the disk is full.
     """
     index = remote_index(found)
     require_layout_or_empty(directory)
     try:
-        _begin(directory)
-        fetching = _Fetching(repository, directory, reporter)
-        fetching.all(index, workers)
+        _create_layout(directory)
+        layers = _LayerPull(repository, directory, reporter)
+        layers.fetch_all(index, workers)
         entry = write_layout(index, directory, store, name=name)
-        fetching.clear()
+        layers.remove_partial_files()
     except OSError as error:
         raise write_error(f"the layout {directory}", error, "directory") from error
-    rest = f" ({format_size(fetching.present)} already there)" if fetching.present else ""
-    reporter(StageFinished(STAGE, f"fetched {format_size(fetching.fetched)}{rest}", notable=True))
-    return Pulled(entry, found.digest, fetching.fetched, fetching.present)
+    rest = f" ({format_size(layers.present)} already there)" if layers.present else ""
+    reporter(StageFinished(STAGE, f"fetched {format_size(layers.fetched)}{rest}", notable=True))
+    return PullResult(entry, found.digest, layers.fetched, layers.present)
 
 
-def _begin(directory: Path) -> None:
-    """A layout without an image, so that an interrupted pull leaves one that can be gone on with."""
+def _create_layout(directory: Path) -> None:
+    """Create a layout without images, so that an interrupted pull leaves one that the next pull accepts."""
     if (directory / LAYOUT).is_file():
         return
     directory.mkdir(parents=True, exist_ok=True)
@@ -141,8 +138,8 @@ def _begin(directory: Path) -> None:
             write(data)
 
 
-class _Fetching:
-    """The layers of images on their way into a layout; each collects its bytes beside its place."""
+class _LayerPull:
+    """Fetches layers into a layout. A layer's bytes are collected in a `.partial` file beside its final path."""
 
     def __init__(self, repository: Repository, directory: Path, reporter: Reporter) -> None:
         self.fetched = self.present = 0
@@ -151,19 +148,19 @@ class _Fetching:
         self._reporter = reporter
         self._lock = threading.Lock()
 
-    def all(self, index: ImageIndex, workers: int) -> None:
-        """Fetches what is missing, the largest first; raises the first thing that goes wrong."""
+    def fetch_all(self, index: ImageIndex, workers: int) -> None:
+        """Fetch the layers that are missing, the largest first. Raises the first error."""
         layers = {layer.descriptor.digest: layer.descriptor for image in index.images for layer in image.layers}
-        wanted = []
+        missing = []
         for layer in layers.values():
             path = self._directory / blob_path(checked_digest(layer.digest))
             if path.is_file() and path.stat().st_size == layer.size:
                 self.present += layer.size
             else:
-                wanted.append(layer)
-        self._reporter(StageStarted(STAGE, sum(layer.size for layer in wanted), "bytes"))
+                missing.append(layer)
+        self._reporter(StageStarted(STAGE, sum(layer.size for layer in missing), "bytes"))
         with ThreadPoolExecutor(workers, thread_name_prefix="pull") as pool:
-            jobs = [pool.submit(self._one, layer) for layer in sorted(wanted, key=lambda layer: -layer.size)]
+            jobs = [pool.submit(self._fetch, layer) for layer in sorted(missing, key=lambda layer: -layer.size)]
             try:
                 for job in as_completed(jobs):
                     job.result()
@@ -172,94 +169,93 @@ class _Fetching:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def clear(self) -> None:
-        """Removes what is left of other pulls that were interrupted."""
+    def remove_partial_files(self) -> None:
+        """Remove what other, interrupted pulls left in the layout."""
         for path in (self._directory / "blobs").glob("*/.*.partial"):
             path.unlink(missing_ok=True)
 
-    def _one(self, layer: Descriptor) -> None:
+    def _fetch(self, layer: Descriptor) -> None:
         path = self._directory / blob_path(layer.digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_path = path.with_name(f".{path.name}.partial")
-        seen = hashlib.new(layer.digest.partition(":")[0])
-        with partial_path.open("a+b", buffering=_BUFFER) as stream:
-            start = told = have = _kept(stream, layer, seen)
+        hasher = hashlib.new(layer.digest.partition(":")[0])
+        with partial_path.open("a+b", buffering=_BUFFER_SIZE) as stream:
+            start = reported = size = _hash_partial(stream, layer, hasher)
             for chunk in self._repository.blob(layer, start):
                 stream.write(chunk)
-                # From its beginning on the repository checks it.
+                # The repository verifies a blob that is read from its beginning.
                 if start:
-                    seen.update(chunk)
-                have += len(chunk)
-                if have - told >= _BUFFER or have == layer.size:
-                    told = have
-                    self._reporter(Moved(STAGE, layer.digest, have, layer.size))
-        if start and f"{seen.name}:{seen.hexdigest()}" != layer.digest:
-            # What was kept of an earlier pull may be wrong: it is not used a second time.
+                    hasher.update(chunk)
+                size += len(chunk)
+                if size - reported >= _BUFFER_SIZE or size == layer.size:
+                    reported = size
+                    self._reporter(Moved(STAGE, layer.digest, size, layer.size))
+        if start and f"{hasher.name}:{hasher.hexdigest()}" != layer.digest:
+            # The earlier pull's part may be wrong: do not use it again.
             partial_path.unlink()
-            raise IntegrityError(f"{layer.digest}: what was fetched is {seen.name}:{seen.hexdigest()}", hint="Run the command again.")
+            raise IntegrityError(f"{layer.digest}: got {hasher.name}:{hasher.hexdigest()}", hint="Run the command again.")
         partial_path.chmod(0o644)
         partial_path.replace(path)
         with self._lock:
             self.fetched += layer.size - start
 
 
-def _kept(stream: BinaryIO, layer: Descriptor, seen: "hashlib._Hash") -> int:
-    """What an interrupted pull left of a layer, hashed; nothing if it cannot be its beginning."""
+def _hash_partial(stream: BinaryIO, layer: Descriptor, hasher: "hashlib._Hash") -> int:
+    """Hash what an interrupted pull left of a layer, and return its size. Truncate what cannot be the layer's beginning."""
     stream.seek(0, 2)
     if stream.tell() >= layer.size:
         stream.truncate(0)
     stream.seek(0)
     while data := stream.read(1 << 20):
-        seen.update(data)
+        hasher.update(data)
     return stream.tell()
 
 
-def _platform(entry: Descriptor) -> Platform | None:
-    return None if entry.platform is None else _plain(entry.platform.platform)
+def _entry_platform(entry: Descriptor) -> Platform | None:
+    return None if entry.platform is None else _without_default_variant(entry.platform.platform)
 
 
-def _plain(platform: Platform) -> Platform:
-    """linux/arm64/v8 is what linux/arm64 means: one name for both."""
+def _without_default_variant(platform: Platform) -> Platform:
+    """Return linux/arm64 for linux/arm64/v8, which means the same."""
     return Platform(platform.os, platform.architecture) if (platform.architecture, platform.variant) == ("arm64", "v8") else platform
 
 
-def _chosen(there: Sequence[Platform], wanted: Sequence[Platform], label: str) -> set[Platform]:
-    """The platforms of `there` that serve what is wanted; raises UsageError with all that are missing: none is called what it is not."""
-    found = set()
+def _select_platforms(available: Sequence[Platform], requested: Sequence[Platform], label: str) -> set[Platform]:
+    """Return the available platforms that serve the requested ones. Raises UsageError with all that are missing."""
+    selected = set()
     missing = []
-    for platform in wanted:
-        fits = [one for one in there if _plain(platform).matches(one)]
-        if not fits:
+    for platform in requested:
+        matching = [candidate for candidate in available if _without_default_variant(platform).matches(candidate)]
+        if not matching:
             missing.append(str(platform))
-        # Of several variants the one that is named, else the one without.
-        found |= set(sorted(fits, key=lambda one: (one != platform, one.variant))[:1])
+        # Of several variants the requested one, else the one without a variant.
+        selected |= set(sorted(matching, key=lambda candidate: (candidate != platform, candidate.variant))[:1])
     if missing:
-        known = ", ".join(map(str, sorted(set(there)))) or "none"
-        raise UsageError(
-            f"{label} has no image for {', '.join(missing)}", hint=f"Platforms that it has: {known}. Name these with --platform."
-        )
-    return found
+        names = ", ".join(map(str, sorted(set(available)))) or "none"
+        raise UsageError(f"{label} has no image for {', '.join(missing)}", hint=f"Available platforms: {names}. Name them with --platform.")
+    return selected
 
 
 def _image(repository: Repository, document: Document, entry: Descriptor | None) -> Image:
-    """One platform's image; its platform is what its config says, and must be what the image index says of it."""
+    """Return one platform's image. Its config says the platform, and the index's entry must agree."""
     digest = document.descriptor.digest
-    label = f"{repository.name}@{digest}"
+    label = repository.label(digest)
     if document.is_index:
         raise ImageError(f"{label} is an image index inside another one", hint="Name the inner one by its digest.")
     if entry is not None and (entry.digest, entry.size) != (digest, document.descriptor.size):
-        raise ImageError(f"{label}: {document.descriptor.size} bytes, not {entry.size}", hint=_BROKEN)
+        raise ImageError(f"{label}: {document.descriptor.size} bytes, not {entry.size}", hint=_INCONSISTENT)
     manifest = decode(document.data, Manifest, label)
-    data = repository.small(manifest.config)
-    config = decode(data, ConfigFile, f"{repository.name}@{manifest.config.digest}")
-    platform = _plain(Platform(config.os, config.architecture, config.variant))
-    said = None if entry is None else _platform(entry)
-    if said is not None and (said.os, said.architecture) != (platform.os, platform.architecture):
-        raise ImageError(f"{label} is listed as for {said}, and is for {platform}", hint=_BROKEN)
-    if said is not None and said.variant and not platform.variant:
-        platform = said
+    data = repository.small_blob(manifest.config)
+    config = decode(data, ConfigFile, repository.label(manifest.config.digest))
+    platform = _without_default_variant(Platform(config.os, config.architecture, config.variant))
+    listed = None if entry is None else _entry_platform(entry)
+    if listed is not None and (listed.os, listed.architecture) != (platform.os, platform.architecture):
+        raise ImageError(f"{label} is listed for {listed}, but is for {platform}", hint=_INCONSISTENT)
+    if listed is not None and listed.variant and not platform.variant:
+        platform = listed
     if len(config.rootfs.diff_ids) != len(manifest.layers):
-        raise ImageError(f"{label} has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff_ids", hint=_BROKEN)
+        what = f"{label} has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff_ids"
+        raise ImageError(what, hint=_INCONSISTENT)
     layers = tuple(_layers(repository, manifest, config))
     return Image(platform, document.data, data, layers, manifest.config.media_type, document.descriptor.media_type)
 
@@ -269,4 +265,4 @@ def _layers(repository: Repository, manifest: Manifest, config: ConfigFile) -> I
         yield RemoteLayer(layer, diff_id, partial(repository.blob, layer), repository.name, repository.name)
 
 
-_BROKEN = "The image was made or copied wrongly; name another one."
+_INCONSISTENT = "The image was built or copied incorrectly; name another one."

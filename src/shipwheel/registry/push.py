@@ -1,12 +1,12 @@
-"""Images into a repository: blobs side by side, as soon as they are there; then configs, manifests, the image index, and last the tags.
+"""Push images into a repository: blobs in parallel as soon as they exist, then configs, manifests and the image index, and last the tags.
 
-So a push that fails leaves no tag on something incomplete (distribution-spec 1.1, "Push"). Nothing is ever deleted.
+A push that fails leaves no tag on an incomplete image (distribution-spec 1.1, "Push"). Nothing is ever deleted.
 """
 
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer, digest_of
 from shipwheel.oci.model import MANIFEST_TYPES, MEDIA_TYPE_INDEX, Descriptor, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.repository import Document, Repository, fallback_tag
-from shipwheel.registry.transport import Request
+from shipwheel.registry.transport import RegistryRequest
 from shipwheel.registry.upload import Uploader
 from shipwheel.store import Store
 
@@ -26,7 +26,7 @@ STAGE = "push"
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Bytes of blobs and documents: sent, found in the repository, taken over from another repository of the registry."""
+    """Bytes of blobs and documents: uploaded, present in the repository before, mounted from another repository of the registry."""
 
     uploaded: int = 0
     present: int = 0
@@ -41,24 +41,23 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 class Push:
-    """One push into one repository; a context manager that waits for its threads, and gives up what is under way after an error.
+    """One push into one repository. As a context manager it waits for its threads, and stops them after an error.
 
-    Methods may be called from any thread. What goes wrong with a blob is raised by the next `blob`, or by `settle` and `finish`:
-    FetchError for what the registry does, DamagedBlob for a blob that the store has lost.
+    Methods may be called from any thread. Errors of a blob are raised by the next call of `blob`, `wait_for_blobs` or `finish`: FetchError
+    for the registry's, DamagedBlob for a blob that is damaged in the store.
     """
 
     def __init__(self, repository: Repository, reporter: Reporter, workers: int = 4) -> None:
         self._repository = repository
         self._reporter = reporter
-        self._uploader = Uploader(repository, self._moved)
+        self._uploader = Uploader(repository, self._report_moved)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="push")
         self._jobs: dict[str, Future[None]] = {}
         self._sizes: dict[str, int] = {}
-        self._manifests: dict[str, bytes] = {}
         self._traffic = Traffic()
         self._lock = threading.Lock()
         self._failed = threading.Event()
-        self._told = False
+        self._start_reported = False
 
     def __enter__(self) -> "Push":
         return self
@@ -70,25 +69,25 @@ class Push:
 
     @property
     def traffic(self) -> Traffic:
-        """What has moved so far."""
+        """The traffic up to now."""
         with self._lock:
             return self._traffic
 
     def blob(self, blob: Blob, origins: Sequence[str] = ()) -> None:
-        """Enqueues a blob and returns; each digest goes once. `origins` are `registry/repository` names that it can be mounted from."""
+        """Enqueue a blob, once per digest, and return. `origins` are repositories to mount it from, as `registry/repository`."""
         if self._failed.is_set():
-            self._raise()
+            self._raise_errors()
         with self._lock:
             if blob.descriptor.digest not in self._jobs:
-                self._tell_start(0)
+                self._report_start(0)
                 self._sizes[blob.descriptor.digest] = blob.descriptor.size
-                self._jobs[blob.descriptor.digest] = self._pool.submit(self._bring, blob, tuple(origins))
+                self._jobs[blob.descriptor.digest] = self._pool.submit(self._push_blob, blob, tuple(origins))
 
     def images(self, index: ImageIndex, store: Store, origins: Sequence[str] = ()) -> None:
-        """Enqueues the layers of all images; configs and manifests follow in `finish`. A remote layer's own origin is the first tried."""
+        """Enqueue the layers of all images; `finish` adds the rest. A remote layer is first mounted from its own origin."""
         total = sum({layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}.values())
         with self._lock:
-            self._tell_start(total)
+            self._report_start(total)
         for image in index.images:
             own = {layer.descriptor.digest: layer.origin for layer in image.layers if isinstance(layer, RemoteLayer) and layer.origin}
             layers = {layer.descriptor.digest for layer in image.layers}
@@ -97,8 +96,8 @@ class Push:
                     origin = own.get(blob.descriptor.digest)
                     self.blob(blob, (origin, *origins) if origin else origins)
 
-    def settle(self) -> None:
-        """Waits for all blobs; raises what went wrong with them, together if it is more than one thing."""
+    def wait_for_blobs(self) -> None:
+        """Wait for all enqueued blobs. Raises their errors, as one error if there are several."""
         while True:
             with self._lock:
                 jobs = list(self._jobs.values())
@@ -106,126 +105,127 @@ class Push:
             with self._lock:
                 if len(jobs) == len(self._jobs):
                     break
-        self._raise()
+        self._raise_errors()
 
     def finish(self, index: ImageIndex, tags: Sequence[str]) -> None:
-        """Brings all that is left, and points the tags at it; none may be given."""
-        self.bring(index)
-        self.name(index, tags)
-        self.done()
+        """Wait for the layers, push configs, manifests and the image index, and point the tags, if any, at it."""
+        self.put_images(index)
+        self.tag_images(index, tags)
+        self.report_finished()
 
-    def bring(self, index: ImageIndex) -> None:
-        """Waits for the layers, then brings configs, manifests and the image index; nothing has a name yet."""
-        self.settle()
+    def put_images(self, index: ImageIndex) -> None:
+        """Wait for the layers, then push configs, manifests and the image index, without a tag."""
+        self.wait_for_blobs()
         for image in index.images:
             config = image.config
             self.blob(Blob(image.config_descriptor, lambda config=config: iter((config,))))  # type: ignore[misc]
-        self.settle()
+        self.wait_for_blobs()
         for image in index.images:
             self.document(Document(image.descriptor, image.manifest))
         if index.descriptor.digest not in {image.digest for image in index.images}:
             self.document(Document(index.descriptor, index.index))
 
-    def name(self, index: ImageIndex, tags: Sequence[str]) -> None:
-        """Points the tags at the images, which are there."""
+    def tag_images(self, index: ImageIndex, tags: Sequence[str]) -> None:
+        """Point the tags at images that are in the repository."""
         single = next((image for image in index.images if image.digest == index.descriptor.digest), None)
         self.tag(Document(index.descriptor, index.index if single is None else single.manifest), tags)
 
-    def nothing(self, index: ImageIndex) -> None:
-        """Counts the images as there: their names stand for them already."""
+    def count_as_present(self, index: ImageIndex) -> None:
+        """Count the images' bytes as present, for a push that has nothing to do."""
         sizes = {layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}
         documents = sum(len(image.manifest) + len(image.config) for image in index.images)
         with self._lock:
             self._traffic = msgspec.structs.replace(self._traffic, present=sum(sizes.values()) + documents)
 
     def document(self, document: Document) -> None:
-        """Puts a manifest or image index under its digest, and on its subject's list of referrers if the registry keeps none."""
-        digest = document.descriptor.digest
-        if not self._put(document, digest):
-            self._refer(document)
+        """Push a manifest or image index by its digest, and list it as a referrer of its subject if the registry does not."""
+        if not self._put(document, document.descriptor.digest):
+            self._list_as_referrer(document)
         with self._lock:
             self._traffic = msgspec.structs.replace(self._traffic, uploaded=self._traffic.uploaded + len(document.data))
 
     def tag(self, document: Document, tags: Sequence[str]) -> None:
-        """Points the tags at a document that is in the repository with all that it refers to."""
+        """Point the tags at a document that is complete in the repository."""
         for tag in dict.fromkeys(tags):
             self._put(document, tag)
 
-    def done(self) -> None:
-        """Tells the reporter that the push is over."""
+    def report_finished(self) -> None:
+        """Report the end of the push, with its traffic."""
         with self._lock:
-            self._tell_start(0)
+            self._report_start(0)
         traffic = self.traffic
         self._reporter(StageFinished(STAGE, str(traffic), notable=bool(traffic.uploaded or traffic.mounted)))
 
-    def _tell_start(self, total: int) -> None:
-        if not self._told:
-            self._told = True
+    def _report_start(self, total: int) -> None:
+        if not self._start_reported:
+            self._start_reported = True
             self._reporter(StageStarted(STAGE, total, "bytes"))
 
-    def _moved(self, digest: str, done: int) -> None:
+    def _report_moved(self, digest: str, done: int) -> None:
         self._reporter(Moved(STAGE, digest, done, self._sizes.get(digest, 0)))
 
-    def _raise(self) -> None:
+    def _raise_errors(self) -> None:
         with self._lock:
             jobs = list(self._jobs.values())
         errors = [error for job in jobs if job.done() and not job.cancelled() and (error := job.exception()) is not None]
         if not errors:
             return
         for error in errors:
-            # A damaged blob can be made again, and then all goes on; what is no error of ours is shown as it is.
+            # The caller can rebuild a damaged blob and go on; an unexpected error keeps its traceback.
             if isinstance(error, DamagedBlob) or not isinstance(error, ShipwheelError):
                 raise error
-        told = {error.message: error for error in errors if isinstance(error, ShipwheelError) and not isinstance(error, _GivenUp)}
-        if len(told) == 1:
-            raise next(iter(told.values()))
-        kind = IntegrityError if all(isinstance(error, IntegrityError) for error in told.values()) else FetchError
-        lines = "\n".join(f"  {message}" for message in sorted(told))
-        raise kind(f"{len(told)} blobs could not be pushed:\n{lines}", hint=next(iter(told.values())).hint)
+        by_message = {error.message: error for error in errors if isinstance(error, ShipwheelError) and not isinstance(error, _Skipped)}
+        if len(by_message) == 1:
+            raise next(iter(by_message.values()))
+        kind = IntegrityError if all(isinstance(error, IntegrityError) for error in by_message.values()) else FetchError
+        lines = "\n".join(f"  {message}" for message in sorted(by_message))
+        raise kind(f"{len(by_message)} blobs could not be pushed:\n{lines}", hint=next(iter(by_message.values())).hint)
 
-    def _bring(self, blob: Blob, origins: tuple[str, ...]) -> None:
+    def _push_blob(self, blob: Blob, origins: tuple[str, ...]) -> None:
         if self._failed.is_set():
-            raise _GivenUp("given up after another blob failed")
+            raise _Skipped("skipped after another blob failed")
         try:
-            how = self._way(blob, origins)
+            outcome = self._transfer(blob, origins)
         except BaseException:
             self._failed.set()
             raise
         with self._lock:
-            known = getattr(self._traffic, how)
-            self._traffic = msgspec.structs.replace(self._traffic, **{how: known + blob.descriptor.size})
-        self._moved(blob.descriptor.digest, blob.descriptor.size)
+            count = getattr(self._traffic, outcome) + blob.descriptor.size
+            self._traffic = msgspec.structs.replace(self._traffic, **{outcome: count})
+        self._report_moved(blob.descriptor.digest, blob.descriptor.size)
 
-    def _way(self, blob: Blob, origins: tuple[str, ...]) -> str:
-        """Brings a blob the cheapest way; returns the field of Traffic that it counts for."""
+    def _transfer(self, blob: Blob, origins: tuple[str, ...]) -> Literal["present", "mounted", "uploaded"]:
+        """Bring a blob into the repository as cheaply as possible. Return the field of Traffic that counts it."""
         digest = blob.descriptor.digest
         if self._repository.has_blob(digest) in (blob.descriptor.size, -1):
             return "present"
         location = ""
         for path in self._mountable(origins):
-            found = self._uploader.mount(digest, path)
-            if found is None:
+            upload = self._uploader.mount(digest, path)
+            if upload is None:
                 return "mounted"
-            location = found or location
+            location = upload or location
         self._uploader.upload(blob, location)
         return "uploaded"
 
     def _mountable(self, origins: Sequence[str]) -> list[str]:
+        """Return the paths of those origins that are other repositories of this registry."""
         from shipwheel.registry import hosts
 
-        here = self._repository.transport.host
-        found = []
+        own = self._repository.transport.host
+        paths = []
         for origin in dict.fromkeys(origins):
             reference = Reference.parse(origin)
             host = hosts.host_of(reference.registry)
-            if host.url == here.url and host.repository(reference.repository) != self._repository.path:
-                found.append(host.repository(reference.repository))
-        return found
+            path = host.repository(reference.repository)
+            if host.url == own.url and path != self._repository.path:
+                paths.append(path)
+        return paths
 
     def _put(self, document: Document, reference: str) -> bool:
-        """Whether the registry says that it has put a subject's referrer on its list."""
-        label = f"{self._repository.name}{'@' if ':' in reference else ':'}{reference}"
-        request = Request(
+        """Put a document under a tag or its digest. Return whether the registry lists it as a referrer of its subject."""
+        label = self._repository.label(reference)
+        request = RegistryRequest(
             "PUT",
             self._repository.url("manifests", reference),
             label,
@@ -234,15 +234,18 @@ class Push:
             document.data,
             expected=(201, 200, 202),
         )
-        answer = self._repository.transport.ask(request)
-        told = answer.headers.get("Docker-Content-Digest", "")
-        if told.startswith("sha256:") and document.descriptor.digest.startswith("sha256:") and told != document.descriptor.digest:
-            hint = "The registry changes what it is given; ask whoever runs it."
-            raise IntegrityError(f"{label}: pushed {document.descriptor.digest}, the registry has {told[:200]}", hint=hint)
-        return "OCI-Subject" in answer.headers
+        response = self._repository.transport.request(request)
+        stored, pushed = response.headers.get("Docker-Content-Digest", ""), document.descriptor.digest
+        if stored.startswith("sha256:") and pushed.startswith("sha256:") and stored != pushed:
+            hint = "The registry alters what is pushed; ask whoever runs it."
+            raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored[:200]}", hint=hint)
+        return "OCI-Subject" in response.headers
 
-    def _refer(self, document: Document) -> None:
-        """distribution-spec, "Pushing Manifests with Subject": without OCI-Subject the client keeps the list, under a tag."""
+    def _list_as_referrer(self, document: Document) -> None:
+        """Add a document to its subject's list of referrers, an index under a tag.
+
+        distribution-spec, "Pushing Manifests with Subject": a registry that does not answer with OCI-Subject leaves that to the client.
+        """
         kind: type[Manifest | Index] = Manifest if document.descriptor.media_type in MANIFEST_TYPES else Index
         manifest: Manifest | Index = decode(document.data, kind, document.descriptor.digest)
         if manifest.subject is None:
@@ -260,10 +263,10 @@ class Push:
             annotations=manifest.annotations,
             artifact_type=artifact_type,
         )
-        listed = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [*entries, msgspec.to_builtins(entry)]}
-        data = msgspec.json.encode(listed, order="sorted")
+        index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [*entries, msgspec.to_builtins(entry)]}
+        data = msgspec.json.encode(index, order="sorted")
         self._put(Document(Descriptor(MEDIA_TYPE_INDEX, digest_of(data), len(data)), data), tag)
 
 
-class _GivenUp(FetchError):
-    """What was not begun because something else had failed."""
+class _Skipped(FetchError):
+    """A blob was not pushed because another one had failed."""

@@ -1,6 +1,6 @@
-"""A repository of a registry: its manifests, blobs, tags and referrers are read here (distribution-spec 1.1).
+"""A repository of a registry: reads its manifests, blobs, tags and referrers (distribution-spec 1.1).
 
-Nothing is believed: every document and blob is hashed, and held against what was asked for.
+Every document and blob is hashed and compared with what was requested: nothing is taken on trust.
 """
 
 import hashlib
@@ -17,48 +17,52 @@ from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
 from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, decode
 from shipwheel.oci.reference import Reference
-from shipwheel.registry.transport import MAX_ANSWER, Answer, Authorizes, Request, Transport
+from shipwheel.registry.transport import MAX_BODY, Authorization, RegistryRequest, RegistryResponse, Transport
 
-__all__ = ["ACCEPT", "Document", "Repository", "document_of", "fallback_tag"]
+__all__ = ["ACCEPT", "Document", "Repository", "checked_document", "fallback_tag"]
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
 _SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _NEXT = re.compile(r"""<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next"?(?=[\s;,"]|$)""", re.IGNORECASE)
-_PAGE = 1000
+_PAGE_SIZE = 1000
 _MAX_PAGES = 1000
-_PROGRESS = 1 << 20
+_MIN_PROGRESS = 1 << 20
+"""Bytes that an attempt at a blob must bring for the attempts to be counted anew."""
+
+_WRONG_BYTES = "The registry, or something in front of it, sends wrong data; ask whoever runs it."
+_UNTRUSTED_IMAGE = "The image is broken or malicious; do not use it."
+_UNTRUSTED_REGISTRY = "The registry is broken or malicious."
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A manifest or image index, byte for byte, with the descriptor that it was found to have."""
+    """A manifest or image index, byte for byte, with its verified descriptor."""
 
     descriptor: Descriptor
     data: bytes
 
     @property
     def is_index(self) -> bool:
-        """Whether it lists manifests."""
+        """Whether it is an image index."""
         return self.descriptor.media_type in INDEX_TYPES
 
 
 class Repository:
-    """`reference` names it; any thread may use it. To be closed, or used as a context manager.
+    """A repository, usable from any thread. Close it, or use it as a context manager.
 
-    Every method raises FetchError, with the HTTP status, for what the registry does not give, IntegrityError for what is not what was
-    asked for.
+    Every method raises FetchError with the HTTP status for what the registry does not provide, and IntegrityError for wrong data.
     """
 
-    def __init__(self, reference: Reference, reporter: Reporter = silent, authorizer: Authorizes | None = None) -> None:
+    def __init__(self, reference: Reference, reporter: Reporter = silent, authorization: Authorization | None = None) -> None:
         from shipwheel.registry import hosts
 
         host = hosts.host_of(reference.registry)
         self.reference = reference
         self.reporter = reporter
         self.path = host.repository(reference.repository)
-        self.transport = Transport(host, authorizer or _authorizer(host, self.path))
-        self._pull = (f"repository:{self.path}:pull",)
+        self.transport = Transport(host, authorization or _users_authorization(host, self.path))
+        self._pull_scope = (f"repository:{self.path}:pull",)
 
     def __enter__(self) -> "Repository":
         return self
@@ -67,7 +71,7 @@ class Repository:
         self.close()
 
     def close(self) -> None:
-        """Ends what waits and closes the connections."""
+        """End all waiting and close the connections."""
         self.transport.close()
 
     @property
@@ -75,24 +79,29 @@ class Repository:
         """`registry/repository`, as the user wrote it."""
         return self.reference.name
 
+    def label(self, reference: str) -> str:
+        """Return `registry/repository` with a tag or digest, for messages."""
+        return f"{self.name}{'@' if ':' in reference else ':'}{reference}"
+
     def url(self, *parts: str) -> str:
-        """The path of something below this repository."""
+        """Return the API's path of something in this repository."""
         return "/".join((f"/v2/{self.path}", *parts))
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
-        """The manifest or image index of a tag or digest, of at most 4 MiB; `media_type` is what is said of it elsewhere, and must be so.
+        """Return the manifest or image index of a tag or digest. It may have 4 MiB at most.
 
-        Raises ImageError for schema 1 and for what is no manifest.
+        `media_type` is the type in the descriptor that led here: the document must have it. Raises ImageError for schema 1 and for
+        anything that is no manifest.
         """
-        answer = self.transport.ask(self._manifest_request("GET", reference), MAX_ANSWER)
-        label = f"{self.name}{'@' if ':' in reference else ':'}{reference}"
-        _compare(answer.body, answer.headers.get("Docker-Content-Digest", ""), label)
+        response = self.transport.request(self._manifest_request("GET", reference))
+        label = self.label(reference)
+        _check_digest(response.body, response.headers.get("Docker-Content-Digest", ""), label)
         if media_type:
-            document_of(answer.body, media_type, reference, label)
-        return document_of(answer.body, answer.headers.get("Content-Type", ""), reference, label)
+            checked_document(response.body, media_type, reference, label)
+        return checked_document(response.body, response.headers.get("Content-Type", ""), reference, label)
 
     def find_manifest(self, reference: str) -> Document | None:
-        """Like `manifest`; None when there is none of that tag or digest."""
+        """Return the manifest or image index of a tag or digest, None if it does not exist."""
         try:
             return self.manifest(reference)
         except FetchError as error:
@@ -101,115 +110,116 @@ class Repository:
             raise
 
     def has_manifest(self, reference: str) -> bool:
-        """Whether there is a manifest of that tag or digest."""
-        return self.transport.ask(self._manifest_request("HEAD", reference, (200, 404))).status == 200
+        """Return whether a tag or digest exists."""
+        return self.transport.request(self._manifest_request("HEAD", reference, (200, 404))).status == 200
 
     def digest_of_tag(self, tag: str) -> str:
-        """The digest that a tag stands for (HEAD); empty when there is no such tag, or the registry does not tell."""
-        answer = self.transport.ask(self._manifest_request("HEAD", tag, (200, 404)))
-        return answer.headers.get("Docker-Content-Digest", "") if answer.status == 200 else ""
+        """Return the digest of a tag (HEAD), empty if the tag does not exist or the registry does not say."""
+        response = self.transport.request(self._manifest_request("HEAD", tag, (200, 404)))
+        return response.headers.get("Docker-Content-Digest", "") if response.status == 200 else ""
 
     def has_blob(self, digest: str) -> int | None:
-        """The blob's size in bytes, -1 if the registry does not tell it, None if the blob is not there (HEAD)."""
-        request = Request("HEAD", self.url("blobs", _checked(digest)), f"{self.name}@{digest}", self._pull, expected=(200, 404))
-        answer = self.transport.ask(request)
-        if answer.status == 404:
+        """Return a blob's size in bytes (HEAD), -1 if the registry does not say, None if the blob does not exist."""
+        url, label = self.url("blobs", _valid_digest(digest)), self.label(digest)
+        response = self.transport.request(RegistryRequest("HEAD", url, label, self._pull_scope, expected=(200, 404)))
+        if response.status == 404:
             return None
-        length = answer.headers.get("Content-Length", "")
+        length = response.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdigit() else -1
 
     def blob(self, descriptor: Descriptor, start: int = 0) -> Iterator[bytes]:
-        """The blob's bytes from `start` on; a broken connection is taken up again where it broke.
+        """Yield a blob's bytes from the offset `start` on. Resumes where a connection broke.
 
-        Raises IntegrityError at the end if they are not the descriptor's: size always, digest if `start` is 0.
+        Raises IntegrityError at the end if the blob has another size than its descriptor or, with `start` 0, another digest.
         """
-        label = f"{self.name}@{descriptor.digest}"
-        seen = hashlib.new(_checked(descriptor.digest).partition(":")[0])
-        have, attempt, mark = start, 0, start
-        while not start or have < descriptor.size:
+        label = self.label(descriptor.digest)
+        hasher = hashlib.new(_valid_digest(descriptor.digest).partition(":")[0])
+        offset, attempt, last_offset = start, 0, start
+        while not start or offset < descriptor.size:
             self.transport.check_open()
             try:
-                for chunk in self._from(descriptor, have, label):
-                    have += len(chunk)
-                    if have > descriptor.size:
-                        raise IntegrityError(f"{label}: more than the {descriptor.size} bytes that it has", hint=_LIED)
+                for chunk in self._blob_from(descriptor, offset, label):
+                    offset += len(chunk)
+                    if offset > descriptor.size:
+                        raise IntegrityError(f"{label}: got more than its {descriptor.size} bytes", hint=_WRONG_BYTES)
                     if not start:
-                        seen.update(chunk)
+                        hasher.update(chunk)
                     yield chunk
-                if have < descriptor.size:
-                    raise TransientError(f"only {have} of {descriptor.size} bytes came")
+                if offset < descriptor.size:
+                    raise TransientError(f"got only {offset} of {descriptor.size} bytes")
                 break
             except TransientError as error:
-                # What brings bytes may go on; what brings none comes to an end.
-                attempt = 0 if have - mark >= _PROGRESS else attempt
-                mark = have
+                # Only attempts in a row without progress count.
+                attempt = 0 if offset - last_offset >= _MIN_PROGRESS else attempt
+                last_offset = offset
                 self.transport.wait(error, attempt, label)
                 attempt += 1
-        if not start and seen.hexdigest() != descriptor.digest.partition(":")[2]:
-            raise IntegrityError(f"{label}: got {seen.name}:{seen.hexdigest()}", hint=_LIED)
+        if not start and hasher.hexdigest() != descriptor.digest.partition(":")[2]:
+            raise IntegrityError(f"{label}: got {hasher.name}:{hasher.hexdigest()}", hint=_WRONG_BYTES)
 
-    def small(self, descriptor: Descriptor, limit: int = MAX_ANSWER) -> bytes:
-        """A small blob whole, verified; raises ImageError if its descriptor says more than `limit` bytes."""
+    def small_blob(self, descriptor: Descriptor, limit: int = MAX_BODY) -> bytes:
+        """Return a whole blob, verified. Raises ImageError if its descriptor says more than `limit` bytes."""
         if descriptor.size > limit:
-            hint = "The image is broken or hostile; do not use it."
-            raise ImageError(f"{self.name}@{descriptor.digest} has {descriptor.size} bytes, more than the {limit} it may have", hint=hint)
+            what = f"{self.label(descriptor.digest)} has {descriptor.size} bytes, more than the limit of {limit}"
+            raise ImageError(what, hint=_UNTRUSTED_IMAGE)
         return b"".join(self.blob(descriptor))
 
     def tags(self) -> Iterator[str]:
-        """The tags, in the registry's order, page by page. Raises FetchError for pages that lead elsewhere or without end."""
-        url, last = f"{self.url('tags', 'list')}?n={_PAGE}", ""
+        """Yield the tags in the registry's order, page by page. Raises FetchError for pages elsewhere and for too many pages."""
+        url, last = f"{self.url('tags', 'list')}?n={_PAGE_SIZE}", ""
         for _ in range(_MAX_PAGES):
-            answer = self.transport.ask(Request("GET", url, f"the tags of {self.name}", self._pull))
-            page = decode(answer.body, _Tags, f"the list of tags of {self.name}").tags
+            response = self.transport.request(RegistryRequest("GET", url, f"the tags of {self.name}", self._pull_scope))
+            page = decode(response.body, _TagList, f"the list of tags of {self.name}").tags
             yield from page
-            following = self._next(answer)
-            if following is None and len(page) >= _PAGE and page[-1] != last:
-                # Some registries know n and last, but not the Link of RFC 8288.
-                following = f"{self.url('tags', 'list')}?n={_PAGE}&last={quote(page[-1], safe='')}"
-            if following is None or not page:
+            next_url = self._next_page(response)
+            if next_url is None and len(page) >= _PAGE_SIZE and page[-1] != last:
+                # Some registries support n and last, but not the Link header of RFC 8288.
+                next_url = f"{self.url('tags', 'list')}?n={_PAGE_SIZE}&last={quote(page[-1], safe='')}"
+            if next_url is None or not page:
                 return
-            url, last = following, page[-1]
-        raise FetchError(f"the tags of {self.name} have no end", hint="The registry is broken or hostile.")
+            url, last = next_url, page[-1]
+        raise FetchError(f"the tags of {self.name} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
 
     def referrers(self, digest: str, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
-        """What refers to a manifest (distribution-spec, "Listing Referrers"), of that artifact type if one is named.
+        """Return the descriptors of a manifest's referrers, of one artifact type or all (distribution-spec, "Listing Referrers").
 
-        A registry without the API is asked for the tag that stands in for it.
+        Falls back to the referrers tag where the registry has no API for them.
         """
-        _checked(digest)
+        _valid_digest(digest)
         query = f"?artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
-        found: list[Descriptor] = []
+        entries: list[Descriptor] = []
         url: str | None = self.url("referrers", digest) + query
-        label = f"the referrers of {self.name}@{digest}"
+        label = f"the referrers of {self.label(digest)}"
         for _ in range(_MAX_PAGES):
-            answer = self.transport.ask(Request("GET", str(url), label, self._pull, expected=(200, 404, 405, 501)))
-            if answer.status != 200:
+            request = RegistryRequest("GET", str(url), label, self._pull_scope, expected=(200, 404, 405, 501))
+            response = self.transport.request(request)
+            if response.status != 200:
                 # "A client querying the referrers API and receiving a 404 Not Found MUST fallback to using an image index pushed to a tag".
                 fallback = self.find_manifest(fallback_tag(digest))
-                found = [] if fallback is None else list(_entries(fallback.data, label))
+                entries = [] if fallback is None else list(_index_entries(fallback.data, label))
                 break
-            found += _entries(answer.body, label)
-            url = self._next(answer)
+            entries += _index_entries(response.body, label)
+            url = self._next_page(response)
             if url is None:
                 break
         else:
-            raise FetchError(f"{label} have no end", hint="The registry is broken or hostile.")
-        # "If the registry does not support filtering, the client must": which it says in OCI-Filters-Applied.
-        return tuple({one.digest: one for one in found if artifact_type in (None, one.artifact_type)}.values())
+            raise FetchError(f"{label} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
+        # "If the registry does not support filtering, the client must": OCI-Filters-Applied would say that it does.
+        return tuple({entry.digest: entry for entry in entries if artifact_type in (None, entry.artifact_type)}.values())
 
-    def _manifest_request(self, method: str, reference: str, expected: tuple[int, ...] = (200,)) -> Request:
-        label = f"{self.name}{'@' if ':' in reference else ':'}{reference}"
-        return Request(method, self.url("manifests", reference), label, self._pull, {"Accept": ACCEPT}, expected=expected)
+    def _manifest_request(self, method: str, reference: str, expected: tuple[int, ...] = (200,)) -> RegistryRequest:
+        url = self.url("manifests", reference)
+        return RegistryRequest(method, url, self.label(reference), self._pull_scope, {"Accept": ACCEPT}, expected=expected)
 
-    def _from(self, descriptor: Descriptor, have: int, label: str) -> Iterator[bytes]:
-        """One request for what is missing of a blob; raises TransientError when it breaks off."""
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        request = Request("GET", self.url("blobs", descriptor.digest), label, self._pull, headers, expected=(200, 206))
+    def _blob_from(self, descriptor: Descriptor, offset: int, label: str) -> Iterator[bytes]:
+        """Request a blob's bytes from an offset on, once. Raises TransientError when the connection breaks."""
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        request = RegistryRequest("GET", self.url("blobs", descriptor.digest), label, self._pull_scope, headers, expected=(200, 206))
         with self.transport.stream(request) as response:
-            if response.status_code == 206 and range_start(response) != have:
-                raise IntegrityError(f"{label}: {redacted(str(response.url))} gave another part than was asked for", hint=_LIED)
+            if response.status_code == 206 and range_start(response) != offset:
+                raise IntegrityError(f"{label}: {redacted(str(response.url))} sent another range than requested", hint=_WRONG_BYTES)
             # RFC 9110, 14.2: a server may ignore the Range header field.
-            skip = have if response.status_code == 200 else 0
+            skip = offset if response.status_code == 200 else 0
             for chunk in response.iter_raw():
                 if skip >= len(chunk):
                     skip -= len(chunk)
@@ -217,51 +227,48 @@ class Repository:
                     yield chunk[skip:] if skip else chunk
                     skip = 0
 
-    def _next(self, answer: Answer) -> str | None:
-        """The address of the next page (RFC 8288); raises FetchError if it is not the registry's."""
-        match = _NEXT.search(answer.headers.get("Link", ""))
+    def _next_page(self, response: RegistryResponse) -> str | None:
+        """Return the URL of the next page (RFC 8288). Raises FetchError if it is not on the registry."""
+        match = _NEXT.search(response.headers.get("Link", ""))
         if match is None:
             return None
-        url: str = urljoin(answer.url, match[1])
+        url: str = urljoin(response.url, match[1])
         if not self.transport.is_own(url):
-            raise FetchError(f"{self.name}: the next page is said to be at {redacted(url)}", hint="The registry is broken or hostile.")
+            raise FetchError(f"{self.name}: the registry places the next page at {redacted(url)}", hint=_UNTRUSTED_REGISTRY)
         return url
 
 
-_LIED = "The registry, or something before it, gives other bytes than it should; ask whoever runs it."
-
-
-class _Tags(msgspec.Struct):
+class _TagList(msgspec.Struct):
     tags: list[str] = []
     name: str = ""
 
 
 def fallback_tag(digest: str) -> str:
-    """The tag that lists the referrers of a manifest where there is no API for it (distribution-spec, "Referrers Tag Schema")."""
+    """Return the tag that lists a manifest's referrers where there is no API for it (distribution-spec, "Referrers Tag Schema")."""
     algorithm, _, value = digest.partition(":")
     return f"{algorithm[:32]}-{value[:64]}"
 
 
-def _authorizer(host: Any, path: str) -> Authorizes:
+def _users_authorization(host: Any, path: str) -> Authorization:
     from shipwheel.registry.auth import Authorizer
-    from shipwheel.registry.credentials import credentials_for
+    from shipwheel.registry.credentials import credential_for
 
-    found: Authorizes = Authorizer(host, lambda: credentials_for(host, path))
-    return found
+    authorizer: Authorization = Authorizer(host, lambda: credential_for(host, path))
+    return authorizer
 
 
-def _checked(digest: str) -> str:
+def _valid_digest(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
-        raise ImageError(f"{digest[:200]!r} is not a digest", hint="The image is broken or hostile; do not use it.")
+        raise ImageError(f"{digest[:200]!r} is not a digest", hint=_UNTRUSTED_IMAGE)
     return digest
 
 
-def _entries(data: bytes, label: str) -> tuple[Descriptor, ...]:
+def _index_entries(data: bytes, label: str) -> tuple[Descriptor, ...]:
     return decode(data, Index, label).manifests
 
 
-class _Shape(msgspec.Struct, rename="camel"):
-    """The fields by which documents are told apart."""
+class _DocumentShape(msgspec.Struct, rename="camel"):
+    """The fields by which documents differ."""
 
     schema_version: int = 0
     media_type: str = ""
@@ -270,32 +277,33 @@ class _Shape(msgspec.Struct, rename="camel"):
     layers: Any = None
 
 
-def document_of(data: bytes, media_type: str, reference: str, label: str) -> Document:
-    """The document of these bytes, served or listed as `media_type`, and asked for as `reference`.
+def checked_document(data: bytes, media_type: str, reference: str, label: str) -> Document:
+    """Return the document of these bytes, served or listed as `media_type` and requested as `reference`.
 
-    Raises IntegrityError if that is a digest and not theirs, ImageError for schema 1 and what is no manifest or image index, or both.
+    Raises IntegrityError if `reference` is a digest and not theirs; ImageError for schema 1, for anything but a manifest or an image
+    index, and for a document that is both.
     """
-    _compare(data, reference, label)
-    said = media_type.partition(";")[0].strip().lower()
-    shape = decode(data, _Shape, label)
-    if said in _SCHEMA1 or shape.schema_version == 1:
-        hint = "Push it again with a program of this decade, or name its digest in the newer form."
-        raise ImageError(f"{label} is a manifest of docker's schema 1, which is no longer read", hint=hint)
+    _check_digest(data, reference, label)
+    served = media_type.partition(";")[0].strip().lower()
+    shape = decode(data, _DocumentShape, label)
+    if served in _SCHEMA1 or shape.schema_version == 1:
+        hint = "Push it again with a current tool, or name the digest of its newer form."
+        raise ImageError(f"{label} is a manifest of docker's schema 1, which is no longer supported", hint=hint)
     known = (*INDEX_TYPES, *MANIFEST_TYPES)
-    found = shape.media_type or said
-    # image-spec: a document that is both at once would be one thing to one reader and another to the next (CVE-2021-41190).
+    own = shape.media_type or served
+    # image-spec: one reader would take a document that is both for an image, another for an index (CVE-2021-41190).
     both = shape.manifests is not None and (shape.config is not None or shape.layers is not None)
-    fits = (shape.manifests is not None) == (found in INDEX_TYPES)
-    if found not in known or both or not fits or (said in known and said != found):
-        raise ImageError(f"{label} is no image or image index: {found[:100]!r}, served as {said[:100]!r}", hint="Name an image.")
+    consistent = (shape.manifests is not None) == (own in INDEX_TYPES)
+    if own not in known or both or not consistent or (served in known and served != own):
+        raise ImageError(f"{label} is not an image or image index: {own[:100]!r}, served as {served[:100]!r}", hint="Name an image.")
     digest = reference if _DIGEST.fullmatch(reference) else f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Document(Descriptor(found, digest, len(data)), data)
+    return Document(Descriptor(own, digest, len(data)), data)
 
 
-def _compare(data: bytes, digest: str, label: str) -> None:
-    """Raises IntegrityError if this is a digest and not that of the data."""
+def _check_digest(data: bytes, digest: str, label: str) -> None:
+    """Raise IntegrityError if `digest` is a digest and not that of the data."""
     algorithm, _, value = digest.partition(":")
     with suppress(ValueError):
-        found = hashlib.new(algorithm, data).hexdigest() if _DIGEST.fullmatch(digest) else value
-        if found != value:
-            raise IntegrityError(f"{label}: expected {digest}, got {algorithm}:{found}", hint=_LIED)
+        actual = hashlib.new(algorithm, data).hexdigest() if _DIGEST.fullmatch(digest) else value
+        if actual != value:
+            raise IntegrityError(f"{label}: expected {digest}, got {algorithm}:{actual}", hint=_WRONG_BYTES)

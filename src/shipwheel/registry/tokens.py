@@ -1,12 +1,12 @@
-"""Bearer tokens: asked for where a registry's challenge says, with what the user has for that registry.
+"""Bearer tokens for a registry and their scopes.
 
-distribution's token authentication specification (GET, with user and password or anonymously) and its OAuth2 form (POST, with an
-identity token). The address must be https, or one to which plain http may be spoken, and is asked for nobody else's challenge.
+Follows distribution's token authentication specification: GET with a user name and password or anonymously, and its OAuth2 form, POST
+with an identity token.
 """
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -16,42 +16,77 @@ import msgspec
 from shipwheel.download.http import TransientError, transient_error, translate_errors
 from shipwheel.errors import FetchError
 from shipwheel.registry.credentials import Credential
-from shipwheel.registry.hosts import Host, client, explained, host_of
-from shipwheel.registry.scopes import in_words
+from shipwheel.registry.hosts import Host, client, explain_connection_error, host_of
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Token", "get_token"]
+__all__ = ["Token", "covers", "describe_scopes", "get_token", "merge_scopes"]
 
-ATTEMPTS = 4
-_LONGEST_WAIT = 30.0
-_LARGEST = 1 << 20
+_MAX_SCOPES = 32
+_MAX_SCOPE_LENGTH = 1024
 
-_LIFETIME = 60.0
-"""Seconds. "When omitted, this defaults to 60 seconds." """
 
-_MARGIN = 10.0
-"""Seconds before its end in which a token is not used any more; a fifth of its life if that is less."""
+def merge_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return one scope per resource with all its actions, in order of appearance: `repository:team/app:pull,push`.
 
-_CLIENT = "shipwheel"
+    Drops malformed scopes (distribution's token scope documentation).
+    """
+    actions_by_resource: dict[str, dict[str, None]] = {}
+    for scope in scopes:
+        # Split at the last colon: a resource's name may begin with host:port.
+        resource, colon, actions = scope.rpartition(":")
+        valid = scope.isascii() and scope.isprintable() and not set(scope) & set(' "\\') and len(scope) <= _MAX_SCOPE_LENGTH
+        if colon and actions and valid and (resource in actions_by_resource or len(actions_by_resource) < _MAX_SCOPES):
+            actions_by_resource.setdefault(resource, {}).update(dict.fromkeys(filter(None, actions.split(","))))
+    return tuple(f"{resource}:{','.join(actions)}" for resource, actions in actions_by_resource.items())
+
+
+def covers(granted: Iterable[str], requested: Iterable[str]) -> bool:
+    """Return whether the granted scopes include every requested one."""
+    granted_actions = {resource: set(actions.split(",")) for resource, _, actions in (scope.rpartition(":") for scope in granted)}
+    requests = (scope.rpartition(":") for scope in merge_scopes(requested))
+    return all(set(actions.split(",")) <= granted_actions.get(resource, set()) for resource, _, actions in requests)
+
+
+def describe_scopes(scopes: Iterable[str]) -> str:
+    """Return scopes as words for a message (`pull and push of team/app`), empty for no scope."""
+    parts = []
+    for scope in merge_scopes(scopes):
+        resource, _, actions = scope.rpartition(":")
+        parts.append(f"{' and '.join(actions.split(','))} of {resource.partition(':')[2] or resource}")
+    return ", ".join(parts)[:300]
+
+
+_MAX_ATTEMPTS = 4
+_MAX_WAIT_S = 30.0
+_MAX_TOKEN_RESPONSE = 1 << 20
+
+_DEFAULT_LIFETIME_S = 60.0
+"""The specification's default where a server names no lifetime."""
+
+_EXPIRY_MARGIN_S = 10.0
+"""A token is no longer used this long before it expires, or in the last fifth of its lifetime if that is shorter."""
+
+_CLIENT_ID = "shipwheel"
+_ASK_OPERATOR = "Ask whoever runs the registry"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`lifetime` is how many seconds after it was asked for it may be used."""
+    """A bearer token. Use it for `lifetime` seconds from the moment it was requested."""
 
     value: str = field(repr=False)
     lifetime: float
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _TokenResponse(msgspec.Struct, frozen=True):
     token: str | None = None
     access_token: str | None = None
     expires_in: float | str | None = None
 
     def __repr__(self) -> str:
-        return "_Answer(…)"
+        return "_TokenResponse(…)"
 
 
 def get_token(
@@ -61,135 +96,130 @@ def get_token(
     credential: Credential | None,
     pause: Callable[[float], object] = time.sleep,
 ) -> Token:
-    """A token for these scopes at this registry, from where the parameters of its challenge say.
+    """Request a token for these scopes from the server that the challenge's parameters name.
 
-    Raises FetchError: with status 401 where the user is refused, 403 where he gets no token, else with that of the answer or None.
+    Raises FetchError with status 401 if the credential is refused, 403 if the user gets no token, else with the response's status or None.
     """
-    realm, server = _server(host, challenge.get("realm", ""))
-    with client(server) as asked:
-        request = _request(asked, realm, challenge.get("service", ""), scopes, credential)
-        for attempt in range(ATTEMPTS):
+    realm, server = _token_server(host, challenge.get("realm", ""))
+    with client(server) as http:
+        request = _token_request(http, realm, challenge.get("service", ""), scopes, credential)
+        for attempt in range(_MAX_ATTEMPTS):
             try:
-                return _token(_sent(asked, request, server))
-            except TransientError as problem:
-                if attempt + 1 == ATTEMPTS or (problem.retry_after or 0.0) > _LONGEST_WAIT:
-                    hint = "Try again later, or ask whoever runs the registry."
-                    raise FetchError(f"{server.name} gives no token for {host.name}: {problem}", hint=hint) from problem
-                pause((0.25 * 2**attempt if problem.retry_after is None else problem.retry_after) * random.uniform(1.0, 1.5))  # noqa: S311 - jitter
+                return _parse_token(_send(http, request, server))
+            except TransientError as error:
+                if attempt + 1 == _MAX_ATTEMPTS or (error.retry_after or 0.0) > _MAX_WAIT_S:
+                    hint = f"Try again later. {_ASK_OPERATOR} if it goes on."
+                    raise FetchError(f"{server.name} issued no token for {host.name}: {error}", hint=hint) from error
+                pause((0.25 * 2**attempt if error.retry_after is None else error.retry_after) * random.uniform(1.0, 1.5))  # noqa: S311
             except FetchError as error:
-                raise _refusal(error, host, server, scopes, credential) from None
+                raise _token_error(error, host, server, scopes, credential) from None
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-def _server(host: Host, realm: str) -> tuple[str, Host]:
-    """The address to ask and its host; raises FetchError for one that must not be given a credential."""
+def _token_server(host: Host, realm: str) -> tuple[str, Host]:
+    """Return the token server's URL and host. Raises FetchError for a URL that must not get a credential.
+
+    The URL must be https, or name a host to which plain http is allowed.
+    """
     try:
         parts = urlsplit(realm)
         port = parts.port
     except ValueError:
         parts, port = SplitResult("", "", "", "", ""), None
+    hint = f"{_ASK_OPERATOR}: the challenge's `realm` must be an https URL."
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or port == 0 or not realm.isprintable():
-        raise FetchError(f"{host.name} says of no server that can be asked where tokens come from", hint=_OTHERS)
-    found = host_of(parts.netloc)
-    # Its own address says what is spoken there, and the name under which an engine knows it does not matter.
-    server = msgspec.structs.replace(found, scheme=parts.scheme, address=parts.netloc.lower())
-    if parts.scheme == "http" and (found.scheme != "http" or (server.is_loopback and not host.is_loopback)):
-        raise FetchError(
-            f"{host.name} wants its credentials sent to {server.url}, where anybody on the way could read them",
-            hint="Nothing was sent. " + _OTHERS,
-        )
+        raise FetchError(f"{host.name} names no valid token server in its challenge", hint=hint)
+    configured = host_of(parts.netloc)
+    # The URL decides scheme and address, even where an engine knows the same server under another name.
+    server = msgspec.structs.replace(configured, scheme=parts.scheme, address=parts.netloc.lower())
+    if parts.scheme == "http" and (configured.scheme != "http" or (server.is_loopback and not host.is_loopback)):
+        raise FetchError(f"{host.name} wants credentials sent to {server.url} without encryption", hint=f"shipwheel sent nothing. {hint}")
     return realm.partition("#")[0], server
 
 
-_OTHERS = "Ask whoever runs the registry: its `realm` must be an https address."
-
-
-def _request(asked: "httpx.Client", realm: str, service: str, scopes: Sequence[str], credential: Credential | None) -> "httpx.Request":
+def _token_request(http: "httpx.Client", realm: str, service: str, scopes: Sequence[str], credential: Credential | None) -> "httpx.Request":
     import httpx
 
     if credential and credential.identity_token:
-        form = {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "service": service, "client_id": _CLIENT}
+        form = {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "service": service, "client_id": _CLIENT_ID}
         # "This query parameter should only be specified once but may contain multiple scopes".
         form |= {"scope": " ".join(scopes)} if scopes else {}
-        return asked.build_request("POST", realm, data=form)
+        return http.build_request("POST", realm, data=form)
     # "This query parameter should be specified multiple times if there is more than one scope entry".
     query: list[tuple[str, Any]] = [("service", service)] if service else []
-    query += [("client_id", _CLIENT), *(("scope", scope) for scope in scopes)]
-    request = asked.build_request("GET", httpx.URL(realm).copy_merge_params(query))
+    query += [("client_id", _CLIENT_ID), *(("scope", scope) for scope in scopes)]
+    request = http.build_request("GET", httpx.URL(realm).copy_merge_params(query))
     if credential and credential.username:
         request.headers["Authorization"] = credential.basic
     return request
 
 
-def _sent(asked: "httpx.Client", request: "httpx.Request", server: Host) -> bytes:
-    """One attempt. Raises TransientError, or FetchError with the status of any other answer than 200."""
+def _send(http: "httpx.Client", request: "httpx.Request", server: Host) -> bytes:
+    """Send the request once. Raises TransientError, or FetchError with the status for any status but 200."""
     import httpx
 
     with translate_errors(str(request.url), server.name):
         try:
-            response = asked.send(request, stream=True)
+            response = http.send(request, stream=True)
         except httpx.NetworkError as error:
-            raise explained(server, error) or error from None
+            raise explain_connection_error(server, error) or error from None
         try:
             if problem := transient_error(response):
                 raise problem
             if response.status_code != 200:
-                refused = FetchError(f"it answered {response.status_code}")
-                refused.status = response.status_code
-                raise refused
+                raise FetchError(f"status {response.status_code}", status=response.status_code)
             data = bytearray()
-            for piece in response.iter_bytes():
-                data += piece
-                if len(data) > _LARGEST:
-                    raise FetchError("its answer has no end")
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > _MAX_TOKEN_RESPONSE:
+                    raise FetchError(f"more than {_MAX_TOKEN_RESPONSE >> 20} MiB")
             return bytes(data)
         finally:
             response.close()
 
 
-def _token(data: bytes) -> Token:
+def _parse_token(data: bytes) -> Token:
     try:
-        found = msgspec.json.decode(data, type=_Answer)
+        response = msgspec.json.decode(data, type=_TokenResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise FetchError("its answer is not what a token server answers") from None
-    value = found.token or found.access_token or ""
-    # What goes into a header; RFC 6750 allows less.
+        raise FetchError("the response is not a token server's") from None
+    value = response.token or response.access_token or ""
+    # It goes into a header; RFC 6750 allows even fewer characters.
     if not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise FetchError("there is no token in its answer")
+        raise FetchError("the response holds no valid token")
     try:
-        lifetime = float(_LIFETIME if found.expires_in is None else found.expires_in)
+        lifetime = float(_DEFAULT_LIFETIME_S if response.expires_in is None else response.expires_in)
     except ValueError:
-        lifetime = _LIFETIME
-    # `issued_at` is not looked at: it is by another clock, and a token that ends sooner than thought is renewed after a 401.
-    lifetime = lifetime if 0.0 < lifetime < 1e9 else _LIFETIME
-    return Token(value, lifetime - min(_MARGIN, lifetime / 5))
+        lifetime = _DEFAULT_LIFETIME_S
+    # `issued_at` is ignored since it is by the server's clock. A token that expires early is renewed after a 401.
+    lifetime = lifetime if 0.0 < lifetime < 1e9 else _DEFAULT_LIFETIME_S
+    return Token(value, lifetime - min(_EXPIRY_MARGIN_S, lifetime / 5))
 
 
-def _refusal(error: FetchError, host: Host, server: Host, scopes: Sequence[str], credential: Credential | None) -> FetchError:
-    """In words of the user's, for what went wrong at the token server."""
+def _token_error(error: FetchError, host: Host, server: Host, scopes: Sequence[str], credential: Credential | None) -> FetchError:
+    """Return the error to show for a failed token request."""
     if error.hint:
-        # It was said in full already: an untrusted certificate and the like.
+        # It is complete already: an untrusted certificate, for example.
         return error
     login = f"Log in: shipwheel login {host.name}"
     status = error.status
+    words = describe_scopes(scopes)
+    purpose = f" for {words}" if words else ""
     if status in (400, 401) and credential:
-        # OAuth2 answers 400 to a refresh token that is not valid any more (RFC 6749, 5.2).
+        # OAuth2 answers 400 to a refresh token that has expired (RFC 6749, 5.2).
         kind = "identity token" if credential.identity_token else f"user name and password of {credential.username!r}"
-        found = FetchError(f"{host.name}: the {kind} (from {credential.origin or 'here'}) is refused by {server.url}", hint=f"{login}.")
-        found.status = 401
-        return found
+        what = f"{host.name}: {server.url} refuses the {kind} (from {credential.source})"
+        return FetchError(what, hint=f"{login}.", status=401)
     if status == 401:
-        found = FetchError(f"{host.name} wants a user name and a password{_for(scopes)}", hint=f"{login}.")
-    elif status == 403:
-        who = f"user {credential.username!r}" if credential and credential.username else "this credential" if credential else "nobody"
-        hint = f"Ask for the right to do that. {login} as somebody else." if credential else f"{login}."
-        found = FetchError(f"{host.name} gives {who} no token{_for(scopes)} ({server.url} answered 403)", hint=hint)
-    else:
-        found = FetchError(f"{server.url} gives no token for {host.name}: {error.message}", hint=_OTHERS.partition(":")[0] + ".")
-    found.status = status
-    return found
-
-
-def _for(scopes: Sequence[str]) -> str:
-    words = in_words(scopes)
-    return f" for {words}" if words else ""
+        return FetchError(f"{host.name} requires a user name and password{purpose}", hint=f"{login}.", status=status)
+    if status == 403:
+        user = (
+            f"user {credential.username!r}"
+            if credential and credential.username
+            else "this credential"
+            if credential
+            else "anonymous users"
+        )
+        hint = f"Ask for access. {login} as another user." if credential else f"{login}."
+        return FetchError(f"{host.name} issues no token to {user}{purpose} ({server.url} answered 403)", hint=hint, status=status)
+    return FetchError(f"{server.url} issued no token for {host.name}: {error.message}", hint=f"{_ASK_OPERATOR}.", status=status)

@@ -1,7 +1,6 @@
-"""One request to one registry: authorised, tried again where that can help, redirects followed by hand.
+"""HTTP requests to one registry: authorized, retried where that can help, redirects followed by hand (distribution-spec 1.1).
 
-distribution-spec 1.1. Credentials go to the registry's own address alone. What a server says is shown
-shortened and without control characters.
+Credentials go to the registry's own address only. Text from a server is shortened and stripped of control characters before it is shown.
 """
 
 import random
@@ -22,38 +21,44 @@ if TYPE_CHECKING:
 
     from shipwheel.registry.hosts import Host
 
-__all__ = ["MAX_ANSWER", "Answer", "Authorizes", "Request", "Transport", "label_of_error"]
+__all__ = ["MAX_BODY", "Authorization", "RegistryRequest", "RegistryResponse", "Transport", "error_details"]
 
 T = TypeVar("T")
 
-ATTEMPTS = 6
-"""How often a request is tried, when what went wrong may pass."""
+MAX_ATTEMPTS = 6
+"""Attempts at a request that fails with transient errors."""
 
-MAX_ANSWER = 4 << 20
-"""Bytes of an answer that is read as a whole; distribution-spec, "Pushing Manifests": registries should take manifests of 4 MiB."""
+MAX_BODY = 4 << 20
+"""Bytes of a response that is read whole; distribution-spec, "Pushing Manifests": registries should accept manifests of 4 MiB."""
 
-_MAX_ERROR = 16 << 10
+_MAX_ERROR_BODY = 16 << 10
 _MAX_REDIRECTS = 8
 _MAX_CHALLENGES = 3
-_LONGEST_WAIT = 60.0
+_MAX_WAIT_S = 60.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Authorizes(Protocol):
-    """What a transport needs to know of authorisation."""
+class Authorization(Protocol):
+    """The Authorization headers for a registry."""
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """The Authorization header for these scopes, as far as it is known."""
+        """Return the header for these scopes, None if there is none yet."""
 
     def challenged(self, response: "httpx.Response", scopes: tuple[str, ...], sent: str | None) -> bool:
-        """After a 401: whether to ask again with a new header; raises FetchError if nothing helps."""
+        """Answer a 401 response, and return whether to try again. Raises FetchError if no header helps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked. `url` is absolute, or a path on the registry; `expected` are the statuses that are an answer and no failure.
+class RegistryRequest:
+    """A request to a registry.
 
-    `body` gives the bytes anew each time it is called, `size` of them. `wait` is how many seconds the server may be silent.
+    Attributes:
+        url: an absolute URL, or a path on the registry.
+        label: names the request in messages.
+        scopes: the token scopes it needs.
+        body: the content, or a function that returns its `size` bytes anew for each attempt.
+        expected: the statuses that are no failure.
+        timeout: seconds of silence after which the attempt fails.
     """
 
     method: str
@@ -64,12 +69,12 @@ class Request:
     body: Callable[[], Iterator[bytes]] | bytes | None = None
     size: int = 0
     expected: tuple[int, ...] = (200,)
-    wait: float = 60.0
+    timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer. `url` is where it came from, redirects followed."""
+class RegistryResponse:
+    """A whole response. `url` is its URL after redirects."""
 
     status: int
     headers: Mapping[str, str]
@@ -78,42 +83,46 @@ class Answer:
 
 
 class Transport:
-    """Asks one registry, from any thread. `closed` ends all waiting: whoever works for an interrupted command comes to an end."""
+    """Sends requests to one registry, from any thread. Setting `closed` ends all waiting and all work for an interrupted command."""
 
-    def __init__(self, host: "Host", authorizer: Authorizes, pause: Callable[[float], object] | None = None) -> None:
+    def __init__(self, host: "Host", authorization: Authorization, pause: Callable[[float], object] | None = None) -> None:
         self.host = host
         self.closed = threading.Event()
         self.received = 0
-        """Bytes of answers' bodies."""
-        self._authorizer = authorizer
+        """Bytes received in response bodies."""
+        self._authorization = authorization
         self._pause = pause or self.closed.wait
         self._clients: dict[str, httpx.Client] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Ends waiting and closes the connections."""
+        """End all waiting and close the connections."""
         self.closed.set()
         with self._lock:
             for client in self._clients.values():
                 client.close()
 
     def check_open(self) -> None:
-        """Raises FetchError if the work was given up."""
+        """Raise FetchError if the transport was closed."""
         if self.closed.is_set():
-            raise FetchError("the work was interrupted", hint="Run the command again: it goes on from what is there.")
+            raise FetchError("interrupted", hint="Run the command again: it continues where it stopped.")
 
-    def ask(self, request: Request, limit: int = MAX_ANSWER) -> Answer:
-        """The answer, tried again where that can help. Raises FetchError with the status, also for an answer above `limit` bytes."""
+    def request(self, request: RegistryRequest, limit: int = MAX_BODY) -> RegistryResponse:
+        """Send a request, with retries, and return the whole response.
 
-        def once() -> Answer:
+        Raises FetchError with the response's status, also for a body of more than `limit` bytes.
+        """
+
+        def attempt() -> RegistryResponse:
             with self.stream(request) as response:
-                return Answer(response.status_code, response.headers, _read(response, request.label, limit), str(response.url))
+                body = _read(response, request.label, limit)
+                return RegistryResponse(response.status_code, response.headers, body, str(response.url))
 
-        return self.retried(once, request.label)
+        return self.retry(attempt, request.label)
 
-    def retried(self, work: Callable[[], T], label: str) -> T:
-        """Does the work; after a TransientError waits and does it again, at most ATTEMPTS times, then raises FetchError."""
-        for attempt in range(ATTEMPTS):
+    def retry(self, work: Callable[[], T], label: str) -> T:
+        """Call `work` until it raises no TransientError, with pauses. Raises FetchError after MAX_ATTEMPTS attempts."""
+        for attempt in range(MAX_ATTEMPTS):
             self.check_open()
             try:
                 return work()
@@ -122,31 +131,37 @@ class Transport:
         raise AssertionError("unreachable")  # pragma: no cover
 
     def wait(self, error: TransientError, attempt: int, label: str) -> None:
-        """Waits as the server asks, else longer each time with jitter; raises FetchError after the last attempt or for too long a wait."""
-        if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
-            hint = f"It asks to be left alone for {error.retry_after:.0f} seconds: run the command again after that."
+        """Pause before the next attempt: as long as the server asks, else longer each time, with jitter.
+
+        Raises FetchError after the last attempt, and if the server asks for more than a minute.
+        """
+        if error.retry_after is not None and error.retry_after > _MAX_WAIT_S:
+            hint = f"The registry asks clients to wait {error.retry_after:.0f} seconds: run the command again after that."
             raise FetchError(f"{label}: {self.host.url}: {error}", hint=hint) from error
-        if attempt + 1 >= ATTEMPTS:
+        if attempt + 1 >= MAX_ATTEMPTS:
             import httpx
 
             from shipwheel.registry import hosts
 
-            hint = "Run the command again: what is there is not sent or fetched twice. If it stays so, ask whoever runs the registry."
+            hint = "Run the command again: it sends and fetches nothing twice. If the error stays, ask whoever runs the registry."
             if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
-                hint = hosts.unreached(self.host)
-            raise FetchError(f"{label}: {self.host.url}: {error} (tried {ATTEMPTS} times)", hint=hint) from error
-        # Jitter, so that many clients that were refused together do not come back together.
+                hint = hosts.unreachable_hint(self.host)
+            raise FetchError(f"{label}: {self.host.url}: {error} ({MAX_ATTEMPTS} attempts)", hint=hint) from error
+        # Jitter keeps clients that were turned away together from returning together.
         backoff = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
         self._pause(backoff if error.retry_after is None else error.retry_after + random.uniform(0.0, 0.25))  # noqa: S311
 
     @contextmanager
-    def stream(self, request: Request) -> "Iterator[httpx.Response]":
-        """One attempt, its body not read yet. Raises TransientError for what may pass, FetchError with the status for the rest."""
+    def stream(self, request: RegistryRequest) -> "Iterator[httpx.Response]":
+        """Send a request once and yield the response, its body unread.
+
+        Raises TransientError if another attempt may succeed, else FetchError with the status.
+        """
         url = urljoin(f"{self.host.url}/", request.url)
         with translate_errors(url, request.label, "Check the name of the registry."):
-            response = self._opened(request, url)
+            response = self._send_authorized(request, url)
             try:
-                self._checked(response, request)
+                self._check_status(response, request)
                 yield response
             finally:
                 response.close()
@@ -154,30 +169,46 @@ class Transport:
                     self.received += response.num_bytes_downloaded
 
     def is_own(self, url: str) -> bool:
-        """Whether an absolute address is the registry's own: scheme, name and port. Credentials go nowhere else."""
+        """Return whether an absolute URL is on the registry: same scheme, host and port."""
         return _origin(url) == _origin(self.host.url)
 
-    def _opened(self, request: Request, url: str) -> "httpx.Response":
+    def location(self, response: "httpx.Response | RegistryResponse", url: str, label: str) -> str:
+        """Return the absolute URL in a response's Location header.
+
+        Raises FetchError for an invalid URL, and for one that leaves TLS for plain http.
+        """
+        target = urljoin(url, response.headers.get("Location", ""))
+        parts, current = urlsplit(target), urlsplit(url)
+        if current.scheme == "https" and parts.scheme == "http" and parts.netloc == current.netloc:
+            # A registry behind a proxy that terminates TLS takes its own scheme for http.
+            return "https" + target.removeprefix("http")
+        if parts.scheme not in ("http", "https") or not parts.netloc or (current.scheme == "https" and parts.scheme == "http"):
+            hint = "A registry must not redirect from https to http; ask whoever runs it."
+            raise FetchError(f"{label}: {redacted(url)} redirects to {redacted(target)}", hint=hint)
+        return target
+
+    def _send_authorized(self, request: RegistryRequest, url: str) -> "httpx.Response":
+        """Send a request; answer challenges and follow redirects."""
         challenges = redirects = 0
         while True:
-            sent = self._authorizer.header(request.scopes) if self.is_own(url) else None
-            response = self._sent(request, url, sent)
+            header = self._authorization.header(request.scopes) if self.is_own(url) else None
+            response = self._send(request, url, header)
             status = response.status_code
             if status == 401 and self.is_own(url) and challenges < _MAX_CHALLENGES:
                 challenges += 1
-                with _closing(response):
-                    again = self._authorizer.challenged(response, request.scopes, sent)
+                with _drained(response):
+                    again = self._authorization.challenged(response, request.scopes, header)
                 if again:
                     continue
-                raise _failure(response, request.label, "")
+                raise _status_error(response, request.label, "")
             if status in _REDIRECTS and "Location" in response.headers:
                 redirects += 1
-                with _closing(response):
-                    url, request = self._redirected(response, request, url, redirects)
+                with _drained(response):
+                    url, request = self._redirect(response, request, url, redirects)
                 continue
             return response
 
-    def _sent(self, request: Request, url: str, authorization: str | None) -> "httpx.Response":
+    def _send(self, request: RegistryRequest, url: str, authorization: str | None) -> "httpx.Response":
         import httpx
 
         from shipwheel.registry import hosts
@@ -192,58 +223,47 @@ class Transport:
         else:
             content = request.body
         client = self._client(url)
-        timeout = httpx.Timeout(60.0, connect=15.0, read=request.wait, pool=None)
+        timeout = httpx.Timeout(60.0, connect=15.0, read=request.timeout, pool=None)
         try:
             built = client.build_request(request.method, url, headers=headers, content=content, timeout=timeout)
             return client.send(built, stream=True, follow_redirects=False)
         except httpx.NetworkError as error:
-            raise hosts.explained(self.host, error) or error from None
+            raise hosts.explain_connection_error(self.host, error) or error from None
         except RuntimeError as error:
-            # The client was closed by another thread.
+            # httpx raises it for a client that another thread closed.
             self.check_open()
             raise error
 
-    def _redirected(self, response: "httpx.Response", request: Request, url: str, redirects: int) -> tuple[str, Request]:
-        target = self.target(response, url, request.label)
+    def _redirect(self, response: "httpx.Response", request: RegistryRequest, url: str, redirects: int) -> tuple[str, RegistryRequest]:
+        target = self.location(response, url, request.label)
         if redirects > _MAX_REDIRECTS:
-            raise FetchError(f"{request.label}: {redacted(url)} redirects without end", hint="Ask whoever runs the registry.")
+            what = f"{request.label}: more than {_MAX_REDIRECTS} redirects, the last from {redacted(url)}"
+            raise FetchError(what, hint="Ask whoever runs the registry.")
         if response.status_code in (307, 308) or request.method in ("GET", "HEAD"):
             return target, request
-        # RFC 9110, 15.4: after the others a client may go on with GET, which would be no upload.
+        # RFC 9110, 15.4: a client may follow the other redirects with GET, which uploads nothing.
         return target, replace(request, method="GET", body=None, size=0)
 
-    def target(self, response: "httpx.Response | Answer", url: str, label: str) -> str:
-        """The absolute address in an answer's Location. Raises FetchError for one that leaves TLS for a plain connection, or is none."""
-        location = response.headers.get("Location", "")
-        target = urljoin(url, location)
-        parts, here = urlsplit(target), urlsplit(url)
-        if here.scheme == "https" and parts.scheme == "http" and parts.netloc == here.netloc:
-            # A registry behind a proxy that ends TLS does not know that it is asked over TLS.
-            return "https" + target.removeprefix("http")
-        if parts.scheme not in ("http", "https") or not parts.netloc or (here.scheme == "https" and parts.scheme == "http"):
-            hint = "A registry must not send its clients from TLS to a plain connection; ask whoever runs it."
-            raise FetchError(f"{label}: {redacted(url)} sends on to {redacted(target)}", hint=hint)
-        return target
-
     def _client(self, url: str) -> "httpx.Client":
-        """A client for the address's host, with what is set for that host: its own certificates, its own proxy."""
+        """Return the client for the URL's host, with that host's own certificates and proxy."""
         from shipwheel.registry import hosts
 
         parts = urlsplit(url)
-        key = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        address = parts.netloc.rpartition("@")[2]
+        key = f"{parts.scheme}://{address}"
         with self._lock:
             self.check_open()
             if key not in self._clients:
-                self._clients[key] = hosts.client(self.host if self.is_own(url) else hosts.host_of(parts.netloc.rpartition("@")[2]))
+                self._clients[key] = hosts.client(self.host if self.is_own(url) else hosts.host_of(address))
             return self._clients[key]
 
-    def _checked(self, response: "httpx.Response", request: Request) -> None:
+    def _check_status(self, response: "httpx.Response", request: RegistryRequest) -> None:
         if response.status_code in request.expected:
             return
-        if (later := transient_error(response)) is not None:
-            details = label_of_error(_read_error(response))
-            raise TransientError(f"{later}{': ' if details else ''}{details}", later.retry_after, later.summary)
-        raise _failure(response, request.label, label_of_error(_read_error(response)))
+        if (transient := transient_error(response)) is not None:
+            details = error_details(_read_error(response))
+            raise TransientError(f"{transient}{': ' if details else ''}{details}", transient.retry_after, transient.summary)
+        raise _status_error(response, request.label, error_details(_read_error(response)))
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -256,8 +276,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 @contextmanager
-def _closing(response: "httpx.Response") -> Iterator[None]:
-    """Reads a short answer out, so that its connection can be used again."""
+def _drained(response: "httpx.Response") -> Iterator[None]:
+    """Read a short response to its end, so that its connection can be reused; close it after the block."""
     try:
         _read_error(response)
         yield
@@ -270,60 +290,58 @@ def _read(response: "httpx.Response", label: str, limit: int) -> bytes:
     for chunk in response.iter_raw():
         data += chunk
         if len(data) > limit:
-            hint = "The registry is broken or hostile."
-            raise FetchError(f"{label}: {redacted(str(response.url))} gave more than {limit} bytes", hint=hint)
+            hint = "The registry is broken or malicious."
+            raise FetchError(f"{label}: {redacted(str(response.url))} sent more than {limit} bytes", hint=hint)
     return bytes(data)
 
 
 def _read_error(response: "httpx.Response") -> bytes:
-    """The beginning of an answer's body: enough for what registries say."""
+    """Return the beginning of a response's body, long enough for an error document."""
     import httpx
 
     data = bytearray()
     try:
         for chunk in response.iter_raw():
             data += chunk
-            if len(data) > _MAX_ERROR:
+            if len(data) > _MAX_ERROR_BODY:
                 break
     except (httpx.HTTPError, httpx.StreamError):
-        pass  # what came of it has to do: the status is the news
-    return bytes(data[:_MAX_ERROR])
+        pass  # the status matters more than the body
+    return bytes(data[:_MAX_ERROR_BODY])
 
 
-class _Problem(msgspec.Struct):
+class _ErrorEntry(msgspec.Struct):
     code: str = ""
     message: str = ""
 
 
-class _Problems(msgspec.Struct):
-    errors: list[_Problem]
+class _ErrorDocument(msgspec.Struct):
+    errors: list[_ErrorEntry]
 
 
-def label_of_error(body: bytes) -> str:
-    """What the registry says went wrong, in one line of at most 300 characters (distribution-spec, "Error Codes"), or ""."""
+def error_details(body: bytes) -> str:
+    """Return the registry's own error message on one line of at most 300 characters (distribution-spec, "Error Codes"), or ""."""
     try:
-        found = msgspec.json.decode(body, type=_Problems).errors
+        errors = msgspec.json.decode(body, type=_ErrorDocument).errors
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
-    text = "; ".join(": ".join(part for part in (one.code, one.message) if part) for one in found[:3])
+    text = "; ".join(": ".join(part for part in (entry.code, entry.message) if part) for entry in errors[:3])
     return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
 
 
-def _failure(response: "httpx.Response", label: str, details: str) -> FetchError:
+def _status_error(response: "httpx.Response", label: str, details: str) -> FetchError:
     status = response.status_code
-    said = f": {details}" if details else f" {response.reason_phrase[:60]}".rstrip()
-    error = FetchError(f"{label}: {redacted(str(response.url))} answered {status}{said}", hint=_HINTS.get(status, _OTHERWISE))
-    error.status = status
-    return error
+    reason = f": {details}" if details else f" {response.reason_phrase[:60]}".rstrip()
+    hint = _HINTS.get(status, "The registry did not do what was requested; ask whoever runs it.")
+    return FetchError(f"{label}: {redacted(str(response.url))} answered {status}{reason}", hint=hint, status=status)
 
 
-_OTHERWISE = "The registry does not do what was asked of it; ask whoever runs it."
 _HINTS = {
-    400: "The registry took what was sent for wrong; if it stays so, ask whoever runs it.",
+    400: "The registry rejected the request as malformed; if the error stays, ask whoever runs it.",
     401: "Log in: shipwheel login HOST.",
-    403: "These credentials may not do this: use others (shipwheel login HOST), or ask whoever runs the registry for access.",
-    404: "Check the name of the repository and the tag or digest.",
-    405: "The registry does not allow this: perhaps it is only a mirror or read-only.",
-    413: "The registry, or a proxy before it, takes no files of this size.",
+    403: "The credentials lack permission: use others (shipwheel login HOST), or ask whoever runs the registry for access.",
+    404: "Check the repository's name, and the tag or digest.",
+    405: "The registry does not allow this. It may be a mirror, or read-only.",
+    413: "The registry, or a proxy in front of it, does not accept files of this size.",
     507: "The registry's storage is full.",
 }

@@ -1,4 +1,4 @@
-"""Where credentials come from, to whom they belong, and what is said when something is wrong with them."""
+"""Where credentials are found and stored, whose they are, and the errors of broken files and helpers."""
 
 import base64
 import json
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import ShipwheelError, UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
-from shipwheel.registry.auth_file import auth_files, decode, place_of
-from shipwheel.registry.credentials import Credential, credentials_for
+from shipwheel.registry.auth_file import auth_file_paths, parse_auth_file, parse_key
+from shipwheel.registry.credentials import Credential, credential_for
 from shipwheel.registry.hosts import host_of
-from shipwheel.registry.logins import forget, keep, namespaces
+from shipwheel.registry.login import namespaces_with_credentials, remove_credentials, store_credential
 
 HOST = host_of("registry.example:5000", {})
 DEFAULT = host_of(None, {})
@@ -27,7 +27,7 @@ def basic(text: str) -> dict[str, str]:
 
 
 class Home:
-    """A user's home directory, and an environment that has nothing else."""
+    """A user's home directory, and an environment with nothing else."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +43,7 @@ class Home:
         path.write_text(json.dumps(content))
 
     def helper(self, name: str, script: str) -> None:
-        """`script` sees the action as $1 and what was given as $given."""
+        """Install a helper. `script` gets the action as $1 and the input as $given."""
         program = self.bin / f"docker-credential-{name}"
         program.write_text(f'#!/bin/sh\ngiven=$(cat)\necho "$1 $given" >> "{self.root}/{name}.log"\n{script}\n')
         program.chmod(0o755)
@@ -53,7 +53,7 @@ class Home:
         return log.read_text().splitlines() if log.exists() else []
 
     def find(self, host: str | None = HOST.name, repository: str = "team/app") -> Credential | None:
-        return credentials_for(host_of(host, self.environ), repository, self.environ)
+        return credential_for(host_of(host, self.environ), repository, self.environ)
 
 
 @pytest.fixture
@@ -71,34 +71,34 @@ esac
 """
 
 
-def test_nothing_there(home: Home) -> None:
+def test_finds_nothing_in_an_empty_home(home: Home) -> None:
     assert home.find() is None
 
 
-def test_order_of_the_places(home: Home) -> None:
+def test_searches_the_sources_in_order(home: Home) -> None:
     home.write(home.docker, auths={HOST.name: basic("docker:1")})
     found = home.find()
-    assert found == Credential("docker", "1", origin=str(home.docker))
+    assert found == Credential("docker", "1", source=str(home.docker))
     home.write(home.settings, auths={HOST.name: basic("settings:2")})
-    assert home.find() == Credential("settings", "2", origin=str(home.settings))
+    assert home.find() == Credential("settings", "2", source=str(home.settings))
     home.write(home.podman, auths={HOST.name: basic("podman:3")})
-    assert home.find() == Credential("podman", "3", origin=str(home.podman))
+    assert home.find() == Credential("podman", "3", source=str(home.podman))
     named = home.root / "named.json"
     home.write(named, auths={HOST.name: basic("named:4")})
     home.environ["REGISTRY_AUTH_FILE"] = str(named)
-    assert home.find() == Credential("named", "4", origin=str(named))
+    assert home.find() == Credential("named", "4", source=str(named))
     home.environ["DOCKER_AUTH_CONFIG"] = json.dumps({"auths": {HOST.name: basic("ci:5")}})
-    assert home.find() == Credential("ci", "5", origin="DOCKER_AUTH_CONFIG")
+    assert home.find() == Credential("ci", "5", source="DOCKER_AUTH_CONFIG")
     home.environ |= {"SHIPWHEEL_REGISTRY_HOST": HOST.name, "SHIPWHEEL_REGISTRY_USER": "u", "SHIPWHEEL_REGISTRY_PASSWORD": "6"}
     found = home.find()
     assert found is not None
     assert (found.username, found.password) == ("u", "6")
-    # Each belongs to its registry.
+    # Each is for one registry only.
     assert home.find("registry.example:5001") is None
     assert home.find("registry.example") is None
 
 
-def test_docker_config_is_where_the_variable_says(home: Home) -> None:
+def test_reads_the_directory_in_docker_config(home: Home) -> None:
     home.environ["DOCKER_CONFIG"] = str(home.root / "elsewhere")
     home.write(home.root / "elsewhere" / "config.json", auths={HOST.name: basic("a:b")})
     home.write(home.docker, auths={HOST.name: basic("c:d")})
@@ -107,21 +107,21 @@ def test_docker_config_is_where_the_variable_says(home: Home) -> None:
     assert found.username == "a"
 
 
-def test_without_a_runtime_directory(home: Home) -> None:
+def test_searches_run_containers_without_a_runtime_directory(home: Home) -> None:
     del home.environ["XDG_RUNTIME_DIR"]
-    assert Path(f"/run/containers/{os.getuid()}/auth.json") in auth_files(home.environ)
+    assert Path(f"/run/containers/{os.getuid()}/auth.json") in auth_file_paths(home.environ)
 
 
-def test_half_of_the_variables(home: Home) -> None:
+def test_rejects_an_incomplete_set_of_variables(home: Home) -> None:
     home.environ["SHIPWHEEL_REGISTRY_PASSWORD"] = "hidden"
     with pytest.raises(
-        UsageError, match="SHIPWHEEL_REGISTRY_PASSWORD without SHIPWHEEL_REGISTRY_HOST and SHIPWHEEL_REGISTRY_USER"
+        UsageError, match="SHIPWHEEL_REGISTRY_PASSWORD set without SHIPWHEEL_REGISTRY_HOST and SHIPWHEEL_REGISTRY_USER"
     ) as caught:
         home.find()
     assert "hidden" not in caught.value.message + caught.value.hint
 
 
-def test_namespaces_the_longest_match_counts(home: Home) -> None:
+def test_prefers_the_longest_namespace(home: Home) -> None:
     names = ("", "/team", "/team/app", "/tea", "/team/app/more", "/team/other")
     home.write(home.podman, auths={HOST.name + name: basic(f"user{name}:x") for name in names})
 
@@ -137,22 +137,22 @@ def test_namespaces_the_longest_match_counts(home: Home) -> None:
     assert user("tea") == "user/tea"
 
 
-def test_keys_as_docker_once_wrote_them(home: Home) -> None:
+def test_understands_docker_s_older_keys(home: Home) -> None:
     home.write(home.docker, auths={f"https://{HOST.name}/v2/": basic("old:x"), LEGACY: basic("default:y")})
     for host, user in ((HOST.name, "old"), (None, "default"), (ENGINE_REGISTRY, "default"), (f"index.{ENGINE_REGISTRY}", "default")):
         found = home.find(host, "python")
         assert found is not None
         assert found.username == user
-    assert place_of(f"https://{HOST.name}") == (HOST.name, "")
-    assert place_of(f"{HOST.name}/v1/") == (HOST.name, "")
-    assert place_of(f"{HOST.name}/team/") == (HOST.name, "team")
+    assert parse_key(f"https://{HOST.name}") == (HOST.name, "")
+    assert parse_key(f"{HOST.name}/v1/") == (HOST.name, "")
+    assert parse_key(f"{HOST.name}/team/") == (HOST.name, "team")
     home.write(home.podman, auths={f"{ENGINE_REGISTRY}/library": basic("library:z")})
     found = home.find(None, "python")
     assert found is not None
     assert found.username == "library"
 
 
-def test_kinds_of_secrets(home: Home) -> None:
+def test_reads_every_kind_of_secret(home: Home) -> None:
     for entry, expected in (
         ({**basic("<token>:"), "identitytoken": "i"}, Credential("<token>", identity_token="i")),
         ({"identitytoken": "i"}, Credential(identity_token="i")),
@@ -174,41 +174,41 @@ def test_kinds_of_secrets(home: Home) -> None:
         assert home.find() is None
 
 
-def test_helpers(home: Home) -> None:
+def test_asks_the_credential_helpers(home: Home) -> None:
     home.helper("one", 'echo "{\\"ServerURL\\":\\"$given\\",\\"Username\\":\\"ann\\",\\"Secret\\":\\"one\\"}"')
     home.helper("two", KEYCHAIN)
     home.write(home.docker, credHelpers={HOST.name: "one"}, credsStore="two", auths={"other.example": basic("in:file"), HOST.name: {}})
-    assert home.find() == Credential("ann", "one", origin="docker-credential-one")
+    assert home.find() == Credential("ann", "one", source="docker-credential-one")
     assert home.asked("one") == [f"get {HOST.name}"]
-    # A store that has nothing is no end.
-    assert home.find("other.example") == Credential("in", "file", origin=str(home.docker))
+    # A store without the secret does not end the search.
+    assert home.find("other.example") == Credential("in", "file", source=str(home.docker))
     assert home.find("third.example") is None
     assert home.find(None) is None
     assert home.asked("two") == ["get other.example", "get third.example", f"get {LEGACY}", f"get {ENGINE_REGISTRY}"]
 
 
-def test_a_helper_with_an_identity_token(home: Home) -> None:
+def test_reads_an_identity_token_from_a_helper(home: Home) -> None:
     home.helper("one", 'echo \'{"ServerURL":"x","Username":"<token>","Secret":"idt"}\'')
     home.write(home.docker, credsStore="one")
-    assert home.find() == Credential(identity_token="idt", origin="docker-credential-one")
+    assert home.find() == Credential(identity_token="idt", source="docker-credential-one")
 
 
 @pytest.mark.parametrize(
     ("name", "script", "words"),
     [
         ("gone", None, "docker-credential-gone, named in .*config.json, is not installed"),
-        ("bad", 'echo "the keychain is locked"; exit 1', "failed with 1: the keychain is locked"),
-        ("bad", 'echo \'{"Secret":"hidden"}\'; exit 3', "failed with 3$"),
-        ("bad", "echo hidden", "not a credential"),
-        ("bad", "exit 0", "not a credential"),
-        ("bad", 'echo \'{"Secret":["hidden"]}\'', "not a credential"),
-        ("../bad", None, "names a credential helper that cannot be one"),
+        ("bad", 'echo "the keychain is locked"; exit 1', "failed with status 1: the keychain is locked"),
+        ("bad", 'echo \'{"Secret":"hidden"}\'; exit 3', "failed with status 3$"),
+        ("bad", "echo hidden", "no valid credential"),
+        ("bad", "exit 0", "no valid credential"),
+        ("bad", 'echo \'{"Secret":["hidden"]}\'', "no valid credential"),
+        ("../bad", None, "names an invalid credential helper"),
         ("bad", "sleep 30", "took longer than 0.2 seconds"),
     ],
 )
-def test_helpers_that_fail(home: Home, name: str, script: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_failing_helpers(home: Home, name: str, script: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "sleep" in (script or ""):
-        monkeypatch.setattr("shipwheel.registry.helpers._PATIENCE", 0.2)
+        monkeypatch.setattr("shipwheel.registry.credential_helpers._TIMEOUT_S", 0.2)
         script = "exec sleep 30"
     if script:
         home.helper(name, script)
@@ -236,24 +236,24 @@ def test_helpers_that_fail(home: Home, name: str, script: str | None, words: str
         b" " * 5_000_000,
     ],
 )
-def test_broken_files_are_named_and_not_shown(home: Home, content: bytes) -> None:
+def test_names_broken_files_without_showing_them(home: Home, content: bytes) -> None:
     home.docker.parent.mkdir()
     home.docker.write_bytes(content)
     with pytest.raises(UsageError) as caught:
         home.find()
     assert str(home.docker) in caught.value.message
-    said = caught.value.message + caught.value.hint
-    assert not [secret for secret in ("hidden", "aGlkZGVu", "//79") if secret in said]
+    text = caught.value.message + caught.value.hint
+    assert not [secret for secret in ("hidden", "aGlkZGVu", "//79") if secret in text]
     assert caught.value.__cause__ is None
 
 
-def test_files_that_cannot_be_read(home: Home) -> None:
+def test_reports_a_file_that_cannot_be_read(home: Home) -> None:
     home.docker.mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"config\.json cannot be read"):
+    with pytest.raises(UsageError, match=r"cannot read .*config\.json"):
         home.find()
 
 
-def test_an_empty_file_has_nothing(home: Home) -> None:
+def test_treats_an_empty_file_as_empty(home: Home) -> None:
     home.docker.parent.mkdir()
     home.docker.write_bytes(b"\n")
     assert home.find() is None
@@ -264,9 +264,9 @@ DOCUMENTS = st.recursive(st.none() | st.text(max_size=9) | st.integers(), lambda
 
 
 @given(st.binary(max_size=200) | DOCUMENTS.map(lambda it: json.dumps(it).encode()))
-def test_no_content_breaks_it(content: bytes) -> None:
+def test_raises_only_our_errors_for_any_content(content: bytes) -> None:
     try:
-        file = decode(content, "a file")
+        file = parse_auth_file(content, "a file")
         entry = file.entry(HOST.name, "team/app")
         if entry:
             entry.login("a file")
@@ -274,7 +274,7 @@ def test_no_content_breaks_it(content: bytes) -> None:
         assert error.message.startswith("a file: ")
 
 
-def test_login_and_logout_keep_all_else(home: Home) -> None:
+def test_login_and_logout_keep_the_rest_of_the_file(home: Home) -> None:
     home.write(
         home.docker,
         psFormat="table",
@@ -282,75 +282,75 @@ def test_login_and_logout_keep_all_else(home: Home) -> None:
         HttpHeaders={"ä": 1},
     )
     home.docker.chmod(0o644)
-    assert keep(HOST, Credential("ann", "new:word"), home.environ) == str(home.docker)
+    assert store_credential(HOST, Credential("ann", "new:word"), home.environ) == str(home.docker)
     assert stat.S_IMODE(home.docker.stat().st_mode) == 0o600
     assert json.loads(home.docker.read_text()) == {
         "psFormat": "table",
         "auths": {"other.example": basic("o:p"), HOST.name: basic("ann:new:word")},
         "HttpHeaders": {"ä": 1},
     }
-    assert home.find() == Credential("ann", "new:word", origin=str(home.docker))
-    assert forget(HOST, home.environ) == (str(home.docker),)
+    assert home.find() == Credential("ann", "new:word", source=str(home.docker))
+    assert remove_credentials(HOST, home.environ) == (str(home.docker),)
     assert json.loads(home.docker.read_text())["auths"] == {"other.example": basic("o:p")}
-    assert forget(HOST, home.environ) == ()
+    assert remove_credentials(HOST, home.environ) == ()
     assert sorted(path.name for path in home.docker.parent.iterdir()) == ["config.json"]
 
 
-def test_login_goes_where_it_is_found_again(home: Home) -> None:
+def test_login_uses_the_file_that_has_the_registry(home: Home) -> None:
     home.write(home.podman, auths={HOST.name: basic("podman:1"), f"{HOST.name}/team": basic("t:2")})
-    assert keep(HOST, Credential("ann", "new"), home.environ) == str(home.podman)
+    assert store_credential(HOST, Credential("ann", "new"), home.environ) == str(home.podman)
     assert not home.docker.exists()
     found = home.find(repository="other")
     assert found is not None
     assert found.username == "ann"
-    assert namespaces(HOST, home.environ) == ((f"{HOST.name}/team", str(home.podman)),)
-    assert forget(HOST, home.environ) == (str(home.podman),)
+    assert namespaces_with_credentials(HOST, home.environ) == ((f"{HOST.name}/team", str(home.podman)),)
+    assert remove_credentials(HOST, home.environ) == (str(home.podman),)
     assert json.loads(home.podman.read_text())["auths"] == {f"{HOST.name}/team": basic("t:2")}
     home.environ["REGISTRY_AUTH_FILE"] = str(home.root / "new" / "auth.json")
-    assert keep(HOST, Credential("ann", "new"), home.environ) == home.environ["REGISTRY_AUTH_FILE"]
+    assert store_credential(HOST, Credential("ann", "new"), home.environ) == home.environ["REGISTRY_AUTH_FILE"]
     assert stat.S_IMODE((home.root / "new").stat().st_mode) == 0o700
 
 
-def test_login_of_the_default_registry_under_dockers_key(home: Home) -> None:
-    keep(DEFAULT, Credential("ann", "x"), home.environ)
+def test_stores_the_default_registry_under_docker_s_key(home: Home) -> None:
+    store_credential(DEFAULT, Credential("ann", "x"), home.environ)
     assert list(json.loads(home.docker.read_text())["auths"]) == [LEGACY]
     assert home.find(None, "python") is not None
-    assert forget(DEFAULT, home.environ) == (str(home.docker),)
+    assert remove_credentials(DEFAULT, home.environ) == (str(home.docker),)
 
 
-def test_login_with_an_identity_token(home: Home) -> None:
-    keep(HOST, Credential(identity_token="idt"), home.environ)
+def test_stores_an_identity_token(home: Home) -> None:
+    store_credential(HOST, Credential(identity_token="idt"), home.environ)
     found = home.find()
     assert found is not None
     assert found.identity_token == "idt"
     assert "idt" not in base64.b64decode(json.loads(home.docker.read_text())["auths"][HOST.name]["auth"]).decode()
 
 
-def test_login_through_a_helper(home: Home) -> None:
+def test_stores_a_password_in_a_helper(home: Home) -> None:
     home.helper("keychain", KEYCHAIN)
     home.write(home.docker, credsStore="keychain")
-    said = keep(HOST, Credential("ann", "in a keychain"), home.environ)
-    assert said == f"docker-credential-keychain, as {home.docker} says"
+    location = store_credential(HOST, Credential("ann", "in a keychain"), home.environ)
+    assert location == f"docker-credential-keychain, named in {home.docker}"
     assert json.loads(home.docker.read_text()) == {"credsStore": "keychain", "auths": {HOST.name: {}}}
-    assert home.find() == Credential("ann", "in a keychain", origin="docker-credential-keychain")
-    assert forget(HOST, home.environ) == ("docker-credential-keychain",)
+    assert home.find() == Credential("ann", "in a keychain", source="docker-credential-keychain")
+    assert remove_credentials(HOST, home.environ) == ("docker-credential-keychain",)
     assert home.find() is None
     assert json.loads(home.docker.read_text())["auths"] == {}
 
 
-def test_login_does_not_overwrite_what_it_cannot_read(home: Home) -> None:
+def test_login_does_not_overwrite_a_broken_file(home: Home) -> None:
     home.docker.parent.mkdir()
     home.docker.write_text("{ broken")
     with pytest.raises(UsageError):
-        keep(HOST, Credential("ann", "x"), home.environ)
+        store_credential(HOST, Credential("ann", "x"), home.environ)
     assert home.docker.read_text() == "{ broken"
 
 
-def test_login_writes_through_a_link(home: Home) -> None:
+def test_login_follows_a_symbolic_link(home: Home) -> None:
     real = home.root / "dotfiles" / "config.json"
     home.write(real, auths={})
     home.docker.parent.mkdir()
     home.docker.symlink_to(real)
-    keep(HOST, Credential("ann", "x"), home.environ)
+    store_credential(HOST, Credential("ann", "x"), home.environ)
     assert home.docker.is_symlink()
     assert HOST.name in json.loads(real.read_text())["auths"]

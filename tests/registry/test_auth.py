@@ -1,4 +1,4 @@
-"""Authorisation: what goes where, how often, and what never does."""
+"""Authorization against a token server: what is sent to whom, how often, and what is never sent."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,70 +13,70 @@ from shipwheel.registry.hosts import Host, client, host_of
 from shipwheel.testing.token_server import TokenServer
 
 SCOPE = ("repository:team/app:pull,push",)
-ANN = Credential("ann", "s3cret:with:colons", origin="a test")
+ANN = Credential("ann", "s3cret:with:colons", source="a test")
 
 
-def page(host: Host, authorizer: Authorizer, scopes: tuple[str, ...] = (), ask: str = "") -> httpx.Response:
-    """As a transport does it: at most a few challenges for one request."""
+def get_root(host: Host, authorizer: Authorizer, scopes: tuple[str, ...] = (), ask: str = "") -> httpx.Response:
+    """Request the API's root as the transport does, with a few challenges at most."""
     with client(host) as asked:
         for _ in range(5):
             sent = authorizer.header(scopes)
             response = asked.get(f"{host.url}/v2/", params={"scope": ask} if ask else {}, headers={"Authorization": sent} if sent else {})
             if response.status_code != 401 or not authorizer.challenged(response, scopes, sent):
                 return response
-    raise AssertionError("challenged without end")
+    raise AssertionError("too many challenges")
 
 
-def test_basic() -> None:
+def test_sends_basic_credentials_after_a_challenge() -> None:
     with TokenServer({"ann": ANN.password}, basic=True) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
         assert authorizer.header(SCOPE) is None
-        assert page(host, authorizer, SCOPE).status_code == 200
-        assert page(host, authorizer, SCOPE).status_code == 200
+        assert get_root(host, authorizer, SCOPE).status_code == 200
+        assert get_root(host, authorizer, SCOPE).status_code == 200
         assert [bool(asked.authorization) for asked in server.asked] == [False, True, True]
 
 
-def test_a_password_that_is_refused_is_tried_once() -> None:
+def test_tries_a_wrong_password_once() -> None:
     with TokenServer({"ann": "other"}, basic=True) as server:
         host = host_of(server.host)
-        with pytest.raises(FetchError, match=r"refuses pull and push of team/app to user 'ann' \(from a test\)") as caught:
-            page(host, Authorizer(host, ANN), SCOPE)
+        with pytest.raises(FetchError, match=r"denies pull and push of team/app to user 'ann' \(from a test\)") as caught:
+            get_root(host, Authorizer(host, ANN), SCOPE)
         assert caught.value.status == 401
         assert f"shipwheel login {server.host}" in caught.value.hint
         assert ANN.password not in caught.value.message + caught.value.hint
         assert len(server.asked) == 2
 
 
-def test_nobody_is_told_to_log_in() -> None:
-    with TokenServer(basic=True) as server, pytest.raises(FetchError, match=r"wants to know who you are for pull of a") as caught:
-        page(host_of(server.host), Authorizer(host_of(server.host), None), ("repository:a:pull",))
+def test_asks_an_anonymous_user_to_log_in() -> None:
+    with TokenServer(basic=True) as server, pytest.raises(FetchError, match=r"requires a login for pull of a") as caught:
+        get_root(host_of(server.host), Authorizer(host_of(server.host), None), ("repository:a:pull",))
     assert caught.value.hint == f"Log in: shipwheel login {server.host}."
-    with TokenServer() as server, pytest.raises(FetchError, match=r"wants a user name and a password for pull of a") as caught:
-        page(host_of(server.host), Authorizer(host_of(server.host), None), ("repository:a:pull",))
+    with TokenServer() as server, pytest.raises(FetchError, match=r"requires a user name and password for pull of a") as caught:
+        get_root(host_of(server.host), Authorizer(host_of(server.host), None), ("repository:a:pull",))
     assert caught.value.status == 401
 
 
-def test_token_with_user_and_password() -> None:
+def test_gets_a_token_with_a_user_name_and_password() -> None:
     with TokenServer({"ann": ANN.password}) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
         mount = ("repository:team/app:pull,push", "repository:other/base:pull")
-        assert page(host, authorizer, mount).status_code == 200
+        assert get_root(host, authorizer, mount).status_code == 200
         (asked,) = server.token_requests
         assert asked.method == "GET"
         assert asked.fields == (("service", server.service), ("client_id", "shipwheel"), ("scope", mount[0]), ("scope", mount[1]))
-        # One that was asked for more does for less.
-        assert page(host, authorizer, ("repository:other/base:pull",)).status_code == 200
+        # A token for more scopes serves fewer.
+        assert get_root(host, authorizer, ("repository:other/base:pull",)).status_code == 200
         assert len(server.token_requests) == 1
-        assert page(host, authorizer, ("repository:third:pull",)).status_code == 200
+        assert get_root(host, authorizer, ("repository:third:pull",)).status_code == 200
         assert len(server.token_requests) == 2
 
 
-def test_identity_token() -> None:
+def test_gets_a_token_with_an_identity_token() -> None:
     with TokenServer(identities={"identity-1": "ann"}) as server:
         host = host_of(server.host)
-        assert page(host, Authorizer(host, Credential(identity_token="identity-1")), SCOPE).status_code == 200
+        assert get_root(host, Authorizer(host, Credential(identity_token="identity-1")), SCOPE).status_code == 200
         (asked,) = server.token_requests
         assert (asked.method, asked.authorization) == ("POST", "")
         assert dict(asked.fields) == {
@@ -86,51 +86,51 @@ def test_identity_token() -> None:
             "client_id": "shipwheel",
             "scope": SCOPE[0],
         }
-        with pytest.raises(FetchError, match=r"the identity token .* is refused") as caught:
-            page(host, Authorizer(host, Credential(identity_token="identity-2")), SCOPE)
+        with pytest.raises(FetchError, match=r"refuses the identity token") as caught:
+            get_root(host, Authorizer(host, Credential(identity_token="identity-2")), SCOPE)
         assert "identity-2" not in caught.value.message + caught.value.hint
 
 
-def test_anonymous_token() -> None:
+def test_gets_an_anonymous_token() -> None:
     with TokenServer(anonymous=True) as server:
         host = host_of(server.host)
-        assert page(host, Authorizer(host, None), ("repository:a:pull",)).status_code == 200
+        assert get_root(host, Authorizer(host, None), ("repository:a:pull",)).status_code == 200
         assert server.token_requests[0].authorization == ""
 
 
-def test_registry_token_goes_as_it_is() -> None:
+def test_sends_a_registry_token_as_it_is() -> None:
     with TokenServer() as server:
         host = host_of(server.host)
         token = server.token_for("ann", [])["token"]
-        assert page(host, Authorizer(host, Credential(registry_token=token))).status_code == 200
+        assert get_root(host, Authorizer(host, Credential(registry_token=token))).status_code == 200
         assert server.token_requests == []
 
 
-def test_what_the_challenge_says_is_asked_for_as_well() -> None:
+def test_requests_the_challenge_s_scopes_as_well() -> None:
     with TokenServer({"ann": ANN.password}) as server:
         host = host_of(server.host)
-        assert page(host, Authorizer(host, ANN), (), ask="registry:catalog:*").status_code == 200
+        assert get_root(host, Authorizer(host, ANN), (), ask="registry:catalog:*").status_code == 200
         assert ("scope", "registry:catalog:*") in server.token_requests[0].fields
 
 
-def test_a_token_that_ended_is_renewed_each_time() -> None:
+def test_renews_a_revoked_token() -> None:
     with TokenServer({"ann": ANN.password}) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
         for number in range(1, 4):
-            assert page(host, authorizer, SCOPE).status_code == 200
-            assert page(host, authorizer, SCOPE).status_code == 200
+            assert get_root(host, authorizer, SCOPE).status_code == 200
+            assert get_root(host, authorizer, SCOPE).status_code == 200
             assert len(server.token_requests) == number
             server.revoke()
 
 
-def test_time_ends_a_token() -> None:
+def test_does_not_use_an_expired_token() -> None:
     now = [1000.0]
     for lifetime, still, over in ((300, 289.0, 291.0), (None, 49.0, 51.0), (5, 3.9, 4.1), (-1, 49.0, 51.0)):
         with TokenServer({"ann": ANN.password}, lifetime=lifetime) as server:
             host = host_of(server.host)
             authorizer = Authorizer(host, ANN, lambda: now[0])
-            assert page(host, authorizer, SCOPE).status_code == 200
+            assert get_root(host, authorizer, SCOPE).status_code == 200
             begin = now[0]
             now[0] = begin + still
             assert authorizer.header(SCOPE)
@@ -138,48 +138,48 @@ def test_time_ends_a_token() -> None:
             assert authorizer.header(SCOPE) is None
 
 
-def test_a_right_that_the_user_lacks_is_said_and_not_tried_for_ever() -> None:
+def test_stops_when_the_user_lacks_permission() -> None:
     with TokenServer({"ann": ANN.password}, rights={"ann": {"repository:team/app:pull"}}) as server:
         host = host_of(server.host)
-        with pytest.raises(FetchError, match="refuses pull and push of team/app to user 'ann'") as caught:
-            page(host, Authorizer(host, ANN), SCOPE, ask="repository:team/app:push")
+        with pytest.raises(FetchError, match="denies pull and push of team/app to user 'ann'") as caught:
+            get_root(host, Authorizer(host, ANN), SCOPE, ask="repository:team/app:push")
         assert caught.value.status == 401
         assert len(server.token_requests) == 2
 
 
-def test_401_and_403_of_the_token_server_are_told_apart() -> None:
+def test_tells_a_wrong_password_from_a_missing_permission() -> None:
     with TokenServer({"ann": "other"}) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
-        with pytest.raises(FetchError, match=r"user name and password of 'ann' .* is refused by") as caught:
-            page(host, authorizer, SCOPE)
+        with pytest.raises(FetchError, match=r"refuses the user name and password of 'ann'") as caught:
+            get_root(host, authorizer, SCOPE)
         assert caught.value.status == 401
-        with pytest.raises(FetchError, match="is refused by"):
-            page(host, authorizer, ("repository:b:pull",))
+        with pytest.raises(FetchError, match="refuses the user name"):
+            get_root(host, authorizer, ("repository:b:pull",))
         assert len(server.token_requests) == 1, "a wrong password is sent once"
     with TokenServer({"ann": ANN.password}, statuses=[403]) as server:
         host = host_of(server.host)
-        with pytest.raises(FetchError, match="gives user 'ann' no token for pull and push of team/app") as caught:
-            page(host, Authorizer(host, ANN), SCOPE)
+        with pytest.raises(FetchError, match="issues no token to user 'ann' for pull and push of team/app") as caught:
+            get_root(host, Authorizer(host, ANN), SCOPE)
         assert caught.value.status == 403
 
 
-def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_transient_errors_of_the_token_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.registry.tokens.time.sleep", lambda seconds: None)
     with TokenServer({"ann": ANN.password}, statuses=[503, 429]) as server:
         host = host_of(server.host)
-        assert page(host, Authorizer(host, ANN), SCOPE).status_code == 200
+        assert get_root(host, Authorizer(host, ANN), SCOPE).status_code == 200
     with TokenServer({"ann": ANN.password}, statuses=[503] * 9) as server:
         host = host_of(server.host)
-        with pytest.raises(FetchError, match=r"gives no token for .*: the server answered 503"):
-            page(host, Authorizer(host, ANN), SCOPE)
+        with pytest.raises(FetchError, match=r"issued no token for .*: the server answered 503"):
+            get_root(host, Authorizer(host, ANN), SCOPE)
         assert len(server.token_requests) == 4
     for status in (302, 404, 418):
-        with TokenServer({"ann": ANN.password}, statuses=[status]) as server, pytest.raises(FetchError, match=f"it answered {status}"):
-            page(host_of(server.host), Authorizer(host_of(server.host), ANN), SCOPE)
+        with TokenServer({"ann": ANN.password}, statuses=[status]) as server, pytest.raises(FetchError, match=f"status {status}"):
+            get_root(host_of(server.host), Authorizer(host_of(server.host), ANN), SCOPE)
 
 
-def test_threads_ask_for_one_token() -> None:
+def test_threads_share_one_token_request() -> None:
     with TokenServer({"ann": ANN.password}) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
@@ -187,7 +187,7 @@ def test_threads_ask_for_one_token() -> None:
 
         def one(_: int) -> int:
             together.wait()
-            return page(host, authorizer, SCOPE).status_code
+            return get_root(host, authorizer, SCOPE).status_code
 
         for number in (1, 2):
             with ThreadPoolExecutor(8) as pool:
@@ -196,7 +196,7 @@ def test_threads_ask_for_one_token() -> None:
             server.revoke()
 
 
-def test_the_credential_is_looked_for_when_it_is_asked_for_and_once() -> None:
+def test_looks_for_the_credential_once_and_only_after_a_challenge() -> None:
     looked = []
 
     def find() -> Credential:
@@ -208,8 +208,8 @@ def test_the_credential_is_looked_for_when_it_is_asked_for_and_once() -> None:
         authorizer = Authorizer(host, find)
         assert authorizer.header(SCOPE) is None
         assert not looked
-        assert page(host, authorizer, SCOPE).status_code == 200
-        assert page(host, authorizer, ("repository:b:pull",)).status_code == 200
+        assert get_root(host, authorizer, SCOPE).status_code == 200
+        assert get_root(host, authorizer, ("repository:b:pull",)).status_code == 200
         assert len(looked) == 1
 
 
@@ -233,14 +233,14 @@ def refusal(url: str, *challenges: str) -> httpx.Response:
         "",
     ],
 )
-def test_a_remote_registry_leads_nowhere_unsafe(realm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("httpx.Client.send", lambda *_, **__: pytest.fail("something was sent"))
+def test_sends_nothing_to_an_unsafe_token_server(realm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("httpx.Client.send", lambda *_, **__: pytest.fail("a request was sent"))
     host = host_of("registry.example")
     with pytest.raises(FetchError):
         Authorizer(host, ANN).challenged(refusal("https://registry.example/v2/", f'Bearer realm="{realm}",service="x"'), SCOPE, None)
 
 
-def test_another_server_gets_no_credentials() -> None:
+def test_sends_no_credentials_to_another_server() -> None:
     host = host_of("registry.example")
     for url in (
         "https://storage.example/v2/",
@@ -249,24 +249,24 @@ def test_another_server_gets_no_credentials() -> None:
         "https://registry.example.org/",
     ):
         authorizer = Authorizer(host, ANN)
-        with pytest.raises(FetchError, match="another server"):
+        with pytest.raises(FetchError, match="redirected to a server"):
             authorizer.challenged(refusal(url, "Basic realm=x"), SCOPE, None)
         assert authorizer.header(SCOPE) is None
     assert Authorizer(host_of("registry.example:443"), ANN).challenged(refusal("https://registry.example/v2/", "Basic realm=x"), (), None)
 
 
-def test_tokens_before_basic_and_unknown_kinds_are_named() -> None:
+def test_prefers_tokens_and_names_unsupported_schemes() -> None:
     with TokenServer({"ann": ANN.password}) as server:
         host = host_of(server.host)
         authorizer = Authorizer(host, ANN)
         assert authorizer.challenged(refusal(f"{host.url}/v2/", "Basic realm=x, Negotiate", server.challenge()), SCOPE, None)
         assert str(authorizer.header(SCOPE)).startswith("Bearer ")
     authorizer = Authorizer(host_of("registry.example"), ANN)
-    with pytest.raises(FetchError, match="does not know: digest, negotiate"):
+    with pytest.raises(FetchError, match="does not support: digest, negotiate"):
         authorizer.challenged(refusal("https://registry.example/v2/", "Negotiate, Digest realm=x"), (), None)
-    with pytest.raises(FetchError, match="does not say which"):
+    with pytest.raises(FetchError, match="without naming a scheme"):
         authorizer.challenged(refusal("https://registry.example/v2/"), (), None)
-    with pytest.raises(FetchError, match="refuses access to a token"):
+    with pytest.raises(FetchError, match="denies access to a token"):
         Authorizer(host_of("registry.example"), Credential(identity_token="x")).challenged(
             refusal("https://registry.example/v2/", "Basic realm=x"), (), None
         )
@@ -275,20 +275,20 @@ def test_tokens_before_basic_and_unknown_kinds_are_named() -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"[]", b"{}", b'{"token": 3}', b'{"token": "a b"}', b'{"token": "a\\r\\nX:y"}', b"{" * 9999, b"x" * 2_000_000]
 )
-def test_hostile_answers(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_malformed_token_responses(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda self, request: httpx.Response(200, content=answer))
-    with pytest.raises(FetchError, match=r"gives no token for registry.example"):
+    with pytest.raises(FetchError, match=r"issued no token for registry.example"):
         Authorizer(host_of("registry.example"), ANN).challenged(
             refusal("https://registry.example/v2/", 'Bearer realm="https://auth.example/token"'), SCOPE, None
         )
 
 
-def test_nothing_shows_its_secrets() -> None:
+def test_representations_hide_secrets() -> None:
     credential = Credential("ann", "hidden-1", "hidden-2", "hidden-3", "here")
     with TokenServer({"ann": ANN.password}) as server:
         authorizer = Authorizer(host_of(server.host), ANN)
-        page(host_of(server.host), authorizer, SCOPE)
-        shown = repr((credential, authorizer, authorizer._known))
+        get_root(host_of(server.host), authorizer, SCOPE)
+        shown = repr((credential, authorizer, authorizer._tokens))
         assert "ann" in shown
         assert "hidden" not in shown
         assert str(authorizer.header(SCOPE)).removeprefix("Bearer ") not in shown

@@ -1,4 +1,4 @@
-"""push, pull, copy, inspect and tags, as they are called."""
+"""The commands push, pull, copy, inspect and tags."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def layout(tmp_path: Path) -> Path:
     return tmp_path / "layout"
 
 
-def test_there_and_back(tmp_path: Path, layout: Path) -> None:
+def test_pushes_pulls_and_copies_an_image(tmp_path: Path, layout: Path) -> None:
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app"
         pushed = run(tmp_path, "push", str(layout), f"{name}:1")
@@ -55,7 +55,7 @@ def test_there_and_back(tmp_path: Path, layout: Path) -> None:
 
 
 @pytest.mark.parametrize("registry_named", [False, True])
-def test_layers_are_mounted_from_a_repository_that_is_named(tmp_path: Path, layout: Path, registry_named: bool) -> None:
+def test_mounts_layers_from_a_named_repository(tmp_path: Path, layout: Path, registry_named: bool) -> None:
     with FakeRegistry() as registry:
         run(tmp_path, "push", str(layout), f"{registry.host}/team/app:1")
         origin = f"{registry.host}/team/app" if registry_named else "team/app"
@@ -65,7 +65,7 @@ def test_layers_are_mounted_from_a_repository_that_is_named(tmp_path: Path, layo
         assert any("from=team/app" in seen.query for seen in registry.asked("POST"))
 
 
-def test_no_layer_is_mounted_from_another_registry(tmp_path: Path, layout: Path) -> None:
+def test_rejects_a_mount_from_another_registry(tmp_path: Path, layout: Path) -> None:
     with FakeRegistry() as registry:
         done = run(tmp_path, "push", str(layout), f"{registry.host}/app:1", "--mount-from", "registry.example/team/app")
         assert done.returncode == 2
@@ -74,7 +74,7 @@ def test_no_layer_is_mounted_from_another_registry(tmp_path: Path, layout: Path)
 
 
 @pytest.mark.parametrize("flags", [(), ("--referrers",)])
-def test_copy_takes_referrers_along_when_it_is_told_to(tmp_path: Path, layout: Path, flags: tuple[str, ...]) -> None:
+def test_copies_referrers_on_request(tmp_path: Path, layout: Path, flags: tuple[str, ...]) -> None:
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app:1"
         run(tmp_path, "push", str(layout), name)
@@ -86,7 +86,7 @@ def test_copy_takes_referrers_along_when_it_is_told_to(tmp_path: Path, layout: P
         assert set(registry.tags["other"]) == {"1", *((signature,) if flags else ())}
 
 
-def test_inspect(tmp_path: Path, layout: Path) -> None:
+def test_inspects_an_image_without_its_layers(tmp_path: Path, layout: Path) -> None:
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app:1"
         run(tmp_path, "push", str(layout), name)
@@ -101,7 +101,7 @@ def test_inspect(tmp_path: Path, layout: Path) -> None:
         assert not registry.asked("GET", document["images"][0]["layers"][0]["digest"])
 
 
-def test_what_goes_wrong_is_said_with_a_next_step(tmp_path: Path, layout: Path) -> None:
+def test_errors_have_hints_and_exit_codes(tmp_path: Path, layout: Path) -> None:
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app"
         registry.fault(RegistryFault("status", "POST", times=99, status=403))
@@ -118,8 +118,8 @@ def test_what_goes_wrong_is_said_with_a_next_step(tmp_path: Path, layout: Path) 
         assert (wrong.returncode, "not a platform" in wrong.stderr) == (2, True)
 
 
-def test_a_push_changes_no_byte(tmp_path: Path, layout: Path) -> None:
-    """Docker's types, attestations and an index of one image stay as they are."""
+def test_pushes_every_byte_as_it_is(tmp_path: Path, layout: Path) -> None:
+    """docker's media types, attestations and an index of one image stay."""
     with FakeRegistry() as registry:
         name = f"{registry.host}/team/app"
         assert run(tmp_path, "push", str(layout), f"{name}:1").returncode == 0
@@ -138,7 +138,7 @@ def test_a_push_changes_no_byte(tmp_path: Path, layout: Path) -> None:
         assert registry.manifests["team/app"][f"sha256:{digest}"] == (document["mediaType"], data)
 
 
-def test_an_archive_is_pushed(tmp_path: Path) -> None:
+def test_pushes_an_archive(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     index = small_index(store)
     write_archive(index, tmp_path / "image.tar", store, name="app:1")
@@ -147,7 +147,7 @@ def test_an_archive_is_pushed(tmp_path: Path) -> None:
         assert pushed.stdout.strip() == f"{registry.host}/app@{index.digest}", pushed.stderr
 
 
-def test_a_damaged_layout_is_not_pushed(tmp_path: Path, layout: Path) -> None:
+def test_does_not_push_a_damaged_layout(tmp_path: Path, layout: Path) -> None:
     largest = max((layout / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[-1] ^= 1

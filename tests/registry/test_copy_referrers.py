@@ -1,4 +1,4 @@
-"""What refers to an image goes along with a copy if that is asked for, however registries keep it."""
+"""Copies with and without the images' referrers, on registries with and without an API for them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from shipwheel.events import Event, Warned, silent
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, Index, Manifest, encode
 from shipwheel.oci.reference import Reference
-from shipwheel.registry import referrers as referrers_module
-from shipwheel.registry.copy import Copied, copy
+from shipwheel.registry.copy import CopyResult, copy
 from shipwheel.registry.push import Push
 from shipwheel.registry.repository import Repository, fallback_tag
 from shipwheel.store import Store
@@ -37,7 +36,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def index(source: FakeRegistry, tmp_path: Path) -> ImageIndex:
-    """In the source, without anything beside it."""
+    """Images in the source, without referrers."""
     store = Store(tmp_path / "store")
     made = small_index(store)
     with repository(source, NAME) as there, Push(there, silent) as pushing:
@@ -51,19 +50,19 @@ def repository(registry: FakeRegistry, name: str) -> Repository:
 
 
 def attach(registry: FakeRegistry, subject: Descriptor | None, text: str, tag: str = "") -> Descriptor:
-    """An artifact that refers to something, as a program puts it there that knows the registry's way."""
+    """Put an artifact with a subject, as a client of either kind of registry would."""
     data, empty = text.encode(), b"{}"
     layer = Descriptor("text/plain", registry.add(NAME, data), len(data))
     config = Descriptor("application/vnd.oci.empty.v1+json", registry.add(NAME, empty), len(empty))
     manifest = encode(Manifest(config, (layer,), 2, MEDIA_TYPE_MANIFEST, artifact_type="application/x-it", subject=subject))
-    found = Descriptor(MEDIA_TYPE_MANIFEST, registry.put(NAME, manifest, MEDIA_TYPE_MANIFEST, tag), len(manifest))
+    artifact = Descriptor(MEDIA_TYPE_MANIFEST, registry.put(NAME, manifest, MEDIA_TYPE_MANIFEST, tag), len(manifest))
     if subject is not None:
-        listed(registry, subject.digest, found)
-    return found
+        add_to_list(registry, subject.digest, artifact)
+    return artifact
 
 
-def listed(registry: FakeRegistry, subject: str, entry: Descriptor) -> None:
-    """Puts an entry on the list that a registry without the API does not keep itself."""
+def add_to_list(registry: FakeRegistry, subject: str, entry: Descriptor) -> None:
+    """Add an entry to the list of referrers, if the registry does not keep it itself."""
     if not registry.habits.referrers:
         tag = fallback_tag(subject)
         with repository(registry, NAME) as there:
@@ -71,9 +70,9 @@ def listed(registry: FakeRegistry, subject: str, entry: Descriptor) -> None:
         registry.put(NAME, encode(Index((*before, entry), 2, MEDIA_TYPE_INDEX)), MEDIA_TYPE_INDEX, tag)
 
 
-def copied(source: FakeRegistry, target: FakeRegistry, *, referrers: bool = True, said: list[Event] | None = None) -> Copied:
+def copy_image(source: FakeRegistry, target: FakeRegistry, *, referrers: bool = True, events: list[Event] | None = None) -> CopyResult:
     with repository(source, NAME) as there, repository(target, COPY) as place:
-        reporter = silent if said is None else said.append
+        reporter = silent if events is None else events.append
         return copy(there, "1", place, ("1",), reporter=reporter, referrers=referrers)
 
 
@@ -82,11 +81,11 @@ def referrers(registry: FakeRegistry, digest: str) -> set[str]:
         return {one.digest for one in there.referrers(digest)}
 
 
-def test_what_refers_to_the_index_to_an_image_and_to_that_in_turn(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
+def test_copies_referrers_of_the_index_of_images_and_of_referrers(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     record = attach(source, index.descriptor, "a record")
     attestation = attach(source, index.images[0].descriptor, "an attestation")
     signature = attach(source, attestation, "a signature of it")
-    done = copied(source, target)
+    done = copy_image(source, target)
     assert done.descriptor.digest == index.digest
     assert target.tags[COPY]["1"] == index.digest
     found = [referrers(target, one) for one in (index.digest, index.images[0].digest, attestation.digest, index.images[1].digest)]
@@ -94,36 +93,36 @@ def test_what_refers_to_the_index_to_an_image_and_to_that_in_turn(source: FakeRe
     for digest in (record.digest, attestation.digest, signature.digest, index.digest):
         assert target.lacking(COPY, digest) == []
     order = [seen.path.rpartition("/")[2] for seen in target.asked("PUT", "/manifests/")]
-    assert order.index(index.digest) < order.index(record.digest) < order.index("1"), "who sees the tag finds all of it"
+    assert order.index(index.digest) < order.index(record.digest) < order.index("1"), "the tag comes last"
 
 
-def test_cosign_s_tags(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
+def test_copies_cosign_s_tags(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     tags = {
         f"{fallback_tag(index.digest)}.{suffix}": attach(source, None, suffix, tag=f"{fallback_tag(index.digest)}.{suffix}")
         for suffix in ("sig", "att")
     }
-    copied(source, target)
+    copy_image(source, target)
     assert {tag: target.tags[COPY][tag] for tag in tags} == {tag: one.digest for tag, one in tags.items()}
 
 
-def test_it_is_left_where_it_is_unless_it_is_asked_for(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
+def test_copies_no_referrers_by_default(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     attach(source, index.descriptor, "a record")
     before = len(source.seen)
-    copied(source, target, referrers=False)
+    copy_image(source, target, referrers=False)
     assert referrers(target, index.digest) == set()
     assert set(target.tags[COPY]) == {"1"}
     assert not [seen for seen in source.seen[before:] if "/referrers/" in seen.path or "sha256-" in seen.path]
 
 
-def test_a_second_copy_adds_nothing(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
+def test_a_second_copy_changes_nothing(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     attach(source, index.descriptor, "a record")
-    copied(source, target)
+    copy_image(source, target)
     before = {name: set(documents) for name, documents in target.manifests.items()}
-    assert copied(source, target).traffic.present
+    assert copy_image(source, target).traffic.present
     assert {name: set(documents) for name, documents in target.manifests.items()} == before
 
 
-def test_what_a_list_has_wrong_is_said_and_left_out(target: FakeRegistry, tmp_path: Path) -> None:
+def test_warns_of_invalid_entries_and_skips_them(target: FakeRegistry, tmp_path: Path) -> None:
     with FakeRegistry(Habits(referrers=False)) as source:
         store = Store(tmp_path / "store")
         made = small_index(store)
@@ -136,29 +135,29 @@ def test_what_a_list_has_wrong_is_said_and_left_out(target: FakeRegistry, tmp_pa
         odd = b'{"schemaVersion": 2, "mediaType": "application/x-odd"}'
         strange = Descriptor("application/x-odd", source.put(NAME, odd, "application/x-odd"), len(odd))
         for entry in (other, gone, strange):
-            listed(source, made.digest, entry)
-        said: list[Event] = []
-        copied(source, target, said=said)
+            add_to_list(source, made.digest, entry)
+        events: list[Event] = []
+        copy_image(source, target, events=events)
     assert referrers(target, made.digest) == {right.digest}
-    assert referrers(target, made.images[0].digest) == {other.digest}, "it is found where it belongs"
-    warnings = " ".join(event.message for event in said if isinstance(event, Warned))
-    for one, why in ((other, "refers to something else"), (gone, "not there"), (strange, "is no image or image index")):
-        assert f"{one.digest}, which is said to refer to {made.digest}, is not taken along" in warnings
+    assert referrers(target, made.images[0].digest) == {other.digest}, "the list of its own subject has it"
+    warnings = " ".join(event.message for event in events if isinstance(event, Warned))
+    for one, why in ((other, "refers to something else"), (gone, "does not exist"), (strange, "is not an image or image index")):
+        assert f"skipped {one.digest}, which is listed as a referrer of {made.digest}" in warnings
         assert why in warnings
 
 
-def test_a_chain_without_end(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
+def test_rejects_a_long_chain_of_referrers(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     last = index.descriptor
     for number in range(6):
         last = attach(source, last, str(number))
-    with pytest.raises(ImageError, match="has no end"):
-        copied(source, target)
+    with pytest.raises(ImageError, match="too many referrers"):
+        copy_image(source, target)
     assert COPY not in target.tags
 
 
-def test_more_than_anybody_has(source: FakeRegistry, target: FakeRegistry, index: ImageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(referrers_module, "_MAX_DOCUMENTS", 5)
+def test_rejects_too_many_referrers(source: FakeRegistry, target: FakeRegistry, index: ImageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.registry.copy._MAX_DOCUMENTS", 5)
     for number in range(7):
         attach(source, index.descriptor, str(number))
-    with pytest.raises(ImageError, match="has no end"):
-        copied(source, target)
+    with pytest.raises(ImageError, match="too many referrers"):
+        copy_image(source, target)

@@ -1,11 +1,11 @@
-"""WWW-Authenticate as servers send it, and as nobody should."""
+"""WWW-Authenticate fields, valid and malformed, and scopes."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.registry.challenge import challenges
-from shipwheel.registry.scopes import covers, in_words, merged
+from shipwheel.registry.auth import parse_challenges
+from shipwheel.registry.tokens import covers, describe_scopes, merge_scopes
 
 BEARER = ("bearer", {"realm": "https://auth.example/token", "service": "registry", "scope": "repository:team/app:pull,push"})
 
@@ -31,13 +31,13 @@ BEARER = ("bearer", {"realm": "https://auth.example/token", "service": "registry
         (["", ",,, ", '"', "realm=x", "= =", 'Bearer realm="never closed'], [("bearer", {})]),
     ],
 )
-def test_challenges(values: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
-    assert [(found.scheme, dict(found.parameters)) for found in challenges(values)] == expected
+def test_parses_the_challenges(values: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
+    assert [(found.scheme, dict(found.parameters)) for found in parse_challenges(values)] == expected
 
 
 @given(st.lists(st.text('ab=," \\\t', max_size=300) | st.text(max_size=300), max_size=4))
-def test_nothing_breaks_it(values: list[str]) -> None:
-    for found in challenges(values):
+def test_never_raises(values: list[str]) -> None:
+    for found in parse_challenges(values):
         assert found.scheme == found.scheme.lower() != ""
 
 
@@ -51,30 +51,30 @@ TOKENS = st.text("abcXYZ019-._~", min_size=1, max_size=8)
     ),
     st.booleans(),
 )
-def test_what_is_written_is_read(given_: list[tuple[str, dict[str, str]]], together: bool) -> None:
+def test_parses_any_well_formed_challenge(given_: list[tuple[str, dict[str, str]]], together: bool) -> None:
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     texts = [f"{scheme} {', '.join(f'{key}={quoted(value)}' for key, value in values.items())}".strip() for scheme, values in given_]
-    found = challenges([", ".join(texts)] if together else texts)
+    found = parse_challenges([", ".join(texts)] if together else texts)
     assert [(one.scheme, dict(one.parameters)) for one in found] == [(scheme.lower(), values) for scheme, values in given_]
 
 
-def test_no_text_takes_long() -> None:
-    # Without a bound on what is looked at, and without patterns that give up quickly, these take hours.
+def test_parses_long_malformed_fields_quickly() -> None:
+    # Without a length limit, or with patterns that backtrack, these take hours.
     for text in ('"', "a ", 'a="', '\\"', "a=\\", "Bearer a=b ", ",", " ", 'a=" ', 'a="\\', "a"):
-        challenges([text * 1_000_000])
+        parse_challenges([text * 1_000_000])
 
 
-def test_scopes() -> None:
-    assert merged(["repository:a:pull", "repository:host:5000/a:pull", "repository:a:push,pull"]) == (
+def test_merges_and_describes_scopes() -> None:
+    assert merge_scopes(["repository:a:pull", "repository:host:5000/a:pull", "repository:a:push,pull"]) == (
         "repository:a:pull,push",
         "repository:host:5000/a:pull",
     )
-    assert merged(["", "x", ":", "a:b c:pull", 'a"b:pull', "ä:pull", "a\r\nb:pull", "registry:catalog:*"]) == ("registry:catalog:*",)
-    assert len(merged(f"repository:{n}:pull" for n in range(1000))) == 32
+    assert merge_scopes(["", "x", ":", "a:b c:pull", 'a"b:pull', "ä:pull", "a\r\nb:pull", "registry:catalog:*"]) == ("registry:catalog:*",)
+    assert len(merge_scopes(f"repository:{n}:pull" for n in range(1000))) == 32
     assert covers(["repository:a:pull,push"], ["repository:a:pull"])
     assert covers(["repository:a:pull"], [])
     assert not covers(["repository:a:pull"], ["repository:a:push"])
     assert not covers([], ["repository:a:pull"])
-    assert in_words(["repository:a:pull,push", "repository:b:pull"]) == "pull and push of a, pull of b"
+    assert describe_scopes(["repository:a:pull,push", "repository:b:pull"]) == "pull and push of a, pull of b"
