@@ -1,4 +1,4 @@
-"""Fake engines for tests of how engines are found and used."""
+"""Fake engines."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support.fake_programs import Programs
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    """An empty PATH to put programs on."""
+    """Set PATH to an empty directory, and return it to add programs to."""
     made = Programs(tmp_path / "bin")
     monkeypatch.setenv("PATH", str(made.folder))
     return made

@@ -1,4 +1,4 @@
-"""What the engines' programs are called with: to load, and to run. They are tiny fakes here; real ones are in tests/real."""
+"""The command lines with which engines load and run images. The engines are fakes; tests/real has real ones."""
 
 import io
 import json
@@ -50,14 +50,14 @@ def index(store: Store) -> ImageIndex:
     return small_index(store)
 
 
-def connected(programs: Programs, name: str, known: object = None, more: str = "") -> Engine:
+def connect(programs: Programs, name: str, known: object = None, more: str = "") -> Engine:
     programs.add(name, CONNECT[name] + more + IMAGES)
     (programs.folder / "known").write_text(json.dumps(known or {}))
     return find(name, lambda _event: None)
 
 
-def loaded(programs: Programs) -> dict[str, bytes]:
-    """The archive that a program was fed."""
+def loaded_files(programs: Programs) -> dict[str, bytes]:
+    """Return the files of the archive that a program loaded."""
     with tarfile.open(fileobj=io.BytesIO(bytes.fromhex(programs.read("loaded")))) as archive:
         return {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
 
@@ -67,73 +67,73 @@ def blob(digest: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "called"), [("docker", "team/app:1"), ("podman", NAME.full), ("nerdctl", "team/app:1")])
-def test_the_host_s_image_is_streamed(programs: Programs, store: Store, index: ImageIndex, name: str, called: str) -> None:
-    said: list[Event] = []
-    assert connected(programs, name).load(index, store, NAME, said.append) == called
-    files = loaded(programs)
-    mine = next(image for image in index.images if image.platform == AMD64)
-    assert {path for path in files if path.startswith("blobs/")} == {blob(one.descriptor.digest) for one in mine.blobs(store)}
-    assert json.loads(files["index.json"])["manifests"][0]["digest"] == mine.digest
+def test_loads_the_image_for_the_host(programs: Programs, store: Store, index: ImageIndex, name: str, called: str) -> None:
+    events: list[Event] = []
+    assert connect(programs, name).load(index, store, NAME, events.append) == called
+    files = loaded_files(programs)
+    image = next(image for image in index.images if image.platform == AMD64)
+    assert {path for path in files if path.startswith("blobs/")} == {blob(one.descriptor.digest) for one in image.blobs(store)}
+    assert json.loads(files["index.json"])["manifests"][0]["digest"] == image.digest
     assert json.loads(files["manifest.json"])[0]["RepoTags"] == ["team/app:1"]
-    assert [event for event in said if isinstance(event, StageFinished)]
+    assert [event for event in events if isinstance(event, StageFinished)]
 
 
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
-def test_an_image_that_is_there_gets_its_name_and_is_not_sent(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
-    mine = next(image for image in index.images if image.platform == AMD64)
-    digest = mine.config_descriptor.digest
-    connected(programs, name, {digest: {"Id": digest}}).load(index, store, NAME, lambda _event: None)
+def test_tags_an_image_that_the_engine_has(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
+    image = next(image for image in index.images if image.platform == AMD64)
+    digest = image.config_descriptor.digest
+    connect(programs, name, {digest: {"Id": digest}}).load(index, store, NAME, lambda _event: None)
     assert not programs.called(name, "load")
     assert programs.called(name, "tag", digest)
 
 
 @pytest.mark.parametrize("name", ["docker", "podman"])
-def test_layers_that_another_image_has_are_left_out(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
-    mine = next(image for image in index.images if image.platform == AMD64)
-    bottom, top = mine.layers
+def test_leaves_out_layers_of_other_images(programs: Programs, store: Store, index: ImageIndex, name: str) -> None:
+    image = next(image for image in index.images if image.platform == AMD64)
+    bottom, top = image.layers
     other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [bottom.diff_id, "sha256:else"]}}}
-    connected(programs, name, other).load(index, store, NAME, lambda _event: None)
-    files = loaded(programs)
+    connect(programs, name, other).load(index, store, NAME, lambda _event: None)
+    files = loaded_files(programs)
     assert blob(bottom.descriptor.digest) not in files
     assert blob(top.descriptor.digest) in files
 
 
-def test_docker_keeps_layers_by_what_is_below_them(programs: Programs, store: Store, index: ImageIndex) -> None:
-    mine = next(image for image in index.images if image.platform == AMD64)
-    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": ["sha256:else", mine.layers[1].diff_id]}}}
-    connected(programs, "docker", other).load(index, store, NAME, lambda _event: None)
-    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+def test_docker_needs_a_layer_whose_chain_differs(programs: Programs, store: Store, index: ImageIndex) -> None:
+    image = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": ["sha256:else", image.layers[1].diff_id]}}}
+    connect(programs, "docker", other).load(index, store, NAME, lambda _event: None)
+    assert {blob(layer.descriptor.digest) for layer in image.layers} <= loaded_files(programs).keys()
 
 
-def test_docker_with_containerd_s_store_leaves_nothing_out_of_images_of_others(programs: Programs, store: Store, index: ImageIndex) -> None:
-    mine = next(image for image in index.images if image.platform == AMD64)
-    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in mine.layers]}}}
+def test_docker_with_containerd_s_store_gets_layers_of_foreign_images(programs: Programs, store: Store, index: ImageIndex) -> None:
+    image = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in image.layers]}}}
     info = "if args[0] == 'info': print('[[\"driver-type\",\"io.containerd.snapshotter.v1\"]]')\n"
-    connected(programs, "docker", other, info).load(index, store, NAME, lambda _event: None)
-    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+    connect(programs, "docker", other, info).load(index, store, NAME, lambda _event: None)
+    assert {blob(layer.descriptor.digest) for layer in image.layers} <= loaded_files(programs).keys()
 
 
-def test_an_engine_that_lost_a_layer_gets_everything(programs: Programs, store: Store, index: ImageIndex) -> None:
-    mine = next(image for image in index.images if image.platform == AMD64)
-    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in mine.layers]}}}
+def test_sends_everything_to_an_engine_that_lost_a_layer(programs: Programs, store: Store, index: ImageIndex) -> None:
+    image = next(image for image in index.images if image.platform == AMD64)
+    other = {"one": {"Id": "sha256:0", "RootFS": {"Layers": [layer.diff_id for layer in image.layers]}}}
     forgetful = "if args[0] == 'load' and not os.path.exists(sys.argv[0] + '2'): open(sys.argv[0] + '2', 'w'); sys.exit('no such blob')\n"
-    connected(programs, "podman", other, forgetful).load(index, store, NAME, lambda _event: None)
+    connect(programs, "podman", other, forgetful).load(index, store, NAME, lambda _event: None)
     assert len(programs.called("podman", "load")) == 2
-    assert {blob(layer.descriptor.digest) for layer in mine.layers} <= loaded(programs).keys()
+    assert {blob(layer.descriptor.digest) for layer in image.layers} <= loaded_files(programs).keys()
 
 
-def test_an_image_that_is_refused(programs: Programs, store: Store, index: ImageIndex) -> None:
+def test_reports_an_image_that_the_engine_rejects(programs: Programs, store: Store, index: ImageIndex) -> None:
     refuses = "if args[0] == 'load': sys.exit('no space left on device')\n"
-    with pytest.raises(EngineError, match="docker did not take the image: no space left on device"):
-        connected(programs, "docker", None, refuses).load(index, store, NAME, lambda _event: None)
+    with pytest.raises(EngineError, match="docker rejected the image: no space left on device"):
+        connect(programs, "docker", None, refuses).load(index, store, NAME, lambda _event: None)
 
 
-def test_a_damaged_blob_ends_the_program_before_it_has_a_whole_archive(programs: Programs, store: Store, index: ImageIndex) -> None:
+def test_kills_the_program_when_a_blob_is_damaged(programs: Programs, store: Store, index: ImageIndex) -> None:
     for path in (store.root / "blobs").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(DamagedBlob):
-        connected(programs, "docker").load(index, store, NAME, lambda _event: None)
+        connect(programs, "docker").load(index, store, NAME, lambda _event: None)
     assert programs.read("loaded") == ""
 
 
@@ -145,16 +145,16 @@ def spec(**changes: object) -> RunSpec:
 RUN = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); sys.exit(4)\n"
 
 
-def test_what_run_is_called_with(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    wanted = spec(
+    requested = spec(
         args=("--flag", "x"),
         ports=(Port(8000, 80), Port(53, 53, "udp", "::1")),
         mounts=(Mount("data", "/data"), Mount("", "/gone"), Mount("/srv", "/srv", read_only=True)),
         env={"TOKEN": "very secret", "DOCKER_HOST": "theirs", "HTTPS_PROXY": "p"},
         user="1:1",
     )
-    assert connected(programs, "docker", None, RUN).run(wanted) == 4
+    assert connect(programs, "docker", None, RUN).run(requested) == 4
     (call,) = programs.called("docker", "run")
     line = " ".join(call)
     for text in (
@@ -172,15 +172,15 @@ def test_what_run_is_called_with(programs: Programs, monkeypatch: pytest.MonkeyP
     assert environment["HTTPS_PROXY"] == "http://127.0.0.1:1"
 
 
-def test_entrypoint_and_a_writable_root(programs: Programs) -> None:
-    connected(programs, "nerdctl", None, RUN).run(spec(entrypoint=("python", "-m"), args=("x",), read_only=False))
+def test_run_replaces_the_entrypoint_and_makes_the_root_writable(programs: Programs) -> None:
+    connect(programs, "nerdctl", None, RUN).run(spec(entrypoint=("python", "-m"), args=("x",), read_only=False))
     (call,) = programs.called("nerdctl", "run")
     assert call[-4:] == ["--entrypoint=python", "team/app:1", "-m", "x"]
     assert "--read-only" not in call
 
 
-def test_podman_without_root_maps_the_image_s_user_to_the_caller_for_directories(programs: Programs) -> None:
-    engine = connected(programs, "podman", None, RUN)
+def test_rootless_podman_maps_the_user_if_a_directory_is_mounted(programs: Programs) -> None:
+    engine = connect(programs, "podman", None, RUN)
     engine.run(spec(mounts=(Mount("/srv", "/srv"),)))
     engine.run(spec(mounts=(Mount("data", "/data"),)))
     with_directory, without = programs.called("podman", "run")
@@ -188,7 +188,7 @@ def test_podman_without_root_maps_the_image_s_user_to_the_caller_for_directories
     assert not [word for word in without if word.startswith("--userns")]
 
 
-def test_what_an_image_says_of_itself(programs: Programs) -> None:
+def test_inspects_an_image(programs: Programs) -> None:
     known = {
         "x": {
             "Id": "sha256:1",
@@ -204,46 +204,46 @@ def test_what_an_image_says_of_itself(programs: Programs) -> None:
             },
         }
     }
-    config, platform = connected(programs, "docker", known).inspect("x")
+    config, platform = connect(programs, "docker", known).inspect("x")
     assert (config.user, config.entrypoint, config.cmd, config.stop_signal) == ("5", ("run",), (), "SIGINT")
     assert list(config.exposed_ports) == ["80/tcp"]
     assert platform == Platform("linux", "arm64")
     with pytest.raises(EngineError, match="has no image"):
-        connected(programs, "docker").inspect("y")
+        connect(programs, "docker").inspect("y")
 
 
 STARTS = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); print('0123456789ab'); sys.exit()\n"
 
 
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
-def test_a_container_that_stays(programs: Programs, name: str) -> None:
-    found = connected(programs, name, None, STARTS).start(spec(env={"TOKEN": "very secret"}, grace=3))
+def test_starts_a_detached_container(programs: Programs, name: str) -> None:
+    detached = connect(programs, name, None, STARTS).start(spec(env={"TOKEN": "very secret"}, grace=3))
     (call,) = programs.called(name, "run")
     line = " ".join(call)
     assert line.startswith(f"{name} run --detach --stop-timeout 3 --name app-1 --pull never")
     assert "--rm" not in call
     assert "very secret" not in line
     assert json.loads(programs.read("environment"))["TOKEN"] == "very secret"
-    assert found == Detached(f"{name} logs -f app-1", f"{name} stop app-1", f"{name} rm --volumes app-1")
+    assert detached == Detached(f"{name} logs -f app-1", f"{name} stop app-1", f"{name} rm --volumes app-1")
     assert not programs.called(name, "rm")
 
 
-def test_a_container_that_does_not_start_is_removed(programs: Programs) -> None:
+def test_removes_a_container_that_does_not_start(programs: Programs) -> None:
     fails = "if args[0] == 'run': sys.exit('exec: no such file')\n"
-    with pytest.raises(EngineError, match="docker did not start app-1: exec: no such file"):
-        connected(programs, "docker", None, fails).start(spec())
+    with pytest.raises(EngineError, match="docker could not start app-1: exec: no such file"):
+        connect(programs, "docker", None, fails).start(spec())
     assert programs.called("docker", "rm") == [["docker", "rm", "--force", "--volumes", "app-1"]]
 
 
-def test_a_container_that_had_the_name_before_is_not_removed(programs: Programs) -> None:
+def test_does_not_remove_another_container_of_the_same_name(programs: Programs) -> None:
     fails = "if args[0] == 'run': sys.exit('Conflict. The container name \"/app-1\" is already in use by container 5')\n"
     with pytest.raises(EngineError, match="already in use"):
-        connected(programs, "docker", None, fails).start(spec())
+        connect(programs, "docker", None, fails).start(spec())
     assert not programs.called("docker", "rm")
 
 
-def contained(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = "") -> Engine:
-    """A ctr whose socket is there."""
+def connect_ctr(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = "") -> Engine:
+    """Return a containerd whose socket exists."""
     (programs.folder / "socket").touch()
     monkeypatch.setenv("CONTAINERD_ADDRESS", str(programs.folder / "socket"))
     monkeypatch.setenv("XDG_DATA_HOME", str(programs.folder / "data of mine"))
@@ -251,31 +251,33 @@ def contained(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = ""
     return find("containerd", lambda _event: None)
 
 
-def test_what_a_container_of_ctr_s_says_goes_into_a_file(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = contained(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT")))
+def test_ctr_writes_a_detached_container_s_output_to_a_file(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    detached = connect_ctr(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT")))
     (call,) = programs.called("ctr", "run")
     log = programs.folder / "data of mine/shipwheel/logs/app-1.log"
     assert call[2:4] == ["--detach", f"--log-uri={log.as_uri()}"]
     assert "--rm" not in call
-    assert found.logs == f"tail -f '{log}'"
-    assert found.stop == "ctr tasks kill --signal SIGINT app-1"
-    assert found.remove == f"ctr tasks delete app-1; ctr containers delete app-1; rm '{log}'"
+    assert detached.logs == f"tail -f '{log}'"
+    assert detached.stop == "ctr tasks kill --signal SIGINT app-1"
+    assert detached.remove == f"ctr tasks delete app-1; ctr containers delete app-1; rm '{log}'"
 
 
-def test_ctr_keeps_no_volume_that_is_gone_with_its_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EngineError, match="no volume can be gone with it"):
-        contained(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
+def test_ctr_rejects_throwaway_volumes_of_a_detached_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match="cannot remove throwaway volumes"):
+        connect_ctr(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
     assert not programs.called("ctr", "run")
 
 
-@pytest.mark.parametrize(("said", "removed"), [("no such file", 2), ('container "app-1": already exists', 0)])
-def test_what_ctr_did_not_start(programs: Programs, monkeypatch: pytest.MonkeyPatch, said: str, removed: int) -> None:
-    with pytest.raises(EngineError, match="containerd did not start app-1"):
-        contained(programs, monkeypatch, f"if args[0] == 'run': sys.exit({said!r})\n").start(spec())
+@pytest.mark.parametrize(("message", "removed"), [("no such file", 2), ('container "app-1": already exists', 0)])
+def test_ctr_removes_a_container_that_does_not_start(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, message: str, removed: int
+) -> None:
+    with pytest.raises(EngineError, match="containerd could not start app-1"):
+        connect_ctr(programs, monkeypatch, f"if args[0] == 'run': sys.exit({message!r})\n").start(spec())
     assert len(programs.called("ctr", "tasks", "delete") + programs.called("ctr", "containers", "delete")) == removed
 
 
-def test_bwrap_keeps_nothing() -> None:
-    with pytest.raises(EngineError, match="bwrap keeps no containers") as caught:
+def test_bwrap_cannot_detach() -> None:
+    with pytest.raises(EngineError, match="bwrap cannot detach") as caught:
         Bwrap("0.11.0").start(spec())
     assert "docker, podman, nerdctl, containerd" in caught.value.hint

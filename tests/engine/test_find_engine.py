@@ -1,4 +1,4 @@
-"""Which engine is found, and what is said of those that cannot be used."""
+"""The choice of an engine, and the messages about engines that do not work."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ FORBIDDEN = "sys.exit('permission denied while trying to connect to the Docker d
 
 @pytest.fixture(autouse=True)
 def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Something where containerd would listen."""
+    """Create a file where containerd would listen."""
     path = tmp_path / "containerd.sock"
     path.touch()
     monkeypatch.setenv("CONTAINERD_ADDRESS", str(path))
@@ -44,47 +44,53 @@ def quiet(_event: Event) -> None:
         ("ctr", CTR, "containerd", "1.7.24~ds1"),
     ],
 )
-def test_the_one_that_is_there(programs: Programs, program: str, body: str, name: str, version: str) -> None:
+def test_finds_the_only_engine(programs: Programs, program: str, body: str, name: str, version: str) -> None:
     programs.add(program, body)
     for engine in (find(None, quiet), find(name, quiet)):
         assert (engine.name, engine.version()) == (name, version)
         assert engine.platforms()[0] == engine.host()
 
 
-def test_the_order(programs: Programs) -> None:
+def test_prefers_docker_podman_nerdctl_containerd_in_this_order(programs: Programs) -> None:
     for program, body in {"ctr": CTR, "nerdctl": NERDCTL, "podman": PODMAN, "docker": DOCKER}.items():
         programs.add(program, body)
         assert find(None, quiet).name == {"ctr": "containerd"}.get(program, program)
 
 
-def test_an_engine_elsewhere_is_of_its_own_platform_and_has_emulators(programs: Programs) -> None:
+def test_an_engine_in_a_virtual_machine_has_emulators(programs: Programs) -> None:
     programs.add("podman", PODMAN)
     assert find("podman", quiet).platforms() == (Platform("linux", "arm64"), Platform("linux", "amd64"))
 
 
-def test_one_that_is_installed_and_passed_over_is_warned_of(programs: Programs) -> None:
+def test_warns_of_an_installed_engine_that_does_not_work(programs: Programs) -> None:
     programs.add("docker", DOWN)
     programs.add("ctr", CTR)
-    said: list[Event] = []
-    assert find(None, said.append).name == "containerd"
-    (warning,) = [event for event in said if isinstance(event, Warned)]
-    assert "containerd is used, since docker's daemon does not answer" in warning.message
+    events: list[Event] = []
+    assert find(None, events.append).name == "containerd"
+    (warning,) = [event for event in events if isinstance(event, Warned)]
+    assert "using containerd, since docker's daemon does not answer" in warning.message
     assert "systemctl start docker" in warning.hint
 
 
-def test_none_says_why_of_each_with_a_next_step(programs: Programs) -> None:
+def test_explains_why_no_engine_works(programs: Programs) -> None:
     programs.add("docker", FORBIDDEN)
     programs.add("ctr", "sys.exit('ctr: cannot access socket /run/containerd/containerd.sock: no such file or directory')")
     with pytest.raises(EngineError) as caught:
         find(None, quiet)
-    for text in ("no permission", "group docker", "podman is not installed", "nerdctl is not installed", "systemctl start containerd"):
+    for text in (
+        "you have no permission to use docker",
+        "group docker",
+        "podman is not installed",
+        "nerdctl is not installed",
+        "systemctl start containerd",
+    ):
         assert text in caught.value.message
     assert "--engine bwrap" in caught.value.hint
 
 
 @pytest.mark.parametrize("body", ["print('not json')", "print('{}')", "print('null')", "pass", "sys.exit(1)", "print('[]')"])
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl", "containerd", "bwrap"])
-def test_nonsense_is_an_error_of_ours(programs: Programs, name: str, body: str) -> None:
+def test_rejects_malformed_output(programs: Programs, name: str, body: str) -> None:
     programs.add({"containerd": "ctr"}.get(name, name), body)
     with pytest.raises(EngineError) as caught:
         find(name, quiet)
@@ -92,25 +98,25 @@ def test_nonsense_is_an_error_of_ours(programs: Programs, name: str, body: str) 
 
 
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl", "containerd", "bwrap"])
-def test_a_named_one_that_is_not_installed(programs: Programs, name: str) -> None:
+def test_reports_a_named_engine_that_is_not_installed(programs: Programs, name: str) -> None:
     with pytest.raises(EngineError, match="is not installed"):
         find(name, quiet)
 
 
-def test_a_name_that_is_none() -> None:
-    with pytest.raises(UsageError, match="no engine 'dokcer'"):
+def test_rejects_an_unknown_engine() -> None:
+    with pytest.raises(UsageError, match="unknown engine 'dokcer'"):
         find("dokcer", quiet)
 
 
-def test_other_names_of_the_same(programs: Programs) -> None:
+def test_accepts_an_alias(programs: Programs) -> None:
     programs.add("ctr", CTR)
     assert find("ctr", quiet).name == "containerd"
 
 
-def test_without_a_socket_ctr_is_not_asked(programs: Programs, socket: Path) -> None:
+def test_does_not_run_ctr_without_a_socket(programs: Programs, socket: Path) -> None:
     programs.add("ctr", CTR)
     socket.unlink()
-    with pytest.raises(EngineError, match="there is no socket"):
+    with pytest.raises(EngineError, match="the socket does not exist"):
         find("containerd", quiet)
     assert programs.calls == []
 
@@ -122,7 +128,7 @@ ARM = (
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "emulated"),
     [
         (ARM.format(flags="POCF"), True),
         (ARM.format(flags="POC"), False),
@@ -130,18 +136,18 @@ ARM = (
         (json.dumps({}), False),
     ],
 )
-def test_emulation_that_works_in_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, found: bool) -> None:
+def test_recognizes_emulators_that_work_in_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, emulated: bool) -> None:
     folder = tmp_path
     (folder / "status").write_text("enabled")
     (folder / "qemu-aarch64").write_text(text)
     monkeypatch.setattr(emulation, "BINFMT", folder)
     monkeypatch.setattr(emulation, "host_platform", lambda: Platform("linux", "amd64"))
-    assert emulation.emulated() == ((Platform("linux", "arm64"),) if found else ())
+    assert emulation.emulated_platforms() == ((Platform("linux", "arm64"),) if emulated else ())
 
 
-def test_without_emulation_it_is_said_what_to_install() -> None:
+def test_hints_at_the_missing_emulator() -> None:
     amd, arm = Platform("linux", "amd64"), Platform("linux", "arm64")
-    emulation.runnable(amd, (amd,))
-    with pytest.raises(EngineError, match="linux/arm64 programs cannot run") as caught:
-        emulation.runnable(arm, (amd,), "docker run binfmt")
+    emulation.check_runnable(amd, (amd,))
+    with pytest.raises(EngineError, match="cannot run linux/arm64 programs") as caught:
+        emulation.check_runnable(arm, (amd,), "docker run binfmt")
     assert "apt-get install qemu-user-binfmt, or docker run binfmt" in caught.value.hint

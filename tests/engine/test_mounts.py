@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.engine.interface import Mount
-from shipwheel.engine.mounts import parse_env, parse_mount, read_env_file, slug, unwritable, with_volumes
+from shipwheel.engine.run_options import add_image_volumes, parse_env, parse_mount, read_env_file, slug, unwritable_directories
 from shipwheel.errors import UsageError
 
 
-def test_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parses_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dir").mkdir()
     monkeypatch.chdir(tmp_path)
     assert parse_mount("data:/data") == Mount("data", "/data")
@@ -22,19 +22,19 @@ def test_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "x:y", "data:/", "a:/b:c", "a:/b:ro:rw", "a:/x/../y", ":/x", "-x:/y", "a b:/y"])
-def test_other_forms_are_refused(text: str) -> None:
+def test_rejects_a_malformed_mount(text: str) -> None:
     with pytest.raises(UsageError):
         parse_mount(text)
 
 
-def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    # docker would make one that belongs to root.
+def test_rejects_a_directory_that_does_not_exist(tmp_path: Path) -> None:
+    # docker would create one that belongs to root.
     with pytest.raises(UsageError, match="does not exist"):
         parse_mount(f"{tmp_path}/nope:/data")
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_mount_or_refused(text: str) -> None:
+def test_parses_or_rejects_any_text(text: str) -> None:
     try:
         mount = parse_mount(text)
     except UsageError:
@@ -43,50 +43,50 @@ def test_any_text_is_a_mount_or_refused(text: str) -> None:
     assert ".." not in mount.target.split("/")
 
 
-def test_an_images_volumes_are_named_after_the_project() -> None:
-    asked = (Mount("mine", "/cache"),)
-    assert with_volumes(["/data", "/cache", "var/lib/x/"], asked, "My.App", ephemeral=False) == (
-        *asked,
+def test_names_an_image_s_volumes_after_the_project() -> None:
+    requested = (Mount("mine", "/cache"),)
+    assert add_image_volumes(["/data", "/cache", "var/lib/x/"], requested, "My.App", ephemeral=False) == (
+        *requested,
         Mount("my-app-data", "/data"),
         Mount("my-app-var-lib-x", "/var/lib/x"),
     )
-    assert with_volumes(["/data"], (), "app", ephemeral=True) == (Mount("", "/data"),)
+    assert add_image_volumes(["/data"], (), "app", ephemeral=True) == (Mount("", "/data"),)
 
 
 @given(st.text(max_size=30))
-def test_a_slug_is_a_name_that_engines_take(text: str) -> None:
-    made = slug(text)
-    assert made
-    assert made[0].isalnum()
-    assert set(made) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+def test_a_slug_is_a_valid_name(text: str) -> None:
+    name = slug(text)
+    assert name
+    assert name[0].isalnum()
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-def test_directories_that_the_user_cannot_write_to(tmp_path: Path) -> None:
+def test_finds_directories_that_the_user_cannot_write_to(tmp_path: Path) -> None:
     open_, closed = tmp_path / "open", tmp_path / "closed"
     open_.mkdir()
     closed.mkdir()
     open_.chmod(0o777)
     closed.chmod(0o755)
     mounts = (Mount(str(open_), "/a"), Mount(str(closed), "/b"), Mount(str(closed), "/c", read_only=True), Mount("named", "/d"))
-    assert unwritable(mounts, "65532:65532") == (str(closed),)
-    assert unwritable(mounts, "0") == ()
-    assert unwritable(mounts, f"{closed.stat().st_uid or 65533}:1") == (() if closed.stat().st_uid else (str(closed),))
+    assert unwritable_directories(mounts, "65532:65532") == (str(closed),)
+    assert unwritable_directories(mounts, "0") == ()
+    assert unwritable_directories(mounts, f"{closed.stat().st_uid or 65533}:1") == (() if closed.stat().st_uid else (str(closed),))
 
 
-def test_variables() -> None:
+def test_parses_variables() -> None:
     assert parse_env(["A=1", "B=x=y", "C=", "HERE", "NOT_HERE"], {"HERE": "h"}) == {"A": "1", "B": "x=y", "C": "", "HERE": "h"}
     for text in ("=x", "", "A B=1"):
         with pytest.raises(UsageError):
             parse_env([text], {})
 
 
-def test_a_file_of_variables(tmp_path: Path) -> None:
+def test_reads_a_file_of_variables(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text('\ufeff# comment\n\nA=1\n  B=  kept \nC="quotes stay"\nHERE\nNOT_HERE\n', encoding="utf-8")
     assert read_env_file(file, {"HERE": "h"}) == {"A": "1", "B": "  kept ", "C": '"quotes stay"', "HERE": "h"}
 
 
-def test_a_broken_file_of_variables_is_named_and_not_shown(tmp_path: Path) -> None:
+def test_names_the_line_of_a_broken_variable_without_showing_it(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("A=1\nsecret words here\n")
     with pytest.raises(UsageError, match="line 2") as caught:
@@ -95,5 +95,5 @@ def test_a_broken_file_of_variables_is_named_and_not_shown(tmp_path: Path) -> No
     file.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(UsageError, match="UTF-8"):
         read_env_file(file, {})
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read"):
         read_env_file(tmp_path / "nope", {})

@@ -1,4 +1,4 @@
-"""Ports: what users write, and what an image exposes."""
+"""Ports that users publish and that images expose."""
 
 import socket
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.engine.interface import Port
-from shipwheel.engine.ports import direct, exposed, parse_port, published
+from shipwheel.engine.run_options import add_image_ports, check_host_ports, exposed_ports, parse_port
 from shipwheel.errors import UsageError
 from shipwheel.events import Event, Warned
 
@@ -23,18 +23,18 @@ from shipwheel.events import Event, Warned
         ("[::1]:80:8000/tcp", Port(8000, 80, "tcp", "::1")),
     ],
 )
-def test_forms(text: str, port: Port) -> None:
+def test_parses_a_port(text: str, port: Port) -> None:
     assert parse_port(text) == port
 
 
 @pytest.mark.parametrize("text", ["", "0:80", "80:65536", "80:", ":80", "a:80", "80:80:80", "80/sctp", "1.2.3:80:80", "80:80 -v /:/x"])
-def test_other_forms_are_refused(text: str) -> None:
+def test_rejects_a_malformed_port(text: str) -> None:
     with pytest.raises(UsageError, match="not a port"):
         parse_port(text)
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_port_or_refused(text: str) -> None:
+def test_parses_or_rejects_any_text(text: str) -> None:
     try:
         port = parse_port(text)
     except UsageError:
@@ -43,8 +43,8 @@ def test_any_text_is_a_port_or_refused(text: str) -> None:
     assert 0 < port.host < 65536
 
 
-def test_exposed_ports_of_an_image() -> None:
-    assert exposed(["8000/tcp", "53/udp", "9", "x/tcp", "99999/tcp", "-1/tcp", "²/tcp", "7/sctp"]) == (
+def test_reads_an_image_s_exposed_ports() -> None:
+    assert exposed_ports(["8000/tcp", "53/udp", "9", "x/tcp", "99999/tcp", "-1/tcp", "²/tcp", "7/sctp"]) == (
         (9, "tcp"),
         (53, "udp"),
         (8000, "tcp"),
@@ -53,40 +53,40 @@ def test_exposed_ports_of_an_image() -> None:
 
 @pytest.fixture
 def taken() -> Iterator[socket.socket]:
-    """A socket that listens on a port of the loopback address."""
+    """A socket that listens on the loopback interface."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener
 
 
-def test_a_port_that_is_taken_gets_another_number_and_that_is_said(taken: socket.socket) -> None:
+def test_picks_another_port_if_one_is_taken_and_warns(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
-    said: list[Event] = []
-    (port,) = published([f"{number}/tcp"], [], said.append)
+    events: list[Event] = []
+    (port,) = add_image_ports([f"{number}/tcp"], [], events.append)
     assert (port.container, port.address) == (number, "127.0.0.1")
     assert port.host != number
-    assert [event for event in said if isinstance(event, Warned) and f"port {number} is taken: port {port.host}" in event.message]
+    assert [event for event in events if isinstance(event, Warned) and f"port {number} is taken; using port {port.host}" in event.message]
 
 
-def test_a_free_port_keeps_its_number(taken: socket.socket) -> None:
+def test_publishes_a_free_port_under_its_own_number(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
     taken.close()
-    said: list[Event] = []
-    assert published([f"{number}/tcp"], [], said.append) == (Port(number, number, "tcp", "127.0.0.1"),)
-    assert said == []
+    events: list[Event] = []
+    assert add_image_ports([f"{number}/tcp"], [], events.append) == (Port(number, number, "tcp", "127.0.0.1"),)
+    assert events == []
 
 
-def test_what_was_asked_for_replaces_the_exposed_one(taken: socket.socket) -> None:
+def test_a_requested_port_replaces_the_exposed_one(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
-    asked = Port(number, 80)
-    assert published([f"{number}/tcp"], [asked], lambda _event: None) == (asked,)
+    requested = Port(number, 80)
+    assert add_image_ports([f"{number}/tcp"], [requested], lambda _event: None) == (requested,)
 
 
-def test_without_a_network_of_its_own_ports_cannot_move(taken: socket.socket) -> None:
+def test_cannot_remap_ports_in_the_machine_s_network(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
-    said: list[Event] = []
-    with pytest.raises(UsageError, match="cannot move port 8000"):
-        direct([], [Port(8000, 80)], "containerd", said.append)
-    direct([f"{number}/tcp"], [], "containerd", said.append)
-    assert [event.message for event in said if isinstance(event, Warned)] == [f"port {number} is taken, and containerd cannot move it"]
+    events: list[Event] = []
+    with pytest.raises(UsageError, match="cannot remap port 8000"):
+        check_host_ports([], [Port(8000, 80)], "containerd", events.append)
+    check_host_ports([f"{number}/tcp"], [], "containerd", events.append)
+    assert [event.message for event in events if isinstance(event, Warned)] == [f"port {number} is taken, and containerd cannot remap it"]

@@ -1,4 +1,4 @@
-"""Signals while a container runs: its stop signal, then the kill; others passed on; the terminal's Ctrl-C reaches us alone."""
+"""Signals while a container runs: its stop signal, the kill after the grace period, and those that are forwarded."""
 
 import json
 import os
@@ -16,9 +16,13 @@ from support.process import HANG_S, ended, until
 
 SCRIPT = """
 import json, os, sys
-from shipwheel.engine.supervise import by_program, supervise
+from shipwheel.engine.interface import RunSpec
+from shipwheel.engine.supervise import send_with_program, supervise
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.platform import Platform
 argv, grace = json.loads(sys.argv[1]), float(sys.argv[2])
-result = supervise(argv, by_program("fake", "kill", "--signal", "{}", "name"), stop_signal="SIGTERM", grace=grace)
+spec = RunSpec("image", ContainerConfig(), Platform("linux", "amd64"), "name", grace=grace)
+result = supervise(argv, send_with_program("fake", "kill", "--signal", "{}", "name"), spec)
 print(json.dumps(result))
 """
 
@@ -66,9 +70,7 @@ def result_of(process: "subprocess.Popen[str]") -> object:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_to_the_group_is_the_stop_signal_of_the_container_and_its_status_comes_back(
-    start: Start, programs: Programs, name: str
-) -> None:
+def test_a_signal_to_the_process_group_stops_the_container(start: Start, programs: Programs, name: str) -> None:
     process = start()
     os.killpg(process.pid, getattr(signal, name))
     assert result_of(process) == [5, True]
@@ -76,14 +78,14 @@ def test_a_signal_to_the_group_is_the_stop_signal_of_the_container_and_its_statu
     assert programs.read("interrupted") == "", "the group's signal does not reach the engine's program"
 
 
-def test_one_that_does_not_end_is_killed_after_the_grace_period(start: Start, programs: Programs) -> None:
+def test_kills_the_container_after_the_grace_period(start: Start, programs: Programs) -> None:
     process = start(listens=False, grace=0.3)
     os.kill(process.pid, signal.SIGINT)
     assert result_of(process) == [128 + signal.SIGKILL, True]
     assert [call[3] for call in programs.called("fake")] == ["SIGTERM", "SIGKILL"]
 
 
-def test_the_second_ctrl_c_kills(start: Start, programs: Programs) -> None:
+def test_a_second_ctrl_c_kills_the_container(start: Start, programs: Programs) -> None:
     process = start(listens=False, grace=600)
     os.kill(process.pid, signal.SIGINT)
     until(lambda: programs.called("fake"), process)
@@ -92,14 +94,14 @@ def test_the_second_ctrl_c_kills(start: Start, programs: Programs) -> None:
     assert result_of(process) == [128 + signal.SIGKILL, True]
 
 
-def test_a_signal_that_comes_before_the_container_is_there_is_sent_again(start: Start, programs: Programs) -> None:
+def test_sends_a_signal_again_until_the_container_exists(start: Start, programs: Programs) -> None:
     process = start(missing=4)
     os.kill(process.pid, signal.SIGTERM)
     assert result_of(process) == [5, True]
     assert len(programs.called("fake")) > 1
 
 
-def test_other_signals_are_passed_on(start: Start, programs: Programs) -> None:
+def test_forwards_other_signals(start: Start, programs: Programs) -> None:
     process = start()
     os.kill(process.pid, signal.SIGUSR1)
     until(lambda: programs.read("passed") == "SIGUSR1", process)
@@ -107,7 +109,7 @@ def test_other_signals_are_passed_on(start: Start, programs: Programs) -> None:
     assert result_of(process) == [5, True]
 
 
-def test_the_end_of_the_container_is_the_end(programs: Programs, tmp_path: Path) -> None:
+def test_returns_when_the_container_ends(programs: Programs, tmp_path: Path) -> None:
     programs.add("container", "sys.exit(3)")
     argv = [sys.executable, "-c", SCRIPT, json.dumps([str(programs.folder / "container")]), "1"]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, env=programs.environment())

@@ -177,7 +177,7 @@ def _port_flags(built: "Built") -> str:
 
 def _volume_flags(project: "Project") -> str:
     """Return `-v` flags for the image's volumes, with the names that `shipwheel run` gives them."""
-    from shipwheel.engine.mounts import with_volumes
+    from shipwheel.engine.run_options import add_image_volumes
 
-    mounts = with_volumes(project.volumes, (), project.name, ephemeral=False)
+    mounts = add_image_volumes(project.volumes, (), project.name, ephemeral=False)
     return "".join(f" -v {mount.source}:{mount.target}" for mount in mounts)

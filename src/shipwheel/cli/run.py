@@ -137,7 +137,7 @@ def _build_project(path: Path, engine: "Engine", requested: "Platform | None", b
 
 def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter) -> _Loaded:
     """Load the image of a layout or archive for the requested platform, else for the engine's own."""
-    from shipwheel.engine.mounts import slug
+    from shipwheel.engine.run_options import slug
     from shipwheel.oci.archive import read_archive
     from shipwheel.oci.image import make_index
     from shipwheel.oci.layout import read_layout
@@ -166,9 +166,9 @@ def _loaded(name: str, index: "ImageIndex", project: str) -> _Loaded:
 
 def _check_runnable(engine: "Engine", platform: "Platform") -> None:
     """Raise EngineError before anything is built or loaded if the engine cannot run the platform."""
-    from shipwheel.engine.emulation import runnable
+    from shipwheel.engine.emulation import check_runnable
 
-    runnable(platform, engine.platforms(), engine.emulation_hint)
+    check_runnable(platform, engine.platforms(), engine.emulation_hint)
 
 
 def _check_detached(engine: "Engine", interactive: bool) -> None:
@@ -177,17 +177,25 @@ def _check_detached(engine: "Engine", interactive: bool) -> None:
             "--detach and --interactive cannot be combined", hint="A detached container has no input: leave out one of the two."
         )
     if not engine.detaches:
-        from shipwheel.engine.interface import keeps_none
+        from shipwheel.engine.interface import detach_error
 
-        raise keeps_none(engine.name)
+        raise detach_error(engine.name)
 
 
 def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Reporter) -> "RunSpec":
     import shlex
 
     from shipwheel.engine.interface import RunSpec
-    from shipwheel.engine.mounts import parse_env, parse_mount, read_env_file, slug, with_volumes
-    from shipwheel.engine.ports import direct, parse_port, published
+    from shipwheel.engine.run_options import (
+        add_image_ports,
+        add_image_volumes,
+        check_host_ports,
+        parse_env,
+        parse_mount,
+        parse_port,
+        read_env_file,
+        slug,
+    )
 
     env: dict[str, str] = {}
     for file in flags["env_files"]:
@@ -195,9 +203,12 @@ def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Rep
     env |= parse_env(flags["env"], os.environ)
     requested_ports = [parse_port(text) for text in flags["ports"]]
     exposed = image.config.exposed_ports
-    ports = published(exposed, requested_ports, reporter) if engine.publishes else direct(exposed, requested_ports, engine.name, reporter)
+    if engine.publishes:
+        ports = add_image_ports(exposed, requested_ports, reporter)
+    else:
+        ports = check_host_ports(exposed, requested_ports, engine.name, reporter)
     requested_mounts = [parse_mount(text) for text in flags["mounts"]]
-    mounts = with_volumes(image.config.volumes, requested_mounts, image.project, ephemeral=flags["ephemeral"])
+    mounts = add_image_volumes(image.config.volumes, requested_mounts, image.project, ephemeral=flags["ephemeral"])
     _warn_unwritable(mounts, flags["user"] or image.config.user, engine, reporter)
     interactive = flags["interactive"]
     return RunSpec(
@@ -219,18 +230,18 @@ def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Rep
 
 
 def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", reporter: Reporter) -> None:
-    from shipwheel.engine.mounts import unwritable
+    from shipwheel.engine.run_options import unwritable_directories
 
     if engine.maps_user:
         return
-    for directory in unwritable(mounts, user):
+    for directory in unwritable_directories(mounts, user):
         hint = f"Run as the directory's owner (--user {Path(directory).stat().st_uid}), or: chown {user} {directory}"
         reporter(Warned(f"the container's user {user} cannot write to {directory}", hint))
 
 
 def _announce(spec: "RunSpec", engine: "Engine", end: str) -> None:
     """Print the container's name, ports and volumes on standard error: standard output is the container's."""
-    from shipwheel.engine.ports import exposed
+    from shipwheel.engine.run_options import exposed_ports
 
     click.echo(f"running {spec.name} in {engine.name}{end}", err=True)
     if engine.publishes:
@@ -238,7 +249,7 @@ def _announce(spec: "RunSpec", engine: "Engine", end: str) -> None:
             address = f"{port.address or '127.0.0.1'}:{port.host}"
             click.echo(f"  {'http://' if port.protocol == 'tcp' else ''}{address} → port {port.container}/{port.protocol}", err=True)
     else:
-        for number, kind in exposed(spec.config.exposed_ports):
+        for number, kind in exposed_ports(spec.config.exposed_ports):
             click.echo(f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number} (the container uses this machine's network)", err=True)
     for mount in spec.mounts:
         if mount.source:

@@ -1,67 +1,63 @@
-"""An image on its way into an engine: streamed as an archive, without the layers that the engine has."""
+"""Stream an image into an engine as an archive, without the layers that the engine has."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from shipwheel.engine.program import Answer, feed, first_line
+from shipwheel.engine.program import ProgramResult, run_with_input
 from shipwheel.errors import EngineError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.archive import archive_chunks
-from shipwheel.oci.image import Image, ImageIndex, make_index
+from shipwheel.oci.image import Image, make_index
 from shipwheel.oci.reference import Reference
 from shipwheel.store import Store
 
-__all__ = ["alone", "present", "send_archive", "shared_bottom"]
+__all__ = ["report_present", "send_archive", "shared_bottom_layers"]
 
 STAGE = "load"
 
 
-def alone(image: Image) -> ImageIndex:
-    """An image index of one image: its name stands for the manifest itself."""
-    return make_index((image,))
-
-
 def send_archive(
     engine: str, argv: Sequence[str], image: Image, store: Store, name: Reference, reporter: Reporter, *, without: Collection[str] = ()
-) -> Answer:
-    """Streams the image into the program's standard input: nothing of it is on disk on the way. Raises EngineError if it is not taken.
+) -> ProgramResult:
+    """Stream the image into a program's standard input; nothing touches the disk on the way.
 
-    An engine that turns out not to have what was left out `without` gets everything.
+    Leaves out the layers with the digests in `without`; if the engine turns out to lack one of them, sends everything. Raises EngineError
+    if the engine rejects the image.
     """
-    index = alone(image)
+    # The name then stands for the image itself, not for an index of several.
+    index = make_index((image,))
+    layers = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
     for left_out in (without, ()) if without else ((),):
-        layers = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
         total = sum(size for digest, size in layers.items() if digest not in left_out)
         reporter(StageStarted(STAGE, total, "bytes"))
         chunks = archive_chunks(index, store, name, docker_platform=image.platform, without=left_out)
-        answer = feed(argv, _counted(chunks, engine, total, reporter))
-        if not answer.ok and left_out:
-            reporter(StageFinished(STAGE, f"{engine} lacks layers that it should have, and gets all: {first_line(answer.errors)}"))
-        if answer.ok:
-            there = sum(layers.values()) - total
-            summary = f"{total / 1e6:.1f} MB to {engine}" + (f" ({there / 1e6:.1f} MB already there)" if there else "")
+        result = run_with_input(argv, _counted(chunks, engine, total, reporter))
+        if result.ok:
+            present = sum(layers.values()) - total
+            summary = f"{total / 1e6:.1f} MB to {engine}" + (f" ({present / 1e6:.1f} MB already there)" if present else "")
             reporter(StageFinished(STAGE, summary, notable=True))
-            return answer
-    said = first_line(answer.errors) or first_line(answer.output) or f"exit status {answer.status}"
-    raise EngineError(f"{engine} did not take the image: {said}", hint=f"See that {engine} works and has room on its disk.")
+            return result
+        if left_out:
+            reporter(StageFinished(STAGE, f"{engine} lacks layers that it listed; sending all: {result.reason}"))
+    raise EngineError(f"{engine} rejected the image: {result.reason}", hint=f"Check that {engine} works and has free disk space.")
 
 
-def present(engine: str, reporter: Reporter) -> None:
-    """Says that nothing had to be sent."""
+def report_present(engine: str, reporter: Reporter) -> None:
+    """Report that the engine has the image already."""
     reporter(StageStarted(STAGE))
     reporter(StageFinished(STAGE, f"{engine} has the image already"))
 
 
-def shared_bottom(image: Image, others: Collection[Sequence[str]]) -> frozenset[str]:
-    """The digests of the layers, from the bottom up, that one of the other images has too; those come as lists of diff_ids."""
-    ours = [layer.diff_id for layer in image.layers]
-    most = max((_common(ours, other) for other in others), default=0)
-    return frozenset(layer.descriptor.digest for layer in image.layers[:most])
+def shared_bottom_layers(image: Image, others: Collection[Sequence[str]]) -> frozenset[str]:
+    """Return the digests of the image's lowest layers, as many as one of the others shares. `others` are images' lists of diff_ids."""
+    own = [layer.diff_id for layer in image.layers]
+    count = max((_common_prefix(own, other) for other in others), default=0)
+    return frozenset(layer.descriptor.digest for layer in image.layers[:count])
 
 
-def _common(ours: Sequence[str], other: Sequence[str]) -> int:
+def _common_prefix(first: Sequence[str], second: Sequence[str]) -> int:
     count = 0
-    for one, two in zip(ours, other, strict=False):
-        if one != two:
+    for one, other in zip(first, second, strict=False):
+        if one != other:
             break
         count += 1
     return count

@@ -1,12 +1,11 @@
-"""docker: Docker Engine and Docker Desktop, wherever DOCKER_HOST or the chosen context says that it is."""
+"""docker: Docker Engine and Docker Desktop, where DOCKER_HOST or the docker context points."""
 
 from shipwheel import __version__
-from shipwheel.engine.delivery import send_archive, shared_bottom
-from shipwheel.engine.dockerlike import DockerLike, refused
-from shipwheel.engine.emulation import with_emulation
+from shipwheel.engine.delivery import send_archive, shared_bottom_layers
+from shipwheel.engine.dockerlike import DockerLike
+from shipwheel.engine.emulation import engine_platforms
 from shipwheel.engine.interface import image_for
-from shipwheel.engine.program import Answer, ask, document, found
-from shipwheel.engine.refusal import Refusal, refusal
+from shipwheel.engine.program import Failure, ProgramResult, is_installed, run_program
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
@@ -16,56 +15,54 @@ from shipwheel.store import Store
 
 __all__ = ["Docker"]
 
-_LABEL = "io.shipwheel.version"
+_VERSION_LABEL = "io.shipwheel.version"
 
 
 class Docker(DockerLike):
-    """A docker daemon that answers."""
+    """A docker daemon."""
 
     name = "docker"
     emulation_hint = "docker run --privileged --rm tonistiigi/binfmt --install all"
 
     @classmethod
     def connect(cls) -> "Docker":
-        """The daemon that the docker program is set to. Raises EngineError that says what is missing."""
-        if not found("docker"):
+        """Return the daemon that the docker program talks to. Raises EngineError that says why there is none."""
+        if not is_installed("docker"):
             raise NotInstalled("docker is not installed", hint="Install docker, or Debian's docker.io and docker-cli.")
-        answer = ask(["docker", "version", "--format", "{{json .Server}}"], seconds=15)
-        server = document(answer)
+        result = run_program(["docker", "version", "--format", "{{json .Server}}"], timeout=15)
+        server = result.json_object()
         if not server.get("Version"):
-            raise _unusable(answer)
+            raise _unusable(result)
         host = Platform("linux", str(server.get("Arch", "")))
-        return cls(str(server["Version"]), host, with_emulation(host, str(server.get("KernelVersion", ""))))
+        return cls(str(server["Version"]), host, engine_platforms(host, str(server.get("KernelVersion", ""))))
 
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
         """See `Engine.load`."""
-        image, called = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"
-        # Docker's own store knows an image by its config, containerd's store by its manifest.
-        if self._tagged((image.config_descriptor.digest, image.digest), called, reporter):
-            return called
-        send_archive(self.name, ["docker", "load", "--quiet"], image, store, name, reporter, without=self._known(image))
-        return called
+        image, short_name = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"
+        # docker's own store identifies an image by its config, containerd's by its manifest.
+        if self._tag_present_image((image.config_descriptor.digest, image.digest), short_name, reporter):
+            return short_name
+        send_archive(self.name, ["docker", "load", "--quiet"], image, store, name, reporter, without=self._present_layers(image))
+        return short_name
 
-    def _known(self, image: Image) -> frozenset[str]:
-        """The layers that need not be sent.
+    def _present_layers(self, image: Image) -> frozenset[str]:
+        """Return the digests of the layers that docker has.
 
-        Docker's own store keeps layers by the chain of diff_ids below them, and does not read a layer of a chain that it has (moby,
-        image/tarexport/load.go; tried, 26.1). Containerd's store keeps them by digest, which docker does not tell: of images that this
-        version of ours has made, the same diff_id means the same digest.
+        docker's own store finds layers by the chain of diff_ids below them, and does not read a layer of a chain that it has (moby,
+        image/tarexport/load.go; tested with 26.1). containerd's store finds them by digest, which docker does not print: only in images
+        that this version of shipwheel made does the same diff_id mean the same digest.
         """
         images = self.images()
-        if "containerd" in ask(["docker", "info", "--format", "{{json .DriverStatus}}"]).output:
-            images = tuple(one for one in images if one.labels.get(_LABEL) == __version__)
-        return shared_bottom(image, [one.diff_ids for one in images])
+        if "containerd" in run_program(["docker", "info", "--format", "{{json .DriverStatus}}"]).stdout:
+            images = tuple(other for other in images if other.labels.get(_VERSION_LABEL) == __version__)
+        return shared_bottom_layers(image, [other.diff_ids for other in images])
 
 
-def _unusable(answer: Answer) -> EngineError:
-    said = refused(answer, "docker")
-    reason = refusal(answer)
-    if reason is Refusal.NO_PERMISSION:
-        hint = "Run it as root, or join the group docker (usermod -aG docker NAME) and log in again."
-        return EngineError("docker may not be used by you: no permission for its socket", hint=hint)
-    if reason is Refusal.NOT_RUNNING:
-        hint = "Start it: systemctl start docker, or Docker Desktop. DOCKER_HOST and `docker context ls` say where it is looked for."
-        return EngineError(f"docker's daemon does not answer: {said}", hint=hint)
-    return EngineError(f"docker does not answer: {said}", hint="See that `docker version` works.")
+def _unusable(result: ProgramResult) -> EngineError:
+    if result.failure is Failure.NO_PERMISSION:
+        hint = "Run as root, or join the group docker (usermod -aG docker NAME) and log in again."
+        return EngineError("you have no permission to use docker's socket", hint=hint)
+    if result.failure is Failure.NOT_RUNNING:
+        hint = "Start it: systemctl start docker, or Docker Desktop. DOCKER_HOST and `docker context ls` say where docker looks for it."
+        return EngineError(f"docker's daemon does not answer: {result.reason}", hint=hint)
+    return EngineError(f"docker does not answer: {result.reason}", hint="Check that `docker version` works.")

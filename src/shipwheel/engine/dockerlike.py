@@ -1,6 +1,6 @@
-"""What docker, podman and nerdctl have in common: their command line.
+"""The command line that docker, podman and nerdctl share.
 
-https://docs.docker.com/reference/cli/docker/container/run; podman-run(1) and nerdctl's page follow it in all that is used here.
+https://docs.docker.com/reference/cli/docker/container/run; podman-run(1) and nerdctl's page agree with it in everything used here.
 """
 
 import os
@@ -9,29 +9,32 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.engine.delivery import present
-from shipwheel.engine.emulation import runnable
+from shipwheel.engine.delivery import report_present
+from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
-from shipwheel.engine.program import Answer, ask, first_line, tell
-from shipwheel.engine.refusal import Refusal, refusal
-from shipwheel.engine.supervise import by_program, supervise
+from shipwheel.engine.program import Failure, run_program, run_with_messages
+from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
-__all__ = ["DockerLike", "Inspected", "refused"]
+__all__ = ["DockerLike", "InspectedImage"]
 
-_CLIENTS_OWN = ("DOCKER_", "CONTAINER", "NERDCTL_", "BUILDKIT_", "XDG_", "LD_", "GO", "SSH_", "PODMAN_", "STORAGE_", "TMP", "LC_")
-_STARTS = 300.0
-"""Seconds that an engine has to start a container: some copy an image's files into a volume first."""
-
-_NOT_STARTED = "Is the name taken (--name), or a port (-p), or is the command not in the image? Without --detach its messages are shown."
+_CLIENT_PREFIXES = ("DOCKER_", "CONTAINER", "NERDCTL_", "BUILDKIT_", "XDG_", "LD_", "GO", "SSH_", "PODMAN_", "STORAGE_", "TMP", "LC_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+"""Variables that the engines' programs read themselves."""
+
+_START_TIMEOUT_S = 300.0
+"""Some engines first copy an image's files into a volume."""
+
+_NOT_STARTED = (
+    "Check that the name (--name) and ports (-p) are free and that the command is in the image. Without --detach you see its output."
+)
 
 
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
-    """`image inspect`: Config. The engines write null for what is empty, and Entrypoint may be a text."""
+    """The Config of `image inspect`. Engines write null for empty values, and may write Entrypoint as a string."""
 
     user: str | None = None
     exposed_ports: dict[str, Any] | None = None
@@ -43,25 +46,34 @@ class _Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str] | None = None
     stop_signal: str | None = None
 
+    @property
+    def container_config(self) -> ContainerConfig:
+        """The config as the image has it."""
+        entrypoint = (self.entrypoint,) if isinstance(self.entrypoint, str) else self.entrypoint or ()
+        return ContainerConfig(
+            user=self.user or "",
+            exposed_ports={key: {} for key in self.exposed_ports or ()},
+            env=tuple(self.env or ()),
+            entrypoint=tuple(entrypoint),
+            cmd=tuple(self.cmd or ()),
+            volumes={key: {} for key in self.volumes or ()},
+            working_dir=self.working_dir or "",
+            labels=dict(self.labels or {}),
+            stop_signal=self.stop_signal or "",
+        )
+
 
 class _RootFS(msgspec.Struct, frozen=True, rename="pascal"):
     layers: list[str] | None = None
 
 
-class Inspected(msgspec.Struct, frozen=True, rename="pascal"):
-    """`image inspect`: what is used of it."""
+class InspectedImage(msgspec.Struct, frozen=True, rename="pascal"):
+    """The parts of `image inspect` that are used."""
 
-    id: str = ""
     os: str = ""
     architecture: str = ""
     config: _Config | None = None
     root_fs: _RootFS | None = msgspec.field(default=None, name="RootFS")
-    repo_digests: list[str] | None = None
-
-    @property
-    def digest(self) -> str:
-        """The ID as a digest: docker writes the algorithm before it, podman does not."""
-        return self.id if ":" in self.id else f"sha256:{self.id}"
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
@@ -75,7 +87,7 @@ class Inspected(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class DockerLike:
-    """An engine that is used through its own program."""
+    """An engine with docker's command line."""
 
     name = ""
     publishes = True
@@ -102,94 +114,74 @@ class DockerLike:
 
     def has(self, image: str) -> bool:
         """See `Engine.has`."""
-        return self.image(image) is not None
+        return bool(self._inspect_images([image]))
 
     def pull(self, image: str, platform: Platform) -> None:
         """See `Engine.pull`."""
-        if tell([self.name, "pull", "--platform", str(platform), image]):
-            raise EngineError(
-                f"{self.name} could not pull {image}", hint="See its message above. Is the name right, and are you logged in?"
-            )
+        if run_with_messages([self.name, "pull", "--platform", str(platform), image]):
+            hint = f"See {self.name}'s message above. Check the image's name, and that you are logged in."
+            raise EngineError(f"{self.name} could not pull {image}", hint=hint)
 
     def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
         """See `Engine.inspect`."""
-        found = self.image(image)
+        found = next(iter(self._inspect_images([image])), None)
         if found is None:
-            raise EngineError(f"{self.name} has no image {image}", hint=f"Load it, or {self.name} pull {image}.")
-        said = found.config or _Config()
-        entrypoint = (said.entrypoint,) if isinstance(said.entrypoint, str) else said.entrypoint or ()
-        config = ContainerConfig(
-            user=said.user or "",
-            exposed_ports={key: {} for key in said.exposed_ports or ()},
-            env=tuple(said.env or ()),
-            entrypoint=tuple(entrypoint),
-            cmd=tuple(said.cmd or ()),
-            volumes={key: {} for key in said.volumes or ()},
-            working_dir=said.working_dir or "",
-            labels=dict(said.labels or {}),
-            stop_signal=said.stop_signal or "",
-        )
-        return config, Platform(found.os or "linux", found.architecture)
+            raise EngineError(f"{self.name} has no image {image}", hint=f"Load it, or run {self.name} pull {image}.")
+        return (found.config or _Config()).container_config, Platform(found.os or "linux", found.architecture)
 
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""
-        runnable(spec.platform, self.platforms(), self.emulation_hint)
+        check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         environment, flags = _environment(spec.env)
-        argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._process(spec)]
-        status, asked = supervise(
-            argv,
-            by_program(self.name, "kill", "--signal", "{}", spec.name),
-            stop_signal=spec.config.stop_signal or "SIGTERM",
-            grace=spec.grace,
-            env=environment,
-            interactive=spec.interactive,
-            tty=spec.tty,
-        )
-        if asked or status > 128:
-            # The engine has removed it with --rm, unless its program was ended before it came to that.
-            ask([self.name, "rm", "--force", "--volumes", spec.name])
+        argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._image_and_arguments(spec)]
+        send = send_with_program(self.name, "kill", "--signal", "{}", spec.name)
+        status, stopped = supervise(argv, send, spec, env=environment)
+        if stopped or status > 128:
+            # --rm removes the container, unless the engine's program ended before that.
+            self._remove(spec.name)
         return status
 
     def start(self, spec: RunSpec) -> Detached:
         """See `Engine.start`."""
-        runnable(spec.platform, self.platforms(), self.emulation_hint)
+        check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         environment, flags = _environment(spec.env)
-        stays = ("--detach", "--stop-timeout", str(spec.grace))
-        answer = ask([self.name, "run", *stays, *self._flags(spec), *flags, *self._process(spec)], seconds=_STARTS, env=environment)
-        if not answer.ok:
-            # It may be there all the same, never started; one that had the name before is not ours.
-            if refusal(answer) is not Refusal.NAME_TAKEN:
-                ask([self.name, "rm", "--force", "--volumes", spec.name])
-            raise EngineError(f"{self.name} did not start {spec.name}: {refused(answer, self.name)}", hint=_NOT_STARTED)
+        detach = ("--detach", "--stop-timeout", str(spec.grace))
+        argv = [self.name, "run", *detach, *self._flags(spec), *flags, *self._image_and_arguments(spec)]
+        result = run_program(argv, timeout=_START_TIMEOUT_S, env=environment)
+        if not result.ok:
+            # The container may exist without having started. If the name was taken, it is another one.
+            if result.failure is not Failure.NAME_TAKEN:
+                self._remove(spec.name)
+            raise EngineError(f"{self.name} could not start {spec.name}: {result.reason}", hint=_NOT_STARTED)
         return Detached(f"{self.name} logs -f {spec.name}", f"{self.name} stop {spec.name}", f"{self.name} rm --volumes {spec.name}")
 
-    def image(self, image: str) -> Inspected | None:
-        """What the engine says of one image; None if it has none of that name."""
-        return next(iter(self._inspected([image])), None)
+    def images(self) -> tuple[InspectedImage, ...]:
+        """Return all of the engine's images."""
+        names = run_program([self.name, "image", "ls", "--quiet", "--no-trunc"]).stdout.split()
+        return self._inspect_images(list(dict.fromkeys(names)))
 
-    def images(self) -> tuple[Inspected, ...]:
-        """What the engine says of all its images."""
-        names = ask([self.name, "image", "ls", "--quiet", "--no-trunc"]).output.split()
-        return self._inspected(list(dict.fromkeys(names)))
-
-    def _tagged(self, digests: Sequence[str], called: str, reporter: Reporter) -> bool:
-        """Whether the engine has an image under one of these digests, which is then called so."""
-        if not any(self.has(digest) and ask([self.name, "tag", digest, called]).ok for digest in digests):
+    def _tag_present_image(self, digests: Sequence[str], name: str, reporter: Reporter) -> bool:
+        """Name the engine's image with one of these digests. Return False if it has none."""
+        if not any(self.has(digest) and run_program([self.name, "tag", digest, name]).ok for digest in digests):
             return False
-        present(self.name, reporter)
+        report_present(self.name, reporter)
         return True
 
-    def _own_flags(self, spec: RunSpec) -> tuple[str, ...]:  # noqa: ARG002 - for those that have some
-        """Flags of `run` that this engine alone needs."""
+    def _own_flags(self, spec: RunSpec) -> tuple[str, ...]:  # noqa: ARG002 - overridden
+        """Return flags of `run` that only this engine needs."""
         return ()
 
-    def _inspected(self, names: Sequence[str]) -> tuple[Inspected, ...]:
+    def _remove(self, container: str) -> None:
+        run_program([self.name, "rm", "--force", "--volumes", container])
+
+    def _inspect_images(self, names: Sequence[str]) -> tuple[InspectedImage, ...]:
+        """Return the engine's images of these names, without those that it does not have."""
         if not names:
             return ()
-        answer = ask([self.name, "image", "inspect", *names])
+        result = run_program([self.name, "image", "inspect", *names])
         try:
-            # One that was removed meanwhile makes the status bad; the others are there all the same.
-            return tuple(msgspec.json.decode(answer.output or "[]", type=list[Inspected]))
+            # A missing image makes the status bad, but the others are printed.
+            return tuple(msgspec.json.decode(result.stdout or "[]", type=list[InspectedImage]))
         except msgspec.MsgspecError:
             return ()
 
@@ -206,8 +198,8 @@ class DockerLike:
         yield from (f"--publish={_port(port)}" for port in spec.ports)
         yield from (f"--volume={_mount(mount)}" for mount in spec.mounts)
 
-    def _process(self, spec: RunSpec) -> Iterator[str]:
-        """The image and its arguments. --entrypoint takes one word: the others come first among the arguments."""
+    def _image_and_arguments(self, spec: RunSpec) -> Iterator[str]:
+        """Yield the image and its arguments. --entrypoint takes one word; its other words go before the arguments."""
         if spec.entrypoint is None:
             yield from (spec.image, *spec.args)
             return
@@ -215,21 +207,16 @@ class DockerLike:
         yield from (f"--entrypoint={first}", spec.image, *rest, *spec.args)
 
 
-def refused(answer: Answer, program: str) -> str:
-    """Why a program did not answer, on one line."""
-    return first_line(answer.errors) or first_line(answer.output) or f"{program} ended with {answer.status}"
+def _environment(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the environment of the engine's program, and the flags that give the container its variables.
 
-
-def _environment(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The program's environment, and the flags for the container's.
-
-    `--env NAME` takes the value from the program's own environment, so that it is not in the list of processes for all to see; names
-    that mean something to the program itself are given with their value.
+    `--env NAME` takes the value from the program's environment, which keeps it out of the list of processes. Variables that the program
+    itself reads are given with their value.
     """
     environment, flags = dict(os.environ), []
-    for name, value in wanted.items():
-        known = name in os.environ and os.environ[name] != value
-        if known or name.upper().startswith(_CLIENTS_OWN) or name.upper() in _PROXIES or not name:
+    for name, value in variables.items():
+        differs = name in os.environ and os.environ[name] != value
+        if differs or name.upper().startswith(_CLIENT_PREFIXES) or name.upper() in _PROXIES or not name:
             flags += ["--env", f"{name}={value}"]
         else:
             environment[name] = value

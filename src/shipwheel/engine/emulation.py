@@ -1,4 +1,4 @@
-"""Which foreign platforms this machine's kernel can run: binfmt_misc, filled by qemu-user's packages."""
+"""The foreign platforms that this machine's kernel can run: binfmt_misc, filled by qemu-user's packages."""
 
 import os
 import re
@@ -8,54 +8,53 @@ from pathlib import Path
 from shipwheel.errors import EngineError
 from shipwheel.platform import Platform, host_platform
 
-__all__ = ["emulated", "kernel", "runnable", "with_emulation"]
+__all__ = ["check_runnable", "emulated_platforms", "engine_platforms", "kernel_release"]
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 _MAGIC = {"amd64": "7f454c4602010100000000000000000002003e00", "arm64": "7f454c460201010000000000000000000200b700"}
-"""The start of an ELF program of each architecture, as the kernel's entries have it."""
+"""The start of each architecture's ELF programs, as in the kernel's entries."""
 
 
-def kernel() -> str:
-    """The release of this machine's kernel, empty where it is not Linux: an engine with another one runs elsewhere."""
+def kernel_release() -> str:
+    """Return the release of this machine's kernel, empty on other systems than Linux."""
     name = os.uname() if hasattr(os, "uname") else None
     return name.release if name is not None and name.sysname == "Linux" else ""
 
 
-def emulated() -> tuple[Platform, ...]:
-    """The foreign platforms whose programs the kernel gives to an emulator, in containers too."""
+def emulated_platforms() -> tuple[Platform, ...]:
+    """Return the foreign platforms whose programs the kernel passes to an emulator, in containers too."""
     try:
-        texts = [path.read_text() for path in BINFMT.iterdir() if path.name not in ("register", "status")]
+        entries = [path.read_text() for path in BINFMT.iterdir() if path.name not in ("register", "status")]
     except OSError:
         return ()
-    host = host_platform()
-    found = {name for name, magic in _MAGIC.items() if any(_takes(text, magic) for text in texts)} - {host.architecture}
-    return tuple(Platform("linux", name) for name in sorted(found))
+    names = {name for name, magic in _MAGIC.items() if any(_works_in_containers(entry, magic) for entry in entries)}
+    return tuple(Platform("linux", name) for name in sorted(names - {host_platform().architecture}))
 
 
-def with_emulation(host: Platform, engines_kernel: str) -> tuple[Platform, ...]:
-    """What an engine can run: its host's platform, and what is emulated where it runs.
+def engine_platforms(host: Platform, engine_kernel: str) -> tuple[Platform, ...]:
+    """Return the platforms that an engine can run: its host's, then the emulated ones.
 
-    That can be seen if it is this machine. The virtual machines that engines bring to other systems have emulators in them.
+    An engine with another kernel than this machine's runs in a virtual machine of its vendor, and these have emulators.
     """
-    if kernel() and engines_kernel == kernel():
-        return (host, *emulated())
+    if kernel_release() and engine_kernel == kernel_release():
+        return (host, *emulated_platforms())
     return (host, *(Platform("linux", name) for name in sorted(_MAGIC) if name != host.architecture))
 
 
-def runnable(platform: Platform, platforms: Sequence[Platform], way: str = "") -> None:
-    """Raises EngineError, with what to install, if `platform` is none of those; `way` is the engine's own way."""
-    if any(one.matches(platform) for one in platforms):
+def check_runnable(platform: Platform, platforms: Sequence[Platform], emulation_hint: str = "") -> None:
+    """Raise EngineError if `platform` is none of `platforms`. Its hint says what to install, or to run in the engine."""
+    if any(candidate.matches(platform) for candidate in platforms):
         return
-    also = f", or {way}" if way else ""
-    hint = f"On Debian and Ubuntu: apt-get install qemu-user-binfmt{also}. Or run an image for {platforms[0]}."
-    if kernel() and not (BINFMT / "status").exists():
-        # In a container, say: the kernel may have emulators all the same.
-        hint += f" Emulators that are there already can be seen after mount -t binfmt_misc binfmt_misc {BINFMT}."
-    raise EngineError(f"{platform} programs cannot run here: the kernel is not seen to have an emulator for them", hint=hint)
+    alternative = f", or {emulation_hint}" if emulation_hint else ""
+    hint = f"On Debian and Ubuntu: apt-get install qemu-user-binfmt{alternative}. Or run an image for {platforms[0]}."
+    if kernel_release() and not (BINFMT / "status").exists():
+        # In a container, for example: the kernel may have emulators all the same.
+        hint += f" To see emulators that are installed already: mount -t binfmt_misc binfmt_misc {BINFMT}."
+    raise EngineError(f"cannot run {platform} programs here: the kernel has no emulator for them", hint=hint)
 
 
-def _takes(text: str, magic: str) -> bool:
-    """Whether an entry is on, for this kind of program, and opened at once (flag F): else a container would not find the emulator."""
-    flags = re.search(r"^flags: (\S*)$", text, re.MULTILINE)
-    return text.startswith("enabled") and f"magic {magic}" in text and "F" in (flags[1] if flags else "")
+def _works_in_containers(entry: str, magic: str) -> bool:
+    """Return whether an entry is enabled, matches, and has flag F: the kernel keeps the emulator open, so containers need none."""
+    flags = re.search(r"^flags: (\S*)$", entry, re.MULTILINE)
+    return entry.startswith("enabled") and f"magic {magic}" in entry and "F" in (flags[1] if flags else "")

@@ -1,4 +1,4 @@
-"""Which engine is used: the one that was named, or the first that answers."""
+"""Find the engine to use: the one that the user names, or the first that works."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -16,40 +16,40 @@ _CLASSES = {
     "containerd": ("ctr", "Ctr"),
     "bwrap": ("bwrap", "Bwrap"),
 }
-"""Name -> (module, class). A module is imported when its engine is asked for."""
+"""Name -> (module, class). A module is imported when its engine is needed."""
 
 _ALIASES = {"ctr": "containerd", "bubblewrap": "bwrap"}
 
 
 def find(name: str | None, reporter: Reporter) -> Engine:
-    """The engine of that name, or, without one, the first of docker, podman, nerdctl and containerd that answers.
+    """Return the engine of that name, or for None the first of docker, podman, nerdctl and containerd that works.
 
-    Those that are installed and were passed over are warned of, with why. Raises EngineError, with the reason and a next step for each, if
-    there is none; UsageError for a name that is none.
+    Warns of engines that are installed but do not work. Raises EngineError that explains each failure if none works, UsageError for an
+    unknown name.
     """
     if name is not None:
         return _connect(name)
-    passed_over: list[tuple[str, EngineError]] = []
-    for known in ENGINES[:-1]:
+    failures: list[tuple[str, EngineError]] = []
+    for candidate in ENGINES[:-1]:
         try:
-            engine = _connect(known)
+            engine = _connect(candidate)
         except EngineError as error:
-            passed_over.append((known, error))
+            failures.append((candidate, error))
             continue
-        for other, why in passed_over:
-            if not isinstance(why, NotInstalled):
-                reporter(Warned(f"{engine.name} is used, since {why.message}", f"{why.hint} Or name the engine: {other}, {engine.name}."))
+        for failed, failure in failures:
+            if not isinstance(failure, NotInstalled):
+                hint = f"{failure.hint} Or name an engine: {failed}, {engine.name}."
+                reporter(Warned(f"using {engine.name}, since {failure.message}", hint))
         return engine
-    reasons = "\n".join(f"  {error.message}\n    {error.hint}" for _, error in passed_over)
-    raise EngineError(
-        f"no container engine can be used:\n{reasons}", hint="Do one of these. On Linux, --engine bwrap runs an image without an engine."
-    )
+    reasons = "\n".join(f"  {failure.message}\n    {failure.hint}" for _, failure in failures)
+    hint = "Do one of these. On Linux, --engine bwrap runs an image without an engine."
+    raise EngineError(f"no container engine works:\n{reasons}", hint=hint)
 
 
 def _connect(name: str) -> Engine:
-    known = _ALIASES.get(name, name)
-    if known not in _CLASSES:
-        raise UsageError(f"there is no engine {name!r}", hint=f"Engines that are known: {', '.join(ENGINES)}.")
-    module, kind = _CLASSES[known]
+    name = _ALIASES.get(name, name)
+    if name not in _CLASSES:
+        raise UsageError(f"unknown engine {name!r}", hint=f"Known engines: {', '.join(ENGINES)}.")
+    module, kind = _CLASSES[name]
     connect: Callable[[], Engine] = getattr(import_module(f"shipwheel.engine.{module}"), kind).connect
     return connect()

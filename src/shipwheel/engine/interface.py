@@ -13,14 +13,14 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
-__all__ = ["ENGINES", "Detached", "Engine", "Mount", "Port", "RunSpec", "image_for", "keeps_none"]
+__all__ = ["ENGINES", "Detached", "Engine", "Mount", "Port", "RunSpec", "detach_error", "image_for"]
 
 ENGINES = ("docker", "podman", "nerdctl", "containerd", "bwrap")
-"""The names, in the order in which they are looked for. bwrap runs images and keeps none, so it is used only when it is named."""
+"""The engines' names, in the order in which shipwheel looks for them. bwrap stores no images, so it is used only when it is named."""
 
 
 class Port(msgspec.Struct, frozen=True):
-    """A port of the container and where this machine has it. An empty address stands for all of the machine's."""
+    """A port of the container, published at `host` on this machine. An empty address means all of the machine's."""
 
     container: int
     host: int
@@ -29,7 +29,7 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """What is at `target` in the container: an absolute path of this machine, the name of a volume, or, when empty, a throwaway volume."""
+    """A mount at `target` in the container. `source` is an absolute path on this machine, a volume's name, or "" for a throwaway volume."""
 
     source: str
     target: str
@@ -37,29 +37,29 @@ class Mount(msgspec.Struct, frozen=True):
 
     @property
     def is_path(self) -> bool:
-        """Whether the source is a file or a directory of this machine."""
+        """Whether the source is a file or directory of this machine."""
         return self.source.startswith(("/", "\\")) or self.source[1:2] == ":"
 
 
 class RunSpec(msgspec.Struct, frozen=True):
-    """One container to run. `config` is what the image says; the other fields say what is added to it or replaces it."""
+    """A container to run. `config` is the image's; the other fields add to it or replace parts of it."""
 
     image: str
     config: ContainerConfig
     platform: Platform
     name: str
     args: tuple[str, ...] = ()
-    """Instead of the image's Cmd; behind its Entrypoint."""
+    """Replaces the image's Cmd, behind its Entrypoint."""
     entrypoint: tuple[str, ...] | None = None
-    """Instead of the image's Entrypoint; its Cmd is not used then either."""
+    """Replaces the image's Entrypoint and Cmd."""
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = {}
     user: str | None = None
     read_only: bool = True
-    """The root is read-only, and /tmp is in memory."""
+    """Mount the root read-only, and /tmp in memory."""
     interactive: bool = False
-    """Standard input is the container's."""
+    """Pass standard input to the container."""
     tty: bool = False
     """Standard input and output are a terminal."""
     grace: int = 10
@@ -67,14 +67,19 @@ class RunSpec(msgspec.Struct, frozen=True):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """All words of the process, as image-spec, config.md, has them: Entrypoint, then Cmd or what replaces it."""
+        """The process's words (image-spec, config.md): Entrypoint, then Cmd or its replacement."""
         if self.entrypoint is not None:
             return (*self.entrypoint, *self.args)
         return (*self.config.entrypoint, *(self.args or self.config.cmd))
 
+    @property
+    def stop_signal(self) -> str:
+        """The signal that stops the container."""
+        return self.config.stop_signal or "SIGTERM"
+
 
 class Detached(msgspec.Struct, frozen=True):
-    """A container that was started and stays: the commands that show what it says, stop it, and remove it."""
+    """A container that runs in the background: the commands that show its output, stop it, and remove it."""
 
     logs: str
     stop: str
@@ -82,58 +87,58 @@ class Detached(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """Something that runs containers. Every method raises EngineError when the engine does not do what it should."""
+    """A container engine. Every method raises EngineError if the engine fails."""
 
     name: str
     publishes: bool
-    """Whether ports can be mapped; else the container is in this machine's network."""
+    """Whether it can publish ports; otherwise the container is in this machine's network."""
     maps_user: bool
-    """Whether what the image's user writes into a mounted directory belongs to who runs the engine."""
+    """Whether files that the image's user writes into a mounted directory belong to the user who runs the engine."""
     detaches: bool
     """Whether a container can outlive the command that starts it."""
     emulation_hint: str
-    """The engine's own way to emulators for foreign platforms, empty if it has none."""
+    """The engine's own command that installs emulators for other platforms, empty without one."""
 
     def version(self) -> str:
-        """The engine's version, for people."""
+        """Return the engine's version, for people."""
 
     def host(self) -> Platform:
-        """The platform that the engine runs without emulation."""
+        """Return the platform that the engine runs without emulation."""
 
     def platforms(self) -> tuple[Platform, ...]:
-        """What it can run: the host's platform first, then those that are emulated."""
+        """Return the platforms that it can run: the host's, then the emulated ones."""
 
     def has(self, image: str) -> bool:
-        """Whether it has an image of this name or digest."""
+        """Return whether it has an image of this name or digest."""
 
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
-        """Makes the engine have an image under this name, and returns what to call it. Of several platforms it is the engine's own.
+        """Load the image for the engine's platform under a name, and return the name that the engine knows it by.
 
-        Layers that the engine is known to have are not sent. Raises DamagedBlob if a part in the store is damaged.
+        Does not send layers that the engine has. Raises DamagedBlob if a part in the store is damaged.
         """
 
     def pull(self, image: str, platform: Platform) -> None:
-        """Has the engine fetch an image from its registry; its progress goes to standard error."""
+        """Let the engine pull an image from its registry. Progress goes to standard error."""
 
     def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
-        """What an image that the engine has says of how it is run, and its platform."""
+        """Return the config and the platform of one of the engine's images."""
 
     def run(self, spec: RunSpec) -> int:
-        """Runs a container in the foreground until it ends, removes it and its throwaway volumes, and returns its exit status.
+        """Run a container in the foreground until it ends, remove it and its throwaway volumes, and return its exit status.
 
-        Must be called from the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are passed on.
+        Call it in the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are forwarded to it.
         """
 
     def start(self, spec: RunSpec) -> Detached:
-        """Starts a container without waiting for its end; it stays, ended too, until it is removed. An interactive one cannot be."""
+        """Start a container in the background, not interactively. It stays until it is removed, also after it has ended."""
 
 
 def image_for(index: ImageIndex, host: Platform) -> Image:
-    """The image of several that is for an engine's own platform, else the first."""
+    """Return the image for the engine's own platform, else the first."""
     return next((image for image in index.images if host.matches(image.platform)), index.images[0])
 
 
-def keeps_none(engine: str) -> EngineError:
-    """The error for a container that should stay, of an engine that does not detach."""
-    hint = f"Name an engine that does: {', '.join(ENGINES[:-1])}. Or run it in the background, with & behind the command."
-    return EngineError(f"{engine} keeps no containers: what it runs ends with the command that started it", hint=hint)
+def detach_error(engine: str) -> EngineError:
+    """Return the error for --detach with an engine that cannot detach."""
+    hint = f"Use another engine: {', '.join(ENGINES[:-1])}. Or run the command in the background, with & at its end."
+    return EngineError(f"{engine} cannot detach: its containers end with the command that started them", hint=hint)

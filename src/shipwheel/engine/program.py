@@ -1,4 +1,4 @@
-"""The engines' own programs: asked something, or fed an archive through their standard input."""
+"""Run the engines' own programs: to the end, with their messages shown, or with an archive streamed into them."""
 
 import contextlib
 import os
@@ -7,89 +7,128 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum, auto
 from typing import IO, Any
 
 import msgspec
 
 from shipwheel.errors import EngineError
 
-__all__ = ["Answer", "ask", "document", "feed", "first_line", "found", "tell"]
+__all__ = ["Failure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
 
-_KEPT = 64 << 10
-"""Bytes of a program's messages that are kept; what comes after is read and thrown away."""
+_MAX_OUTPUT = 64 << 10
+"""Bytes of a streamed-to program's output that are kept; the rest is read and dropped."""
 
-_PATIENCE = 60.0
+_MAX_REASON = 400
+_TIMEOUT_S = 60.0
 
 _ENGLISH = {"LC_ALL": "C.UTF-8"}
-"""Messages that are looked at are in English."""
+"""Keeps the messages that are parsed in English."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """How a program ended, and what it said."""
+class Failure(Enum):
+    """Why an engine's program failed, as far as its message says."""
 
+    NAME_TAKEN = auto()
+    """A container of that name exists."""
+    NO_PERMISSION = auto()
+    """The user may not use the engine."""
+    NOT_RUNNING = auto()
+    """The engine's daemon, or its virtual machine, does not answer."""
+    OTHER = auto()
+
+
+_FAILURE_SIGNS = (
+    (Failure.NAME_TAKEN, ("already in use", "already exists")),
+    # podman's advice about its virtual machine may follow a "permission denied" of the connection to it.
+    (Failure.NOT_RUNNING, ("connect to podman", "machine")),
+    (Failure.NO_PERMISSION, ("permission denied", "newuidmap")),
+    (Failure.NOT_RUNNING, ("cannot connect", "daemon running")),
+)
+"""The engines' programs give no error codes, so their messages are searched, and only here."""
+
+
+class ProgramResult(msgspec.Struct, frozen=True):
+    """A program's exit status and its output."""
+
+    program: str
     status: int
-    output: str
-    errors: str
+    stdout: str
+    stderr: str
 
     @property
     def ok(self) -> bool:
-        """Whether it ended well."""
+        """Whether it succeeded."""
         return self.status == 0
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, on one line: the first line of its messages, or its status."""
+        lines = (line.strip() for text in (self.stderr, self.stdout) for line in text.splitlines())
+        line = next(filter(None, lines), f"{self.program} exited with status {self.status}")
+        return line if len(line) <= _MAX_REASON else line[:_MAX_REASON] + "…"
 
-def found(program: str) -> bool:
-    """Whether the program is on PATH."""
+    @property
+    def failure(self) -> Failure:
+        """Why it failed, from its messages."""
+        text = self.stderr.lower()
+        return next((failure for failure, signs in _FAILURE_SIGNS if any(sign in text for sign in signs)), Failure.OTHER)
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the JSON object that it printed; an empty one if it failed or printed anything else."""
+        try:
+            value = msgspec.json.decode(self.stdout) if self.ok else None
+        except msgspec.MsgspecError:
+            value = None
+        return value if isinstance(value, dict) else {}
+
+
+def is_installed(program: str) -> bool:
+    """Return whether a program is on PATH."""
     return shutil.which(program) is not None
 
 
-def ask(argv: Sequence[str], *, seconds: float = _PATIENCE, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Answer:
-    """Runs a program to its end, without input. One that is not there, or does not end, gives an answer that is not ok."""
+def run_program(
+    argv: Sequence[str], *, timeout: float = _TIMEOUT_S, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> ProgramResult:
+    """Run a program without input and return its result. A program that is missing, or exceeds `timeout` seconds, gives a failed one."""
     try:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=seconds,
+            timeout=timeout,
             check=False,
             env=_environment() if env is None else {**env, **_ENGLISH},
             pass_fds=tuple(pass_fds),
         )
     except subprocess.TimeoutExpired:
-        return Answer(124, "", f"{argv[0]} did not answer within {seconds:g} seconds")
+        return ProgramResult(argv[0], 124, "", f"{argv[0]} did not answer within {timeout:g} seconds")
     except OSError as error:
-        return Answer(127, "", f"{argv[0]} cannot be started: {error.strerror or error}")
-    return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+        return ProgramResult(argv[0], 127, "", f"cannot start {argv[0]}: {error.strerror or error}")
+    return ProgramResult(argv[0], done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
-def document(answer: Answer) -> dict[str, Any]:
-    """The JSON object that a program printed; an empty one if it ended badly or printed anything else."""
-    try:
-        found = msgspec.json.decode(answer.output) if answer.ok else None
-    except msgspec.MsgspecError:
-        found = None
-    return found if isinstance(found, dict) else {}
-
-
-def tell(argv: Sequence[str]) -> int:
-    """Runs a program whose messages the user sees, on standard error; its exit status."""
+def run_with_messages(argv: Sequence[str]) -> int:
+    """Run a program with its output on standard error, for the user to read, and return its exit status."""
     try:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
     except OSError as error:
-        raise EngineError(f"{argv[0]} cannot be started: {error.strerror or error}", hint="Install it again.") from error
+        raise EngineError(f"cannot start {argv[0]}: {error.strerror or error}", hint="Install it again.") from error
 
 
-def feed(argv: Sequence[str], chunks: Iterator[bytes]) -> Answer:
-    """Runs a program and streams `chunks` into its standard input. What `chunks` raises ends the program at once, and is raised."""
+def run_with_input(argv: Sequence[str], chunks: Iterator[bytes]) -> ProgramResult:
+    """Run a program and stream `chunks` into its standard input. An error raised by `chunks` kills the program and is raised."""
     try:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment())
     except OSError as error:
-        return Answer(127, "", f"{argv[0]} cannot be started: {error.strerror or error}")
-    assert process.stdin is not None  # noqa: S101 - asked for above
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    assert process.stderr is not None  # noqa: S101 - asked for above
-    output, errors = _Reader(process.stdout), _Reader(process.stderr)
+        return ProgramResult(argv[0], 127, "", f"cannot start {argv[0]}: {error.strerror or error}")
+    assert process.stdin is not None  # noqa: S101 - a pipe
+    assert process.stdout is not None  # noqa: S101 - a pipe
+    assert process.stderr is not None  # noqa: S101 - a pipe
+    stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
     try:
-        # A program that has had enough says why on its standard error.
+        # A program that stops reading says why on its standard error.
         with contextlib.suppress(BrokenPipeError):
             for chunk in chunks:
                 process.stdin.write(chunk)
@@ -97,22 +136,16 @@ def feed(argv: Sequence[str], chunks: Iterator[bytes]) -> Answer:
             process.stdin.close()
         process.wait()
     except BaseException:
-        # Before its input is closed, or it would take half an archive for the whole.
+        # Kill it before closing its input, or it takes half an archive for a whole one.
         process.kill()
         process.wait()
         with contextlib.suppress(OSError):
             process.stdin.close()
         raise
     finally:
-        for reader in (output, errors):
+        for reader in (stdout, stderr):
             reader.join()
-    return Answer(process.returncode, output.text, errors.text)
-
-
-def first_line(text: str) -> str:
-    """The first line that says something, capped: for messages."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= 400 else line[:400] + "…"
+    return ProgramResult(argv[0], process.returncode, stdout.text, stderr.text)
 
 
 def _environment() -> dict[str, str]:
@@ -120,7 +153,7 @@ def _environment() -> dict[str, str]:
 
 
 class _Reader:
-    """Reads a stream to its end beside everything else, so that the program never waits for us."""
+    """Reads a stream to its end in a thread, so that the program never blocks on a full pipe."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -131,7 +164,7 @@ class _Reader:
     def _read(self) -> None:
         with self._stream:
             while data := self._stream.read(8192):
-                self._data += data[: _KEPT - len(self._data)] if len(self._data) < _KEPT else b""
+                self._data += data[: _MAX_OUTPUT - len(self._data)] if len(self._data) < _MAX_OUTPUT else b""
 
     def join(self) -> None:
         self._thread.join()

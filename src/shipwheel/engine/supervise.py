@@ -1,7 +1,7 @@
-"""A container in the foreground: its program is waited for, and signals that come meanwhile go to the container.
+"""Run a container in the foreground: wait for the engine's program, and turn signals into the container's stop signal.
 
-The program is in a process group of its own, so that a terminal's Ctrl-C reaches us alone: what reaches the container is then the
-same for every engine, its stop signal, and after the grace period the kill.
+The program has a process group of its own, so that Ctrl-C in a terminal reaches shipwheel only. Every engine's container then gets the
+same: its stop signal, and after the grace period a kill.
 """
 
 import contextlib
@@ -13,66 +13,58 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
+from shipwheel.engine.interface import RunSpec
 from shipwheel.errors import EngineError
 
-__all__ = ["by_program", "supervise"]
+__all__ = ["Send", "Supervised", "send_with_program", "supervise"]
 
 Send = Callable[[str], Callable[[], bool | None]]
-"""Begins to send a signal (`SIGTERM`) to the container; what it returns says whether it got there, None while that is not known."""
+"""Starts sending a signal (`SIGTERM`) to the container. Returns a function that says whether it arrived, None while that is unknown."""
 
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
-_PASSED_ON = ("SIGUSR1", "SIGUSR2")
+_FORWARDED = ("SIGUSR1", "SIGUSR2")
 
-_REPEATED = 0.5
-"""Seconds within which a signal that comes again is the same one, as for the rest of the command line."""
+_REPEAT_S = 0.5
+"""A signal that repeats within this time counts once, as in the rest of the command line."""
 
-_TICK = 0.1
-_IDLE = 1.0
-"""Windows delivers no signal to a thread that waits for a lock: it has to look up now and then."""
+_POLL_S = 0.1
+_IDLE_POLL_S = 1.0
+"""Windows delivers no signal to a thread that waits for a lock, so it must wake up regularly."""
+
+
+class Supervised(NamedTuple):
+    """The program's exit status, 128 plus the number if a signal ended it, and whether it was told to stop."""
+
+    status: int
+    stopped: bool
 
 
 def supervise(
-    argv: Sequence[str],
-    send: Send,
-    *,
-    stop_signal: str,
-    grace: float,
-    env: Mapping[str, str] | None = None,
-    interactive: bool = False,
-    tty: bool = False,
-    pass_fds: Sequence[int] = (),
-    started: Callable[["subprocess.Popen[bytes]"], None] = lambda _process: None,
-) -> tuple[int, bool]:
-    """Runs the program until it ends: its exit status, 128 and the number if a signal ended it, and whether it was asked to stop.
-
-    `grace` is in seconds. `started` is called with the process. Raises EngineError if the program cannot be started.
-    """
+    argv: Sequence[str], send: Send, spec: RunSpec, *, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> Supervised:
+    """Run the engine's program for a container until it ends. Raises EngineError if the program cannot be started."""
     events: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    with _handled(events.put, tty=tty):
+    with _signal_handlers(events.put, tty=spec.tty):
         try:
             process = subprocess.Popen(
                 argv,
-                stdin=None if interactive or tty else subprocess.DEVNULL,
+                stdin=None if spec.interactive or spec.tty else subprocess.DEVNULL,
                 env=None if env is None else dict(env),
                 pass_fds=tuple(pass_fds),
-                **_own_group(tty),
+                **_own_group(spec.tty),
             )
         except OSError as error:
-            raise EngineError(f"{argv[0]} cannot be started: {error.strerror or error}", hint="Install it again.") from error
-        started(process)
-        threading.Thread(target=_tell_end, args=(process, events), daemon=True).start()
-        asked = _Watch(send, stop_signal, grace).until_end(events)
+            raise EngineError(f"cannot start {argv[0]}: {error.strerror or error}", hint="Install it again.") from error
+        threading.Thread(target=_report_end, args=(process, events), daemon=True).start()
+        stopped = _SignalRelay(send, spec.stop_signal, spec.grace).run(events)
         status = process.wait()
-    return (128 - status if status < 0 else status), asked
+    return Supervised(128 - status if status < 0 else status, stopped)
 
 
-def by_program(*argv: str) -> Send:
-    """Sends signals with a program that takes the signal's name as its last-but-one word: `docker kill --signal NAME CONTAINER`.
-
-    `argv` has `{}` where the name goes.
-    """
+def send_with_program(*argv: str) -> Send:
+    """Return a function that sends signals with a program. `{}` in `argv` stands for the signal's name."""
 
     def send(name: str) -> Callable[[], bool | None]:
         words = [name if word == "{}" else word for word in argv]
@@ -89,62 +81,62 @@ def by_program(*argv: str) -> Send:
     return send
 
 
-class _Watch:
-    """What is done about signals until the program ends."""
+class _SignalRelay:
+    """Relays signals to the container until the program ends."""
 
     def __init__(self, send: Send, stop_signal: str, grace: float) -> None:
         self._send = send
         self._signal = stop_signal
         self._grace = grace
         self._arrived: Callable[[], bool | None] | None = None
-        self._since: float | None = None
+        self._stopped_at: float | None = None
         self._killed = False
 
-    def until_end(self, events: "queue.SimpleQueue[str | None]") -> bool:
-        """Whether the container was asked to stop before the program ended."""
+    def run(self, events: "queue.SimpleQueue[str | None]") -> bool:
+        """Handle signal names from the queue until a None says that the program ended. Return whether it was told to stop."""
         while True:
             try:
-                event = events.get(timeout=_IDLE if self._since is None else _TICK)
+                event = events.get(timeout=_IDLE_POLL_S if self._stopped_at is None else _POLL_S)
             except queue.Empty:
-                self._look()
+                self._check()
                 continue
             if event is None:
-                return self._since is not None
-            if event in _PASSED_ON:
+                return self._stopped_at is not None
+            if event in _FORWARDED:
                 self._send(event)
             else:
                 self._stop(event)
 
     def _stop(self, event: str) -> None:
         now = time.monotonic()
-        if self._since is None:
-            self._since = now
-            self._begin("SIGKILL" if event == "SIGQUIT" else self._signal)
-        elif now - self._since > _REPEATED:
-            self._begin("SIGKILL")
+        if self._stopped_at is None:
+            self._stopped_at = now
+            self._start_sending("SIGKILL" if event == "SIGQUIT" else self._signal)
+        elif now - self._stopped_at > _REPEAT_S:
+            self._start_sending("SIGKILL")
 
-    def _begin(self, name: str) -> None:
+    def _start_sending(self, name: str) -> None:
         self._killed = name == "SIGKILL"
         self._signal = name
         self._arrived = self._send(name)
 
-    def _look(self) -> None:
-        """A signal that did not arrive, since the container was not there yet, is sent again; after the grace period comes the kill."""
-        if self._since is None:
+    def _check(self) -> None:
+        """Send a signal again that did not arrive, since the container was not there yet; kill after the grace period."""
+        if self._stopped_at is None:
             return
-        if not self._killed and time.monotonic() - self._since > self._grace:
-            self._begin("SIGKILL")
+        if not self._killed and time.monotonic() - self._stopped_at > self._grace:
+            self._start_sending("SIGKILL")
         elif self._arrived is not None and (arrived := self._arrived()) is not None:
             self._arrived = None if arrived else self._send(self._signal)
 
 
-def _tell_end(process: "subprocess.Popen[bytes]", events: "queue.SimpleQueue[str | None]") -> None:
+def _report_end(process: "subprocess.Popen[bytes]", events: "queue.SimpleQueue[str | None]") -> None:
     process.wait()
     events.put(None)
 
 
 def _own_group(tty: bool) -> dict[str, Any]:
-    """A program that works the terminal has to be in the terminal's group; there Ctrl-C is a key and no signal."""
+    """Return Popen's arguments for a process group. A program on the terminal stays in the terminal's: there Ctrl-C is a key."""
     if tty:
         return {}
     if os.name == "nt":
@@ -153,14 +145,14 @@ def _own_group(tty: bool) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _handled(put: Callable[[str], None], *, tty: bool) -> Iterator[None]:
-    """Puts the names of signals for the time of the block. Those that are ignored, as by nohup, stay so."""
+def _signal_handlers(put: Callable[[str], None], *, tty: bool) -> Iterator[None]:
+    """Put the names of signals during the block. Signals that are ignored, as under nohup, stay ignored."""
     before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, _frame: FrameType | None) -> None:
         put(signal.Signals(number).name)
 
-    for name in (*_STOPPING, *_PASSED_ON):
+    for name in (*_STOPPING, *_FORWARDED):
         number = getattr(signal, name, None)
         if number is None or signal.getsignal(number) == signal.SIG_IGN:
             continue
