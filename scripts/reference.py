@@ -129,7 +129,7 @@ def _settings() -> Iterator[str]:
     for name, annotation, default, text in _fields(SOURCE / "settings.py", "Settings"):
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
-        yield f"| `{key}` | {_TYPES[annotation.removesuffix(' | None')]} | {_default(default)} | {flag} | {_cell(_prose(text))} |"
+        yield f"| `{key}` | {_TYPES[annotation.removesuffix(' | None')]} | {_default(default)} | {flag} | {_cell(text)} |"
     yield ""
     yield "## Environment variables"
     yield ""
@@ -184,10 +184,6 @@ def _default(text: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"`{', '.join(value) if isinstance(value, tuple) else value}`"
-
-
-def _prose(text: str) -> str:
-    return text.replace("`{site-packages}`; see `expand_env`", "`{site-packages}`, which is replaced by that directory of the image")
 
 
 # --- errors -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Platforms: what users type, what matches what."""
+"""Platforms: the spellings that users type, and which images match."""
 
 import platform
 
@@ -24,17 +24,17 @@ from shipwheel.platform import Platform, host_platform
         ("arm64/v8", "arm64"),
     ],
 )
-def test_what_users_type(text: str, architecture: str) -> None:
+def test_parses_every_common_spelling(text: str, architecture: str) -> None:
     assert Platform.parse(text) == Platform("linux", architecture)
 
 
 @pytest.mark.parametrize(
     "text", ["", "linux", "linux/", "windows/amd64", "darwin/arm64", "linux/riscv64", "linux/arm/v7", "linux/arm64/v9", "/", "linux/amd64/"]
 )
-def test_what_cannot_be_built_is_refused_with_what_can(text: str) -> None:
+def test_rejects_an_unsupported_platform_and_lists_the_supported_ones(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Platform.parse(text)
-    assert "linux/amd64, linux/arm64" in caught.value.hint
+    assert "linux/amd64 and linux/arm64" in caught.value.hint
 
 
 @given(st.text(max_size=30))
@@ -46,13 +46,13 @@ def test_any_text_is_a_platform_or_a_usage_error(text: str) -> None:
     assert Platform.parse(str(found)) == found
 
 
-def test_names_of_other_systems_for_it() -> None:
+def test_machine_and_multiarch_names() -> None:
     arm = Platform.parse("linux/arm64")
     assert (arm.machine, arm.multiarch, str(arm)) == ("aarch64", "aarch64-linux-gnu", "linux/arm64")
     assert str(Platform("linux", "arm64", "v8")) == "linux/arm64/v8"
 
 
-def test_matching() -> None:
+def test_an_empty_variant_matches_every_variant() -> None:
     plain, v8, v9 = (Platform("linux", "arm64", variant) for variant in ("", "v8", "v9"))
     assert plain.matches(v8)
     assert v8.matches(plain)
@@ -62,6 +62,6 @@ def test_matching() -> None:
 
 
 @pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("AMD64", "amd64"), ("aarch64", "arm64"), ("arm64", "arm64")])
-def test_the_host(machine: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_platform_is_linux_on_this_architecture(machine: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert host_platform() == Platform("linux", architecture)

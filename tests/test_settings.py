@@ -1,4 +1,4 @@
-"""Settings: strict keys and types, all problems at once, flags over files, and readers that only ever raise our own errors."""
+"""Settings: strict keys and types, all problems at once, flags over files; readers raise only errors of shipwheel."""
 
 import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ def _wrong(text: str) -> UsageError:
     return caught.value
 
 
-def test_defaults() -> None:
+def test_every_setting_has_a_default() -> None:
     settings = _read("")
     assert settings == Settings()
     assert settings.user is None, "a base image may have one"
@@ -30,7 +30,7 @@ def test_defaults() -> None:
     assert settings.workdir == "/app"
 
 
-def test_everything_a_file_can_say() -> None:
+def test_reads_every_key() -> None:
     settings = _read(
         """
         python = "3.11"
@@ -56,7 +56,7 @@ def test_everything_a_file_can_say() -> None:
     assert expand_env(settings.env, "/opt/venv/lib/x") == {"NLTK_DATA": "/opt/venv/lib/x/nltk", "JSON": '[{"a": 1}]'}
 
 
-def test_a_date_may_be_a_string() -> None:
+def test_accepts_a_date_as_a_string() -> None:
     assert _read('as-of = "2024-09-15"') == _read("as-of = 2024-09-15")
 
 
@@ -64,29 +64,29 @@ def test_a_date_may_be_a_string() -> None:
     ("written", "meant"),
     [("platfroms", "platforms"), ("before_start", "before-start"), ("asof", "as-of"), ("PORTS", "ports"), ("volume", "volumes")],
 )
-def test_an_unknown_key_names_the_nearest(written: str, meant: str) -> None:
+def test_suggests_the_most_similar_key(written: str, meant: str) -> None:
     error = _wrong(f"{written} = []")
     assert f"unknown key {written!r}, did you mean {meant!r}?" in error.message
     assert error.message.startswith("shipwheel.toml: ")
 
 
-def test_a_heading_of_pyproject_toml_is_explained() -> None:
+def test_explains_a_tool_table_in_shipwheel_toml() -> None:
     error = _wrong('[tool.shipwheel]\nports = [1]\n[tool.shipwheel.env]\nA = "1"\n')
     assert "leave it out" in error.hint
     assert "Known keys" not in error.hint
 
 
-def test_a_day_that_is_none() -> None:
+def test_rejects_an_invalid_day() -> None:
     error = _wrong('as-of = "yesterday"')
     assert "'yesterday' is not a day" in error.message
     assert "YYYY-MM-DD" in error.hint
 
 
-def test_an_unknown_key_without_a_neighbour_lists_all() -> None:
+def test_lists_all_keys_if_none_is_similar() -> None:
     assert "before-start" in _wrong("zzzzzz = 1").hint
 
 
-def test_all_problems_come_at_once() -> None:
+def test_reports_all_problems_at_once() -> None:
     message = _wrong('python = 3.11\nports = [0]\nuser = "www"\nvolumes = ["/"]\nlabels = { a = 1 }\nfoo_bar_baz = 1').message
     for part in (
         "python: expected str, got float",
@@ -131,21 +131,21 @@ def test_all_problems_come_at_once() -> None:
         'name = "-"',
     ],
 )
-def test_wrong_values_name_their_key(line: str) -> None:
+def test_names_the_key_of_a_wrong_value(line: str) -> None:
     assert f"{line.split(' = ')[0]}: " in _wrong(line).message
 
 
-def test_root_must_be_asked_for() -> None:
+def test_root_has_to_be_set_explicitly() -> None:
     assert _read("user = 0").user == "0:0"
     assert _read('user = "0"').user == "0:0"
 
 
-def test_a_password_in_a_mirror_is_not_repeated() -> None:
+def test_does_not_repeat_the_password_of_a_mirror() -> None:
     error = _wrong('debian-mirror = "http://me:hunter2@mirror.invalid/debian"')
     assert "hunter2" not in error.message + error.hint
 
 
-def test_flags_win_and_tables_are_joined() -> None:
+def test_flags_override_values_and_extend_tables() -> None:
     settings = _read('python = "3.11"\nports = [1]\nenv = { A = "file", B = "file" }')
     merged = merge(settings, {"python": "3.13", "ports": (2,), "env": {"B": "flag"}, "as_of": "2025-01-02", "tag": None})
     assert (merged.python, merged.ports, merged.env) == ("3.13", ("2/tcp",), {"A": "file", "B": "flag"})
@@ -153,12 +153,12 @@ def test_flags_win_and_tables_are_joined() -> None:
     assert merged.tag is None
 
 
-def test_merging_nothing_changes_nothing() -> None:
+def test_unset_flags_change_nothing() -> None:
     settings = _read('user = "7:8"\nports = ["53/udp"]')
     assert merge(settings, {"user": None}) == settings
 
 
-def test_pyproject_and_own_file(tmp_path: Path) -> None:
+def test_reads_pyproject_toml_or_shipwheel_toml_but_not_both(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == Settings()
     (tmp_path / "pyproject.toml").write_text('[tool.other]\nx = 1\n[tool.shipwheel]\ntag = "a:1"\n')
     assert load_settings(tmp_path).tag == "a:1"
@@ -169,26 +169,26 @@ def test_pyproject_and_own_file(tmp_path: Path) -> None:
     assert load_settings(tmp_path).tag == "b:1"
 
 
-def test_settings_that_are_no_table(tmp_path: Path) -> None:
+def test_rejects_settings_that_are_not_a_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\nshipwheel = 1\n")
     with pytest.raises(UsageError, match="not a table"):
         load_settings(tmp_path)
 
 
-def test_a_syntax_error_says_where(tmp_path: Path) -> None:
+def test_names_the_position_of_a_syntax_error(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = \n")
     with pytest.raises(ProjectError, match=r"pyproject\.toml, line 2, column 8: "):
         read_toml(tmp_path / "pyproject.toml")
 
 
 @pytest.mark.parametrize("data", [b"a = '\xff'", b"\xff\xfea\x00", b"a = " + b"[" * 5000, b"a = " + b"9" * 6000, b"a = 2024-99-99"])
-def test_hostile_toml_is_an_error_of_ours(tmp_path: Path, data: bytes) -> None:
+def test_hostile_toml_raises_a_project_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.toml").write_bytes(data)
     with pytest.raises(ProjectError, match=r"x\.toml"):
         read_toml(tmp_path / "x.toml")
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_ignores_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfa = 1\r\n")
     assert read_toml(tmp_path / "x.toml") == {"a": 1}
 
@@ -202,7 +202,7 @@ _KEYS = st.sampled_from([name.replace("_", "-") for name in Settings.__struct_fi
 
 
 @given(st.dictionaries(_KEYS, _VALUES, max_size=5))
-def test_any_table_gives_settings_or_our_error(table: dict[str, object]) -> None:
+def test_any_table_gives_settings_or_a_usage_error(table: dict[str, object]) -> None:
     try:
         settings = settings_from(table, "x.toml")
     except UsageError as error:
@@ -214,7 +214,7 @@ def test_any_table_gives_settings_or_our_error(table: dict[str, object]) -> None
 
 
 @given(st.text(alphabet="ab=[]{}\"'.,#\n\r\t 019-:\\u\x00", max_size=60))
-def test_any_text_gives_a_table_or_our_error(text: str) -> None:
+def test_any_text_gives_a_table_or_a_project_error(text: str) -> None:
     try:
         parse_toml(text, "x.toml")
     except ShipwheelError as error:
@@ -222,12 +222,12 @@ def test_any_text_gives_a_table_or_our_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["builds", "/srv/builds/", "https://mirror.invalid/builds/", "file:///srv/builds"])
-def test_python_builds(place: str) -> None:
+def test_accepts_a_path_or_url_for_python_builds(place: str) -> None:
     assert _read(f'python-builds = "{place}"').python_builds == place.rstrip("/")
 
 
-def test_python_builds_that_are_none() -> None:
+def test_rejects_other_locations_for_python_builds() -> None:
     for place in ("", "ftp://mirror.invalid/", "http://me:hunter2@mirror.invalid/builds"):
         error = _wrong(f'python-builds = "{place}"')
-        assert "python-builds: not a path, and not the address of a mirror" in error.message
+        assert "python-builds: neither a path nor the URL of a mirror" in error.message
         assert "hunter2" not in f"{error.message} {error.hint}"

@@ -1,4 +1,4 @@
-"""The store: whole blobs or none, whatever happens."""
+"""The store: a blob is complete or absent, whatever happens."""
 
 import errno
 import hashlib
@@ -31,7 +31,7 @@ def leftovers(store: Store) -> list[Path]:
     return list((store.root / "tmp").iterdir())
 
 
-def test_a_blob_is_there_when_the_block_ends_and_not_before(store: Store) -> None:
+def test_a_blob_appears_when_its_block_ends(store: Store) -> None:
     with store.writer() as blob:
         blob.write(b"one ")
         blob.write(memoryview(b"two"))
@@ -43,7 +43,7 @@ def test_a_blob_is_there_when_the_block_ends_and_not_before(store: Store) -> Non
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
-def test_a_block_that_fails_leaves_nothing(store: Store, error: BaseException) -> None:
+def test_a_failed_block_leaves_nothing(store: Store, error: BaseException) -> None:
     with pytest.raises(type(error)), store.writer() as blob:
         blob.write(b"half")
         raise error
@@ -51,7 +51,7 @@ def test_a_block_that_fails_leaves_nothing(store: Store, error: BaseException) -
     assert leftovers(store) == []
 
 
-def test_another_digest_than_expected(store: Store) -> None:
+def test_rejects_another_digest_than_expected(store: Store) -> None:
     with pytest.raises(IntegrityError) as caught, store.writer(digest_of(b"promised")) as blob:
         blob.write(b"given")
     assert digest_of(b"promised") in caught.value.message
@@ -61,7 +61,7 @@ def test_another_digest_than_expected(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", b"contenT"], ids=["emptied", "other size", "one bit"])
-def test_a_damaged_blob_is_found_and_discarded(store: Store, damage: bytes) -> None:
+def test_discards_a_damaged_blob(store: Store, damage: bytes) -> None:
     digest = store.add(b"content")
     store.path(digest).write_bytes(damage)
     with pytest.raises(DamagedBlob) as caught:
@@ -72,7 +72,7 @@ def test_a_damaged_blob_is_found_and_discarded(store: Store, damage: bytes) -> N
     assert store.read(digest) == b"content"
 
 
-def test_verify_says_so_without_raising(store: Store) -> None:
+def test_verify_returns_false_for_a_damaged_blob(store: Store) -> None:
     digest = store.add(b"content")
     assert store.verify(digest)
     store.path(digest).write_bytes(b"x")
@@ -80,13 +80,13 @@ def test_verify_says_so_without_raising(store: Store) -> None:
     assert not store.verify(digest)
 
 
-def test_a_blob_that_is_not_there(store: Store) -> None:
+def test_a_missing_blob_is_a_damaged_blob(store: Store) -> None:
     with pytest.raises(DamagedBlob):
         store.open(digest_of(b"never"))
     store.discard(digest_of(b"never"))
 
 
-def test_records(store: Store) -> None:
+def test_records_can_be_read_and_replaced(store: Store) -> None:
     assert store.get("kind", "a" * 64) is None
     store.put("kind", "a" * 64, b"first\nline")
     store.put("kind", "a" * 64, b"second\n\nline")
@@ -115,13 +115,13 @@ def no_space(*_: object) -> None:
 
 
 def full(handle: int, *_: object, **__: object) -> BinaryIO:
-    """/dev/full takes nothing: every write that leaves the buffer is ENOSPC."""
+    """On /dev/full, every write that leaves the buffer fails with ENOSPC."""
     os.close(handle)
     return Path("/dev/full").open("wb")
 
 
 @pytest.mark.parametrize("where", ["fsync", "fdopen"])
-def test_a_full_disk_as_the_system_reports_it(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_reports_a_full_disk_wherever_the_system_does(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     if where == "fsync":
         monkeypatch.setattr(os, "fsync", no_space)
     else:
@@ -136,7 +136,7 @@ def test_a_full_disk_as_the_system_reports_it(store: Store, monkeypatch: pytest.
 
 
 @needs_root
-def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+def test_reports_a_disk_that_is_really_full(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "256k") as disk:
         store = Store(disk)
         kept = store.add(b"k" * 50_000)
@@ -151,20 +151,20 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         assert store.read(store.add(b"room again" * 100)) == b"room again" * 100
 
 
-def test_an_error_of_the_block_is_not_the_store_s(store: Store) -> None:
+def test_does_not_blame_the_store_for_errors_of_the_block(store: Store) -> None:
     with pytest.raises(PermissionError), store.writer() as blob:
         blob.write(b"x")
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
 
 
-def test_a_root_that_cannot_be_a_directory(tmp_path: Path) -> None:
+def test_rejects_a_root_that_cannot_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be used") as caught:
         Store(tmp_path / "file" / "store")
     assert "SHIPWHEEL_CACHE" in caught.value.hint
 
 
-def test_many_writers_of_the_same_blobs_and_readers_between_them(store: Store) -> None:
+def test_readers_see_complete_blobs_between_many_writers(store: Store) -> None:
     blobs = [bytes([number]) * (1 << 16) for number in range(4)]
     stop = threading.Event()
     wrong: list[str] = []
@@ -186,7 +186,7 @@ def test_many_writers_of_the_same_blobs_and_readers_between_them(store: Store) -
     assert leftovers(store) == []
 
 
-def test_a_writer_that_is_killed_leaves_no_half_blob(store: Store) -> None:
+def test_a_killed_writer_leaves_no_partial_blob(store: Store) -> None:
     program = (
         "import os, sys; from pathlib import Path; from shipwheel.store import Store\n"
         "with Store(Path(sys.argv[1])).writer() as blob:\n"
@@ -198,14 +198,14 @@ def test_a_writer_that_is_killed_leaves_no_half_blob(store: Store) -> None:
     assert store.read(store.add(b"x" * 3000000)) == b"x" * 3000000
 
 
-def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_root_is_configurable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SHIPWHEEL_CACHE", str(tmp_path))
     assert default_root() == tmp_path
     monkeypatch.delenv("SHIPWHEEL_CACHE")
     assert default_root().name == "shipwheel"
 
 
-def test_sweep_discards_what_is_damaged(tmp_path: Path) -> None:
+def test_sweep_discards_damaged_blobs(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept, gone, short = (store.add(data) for data in (b"kept", b"gone", b"short"))
     store.path(gone).write_bytes(b"gonE")
@@ -215,7 +215,7 @@ def test_sweep_discards_what_is_damaged(tmp_path: Path) -> None:
     assert store.sweep() == ()
 
 
-def test_what_cannot_be_read_is_said_or_absent(tmp_path: Path) -> None:
+def test_unreadable_blobs_are_errors_and_unreadable_records_absent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     digest = store.add(b"data")
     store.path(digest).unlink()
@@ -229,7 +229,7 @@ def test_what_cannot_be_read_is_said_or_absent(tmp_path: Path) -> None:
     assert store.get("kind", "key") is None
 
 
-def test_closing_ends_what_is_under_way(store: Store) -> None:
+def test_close_ends_reads_and_writes(store: Store) -> None:
     digest = store.add(b"data")
     with pytest.raises(StoreError, match="interrupted"), store.writer() as blob:
         blob.write(b"half")
@@ -244,7 +244,7 @@ def test_closing_ends_what_is_under_way(store: Store) -> None:
     assert not list((store.root / "tmp").iterdir())
 
 
-def test_a_writer_that_does_not_notice_leaves_nothing(store: Store) -> None:
+def test_close_removes_unfinished_files(store: Store) -> None:
     with pytest.raises(StoreError), store.writer() as blob:
         blob.write(b"all of it")
         store.close()

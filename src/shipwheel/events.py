@@ -1,4 +1,4 @@
-"""What happens during long work, as frozen values. Only the command line turns them into text."""
+"""Progress and warnings as frozen values. Only the command line turns them into text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ __all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warne
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage began; `total` is in the unit that its `Moved` events count ("bytes" or "items"), 0 when unknown."""
+    """A stage has started. `total` is the amount of work in `unit` ("bytes" or "items"), 0 if unknown."""
 
     stage: str
     total: int = 0
@@ -17,7 +17,7 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """`item` (a digest or a file name) of a stage has `done` of `total` units behind it."""
+    """An item of a stage has made progress: `done` of `total` units. `item` is a digest or a file name."""
 
     stage: str
     item: str
@@ -27,7 +27,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A stage ended well; `summary` is one short line for the user.
+    """A stage has succeeded. `summary` is one short line for the user.
 
     A `notable` stage changed something outside the store: it is reported even if it took no time.
     """
@@ -39,7 +39,7 @@ class StageFinished:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something the user should know that does not stop the work."""
+    """A problem that the user should know about, although the work goes on."""
 
     message: str
     hint: str = ""
@@ -47,13 +47,13 @@ class Warned:
 
 Event = StageStarted | Moved | StageFinished | Warned
 Reporter = Callable[[Event], None]
-"""Takes events from any thread."""
+"""A function that receives events, from any thread."""
 
 
 def silent(_event: Event) -> None:
-    """The default reporter."""
+    """Ignore an event: the default reporter."""
 
 
 def format_size(size: int) -> str:
-    """Bytes as people read them; a few kB should not look like nothing."""
+    """Return a number of bytes in kB or MB; a few kB are not rounded to 0.0 MB."""
     return f"{size / 1e3:.1f} kB" if 0 < size < 100_000 else f"{size / 1e6:.1f} MB"

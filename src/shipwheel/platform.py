@@ -1,4 +1,4 @@
-"""OCI platforms: os/architecture/variant."""
+"""OCI platforms, for example linux/amd64."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ __all__ = ["DEBIAN_ARCHITECTURES", "Platform", "host_platform"]
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64", "armv8": "arm64"}
 
 DEBIAN_ARCHITECTURES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-"""Debian architecture -> multiarch tuple, for the architectures that images can be composed for."""
+"""Debian architecture -> multiarch tuple, for the architectures that shipwheel builds for."""
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
-    """An OCI platform, for example linux/amd64 (image-spec, image index: platform)."""
+    """An OCI platform: operating system, architecture and variant (image-spec, image-index.md: platform)."""
 
     os: str
     architecture: str
@@ -24,27 +24,27 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> "Platform":
-        """Reads `linux/amd64`, `amd64`, `linux/arm64/v8` or a machine name; raises UsageError for what cannot be built."""
+        """Parse `linux/amd64`, `amd64`, `linux/arm64/v8` or a machine name. Raise UsageError for an unsupported platform."""
         head, _, rest = text.strip().lower().partition("/")
         architecture = rest if head == "linux" and rest else text.strip().lower()
         architecture = _ALIASES.get(architecture, architecture)
         if architecture not in DEBIAN_ARCHITECTURES:
-            known = ", ".join(f"linux/{name}" for name in DEBIAN_ARCHITECTURES)
-            raise UsageError(f"the platform {text!r} cannot be built", hint=f"Platforms that can: {known}.")
+            supported = " and ".join(f"linux/{name}" for name in DEBIAN_ARCHITECTURES)
+            raise UsageError(f"the platform {text!r} is not supported", hint=f"Supported platforms are {supported}.")
         return cls("linux", architecture)
 
     @property
     def machine(self) -> str:
-        """What `platform.machine()` says there: x86_64, aarch64."""
+        """The value of `platform.machine()` on this platform: x86_64 or aarch64."""
         return _MACHINES[self.architecture]
 
     @property
     def multiarch(self) -> str:
-        """Debian's multiarch tuple, for example x86_64-linux-gnu."""
+        """The Debian multiarch tuple, for example x86_64-linux-gnu."""
         return DEBIAN_ARCHITECTURES[self.architecture]
 
     def matches(self, other: "Platform") -> bool:
-        """Whether an image for `other` runs where `self` is asked for: an empty variant matches any."""
+        """Return whether an image for `other` runs on this platform. An empty variant matches every variant."""
         same = (self.os, self.architecture) == (other.os, other.architecture)
         return same and (not self.variant or not other.variant or self.variant == other.variant)
 
@@ -53,7 +53,7 @@ class Platform:
 
 
 def host_platform() -> Platform:
-    """The platform whose containers run on this machine without emulation: Linux on the machine's architecture."""
+    """Return the platform whose containers run on this machine without emulation: Linux on its architecture."""
     import platform
 
     machine = platform.machine().lower()

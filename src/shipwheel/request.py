@@ -28,5 +28,5 @@ class Request:
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """The platforms of the settings, without duplicates, in order."""
+        """The platforms of the settings, without duplicates, in order. Raises UsageError for an unknown one."""
         return tuple(dict.fromkeys(Platform.parse(text) for text in self.settings.platforms))

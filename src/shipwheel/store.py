@@ -1,7 +1,7 @@
-"""The local content-addressed cache: blobs by their sha256, small records by the key of what they say.
+"""The local content-addressed cache: blobs by their sha256, and small records by key.
 
-A blob is written to a temporary file, hashed on the way, and renamed into place, so that a reader never sees half of one.
-Records carry their own checksum: a damaged one reads as absent.
+A blob is written to a temporary file, hashed while it is written, and renamed into place, so that readers see complete blobs only.
+A record contains a checksum; a damaged record is treated as absent.
 """
 
 import errno
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 
 def default_root() -> Path:
-    """Where the store is, unless the user says otherwise: SHIPWHEEL_CACHE or the platform's cache directory."""
-    named = os.environ.get("SHIPWHEEL_CACHE")
-    if named:
-        return Path(named)
+    """Return the default directory of the store: SHIPWHEEL_CACHE, or the user's cache directory."""
+    configured = os.environ.get("SHIPWHEEL_CACHE")
+    if configured:
+        return Path(configured)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("shipwheel"))
 
 
 class BlobWriter:
-    """Takes bytes, hashes them, and becomes a blob at `commit`."""
+    """An open blob: it hashes the bytes that are written to it. `size` in bytes."""
 
     def __init__(self, stream: BinaryIO, store: "Store") -> None:
         self._stream = stream
@@ -43,7 +43,7 @@ class BlobWriter:
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Appends bytes; raises StoreError if the disk is full."""
+        """Append bytes. Raise StoreError if the disk is full."""
         self._store.check_open()
         self._hash.update(data)
         try:
@@ -54,12 +54,12 @@ class BlobWriter:
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of what was written so far."""
+        """`sha256:<hex>` of the bytes written so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
 
 class Store:
-    """A directory of blobs and records that any number of processes may share."""
+    """A directory of blobs and records. Any number of processes may share it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,13 +70,13 @@ class Store:
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"the store {root} cannot be used: {error.strerror}", hint="Set SHIPWHEEL_CACHE to a directory that you can write to."
+                f"the store {root} cannot be used: {error.strerror}", hint="Set SHIPWHEEL_CACHE to a writable directory."
             ) from error
 
     def close(self) -> None:
-        """From now on reading and writing blobs raises StoreError: threads that are at it come to an end. It waits for nothing.
+        """Make every later read and write of a blob raise StoreError, so that running threads end. Return without waiting for them.
 
-        What they have not finished is removed already, since a thread that does not notice may end with the process.
+        Unfinished files are removed here, because a thread that does not notice may end with the process.
         """
         self.closed.set()
         for path in tuple(self._unfinished):
@@ -84,36 +84,36 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def check_open(self) -> None:
-        """Raises StoreError if the store was closed."""
+        """Raise StoreError if the store was closed."""
         if self.closed.is_set():
-            raise StoreError("the work was interrupted", hint="Run the command again: it goes on from what it had.")
+            raise StoreError("interrupted", hint="Run the command again to resume.")
 
     def path(self, digest: str) -> Path:
-        """Where the blob is or would be."""
+        """Return the path that the blob has, or would have."""
         algorithm, _, value = digest.partition(":")
         return self.root / "blobs" / algorithm / value[:2] / value
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is there; its bytes are checked when they are read."""
+        """Return whether the store has the blob. Its bytes are checked when they are read."""
         return self.path(digest).is_file()
 
     def partial(self, digest: str) -> Path:
-        """Where a download of this blob collects its bytes, to be resumed."""
+        """Return the path where a download of this blob collects its bytes, so that it can be resumed."""
         return self.root / "partial" / digest.partition(":")[2]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        """Yields a blob's bytes; raises DamagedBlob at the end, and discards the blob, if they are not what the digest says."""
-        seen = hashlib.sha256()
+        """Yield a blob's bytes. At the end, discard the blob and raise DamagedBlob if they do not match the digest."""
+        checksum = hashlib.sha256()
         with self.open(digest) as stream:
             while data := self._read(stream):
-                seen.update(data)
+                checksum.update(data)
                 yield data
-        if f"sha256:{seen.hexdigest()}" != digest:
+        if f"sha256:{checksum.hexdigest()}" != digest:
             self.discard(digest)
             raise DamagedBlob(digest)
 
     def open(self, digest: str) -> BinaryIO:
-        """Opens a blob without checking it: for readers that hash what they read, or have called `verify`."""
+        """Open a blob without checking it, for callers that hash what they read or have called `verify`."""
         try:
             return self.path(digest).open("rb")
         except FileNotFoundError as error:
@@ -122,11 +122,11 @@ class Store:
             raise _unreadable(self.root, error) from error
 
     def read(self, digest: str) -> bytes:
-        """A small blob's bytes, checked."""
+        """Return the bytes of a small blob. Raise DamagedBlob if they do not match the digest."""
         return b"".join(self.chunks(digest))
 
     def verify(self, digest: str) -> bool:
-        """Reads a blob through; discards it and says False if it is absent or damaged."""
+        """Read a blob to its end. Return whether it is intact; discard it if it is damaged."""
         try:
             for _ in self.chunks(digest):
                 pass
@@ -135,22 +135,22 @@ class Store:
         return True
 
     def sweep(self) -> tuple[str, ...]:
-        """Reads every blob through, discards those that are damaged, and says which: where one is, others may be."""
-        found = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
-        return tuple(digest for digest in found if not self.verify(digest))
+        """Verify every blob, because one damaged blob is often not the only one. Return the digests of those that were discarded."""
+        digests = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
+        return tuple(digest for digest in digests if not self.verify(digest))
 
     def discard(self, digest: str) -> None:
-        """Removes a blob; its absence is success."""
+        """Remove a blob, if the store has it."""
         self.path(digest).unlink(missing_ok=True)
 
     @contextmanager
     def writer(self, expected: str | None = None) -> Iterator[BlobWriter]:
-        """A new blob: what is written in the block is in the store when the block ends well, and gone otherwise.
+        """Write a new blob, which the store keeps if the block succeeds.
 
-        Raises IntegrityError if `expected` is another digest, StoreError if the disk is full.
+        Raise IntegrityError if its digest is not `expected`, StoreError if the disk is full.
         """
         with self._temporary() as (temporary, stream):
-            # What the block itself cannot read or write is its own affair: only the store's errors become StoreError.
+            # An OSError of the block itself passes unchanged: only the store's own errors become StoreError.
             blob = BlobWriter(stream, self)
             yield blob
             if expected is not None and blob.digest != expected:
@@ -164,20 +164,20 @@ class Store:
                 raise store_write_error(self.root, error) from error
 
     def adopt(self, temporary: Path, digest: str) -> None:
-        """Moves a finished file whose digest is known into place."""
+        """Move a complete file with this digest into place."""
         final = self.path(digest)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o644)
         temporary.replace(final)
 
     def add(self, data: bytes) -> str:
-        """Stores a small blob and returns its digest."""
+        """Store a small blob and return its digest."""
         with self.writer() as blob:
             blob.write(data)
         return blob.digest
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """A record, or None when it is absent or damaged."""
+        """Return a record, or None if it is absent or damaged."""
         try:
             text = self._record(kind, key).read_bytes()
         except OSError:
@@ -196,7 +196,7 @@ class Store:
             return None
 
     def put(self, kind: str, key: str, data: bytes) -> None:
-        """Writes a record, replacing one of the same key."""
+        """Write a record, replacing any record with the same key. Raise StoreError if the disk is full."""
         final = self._record(kind, key)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ class Store:
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
-        """A file that is gone after the block, unless the block has moved it away."""
+        """Create a temporary file that is removed after the block, unless the block has moved it."""
         self.check_open()
         try:
             handle, name = tempfile.mkstemp(dir=self.root / "tmp")
@@ -221,7 +221,7 @@ class Store:
             yield Path(name), stream
         finally:
             with suppress(OSError):
-                # What a full disk did not take is written again here, and fails again.
+                # Closing flushes what a full disk did not take, and fails again.
                 stream.close()
             with suppress(OSError):
                 Path(name).unlink(missing_ok=True)
@@ -245,9 +245,9 @@ def _unreadable(root: Path, error: OSError) -> StoreError:
 
 
 def store_write_error(root: Path, error: OSError) -> StoreError:
-    """The error for a store that cannot be written: its disk is full, or why else."""
+    """Return the error for a store that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"no space left on the disk of the store {root}", hint="Free some space, or set SHIPWHEEL_CACHE to a directory on another disk."
         )
-    return StoreError(f"the store {root} cannot be written: {error}", hint="Set SHIPWHEEL_CACHE to a directory that you can write to.")
+    return StoreError(f"the store {root} cannot be written: {error}", hint="Set SHIPWHEEL_CACHE to a writable directory.")
