@@ -1,7 +1,7 @@
-"""What a shared object or program needs from the loader (System V gABI, chapters 4 and 5; GNU symbol versions: LSB 10.7).
+"""What a program or shared object needs from the dynamic loader (System V gABI, chapters 4 and 5; GNU symbol versions: LSB 10.7).
 
-Read as the loader reads it, through program headers alone, so that objects without section headers are seen as well. Every loop
-ends with the file: the usual library follows the counts and offsets of a damaged object for hours.
+Like the loader, this reads program headers only, so that it understands objects without section headers. Every loop is bounded:
+pyelftools follows the counts and offsets of a damaged object for hours.
 """
 
 import struct
@@ -35,15 +35,15 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _NEEDED, _STRTAB, _SONAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 _WEAK = 2
-"""VER_FLG_WEAK: the loader goes on without it."""
+"""VER_FLG_WEAK: the loader does not insist on this version."""
 
-_LONGEST_NAME = 4096
-_LONGEST_DYNAMIC = 1 << 20
-_MOST_VERSIONS = 20_000
+_MAX_NAME_BYTES = 4096
+_MAX_DYNAMIC_BYTES = 1 << 20
+_MAX_VERSIONS = 20_000
 
 
 class ElfObject(msgspec.Struct, frozen=True):
-    """The facts of one ELF file that decide whether it can be loaded."""
+    """The properties of one ELF file that decide whether it can be loaded."""
 
     path: str
     machine: str
@@ -51,34 +51,34 @@ class ElfObject(msgspec.Struct, frozen=True):
     interpreter: str = ""
     needed: tuple[str, ...] = ()
     runpath: tuple[str, ...] = ()
-    """Where the loader looks first: DT_RUNPATH, else DT_RPATH."""
+    """The directories that the loader searches first: DT_RUNPATH, else DT_RPATH."""
     wants: tuple[tuple[str, str], ...] = ()
-    """(soname, version) of every symbol version that must be there, weak ones left out."""
+    """(soname, version) of every symbol version that the object needs, without weak ones."""
     defines: tuple[str, ...] = ()
     """The symbol versions that the object defines."""
 
 
 def is_elf(head: bytes | bytearray | memoryview) -> bool:
-    """Whether a file that begins so is ELF."""
+    """Return whether a file that starts with these bytes is an ELF file."""
     return bytes(head[:4]) == b"\x7fELF"
 
 
 def read_elf(stream: BinaryIO, path: str, label: str) -> ElfObject | None:
-    """The facts of a program or shared object, also a static one; None for what is neither, as a relocatable object or a core.
+    """Read a program or shared object. Return None for other kinds of ELF files, such as relocatable objects and core dumps.
 
-    `label` is the package in errors. Raises ArchiveError for a damaged file.
+    `label` names the package in errors. Raise ArchiveError for a damaged file.
     """
     try:
-        image = _opened(stream)
-        return None if image is None else _facts(image, path)
-    except (_Damaged, struct.error, OSError, ValueError, OverflowError) as error:
+        image = _read_headers(stream)
+        return None if image is None else _elf_object(image, path)
+    except (_DamagedError, struct.error, OSError, ValueError, OverflowError) as error:
         raise ArchiveError(
-            f"{label}: {path} is a damaged ELF file ({error})", hint="The package is broken; take another version."
+            f"{label}: {path} is a damaged ELF file ({error})", hint="The package is broken; use another version."
         ) from error
 
 
-class _Damaged(Exception):
-    """What is wrong with the file."""
+class _DamagedError(Exception):
+    """The file is damaged; the message says how."""
 
 
 class _Segment(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class _Image(msgspec.Struct, frozen=True):
-    """An ELF file as the loader sees it. `order` and `wide` are its byte order, for struct, and whether it is of 64 bits."""
+    """An ELF file as the loader sees it. `order` is its byte order in struct's notation, `wide` is true for 64 bits."""
 
     stream: BinaryIO
     order: str
@@ -103,7 +103,7 @@ class _Image(msgspec.Struct, frozen=True):
         self.stream.seek(offset)
         data = self.stream.read(size)
         if len(data) < size:
-            raise _Damaged("it ends too early")
+            raise _DamagedError("it is cut off")
         return data
 
     def unpack(self, layout: str, offset: int) -> tuple[int, ...]:
@@ -111,49 +111,49 @@ class _Image(msgspec.Struct, frozen=True):
         return struct.unpack(full, self.read(offset, struct.calcsize(full)))
 
     def text(self, offset: int) -> str:
-        """A string that ends with a zero byte."""
+        """Return the zero-terminated string at an offset in the file."""
         self.stream.seek(offset)
-        value, end, _ = self.stream.read(_LONGEST_NAME).partition(b"\0")
+        value, end, _ = self.stream.read(_MAX_NAME_BYTES).partition(b"\0")
         if not end:
-            raise _Damaged("a name has no end")
+            raise _DamagedError("a name has no end")
         return value.decode("utf-8", "backslashreplace")
 
-    def place(self, address: int) -> int:
-        """Where in the file an address is."""
+    def offset_of(self, address: int) -> int:
+        """Return the offset in the file of a virtual address."""
         for segment in self.segments:
             if segment.type == _PT_LOAD and segment.address <= address < segment.address + segment.size:
                 return address - segment.address + segment.offset
-        raise _Damaged(f"the address {address:#x} is in no segment")
+        raise _DamagedError(f"the address {address:#x} is in no segment")
 
 
-def _opened(stream: BinaryIO) -> _Image | None:
+def _read_headers(stream: BinaryIO) -> _Image | None:
     stream.seek(0)
     head = stream.read(16)
     if len(head) < 16 or not is_elf(head) or head[4] not in (1, 2) or head[5] not in (1, 2):
-        raise _Damaged("its header is not one")
+        raise _DamagedError("its header is invalid")
     order, wide = "<" if head[5] == 1 else ">", head[4] == 2
     bare = _Image(stream, order, wide, "", ())
-    kind, machine, _, _, start, _, _, _, each, count = bare.unpack("HHIQQQIHHH" if wide else "HHIIIIIHHH", 16)
+    kind, machine, _, _, start, _, _, _, entry_size, count = bare.unpack("HHIQQQIHHH" if wide else "HHIIIIIHHH", 16)
     if kind not in (_EXECUTABLE, _SHARED):
         return None
     layout = struct.Struct(order + ("IIQQQQQQ" if wide else "IIIIIIII"))
-    if count and each != layout.size:
-        raise _Damaged(f"its program headers are of {each} bytes")
-    fields = layout.iter_unpack(bare.read(start, count * each))
-    # p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, … with 64 bits; p_flags is further back with 32.
-    picked = ((0, 2, 3, 5) if wide else (0, 1, 2, 4)) if count else ()
-    segments = tuple(_Segment(*(item[at] for at in picked)) for item in fields)
+    if count and entry_size != layout.size:
+        raise _DamagedError(f"its program headers have {entry_size} bytes")
+    headers = layout.iter_unpack(bare.read(start, count * entry_size))
+    # p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, … with 64 bits; p_flags comes later with 32.
+    positions = ((0, 2, 3, 5) if wide else (0, 1, 2, 4)) if count else ()
+    segments = tuple(_Segment(*(header[position] for position in positions)) for header in headers)
     return _Image(stream, order, wide, _NAMES.get(machine, f"EM_{machine}"), segments)
 
 
-def _facts(image: _Image, path: str) -> ElfObject:
+def _elf_object(image: _Image, path: str) -> ElfObject:
     interpreter = next((image.text(item.offset) for item in image.segments if item.type == _PT_INTERP), "")
     tags = _dynamic(image)
     if not tags:
         return ElfObject(path, image.machine, interpreter=interpreter)
     values = dict(reversed(tags))
-    named = any(tag in values for tag in (_NEEDED, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERDEF))
-    names = image.place(values.get(_STRTAB, -1)) if named else 0
+    has_names = any(tag in values for tag in (_NEEDED, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERDEF))
+    names = image.offset_of(values.get(_STRTAB, -1)) if has_names else 0
     search = next((image.text(names + values[tag]) for tag in (_RUNPATH, _RPATH) if tag in values), "")
     return ElfObject(
         path,
@@ -162,59 +162,60 @@ def _facts(image: _Image, path: str) -> ElfObject:
         interpreter=interpreter,
         needed=tuple(image.text(names + value) for tag, value in tags if tag == _NEEDED),
         runpath=tuple(part for part in dict.fromkeys(search.split(":")) if part),
-        wants=tuple(_wanted(image, values, names)),
-        defines=tuple(_defined(image, values, names)),
+        wants=tuple(_needed_versions(image, values, names)),
+        defines=tuple(_defined_versions(image, values, names)),
     )
 
 
 def _dynamic(image: _Image) -> list[tuple[int, int]]:
-    """The (tag, value) pairs of the dynamic section, up to DT_NULL; none for a static object."""
-    found = next((item for item in image.segments if item.type == _PT_DYNAMIC), None)
-    if found is None:
+    """Return the (tag, value) pairs of the dynamic section, up to DT_NULL; none for a static object."""
+    section = next((item for item in image.segments if item.type == _PT_DYNAMIC), None)
+    if section is None:
         return []
-    if found.size > _LONGEST_DYNAMIC:
-        raise _Damaged("its dynamic section is too long")
+    if section.size > _MAX_DYNAMIC_BYTES:
+        raise _DamagedError("its dynamic section is too long")
     layout = struct.Struct(image.order + ("qQ" if image.wide else "iI"))
     tags = []
-    for tag, value in layout.iter_unpack(image.read(found.offset, found.size - found.size % layout.size)):
+    for tag, value in layout.iter_unpack(image.read(section.offset, section.size - section.size % layout.size)):
         if tag == 0:
             break
         tags.append((tag, value))
     return tags
 
 
-def _wanted(image: _Image, values: dict[int, int], names: int) -> Iterator[tuple[str, str]]:
-    for library, flags, name in islice(_needs(image, values), _MOST_VERSIONS):
+def _needed_versions(image: _Image, values: dict[int, int], names: int) -> Iterator[tuple[str, str]]:
+    for library, flags, name in islice(_version_needs(image, values), _MAX_VERSIONS):
         if not flags & _WEAK:
             yield image.text(names + library), image.text(names + name)
 
 
-def _needs(image: _Image, values: dict[int, int]) -> Iterator[tuple[int, int, int]]:
-    """(offset of the library's name, flags, offset of the version's name)."""
+def _version_needs(image: _Image, values: dict[int, int]) -> Iterator[tuple[int, int, int]]:
+    """Yield (offset of the library's name, flags, offset of the version's name)."""
+    if (address := values.get(_VERNEED)) is None:
+        return
     # vn_version, vn_cnt, vn_file, vn_aux, vn_next; vna_hash, vna_flags, vna_other, vna_name, vna_next
-    for at, (_, count, library, below, _) in _chain(image, values.get(_VERNEED), values.get(_VERNEEDNUM, 0), "HHIII"):
+    for offset, (_, count, library, aux, _) in _chain(image, image.offset_of(address), values.get(_VERNEEDNUM, 0), "HHIII"):
         if not count:
-            raise _Damaged("it wants no version of a library")
-        for _, (_, flags, _, name, _) in _chain(image, at + below, count, "IHHII", placed=True):
+            raise _DamagedError("it needs no version of a library")
+        for _, (_, flags, _, name, _) in _chain(image, offset + aux, count, "IHHII"):
             yield library, flags, name
 
 
-def _defined(image: _Image, values: dict[int, int], names: int) -> Iterator[str]:
-    # vd_version, vd_flags, vd_ndx, vd_cnt, vd_hash, vd_aux, vd_next; of what is below only the first names the version.
-    chain = _chain(image, values.get(_VERDEF), values.get(_VERDEFNUM, 0), "HHHHIII")
-    for at, (_, _, _, _, _, below, _) in islice(chain, _MOST_VERSIONS):
-        name, _ = image.unpack("II", at + below)
+def _defined_versions(image: _Image, values: dict[int, int], names: int) -> Iterator[str]:
+    if (address := values.get(_VERDEF)) is None:
+        return
+    # vd_version, vd_flags, vd_ndx, vd_cnt, vd_hash, vd_aux, vd_next; only the first auxiliary record names the version.
+    chain = _chain(image, image.offset_of(address), values.get(_VERDEFNUM, 0), "HHHHIII")
+    for offset, (_, _, _, _, _, aux, _) in islice(chain, _MAX_VERSIONS):
+        name, _ = image.unpack("II", offset + aux)
         yield image.text(names + name)
 
 
-def _chain(image: _Image, start: int | None, count: int, layout: str, *, placed: bool = False) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(place, fields) of `count` records, of which each says in its last field how far away the next is, 0 when it is the last."""
-    if start is None:
-        return
-    at = start if placed else image.place(start)
+def _chain(image: _Image, offset: int, count: int, layout: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield (offset, fields) of at most `count` records. The last field is the distance to the next record, 0 in the last one."""
     for _ in range(count):
-        fields = image.unpack(layout, at)
-        yield at, fields
+        fields = image.unpack(layout, offset)
+        yield offset, fields
         if not fields[-1]:
             return
-        at += fields[-1]
+        offset += fields[-1]

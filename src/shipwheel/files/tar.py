@@ -1,7 +1,7 @@
-"""Deterministic tar headers: POSIX.1-2017 pax interchange format, minimal.
+"""Deterministic, minimal tar headers in the pax interchange format (POSIX.1-2017).
 
-The same entry gives the same bytes everywhere. The standard library's writer does the same work at half the speed, and this
-is the part of a build that is done in Python once for each file; a property test holds the two against each other.
+The same entry yields the same bytes everywhere. The standard library's writer is half as fast, and a build writes one header for each
+file; a property test compares the two.
 """
 
 from shipwheel.errors import ArchiveError
@@ -18,19 +18,19 @@ _ZEROS = bytes(BLOCK)
 
 
 def padding(size: int) -> bytes:
-    """The zeros between a file's content and the next header."""
+    """Return the zeros between a file's content and the next header."""
     return _ZEROS[: -size % BLOCK]
 
 
 def header(entry: FileEntry, size: int, mtime: int) -> bytes:
-    """The header block of an entry, behind a pax header where ustar has no room. `size` in bytes, `mtime` in seconds.
+    """Return the header block of an entry, after a pax header if ustar has no room. `size` in bytes, `mtime` in seconds.
 
-    Raises ArchiveError for a name that is not Unicode: pax has no way to write it.
+    Raise ArchiveError for a name that is not Unicode, because pax cannot represent it.
     """
     try:
         return _header(entry, size, mtime)
     except UnicodeEncodeError as error:
-        hint = "Rename the file, or leave its package out."
+        hint = "Rename the file, or exclude it."
         raise ArchiveError(f"the name {entry.path!r} or its target {entry.target!r} is not UTF-8", hint=hint) from error
 
 
@@ -40,11 +40,11 @@ def _header(entry: FileEntry, size: int, mtime: int) -> bytes:
     records: dict[str, str] = {}
     if fields is None:
         records["path"] = name
-        fields = (_cut(name), b"")
+        fields = (_truncated(name), b"")
     link = entry.target.encode()
     if len(link) > 100 or not entry.target.isascii():
         records["linkpath"] = entry.target
-        link = _cut(entry.target)
+        link = _truncated(entry.target)
     if size > _MAX_OCTAL_SIZE:
         records["size"] = str(size)
     for key, value in (("uid", entry.uid), ("gid", entry.gid)):
@@ -55,20 +55,20 @@ def _header(entry: FileEntry, size: int, mtime: int) -> bytes:
 
 
 def _split(name: str) -> tuple[bytes, bytes] | None:
-    """The name as ustar's (name, prefix), or None if it does not fit."""
+    """Return the name as ustar's (name, prefix), or None if it does not fit."""
     if not name.isascii():
         return None
     raw = name.encode()
     if len(raw) <= 100:
         return raw, b""
-    # The leftmost slash that leaves a name of at most 100 bytes, as the standard library chooses.
+    # The leftmost slash that leaves a name of at most 100 bytes, as in the standard library.
     cut = raw.find(b"/", len(raw) - 101, len(raw) - 1)
     if 0 < cut <= 155:
         return raw[cut + 1 :], raw[:cut]
     return None
 
 
-def _cut(text: str) -> bytes:
+def _truncated(text: str) -> bytes:
     return text.encode("ascii", "replace")[:100]
 
 
@@ -92,12 +92,12 @@ def _block(fields: tuple[bytes, bytes], entry: FileEntry, size: int, mtime: int,
 
 def _pax(records: dict[str, str], mtime: int) -> bytes:
     body = b"".join(_record(key, value) for key, value in sorted(records.items()))
-    shell = FileEntry("././@PaxHeader", EntryType.FILE, 0o644)
-    return _block((b"././@PaxHeader", b""), shell, len(body), mtime, b"x", b"") + body + padding(len(body))
+    entry = FileEntry("././@PaxHeader", EntryType.FILE, 0o644)
+    return _block((b"././@PaxHeader", b""), entry, len(body), mtime, b"x", b"") + body + padding(len(body))
 
 
 def _record(key: str, value: str) -> bytes:
-    """A pax record: its own length in decimal, a space, key=value, a newline."""
+    """Return a pax record: its own length in decimal, a space, key=value, a newline."""
     rest = b" " + key.encode() + b"=" + value.encode() + b"\n"
     length = len(rest)
     while length != len(rest) + len(str(length)):
