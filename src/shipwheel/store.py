@@ -42,7 +42,7 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes. Raise StoreError if the disk is full."""
         self._store.check_open()
         self._hash.update(data)

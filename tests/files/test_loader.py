@@ -161,7 +161,7 @@ def test_another_wheel_is_only_hoped_for() -> None:
     private = _object(f"{LIB}/private/libq.so")
     loader = Loader.of([_segment("base", private)], MULTIARCH, [_segment("a", first), _segment("b", second)])
     assert loader.unresolved() == {}
-    assert loader.unresolved(alone=True) == {"libb.so.1": (first,)}
+    assert loader.unresolved(isolated=True) == {"libb.so.1": (first,)}
     assert loader.sibling(first, "libb.so.1") is None
 
 

@@ -99,7 +99,7 @@ def test_a_hard_link_that_leads_outside(store: Store) -> None:
 
 @pytest.mark.parametrize("second", [file("./a", b"y"), symlink("a", "b")])
 def test_a_path_twice_is_refused(store: Store, second: FileEntry) -> None:
-    with pytest.raises(ArchiveError, match="a is there twice"):
+    with pytest.raises(ArchiveError, match="a is occurs twice"):
         make(store, file("a", b"x"), second)
 
 
@@ -140,7 +140,7 @@ def test_what_modules_open_is_noticed_in_every_form(store: Store, size: int) -> 
     data = b"# " + b"x" * size + b"\nctypes.CDLL(find_library('magic')); ffi.dlopen('libpq.so.5')\n"
     for content in (data, deflated(data), opened(data)):
         segment = make(store, FileEntry("app/magic.py", EntryType.FILE, 0o644, content), file("b.txt", data), file("c.py", b"pass"))
-        assert (segment.opens, segment.elf) == (("libpq.so.5", "magic"), ())
+        assert (segment.ctypes_libraries, segment.elf) == (("libpq.so.5", "magic"), ())
 
 
 def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(store: Store) -> None:

@@ -110,7 +110,7 @@ def unresolved_libraries(
 def _unresolved(loader: Loader, platform: Platform, parent: Sequence[Segment]) -> dict[str, tuple[ElfObject, ...]]:
     machine = MACHINES[platform.architecture]
     parent_paths = {item.path for segment in parent for item in segment.elf}
-    return loader.unresolved((item for item in loader.objects if item.machine == machine and item.path not in parent_paths), alone=True)
+    return loader.unresolved((item for item in loader.objects if item.machine == machine and item.path not in parent_paths), isolated=True)
 
 
 def _is_useful(candidate: _Candidate, segment: Segment, missing: Mapping[str, Sequence[ElfObject]], loader: Loader) -> bool:

@@ -33,7 +33,7 @@ def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[S
     }
     missing: dict[str, list[str]] = {}
     for segment in app_segments:
-        for name in segment.opens if not segment.elf else ():
+        for name in segment.ctypes_libraries if not segment.elf else ():
             if library_stem(name) not in stems:
                 missing.setdefault(f"{_OPENED_PREFIX}{name}", []).append(segment.label)
     return {name: tuple(labels) for name, labels in sorted(missing.items())}

@@ -1,7 +1,7 @@
-"""Segments: the deterministic tar bytes of one source, compressed on their own, without the end-of-archive blocks.
+"""Segments: the deterministic tar bytes of one source, compressed separately, without end-of-archive blocks.
 
-Compressed members concatenate (RFC 1952, 2.2), so a layer is made of segments without compressing again. A zip entry already
-is raw deflate with its CRC-32 and size: it is copied as one member, and only headers, padding and small files are compressed.
+gzip members can be concatenated (RFC 1952, 2.2), so layers consist of segments that are not compressed again. A zip entry already is raw
+deflate data with a CRC-32 and a size: it is copied into a member of its own, and only headers, padding and small files are compressed.
 """
 
 import contextlib
@@ -21,15 +21,13 @@ from shipwheel.files.compress import Deflated, gunzip, inflate, member, splice
 from shipwheel.files.ctypes_libraries import ctypes_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path
-from shipwheel.store import Store
+from shipwheel.store import BlobWriter, Store
 
 __all__ = [
     "LAYOUT_VERSION",
     "Directory",
+    "Observer",
     "Segment",
-    "SegmentWriter",
-    "Sink",
-    "Tap",
     "find_segment",
     "key_of",
     "load_segment_metadata",
@@ -40,19 +38,22 @@ __all__ = [
 ]
 
 LAYOUT_VERSION = "1"
-"""Part of every key: raise it when the same source would give other bytes."""
+"""Part of every key. Increase it when the same source yields other bytes."""
 
-SMALL = 2048
-"""Files under this size are compressed together with their headers, and larger ones are spliced."""
+MIN_SPLICED_BYTES = 2048
+"""Deflated files from this size on are spliced; smaller ones are compressed together with their headers."""
 
-_TOLD = "told"
+_MADE, _TOLD = "segment", "told"
+"""Kinds of records: about segments that this machine has made, and about those that another machine describes."""
+
 _MAX_TIME = 0o77777777777
-_FLUSH = 512 << 10
-_IN_MEMORY = 64 << 20
+_MEMBER_BYTES = 512 << 10
+_MAX_IN_MEMORY = 64 << 20
+_HEADER_BYTES = 4
 
 
 class Directory(msgspec.Struct, frozen=True, array_like=True):
-    """The attributes of a directory that a source cares about."""
+    """The attributes of a directory, as far as sources set them."""
 
     mode: int = 0o755
     uid: int = 0
@@ -60,7 +61,7 @@ class Directory(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """What is known of a segment; its bytes are the blob `digest` in the store."""
+    """A segment's metadata. Its bytes are the blob `digest` in the store; sizes in bytes."""
 
     key: str
     label: str
@@ -68,19 +69,19 @@ class Segment(msgspec.Struct, frozen=True):
     size: int
     unpacked_size: int
     files: dict[str, int]
-    """Path -> CRC-32 of the content."""
+    """Path of a file -> CRC-32 of its content."""
     links: dict[str, str]
-    """Path of a symbolic or hard link -> target."""
+    """Path of a symbolic or hard link -> its target."""
     directories: dict[str, Directory]
     elf: tuple[ElfObject, ...]
-    opens: tuple[str, ...] = ()
-    """Libraries that Python modules open by name, see `ctypes_libraries`."""
+    ctypes_libraries: tuple[str, ...] = msgspec.field(default=(), name="opens")
+    """Libraries that Python modules open by name."""
 
 
 def source_date_epoch() -> int:
-    """The time in seconds that all files of an image carry: SOURCE_DATE_EPOCH, or 1980-01-02, which zip can still express.
+    """Return the modification time, in seconds, of all files in an image: SOURCE_DATE_EPOCH, else 1980-01-02, which zip can express.
 
-    Raises UsageError for a SOURCE_DATE_EPOCH that is no time that tar can hold.
+    Raise UsageError if SOURCE_DATE_EPOCH is not a time that tar can store.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH") or "315619200"
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_TIME):
@@ -91,51 +92,51 @@ def source_date_epoch() -> int:
 
 
 def key_of(*parts: str) -> str:
-    """A hex sha256 over the parts, the layout version and the files' time."""
+    """Return a hex sha256 over the parts, the layout version and the files' modification time."""
     text = "\0".join((LAYOUT_VERSION, str(source_date_epoch()), *parts))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_segment_metadata(key: str, store: Store) -> Segment | None:
-    """What the store knows of a segment, whether or not it has its bytes: from having made it, else from being told."""
-    return store.get_as("segment", key, Segment) or store.get_as(_TOLD, key, Segment)
+    """Return the metadata of a segment, whether or not the store has its bytes: this machine's own, else another machine's."""
+    return store.get_as(_MADE, key, Segment) or store.get_as(_TOLD, key, Segment)
 
 
 def save_segment_metadata(segment: Segment, store: Store) -> None:
-    """Remembers what another machine says of a segment: facts, but never which blob of this store has its bytes."""
+    """Store another machine's metadata of a segment. It is never used to find the segment's bytes in this store."""
     store.put(_TOLD, segment.key, msgspec.json.encode(segment))
 
 
 def find_segment(key: str, store: Store) -> Segment | None:
-    """The segment of that key, if the store has it whole, made by this machine."""
-    segment = store.get_as("segment", key, Segment)
+    """Return the segment with this key if this machine has made it and the store has its bytes."""
+    segment = store.get_as(_MADE, key, Segment)
     return segment if segment is not None and store.has(segment.digest) else None
 
 
 def uncompressed_chunks(segment: Segment, store: Store) -> Iterator[bytes]:
-    """The segment's uncompressed bytes; raises DamagedBlob if the store's are not what was written."""
+    """Yield the segment's uncompressed bytes. Raise DamagedBlob if its blob is damaged."""
     try:
         yield from gunzip(store.chunks(segment.digest))
     except ArchiveError as error:
-        # Bytes that do not even unpack: the decompressor is the first to notice.
+        # The decompressor notices the damage before the hash does.
         store.discard(segment.digest)
         raise DamagedBlob(segment.digest) from error
 
 
-class Tap(Protocol):
-    """Follows the uncompressed bytes of a segment while it is made."""
+class Observer(Protocol):
+    """Receives the uncompressed bytes of a segment while it is made."""
 
     def begin(self, directories: dict[str, Directory]) -> None:
-        """Called once, before the first byte, with the directories that the source has named so far."""
+        """Receive the directories that the source has yielded so far; called once, before the first bytes."""
 
     def update(self, data: bytes | bytearray, /) -> None:
-        """The next bytes."""
+        """Receive the next bytes."""
 
 
-def make_segment(source: Source, store: Store, tap: Tap | None = None) -> Segment:
-    """Writes the source's segment into the store."""
+def make_segment(source: Source, store: Store, observer: Observer | None = None) -> Segment:
+    """Write the segment of a source into the store. Raise ArchiveError if its entries are malformed."""
     with store.writer() as blob:
-        writer = SegmentWriter(blob, source.label, tap)
+        writer = _SegmentWriter(blob, source.label, observer)
         for entry in source.entries():
             writer.add(entry)
         writer.flush()
@@ -149,26 +150,19 @@ def make_segment(source: Source, store: Store, tap: Tap | None = None) -> Segmen
         links=writer.links,
         directories=writer.directories,
         elf=tuple(writer.elf),
-        opens=tuple(sorted(writer.opens)),
+        ctypes_libraries=tuple(sorted(writer.ctypes_libraries)),
     )
-    store.put("segment", source.key, msgspec.json.encode(segment))
+    store.put(_MADE, source.key, msgspec.json.encode(segment))
     return segment
 
 
-class Sink(Protocol):
-    """What compressed bytes are written to."""
+class _SegmentWriter:
+    """Writes file entries as compressed tar data, and collects the metadata of the segment."""
 
-    def write(self, data: bytes, /) -> object:
-        """Appends bytes."""
-
-
-class SegmentWriter:
-    """Turns file entries into compressed tar members, and notes what it saw."""
-
-    def __init__(self, sink: Sink, label: str, tap: Tap | None = None) -> None:
-        self._sink = sink
+    def __init__(self, blob: BlobWriter, label: str, observer: Observer | None) -> None:
+        self._blob = blob
         self._label = label
-        self._tap = tap
+        self._observer = observer
         self._mtime = source_date_epoch()
         self._pending = bytearray()
         self.unpacked_size = 0
@@ -176,121 +170,113 @@ class SegmentWriter:
         self.links: dict[str, str] = {}
         self.directories: dict[str, Directory] = {}
         self.elf: list[ElfObject] = []
-        self.opens: set[str] = set()
+        self.ctypes_libraries: set[str] = set()
 
     def add(self, entry: FileEntry) -> None:
-        """Takes an entry. A directory is only noted: the layer writes each once, before everything else."""
+        """Write an entry. A directory is only recorded, because the layer writes each directory once, before everything else."""
         path = checked_path(entry.path, self._label)
         if path in self.files or path in self.links:
-            raise ArchiveError(f"{self._label}: {path} is there twice", hint="The file is malformed; do not use it.")
+            raise ArchiveError(f"{self._label}: {path} occurs twice", hint="The file is malformed; do not use it.")
         match entry.type:
             case EntryType.DIRECTORY:
                 self.directories[path] = Directory(entry.mode, entry.uid, entry.gid)
             case EntryType.FILE:
-                self._file(path, entry)
+                self._write_file(path, entry)
             case EntryType.SYMLINK | EntryType.HARDLINK:
                 self.links[path] = checked_path(entry.target, self._label) if entry.type is EntryType.HARDLINK else entry.target
-                self._text(tar.header(entry, 0, self._mtime))
-
-    def raw(self, header: bytes) -> None:
-        """Takes finished tar bytes: a layer's directories and its end."""
-        self._text(header)
+                self._write(tar.header(entry, 0, self._mtime))
 
     def flush(self) -> None:
-        """Compresses what is pending."""
+        """Compress the pending bytes into one gzip member."""
         if self._pending:
             data = bytes(self._pending)
             self._pending.clear()
-            self._count(data)
-            self._sink.write(member(data))
+            self._observe(data)
+            self._blob.write(member(data))
 
-    def _file(self, path: str, entry: FileEntry) -> None:
+    def _write_file(self, path: str, entry: FileEntry) -> None:
         content = entry.content
         if isinstance(content, LazyContent):
-            self._text(tar.header(entry, content.size, self._mtime))
+            self._write(tar.header(entry, content.size, self._mtime))
             with content.open() as stream:
-                self._stream(path, stream, content.size)
+                self._write_stream(path, stream, content.size)
         elif isinstance(content, bytes):
-            self._text(tar.header(entry, len(content), self._mtime))
-            self._whole(path, content)
+            self._write(tar.header(entry, len(content), self._mtime))
+            self._write_bytes(path, content)
         else:
-            self._text(tar.header(entry, content.size, self._mtime))
-            self._deflated(path, content)
+            self._write(tar.header(entry, content.size, self._mtime))
+            self._write_deflated(path, content)
 
-    def _whole(self, path: str, data: bytes | bytearray) -> None:
+    def _write_bytes(self, path: str, data: bytes | bytearray) -> None:
         self.files[path] = deflate.crc32(data)
-        self._inspect(path, io.BytesIO(data), data[:4])
-        if _is_module(path):
-            self.opens.update(ctypes_libraries(path, data))
-        for start in range(0, len(data), _FLUSH):
-            self._text(data[start : start + _FLUSH])
-        self._text(tar.padding(len(data)))
+        if _is_inspected(path, data[:_HEADER_BYTES]):
+            self._inspect(path, io.BytesIO(data))
+        for start in range(0, len(data), _MEMBER_BYTES):
+            self._write(data[start : start + _MEMBER_BYTES])
+        self._write(tar.padding(len(data)))
 
-    def _stream(self, path: str, stream: BinaryIO, size: int) -> None:
-        crc = seen = 0
+    def _write_stream(self, path: str, stream: BinaryIO, size: int) -> None:
+        crc = read = 0
         with _spool(size) as copy:
-            while piece := stream.read(_FLUSH):
-                crc = deflate.crc32(piece, crc)
-                seen += len(piece)
-                if seen == len(piece) and not is_elf(piece) and not _is_module(path):
+            while piece := stream.read(_MEMBER_BYTES):
+                if not read and not _is_inspected(path, piece):
                     copy.close()
+                crc = deflate.crc32(piece, crc)
+                read += len(piece)
                 if not copy.closed:
                     copy.write(piece)
-                self._text(piece)
-            if seen != size:
+                self._write(piece)
+            if read != size:
                 raise ArchiveError(f"{self._label}: {path} changed while it was read", hint="Run the command again.")
-            if not copy.closed and seen:
-                self._look(path, copy)
+            if not copy.closed and read:
+                self._inspect(path, copy)
         self.files[path] = crc
-        self._text(tar.padding(size))
+        self._write(tar.padding(size))
 
-    def _deflated(self, path: str, content: Deflated) -> None:
-        if content.size < SMALL:
-            self._whole(path, b"".join(inflate(content, f"{self._label}: {path}")))
+    def _write_deflated(self, path: str, content: Deflated) -> None:
+        if content.size < MIN_SPLICED_BYTES:
+            self._write_bytes(path, b"".join(inflate(content, f"{self._label}: {path}")))
             return
         self.flush()
         self.files[path] = content.crc32
         with _spool(content.size) as copy:
-            kept = None
+            inspected = None
             for piece in inflate(content, f"{self._label}: {path}"):
-                if kept is None and piece:
-                    kept = is_elf(piece) or _is_module(path)
-                if kept:
+                if inspected is None and piece:
+                    inspected = _is_inspected(path, piece)
+                if inspected:
                     copy.write(piece)
-                self._count(piece)
-            if kept:
-                self._look(path, copy)
+                self._observe(piece)
+            if inspected:
+                self._inspect(path, copy)
         for part in splice(content):
-            self._sink.write(part)  # type: ignore[arg-type]
-        self._text(tar.padding(content.size))
+            self._blob.write(part)
+        self._write(tar.padding(content.size))
 
-    def _look(self, path: str, copy: BinaryIO) -> None:
-        """Notes what is in a file that was kept for it."""
-        copy.seek(0)
+    def _inspect(self, path: str, content: BinaryIO) -> None:
+        """Record the libraries that a Python module opens, or the properties of an ELF file."""
+        content.seek(0)
         if _is_module(path):
-            self.opens.update(ctypes_libraries(path, copy.read()))
-        else:
-            self._inspect(path, copy, b"\x7fELF")
-
-    def _inspect(self, path: str, stream: BinaryIO, head: bytes | bytearray) -> None:
-        if not is_elf(head):
+            self.ctypes_libraries.update(ctypes_libraries(path, content.read()))
+            content.seek(0)
+        if not is_elf(content.read(_HEADER_BYTES)):
             return
-        # A damaged one is a file like any other: some packages have them for their tests, and no loader takes it.
+        # A damaged ELF file is an ordinary file: some packages have them for their tests, and no loader accepts them.
         with contextlib.suppress(ArchiveError):
-            found = read_elf(stream, path, self._label)
+            found = read_elf(content, path, self._label)
             if found is not None:
                 self.elf.append(found)
 
-    def _text(self, data: bytes | bytearray) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         self._pending += data
-        if len(self._pending) >= _FLUSH:
+        if len(self._pending) >= _MEMBER_BYTES:
             self.flush()
 
-    def _count(self, data: bytes | bytearray) -> None:
-        if self._tap is not None:
+    def _observe(self, data: bytes | bytearray) -> None:
+        if self._observer is not None:
             if not self.unpacked_size:
-                self._tap.begin(self.directories)
-            self._tap.update(data)
+                self._observer.begin(self.directories)
+            self._observer.update(data)
         self.unpacked_size += len(data)
 
 
@@ -298,10 +284,14 @@ def _is_module(path: str) -> bool:
     return path.endswith(".py")
 
 
+def _is_inspected(path: str, start: bytes | bytearray) -> bool:
+    return _is_module(path) or is_elf(start)
+
+
 @contextlib.contextmanager
 def _spool(size: int) -> Iterator[BinaryIO]:
-    """Somewhere to keep a file's bytes until it can be looked at: memory, or a temporary file for a large one."""
-    if size <= _IN_MEMORY:
+    """Provide a place for a file's bytes until they can be inspected: memory, or a temporary file for a large one."""
+    if size <= _MAX_IN_MEMORY:
         yield io.BytesIO()
     else:
         with tempfile.TemporaryFile() as stream:
