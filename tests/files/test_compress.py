@@ -1,4 +1,4 @@
-"""gzip members: what is compressed, spliced and inflated."""
+"""Compressing, splicing and inflating gzip members."""
 
 import gzip
 import hashlib
@@ -27,30 +27,30 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 
 @given(data=contents)
-def test_members_are_gzip(data: bytes) -> None:
+def test_members_are_valid_gzip(data: bytes) -> None:
     assert gzip.decompress(member(data)) == data
     assert b"".join(inflate(deflated(data))) == data
 
 
 @given(data=contents, level=levels)
-def test_what_another_compressor_made_is_spliced_and_inflated(data: bytes, level: int) -> None:
+def test_splices_and_inflates_data_of_another_compressor(data: bytes, level: int) -> None:
     content = raw_deflate(data, level)
     assert b"".join(inflate(content)) == data
     assert gzip.decompress(b"".join(splice(content))) == data
 
 
 @given(parts=st.lists(contents, max_size=6), size=st.integers(1, 4000))
-def test_members_in_a_row_unpack_whatever_the_chunks(parts: list[bytes], size: int) -> None:
+def test_gunzip_accepts_any_chunks(parts: list[bytes], size: int) -> None:
     stream = b"".join(member(part) for part in parts)
     assert b"".join(gunzip(pieces(stream, size))) == b"".join(parts) == (gzip.decompress(stream) if stream else b"")
 
 
-def test_the_compressor_makes_the_bytes_it_always_made() -> None:
+def test_compressed_bytes_never_change() -> None:
     data = bytes(range(256)) * 300 + b"shipwheel" * 1000
     assert hashlib.sha256(member(data)).hexdigest() == "1d7916f6e766b31a26f9e6926163cb97e3535bf7d565a5118d7679f60bb6d568"
 
 
-def test_small_output_of_large_input_is_bounded() -> None:
+def test_inflating_has_bounded_chunks() -> None:
     zeros = raw_deflate(bytes(80 << 20), 9)
     sizes = [len(piece) for piece in inflate(zeros)]
     assert sum(sizes) == 80 << 20
@@ -102,7 +102,7 @@ class TestHostile:
 
 
 def with_checksum(prefix: bytes, wanted: int) -> bytes:
-    """The prefix and four bytes that make its CRC-32 the wanted one: the sum is linear in them."""
+    """Return the prefix and four bytes that give it this CRC-32, which is linear in them."""
     base = zlib.crc32(prefix + bytes(4))
     rows = [(zlib.crc32(prefix + (1 << bit).to_bytes(4, "little")) ^ base, 1 << bit) for bit in range(32)]
     missing, suffix = wanted ^ base, 0
@@ -114,7 +114,7 @@ def with_checksum(prefix: bytes, wanted: int) -> bytes:
     return prefix + suffix.to_bytes(4, "little")
 
 
-def test_a_file_that_holds_its_own_trailer_is_sound() -> None:
+def test_inflates_a_file_that_contains_its_own_trailer() -> None:
     data = with_checksum(b"<" + struct.pack("<II", 0xC0FFEE, 60) + b">" * 47, 0xC0FFEE)
     assert (len(data), zlib.crc32(data)) == (60, 0xC0FFEE)
     content = raw_deflate(data, 0)
@@ -123,23 +123,23 @@ def test_a_file_that_holds_its_own_trailer_is_sound() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", bytes(8), bytes(100)])
-def test_files_of_nothing_and_of_zeros(data: bytes) -> None:
+def test_inflates_empty_files_and_zeros(data: bytes) -> None:
     assert b"".join(inflate(raw_deflate(data, 0))) == data
 
 
 @pytest.mark.parametrize("cut", [1, 8, 9, 15])
-def test_a_stream_that_is_cut_off(cut: int) -> None:
+def test_gunzip_rejects_a_truncated_stream(cut: int) -> None:
     with pytest.raises(ArchiveError, match="middle of a member"):
         list(gunzip([member(b"first") + member(b"second" * 9)[:-cut]]))
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 20, b"garbage" * 5, b"\x1f\x8bxx"])
-def test_a_stream_with_something_else_behind_it(tail: bytes) -> None:
+def test_gunzip_rejects_trailing_data(tail: bytes) -> None:
     with pytest.raises(ArchiveError):
         list(gunzip([member(b"first") + tail]))
 
 
-def test_a_flipped_bit() -> None:
+def test_gunzip_rejects_a_flipped_bit() -> None:
     data = bytearray(member(b"some text that is long enough to be compressed" * 20))
     data[len(data) // 2] ^= 4
     with pytest.raises(ArchiveError):

@@ -1,4 +1,4 @@
-"""Libraries that sources name."""
+"""Libraries that Python modules open by name."""
 
 import pytest
 from hypothesis import given
@@ -21,22 +21,22 @@ SITE = "opt/venv/lib/python3.11/site-packages"
         ("'liba.so.1', \"libb.so.2.3\", find_library('c')", ("c", "liba.so.1", "libb.so.2.3")),
     ],
 )
-def test_forms(source: str, found: tuple[str, ...]) -> None:
+def test_finds_the_usual_forms(source: str, found: tuple[str, ...]) -> None:
     assert ctypes_libraries(f"{SITE}/demo/ffi.py", source.encode()) == found
 
 
 @pytest.mark.parametrize("folder", ["tests", "test", "plugins", "contrib/gis", "examples", "tools"])
-def test_what_not_everyone_uses_is_left_aside(folder: str) -> None:
+def test_ignores_tests_tools_and_examples(folder: str) -> None:
     assert ctypes_libraries(f"{SITE}/demo/{folder}/ffi.py", b"find_library('magic')") == ()
     assert ctypes_libraries(f"{SITE}/{folder.replace('/', '')}x/ffi.py", b"find_library('magic')") == ("magic",)
 
 
 @pytest.mark.parametrize("name", ["magic", "libmagic.so.1", "libmagic.so", "libmagic-1a2b3c4d.so.1.0.0"])
-def test_stem(name: str) -> None:
+def test_names_of_a_library_share_a_stem(name: str) -> None:
     assert library_stem(name) == "magic"
 
 
-def test_stems_that_look_like_more() -> None:
+def test_stems_of_unusual_names() -> None:
     assert (library_stem("pango-1.0"), library_stem("libpango-1.0.so.0"), library_stem("libx11"), library_stem("liblib.so.1")) == (
         "pango-1.0",
         "pango-1.0",
@@ -46,6 +46,6 @@ def test_stems_that_look_like_more() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"find_library(", b"'libx.so.", b".so.1'"]))
-def test_any_bytes(data: bytes, sign: bytes) -> None:
+def test_accepts_any_bytes(data: bytes, sign: bytes) -> None:
     for name in ctypes_libraries("a.py", data[:100] + sign + data[100:]):
         assert library_stem(name) in name

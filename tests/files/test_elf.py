@@ -1,4 +1,4 @@
-"""ELF facts: against readelf on this machine's files, against objects made here for every class and byte order, and damaged ones."""
+"""Reading ELF files: compared with readelf, with generated objects of every class and byte order, and with damaged ones."""
 
 import io
 import re
@@ -22,7 +22,7 @@ def facts(data: bytes) -> ElfObject | None:
 
 
 def real_files() -> list[Path]:
-    """ELF files that most machines have: programs, shared objects, extension modules."""
+    """Return ELF files that most machines have: programs, shared objects, extension modules."""
     found = [Path(sys.executable).resolve(), Path("/bin/true").resolve()]
     for folder in ("/lib", "/usr/lib", "/lib64", f"{sys.base_prefix}/lib"):
         for name in ("libc.so.6", "libm.so.6", "libz.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2", "libssl.so.3"):
@@ -40,7 +40,7 @@ def by_readelf(path: Path, *flags: str) -> str:
 
 @needs("readelf")
 @pytest.mark.parametrize("path", real_files(), ids=str)
-def test_real_files_against_readelf(path: Path) -> None:
+def test_agrees_with_readelf(path: Path) -> None:
     found = facts(path.read_bytes())
     assert found is not None
     dynamic = by_readelf(path, "-d")
@@ -62,7 +62,7 @@ def test_real_files_against_readelf(path: Path) -> None:
     assert list(found.defines) == re.findall(r"Rev: .*Cnt: .*Name: (\S+)", defined)
 
 
-def test_the_c_library_of_this_machine() -> None:
+def test_reads_the_c_library_of_this_machine() -> None:
     paths = [path for path in real_files() if path.name.startswith("libc.so") or path.name.startswith("libc-2")]
     if not paths:
         pytest.skip("there is no GNU C library")
@@ -75,7 +75,7 @@ def test_the_c_library_of_this_machine() -> None:
 
 @needs("gcc")
 @pytest.mark.parametrize(("flags", "interpreted"), [(["-static"], False), (["-static-pie"], False), (["-no-pie"], True), (["-c"], None)])
-def test_what_a_compiler_makes(tmp_path: Path, flags: list[str], interpreted: bool | None) -> None:
+def test_reads_what_a_compiler_makes(tmp_path: Path, flags: list[str], interpreted: bool | None) -> None:
     (tmp_path / "x.c").write_text("int main(void) { return 0; }\n")
     out = tmp_path / "out"
     if subprocess.run(["gcc", *flags, "-o", str(out), str(tmp_path / "x.c")], capture_output=True, check=False).returncode:
@@ -107,7 +107,7 @@ def made(
     defines: tuple[str, ...] = (),
     dynamic: bool = True,
 ) -> bytes:
-    """An ELF file of headers and a dynamic section, in one segment at 0x10000, which is not where it is in the file."""
+    """Return an ELF file with headers and a dynamic section in one segment, whose address differs from its offset."""
     base = 0x10000
     names = bytearray(b"\0")
 
@@ -168,7 +168,7 @@ VERSIONS = st.lists(st.tuples(NAME, st.sampled_from([0, 2])), min_size=1, max_si
     st.lists(st.tuples(NAME, VERSIONS), max_size=3).map(tuple),
     st.lists(NAME, max_size=3).map(tuple),
 )
-def test_what_is_put_in_is_read(
+def test_reads_generated_objects(
     order: str,
     wide: bool,
     kind: int,
@@ -207,22 +207,22 @@ def test_what_is_put_in_is_read(
 @pytest.mark.parametrize(
     ("number", "name"), [(62, "EM_X86_64"), (183, "EM_AARCH64"), (3, "EM_386"), (40, "EM_ARM"), (243, "EM_RISCV"), (999, "EM_999")]
 )
-def test_machines(number: int, name: str) -> None:
+def test_names_the_machine(number: int, name: str) -> None:
     found = facts(made(machine=number))
     assert found is not None
     assert found.machine == name
 
 
 @pytest.mark.parametrize("kind", [0, 1, 4, 0xFE00])
-def test_neither_program_nor_shared_object(kind: int) -> None:
+def test_ignores_other_kinds_of_elf_files(kind: int) -> None:
     assert facts(made(kind=kind)) is None
 
 
-def test_a_static_program_has_a_machine() -> None:
+def test_reads_a_static_program() -> None:
     assert facts(made(kind=2, machine=183, dynamic=False)) == ElfObject("lib/x.so", "EM_AARCH64")
 
 
-def test_names_that_are_no_text() -> None:
+def test_escapes_names_that_are_not_utf_8() -> None:
     data = made(needed=("libé.so",)).replace("é".encode(), b"\xff\xfe")
     found = facts(data)
     assert found is not None
@@ -250,14 +250,14 @@ DAMAGED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_files(name: str) -> None:
+def test_rejects_damaged_files(name: str) -> None:
     with pytest.raises(ArchiveError, match=r"pkg 1\.0: lib/x\.so is a damaged ELF file") as caught:
         facts(DAMAGED[name])
     assert caught.value.hint
 
 
-def test_work_is_bounded() -> None:
-    """A thousand libraries that share sixty thousand versions would be sixty million records in a megabyte."""
+def test_reads_a_bounded_number_of_versions() -> None:
+    """A thousand libraries that share sixty thousand versions are sixty million records in one megabyte."""
     outer, inner = 1000, 60_000
     number = struct.pack("<qQ", 0x6FFFFFFF, 1)
     data = bytearray(made(wants=(("libc.so.6", (("A", 0),)),)).replace(number, struct.pack("<qQ", 0x6FFFFFFF, outer)))
@@ -287,7 +287,7 @@ REAL = Path("/bin/true").read_bytes() if Path("/bin/true").exists() else EXAMPLE
     st.lists(st.tuples(st.integers(0, 700) | st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     st.floats(0, 2),
 )
-def test_damage_raises_nothing_else(data: bytes, changes: list[tuple[int | float, int]], length: float) -> None:
+def test_damage_raises_only_archive_errors(data: bytes, changes: list[tuple[int | float, int]], length: float) -> None:
     damaged = bytearray(data)
     for place, value in changes:
         damaged[place % len(damaged) if isinstance(place, int) else int(place * len(damaged))] = value

@@ -1,4 +1,4 @@
-"""Segments: deterministic tar bytes of one source, whatever form its content came in."""
+"""Segments: deterministic tar bytes of one source, in whatever form its content comes."""
 
 import gzip
 import hashlib
@@ -43,7 +43,7 @@ def opened(data: bytes, size: int | None = None) -> LazyContent:
     return LazyContent(len(data) if size is None else size, reopen)
 
 
-def test_a_segment_is_a_tar_without_its_end(store: Store) -> None:
+def test_a_segment_is_a_tar_without_end_of_archive_blocks(store: Store) -> None:
     segment = make(store, file("a/one", b"1" * 700), symlink("a/two", "one"), file("a/empty", b""), directory("d", 0o700))
     data = unpacked(store, segment)
     assert len(data) == segment.unpacked_size
@@ -62,7 +62,7 @@ sizes = st.one_of(st.integers(0, 3000), st.sampled_from([511, 512, 513, 2047, 20
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(given_sizes=st.lists(sizes, max_size=5), seed=st.integers(0, 255))
-def test_the_unpacked_bytes_do_not_depend_on_the_form_of_the_content(store: Store, given_sizes: list[int], seed: int) -> None:
+def test_uncompressed_bytes_do_not_depend_on_the_form_of_the_content(store: Store, given_sizes: list[int], seed: int) -> None:
     contents = [bytes([seed, number]) * (size // 2) + b"z" * (size % 2) for number, size in enumerate(given_sizes)]
 
     def form(kind: str, data: bytes) -> Content:
@@ -80,30 +80,30 @@ def test_the_unpacked_bytes_do_not_depend_on_the_form_of_the_content(store: Stor
     assert len(results) == 1
 
 
-def test_the_same_source_gives_the_same_bytes_in_another_store(store: Store, tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_the_store(store: Store, tmp_path: Path) -> None:
     entries = [file("a", b"x" * 5000), FileEntry("b", EntryType.FILE, 0o755, deflated(b"y" * 5000))]
     assert make(store, *entries) == make(Store(tmp_path / "other"), *entries)
 
 
 @pytest.mark.parametrize("path", ["../up", "/absolute", "a/../../b", "a//b", "", ".", "a\0b", "./../x"])
-def test_paths_that_lead_outside_are_refused_by_name(store: Store, path: str) -> None:
+def test_rejects_a_path_outside_the_root(store: Store, path: str) -> None:
     with pytest.raises(ArchiveError, match=r"pkg 1\.0"):
         make(store, file(path, b"x"))
     assert not any((store.root / "tmp").iterdir())
 
 
-def test_a_hard_link_that_leads_outside(store: Store) -> None:
+def test_rejects_a_hard_link_outside_the_root(store: Store) -> None:
     with pytest.raises(ArchiveError, match="not allowed"):
         make(store, FileEntry("a", EntryType.HARDLINK, 0o644, target="../../etc/passwd"))
 
 
 @pytest.mark.parametrize("second", [file("./a", b"y"), symlink("a", "b")])
-def test_a_path_twice_is_refused(store: Store, second: FileEntry) -> None:
-    with pytest.raises(ArchiveError, match="a is occurs twice"):
+def test_rejects_a_duplicate_path(store: Store, second: FileEntry) -> None:
+    with pytest.raises(ArchiveError, match="a occurs twice"):
         make(store, file("a", b"x"), second)
 
 
-def test_content_that_is_not_what_the_archive_says(store: Store) -> None:
+def test_rejects_content_that_contradicts_its_size_or_checksum(store: Store) -> None:
     sound = deflated(b"q" * 9000)
     for content in (
         Deflated(sound.raw, sound.size, 7),
@@ -116,7 +116,7 @@ def test_content_that_is_not_what_the_archive_says(store: Store) -> None:
             make(store, FileEntry("big", EntryType.FILE, 0o644, content))
 
 
-def test_elf_files_are_noticed_in_every_form(store: Store) -> None:
+def test_records_elf_files_in_every_form(store: Store) -> None:
     data = Path("/bin/true").resolve().read_bytes()
     for content in (data, deflated(data), opened(data)):
         segment = make(store, FileEntry("bin/true", EntryType.FILE, 0o755, content), file("text", b"ELF, in a manner of speaking"))
@@ -124,7 +124,7 @@ def test_elf_files_are_noticed_in_every_form(store: Store) -> None:
         assert "libc.so.6" in segment.elf[0].needed
 
 
-def test_a_damaged_elf_file_is_a_file_like_any_other(store: Store) -> None:
+def test_a_damaged_elf_file_is_an_ordinary_file(store: Store) -> None:
     # As packages have them for their tests: no object, so that nothing is asked of it, and in the image as it is.
     data = Path("/bin/true").resolve().read_bytes()
     for bad in (data[:4], data[:100], data[:5000], b"\x7fELF" + b"\xff" * 5000, data[:40] + b"\xff" * 200 + data[240:]):
@@ -136,14 +136,14 @@ def test_a_damaged_elf_file_is_a_file_like_any_other(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 9000, 3 << 20])
-def test_what_modules_open_is_noticed_in_every_form(store: Store, size: int) -> None:
+def test_records_ctypes_libraries_in_every_form(store: Store, size: int) -> None:
     data = b"# " + b"x" * size + b"\nctypes.CDLL(find_library('magic')); ffi.dlopen('libpq.so.5')\n"
     for content in (data, deflated(data), opened(data)):
         segment = make(store, FileEntry("app/magic.py", EntryType.FILE, 0o644, content), file("b.txt", data), file("c.py", b"pass"))
         assert (segment.ctypes_libraries, segment.elf) == (("libpq.so.5", "magic"), ())
 
 
-def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(store: Store) -> None:
+def test_finds_a_segment_while_its_bytes_exist(store: Store) -> None:
     source = EntriesSource((file("a", b"x"),))
     assert find_segment(source.key, store) is None
     segment = make_segment(source, store)
@@ -152,7 +152,7 @@ def test_a_segment_is_found_once_it_is_made_and_not_when_its_bytes_are_gone(stor
     assert find_segment(source.key, store) is None
 
 
-def test_a_record_that_another_version_wrote_reads_as_absent(store: Store) -> None:
+def test_ignores_a_record_of_another_version(store: Store) -> None:
     store.put("segment", "k" * 64, b'{"key":"k","what":"is this"}')
     assert find_segment("k" * 64, store) is None
 
@@ -166,7 +166,7 @@ def test_keys_depend_on_the_time_and_on_every_part(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "1.5", "٣", "8589934592", "9" * 5000, " 5"])
-def test_a_source_date_epoch_that_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_an_invalid_source_date_epoch(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         source_date_epoch()
@@ -182,20 +182,20 @@ class Unreadable:
         raise PermissionError(13, "Permission denied", "/home/me/secret")
 
 
-def test_a_file_of_the_project_that_cannot_be_read_is_not_the_store_s_fault(store: Store) -> None:
+def test_does_not_blame_the_store_for_an_unreadable_project_file(store: Store) -> None:
     with pytest.raises(PermissionError):
         make_segment(Unreadable(), store)
     assert not any((store.root / "tmp").iterdir())
 
 
-def test_damage_in_the_store_is_noticed(store: Store) -> None:
+def test_notices_a_damaged_blob(store: Store) -> None:
     segment = make(store, file("a", b"x" * 5000))
     store.path(segment.digest).write_bytes(b"rubbish")
     with pytest.raises(DamagedBlob):
         store.read(segment.digest)
 
 
-def test_the_bytes_are_those_of_every_earlier_run(store: Store) -> None:
+def test_segment_bytes_never_change(store: Store) -> None:
     segment = make(store, file("a/one", b"1" * 5000), FileEntry("b", EntryType.FILE, 0o755, deflated(b"2" * 5000)), symlink("c", "b"))
     # When these change, LAYOUT_VERSION has to.
     assert hashlib.sha256(unpacked(store, segment)).hexdigest() == "ea139db086e1911b13e53290a3127ab2a6b3dfe3ef86907dc92d75607d13e74a"
@@ -203,7 +203,7 @@ def test_the_bytes_are_those_of_every_earlier_run(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"not gzip", None])
-def test_damaged_bytes_are_the_stores_fault(tmp_path: Path, damage: bytes | None) -> None:
+def test_discards_a_damaged_blob(tmp_path: Path, damage: bytes | None) -> None:
     store = Store(tmp_path)
     segment = make_segment(EntriesSource((file("a", b"x" * 9000),)), store)
     path = store.path(segment.digest)

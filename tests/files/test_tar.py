@@ -1,4 +1,4 @@
-"""Our tar headers against the readers that matter: Python's and GNU tar."""
+"""Tar headers, checked with Python's reader and GNU tar."""
 
 import io
 import subprocess
@@ -49,7 +49,7 @@ def with_target(entry: FileEntry) -> bool:
 
 
 @given(entry=entries, content=st.binary(max_size=1100), mtime=st.integers(0, 0o77777777777))
-def test_python_reads_every_field_as_it_was_written(entry: FileEntry, content: bytes, mtime: int) -> None:
+def test_python_reads_every_field(entry: FileEntry, content: bytes, mtime: int) -> None:
     if not with_target(entry):
         entry = FileEntry(entry.path, entry.type, entry.mode, uid=entry.uid, gid=entry.gid)
     data = content if entry.type is EntryType.FILE else b""
@@ -66,7 +66,7 @@ def test_python_reads_every_field_as_it_was_written(entry: FileEntry, content: b
 
 
 @given(entry=entries)
-def test_the_same_entry_gives_the_same_bytes_and_ascii_names_that_fit_need_no_pax_header(entry: FileEntry) -> None:
+def test_headers_are_reproducible_and_short_ascii_names_need_no_pax(entry: FileEntry) -> None:
     first = tar.header(entry, 0, 5)
     assert first == tar.header(entry, 0, 5)
     short = len(entry.path) < 100 and entry.path.isascii() and len(entry.target) <= 100 and entry.target.isascii()
@@ -76,7 +76,7 @@ def test_the_same_entry_gives_the_same_bytes_and_ascii_names_that_fit_need_no_pa
 
 @pytest.mark.parametrize("length", [*range(98, 104), *range(154, 160), *range(250, 262)])
 @pytest.mark.parametrize("kind", [EntryType.FILE, EntryType.DIRECTORY])
-def test_names_around_the_limits_of_ustar(length: int, kind: EntryType) -> None:
+def test_uses_pax_for_names_beyond_the_limits_of_ustar(length: int, kind: EntryType) -> None:
     for cut in (3, length // 2, length - 3):
         path = "a" * cut + "/" + "b" * (length - cut - 1)
         assert read_one(tar.header(FileEntry(path, kind, 0o644), 0, 0) + tar.END_OF_ARCHIVE).name == path
@@ -85,18 +85,18 @@ def test_names_around_the_limits_of_ustar(length: int, kind: EntryType) -> None:
 
 
 @pytest.mark.parametrize("size", [0o77777777777, 0o77777777777 + 1, 1 << 40])
-def test_sizes_beyond_eight_gigabytes(size: int) -> None:
+def test_uses_pax_for_sizes_beyond_eight_gigabytes(size: int) -> None:
     assert read_one(tar.header(FileEntry("big", EntryType.FILE, 0o644), size, 0)).size == size
 
 
 @pytest.mark.parametrize("entry", [FileEntry("caf\udce9", EntryType.FILE, 0o644), symlink("a", "caf\udce9")])
-def test_a_name_that_is_not_unicode_is_refused_by_name(entry: FileEntry) -> None:
+def test_rejects_a_name_that_is_not_unicode(entry: FileEntry) -> None:
     with pytest.raises(ArchiveError, match="caf"):
         tar.header(entry, 0, 0)
 
 
 @needs("tar")
-def test_gnu_tar_lists_it_all(tmp_path: Path) -> None:
+def test_gnu_tar_lists_every_entry(tmp_path: Path) -> None:
     long = "/".join(["part" * 12] * 8)
     given_entries = [
         FileEntry("plain", EntryType.FILE, 0o4755, uid=1, gid=2),
@@ -125,7 +125,7 @@ def test_gnu_tar_lists_it_all(tmp_path: Path) -> None:
 
 
 @needs("tar")
-def test_gnu_tar_finds_what_comes_after_a_file_of_nine_gigabytes(tmp_path: Path) -> None:
+def test_gnu_tar_finds_the_entry_after_nine_gigabytes(tmp_path: Path) -> None:
     size = 9 << 30
     archive = tmp_path / "sparse.tar"
     with archive.open("wb") as stream:
