@@ -1,5 +1,11 @@
 """An image that could not start what it is told to start is not delivered."""
 
+import pytest
+
+from shipwheel.errors import ProofError
+from shipwheel.files.segment import Segment
+from shipwheel.pipeline.programs import check_programs
+from shipwheel.project.read import read_project
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
@@ -35,3 +41,16 @@ def test_where_programs_are_looked_for(world: World) -> None:
         assert world.build(folder).code == (0 if found else 8), command
     (folder / "shipwheel.toml").write_text(f'command = ["run.sh"]\npython = "{MINOR}"\n[env]\nPATH = "/app:/usr/bin"\n')
     assert world.build(folder).code == 0
+
+
+def segment(*paths: str) -> Segment:
+    return Segment("key", "label", "sha256:0", 0, 0, dict.fromkeys(paths, 0), {}, {}, ())
+
+
+def test_rejects_an_image_without_its_init(world: World) -> None:
+    project = read_project(world.app("small\n"))
+    command, init = segment("opt/venv/bin/python"), segment("usr/bin/tini")
+    check_programs(project, "/usr/bin/tini", "/opt/venv/bin", [command, init])
+    check_programs(project, "", "/opt/venv/bin", [command])
+    with pytest.raises(ProofError, match="/usr/bin/tini is not in it"):
+        check_programs(project, "/usr/bin/tini", "/opt/venv/bin", [command])

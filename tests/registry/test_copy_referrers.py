@@ -39,7 +39,7 @@ def index(source: FakeRegistry, tmp_path: Path) -> ImageIndex:
     """Images in the source, without referrers."""
     store = Store(tmp_path / "store")
     made = small_index(store)
-    with repository(source, NAME) as there, Push(there, silent) as pushing:
+    with repository(source, NAME) as repo, Push(repo, silent) as pushing:
         pushing.images(made, store)
         pushing.finish(made, ("1",))
     return made
@@ -65,20 +65,20 @@ def add_to_list(registry: FakeRegistry, subject: str, entry: Descriptor) -> None
     """Add an entry to the list of referrers, if the registry does not keep it itself."""
     if not registry.habits.referrers:
         tag = fallback_tag(subject)
-        with repository(registry, NAME) as there:
-            before = there.referrers(subject)
+        with repository(registry, NAME) as repo:
+            before = repo.referrers(subject)
         registry.put(NAME, encode(Index((*before, entry), 2, MEDIA_TYPE_INDEX)), MEDIA_TYPE_INDEX, tag)
 
 
 def copy_image(source: FakeRegistry, target: FakeRegistry, *, referrers: bool = True, events: list[Event] | None = None) -> CopyResult:
-    with repository(source, NAME) as there, repository(target, COPY) as place:
+    with repository(source, NAME) as repo, repository(target, COPY) as place:
         reporter = silent if events is None else events.append
-        return copy(there, "1", place, ("1",), reporter=reporter, referrers=referrers)
+        return copy(repo, "1", place, ("1",), reporter=reporter, referrers=referrers)
 
 
 def referrers(registry: FakeRegistry, digest: str) -> set[str]:
-    with repository(registry, COPY) as there:
-        return {one.digest for one in there.referrers(digest)}
+    with repository(registry, COPY) as repo:
+        return {one.digest for one in repo.referrers(digest)}
 
 
 def test_copies_referrers_of_the_index_of_images_and_of_referrers(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
@@ -126,7 +126,7 @@ def test_warns_of_invalid_entries_and_skips_them(target: FakeRegistry, tmp_path:
     with FakeRegistry(Habits(referrers=False)) as source:
         store = Store(tmp_path / "store")
         made = small_index(store)
-        with repository(source, NAME) as there, Push(there, silent) as pushing:
+        with repository(source, NAME) as repo, Push(repo, silent) as pushing:
             pushing.images(made, store)
             pushing.finish(made, ("1",))
         right = attach(source, made.descriptor, "right")

@@ -113,10 +113,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("place", [".config/containers/certs.d", ".docker/certs.d"])
-def test_presents_the_client_certificate_of_certs_d(nobody: Path, certificates: Path, place: str) -> None:
+def test_presents_the_client_certificate_of_certs_d(empty_home: Path, certificates: Path, place: str) -> None:
     with tls_server(certificates, mutual=True) as name:
         assert host_of(name).scheme == "http"
-        folder = nobody / place / name
+        folder = empty_home / place / name
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
         host = host_of(name)
@@ -132,12 +132,12 @@ def test_presents_the_client_certificate_of_certs_d(nobody: Path, certificates: 
             assert asked.get(f"{host.url}/v2/").status_code == 200
 
 
-def test_explains_an_untrusted_certificate(certificates: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = nobody / "other"
+def test_explains_an_untrusted_certificate(certificates: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = empty_home / "other"
     other.mkdir()
     make_certificates(other)
     with tls_server(certificates, mutual=False) as name:
-        folder = nobody / ".config/containers/certs.d" / name
+        folder = empty_home / ".config/containers/certs.d" / name
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes((other / "ca.crt").read_bytes())
         host = host_of(name)
@@ -153,13 +153,13 @@ def test_explains_an_untrusted_certificate(certificates: Path, nobody: Path, mon
     assert explain_connection_error(host, httpx.ConnectError("Connection refused")) is None
 
 
-def test_explains_a_server_without_tls(certificates: Path, nobody: Path) -> None:
+def test_explains_a_server_without_tls(certificates: Path, empty_home: Path) -> None:
     server = Quiet(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         name = f"127.0.0.1:{server.server_address[1]}"
-        folder = nobody / ".config/containers/certs.d" / name
+        folder = empty_home / ".config/containers/certs.d" / name
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
         host = host_of(name)
@@ -174,8 +174,8 @@ def test_explains_a_server_without_tls(certificates: Path, nobody: Path) -> None
         thread.join()
 
 
-def test_rejects_certificates_that_cannot_be_used(nobody: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = nobody / ".config/containers/certs.d/registry.example"
+def test_rejects_certificates_that_cannot_be_used(empty_home: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = empty_home / ".config/containers/certs.d/registry.example"
     folder.mkdir(parents=True)
     (folder / "client.cert").write_bytes((certificates / "client.cert").read_bytes())
     with pytest.raises(UsageError, match=r"client.cert: a certificate without its key"):
@@ -190,7 +190,7 @@ def test_rejects_certificates_that_cannot_be_used(nobody: Path, certificates: Pa
     (folder / "ca.crt").write_text("no certificate")
     with pytest.raises(UsageError, match=r"ca\.crt: "):
         client(host_of("registry.example"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(nobody / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty_home / "none.pem"))
     with pytest.raises(UsageError, match=r"SSL_CERT_FILE is .*none\.pem, which does not exist"):
         client(host_of("other.example"))
 

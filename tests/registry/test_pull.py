@@ -57,7 +57,7 @@ def repository(registry: FakeRegistry, path: str = "team/app") -> Repository:
 
 def filled(registry: FakeRegistry, store: Store) -> ImageIndex:
     index = small_index(store)
-    with repository(registry) as there, Push(there, silent) as pushing:
+    with repository(registry) as repo, Push(repo, silent) as pushing:
         pushing.images(index, store)
         pushing.finish(index, ("1",))
     return index
@@ -90,16 +90,16 @@ def as_docker(registry: FakeRegistry, index: ImageIndex, *, layer_type: str = DO
 
 
 def test_reads_a_manifest_by_tag_and_digest(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         for reference in ("1", index.digest):
-            found = there.manifest(reference)
+            found = repo.manifest(reference)
             assert (found.data, found.descriptor.digest, found.is_index) == (index.index, index.digest, True)
-            assert there.has_manifest(reference)
-        assert there.find_manifest("2") is None
-        assert not there.has_manifest("2")
+            assert repo.has_manifest(reference)
+        assert repo.find_manifest("2") is None
+        assert not repo.has_manifest("2")
         with pytest.raises(FetchError, match="MANIFEST_UNKNOWN") as error:
-            there.manifest("2")
+            repo.manifest("2")
         assert error.value.status == 404
 
 
@@ -118,57 +118,57 @@ def test_reads_a_manifest_by_tag_and_digest(store: Store) -> None:
     ids=range(8),
 )
 def test_rejects_documents_that_are_no_image(data: bytes, media_type: str, words: str) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.put("team/app", data, media_type, "1")
         with pytest.raises(ImageError, match=words):
-            there.manifest("1")
+            repo.manifest("1")
 
 
 def test_rejects_a_manifest_of_more_than_4_mib() -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.put("team/app", b"x" * (5 << 20), MEDIA_TYPE_MANIFEST, "1")
         with pytest.raises(FetchError, match="more than"):
-            there.manifest("1")
+            repo.manifest("1")
 
 
 def test_rejects_wrong_bytes(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         registry.fault(RegistryFault("lie", "GET", "/manifests/", 2))
         for reference in ("1", index.digest):
             with pytest.raises(IntegrityError):
-                there.manifest(reference)
+                repo.manifest(reference)
         registry.fault(RegistryFault("lie", "GET", "/blobs/", 2))
         layer = index.images[0].layers[0].descriptor
         with pytest.raises(IntegrityError, match=layer.digest):
-            list(there.blob(layer))
+            list(repo.blob(layer))
 
 
 @pytest.mark.parametrize("kind", ["truncate", "deaf"])
 def test_resumes_a_broken_download(kind: str) -> None:
     data = os.urandom(3_000_000)
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         digest = registry.add("team/app", data)
         registry.fault(RegistryFault(kind, "GET", "/blobs/", 3))
-        assert b"".join(there.blob(Descriptor("x", digest, len(data)))) == data
-        assert b"".join(there.blob(Descriptor("x", digest, len(data)), 5)) == data[5:]
+        assert b"".join(repo.blob(Descriptor("x", digest, len(data)))) == data
+        assert b"".join(repo.blob(Descriptor("x", digest, len(data)), 5)) == data[5:]
         if kind == "truncate":
             assert [seen.headers.get("range") for seen in registry.asked("GET", "/blobs/")][1] == "bytes=1500000-"
-        assert there.has_blob(digest) == len(data)
-        assert there.has_blob("sha256:" + "0" * 64) is None
+        assert repo.has_blob(digest) == len(data)
+        assert repo.has_blob("sha256:" + "0" * 64) is None
 
 
 def test_rejects_a_blob_of_another_size() -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         digest = registry.add("team/app", b"0123456789")
         with pytest.raises(IntegrityError, match="more than its 9 bytes"):
-            list(there.blob(Descriptor("x", digest, 9)))
+            list(repo.blob(Descriptor("x", digest, 9)))
         with pytest.raises(FetchError):
-            list(there.blob(Descriptor("x", digest, 11)))
+            list(repo.blob(Descriptor("x", digest, 11)))
         with pytest.raises(ImageError, match="more than the limit"):
-            there.small_blob(Descriptor("x", digest, 10), 9)
+            repo.small_blob(Descriptor("x", digest, 10), 9)
         with pytest.raises(ImageError, match="not a digest"):
-            list(there.blob(Descriptor("x", "sha256:../../etc", 9)))
+            list(repo.blob(Descriptor("x", "sha256:../../etc", 9)))
 
 
 class FixedAuthorization:
@@ -185,80 +185,80 @@ def test_sends_no_credentials_to_a_storage_host() -> None:
     with FakeRegistry() as storage, FakeRegistry(Habits(storage=f"http://{storage.host}")) as registry:
         digest = registry.add("team/app", b"data")
         storage.add("team/app", b"data")
-        with Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization()) as there:
-            assert b"".join(there.blob(Descriptor("x", digest, 4))) == b"data"
+        with Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization()) as repo:
+            assert b"".join(repo.blob(Descriptor("x", digest, 4))) == b"data"
         assert registry.seen[-1].headers["authorization"] == "Bearer secret"
         assert [seen.headers.get("authorization") for seen in storage.seen] == [None]
 
 
 def test_stops_after_too_many_redirects() -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.fault(RegistryFault("status", "GET", times=99, status=302, headers={"Location": "/v2/again"}))
         with pytest.raises(FetchError, match="more than 8 redirects"):
-            there.manifest("1")
+            repo.manifest("1")
 
 
 @pytest.mark.parametrize("habits", [Habits(page=7), Habits(page=1), Habits()], ids=str)
 def test_reads_all_pages_of_tags(habits: Habits) -> None:
-    with FakeRegistry(habits) as registry, repository(registry) as there:
+    with FakeRegistry(habits) as registry, repository(registry) as repo:
         registry.tags["team/app"] = {f"v{number:03}": "" for number in range(20)}
-        assert list(there.tags()) == [f"v{number:03}" for number in range(20)]
+        assert list(repo.tags()) == [f"v{number:03}" for number in range(20)]
 
 
 def test_reads_further_tags_of_a_registry_without_link_headers() -> None:
-    with FakeRegistry(Habits(links=False)) as registry, repository(registry) as there:
+    with FakeRegistry(Habits(links=False)) as registry, repository(registry) as repo:
         registry.tags["team/app"] = {f"v{number:05}": "" for number in range(2500)}
-        assert len(list(there.tags())) == 2500
+        assert len(list(repo.tags())) == 2500
 
 
 @pytest.mark.parametrize("link", ['<http://127.0.0.2:1/v2/x?n=1>; rel="next"', "<//127.0.0.2/v2/>; rel=next"])
 def test_rejects_a_next_page_on_another_server(link: str) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.fault(RegistryFault("status", "GET", status=200, headers={"Link": link}))
         with pytest.raises(FetchError, match="next page"):
-            list(there.tags())
+            list(repo.tags())
 
 
 def test_reads_images_without_their_layers(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
-        found = remote_images(there, "1")
+        found = remote_images(repo, "1")
         assert found.digest == index.digest
         assert [image.manifest for image in found.images] == [image.manifest for image in index.images]
         assert remote_index(found).index == index.index
         assert not registry.asked("GET", f"/blobs/{index.images[0].layers[0].descriptor.digest}")
-        (one,) = remote_images(there, "1", [ARM64]).images
+        (one,) = remote_images(repo, "1", [ARM64]).images
         assert one.platform == ARM64
         layer = one.layers[0]
         assert isinstance(layer, RemoteLayer)
         assert layer.origin == f"{registry.host}/team/app"
         assert f"sha256:{hashlib.sha256(b''.join(compressed_chunks(layer, store))).hexdigest()}" == layer.descriptor.digest
-        assert remote_images(there, one.digest, [ARM64]).images == (one,) or remote_images(there, one.digest).images[0].digest == one.digest
+        assert remote_images(repo, one.digest, [ARM64]).images == (one,) or remote_images(repo, one.digest).images[0].digest == one.digest
 
 
 def test_lists_the_platforms_if_one_is_missing(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         riscv = Platform("linux", "riscv64")
         for reference in ("1", index.images[0].digest):
             with pytest.raises(UsageError, match="riscv64") as error:
-                remote_images(there, reference, [AMD64, riscv])
+                remote_images(repo, reference, [AMD64, riscv])
             assert "linux/amd64" in error.value.hint
 
 
 def test_rejects_an_index_with_a_wrong_platform(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         registry.put("team/app", index.index.replace(b"amd64", b"s390x"), MEDIA_TYPE_INDEX, "2")
         with pytest.raises(ImageError, match="but is for linux/amd64"):
-            remote_images(there, "2")
+            remote_images(repo, "2")
 
 
 def test_converts_docker_s_media_types_to_oci_s(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         as_docker(registry, index)
-        found = remote_images(there, "docker")
+        found = remote_images(repo, "docker")
         assert [image.platform for image in found.images] == [AMD64, ARM64]
         for image in map(to_oci_media_types, found.images):
             manifest = decode(image.manifest, Manifest, "it")
@@ -274,14 +274,14 @@ def test_converts_docker_s_media_types_to_oci_s(store: Store) -> None:
     [("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "do not hold"), ("application/x-thing", "unknown types")],
 )
 def test_rejects_foreign_layers_and_unknown_media_types(store: Store, layer_type: str, words: str) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         as_docker(registry, filled(registry, store), layer_type=layer_type)
         with pytest.raises(ImageError, match=words):
-            to_oci_media_types(remote_images(there, "docker", [AMD64]).images[0])
+            to_oci_media_types(remote_images(repo, "docker", [AMD64]).images[0])
 
 
 def test_treats_null_as_missing(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         document = json.loads(index.images[0].manifest)
         config = json.loads(index.images[0].config)
@@ -290,27 +290,27 @@ def test_treats_null_as_missing(store: Store) -> None:
         data = json.dumps(config).encode()
         document["config"] |= {"digest": registry.add("team/app", data), "size": len(data)}
         registry.put("team/app", json.dumps(document).encode(), MEDIA_TYPE_MANIFEST, "null")
-        assert remote_images(there, "null").images[0].config == data
+        assert remote_images(repo, "null").images[0].config == data
 
 
-def pull_to(there: Repository, tag: str, target: Path, store: Store, platforms: list[Platform] | None = None) -> PullResult:
-    return pull(there, remote_images(there, tag, platforms), target, store, name="team/app:1", reporter=silent)
+def pull_to(repo: Repository, tag: str, target: Path, store: Store, platforms: list[Platform] | None = None) -> PullResult:
+    return pull(repo, remote_images(repo, tag, platforms), target, store, name="team/app:1", reporter=silent)
 
 
 @pytest.mark.parametrize("tag", ["1", "docker"])
 def test_pulls_into_a_valid_layout(store: Store, tmp_path: Path, tag: str) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         as_docker(registry, index)
-        first = pull_to(there, tag, tmp_path / "out", store)
+        first = pull_to(repo, tag, tmp_path / "out", store)
         assert first.entry.digest == index.digest, "the same images in OCI's types"
         assert first.fetched
         assert len(validate(tmp_path / "out").images) == 2
         asked = len(registry.asked("GET", "/blobs/"))
-        again = pull_to(there, tag, tmp_path / "out", store)
+        again = pull_to(repo, tag, tmp_path / "out", store)
         assert (again.fetched, again.present, again.entry) == (0, first.fetched, first.entry)
         assert len(registry.asked("GET", "/blobs/")) == asked + 2, "configs only"
-        one = pull_to(there, tag, tmp_path / "one", store, [ARM64])
+        one = pull_to(repo, tag, tmp_path / "one", store, [ARM64])
         assert [image.platform for image in read_layout(tmp_path / "one").images().images] == [ARM64]
         assert one.entry.digest != first.entry.digest
 
@@ -318,18 +318,18 @@ def test_pulls_into_a_valid_layout(store: Store, tmp_path: Path, tag: str) -> No
 def test_resumes_an_interrupted_pull(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with FakeRegistry() as registry:
-        with repository(registry) as there:
+        with repository(registry) as repo:
             index = filled(registry, store)
             layer = index.images[0].layers[0].descriptor
             registry.fault(RegistryFault("truncate", "GET", layer.digest, 1))
             registry.fault(RegistryFault("status", "GET", layer.digest, 99, 403))
             with pytest.raises(FetchError, match="403"):
-                pull_to(there, "1", target, store)
+                pull_to(repo, "1", target, store)
         assert read_layout(target).entries == ()
         with registry.lock:
             registry._faults.clear()
-        with repository(registry) as there:
-            pull_to(there, "1", target, store)
+        with repository(registry) as repo:
+            pull_to(repo, "1", target, store)
             ranges = [seen.headers.get("range") for seen in registry.asked("GET", layer.digest)]
             assert ranges[-1] == f"bytes={layer.size // 2}-"
         validate(target)
@@ -338,7 +338,7 @@ def test_resumes_an_interrupted_pull(store: Store, tmp_path: Path) -> None:
 
 def test_discards_a_wrong_partial_file(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         index = filled(registry, store)
         layer = index.images[0].layers[0].descriptor
         partial = target / "blobs" / "sha256" / f".{layer.digest.partition(':')[2]}.partial"
@@ -347,19 +347,19 @@ def test_discards_a_wrong_partial_file(store: Store, tmp_path: Path) -> None:
         (target / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
         partial.write_bytes(b"rubbish")
         with pytest.raises(IntegrityError):
-            pull_to(there, "1", target, store)
-    with FakeRegistry() as registry, repository(registry) as there:
+            pull_to(repo, "1", target, store)
+    with FakeRegistry() as registry, repository(registry) as repo:
         filled(registry, store)
-        pull_to(there, "1", target, store)
+        pull_to(repo, "1", target, store)
     validate(target)
 
 
 def test_rejects_a_directory_that_is_no_layout(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         filled(registry, store)
         with pytest.raises(UsageError, match="not an OCI image layout"):
-            pull_to(there, "1", tmp_path, store)
+            pull_to(repo, "1", tmp_path, store)
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -369,10 +369,10 @@ def test_copies_every_byte_as_it_is(store: Store, same: bool, tag: str) -> None:
         index = filled(registry, store)
         as_docker(registry, index)
         target = registry if same else other
-        with repository(registry) as source, repository(target, "new/place") as there:
-            copied = copy(source, tag, there, ["1", "2"], reporter=silent)
+        with repository(registry) as source, repository(target, "new/place") as repo:
+            copied = copy(source, tag, repo, ["1", "2"], reporter=silent)
             assert copied.descriptor.digest == source.manifest(tag).descriptor.digest
-            assert there.manifest("2").data == source.manifest(tag).data
+            assert repo.manifest("2").data == source.manifest(tag).data
         assert target.lacking("new/place", copied.descriptor.digest) == []
         assert bool(copied.traffic.mounted) is same
 
@@ -381,8 +381,8 @@ def test_leaves_no_tag_when_the_source_fails(store: Store) -> None:
     with FakeRegistry() as registry, FakeRegistry() as other:
         index = filled(registry, store)
         registry.fault(RegistryFault("lie", "GET", index.images[0].layers[0].descriptor.digest, 99))
-        with repository(registry) as source, repository(other) as there, pytest.raises(IntegrityError):
-            copy(source, "1", there, ["1"], reporter=silent)
+        with repository(registry) as source, repository(other) as repo, pytest.raises(IntegrityError):
+            copy(source, "1", repo, ["1"], reporter=silent)
         assert not other.tags
 
 
@@ -400,16 +400,16 @@ def test_raises_our_error_for_invalid_documents(body: bytes) -> None:
 
 
 def test_hides_secrets_in_urls() -> None:
-    with FakeRegistry() as registry, repository(registry) as there, pytest.raises(FetchError) as error:
-        there.transport.request(RegistryRequest("GET", "/v2/nothing?X-Amz-Signature=secret", "it"))
+    with FakeRegistry() as registry, repository(registry) as repo, pytest.raises(FetchError) as error:
+        repo.transport.request(RegistryRequest("GET", "/v2/nothing?X-Amz-Signature=secret", "it"))
     assert "secret" not in error.value.message
 
 
 def test_rejects_a_redirect_to_another_scheme() -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.fault(RegistryFault("status", "GET", times=9, status=302, headers={"Location": "ftp://127.0.0.1/x"}))
         with pytest.raises(FetchError, match="redirects to"):
-            there.manifest("1")
+            repo.manifest("1")
 
 
 def test_remote_layers_are_frozen() -> None:

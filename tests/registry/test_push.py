@@ -34,7 +34,7 @@ def repository(registry: FakeRegistry, path: str = "team/app") -> Repository:
 
 
 def push(registry: FakeRegistry, index: ImageIndex, store: Store, path: str = "team/app", blobs: tuple[Blob, ...] = ()) -> Traffic:
-    with repository(registry, path) as there, Push(there, silent) as pushing:
+    with repository(registry, path) as repo, Push(repo, silent) as pushing:
         for blob in blobs:
             pushing.blob(blob, (f"{registry.host}/team/app",))
         pushing.images(index, store)
@@ -249,7 +249,7 @@ def test_lists_a_document_as_a_referrer_of_its_subject(store: Store, api: bool) 
     empty = blob_of(b"{}")
     with FakeRegistry(Habits(referrers=api)) as registry:
         push(registry, index, store)
-        with repository(registry) as there, Push(there, silent) as pushing:
+        with repository(registry) as repo, Push(repo, silent) as pushing:
             pushing.blob(empty)
             pushing.wait_for_blobs()
             for number in range(3):
@@ -268,10 +268,10 @@ def test_lists_a_document_as_a_referrer_of_its_subject(store: Store, api: bool) 
                 document = Document(Descriptor(MEDIA_TYPE_MANIFEST, digest, len(data)), data)
                 pushing.document(document)
                 pushing.document(document)
-        with repository(registry) as there:
-            assert len(there.referrers(index.digest)) == 3
-            assert len(there.referrers(index.digest, "application/x-a")) == 2
-            assert there.referrers("sha256:" + "0" * 64) == ()
+        with repository(registry) as repo:
+            assert len(repo.referrers(index.digest)) == 3
+            assert len(repo.referrers(index.digest, "application/x-a")) == 2
+            assert repo.referrers("sha256:" + "0" * 64) == ()
         assert (fallback_tag(index.digest) in registry.tags["team/app"]) is not api
 
 
@@ -281,15 +281,15 @@ def test_reads_all_pages_of_referrers_and_filters_them(store: Store, habits: Hab
         for number in range(3):
             document = {"subject": {"digest": "sha256:" + "1" * 64}, "artifactType": f"application/x-{number % 2}", "n": number}
             registry.put("team/app", msgspec.json.encode(document), MEDIA_TYPE_MANIFEST)
-        with repository(registry) as there:
-            assert len(there.referrers("sha256:" + "1" * 64)) == 3
-            assert len(there.referrers("sha256:" + "1" * 64, "application/x-0")) == 2
+        with repository(registry) as repo:
+            assert len(repo.referrers("sha256:" + "1" * 64)) == 3
+            assert len(repo.referrers("sha256:" + "1" * 64, "application/x-0")) == 2
 
 
 def test_reports_start_and_traffic(store: Store) -> None:
     events: list[Event] = []
     index = small_index(store)
-    with FakeRegistry() as registry, repository(registry) as there, Push(there, events.append) as pushing:
+    with FakeRegistry() as registry, repository(registry) as repo, Push(repo, events.append) as pushing:
         pushing.images(index, store)
         pushing.finish(index, ())
         assert "team/app" not in registry.tags
@@ -308,7 +308,7 @@ def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, mon
 
     index = small_index(store)
     with FakeRegistry() as elsewhere, FakeRegistry(Habits()) as registry:
-        there = Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization())
+        repo = Repository(Reference.parse(f"{registry.host}/team/app"), silent, FixedAuthorization())
         elsewhere.uploads["x"] = bytearray()
         registry.fault(
             RegistryFault(
@@ -316,7 +316,7 @@ def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, mon
             )
         )
         blob = blob_of(b"some bytes")
-        with there, Push(there, silent) as pushing:
+        with repo, Push(repo, silent) as pushing:
             pushing.blob(blob)
             pushing.wait_for_blobs()
         assert elsewhere.seen
@@ -326,9 +326,9 @@ def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, mon
 
 
 def test_an_interrupted_push_ends_at_once(store: Store) -> None:
-    with FakeRegistry() as registry, repository(registry) as there:
+    with FakeRegistry() as registry, repository(registry) as repo:
         registry.fault(RegistryFault("status", "HEAD", times=99, status=503, headers={"Retry-After": "50"}))
-        with pytest.raises(KeyboardInterrupt), Push(there, silent) as pushing:
+        with pytest.raises(KeyboardInterrupt), Push(repo, silent) as pushing:
             pushing.images(small_index(store), store)
             raise KeyboardInterrupt
 
@@ -347,20 +347,20 @@ def write_docker_config(home: Path, registry: FakeRegistry, login: str) -> None:
     (home / ".docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
 
 
-def test_sends_credentials_after_a_challenge_only(store: Store, nobody: Path) -> None:
+def test_sends_credentials_after_a_challenge_only(store: Store, empty_home: Path) -> None:
     index = small_index(store)
     with FakeRegistry(Habits(login="me:secret")) as registry:
-        write_docker_config(nobody, registry, "me:secret")
+        write_docker_config(empty_home, registry, "me:secret")
         push(registry, index, store)
         assert registry.lacking("team/app", index.digest) == []
         assert "authorization" not in registry.seen[0].headers
 
 
 @pytest.mark.parametrize("login", ["me:wrong-secret", ""])
-def test_hints_at_login_for_missing_and_wrong_credentials(store: Store, nobody: Path, login: str) -> None:
+def test_hints_at_login_for_missing_and_wrong_credentials(store: Store, empty_home: Path, login: str) -> None:
     with FakeRegistry(Habits(login="me:secret")) as registry:
         if login:
-            write_docker_config(nobody, registry, login)
+            write_docker_config(empty_home, registry, login)
         with pytest.raises(FetchError) as error:
             push(registry, small_index(store), store)
         assert not registry.tags

@@ -59,8 +59,8 @@ class Anonymous:
 
 def test_waits_grow_with_jitter_or_follow_retry_after() -> None:
     waits: list[float] = []
-    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
-        transport = Transport(there.transport.host, Anonymous(), waits.append)
+    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as repo:
+        transport = Transport(repo.transport.host, Anonymous(), waits.append)
         registry.fault(RegistryFault("status", times=99, status=503))
         with pytest.raises(FetchError, match="6 attempts"):
             transport.request(RegistryRequest("GET", "/v2/", "it"))
@@ -78,8 +78,8 @@ def test_waits_grow_with_jitter_or_follow_retry_after() -> None:
 def test_hints_at_the_name_and_port_of_an_unreachable_registry() -> None:
     with FakeRegistry() as registry:
         gone = registry.host
-    with Repository(Reference.parse(f"{gone}/app")) as there:
-        transport = Transport(there.transport.host, Anonymous(), lambda _: None)
+    with Repository(Reference.parse(f"{gone}/app")) as repo:
+        transport = Transport(repo.transport.host, Anonymous(), lambda _: None)
         with pytest.raises(FetchError, match="6 attempts") as raised:
             transport.request(RegistryRequest("GET", "/v2/", "it"))
         assert "name and port" in raised.value.hint
@@ -89,12 +89,12 @@ def test_hints_at_the_name_and_port_of_an_unreachable_registry() -> None:
 
 
 def test_sends_a_body_again_from_its_beginning() -> None:
-    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as there:
+    with FakeRegistry() as registry, Repository(Reference.parse(f"{registry.host}/app")) as repo:
         registry.uploads["x"] = bytearray()
         registry.fault(RegistryFault("status", "PUT", status=500))
         digest = "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
         url = f"/v2/app/blobs/uploads/x?digest={digest}"
-        there.transport.request(RegistryRequest("PUT", url, "it", body=lambda: iter((b"1",)), size=1, expected=(201,)))
+        repo.transport.request(RegistryRequest("PUT", url, "it", body=lambda: iter((b"1",)), size=1, expected=(201,)))
         assert registry.blobs["app"] == {digest: b"1"}
 
 

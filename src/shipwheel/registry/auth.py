@@ -174,7 +174,7 @@ class Authorizer:
         schemes = ", ".join(sorted({challenge.scheme[:40] for challenge in found}))
         what = f"an authentication scheme that shipwheel does not support: {schemes}" if schemes else "credentials without naming a scheme"
         raise FetchError(
-            f"{self._host.name} requires {what}", hint="shipwheel supports Basic and Bearer. Ask whoever runs the registry.", status=401
+            f"{self._host.name} requires {what}", hint="shipwheel supports Basic and Bearer. Contact the registry's operator.", status=401
         )
 
     def _credential(self) -> Credential | None:

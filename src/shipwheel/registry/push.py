@@ -237,7 +237,7 @@ class Push:
         response = self._repository.transport.request(request)
         stored, pushed = response.headers.get("Docker-Content-Digest", ""), document.descriptor.digest
         if stored.startswith("sha256:") and pushed.startswith("sha256:") and stored != pushed:
-            hint = "The registry alters what is pushed; ask whoever runs it."
+            hint = "The registry alters what is pushed; contact its operator."
             raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored[:200]}", hint=hint)
         return "OCI-Subject" in response.headers
 

@@ -31,7 +31,7 @@ _MAX_PAGES = 1000
 _MIN_PROGRESS = 1 << 20
 """Bytes that an attempt at a blob must bring for the attempts to be counted anew."""
 
-_WRONG_BYTES = "The registry, or something in front of it, sends wrong data; ask whoever runs it."
+_WRONG_BYTES = "The registry, or something in front of it, sends wrong data; contact its operator."
 _UNTRUSTED_IMAGE = "The image is broken or malicious; do not use it."
 _UNTRUSTED_REGISTRY = "The registry is broken or malicious."
 

@@ -69,7 +69,7 @@ _EXPIRY_MARGIN_S = 10.0
 """A token is no longer used this long before it expires, or in the last fifth of its lifetime if that is shorter."""
 
 _CLIENT_ID = "shipwheel"
-_ASK_OPERATOR = "Ask whoever runs the registry"
+_CONTACT_OPERATOR = "Contact the registry's operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def get_token(
                 return _parse_token(_send(http, request, server))
             except TransientError as error:
                 if attempt + 1 == _MAX_ATTEMPTS or (error.retry_after or 0.0) > _MAX_WAIT_S:
-                    hint = f"Try again later. {_ASK_OPERATOR} if it goes on."
+                    hint = f"Try again later. {_CONTACT_OPERATOR} if it goes on."
                     raise FetchError(f"{server.name} issued no token for {host.name}: {error}", hint=hint) from error
                 pause((0.25 * 2**attempt if error.retry_after is None else error.retry_after) * random.uniform(1.0, 1.5))  # noqa: S311
             except FetchError as error:
@@ -126,7 +126,7 @@ def _token_server(host: Host, realm: str) -> tuple[str, Host]:
         port = parts.port
     except ValueError:
         parts, port = SplitResult("", "", "", "", ""), None
-    hint = f"{_ASK_OPERATOR}: the challenge's `realm` must be an https URL."
+    hint = f"{_CONTACT_OPERATOR}: the challenge's `realm` must be an https URL."
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or port == 0 or not realm.isprintable():
         raise FetchError(f"{host.name} names no valid token server in its challenge", hint=hint)
     configured = host_of(parts.netloc)
@@ -222,4 +222,4 @@ def _token_error(error: FetchError, host: Host, server: Host, scopes: Sequence[s
         )
         hint = f"Ask for access. {login} as another user." if credential else f"{login}."
         return FetchError(f"{host.name} issues no token to {user}{purpose} ({server.url} answered 403)", hint=hint, status=status)
-    return FetchError(f"{server.url} issued no token for {host.name}: {error.message}", hint=f"{_ASK_OPERATOR}.", status=status)
+    return FetchError(f"{server.url} issued no token for {host.name}: {error.message}", hint=f"{_CONTACT_OPERATOR}.", status=status)

@@ -143,7 +143,7 @@ class Transport:
 
             from shipwheel.registry import hosts
 
-            hint = "Run the command again: it sends and fetches nothing twice. If the error stays, ask whoever runs the registry."
+            hint = "Run the command again: it sends and fetches nothing twice. If the error stays, contact the registry's operator."
             if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
                 hint = hosts.unreachable_hint(self.host)
             raise FetchError(f"{label}: {self.host.url}: {error} ({MAX_ATTEMPTS} attempts)", hint=hint) from error
@@ -183,7 +183,7 @@ class Transport:
             # A registry behind a proxy that terminates TLS takes its own scheme for http.
             return "https" + target.removeprefix("http")
         if parts.scheme not in ("http", "https") or not parts.netloc or (current.scheme == "https" and parts.scheme == "http"):
-            hint = "A registry must not redirect from https to http; ask whoever runs it."
+            hint = "A registry must not redirect from https to http; contact its operator."
             raise FetchError(f"{label}: {redacted(url)} redirects to {redacted(target)}", hint=hint)
         return target
 
@@ -238,7 +238,7 @@ class Transport:
         target = self.location(response, url, request.label)
         if redirects > _MAX_REDIRECTS:
             what = f"{request.label}: more than {_MAX_REDIRECTS} redirects, the last from {redacted(url)}"
-            raise FetchError(what, hint="Ask whoever runs the registry.")
+            raise FetchError(what, hint="Contact the registry's operator.")
         if response.status_code in (307, 308) or request.method in ("GET", "HEAD"):
             return target, request
         # RFC 9110, 15.4: a client may follow the other redirects with GET, which uploads nothing.
@@ -332,14 +332,14 @@ def error_details(body: bytes) -> str:
 def _status_error(response: "httpx.Response", label: str, details: str) -> FetchError:
     status = response.status_code
     reason = f": {details}" if details else f" {response.reason_phrase[:60]}".rstrip()
-    hint = _HINTS.get(status, "The registry did not do what was requested; ask whoever runs it.")
+    hint = _HINTS.get(status, "The registry did not do what was requested; contact its operator.")
     return FetchError(f"{label}: {redacted(str(response.url))} answered {status}{reason}", hint=hint, status=status)
 
 
 _HINTS = {
-    400: "The registry rejected the request as malformed; if the error stays, ask whoever runs it.",
+    400: "The registry rejected the request as malformed; if the error stays, contact its operator.",
     401: "Log in: shipwheel login HOST.",
-    403: "The credentials lack permission: use others (shipwheel login HOST), or ask whoever runs the registry for access.",
+    403: "The credentials lack permission: use others (shipwheel login HOST), or ask the registry's operator for access.",
     404: "Check the repository's name, and the tag or digest.",
     405: "The registry does not allow this. It may be a mirror, or read-only.",
     413: "The registry, or a proxy in front of it, does not accept files of this size.",

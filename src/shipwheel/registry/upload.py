@@ -129,7 +129,7 @@ class Uploader:
                 raise
             stored = response.headers.get("Docker-Content-Digest", digest)
             if stored != digest and stored.startswith(digest.partition(":")[0]):
-                raise IntegrityError(f"{label}: the registry stored it as {stored[:200]!r}", hint="Ask whoever runs the registry.")
+                raise IntegrityError(f"{label}: the registry stored it as {stored[:200]!r}", hint="Contact the registry's operator.")
 
         self._transport.retry(attempt, label)
 
