@@ -1,4 +1,4 @@
-"""Volumes, directories, variables: as users write them."""
+"""Mounts and variables, as users write them."""
 
 from pathlib import Path
 
