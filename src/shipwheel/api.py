@@ -66,9 +66,9 @@ def lock(request: "Request", *, upgrade: bool = False, upgrade_packages: Iterabl
     Raises LockError if no set of packages serves every platform; nothing is written then.
     """
     from shipwheel.lock.preferences import Upgrade
-    from shipwheel.pipeline.locking import made_lock
+    from shipwheel.pipeline.locking import update_lock
 
-    return made_lock(request, Upgrade(upgrade, frozenset(upgrade_packages)))
+    return update_lock(request, Upgrade(upgrade, frozenset(upgrade_packages)))
 
 
 def build(request: "Request", *, push: bool = False) -> "Delivered":

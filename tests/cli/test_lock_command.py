@@ -51,7 +51,7 @@ def test_check_and_diff_report_what_changed(world: World) -> None:
     assert stale.out.splitlines() == [
         "pylock.toml is out of date: requirements.txt changed.",
         "Not in the lock: native.",
-        "No longer asked for: small.",
+        "No longer required: small.",
         "Run `shipwheel lock` to make it current.",
     ]
     assert state(app) == before

@@ -1,4 +1,4 @@
-"""Requirements files that stand beside a package: when they say what is installed with it, and the package itself among them."""
+"""Requirements files beside a package: when they decide its lock, and lines that name the package itself."""
 
 import sys
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _package(root: Path, requirements: str, more: str = "") -> Path:
         ("", "", False, set()),
     ],
 )
-def test_who_decides(tmp_path: Path, requirements: str, more: str, decisive: bool, dependencies: set[str]) -> None:
+def test_tells_when_requirements_files_decide(tmp_path: Path, requirements: str, more: str, decisive: bool, dependencies: set[str]) -> None:
     project = read_project(_package(tmp_path / "made", requirements, more), launch=False)
     assert (project.kind, sorted(project.dependencies)) == ("package", sorted(dependencies))
     assert (project.inputs.requirements is not None) == decisive
@@ -71,7 +71,7 @@ def test_who_decides(tmp_path: Path, requirements: str, more: str, decisive: boo
 
 @pytest.mark.usefixtures("own_uv")
 @pytest.mark.parametrize("table", [STATIC, ""], ids=["static", "asked of its backend"])
-def test_the_package_is_not_in_its_own_lock(tmp_path: Path, table: str) -> None:
+def test_leaves_the_package_out_of_its_own_lock(tmp_path: Path, table: str) -> None:
     root = tmp_path / "made"
     root.mkdir()
     (root / "pyproject.toml").write_text(BUILD_SYSTEM + table)
@@ -87,7 +87,7 @@ def test_the_package_is_not_in_its_own_lock(tmp_path: Path, table: str) -> None:
     assert inputs_digest(read_again(request)) != before
 
 
-def test_which_line_is_the_project(tmp_path: Path) -> None:
+def test_finds_the_line_of_the_project_itself(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     listed = tmp_path / "requirements.txt"
     listed.write_text(f"./lib\n-e .[web]\nother @ {tmp_path.as_uri()}/lib\nflask\n")

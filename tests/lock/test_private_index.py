@@ -1,4 +1,4 @@
-"""Private indexes: whoever locks and builds is known to them, nobody else learns it, and no public package is taken for theirs."""
+"""Private indexes: logins reach them and nobody else, and no public package replaces theirs."""
 
 import os
 import stat
@@ -129,7 +129,9 @@ def by_uv_login(_root: Path, private: PackageIndex, _monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("source", [by_variables, by_netrc, by_keyring, by_uv_login])
-def test_the_lock_and_the_files(source: object, private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_and_downloads_with_a_login_from_outside_the_project(
+    source: object, private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "app"
     root.mkdir()
     assert callable(source)
@@ -141,19 +143,19 @@ def test_the_lock_and_the_files(source: object, private: PackageIndex, tmp_path:
     assert len(list((fetched(root, lock, tmp_path).root / "blobs").rglob("*"))) >= 2
 
 
-def test_in_the_address_of_the_projects_settings(private: PackageIndex, tmp_path: Path) -> None:
+def test_uses_the_login_in_the_projects_settings(private: PackageIndex, tmp_path: Path) -> None:
     lock = make_lock(app(tmp_path / "app", pyproject=index_table(private, login=True)))
     assert "s3cret" not in lock.text()
     fetched(tmp_path / "app", lock, tmp_path)
 
 
-def test_in_a_requirements_file(private: PackageIndex, tmp_path: Path) -> None:
+def test_uses_the_login_in_a_requirements_file(private: PackageIndex, tmp_path: Path) -> None:
     lock = make_lock(app(tmp_path / "app", f"--extra-index-url {with_login(private.simple)}\ncorp==1.0\n"))
     assert "s3cret" not in lock.text()
     fetched(tmp_path / "app", lock, tmp_path)
 
 
-def test_in_uvs_own_file(private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_the_login_in_uvs_configuration_file(private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "uv.toml").write_text(f'[[index]]\nurl = "{with_login(private.simple)}"\n')
     monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
     lock = make_lock(app(tmp_path / "app", "corp\n"))
@@ -163,7 +165,7 @@ def test_in_uvs_own_file(private: PackageIndex, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("how", ["variable", "file"])
-def test_of_pip(how: str, public: PackageIndex, private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_pips_indexes(how: str, public: PackageIndex, private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     if how == "variable":
         monkeypatch.setenv("PIP_INDEX_URL", public.simple)
@@ -181,7 +183,7 @@ def test_of_pip(how: str, public: PackageIndex, private: PackageIndex, tmp_path:
 # --- who does not get them ---
 
 
-def test_a_redirect_to_another_host_drops_them(private: PackageIndex, tmp_path: Path) -> None:
+def test_drops_the_login_on_a_redirect_to_another_host(private: PackageIndex, tmp_path: Path) -> None:
     with PackageIndex() as elsewhere:
         data = b"x" * 100
         elsewhere.add("f", data)
@@ -195,7 +197,7 @@ def test_a_redirect_to_another_host_drops_them(private: PackageIndex, tmp_path: 
         assert "authorization" not in elsewhere.requests[-1].headers
 
 
-def test_errors_do_not_show_them(private: PackageIndex, tmp_path: Path) -> None:
+def test_errors_show_no_password(private: PackageIndex, tmp_path: Path) -> None:
     wrong = private.simple.replace("://", "://bob:wr0ng@")
     with pytest.raises(LockError) as caught:
         make_lock(app(tmp_path / "app", pyproject=f'[[tool.uv.index]]\nname = "in-house"\nurl = "{wrong}"\n'))
@@ -207,7 +209,7 @@ def test_errors_do_not_show_them(private: PackageIndex, tmp_path: Path) -> None:
     assert "wr0ng" not in failed.value.message
 
 
-def test_no_command_line_shows_them(private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_command_line_shows_a_password(private: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     real = subprocess.Popen
 
@@ -225,14 +227,14 @@ def test_no_command_line_shows_them(private: PackageIndex, tmp_path: Path, monke
     assert not [word for word in seen if "s3cret" in word]
 
 
-def test_netrcs_default_is_for_nobody(private: PackageIndex, tmp_path: Path) -> None:
+def test_ignores_the_default_entry_of_netrc(private: PackageIndex, tmp_path: Path) -> None:
     (tmp_path / "rc").write_text("default login bob password s3cret\n")
     app(tmp_path / "app", "corp\n")
     signed = credentials_of(read_project(tmp_path / "app", load_settings(tmp_path / "app")), {"NETRC": str(tmp_path / "rc")})
     assert signed("https://files.example/f.whl") == "https://files.example/f.whl"
 
 
-def test_they_are_not_shown_by_accident() -> None:
+def test_repr_shows_no_password() -> None:
     indexes = Indexes("https://me:pw@host.example/simple", "pip's settings", environment={"UV_DEFAULT_INDEX": "https://me:pw@host.example"})
     assert "pw" not in repr(indexes)
 
@@ -241,14 +243,14 @@ def test_they_are_not_shown_by_accident() -> None:
 
 
 @pytest.mark.parametrize("more", ["", 'explicit = true\n[tool.uv.sources]\ncorp = { index = "in-house" }\n'])
-def test_the_private_one_wins(more: str, private: PackageIndex, tmp_path: Path) -> None:
+def test_prefers_the_private_package_of_the_same_name(more: str, private: PackageIndex, tmp_path: Path) -> None:
     said: list[Event] = []
     lock = make_lock(app(tmp_path / "app", pyproject=index_table(private, more, login=True)), said.append)
     assert versions(lock) == {"corp": "1.0", "leaf": "1.0"}
     assert not [event for event in said if isinstance(event, Warned)]
 
 
-def test_the_risk_of_pips_rule_is_named(private: PackageIndex, tmp_path: Path) -> None:
+def test_warns_of_pips_rule_for_extra_indexes(private: PackageIndex, tmp_path: Path) -> None:
     said: list[Event] = []
     lock = make_lock(app(tmp_path / "app", f"--extra-index-url {with_login(private.simple)}\ncorp\n"), said.append)
     assert versions(lock)["corp"] == "9.9", "as pip does"
@@ -261,7 +263,7 @@ def test_the_risk_of_pips_rule_is_named(private: PackageIndex, tmp_path: Path) -
 # --- what counts when several say something ---
 
 
-def test_the_order(tmp_path: Path) -> None:
+def test_prefers_uvs_settings_to_pips_and_to_a_chosen_mirror(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path / "home")}
     pip = {"PIP_INDEX_URL": "https://pip.example/simple"}
     from shipwheel.download.mirrors import Choice
@@ -294,7 +296,7 @@ def test_the_order(tmp_path: Path) -> None:
     assert read_indexes(read_workspace(UserFiles(), tmp_path).settings, {**home, **pip}, chosen).environment == {}
 
 
-def test_pips_files_are_read_as_pip_reads_them(tmp_path: Path) -> None:
+def test_reads_pips_configuration_as_pip_does(tmp_path: Path) -> None:
     """Held against pip itself, where it is installed."""
     path = tmp_path / "home" / ".config" / "pip" / "pip.conf"
     path.parent.mkdir(parents=True)
@@ -313,7 +315,7 @@ def test_pips_files_are_read_as_pip_reads_them(tmp_path: Path) -> None:
 SHARED = "packages/ab/cd/" + "e" * 60 + "/small-1.0-py3-none-any.whl"
 
 
-def test_addresses_of_mirrors_are_turned_back() -> None:
+def test_replaces_a_mirrors_urls_by_the_indexs_own() -> None:
     from shipwheel.lock.canonical_urls import canonical
 
     def lock(url: str) -> dict[str, object]:
@@ -335,7 +337,7 @@ def test_addresses_of_mirrors_are_turned_back() -> None:
     assert [event.message for event in said if isinstance(event, Warned) and "m.example" in event.message]
 
 
-def test_where_the_index_has_its_files_is_asked_once(tmp_path: Path) -> None:
+def test_asks_once_where_the_index_has_its_files(tmp_path: Path) -> None:
     from shipwheel.lock.canonical_urls import canonical_root
 
     with PackageIndex() as index:
@@ -349,7 +351,7 @@ def test_where_the_index_has_its_files_is_asked_once(tmp_path: Path) -> None:
     assert canonical_root("", tmp_path) == ""
 
 
-def test_mirrors_are_tried_before_the_address_in_the_lock() -> None:
+def test_tries_mirrors_before_the_url_in_the_lock() -> None:
     indexes = Indexes("https://m.example/simple", "the chosen mirror", ("https://n.example/web/simple/",))
     assert indexes.urls(f"https://files.example/{SHARED}") == (
         f"https://m.example/{SHARED}",
@@ -359,7 +361,7 @@ def test_mirrors_are_tried_before_the_address_in_the_lock() -> None:
     assert indexes.urls("https://vendor.example/whl/cpu/torch.whl") == ("https://vendor.example/whl/cpu/torch.whl",)
 
 
-def test_the_lock_is_still_one_that_its_own_reader_takes(private: PackageIndex, tmp_path: Path) -> None:
+def test_writes_a_lock_that_can_be_read_back(private: PackageIndex, tmp_path: Path) -> None:
     lock = make_lock(app(tmp_path / "app", pyproject=index_table(private, login=True)))
     lock.write()
     assert tomllib.loads(lock.path.read_text())["packages"]

@@ -1,4 +1,4 @@
-"""Options of requirements files: what pip does with them is done, or the line that cannot be followed is named."""
+"""Options of requirements files: they work as in pip, or the error names the line of an unsupported one."""
 
 import io
 import sys
@@ -72,19 +72,19 @@ def files(lock: Lock) -> dict[str, tuple[str, bool, bool]]:
         ("--prefer-binary\n--use-feature=fast-deps\n--trusted-host host.example\nearly\n", {"early": ("1.0", True, False)}),
     ],
 )
-def test_what_it_comes_to(index: PackageIndex, tmp_path: Path, text: str, wanted: dict[str, tuple[str, bool, bool]]) -> None:
+def test_applies_format_options(index: PackageIndex, tmp_path: Path, text: str, wanted: dict[str, tuple[str, bool, bool]]) -> None:
     assert files(locked(tmp_path, text)) == wanted
 
 
 @pytest.mark.parametrize("option", ["--no-binary early", "--no-binary :all:"])
-def test_nothing_is_left(index: PackageIndex, tmp_path: Path, option: str) -> None:
+def test_reports_a_package_without_an_allowed_format(index: PackageIndex, tmp_path: Path, option: str) -> None:
     with pytest.raises(LockError) as raised:
         locked(tmp_path, f"# two lines\n{option}\nearly==1.0\n")
     assert "early" in raised.value.message
     assert "line 2" in raised.value.message or "binar" in raised.value.message
 
 
-def test_find_links_is_a_directory_beside_the_file(index: PackageIndex, tmp_path: Path) -> None:
+def test_find_links_is_relative_to_its_file(index: PackageIndex, tmp_path: Path) -> None:
     wheel = SmallWheel("local", "3.0", files={"local.py": ""})
     (tmp_path / "more" / "wheels").mkdir(parents=True)
     (tmp_path / "more" / "wheels" / wheel.filename).write_bytes(wheel.content())
@@ -94,7 +94,7 @@ def test_find_links_is_a_directory_beside_the_file(index: PackageIndex, tmp_path
     assert package["wheels"][0]["path"] == f"more/wheels/{wheel.filename}"
 
 
-def test_find_links_is_a_page(index: PackageIndex, tmp_path: Path) -> None:
+def test_find_links_may_be_a_page(index: PackageIndex, tmp_path: Path) -> None:
     with PackageIndex() as page:
         wheel = SmallWheel("local", "3.0", files={"local.py": ""})
         page.add(wheel.filename, wheel.content())
@@ -114,7 +114,7 @@ def test_find_links_is_a_page(index: PackageIndex, tmp_path: Path) -> None:
         ("--wrong both", ("--wrong",)),
     ],
 )
-def test_what_is_refused_is_named_with_its_line(tmp_path: Path, line: str, words: tuple[str, ...]) -> None:
+def test_names_the_line_of_an_unsupported_option(tmp_path: Path, line: str, words: tuple[str, ...]) -> None:
     (tmp_path / "requirements.txt").write_text(f"both\n\n{line}\n")
     with pytest.raises(LockError) as raised:
         read_requirements((tmp_path / "requirements.txt",))

@@ -1,4 +1,4 @@
-"""Locks made by uv from every kind of input, against a package index on the loopback interface."""
+"""Locks from every kind of input, made by the real uv with a package index on the loopback interface."""
 
 import sys
 import tomllib
@@ -92,7 +92,7 @@ def listed(root: Path, text: str | bytes, **more: Any) -> LockRequest:
     return lock_request(root, MINOR, (root / "requirements.txt",), **more)
 
 
-def test_a_project_that_is_no_package(tmp_path: Path) -> None:
+def test_locks_a_project_that_is_no_package(tmp_path: Path) -> None:
     project(
         tmp_path,
         '[project]\nname = "app"\nversion = "1"\ndependencies = ["small"]\noptional-dependencies.x = ["native"]\n'
@@ -111,7 +111,7 @@ def test_a_project_that_is_no_package(tmp_path: Path) -> None:
     assert len(select(lock, AMD64).distributions) == 4
 
 
-def test_a_lock_made_again_for_a_project_that_names_its_python(tmp_path: Path) -> None:
+def test_locks_again_with_requires_python(tmp_path: Path) -> None:
     text = f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">={MINOR}"\ndependencies = ["small"]\n'
     project(tmp_path, text.replace("small", "small<2"))
     assert pins(lock_for(lock_request(tmp_path, MINOR)))["small"] == "1.0"
@@ -119,7 +119,7 @@ def test_a_lock_made_again_for_a_project_that_names_its_python(tmp_path: Path) -
     assert pins(lock_for(lock_request(tmp_path, MINOR))) == {"small": "1.0", "leaf": "1.0"}
 
 
-def test_unknown_extras_and_groups(tmp_path: Path) -> None:
+def test_rejects_unknown_extras_and_groups(tmp_path: Path) -> None:
     project(tmp_path, '[project]\nname = "app"\nversion = "1"\noptional-dependencies.x = []\n[dependency-groups]\ng = []\n')
     with pytest.raises(LockError, match="no extra y") as raised:
         make_lock(lock_request(tmp_path, MINOR, extras=("y",)))
@@ -129,14 +129,14 @@ def test_unknown_extras_and_groups(tmp_path: Path) -> None:
     assert raised.value.hint == "Groups: g."
 
 
-def test_metadata_from_a_build_backend_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_asks_a_build_backend_in_a_private_copy(tmp_path: Path) -> None:
     project(tmp_path, f'[project]\nname = "made"\nversion = "1.0"\ndynamic = ["dependencies"]\n{BUILD_SYSTEM}', backend=BACKEND)
     lock = lock_for(lock_request(tmp_path, MINOR))
     assert pins(lock) == {"small": "2.0", "leaf": "1.0"}
     assert tree(tmp_path) == {"pyproject.toml", "backend.py", "pylock.toml"}
 
 
-def test_a_backend_that_alone_knows_the_name(tmp_path: Path) -> None:
+def test_asks_a_build_backend_for_the_name(tmp_path: Path) -> None:
     project(tmp_path, BUILD_SYSTEM, backend=BACKEND)
     lock = lock_for(lock_request(tmp_path, MINOR))
     assert pins(lock) == {"small": "2.0", "leaf": "1.0"}
@@ -144,7 +144,7 @@ def test_a_backend_that_alone_knows_the_name(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"pyproject.toml", "backend.py", "pylock.toml"}
 
 
-def test_a_poetry_project_without_package(tmp_path: Path) -> None:
+def test_locks_a_poetry_project_without_a_package(tmp_path: Path) -> None:
     text = (
         '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\npython = "^3.8"\nsmall = "^1.0"\n'
         'wintool = {version = "*", markers = "sys_platform == \'win32\'"}\nnative = {version = "*", optional = true}\n'
@@ -155,7 +155,7 @@ def test_a_poetry_project_without_package(tmp_path: Path) -> None:
     assert set(pins(lock_for(lock_request(tmp_path, MINOR, extras=("x",), groups=("run",))))) == {"small", "leaf", "native", "tool"}
 
 
-def test_a_workspace_member(tmp_path: Path) -> None:
+def test_locks_a_workspace_member(tmp_path: Path) -> None:
     project(tmp_path, '[tool.uv.workspace]\nmembers = ["libs/*"]\n[tool.uv]\nconstraint-dependencies = ["small<2"]\n')
     lib = f'[project]\nname = "lib"\nversion = "3"\ndependencies = ["leaf"]\n{BUILD_SYSTEM}'
     project(tmp_path / "libs/lib", lib, backend=BACKEND)
@@ -172,7 +172,7 @@ def test_a_workspace_member(tmp_path: Path) -> None:
     assert not lock.is_current(inputs_digest(read_again(request)))
 
 
-def test_requirements_in_every_form(tmp_path: Path) -> None:
+def test_locks_requirements_in_every_form(tmp_path: Path) -> None:
     project(tmp_path / "here", f'[project]\nname = "made"\nversion = "1.0"\ndynamic = ["dependencies"]\n{BUILD_SYSTEM}', backend=BACKEND)
     project(tmp_path / "plain", '[project]\nname = "Plain_One"\nversion = "1.0"\ndependencies = ["tool"]\n')
     wheel = SmallWheel("local", files={"local.py": ""})
@@ -195,7 +195,7 @@ def test_requirements_in_every_form(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.egg-info"))
 
 
-def test_a_list_frozen_on_windows(tmp_path: Path) -> None:
+def test_leaves_windows_packages_out_of_a_pinned_list(tmp_path: Path) -> None:
     lock = lock_for(listed(tmp_path, "wintool==1.0\r\nsmall==1.0\r\nleaf==1.0\r\ntool==1.0\r\n"))
     assert lock.frozen
     found = select(lock, AMD64)
@@ -203,7 +203,7 @@ def test_a_list_frozen_on_windows(tmp_path: Path) -> None:
     assert [(item.name, item.wanted_by) for item in found.left_out] == [("wintool", ("requirements.txt, line 1",))]
 
 
-def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
+def test_reports_a_requirement_that_needs_windows(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "small\nwintool\n"))
     with pytest.raises(LockError, match=r"wintool 1\.0 has no file for .*: its wheels are for Windows only") as raised:
         select(lock, AMD64)
@@ -220,7 +220,7 @@ def test_a_hand_written_list_that_needs_windows(tmp_path: Path) -> None:
         ("leaf<7\nconflict\n", "conflict requires leaf>=7"),
     ],
 )
-def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> None:
+def test_shows_uvs_explanation(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(LockError) as raised:
         lock_for(listed(tmp_path, text))
     assert message in " ".join(raised.value.message.split())
@@ -229,7 +229,7 @@ def test_uvs_explanation_is_shown(tmp_path: Path, text: str, message: str) -> No
     assert tree(tmp_path) == {"requirements.txt"}
 
 
-def test_wheels_of_another_python(tmp_path: Path) -> None:
+def test_reports_a_package_without_wheels_for_this_python(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "old\nwantsold\n"))
     with pytest.raises(LockError, match=f"old 1.0 has no file for .*: no wheel is for Python {MINOR}") as raised:
         select(lock, AMD64)
@@ -240,33 +240,33 @@ def test_wheels_of_another_python(tmp_path: Path) -> None:
     assert "required by: requirements.txt, line 1 → wantsold 1.0 → old 1.0" in raised.value.message
 
 
-def test_several_without_a_file_of_this_python(tmp_path: Path) -> None:
+def test_reports_all_packages_without_wheels_for_this_python(tmp_path: Path) -> None:
     with pytest.raises(LockError) as raised:
         select(make_lock(listed(tmp_path, "wantsold==1.0\nelderly==1.0\nsmall\n")), AMD64)
     assert "old 1.0 has no file" in raised.value.message and "elderly 1.0 has no file" in raised.value.message
 
 
-def test_a_frozen_list_loses_what_windows_alone_has_for_whatever_python(tmp_path: Path) -> None:
+def test_leaves_windows_packages_for_other_pythons_out_of_a_pinned_list(tmp_path: Path) -> None:
     frozen = listed(tmp_path, "small==2.0\nleaf==1.0\nwinold==1.0\n")
     selection = select(make_lock(frozen), AMD64)
     assert [item.name for item in selection.distributions] == ["leaf", "small"]
     assert [item.name for item in selection.left_out] == ["winold"]
 
 
-def test_wheels_of_another_python_with_a_source(tmp_path: Path, index: PackageIndex) -> None:
+def test_reports_wheels_for_another_python_beside_a_source(tmp_path: Path, index: PackageIndex) -> None:
     index.add("aged-1.0.tar.gz", _sdist("aged"))
     with pytest.raises(LockError, match=f"aged 1.0 has no file for .*: no wheel is for Python {MINOR}") as raised:
         select(make_lock(listed(tmp_path, "aged\n")), AMD64)
     assert "cp38-cp38-manylinux_2_17_x86_64" in raised.value.message
 
 
-def test_an_interpreter_of_that_version_is_not_needed(tmp_path: Path) -> None:
+def test_needs_no_interpreter_of_the_version(tmp_path: Path) -> None:
     lock = make_lock(replace(listed(tmp_path, "small\n"), python="3.99"))
     assert pins(lock) == {"small": "2.0", "leaf": "1.0"}
     assert lock.data["requires-python"] == "==3.99.*"
 
 
-def test_hashes_limit_the_files(tmp_path: Path, index: PackageIndex) -> None:
+def test_allows_only_files_with_listed_hashes(tmp_path: Path, index: PackageIndex) -> None:
     lock = make_lock(listed(tmp_path, "leaf==1.0\n"))
     (sha256,) = [item.sha256 for item in select(lock, AMD64).distributions]
     assert pins(make_lock(listed(tmp_path, f"leaf==1.0 --hash=sha256:{'0' * 64} --hash=sha256:{sha256}\n"))) == {"leaf": "1.0"}
@@ -274,14 +274,14 @@ def test_hashes_limit_the_files(tmp_path: Path, index: PackageIndex) -> None:
         make_lock(listed(tmp_path, f"leaf==1.0 --hash=sha256:{'0' * 64}\n"))
 
 
-def test_as_of_a_day(tmp_path: Path) -> None:
+def test_resolves_as_of_a_day(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "small\nleaf\n", as_of="2024-09-15"))
     assert (pins(lock)["small"], lock.as_of) == ("2.0", "2024-09-15")
     with pytest.raises(LockError):
         make_lock(listed(tmp_path, "small==2.0\n", as_of="2022-05-31"))
 
 
-def test_a_current_lock_is_kept(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_a_current_lock_without_running_uv(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     request = listed(tmp_path, "small\n")
     first = lock_for(request)
     before = len(index.requests)
@@ -290,7 +290,7 @@ def test_a_current_lock_is_kept(tmp_path: Path, index: PackageIndex, monkeypatch
     assert len(index.requests) == before
 
 
-def test_what_counts_as_an_input(tmp_path: Path) -> None:
+def test_digest_changes_with_the_relevant_tables_only(tmp_path: Path) -> None:
     text = '[project]\nname = "app"\nversion = "1"\ndescription = "a"\ndependencies = ["small"]\n'
     project(tmp_path, text)
     request = lock_request(tmp_path, MINOR)
@@ -311,7 +311,7 @@ def test_what_counts_as_an_input(tmp_path: Path) -> None:
     assert inputs_digest(read_again(request)) != before
 
 
-def test_a_file_that_is_referred_to_counts(tmp_path: Path) -> None:
+def test_digest_changes_with_an_included_file(tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text("leaf\n")
     request = listed(tmp_path, "-r more.txt\n")
     before = inputs_digest(request)
@@ -319,7 +319,7 @@ def test_a_file_that_is_referred_to_counts(tmp_path: Path) -> None:
     assert inputs_digest(read_again(request)) != before
 
 
-def test_the_users_uv_lock_is_honoured(tmp_path: Path) -> None:
+def test_takes_the_versions_of_uv_lock(tmp_path: Path) -> None:
     text = '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["small{}"]\n'
     text += '[dependency-groups]\ndev = ["tool"]\n'
     project(tmp_path, text.format("<2"))
@@ -341,14 +341,14 @@ def test_the_users_uv_lock_is_honoured(tmp_path: Path) -> None:
         make_lock(read_again(request))
 
 
-def test_a_uv_lock_for_another_python(tmp_path: Path) -> None:
+def test_rejects_a_uv_lock_for_another_python(tmp_path: Path) -> None:
     project(tmp_path, f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">={MINOR}"\ndependencies = ["leaf"]\n')
     assert uv.run(["lock"], cwd=tmp_path).code == 0
     with pytest.raises(LockError, match=r"not 3\.8"):
         make_lock(lock_request(tmp_path, "3.8"))
 
 
-def test_another_tools_pylock_is_honoured(tmp_path: Path) -> None:
+def test_takes_the_versions_of_another_tools_pylock(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "small==1.0\n"))
     data = {key: value for key, value in lock.data.items() if key != "tool"}
     theirs = Lock(tmp_path / "pylock.toml", data | {"created-by": "other"}).text()
@@ -360,7 +360,7 @@ def test_another_tools_pylock_is_honoured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("added", [(), ("tool",)])
-def test_a_pylock_that_is_none_is_called_by_its_name(tmp_path: Path, added: tuple[str, ...]) -> None:
+def test_names_a_pylock_that_is_not_valid(tmp_path: Path, added: tuple[str, ...]) -> None:
     (tmp_path / "pylock.toml").touch()
     with pytest.raises(LockError, match=r"^pylock\.toml is not a valid lock") as raised:
         lock_for(replace(listed(tmp_path, "small\n"), added=added))
@@ -375,13 +375,13 @@ def test_the_same_inputs_give_the_same_lock(tmp_path: Path) -> None:
     assert make_lock(listed(one, "small\ntool\n")).text() == make_lock(listed(two, "small\ntool\n")).text()
 
 
-def test_not_a_project(tmp_path: Path) -> None:
+def test_rejects_a_pyproject_without_a_project(tmp_path: Path) -> None:
     project(tmp_path, "[tool.ruff]\n")
     with pytest.raises(ProjectError, match=r"no \[project\] table"):
         make_lock(lock_request(tmp_path, MINOR))
 
 
-def test_credentials_stay_out(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_credentials_out_of_the_lock_and_of_errors(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     secret = index.simple.replace("://", "://someone:secret@")
     lock = lock_for(listed(tmp_path, f"--index-url {secret}\nleaf\n"))
@@ -391,7 +391,7 @@ def test_credentials_stay_out(tmp_path: Path, index: PackageIndex, monkeypatch: 
     assert "secret" not in raised.value.message + raised.value.hint
 
 
-def test_a_source_beside_windows_wheels_is_not_taken_for_pure(tmp_path: Path, index: PackageIndex) -> None:
+def test_does_not_take_a_source_beside_windows_wheels_for_pure_python(tmp_path: Path, index: PackageIndex) -> None:
     index.add("winsource-1.0.tar.gz", _sdist("winsource"))
     lock = make_lock(listed(tmp_path, "winsource\n"))
     with pytest.raises(LockError, match=r"winsource-1\.0\.tar\.gz is not used"):
@@ -413,7 +413,7 @@ def _sdist(project: str) -> bytes:
 
 
 @pytest.mark.online
-def test_the_flagship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_the_flagship_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     (tmp_path / "requirements.txt").write_text("langchain-chatchat==0.3.1.3\n")
     lock = make_lock(lock_request(tmp_path, "3.11", (tmp_path / "requirements.txt",), as_of="2024-09-15"))
@@ -425,7 +425,7 @@ def test_the_flagship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.online
-def test_a_real_freeze_from_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_a_real_freeze_from_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     text = "pywin32==306\npywinpty==2.0.13\ncolorama==0.4.6\npyreadline3==3.4.1\nclick==8.1.7\nnumpy==1.26.4\n"
     (tmp_path / "requirements.txt").write_bytes(text.encode("utf-16"))

@@ -1,4 +1,4 @@
-"""The Python version of an image when nothing names one: the best for which the requirements can be had."""
+"""The Python version of an image if nothing names one: the best for which the requirements resolve."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def _app(world: World, requirements: str) -> Path:
     return folder
 
 
-def test_requirements_that_only_an_older_python_has(world: World) -> None:
+def test_falls_back_to_an_older_python(world: World) -> None:
     tag = f"cp{MINOR.replace('.', '')}"
     for machine in ("x86_64", "aarch64"):
         world.add(SmallWheel("old", "1.0", tag=f"{tag}-{tag}-manylinux_2_17_{machine}", purelib=False))
@@ -20,26 +20,26 @@ def test_requirements_that_only_an_older_python_has(world: World) -> None:
     first = world.build(folder)
     assert first.code == 0, first.err
     assert f'python = "{MINOR}"' in (folder / "pylock.toml").read_text()
-    assert MINOR == "3.13" or "warning: Python 3.11 is used, since 3.13 will not do: " in first.err
+    assert MINOR == "3.13" or "warning: Python 3.11 is used, since 3.13 does not work: " in first.err
     # The lock that was built is current, so its Python is the first that is tried.
     second = world.build(folder)
     assert (second.digest, "is used" in second.err) == (first.digest, False)
 
 
-def test_requirements_that_no_python_has(world: World) -> None:
+def test_reports_requirements_that_no_python_has(world: World) -> None:
     world.add(SmallWheel("old", "1.0", tag="cp27-cp27m-manylinux_2_17_x86_64", purelib=False))
     ran = world.build(_app(world, "old==1.0\n"))
     assert ran.code == 4
-    assert "hint: They cannot be had for Python 3.11, 3.14, 3.9 either" in ran.err
+    assert "hint: Python 3.11, 3.14, 3.9 failed too" in ran.err
 
 
-def test_what_no_python_changes_is_said_at_once(world: World) -> None:
+def test_reports_at_once_what_no_python_changes(world: World) -> None:
     ran = world.build(_app(world, "nowhere\n"))
     assert (ran.code, "--python" in ran.err) == (4, False)
     assert "nowhere" in ran.err
 
 
-def test_a_python_that_no_suite_has(world: World) -> None:
+def test_builds_with_a_python_that_no_suite_has(world: World) -> None:
     """Where no standalone build can be had: what is there instead depends on what the project allows."""
     folder = _app(world, "small\n")
     with (folder / "shipwheel.toml").open("a") as file:

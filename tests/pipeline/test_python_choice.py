@@ -1,4 +1,4 @@
-"""Which Python is tried after one that will not do, and what is said of it."""
+"""The search for a Python that works, and its errors and warnings."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from shipwheel.lock.diagnose.uv_errors import resolution_error
 from shipwheel.lock.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
 from shipwheel.lock.target import Target
 from shipwheel.lock.uv import Finished, UvFailed
-from shipwheel.pipeline.python_choice import first_fitting
+from shipwheel.pipeline.python_choice import try_pythons
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
@@ -36,7 +36,7 @@ def failed() -> LockError:
     return resolution_error(UvFailed(Finished(1, "", FAILED)).failure, "requirements.txt", {})
 
 
-def test_after_a_build_that_failed_another_python_is_tried(project: Project) -> None:
+def test_tries_another_python_after_a_failed_build(project: Project) -> None:
     seen: list[Event] = []
 
     def attempt(tried: Project) -> str:
@@ -44,13 +44,13 @@ def test_after_a_build_that_failed_another_python_is_tried(project: Project) -> 
             raise failed()
         return tried.python
 
-    found = first_fitting(project, seen.append, attempt)
+    found = try_pythons(project, seen.append, attempt)
     assert found == project.other_pythons[0]
     (warning,) = (event.message for event in seen if isinstance(event, Warned))
-    assert warning.endswith("will not do: requirements.txt cannot be locked: Failed to build `old==1.0`")
+    assert warning.endswith("does not work: requirements.txt cannot be locked: Failed to build `old==1.0`")
 
 
-def test_a_build_that_fails_on_each(project: Project) -> None:
+def test_reports_a_build_that_fails_on_every_python(project: Project) -> None:
     tried: list[str] = []
 
     def attempt(it: Project) -> str:
@@ -58,9 +58,9 @@ def test_a_build_that_fails_on_each(project: Project) -> None:
         raise failed()
 
     with pytest.raises(LockError, match="SafeConfigParser") as caught:
-        first_fitting(project, lambda _: None, attempt)
+        try_pythons(project, lambda _: None, attempt)
     assert tried == [project.python, *project.other_pythons]
-    assert f"Python {', '.join(project.other_pythons)} either" in caught.value.hint and "--as-of" in caught.value.hint
+    assert f"Python {', '.join(project.other_pythons)} failed too" in caught.value.hint and "--as-of" in caught.value.hint
 
 
 UNREACHABLE = LockError("the index cannot be reached", hint="Check the network.")
@@ -81,21 +81,21 @@ def raised(project: Project, *errors: LockError) -> tuple[LockError, int]:
         raise errors[min(len(tried), len(errors)) - 1]
 
     with pytest.raises(LockError) as caught:
-        first_fitting(project, lambda _: None, attempt)
+        try_pythons(project, lambda _: None, attempt)
     return caught.value, len(tried)
 
 
-def test_what_has_nothing_to_do_with_python_is_said_as_it_is(project: Project) -> None:
+def test_raises_an_error_that_another_python_cannot_help_with(project: Project) -> None:
     assert raised(project, UNREACHABLE) == (UNREACHABLE, 1)
 
 
-def test_what_comes_between_hides_no_earlier_error(project: Project) -> None:
+def test_prefers_the_earlier_error_to_one_that_ends_the_search(project: Project) -> None:
     for first in (unserved("a"), failed()):
         error, tried = raised(project, first, UNREACHABLE)
         assert (error, tried) == (first, 2)
 
 
-def test_what_lacks_least_counts_and_a_build_that_fails_is_not_less(project: Project) -> None:
+def test_raises_the_error_with_the_fewest_missing_files(project: Project) -> None:
     error, tried = raised(project, unserved("a", "b", "c"), unserved("a", "b"), failed())
     assert tried == 1 + len(project.other_pythons)
     assert isinstance(error, NoCompatibleFile) and [it.name for it in error.missing] == ["a", "b"]
@@ -104,7 +104,7 @@ def test_what_lacks_least_counts_and_a_build_that_fails_is_not_less(project: Pro
     assert "SafeConfigParser" in error.message
 
 
-def test_the_rest_of_a_hint_stays(project: Project) -> None:
+def test_keeps_the_rest_of_the_hint(project: Project) -> None:
     hint, rest = "Choose another Python version (--python).", "Tried without success: a>=2."
     error, _ = raised(project, LockError("no", hint=f"{hint} {rest}", hint_without_python=rest))
     assert error.hint.endswith(f"(--as-of). {rest}") and "--python" not in error.hint

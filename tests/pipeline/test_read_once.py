@@ -17,7 +17,7 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
 from shipwheel.lock.preferences import Upgrade
 from shipwheel.lock.pylock import Lock
-from shipwheel.pipeline.locking import made_lock, project_of
+from shipwheel.pipeline.locking import project_to_lock, update_lock
 from shipwheel.pipeline.resolve import lock_request, resolve
 from shipwheel.platform import Platform
 from shipwheel.project.read import read_project
@@ -170,7 +170,7 @@ def request_for(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_lock_opens_each_file_once(request_for: Any, tmp_path: Path, name: str) -> None:
     request = request_for(name)
     with opened(tmp_path / "tree") as files:
-        locked = made_lock(request, Upgrade())
+        locked = update_lock(request, Upgrade())
     assert {package["name"] for package in locked.lock.data["packages"]} >= {"small", "leaf"}
     assert {file: count for file, count in files.items() if count > 1} == {}
     assert files, "the recorder works"
@@ -192,7 +192,7 @@ def test_a_project_for_another_python_opens_nothing_again(request_for: Any, tmp_
     from shipwheel.project.read import with_python
 
     request = request_for(name)
-    project = project_of(request)
+    project = project_to_lock(request)
     with opened(tmp_path / "tree") as files:
         other = with_python(project, "3.13", launch=False)
         assert lock_request(other).python == "3.13"

@@ -1,4 +1,4 @@
-"""Credentials go to the server that they were given for, and to no other."""
+"""Credentials of package indexes: found where uv and other tools keep them, and sent to their own server only."""
 
 from pathlib import Path
 
@@ -40,12 +40,12 @@ def project(tmp_path: Path) -> Project:
         ({}, "file:///srv/a.whl", ""),
     ],
 )
-def test_where_they_come_from(project: Project, tmp_path: Path, environ: dict[str, str], url: str, user: str) -> None:
+def test_finds_the_login_of_an_index(project: Project, tmp_path: Path, environ: dict[str, str], url: str, user: str) -> None:
     expected = url.replace("you@", "").replace("://", f"://{user}", 1)
     assert credentials_of(project, {"HOME": str(tmp_path), **environ})(url) == expected
 
 
-def test_netrc(project: Project, tmp_path: Path) -> None:
+def test_reads_netrc_and_ignores_a_malformed_one(project: Project, tmp_path: Path) -> None:
     (tmp_path / "rc").write_text("machine net.example login bob password s:3\n")
     signed = credentials_of(project, {"NETRC": str(tmp_path / "rc")})
     assert signed("https://net.example/a.whl") == "https://bob:s%3A3@net.example/a.whl"

@@ -1,4 +1,4 @@
-"""Poetry's constraints as PEP 440 specifiers, against the bounds that Poetry documents."""
+"""Poetry's constraints as PEP 440 specifiers, compared with the bounds that Poetry documents."""
 
 from pathlib import Path
 from typing import Any
@@ -42,19 +42,19 @@ def one(value: Any) -> str:
         ({"url": "https://x.invalid/p.zip"}, "p @ https://x.invalid/p.zip"),
     ],
 )
-def test_forms(value: object, expected: str) -> None:
+def test_translates_constraints(value: object, expected: str) -> None:
     assert one(value) == expected
 
 
 @pytest.mark.parametrize("value", ["^1 || ^2", "what ever"])
-def test_what_has_no_such_form(value: str) -> None:
+def test_rejects_what_pep_440_cannot_express(value: str) -> None:
     with pytest.raises(LockError, match=r"pyproject\.toml"):
         one(value)
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=3), st.lists(st.integers(0, 9), min_size=3, max_size=3))
-def test_a_caret_keeps_the_first_number_that_is_not_zero(base: list[int], other: list[int]) -> None:
+def test_a_caret_fixes_the_first_number_that_is_not_zero(base: list[int], other: list[int]) -> None:
     allowed = SpecifierSet(one(f"^{'.'.join(map(str, base))}").removeprefix("p"))
     place = next((index for index, number in enumerate(base) if number), len(base) - 1)
     low = base + [0] * (3 - len(base))
@@ -62,7 +62,7 @@ def test_a_caret_keeps_the_first_number_that_is_not_zero(base: list[int], other:
     assert (Version(".".join(map(str, other))) in allowed) is expected
 
 
-def test_extras_and_groups() -> None:
+def test_adds_chosen_extras_and_groups() -> None:
     table = {
         "dependencies": {"a": "*", "b": {"version": "*", "optional": True}},
         "extras": {"x": ["b"]},

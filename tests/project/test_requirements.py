@@ -1,4 +1,4 @@
-"""Requirements files: what pip's format allows, in any encoding, with errors that name file and line."""
+"""Requirements files in pip's format and in any encoding, and errors that name file and line."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def texts(path: Path) -> list[str]:
     return [line.text for line in read_requirements((path,)).lines]
 
 
-def test_everything_pip_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_pips_whole_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOST", "mirror.invalid")
     write(tmp_path, "sub/more.txt", "idna==3.7 # why\n-c ../limits.txt\n./here\n")
     write(tmp_path, "limits.txt", "six<2\n")
@@ -63,16 +63,16 @@ def test_everything_pip_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_the_encoding_changes_nothing(pins: list[tuple[str, int]], encoding: str, newline: str) -> None:
+def test_reads_every_encoding_alike(pins: list[tuple[str, int]], encoding: str, newline: str) -> None:
     text = newline.join(f"{name}=={number}  # é" if encoding == "latin-1" else f"{name}=={number}" for name, number in pins)
     assert decode(text.encode(encoding)) == text
 
 
-def test_a_coding_comment() -> None:
+def test_honours_a_coding_comment() -> None:
     assert decode("# -*- coding: koi8-r -*-\n# я".encode("koi8-r")).endswith("я")
 
 
-def test_every_bad_line_is_named(tmp_path: Path) -> None:
+def test_names_every_bad_line(tmp_path: Path) -> None:
     write(tmp_path, "other.txt", "ok\n\n==1\n")
     path = write(
         tmp_path, "requirements.txt", "foo bar\n-r other.txt\n-r gone.txt\n--wat\n-r\nidna --hash=md5:00\n-r https://x.invalid/r.txt\n"
@@ -91,13 +91,13 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         assert part in raised.value.message
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_names_an_included_file_that_does_not_exist(tmp_path: Path) -> None:
     path = write(tmp_path, "requirements.txt", "-r more/other.txt\n")
     with pytest.raises(LockError, match=r"^\S+/more/other\.txt does not exist: paths are relative to"):
         read_requirements((path,))
 
 
-def test_files_that_include_each_other(tmp_path: Path) -> None:
+def test_reads_files_that_include_each_other_once(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", "-r b.txt\nsix\n")
     write(tmp_path, "b.txt", "-r a.txt\nidna\n")
     assert texts(tmp_path / "a.txt") == ["idna", "six"]
@@ -113,17 +113,17 @@ def test_files_that_include_each_other(tmp_path: Path) -> None:
         ("", False),
     ],
 )
-def test_frozen(tmp_path: Path, text: str, frozen: bool) -> None:
+def test_tells_pinned_lists_apart(tmp_path: Path, text: str, frozen: bool) -> None:
     assert read_requirements((write(tmp_path, "r.txt", text),)).is_pinned is frozen
 
 
-def test_a_continuation_at_the_end_of_the_file(tmp_path: Path) -> None:
+def test_accepts_a_continuation_at_the_end_of_the_file(tmp_path: Path) -> None:
     assert texts(write(tmp_path, "r.txt", "six==1.0 \\")) == ["six==1.0"]
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_do_more_than_raise_a_lock_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_any_bytes_give_requirements_or_a_lock_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.txt"
     path.write_bytes(data)
     try:

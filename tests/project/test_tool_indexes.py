@@ -1,4 +1,4 @@
-"""Indexes of Poetry, PDM and Pipenv become uv's, with what is known of their passwords."""
+"""Indexes of Poetry, PDM and Pipenv in uv's form, with their passwords."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def poetry(*sources: dict[str, str], **environ: str) -> list[dict[str, object]]:
     return tool_indexes({"poetry": {"source": list(sources)}}, {"HOME": "/nonexistent", **environ})
 
 
-def test_poetrys_priorities() -> None:
+def test_translates_poetrys_priorities() -> None:
     one, two = {"name": "one", "url": "https://one.example/simple"}, {"name": "two", "url": "https://two.example/simple"}
     assert poetry(one) == [{"url": one["url"], "name": "one", "default": True}], "a primary one takes the public index's place"
     assert [bool(it.get("default")) for it in poetry(one, two)] == [True, False]
@@ -29,7 +29,7 @@ def test_poetrys_priorities() -> None:
     assert poetry({"name": "a b", "url": "https://x.example"}) == [{"url": "https://x.example", "default": True}], "uv takes no such name"
 
 
-def test_where_poetry_has_passwords(tmp_path: Path) -> None:
+def test_reads_poetrys_passwords(tmp_path: Path) -> None:
     source = {"name": "in-house.x", "url": "https://one.example/simple", "priority": "explicit"}
     said = {"POETRY_HTTP_BASIC_IN_HOUSE_X_USERNAME": "bob", "POETRY_HTTP_BASIC_IN_HOUSE_X_PASSWORD": "a/b"}
     assert poetry(source, **said)[0]["url"] == "https://bob:a%2Fb@one.example/simple"
@@ -42,7 +42,7 @@ def test_where_poetry_has_passwords(tmp_path: Path) -> None:
     assert poetry(source, **folder)[0]["url"] == source["url"]
 
 
-def test_pdm(tmp_path: Path) -> None:
+def test_translates_pdms_sources(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[pypi.one]\nusername = "bob"\npassword = "p"\n')
     listed = [
         {"name": "pypi", "url": "https://${HOST}/simple"},
@@ -74,7 +74,7 @@ small = "*"
 """
 
 
-def test_a_pipfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translates_a_pipfiles_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHO", "bob")
     monkeypatch.setenv("WORD", "p")
     two = {"url": "https://bob:p@two.example/simple", "name": "two", "explicit": True}
@@ -88,7 +88,7 @@ def test_a_pipfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_pipfile(UserFiles(), tmp_path / "Pipfile").requirements(()).indexes == (first, two)
 
 
-def test_what_pipenv_left_open_keeps_its_range(tmp_path: Path) -> None:
+def test_keeps_the_range_of_a_version_that_pipenv_left_open(tmp_path: Path) -> None:
     """It writes so what the machine that locked had no use for."""
     (tmp_path / "Pipfile").write_text('[packages]\ncolorama = {version = ">=0.4", markers = "sys_platform == \'linux\'"}\n')
     (tmp_path / "Pipfile.lock").write_text(
@@ -101,7 +101,7 @@ def test_what_pipenv_left_open_keeps_its_range(tmp_path: Path) -> None:
     assert sorted(line.text for line in lines) == ["a==1.0", "b", "colorama>=0.4"]
 
 
-def test_a_project_has_them_as_uvs(tmp_path: Path) -> None:
+def test_adds_the_indexes_to_uvs_settings(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "a"\nversion = "1"\n[tool.poetry.dependencies]\nCorp = {source = "one"}\nother = {source = "nowhere"}\n'
         '[[tool.poetry.source]]\nname = "one"\nurl = "https://one.example/simple"\npriority = "explicit"\n'
@@ -117,7 +117,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["name", "url", "priority", "type", "username"]), VALUES))
-def test_whatever_stands_there(source: dict[str, object]) -> None:
+def test_any_source_table_gives_valid_indexes(source: dict[str, object]) -> None:
     """An index or none."""
     for tool in ("poetry", "pdm"):
         assert all("url" in index for index in tool_indexes({tool: {"source": [source]}}, {"HOME": "/nonexistent"}))

@@ -127,7 +127,7 @@ SERVICES = {
         ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "main:app"),
         8000,
         {"/": "<h1>built</h1>"},
-        says="Python 3.11 is used, since 3.13 will not do",
+        says="Python 3.11 is used, since 3.13 does not work",
         python="3.11",
         status=STOPPED,
     ),

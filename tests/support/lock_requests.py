@@ -27,7 +27,8 @@ def read_again(request: LockRequest) -> LockRequest:
     inputs = request.inputs
     requirements = tuple(inputs.requirements.files)[:1] if inputs.requirements is not None else ()
     choices = {name: getattr(request, name) for name in ("extras", "groups", "added", "accelerator", "accelerator_index", "indexes")}
-    return lock_request(inputs.root, request.python, requirements, script=inputs.script_path, as_of=request.day, **choices)
+    script = inputs.root / inputs.script.origin if inputs.script is not None else None
+    return lock_request(inputs.root, request.python, requirements, script=script, as_of=request.day, **choices)
 
 
 def lock_path(root: Path) -> Path:

@@ -64,9 +64,9 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
 
 
 def _check(request: "Request", as_json: bool, quiet: bool) -> int:
-    from shipwheel.pipeline.locking import stale
+    from shipwheel.pipeline.locking import outdated_reasons
 
-    reasons = stale(request)
+    reasons = outdated_reasons(request)
     if as_json:
         click.echo(json.dumps({"current": not reasons, "reasons": list(reasons)}, indent=2))
     elif reasons:
@@ -79,9 +79,9 @@ def _check(request: "Request", as_json: bool, quiet: bool) -> int:
 def _explain(request: "Request", name: str, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from shipwheel.pipeline.locking import explained_name
+    from shipwheel.pipeline.locking import explain_package
 
-    found = explained_name(request, name)
+    found = explain_package(request, name)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:

@@ -19,8 +19,8 @@ from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.prove import prove_image
-from shipwheel.pipeline.python_choice import fitted
-from shipwheel.pipeline.resolve import Resolution, composed_bases, pinned, resolve
+from shipwheel.pipeline.python_choice import with_suitable_python
+from shipwheel.pipeline.resolve import Resolution, composed_bases, lock_with_bases, resolve
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
@@ -101,7 +101,7 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
         return chosen, resolve(project, request.platforms, chosen, request.reporter, upgrade_base=request.upgrade_base)
 
-    return fitted(read_project(request.path, request.settings), request, attempt)
+    return with_suitable_python(read_project(request.path, request.settings), request, attempt)
 
 
 def _report_notes(request: Request, project: Project) -> None:
@@ -150,6 +150,6 @@ def _pin_bases(resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> 
     resolved = tuple(platform.resolved for platform in platforms)
     lock = resolution.lock
     if any(after.base != before.base for after, before in zip(resolved, resolution.platforms, strict=True)):
-        lock = pinned(lock, resolved, resolution.project.settings.packages)
+        lock = lock_with_bases(lock, resolved, resolution.project.settings.packages)
         lock.write()
     return replace(resolution, lock=lock, platforms=resolved)

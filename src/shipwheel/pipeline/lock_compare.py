@@ -10,7 +10,7 @@ from shipwheel.errors import LockError, UsageError
 from shipwheel.lock.diagnose.diff import LockDiff, lock_diff
 from shipwheel.lock.pylock import Lock, checked_lock, read_lock
 from shipwheel.lock.selection import Selection, select
-from shipwheel.pipeline.locking import project_of
+from shipwheel.pipeline.locking import project_to_lock
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 
@@ -25,7 +25,7 @@ def compare_locks(request: "Request", old: str, new: Path | None) -> LockDiff:
 
     Raises LockError or UsageError.
     """
-    project = project_of(request)
+    project = project_to_lock(request)
     default = project.inputs.lock_path
     before = _old(old, default)
     after = _file(new or default)

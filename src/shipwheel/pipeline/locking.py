@@ -1,4 +1,4 @@
-"""`shipwheel lock`: the lock alone, for every platform, without asking Debian's archive for anything."""
+"""`shipwheel lock`: make, check and explain the lock of all platforms, without asking Debian's archive."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.lock.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.lock.pylock import FORMAT, Lock, read_lock
 from shipwheel.lock.selection import Selection, select_all
-from shipwheel.pipeline.python_choice import fitted
-from shipwheel.pipeline.resolve import lock_request, locked
+from shipwheel.pipeline.python_choice import with_suitable_python
+from shipwheel.pipeline.resolve import lock_request, lock_with_command
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from shipwheel.lock.preferences import Upgrade
     from shipwheel.request import Request
 
-__all__ = ["Locked", "explained_name", "made_lock", "project_of", "stale"]
+__all__ = ["Locked", "explain_package", "outdated_reasons", "project_to_lock", "update_lock"]
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A lock that serves every platform; `before` is what was there: the same, when it was current."""
+    """A lock that serves every platform. `before` is the lock that existed: the same one if it was current."""
 
     project: Project
     before: Lock | None
@@ -36,8 +36,8 @@ class Locked:
     selections: tuple[Selection, ...]
 
 
-def project_of(request: "Request") -> Project:
-    """The project, whether or not a command to start is found: a lock needs none. Raises ProjectError."""
+def project_to_lock(request: "Request") -> Project:
+    """Read the project, with or without a command to start: a lock needs none. Raise ProjectError."""
     project = read_project(request.path, request.settings, launch=False)
     try:
         return with_launch(project)
@@ -45,25 +45,25 @@ def project_of(request: "Request") -> Project:
         return project
 
 
-def made_lock(request: "Request", upgrade: "Upgrade") -> Locked:
-    """Makes the lock, or finds it current, and writes it when it serves every platform. Raises LockError, ProjectError, UsageError."""
-    project = project_of(request)
+def update_lock(request: "Request", upgrade: "Upgrade") -> Locked:
+    """Make the lock unless it is current, and write it if it serves every platform. Raise LockError, ProjectError or UsageError."""
+    project = project_to_lock(request)
     before = read_lock(project.inputs.lock_path)
     attempt = partial(_attempt, request, before=before, upgrade=upgrade)
-    found = fitted(project, request, attempt, _other)
+    found = with_suitable_python(project, request, attempt, _adapt)
     unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
     if unknown:
         from difflib import get_close_matches
 
-        near = get_close_matches(unknown[0], sorted(found.lock.names), 3)
-        hint = f"Near to {unknown[0]} are: {', '.join(near)}." if near else "Nothing asks for it."
+        similar = get_close_matches(unknown[0], sorted(found.lock.names), 3)
+        hint = f"Similar names: {', '.join(similar)}." if similar else "No package in the lock requires it."
         raise UsageError(f"{', '.join(unknown)} cannot be upgraded: not in {found.lock.path.name}", hint=hint)
     if found.lock is not before:
         found.lock.write()
     return found
 
 
-def _other(project: Project, version: str) -> Project:
+def _adapt(project: Project, version: str) -> Project:
     try:
         return with_python(project, version)
     except ProjectError:
@@ -73,16 +73,16 @@ def _other(project: Project, version: str) -> Project:
 def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: "Upgrade") -> Locked:
     from shipwheel.lock.make import renewed
 
-    made: dict[str, Lock] = {}
+    locks: dict[str, Lock] = {}
 
     def make(wanted: LockRequest) -> Lock:
         digest = inputs_digest(wanted)
-        if digest not in made:
-            made[digest] = renewed(wanted, before, request.reporter, upgrade)
-        return made[digest]
+        if digest not in locks:
+            locks[digest] = renewed(wanted, before, request.reporter, upgrade)
+        return locks[digest]
 
     try:
-        project, lock = locked(project, before, make)
+        project, lock = lock_with_command(project, before, make)
     except ProjectError:
         if project.launch is not None:
             raise
@@ -93,7 +93,7 @@ def _attempt(request: "Request", project: Project, bases: Bases | None = None, *
 
 
 def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:
-    """The lock with the images that are built upon, pinned; the same where it has them."""
+    """Return the lock with the base images pinned; the same lock if it has them."""
     extra = project.settings.packages
     for platform, base in zip(platforms, bases.resolve(platforms, lock, extra, upgrade=False), strict=True):
         known = read_locked_base(lock, platform)
@@ -102,24 +102,24 @@ def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bas
     return lock
 
 
-def stale(request: "Request") -> tuple[str, ...]:
-    """Why the lock is not current or does not serve every platform, a sentence each; empty when all is well.
+def outdated_reasons(request: "Request") -> tuple[str, ...]:
+    """Return why the lock is not current or does not serve every platform, a sentence each; empty if it is fine.
 
-    Writes nothing, asks nobody.
+    Write nothing and use no network.
     """
-    project = project_of(request)
+    project = project_to_lock(request)
     path = project.inputs.lock_path
     lock = read_lock(path)
     if lock is None:
         return (f"There is no {path.name}.",)
-    _ = lock.packages  # What is damaged cannot be made current: that is an error of its own.
+    _ = lock.packages  # A damaged lock is an error of its own.
     project = _as_locked(project, lock)
     wanted = _wanted(project, lock)
     if not lock.is_current(inputs_digest(wanted)):
         changes = changed_parts(lock.parts, input_parts(wanted))
-        otherwise = "what it was made from changed" if lock.format == FORMAT else "another version of shipwheel made it"
-        what = "; ".join(changes) if changes else otherwise
-        return (f"{path.name} is out of date: {what}.", *_names(project, lock))
+        unnamed = "its inputs changed" if lock.format == FORMAT else "another version of shipwheel made it"
+        what = "; ".join(changes) if changes else unnamed
+        return (f"{path.name} is out of date: {what}.", *_changed_names(project, lock))
     try:
         select_all(lock, targets_of(project, lock, request.platforms))
     except LockError as error:
@@ -127,11 +127,11 @@ def stale(request: "Request") -> tuple[str, ...]:
     return ()
 
 
-def explained_name(request: "Request", name: str) -> "PackageReport":
-    """Why a distribution is in the lock as it is. Raises LockError when there is no lock, UsageError when it is not in it."""
+def explain_package(request: "Request", name: str) -> "PackageReport":
+    """Report why a package is in the lock at its version. Raise LockError without a lock, UsageError if the package is not in it."""
     from shipwheel.lock.diagnose.why import NewerVersions, find_newer_versions, report_package
 
-    project = project_of(request)
+    project = project_to_lock(request)
     lock = read_lock(project.inputs.lock_path)
     if lock is None:
         raise LockError(f"there is no {project.inputs.lock_path.name}", hint="Make it with `shipwheel lock`.")
@@ -144,13 +144,13 @@ def explained_name(request: "Request", name: str) -> "PackageReport":
 
 
 def _as_locked(project: Project, lock: Lock) -> Project:
-    """The project for the Python that the lock turned out to need, or that the base image has."""
-    given = project.settings.base is not None and lock.python != project.python
-    return _other(project, lock.python) if given or lock.python in project.other_pythons else project
+    """Return the project for the Python of the lock, which is that of the base image or one that the project can fall back to."""
+    from_image = project.settings.base is not None and lock.python != project.python
+    return _adapt(project, lock.python) if from_image or lock.python in project.other_pythons else project
 
 
 def _wanted(project: Project, lock: Lock) -> LockRequest:
-    """What the lock would be made from now, with what the command brings along."""
+    """Return what the lock would be made from now, with the requirements of the command."""
     if project.launch is None:
         try:
             project = with_dependencies(project, lock.names)
@@ -159,20 +159,20 @@ def _wanted(project: Project, lock: Lock) -> LockRequest:
     return lock_request(project)
 
 
-def _names(project: Project, lock: Lock) -> tuple[str, ...]:
-    """Which direct dependencies came and went."""
+def _changed_names(project: Project, lock: Lock) -> tuple[str, ...]:
+    """Return which direct dependencies were added and removed."""
     if project.dynamic:
         return ()
-    known: Mapping[str, str] = lock.roots
+    roots: Mapping[str, str] = lock.roots
     new = sorted(project.dependencies - lock.names)
-    gone = sorted(set(known) - project.dependencies - _added(project))
+    gone = sorted(set(roots) - project.dependencies - _names_of_command(project))
     return (
         *((f"Not in the lock: {', '.join(new)}.",) if new else ()),
-        *((f"No longer asked for: {', '.join(gone)}.",) if gone and known else ()),
+        *((f"No longer required: {', '.join(gone)}.",) if gone else ()),
     )
 
 
-def _added(project: Project) -> frozenset[str]:
+def _names_of_command(project: Project) -> frozenset[str]:
     from shipwheel.project.metadata import dependency_names
 
     return dependency_names(project.launch.extra_requirements, project.python) if project.launch else frozenset()

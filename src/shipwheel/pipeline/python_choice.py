@@ -1,4 +1,4 @@
-"""The Python version and the base for which a project's requirements can be had; what to do instead where there are none."""
+"""Try Python versions until one has packages for a project's requirements, and find alternatives if none has."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -23,91 +23,97 @@ from shipwheel.suites import SUITES
 if TYPE_CHECKING:
     from shipwheel.request import Request
 
-_IMAGES = tuple(f"3.{minor}" for minor in range(9, 15))
-"""The Pythons of which there are images."""
+_IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
+"""The Python versions for which public images exist."""
+_MAX_REASON = 300
 
 T = TypeVar("T")
-Made = TypeVar("Made", covariant=True)
+Result = TypeVar("Result", covariant=True)
 
-__all__ = ["Attempt", "first_fitting", "fitted", "versions"]
-
-
-class Attempt(Protocol[Made]):
-    """What is tried with a project, upon bases where they are given already."""
-
-    def __call__(self, project: Project, bases: Bases | None = None) -> Made: ...
+__all__ = ["Attempt", "pythons_to_try", "try_pythons", "with_suitable_python"]
 
 
-def fitted(project: Project, request: "Request", attempt: Attempt[T], other: Callable[[Project, str], Project] = with_python) -> T:
-    """What `attempt` makes: with the base image's Python, or else the best of Debian's for which the requirements can be had.
+class Attempt(Protocol[Result]):
+    """Resolves a project, on the given bases if there are any."""
 
-    Raises what `attempt` does; a NoCompatibleFile error then says what would do instead, for which the index is asked.
+    def __call__(self, project: Project, bases: Bases | None = None) -> Result: ...
+
+
+def with_suitable_python(
+    project: Project, request: "Request", attempt: Attempt[T], adapt: Callable[[Project, str], Project] = with_python
+) -> T:
+    """Return the result of `attempt` for the base image's Python, or for the best Python of Debian for which it succeeds.
+
+    `adapt` returns the project for another Python. Raise what `attempt` raises; a NoCompatibleFile error then names alternatives, which the
+    package index is asked for.
     """
-    with _naming_instead(project, request.reporter):
+    with _naming_alternatives(project, request.reporter):
         if project.settings.base is None:
-            return first_fitting(project, request.reporter, attempt, other)
+            return try_pythons(project, request.reporter, attempt, adapt)
         from shipwheel.base.image import project_on_image
 
         return attempt(*project_on_image(project, request))
 
 
 @contextmanager
-def _naming_instead(project: Project, reporter: Reporter) -> Iterator[None]:
+def _naming_alternatives(project: Project, reporter: Reporter) -> Iterator[None]:
     try:
         yield
     except NoCompatibleFile as error:
         from shipwheel.lock.diagnose.alternatives import find_alternatives
 
         request = replace(lock_request(project), python=error.targets[0].minor)
-        alternatives = find_alternatives(error.missing, request, _others(project, error.targets), reporter)
+        alternatives = find_alternatives(error.missing, request, _other_pythons(project, error.targets), reporter)
         raise NoCompatibleFile(error.missing, error.targets, alternatives, error.tried) from None
 
 
-def _others(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
-    """The same targets with each other Python: those of Debian's suites, or of another image with that C library."""
+def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
+    """Return the targets with each other Python: that of another Debian suite, or of another image with the same C library."""
     found = []
     for target in targets:
         if project.settings.base is None:
-            suites = [suite for suite in SUITES if suite.python != target.minor]
             found += [
                 OtherPython(
-                    f"Python {it.python} (Debian {it.codename})", f"--python {it.python}", Target(target.platform, it.full_python, it.libc)
+                    f"Python {suite.python} (Debian {suite.codename})",
+                    f"--python {suite.python}",
+                    Target(target.platform, suite.full_python, suite.libc),
                 )
-                for it in suites
+                for suite in SUITES
+                if suite.python != target.minor
             ]
         else:
             found += [
                 OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
-                for minor in _IMAGES
+                for minor in _IMAGE_PYTHONS
                 if minor != target.minor
             ]
     return found
 
 
-def versions(project: Project, other: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
-    """The Python versions to try, in order: the one that the last lock turned out to need first, while it is current."""
+def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
+    """Return the Python versions in the order to try them. The one of a current lock comes first."""
     found = (project.python, *project.other_pythons)
     lock = read_lock(project.inputs.lock_path) if project.other_pythons else None
     if lock is None or lock.python not in project.other_pythons:
         return found
-    if not lock.is_current(inputs_digest(lock_request(other(project, lock.python)))):
+    if not lock.is_current(inputs_digest(lock_request(adapt(project, lock.python)))):
         return found
     return (lock.python, *(version for version in found if version != lock.python))
 
 
-def first_fitting(
-    project: Project, reporter: Reporter, attempt: Callable[[Project], T], other: Callable[[Project, str], Project] = with_python
+def try_pythons(
+    project: Project, reporter: Reporter, attempt: Callable[[Project], T], adapt: Callable[[Project, str], Project] = with_python
 ) -> T:
-    """What `attempt` makes with the best Python version for which the requirements can be had.
+    """Return the result of `attempt` for the first Python version for which it succeeds.
 
-    If there is none, the error of the version for which least is missing. An error that has nothing to do with the version (the index
-    cannot be reached) ends the trying: it is raised if it is the first, else what was wrong before it.
+    If all fail, raise the error of the version that lacks the fewest files. An error that another Python cannot help with, such as an
+    unreachable index, ends the search: it is raised itself if it is the first, else the best error before it.
     """
     errors: list[LockError] = []
-    order = versions(project, other)
+    order = pythons_to_try(project, adapt)
     for version in order:
         try:
-            found = attempt(project if version == project.python else other(project, version))
+            found = attempt(project if version == project.python else adapt(project, version))
         except LockError as error:
             if error.another_python_may_help or not errors:
                 errors.append(error)
@@ -115,8 +121,8 @@ def first_fitting(
                 break
             continue
         if errors:
-            reason = textwrap.shorten(errors[0].summary, 300, placeholder=" …")
-            reporter(Warned(f"Python {version} is used, since {project.python} will not do: {reason}"))
+            reason = textwrap.shorten(errors[0].summary, _MAX_REASON, placeholder=" …")
+            reporter(Warned(f"Python {version} is used, since {project.python} does not work: {reason}"))
         return found
     best = _best(errors)
     tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]
@@ -124,18 +130,18 @@ def first_fitting(
         raise best
     if isinstance(best, NoCompatibleFile):
         raise NoCompatibleFile(best.missing, best.targets, tried=tried)
-    raise _in_vain(best, tried)
+    raise _with_tried(best, tried)
 
 
 def _best(errors: Sequence[LockError]) -> LockError:
-    """The one with which least is missing; what only uv can say cannot be weighed, and the first counts."""
-    unserved = [error for error in errors if isinstance(error, NoCompatibleFile)]
+    """Return the error with the fewest missing files; the first one if it is of another kind, which cannot be compared."""
+    comparable = [error for error in errors if isinstance(error, NoCompatibleFile)]
     if not isinstance(errors[0], NoCompatibleFile):
         return errors[0]
-    return min(unserved, key=lambda error: sum(map(len, error.missing.values())))
+    return min(comparable, key=lambda error: sum(map(len, error.missing.values())))
 
 
-def _in_vain(error: LockError, tried: Sequence[str]) -> LockError:
-    """The same error where other Python versions will not do either: what its hint says besides of them stays."""
-    vain = f"They cannot be had for Python {', '.join(tried)} either: choose other versions of these, or those of an older day (--as-of)."
-    return LockError(error.message, hint=" ".join(filter(None, (vain, error.hint_without_python))), summary=error.summary)
+def _with_tried(error: LockError, tried: Sequence[str]) -> LockError:
+    """Return the error with the Python versions that failed too in its hint, in place of advice to try another version."""
+    hint = f"Python {', '.join(tried)} failed too: choose other versions of these packages, or those of an older day (--as-of)."
+    return LockError(error.message, hint=" ".join(filter(None, (hint, error.hint_without_python))), summary=error.summary)

@@ -1,4 +1,4 @@
-"""From a project to what each platform gets: the lock, the base, the distributions. Nothing large is downloaded here."""
+"""Resolve a project: its lock, and each platform's base and Python packages. Nothing large is downloaded."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,15 +27,15 @@ __all__ = [
     "Resolved",
     "composed_bases",
     "lock_request",
-    "locked",
-    "pinned",
+    "lock_with_bases",
+    "lock_with_command",
     "resolve",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What one platform's image is made of."""
+    """The parts of one platform's image."""
 
     target: Target
     base: Base
@@ -44,7 +44,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What all images are made of."""
+    """The parts of all images."""
 
     project: Project
     lock: Lock
@@ -52,14 +52,14 @@ class Resolution:
 
 
 def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
-    """Makes or reads the lock, finds the bases, and selects every platform's distributions; a new lock is written when it serves all.
+    """Read or make the lock, find the bases, and select the Python packages of every platform. A new lock is written if it serves them all.
 
-    Raises LockError with everything that is missing on any platform, before anything large is fetched.
+    Raise LockError with everything that is missing on any platform.
     """
     before = read_lock(project.inputs.lock_path)
-    project, lock = locked(project, before, lambda wanted: _renewed(wanted, before, reporter))
+    project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, reporter))
     if lock is not before and project.settings.base is None:
-        # What no package of the suite can change is said before its archive is asked.
+        # Report what no Debian package can change before the archive is asked.
         select_all(lock, targets_of(project, lock, platforms))
     found = bases.resolve(platforms, lock, project.settings.packages, upgrade=upgrade_base)
     if project.settings.init:
@@ -72,7 +72,7 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
 
 
 def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> Lock:
-    """As `renewed`, without importing what makes locks when the one that is there will do."""
+    """Return the lock if it is current, without importing the modules that make locks; else a new one."""
     if before is not None and before.is_current(inputs_digest(request)):
         return before
     from shipwheel.lock.make import renewed
@@ -80,10 +80,11 @@ def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> L
     return renewed(request, before, reporter)
 
 
-def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:
-    """The lock, and the project with its command: one whose dependencies only a build tells is locked before it is looked for.
+def lock_with_command(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:
+    """Return the project with its command, and its lock from `make`.
 
-    `before` is the lock that is there, whose names do for that while it is current.
+    A project whose dependencies only a build tells is locked first, and its command is chosen by the packages in the lock. While the
+    existing lock `before` is current, its packages are enough for that.
     """
     if project.launch is None and before is not None:
         with suppress(ProjectError):
@@ -100,7 +101,7 @@ def locked(project: Project, before: Lock | None, make: Callable[[LockRequest], 
 
 
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
-    """Bases of Debian packages, with a standalone Python where no suite has the version. Raises UsageError."""
+    """Return bases of Debian packages, with a standalone Python if no suite has the version. Raise UsageError."""
     suite = suite_of(project)
     debian = DebianBases(suite, ArchiveSession(project.settings.debian_mirror, store, reporter), reporter)
     if suite.python:
@@ -111,7 +112,7 @@ def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
 
 
 def lock_request(project: Project) -> LockRequest:
-    """What its lock is made from."""
+    """Return what the project's lock is made from."""
     settings = project.settings
     return LockRequest(
         inputs=project.inputs,
@@ -126,8 +127,8 @@ def lock_request(project: Project) -> LockRequest:
     )
 
 
-def pinned(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:
-    """The lock with these platforms' bases in it."""
+def lock_with_bases(lock: Lock, platforms: Sequence[Resolved], extra: Sequence[str]) -> Lock:
+    """Return the lock with the bases of these platforms."""
     for resolved in platforms:
         lock = lock.with_base(resolved.target.platform.architecture, lock_table(resolved.base, extra))
     return lock

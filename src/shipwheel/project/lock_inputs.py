@@ -86,7 +86,6 @@ class LockInputs:
     requirements: Requirements | None = None
     own_line: Line | None = None
     """The line of the requirements that names the project itself, as `-e .` does."""
-    script_path: Path | None = None
     script: Metadata | None = None
     pipfile: Pipfile | None = None
     other_lock: OtherLock | None = None
@@ -95,11 +94,6 @@ class LockInputs:
     """The local requirements, by the path as it is written."""
     texts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """The contents of the files that state requirements and of other tools' locks, by path relative to the project."""
-
-    @property
-    def declared_in(self) -> tuple[str, ...]:
-        """The names of the files that state the requirements, relative to the project."""
-        return tuple(name for name in self.texts if name not in _LOCKS)
 
 
 def read_lock_inputs(
@@ -120,7 +114,6 @@ def read_lock_inputs(
         lock_path=_lock_path(files, root),
         requirements=listed,
         own_line=own_line(listed, root) if listed else None,
-        script_path=script,
         script=read_script(files, script) if script else None,
         pipfile=pipenv,
         other_lock=other_lock,

@@ -1,4 +1,4 @@
-"""What is in a directory, over many small trees; detection reads and never runs."""
+"""Reading projects from many small trees, without running any of their code."""
 
 from pathlib import Path
 
@@ -147,7 +147,7 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(tmp_path: Path, layout: str) -> None:
+def test_reads_every_layout(tmp_path: Path, layout: str) -> None:
     files, kind, name, version, dependencies, inputs = LAYOUTS[layout]
     root = written(tmp_path / "root", files)
     if layout.startswith("UTF-16"):
@@ -155,12 +155,12 @@ def test_layouts(tmp_path: Path, layout: str) -> None:
     project = read_project(root)
     assert (project.kind, project.name, project.version) == (kind, name, version)
     assert project.dependencies == frozenset(dependencies.split())
-    assert project.inputs.declared_in == tuple(inputs.split())
+    assert tuple(project.inputs.texts) == tuple(inputs.split())
     assert project.launch is not None
     assert project.only == ()
 
 
-def test_a_package_knows_what_is_in_its_wheel(tmp_path: Path) -> None:
+def test_knows_the_import_names_in_a_wheel(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": HATCH + PROJECT + '[project.scripts]\nx = "a:b"\n',
         "my_demo_app/__init__.py": "",
@@ -176,7 +176,7 @@ def test_a_package_knows_what_is_in_its_wheel(tmp_path: Path) -> None:
     assert read_project(tmp_path).packaged == {"inner"}
 
 
-def test_an_app_with_a_package_metadata_is_said(tmp_path: Path) -> None:
+def test_notes_an_app_with_a_packages_metadata(tmp_path: Path) -> None:
     project = _detect(tmp_path, {"pyproject.toml": HATCH + PROJECT, "main.py": ""})
     assert project.kind == "app"
     assert "goes into /app" in project.notes[0]
@@ -196,7 +196,7 @@ BESIDE = "from pathlib import Path\nROOT = Path(__file__).parents[1]\n"
         ({"demo/conf.py": "import os\nos.makedirs(os.path.join(os.path.dirname(__file__), 'cache'), exist_ok=True)\n"}, "demo/cache"),
     ],
 )
-def test_a_package_that_lives_in_its_directory_stays_there(tmp_path: Path, files: dict[str, str], named: str) -> None:
+def test_builds_a_package_that_needs_its_directory_as_an_app(tmp_path: Path, files: dict[str, str], named: str) -> None:
     base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
     project = _detect(tmp_path, {**base, **files}, name="demo")
     assert project.kind == "app"
@@ -217,13 +217,13 @@ def test_a_package_that_lives_in_its_directory_stays_there(tmp_path: Path, files
         },
     ],
 )
-def test_a_package_that_has_all_in_its_wheel_is_one(tmp_path: Path, files: dict[str, str]) -> None:
+def test_builds_a_package_whose_wheel_is_complete_as_a_package(tmp_path: Path, files: dict[str, str]) -> None:
     base = {"pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n', "demo/__init__.py": "", "demo/main.py": FASTAPI}
     assert _detect(tmp_path, {**base, **files}, name="demo").kind == "package"
 
 
 @pytest.mark.parametrize(("lines", "taken"), [("fastapi==0.1\nuvicorn\ncachetools\n", True), ("fastapi\ncachetools\n", False)])
-def test_a_package_in_its_place_has_what_a_fuller_requirements_file_lists(tmp_path: Path, lines: str, taken: bool) -> None:
+def test_prefers_a_fuller_requirements_file_for_a_package_built_as_an_app(tmp_path: Path, lines: str, taken: bool) -> None:
     files = {
         "pyproject.toml": HATCH + PROJECT + 'dependencies = ["fastapi", "uvicorn"]\n',
         "requirements.txt": lines,
@@ -235,7 +235,7 @@ def test_a_package_in_its_place_has_what_a_fuller_requirements_file_lists(tmp_pa
     assert [note for note in project.notes if "demo/cache" in note]
 
 
-def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
+def test_adds_the_directory_of_a_django_package_for_manage_py(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": SETUPTOOLS + '[project]\nname = "shop"\ndependencies = ["django", "gunicorn"]\n',
         "shop/__init__.py": "",
@@ -250,19 +250,19 @@ def test_a_django_package_with_manage_py_beside(tmp_path: Path) -> None:
     assert manage.launch.needs_source
 
 
-def test_a_script_file(tmp_path: Path) -> None:
+def test_reads_a_single_file_script(tmp_path: Path) -> None:
     written(tmp_path, {"My Tool.py": INLINE + FASTAPI, "secret-notes.txt": ""})
     project = read_project(tmp_path / "My Tool.py")
-    assert (project.name, project.only, project.inputs.script_path) == ("my-tool", ("My Tool.py",), tmp_path / "My Tool.py")
-    assert project.inputs.declared_in == ("My Tool.py",)
+    assert (project.name, project.only, tuple(project.inputs.texts)) == ("my-tool", ("My Tool.py",), ("My Tool.py",))
+    assert project.inputs.script is not None
     written(tmp_path, {"plain.py": "print(1)\n"})
     plain = read_project(tmp_path / "plain.py")
-    assert (plain.inputs.script, plain.inputs.declared_in, plain.dependencies) == (None, (), frozenset())
+    assert (plain.inputs.script, plain.inputs.texts, plain.dependencies) == (None, {}, frozenset())
     assert plain.launch is not None
     assert plain.launch.command == ("python", "plain.py")
 
 
-def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
+def test_reads_settings_from_inline_metadata(tmp_path: Path) -> None:
     text = '# /// script\n# dependencies = []\n# [tool.shipwheel]\n# command = "python x.py --serve"\n# ///\n'
     written(tmp_path, {"x.py": text})
     assert find_settings(tmp_path / "x.py").command == ("python", "x.py", "--serve")
@@ -275,20 +275,20 @@ def test_a_script_brings_its_own_settings(tmp_path: Path) -> None:
         read_project(tmp_path / "x.py")
 
 
-def test_entry_points_of_setup_py_written_as_text(tmp_path: Path) -> None:
+def test_reads_entry_points_written_as_text_in_setup_py(tmp_path: Path) -> None:
     points = "\n    [console_scripts]\n    d=d.cli:cli\n\n    [x]\n    y=z\n"
     files = {"setup.py": f"from setuptools import setup\nsetup(name='d', entry_points={points!r})\n", "d/__init__.py": ""}
     assert _detect(tmp_path, files).scripts == {"d": "d.cli:cli"}
 
 
 @pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
-def test_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
+def test_rejects_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.py").write_text(text)
     with pytest.raises(ProjectError, match=r"x\.py"):
         read_project(tmp_path / "x.py")
 
 
-def test_dynamic_dependencies_put_the_choice_off(tmp_path: Path) -> None:
+def test_postpones_the_command_while_dependencies_are_dynamic(tmp_path: Path) -> None:
     files = {
         "setup.py": "from setuptools import setup\nsetup(name='d', install_requires=open('r').read().split(), packages=['d'])\n",
         "d/__init__.py": "",
@@ -312,7 +312,7 @@ def test_scans_the_source_once_for_all_dependencies_and_pythons(tmp_path: Path, 
         assert again.launch.command[-1] == "main:app"
 
 
-def test_extras_and_groups_count(tmp_path: Path) -> None:
+def test_counts_chosen_extras_and_groups(tmp_path: Path) -> None:
     text = (
         PROJECT
         + 'optional-dependencies = { "My_Extra" = ["e"] }\n[dependency-groups]\nprod = ["g", { include-group = "More" }]\nmore = ["m"]\n'
@@ -322,7 +322,7 @@ def test_extras_and_groups_count(tmp_path: Path) -> None:
     assert _detect(tmp_path, files, extras=("my-extra",), groups=("prod",)).dependencies == {"e", "g", "m"}
 
 
-def test_a_group_that_includes_itself_ends(tmp_path: Path) -> None:
+def test_survives_a_group_that_includes_itself(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": PROJECT + '[dependency-groups]\na = [{ include-group = "b" }]\nb = [{ include-group = "a" }, "x"]\n',
         "main.py": "",
@@ -330,12 +330,12 @@ def test_a_group_that_includes_itself_ends(tmp_path: Path) -> None:
     assert _detect(tmp_path, files, groups=("a",)).dependencies == {"x"}
 
 
-def test_the_requirements_setting_wins(tmp_path: Path) -> None:
+def test_prefers_the_requirements_setting(tmp_path: Path) -> None:
     files = {"pyproject.toml": PROJECT + 'dependencies = ["a"]\n', "deploy.txt": "b\n", "main.py": ""}
     project = _detect(tmp_path, files, requirements=("deploy.txt",))
     assert project.dependencies == {"b"}
     assert project.inputs.requirements is not None
-    assert (project.inputs.declared_in, list(project.inputs.requirements.files)) == (("deploy.txt",), [tmp_path / "deploy.txt"])
+    assert (tuple(project.inputs.texts), list(project.inputs.requirements.files)) == (("deploy.txt",), [tmp_path / "deploy.txt"])
     with pytest.raises(ShipwheelError, match=r"nowhere\.txt"):
         read_project(tmp_path, Settings(requirements=("nowhere.txt",)))
 
@@ -355,12 +355,12 @@ def test_the_requirements_setting_wins(tmp_path: Path) -> None:
         (">=3.10,<3.11", "3.10"),
     ],
 )
-def test_python_from_requires_python(tmp_path: Path, requires: str, chosen: str) -> None:
+def test_chooses_a_python_that_requires_python_allows(tmp_path: Path, requires: str, chosen: str) -> None:
     line = f'requires-python = "{requires}"\n' if requires else ""
     assert _detect(tmp_path, {"pyproject.toml": PROJECT + line, "main.py": ""}).python == chosen
 
 
-def test_python_that_the_user_names_wins(tmp_path: Path) -> None:
+def test_prefers_the_python_that_the_user_names(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
     project = _detect(tmp_path, files)
     assert (project.python, project.python_reason, project.other_pythons, project.notes) == ("3.9", "runtime.txt names it", (), ())
@@ -381,7 +381,7 @@ def test_python_that_the_user_names_wins(tmp_path: Path) -> None:
         ("3.12", "==3.12.*", "3.12", ()),
     ],
 )
-def test_python_that_a_developer_prefers_and_debian_lacks(
+def test_chooses_the_closest_python_if_debian_lacks_the_preferred_one(
     tmp_path: Path, preferred: str, requires: str, chosen: str, others: tuple[str, ...]
 ) -> None:
     line = f'requires-python = "{requires}"\n' if requires else ""
@@ -392,12 +392,12 @@ def test_python_that_a_developer_prefers_and_debian_lacks(
     assert project.notes == ((note,) if chosen != short else ())
 
 
-def test_python_of_the_suite_that_is_set(tmp_path: Path) -> None:
+def test_chooses_the_python_of_the_suite_setting(tmp_path: Path) -> None:
     project = _detect(tmp_path, {"requirements.txt": "", "main.py": "", ".python-version": "3.12"}, suite="bookworm")
     assert (project.python, project.other_pythons) == ("3.11", ())
 
 
-def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
+def test_another_python_selects_other_dependencies(tmp_path: Path) -> None:
     files = {"requirements.txt": "flask ; python_version < '3.12'\n", "main.py": ""}
     project = _detect(tmp_path, files)
     assert (project.python, project.other_pythons, project.dependencies) == ("3.13", ("3.11", "3.14", "3.9"), frozenset())
@@ -406,7 +406,7 @@ def test_another_python_lets_other_dependencies_count(tmp_path: Path) -> None:
     assert other.python_reason == "the requirements have no solution for 3.13"
 
 
-def test_python_that_the_project_refuses(tmp_path: Path) -> None:
+def test_rejects_a_python_that_the_project_excludes(tmp_path: Path) -> None:
     files = {"pyproject.toml": PROJECT + 'requires-python = ">=3.10,<3.12"\n', "main.py": ""}
     with pytest.raises(
         ProjectError, match=r"setting python wants Python 3\.13 \(Debian has 3\.13\.5\), but pyproject\.toml requires >=3\.10,<3\.12"
@@ -418,7 +418,7 @@ def test_python_that_the_project_refuses(tmp_path: Path) -> None:
             read_project(tmp_path)
 
 
-def test_a_day_before_a_python_was_released(tmp_path: Path) -> None:
+def test_ignores_pythons_released_after_the_day(tmp_path: Path) -> None:
     assert _detect(tmp_path, {"requirements.txt": "", "main.py": "", "shipwheel.toml": "as-of = 2024-09-15\n"}).python == "3.11"
 
 
@@ -427,21 +427,21 @@ def test_a_day_before_a_python_was_released(tmp_path: Path) -> None:
     [("^3.8", [">=3.8,<4"]), ("~3.10", [">=3.10,<3.11"]), (">=3.8,<3.12", [">=3.8,<3.12"]), (">=3.8 <3.12", [">=3.8,<3.12"]), ("*", [""]),
      ("3.11.*", ["==3.11.*"]), ("3.11", ["==3.11"]), ("^3.9 || ~3.6", [">=3.9,<4", ">=3.6,<3.7"]), (">=3.8,!=3.9.7", [">=3.8,!=3.9.7"])],
 )  # fmt: skip
-def test_poetry_constraints(written: str, meant: list[str]) -> None:
+def test_translates_poetrys_python_constraints(written: str, meant: list[str]) -> None:
     assert list(parse_python(written)) == meant
 
 
-def test_poetry_alternatives_choose_the_python(tmp_path: Path) -> None:
+def test_chooses_the_python_from_poetrys_alternatives(tmp_path: Path) -> None:
     text = POETRY + '[tool.poetry]\nname = "x"\nversion = "1"\n[tool.poetry.dependencies]\npython = "~3.9 || ~3.11"\n'
     project = _detect(tmp_path, {"pyproject.toml": text, "main.py": ""})
     assert (project.python, project.requires_python) == ("3.11", ">=3.11,<3.12")
 
 
-def test_servers_that_extras_bring() -> None:
+def test_counts_the_servers_that_extras_install() -> None:
     assert dependency_names(["FastAPI[Standard]>=0.1", "celery[redis]"], "3.11") == {"fastapi", "uvicorn", "celery"}
 
 
-def test_not_a_project(tmp_path: Path) -> None:
+def test_rejects_a_directory_without_a_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="an empty directory"):
         read_project(tmp_path)
     with pytest.raises(ProjectError, match="does not exist"):
@@ -458,13 +458,13 @@ def test_not_a_project(tmp_path: Path) -> None:
     ("file", "hint"),
     [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty")],
 )
-def test_not_a_project_says_the_next_step(tmp_path: Path, file: str, hint: str) -> None:
+def test_tells_the_next_step_without_a_project(tmp_path: Path, file: str, hint: str) -> None:
     with pytest.raises(ProjectError) as caught:
         _detect(tmp_path, {file: ""})
     assert hint in caught.value.hint
 
 
-def test_two_inline_scripts_must_be_told_apart(tmp_path: Path) -> None:
+def test_rejects_two_scripts_with_inline_metadata(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"a\.py, b\.py"):
         _detect(tmp_path, {"a.py": INLINE, "b.py": INLINE})
 
@@ -478,12 +478,12 @@ def test_two_inline_scripts_must_be_told_apart(tmp_path: Path) -> None:
         ("setup.cfg", "no section\n", r"setup\.cfg"),
     ],
 )
-def test_syntax_errors_name_the_file(tmp_path: Path, file: str, text: str, message: str) -> None:
+def test_names_the_file_of_a_syntax_error(tmp_path: Path, file: str, text: str, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         _detect(tmp_path, {file: text})
 
 
-def test_setup_py_is_never_run(tmp_path: Path) -> None:
+def test_never_runs_setup_py(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     _detect(
         tmp_path,
@@ -496,7 +496,7 @@ def test_setup_py_is_never_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_strange_directory_name_still_gives_a_name(tmp_path: Path) -> None:
+def test_makes_a_valid_name_of_any_directory_name(tmp_path: Path) -> None:
     assert _detect(tmp_path / "我的项目", {"requirements.txt": "", "main.py": ""}).name == "app"
     assert _detect(tmp_path / "My  App (2)", {"requirements.txt": "", "main.py": ""}).name == "my-app-2"
 
@@ -520,7 +520,7 @@ _LINES = st.sampled_from(_TABLES) | st.tuples(st.sampled_from(_NAMES), _VALUES).
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_LINES, max_size=8))
-def test_any_pyproject_gives_a_project_or_our_error(tmp_path: Path, lines: list[str]) -> None:
+def test_any_pyproject_gives_a_project_or_a_shipwheel_error(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "pyproject.toml").write_text("\n".join(lines))
     (tmp_path / "main.py").touch()
     try:
@@ -536,7 +536,7 @@ def test_any_pyproject_gives_a_project_or_our_error(tmp_path: Path, lines: list[
     st.text(alphabet="ab=[];#-\n\\ .<>'\"@:/(){}*,", max_size=60),
     st.sampled_from(["requirements.txt", "setup.cfg", "setup.py", ".python-version", "x.py"]),
 )
-def test_any_other_file_gives_a_project_or_our_error(tmp_path: Path, text: str, name: str) -> None:
+def test_any_other_file_gives_a_project_or_a_shipwheel_error(tmp_path: Path, text: str, name: str) -> None:
     for old in tmp_path.iterdir():
         old.unlink()
     written(tmp_path, {"requirements.txt": "", "main.py": "", name: text})
