@@ -58,7 +58,7 @@ def test_a_chosen_mirror_that_is_gone(world: World, four: dict[str, PackageIndex
     place = app(world)
     ran = world.build(place, env=chosen(world, {**four, "gone": gone}, "gone", "quick"))
     assert ran.digest
-    assert f"the chosen mirror {gone.url.removeprefix('http://')} is left for the next one" in ran.err
+    assert f"the chosen mirror {gone.url.removeprefix('http://')} failed, using the next one" in ran.err
 
 
 def test_what_uv_is_told_of_comes_before_the_choice(world: World, four: dict[str, PackageIndex]) -> None:
