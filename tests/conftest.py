@@ -20,17 +20,24 @@ settings.load_profile("shipwheel")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+_LONGEST = ("chatchat", "bases")
+"""Groups of tests that take minutes, in the order in which they start."""
+
 _MACHINE = pytest.StashKey[Machine]()
 _CHANGES = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, unless a test names a group of its own; start with the engines, which take longest."""
-    # Hooks of inner conftest files have run by now only if this one runs last.
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: item.get_closest_marker("engines") is None)
+    """Run the tests of a file in one process, unless a test names a group of its own. Start with the groups that take longest."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        named = item.get_closest_marker("xdist_group")
+        name = named.args[0] if named else item.path.name
+        if named is None:
+            item.add_marker(pytest.mark.xdist_group(name))
+        return item.get_closest_marker("engines") is None, _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+    items.sort(key=rank)
 
 
 def _compares(config: pytest.Config) -> bool:

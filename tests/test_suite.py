@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.command import ROOT
 from support.machine import changes, look
+from support.process import ended
 
 TESTS = ROOT / "tests"
 
@@ -80,9 +81,10 @@ def test_only_python_files_with_a_test_are_named_like_one() -> None:
 
 def test_a_leftover_is_named(tmp_path: Path) -> None:
     before = look(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "input()", str(tmp_path)], stdin=subprocess.PIPE) as process:
+    argv = [sys.executable, "-c", "print(flush=True); input()", str(tmp_path)]
+    with ended(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         found = changes(before, look(tmp_path))
         assert [line.split(" ")[:2] for line in found] == [["processes:", str(process.pid)]]
-        assert process.stdin is not None
-        process.stdin.close()
     assert changes(before, look(tmp_path)) == []

@@ -1,10 +1,14 @@
 """The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
 
+import pytest
 from support.engines import PYTHON, STOPPED, Container, Dockerd, Engine, Podman
 from support.examples import Example
+from support.process import HANG_S
 
 API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
 MIB = 1 << 20
+
+CHATCHAT = pytest.mark.xdist_group("chatchat")
 
 
 def chatchat_works(container: Container, *, first: bool, patience: float) -> None:
@@ -16,24 +20,37 @@ def chatchat_works(container: Container, *, first: bool, patience: float) -> Non
     assert ("first start: chatchat init" in container.logs()) is first
 
 
+@CHATCHAT
 def test_chatchat_runs_with_no_rights_and_no_network(chatchat: Example, any_engine: Engine) -> None:
     image = any_engine.load(chatchat.archive)
+    with any_engine.run(image, volumes={"chatchat": "/data"}) as container:
+        chatchat_works(container, first=True, patience=HANG_S)
+        container.stop(20)
+
+
+@CHATCHAT
+def test_chatchat_initializes_its_volume_once(chatchat: Example, podman: Podman) -> None:
+    image = podman.load(chatchat.archive)
     for first in (True, False):
-        with any_engine.run(image, volumes={"chatchat": "/data"}) as container:
-            chatchat_works(container, first=first, patience=180)
+        with podman.run(image, volumes={"chatchat-twice": "/data"}) as container:
+            container.wait_http(API, HANG_S)
+            assert ("first start: chatchat init" in container.logs()) is first
             container.stop(20)
 
 
+@CHATCHAT
 def test_chatchat_runs_on_arm64(chatchat: Example, containerd: Engine, arm64: str) -> None:
     image = containerd.load(chatchat.archive, arm64)
     with containerd.run(image, volumes={"chatchat-arm64": "/data"}, platform=arm64) as container:
-        chatchat_works(container, first=True, patience=1200)
+        chatchat_works(container, first=True, patience=2 * HANG_S)
 
 
+@CHATCHAT
 def test_chatchat_is_built_within_a_gibibyte(chatchat: Example) -> None:
     assert chatchat.peak < 1024 * MIB
 
 
+@CHATCHAT
 def test_chatchat_brings_the_libraries_of_its_wheels_and_no_driver(chatchat: Example) -> None:
     for platform in ("linux/amd64", "linux/arm64"):
         packages = chatchat.image(platform)["packages"]

@@ -14,6 +14,8 @@ from support.bases.shapes import distroless, official, ubuntu
 from support.command import ROOT, shipwheel, shipwheel_json
 from support.engines import STOPPED, Podman, Registry
 
+pytestmark = pytest.mark.xdist_group("bases")
+
 
 def patched() -> Path:
     """The official image's successor: a layer more, as of a repair, and another environment."""

@@ -132,7 +132,10 @@ def _containerd(running: Containerd) -> Place:
     return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
 
 
-@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
+ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"run-{name}")) for name in ENGINES])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """Each engine in turn, and bubblewrap, which needs none."""
     match request.param:

@@ -9,6 +9,8 @@ from support.bases.shapes import BASES, pythonless
 from support.command import ROOT, shipwheel
 from support.engines import STOPPED, Podman, Registry
 
+pytestmark = pytest.mark.xdist_group("bases")
+
 SHAPES = {
     "official": ("/usr/local/bin/python3.13", "65532:65532"),
     "official_docker": ("/usr/local/bin/python3.13", "65532:65532"),

@@ -54,8 +54,6 @@ class CommandLineContainer(Container):
 class CommandLineEngine(BaseEngine):
     """Docker or podman. Subclasses load images."""
 
-    run_flags: tuple[str, ...] = ()
-
     def run(self, image: str, **options: Unpack[RunOptions]) -> Container:
         """See `Engine.run`."""
         name = self._new_name()
@@ -79,7 +77,7 @@ class CommandLineEngine(BaseEngine):
     def _arguments(self, name: str, spec: ContainerSpec) -> list[str]:
         """Return the arguments of `run`. They forbid pulls, because a mistyped name would reach a real registry."""
         first, *rest = spec.entrypoint or [""]
-        flags = ["--name", name, "--pull", "never", "--platform", spec.platform, "--network", spec.network, *self.run_flags]
+        flags = ["--name", name, "--pull", "never", "--platform", spec.platform, "--network", spec.network]
         flags += ["--read-only"] if spec.read_only else []
         flags += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"] if spec.cap_drop_all else []
         flags += ["--user", spec.user] if spec.user else []

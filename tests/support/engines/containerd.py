@@ -134,7 +134,7 @@ class Containerd(BaseEngine):
 
         By default, ctr asks for CPU shares, which fails if the cgroup tree has no CPU controller.
         """
-        flags = ["--rm", "--platform", spec.platform, "--cgroup", f"/{self.sandbox.cgroup}/{name}", "--cpu-shares", "0", "--seccomp"]
+        flags = ["--rm", "--platform", spec.platform, "--cpu-shares", "0", "--seccomp"]
         flags += ["--read-only"] if spec.read_only else []
         flags += [f"--cap-drop=CAP_{name}" for name in _CAPABILITIES] if spec.cap_drop_all else ["--allow-new-privs"]
         flags += ["--net-host"] if spec.network == "host" else []

@@ -27,7 +27,6 @@ class Dockerd(CommandLineEngine):
         """Start both daemons. Published ports go through docker's proxy, without firewall rules."""
         root = self.sandbox.root
         self.tool = ("docker", "--config", str(root / "cli"), "--host", f"unix://{root / 'docker.sock'}")
-        self.run_flags = ("--cgroup-parent", f"/{self.sandbox.cgroup}")
         containerd = start_containerd(self.sandbox)
         (root / "daemon.json").write_text(json.dumps({"features": {"containerd-snapshotter": self.containerd_store}}))
         argv = ["dockerd", "--config-file", str(root / "daemon.json"), "--log-level", "warn", "--containerd", containerd]

@@ -51,7 +51,6 @@ class Podman(CommandLineEngine):
         root = self.sandbox.root
         # Debian's podman uses nft for its firewall by default, which is not among its dependencies.
         self.sandbox.environment["NETAVARK_FW"] = "iptables"
-        self.run_flags = ("--cgroup-parent", f"/{self.sandbox.cgroup}")
         for variable, text in (("CONTAINERS_CONF", _CONTAINERS_CONF), ("CONTAINERS_STORAGE_CONF", _STORAGE_CONF)):
             path = root / f"{variable.lower()}.toml"
             path.write_text(text.format(root=root, runtime=self.runtime))

@@ -45,7 +45,7 @@ def log_tail(log: Path, lines: int = 30) -> str:
 
 
 class Sandbox:
-    """A private directory, and mount, process and network namespaces of its own. The network has a loopback interface only."""
+    """A private directory, and namespaces for mounts, processes, control groups, and a network with a loopback interface only."""
 
     def __init__(self, name: str) -> None:
         """Make the directory, whose path is short because socket paths must be, and start the first process."""
@@ -55,7 +55,7 @@ class Sandbox:
         self.environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": str(self.folder("home")), "TMPDIR": str(self.folder("tmp"))}
         self._children: list[subprocess.Popen[str]] = []
         self._relays: dict[int, Relay] = {}
-        self._holder = self._start_holder()
+        self._holder, self._first = self._start_holder()
 
     def folder(self, *parts: str) -> Path:
         """Return a directory below the sandbox's own; create it if it does not exist."""
@@ -63,10 +63,9 @@ class Sandbox:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _start_holder(self) -> subprocess.Popen[str]:
-        """Start the first process of the namespaces and wait until it has set them up."""
-        unshare = ["unshare", "--mount", "--pid", "--net", "--fork", "--mount-proc", "--kill-child=KILL"]
-        argv = [*unshare, sys.executable, "-I", str(_HOLDER), self.cgroup]
+    def _start_holder(self) -> tuple[subprocess.Popen[str], int]:
+        """Start the processes that hold the namespaces. Return the outer one, and the number of the first process inside."""
+        argv = ["unshare", "--mount", sys.executable, "-I", str(_HOLDER), self.cgroup]
         with (self.root / "holder.log").open("w") as log:
             holder = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment, cwd=self.root
@@ -74,25 +73,25 @@ class Sandbox:
         assert holder.stdin
         assert holder.stdout
         with holder.stdout as output:
-            ready = output.readline() == "ready\n"
-        if not ready:
+            number = output.readline().strip()
+        if not number:
             holder.stdin.close()
             holder.wait()
             why = log_tail(self.root / "holder.log")
             shutil.rmtree(self.root)
             raise EngineError(f"cannot create namespaces: {why}")
-        return holder
+        return holder, int(number)
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs `argv` in the namespaces. The working directory is lost, so paths must be absolute."""
-        spaces = f"/proc/{self._holder.pid}/ns"
-        return ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children", f"--net={spaces}/net", "--", *argv]
+        enter = ["nsenter", f"--target={self._first}", "--mount", "--pid", "--net", "--cgroup", "--"]
+        return [*enter, "sh", "-c", 'echo 0 >/sys/fs/cgroup/init/cgroup.procs && exec "$@"', "sh", *argv]
 
     def reach(self, host: str) -> None:
         """Make a server of this machine, 127.0.0.1:PORT, reachable in the sandbox under the same address."""
         port = int(host.rpartition(":")[2])
         if port not in self._relays:
-            self._relays[port] = Relay(Path(f"/proc/{self._holder.pid}/ns/net"), port)
+            self._relays[port] = Relay(Path(f"/proc/{self._first}/ns/net"), port)
 
     def run(self, argv: Sequence[str], *, seconds: float = TIMEOUT_S, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. With `check`, raise EngineError with its output if it fails."""

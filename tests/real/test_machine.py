@@ -1,0 +1,39 @@
+"""Whatever tests could leave on the machine is found: tried in a sandbox, which has a machine of its own."""
+
+import sys
+from pathlib import Path
+
+from support.command import ROOT
+from support.engines import Sandbox
+
+PROGRAM = """
+import os, pathlib, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from support.engines.sandbox import RUN
+from support.machine import changes, look
+subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
+subprocess.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"], check=True)
+subprocess.run(["ip", "link", "add", "old0", "type", "bridge"], check=True)
+before = look(pathlib.Path(sys.argv[2]))
+name = f"shipwheel-{RUN}-x-1"
+subprocess.run(["ip", "link", "add", "bridge0", "type", "bridge"], check=True)
+subprocess.run(["ip", "link", "delete", "old0"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True)
+for group in (name, f"{name}/inner", "docker", "shipwheel-other-y-2"):
+    pathlib.Path("/sys/fs/cgroup", group).mkdir()
+pathlib.Path(os.environ["TMPDIR"], name).mkdir()
+for line in changes(before, look(pathlib.Path(sys.argv[2]))):
+    print(line.replace(RUN, "RUN").replace(os.environ["TMPDIR"], "TMPDIR"))
+"""
+
+
+def test_what_a_run_leaves_is_found(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = sandbox.run(["unshare", "--mount", sys.executable, "-c", PROGRAM, str(ROOT / "tests"), str(tmp_path)])
+    assert done.stdout.splitlines() == [
+        "links: bridge0 is left",
+        "links: old0 is gone",
+        "mounts: /mnt is left",
+        "cgroups: /sys/fs/cgroup/docker is left",
+        "cgroups: /sys/fs/cgroup/shipwheel-RUN-x-1 is left",
+        "directories: TMPDIR/shipwheel-RUN-x-1 is left",
+    ]
