@@ -22,9 +22,9 @@ from table import Section
 
 from shipwheel.download.mirrors import Choice, save_choice
 from shipwheel.lock import uv
-from shipwheel.testing.mirrors import KINDS, MirrorProxy, mirrored
+from shipwheel.testing.mirrors import KINDS, MirrorProxy, run_mirrors
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.testing.world import World, filled, made_archive
+from shipwheel.testing.world import World, fill, make_archive
 
 SMALL = 16
 LARGE_BYTES = 20_000_000
@@ -92,10 +92,10 @@ def section(root: Path, runs: int, large: int) -> Section:
     wheels = made_wheels(root / "wheels", large)
     (root / "world").mkdir()
     rows = []
-    with World(root / "world") as world, mirrored(root / "wheels", root / "said") as mirrors:
-        filled(world, made_archive(root / "archive"))
+    with World(root / "world") as world, run_mirrors(root / "wheels", root / "said") as mirrors:
+        fill(world, make_archive(root / "archive"))
         world.app("".join(f"{wheel.name}\n" for wheel in wheels))
-        quick = [mirrors["quick"]]
+        quick = [mirrors["fast"]]
         built(world, quick, root)
         for name, order in orders().items():
             four = [mirrors[kind] for kind in order]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from support.machine import Machine, changes, look
 
 from shipwheel.testing.debian import FakeArchive
-from shipwheel.testing.world import World, filled, made_archive
+from shipwheel.testing.world import World, fill, make_archive
 
 # No outcome may depend on how busy the machine is.
 settings.register_profile("shipwheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,18 +76,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
     """A signed archive with the packages of a base. Tests must not change it; they can make the mirror that serves it fail."""
-    return made_archive(tmp_path_factory.mktemp("archive"))
+    return make_archive(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture
 def world(tmp_path: Path, archive: FakeArchive) -> Iterator[World]:
     """A world for one test."""
     with World(tmp_path) as made:
-        yield filled(made, archive)
+        yield fill(made, archive)
 
 
 @pytest.fixture(scope="module")
 def shared_world(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[World]:
     """A world for tests that change nothing in it, each with a store of its own."""
     with World(tmp_path_factory.mktemp("world")) as made:
-        yield filled(made, archive)
+        yield fill(made, archive)

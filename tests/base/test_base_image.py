@@ -21,7 +21,7 @@ from shipwheel.store import Store
 from shipwheel.testing.bases import interpreter, python_base, python_files
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_layer
 from shipwheel.testing.registry import FakeRegistry
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 VERSION = f"{MINOR}.7"
 OTHER = "==3.13.*" if MINOR == "3.11" else "==3.11.*"
@@ -203,10 +203,10 @@ def test_reads_the_image_of_a_registry_once(world: World) -> None:
         assert world.run("push", base, name).code == 0
         first = world.build(project, "--base", name)
         assert first.code == 0, first.err
-        assert len(registry.asked("GET", r".*/blobs/.*")) == 4, "two configs and two layers"
-        seen = len(registry.asked("GET"))
+        assert len(registry.received("GET", r".*/blobs/.*")) == 4, "two configs and two layers"
+        seen = len(registry.received("GET"))
         assert world.build(project, "--base", name).digest == first.digest
-        assert len(registry.asked("GET")) == seen, "a pinned image that the store knows needs no request"
+        assert len(registry.received("GET")) == seen, "a pinned image that the store knows needs no request"
     manifest = json.loads(read_layout(world.output(project)).images().images[0].manifest)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == name
 
@@ -259,7 +259,9 @@ def test_the_plan_shows_a_pinned_base_with_one_digest(world: World, tag: str) ->
     assert {each["base"] for each in named.document["platforms"]} == {f"{registry.host}/bases/python:1@{pushed.digest}"}
 
 
-def build_on(world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object) -> Ran:
+def build_on(
+    world: World, project: Path, *more: FileEntry, without: str = "", flags: tuple[str, ...] = (), **config: object
+) -> CommandResult:
     files = [entry for entry in python_files(VERSION, codename=SUITE.codename) if entry.path != without]
     image = python_base(world.store, AMD64, [*files, *more], {"PATH": "/usr/local/bin:/usr/bin:/bin"}, **config)
     write_layout(make_index([image]), world.root / "base.oci", world.store, name="base:1")

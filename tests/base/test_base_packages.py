@@ -11,7 +11,7 @@ from shipwheel.oci.model import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descripto
 from shipwheel.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 TINI = {"tini": "1.0-1"}
 """Every image has an init."""
@@ -23,7 +23,7 @@ def base_of(store: Store, codename: str) -> Image:
     )
 
 
-def build(world: World, codename: str, *packages: str) -> Ran:
+def build(world: World, codename: str, *packages: str) -> CommandResult:
     layout = world.root / "base.oci"
     write_layout(make_index([base_of(world.store, codename)]), layout, world.store, name="base:1")
     flags = [word for package in packages for word in ("--package", package)]

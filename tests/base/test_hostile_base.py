@@ -11,7 +11,7 @@ from shipwheel.oci.layout import write_layout
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 NAME = "bases/python"
 
@@ -26,7 +26,7 @@ def registry(world: World) -> Iterator[FakeRegistry]:
         yield running
 
 
-def build(world: World, registry: FakeRegistry) -> Ran:
+def build(world: World, registry: FakeRegistry) -> CommandResult:
     flags = ("--no-bytecode", "--platform", "linux/amd64", "--base", f"{registry.host}/{NAME}:1")
     return world.run("build", world.app("small\n"), "-o", world.root / "out", *flags, env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
 
@@ -82,12 +82,12 @@ def test_rejects_documents_that_contradict_the_content(
     failed = build(world, registry)
     assert failed.code in (5, 9), failed.err
     assert "Traceback" not in failed.err and "hint:" in failed.err and "damaged" not in failed.err, failed.err
-    assert len(registry.asked("GET", "/blobs/")) < 12, "it is not fetched over and over"
+    assert len(registry.received("GET", "/blobs/")) < 12, "it is not fetched over and over"
 
 
 def test_rejects_a_layer_with_other_bytes(world: World, registry: FakeRegistry) -> None:
     manifest = json.loads(registry.manifests[NAME][registry.tags[NAME]["1"]][1])
-    registry.fault(RegistryFault("lie", "GET", rf"/blobs/{manifest['layers'][0]['digest']}", times=99))
+    registry.fault(RegistryFault("corrupt", "GET", rf"/blobs/{manifest['layers'][0]['digest']}", times=99))
     failed = build(world, registry)
     assert failed.code == 5 and "gives other bytes than it should" in failed.err, failed.err
     assert not list((world.root / "empty" / "records" / "tree").rglob("*"))

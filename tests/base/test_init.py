@@ -14,7 +14,7 @@ from shipwheel.platform import DEBIAN_ARCHITECTURES
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.images import AMD64
-from shipwheel.testing.world import MINOR, SUITE, Ran, World, made_archive
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World, make_archive
 
 DYNAMIC, STATIC = "usr/bin/tini", "usr/bin/tini-static"
 
@@ -36,7 +36,7 @@ def base_table(project: Path, architecture: str = "amd64") -> dict[str, Any]:
     return table
 
 
-def build_upon(world: World, project: Path, *more: FileEntry, codename: str = SUITE.codename, flags: tuple[str, ...] = ()) -> Ran:
+def build_upon(world: World, project: Path, *more: FileEntry, codename: str = SUITE.codename, flags: tuple[str, ...] = ()) -> CommandResult:
     """A build upon a foreign base of a Debian suite, or of none when the codename is unknown."""
     layout = world.root / "base.oci"
     files = [*python_files(f"{MINOR}.7", platform=AMD64, codename=codename), *more]
@@ -120,7 +120,7 @@ def test_rejects_a_base_with_a_link_where_the_init_goes(world: World) -> None:
 def test_the_lock_keeps_the_init_until_the_base_is_upgraded(world: World, tmp_path: Path) -> None:
     project = world.app("small\n")
     assert world.build(project).code == 0
-    archive = made_archive(tmp_path)
+    archive = make_archive(tmp_path)
     add_tini(archive, "2.0-1")
     world.serve(archive)
     assert world.build(project).code == 0

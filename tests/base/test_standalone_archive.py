@@ -15,9 +15,9 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
 from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment
 from shipwheel.store import Store
-from shipwheel.testing.standalone import made_files, make_standalone, standalone_name
+from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
 
-_FILES = made_files("3.12")
+_FILES = invented_files("3.12")
 
 
 def _source(data: bytes, root: Path) -> StandaloneSource:
@@ -145,7 +145,7 @@ def test_rejects_damaged_archives(data: bytes, tmp_path: Path) -> None:
 
 def test_rejects_an_archive_of_another_python(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"it has no bin/python3\.12"):
-        _entries(make_standalone(made_files("3.10")), tmp_path)
+        _entries(make_standalone(invented_files("3.10")), tmp_path)
 
 
 def test_a_damaged_blob_is_reported_as_such(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_damaged_blob_is_reported_as_such(tmp_path: Path) -> None:
 
 @given(rubbish=st.binary(max_size=600), place=st.integers(0, 12000), compressed=st.booleans())
 def test_random_bytes_raise_only_our_errors(rubbish: bytes, place: int, compressed: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    plain = gzip.decompress(make_standalone(made_files("3.12")))
+    plain = gzip.decompress(make_standalone(invented_files("3.12")))
     data = plain[:place] + rubbish + plain[place + len(rubbish) :] if compressed else rubbish
     with suppress(ShipwheelError):
         _entries(gzip.compress(data, 1, mtime=0) if compressed else data, tmp_path_factory.mktemp("store"))

@@ -17,8 +17,8 @@ from shipwheel.lock import uv
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 from shipwheel.testing.registry import FakeRegistry
-from shipwheel.testing.standalone import made_files, make_standalone, standalone_name
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 _SUITE = f'suite = "{SUITE.codename}"\n'
 
@@ -35,7 +35,7 @@ def _disk(world: World, version: str = "3.12.1", release: str = "20240101", arch
     folder = world.root / "disk"
     folder.mkdir(exist_ok=True)
     for architecture in architectures:
-        files = {**made_files("3.12", architecture, needed=["libfoo.so.1"]), "lib/python3.12/version.py": f"V = {version!r}\n".encode()}
+        files = {**invented_files("3.12", architecture, needed=["libfoo.so.1"]), "lib/python3.12/version.py": f"V = {version!r}\n".encode()}
         (folder / standalone_name(version, release, architecture)).write_bytes(make_standalone(files))
     return folder
 
@@ -91,7 +91,7 @@ def _entries(layout: Path, architecture: str) -> dict[str, tarfile.TarInfo]:
     return found
 
 
-def _failed(ran: Ran, code: int) -> str:
+def _failed(ran: CommandResult, code: int) -> str:
     assert ran.code == code, ran.err
     return ran.err
 
@@ -199,7 +199,7 @@ def test_rejects_wrong_bytes_from_a_server(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()))
     for path in sorted(disk.iterdir()):
-        world.mirror.add(f"builds/20240101/{path.name}", make_standalone({**made_files("3.12"), "lib/python3.12/os.py": b"evil\n"}))
+        world.mirror.add(f"builds/20240101/{path.name}", make_standalone({**invented_files("3.12"), "lib/python3.12/os.py": b"evil\n"}))
     ran = world.build(folder, env=env)
     assert ran.code != 0
     assert "cpython-3.12.1+20240101" in ran.err
@@ -215,7 +215,7 @@ def test_checks_a_mirror_and_local_files_against_uv_s_hashes(world: World) -> No
     release, name = newest.url.replace("%2B", "+").split("/")[-2:]
     digest = uv.python_digest(newest.key, release, name)
     assert digest.startswith("sha256:") and len(digest) == 71
-    world.mirror.add(f"builds/{release}/{name}", make_standalone(made_files("3.12")))
+    world.mirror.add(f"builds/{release}/{name}", make_standalone(invented_files("3.12")))
     folder = _app(world, f'python-builds = "{world.mirror.url}/files/builds"\nplatforms = "linux/amd64"\n')
     ran = world.build(folder)
     assert ran.code != 0
@@ -223,7 +223,7 @@ def test_checks_a_mirror_and_local_files_against_uv_s_hashes(world: World) -> No
     # A local file of that name is checked as well.
     disk = world.root / "saved"
     disk.mkdir()
-    (disk / _quoted(name)).write_bytes(make_standalone(made_files("3.12")))
+    (disk / _quoted(name)).write_bytes(make_standalone(invented_files("3.12")))
     ran = world.build(folder, "--python-builds", disk)
     assert f"was published with {digest[7:23]}" in ran.err
     assert "download it again" in ran.err
@@ -264,7 +264,7 @@ def test_reports_a_locked_archive_that_is_gone(world: World) -> None:
 def test_rejects_an_archive_that_differs_from_the_lock(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     assert world.build(folder, "--python-builds", disk).digest
-    (disk / standalone_name("3.12.1")).write_bytes(make_standalone({**made_files("3.12"), "lib/python3.12/os.py": b"evil\n"}))
+    (disk / standalone_name("3.12.1")).write_bytes(make_standalone({**invented_files("3.12"), "lib/python3.12/os.py": b"evil\n"}))
     ran = world.build(folder, "--python-builds", disk, env={"SHIPWHEEL_CACHE": str(world.root / "other")})
     assert ran.code != 0
     assert standalone_name("3.12.1") in ran.err

@@ -15,13 +15,13 @@ from shipwheel.store import Store
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.package_index import Fault
 from shipwheel.testing.wheels import Member, SmallWheel
-from shipwheel.testing.world import SUITE, Ran, World, filled
+from shipwheel.testing.world import SUITE, CommandResult, World, fill
 
 SMALL = "/files/small-1.0-py3-none-any.whl"
 ONE = ("--platform", "linux/amd64")
 
 
-def refused(world: World, ran: Ran, code: int, *words: str) -> None:
+def refused(world: World, ran: CommandResult, code: int, *words: str) -> None:
     """Assert that the run failed with this exit code, mentions `words`, gives a next step, and left no partial files."""
     assert ran.code == code, ran.err
     for word in words:
@@ -308,7 +308,7 @@ def files_of(world: World, kind: str) -> list[Path]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[tuple[World, str]]:
     """Build with bytecode, and return the digest; each test damages a copy of the store."""
     with World(tmp_path_factory.mktemp("undisturbed")) as made:
-        filled(made, archive)
+        fill(made, archive)
         yield made, made.build(made.app("small\nnative\n"), "--bytecode", *ONE).digest
 
 

@@ -50,11 +50,11 @@ def test_login_saves_and_logout_removes_credentials(user: dict[str, str]) -> Non
 
 def test_warns_if_the_registry_needs_no_credentials(user: dict[str, str]) -> None:
     with TokenServer({"ann": PASSWORD}) as server:
-        server.takes = lambda *_: True  # type: ignore[method-assign]
+        server.accepts = lambda *_: True  # type: ignore[method-assign]
         code, _, err = run(user, "login", server.host, "-u", "ann", "--password-stdin", given=PASSWORD)
         assert code == 0
         assert "could not be checked" in err
-        assert not [asked for asked in server.asked if asked.authorization], "credentials are sent only when the registry asks"
+        assert not [asked for asked in server.requests if asked.authorization], "credentials are sent only when the registry asks"
 
 
 @pytest.mark.parametrize(

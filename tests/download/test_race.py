@@ -98,7 +98,7 @@ def test_does_not_wait_for_a_silent_server(net: Net) -> None:
     net.fetch()
     assert net.store.read(DIGEST) == DATA
     assert [server.count("/files/f") for server in net.servers] == [1, 1, 1]
-    assert net.servers[0].trickled["/files/f"] < HALF
+    assert net.servers[0].throttled["/files/f"] < HALF
 
 
 def test_keeps_only_the_fastest_of_several_servers(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_keeps_only_the_fastest_of_several_servers(net: Net, monkeypatch: pytest
         server.fault("/files/f", Fault(rate=rate))
     net.fetch()
     assert net.store.read(DIGEST) == DATA
-    slow, quick, fair = (server.trickled["/files/f"] for server in net.servers)
+    slow, quick, fair = (server.throttled["/files/f"] for server in net.servers)
     assert quick > HALF > slow + fair
 
 
@@ -116,7 +116,7 @@ def test_does_not_wait_for_a_slow_server_after_wrong_bytes(net: Net) -> None:
     net.servers[1].fault("/files/f", Fault(rate=5_000))
     net.fetch()
     assert net.store.read(DIGEST) == DATA
-    assert net.servers[1].trickled["/files/f"] < HALF
+    assert net.servers[1].throttled["/files/f"] < HALF
     assert not list((net.store.root / "partial").iterdir())
     assert [text for text in net.warnings if "sent wrong bytes" in text] == [f"{net.servers[0].url} sent wrong bytes for f"]
 

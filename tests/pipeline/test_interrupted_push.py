@@ -27,7 +27,7 @@ def interrupted(world: World, registry: FakeRegistry, method: str, pattern: str,
     """(exit code, standard error) of a command that is interrupted while the registry does not answer such a request."""
     registry.fault(RegistryFault("stall", method, pattern, times=99, seconds=LONG))
     with ended(world.start(*arguments)) as process:
-        until(lambda: registry.asked(method, pattern), process)
+        until(lambda: registry.received(method, pattern), process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=HANG_S)
     return process.returncode, err

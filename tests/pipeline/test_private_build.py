@@ -14,7 +14,7 @@ import pytest
 from shipwheel.lock.prune import without_credentials
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.testing.world import MINOR, Ran, World
+from shipwheel.testing.world import MINOR, CommandResult, World
 
 USER, PASSWORD, QUOTED = "bob", "s3cr3t-p@ss/word", "s3cr3t-p%40ss%2Fword"
 WRONG = "wr0ng-p%40ssword"
@@ -184,7 +184,7 @@ def telling(folder: Path) -> list[str]:
     ]
 
 
-def silent(ran: Ran) -> None:
+def silent(ran: CommandResult) -> None:
     assert not [word for word in TELLING if word.decode() in ran.out + ran.err], ran.err
     assert "Traceback" not in ran.err
 

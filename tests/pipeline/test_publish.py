@@ -18,7 +18,7 @@ from shipwheel.registry.repository import Repository
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 UPLOADS = ("POST", "PATCH", "PUT")
 
@@ -60,12 +60,12 @@ def registry() -> Iterator[FakeRegistry]:
         yield running
 
 
-def push(world: World, project: Path, name: str, *flags: str, cache: str = "") -> Ran:
+def push(world: World, project: Path, name: str, *flags: str, cache: str = "") -> CommandResult:
     env = {"SHIPWHEEL_CACHE": str(world.root / cache)} if cache else None
     return world.run("build", project, "--no-bytecode", "--json", "--push", "-t", name, *flags, env=env)
 
 
-def pushed(done: Ran) -> dict[str, int]:
+def pushed(done: CommandResult) -> dict[str, int]:
     assert done.code == 0, done.err
     found: dict[str, int] = done.document["pushed"]
     return found
@@ -84,32 +84,32 @@ def test_nothing_is_written_but_the_store_and_the_lock(world: World, registry: F
     assert pushed(done)["uploaded"] > 0
     assert {path.name for path in world.root.iterdir()} - {path.name for path in before} <= {"cache", "home", "uv", "tmp"}
     assert {path.name for path in project.iterdir()} == {"main.py", "requirements.txt", "shipwheel.toml", "pylock.toml"}
-    manifest = registry.asked("PUT", r".*/manifests/1")
+    manifest = registry.received("PUT", r".*/manifests/1")
     assert len(manifest) == 1
-    assert not registry.lacking("team/shop", done.digest), "all that the image index leads to is there"
-    order = [seen.path.rpartition("/")[2] for seen in registry.asked("PUT", r".*/manifests/.*")]
+    assert not registry.missing_blobs("team/shop", done.digest), "all that the image index leads to is there"
+    order = [seen.path.rpartition("/")[2] for seen in registry.received("PUT", r".*/manifests/.*")]
     assert order[-1] == "1", "the tag comes last"
 
 
 def test_an_unchanged_image_costs_one_question(world: World, registry: FakeRegistry) -> None:
     project = world.app("small\n")
     first = push(world, project, f"{registry.host}/team/shop:1")
-    seen = len(registry.seen)
+    seen = len(registry.requests)
     again = push(world, project, f"{registry.host}/team/shop:1")
     assert again.digest == first.digest
-    assert [(one.method, one.path.rpartition("/")[2]) for one in registry.seen[seen:]] == [("HEAD", "1")]
+    assert [(one.method, one.path.rpartition("/")[2]) for one in registry.requests[seen:]] == [("HEAD", "1")]
     assert pushed(again)["uploaded"] == 0
 
 
 def test_an_empty_machine_reads_manifests_and_configs_alone(world: World, registry: FakeRegistry) -> None:
     project = world.app("small\nnative\n")
     first = push(world, project, f"{registry.host}/team/shop:1")
-    seen, files = len(registry.seen), fetched(world)
+    seen, files = len(registry.requests), fetched(world)
     done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert done.digest == first.digest
     assert fetched(world) == files, "no wheel and no package was fetched"
-    assert not [one for one in registry.seen[seen:] if one.method in UPLOADS]
-    read = [one.path for one in registry.seen[seen:] if one.method == "GET"]
+    assert not [one for one in registry.requests[seen:] if one.method in UPLOADS]
+    read = [one.path for one in registry.requests[seen:] if one.method == "GET"]
     assert len([path for path in read if "/blobs/" in path]) == 2, "two configs"
     assert not list((world.root / "empty" / "blobs").rglob("*.*")) and pushed(done)["uploaded"] == 0
 
@@ -122,7 +122,7 @@ def test_an_edit_on_an_empty_machine_fetches_nothing_else(world: World, registry
     done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert fetched(world) == files
     assert pushed(done)["uploaded"] < 30_000
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
     whole = push(world, project, f"{registry.host}/other/shop:1", cache="another")
     assert whole.digest == done.digest, "the same as a machine that makes all of it"
 
@@ -157,12 +157,12 @@ def test_a_copy_with_what_refers_to_it_serves_an_empty_machine_as_the_original_d
 
 def test_layers_of_another_project_are_mounted(world: World, registry: FakeRegistry) -> None:
     push(world, world.app("small\nnative\n"), f"{registry.host}/team/shop:1")
-    seen = len(registry.seen)
+    seen = len(registry.requests)
     other = push(world, world.app("small\nnative\n", name="other"), f"{registry.host}/elsewhere/other:1")
     moved = pushed(other)
     assert moved["mounted"] > 0 and moved["uploaded"] < 30_000
-    assert [one for one in registry.seen[seen:] if "mount=" in one.query]
-    assert not registry.lacking("elsewhere/other", other.digest)
+    assert [one for one in registry.requests[seen:] if "mount=" in one.query]
+    assert not registry.missing_blobs("elsewhere/other", other.digest)
 
 
 def test_a_registry_that_mounts_nothing_gets_all(world: World) -> None:
@@ -170,7 +170,7 @@ def test_a_registry_that_mounts_nothing_gets_all(world: World) -> None:
         push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
         other = push(world, world.app("small\n", name="other"), f"{registry.host}/elsewhere/other:1")
         assert pushed(other)["mounted"] == 0
-        assert not registry.lacking("elsewhere/other", other.digest)
+        assert not registry.missing_blobs("elsewhere/other", other.digest)
 
 
 def test_a_cache_repository_serves_other_projects_on_empty_machines(world: World, registry: FakeRegistry) -> None:
@@ -182,7 +182,7 @@ def test_a_cache_repository_serves_other_projects_on_empty_machines(world: World
     done = push(world, other, f"{registry.host}/elsewhere/other:1", "--cache-repo", cache, cache="empty")
     assert pushed(done)["mounted"] > 0
     assert fetched(world) - files <= 4, "what the generated files of the base are made from at most"
-    assert not registry.lacking("elsewhere/other", done.digest)
+    assert not registry.missing_blobs("elsewhere/other", done.digest)
     plain = push(world, other, f"{registry.host}/plain/other:1", cache="another")
     assert plain.digest == done.digest
 
@@ -193,7 +193,7 @@ def test_a_cache_in_another_registry(world: World, registry: FakeRegistry) -> No
         first = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--cache-repo", cache)
         done = push(world, world.app("small\n"), f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
         assert done.digest == first.digest
-        assert not registry.lacking("copy/shop", done.digest)
+        assert not registry.missing_blobs("copy/shop", done.digest)
 
 
 def test_a_push_that_fails_leaves_no_tag(world: World, registry: FakeRegistry) -> None:
@@ -201,7 +201,7 @@ def test_a_push_that_fails_leaves_no_tag(world: World, registry: FakeRegistry) -
     failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
     assert failed.code == 5, failed.err
     assert "403" in failed.err and "hint:" in failed.err
-    assert not registry.asked("PUT", r".*/manifests/1")
+    assert not registry.received("PUT", r".*/manifests/1")
     assert push(world, world.app("small\n"), f"{registry.host}/team/shop:1").code == 0
 
 
@@ -211,7 +211,7 @@ def test_a_registry_that_lies_about_records_stops_the_build(world: World, regist
     (project / "main.py").write_text("import small\n\nprint(small.VALUE, 4)\n")
     (known,) = [json.loads(data) for _, data in registry.manifests["team/shop"].values() if first.digest.encode() in data]
     for one in known["layers"]:
-        registry.fault(RegistryFault("lie", "GET", rf".*/blobs/{one['digest']}", times=99))
+        registry.fault(RegistryFault("corrupt", "GET", rf".*/blobs/{one['digest']}", times=99))
     failed = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert failed.code == 5
     assert "sends wrong data" in failed.err
@@ -269,7 +269,7 @@ def test_all_that_a_cache_has_goes_along_when_it_was_asked_twice(world: World, r
         done = push(world, project, f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
         assert done.code == 0, done.err
         assert done.digest == first.digest and "damaged" not in done.err
-        assert not registry.lacking("copy/shop", done.digest)
+        assert not registry.missing_blobs("copy/shop", done.digest)
 
 
 def artifacts(registry: FakeRegistry, name: str, subject: str) -> list[str]:
@@ -295,7 +295,7 @@ def test_rubbish_beside_an_image_is_said_and_left_alone(world: World, registry: 
     done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert done.code == 0, done.err
     assert "warning" in done.err.lower()
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
     assert push(world, project, f"{registry.host}/else/shop:1", cache="other").digest == done.digest
 
 
@@ -307,7 +307,7 @@ def test_a_layer_that_the_registry_lost_is_made_again(world: World, registry: Fa
     (project / "main.py").write_text("import small\n\nprint(small.VALUE, 6)\n")
     done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert done.code == 0, done.err
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
 
 
 @pytest.mark.parametrize("what", ["diff", "digest", "size", "document", "layers"])
@@ -331,7 +331,7 @@ def test_a_cache_that_holds_something_else(world: World, registry: FakeRegistry,
     done = push(world, project, f"{registry.host}/copy/shop:1", "--cache-repo", cache, cache="empty")
     assert done.code == 0, done.err
     assert done.digest == first.digest
-    assert not registry.lacking("copy/shop", done.digest)
+    assert not registry.missing_blobs("copy/shop", done.digest)
 
 
 def test_upon_a_base_image_the_digest_is_the_same_however_it_is_built(world: World, registry: FakeRegistry) -> None:
@@ -355,7 +355,7 @@ def test_upon_a_base_image_the_digest_is_the_same_however_it_is_built(world: Wor
     assert [done.err for done in made if done.code] == []
     assert {done.digest for done in made} == {first.digest}
     for name in ("one", "two", "four", "five"):
-        assert not registry.lacking(f"team/{name}", first.digest)
+        assert not registry.missing_blobs(f"team/{name}", first.digest)
 
 
 @pytest.mark.parametrize(

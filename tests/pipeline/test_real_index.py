@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.mirrors import chosen
 
-from shipwheel.testing.mirrors import KINDS, MirrorProxy, mirrored
+from shipwheel.testing.mirrors import KINDS, MirrorProxy, run_mirrors
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World
 
@@ -23,7 +23,7 @@ def mirrors(tmp_path: Path) -> Iterator[Mapping[str, MirrorProxy]]:
         name = f"small{number}"
         wheel = SmallWheel(name, files={f"{name}.py": "".join(map(hex, range(30_000 + number)))})
         (folder / wheel.filename).write_bytes(wheel.content())
-    with mirrored(folder, tmp_path / "said") as made:
+    with run_mirrors(folder, tmp_path / "said") as made:
         yield made
 
 
@@ -36,8 +36,8 @@ def test_it_ends_right_through_all_of_them(world: World, mirrors: Mapping[str, M
         host = proxy.simple.split("/")[2]
         assert host not in lock, "no mirror's address"
         assert len([line for line in ran.err.splitlines() if line.startswith("warning: ") and host in line]) <= 2, ran.err
-    assert any("/packages/" in path for path in mirrors["quick"].asked)
-    assert any("/packages/" in path for path in mirrors["lying"].asked), "the first one was asked first"
+    assert any("/packages/" in path for path in mirrors["fast"].paths)
+    assert any("/packages/" in path for path in mirrors["corrupt"].paths), "the first one was asked first"
     other = world.root / "other"
-    again = world.build(place, env={**chosen(world, mirrors, "quick", root=other), "SHIPWHEEL_CACHE": str(other)})
+    again = world.build(place, env={**chosen(world, mirrors, "fast", root=other), "SHIPWHEEL_CACHE": str(other)})
     assert again.digest == ran.digest

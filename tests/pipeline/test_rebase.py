@@ -28,7 +28,7 @@ from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.images import AMD64, ARM64, small_layer
 from shipwheel.testing.registry import FakeRegistry
-from shipwheel.testing.world import MINOR, SUITE, Ran, World
+from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 SETTINGS = """
 volumes = ["/data"]
@@ -100,7 +100,7 @@ def put_base(
 
 def built(
     world: World, registry: FakeRegistry, base: str, settings: str = SETTINGS, *flags: str, requirements: str = "small\nnative\n"
-) -> Ran:
+) -> CommandResult:
     project = world.app(requirements, settings=settings)
     done = world.run("build", project, "--no-bytecode", "--json", "--push", "-t", f"{registry.host}/team/shop:1", "--base", base, *flags)
     assert done.code == 0, done.err
@@ -113,7 +113,7 @@ def annotations(registry: FakeRegistry, digest: str, name: str = "team/shop") ->
 
 
 def blobs_read(registry: FakeRegistry, since: int, name: str) -> set[str]:
-    return {seen.path.rpartition("/")[2] for seen in registry.seen[since:] if seen.method == "GET" and f"/{name}/blobs/" in seen.path}
+    return {seen.path.rpartition("/")[2] for seen in registry.requests[since:] if seen.method == "GET" and f"/{name}/blobs/" in seen.path}
 
 
 def layers_of(registry: FakeRegistry, digest: str, name: str = "team/shop") -> set[str]:
@@ -126,12 +126,12 @@ def test_a_rebase_is_what_a_build_upon_the_new_base_would_be(world: World, regis
     base = put_base(world, registry, 7, labels={"theirs": "old", "gone": "1"}, stop_signal="SIGINT")
     first = built(world, registry, base)
     put_base(world, registry, 8, env={"FROM_BASE": "2", "NEW": "1"}, labels={"theirs": "new"}, stop_signal="SIGHUP")
-    since = len(registry.seen)
+    since = len(registry.requests)
     name = f"{registry.host}/team/shop"
     done = world.run("rebase", f"{name}:1", env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
     assert done.code == 0, done.err
     assert done.out.strip() == f"{name}@{registry.tags['team/shop']['1']}"
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
     old, new = layers_of(registry, first.digest), layers_of(registry, done.digest)
     assert len(old & new) >= 3 and len(new - old) == 2, "ours are kept, the base's two are new"
     assert not blobs_read(registry, since, "team/shop") & (old | new), "no layer of the image is read"
@@ -162,7 +162,7 @@ def test_after_a_rebase_an_empty_machine_builds_the_same_from_documents_alone(wo
 def test_what_an_image_needs_is_known_to_an_empty_machine(world: World, registry: FakeRegistry) -> None:
     base = put_base(world, registry)
     first = built(world, registry, base)
-    since, files = len(registry.seen), len(world.index.requests)
+    since, files = len(registry.requests), len(world.index.requests)
     project = world.app("small\nnative\n", settings=SETTINGS)
     again = world.run(
         *("build", project, "--no-bytecode", "--json", "--push", "-t", f"{registry.host}/team/shop:1", "--base", base),
@@ -177,11 +177,11 @@ def test_what_an_image_needs_is_known_to_an_empty_machine(world: World, registry
 
 def test_the_same_base_leaves_nothing_to_do(world: World, registry: FakeRegistry) -> None:
     first = built(world, registry, put_base(world, registry))
-    since = len(registry.seen)
+    since = len(registry.requests)
     done = world.run("rebase", f"{registry.host}/team/shop:1")
     assert (done.code, done.digest) == (0, first.digest)
     assert "The image is already on " in done.err
-    assert {seen.method for seen in registry.seen[since:]} <= {"GET", "HEAD"}
+    assert {seen.method for seen in registry.requests[since:]} <= {"GET", "HEAD"}
     document = world.run("rebase", f"{registry.host}/team/shop:1", "--json").document
     assert (document["changed"], document["digest"], document["pushed"]) == (False, first.digest, None)
 
@@ -237,13 +237,13 @@ def test_a_base_that_would_not_do(case: str, world: World, registry: FakeRegistr
     first = built(world, registry, put_base(world, registry))
     how, message = WRONG[case]
     base = put_base(world, registry, tag="2", **how)  # type: ignore[arg-type]
-    since = len(registry.seen)
+    since = len(registry.requests)
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", base)
     assert done.code == 8, done.err
     said = done.err.replace(f"the base {base} has ", "")
     assert f"linux/amd64: {message}" in said and f"linux/arm64: {message}" in said, done.err
     assert "shipwheel build --base" in done.err
-    assert {seen.method for seen in registry.seen[since:]} <= {"GET", "HEAD"}, "nothing was written"
+    assert {seen.method for seen in registry.requests[since:]} <= {"GET", "HEAD"}, "nothing was written"
     assert registry.tags["team/shop"]["1"] == first.digest
 
 
@@ -385,12 +385,12 @@ def test_what_is_noted_of_the_base_is_damaged_or_does_not_fit(world: World, regi
 def test_the_config_alone(world: World, registry: FakeRegistry) -> None:
     built(world, registry, put_base(world, registry, env={"PYTHON_VERSION": f"{MINOR}.7"}))
     put_base(world, registry, 8, env={"PYTHON_VERSION": f"{MINOR}.8"})
-    since = len(registry.seen)
+    since = len(registry.requests)
     command = ("rebase", f"{registry.host}/team/shop:1", "--trust-config")
     done = world.run(*command, env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
     assert done.code == 0 and "were not checked" in done.err, done.err
     assert not blobs_read(registry, since, "bases/python") & layers_of(registry, done.digest), "no layer at all"
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
     assert "io.shipwheel.proof" not in annotations(registry, done.digest)[0], "nobody looked at it"
     for env, user, message in (({}, "", "PYTHON_VERSION"), ({"PYTHON_VERSION": "3.8.1"}, "", "its Python is 3.8.1"), ({}, "worker", "")):
         base = put_base(world, registry, 9, tag="9", env=env or {"PYTHON_VERSION": f"{MINOR}.9"} if user else env, user=user)
@@ -401,12 +401,12 @@ def test_the_config_alone(world: World, registry: FakeRegistry) -> None:
 def test_a_dry_run_pushes_nothing(world: World, registry: FakeRegistry) -> None:
     first = built(world, registry, put_base(world, registry))
     put_base(world, registry, 8)
-    since = len(registry.seen)
+    since = len(registry.requests)
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--dry-run")
     assert (done.code, done.out) == (0, "") and "dry run" in done.err
     document = world.run("rebase", f"{registry.host}/team/shop:1", "--dry-run", "--json").document
     assert document["changed"] and document["pushed"] is None and document["tags"] == []
-    assert {seen.method for seen in registry.seen[since:]} <= {"GET", "HEAD"}
+    assert {seen.method for seen in registry.requests[since:]} <= {"GET", "HEAD"}
     assert registry.tags["team/shop"]["1"] == first.digest
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--json")
     assert done.digest == document["digest"], "it was said before"
@@ -447,7 +447,7 @@ def test_upon_a_layout_and_back(world: World, registry: FakeRegistry) -> None:
     done = world.run("rebase", f"{registry.host}/team/shop:1", "--base", f"oci:{world.root / 'base-2-8.oci'}")
     assert done.code == 0, done.err
     assert "org.opencontainers.image.base.name" not in annotations(registry, done.digest)[0], "a path of this machine"
-    assert not registry.lacking("team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", done.digest)
     unnamed = world.run("rebase", f"{registry.host}/team/shop:1")
     assert unnamed.code == 2 and "does not name its base" in unnamed.err
     assert world.run("rebase", f"{registry.host}/team/shop:1", "--base", base).digest == first.digest, "what it was"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.testing.world import MINOR, Ran, World
+from shipwheel.testing.world import MINOR, CommandResult, World
 
 PLATFORMS = "linux/amd64,linux/arm64"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -52,7 +52,7 @@ def project(world: World, vary: Vary) -> Path:
     return folder
 
 
-def built(world: World, vary: Vary) -> Ran:
+def built(world: World, vary: Vary) -> CommandResult:
     """A build with bytecode in a new store, unless `vary` names one that is there."""
     place = project(world, vary)
     cache = world.root / (vary.cache or f"cache-{abs(hash(vary.folder))}-{len(list(world.root.iterdir()))}")

@@ -191,7 +191,7 @@ def chunked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
-@pytest.mark.parametrize("kind", ["refuse", "cut-request", "deaf", "truncate", "429", "500", "503", "stall"])
+@pytest.mark.parametrize("kind", ["refuse", "cut-request", "no-answer", "truncate", "429", "500", "503", "stall"])
 def test_a_push_through_a_faulty_way_ends_right(registry: Registry, store: Store, chunked: None, kind: str) -> None:
     layers = [small_layer(store, [file("opt/data", os.urandom(1_500_000))], kind)]
     index = ImageIndex((small_image(store, AMD64, layers),), b"")

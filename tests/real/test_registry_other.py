@@ -123,7 +123,7 @@ def test_referrers(other: str, index: ImageIndex, store: Store) -> None:
         assert there.referrers(index.digest, "application/x-other") == ()
 
 
-@pytest.mark.parametrize("kind", ["refuse", "cut-request", "deaf", "truncate", "429", "500", "503", "stall"])
+@pytest.mark.parametrize("kind", ["refuse", "cut-request", "no-answer", "truncate", "429", "500", "503", "stall"])
 def test_a_push_through_a_faulty_way_ends_right(other: str, programs: Path, index: ImageIndex, store: Store, kind: str) -> None:
     with FaultProxy(other, 0.25, 3, (kind,)) as proxy:
         push(proxy.host, "faulty", index, store)

@@ -13,7 +13,7 @@ from support.command import ROOT
 from support.engines import PYTHON, STOPPED, Engine
 
 from shipwheel.lock import uv
-from shipwheel.testing.standalone import installed_files, made_files, make_standalone, standalone_name
+from shipwheel.testing.standalone import installed_files, invented_files, make_standalone, standalone_name
 
 _CODE = """
 import bz2, ctypes, curses, datetime, decimal, hashlib, json, lzma, os, sqlite3, ssl, sys, uuid, zlib, zoneinfo, fastapi, main
@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, li
     disk.mkdir()
     minor = version.rpartition(".")[0]
     (disk / standalone_name(version)).write_bytes(make_standalone(installed_files(prefix)))
-    (disk / standalone_name(version, architecture="arm64")).write_bytes(make_standalone(made_files(minor, "arm64")))
+    (disk / standalone_name(version, architecture="arm64")).write_bytes(make_standalone(invented_files(minor, "arm64")))
     project = folder / "fastapi"
     shutil.copytree(ROOT / "examples" / "fastapi", project, ignore=shutil.ignore_patterns("pylock*.toml"))
     shipped = (project / "pyproject.toml").read_text()

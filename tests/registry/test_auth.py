@@ -34,7 +34,7 @@ def test_sends_basic_credentials_after_a_challenge() -> None:
         assert authorizer.header(SCOPE) is None
         assert get_root(host, authorizer, SCOPE).status_code == 200
         assert get_root(host, authorizer, SCOPE).status_code == 200
-        assert [bool(asked.authorization) for asked in server.asked] == [False, True, True]
+        assert [bool(asked.authorization) for asked in server.requests] == [False, True, True]
 
 
 def test_tries_a_wrong_password_once() -> None:
@@ -45,7 +45,7 @@ def test_tries_a_wrong_password_once() -> None:
         assert caught.value.status == 401
         assert f"shipwheel login {server.host}" in caught.value.hint
         assert ANN.password not in caught.value.message + caught.value.hint
-        assert len(server.asked) == 2
+        assert len(server.requests) == 2
 
 
 def test_asks_an_anonymous_user_to_log_in() -> None:

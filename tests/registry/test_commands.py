@@ -62,7 +62,7 @@ def test_mounts_layers_from_a_named_repository(tmp_path: Path, layout: Path, reg
         done = run(tmp_path, "push", str(layout), f"{registry.host}/other:1", "--mount-from", origin)
         assert done.returncode == 0, done.stderr
         assert "mounted" in done.stderr
-        assert any("from=team/app" in seen.query for seen in registry.asked("POST"))
+        assert any("from=team/app" in seen.query for seen in registry.received("POST"))
 
 
 def test_rejects_a_mount_from_another_registry(tmp_path: Path, layout: Path) -> None:
@@ -70,7 +70,7 @@ def test_rejects_a_mount_from_another_registry(tmp_path: Path, layout: Path) -> 
         done = run(tmp_path, "push", str(layout), f"{registry.host}/app:1", "--mount-from", "registry.example/team/app")
         assert done.returncode == 2
         assert "another registry" in done.stderr
-        assert not registry.asked("POST")
+        assert not registry.received("POST")
 
 
 @pytest.mark.parametrize("flags", [(), ("--referrers",)])
@@ -98,7 +98,7 @@ def test_inspects_an_image_without_its_layers(tmp_path: Path, layout: Path) -> N
         assert document["images"][0]["config"]["config"]["User"] == "65532:65532"
         raw = run(tmp_path, "inspect", name, "--raw").stdout
         assert json.loads(raw)["manifests"][0]["digest"] == document["images"][0]["digest"]
-        assert not registry.asked("GET", document["images"][0]["layers"][0]["digest"])
+        assert not registry.received("GET", document["images"][0]["layers"][0]["digest"])
 
 
 def test_errors_have_hints_and_exit_codes(tmp_path: Path, layout: Path) -> None:

@@ -91,8 +91,8 @@ def test_copies_referrers_of_the_index_of_images_and_of_referrers(source: FakeRe
     found = [referrers(target, one) for one in (index.digest, index.images[0].digest, attestation.digest, index.images[1].digest)]
     assert found == [{record.digest}, {attestation.digest}, {signature.digest}, set()]
     for digest in (record.digest, attestation.digest, signature.digest, index.digest):
-        assert target.lacking(COPY, digest) == []
-    order = [seen.path.rpartition("/")[2] for seen in target.asked("PUT", "/manifests/")]
+        assert target.missing_blobs(COPY, digest) == []
+    order = [seen.path.rpartition("/")[2] for seen in target.received("PUT", "/manifests/")]
     assert order.index(index.digest) < order.index(record.digest) < order.index("1"), "the tag comes last"
 
 
@@ -107,11 +107,11 @@ def test_copies_cosign_s_tags(source: FakeRegistry, target: FakeRegistry, index:
 
 def test_copies_no_referrers_by_default(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:
     attach(source, index.descriptor, "a record")
-    before = len(source.seen)
+    before = len(source.requests)
     copy_image(source, target, referrers=False)
     assert referrers(target, index.digest) == set()
     assert set(target.tags[COPY]) == {"1"}
-    assert not [seen for seen in source.seen[before:] if "/referrers/" in seen.path or "sha256-" in seen.path]
+    assert not [seen for seen in source.requests[before:] if "/referrers/" in seen.path or "sha256-" in seen.path]
 
 
 def test_a_second_copy_changes_nothing(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:

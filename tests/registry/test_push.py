@@ -67,13 +67,13 @@ def test_pushes_everything_and_tags_last(store: Store) -> None:
     with FakeRegistry() as registry:
         traffic = push(registry, index, store)
         assert registry.tags["team/app"] == {"1": index.digest, "latest": index.digest}
-        assert registry.lacking("team/app", index.digest) == []
-        puts = [seen.path.rpartition("/")[2] for seen in registry.asked("PUT", "/manifests/")]
+        assert registry.missing_blobs("team/app", index.digest) == []
+        puts = [seen.path.rpartition("/")[2] for seen in registry.received("PUT", "/manifests/")]
         assert puts == [*(image.digest for image in index.images), index.digest, "1", "latest"]
-        last_blob = max(number for number, seen in enumerate(registry.seen) if "/blobs/" in seen.path)
-        first_manifest = min(number for number, seen in enumerate(registry.seen) if "/manifests/" in seen.path)
+        last_blob = max(number for number, seen in enumerate(registry.requests) if "/blobs/" in seen.path)
+        first_manifest = min(number for number, seen in enumerate(registry.requests) if "/manifests/" in seen.path)
         assert last_blob < first_manifest
-        assert not [seen for seen in registry.seen if seen.method == "DELETE"]
+        assert not [seen for seen in registry.requests if seen.method == "DELETE"]
     assert traffic.present == traffic.mounted == 0
     assert traffic.uploaded == sum({blob.descriptor.digest: blob.descriptor.size for blob in index.blobs(store)}.values())
 
@@ -82,9 +82,9 @@ def test_a_second_push_sends_no_blobs(store: Store) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         push(registry, index, store)
-        posts = len(registry.asked("POST"))
+        posts = len(registry.received("POST"))
         traffic = push(registry, index, store)
-        assert len(registry.asked("POST")) == posts
+        assert len(registry.received("POST")) == posts
     assert traffic.uploaded == len(index.index) + sum(len(image.manifest) for image in index.images)
 
 
@@ -92,7 +92,7 @@ def test_sends_each_digest_once(store: Store) -> None:
     index = small_index(store)
     with FakeRegistry() as registry:
         push(registry, index, store)
-        commits = [seen.query for seen in registry.asked("PUT", "/uploads/")]
+        commits = [seen.query for seen in registry.received("PUT", "/uploads/")]
     assert len(commits) == len(set(commits)) == len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
 
 
@@ -118,7 +118,7 @@ def test_uploads_a_blob_that_cannot_be_mounted(store: Store, large: Blob, fault:
         assert has(registry, large, "team/other")
         if fault is None:
             # A 202 response to the mount started the upload: no second POST for this blob.
-            other = registry.asked("POST", "^/v2/team/other/")
+            other = registry.received("POST", "^/v2/team/other/")
             assert sum("mount=" in seen.query for seen in other) == 1
             assert len(other) == 1 + len({layer.descriptor.digest for image in index.images for layer in image.layers}) + 2
     assert traffic.mounted == 0
@@ -127,7 +127,7 @@ def test_uploads_a_blob_that_cannot_be_mounted(store: Store, large: Blob, fault:
 def test_uploads_a_large_blob_in_chunks(store: Store, large: Blob) -> None:
     with FakeRegistry() as registry:
         push(registry, small_index(store), store, blobs=(large,))
-        ranges = [seen.headers["content-range"] for seen in registry.asked("PATCH")]
+        ranges = [seen.headers["content-range"] for seen in registry.received("PATCH")]
         assert has(registry, large)
     assert ranges == ["0-399999", "400000-799999", "800000-1000000"]
 
@@ -135,7 +135,7 @@ def test_uploads_a_large_blob_in_chunks(store: Store, large: Blob) -> None:
 def test_respects_the_registry_s_smallest_chunk(store: Store, large: Blob) -> None:
     with FakeRegistry(Habits(least_chunk=500_000)) as registry:
         push(registry, small_index(store), store, blobs=(large,))
-        sizes = [int(seen.headers["content-length"]) for seen in registry.asked("PATCH")]
+        sizes = [int(seen.headers["content-length"]) for seen in registry.received("PATCH")]
         assert has(registry, large)
     assert all(size >= 500_000 for size in sizes[:-1])
 
@@ -150,19 +150,19 @@ def test_uploads_in_one_request_if_chunks_are_refused(store: Store, large: Blob)
     "fault",
     [
         RegistryFault("drop", "PATCH", times=2),
-        RegistryFault("deaf", "PATCH", times=2),
+        RegistryFault("no-answer", "PATCH", times=2),
         RegistryFault("status", "PATCH", times=2, status=500),
         RegistryFault("status", "PATCH", times=1, status=429, headers={"Retry-After": "0"}),
         RegistryFault("status", "PATCH", times=1, status=416),
         RegistryFault("status", "GET", "/uploads/", 1, 404),
         RegistryFault("drop", "PUT", "/uploads/"),
-        RegistryFault("deaf", "PUT", "/uploads/"),
+        RegistryFault("no-answer", "PUT", "/uploads/"),
         RegistryFault("status", "PUT", "/uploads/", 1, 503, {"Retry-After": "0"}),
         RegistryFault("drop", "POST"),
-        RegistryFault("deaf", "PUT", "/manifests/", 2),
+        RegistryFault("no-answer", "PUT", "/manifests/", 2),
         RegistryFault("truncate", "PUT", "/manifests/", 2),
         RegistryFault("status", "HEAD", "/blobs/", 3, 502),
-        RegistryFault("deaf", "HEAD", "/blobs/", 2),
+        RegistryFault("no-answer", "HEAD", "/blobs/", 2),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.method}-{fault.status}",
 )
@@ -174,14 +174,14 @@ def test_recovers_from_transient_faults(store: Store, large: Blob, fault: Regist
             registry.fault(RegistryFault("drop", "PATCH"))
         push(registry, index, store, blobs=(large,))
         assert has(registry, large)
-        assert registry.lacking("team/app", registry.tags["team/app"]["1"]) == []
+        assert registry.missing_blobs("team/app", registry.tags["team/app"]["1"]) == []
 
 
 def test_resumes_a_broken_chunk(store: Store, large: Blob) -> None:
     with FakeRegistry() as registry:
         registry.fault(RegistryFault("drop", "PATCH"))
         push(registry, small_index(store), store, blobs=(large,))
-        starts = [int(seen.headers["content-range"].partition("-")[0]) for seen in registry.asked("PATCH")]
+        starts = [int(seen.headers["content-range"].partition("-")[0]) for seen in registry.received("PATCH")]
         assert has(registry, large)
     assert starts[:2] == [0, 200_000]
 
@@ -229,7 +229,7 @@ def test_does_not_commit_a_damaged_blob(store: Store, large: Blob, size: int) ->
         with pytest.raises(DamagedBlob):
             push(registry, index, store, blobs=(Blob(good.descriptor, damaged),))
         assert good.descriptor.digest not in registry.blobs.get("team/app", {})
-        assert not any(good.descriptor.digest in seen.query and seen.received for seen in registry.asked("PUT"))
+        assert not any(good.descriptor.digest in seen.query and seen.received for seen in registry.received("PUT"))
         assert not registry.tags
 
 
@@ -319,9 +319,9 @@ def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, mon
         with repo, Push(repo, silent) as pushing:
             pushing.blob(blob)
             pushing.wait_for_blobs()
-        assert elsewhere.seen
-        assert all("authorization" not in seen.headers for seen in elsewhere.seen)
-        assert all(seen.headers["authorization"] == "Basic c2VjcmV0" for seen in registry.seen)
+        assert elsewhere.requests
+        assert all("authorization" not in seen.headers for seen in elsewhere.requests)
+        assert all(seen.headers["authorization"] == "Basic c2VjcmV0" for seen in registry.requests)
         assert index
 
 
@@ -352,8 +352,8 @@ def test_sends_credentials_after_a_challenge_only(store: Store, empty_home: Path
     with FakeRegistry(Habits(login="me:secret")) as registry:
         write_docker_config(empty_home, registry, "me:secret")
         push(registry, index, store)
-        assert registry.lacking("team/app", index.digest) == []
-        assert "authorization" not in registry.seen[0].headers
+        assert registry.missing_blobs("team/app", index.digest) == []
+        assert "authorization" not in registry.requests[0].headers
 
 
 @pytest.mark.parametrize("login", ["me:wrong-secret", ""])

@@ -64,7 +64,7 @@ def test_waits_grow_with_jitter_or_follow_retry_after() -> None:
         registry.fault(RegistryFault("status", times=99, status=503))
         with pytest.raises(FetchError, match="6 attempts"):
             transport.request(RegistryRequest("GET", "/v2/", "it"))
-        assert len(registry.seen) == 6
+        assert len(registry.requests) == 6
         assert all(0.25 * 2**number * 0.5 <= wait <= 0.25 * 2**number * 1.5 for number, wait in enumerate(waits))
         registry._faults.clear()
         waits.clear()
@@ -110,7 +110,7 @@ def test_ctrl_c_ends_a_waiting_push(tmp_path: Path) -> None:
             env={**os.environ, "HOME": str(tmp_path)},
         )
         with ended(started) as process:
-            until(lambda: registry.asked("HEAD"), process)
+            until(lambda: registry.received("HEAD"), process)
             process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=HANG_S)
         assert process.returncode == 130

@@ -375,7 +375,7 @@ def overlapping() -> bytes:
 
 
 def odd_metadata(name: str, text: str) -> SmallWheel:
-    return SmallWheel(files={"x.py": "", f"{GOOD.dist_info}/{name}": text}, left_out=frozenset({name}))
+    return SmallWheel(files={"x.py": "", f"{GOOD.dist_info}/{name}": text}, omitted=frozenset({name}))
 
 
 HOSTILE: dict[str, SmallWheel | bytes] = {
@@ -436,7 +436,7 @@ HOSTILE: dict[str, SmallWheel | bytes] = {
     "nothing": b"",
     "an empty zip": zip_bytes([]),
     "no RECORD": SmallWheel(record="missing"),
-    "no WHEEL": SmallWheel(left_out=frozenset({"WHEEL"})),
+    "no WHEEL": SmallWheel(omitted=frozenset({"WHEEL"})),
     "a WHEEL of another time": odd_metadata("WHEEL", "Wheel-Version: 2.0\nRoot-Is-Purelib: true\n"),
     "an empty WHEEL": odd_metadata("WHEEL", "\n"),
     "RECORD with too few fields": odd_metadata("RECORD", "x.py\n"),

@@ -1,4 +1,4 @@
-"""Small images of the shapes that others' base images have: a C library and an interpreter that say their versions, and run nothing."""
+"""Small base images with a C library and an interpreter that contain version numbers but no code."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
 
 def interpreter(version: str, architecture: str = "amd64", loader: str = "") -> bytes:
-    """A program that the loader `loader` would start, with a version written into it."""
+    """Return an ELF program that names a loader and contains the version of a Python."""
     body = shared_object(needed=["libc.so.6"], architecture=architecture)
-    # A third program header would move everything: the one of PT_LOAD is kept, and PT_DYNAMIC too, so PT_INTERP stands behind the file.
+    # A third program header would move everything. The table is therefore copied behind the file, and PT_INTERP is added there.
     path = (loader or f"/lib64/{_LOADERS[architecture]}").encode() + b"\0"
     start, number = struct.unpack_from("<Q", body, 32)[0], struct.unpack_from("<H", body, 56)[0]
     size = struct.unpack_from("<H", body, 54)[0]
@@ -41,7 +41,7 @@ def python_files(
     musl: bool = False,
     codename: str = "bookworm",
 ) -> list[FileEntry]:
-    """A Debian-like root with a Python below a prefix; with `musl`, an Alpine-like one."""
+    """Return the files of a Debian-like root with a Python below a prefix; with `musl`, of an Alpine-like one."""
     minor = minor_version(version)
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[platform.architecture]
     if musl:
@@ -76,7 +76,7 @@ def python_base(
     env: Mapping[str, str] | None = None,
     **config: object,
 ) -> Image:
-    """An image of these files, the official Python image's by default."""
+    """Make an image of these files, by default of those that the official Python image has."""
     path = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/bin:/bin", "PYTHON_VERSION": "3.12.4"} if env is None else env
     entries = tuple(f"{name}={value}" for name, value in path.items())
     layer = small_layer(store, list(files if files is not None else python_files(platform=platform)), "base")

@@ -1,4 +1,4 @@
-"""A small Debian archive in a folder: packages, signed releases, Contents; and ELF files that need one another."""
+"""A small Debian archive in a directory, with signed releases and Contents files, and small ELF files for its packages."""
 
 import gzip
 import hashlib
@@ -21,7 +21,7 @@ _MACHINES = {"amd64": 62, "arm64": 183}
 
 
 def make_tar(members: Sequence[tuple[tarfile.TarInfo, bytes]]) -> bytes:
-    """An uncompressed tar of the members as they are given."""
+    """Return an uncompressed tar of the members, unchecked."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for info, data in members:
@@ -39,7 +39,7 @@ def make_deb(
     compression: str = "xz",
     members: Sequence[tuple[tarfile.TarInfo, bytes]] | None = None,
 ) -> bytes:
-    """A .deb. A `str` among the files is a symbolic link's text; `members` replaces the files by tar members as they are."""
+    """Return a .deb. A `str` among the files is the target of a symbolic link. `members` replaces the files by unchecked tar members."""
     files = files or {}
     made = [_member(path, content) for path, content in files.items()] if members is None else members
     control = f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: Nobody\nDescription: a test\n"
@@ -84,7 +84,7 @@ def _ar(name: str, data: bytes) -> bytes:
 
 
 def shared_object(soname: str = "", needed: Sequence[str] = (), runpath: str = "", architecture: str = "amd64") -> bytes:
-    """The smallest ELF shared object that says what it is called and what it needs; it holds no code."""
+    """Return the smallest ELF shared object with a soname and needed libraries. It contains no code."""
     strings, tags = b"\0", []
     for tag, text in ((14, soname), (29, runpath), *((1, name) for name in needed)):
         if text:
@@ -104,7 +104,7 @@ def shared_object(soname: str = "", needed: Sequence[str] = (), runpath: str = "
 
 
 class FakeArchive:
-    """A mirror under `root`: `root/debian` and `root/debian-security`, signed by a key of its own. Add packages, then publish."""
+    """An archive in `root/debian` and `root/debian-security`, signed by a key of its own. Add packages, then publish."""
 
     def __init__(self, root: Path, codename: str = "bookworm", key: Any = None) -> None:
         import pysequoia
@@ -131,7 +131,10 @@ class FakeArchive:
         source: str = "",
         depends: str = "",
     ) -> DebianPackage:
-        """Puts a .deb of (name, version, architecture) into the suite, its `updates` or `security`. `contents` are its paths there."""
+        """Add a .deb to the suite, or to the release `updates` or `security`.
+
+        `package` is (name, version, architecture). `contents` are the paths that the Contents file lists for it.
+        """
         name, version, architecture = package
         archive = "debian-security" if release == "security" else "debian"
         filename = f"pool/main/{name[0]}/{name}/{name}_{version.rpartition(':')[2]}_{architecture}.deb"
@@ -148,18 +151,21 @@ class FakeArchive:
         return made
 
     def publish(self, *, date: datetime | None = None, valid: timedelta | None = None, codename: str = "", by_hash: bool = True) -> None:
-        """Writes and signs the suite, its updates and its security. `valid` from `date`; another `codename` makes it a lie."""
+        """Write and sign the suite, its updates and its security updates, valid from `date` for `valid`.
+
+        With another `codename`, the signed files contradict their paths.
+        """
         for archive, release in (("debian", ""), ("debian", "updates"), ("debian-security", "security")):
             self._publish(archive, self._release(release), date or datetime.now(UTC), valid, codename, by_hash)
 
     def sign(self, text: bytes) -> bytes:
-        """An InRelease file."""
+        """Return the text as a signed InRelease file."""
         import pysequoia
 
         return bytes(pysequoia.sign(self._key.signer(), text, mode=pysequoia.SignatureMode.CLEAR))
 
     def folder(self, release: str = "") -> Path:
-        """Where the files of the suite, its updates or its security are."""
+        """Return the directory of the suite, its updates or its security updates."""
         return self.root / ("debian-security" if release == "security" else "debian") / "dists" / self._release(release)
 
     def _release(self, release: str) -> str:

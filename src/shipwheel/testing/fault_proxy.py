@@ -1,4 +1,4 @@
-"""A proxy before a real registry that drops connections, answers 401, 429 and 500, truncates and stalls: chosen by a seeded generator."""
+"""A proxy for a real registry that fails a share of the requests, chosen by a seeded random generator."""
 
 import http.client
 import random
@@ -10,19 +10,19 @@ from shipwheel.testing.loopback import Handler, Loopback
 
 __all__ = ["FAULTS", "FaultProxy"]
 
-FAULTS = ("refuse", "cut-request", "deaf", "truncate", "401", "429", "500", "503", "stall")
-"""Closes at once; closes in the middle of the request's body, which the registry has seen the beginning of; passes the request on and
-closes without an answer; cuts the answer; answers a status without asking the registry; waits a moment."""
+FAULTS = ("refuse", "cut-request", "no-answer", "truncate", "401", "429", "500", "503", "stall")
+"""Close the connection at once, in the middle of the request's body, or after the registry has done the work; send half of the response's
+body; respond with a status without asking the registry; wait a moment."""
 
-_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
-_PIECE = 1 << 16
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
+_CHUNK = 1 << 16
 
 
 @dataclass
 class FaultProxy(Loopback):
-    """Listens before the registry at `target` (host:port), which is told our own address. `rate` of the requests fail.
+    """A proxy for the registry at `target` (HOST:PORT). The share `rate` of the requests fails, in one of the `kinds`.
 
-    `counts` says how many of each fault there were. The seed makes the choice of faults, not their order among threads, the same.
+    `counts` counts the faults by their kind. The seed fixes which faults are chosen, but not which thread meets them.
     """
 
     target: str
@@ -37,7 +37,7 @@ class FaultProxy(Loopback):
         self._lock = threading.Lock()
 
     def choose(self) -> str:
-        """For the handler: the fault of the next request, "" for none."""
+        """Choose the fault of the next request, "" for none. Only the handler calls this."""
         with self._lock:
             kind = self._random.choice(self.kinds) if self._random.random() < self.rate else ""
             self.counts[kind or "none"] += 1
@@ -46,7 +46,7 @@ class FaultProxy(Loopback):
 
 class _Handler(Handler[FaultProxy]):
     def respond(self) -> None:
-        """Passes the request on, or fails."""
+        """Forward the request, or fail."""
         kind = self.owner.choose()
         length = int(self.headers.get("Content-Length") or 0)
         if kind == "refuse":
@@ -58,24 +58,24 @@ class _Handler(Handler[FaultProxy]):
         else:
             if kind == "stall":
                 threading.Event().wait(0.2)
-            self._pass_on(kind, length)
+            self._forward(kind, length)
 
-    def _pass_on(self, kind: str, length: int) -> None:
+    def _forward(self, kind: str, length: int) -> None:
         upstream = http.client.HTTPConnection(self.owner.target, timeout=60)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for key, value in self.headers.items():
-                if key.lower() not in _HOP:
+                if key.lower() not in _HOP_BY_HOP:
                     upstream.putheader(key, value)
             upstream.endheaders()
             left = length // 2 if kind == "cut-request" else length
-            while left and (piece := self.rfile.read(min(left, _PIECE))):
-                upstream.send(piece)
-                left -= len(piece)
+            while left and (chunk := self.rfile.read(min(left, _CHUNK))):
+                upstream.send(chunk)
+                left -= len(chunk)
             if kind == "cut-request" or left:
                 return self.hang_up()
             response = upstream.getresponse()
-            if kind == "deaf":
+            if kind == "no-answer":
                 response.read()
                 return self.hang_up()
             return self._relay(response, kind)
@@ -87,19 +87,19 @@ class _Handler(Handler[FaultProxy]):
     def _relay(self, response: http.client.HTTPResponse, kind: str) -> None:
         self.send_response(response.status)
         for key, value in response.getheaders():
-            if key.lower() not in _HOP:
+            if key.lower() not in _HOP_BY_HOP:
                 self.send_header(key, value)
         length = int(response.getheader("Content-Length") or 0)
         if response.getheader("Content-Length") is None and response.status not in (204, 304):
             self.send_header("Content-Length", "0")
         self.end_headers()
         left = 0 if self.command == "HEAD" else length // 2 if kind == "truncate" else length
-        while left and (piece := response.read(min(left, _PIECE))):
-            self.wfile.write(piece)
-            left -= len(piece)
+        while left and (chunk := response.read(min(left, _CHUNK))):
+            self.wfile.write(chunk)
+            left -= len(chunk)
         if kind == "truncate":
             self.hang_up()
 
     def _read(self, length: int) -> None:
-        while length and (piece := self.rfile.read(min(length, _PIECE))):
-            length -= len(piece)
+        while length and (chunk := self.rfile.read(min(length, _CHUNK))):
+            length -= len(chunk)

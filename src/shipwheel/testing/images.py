@@ -1,4 +1,4 @@
-"""Small layers, images and image indexes, each with content of its own."""
+"""Small layers, images and image indexes."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,27 +20,27 @@ ARM64 = Platform("linux", "arm64")
 
 @dataclass(frozen=True)
 class EntriesSource:
-    """A source of entries that are given."""
+    """A source of fixed file entries."""
 
-    given: tuple[FileEntry, ...]
+    files: tuple[FileEntry, ...]
     label: str = "small"
 
     @property
     def key(self) -> str:
-        """A hash over every field and every byte."""
-        seen = hashlib.sha256()
-        for entry in self.given:
+        """A hash of every field and every byte."""
+        hashed = hashlib.sha256()
+        for entry in self.files:
             content = read_content(entry.content) if entry.type is EntryType.FILE else b""
-            seen.update(repr((entry.path, entry.type, entry.mode, content, entry.target, entry.uid, entry.gid)).encode())
-        return key_of("entries", self.label, seen.hexdigest())
+            hashed.update(repr((entry.path, entry.type, entry.mode, content, entry.target, entry.uid, entry.gid)).encode())
+        return key_of("entries", self.label, hashed.hexdigest())
 
     def entries(self) -> Iterator[FileEntry]:
-        """The entries."""
-        return iter(self.given)
+        """Iterate over the file entries."""
+        return iter(self.files)
 
 
 def small_layer(store: Store, files: Mapping[str, bytes | str] | Sequence[FileEntry], name: str = "small") -> Layer:
-    """A layer of one source: path -> content, or entries."""
+    """Make a layer of one source from path -> content, or from file entries."""
     entries = tuple(file(path, data) for path, data in files.items()) if isinstance(files, Mapping) else tuple(files)
     return make_layer(LayerSpec(name, (EntriesSource(entries, name),)), store)
 
@@ -48,7 +48,7 @@ def small_layer(store: Store, files: Mapping[str, bytes | str] | Sequence[FileEn
 def small_image(
     store: Store, platform: Platform = AMD64, layers: Sequence[Layer] | None = None, config: ContainerConfig | None = None
 ) -> Image:
-    """An image; without layers it gets two, one that all platforms share and one of its own."""
+    """Make an image. Without layers it gets two: one that all platforms share, and one of its own."""
     if layers is None:
         shared = small_layer(store, {"opt/shared/data.txt": "the same everywhere\n" * 300}, "shared")
         layers = (shared, small_layer(store, {"etc/platform": f"{platform}\n", "opt/app/main.py": "print('hello')\n"}, "app"))
@@ -56,5 +56,5 @@ def small_image(
 
 
 def small_index(store: Store, platforms: Sequence[Platform] = (AMD64, ARM64)) -> ImageIndex:
-    """An image index of small images."""
+    """Make an image index of small images."""
     return make_index([small_image(store, platform) for platform in platforms])

@@ -1,19 +1,47 @@
-"""What the servers of this folder have in common: HTTP/1.1 on 127.0.0.1, on a port that the kernel chooses, in a thread."""
+"""The base of the HTTP/1.1 servers for tests. Each runs in a thread and listens on a port of 127.0.0.1 that the kernel chooses."""
 
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Generic, Self, TypeVar, cast
+from urllib.parse import parse_qsl
 
-__all__ = ["Handler", "Loopback"]
+__all__ = ["Handler", "Loopback", "RecordedRequest"]
 
 Owner = TypeVar("Owner")
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request that a server received. Header names are in lower case.
+
+    `received` and `sent` are the bytes of its body that were read, and of the response's body that were sent.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: str = ""
+    form: str = ""
+    received: int = 0
+    sent: int = 0
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields of the query and of the form, in their order."""
+        return (*parse_qsl(self.query), *parse_qsl(self.form))
+
+    @property
+    def authorization(self) -> str:
+        """The Authorization header, or ""."""
+        return self.headers.get("authorization", "")
+
+
 class Loopback:
-    """A server: listens between `start` and `close`, or while used as a context manager. `closing` ends what handlers wait for."""
+    """A server that listens between `start` and `close`, or inside a `with` block. Handlers that wait must wait for `closing`."""
 
     def __init__(self, handler: "type[Handler[Any]]") -> None:
         self.closing = threading.Event()
@@ -22,16 +50,16 @@ class Loopback:
 
     @property
     def host(self) -> str:
-        """127.0.0.1 and the port, as in an image's name."""
+        """127.0.0.1:PORT, as in the name of an image."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> Self:
-        """Starts to answer."""
+        """Start the server's thread."""
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Stops, and lets go of clients that are kept waiting."""
+        """Stop the server and release clients that it keeps waiting."""
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -52,23 +80,23 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
 
     def handle_error(self, *_: Any) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that close the connection."""
 
 
 class Handler(BaseHTTPRequestHandler, Generic[Owner]):
-    """One connection to a server of the type `Owner`."""
+    """A connection to a server of type `Owner`. Subclasses implement `respond`."""
 
     protocol_version = "HTTP/1.1"
-    # Without this the body waits for the acknowledgement of the head.
+    # Otherwise the body waits until the client has acknowledged the headers.
     disable_nagle_algorithm = True
 
     @property
     def owner(self) -> Owner:
-        """The server."""
+        """The server of this connection."""
         return cast(Owner, cast(_Server, self.server).owner)
 
     def respond(self) -> None:
-        """Answers a request of any method."""
+        """Answer a request, whatever its method."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Callable[[], None]:
@@ -77,10 +105,15 @@ class Handler(BaseHTTPRequestHandler, Generic[Owner]):
         raise AttributeError(name)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Print nothing."""
+
+    @property
+    def lower_headers(self) -> dict[str, str]:
+        """The request's headers, with names in lower case."""
+        return {key.lower(): value for key, value in self.headers.items()}
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes, sent: int | None = None) -> None:
-        """Answers with so many bytes of the body, None: all of them; the head says its whole length."""
+        """Send a response. With `sent`, send only that many bytes of the body, although Content-Length is that of the whole body."""
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -91,7 +124,7 @@ class Handler(BaseHTTPRequestHandler, Generic[Owner]):
             self.wfile.write(body[:sent])
 
     def hang_up(self) -> None:
-        """Closes the connection, whatever was said."""
+        """Close the connection."""
         self.close_connection = True
         with suppress(OSError):
             self.wfile.flush()

@@ -1,6 +1,6 @@
-"""A package index on the loopback interface, with files that support ranges, and with every fault that servers have.
+"""A package index whose files support ranges, with the faults that real servers have.
 
-The simple repository API (PEP 503 as HTML, PEP 691 as JSON) over real HTTP, for our tests and users' tests.
+Implements the simple repository API: PEP 503 (HTML) and PEP 691 (JSON).
 """
 
 import base64
@@ -21,20 +21,26 @@ from email.parser import HeaderParser
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
-from shipwheel.testing.loopback import Handler, Loopback
+from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 
-__all__ = ["Fault", "PackageIndex", "RecordedRequest"]
+__all__ = ["Fault", "PackageIndex"]
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with a path. `times` requests see it (None: all), then `then` is its fault, or none.
+    """A fault of a path, for the next `times` requests (None: for all), after which it has the fault `then`, or none.
 
-    `status` answers with nothing else; `cut` sends so many bytes of the body and closes the connection; `data` are other bytes than
-    the right ones; `stall` waits so many seconds (or until the server closes) in the middle of the body; `redirect` is a URL;
-    `late` waits so many seconds before the answer; `rate` is so many bytes a second; `login` wants this "user:password" (401 without).
+    * `status`: respond with this status and without the file.
+    * `cut`: close the connection after this many bytes of the body.
+    * `data`: send these bytes instead of the file.
+    * `stall`: wait this many seconds in the middle of the body, or until the server closes.
+    * `late`: wait this many seconds before the response.
+    * `rate`: send this many bytes per second.
+    * `login`: require this "user:password"; respond with 401 without it.
+    * `no_range`: ignore Range headers. `shifted_range`: respond to them with the file from its start.
+    * `gzip`: compress the response. `redirect`: redirect to this URL. `headers`: send these as well.
     """
 
     times: int | None = None
@@ -53,87 +59,77 @@ class Fault:
     then: "Fault | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A request that came: its path, its headers (lower-case names), and how many bytes of body were sent for it."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    sent: int
-
-
 class PackageIndex(Loopback):
-    """An index that is filled before or while it runs. Any thread may use it."""
+    """A package index. Tests may add files and faults before and while it runs, from any thread."""
 
     def __init__(self) -> None:
         super().__init__(_Handler)
         self._files: dict[str, bytes] = {}
-        self._uploaded: dict[str, str] = {}
+        self._upload_times: dict[str, str] = {}
         self._faults: dict[str, tuple[Fault, int]] = {}
         self._requests: list[RecordedRequest] = []
-        self.trickled: Counter[str] = Counter()
-        """The bytes that answers with a rate really sent, by path."""
+        self.throttled: Counter[str] = Counter()
+        """Path -> the bytes that responses with a `rate` have sent."""
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:<port>`, without a slash at the end."""
+        """http://127.0.0.1:PORT, without a slash at the end."""
         return f"http://{self.host}"
 
     @property
     def simple(self) -> str:
-        """The address that uv and pip take as their index."""
+        """The URL of the index for uv and pip."""
         return f"{self.url}/simple/"
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
-        """All requests so far, in the order in which they were answered."""
+        """All requests so far, in the order of their responses."""
         with self._lock:
             return tuple(self._requests)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths of all files that were added."""
+        """The paths of all files."""
         with self._lock:
             return tuple(self._files)
 
     def data(self, path: str) -> bytes:
-        """What was added under a path."""
+        """Return the file of a path."""
         with self._lock:
             return self._files[path]
 
     def sent(self, path: str) -> int:
-        """The bytes of body sent for a path, in all."""
+        """Return how many bytes of bodies were sent for a path in total."""
         return sum(request.sent for request in self.requests if request.path == path)
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
+        """Return how often a path was requested."""
         return sum(request.path == path for request in self.requests)
 
     def add(self, filename: str, data: bytes, *, uploaded: str = "2024-01-01T00:00:00Z", shared: bool = False) -> str:
-        """Serves a file, lists it if it is a distribution, and returns its path, for example /files/small-1.0-py3-none-any.whl.
+        """Serve a file, list it if it is a wheel or an sdist, and return its path, for example /files/small-1.0-py3-none-any.whl.
 
-        `shared` is for the path that public mirrors have it under: /packages/ab/cd/…/file.
+        With `shared`, the path is that of public mirrors: /packages/ab/cd/…/file.
         """
-        made = hashlib.blake2b(data, digest_size=32).hexdigest()
-        folder = f"/packages/{made[:2]}/{made[2:4]}/{made[4:]}" if shared else "/files"
+        digest = hashlib.blake2b(data, digest_size=32).hexdigest()
+        folder = f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}" if shared else "/files"
         path = f"{folder}/{quote(filename, safe='/+')}"
         with self._lock:
             self._files[path] = data
-            self._uploaded[path] = uploaded
+            self._upload_times[path] = uploaded
         if filename.endswith(".whl") and (metadata := _metadata(data)):
             with self._lock:
                 self._files[f"{path}.metadata"] = metadata
         return path
 
     def fault(self, path: str, fault: Fault) -> None:
-        """From now on the path has this fault; a path that ends with `*` stands for all that begin so and have none of their own."""
+        """Give a path a fault. A path that ends with `*` stands for all paths with this prefix that have no fault of their own."""
         with self._lock:
             self._faults[path] = (fault, 0)
 
     def take_fault(self, path: str) -> Fault:
-        """For the handler: the fault that this request sees."""
+        """Return the fault of the next request for a path. Only the handler calls this."""
         with self._lock:
             if path not in self._faults:
                 path = next((known for known in self._faults if known.endswith("*") and path.startswith(known[:-1])), path)
@@ -143,20 +139,20 @@ class PackageIndex(Loopback):
             self._faults[path] = (fault, seen + 1)
             return fault
 
-    def note(self, request: RecordedRequest) -> None:
-        """For the handler: a request has been understood."""
+    def record(self, request: RecordedRequest) -> None:
+        """Record a request. Only the handler calls this."""
         with self._lock:
             self._requests.append(request)
 
     def body(self, path: str, accept: str) -> tuple[str, bytes] | None:
-        """For the handler: (media type, bytes) of a path, None when there is no such thing."""
+        """Return the media type and the bytes of a path, or None. Only the handler calls this."""
         if path in self._files:
             return "application/octet-stream", self._files[path]
         if path == "/simple/":
             names = sorted({_project(item) for item in self._distributions()})
             return _listing([{"name": name, "url": f"/simple/{name}/"} for name in names], "", accept)
         if path.startswith("/whl/"):
-            # Below it, as a vendor's index has it, one for each kind of build, in HTML.
+            # Vendors have an index for each kind of build below /whl, in HTML.
             path, accept = re.sub(r"^/whl/[^/]+/", "/simple/", path), ""
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
             files = [self._file(item) for item in self._distributions() if _project(item) == match[1]]
@@ -174,7 +170,7 @@ class PackageIndex(Loopback):
             "url": self.url + path,
             "hashes": {"sha256": hashlib.sha256(self._files[path]).hexdigest()},
             "size": len(self._files[path]),
-            "upload-time": self._uploaded[path],
+            "upload-time": self._upload_times[path],
         }
         if metadata is not None:
             found["core-metadata"] = {"sha256": hashlib.sha256(metadata).hexdigest()}
@@ -216,8 +212,8 @@ def _link(item: Mapping[str, object]) -> str:
 
 class _Handler(Handler[PackageIndex]):
     def respond(self) -> None:
-        """Answers, or fails as it was told to."""
-        # A client that takes us for its proxy sends the whole address.
+        """Send the response, or the fault."""
+        # A client that uses us as its proxy sends the whole URL.
         path = urlsplit(self.path).path.replace("%2B", "+")
         fault = self.owner.take_fault(path)
         self.owner.closing.wait(fault.late)
@@ -226,7 +222,7 @@ class _Handler(Handler[PackageIndex]):
     def _answer(self, path: str, fault: Fault) -> None:
         found = self.owner.body(path, self.headers.get("Accept", ""))
         if fault.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(fault.login.encode()).decode():
-            self._send(401, {"WWW-Authenticate": 'Basic realm="it"'}, b"who are you?\n", Fault())
+            self._send(401, {"WWW-Authenticate": 'Basic realm="it"'}, b"login required\n", Fault())
         elif fault.redirect:
             self._send(302, {"Location": fault.redirect, **fault.headers}, b"", fault)
         elif fault.status or found is None:
@@ -253,9 +249,8 @@ class _Handler(Handler[PackageIndex]):
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes, fault: Fault) -> None:
         part = b"" if self.command == "HEAD" else body if fault.cut is None else body[: fault.cut]
-        # Noted before anything is sent, so that a client which has the answer finds it noted.
-        seen = {key.lower(): value for key, value in self.headers.items()}
-        self.owner.note(RecordedRequest(self.command, urlsplit(self.path).path, seen, len(part)))
+        # Recorded before anything is sent: a client that has the response finds its request recorded.
+        self.owner.record(RecordedRequest(self.command, urlsplit(self.path).path, self.lower_headers, sent=len(part)))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -274,6 +269,6 @@ class _Handler(Handler[PackageIndex]):
         step = max(1, rate // 20)
         for start in range(0, len(data), step):
             self.wfile.write(data[start : start + step])
-            self.owner.trickled[urlsplit(self.path).path] += step
+            self.owner.throttled[urlsplit(self.path).path] += step
             if self.owner.closing.wait(step / rate):
                 return

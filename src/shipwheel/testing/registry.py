@@ -1,4 +1,4 @@
-"""A registry that speaks real HTTP on 127.0.0.1 and does what a test wants, faults included (distribution-spec 1.1). All in memory."""
+"""A registry in memory (OCI distribution specification 1.1), with the faults and the habits of real ones."""
 
 import base64
 import hashlib
@@ -11,20 +11,23 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from shipwheel.testing.loopback import Handler, Loopback
+from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 
-__all__ = ["FakeRegistry", "Habits", "RegistryFault", "Seen"]
+__all__ = ["FakeRegistry", "Habits", "RegistryFault"]
 
 _NAME = r"(?P<name>[a-z0-9._/-]+?)"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFault:
-    """What goes wrong with requests of a method and a path that match these patterns, so many `times`.
+    """A fault of the next `times` requests whose method and path match these patterns. `kind` is one of:
 
-    `kind`: "status" answers `status` with `headers`; "drop" closes the connection after half of the request's body; "deaf" does the work
-    and closes without an answer; "truncate" sends half of the answer's body; "stall" waits `seconds` first; "lie" changes the answer's
-    last byte.
+    * "status": respond with `status` and `headers`.
+    * "drop": close the connection after half of the request's body.
+    * "no-answer": do the work and close the connection without a response.
+    * "truncate": send half of the response's body.
+    * "stall": wait `seconds` first.
+    * "corrupt": change the last byte of the response's body.
     """
 
     kind: str
@@ -38,7 +41,11 @@ class RegistryFault:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What kind of registry it is. `login` is user:password; `storage` is where blobs are redirected to, an address without its path."""
+    """How a registry behaves: whether it mounts blobs, accepts chunks, has the referrers API, filters referrers, links to the next page.
+
+    `page` is the largest page of tags and referrers, `least_chunk` the smallest chunk in bytes that it asks for. `login` is the
+    "user:password" that it requires. Downloads of blobs are redirected to `storage`, a URL without a path.
+    """
 
     mounts: bool = True
     chunks: bool = True
@@ -51,19 +58,8 @@ class Habits:
     storage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A request that came; header names in lower case. `received` is how many bytes of its body were read."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    received: int
-
-
 class FakeRegistry(Loopback):
-    """`host` is its part of an image name. Content may be looked at and changed by the test."""
+    """A registry. `host` is its part of an image's name. Tests may read and change `blobs`, `manifests`, `tags` and `uploads`."""
 
     def __init__(self, habits: Habits | None = None) -> None:
         super().__init__(_Handler)
@@ -72,17 +68,17 @@ class FakeRegistry(Loopback):
         self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.uploads: dict[str, bytearray] = {}
-        self.seen: list[Seen] = []
+        self.requests: list[RecordedRequest] = []
         self.lock = threading.RLock()
         self._faults: list[list[Any]] = []
 
     def fault(self, fault: RegistryFault) -> None:
-        """From now on this goes wrong; the first fault that matches a request is used up first."""
+        """Add a fault. A request meets the first one that matches and is not used up."""
         with self.lock:
             self._faults.append([fault, fault.times])
 
     def take_fault(self, method: str, path: str) -> RegistryFault | None:
-        """For the handler: the fault that this request meets."""
+        """Return the fault of a request, and use it up. Only the handler calls this."""
         with self.lock:
             for entry in self._faults:
                 fault: RegistryFault = entry[0]
@@ -92,7 +88,7 @@ class FakeRegistry(Loopback):
         return None
 
     def put(self, name: str, data: bytes, media_type: str, tag: str = "") -> str:
-        """Adds a manifest, unchecked; returns its digest."""
+        """Add a manifest without checks. Return its digest."""
         digest = _digest(data)
         with self.lock:
             self.manifests.setdefault(name, {})[digest] = (media_type, data)
@@ -101,26 +97,26 @@ class FakeRegistry(Loopback):
         return digest
 
     def add(self, name: str, data: bytes) -> str:
-        """Adds a blob; returns its digest."""
+        """Add a blob. Return its digest."""
         self.blobs.setdefault(name, {})[_digest(data)] = data
         return _digest(data)
 
-    def lacking(self, name: str, digest: str) -> list[str]:
-        """What is missing below a manifest or image index; nothing if whoever pulls it gets all."""
+    def missing_blobs(self, name: str, digest: str) -> list[str]:
+        """Return the digests that a manifest or image index refers to and that the repository does not have."""
         found = self.manifests.get(name, {}).get(digest)
         if found is None:
             return [digest]
         document = json.loads(found[1])
         if "manifests" in document:
-            return [lack for entry in document["manifests"] for lack in self.lacking(name, entry["digest"])]
+            return [missing for entry in document["manifests"] for missing in self.missing_blobs(name, entry["digest"])]
         wanted = [document["config"], *document["layers"]]
         have = self.blobs.get(name, {})
         return [one["digest"] for one in wanted if len(have.get(one["digest"], b"")) != one["size"]]
 
-    def asked(self, method: str, pattern: str = ".*") -> list[Seen]:
-        """The requests of a method whose path has the pattern."""
+    def received(self, method: str, pattern: str = ".*") -> list[RecordedRequest]:
+        """Return the requests with this method whose path contains the pattern."""
         with self.lock:
-            return [seen for seen in self.seen if seen.method == method and re.search(pattern, seen.path)]
+            return [request for request in self.requests if request.method == method and re.search(pattern, request.path)]
 
 
 def _digest(data: bytes) -> str:
@@ -129,7 +125,7 @@ def _digest(data: bytes) -> str:
 
 class _Handler(Handler[FakeRegistry]):
     def respond(self) -> None:
-        """Does what a registry does, or what it was told to get wrong."""
+        """Record the request and send a response, or the fault."""
         self.registry = self.owner
         self.habits = self.registry.habits
         parts = urlsplit(self.path)
@@ -138,11 +134,11 @@ class _Handler(Handler[FakeRegistry]):
         length = int(self.headers.get("Content-Length") or 0)
         kind = self.fault.kind if self.fault else ""
         self.body = self.rfile.read(length // 2 if kind == "drop" else length)
-        headers = {key.lower(): value for key, value in self.headers.items()}
+        request = RecordedRequest(self.command, parts.path, self.lower_headers, parts.query, received=len(self.body))
         with self.registry.lock:
-            self.registry.seen.append(Seen(self.command, parts.path, parts.query, headers, len(self.body)))
+            self.registry.requests.append(request)
         if kind == "drop":
-            # What came of a chunk is kept, as registries do.
+            # Like real registries, keep the part of a chunk that has arrived.
             if self.command == "PATCH" and (match := re.search(r"/uploads/([^/?]+)$", parts.path)) and match[1] in self.registry.uploads:
                 self.registry.uploads[match[1]] += self.body
             self.hang_up()
@@ -167,7 +163,7 @@ class _Handler(Handler[FakeRegistry]):
             for pattern, handler in routes:
                 if match := re.fullmatch(pattern, path):
                     return handler(**match.groupdict())
-        return self._send(200, {}, b"{}") if path == "/v2/" else self._error(404, "UNSUPPORTED", "no such thing")
+        return self._send(200, {}, b"{}") if path == "/v2/" else self._error(404, "UNSUPPORTED", "not supported")
 
     def _blob(self, name: str, digest: str) -> None:
         data = self.registry.blobs.get(name, {}).get(digest)
@@ -191,7 +187,7 @@ class _Handler(Handler[FakeRegistry]):
         if self.command == "PATCH":
             expected = self.headers.get("Content-Range", f"{len(data)}-").partition("-")[0]
             if not self.habits.chunks:
-                return self._error(405, "UNSUPPORTED", "no chunks here")
+                return self._error(405, "UNSUPPORTED", "chunks are not supported")
             if expected != str(len(data)):
                 return self._error(416, "BLOB_UPLOAD_INVALID", "not the next chunk")
             data += self.body
@@ -239,9 +235,9 @@ class _Handler(Handler[FakeRegistry]):
             return self._error(400, "DIGEST_INVALID", "digest did not match")
         known = self.registry.manifests.setdefault(name, {})
         known[digest] = (self.headers.get("Content-Type", ""), self.body)
-        if lacking := self.registry.lacking(name, digest):
+        if missing := self.registry.missing_blobs(name, digest):
             del known[digest]
-            return self._error(400, "MANIFEST_BLOB_UNKNOWN", f"not there: {lacking[0]}")
+            return self._error(400, "MANIFEST_BLOB_UNKNOWN", f"not found: {missing[0]}")
         if ":" not in reference:
             self.registry.tags.setdefault(name, {})[reference] = digest
         subject = json.loads(self.body).get("subject")
@@ -256,7 +252,7 @@ class _Handler(Handler[FakeRegistry]):
 
     def _referrers(self, name: str, digest: str) -> None:
         if not self.habits.referrers:
-            return self._error(404, "UNSUPPORTED", "no such thing")
+            return self._error(404, "UNSUPPORTED", "not supported")
         wanted = self.query.get("artifactType") if self.habits.filters else None
         entries = []
         for own, (media_type, data) in sorted(self.registry.manifests.get(name, {}).items()):
@@ -275,9 +271,9 @@ class _Handler(Handler[FakeRegistry]):
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         kind = self.fault.kind if self.fault else ""
-        if kind == "deaf":
+        if kind == "no-answer":
             return self.hang_up()
-        if kind == "lie" and body:
+        if kind == "corrupt" and body:
             body = body[:-1] + bytes([body[-1] ^ 1])
         self.answer(status, headers, body, len(body) // 2 if kind == "truncate" else None)
         if kind == "truncate":

@@ -1,4 +1,4 @@
-"""Archives of the shape of python-build-standalone's, out of files that are made up or of a CPython that is installed."""
+"""Archives like those of python-build-standalone, from invented files or from an installed CPython."""
 
 import gzip
 import tarfile
@@ -8,17 +8,17 @@ from pathlib import Path
 from shipwheel.platform import Platform
 from shipwheel.testing.debian import make_tar, shared_object
 
-__all__ = ["installed_files", "made_files", "make_standalone", "standalone_name"]
+__all__ = ["installed_files", "invented_files", "make_standalone", "standalone_name"]
 
 
 def standalone_name(version: str, release: str = "20240101", architecture: str = "amd64", *, stripped: bool = True) -> str:
-    """The name that such a build is published with. Of that day, there is no real one."""
+    """Return the file name of a build. No real build has this release date."""
     kind = "install_only_stripped" if stripped else "install_only"
     return f"cpython-{version}+{release}-{Platform('linux', architecture).machine}-unknown-linux-gnu-{kind}.tar.gz"
 
 
 def make_standalone(files: Mapping[str, bytes | str], *, members: Sequence[tuple[tarfile.TarInfo, bytes]] = ()) -> bytes:
-    """An install_only archive of files below `python/`; a `str` is a symbolic link's text. `members` are added as they are."""
+    """Return an install_only archive of files below `python/`. A `str` is the target of a symbolic link; `members` are added unchecked."""
     made = [_member(path, content) for path, content in files.items()]
     return gzip.compress(make_tar([*made, *members]), compresslevel=1, mtime=0)
 
@@ -32,8 +32,8 @@ def _member(path: str, content: bytes | str) -> tuple[tarfile.TarInfo, bytes]:
     return info, b""
 
 
-def made_files(minor: str, architecture: str = "amd64", *, needed: Sequence[str] = ()) -> dict[str, bytes | str]:
-    """What is worth looking at in such an archive, with an interpreter that runs nothing; `needed` are libraries that it wants."""
+def invented_files(minor: str, architecture: str = "amd64", *, needed: Sequence[str] = ()) -> dict[str, bytes | str]:
+    """Return the files of such an archive that matter, with an interpreter that contains no code and needs the libraries `needed`."""
     library = f"libpython{minor}.so.1.0"
     home = f"lib/python{minor}"
     return {
@@ -62,7 +62,7 @@ def made_files(minor: str, architecture: str = "amd64", *, needed: Sequence[str]
 
 
 def installed_files(prefix: Path) -> dict[str, bytes | str]:
-    """The files of an installed CPython as such an archive has them: its libraries are found from where it lies, tests are left out."""
+    """Return the files of an installed CPython, without its tests, and with a run path relative to the interpreter."""
     found: dict[str, bytes | str] = {}
     run_path = f"{prefix}/lib".encode() + b"\0"
     for path in sorted(prefix.rglob("*")):

@@ -1,7 +1,7 @@
-"""A token server on the loopback interface, and a page that wants its tokens or a password: for our tests and users' tests.
+"""A token server, and a registry's first page that requires its tokens or a password.
 
-distribution's token authentication specification: GET with Basic or without, POST with an identity token. Tokens are opaque words that
-the server remembers, or what `sign` makes of their claims, for a real registry that trusts its certificate.
+Implements distribution's token authentication: GET with or without Basic credentials, and POST with an identity token. Tokens are opaque
+words that the server remembers. With `sign` they are signed, for a real registry that trusts the certificate.
 """
 
 import base64
@@ -12,32 +12,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from shipwheel.testing.loopback import Handler, Loopback
+from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 
-__all__ = ["Asked", "TokenServer"]
+__all__ = ["TokenServer"]
 
 SERVICE = "registry of the tests"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that came. `fields` are those of the query or the form, in their order; `authorization` is the header."""
-
-    method: str
-    path: str
-    fields: tuple[tuple[str, str], ...]
-    authorization: str
-
-
 @dataclass
 class TokenServer(Loopback):
-    """Tokens at /token, and at /v2/ a registry's first page that wants one, or a password where `basic` is set.
+    """Issues tokens at /token. The page /v2/ requires one, or with `basic` a password.
 
-    `users` are names with their passwords, `identities` identity tokens with the user's name. `rights` are scopes that users have, None:
-    all; anonymous ones are the user "". `statuses` are answered first, one a request for a token. `lifetime` in seconds is said and
-    not kept to: `revoke` ends tokens. `sign` makes a token of claims (a JWT's: iss, sub, aud, exp, nbf, iat, access).
+    * `users`: name -> password. `identities`: identity token -> user. `anonymous`: whether "", the user without credentials, gets tokens.
+    * `rights`: user -> scopes such as "repository:team/app:pull". None grants everything.
+    * `statuses`: the statuses of the next responses of /token.
+    * `lifetime`: the seconds that responses state. Tokens stay valid until `revoke`.
+    * `sign`: makes a token from the claims of a JWT (iss, sub, aud, exp, nbf, iat, access).
     """
 
     users: Mapping[str, str] = field(default_factory=dict)
@@ -52,57 +44,59 @@ class TokenServer(Loopback):
 
     def __post_init__(self) -> None:
         super().__init__(_Handler)
-        self.asked: list[Asked] = []
+        self.requests: list[RecordedRequest] = []
         self._tokens: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     @property
     def realm(self) -> str:
-        """Where tokens are asked for."""
+        """The URL of the token endpoint."""
         return f"http://{self.host}/token"
 
     @property
-    def token_requests(self) -> list[Asked]:
-        """What came to /token."""
-        return [asked for asked in self.asked if asked.path == "/token"]
+    def token_requests(self) -> list[RecordedRequest]:
+        """The requests for tokens."""
+        return [request for request in self.requests if request.path == "/token"]
 
     def revoke(self) -> None:
-        """Ends all tokens that were given so far."""
+        """Revoke all tokens that were issued so far."""
         with self._lock:
             self._tokens.clear()
 
-    def user_of(self, asked: Asked) -> str | None:
-        """Who asks: "" for nobody, None for somebody with a wrong secret."""
-        if asked.method == "POST":
-            return self.identities.get(dict(asked.fields).get("refresh_token", ""))
-        if not asked.authorization:
+    def user_of(self, request: RecordedRequest) -> str | None:
+        """Return the user of a request: "" without credentials, None for wrong ones."""
+        if request.method == "POST":
+            return self.identities.get(dict(request.fields).get("refresh_token", ""))
+        if not request.authorization:
             return ""
-        name, _, password = base64.b64decode(asked.authorization.removeprefix("Basic ")).decode().partition(":")
+        name, _, password = base64.b64decode(request.authorization.removeprefix("Basic ")).decode().partition(":")
         return name if self.users.get(name) == password else None
 
     def token_for(self, user: str, scopes: list[str]) -> dict[str, Any]:
-        """The answer: a token for those of the scopes that the user has."""
-        wanted = {f"{resource}:{action}" for resource, _, actions in (s.rpartition(":") for s in scopes) for action in actions.split(",")}
-        granted = wanted if self.rights is None else wanted & self.rights.get(user, set())
+        """Issue a token for those scopes that the user has. Return the response's document."""
+        requested = {
+            f"{resource}:{action}" for resource, _, actions in (s.rpartition(":") for s in scopes) for action in actions.split(",")
+        }
+        granted = requested if self.rights is None else requested & self.rights.get(user, set())
         token = self._signed(user, granted) if self.sign else secrets.token_urlsafe(24)
         with self._lock:
             self._tokens[token] = granted
         return {"token": token} | ({} if self.lifetime is None else {"expires_in": self.lifetime})
 
-    def takes(self, authorization: str, scope: str = "") -> bool:
-        """Whether a header is good for `repository:name:action`, or for the first page."""
+    def accepts(self, authorization: str, scope: str = "") -> bool:
+        """Return whether an Authorization header grants a scope, `repository:NAME:ACTION`, or without one, access to the first page."""
         with self._lock:
             granted = self._tokens.get(authorization.removeprefix("Bearer "))
         return granted is not None and (not scope or scope in granted)
 
     def challenge(self, scope: str = "") -> str:
-        """The WWW-Authenticate header of a refusal."""
+        """Return the WWW-Authenticate header of a 401 response."""
         if self.basic:
             return 'Basic realm="tests"'
         return f'Bearer realm="{self.realm}",service="{self.service}"' + (f',scope="{scope}"' if scope else "")
 
     def _signed(self, user: str, granted: set[str]) -> str:
-        assert self.sign is not None  # noqa: S101 - its caller looked
+        assert self.sign is not None  # noqa: S101 - the caller has checked
         access: dict[str, list[str]] = {}
         for one in sorted(granted):
             resource, _, action = one.rpartition(":")
@@ -116,38 +110,39 @@ class TokenServer(Loopback):
 
 class _Handler(Handler[TokenServer]):
     def respond(self) -> None:
-        """A token, or the first page if the one that was given is good for it."""
+        """Issue a token, or answer like the first page of a registry."""
         form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         parts = urlsplit(self.path)
-        fields = tuple(parse_qsl(parts.query) + parse_qsl(form))
-        asked = Asked(self.command, parts.path, fields, self.headers.get("Authorization", ""))
-        self.owner.asked.append(asked)
-        if asked.path == "/token":
-            self._token(asked)
-        elif self._welcome(asked):
+        request = RecordedRequest(self.command, parts.path, self.lower_headers, parts.query, form)
+        self.owner.requests.append(request)
+        if request.path == "/token":
+            self._token(request)
+        elif self._admits(request):
             self._send(200, {})
         else:
             self._send(
-                401, {"errors": [{"code": "UNAUTHORIZED"}]}, {"WWW-Authenticate": self.owner.challenge(dict(fields).get("scope", ""))}
+                401,
+                {"errors": [{"code": "UNAUTHORIZED"}]},
+                {"WWW-Authenticate": self.owner.challenge(dict(request.fields).get("scope", ""))},
             )
 
-    def _welcome(self, asked: Asked) -> bool:
-        """/v2/?scope=repository:name:action is good for testing what scopes do."""
+    def _admits(self, request: RecordedRequest) -> bool:
+        """Return whether the first page may be shown. With /v2/?scope=…, a test can check a scope."""
         owner = self.owner
         if owner.basic:
-            return bool(asked.authorization and owner.user_of(asked))
-        return owner.takes(asked.authorization, dict(asked.fields).get("scope", ""))
+            return bool(request.authorization and owner.user_of(request))
+        return owner.accepts(request.authorization, dict(request.fields).get("scope", ""))
 
-    def _token(self, asked: Asked) -> None:
+    def _token(self, request: RecordedRequest) -> None:
         owner = self.owner
-        user = owner.user_of(asked)
+        user = owner.user_of(request)
         status = owner.statuses.pop(0) if owner.statuses else 200
         if status != 200:
             self._send(status, {}, {"Retry-After": "0"})
         elif user is None or (user == "" and not owner.anonymous):
             self._send(401, {})
         else:
-            scopes = [scope for name, value in asked.fields if name == "scope" for scope in value.split(" ")]
+            scopes = [scope for name, value in request.fields if name == "scope" for scope in value.split(" ")]
             self._send(200, owner.token_for(user, scopes))
 
     def _send(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Small wheels as bytes: well-formed ones, and ones that lie in every way that a zip archive can.
+"""Small wheels as bytes, well-formed or wrong in any way that a zip archive can be.
 
-The zip is written here field by field (APPNOTE 4.3), because the standard library's writer cannot write a broken one.
+The zip is written field by field (APPNOTE 4.3), because the writer of the standard library cannot write a broken one.
 """
 
 import base64
@@ -16,8 +16,8 @@ from typing import Literal
 
 __all__ = ["Member", "SmallWheel", "record_row", "zip_bytes"]
 
-Record = Literal["true", "missing", "partial", "wrong hash", "wrong size"]
-"""What a wheel's RECORD says: the truth, nothing (there is none), only half of the files, or lies about the first file."""
+Record = Literal["correct", "missing", "partial", "wrong hash", "wrong size"]
+"""A wheel's RECORD: correct, missing, with half of the files only, or with a wrong hash or size of the first file."""
 
 _DATE = (1 << 5) | 1  # 1980-01-01
 _DEFLATED, _STORED = 8, 0
@@ -26,9 +26,9 @@ _MODE = stat.S_IFREG | 0o644
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a zip archive. What is None is the truth; everything else is written as it is said here.
+    """A member of a zip archive. Fields that are None are computed; all others are written unchecked.
 
-    `local_*` are what the header in front of the data says where the central directory says something else.
+    `local_*` are fields of the local header that differ from the central directory.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """A member's header fields, as numbers."""
+    """The numeric header fields of a member."""
 
     method: int
     flags: int
@@ -61,7 +61,7 @@ class _Fields:
 
 
 def zip_bytes(members: Iterable[Member], *, prefix: bytes = b"", zip64: bool = False, comment: bytes = b"") -> bytes:
-    """A zip archive of the members. `prefix` comes before it without being counted, as in a self-extracting archive."""
+    """Return a zip archive of the members. Offsets do not count `prefix`, which precedes it as in a self-extracting archive."""
     body, directory = bytearray(), bytearray()
     count = 0
     for member in members:
@@ -121,7 +121,7 @@ def _central(member: Member, fields: _Fields, offset: int) -> bytes:
 
 
 def _end(count: int, size: int, offset: int, zip64: bool) -> bytes:
-    """The end of the central directory, without the comment and its length."""
+    """Return the end of the central directory, without the comment and its length."""
     if not zip64:
         return struct.pack("<4s4H2I", b"PK\5\6", 0, 0, count, count, size, offset)
     record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
@@ -130,16 +130,16 @@ def _end(count: int, size: int, offset: int, zip64: bool) -> bytes:
 
 
 def record_row(path: str, data: bytes) -> tuple[str, str, str]:
-    """A file's row in RECORD: path, hash, size in bytes (PEP 376)."""
+    """Return the row of a file in RECORD (PEP 376): path, hash, size in bytes."""
     value = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     return path, f"sha256={value}", str(len(data))
 
 
 @dataclass(frozen=True)
 class SmallWheel:
-    """A wheel (PEP 427). `files` are below the root, `data` is scheme -> path -> content; scripts are name -> `module:function`.
+    """A wheel (PEP 427). `files` maps paths to contents, `data` schemes to such files, scripts map names to `module:function`.
 
-    `extra` members come last and are not in RECORD; `left_out` names files of the .dist-info that are not written.
+    `extra` members come last and are not listed in RECORD. Files of the .dist-info that `omitted` names are not written.
     """
 
     name: str = "small"
@@ -153,14 +153,14 @@ class SmallWheel:
     requires_python: str = ""
     tag: str = "py3-none-any"
     purelib: bool = True
-    record: Record = "true"
+    record: Record = "correct"
     stored: bool = False
     zip64: bool = False
     descriptors: bool = False
     directories: bool = False
     prefix: bytes = b""
     extra: Sequence[Member] = ()
-    left_out: frozenset[str] = frozenset()
+    omitted: frozenset[str] = frozenset()
 
     @property
     def filename(self) -> str:
@@ -169,11 +169,11 @@ class SmallWheel:
 
     @property
     def dist_info(self) -> str:
-        """The directory of its metadata."""
+        """The name of the .dist-info directory."""
         return f"{self.name}-{self.version}.dist-info"
 
     def content(self) -> bytes:
-        """The wheel's bytes; the same fields always give the same."""
+        """Return the wheel's bytes, the same for the same fields."""
         members = [self._member(path, data) for path, data in self._all()]
         if self.directories:
             folders = sorted({parent for member in members for parent in _folders(member.name)})
@@ -187,7 +187,7 @@ class SmallWheel:
     def _all(self) -> Iterator[tuple[str, bytes]]:
         found = dict(self._installed())
         yield from found.items()
-        if self.record != "missing" and "RECORD" not in self.left_out:
+        if self.record != "missing" and "RECORD" not in self.omitted:
             path = f"{self.dist_info}/RECORD"
             yield path, _record(path, found, self.record)
 
@@ -198,7 +198,7 @@ class SmallWheel:
             for path, data in files.items():
                 yield f"{self.name}-{self.version}.data/{scheme}/{path}", _encoded(data)
         for name, text in (("METADATA", self._metadata()), ("WHEEL", self._wheel()), ("entry_points.txt", self._entry_points())):
-            if text and name not in self.left_out:
+            if text and name not in self.omitted:
                 yield f"{self.dist_info}/{name}", text.encode()
 
     def _metadata(self) -> str:

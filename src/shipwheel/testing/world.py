@@ -1,7 +1,7 @@
-"""Everything that a build reaches for, on the loopback interface: a package index, a signed Debian mirror, a store of its own.
+"""Everything that a build needs without a network: a package index, a signed Debian mirror and a store.
 
-A whole `shipwheel build` then runs offline in a second. The command line is started as a process; the archive's keyring is replaced
-inside that process, by the small program here, so that no setting or environment variable can do it.
+A whole `shipwheel build` then runs offline in a second. The command runs as a process of its own. A small program replaces the archive's
+keyring inside that process, because no setting or environment variable must be able to.
 """
 
 import json
@@ -23,13 +23,16 @@ from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
-__all__ = ["MINOR", "SUITE", "Ran", "World", "add_base", "extension_wheel", "filled", "made_archive"]
+__all__ = ["MINOR", "SUITE", "CommandResult", "World", "add_base", "extension_wheel", "fill", "make_archive"]
 
 _OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SUITE: Suite = suite_for(_OURS if _OURS in {suite.python for suite in SUITES} else "3.11")
-"""The suite that brings the Python version of the tests, which then compiles the bytecode; bookworm if none does."""
+"""The suite with the Python version that runs the tests, which then compiles the bytecode, or bookworm."""
 
 MINOR = SUITE.python
+
+_HANG_S = 600
+"""Commands that take longer have failed, however busy the machine is."""
 
 _PROGRAM = """
 import os, sys
@@ -45,19 +48,28 @@ pause = float(sys.argv[3])
 if pause:
     import time
     import shipwheel.oci.layout as layout
-    write = layout._write
-    layout._write = lambda *arguments: (write(*arguments), time.sleep(pause))
+    from shipwheel.cli.interruption import Interruption
+    write, handle, signals = layout._write, Interruption._handle, []
+    def write_and_pause(*arguments):
+        write(*arguments)
+        end = time.monotonic() + pause
+        while not signals and time.monotonic() < end:
+            time.sleep(0.01)
+    layout._write = write_and_pause
+    Interruption._handle = lambda *arguments: (signals.append(1), handle(*arguments))
 sys.argv[:] = ["shipwheel", *sys.argv[4:]]
 from shipwheel.cli import main
 main()
 """
-"""The command line with another keyring than Debian's, with short waits, as many workers as are asked for, and a pause after each blob
-of a layout, in which it can be interrupted."""
+"""The command line with another keyring, short waits, a number of workers, and a pause in seconds after each blob of a layout.
+
+A signal ends the pause. The pause leaves a test time to send it, however busy the machine is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """A command that has ended."""
+class CommandResult:
+    """A command that has ended: its exit code, output and error output."""
 
     code: int
     out: str
@@ -65,20 +77,20 @@ class Ran:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What `--json` printed."""
+        """The document that `--json` printed."""
         found: dict[str, Any] = json.loads(self.out)
         return found
 
     @property
     def digest(self) -> str:
-        """The image index digest that a build ended with, whether as JSON or as a reference."""
+        """The digest of the image index that a successful build printed, as JSON or as a reference."""
         assert self.code == 0, f"exit code {self.code}\n{self.err}"  # noqa: S101 - for tests
         text = self.out.strip()
         return str(json.loads(text)["digest"]) if text.startswith("{") else text.rpartition("@")[2]
 
 
 def add_base(archive: FakeArchive, suite: Suite = SUITE) -> dict[str, tuple[DebianPackage, ...]]:
-    """The packages that every base starts from, for both architectures, tini, and libfoo1 with libfoo.so.1; by their names."""
+    """Add the packages of a base for both architectures, tini, and libfoo1 with libfoo.so.1. Return them by name."""
     return _add_packages(archive, suite, (*seed_names(suite), "tini", "libfoo1"))
 
 
@@ -118,7 +130,7 @@ def _files(name: str, suite: Suite, architecture: str) -> dict[str, bytes | str]
 
 
 def extension_wheel(name: str, architecture: str, needed: Sequence[str] = (), version: str = "1.0") -> SmallWheel:
-    """A platform wheel with one extension module, which needs these libraries."""
+    """Return a platform wheel with one extension module, which needs these libraries."""
     platform = Platform("linux", architecture)
     module = shared_object(needed=needed, architecture=architecture)
     tag = f"cp{MINOR.replace('.', '')}"
@@ -131,8 +143,8 @@ def extension_wheel(name: str, architecture: str, needed: Sequence[str] = (), ve
     )
 
 
-def made_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
-    """Return a published archive with a base, and with tini in the newest stable suite, where a base of no suite takes it from."""
+def make_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
+    """Make and publish an archive with the packages of a base, and with tini in the newest stable suite, which bases of no suite use."""
     archive = FakeArchive(root, suite.codename)
     add_base(archive, suite)
     archive.publish()
@@ -146,7 +158,7 @@ def made_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
 
 @dataclass(slots=True)
 class World:
-    """A folder with a running package index and Debian mirror. `serve` publishes what was added to the archive."""
+    """A directory with a running package index and Debian mirror. `env` is added to the environment of every command."""
 
     root: Path
     index: PackageIndex = field(default_factory=PackageIndex)
@@ -164,19 +176,19 @@ class World:
         return Store(self.cache)
 
     def serve(self, archive: FakeArchive) -> None:
-        """Puts everything of an archive on the mirror, under the same paths."""
+        """Serve an archive from the mirror, and trust its key."""
         (self.root / "keyring.pgp").write_bytes(archive.keyring)
         for path in sorted(archive.root.rglob("*")):
             if path.is_file():
                 self.mirror.add(path.relative_to(archive.root).as_posix(), path.read_bytes())
 
     def add(self, *wheels: SmallWheel) -> None:
-        """Puts wheels on the package index."""
+        """Add wheels to the package index."""
         for wheel in wheels:
             self.index.add(wheel.filename, wheel.content())
 
     def app(self, requirements: str, name: str = "shop", settings: str = "") -> Path:
-        """A small app with a requirements.txt."""
+        """Write a small app with a requirements.txt. `settings` are lines of shipwheel.toml."""
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "main.py").write_text("import small\n\nprint(small.VALUE)\n")
@@ -185,13 +197,13 @@ class World:
         return folder
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What a command sees: nothing of the user's but the way to an interpreter, uv told of the index here."""
+        """Return the environment of a command: nothing from the user except the PATH to an interpreter, and the index of this world."""
         home = self.root / "home"
         home.mkdir(exist_ok=True)
         return {
             "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}",
             "HOME": str(home),
-            # The code that is tested, wherever it is.
+            # The code under test.
             "PYTHONPATH": str(Path(shipwheel.__file__).parents[1]),
             "SHIPWHEEL_CACHE": str(self.cache),
             "SHIPWHEEL_DEBIAN_MIRROR": f"{self.mirror.url}/files/debian",
@@ -211,13 +223,13 @@ class World:
         return folder
 
     def command(self, *arguments: str | Path, workers: int = 0, pause: float = 0) -> list[str]:
-        """The command line that runs shipwheel with the archive's keyring."""
+        """Return the command line that runs shipwheel with the archive's keyring."""
         return [sys.executable, "-c", _PROGRAM, str(self.root / "keyring.pgp"), str(workers), str(pause), *map(str, arguments)]
 
     def start(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, pause: float = 0
     ) -> "subprocess.Popen[str]":
-        """A command that runs on its own, in a process group of its own, as a shell with job control would have it."""
+        """Start a command in a process group of its own, as a shell with job control does."""
         return subprocess.Popen(
             self.command(*arguments, pause=pause),
             cwd=cwd or self.root,
@@ -236,8 +248,8 @@ class World:
         env: Mapping[str, str] | None = None,
         umask: int = -1,
         workers: int = 0,
-    ) -> Ran:
-        """Runs a command to its end."""
+    ) -> CommandResult:
+        """Run a command to its end."""
         done = subprocess.run(
             self.command(*arguments, workers=workers),
             cwd=cwd or self.root,
@@ -246,21 +258,21 @@ class World:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=_HANG_S,
             umask=umask,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
-    def build(self, project: Path, *flags: str | Path, env: Mapping[str, str] | None = None) -> Ran:
-        """Builds into OUT.oci beside the project, without bytecode, with the result as JSON."""
+    def build(self, project: Path, *flags: str | Path, env: Mapping[str, str] | None = None) -> CommandResult:
+        """Build PROJECT.oci beside the project, without bytecode. The result is JSON."""
         return self.run("build", project, "--no-bytecode", "--json", "-o", self.output(project), *flags, env=env)
 
     def output(self, project: Path) -> Path:
-        """Where `build` puts the layout."""
+        """Return the path of the layout that `build` writes."""
         return project.with_name(f"{project.name}.oci")
 
     def close(self) -> None:
-        """Stops both servers."""
+        """Stop both servers."""
         self.index.close()
         self.mirror.close()
 
@@ -273,8 +285,8 @@ class World:
         self.close()
 
 
-def filled(world: World, archive: FakeArchive) -> World:
-    """The world with this archive, and on its index `small`, which asks for `tiny`, and `native`, which needs libfoo.so.1."""
+def fill(world: World, archive: FakeArchive) -> World:
+    """Serve an archive, and the packages `small`, which requires `tiny`, and `native`, which needs libfoo.so.1. Return the world."""
     world.serve(archive)
     world.add(SmallWheel(requires=["tiny"]), SmallWheel("tiny", files={"tiny.py": "X = 1\n" * 2000}))
     world.add(*(extension_wheel("native", architecture, ["libfoo.so.1"]) for architecture in DEBIAN_ARCHITECTURES))
