@@ -4,10 +4,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.machine import Machine, changes, look
+from xdist.scheduler import LoadScopeScheduling
 
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.world import World, fill, make_archive
@@ -20,22 +22,43 @@ settings.load_profile("shipwheel")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-_LONGEST = ("chatchat", "bases")
-"""Groups of tests that take minutes, in the order in which they start."""
-
 _MACHINE = pytest.StashKey[Machine]()
 _CHANGES = pytest.StashKey[list[str]]()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, unless a test names a group of its own. Start with the groups that take longest."""
+def group_of(test: str) -> str:
+    """Return the name of the group of a test: its file, unless other tests share what takes long to make, or parts of it may run apart."""
+    path, _, name = test.partition("::")
+    folder, _, file = path.rpartition("/")
+    if folder.endswith("real"):
+        if file == "test_examples_pushed.py" or (file == "test_examples.py" and "chatchat" in name):
+            return "chatchat"
+        if file in ("test_bases_shapes.py", "test_upon_bases.py", "test_rebase_in_registry.py"):
+            return "bases"
+        if file == "test_run.py":
+            return path + name.partition("[")[2]
+    return path
 
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        named = item.get_closest_marker("xdist_group")
-        name = named.args[0] if named else item.path.name
-        if named is None:
-            item.add_marker(pytest.mark.xdist_group(name))
-        return item.get_closest_marker("engines") is None, _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+class _Scheduler(LoadScopeScheduling):
+    """Gives each process of pytest-xdist one group of tests after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
+    # The marker xdist_group has no effect with pytest 9.2 and pytest-xdist 3.8.
+    return _Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the groups that take longest: both cores are busy until the end only if what is left at the end is short."""
+
+    def rank(item: pytest.Item) -> int:
+        group = group_of(item.nodeid)
+        return ("chatchat", "bases").index(group) if group in ("chatchat", "bases") else 2 if item.get_closest_marker("engines") else 3
 
     items.sort(key=rank)
 

@@ -52,7 +52,7 @@ def test_every_marker_belongs_to_a_tier(pytestconfig: pytest.Config) -> None:
         mark
         for path in TESTS.rglob("*.py")
         for mark in re.findall(r"pytest\.mark\.(\w+)", path.read_text(encoding="utf-8"))
-        if mark not in ("parametrize", "skipif", "xfail", "usefixtures", "filterwarnings", "xdist_group")
+        if mark not in ("parametrize", "skipif", "xfail", "usefixtures", "filterwarnings")
     }
     assert used <= ours == {"online", "engines"}
     tiers = re.search(r"for tier in (.*?);", (ROOT / "scripts" / "test").read_text(encoding="utf-8"))

@@ -42,10 +42,10 @@ def test_the_same_image_whoever_gives_the_files(world: World, four: dict[str, Pa
     digest = ran.digest
     assert "127.0.0.1:9/" in (place / "pylock.toml").read_text()
     assert not [server.url for server in four.values() if server.url in (place / "pylock.toml").read_text()], "no mirror's address"
-    for name, what in (("lying", "sent wrong bytes"), ("stale", "does not have")):
-        lines = [line for line in ran.err.splitlines() if four[name].url in line]
-        assert len(lines) <= 1, "one line a server"
-        assert name != "lying" or what in lines[0]
+    # Which of its faults is seen depends on how quickly the next server answers.
+    counts = {name: sum(server.url in line for line in ran.err.splitlines()) for name, server in four.items()}
+    assert counts["lying"] == 1
+    assert counts["stale"] <= 1
     # Another machine, another mirror, the same lock.
     other = world.root / "other"
     again = world.build(place, env={**chosen(world, four, "quick", root=other), "SHIPWHEEL_CACHE": str(other)})

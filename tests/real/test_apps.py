@@ -144,7 +144,7 @@ def test_a_service(name: str, tmp_path: Path, podman: Podman) -> None:
     assert (app.config["Cmd"], list(app.config["ExposedPorts"])) == (list(wanted.command), [f"{wanted.port}/tcp"])
     with podman.run(podman.load(app.archive)) as container:
         address = f"http://127.0.0.1:{wanted.port}"
-        container.wait_http(f"{address}/", 60)
+        container.wait_http(f"{address}/")
         for page, text in wanted.pages.items():
             assert text in ask(container, f"{address}{page}")
         asked = "import os, sys; print(os.getuid(), os.getgid(), '%d.%d' % sys.version_info[:2])"

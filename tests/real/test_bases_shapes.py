@@ -17,8 +17,6 @@ from support.bases.parts import TOOLS
 from support.bases.shapes import BASES
 from support.engines import SEARCH_PATH, Podman
 
-pytestmark = pytest.mark.xdist_group("bases")
-
 IMPORTS = "import asyncio, ctypes, hashlib, select, socket, ssl, zlib, sys, sysconfig; "
 OTHERS = "import bz2, lzma, readline, sqlite3, uuid"
 """What the one for musl is built without."""

@@ -1,14 +1,11 @@
 """The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
 
-import pytest
 from support.engines import PYTHON, STOPPED, Container, Dockerd, Engine, Podman
 from support.examples import Example
 from support.process import HANG_S
 
 API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
 MIB = 1 << 20
-
-CHATCHAT = pytest.mark.xdist_group("chatchat")
 
 
 def chatchat_works(container: Container, *, first: bool, patience: float) -> None:
@@ -20,7 +17,6 @@ def chatchat_works(container: Container, *, first: bool, patience: float) -> Non
     assert ("first start: chatchat init" in container.logs()) is first
 
 
-@CHATCHAT
 def test_chatchat_runs_with_no_rights_and_no_network(chatchat: Example, any_engine: Engine) -> None:
     image = any_engine.load(chatchat.archive)
     with any_engine.run(image, volumes={"chatchat": "/data"}) as container:
@@ -28,7 +24,6 @@ def test_chatchat_runs_with_no_rights_and_no_network(chatchat: Example, any_engi
         container.stop(20)
 
 
-@CHATCHAT
 def test_chatchat_initializes_its_volume_once(chatchat: Example, podman: Podman) -> None:
     image = podman.load(chatchat.archive)
     for first in (True, False):
@@ -38,19 +33,16 @@ def test_chatchat_initializes_its_volume_once(chatchat: Example, podman: Podman)
             container.stop(20)
 
 
-@CHATCHAT
 def test_chatchat_runs_on_arm64(chatchat: Example, containerd: Engine, arm64: str) -> None:
     image = containerd.load(chatchat.archive, arm64)
     with containerd.run(image, volumes={"chatchat-arm64": "/data"}, platform=arm64) as container:
         chatchat_works(container, first=True, patience=2 * HANG_S)
 
 
-@CHATCHAT
 def test_chatchat_is_built_within_a_gibibyte(chatchat: Example) -> None:
     assert chatchat.peak < 1024 * MIB
 
 
-@CHATCHAT
 def test_chatchat_brings_the_libraries_of_its_wheels_and_no_driver(chatchat: Example) -> None:
     for platform in ("linux/amd64", "linux/arm64"):
         packages = chatchat.image(platform)["packages"]
@@ -61,7 +53,7 @@ def test_chatchat_brings_the_libraries_of_its_wheels_and_no_driver(chatchat: Exa
 def test_fastapi_answers(fastapi: Example, any_engine: Engine) -> None:
     image = any_engine.load(fastapi.archive)
     with any_engine.run(image) as container:
-        assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
+        assert container.wait_http("http://127.0.0.1:8000/") == 200
         assert container.exec([PYTHON, "-c", "import os; print(os.getuid(), os.getgid())"]).output.strip() == "65532 65532"
         assert container.stop(10) == STOPPED
 
@@ -69,7 +61,7 @@ def test_fastapi_answers(fastapi: Example, any_engine: Engine) -> None:
 def test_fastapi_answers_on_arm64(fastapi: Example, podman: Podman, arm64: str) -> None:
     image = podman.load(fastapi.archive, arm64)
     with podman.run(image, platform=arm64) as container:
-        assert container.wait_http("http://127.0.0.1:8000/", 300) == 200
+        assert container.wait_http("http://127.0.0.1:8000/") == 200
 
 
 def test_fastapi_is_small(fastapi: Example) -> None:

@@ -24,8 +24,6 @@ command = ["python", "/app/figures.py"]
 """
 KIB = 1 << 10
 
-pytestmark = pytest.mark.xdist_group("chatchat")
-
 Push = Callable[..., "Pushed"]
 
 

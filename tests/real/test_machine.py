@@ -23,7 +23,7 @@ for group in (name, f"{name}/inner", "docker", "shipwheel-other-y-2"):
     pathlib.Path("/sys/fs/cgroup", group).mkdir()
 pathlib.Path(os.environ["TMPDIR"], name).mkdir()
 for line in changes(before, look(pathlib.Path(sys.argv[2]))):
-    print(line.replace(RUN, "RUN").replace(os.environ["TMPDIR"], "TMPDIR"))
+    print(line.replace(os.environ["TMPDIR"], "TMPDIR").replace(RUN, "RUN"))
 """
 
 

@@ -14,8 +14,6 @@ from support.bases.shapes import distroless, official, ubuntu
 from support.command import ROOT, shipwheel, shipwheel_json
 from support.engines import STOPPED, Podman, Registry
 
-pytestmark = pytest.mark.xdist_group("bases")
-
 
 def patched() -> Path:
     """The official image's successor: a layer more, as of a repair, and another environment."""
@@ -69,7 +67,7 @@ def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Po
     podman.reach(registry.host)
     podman.cli("pull", "--tls-verify=false", name)
     with podman.run(name) as container:
-        container.wait_http("http://127.0.0.1:8000/", 60)
+        container.wait_http("http://127.0.0.1:8000/")
         code = "import os, urllib.request as r; print(os.environ['PATCHED'], open('/etc/patched').read().strip(), 'GPG_KEY' in os.environ)"
         page = "print(r.urlopen('http://127.0.0.1:8000').read().decode())"
         first_line, second = container.exec(["python", "-c", f"{code}; {page}"]).output.splitlines()

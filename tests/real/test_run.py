@@ -19,6 +19,7 @@ import pytest
 from support.command import TEST_CACHE
 from support.engines import NATIVE, STOPPED, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
 from support.examples import Example
+from support.process import HANG_S
 
 from shipwheel.oci.archive import read_archive, write_archive
 from shipwheel.oci.image import make_image, make_index
@@ -77,7 +78,7 @@ class Run:
         """Whether it has ended."""
         return bool(self.read("status"))
 
-    def wait_http(self, url: str, seconds: float = 60) -> str:
+    def wait_http(self, url: str, seconds: float = HANG_S) -> str:
         """The answer, as soon as there is one; an error when the command has ended."""
         said: list[str] = []
 
@@ -95,7 +96,7 @@ class Run:
         """What a terminal does on Ctrl-C: the signal goes to every process of the group."""
         self.place.sandbox.run(["kill", f"-{name}", "--", f"-{self.read('pid')}"])
 
-    def status(self, seconds: float = 60) -> int:
+    def status(self, seconds: float = HANG_S) -> int:
         """Waits for its end."""
         wait_until(self.ended, "the end of shipwheel run", seconds)
         return int(self.read("status"))
@@ -132,10 +133,7 @@ def _containerd(running: Containerd) -> Place:
     return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
 
 
-ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
-
-
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"run-{name}")) for name in ENGINES])
+@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """Each engine in turn, and bubblewrap, which needs none."""
     match request.param:
@@ -148,7 +146,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         case _:
             place = Place("bwrap", request.getfixturevalue("sandbox"), ())
     place.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(place.sandbox.folder("data"))}
-    place.sandbox.environment |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_"))}
+    place.sandbox.environment |= {
+        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_", "PYTHONPATH"))
+    }
     yield place
 
 

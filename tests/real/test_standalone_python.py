@@ -39,7 +39,7 @@ def _found() -> tuple[str, Path]:
     pytest.skip("there is no CPython 3.12 or 3.10 in a directory of its own on this machine")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, list[dict[str, Any]]]:
     """(version, project, archive of the image, what two builds in two stores said of it)."""
     version, prefix = _found()
@@ -91,7 +91,7 @@ def test_it_runs_with_no_rights(built: tuple[str, Path, Path, list[dict[str, Any
     version, _, archive, _ = built
     image = any_engine.load(archive)
     with any_engine.run(image) as container:
-        assert container.wait_http("http://127.0.0.1:8000/", 60) == 200
+        assert container.wait_http("http://127.0.0.1:8000/") == 200
         done = container.exec([PYTHON, "-c", _CODE])
         assert done.output.split() == [version, "/opt/venv", "/opt/python", "True"]
         assert container.stop(10) == STOPPED

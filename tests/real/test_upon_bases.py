@@ -9,8 +9,6 @@ from support.bases.shapes import BASES, pythonless
 from support.command import ROOT, shipwheel
 from support.engines import STOPPED, Podman, Registry
 
-pytestmark = pytest.mark.xdist_group("bases")
-
 SHAPES = {
     "official": ("/usr/local/bin/python3.13", "65532:65532"),
     "official_docker": ("/usr/local/bin/python3.13", "65532:65532"),
@@ -40,7 +38,7 @@ def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Pod
     config = json.loads(podman.cli("image", "inspect", name).stdout)[0]["Config"]
     assert config["User"] == user
     with podman.run(name) as container:
-        container.wait_http("http://127.0.0.1:8000/", 60)
+        container.wait_http("http://127.0.0.1:8000/")
         code = "import json, os, sys, urllib.request as r; print(os.path.realpath(sys.executable)); print(r.urlopen('http://127.0.0.1:8000').read().decode())"
         path, page = container.exec(["python", "-c", code]).output.splitlines()
         assert path == interpreter

@@ -36,11 +36,13 @@ _HANG_S = 600
 
 _PROGRAM = """
 import os, sys
-import shipwheel.debian.release, shipwheel.download.race
+import shipwheel.debian.release, shipwheel.download.http
 with open(sys.argv[1], "rb") as stream:
     keyring = stream.read()
+assert shipwheel.debian.release.archive_keyring
 shipwheel.debian.release.archive_keyring = lambda: keyring
-shipwheel.download.race._LONGEST_WAIT = 0.01
+assert shipwheel.download.http._MAX_WAIT_S
+shipwheel.download.http._MAX_WAIT_S = 0.01
 workers = int(sys.argv[2])
 if workers:
     os.cpu_count = lambda: workers

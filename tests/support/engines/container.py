@@ -139,7 +139,7 @@ class Container(ABC):
         found = re.search(r"^http-status (\d+)$", output, re.MULTILINE)
         return int(found[1]) if code == 0 and found else None
 
-    def wait_http(self, url: str, seconds: float = 60.0, python: str = PYTHON) -> int:
+    def wait_http(self, url: str, seconds: float = TIMEOUT_S, python: str = PYTHON) -> int:
         """Wait until a URL answers with a status below 400 and return it. Fail at once when the container has ended."""
         seen: list[int | None] = []
 

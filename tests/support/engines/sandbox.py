@@ -15,10 +15,11 @@ from pathlib import Path
 
 from support.engines.network import Relay
 from support.engines.requirements import SEARCH_PATH
+from support.process import HANG_S
 
 __all__ = ["RUN", "TIMEOUT_S", "EngineError", "Sandbox", "log_tail", "wait_until"]
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = HANG_S
 RUN = os.environ.setdefault("SHIPWHEEL_TEST_RUN", str(os.getpid()))
 """The number of this test run. Everything that an engine leaves on the machine has it in its name."""
 
@@ -29,7 +30,7 @@ class EngineError(Exception):
     """An engine did not do what it was asked for; the message contains what it printed."""
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.02) -> None:
+def wait_until(done: Callable[[], bool], what: str, seconds: float = HANG_S, pause: float = 0.02) -> None:
     """Poll until `done` returns true; raise EngineError after `seconds`, so that no wait is endless."""
     deadline = time.monotonic() + seconds
     while not done():
