@@ -28,6 +28,8 @@ demo: $(STAMP)
 test: $(STAMP)
 	PYTHON=$(BIN)/python scripts/test $(TIERS)
 
+lint format: export NO_SYSTEM_PACKAGES = 1
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

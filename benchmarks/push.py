@@ -81,6 +81,7 @@ def main() -> None:
                     with Registry() as registry:
                         os.sync()
                         target = f"{registry.host}/bench/app:1"
+                        docker.reach(registry.host)
                         docker.cli("tag", image, target)
                         costs[label].append(timed(docker, target))
         with Registry() as registry:

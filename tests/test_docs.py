@@ -1,5 +1,7 @@
 """The documentation matches the code: reference, links, commands, settings, paths; and the two READMEs match each other."""
 
+import ast
+import importlib
 import importlib.util
 import re
 import shlex
@@ -172,6 +174,34 @@ def test_settings_in_the_documentation_are_settings(page: Path) -> None:
     for language, text in blocks(page):
         if language == "toml":
             settings_from(tomllib.loads(text).get("tool", {}).get("shipwheel", {}), name(page))
+
+
+CHECKED = {
+    "sh": "test_commands_in_the_documentation_parse",
+    "toml": "test_settings_in_the_documentation_are_settings",
+    "python": "test_python_in_the_documentation_runs_with_this_version",
+    "yaml": "",
+    "text": "",
+    "console": "",
+}
+"""Language of a block -> the test that reads it. What programs print and other tools' files are not checked."""
+
+
+def test_every_language_in_the_documentation_is_known() -> None:
+    used = {language for page in PAGES for language, _ in blocks(page)}
+    assert used <= CHECKED.keys()
+    assert {test for test in CHECKED.values() if test} <= globals().keys()
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_python_in_the_documentation_runs_with_this_version(page: Path) -> None:
+    """The code compiles, and what it imports from shipwheel exists."""
+    for language, text in blocks(page):
+        if language == "python":
+            for node in ast.walk(ast.parse(text, name(page))):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("shipwheel"):
+                    module = importlib.import_module(str(node.module))
+                    assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def test_every_dependency_has_its_reason() -> None:
