@@ -33,7 +33,7 @@ def group_of(test: str) -> str:
     if folder.endswith("real"):
         if file == "test_examples_pushed.py" or (file == "test_examples.py" and "chatchat" in name):
             return "chatchat"
-        if file in ("test_bases_shapes.py", "test_upon_bases.py", "test_rebase_in_registry.py"):
+        if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"
         if file == "test_run.py":
             return path + name.partition("[")[2]

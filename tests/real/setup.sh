@@ -1,15 +1,15 @@
 #!/bin/bash
-# Installs what the tests in this folder need, from Debian; quick when all of it is there.
+# Installs the Debian packages that the tests need. Quick if all of them are installed.
 set -eu
 
 packages=(
     containerd crun docker-cli docker-registry docker.io golang-github-containers-common
     iproute2 iptables mount netavark podman procps qemu-user qemu-user-binfmt runc skopeo util-linux
-    # A second registry and a second client: Debian has them as sources of Go.
+    # A second registry and a second client, which Debian has as Go sources.
     golang-github-google-go-containerregistry-dev golang-go oras
-    # What bases of others' shapes are made with; one of them compiles a CPython for musl.
+    # For the base images; one of them compiles a CPython for musl.
     dpkg-dev gcc libc6-dev linux-libc-dev make mmdebstrap musl-dev musl-tools patchelf perl xz-utils
-    # What the other tiers hold our own work against; they say what they skip where it is not there.
+    # For tests that compare our work with that of other programs.
     binutils bubblewrap git gpg umoci
 )
 

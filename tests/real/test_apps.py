@@ -1,4 +1,4 @@
-"""Applications as their authors write them (tests/apps), built from the real package index and run without network and rights.
+"""The sample applications (tests/apps), built from the real package index and run without a network and without rights.
 
 Each is built once for linux/amd64 by the command line, without any setting of ours, and run by podman.
 """
@@ -24,14 +24,14 @@ HEADER = "-----BEGIN PRIVATE KEY-----"
 
 @dataclass
 class App:
-    """A built app: its archive, and what the build said on standard error."""
+    """A built application: its archive, and the error output of the build."""
 
     archive: Path
-    said: str
+    messages: str
 
     @cached_property
     def paths(self) -> set[str]:
-        """Every path of every layer."""
+        """The paths of all layers."""
         found: set[str] = set()
         with tarfile.open(self.archive) as outer:
             for layer in self._document["Layers"]:
@@ -48,7 +48,7 @@ class App:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The image's configuration of its containers."""
+        """The configuration of the image's containers."""
         found: dict[str, Any] = self._read(self._document["Config"])["config"]
         return found
 
@@ -60,7 +60,7 @@ class App:
 
 
 def built(name: str, folder: Path, place: str = "") -> App:
-    """Builds a copy of an app, with what lies about in its author's directory."""
+    """Build a copy of an application, with files that its author would not want in the image."""
     project = folder / name
     shutil.copytree(APPS / name, project, ignore=shutil.ignore_patterns("pylock*.toml", "uv.lock", "__pycache__"))
     (project / ".env").write_text("DATABASE_URL=postgresql://user:password@db/app\n")
@@ -73,8 +73,8 @@ def built(name: str, folder: Path, place: str = "") -> App:
     return App(archive, done.stderr)
 
 
-def clean(app: App) -> None:
-    """The image runs as nobody, and holds no secret, no version control, and compiled bytecode of every module."""
+def assert_clean(app: App) -> None:
+    """Check the image: an unprivileged user, no secret, no version control, and the bytecode of every module."""
     assert app.config["User"] == "65532:65532"
     names = {path.rpartition("/")[2] for path in app.paths}
     assert not names & {".env", "deploy.key", ".git", ".gitignore", "id_rsa"}
@@ -84,8 +84,8 @@ def clean(app: App) -> None:
     assert [path for path in modules if path.removesuffix(".py") not in compiled] == []
 
 
-def ask(container: Container, address: str) -> str:
-    """The body of a page, asked for from inside."""
+def get(container: Container, address: str) -> str:
+    """Request a page from inside the container. Return its body."""
     code = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read().decode())"
     result = container.exec(["python", "-c", code, address])
     assert result.exit_code == 0, result.output
@@ -94,13 +94,13 @@ def ask(container: Container, address: str) -> str:
 
 @dataclass(frozen=True)
 class Service:
-    """What is expected of a service: its pages with what is in them, the path in its directory that is built, and how it ends."""
+    """The expectations of a service: its pages with a part of their text, the directory to build, a message, and its exit code."""
 
     command: Sequence[str]
     port: int
     pages: dict[str, str]
-    place: str = ""
-    says: str = ""
+    directory: str = ""
+    message: str = ""
     python: str = "3.13"
     status: int = 0
 
@@ -108,15 +108,15 @@ class Service:
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
 UVICORN = ("uvicorn", "--host", "0.0.0.0", "--port", "8000")
 SERVICES = {
-    "flask": Service((*GUNICORN, "app:app"), 8000, {"/": "<h1>Hi</h1>", "/static/style.css": "color"}, says="left out as secrets: "),
+    "flask": Service((*GUNICORN, "app:app"), 8000, {"/": "<h1>Hi</h1>", "/static/style.css": "color"}, message="left out as secrets: "),
     "django": Service(
         (*GUNICORN, "mysite.wsgi:application"),
         8000,
         {"/": "/static/polls/style.", "/static/admin/css/base.css": "{", "/admin/login/": "/static/admin/css/base."},
-        says="Debian has no Python 3.12, which .python-version names: the image has 3.13.",
+        message="Debian has no Python 3.12, which .python-version names: the image has 3.13.",
     ),
     # It writes into its own directory, on a read-only root.
-    "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, says="-v notes-app-uploads:/app/uploads -v notes-data:/data"),
+    "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, message="-v notes-app-uploads:/app/uploads -v notes-data:/data"),
     "orders": Service(
         (*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}, status=STOPPED
     ),
@@ -127,46 +127,46 @@ SERVICES = {
         ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "main:app"),
         8000,
         {"/": "<h1>built</h1>"},
-        says="Python 3.11 is used, since 3.13 does not work",
+        message="Python 3.11 is used, since 3.13 does not work",
         python="3.11",
         status=STOPPED,
     ),
-    "workspace": Service((*UVICORN, "ws_api.main:app"), 8000, {"/": "hello from the core"}, place="services/api", status=STOPPED),
+    "workspace": Service((*UVICORN, "ws_api.main:app"), 8000, {"/": "hello from the core"}, directory="services/api", status=STOPPED),
 }
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service(name: str, tmp_path: Path, podman: Podman) -> None:
-    wanted = SERVICES[name]
-    app = built(name, tmp_path, wanted.place)
-    clean(app)
-    assert wanted.says in app.said
-    assert (app.config["Cmd"], list(app.config["ExposedPorts"])) == (list(wanted.command), [f"{wanted.port}/tcp"])
+def test_a_service_answers_and_stops(name: str, tmp_path: Path, podman: Podman) -> None:
+    expected = SERVICES[name]
+    app = built(name, tmp_path, expected.directory)
+    assert_clean(app)
+    assert expected.message in app.messages
+    assert (app.config["Cmd"], list(app.config["ExposedPorts"])) == (list(expected.command), [f"{expected.port}/tcp"])
     with podman.run(podman.load(app.archive)) as container:
-        address = f"http://127.0.0.1:{wanted.port}"
+        address = f"http://127.0.0.1:{expected.port}"
         container.wait_http(f"{address}/")
-        for page, text in wanted.pages.items():
-            assert text in ask(container, f"{address}{page}")
+        for page, text in expected.pages.items():
+            assert text in get(container, f"{address}{page}")
         asked = "import os, sys; print(os.getuid(), os.getgid(), '%d.%d' % sys.version_info[:2])"
-        assert container.exec(["python", "-c", asked]).output.split() == ["65532", "65532", wanted.python]
-        assert container.stop(10) == wanted.status, container.logs()
+        assert container.exec(["python", "-c", asked]).output.split() == ["65532", "65532", expected.python]
+        assert container.stop(10) == expected.status, container.logs()
 
 
 @pytest.mark.parametrize(
     ("name", "place", "arguments", "output"),
     [("wordcount", "", ["a", "the", "b"], "2 words\n"), ("script", "report.py", ["1", "2"], "['report.py', '1', '2']\n")],
 )
-def test_a_program(name: str, place: str, arguments: list[str], output: str, tmp_path: Path, podman: Podman) -> None:
+def test_a_program_takes_arguments(name: str, place: str, arguments: list[str], output: str, tmp_path: Path, podman: Podman) -> None:
     app = built(name, tmp_path, place)
-    clean(app)
+    assert_clean(app)
     assert not app.config.get("ExposedPorts")
     done = podman.run_once(podman.load(app.archive), command=arguments)
     assert (done.returncode, done.stdout) == (0, output), done.stderr
 
 
-def test_a_bot_ends_when_it_is_told_to(tmp_path: Path, podman: Podman) -> None:
+def test_a_bot_ends_on_the_stop_signal(tmp_path: Path, podman: Podman) -> None:
     app = built("bot", tmp_path)
-    clean(app)
+    assert_clean(app)
     assert app.config["Entrypoint"] == ["/usr/bin/tini", "--", "python", "-m", "bot"]
     with podman.run(podman.load(app.archive)) as container:
         while "bot started" not in container.logs():

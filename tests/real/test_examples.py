@@ -1,4 +1,4 @@
-"""The examples, built from the real package index and the real Debian archive, run by real engines without network and rights."""
+"""The examples, built from the real package index and the real Debian archive, run by real engines without a network and without rights."""
 
 from support.engines import PYTHON, STOPPED, Container, Dockerd, Engine, Podman
 from support.examples import Example
@@ -8,8 +8,8 @@ API, PAGE = "http://127.0.0.1:7861/docs", "http://127.0.0.1:8501/_stcore/health"
 MIB = 1 << 20
 
 
-def chatchat_works(container: Container, *, first: bool, patience: float) -> None:
-    """Both servers answer, the libraries behind the needed system packages load, and the volume was initialised once."""
+def assert_chatchat_works(container: Container, *, first: bool, patience: float) -> None:
+    """Check that both servers answer, that modules load which need system libraries, and whether the volume was initialized."""
     assert container.wait_http(API, patience) == 200
     assert container.wait_http(PAGE, patience) == 200
     imports = container.exec([PYTHON, "-c", "import cv2, faiss, fitz, pathlib, onnxruntime"], seconds=patience)
@@ -17,10 +17,10 @@ def chatchat_works(container: Container, *, first: bool, patience: float) -> Non
     assert ("first start: chatchat init" in container.logs()) is first
 
 
-def test_chatchat_runs_with_no_rights_and_no_network(chatchat: Example, any_engine: Engine) -> None:
+def test_chatchat_runs_without_rights_and_network(chatchat: Example, any_engine: Engine) -> None:
     image = any_engine.load(chatchat.archive)
     with any_engine.run(image, volumes={"chatchat": "/data"}) as container:
-        chatchat_works(container, first=True, patience=HANG_S)
+        assert_chatchat_works(container, first=True, patience=HANG_S)
         container.stop(20)
 
 
@@ -36,14 +36,14 @@ def test_chatchat_initializes_its_volume_once(chatchat: Example, podman: Podman)
 def test_chatchat_runs_on_arm64(chatchat: Example, containerd: Engine, arm64: str) -> None:
     image = containerd.load(chatchat.archive, arm64)
     with containerd.run(image, volumes={"chatchat-arm64": "/data"}, platform=arm64) as container:
-        chatchat_works(container, first=True, patience=2 * HANG_S)
+        assert_chatchat_works(container, first=True, patience=2 * HANG_S)
 
 
-def test_chatchat_is_built_within_a_gibibyte(chatchat: Example) -> None:
+def test_building_chatchat_takes_less_than_a_gibibyte(chatchat: Example) -> None:
     assert chatchat.peak < 1024 * MIB
 
 
-def test_chatchat_brings_the_libraries_of_its_wheels_and_no_driver(chatchat: Example) -> None:
+def test_chatchat_has_the_libraries_of_its_wheels_but_no_driver(chatchat: Example) -> None:
     for platform in ("linux/amd64", "linux/arm64"):
         packages = chatchat.image(platform)["packages"]
         assert {"libgl1", "libglib2.0-0", "libsm6", "libice6", "libx11-6", "libxext6"} <= set(packages)
@@ -68,8 +68,8 @@ def test_fastapi_is_small(fastapi: Example) -> None:
     assert all(image["size"] < 40_000_000 for image in fastapi.result["images"])
 
 
-def test_modules_come_with_bytecode_that_is_used(fastapi: Example, docker: Dockerd) -> None:
-    # `-v` says where each module came from; nothing may be compiled at start.
+def test_python_uses_the_bytecode_in_the_image(fastapi: Example, docker: Dockerd) -> None:
+    # `-v` prints where each module came from. Nothing may be compiled at startup.
     code = "import fastapi, uvicorn, pydantic, asyncio, ssl, main"
     done = docker.run_once(docker.load(fastapi.archive), entrypoint=[PYTHON], command=["-v", "-c", code])
     assert done.returncode == 0, done.stderr

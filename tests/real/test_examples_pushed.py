@@ -1,4 +1,4 @@
-"""The large example in a real registry: what was pushed once is neither made, read nor sent again, by whomever."""
+"""The large example in a real registry: no machine makes, reads or sends again what was pushed before."""
 
 import re
 from collections.abc import Callable
@@ -28,42 +28,42 @@ Push = Callable[..., "Pushed"]
 
 
 class Pushed:
-    """What one push said, and what the registry saw of it."""
+    """A push: the command's result, and the requests that the registry logged."""
 
     def __init__(self, result: dict[str, Any], log: str) -> None:
-        """Takes the command's document and what the registry logged meanwhile."""
+        """Read the command's document and the part of the registry's log."""
         self.digest: str = result["digest"]
         self.traffic: dict[str, int] = result["pushed"]
         self.layers = {layer["digest"]: layer["name"] for image in result["images"] for layer in image["layers"]}
-        self.seen = [_request(line) for line in log.splitlines() if 'msg="response completed' in line]
+        self.requests = [_request(line) for line in log.splitlines() if 'msg="response completed' in line]
 
     def count(self, method: str) -> int:
-        """How many requests of a method there were."""
-        return sum(method == one for one, _, _ in self.seen)
+        """Return the number of requests with a method."""
+        return sum(method == one for one, _, _ in self.requests)
 
     def blobs(self, method: str, status: str, where: str) -> set[str]:
-        """The digests in the addresses of such requests."""
-        found = [re.search(where, unquote(address)) for one, address, code in self.seen if (one, code) == (method, status)]
+        """Return the digests in the URLs of requests with a method and a status."""
+        found = [re.search(where, unquote(address)) for one, address, code in self.requests if (one, code) == (method, status)]
         return {match[1] for match in found if match}
 
     @property
     def read(self) -> set[str]:
-        """The blobs that were fetched."""
+        """The blobs that were downloaded."""
         return self.blobs("GET", "200", r"/blobs/(sha256:\w+)")
 
     @property
     def sent(self) -> set[str]:
-        """The blobs whose bytes were sent."""
+        """The blobs that were uploaded."""
         return self.blobs("PUT", "201", r"/uploads/.*[?&]digest=(sha256:\w+)")
 
     @property
     def mounted(self) -> set[str]:
-        """The blobs that the registry took over from another repository."""
+        """The blobs that the registry mounted from another repository."""
         return self.blobs("POST", "201", r"[?&]mount=(sha256:\w+)")
 
 
 def _request(line: str) -> tuple[str, str, str]:
-    """Method, address and status of a request in the log."""
+    """Parse a line of the log. Return method, URL and status."""
     words = [re.search(rf'http\.{name}="?([^" ]+)', line) for name in (r"request\.method", r"request\.uri", r"response\.status")]
     assert all(words), line
     return tuple(word[1] if word else "" for word in words)  # type: ignore[return-value]
@@ -71,7 +71,7 @@ def _request(line: str) -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def push(registry: Registry) -> Push:
-    """Builds a project and pushes it to a repository of the registry."""
+    """A function that builds a project and pushes it to a repository."""
 
     def pushed(project: Path, name: str, store: Path = TEST_CACHE) -> Pushed:
         seen = len(registry.logs())
@@ -83,29 +83,29 @@ def push(registry: Registry) -> Push:
 
 @pytest.fixture(scope="module")
 def first(chatchat: Example, push: Push) -> Pushed:
-    """examples/chatchat, pushed to a repository that has nothing."""
+    """The first push of examples/chatchat, to an empty repository."""
     return push(chatchat.project, "team/chatchat:1")
 
 
-def test_the_first_push_brings_each_layer_once(first: Pushed, chatchat: Example) -> None:
+def test_the_first_push_uploads_each_layer_once(first: Pushed, chatchat: Example) -> None:
     assert first.digest == chatchat.result["digest"]
     assert first.sent >= set(first.layers)
     assert not first.mounted
     assert first.count("PUT") < len(first.sent) + 8, "each once, and the documents"
 
 
-def test_a_second_push_asks_one_question(first: Pushed, chatchat: Example, push: Push) -> None:
+def test_a_second_push_takes_one_request(first: Pushed, chatchat: Example, push: Push) -> None:
     again = push(chatchat.project, "team/chatchat:1")
     assert again.digest == first.digest
-    assert [method for method, _, _ in again.seen] == ["HEAD"]
+    assert [method for method, _, _ in again.requests] == ["HEAD"]
     assert again.traffic["uploaded"] == again.traffic["mounted"] == 0
 
 
-def test_an_empty_machine_reads_documents_alone(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
+def test_a_fresh_machine_reads_documents_only(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
     done = push(chatchat.project, "team/chatchat:1", store=tmp_path / "store")
     assert done.digest == first.digest
     assert done.traffic["uploaded"] == done.traffic["mounted"] == 0
-    assert {method for method, _, _ in done.seen} == {"GET", "HEAD"}
+    assert {method for method, _, _ in done.requests} == {"GET", "HEAD"}
     assert not done.read & set(first.layers)
     assert len(done.read) <= 3, "two configs, and what is known of builds of sources"
     assert done.traffic["read"] < 256 * KIB
@@ -113,7 +113,7 @@ def test_an_empty_machine_reads_documents_alone(first: Pushed, chatchat: Example
     assert kept < 1024 * KIB, "and nothing was fetched from anywhere else"
 
 
-def test_another_projects_layers_are_mounted(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
+def test_mounts_the_layers_of_another_project(first: Pushed, chatchat: Example, push: Push, tmp_path: Path) -> None:
     versions = chatchat.image("linux/amd64")["distributions"]
     (tmp_path / "pyproject.toml").write_text(OTHER.format(**{name: versions[name] for name in ("numpy", "pandas")}))
     (tmp_path / "figures.py").write_text("import pandas\n\nprint(pandas.Series([1, 2]).sum())\n")

@@ -1,4 +1,4 @@
-"""Whatever tests could leave on the machine is found: tried in a sandbox, which has a machine of its own."""
+"""The comparison of the machine before and after the tests, tried in a sandbox, whose links, mounts and groups are its own."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ for line in changes(before, look(pathlib.Path(sys.argv[2]))):
 """
 
 
-def test_what_a_run_leaves_is_found(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_finds_what_tests_leave(sandbox: Sandbox, tmp_path: Path) -> None:
     done = sandbox.run(["unshare", "--mount", sys.executable, "-c", PROGRAM, str(ROOT / "tests"), str(tmp_path)])
     assert done.stdout.splitlines() == [
         "links: bridge0 is left",

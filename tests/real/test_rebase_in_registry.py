@@ -1,4 +1,4 @@
-"""An application upon a base of the official image's shape, laid upon a newer one in a real registry, pulled and run."""
+"""An application on an imitation of the official Python image, rebased in a real registry, pulled and run."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from support.engines import STOPPED, Podman, Registry
 
 
 def patched() -> Path:
-    """The official image's successor: a layer more, as of a repair, and another environment."""
+    """Return the next version of the official image, with one more layer and another environment."""
 
     def newer(work: Path) -> Built:
         (work / "tree/etc").mkdir(parents=True)
@@ -37,7 +37,7 @@ def succeed(*arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Callable[..., dict[str, Any]]:
-    """Builds the application upon what `bases/rebased:1` is."""
+    """A function that builds the application on the image `bases/rebased:1`."""
     project = tmp_path_factory.mktemp("rebase") / "numbers"
     shutil.copytree(ROOT / "tests" / "apps" / "numbers", project)
 
@@ -48,7 +48,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Calla
     return run
 
 
-def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Podman, build: Callable[..., dict[str, Any]]) -> None:
+def test_a_rebased_app_runs(tmp_path: Path, registry: Registry, podman: Podman, build: Callable[..., dict[str, Any]]) -> None:
     base, name = f"{registry.host}/bases/rebased:1", f"{registry.host}/team/rebased:1"
     succeed("push", official(), base)
     first = build(name)
@@ -57,7 +57,7 @@ def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Po
     found = shipwheel_json("rebase", name, store=tmp_path / "empty")
     ours = {layer["digest"] for layer in first["images"][0]["layers"]}
     read = set(re.findall(r'method=GET .*uri="/v2/[^ "]+/blobs/(sha256:[0-9a-f]{64})"', registry.logs()[before:]))
-    assert read, "the log tells what is read"
+    assert read, "the log contains the requests"
     new = {layer["digest"] for layer in shipwheel_json("inspect", name)["images"][0]["layers"]}
     assert len(new - ours) == 1 and len(ours & new) == len(ours)
     app = ours - {layer["digest"] for layer in shipwheel_json("inspect", base)["images"][0]["layers"]}
@@ -84,7 +84,7 @@ def test_an_app_upon_a_newer_base(tmp_path: Path, registry: Registry, podman: Po
         (ubuntu, "its Python is /usr/bin/python3.13, and the virtual environment is for /usr/local/bin/python3.13"),
     ],
 )
-def test_a_base_with_another_python(
+def test_refuses_a_base_with_another_python(
     shape: Callable[[], Path], message: str, registry: Registry, build: Callable[..., dict[str, Any]]
 ) -> None:
     name = f"{registry.host}/team/refused:1"

@@ -1,4 +1,4 @@
-"""Debian's registry, and those who read back what was pushed: skopeo, oras, podman, docker, containerd."""
+"""Debian's docker-registry, and the tools that read what was pushed: skopeo, oras, podman, docker, containerd."""
 
 import hashlib
 import json
@@ -75,15 +75,15 @@ def test_skopeo_reads_every_platform(registry: Registry, pushed: ImageIndex, tmp
     assert {image.digest for image in validate(tmp_path / "out").images} == {image.digest for image in pushed.images}
 
 
-def test_oras_reads_it(registry: Registry, pushed: ImageIndex) -> None:
+def test_oras_reads_the_image(registry: Registry, pushed: ImageIndex) -> None:
     if shutil.which("oras", path=SEARCH_PATH) is None:
-        pytest.fail("needs programs of: apt-get install oras", pytrace=False)
+        pytest.fail("oras is not installed: apt-get install oras", pytrace=False)
     found = json.loads(tool("oras", "manifest", "fetch", "--plain-http", "--descriptor", f"{registry.host}/team/app:1"))
     assert (found["digest"], found["size"]) == (pushed.digest, pushed.descriptor.size)
     assert tool("oras", "repo", "tags", "--plain-http", f"{registry.host}/team/app").split() == ["1"]
 
 
-def test_docker_pulls_it(registry: Registry, pushed: ImageIndex, docker: Dockerd) -> None:
+def test_docker_pulls_the_image(registry: Registry, pushed: ImageIndex, docker: Dockerd) -> None:
     docker.reach(registry.host)
     for image in pushed.images:
         said = docker.cli("pull", "--platform", str(image.platform), f"{registry.host}/team/app:1").stdout
@@ -92,7 +92,7 @@ def test_docker_pulls_it(registry: Registry, pushed: ImageIndex, docker: Dockerd
         assert shown["Architecture"] == image.platform.architecture
 
 
-def test_podman_pulls_it(registry: Registry, pushed: ImageIndex, podman: Podman) -> None:
+def test_podman_pulls_the_image(registry: Registry, pushed: ImageIndex, podman: Podman) -> None:
     podman.reach(registry.host)
     for image in pushed.images:
         podman.cli("pull", "--tls-verify=false", "--arch", image.platform.architecture, f"{registry.host}/team/app:1")
@@ -100,14 +100,14 @@ def test_podman_pulls_it(registry: Registry, pushed: ImageIndex, podman: Podman)
         assert shown["Architecture"] == image.platform.architecture
 
 
-def test_containerd_pulls_it(registry: Registry, pushed: ImageIndex, containerd: Containerd) -> None:
+def test_containerd_pulls_the_image(registry: Registry, pushed: ImageIndex, containerd: Containerd) -> None:
     containerd.reach(registry.host)
     for image in pushed.images:
         containerd.cli("images", "pull", "--plain-http", "--platform", str(image.platform), f"{registry.host}/team/app:1")
     assert pushed.digest in containerd.cli("images", "list").stdout
 
 
-def test_a_second_push_and_a_second_project_send_no_layer(registry: Registry, pushed: ImageIndex, store: Store) -> None:
+def test_a_second_push_and_a_second_project_upload_no_layer(registry: Registry, pushed: ImageIndex, store: Store) -> None:
     documents = len(pushed.index) + sum(len(image.manifest) for image in pushed.images)
     assert push(registry.host, "team/app", pushed, store).uploaded == documents
     traffic = push(registry.host, "another/app", pushed, store, (f"{registry.host}/team/app",))
@@ -116,7 +116,7 @@ def test_a_second_push_and_a_second_project_send_no_layer(registry: Registry, pu
     assert traffic.uploaded == documents + sum(len(image.config) for image in pushed.images)
 
 
-def test_pull_and_copy(registry: Registry, pushed: ImageIndex, store: Store, tmp_path: Path) -> None:
+def test_a_pull_and_a_copy_keep_the_digest(registry: Registry, pushed: ImageIndex, store: Store, tmp_path: Path) -> None:
     with repository(registry.host, "team/app") as there:
         done = pull(there, remote_images(there, "1"), tmp_path / "out", store, name="app:1", reporter=silent)
         assert done.entry.digest == pushed.digest
@@ -130,7 +130,7 @@ def test_pull_and_copy(registry: Registry, pushed: ImageIndex, store: Store, tmp
             assert f"sha256:{hashlib.sha256(target.manifest('2').data).hexdigest()}" == pushed.digest
 
 
-def test_what_skopeo_pushes_with_dockers_types_is_read(registry: Registry, store: Store, tmp_path: Path) -> None:
+def test_pulls_what_skopeo_pushes_with_docker_types(registry: Registry, store: Store, tmp_path: Path) -> None:
     index = small_index(store)
     write_layout(index, tmp_path / "layout", store, name="app:1")
     name = f"docker://{registry.host}/docker/app:1"
@@ -143,7 +143,7 @@ def test_what_skopeo_pushes_with_dockers_types_is_read(registry: Registry, store
     assert len(validate(tmp_path / "out").images) == 2
 
 
-def test_referrers_without_the_api_are_under_a_tag(registry: Registry, pushed: ImageIndex) -> None:
+def test_without_the_api_referrers_are_under_a_tag(registry: Registry, pushed: ImageIndex) -> None:
     empty = b"{}"
     config = Descriptor("application/vnd.oci.empty.v1+json", f"sha256:{hashlib.sha256(empty).hexdigest()}", len(empty))
     data = encode(Manifest(config, (), 2, MEDIA_TYPE_MANIFEST, artifact_type="application/x-it", subject=pushed.descriptor))
@@ -159,7 +159,7 @@ def test_referrers_without_the_api_are_under_a_tag(registry: Registry, pushed: I
     assert [one["digest"] for one in found["manifests"]] == [document.descriptor.digest]
 
 
-def test_a_copy_takes_referrers_along_that_others_find(registry: Registry, pushed: ImageIndex, tmp_path: Path) -> None:
+def test_oras_finds_copied_referrers(registry: Registry, pushed: ImageIndex, tmp_path: Path) -> None:
     (tmp_path / "it.txt").write_text("signed")
     image = f"{registry.host}/team/app@{pushed.images[0].digest}"
     tool(
@@ -185,14 +185,14 @@ def test_a_copy_takes_referrers_along_that_others_find(registry: Registry, pushe
 
 @pytest.fixture
 def chunked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Blobs go in chunks of 400 kB."""
+    """Upload blobs in chunks of 400 kB."""
     monkeypatch.setattr(upload, "MONOLITHIC", 100_000)
     monkeypatch.setattr(upload, "CHUNK", 400_000)
     return iter(())
 
 
 @pytest.mark.parametrize("kind", ["refuse", "cut-request", "no-answer", "truncate", "429", "500", "503", "stall"])
-def test_a_push_through_a_faulty_way_ends_right(registry: Registry, store: Store, chunked: None, kind: str) -> None:
+def test_a_push_survives_faults(registry: Registry, store: Store, chunked: None, kind: str) -> None:
     layers = [small_layer(store, [file("opt/data", os.urandom(1_500_000))], kind)]
     index = ImageIndex((small_image(store, AMD64, layers),), b"")
     with FaultProxy(registry.host, 0.25, 7, (kind,)) as proxy:
@@ -205,7 +205,7 @@ def test_a_push_through_a_faulty_way_ends_right(registry: Registry, store: Store
         assert there.manifest("1").data == index.images[0].manifest
 
 
-def test_a_way_that_never_works_is_a_clear_error(registry: Registry, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_never_works_is_an_error_with_a_hint(registry: Registry, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.registry.transport.random.uniform", lambda *_: 0.01)
     with FaultProxy(registry.host, 1.0, 1, ("refuse", "500")) as proxy, pytest.raises(FetchError) as error:
         push(proxy.host, "faulty/never", small_index(store), store)

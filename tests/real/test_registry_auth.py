@@ -1,5 +1,4 @@
-"""Logging in to Debian's docker-registry with a password and with tokens; the files that docker, skopeo and podman write are read by
-us, and ours by them."""
+"""Logins to Debian's docker-registry, with passwords and with tokens. docker, skopeo and podman share our credentials."""
 
 import base64
 import json
@@ -33,7 +32,7 @@ def encoded(data: bytes) -> str:
 
 
 class Signer:
-    """Makes JWTs that a registry takes which trusts our certificate (RS256, the certificate in x5c)."""
+    """Signs JWTs for a registry that trusts the certificate (RS256, the certificate in x5c)."""
 
     def __init__(self, folder: Path) -> None:
         self.key, self.certificate = folder / "token.key", folder / "token.pem"
@@ -75,7 +74,7 @@ def with_tokens(tmp_path: Path, tokens: TokenServer) -> Iterator[Registry]:
 
 @pytest.fixture
 def user(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user without any settings."""
+    """The environment of a user without settings."""
     home = tmp_path / "user"
     (home / "run").mkdir(parents=True)
     return {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")}
@@ -107,7 +106,7 @@ PUSH, UPLOADS = "repository:team/app:pull,push", "/v2/team/app/blobs/uploads/"
 
 
 @pytest.mark.parametrize("kind", ["with_password", "with_tokens"])
-def test_login_and_push(kind: str, user: dict[str, str], request: pytest.FixtureRequest) -> None:
+def test_login_lets_a_push_through(kind: str, user: dict[str, str], request: pytest.FixtureRequest) -> None:
     registry: Registry = request.getfixturevalue(kind)
     with pytest.raises(FetchError, match=r"shipwheel login|requires a login|user name and password"):
         asks(registry, user, "POST", UPLOADS, PUSH)
@@ -123,7 +122,7 @@ def test_login_and_push(kind: str, user: dict[str, str], request: pytest.Fixture
     assert credential_for(host_of(registry.host, user), "team/app", user) is None
 
 
-def test_rights_and_two_scopes(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:
+def test_requests_one_token_for_two_scopes(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:
     shipwheel(user, "login", with_tokens.host, "-u", USER, "--password-stdin", given=PASSWORD)
     mount = f"{UPLOADS}?mount=sha256:{'0' * 64}&from=other/base"
     assert asks(with_tokens, user, "POST", mount, PUSH, "repository:other/base:pull").status_code == 202
@@ -136,7 +135,7 @@ def test_rights_and_two_scopes(with_tokens: Registry, user: dict[str, str], toke
 
 
 @pytest.mark.parametrize("kind", ["with_password", "with_tokens"])
-def test_what_we_write_is_read_by_others(
+def test_other_tools_read_our_credentials(
     kind: str, user: dict[str, str], request: pytest.FixtureRequest, docker: Dockerd, podman: Podman
 ) -> None:
     registry: Registry = request.getfixturevalue(kind)
@@ -156,7 +155,7 @@ def test_what_we_write_is_read_by_others(
 
 
 def made_layout(folder: Path) -> None:
-    """A layout of one image with an empty layer."""
+    """Write a layout with one image of an empty layer."""
     from hashlib import sha256
 
     def put(data: bytes, media: str) -> dict[str, Any]:
@@ -176,7 +175,7 @@ def made_layout(folder: Path) -> None:
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
-def test_what_docker_skopeo_and_podman_write_is_read_by_us(
+def test_reads_credentials_of_docker_skopeo_and_podman(
     with_password: Registry, user: dict[str, str], docker: Dockerd, podman: Podman
 ) -> None:
     host = host_of(with_password.host, user)
@@ -210,7 +209,7 @@ def test_what_docker_skopeo_and_podman_write_is_read_by_us(
     assert credential_for(host, "team/other", {**user, "REGISTRY_AUTH_FILE": str(namespaced)}) is None
 
 
-def test_an_identity_token(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:
+def test_an_identity_token_authorizes_uploads(with_tokens: Registry, user: dict[str, str], tokens: TokenServer) -> None:
     tokens.identities = {"identity": USER}
     host = host_of(with_tokens.host, user)
     authorizer = Authorizer(host, Credential(identity_token="identity"))

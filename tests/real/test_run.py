@@ -1,4 +1,4 @@
-"""`shipwheel run` in real engines: the app answers, Ctrl-C ends it within the grace period, and nothing is left behind.
+"""`shipwheel run` with real engines: the app answers, Ctrl-C ends it, and nothing is left behind.
 
 Engines that publish ports do so in a network namespace of their own, where they may make bridges and firewall rules.
 """
@@ -36,7 +36,7 @@ status = process.wait()
 open(f"{folder}/status.new", "w").write(str(status))
 os.rename(f"{folder}/status.new", f"{folder}/status")
 """
-"""Starts a command in a session of its own, as a terminal does: the process group can then be sent what Ctrl-C sends."""
+"""Starts a command in a session of its own, as a terminal does, so that a test can signal the whole process group like Ctrl-C."""
 
 PROBE = """
 import sys, urllib.request
@@ -45,47 +45,47 @@ print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv
 
 
 @dataclass
-class Place:
-    """Where `shipwheel run` is tried: an engine's name, its sandbox, and how to see what it holds."""
+class RunTarget:
+    """An engine for `shipwheel run`: its name, its sandbox, and how to list what it holds."""
 
     name: str
     sandbox: Sandbox
     listing: tuple[tuple[str, ...], ...]
-    """Commands that list containers, volumes that nobody named, tasks: what must be empty afterwards."""
+    """Commands that list containers, unnamed volumes and tasks. They must print nothing afterwards."""
 
     def left(self) -> str:
-        """What the engine still has of containers, and the processes of the image's Python."""
+        """Return the remaining containers, volumes and tasks, and the processes of the image's Python."""
         return "".join(self.sandbox.run(command).stdout for command in self.listing) + self.running()
 
     def running(self) -> str:
-        """The processes of the image's Python."""
+        """Return the processes of the image's Python."""
         return self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
 
 
 @dataclass
 class Run:
-    """A `shipwheel run` that was started."""
+    """A running `shipwheel run`."""
 
-    place: Place
+    target: RunTarget
     folder: Path
 
     def read(self, name: str) -> str:
-        """Its standard output (out), standard error (err), process number (pid) or exit status (status), as far as it got."""
+        """Return its output (`out`), error output (`err`), process ID (`pid`) or exit code (`status`), or "" if there is none yet."""
         path = self.folder / name
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         return bool(self.read("status"))
 
     def wait_http(self, url: str, seconds: float = HANG_S) -> str:
-        """The answer, as soon as there is one; an error when the command has ended."""
+        """Return the first response of a URL. Fail when the command has ended."""
         said: list[str] = []
 
         def answered() -> bool:
             if self.ended():
                 raise EngineError(f"it ended with {self.read('status')}:\n{self.read('out')}{self.read('err')}")
-            done = self.place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False)
+            done = self.target.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False)
             said.append(done.stdout)
             return done.returncode == 0
 
@@ -93,80 +93,80 @@ class Run:
         return said[-1]
 
     def signal_group(self, name: str) -> None:
-        """What a terminal does on Ctrl-C: the signal goes to every process of the group."""
-        self.place.sandbox.run(["kill", f"-{name}", "--", f"-{self.read('pid')}"])
+        """Signal every process of the group, as a terminal does on Ctrl-C."""
+        self.target.sandbox.run(["kill", f"-{name}", "--", f"-{self.read('pid')}"])
 
     def status(self, seconds: float = HANG_S) -> int:
-        """Waits for its end."""
+        """Wait for its end. Return the exit code."""
         wait_until(self.ended, "the end of shipwheel run", seconds)
         return int(self.read("status"))
 
 
-def shipwheel(place: Place, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """`shipwheel run` to its end."""
-    return place.sandbox.run([sys.executable, "-m", "shipwheel", "run", "--engine", place.name, *arguments], check=False)
+def shipwheel(target: RunTarget, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `shipwheel run` to its end."""
+    return target.sandbox.run([sys.executable, "-m", "shipwheel", "run", "--engine", target.name, *arguments], check=False)
 
 
-def start(place: Place, *arguments: str) -> Run:
-    """`shipwheel run`, in the background."""
-    folder = place.sandbox.folder(f"run-{len(list(place.sandbox.root.glob('run-*')))}")
-    argv = [sys.executable, "-m", "shipwheel", "run", "--engine", place.name, *arguments]
-    place.sandbox.spawn([sys.executable, "-I", "-c", STARTER, str(folder), *argv], folder / "log")
-    run = Run(place, folder)
+def start(target: RunTarget, *arguments: str) -> Run:
+    """Start `shipwheel run` in the background."""
+    folder = target.sandbox.folder(f"run-{len(list(target.sandbox.root.glob('run-*')))}")
+    argv = [sys.executable, "-m", "shipwheel", "run", "--engine", target.name, *arguments]
+    target.sandbox.spawn([sys.executable, "-I", "-c", STARTER, str(folder), *argv], folder / "log")
+    run = Run(target, folder)
     wait_until(lambda: bool(run.read("pid")), "the start of shipwheel")
     return run
 
 
-def _docker(running: Dockerd) -> Place:
+def _docker(running: Dockerd) -> RunTarget:
     root = running.sandbox.root
     running.sandbox.environment |= {"DOCKER_HOST": f"unix://{root / 'docker.sock'}", "DOCKER_CONFIG": str(root / "cli")}
-    return Place("docker", running.sandbox, (("docker", "ps", "-aq"), ("docker", "volume", "ls", "-qf", "dangling=true")))
+    return RunTarget("docker", running.sandbox, (("docker", "ps", "-aq"), ("docker", "volume", "ls", "-qf", "dangling=true")))
 
 
-def _podman(running: Podman) -> Place:
-    return Place("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
+def _podman(running: Podman) -> RunTarget:
+    return RunTarget("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
 
 
-def _containerd(running: Containerd) -> Place:
+def _containerd(running: Containerd) -> RunTarget:
     root = running.sandbox.root
     running.sandbox.environment |= {"CONTAINERD_ADDRESS": str(root / "containerd.sock"), "CONTAINERD_NAMESPACE": "tests"}
-    return Place("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
+    return RunTarget("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
 
 
 @pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """Each engine in turn, and bubblewrap, which needs none."""
+def target(request: pytest.FixtureRequest) -> Iterator[RunTarget]:
+    """Each engine in turn, and bubblewrap, which needs no engine."""
     match request.param:
         case "docker" | "docker_containerd_store":
-            place = _docker(request.getfixturevalue(request.param))
+            target = _docker(request.getfixturevalue(request.param))
         case "podman":
-            place = _podman(request.getfixturevalue("podman"))
+            target = _podman(request.getfixturevalue("podman"))
         case "containerd":
-            place = _containerd(request.getfixturevalue("containerd"))
+            target = _containerd(request.getfixturevalue("containerd"))
         case _:
-            place = Place("bwrap", request.getfixturevalue("sandbox"), ())
-    place.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(place.sandbox.folder("data"))}
-    place.sandbox.environment |= {
+            target = RunTarget("bwrap", request.getfixturevalue("sandbox"), ())
+    target.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(target.sandbox.folder("data"))}
+    target.sandbox.environment |= {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_", "PYTHONPATH"))
     }
-    yield place
+    yield target
 
 
-def test_the_app_answers_and_ctrl_c_ends_it(place: Place, fastapi: Example) -> None:
+def test_the_app_answers_and_ctrl_c_ends_it(target: RunTarget, fastapi: Example) -> None:
     # The project itself: the store and the lock have what is needed, since there is no network here.
-    run = start(place, str(fastapi.archive.parent / "fastapi"))
+    run = start(target, str(fastapi.archive.parent / "fastapi"))
     assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
-    assert place.left() != "", "what is looked for afterwards can be seen"
+    assert target.left() != "", "what is looked for afterwards can be seen"
     run.signal_group("INT")
     # uvicorn shuts down on the image's stop signal, then raises it again for itself.
     assert run.status() == STOPPED, run.read("err")
     assert "Application startup complete" in run.read("err"), "logs come as they are written"
-    assert place.left() == ""
+    assert target.left() == ""
 
 
-def test_a_detached_container_stays_until_it_is_removed(place: Place, fastapi: Example) -> None:
-    done = shipwheel(place, str(fastapi.archive), "--detach", "-e", "GIVEN=a=b")
-    if place.name == "bwrap":
+def test_a_detached_container_stays_until_removed(target: RunTarget, fastapi: Example) -> None:
+    done = shipwheel(target, str(fastapi.archive), "--detach", "-e", "GIVEN=a=b")
+    if target.name == "bwrap":
         assert done.returncode == 11
         assert "bwrap cannot detach" in done.stderr
         return
@@ -176,36 +176,36 @@ def test_a_detached_container_stays_until_it_is_removed(place: Place, fastapi: E
     )
     assert all(done.stdout.strip() in command for command in commands.values())
     url = "http://127.0.0.1:8000/"
-    wait_until(lambda: place.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False).returncode == 0, "an answer", pause=0.2)
-    said = place.sandbox.run(["sh", "-c", commands["logs"].replace(" -f ", " ")])
+    wait_until(lambda: target.sandbox.run([sys.executable, "-I", "-c", PROBE, url], check=False).returncode == 0, "an answer", pause=0.2)
+    said = target.sandbox.run(["sh", "-c", commands["logs"].replace(" -f ", " ")])
     assert "Application startup complete" in said.stdout + said.stderr
-    place.sandbox.run(["sh", "-c", commands["stop"]])
-    wait_until(lambda: place.running() == "", "the end of the app")
-    assert place.left() != "", "it is there still"
-    place.sandbox.run(["sh", "-c", commands["remove"]])
-    assert place.left() == ""
+    target.sandbox.run(["sh", "-c", commands["stop"]])
+    wait_until(lambda: target.running() == "", "the end of the app")
+    assert target.left() != "", "it is there still"
+    target.sandbox.run(["sh", "-c", commands["remove"]])
+    assert target.left() == ""
 
 
-def test_an_app_that_does_not_listen_is_killed_after_the_grace_period(place: Place, fastapi: Example) -> None:
+def test_an_app_that_does_not_listen_is_killed_after_the_grace_period(target: RunTarget, fastapi: Example) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-    run = start(place, str(fastapi.archive), "--grace", "1", "--", "python", "-c", code)
+    run = start(target, str(fastapi.archive), "--grace", "1", "--", "python", "-c", code)
     wait_until(lambda: "up" in run.read("out"), "the start of the app")
     run.signal_group("TERM")
     assert run.status() == 128 + signal.SIGKILL, run.read("err")
-    assert place.left() == ""
+    assert target.left() == ""
 
 
-def test_the_init_is_the_first_process_and_ends_an_app_without_a_handler(place: Place, fastapi: Example) -> None:
+def test_the_init_is_the_first_process_and_ends_an_app_without_a_handler(target: RunTarget, fastapi: Example) -> None:
     code = "import time; print(open('/proc/1/comm').read().strip(), flush=True); time.sleep(600)"
-    run = start(place, str(fastapi.archive), "--grace", "60", "--", "python", "-c", code)
+    run = start(target, str(fastapi.archive), "--grace", "60", "--", "python", "-c", code)
     wait_until(lambda: "tini" in run.read("out"), "the start of the app")
     run.signal_group("TERM")
     assert run.status() == STOPPED, "it is not killed after the grace period"
     assert "[WARN  tini" not in run.read("err")
-    assert place.left() == ""
+    assert target.left() == ""
 
 
-def test_status_user_variables_and_volumes(place: Place, fastapi: Example, tmp_path: Path) -> None:
+def test_passes_on_exit_code_user_variables_and_volumes(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     file = tmp_path / "variables"
     file.write_text("# a comment\nFROM_FILE=two words\n")
     (folder := tmp_path / "shared").mkdir()
@@ -216,72 +216,72 @@ def test_status_user_variables_and_volumes(place: Place, fastapi: Example, tmp_p
         "print(json.dumps([os.getuid(), os.environ['FROM_FILE'], os.environ['GIVEN'], os.environ['LANG'], root])); sys.exit(7)"
     )
     arguments = ["--env-file", str(file), "-e", "GIVEN=a=b", "-v", f"{folder}:/shared"]
-    done = shipwheel(place, str(fastapi.archive), *arguments, "--", "python", "-c", code)
+    done = shipwheel(target, str(fastapi.archive), *arguments, "--", "python", "-c", code)
     assert done.returncode == 7, done.stderr
     assert json.loads(done.stdout) == [65532, "two words", "a=b", "C.UTF-8", False]
     assert (folder / "made").read_text() == "x"
-    assert place.left() == ""
+    assert target.left() == ""
 
 
-def test_a_second_load_sends_nothing(place: Place, fastapi: Example) -> None:
-    shipwheel(place, str(fastapi.archive), "--", "python", "--version")
-    again = shipwheel(place, str(fastapi.archive), "--", "python", "--version")
+def test_a_second_run_loads_nothing(target: RunTarget, fastapi: Example) -> None:
+    shipwheel(target, str(fastapi.archive), "--", "python", "--version")
+    again = shipwheel(target, str(fastapi.archive), "--", "python", "--version")
     assert again.returncode == 0
     assert " MB to " not in again.stderr
 
 
-def test_a_volume_of_the_image_stays_unless_it_is_ephemeral(place: Place, fastapi: Example, tmp_path: Path) -> None:
+def test_a_volume_of_the_image_stays_unless_it_is_ephemeral(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     image = next(one for one in read_archive(fastapi.archive).images().images if str(one.platform) == NATIVE)
     archive = tmp_path / "volume.tar"
     made = make_image(image.layers, ContainerConfig(volumes={"/kept": {}}, env=("PATH=/opt/venv/bin",)), image.platform, created=0)
     write_archive(make_index([made]), archive, store, name="volume:1")
     code = "import os; print(os.listdir('/kept')); open('/kept/mark', 'w')"
-    said = [shipwheel(place, str(archive), *more, "--", "python", "-c", code) for more in ([], ["--ephemeral"], ["--ephemeral"], [])]
+    said = [shipwheel(target, str(archive), *more, "--", "python", "-c", code) for more in ([], ["--ephemeral"], ["--ephemeral"], [])]
     assert [done.stdout for done in said] == ["[]\n", "[]\n", "[]\n", "['mark']\n"], said
-    if place.name in ("docker", "podman"):
-        place.sandbox.run([place.name, "volume", "rm", "volume-kept"])
+    if target.name in ("docker", "podman"):
+        target.sandbox.run([target.name, "volume", "rm", "volume-kept"])
     else:
-        assert [path.name for path in (place.sandbox.root / "data/shipwheel/volumes/volume-kept").iterdir()] == ["mark"]
-    assert place.left() == ""
+        assert [path.name for path in (target.sandbox.root / "data/shipwheel/volumes/volume-kept").iterdir()] == ["mark"]
+    assert target.left() == ""
 
 
-def test_what_load_prints_is_what_the_engine_runs(place: Place, fastapi: Example) -> None:
+def test_the_engine_runs_the_name_that_load_prints(target: RunTarget, fastapi: Example) -> None:
     project = str(fastapi.archive.parent / "fastapi")
-    done = place.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", place.name])
+    done = target.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", target.name])
     image = done.stdout.strip()
     run = {
         "docker": ["docker", "run", "--rm", "--pull", "never", image, "python", "--version"],
         "podman": ["podman", "run", "--rm", "--pull", "never", image, "python", "--version"],
         "containerd": ["ctr", "run", "--rm", "--cpu-shares", "0", image, "loaded", "/opt/venv/bin/python", "--version"],
         "bwrap": ["bwrap", "--ro-bind", image, "/", "/opt/venv/bin/python", "--version"],
-    }[place.name]
-    assert place.sandbox.run(run).stdout.startswith("Python 3.")
+    }[target.name]
+    assert target.sandbox.run(run).stdout.startswith("Python 3.")
 
 
-def test_a_terminal_is_the_container_s(place: Place, fastapi: Example) -> None:
+def test_the_container_gets_the_terminal(target: RunTarget, fastapi: Example) -> None:
     code = "import sys; print(sys.stdin.isatty(), sys.stdout.isatty())"
-    argv = [sys.executable, "-m", "shipwheel", "run", "-q", "-i", "--engine", place.name, str(fastapi.archive), "--", "python", "-c", code]
-    done = place.sandbox.run(["script", "--quiet", "--return", "--command", shlex.join(argv), "/dev/null"])
+    argv = [sys.executable, "-m", "shipwheel", "run", "-q", "-i", "--engine", target.name, str(fastapi.archive), "--", "python", "-c", code]
+    done = target.sandbox.run(["script", "--quiet", "--return", "--command", shlex.join(argv), "/dev/null"])
     assert "True True" in done.stdout
-    assert place.left() == ""
+    assert target.left() == ""
 
 
-def test_after_an_edit_one_small_layer_is_sent(place: Place, fastapi: Example, tmp_path: Path) -> None:
+def test_an_edit_loads_one_small_layer(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "fastapi")
-    assert shipwheel(place, str(project), "--", "python", "--version").returncode == 0
+    assert shipwheel(target, str(project), "--", "python", "--version").returncode == 0
     (project / "main.py").write_text((project / "main.py").read_text() + "\nEDITED = 'yes'\n")
-    done = shipwheel(place, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
+    done = shipwheel(target, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
     assert done.stdout == "yes\n", done.stderr
-    if place.name != "bwrap":
+    if target.name != "bwrap":
         found = re.search(r"([0-9.]+) MB to \w+(?: \(([0-9.]+) MB already there\))?", done.stderr)
         assert found and float(found[1]) < 0.5 < float(found[2] or 0), done.stderr
 
 
-def test_a_foreign_platform_without_emulation_is_told_of(place: Place, fastapi: Example) -> None:
+def test_refuses_a_foreign_platform_without_emulation(target: RunTarget, fastapi: Example) -> None:
     # Other tests may run arm64 programs meanwhile: hide the kernel's entries.
     hidden = 'mount -t tmpfs tmpfs /proc/sys/fs/binfmt_misc && exec "$@"'
-    argv = ["unshare", "--mount", "sh", "-c", hidden, "sh", sys.executable, "-m", "shipwheel", "run", "--engine", place.name]
-    done = place.sandbox.run([*argv, str(fastapi.archive), "--platform", "linux/arm64"], check=False)
+    argv = ["unshare", "--mount", "sh", "-c", hidden, "sh", sys.executable, "-m", "shipwheel", "run", "--engine", target.name]
+    done = target.sandbox.run([*argv, str(fastapi.archive), "--platform", "linux/arm64"], check=False)
     assert done.returncode == 11
     assert "apt-get install qemu-user-binfmt" in done.stderr

@@ -1,4 +1,4 @@
-"""An image with a Python that no Debian suite has, from an archive that is made of a CPython on this machine, run by real engines."""
+"""An image with a Python that no Debian suite has, made from a CPython of this machine, run by real engines."""
 
 import json
 import os
@@ -26,7 +26,7 @@ print(sys.version.split()[0], sys.prefix, sys.base_prefix, len(ssl.create_defaul
 
 
 def _found() -> tuple[str, Path]:
-    """The full version and the directory of a CPython of a version that no suite has, which lies in a directory of its own."""
+    """Return the full version and the prefix of a CPython that no suite has and that has a directory of its own."""
     for minor in ("3.12", "3.10"):
         kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
         path = next(iter(sorted(kept.glob(f"{minor}.*/bin/python{minor}"))), None) or uv.local_python(minor)
@@ -41,7 +41,7 @@ def _found() -> tuple[str, Path]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, list[dict[str, Any]]]:
-    """(version, project, archive of the image, what two builds in two stores said of it)."""
+    """The version, the project, the archive of the image, and the documents of two builds with two stores."""
     version, prefix = _found()
     folder = tmp_path_factory.mktemp("standalone")
     disk = folder / "builds"
@@ -87,7 +87,7 @@ def test_two_stores_make_the_same_image(built: tuple[str, Path, Path, list[dict[
 
 
 @pytest.mark.online
-def test_it_runs_with_no_rights(built: tuple[str, Path, Path, list[dict[str, Any]]], any_engine: Engine) -> None:
+def test_the_image_runs_without_rights(built: tuple[str, Path, Path, list[dict[str, Any]]], any_engine: Engine) -> None:
     version, _, archive, _ = built
     image = any_engine.load(archive)
     with any_engine.run(image) as container:

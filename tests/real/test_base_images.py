@@ -1,4 +1,4 @@
-"""The bases that other tests build on are what they say: they run, and have the traits of the images that they stand for."""
+"""The base images that other tests use: they run, and have the properties of the public images that they imitate."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ from support.engines import SEARCH_PATH, Podman
 
 IMPORTS = "import asyncio, ctypes, hashlib, select, socket, ssl, zlib, sys, sysconfig; "
 OTHERS = "import bz2, lzma, readline, sqlite3, uuid"
-"""What the one for musl is built without."""
+"""Modules that the Python for musl does not have."""
 
 FACTS = "print(sys.version.split()[0], sys.prefix, sysconfig.get_path('platlib'), len(ssl.create_default_context().get_ca_certs()) > 100)"
 VENV = """
@@ -33,7 +33,7 @@ os.symlink(real, "/tmp/venv/bin/python")
 code = "import ssl, sys, sysconfig; print(sys.prefix, sys.path[-1] == sysconfig.get_path('purelib'))"
 print(subprocess.check_output(["/tmp/venv/bin/python", "-c", code], text=True))
 """
-"""A virtual environment as we write one: the file and a link, without a copy of anything."""
+"""Creates a virtual environment as shipwheel does: pyvenv.cfg and a link, without copies."""
 
 EXPECTED = {
     "official": ("python", "3.13 /usr/local /usr/local/lib/python3.13/site-packages True"),
@@ -44,12 +44,12 @@ EXPECTED = {
     "conda": ("python", "3.11 /opt/conda /opt/conda/lib/python3.11/site-packages True"),
     "alpine": ("python", "3.13 /usr/local /usr/local/lib/python3.13/site-packages True"),
 }
-"""The name of the interpreter on PATH; its minor version, prefix, folder for wheels, and whether it knows authorities."""
+"""Base -> the interpreter on PATH; its minor version, prefix, directory for wheels, and whether it has certificate authorities."""
 
 
 @cache
 def layout(name: str) -> Path:
-    """The base; the failure names the programs that making it lacks."""
+    """Return the layout of a base. Fail with the names of missing programs."""
     lacking = [tool for tool in {*TOOLS, *MUSL_TOOLS} if shutil.which(tool, path=SEARCH_PATH) is None]
     if lacking:
         pytest.fail(f"the bases need programs that are not installed: {' '.join(lacking)}", pytrace=False)
@@ -57,7 +57,7 @@ def layout(name: str) -> Path:
 
 
 def document(name: str, digest: str) -> dict[str, Any]:
-    """A document of a base, whose digest is checked."""
+    """Read a document of a base and check its digest."""
     data = (layout(name) / "blobs" / "sha256" / digest.partition(":")[2]).read_bytes()
     assert f"sha256:{hashlib.sha256(data).hexdigest()}" == digest
     found: dict[str, Any] = json.loads(data)
@@ -65,14 +65,14 @@ def document(name: str, digest: str) -> dict[str, Any]:
 
 
 def index(name: str) -> dict[str, Any]:
-    """The image index of a base."""
+    """Read the image index of a base."""
     (entry,) = json.loads((layout(name) / "index.json").read_text())["manifests"]
     return document(name, entry["digest"])
 
 
 @cache
 def paths(name: str) -> Mapping[str, tarfile.TarInfo]:
-    """What is in the layers of the base's image for amd64, by path; and the diff_ids are those of the tars."""
+    """Return the members of the layers for amd64 by their paths, after checking the diff_ids."""
     manifest = document(name, index(name)["manifests"][0]["digest"])
     found: dict[str, tarfile.TarInfo] = {}
     digests = []
@@ -87,25 +87,25 @@ def paths(name: str) -> Mapping[str, tarfile.TarInfo]:
 
 
 def config(name: str) -> dict[str, Any]:
-    """The config of the containers of the base's image for amd64."""
+    """Return the container configuration of the image for amd64."""
     manifest = document(name, index(name)["manifests"][0]["digest"])
     found: dict[str, Any] = document(name, manifest["config"]["digest"])["config"]
     return found
 
 
-def test_every_base_is_looked_at() -> None:
+def test_every_base_has_expectations() -> None:
     assert {*EXPECTED, "pythonless"} == set(BASES)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_python_runs(name: str, podman: Podman) -> None:
-    program, wanted = EXPECTED[name]
+def test_python_runs_in_every_base(name: str, podman: Podman) -> None:
+    program, expected = EXPECTED[name]
     # The manifest for no platform must not be in the way.
     image = podman.load(layout(name))
     done = podman.run_once(image, entrypoint=[program], command=["-c", IMPORTS + FACTS])
     assert done.returncode == 0, done.stderr
     version, _, rest = done.stdout.strip().partition(" ")
-    assert f"{version.rpartition('.')[0]} {rest}" == wanted
+    assert f"{version.rpartition('.')[0]} {rest}" == expected
     if name != "alpine":
         done = podman.run_once(image, entrypoint=[program], command=["-c", OTHERS])
         assert done.returncode == 0, done.stderr
@@ -113,14 +113,14 @@ def test_python_runs(name: str, podman: Podman) -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["/tmp/venv", "True"]), done.stderr
 
 
-def test_without_python(podman: Podman) -> None:
+def test_the_base_without_python_has_none(podman: Podman) -> None:
     done = podman.run_once(podman.load(layout("pythonless")), command=["sh", "-c", "cat /etc/os-release; ls /usr/bin/*python*"])
     assert "bookworm" in done.stdout
     assert done.returncode != 0
 
 
 @pytest.mark.parametrize(("name", "family"), [("official", "oci"), ("official_docker", "docker")])
-def test_the_official_ones(name: str, family: str) -> None:
+def test_the_official_bases(name: str, family: str) -> None:
     real, attestation = index(name)["manifests"]
     assert family in index(name)["mediaType"]
     assert family in real["mediaType"]
@@ -137,7 +137,7 @@ def test_the_official_ones(name: str, family: str) -> None:
     assert found["lib"].linkname == "usr/lib"
 
 
-def test_the_distroless_one() -> None:
+def test_the_distroless_base() -> None:
     found = paths("distroless")
     assert [one["platform"]["architecture"] for one in index("distroless")["manifests"]] == ["amd64", "arm64"]
     assert not {"bin/sh", "usr/bin/sh", "bin/bash", "usr/bin/dpkg", "var/lib/dpkg/status", "etc/ld.so.cache"} & set(found)
@@ -149,7 +149,7 @@ def test_the_distroless_one() -> None:
     assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in config("distroless")["Env"]
 
 
-def test_the_ubuntu_one(podman: Podman) -> None:
+def test_the_ubuntu_base(podman: Podman) -> None:
     done = podman.run_once(
         podman.load(layout("ubuntu")), command=["sh", "-c", ". /etc/os-release; echo $ID $VERSION_ID $PRETTY_NAME; id ubuntu"]
     )
@@ -158,7 +158,7 @@ def test_the_ubuntu_one(podman: Podman) -> None:
     assert "usr/bin/python" not in paths("ubuntu")
 
 
-def test_the_ubi_one(podman: Podman) -> None:
+def test_the_ubi_base(podman: Podman) -> None:
     found = paths("ubi")
     assert {"usr/lib64/python3.11/os.py", "usr/lib64/libc.so.6", "usr/lib/python3.11/site-packages/pip", "var/lib/rpm/rpmdb.sqlite"} <= set(
         found
@@ -171,7 +171,7 @@ def test_the_ubi_one(podman: Podman) -> None:
     assert (done.returncode, done.stdout) == (0, "1001\n"), done.stderr
 
 
-def test_the_conda_one(podman: Podman) -> None:
+def test_the_conda_base(podman: Podman) -> None:
     assert any(path.startswith("opt/conda/conda-meta/python-3.11") for path in paths("conda"))
     assert config("conda")["Env"][-1].startswith("PATH=/opt/conda/bin:")
     code = (
@@ -182,7 +182,7 @@ def test_the_conda_one(podman: Podman) -> None:
     assert all(path.startswith("/opt/conda/lib/") for path in done.stdout.split()), done.stdout
 
 
-def test_the_alpine_one(podman: Podman) -> None:
+def test_the_alpine_base(podman: Podman) -> None:
     found = paths("alpine")
     assert found["lib/libc.musl-x86_64.so.1"].linkname == "ld-musl-x86_64.so.1"
     assert (found["lib"].isdir(), found["bin/sh"].linkname) == (True, "/bin/busybox")

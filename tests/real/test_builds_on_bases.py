@@ -1,4 +1,4 @@
-"""A FastAPI application with numpy upon bases of every shape: built from a registry into a registry, pulled and run."""
+"""A FastAPI application with numpy on every kind of base image: built from a registry into a registry, pulled and run."""
 
 import json
 import shutil
@@ -18,11 +18,11 @@ SHAPES = {
     "conda": ("/opt/conda/bin/python3.11", "65532:65532"),
     "alpine": ("/usr/local/bin/python3.13", "65532:65532"),
 }
-"""Shape -> the interpreter that is found in it, and the user of the image that is built upon it."""
+"""Base -> the interpreter that is found in it, and the user of the image that is built on it."""
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Podman) -> None:
+def test_an_app_runs_on(shape: str, tmp_path: Path, registry: Registry, podman: Podman) -> None:
     interpreter, user = SHAPES[shape]
     base, name = f"{registry.host}/bases/{shape.replace('_', '-')}:1", f"{registry.host}/team/{shape.replace('_', '-')}:1"
     done = shipwheel("push", BASES[shape](), base)
@@ -47,7 +47,7 @@ def test_an_app_upon(shape: str, tmp_path: Path, registry: Registry, podman: Pod
         assert container.stop(10) == STOPPED, container.logs()
 
 
-def test_a_base_without_python(tmp_path: Path, registry: Registry) -> None:
+def test_refuses_a_base_without_python(tmp_path: Path, registry: Registry) -> None:
     base = f"{registry.host}/bases/pythonless:1"
     assert shipwheel("push", pythonless(), base).returncode == 0
     shutil.copytree(ROOT / "tests" / "apps" / "numbers", tmp_path / "numbers")

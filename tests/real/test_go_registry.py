@@ -1,4 +1,4 @@
-"""A second registry that others wrote, with a referrers API, and `crane`: both of golang-github-google-go-containerregistry-dev."""
+"""The registry of go-containerregistry, which has a referrers API, and its client crane."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ NAMES = ("registry", "crane")
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """The programs, built once by Debian's Go from Debian's source; nothing is downloaded."""
+    """The directory with both programs, built once with Debian's Go from Debian's sources; nothing is downloaded."""
     cache = TEST_CACHE / "go"
     target = cache / "bin"
     if not all((target / name).is_file() for name in NAMES):
@@ -55,7 +55,7 @@ def programs() -> Path:
 
 @pytest.fixture
 def other(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """That registry's part of an image name."""
+    """The registry's part of an image name: 127.0.0.1:PORT."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setattr(upload, "MONOLITHIC", 100_000)
     monkeypatch.setattr(upload, "CHUNK", 400_000)
@@ -80,7 +80,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def index(store: Store) -> ImageIndex:
-    """Two platforms that share a layer which goes in chunks."""
+    """Two platforms that share a layer, which is uploaded in chunks."""
     shared = small_layer(store, [file("opt/data", os.urandom(1_500_000))], "shared")
     return make_index([small_image(store, platform, [shared, small_layer(store, {"p": str(platform)})]) for platform in (AMD64, ARM64)])
 
@@ -91,7 +91,7 @@ def push(host: str, path: str, index: ImageIndex, store: Store) -> None:
         pushing.finish(index, ("1",))
 
 
-def test_crane_finds_what_was_pushed_sound(other: str, programs: Path, index: ImageIndex, store: Store) -> None:
+def test_crane_validates_a_pushed_image(other: str, programs: Path, index: ImageIndex, store: Store) -> None:
     push(other, "team/app", index, store)
     for words in (["digest"], ["validate", "--remote"]):
         done = subprocess.run([programs / "crane", *words, f"{other}/team/app:1", "--insecure"], capture_output=True, text=True)
@@ -99,7 +99,7 @@ def test_crane_finds_what_was_pushed_sound(other: str, programs: Path, index: Im
         assert (index.digest if words == ["digest"] else "PASS") in done.stdout + done.stderr
 
 
-def test_pull_and_copy(other: str, index: ImageIndex, store: Store, tmp_path: Path) -> None:
+def test_a_pull_and_a_copy_keep_the_digest(other: str, index: ImageIndex, store: Store, tmp_path: Path) -> None:
     push(other, "team/app", index, store)
     with Repository(Reference.parse(f"{other}/team/app")) as there, Repository(Reference.parse(f"{other}/new")) as target:
         pull(there, remote_images(there, "1"), tmp_path / "out", store, name="app:1", reporter=silent)
@@ -108,7 +108,7 @@ def test_pull_and_copy(other: str, index: ImageIndex, store: Store, tmp_path: Pa
         assert list(target.tags()) == ["2"]
 
 
-def test_referrers(other: str, index: ImageIndex, store: Store) -> None:
+def test_the_api_lists_and_filters_referrers(other: str, index: ImageIndex, store: Store) -> None:
     push(other, "team/app", index, store)
     empty = b"{}"
     config = Descriptor("application/vnd.oci.empty.v1+json", f"sha256:{hashlib.sha256(empty).hexdigest()}", len(empty))
@@ -124,7 +124,7 @@ def test_referrers(other: str, index: ImageIndex, store: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", ["refuse", "cut-request", "no-answer", "truncate", "429", "500", "503", "stall"])
-def test_a_push_through_a_faulty_way_ends_right(other: str, programs: Path, index: ImageIndex, store: Store, kind: str) -> None:
+def test_a_push_survives_faults(other: str, programs: Path, index: ImageIndex, store: Store, kind: str) -> None:
     with FaultProxy(other, 0.25, 3, (kind,)) as proxy:
         push(proxy.host, "faulty", index, store)
         assert proxy.counts[kind]

@@ -1,4 +1,4 @@
-"""Proof that the harness works, on an image of a few files around Debian's static busybox, made here without any of shipwheel."""
+"""The engines of `support.engines`, tried with an image around Debian's static busybox that is made without shipwheel."""
 
 import gzip
 import hashlib
@@ -58,9 +58,9 @@ SERVE = "httpd -f -h /srv -p 127.0.0.1:$PORT"
 
 
 def fetch_busybox(folder: Path) -> dict[str, bytes]:
-    """The static busybox for both architectures, out of the archive this machine's apt uses, with apt's own checks.
+    """Download the static busybox for both architectures with apt.
 
-    All of apt's state is in the folder, so that the machine's dpkg hears of no second architecture.
+    The state of apt is in the directory, so that the machine's dpkg learns of no second architecture.
     """
     (folder / "state/lists/partial").mkdir(parents=True)
     (folder / "cache/archives/partial").mkdir(parents=True)
@@ -76,7 +76,7 @@ def fetch_busybox(folder: Path) -> dict[str, bytes]:
 
 
 def unpack_busybox(package: Path) -> bytes:
-    """The program out of its package."""
+    """Extract the program from its package."""
     data = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         program = tar.extractfile("./usr/bin/busybox")
@@ -94,7 +94,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes = b"", **values: Any) -> No
 
 
 def make_layer(busybox: bytes) -> bytes:
-    """The one layer: busybox under its names, a page to serve, and folders for a volume and for temporary files."""
+    """Make the layer: busybox under its names, a page to serve, and directories for a volume and for temporary files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("bin", "opt", "opt/venv", "opt/venv/bin", "srv"):
@@ -141,7 +141,7 @@ class Store:
 
 
 def make_files(busybox: dict[str, bytes]) -> dict[str, bytes]:
-    """The files of an archive that both docker and the OCI tools take, for all given architectures."""
+    """Make the files of an archive that both docker and OCI tools accept, for all architectures."""
     store = Store()
     images = [store.put_image(architecture, program) for architecture, program in busybox.items()]
     media = f"{MEDIA}.index.v1+json"
@@ -186,8 +186,8 @@ def layout(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) ->
 # --- the machine --------------------------------------------------------------------------------------------------
 
 
-def test_missing_things_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that can't run an engine is told what to install, or that root is needed."""
+def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install, or that root is needed."""
     monkeypatch.setattr("support.engines.requirements.SEARCH_PATH", "/nowhere")
     assert missing("registry").endswith("apt-get install docker-registry util-linux")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -197,8 +197,8 @@ def test_missing_things_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- running ------------------------------------------------------------------------------------------------------
 
 
-def check_report(output: str, machine: str) -> None:
-    """The report of a container that may do little."""
+def assert_confined(output: str, machine: str) -> None:
+    """Check the report of a container without rights."""
     lines = output.splitlines()
     assert f"uid={UNPRIVILEGED}" in lines[0]
     assert f"gid={UNPRIVILEGED}" in lines[0]
@@ -209,29 +209,28 @@ def check_report(output: str, machine: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["archive", "layout"])
-def test_container_may_do_little(any_engine: Engine, request: pytest.FixtureRequest, source: str) -> None:
-    """Both forms of the image run with a read-only root, no capabilities and no root user, and can write where they should."""
+def test_a_container_is_confined(any_engine: Engine, request: pytest.FixtureRequest, source: str) -> None:
+    """Both forms of the image run with a read-only root, without capabilities and without root, and can write to volumes and /tmp."""
     image = any_engine.load(request.getfixturevalue(source))
     done = any_engine.run_once(image, command=[REPORT, "sh", source], volumes={"shared": "/data"})
     assert done.returncode == 0, done.stderr
-    check_report(done.stdout, os.uname().machine)
+    assert_confined(done.stdout, os.uname().machine)
     written = any_engine.volume("shared") / source
     assert written.stat().st_uid == UNPRIVILEGED
 
 
 @pytest.mark.parametrize("source", ["archive", "layout"])
-def test_other_architecture(any_engine: Engine, request: pytest.FixtureRequest, arm64: str, source: str) -> None:
-    """The same, emulated; and the native one still runs when both are loaded."""
+def test_runs_another_architecture(any_engine: Engine, request: pytest.FixtureRequest, arm64: str, source: str) -> None:
+    """An emulated container is confined as well, and the native image still runs when both are loaded."""
     native = any_engine.load(request.getfixturevalue(source))
     image = any_engine.load(request.getfixturevalue(source), arm64)
     done = any_engine.run_once(image, command=[REPORT, "sh", "arm64"], volumes={"shared": "/data"}, platform=arm64)
     assert done.returncode == 0, done.stderr
-    check_report(done.stdout, "aarch64")
+    assert_confined(done.stdout, "aarch64")
     assert any_engine.run_once(native).stdout.split() == ["hello", os.uname().machine]
 
 
-def test_defaults_and_overrides(any_engine: Engine, archive: Path) -> None:
-    """The image's process, another command, another entrypoint, more environment and another user."""
+def test_replaces_command_entrypoint_environment_and_user(any_engine: Engine, archive: Path) -> None:
     image = any_engine.load(archive)
     assert any_engine.run_once(image).stdout.split() == ["hello", os.uname().machine]
     assert any_engine.run_once(image, command=["echo $GREETING $MORE; exit 3"], env={"MORE": "a b=c"}).returncode == 3
@@ -241,8 +240,8 @@ def test_defaults_and_overrides(any_engine: Engine, archive: Path) -> None:
     assert done.stdout == "/srv\n"
 
 
-def test_serves_and_stops(any_engine: Engine, archive: Path) -> None:
-    """A server answers from inside, can be looked into, and ends on the image's stop signal with its own exit code."""
+def test_a_server_answers_and_stops(any_engine: Engine, archive: Path) -> None:
+    """A server can be requested from inside, runs commands, and ends on the image's stop signal with its own exit code."""
     image = any_engine.load(archive)
     script = f"trap 'echo bye; exit 7' INT; {SERVE} & while :; do sleep 0.05; done"
     with any_engine.run(image, command=[script], env={"PORT": "8080"}) as container:
@@ -257,19 +256,19 @@ def test_serves_and_stops(any_engine: Engine, archive: Path) -> None:
         assert container.logs() == "bye\n"
 
 
-def test_kill_after_grace(any_engine: Engine, archive: Path) -> None:
-    """A process that ignores the stop signal is killed, and its exit code says so."""
+def test_kills_after_the_grace_period(any_engine: Engine, archive: Path) -> None:
+    """The exit code of a process that ignores the stop signal shows the kill."""
     with any_engine.run(any_engine.load(archive), command=["trap '' INT; echo up; while :; do sleep 0.05; done"]) as container:
         wait_for_log(container, "up")
         assert container.stop(grace_seconds=1) == 128 + signal.SIGKILL
 
 
 def wait_for_log(container: Container, text: str) -> None:
-    """Wait for what a container prints: until then its traps may not be set."""
+    """Wait until a container has printed a text: its signal handlers are set by then."""
     wait_until(lambda: text in container.logs(), f"{text} in the logs")
 
 
-def test_host_network(any_engine: Engine, archive: Path) -> None:
+def test_the_host_network_is_that_of_the_sandbox(any_engine: Engine, archive: Path) -> None:
     """A server in the network of the engine's sandbox can be reached from outside its container."""
     port = 8080
     options = {"PORT": str(port)}
@@ -279,8 +278,8 @@ def test_host_network(any_engine: Engine, archive: Path) -> None:
         assert asked.stdout == "http-status 200\n"
 
 
-def test_failures_say_why(any_engine: Engine, archive: Path, layout: Path) -> None:
-    """A program that isn't there, a server that ended, an end that doesn't come, and a platform that isn't in the image."""
+def test_errors_contain_the_reason(any_engine: Engine, archive: Path, layout: Path) -> None:
+    """A missing program, a server that has ended, a container that does not end, and a platform that the image lacks."""
     image = any_engine.load(archive)
     with pytest.raises(EngineError, match="/bin/missing"):
         any_engine.run(image, entrypoint=["/bin/missing"])
@@ -298,8 +297,8 @@ def test_failures_say_why(any_engine: Engine, archive: Path, layout: Path) -> No
         any_engine.load(layout, "linux/s390x")
 
 
-def test_registry(registry: Registry, podman: Podman, layout: Path) -> None:
-    """Both architectures arrive in the registry, and an engine pulls from it."""
+def test_an_engine_pulls_from_the_registry(registry: Registry, podman: Podman, layout: Path) -> None:
+    """The registry has both architectures, and an engine pulls the native one."""
     name = f"{registry.host}/team/busybox:1"
     podman.reach(registry.host)
     podman.sandbox.run(["skopeo", "copy", "--all", "--quiet", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{name}"])
@@ -312,21 +311,20 @@ def test_registry(registry: Registry, podman: Podman, layout: Path) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("v2/", 200), ("v2/none/manifests/1", 404)])
-def test_probe(registry: Registry, path: str, status: int) -> None:
-    """What a container's Python runs to ask its server; the image here has only a stand-in for it."""
+def test_the_http_probe_prints_the_status(registry: Registry, path: str, status: int) -> None:
+    """Images run the probe with their Python. The busybox image has a shell script in its place."""
     done = subprocess.run([sys.executable, "-c", HTTP_PROBE, f"{registry.url}/{path}", "10"], check=True, capture_output=True, text=True)
     assert done.stdout == f"http-status {status}\n"
 
 
-def test_podman_with_runc(archive: Path, podman: Podman) -> None:
-    """The other low-level runtime."""
+def test_podman_runs_with_runc(archive: Path, podman: Podman) -> None:
     assert podman.runtime == "crun"
     with Podman("runc") as engine:
         assert engine.run_once(engine.load(archive)).stdout.split() == ["hello", os.uname().machine]
 
 
-def test_docker_with_containerd_store(archive: Path, arm64: str, docker_containerd_store: Dockerd) -> None:
-    """The image store of newer dockers: one index that runs on both platforms."""
+def test_docker_with_the_containerd_store_runs_both_platforms(archive: Path, arm64: str, docker_containerd_store: Dockerd) -> None:
+    """The default store of newer versions holds one index, which runs on both platforms."""
     engine = docker_containerd_store
     for platform, machine in ((NATIVE, os.uname().machine), (arm64, "aarch64")):
         assert engine.run_once(engine.load(archive, platform), platform=platform).stdout.split() == ["hello", machine]
@@ -336,7 +334,7 @@ def test_docker_with_containerd_store(archive: Path, arm64: str, docker_containe
 
 
 def leftovers(word: str) -> list[str]:
-    """All that bears a word of the kind an engine would leave: processes, mounts, folders and control groups."""
+    """Return the processes, mounts, directories and control groups with a word in their name."""
     found = [f"process {path.parent}" for path in Path("/proc").glob("[0-9]*/cmdline") if word in read(path)]
     found += [f"mount {line}" for line in read(Path("/proc/self/mountinfo")).splitlines() if word in line]
     found += [f"folder {path}" for top in ("/run", "/dev/shm", "/tmp") for path in Path(top).glob(f"*{word}*")]
@@ -346,7 +344,7 @@ def leftovers(word: str) -> list[str]:
 
 
 def read(path: Path) -> str:
-    """A file of a process that may be gone by now."""
+    """Read a file of a process, which may have ended."""
     try:
         return path.read_text("utf-8", "replace")
     except OSError:
@@ -354,8 +352,8 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", [Dockerd, Podman, Containerd])
-def test_nothing_is_left(kind: "type[Dockerd | Podman | Containerd]", archive: Path) -> None:
-    """An engine that is stopped while a container runs takes everything with it."""
+def test_a_stopped_engine_leaves_nothing(kind: "type[Dockerd | Podman | Containerd]", archive: Path) -> None:
+    """Even if a container was running."""
     assert not missing(kind.name)
     with kind() as engine:
         container = engine.run(engine.load(archive), command=["while :; do sleep 0.05; done"])
@@ -365,7 +363,7 @@ def test_nothing_is_left(kind: "type[Dockerd | Podman | Containerd]", archive: P
 
 
 def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a machine without namespaces nor a daemon that ends at once leaves a folder or process."""
+    """Neither without namespaces nor with a daemon that ends at once."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with monkeypatch.context() as broken:
         broken.setattr("sys.executable", "/bin/false")
@@ -379,7 +377,7 @@ def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_killed_run_leaves_no_process(archive: Path) -> None:
-    """Also a test run that is killed takes its engine with it; only files can stay."""
+    """Only the files of the engine stay when the test run is killed."""
     code = (
         "import sys, pathlib; from support.engines import Podman; pod = Podman(); image = pod.load(pathlib.Path(sys.argv[1]));"
         "pod.run(image, command=['while :; do sleep 0.05; done']); print(pod.sandbox.root, flush=True); input()"
@@ -398,12 +396,12 @@ def test_a_killed_run_leaves_no_process(archive: Path) -> None:
 
 
 def wait_until_gone(root: Path) -> None:
-    """Wait until no process, mount or control group of a sandbox is left, only its folder."""
+    """Wait until only the directory of a sandbox is left."""
     wait_until(lambda: set(leftovers(root.name)) == {f"folder {root}"}, f"the end of {root.name}", pause=0.1)
 
 
-def test_emulation_is_taken_back(arm64: str) -> None:
-    """Two users of the emulation don't disturb each other, and the last one leaves none of ours."""
+def test_the_last_user_removes_the_emulation(arm64: str) -> None:
+    """Users of the emulation do not disturb each other."""
     before = sorted(path.name for path in BINFMT.iterdir())
     ensure_binfmt()()
     assert sorted(path.name for path in BINFMT.iterdir()) == before
