@@ -66,8 +66,8 @@ def test_warns_if_the_registry_needs_no_credentials(user: dict[str, str]) -> Non
         (("127.0.0.1:1", "-u", "a", "--password-stdin"), "empty"),
         (("https://ann:hidden@registry.example", "-u", "a", "--password-stdin"), "not the name of a registry"),
         (("registry.example/team", "-u", "a", "--password-stdin"), "not the name of a registry"),
-        (("oci:registry.example", "-u", "a", "--password-stdin"), "not valid"),
-        (("bad_name", "-u", "a", "--password-stdin"), "not valid"),
+        (("oci:registry.example", "-u", "a", "--password-stdin"), "is invalid"),
+        (("bad_name", "-u", "a", "--password-stdin"), "is invalid"),
     ],
 )
 def test_rejects_invalid_input(user: dict[str, str], argv: tuple[str, ...], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Archives: one tar that is an OCI image layout and has docker's manifest.json."""
+"""Archives: a tar that is an OCI image layout and contains docker's manifest.json."""
 
 import json
 import random
@@ -31,7 +31,7 @@ def members(path: Path) -> dict[str, bytes]:
         return {member.name: archive.extractfile(member).read() for member in found}  # type: ignore[union-attr]
 
 
-def test_the_archive_is_the_layout_and_a_manifest_for_docker(store: Store, tmp_path: Path) -> None:
+def test_an_archive_is_a_layout_with_a_docker_manifest(store: Store, tmp_path: Path) -> None:
     index = small_index(store)
     write_archive(index, tmp_path / "deep" / "app.tar", store, name="team/app:v1", docker_platform=AMD64)
     write_layout(index, tmp_path / "layout", store, name="team/app:v1")
@@ -49,7 +49,7 @@ def test_the_archive_is_the_layout_and_a_manifest_for_docker(store: Store, tmp_p
 
 
 @pytest.mark.parametrize("platform", [AMD64, ARM64])
-def test_docker_gets_the_platform_that_is_asked_for(store: Store, tmp_path: Path, platform: Platform) -> None:
+def test_lists_the_requested_platform_for_docker(store: Store, tmp_path: Path, platform: Platform) -> None:
     write_archive(small_index(store), tmp_path / "app.tar", store, name=None, docker_platform=platform)
     found = members(tmp_path / "app.tar")
     (docker,) = json.loads(found["manifest.json"])
@@ -57,7 +57,7 @@ def test_docker_gets_the_platform_that_is_asked_for(store: Store, tmp_path: Path
     assert docker["RepoTags"] is None
 
 
-def test_docker_gets_the_host_s_platform_or_the_first(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_the_host_s_platform_or_the_first_for_docker(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, expected in (("aarch64", "arm64"), ("x86_64", "amd64"), ("riscv64", "amd64")):
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
         write_archive(small_index(store), tmp_path / "app.tar", store, name="app")
@@ -65,21 +65,21 @@ def test_docker_gets_the_host_s_platform_or_the_first(store: Store, tmp_path: Pa
         assert json.loads(found[json.loads(found["manifest.json"])[0]["Config"]])["architecture"] == expected
 
 
-def test_a_platform_that_was_not_built(store: Store, tmp_path: Path) -> None:
+def test_rejects_a_platform_without_an_image(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         write_archive(small_index(store, [AMD64]), tmp_path / "app.tar", store, name="app", docker_platform=ARM64)
     assert "linux/amd64" in caught.value.hint
     assert list(tmp_path.glob("*.tar*")) == []
 
 
-def test_two_writes_are_byte_for_byte_the_same(store: Store, tmp_path: Path) -> None:
+def test_writing_twice_yields_the_same_bytes(store: Store, tmp_path: Path) -> None:
     write_archive(small_index(store), tmp_path / "one.tar", store, name="app")
     second = Store(tmp_path / "second store")
     write_archive(small_index(second), tmp_path / "two.tar", second, name="app")
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
 
 
-def test_a_damaged_part_leaves_the_archive_that_was_there(store: Store, tmp_path: Path) -> None:
+def test_a_damaged_part_leaves_the_old_archive(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "app.tar"
     path.write_bytes(b"the one before")
     layer = small_layer(store, {"opt/shared/data.txt": "the same everywhere\n" * 300}, "shared")
@@ -91,18 +91,18 @@ def test_a_damaged_part_leaves_the_archive_that_was_there(store: Store, tmp_path
     assert sorted(found.name for found in tmp_path.iterdir()) == ["app.tar", "store"]
 
 
-def test_a_directory_is_not_an_archive(store: Store, tmp_path: Path) -> None:
+def test_rejects_a_directory(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         write_archive(small_index(store), tmp_path, store, name="app")
 
 
-def test_a_place_that_cannot_be_written(store: Store, tmp_path: Path) -> None:
+def test_reports_an_unwritable_location(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BuildError, match=r"app\.tar cannot be written"):
         write_archive(small_index(store), tmp_path / "file" / "app.tar", store, name="app")
 
 
-def test_layers_are_streamed(store: Store, tmp_path: Path) -> None:
+def test_streams_layers(store: Store, tmp_path: Path) -> None:
     layer = small_layer(store, {"random": random.Random(1).randbytes(16 << 20)})
     index = make_index([small_image(store, AMD64, [layer])])
     tracemalloc.start()

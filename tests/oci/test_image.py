@@ -1,4 +1,4 @@
-"""Images as values: documents in canonical bytes, layers that are streamed."""
+"""Images as values: documents in canonical bytes, streamed layers."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def test_the_documents_say_what_the_layers_are(store: Store) -> None:
+def test_documents_describe_the_layers(store: Store) -> None:
     layers = [small_layer(store, {"a": b"1"}, "first"), small_layer(store, {"b": b"2"}, "second")]
     config = ContainerConfig(user="65532:65532", env=("A=b",), cmd=("/a", "b"), exposed_ports={"80/tcp": {}}, working_dir="/app")
     notes = {"org.opencontainers.image.title": "small"}
@@ -68,23 +68,23 @@ def test_the_documents_say_what_the_layers_are(store: Store) -> None:
     assert image.size == len(image.manifest) + len(image.config) + sum(layer.size for layer in layers)
 
 
-def test_a_bases_history_is_kept_below_ours(store: Store) -> None:
+def test_keeps_the_history_of_the_base(store: Store) -> None:
     below = [History(created_by="base"), History(created_by="ENV", empty_layer=True)]
     layers = [small_layer(store, {"a": b"1"}), small_layer(store, {"b": b"1"})]
-    lines = make_image(layers, ContainerConfig(), AMD64, created=0, below=below).config_file.history
+    lines = make_image(layers, ContainerConfig(), AMD64, created=0, base_history=below).config_file.history
     assert lines[:2] == tuple(below)
     assert [line.empty_layer for line in lines] == [False, True, False]
 
 
-def test_a_history_of_more_layers_than_there_are_is_not_believed(store: Store) -> None:
+def test_ignores_a_history_of_too_many_layers(store: Store) -> None:
     below = [History(created_by="base"), History(created_by="more")]
-    lines = make_image([small_layer(store, {"a": b"1"})], ContainerConfig(), AMD64, created=0, below=below).config_file.history
+    lines = make_image([small_layer(store, {"a": b"1"})], ContainerConfig(), AMD64, created=0, base_history=below).config_file.history
     assert [line.created_by for line in lines] != ["base"] and len(lines) == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 @given(pairs=st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), unique_by=lambda pair: pair[0], max_size=6), data=st.data())
-def test_the_order_in_which_maps_were_filled_does_not_matter(store: Store, pairs: list[tuple[str, str]], data: st.DataObject) -> None:
+def test_bytes_do_not_depend_on_the_order_of_maps(store: Store, pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     layer = small_layer(store, {"a": b"1"})
     images = {
         make_image([layer], ContainerConfig(labels=dict(order)), AMD64, created=0, annotations=dict(order))
@@ -93,7 +93,7 @@ def test_the_order_in_which_maps_were_filled_does_not_matter(store: Store, pairs
     assert len({image.digest for image in images}) == 1
 
 
-def test_more_layers_than_engines_take(store: Store) -> None:
+def test_rejects_more_layers_than_engines_support(store: Store) -> None:
     layer = small_layer(store, {"a": b"1"})
     assert len(make_image([layer] * MAX_LAYERS, ContainerConfig(), AMD64, created=0).layers) == 127
     with pytest.raises(ImageError, match="128 layers") as caught:
@@ -101,7 +101,7 @@ def test_more_layers_than_engines_take(store: Store) -> None:
     assert caught.value.hint
 
 
-def test_an_index_is_sorted_whatever_the_order(store: Store) -> None:
+def test_sorts_the_images_of_an_index(store: Store) -> None:
     images = [small_image(store, ARM64), small_image(store, AMD64)]
     index = make_index(images, {"a": "b"})
     assert index == make_index(images[::-1], {"a": "b"})
@@ -122,14 +122,14 @@ def test_one_platform_needs_no_index(store: Store) -> None:
     assert index.digest not in {digest_of(index.index)}
 
 
-def test_no_image_and_two_of_one_platform(store: Store) -> None:
+def test_rejects_no_image_and_two_of_one_platform(store: Store) -> None:
     with pytest.raises(ImageError):
         make_index([])
     with pytest.raises(ImageError, match="linux/amd64"):
         make_index([small_image(store), small_image(store)])
 
 
-def test_every_blob_once_and_nothing_before_what_it_refers_to(store: Store) -> None:
+def test_yields_every_blob_once_after_those_it_refers_to(store: Store) -> None:
     index = small_index(store)
     seen: list[str] = []
     for blob in index.blobs(store):
@@ -149,7 +149,7 @@ def digests_in(document: object) -> list[str]:
     return [digest for value in document for digest in digests_in(value)] if isinstance(document, list) else []
 
 
-def test_a_layer_in_a_file_is_the_same_as_one_in_parts(store: Store, tmp_path: Path) -> None:
+def test_reads_a_layer_from_a_file_or_from_parts(store: Store, tmp_path: Path) -> None:
     layer = small_layer(store, {"a": b"1" * 5000})
     data = b"".join(layer_chunks(layer, store))
     (tmp_path / "blobs").write_bytes(b"before" + data + b"after")
@@ -161,7 +161,7 @@ def test_a_layer_in_a_file_is_the_same_as_one_in_parts(store: Store, tmp_path: P
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "other", "longer"])
-def test_a_damaged_file_is_noticed_while_it_is_read(store: Store, tmp_path: Path, damage: str) -> None:
+def test_notices_a_damaged_file(store: Store, tmp_path: Path, damage: str) -> None:
     layer = small_layer(store, {"a": b"1" * 5000})
     data = b"".join(layer_chunks(layer, store))
     path = tmp_path / "blob"
@@ -175,11 +175,11 @@ def test_a_damaged_file_is_noticed_while_it_is_read(store: Store, tmp_path: Path
     assert caught.value.digest == layer.digest
 
 
-def test_times() -> None:
+def test_formats_times() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00Z"
     assert rfc3339(0o77777777777) == "2242-03-16T12:56:31Z"
 
 
-def test_the_digest_of_a_small_image_is_that_of_every_earlier_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_a_small_image_never_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert hashlib.sha256(small_index(store).index).hexdigest() == "68868d2c2919e97e9222bf7815b5a0fb70b34e7bb1d321ddf87bc65239088551"

@@ -1,4 +1,4 @@
-"""Layers: the sum of their segments, with every directory once."""
+"""Layers: concatenated segments, with every directory once."""
 
 import gzip
 import hashlib
@@ -33,7 +33,7 @@ def packed(layer: Layer, store: Store) -> bytes:
 
 
 def check(layer: Layer, store: Store) -> list[tarfile.TarInfo]:
-    """What every layer must be, and its entries."""
+    """Check what holds for every layer, and return its entries."""
     data = packed(layer, store)
     unpacked = gzip.decompress(data)
     assert layer.size == len(data)
@@ -54,7 +54,7 @@ def check(layer: Layer, store: Store) -> list[tarfile.TarInfo]:
     return found
 
 
-def test_directories_come_first_and_once_with_the_attributes_that_a_source_states(store: Store) -> None:
+def test_directories_come_first_with_the_attributes_of_their_source(store: Store) -> None:
     layer = make_layer(
         spec(
             [file("opt/venv/lib/a.py", b"a"), directory("tmp", 0o1777)],
@@ -84,7 +84,7 @@ files = st.dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(trees=st.lists(files, min_size=1, max_size=4))
-def test_any_layer_is_what_it_says(store: Store, trees: list[dict[str, bytes]]) -> None:
+def test_the_digests_and_sizes_of_any_layer_are_right(store: Store, trees: list[dict[str, bytes]]) -> None:
     sources = [
         [
             FileEntry(f"s{number}/{path}", EntryType.FILE, 0o644, deflated(b"." + data) if len(data) % 2 else b"." + data)
@@ -110,7 +110,7 @@ def test_any_layer_is_what_it_says(store: Store, trees: list[dict[str, bytes]]) 
     ],
     ids=["nothing", "a directory", "no directory", "unnamed parents", "named parents", "a directory named late", "a symlink"],
 )
-def test_hashed_in_one_pass_or_two_it_is_the_same(store: Store, tmp_path: Path, entries: list[FileEntry]) -> None:
+def test_hashing_in_one_pass_or_two_yields_the_same_layer(store: Store, tmp_path: Path, entries: list[FileEntry]) -> None:
     fresh = make_layer(spec(entries), store)
     check(fresh, store)
     other = Store(tmp_path / "other")
@@ -121,7 +121,7 @@ def test_hashed_in_one_pass_or_two_it_is_the_same(store: Store, tmp_path: Path, 
     assert make_layer(spec(entries), other) == fresh
 
 
-def test_two_projects_with_the_same_sources_share_the_layer(store: Store, tmp_path: Path) -> None:
+def test_the_same_sources_yield_the_same_layer(store: Store, tmp_path: Path) -> None:
     sources = ([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
     first = make_layer(spec(*sources), store)
     second = make_layer(spec(*sources), Store(tmp_path / "other"))
@@ -129,14 +129,14 @@ def test_two_projects_with_the_same_sources_share_the_layer(store: Store, tmp_pa
     assert first.key == spec(*sources).key
 
 
-def test_the_order_of_sources_counts(store: Store) -> None:
+def test_the_key_depends_on_the_order_of_sources(store: Store) -> None:
     one, two = EntriesSource((file("a", b"1"),)), EntriesSource((file("b", b"2"),))
     forward, back = LayerSpec("l", (one, two)), LayerSpec("l", (two, one))
     assert forward.key != back.key
     assert make_layer(forward, store).digest != make_layer(back, store).digest
 
 
-def test_found_only_when_every_part_is_there(store: Store) -> None:
+def test_finds_a_layer_only_with_all_of_its_parts(store: Store) -> None:
     wanted = spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
     assert find_layer(wanted, store) is None
     layer = make_layer(wanted, store)
@@ -147,13 +147,13 @@ def test_found_only_when_every_part_is_there(store: Store) -> None:
         assert make_layer(wanted, store) == layer
 
 
-def test_a_record_that_another_version_wrote_reads_as_absent(store: Store) -> None:
+def test_ignores_a_record_of_another_version(store: Store) -> None:
     wanted = spec([file("a", b"1")])
     store.put("layer", wanted.key, b"[1, 2]")
     assert find_layer(wanted, store) is None
 
 
-def test_a_damaged_part_is_discarded_and_made_again(store: Store) -> None:
+def test_discards_a_damaged_part_and_makes_it_again(store: Store) -> None:
     wanted = spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)])
     layer = make_layer(wanted, store)
     damaged = layer.parts[1]
@@ -166,7 +166,7 @@ def test_a_damaged_part_is_discarded_and_made_again(store: Store) -> None:
     check(layer, store)
 
 
-def test_a_changed_source_makes_one_segment(store: Store) -> None:
+def test_a_changed_source_makes_only_its_own_segment(store: Store) -> None:
     before = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"2" * 3000)]), store)
     after = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"3" * 3000)]), store)
     assert before.parts[:2] == after.parts[:2]

@@ -1,4 +1,4 @@
-"""Layouts: written whole, brought up to date in place, read back."""
+"""Layouts: created completely, updated in place, read again."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ def other_index(store: Store, text: str = "other") -> ImageIndex:
     return make_index([small_image(store, AMD64, [small_layer(store, {"etc/other": text}, text)])])
 
 
-def test_a_new_layout(store: Store, place: Path) -> None:
+def test_creates_a_layout(store: Store, place: Path) -> None:
     index = small_index(store)
     entry = write_layout(index, place, store, name="team/app:v1")
     files = contents(place)
@@ -50,7 +50,7 @@ def test_a_new_layout(store: Store, place: Path) -> None:
     assert [report.platform for report in validate(place).images] == ["linux/amd64", "linux/arm64"]
 
 
-def test_one_platform_is_a_manifest_and_no_index(store: Store, place: Path) -> None:
+def test_one_platform_yields_a_manifest_without_an_index(store: Store, place: Path) -> None:
     entry = write_layout(small_index(store, [ARM64]), place, store, name=None)
     assert entry.media_type == "application/vnd.oci.image.manifest.v1+json"
     (found,) = json.loads((place / "index.json").read_bytes())["manifests"]
@@ -58,7 +58,7 @@ def test_one_platform_is_a_manifest_and_no_index(store: Store, place: Path) -> N
     assert "annotations" not in found
 
 
-def test_two_writes_give_the_same_bytes_whatever_the_umask(store: Store, tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_the_umask(store: Store, tmp_path: Path) -> None:
     write_layout(small_index(store), tmp_path / "one", store, name="app")
     before = os.umask(0o077)
     try:
@@ -69,14 +69,14 @@ def test_two_writes_give_the_same_bytes_whatever_the_umask(store: Store, tmp_pat
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_an_empty_directory_is_taken(store: Store, place: Path) -> None:
+def test_accepts_an_empty_directory(store: Store, place: Path) -> None:
     place.mkdir(parents=True)
     write_layout(small_index(store), place, store, name=None)
     validate(place)
 
 
 @pytest.mark.parametrize("kind", ["full directory", "file", "dangling link"])
-def test_what_is_something_else_is_left_alone(store: Store, place: Path, kind: str) -> None:
+def test_rejects_anything_else_and_leaves_it_alone(store: Store, place: Path, kind: str) -> None:
     place.parent.mkdir()
     if kind == "file":
         place.write_text("mine")
@@ -99,7 +99,7 @@ def test_writing_again_changes_no_file(store: Store, place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
 
 
-def test_another_name_is_added_and_the_same_one_replaced(store: Store, place: Path) -> None:
+def test_adds_another_name_and_replaces_the_same_one(store: Store, place: Path) -> None:
     first, second = small_index(store), other_index(store)
     write_layout(first, place, store, name="app:1")
     write_layout(second, place, store, name="app:2")
@@ -116,7 +116,7 @@ def test_another_name_is_added_and_the_same_one_replaced(store: Store, place: Pa
     assert report.notes == ()  # what only the replaced entry needed is gone
 
 
-def test_replacing_keeps_what_another_name_needs(store: Store, place: Path) -> None:
+def test_keeps_the_blobs_of_other_names(store: Store, place: Path) -> None:
     for name in ("app:1", "app:2"):
         write_layout(small_index(store), place, store, name=name)
     write_layout(other_index(store), place, store, name="app:1")
@@ -124,7 +124,7 @@ def test_replacing_keeps_what_another_name_needs(store: Store, place: Path) -> N
     assert validate(place).notes == ()
 
 
-def test_a_layout_that_cannot_be_followed_loses_nothing(store: Store, place: Path) -> None:
+def test_removes_nothing_from_an_unreadable_layout(store: Store, place: Path) -> None:
     first = small_index(store)
     write_layout(first, place, store, name="app:1")
     (place / blob_path(first.images[0].digest)).write_bytes(b"{}")
@@ -133,7 +133,7 @@ def test_a_layout_that_cannot_be_followed_loses_nothing(store: Store, place: Pat
     assert len(contents(place)) == count + 3
 
 
-def test_a_missing_or_cut_off_blob_is_written_again(store: Store, place: Path) -> None:
+def test_writes_a_missing_or_truncated_blob_again(store: Store, place: Path) -> None:
     index = small_index(store)
     write_layout(index, place, store, name=None)
     first, second = (place / blob_path(layer.descriptor.digest) for layer in index.images[0].layers)
@@ -144,7 +144,7 @@ def test_a_missing_or_cut_off_blob_is_written_again(store: Store, place: Path) -
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_damaged_part_leaves_what_was_there(store: Store, place: Path, existing: bool) -> None:
+def test_a_damaged_part_leaves_the_old_layout(store: Store, place: Path, existing: bool) -> None:
     if existing:
         write_layout(other_index(store), place, store, name="app")
     before = contents(place) if existing else {}
@@ -164,7 +164,7 @@ def test_a_damaged_part_leaves_what_was_there(store: Store, place: Path, existin
     validate(place)
 
 
-def test_a_full_disk(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_full_disk(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = small_index(store)
 
     def full(*_: object, **__: object) -> None:
@@ -177,7 +177,7 @@ def test_a_full_disk(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(place.parent.iterdir()) == []
 
 
-def test_another_process_makes_the_same_layout_meanwhile(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_a_layout_that_another_process_created(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_blobs = layout._write_blobs
 
     def overtaken(index: ImageIndex, directory: Path, store: Store, recheck: bool = False) -> None:
@@ -192,27 +192,27 @@ def test_another_process_makes_the_same_layout_meanwhile(store: Store, place: Pa
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_a_place_that_cannot_be_written_is_not_called_full(store: Store, tmp_path: Path) -> None:
+def test_reports_an_unwritable_location(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError) as caught:
         write_layout(small_index(store), tmp_path / "file" / "layout", store, name=None)
     assert "space" not in caught.value.hint
 
 
-def test_reading_gives_images_that_can_be_written_again(store: Store, place: Path, tmp_path: Path) -> None:
+def test_images_can_be_read_and_written_again(store: Store, place: Path, tmp_path: Path) -> None:
     write_layout(small_index(store), place, store, name="app:1")
     write_layout(read_layout(place).images(), tmp_path / "copy", Store(tmp_path / "empty"), name="app:1")
     assert contents(place) == contents(tmp_path / "copy")
 
 
-def test_a_layout_of_one_platform_is_read(store: Store, place: Path) -> None:
+def test_reads_a_layout_with_one_platform(store: Store, place: Path) -> None:
     index = small_index(store, [ARM64])
     write_layout(index, place, store, name=None)
     found = read_layout(place).images()
     assert (found.digest, found.images[0].platform) == (index.digest, ARM64)
 
 
-def test_names_that_are_not_there_or_missing(store: Store, place: Path) -> None:
+def test_rejects_an_unknown_and_an_ambiguous_name(store: Store, place: Path) -> None:
     write_layout(small_index(store), place, store, name="app:1")
     write_layout(other_index(store), place, store, name="app:2")
     for name in (None, "app:3", "not a name!"):
@@ -221,7 +221,7 @@ def test_names_that_are_not_there_or_missing(store: Store, place: Path) -> None:
         assert "app:1" in caught.value.hint and "--name" in caught.value.hint
 
 
-def test_an_image_without_a_name_is_chosen_by_its_digest(store: Store, place: Path) -> None:
+def test_finds_an_image_by_its_digest(store: Store, place: Path) -> None:
     unnamed = small_index(store)
     write_layout(unnamed, place, store, name=None)
     write_layout(other_index(store), place, store, name="app:2")
@@ -231,7 +231,7 @@ def test_an_image_without_a_name_is_chosen_by_its_digest(store: Store, place: Pa
     assert read_layout(place).images(unnamed.digest).digest == unnamed.digest
 
 
-def test_not_a_layout(tmp_path: Path) -> None:
+def test_rejects_what_is_not_a_layout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an OCI image layout"):
         read_layout(tmp_path)
     with pytest.raises(UsageError, match="does not exist"):
@@ -242,22 +242,22 @@ def test_not_a_layout(tmp_path: Path) -> None:
     ("name", "data", "match"),
     [
         ("oci-layout", b'{"imageLayoutVersion":"2.0.0"}', "version"),
-        ("oci-layout", b"[]", "not valid"),
-        ("index.json", b'{"manifests":3}', "not valid"),
-        ("index.json", b"{" * 100, "not valid"),
+        ("oci-layout", b"[]", "is invalid"),
+        ("index.json", b'{"manifests":3}', "is invalid"),
+        ("index.json", b"{" * 100, "is invalid"),
         ("index.json", b" " * (5 << 20), "larger than"),
         ("index.json", b'{"manifests":[{"mediaType":"m","size":1,"digest":"sha256:../../../etc/passwd"}]}', "not a digest"),
         ("index.json", b'{"manifests":[{"mediaType":"m","size":1,"digest":"sha256:' + b"0" * 64 + b'"}]}', "cannot be read"),
     ],
 )
-def test_a_broken_layout(store: Store, place: Path, name: str, data: bytes, match: str) -> None:
+def test_rejects_a_broken_layout(store: Store, place: Path, name: str, data: bytes, match: str) -> None:
     write_layout(small_index(store), place, store, name=None)
     (place / name).write_bytes(data)
     with pytest.raises(ImageError, match=match):
         read_layout(place).images()
 
 
-def test_a_document_that_was_changed(store: Store, place: Path) -> None:
+def test_rejects_a_changed_document(store: Store, place: Path) -> None:
     index = small_index(store)
     write_layout(index, place, store, name=None)
     path = place / blob_path(index.images[0].config_descriptor.digest)
@@ -266,7 +266,7 @@ def test_a_document_that_was_changed(store: Store, place: Path) -> None:
         read_layout(place).images()
 
 
-def test_damaged_blobs_of_a_layout_are_written_again_when_asked(store: Store, place: Path) -> None:
+def test_recheck_writes_damaged_blobs_again(store: Store, place: Path) -> None:
     index = small_index(store)
     write_layout(index, place, store, name="app:v1")
     whole = contents(place)

@@ -1,4 +1,4 @@
-"""skopeo and umoci take what we write, and we take what they write. Nothing is fetched."""
+"""Interoperability with skopeo and umoci, without a network."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def inspect(root: Path, name: str, *arguments: str) -> Any:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """multi, multi.tar: two platforms; single, single.tar: one."""
+    """Write multi and multi.tar with two platforms, single and single.tar with one."""
     store = Store(tmp_path / "store")
     for name, platforms in (("multi", None), ("single", [AMD64])):
         index = small_index(store) if platforms is None else small_index(store, platforms)
@@ -48,7 +48,7 @@ def root(tmp_path: Path) -> Path:
         *("docker-archive:multi.tar", "docker-archive:multi.tar:team/app:v1", "docker-archive:single.tar"),
     ],
 )
-def test_skopeo_reads_it_with_and_without_the_name(root: Path, name: str) -> None:
+def test_skopeo_reads_an_image_with_and_without_its_name(root: Path, name: str) -> None:
     index = small_index(Store(root / "store"))
     found = inspect(root, name)
     assert (found["Os"], found["Architecture"], found["Created"]) == ("linux", "amd64", "1980-01-02T00:00:00Z")
@@ -59,7 +59,7 @@ def test_skopeo_reads_it_with_and_without_the_name(root: Path, name: str) -> Non
     assert inspect(root, name, "--config")["rootfs"]["diff_ids"] == [layer.diff_id for layer in index.images[0].layers]
 
 
-def test_skopeo_chooses_the_other_platform(root: Path) -> None:
+def test_skopeo_chooses_another_platform(root: Path) -> None:
     found = json.loads(skopeo(root, "--override-arch", "arm64", "inspect", "oci:multi"))
     assert found["Architecture"] == "arm64"
 
@@ -82,14 +82,14 @@ def test_a_copy_of_all_platforms_keeps_every_digest(root: Path, source: str, to:
         ("docker-archive:copy.tar:copy:x", []),
     ],
 )
-def test_what_skopeo_makes_of_it_in_another_format_is_sound(root: Path, to: str, options: list[str]) -> None:
+def test_accepts_skopeo_s_copies_in_other_formats(root: Path, to: str, options: list[str]) -> None:
     skopeo(root, "--override-arch", "amd64", "copy", *options, "oci:multi", to)
     (report,) = validate(root / to.split(":")[1]).images
     (ours, _) = validate(root / "multi").images
     assert (report.platform, report.layers, report.unpacked_size) == (ours.platform, ours.layers, ours.unpacked_size)
 
 
-def test_a_copy_that_was_changed_afterwards_is_not(root: Path) -> None:
+def test_rejects_a_changed_copy(root: Path) -> None:
     skopeo(root, "copy", "oci:single", "oci:copy:x")
     blob = max((root / "copy" / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     blob.write_bytes(blob.read_bytes() + b"\n")
@@ -98,7 +98,7 @@ def test_a_copy_that_was_changed_afterwards_is_not(root: Path) -> None:
 
 
 @needs("umoci")
-def test_umoci_unpacks_it(root: Path) -> None:
+def test_umoci_unpacks_an_image(root: Path) -> None:
     done = subprocess.run(
         ["umoci", "unpack", "--rootless", "--image", f"{root}/single:v1", f"{root}/bundle"], capture_output=True, text=True, check=False
     )
@@ -108,6 +108,6 @@ def test_umoci_unpacks_it(root: Path) -> None:
 
 
 @needs("umoci")
-def test_umoci_changes_it_and_it_stays_sound(root: Path) -> None:
+def test_accepts_an_image_that_umoci_changed(root: Path) -> None:
     subprocess.run(["umoci", "config", "--image", f"{root}/single:v1", "--config.env", "A=b"], capture_output=True, check=True)
     assert validate(root / "single").images[0].layers == 2

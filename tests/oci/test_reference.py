@@ -1,4 +1,4 @@
-"""References: docker's familiar names, and what users get wrong."""
+"""References: docker's familiar names, and common mistakes."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ SHA = "sha256:" + "0123456789abcdef" * 4
         ("a__b/c-d/e--f/g.h:_x", Reference("a__b/c-d/e--f/g.h", tag="_x")),
     ],
 )
-def test_what_users_type(text: str, expected: Reference) -> None:
+def test_parses_every_form(text: str, expected: Reference) -> None:
     assert Reference.parse(text) == expected
     assert str(expected) == text
 
@@ -59,7 +59,7 @@ def test_what_users_type(text: str, expected: Reference) -> None:
         ("registry.example/" + "x/" * 130 + "x", "shorter"),
     ],
 )
-def test_what_is_refused_comes_with_what_to_write(text: str, hint: str) -> None:
+def test_rejects_mistakes_with_a_hint(text: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         Reference.parse(text)
     assert hint in caught.value.hint
@@ -68,7 +68,7 @@ def test_what_is_refused_comes_with_what_to_write(text: str, hint: str) -> None:
 @pytest.mark.parametrize(
     "text", ["https://user:secret@registry.example/app:1", "user:secret@registry.example/app", "http://registry.example/app?token=secret"]
 )
-def test_a_password_is_never_repeated(text: str) -> None:
+def test_never_repeats_a_password(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Reference.parse(text)
     assert "secret" not in f"{caught.value.message} {caught.value.hint}"
@@ -78,14 +78,14 @@ def test_a_password_is_never_repeated(text: str) -> None:
     ("text", "path"),
     [("app", "/library/app:latest"), ("team/app:1", "/team/app:1"), ("app:1@" + SHA, "/library/app:1")],
 )
-def test_engines_know_a_short_name_under_a_full_one(text: str, path: str) -> None:
+def test_the_full_name_of_a_short_one(text: str, path: str) -> None:
     registry, slash, rest = Reference.parse(text).full.partition("/")
     assert "." in registry
     assert slash + rest == path
     assert Reference.parse(Reference.parse(text).full).full == Reference.parse(text).full
 
 
-def test_a_name_with_a_registry_is_full_already() -> None:
+def test_a_name_with_a_registry_is_already_full() -> None:
     assert Reference.parse("localhost:5000/app").full == "localhost:5000/app:latest"
 
 
@@ -100,7 +100,7 @@ references = st.builds(
 
 
 @given(reference=references)
-def test_what_is_printed_is_read_back(reference: Reference) -> None:
+def test_parses_what_it_prints(reference: Reference) -> None:
     if reference.registry is None and "/" in reference.repository and "." in reference.repository.partition("/")[0]:
         return  # its first part reads as a registry, to docker as well
     assert Reference.parse(str(reference)) == reference

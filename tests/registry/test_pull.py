@@ -108,12 +108,12 @@ def test_reads_a_manifest_by_tag_and_digest(store: Store) -> None:
     [
         (b'{"schemaVersion": 1, "name": "x"}', "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),
         (b'{"schemaVersion": 1, "name": "x"}', "application/json", "schema 1"),
-        (b"<html>", "text/html", "not valid"),
-        (b"[]", MEDIA_TYPE_INDEX, "not valid"),
+        (b"<html>", "text/html", "is invalid"),
+        (b"[]", MEDIA_TYPE_INDEX, "is invalid"),
         (b'{"manifests": [], "layers": []}', MEDIA_TYPE_INDEX, "not an image or image index"),
         (b'{"layers": [], "config": {}}', MEDIA_TYPE_INDEX, "not an image or image index"),
         (b'{"mediaType": "' + MEDIA_TYPE_MANIFEST.encode() + b'", "layers": []}', MEDIA_TYPE_INDEX, "not an image or image index"),
-        (b"[" * 100_000, MEDIA_TYPE_INDEX, "not valid"),
+        (b"[" * 100_000, MEDIA_TYPE_INDEX, "is invalid"),
     ],
     ids=range(8),
 )
@@ -271,7 +271,7 @@ def test_converts_docker_s_media_types_to_oci_s(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("layer_type", "words"),
-    [("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "do not hold"), ("application/x-thing", "unknown types")],
+    [("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "do not store"), ("application/x-thing", "unknown media types")],
 )
 def test_rejects_foreign_layers_and_unknown_media_types(store: Store, layer_type: str, words: str) -> None:
     with FakeRegistry() as registry, repository(registry) as repo:

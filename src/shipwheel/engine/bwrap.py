@@ -109,9 +109,9 @@ class Bwrap(LocalEngine):
         if not spec.tty:
             yield "--new-session"
         for path in ("/proc", "/dev", "/sys", "/tmp"):  # noqa: S108 - in the container
-            rootfs.place(path, directory=True)
+            rootfs.make_mount_point(path, directory=True)
         for path in _HOST_FILES:
-            rootfs.place(path, directory=False)
+            rootfs.make_mount_point(path, directory=False)
         yield from self._root(spec)
         yield from ("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys")
         yield from ("--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108 - in the container
@@ -133,7 +133,7 @@ class Bwrap(LocalEngine):
 
 def _bind_flags(binds: tuple[Bind, ...], rootfs: Rootfs) -> Iterator[str]:
     for bind in binds:
-        rootfs.place(bind.target, directory=Path(bind.source).is_dir())
+        rootfs.make_mount_point(bind.target, directory=Path(bind.source).is_dir())
         yield from ("--ro-bind" if bind.mode == "ro" else "--bind", bind.source, bind.target)
 
 
@@ -141,7 +141,7 @@ def _ids(user: str, rootfs: Rootfs) -> tuple[str, str]:
     """Return the numeric user and group of an image's User (image-spec, config.md). Names are looked up in its passwd; none is root."""
     uid, _, gid = user.partition(":")
     if uid and not uid.isdecimal():
-        row = next((line.split(":") for line in rootfs.text("etc/passwd").splitlines() if line.startswith(f"{uid}:")), [])
+        row = next((line.split(":") for line in rootfs.read_text("etc/passwd").splitlines() if line.startswith(f"{uid}:")), [])
         if len(row) < 4:
             raise EngineError(f"the image has no user {uid!r}", hint="Use a numeric one: --user UID:GID.")
         uid, gid = row[2], gid or row[3]

@@ -1,10 +1,10 @@
-"""Image archives: one tar that is an OCI image layout and has docker's manifest.json as well.
+"""Image archives: a tar that is both an OCI image layout and a docker archive with a manifest.json.
 
-docker's own image store reads manifest.json (moby, image/spec v1.2: "Combined Image JSON + Filesystem Changeset Format");
-containerd, docker's containerd image store, podman and skopeo's oci-archive: read the layout, with every platform.
+docker's own image store reads manifest.json (moby, image/spec v1.2: "Combined Image JSON + Filesystem Changeset Format"). containerd,
+docker's containerd image store, podman and skopeo's oci-archive: read the layout with all platforms.
 
-manifest.json has no platforms: of several entries with one name docker keeps the last (tried, 26.1), and skopeo's
-docker-archive: and go-containerregistry refuse more than one. So it lists one image only.
+manifest.json has no platforms. If several entries have the same name, docker 26.1 keeps the last one, and skopeo's docker-archive: and
+go-containerregistry reject them. Therefore it lists only one image.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -49,13 +49,13 @@ class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | None, docker_platform: Platform | None = None) -> Descriptor:
-    """Writes the images into one archive, which replaces `file` when it is whole, and returns the entry of its index.json.
+    """Write the images into an archive, which replaces `file` once it is complete, and return the entry of its index.json.
 
-    `docker_platform` is the one that manifest.json lists: the host's if it is among them, else the first, unless it is given.
-    Raises UsageError if `file` is a directory, DamagedBlob if a part in the store is damaged, BuildError if the disk is full.
+    `docker_platform` is the platform that manifest.json lists. Default: the host's platform if there is an image for it, else the first.
+    Raise UsageError if `file` is a directory, DamagedBlob if a part in the store is damaged, BuildError if the disk is full.
     """
     if file.is_dir():
-        raise UsageError(f"{file} is a directory", hint="Name a file, or leave out .tar for an OCI image layout.")
+        raise UsageError(f"{file} is a directory", hint="Name a file, or a path without .tar for an OCI image layout.")
     reference = None if name is None else Reference.parse(name)
     entry = index_entry(index, reference)
     try:
@@ -71,9 +71,9 @@ def write_archive(index: ImageIndex, file: Path, store: Store, *, name: str | No
 def archive_chunks(
     index: ImageIndex, store: Store, name: Reference | None, *, docker_platform: Platform | None = None, without: Collection[str] = ()
 ) -> Iterator[bytes]:
-    """The archive's bytes, piece by piece. `without` are digests of layers whose bytes are left out: the reader has them already.
+    """Yield the bytes of an archive. `without` are the digests of layers to leave out, because the reader has them already.
 
-    Raises UsageError if there is no image for `docker_platform`, DamagedBlob at the end of a layer that is damaged in the store.
+    Raise UsageError if there is no image for `docker_platform`, DamagedBlob at the end of a layer that is damaged in the store.
     """
     docker_manifest, entry = _docker_manifest(index, name, docker_platform), index_entry(index, name)
     mtime = source_date_epoch()
@@ -93,26 +93,25 @@ def archive_chunks(
 
 
 class _ArchiveReader(LayoutReader, frozen=True):
-    """A layout whose files are members of an archive, and are read in place."""
+    """A layout whose files are members of an archive on disk, which are read in place."""
 
     files: Mapping[str, FileRange]
-    """The members, in the archive on disk."""
 
     def _read(self, digest: str) -> bytes:
         return _small(self._file(blob_path(digest)), self.path, blob_path(digest))
 
-    def _place(self, digest: str) -> tuple[Path, int]:
+    def _location(self, digest: str) -> tuple[Path, int]:
         found = self._file(blob_path(digest))
         return found.path, found.offset
 
     def _file(self, name: str) -> FileRange:
         if name not in self.files:
-            raise ImageError(f"{self.path}: {name} is not there", hint="The archive is incomplete; make or copy it again.")
+            raise ImageError(f"{self.path}: {name} is missing", hint="The archive is incomplete; build or copy it again.")
         return self.files[name]
 
 
 def read_archive(file: Path) -> LayoutReader:
-    """Opens an archive that is an OCI image layout, without unpacking it; raises UsageError if it is none, ImageError if it is broken."""
+    """Open an archive with an OCI image layout, without unpacking it. Raise UsageError for other files, ImageError if it is broken."""
     opened = open_image(file)
     if INDEX not in opened.files:
         hint = "Write one with `shipwheel build -o FILE.tar`, `skopeo copy … oci-archive:FILE` or `podman save --format oci-archive`."
@@ -124,17 +123,17 @@ def read_archive(file: Path) -> LayoutReader:
 
 def _small(found: FileRange, file: Path, name: str) -> bytes:
     if found.size > MAX_DOCUMENT:
-        raise ImageError(f"{file}: {name} is larger than {MAX_DOCUMENT >> 20} MiB", hint="It is broken or hostile; do not use it.")
+        raise ImageError(f"{file}: {name} is larger than {MAX_DOCUMENT >> 20} MiB", hint="The archive is broken or hostile; do not use it.")
     with found.open() as stream:
         return stream.read(found.size)
 
 
 def _docker_manifest(index: ImageIndex, name: Reference | None, platform: Platform | None) -> bytes:
-    wanted = platform or host_platform()
-    image = next((image for image in index.images if wanted.matches(image.platform)), None)
+    preferred = platform or host_platform()
+    image = next((image for image in index.images if preferred.matches(image.platform)), None)
     if image is None and platform is not None:
-        known = ", ".join(str(image.platform) for image in index.images)
-        raise UsageError(f"there is no image for {platform}", hint=f"Platforms that were built: {known}.")
+        built = ", ".join(str(image.platform) for image in index.images)
+        raise UsageError(f"there is no image for {platform}", hint=f"There are images for {built}.")
     image = image or index.images[0]
     entry = _DockerImage(
         config=blob_path(image.config_descriptor.digest),

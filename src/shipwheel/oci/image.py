@@ -1,4 +1,4 @@
-"""Images and image indexes, as values: documents in canonical bytes, and layers that are streamed when they are wanted.
+"""Images and image indexes as values: documents in canonical bytes, and layers that are streamed on demand.
 
 image-spec 1.1: manifest.md, config.md, image-index.md.
 """
@@ -49,16 +49,13 @@ __all__ = [
 ]
 
 MAX_LAYERS = 127
-"""What the engines' overlay file system takes, the base's layers included."""
+"""The number of layers that the engines' overlay file system supports, including those of the base."""
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 class FileLayer(msgspec.Struct, frozen=True):
-    """A layer whose bytes are one file: in a layout, or one blob of the store (a base's, for example).
-
-    `offset` is where it begins, when the file is an archive.
-    """
+    """A layer in a file: in a layout, in an archive at `offset`, or a blob of the store."""
 
     descriptor: Descriptor
     diff_id: str
@@ -68,7 +65,7 @@ class FileLayer(msgspec.Struct, frozen=True):
 
 
 class RemoteLayer(msgspec.Struct, frozen=True):
-    """A layer that is in a registry and is read only if somebody wants its bytes; `open` raises FetchError.
+    """A layer in a registry. `open` fetches its bytes, and raises FetchError if that fails.
 
     `origin` is the `registry/repository` that it can be mounted from (distribution-spec, "Mounting a blob from another repository").
     """
@@ -81,18 +78,18 @@ class RemoteLayer(msgspec.Struct, frozen=True):
 
 
 ImageLayer = Layer | FileLayer | RemoteLayer
-"""A layer that can be streamed: `compressed_chunks`."""
+"""A layer of an image: built by shipwheel, in a file, or in a registry. `compressed_chunks` streams it."""
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """A descriptor with a way to read what it describes. Reading raises DamagedBlob if the bytes are others."""
+    """A descriptor and a function that yields its bytes, which raises DamagedBlob if they do not match the digest."""
 
     descriptor: Descriptor
     chunks: Callable[[], Iterator[bytes]]
 
 
 class Image(msgspec.Struct, frozen=True):
-    """One platform's image."""
+    """The image for one platform: its documents as bytes, and its layers, bottom first."""
 
     platform: Platform
     manifest: bytes
@@ -108,44 +105,44 @@ class Image(msgspec.Struct, frozen=True):
 
     @property
     def descriptor(self) -> Descriptor:
-        """The manifest's descriptor, with the platform: an entry of an image index."""
+        """The manifest's descriptor with the platform, as in an image index."""
         return Descriptor(self.manifest_media_type, self.digest, len(self.manifest), platform=PlatformFields.of(self.platform))
 
     @property
     def config_descriptor(self) -> Descriptor:
-        """The config's descriptor, as the manifest holds it."""
+        """The config's descriptor, as in the manifest."""
         return Descriptor(self.config_media_type, digest_of(self.config), len(self.config))
 
     @property
     def config_file(self) -> ConfigFile:
-        """The config, read; raises ImageError when it is not valid."""
+        """The decoded config. Raises ImageError if it is invalid."""
         return decode(self.config, ConfigFile, self.config_descriptor.digest)
 
     @property
     def size(self) -> int:
-        """Bytes to transfer: manifest, config, and each layer once."""
+        """The size in bytes of manifest, config, and each layer once."""
         layers = {layer.descriptor.digest: layer.descriptor.size for layer in self.layers}
         return len(self.manifest) + len(self.config) + sum(layers.values())
 
     def blobs(self, store: Store) -> Iterator[Blob]:
-        """The image's blobs in the order in which they can be delivered: layers, config, manifest."""
+        """Yield the image's blobs in an order in which they can be delivered: layers, config, manifest."""
         for layer in self.layers:
-            yield Blob(layer.descriptor, partial(_proved, layer.descriptor, partial(compressed_chunks, layer, store)))
+            yield Blob(layer.descriptor, partial(_verified, layer.descriptor, partial(compressed_chunks, layer, store)))
         yield Blob(self.config_descriptor, lambda: iter((self.config,)))
         yield Blob(self.descriptor, lambda: iter((self.manifest,)))
 
 
 class ImageIndex(msgspec.Struct, frozen=True):
-    """Images for several platforms, sorted by platform. `index` is the image index's bytes."""
+    """Images for one or more platforms, sorted by platform. `index` is the image index as bytes."""
 
     images: tuple[Image, ...]
     index: bytes
 
     @property
     def descriptor(self) -> Descriptor:
-        """What a name stands for: the image index, or the manifest itself when there is one platform.
+        """The descriptor that a tag refers to: the image index, or the manifest if there is only one platform.
 
-        Some services take nothing but a plain manifest, and every engine takes both.
+        Every engine accepts both, and some services accept only a manifest.
         """
         if len(self.images) == 1:
             return self.images[0].descriptor
@@ -153,11 +150,11 @@ class ImageIndex(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The digest of what a name stands for."""
+        """The digest that a tag refers to."""
         return self.descriptor.digest
 
     def blobs(self, store: Store) -> Iterator[Blob]:
-        """Every blob, each digest once, in an order in which nothing comes before what it refers to."""
+        """Yield every blob once, each one after the blobs that it refers to."""
         seen: set[str] = set()
         for image in self.images:
             for blob in image.blobs(store):
@@ -169,12 +166,12 @@ class ImageIndex(msgspec.Struct, frozen=True):
 
 
 def digest_of(data: bytes) -> str:
-    """`sha256:<hex>` of bytes."""
+    """Return the digest of bytes, as `sha256:<hex>`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def compressed_chunks(layer: ImageLayer, store: Store) -> Iterator[bytes]:
-    """A layer's compressed bytes, from the store's parts, its file or its registry; a damaged part raises DamagedBlob."""
+    """Yield a layer's compressed bytes from the store, its file or its registry. Raise DamagedBlob for a damaged part."""
     if isinstance(layer, RemoteLayer):
         return layer.open()
     return layer_chunks(layer, store) if isinstance(layer, Layer) else _file_chunks(layer)
@@ -187,21 +184,21 @@ def make_image(
     *,
     created: int,
     annotations: Mapping[str, str] | None = None,
-    below: Sequence[History] = (),
+    base_history: Sequence[History] = (),
 ) -> Image:
-    """The image of these layers, bottom first. `created` is in seconds; `below` is the history of the lowest layers, a base's.
+    """Return an image with these layers, bottom first. `created` is in seconds; `base_history` is the history of the base's layers.
 
-    Raises ImageError for more layers than engines take.
+    Raise ImageError for more layers than engines support.
     """
     if len(layers) > MAX_LAYERS:
         raise ImageError(
-            f"{len(layers)} layers are more than the {MAX_LAYERS} that engines take", hint="Ask for fewer layers, or use a base with fewer."
+            f"the image has {len(layers)} layers, and engines support {MAX_LAYERS}", hint="Use a base image with fewer layers."
         )
     time = rfc3339(created)
-    known = sum(not line.empty_layer for line in below)
-    # A history that does not fit its layers would be taken for other layers'.
-    kept = tuple(below) if known <= len(layers) else ()
-    lines = (*kept, *(History(created=time, created_by=_made_by(layer)) for layer in layers[known if kept else 0 :]))
+    described = sum(not line.empty_layer for line in base_history)
+    # A history for more layers than there are would describe the wrong ones.
+    kept = tuple(base_history) if described <= len(layers) else ()
+    lines = (*kept, *(History(created=time, created_by=_created_by(layer)) for layer in layers[described if kept else 0 :]))
     data = encode(
         ConfigFile(
             architecture=platform.architecture,
@@ -225,13 +222,13 @@ def make_image(
 
 
 def make_index(images: Sequence[Image], annotations: Mapping[str, str] | None = None) -> ImageIndex:
-    """The image index of these images. Raises ImageError for none at all, or two of one platform."""
+    """Return an image index. Raise ImageError for no image, and for two images of one platform."""
     if not images:
-        raise ImageError("an image index needs an image", hint="Name at least one platform.")
+        raise ImageError("an image index needs at least one image", hint="Name at least one platform.")
     ordered = tuple(sorted(images, key=lambda image: image.platform))
-    twice = [str(one.platform) for one, other in pairwise(ordered) if one.platform == other.platform]
-    if twice:
-        raise ImageError(f"two images are for {', '.join(twice)}", hint="Name each platform once.")
+    duplicates = [str(first.platform) for first, second in pairwise(ordered) if first.platform == second.platform]
+    if duplicates:
+        raise ImageError(f"two images are for {', '.join(duplicates)}", hint="Name each platform once.")
     index = Index(
         schema_version=2,
         media_type=MEDIA_TYPE_INDEX,
@@ -242,39 +239,39 @@ def make_index(images: Sequence[Image], annotations: Mapping[str, str] | None = 
 
 
 def rfc3339(seconds: int) -> str:
-    """A time in UTC as configs and annotations hold it (RFC 3339, 5.6)."""
+    """Return a time in seconds as the UTC text of configs and annotations (RFC 3339, 5.6)."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _made_by(layer: ImageLayer) -> str:
+def _created_by(layer: ImageLayer) -> str:
     return f"shipwheel: {layer.name or layer.descriptor.digest}"
 
 
 def _file_chunks(layer: FileLayer) -> Iterator[bytes]:
-    left = layer.descriptor.size
+    remaining = layer.descriptor.size
     try:
         with layer.path.open("rb") as stream:
             stream.seek(layer.offset)
-            while left and (data := stream.read(min(left, _PIECE))):
-                left -= len(data)
+            while remaining and (data := stream.read(min(remaining, _CHUNK))):
+                remaining -= len(data)
                 yield data
     except FileNotFoundError as error:
         raise DamagedBlob(layer.descriptor.digest) from error
 
 
 def verified_chunks(layer: FileLayer) -> Iterator[bytes]:
-    """A file's bytes as they are read; raises DamagedBlob at their end if they are not what the descriptor says."""
-    return _proved(layer.descriptor, partial(_file_chunks, layer))
+    """Yield the bytes of a layer's file. Raise DamagedBlob at the end if they do not match its descriptor."""
+    return _verified(layer.descriptor, partial(_file_chunks, layer))
 
 
-def _proved(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-    """The bytes, hashed on the way: raises DamagedBlob at their end if they are not what the descriptor says."""
-    seen, size = hashlib.sha256(), 0
+def _verified(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield the bytes. Raise DamagedBlob at the end if they do not match the descriptor."""
+    checksum, size = hashlib.sha256(), 0
     for chunk in chunks():
-        seen.update(chunk)
+        checksum.update(chunk)
         size += len(chunk)
         if size > descriptor.size:
             break
         yield chunk
-    if size != descriptor.size or f"sha256:{seen.hexdigest()}" != descriptor.digest:
+    if size != descriptor.size or f"sha256:{checksum.hexdigest()}" != descriptor.digest:
         raise DamagedBlob(descriptor.digest)

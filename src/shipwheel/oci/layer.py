@@ -1,6 +1,6 @@
-"""Layers: an ordered run of segments behind the entries of their directories, closed by the end-of-archive blocks.
+"""Layers: the entries of all directories, then segments in order, then the end-of-archive blocks.
 
-A layer is never stored whole: it is the concatenation of its parts, which are blobs of the store (image-spec, layer.md).
+A layer is never stored as a whole. It is the concatenation of its parts, which are blobs in the store (image-spec, layer.md).
 """
 
 import hashlib
@@ -37,24 +37,27 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What a layer will hold; its key is known before anything is fetched.
+    """The content of a layer that may not exist yet; its key is known before anything is fetched.
 
-    `kept` are directories that the layers below own, with attributes which an entry of this one must not change.
+    `base_directories` are directories of the layers below, with the attributes that entries of this layer must not change.
     """
 
     name: str
     sources: tuple[Source, ...]
-    kept: tuple[tuple[str, Directory], ...] = ()
+    base_directories: tuple[tuple[str, Directory], ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Hex sha256 over the keys of the sources, in order, and over what is kept."""
-        kept = (f"{path} {at.mode:o} {at.uid}:{at.gid}" for path, at in self.kept)
-        return key_of("layer", *(source.key for source in self.sources), *kept)
+        """A hex sha256 over the keys of the sources, in order, and over the base directories."""
+        directories = (f"{path} {directory.mode:o} {directory.uid}:{directory.gid}" for path, directory in self.base_directories)
+        return key_of("layer", *(source.key for source in self.sources), *directories)
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A finished layer. `parts` are the digests of the blobs that follow one another in it."""
+    """A layer that shipwheel has built. `parts` are the digests of its consecutive blobs, `segments` the keys of its segments.
+
+    A layer that only a registry has, has no parts.
+    """
 
     key: str
     name: str
@@ -67,13 +70,13 @@ class Layer(msgspec.Struct, frozen=True):
 
     @property
     def descriptor(self) -> Descriptor:
-        """The layer's descriptor, as a manifest holds it: with its key, so that a layer can be found before anything of it is fetched."""
-        notes = {ANNOTATION_KEY: self.key, ANNOTATION_UNPACKED: str(self.unpacked_size)}
-        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size, annotations=notes)
+        """The descriptor for a manifest. Its annotations contain the key, so that the layer can be found without fetching it."""
+        annotations = {ANNOTATION_KEY: self.key, ANNOTATION_UNPACKED: str(self.unpacked_size)}
+        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size, annotations=annotations)
 
 
 def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
-    """The layer of that spec, if the store has all of its parts and what is known of its segments."""
+    """Return the layer of a spec if the store has all of its parts and the metadata of its segments."""
     layer = store.get_as("layer", spec.key, Layer)
     if layer is None:
         return None
@@ -82,7 +85,7 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
 
 
 def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
-    """The layer of that spec as a pushed image has it: its bytes are not here. None if the descriptor is another's, or no layer's."""
+    """Return the layer of a spec as a pushed image describes it, without parts. Return None if the descriptor is not for this layer."""
     size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
     if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not re.fullmatch(r"[0-9]{1,18}", size):
         return None
@@ -93,36 +96,36 @@ def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: str)
 
 
 def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
-    """The layer's compressed bytes; a damaged part is discarded and raises DamagedBlob. One that is elsewhere has none."""
+    """Yield the layer's compressed bytes. Discard a damaged part and raise DamagedBlob. A layer without parts yields nothing."""
     for part in layer.parts:
         yield from store.chunks(part)
 
 
 def make_layer(spec: LayerSpec, store: Store) -> Layer:
-    """Makes the segments that are missing, and the layer of them all.
+    """Make the missing segments and the layer. Raise ArchiveError for malformed entries, DamagedBlob for a damaged segment.
 
-    The diff_id is the digest of the uncompressed bytes, so a segment that the store already has is inflated once more. A layer
-    of one new segment is hashed while that is made.
+    The diff_id is the digest of the uncompressed bytes, so segments that already exist are inflated again. A layer with one new segment
+    is hashed while that segment is made.
     """
-    tap = _OnePass(store) if len(spec.sources) == 1 else None
-    segments = [find_segment(source.key, store) or make_segment(source, store, tap) for source in spec.sources]
-    directories = _directories(segments, spec.kept)
-    if tap is None or tap.begun_with != directories:
-        tap = _OnePass(store)
-        tap.begin(directories)
+    hasher = _LayerHasher(store) if len(spec.sources) == 1 else None
+    segments = [find_segment(source.key, store) or make_segment(source, store, hasher) for source in spec.sources]
+    directories = _directories(segments, spec.base_directories)
+    if hasher is None or hasher.directories != directories:
+        hasher = _LayerHasher(store)
+        hasher.begin(directories)
         for segment in segments:
             for data in uncompressed_chunks(segment, store):
-                tap.update(data)
-    tail = tap.end()
-    parts = (tap.head, *(segment.digest for segment in segments), tail)
-    digest, size = _sum(parts, store)
+                hasher.update(data)
+    tail = hasher.end()
+    parts = (hasher.head, *(segment.digest for segment in segments), tail)
+    digest, size = _digest_and_size(parts, store)
     layer = Layer(
         key=spec.key,
         name=spec.name,
         digest=digest,
         size=size,
-        diff_id=f"sha256:{tap.hash.hexdigest()}",
-        unpacked_size=tap.size,
+        diff_id=f"sha256:{hasher.hash.hexdigest()}",
+        unpacked_size=hasher.size,
         parts=parts,
         segments=tuple(segment.key for segment in segments),
     )
@@ -130,21 +133,21 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
     return layer
 
 
-class _OnePass:
-    """Hashes a layer's uncompressed bytes: the directories' entries, the segments', the end."""
+class _LayerHasher:
+    """Hashes the uncompressed bytes of a layer, and stores its first and last part: the directories and the end-of-archive blocks."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.hash = hashlib.sha256()
-        self.begun_with: dict[str, Directory] | None = None
+        self.directories: dict[str, Directory] | None = None
         self.head = ""
         self.size = 0
 
     def begin(self, directories: dict[str, Directory]) -> None:
-        self.begun_with = dict(sorted(directories.items()))
-        self.head = self._part(
-            tar.header(FileEntry(path, EntryType.DIRECTORY, at.mode, uid=at.uid, gid=at.gid), 0, source_date_epoch())
-            for path, at in self.begun_with.items()
+        self.directories = dict(sorted(directories.items()))
+        self.head = self._add_part(
+            tar.header(FileEntry(path, EntryType.DIRECTORY, directory.mode, uid=directory.uid, gid=directory.gid), 0, source_date_epoch())
+            for path, directory in self.directories.items()
         )
 
     def update(self, data: bytes | bytearray, /) -> None:
@@ -152,29 +155,29 @@ class _OnePass:
         self.size += len(data)
 
     def end(self) -> str:
-        return self._part([tar.END_OF_ARCHIVE])
+        return self._add_part([tar.END_OF_ARCHIVE])
 
-    def _part(self, blocks: Iterable[bytes]) -> str:
+    def _add_part(self, blocks: Iterable[bytes]) -> str:
         data = b"".join(blocks)
         self.update(data)
         return self._store.add(member(data) if data else b"")
 
 
-def _directories(segments: Sequence[Segment], kept: Iterable[tuple[str, Directory]]) -> dict[str, Directory]:
-    """Every directory of the layer, once: with the attributes that are kept, else those a source states, else 0755 root, sorted."""
+def _directories(segments: Sequence[Segment], base_directories: Iterable[tuple[str, Directory]]) -> dict[str, Directory]:
+    """Return every directory of the layer, sorted, with the attributes of the base, else of a source, else 0755 and root."""
     found = {parent: Directory() for segment in segments for path in (*segment.files, *segment.links) for parent in parents(path)}
     for segment in segments:
         found.update({parent: Directory() for path in segment.directories for parent in parents(path) if parent not in found})
     for segment in segments:
         found.update(segment.directories)
-    found.update((path, at) for path, at in kept if path in found)
+    found.update((path, directory) for path, directory in base_directories if path in found)
     return dict(sorted(found.items()))
 
 
-def _sum(parts: Sequence[str], store: Store) -> tuple[str, int]:
-    seen, size = hashlib.sha256(), 0
+def _digest_and_size(parts: Sequence[str], store: Store) -> tuple[str, int]:
+    checksum, size = hashlib.sha256(), 0
     for part in parts:
         for chunk in store.chunks(part):
-            seen.update(chunk)
+            checksum.update(chunk)
             size += len(chunk)
-    return f"sha256:{seen.hexdigest()}", size
+    return f"sha256:{checksum.hexdigest()}", size

@@ -1,8 +1,7 @@
 """OCI image layouts: a directory of blobs with an index.json (image-spec 1.1, image-layout.md).
 
-A new layout is written beside its place and renamed into it. An existing one is brought up to date blob by blob, and its
-index.json is replaced last, so that a reader at any moment finds a whole image. A blob that is there with the right size is
-left alone; whether its bytes are right is for `validate` to say.
+A new layout is written to a temporary directory and renamed. An existing layout is updated blob by blob and its index.json replaced last,
+so that readers always find a complete image. A blob that exists with the right size is not written again; `validate` checks its bytes.
 """
 
 import contextlib
@@ -21,6 +20,7 @@ from shipwheel.errors import BuildError, ImageError, UsageError
 from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of, verified_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
+    INDEX_TYPES,
     MEDIA_TYPE_INDEX,
     ConfigFile,
     Descriptor,
@@ -57,41 +57,39 @@ INDEX = "index.json"
 LAYOUT = "oci-layout"
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
-# BuildKit and containerd write both, so: skopeo and umoci look for the tag in the first, containerd, docker and podman for
-# the full name in the second.
+# Like BuildKit and containerd, shipwheel writes both: skopeo and umoci look for the tag in the first one, containerd, docker and podman
+# for the full name in the second.
 ANNOTATION_REF_NAME = "org.opencontainers.image.ref.name"
 ANNOTATION_IMAGE_NAME = "io.containerd.image.name"
 
 MAX_DOCUMENT = 4 << 20
-"""Larger manifests, indexes and configs are refused; registries do the same."""
-
-_INDEX_TYPES = (MEDIA_TYPE_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+"""The maximum size of manifests, indexes and configs in bytes; registries have the same limit."""
 
 
 def blob_path(digest: str) -> str:
-    """Where a blob is inside a layout: blobs/<algorithm>/<hex>."""
+    """Return the path of a blob inside a layout: blobs/<algorithm>/<hex>."""
     algorithm, _, value = digest.partition(":")
     return f"blobs/{algorithm}/{value}"
 
 
 def index_entry(index: ImageIndex, name: Reference | None) -> Descriptor:
-    """The entry of index.json: what the name stands for, annotated with the name."""
+    """Return the entry of index.json for these images, annotated with the name."""
     annotations = {} if name is None else {ANNOTATION_REF_NAME: name.tag_or_latest, ANNOTATION_IMAGE_NAME: name.full}
     return msgspec.structs.replace(index.descriptor, annotations=annotations)
 
 
 def index_json(entries: Iterable[Descriptor]) -> bytes:
-    """The bytes of index.json."""
+    """Return the bytes of index.json."""
     return encode(Index(schema_version=2, media_type=MEDIA_TYPE_INDEX, manifests=tuple(entries)))
 
 
 def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str | None, recheck: bool = False) -> Descriptor:
-    """Writes the images as, or into, an OCI image layout and returns the entry of its index.json.
+    """Write the images into a new or an existing OCI image layout, and return the entry of its index.json.
 
-    An entry of the same name is replaced, and the blobs that only it needed are removed; other entries are kept. With `recheck`, the
-    bytes of the blobs that are there are read too, and damaged ones written again.
-    Raises UsageError if the directory holds something else, DamagedBlob if a part in the store is damaged, BuildError if the
-    disk is full.
+    An entry with the same name is replaced, and the blobs that only it needed are removed; other entries stay. With `recheck`, existing
+    blobs are read, and damaged ones are written again.
+    Raise UsageError if the directory contains something else, DamagedBlob if a part in the store is damaged, BuildError if the disk is
+    full.
     """
     entry = index_entry(index, None if name is None else Reference.parse(name))
     try:
@@ -102,7 +100,7 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
             try:
                 _create(index, directory, store, entry)
             except OSError:
-                # Another process may have made it in the meantime: then it is brought up to date, as it would be a moment later.
+                # If another process has created the layout in the meantime, update it.
                 if not (directory / LAYOUT).is_file():
                     raise
                 _update(index, directory, store, entry, recheck)
@@ -112,14 +110,14 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
 
 
 def write_error(what: str, error: OSError, kind: str) -> BuildError:
-    """What is said of a layout or an archive (`kind`: a directory or a file) that cannot be written."""
+    """Return the error for a layout or an archive that cannot be written. `kind` is "directory" or "file"."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = f"Free some space or name another {kind}." if full else f"Name another {kind}, in a place that you can write to."
+    hint = f"Free some space or name another {kind}." if full else f"Name another {kind}, in a location that you can write to."
     return BuildError(f"{what} cannot be written: {error.strerror or error}", hint=hint)
 
 
 def require_layout_or_empty(directory: Path) -> None:
-    """Raises UsageError if something is there that is neither an OCI image layout nor an empty directory."""
+    """Raise UsageError if the path exists and is neither an OCI image layout nor an empty directory."""
     if (directory / LAYOUT).is_file():
         return
     if directory.is_dir() and not any(directory.iterdir()):
@@ -138,7 +136,7 @@ def _create(index: ImageIndex, directory: Path, store: Store, entry: Descriptor)
         _write(temporary / INDEX, (index_json([entry]),))
         temporary.chmod(0o755)
         if directory.is_dir():
-            # Windows does not rename over a directory, not even an empty one.
+            # Windows cannot rename over a directory, not even an empty one.
             directory.rmdir()
         temporary.rename(directory)
     finally:
@@ -149,11 +147,11 @@ def _update(index: ImageIndex, directory: Path, store: Store, entry: Descriptor,
     before = read_layout(directory)
     _write_blobs(index, directory, store, recheck)
     replaced = [old for old in before.entries if _name(old) == _name(entry)]
-    kept = [old for old in before.entries if _name(old) != _name(entry)]
-    data = index_json([*kept, entry])
+    others = [old for old in before.entries if _name(old) != _name(entry)]
+    data = index_json([*others, entry])
     if before.data != data:
         _write(directory / INDEX, (data,))
-        _sweep(before, replaced, [*kept, entry])
+        _remove_stale_blobs(before, replaced, [*others, entry])
 
 
 def _name(entry: Descriptor) -> tuple[str | None, str | None]:
@@ -161,11 +159,11 @@ def _name(entry: Descriptor) -> tuple[str | None, str | None]:
     return (full, None) if full else (None, ref)
 
 
-def _sweep(before: "LayoutReader", replaced: list[Descriptor], kept: list[Descriptor]) -> None:
-    """Removes what only the replaced entries referred to; nothing at all if any entry cannot be followed."""
+def _remove_stale_blobs(before: "LayoutReader", replaced: list[Descriptor], entries: list[Descriptor]) -> None:
+    """Remove the blobs that only the replaced entries refer to; remove nothing if an entry cannot be read."""
     try:
-        wanted = {digest for entry in kept for digest in before.reachable(entry)}
-        stale = {digest for entry in replaced for digest in before.reachable(entry)} - wanted
+        needed = {digest for entry in entries for digest in before.reachable(entry)}
+        stale = {digest for entry in replaced for digest in before.reachable(entry)} - needed
     except ImageError:
         return
     for digest in stale:
@@ -199,7 +197,7 @@ def _write(path: Path, chunks: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """A file that takes its place when the block ends well, and leaves no trace otherwise."""
+    """Write a temporary file that replaces `path` if the block succeeds, and is removed otherwise."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
     temporary = Path(name)
     try:
@@ -212,7 +210,7 @@ def atomic_write(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 class LayoutReader(msgspec.Struct, frozen=True):
-    """A layout that is read. Documents are checked against their digests; layers are checked when they are streamed."""
+    """An existing layout. Documents are checked against their digests when they are read, layers when they are streamed."""
 
     path: Path
     data: bytes
@@ -220,62 +218,63 @@ class LayoutReader(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the entries that have one."""
+        """The names of the named entries."""
         return tuple(full or ref for full, ref in map(_name, self.entries) if full or ref)  # type: ignore[misc]
 
     def images(self, name: str | None = None) -> ImageIndex:
-        """The images of an entry, without attestations: the one of that name, tag or digest, or the only one.
+        """Return the images of the entry with this name, tag or digest, or of the only entry, without attestations.
 
-        Raises UsageError for none or several entries.
+        Raise UsageError if there is no such entry, or several.
         """
         entry = self.entry(name)
-        if entry.media_type not in _INDEX_TYPES:
+        if entry.media_type not in INDEX_TYPES:
             image = self._image(entry)
             return ImageIndex((image,), index_json([image.descriptor]))
         data = self._document(entry)
-        listed = (one for one in decode(data, Index, entry.digest).manifests if not one.is_attestation)
-        return ImageIndex(tuple(map(self._image, listed)), data)
+        images = (manifest for manifest in decode(data, Index, entry.digest).manifests if not manifest.is_attestation)
+        return ImageIndex(tuple(map(self._image, images)), data)
 
     def reachable(self, entry: Descriptor) -> Iterator[str]:
-        """The digests of everything that an entry of index.json refers to, itself included."""
+        """Yield the digests of an entry of index.json and of everything that it refers to."""
         yield entry.digest
-        if entry.media_type in _INDEX_TYPES:
-            for one in decode(self._document(entry), Index, entry.digest).manifests:
-                yield from self.reachable(one)
+        if entry.media_type in INDEX_TYPES:
+            for manifest_entry in decode(self._document(entry), Index, entry.digest).manifests:
+                yield from self.reachable(manifest_entry)
         else:
             manifest = decode(self._document(entry), Manifest, entry.digest)
             yield manifest.config.digest
             yield from (layer.digest for layer in manifest.layers)
 
     def entry(self, name: str | None) -> Descriptor:
-        """The entry of that name, tag or digest, or the only one. Raises UsageError for none or several."""
-        wanted = self.entries if name is None else [one for one in self.entries if name in (one.digest, *one.annotations.values())]
-        if name is not None and not wanted:
+        """Return the entry with this name, tag or digest, or the only entry. Raise UsageError if there is no such entry, or several."""
+        found = self.entries if name is None else [entry for entry in self.entries if name in (entry.digest, *entry.annotations.values())]
+        if name is not None and not found:
             with contextlib.suppress(UsageError):
                 full = Reference.parse(name).full
-                wanted = [one for one in self.entries if full in _name(one)]
-        if len(wanted) != 1:
-            known = ", ".join(full or ref or one.digest for one in self.entries for full, ref in [_name(one)]) or "nothing"
-            what = f"no image {name!r}" if name else f"{len(wanted)} images and none was named"
-            raise UsageError(f"{self.path} holds {what}", hint=f"Choose one by its name or digest (push --name). It holds {known}.")
-        return wanted[0]
+                found = [entry for entry in self.entries if full in _name(entry)]
+        if len(found) != 1:
+            names = ", ".join(full or ref or entry.digest for entry in self.entries for full, ref in [_name(entry)]) or "nothing"
+            what = f"no image {name!r}" if name else f"{len(found)} images, so you have to name one"
+            raise UsageError(f"{self.path} contains {what}", hint=f"Choose one by its name or digest (push --name). It contains {names}.")
+        return found[0]
 
     def document(self, digest: str) -> bytes:
-        """The bytes of a manifest, index or config; raises ImageError if they are not there or not the digest's."""
+        """Return the bytes of a manifest, index or config. Raise ImageError if they are missing or do not match the digest."""
         data = self._read(checked_digest(digest))
         if digest_of(data) != digest:
-            raise ImageError(f"{self.path}: the blob {digest} is {digest_of(data)}", hint="The layout is damaged; make or copy it again.")
+            hint = "The layout is damaged; build or copy it again."
+            raise ImageError(f"{self.path}: the blob {digest} has the digest {digest_of(data)}", hint=hint)
         return data
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes as they are read; raises DamagedBlob at their end if they are not the descriptor's."""
-        return verified_chunks(FileLayer(descriptor, "", *self._place(checked_digest(descriptor.digest))))
+        """Yield the bytes of a blob. Raise DamagedBlob at the end if they do not match the descriptor."""
+        return verified_chunks(FileLayer(descriptor, "", *self._location(checked_digest(descriptor.digest))))
 
     def _read(self, digest: str) -> bytes:
         return _read_small(self.path / blob_path(digest))
 
-    def _place(self, digest: str) -> tuple[Path, int]:
-        """The file that a blob is in, and where in it."""
+    def _location(self, digest: str) -> tuple[Path, int]:
+        """Return the file that contains a blob, and the blob's offset in it."""
         return self.path / blob_path(digest), 0
 
     def _document(self, descriptor: Descriptor) -> bytes:
@@ -290,10 +289,10 @@ class LayoutReader(msgspec.Struct, frozen=True):
         if len(diff_ids) != len(manifest.layers):
             raise ImageError(
                 f"{self.path}: {descriptor.digest} has {len(manifest.layers)} layers and {len(diff_ids)} diff_ids",
-                hint="The image was made wrongly; make it again.",
+                hint="The image is broken; build it again.",
             )
         layers = tuple(
-            FileLayer(layer, diff_id, *self._place(checked_digest(layer.digest)))
+            FileLayer(layer, diff_id, *self._location(checked_digest(layer.digest)))
             for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
         )
         platform = Platform(config.os, config.architecture, config.variant)
@@ -301,14 +300,14 @@ class LayoutReader(msgspec.Struct, frozen=True):
 
 
 def read_layout(path: Path) -> LayoutReader:
-    """Opens an OCI image layout; raises UsageError if the directory is none, ImageError if it is broken."""
+    """Open an OCI image layout. Raise UsageError if the path is not one, ImageError if it is broken."""
     if not (path / LAYOUT).is_file():
         if not path.exists():
             raise UsageError(f"{path} does not exist", hint="Name an OCI image layout, or an archive that ends in .tar.")
         raise UsageError(f"{path} is not an OCI image layout", hint=f"A layout is a directory with {LAYOUT} and {INDEX} in it.")
     version = decode(_read_small(path / LAYOUT), _LayoutFile, f"{path / LAYOUT}").version
     if version != "1.0.0":
-        raise ImageError(f"{path} is a layout of version {version!r}, not 1.0.0", hint="Use a newer shipwheel, or another copy.")
+        raise ImageError(f"{path} is a layout of version {version!r}, not 1.0.0", hint="Upgrade shipwheel, or use another copy.")
     data = _read_small(path / INDEX)
     return LayoutReader(path, data, decode(data, Index, f"{path / INDEX}").manifests)
 
@@ -318,7 +317,7 @@ class _LayoutFile(msgspec.Struct, frozen=True):
 
 
 def checked_digest(digest: str) -> str:
-    """The digest; raises ImageError for one that would be a path to elsewhere."""
+    """Return the digest. Raise ImageError if it is malformed: it becomes a path, which must not lead outside the layout."""
     algorithm, _, value = digest.partition(":")
     if (algorithm, len(value)) not in (("sha256", 64), ("sha512", 128)) or value.strip("0123456789abcdef"):
         raise ImageError(f"{digest[:200]!r} is not a digest", hint="The layout is broken or hostile; do not use it.")
@@ -331,19 +330,19 @@ def _read_small(path: Path) -> bytes:
             raise ImageError(f"{path} is larger than {MAX_DOCUMENT >> 20} MiB", hint="The layout is broken or hostile; do not use it.")
         return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}", hint="The layout is incomplete; make or copy it again.") from error
+        raise ImageError(f"{path} cannot be read: {error.strerror}", hint="The layout is incomplete; build or copy it again.") from error
 
 
 def image_files(index: ImageIndex, store: Store) -> ImageFiles:
-    """The images as a layout that is nowhere: its files are read from the store when they are asked for.
+    """Return the images as the files of a layout that is not written to disk: the store supplies their bytes.
 
-    Layers of a registry, and those without parts, are elsewhere.
+    Layers that are only in a registry are listed as `elsewhere`.
     """
     entry = index_entry(index, None)
     documents = {LAYOUT: OCI_LAYOUT, INDEX: index_json([entry])}
     files: dict[str, ImageFile] = {name: StreamedFile(len(data), partial(iter, (data,))) for name, data in documents.items()}
     layers = [layer for image in index.images for layer in image.layers]
-    # A base's layers in a registry were read through when they were met first; they are not fetched for this.
+    # The base's layers in a registry were verified when they were read first, and need not be fetched again.
     elsewhere = {it.descriptor.digest for it in layers if isinstance(it, RemoteLayer) or (isinstance(it, Layer) and not it.parts)}
     for blob in index.blobs(store):
         if blob.descriptor.digest not in elsewhere:

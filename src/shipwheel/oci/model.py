@@ -1,4 +1,4 @@
-"""Descriptors, manifests, indexes and configs: bytes <-> frozen types (image-spec 1.1)."""
+"""Descriptors, manifests, indexes and configs as frozen types, and their JSON (image-spec 1.1)."""
 
 import contextlib
 from typing import Any, TypeVar
@@ -56,7 +56,7 @@ OCI_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": MEDIA_TYPE_LAYER_GZIP,
     "application/vnd.docker.image.rootfs.diff.tar.zstd": MEDIA_TYPE_LAYER_ZSTD,
 }
-"""A layer's media type -> OCI's for the same bytes (image-spec, media-types.md: compatibility matrix)."""
+"""Media type of a layer -> OCI's media type for the same bytes (image-spec, media-types.md: compatibility matrix)."""
 
 FOREIGN_LAYERS = (
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
@@ -65,13 +65,13 @@ FOREIGN_LAYERS = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 )
-"""Layers that registries need not hold: their bytes are elsewhere, if anywhere."""
+"""Media types of layers that registries need not store: their bytes may be somewhere else."""
 
 T = TypeVar("T")
 
 
 class PlatformFields(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The platform object of an index entry."""
+    """The platform in an entry of an image index."""
 
     os: str
     architecture: str
@@ -79,12 +79,12 @@ class PlatformFields(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, platform: Platform) -> "PlatformFields":
-        """From our own type."""
+        """Convert a Platform."""
         return cls(platform.os, platform.architecture, platform.variant)
 
     @property
     def platform(self) -> Platform:
-        """As our own type."""
+        """The same as a Platform."""
         return Platform(self.os, self.architecture, self.variant)
 
 
@@ -100,7 +100,7 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
     @property
     def is_attestation(self) -> bool:
-        """Whether an image index has it beside its images, as BuildKit does, for a platform that no machine has."""
+        """Whether this entry of an image index is an attestation. BuildKit adds those with the platform unknown/unknown."""
         unknown = self.platform is not None and self.platform.os == "unknown" and self.platform.architecture == "unknown"
         return unknown or self.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
 
@@ -148,14 +148,14 @@ class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="p
 
 
 class RootFS(msgspec.Struct, frozen=True):
-    """The diff_ids of the layers, bottom first."""
+    """The diff_ids of an image's layers, bottom first (image-spec, config.md: rootfs)."""
 
     diff_ids: tuple[str, ...]
     type: str = "layers"
 
 
 class History(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of an image's history."""
+    """An entry of an image's history (image-spec, config.md: history)."""
 
     created: str = ""
     created_by: str = ""
@@ -176,21 +176,24 @@ class ConfigFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """Canonical bytes: sorted maps, no white space."""
+    """Return canonical JSON: sorted keys, no white space."""
     return msgspec.json.encode(value, order="sorted")
 
 
 def decode(data: bytes, kind: type[T], name: str) -> T:
-    """Reads JSON strictly; raises ImageError that names the blob and the field. A null is read as absent: Go writes it so."""
+    """Decode JSON strictly. A null counts as absent, because Go writes empty values as null.
+
+    Raise ImageError with `name` and the field for an invalid document.
+    """
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(data, type=kind)
     try:
         return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ImageError(f"{name} is not valid: {error}", hint="The image was made or copied wrongly; make it again.") from error
+        raise ImageError(f"{name} is invalid: {error}", hint="Build or copy the image again.") from error
 
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

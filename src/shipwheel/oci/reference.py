@@ -1,4 +1,4 @@
-"""Image references: what users type, `registry/repository:tag@digest` (distribution-spec 1.1, docker's familiar names)."""
+"""Image references as users type them: `registry/repository:tag@digest` (distribution-spec 1.1, docker's familiar names)."""
 
 import re
 
@@ -19,14 +19,16 @@ _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::[0-9
 _IMAGE_ID = re.compile(r"[a-f0-9]{64}")
 _MAX_NAME = 255
 
-# The engines keep every image under a full name. One that names no registry belongs, to them, to this one; without it
-# containerd keeps the short name, docker lists the image and then finds none of that name (tried, 26.1), and podman puts
-# localhost/ before it.
 ENGINE_REGISTRY = "docker.io"
+"""The registry that engines add to a name without one.
+
+An image has to be loaded with it: otherwise containerd keeps the short name, docker 26.1 lists the image but does not find it by that
+name, and podman adds localhost/.
+"""
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A repository, in a registry or in none, with a tag, a digest, both or neither."""
+    """A repository with an optional registry, tag and digest."""
 
     repository: str
     registry: str | None = None
@@ -35,18 +37,18 @@ class Reference(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Reads `app`, `team/app:1`, `localhost:5000/app:1@sha256:…`; raises UsageError with what to write instead."""
+        """Parse `app`, `team/app:1` or `localhost:5000/app:1@sha256:…`. Raise UsageError that says how to correct the text."""
         rest, at, digest = text.strip().partition("@")
         if "://" in text or (at and ":" in rest and not _ALGORITHM.match(digest)):
-            # Possibly a URL with a password in it: never repeated.
+            # The text may contain a password, so the message does not repeat it.
             raise UsageError("an image reference is not a URL", hint="Write registry/repository:tag, without a scheme or a password.")
         if at and not _DIGEST.fullmatch(digest):
-            raise _bad(text, f"{digest!r} is not a digest", "A digest is sha256: and 64 hexadecimal digits in lower case.")
+            raise _invalid(text, f"{digest!r} is not a digest", "A digest is sha256: and 64 hexadecimal digits in lower case.")
         slash = rest.rfind("/")
         name, colon, tag = rest.rpartition(":") if rest.rfind(":") > slash else (rest, "", "")
         if colon and not _TAG.fullmatch(tag):
-            raise _bad(
-                text, f"{tag!r} is not a tag", "A tag is up to 128 letters, digits, `_`, `.` and `-`, and begins with none of `.` and `-`."
+            raise _invalid(
+                text, f"{tag!r} is not a tag", "A tag has up to 128 letters, digits, `_`, `.` and `-`, and starts with neither `.` nor `-`."
             )
         registry, repository = _split(name)
         _check(text, registry, repository)
@@ -54,17 +56,17 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The registry, if there is one, and the repository."""
+        """The registry, if any, and the repository."""
         return self.repository if self.registry is None else f"{self.registry}/{self.repository}"
 
     @property
     def tag_or_latest(self) -> str:
-        """The tag, or the one that engines take when none is given."""
+        """The tag, or "latest", which is the engines' default."""
         return self.tag or "latest"
 
     @property
     def full(self) -> str:
-        """The name:tag under which engines keep the image: always with a registry."""
+        """The name:tag under which engines store the image, which always includes a registry."""
         registry = self.registry or ENGINE_REGISTRY
         short = registry == ENGINE_REGISTRY and "/" not in self.repository
         return f"{registry}/{'library/' if short else ''}{self.repository}:{self.tag_or_latest}"
@@ -74,7 +76,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def _split(name: str) -> tuple[str | None, str]:
-    """Docker's rule: what is before the first slash is a registry if it has a dot, a colon or a capital, or is localhost."""
+    """Split off the registry by docker's rule: a first component with a dot, a colon or a capital letter, or localhost."""
     head, slash, rest = name.partition("/")
     if slash and ("." in head or ":" in head or head == "localhost" or head != head.lower()):
         return head, rest
@@ -83,18 +85,18 @@ def _split(name: str) -> tuple[str | None, str]:
 
 def _check(text: str, registry: str | None, repository: str) -> None:
     if registry is not None and not _REGISTRY.fullmatch(registry):
-        raise _bad(text, f"{registry!r} is not the name of a registry", "A registry is a host name, with :port if it has its own.")
+        raise _invalid(text, f"{registry!r} is not the name of a registry", "A registry is a host name with an optional :port.")
     if repository != repository.lower():
-        raise _bad(text, "a repository has no capital letters", f"Write {repository.lower()!r}.")
+        raise _invalid(text, "a repository has no capital letters", f"Write {repository.lower()!r}.")
     if not _REPOSITORY.fullmatch(repository):
-        hint = "A repository is lower-case letters and digits, with single `.`, `_`, `__` or `-` between them, and `/` between its parts."
-        raise _bad(text, f"{repository!r} is not a repository", hint)
+        hint = "A repository has lower-case letters and digits, separated by single `.`, `_`, `__` or `-`, and `/` between its components."
+        raise _invalid(text, f"{repository!r} is not a repository", hint)
     if registry is None and _IMAGE_ID.fullmatch(repository):
-        raise _bad(text, "64 hexadecimal digits are an image ID, not a name", "Write repository@sha256:<digits> for a digest.")
+        raise _invalid(text, "64 hexadecimal digits are an image ID, not a name", "Write repository@sha256:<digits> for a digest.")
     if len(repository) + (len(registry) + 1 if registry else 0) > _MAX_NAME:
-        raise _bad(text, f"the name is longer than {_MAX_NAME} characters", "Choose a shorter repository.")
+        raise _invalid(text, f"the name is longer than {_MAX_NAME} characters", "Choose a shorter repository.")
 
 
-def _bad(text: str, why: str, hint: str) -> UsageError:
+def _invalid(text: str, reason: str, hint: str) -> UsageError:
     shown = text if len(text) <= 300 else text[:300] + "…"
-    return UsageError(f"the image reference {shown!r} is not valid: {why}", hint=hint)
+    return UsageError(f"the image reference {shown!r} is invalid: {reason}", hint=hint)

@@ -42,7 +42,7 @@ def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str
         resolved.target.platform,
         created=source_date_epoch(),
         annotations={**annotations, **own},
-        below=_history(resolved),
+        base_history=_history(resolved),
     )
 
 

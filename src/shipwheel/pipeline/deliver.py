@@ -149,7 +149,7 @@ def deliver(built: Built, request: Request) -> tuple[Path, Report]:
 def _validated(built: Built, request: Request) -> Report:
     """Validate images that are only in the store. Layers are not read: whoever receives them checks their digests."""
     request.reporter(StageStarted("validate"))
-    report = validate_files(image_files(built.index, request.store), store=request.store, anew=False)
+    report = validate_files(image_files(built.index, request.store), store=request.store, rehash=False)
     request.reporter(StageFinished("validate", f"{len(report.images)} images"))
     return report
 

@@ -72,7 +72,7 @@ class LayerPlanner:
         in_venv = inherited_attributes(owned, (VENV,))
         budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
         wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
-        layers = [replace(layer, kept=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
+        layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         roots = (VENV, workdir, _LAUNCHER) if self.project.before_start else (VENV, workdir)
         layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
         if local.project_wheel is not None:

@@ -56,7 +56,7 @@ def rebased_image(image: Image, info: RebaseInfo, base: NewBase) -> Image:
         image.platform,
         created=int(datetime.fromisoformat(config.created).timestamp()),
         annotations=annotations,
-        below=base_config.history,
+        base_history=base_config.history,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading images that others made: what a tree says is what an unpacked image has, and rubbish is refused in one way."""
+"""File trees of untrusted images: they agree with the unpacked image, and malformed input raises one kind of error."""
 
 import io
 import os
@@ -58,7 +58,7 @@ def tree(folder: Path, store: Store, *layers: Sequence[Entry]) -> FileTree:
     return read_file_tree(image(folder, *map(tar, layers)), store, "base")
 
 
-def test_what_takes_the_place_of_a_directory_takes_what_was_in_it(tmp_path: Path, store: Store) -> None:
+def test_replacing_a_directory_removes_its_content(tmp_path: Path, store: Store) -> None:
     below = [("a/x", "f", "1"), ("b/x", "f", "1"), ("c", "f", "1"), ("d", "f", "1")]
     above = [("a", "f", "2"), ("b", "s", "c"), ("c/x", "f", "2"), ("d", "c", "")]
     assert set(tree(tmp_path, store, below, above).segment.files) == {"a", "c/x"}
@@ -66,18 +66,18 @@ def test_what_takes_the_place_of_a_directory_takes_what_was_in_it(tmp_path: Path
     assert set(tree(tmp_path, store, within).segment.files) == {"a", "b/x"}
 
 
-def test_an_opaque_root_hides_all_that_is_below(tmp_path: Path, store: Store) -> None:
+def test_an_opaque_root_hides_all_lower_layers(tmp_path: Path, store: Store) -> None:
     found = tree(tmp_path, store, [("a/x", "f", "1"), ("b", "s", "a")], [(".wh..wh..opq", "f", ""), ("c", "f", "1")])
     assert set(found.segment.files) == {"c"} and not found.segment.links
 
 
 @pytest.mark.parametrize("path", [".wh.", ".wh..", "a/.wh...", "../x", "a/../../x", "a//x"])
-def test_paths_that_lead_outside(tmp_path: Path, store: Store, path: str) -> None:
+def test_rejects_a_path_outside_the_root(tmp_path: Path, store: Store, path: str) -> None:
     with pytest.raises(ImageError, match="leads outside the image"):
         tree(tmp_path, store, [(path, "f", "")])
 
 
-def test_a_hard_link_is_the_file_that_it_names(tmp_path: Path, store: Store) -> None:
+def test_a_hard_link_becomes_a_file(tmp_path: Path, store: Store) -> None:
     found = tree(tmp_path, store, [("etc/passwd", "f", "one:x:1:1::"), ("a/b", "h", "etc/passwd")], [("c", "h", "a/b")])
     assert found.segment.files["a/b"] == found.segment.files["etc/passwd"]
     assert found.real("a/b") == "a/b" and found.real("c") == "a/b"
@@ -85,19 +85,19 @@ def test_a_hard_link_is_the_file_that_it_names(tmp_path: Path, store: Store) -> 
         tree(tmp_path, store, [("a", "h", "../../etc/shadow")])
 
 
-def test_a_symbolic_link_is_never_taken_for_a_hard_one(tmp_path: Path, store: Store) -> None:
+def test_distinguishes_symbolic_links_from_hard_links(tmp_path: Path, store: Store) -> None:
     found = tree(tmp_path, store, [("p/x", "s", "y"), ("p/y", "s", "z"), ("p/z", "f", "1"), ("y", "f", "1")])
     assert found.real("p/x") == "p/z"
 
 
-def test_names_that_are_no_utf8(tmp_path: Path, store: Store) -> None:
+def test_accepts_names_that_are_not_utf_8(tmp_path: Path, store: Store) -> None:
     name = os.fsdecode(b"caf\xe9")
     made = image(tmp_path, tar([(name, "f", "1"), ("link", "s", name)]))
     assert set(read_file_tree(made, store, "base").segment.files) == {"caf\ufffd"}
     assert read_file_tree(made, store, "base") == read_file_tree(made, Store(tmp_path / "other"), "base"), "as it was remembered"
 
 
-def test_a_text_that_is_too_long_is_not_kept(tmp_path: Path, store: Store) -> None:
+def test_ignores_a_text_that_is_too_long(tmp_path: Path, store: Store) -> None:
     found = tree(tmp_path, store, [("etc/passwd", "f", "x" * (300 << 10)), ("etc/group", "f", "staff:x:50:\n")])
     assert set(found.texts) == {"etc/group"} and "etc/passwd" in found.segment.files
 
@@ -114,13 +114,13 @@ def test_a_text_that_is_too_long_is_not_kept(tmp_path: Path, store: Store) -> No
         {"GNU.sparse.map": f"0,0,{1 << 60},0", "GNU.sparse.size": str(1 << 60)},
     ],
 )
-def test_headers_that_lie(tmp_path: Path, store: Store, pax: dict[str, str]) -> None:
+def test_rejects_headers_with_impossible_values(tmp_path: Path, store: Store, pax: dict[str, str]) -> None:
     data = tar([("file", "f", "1\n0\n0\n")], pax_headers=pax)
     with pytest.raises(ImageError, match="base: "):
         read_file_tree(image(tmp_path, data), store, "base")
 
 
-def test_headers_in_headers_without_end(tmp_path: Path, store: Store) -> None:
+def test_rejects_endlessly_nested_headers(tmp_path: Path, store: Store) -> None:
     block = tarfile.TarInfo("././@LongLink")
     block.type, block.size = tarfile.GNUTYPE_LONGNAME, 2
     data = (block.tobuf(tarfile.GNU_FORMAT) + b"a\0".ljust(512, b"\0")) * 5000 + bytes(1024)
@@ -128,23 +128,23 @@ def test_headers_in_headers_without_end(tmp_path: Path, store: Store) -> None:
         read_file_tree(image(tmp_path, data), store, "base")
 
 
-def test_entries_without_end(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_the_number_of_entries(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.oci.read.file_tree._MAX_MEMBERS", 5)
     with pytest.raises(ImageError, match="more than 5 entries"):
         tree(tmp_path, store, [(f"a{number}", "f", "") for number in range(3)], [(f"b{number}", "f", "") for number in range(3)])
 
 
-def test_directories_and_files_that_change_places_without_end(tmp_path: Path, store: Store) -> None:
+def test_limits_how_often_files_replace_directories(tmp_path: Path, store: Store) -> None:
     with pytest.raises(ImageError, match="again and again"):
         tree(tmp_path, store, [("a", kind, "") for _ in range(1500) for kind in "df"])
 
 
-def test_a_layer_of_a_layout_that_is_damaged_is_not_the_stores_fault(tmp_path: Path, store: Store) -> None:
+def test_does_not_blame_the_store_for_a_damaged_layout(tmp_path: Path, store: Store) -> None:
     made = image(tmp_path, tar([("a", "f", "1")]))
     layer = made.layers[0]
     assert isinstance(layer, FileLayer)
     layer.path.write_bytes(b"x" * layer.descriptor.size)
-    with pytest.raises(ImageError, match="not what its digest says"):
+    with pytest.raises(ImageError, match="does not match its digest"):
         read_file_tree(made, store, "base")
 
 
@@ -163,7 +163,7 @@ _LAYERS = st.lists(st.tuples(st.lists(_WHITEOUTS | _OPAQUE, max_size=3), st.list
 
 
 def plain(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Hard links are to files of the same layer, else they are files."""
+    """Turn hard links to anything but a file of the same layer into files."""
     have: set[str] = set()
     for path, kind, text in entries:
         have -= {path, *parents(path)}
@@ -175,7 +175,7 @@ def plain(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 
 @given(_LAYERS)
-def test_a_tree_says_what_an_unpacked_image_has(layers: list[tuple[list[str], list[Entry]]]) -> None:
+def test_agrees_with_the_unpacked_image(layers: list[tuple[list[str], list[Entry]]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, store = Path(name), Store(Path(name) / "store")
         (folder / "root").mkdir()
@@ -183,7 +183,7 @@ def test_a_tree_says_what_an_unpacked_image_has(layers: list[tuple[list[str], li
         made = image(folder, *tars)
         root = Rootfs(folder / "root")
         for layer in made.layers:
-            root.lay(layer, store)
+            root.apply(layer, store)
         found = read_file_tree(made, store, "base")
         there = [(path.relative_to(folder / "root").as_posix(), path) for path in (folder / "root").rglob("*")]
         assert set(found.segment.files) == {path for path, file in there if file.is_file() and not file.is_symlink()}
@@ -203,7 +203,9 @@ def test_a_tree_says_what_an_unpacked_image_has(layers: list[tuple[list[str], li
     st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
 )
-def test_rubbish_is_refused_in_one_way(entries: list[Entry], pax: dict[str, str], changes: list[tuple[int, int]], form: int) -> None:
+def test_malformed_layers_raise_image_errors(
+    entries: list[Entry], pax: dict[str, str], changes: list[tuple[int, int]], form: int
+) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=form, encoding="utf-8", errors="replace") as archive:
         for path, kind, text in entries:
@@ -225,7 +227,7 @@ def test_rubbish_is_refused_in_one_way(entries: list[Entry], pax: dict[str, str]
             found.real(path)
 
 
-def test_links_that_grow_and_names_without_end(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_links_and_names(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     found = tree(tmp_path, store, [("a", "s", "b/" * 2000 + "a"), ("b", "s", "."), ("c", "s", "x/" * 400_000), ("d", "f", "")])
     assert found.real("a") is None and found.real("c") is None and found.real("b/b/d") == "d"
     chain = [(f"l{number}", "s", f"l{number + 1}") for number in range(45)]

@@ -1,4 +1,4 @@
-"""UnpackError an image for bubblewrap: layers on one another, and nothing outside the directory."""
+"""Unpacking an image into a directory: layers replace each other, and nothing outside the directory changes."""
 
 import io
 import tarfile
@@ -44,7 +44,7 @@ def laid(folder: Path, store: Store, *layers: Sequence[Entry]) -> Path:
     root = folder / "inner" / "root"
     root.mkdir(parents=True)
     for entries in layers:
-        Rootfs(root).lay(layer(folder, entries), store)
+        Rootfs(root).apply(layer(folder, entries), store)
     return root
 
 
@@ -52,7 +52,7 @@ def names(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
 
 
-def test_layers_lie_on_one_another(tmp_path: Path, store: Store) -> None:
+def test_applies_layers_in_order(tmp_path: Path, store: Store) -> None:
     root = laid(
         tmp_path,
         store,
@@ -64,7 +64,7 @@ def test_layers_lie_on_one_another(tmp_path: Path, store: Store) -> None:
     assert (root / "hard").read_text() == "22"
 
 
-def test_a_path_below_a_link_goes_where_the_container_would_go(tmp_path: Path, store: Store) -> None:
+def test_resolves_links_like_the_container(tmp_path: Path, store: Store) -> None:
     root = laid(
         tmp_path,
         store,
@@ -92,7 +92,7 @@ def test_a_path_below_a_link_goes_where_the_container_would_go(tmp_path: Path, s
         [("host", "s", "{outside}/keep"), ("link", "h", "host"), ("link", "f", "overwritten")],
     ],
 )
-def test_nothing_is_touched_outside(tmp_path: Path, store: Store, entries: list[Entry]) -> None:
+def test_changes_nothing_outside_the_directory(tmp_path: Path, store: Store, entries: list[Entry]) -> None:
     outside = tmp_path / "inner"
     outside.mkdir()
     (outside / "keep").write_text("kept")
@@ -101,29 +101,29 @@ def test_nothing_is_touched_outside(tmp_path: Path, store: Store, entries: list[
     made = layer(tmp_path, [(path, kind, text.format(outside=outside)) for path, kind, text in entries])
     before.add(made.path)
     try:
-        Rootfs(outside / "root").lay(made, store)
+        Rootfs(outside / "root").apply(made, store)
     except ShipwheelError as error:
         assert isinstance(error, ArchiveError | ImageError)
     assert (outside / "keep").read_text() == "kept"
     assert {path for path in tmp_path.rglob("*") if outside / "root" not in path.parents} == before
 
 
-def test_devices_and_set_user_id_bits_are_left_out(tmp_path: Path, store: Store) -> None:
+def test_leaves_out_devices_and_set_user_id_bits(tmp_path: Path, store: Store) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    Rootfs(root).lay(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store)
+    Rootfs(root).apply(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store)
     assert names(root) == {"sudo"}
     assert (root / "sudo").stat().st_mode & 0o7777 == 0o755
 
 
 @pytest.mark.parametrize("target", ["nowhere", "folder"])
-def test_a_hard_link_to_what_is_no_file_is_the_images_fault(tmp_path: Path, store: Store, target: str) -> None:
+def test_rejects_a_hard_link_to_something_else(tmp_path: Path, store: Store, target: str) -> None:
     with pytest.raises(ArchiveError, match="hard link"):
         laid(tmp_path, store, [("folder", "d", ""), ("link", "h", target)])
 
 
-def test_damaged_bytes_are_not_the_images_fault(tmp_path: Path, store: Store) -> None:
+def test_does_not_blame_the_image_for_a_damaged_blob(tmp_path: Path, store: Store) -> None:
     made = layer(tmp_path, [("file", "f", "text")])
     made.path.write_bytes(b"\x1f\x8b" + made.path.read_bytes()[2:])
     with pytest.raises(DamagedBlob):
-        Rootfs(tmp_path / "root").lay(made, store)
+        Rootfs(tmp_path / "root").apply(made, store)

@@ -1,4 +1,4 @@
-"""CachedRootfs images in the store: made once, a bounded number, and never taken away from whoever uses one."""
+"""The cache of unpacked images: each created once, a bounded number kept, none removed while it is used."""
 
 import fcntl
 import os
@@ -35,7 +35,7 @@ def image(store: Store, number: int) -> Image:
 
 
 def use(store: Store, *numbers: int) -> list[Path]:
-    """Unpacks these, one after the other, and lets go of each."""
+    """Unpack images one after the other, and release each."""
     found = []
     for number in numbers:
         made = unpack_image(image(store, number), store, silent)
@@ -48,7 +48,7 @@ def kept(store: Store) -> set[Path]:
     return set((store.root / "rootfs").iterdir())
 
 
-def test_an_image_is_unpacked_once(store: Store) -> None:
+def test_unpacks_an_image_once(store: Store) -> None:
     first = unpack_image(image(store, 1), store, silent)
     assert (first.path / "opt/app/main.py").read_text() == "print('hello')\n"
     inode = first.path.stat().st_ino
@@ -65,7 +65,7 @@ def test_a_damaged_layer_leaves_nothing(store: Store) -> None:
     assert kept(store) == set()
 
 
-def test_the_newest_stay(store: Store) -> None:
+def test_keeps_the_most_recently_used_images(store: Store) -> None:
     paths = use(store, *range(KEPT))
     assert kept(store) == set(paths)
     use(store, 0)
@@ -73,7 +73,7 @@ def test_the_newest_stay(store: Store) -> None:
     assert kept(store) == {paths[0], *paths[2:], new}, "the one that was used last longest ago is gone"
 
 
-def test_what_is_in_use_stays(store: Store) -> None:
+def test_keeps_images_in_use(store: Store) -> None:
     held = unpack_image(image(store, 0), store, silent)
     use(store, *range(1, KEPT + 3))
     assert held.path in kept(store)
@@ -84,13 +84,13 @@ def test_what_is_in_use_stays(store: Store) -> None:
     assert len(kept(store)) == KEPT
 
 
-def test_what_nobody_refers_to_is_not_in_use(store: Store) -> None:
+def test_a_deleted_object_releases_its_image(store: Store) -> None:
     path = unpack_image(image(store, 0), store, silent).path
     use(store, *range(1, KEPT + 1))
     assert path not in kept(store)
 
 
-def test_what_another_process_uses_stays(store: Store) -> None:
+def test_keeps_images_that_another_process_uses(store: Store) -> None:
     (path,) = use(store, 0)
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -104,7 +104,7 @@ def test_what_another_process_uses_stays(store: Store) -> None:
     assert path not in kept(store)
 
 
-def test_what_was_left_half_done_goes_and_what_is_being_done_stays(store: Store) -> None:
+def test_removes_leftovers_but_not_unfinished_work(store: Store) -> None:
     use(store, 0)
     left, doing = store.root / "rootfs/.left", store.root / "rootfs/.doing"
     for folder in (left, doing):
@@ -122,7 +122,7 @@ def test_what_was_left_half_done_goes_and_what_is_being_done_stays(store: Store)
     assert doing not in kept(store)
 
 
-def test_many_at_once_have_their_files_while_they_use_them(store: Store) -> None:
+def test_concurrent_users_keep_their_files(store: Store) -> None:
     images = [image(store, number) for number in range(KEPT * 2)]
 
     def work(number: int) -> bool:
@@ -137,7 +137,7 @@ def test_many_at_once_have_their_files_while_they_use_them(store: Store) -> None
     assert len(kept(store)) == KEPT
 
 
-def test_a_store_that_cannot_be_written_to(store: Store) -> None:
+def test_reports_an_unwritable_store(store: Store) -> None:
     (store.root / "rootfs").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be unpacked"):
         unpack_image(image(store, 0), store, silent)

@@ -1,7 +1,7 @@
-"""The files of an image that somebody else made, as its layers lie on one another (image-spec 1.1, layer.md).
+"""The merged file tree of an untrusted image (image-spec 1.1, layer.md).
 
-Read once, in one stream a layer; what is remembered are facts: paths, links, what ELF files need and define, a few small texts, and
-versions that interpreters and C libraries have written into them.
+Each layer is read once, as a stream. The tree keeps paths, links, the properties of ELF files, a few small text files, and the versions
+that interpreters and C libraries contain.
 """
 
 import re
@@ -18,7 +18,7 @@ from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
 from shipwheel.oci.image import FileLayer, Image, ImageLayer, compressed_chunks
-from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
@@ -28,29 +28,30 @@ _TREE_VERSION = "2"
 _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release"})
 _MAX_TEXT = 256 << 10
 _MAX_ELF = 1 << 30
-_MAX_MARKED = 128 << 20
+_MAX_SEARCHED = 128 << 20
 _MAX_MEMBERS = 2_000_000
 _MAX_EMPTIED = 1000
 _MAX_NAMES = 256 << 20
 _MAX_PATH = 4096
-_MOST_LINKS = 40
-_IN_MEMORY = 32 << 20
+_MAX_LINKS = 40
+_MAX_STEPS = 4096
+_MAX_IN_MEMORY = 32 << 20
 _PIECE = 1 << 20
 # image-spec, layer.md: whiteouts.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
-_MARKS = (
-    # CPython's PY_VERSION, glibc's banner, musl's version: each a text of its own in the file.
+_VERSIONS = (
+    # CPython's PY_VERSION, glibc's banner, musl's version: each is a separate string in the file.
     (re.compile(r"(?:python3\.\d+|libpython3\.\d+[a-z]*\.so[\d.]*)$"), re.compile(rb"\0(3\.\d{1,2}\.\d{1,3})(?:\+|(?:a|b|rc)\d+)?\0")),
     (re.compile(r"libc(?:\.so\.6|-2\.\d+\.so)$"), re.compile(rb"GNU C Library [^\n\0]{0,80}version (2\.\d{1,3})")),
     (re.compile(r"(?:ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1|/libc\.so)$"), re.compile(rb"\0(1\.\d{1,2}\.\d{1,3})(?:-git[\w-]*)?\0")),
 )
-"""Name of a file -> the version in it."""
+"""(name of a file, version that it contains)."""
 
 
 class FileTree(msgspec.Struct, frozen=True):
-    """What is known of an image's files. `segment` holds them as of a segment; it has no bytes in the store.
+    """The files of an image. `segment` describes them like a segment's, but has no bytes in the store.
 
-    `marks` are versions that were found in interpreters and C libraries, by path.
+    `texts` are a few text files by path, `marks` the versions found in interpreters and C libraries by path.
     """
 
     segment: Segment
@@ -58,33 +59,33 @@ class FileTree(msgspec.Struct, frozen=True):
     marks: dict[str, str]
 
     def real(self, path: str) -> str | None:
-        """The path, without a leading slash, of the file or directory that a path leads to through links; None when it leads nowhere."""
+        """Resolve the links in a path. Return the resulting path without a leading slash, or None if it does not exist."""
         segment = self.segment
-        done: list[str] = []
+        resolved: list[str] = []
         parts = [part for part in path.split("/") if part]
         links = 0
-        for _ in range(4096):
+        for _ in range(_MAX_STEPS):
             if not parts:
-                whole = "/".join(done)
-                return whole if not whole or whole in segment.files or whole in segment.directories else None
+                real = "/".join(resolved)
+                return real if not real or real in segment.files or real in segment.directories else None
             part = parts.pop(0)
             if part in (".", ".."):
-                done = done[:-1] if part == ".." else done
+                resolved = resolved[:-1] if part == ".." else resolved
                 continue
-            target = segment.links.get("/".join((*done, part)))
+            target = segment.links.get("/".join((*resolved, part)))
             if target is None:
-                done.append(part)
+                resolved.append(part)
                 continue
             links += 1
-            if links > _MOST_LINKS or len(target) > _MAX_PATH:
-                return None  # as the kernel: ELOOP, ENAMETOOLONG
-            done = [] if target.startswith("/") else done
+            if links > _MAX_LINKS or len(target) > _MAX_PATH:
+                return None  # like the kernel: ELOOP, ENAMETOOLONG
+            resolved = [] if target.startswith("/") else resolved
             parts = [step for step in target.split("/") if step] + parts
         return None
 
 
 def find_file_tree(image: Image, store: Store) -> FileTree | None:
-    """The tree of an image that was read before, from the store's records alone."""
+    """Return the tree of an image from the store, or None if it was never read."""
     if (record := store.get("tree", _key(image))) is not None:
         with suppress(msgspec.MsgspecError):
             return msgspec.json.decode(record, type=FileTree)
@@ -92,17 +93,17 @@ def find_file_tree(image: Image, store: Store) -> FileTree | None:
 
 
 def read_file_tree(image: Image, store: Store, label: str) -> FileTree:
-    """The tree of an image, from the store's records when it was read before. `label` is the image's name, in errors and reports.
+    """Return the tree of an image, from the store if it was read before. `label` is the image's name in errors and reports.
 
-    Raises ImageError for a layer that cannot be read, DamagedBlob for one whose bytes are not what its descriptor says.
+    Raise ImageError for a malformed layer, DamagedBlob for a layer whose bytes do not match its descriptor.
     """
     if (known := find_file_tree(image, store)) is not None:
-        # Another name may stand for the same image.
+        # The image may have been read under another name.
         return msgspec.structs.replace(known, segment=msgspec.structs.replace(known.segment, label=label))
-    made = _Overlay(label)
+    builder = _TreeBuilder(label)
     for layer in image.layers:
-        made.lay(layer, store)
-    tree = made.tree(image)
+        builder.apply(layer, store)
+    tree = builder.build(image)
     store.put("tree", _key(image), msgspec.json.encode(tree))
     return tree
 
@@ -111,8 +112,8 @@ def _key(image: Image) -> str:
     return f"{_TREE_VERSION}-{image.digest.partition(':')[2]}"
 
 
-class _Overlay:
-    """The layers that were read so far, as one tree. A hard link is a file like the other name of it, where that is known."""
+class _TreeBuilder:
+    """The merged tree of the layers read so far. A hard link to a known file becomes a file."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -127,56 +128,55 @@ class _Overlay:
         self.names = 0
         self._emptied = 0
         self._folders: set[str] = set()
-        """Directories of this layer, whether or not they have an entry of their own."""
+        """The directories of this layer, with or without an entry of their own."""
 
-    def lay(self, layer: ImageLayer, store: Store) -> None:
-        """Puts a layer on top: what it takes away goes first, since its whiteouts are about the layers below it."""
-        above = _Overlay(self.label)
+    def apply(self, layer: ImageLayer, store: Store) -> None:
+        """Apply a layer. Its whiteouts come first, because they concern the layers below it."""
+        above = _TreeBuilder(self.label)
         above.members, above.names = self.members, self.names
         removed: set[str] = set()
-        packed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-        unpacked = UncompressedStream(packed, None, MAX_UNPACKED)
+        compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
+        uncompressed = UncompressedStream(compressed, None, MAX_UNPACKED)
         broken: Exception | None = None
         try:
             try:
-                above.read(unpacked, removed)
+                above.read(uncompressed, removed)
             except (*TAR_ERRORS, UnpackError) as error:
                 broken = error
-            packed.drain()
+            compressed.drain()
         except DamagedBlob as error:
             if not isinstance(layer, FileLayer):
                 raise
             broken = error
-        self._check(layer, packed, broken)
-        if f"sha256:{unpacked.hash.hexdigest()}" != layer.diff_id:
+        self._check(layer, compressed, broken)
+        if f"sha256:{uncompressed.hash.hexdigest()}" != layer.diff_id:
             raise ImageError(
-                f"{self.label}: the layer {layer.descriptor.digest} is not what the config says of it", hint="Take another image."
+                f"{self.label}: the layer {layer.descriptor.digest} does not match its diff_id in the config", hint="Use another image."
             )
-        self._merge(above, removed, unpacked.size)
+        self._merge(above, removed, uncompressed.size)
         self.members, self.names = above.members, above.names
 
-    def read(self, unpacked: UncompressedStream, removed: set[str]) -> None:
-        """Notes all entries of a layer, and in `removed` what its whiteouts take away."""
-        # What is no UTF-8 is nothing that is looked for, and could not be remembered.
-        with tarfile.open(fileobj=CappedReader(unpacked), mode="r:", encoding="utf-8", errors="replace") as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]
-                self.take(archive, member, removed)
-        unpacked.drain()
+    def read(self, uncompressed: UncompressedStream, removed: set[str]) -> None:
+        """Record all entries of a layer, and in `removed` the paths that its whiteouts remove."""
+        # Names that are not UTF-8 cannot be stored, and nothing looks for them.
+        with tarfile.open(fileobj=CappedReader(uncompressed), mode="r:", encoding="utf-8", errors="replace") as archive:
+            for member in members(archive):
+                self.add(archive, member, removed)
+        uncompressed.drain()
 
-    def _check(self, layer: ImageLayer, packed: CompressedStream, broken: Exception | None) -> None:
-        """Bytes that are others are the store's fault, which is mended, unless they are in a layout; right rubbish is the image's."""
+    def _check(self, layer: ImageLayer, compressed: CompressedStream, broken: Exception | None) -> None:
+        """Raise ImageError for a malformed layer, and DamagedBlob for wrong bytes in the store, which can be fetched again."""
         digest = layer.descriptor.digest
-        if f"sha256:{packed.hash.hexdigest()}" != digest or packed.size != layer.descriptor.size:
+        if f"sha256:{compressed.hash.hexdigest()}" != digest or compressed.size != layer.descriptor.size:
             if isinstance(layer, FileLayer):
-                raise ImageError(f"{self.label}: the layer {digest} is not what its digest says", hint="Make or copy the layout again.")
+                raise ImageError(f"{self.label}: the layer {digest} does not match its digest", hint="Build or copy the layout again.")
             raise DamagedBlob(digest)
         if broken is not None:
-            hint = "The image is damaged; take another."
+            hint = "The image is damaged; use another one."
             raise ImageError(f"{self.label}: the layer {digest} cannot be read: {broken}", hint=hint) from broken
 
-    def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, removed: set[str]) -> None:
-        """Notes one entry of a layer."""
+    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo, removed: set[str]) -> None:
+        """Record one entry of a layer."""
         check_member(member)
         self.members += 1
         self.names += len(member.name) + len(member.linkname)
@@ -185,8 +185,8 @@ class _Overlay:
         path = member.name.removeprefix("./").strip("/")
         if path in ("", "."):
             return
-        self._inside(path)
-        self._parents(path, removed)
+        self._check_inside(path)
+        self._add_parents(path, removed)
         folder, slash, name = path.rpartition("/")
         if name == _OPAQUE:
             removed.add(folder + slash)
@@ -196,9 +196,9 @@ class _Overlay:
                 raise self._hostile(path)
             removed.add(folder + slash + hidden)
         else:
-            self._entry(archive, member, path, removed)
+            self._add_entry(archive, member, path, removed)
 
-    def _parents(self, path: str, removed: set[str]) -> None:
+    def _add_parents(self, path: str, removed: set[str]) -> None:
         for parent in parents(path):
             if parent in self._folders:
                 break
@@ -207,18 +207,18 @@ class _Overlay:
             self._folders.add(parent)
 
     def _replace(self, path: str, removed: set[str]) -> None:
-        """A directory takes the place of a file of the same layer, which had taken that of what was below it."""
+        """Replace a file by a directory. The file itself may have replaced a directory of a lower layer, whose content is removed."""
         self._forget(path)
         removed.add(f"{path}/")
 
-    def _inside(self, path: str) -> None:
+    def _check_inside(self, path: str) -> None:
         if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
             raise self._hostile(path)
 
     def _hostile(self, path: str) -> ImageError:
-        return ImageError(f"{self.label}: the path {path[:200]!r} leads outside the image", hint="The image is hostile.")
+        return ImageError(f"{self.label}: the path {path[:200]!r} leads outside the image", hint="The image is hostile; do not use it.")
 
-    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, removed: set[str]) -> None:
+    def _add_entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, removed: set[str]) -> None:
         if member.isdir():
             if path in self.files or path in self.links:
                 self._replace(path, removed)
@@ -231,15 +231,15 @@ class _Overlay:
             self.links[path] = member.linkname
         elif member.islnk():
             target = member.linkname.removeprefix("./").strip("/")
-            self._inside(target)
-            self._same(path, target)
+            self._check_inside(target)
+            self._add_hard_link(path, target)
         elif member.isreg():
-            self._file(archive, member, path)
+            self._add_file(archive, member, path)
         else:
-            # A device or a pipe is nothing to us, but what was there is no more.
+            # A device or a pipe is not recorded, but it replaces what was at its path.
             removed.add(path)
 
-    def _same(self, path: str, target: str) -> None:
+    def _add_hard_link(self, path: str, target: str) -> None:
         if target not in self.files:
             self.links[path] = f"/{target}"
             return
@@ -249,38 +249,38 @@ class _Overlay:
         if target in self.elf:
             self.elf[path] = msgspec.structs.replace(self.elf[target], path=path)
 
-    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _add_file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         stream = archive.extractfile(member)
         assert stream is not None  # noqa: S101 - it is a regular file
         head = stream.read(4)
         crc, size = zlib.crc32(head), len(head)
-        wanted = _MAX_TEXT if path in _TEXTS else _MAX_ELF if is_elf(head) else 0
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+        max_inspected = _MAX_TEXT if path in _TEXTS else _MAX_ELF if is_elf(head) else 0
+        with tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY) as copy:
             copy.write(head)
             while piece := stream.read(_PIECE):
                 crc, size = zlib.crc32(piece, crc), size + len(piece)
-                if size <= wanted:
+                if size <= max_inspected:
                     copy.write(piece)
             if size != member.size:
                 raise tarfile.ReadError(f"{path} is cut off")
             self.files[path] = crc
-            if 0 < size <= wanted:
-                self._look(path, cast(BinaryIO, copy))
+            if 0 < size <= max_inspected:
+                self._inspect(path, cast(BinaryIO, copy))
 
-    def _look(self, path: str, copy: BinaryIO) -> None:
+    def _inspect(self, path: str, copy: BinaryIO) -> None:
         copy.seek(0)
         if path in _TEXTS:
             self.texts[path] = copy.read().decode("utf-8", "replace")
             return
-        # A damaged one is a file like any other: no loader takes it.
+        # A damaged ELF file is an ordinary file: no loader accepts it.
         with suppress(ArchiveError):
             if (found := read_elf(copy, path, self.label)) is not None:
                 self.elf[path] = found
-        for name, version in _MARKS:
+        for name, version in _VERSIONS:
             if name.search(path):
                 copy.seek(0)
-                if (mark := version.search(copy.read(_MAX_MARKED))) is not None:
-                    self.marks[path] = mark[1].decode()
+                if (match := version.search(copy.read(_MAX_SEARCHED))) is not None:
+                    self.marks[path] = match[1].decode()
 
     @property
     def _maps(self) -> "tuple[dict[str, Any], ...]":
@@ -291,7 +291,7 @@ class _Overlay:
             known.pop(path, None)
 
     def _empty(self, path: str) -> None:
-        """What was a directory earlier in the same layer goes with all that was in it."""
+        """Remove everything below a path that was a directory earlier in the same layer."""
         if path not in self._folders:
             return
         self._emptied += 1
@@ -299,29 +299,29 @@ class _Overlay:
             raise tarfile.ReadError("directories take the place of files again and again")
         self._folders = {folder for folder in self._folders if folder != path and not folder.startswith(f"{path}/")}
         for known in self._maps:
-            for one in [one for one in known if one.startswith(f"{path}/")]:
-                del known[one]
+            for child in [child for child in known if child.startswith(f"{path}/")]:
+                del known[child]
 
-    def _merge(self, above: "_Overlay", removed: set[str], size: int) -> None:
-        taken = above.files.keys() | above.links.keys() | above.directories.keys()
-        # What is no directory any more takes what was in it away; what is one now, the file that was there.
-        gone = {*removed, *above.files, *above.links}
-        whole = "" in removed
+    def _merge(self, above: "_TreeBuilder", removed: set[str], size: int) -> None:
+        replaced = above.files.keys() | above.links.keys() | above.directories.keys()
+        # A file that replaces a directory hides its content, and a directory replaces a file.
+        hidden = {*removed, *above.files, *above.links}
+        all_hidden = "" in removed
 
-        def is_gone(path: str) -> bool:
-            if whole or path in taken or path in removed or (path in self.files and path in above._folders):
+        def is_hidden(path: str) -> bool:
+            if all_hidden or path in replaced or path in removed or (path in self.files and path in above._folders):
                 return True
-            return any(parent in gone or f"{parent}/" in removed for parent in parents(path))
+            return any(parent in hidden or f"{parent}/" in removed for parent in parents(path))
 
-        lost = {path for mine in self._maps for path in mine if is_gone(path)}
-        for mine, others in zip(self._maps, above._maps, strict=True):
-            for path in lost & mine.keys():
-                del mine[path]
-            mine.update(others)
+        lost = {path for below in self._maps for path in below if is_hidden(path)}
+        for below, upper in zip(self._maps, above._maps, strict=True):
+            for path in lost & below.keys():
+                del below[path]
+            below.update(upper)
         self.size += size
 
-    def tree(self, image: Image) -> FileTree:
-        """The facts as values."""
+    def build(self, image: Image) -> FileTree:
+        """Return the tree."""
         segment = Segment(
             key=f"image {image.digest}",
             label=self.label,

@@ -1,6 +1,6 @@
-"""An image on disk as named files: a layout's directory, or an archive whose members are read in place.
+"""The files of an image on disk by name: those of a layout's directory, or the members of an archive, read in place.
 
-Reads what others made, so it trusts nothing: no path leads outside, no header is read that does not fit into memory.
+The image is untrusted: no path may lead outside, and no header may exceed a size that fits into memory.
 """
 
 import io
@@ -14,54 +14,66 @@ import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 
-__all__ = ["TAR_ERRORS", "CappedReader", "ChunkStream", "FileRange", "ImageFile", "ImageFiles", "Readable", "StreamedFile", "open_image"]
+__all__ = [
+    "TAR_ERRORS",
+    "CappedReader",
+    "ChunkStream",
+    "FileRange",
+    "ImageFile",
+    "ImageFiles",
+    "Readable",
+    "StreamedFile",
+    "members",
+    "open_image",
+]
 
 MAX_HEADER = 1 << 20
-"""The most that one tar header, its pax records included, may take."""
+"""The maximum size in bytes of one tar header with its pax records."""
 
 MAX_MEMBERS = 100_000
+_MAX_LINKS = 8
 
 TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, IndexError, KeyError, EOFError, RecursionError)
-"""What the standard library's reader raises when it is fed rubbish."""
+"""Everything that the standard library's reader raises for malformed archives."""
 
 
 class Readable(Protocol):
-    """The part of a stream that tarfile uses to read."""
+    """The methods of a stream that tarfile uses for reading."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes."""
+        """Return at most `size` bytes."""
 
     def seek(self, position: int, _whence: int = 0, /) -> int:
-        """Goes to an absolute position."""
+        """Go to an absolute position."""
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
 
 
 class CappedReader(io.RawIOBase):
-    """What tarfile reads headers through: content is skipped by seeking, so a large read is a header that lies."""
+    """A stream that limits how much tarfile reads at once. Content is skipped by seeking, so only a hostile header causes a large read."""
 
     def __init__(self, stream: Readable) -> None:
         super().__init__()
         self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes; raises tarfile.ReadError for more than a header can be."""
+        """Return the next bytes. Raise tarfile.ReadError for more bytes than a header may have."""
         if not 0 <= size <= MAX_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
         return self._stream.read(size)
 
     def seek(self, position: int, _whence: int = 0, /) -> int:
-        """Goes to an absolute position."""
+        """Go to an absolute position."""
         return self._stream.seek(position)
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._stream.tell()
 
 
 class ChunkStream(io.RawIOBase):
-    """A stream over pieces of bytes."""
+    """A stream of chunks of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
@@ -69,7 +81,7 @@ class ChunkStream(io.RawIOBase):
         self._rest = b""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Return at most `size` bytes, none at the end."""
         if not self._rest:
             self._rest = next(self._chunks, b"")
         data, self._rest = self._rest[:size], self._rest[size:]
@@ -77,45 +89,45 @@ class ChunkStream(io.RawIOBase):
 
 
 class ImageFile(Protocol):
-    """A file of an image, wherever it is."""
+    """A file of an image, on disk or elsewhere."""
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
 
     def open(self) -> BinaryIO:
-        """The file's bytes; every call gives a stream of its own, so threads may read side by side."""
+        """Open the file. Every call returns a new stream, so that several threads can read at once."""
 
 
 class StreamedFile(msgspec.Struct, frozen=True):
-    """A file of an image that is not on disk as such: its bytes are made when they are read."""
+    """A file that is not on disk as such: its chunks are produced when it is read."""
 
     size: int
     chunks: Callable[[], Iterator[bytes]]
 
     def open(self) -> BinaryIO:
-        """See ImageFile."""
+        """Open the file, see `ImageFile.open`."""
         return cast(BinaryIO, ChunkStream(self.chunks()))
 
 
 class FileRange(msgspec.Struct, frozen=True):
-    """A file of the image: `size` bytes from `offset` of a file on disk."""
+    """A file whose bytes are a range of a file on disk: `size` bytes from `offset`."""
 
     path: Path
     offset: int
     size: int
 
     def open(self) -> BinaryIO:
-        """The file's bytes; every call gives a stream of its own, so threads may read side by side."""
+        """Open the file, see `ImageFile.open`. The stream does not end after `size` bytes."""
         stream = self.path.open("rb")
         stream.seek(self.offset)
         return stream
 
 
 class ImageFiles(msgspec.Struct, frozen=True):
-    """The files of an image by their names inside it. `links` are symbolic links among them, `problems` what was wrong.
+    """The files of an image by their names inside it, the symbolic links between them, and the problems of the archive or directory.
 
-    `elsewhere` names blobs that are known to be where the image goes.
+    `elsewhere` are the digests of blobs that are not here, and known to be at the image's destination.
     """
 
     path: Path
@@ -125,8 +137,8 @@ class ImageFiles(msgspec.Struct, frozen=True):
     elsewhere: frozenset[str] = frozenset()
 
     def find(self, name: str) -> ImageFile | None:
-        """The file of that name, through the links that docker's older archives have."""
-        for _ in range(8):
+        """Return the file with this name, following links, which docker's older archives contain."""
+        for _ in range(_MAX_LINKS):
             found = self.files.get(name)
             target = self.links.get(name)
             if found is not None or target is None:
@@ -136,7 +148,7 @@ class ImageFiles(msgspec.Struct, frozen=True):
 
 
 def open_image(path: Path) -> ImageFiles:
-    """Opens a layout or an archive; raises UsageError if there is nothing, ImageError if it cannot be read as either."""
+    """Open a layout or an archive. Raise UsageError if the path does not exist, ImageError if it cannot be read as either."""
     if path.is_dir():
         return _directory(path)
     if not path.is_file():
@@ -144,7 +156,7 @@ def open_image(path: Path) -> ImageFiles:
     try:
         return _archive(path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Make or copy the archive again.") from error
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Build or copy the archive again.") from error
 
 
 def _directory(root: Path) -> ImageFiles:
@@ -168,23 +180,29 @@ def _archive(path: Path) -> ImageFiles:
     size = path.stat().st_size
     with path.open("rb") as stream:
         try:
-            _members(stream, path, files, links, problems)
+            _read_members(stream, path, files, links, problems)
         except TAR_ERRORS as error:
-            hint = "An image archive is a tar that is not compressed; make or copy it again."
-            raise ImageError(f"{path} is not an archive that can be read: {error}", hint=hint) from error
+            hint = "An image archive is an uncompressed tar; build or copy it again."
+            raise ImageError(f"{path} is not a readable archive: {error}", hint=hint) from error
     for name, found in files.items():
         if found.offset + found.size > size:
-            problems.append(f"{name}: the archive ends before its {found.size} bytes do")
+            problems.append(f"{name}: the archive ends before its {found.size} bytes")
     return ImageFiles(path, {name: found for name, found in files.items() if found.offset + found.size <= size}, links, tuple(problems))
 
 
-def _members(stream: BinaryIO, path: Path, files: dict[str, FileRange], links: dict[str, str], problems: list[str]) -> None:
+def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of an archive in order, without keeping them in memory."""
+    while (member := archive.next()) is not None:
+        archive.members.clear()  # type: ignore[attr-defined]
+        yield member
+
+
+def _read_members(stream: BinaryIO, path: Path, files: dict[str, FileRange], links: dict[str, str], problems: list[str]) -> None:
     with tarfile.open(fileobj=CappedReader(stream), mode="r:", encoding="utf-8") as archive:
-        while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]
+        for member in members(archive):
             name = member.name.removeprefix("./")
             if name in files or name in links:
-                problems.append(f"{name}: there twice in the archive")
+                problems.append(f"{name}: occurs twice in the archive")
             elif len(files) >= MAX_MEMBERS:
                 raise tarfile.ReadError(f"more than {MAX_MEMBERS} members")
             elif member.isreg() and not member.issparse():

@@ -1,7 +1,7 @@
-"""An image's files, unpacked below a directory of this machine (image-spec 1.1, layer.md), for what runs directories.
+"""An image's files in a directory of this machine, for engines that run directories (image-spec 1.1, layer.md).
 
-Owners are left out, set-user-ID bits, devices and pipes too. Nothing is written outside the directory, whatever the layers say: every
-path is followed link by link inside it, and no link of the machine's is followed.
+Owners, set-user-ID bits, devices and pipes are left out. Nothing is written outside the directory, whatever the layers contain: links in a
+path are resolved inside the directory, one by one.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import ImageLayer, compressed_chunks
-from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
@@ -25,34 +25,36 @@ _MAX_LINKS = 40
 
 
 class Rootfs:
-    """A directory that layers are laid into, bottom first."""
+    """A directory that layers are applied to, bottom first."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def lay(self, layer: ImageLayer, store: Store) -> None:
-        """Writes a layer's entries over what is there."""
-        packed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-        data = UncompressedStream(packed, None, MAX_UNPACKED)
+    def apply(self, layer: ImageLayer, store: Store) -> None:
+        """Write the entries of a layer over the existing files.
+
+        Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest.
+        """
+        compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
+        data = UncompressedStream(compressed, None, MAX_UNPACKED)
         written: set[str] = set()
         try:
             with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
-                while (member := archive.next()) is not None:
-                    archive.members.clear()  # type: ignore[attr-defined]
-                    self._take(archive, member, written)
+                for member in members(archive):
+                    self._apply_member(archive, member, written)
             data.drain()
         except (*TAR_ERRORS, UnpackError) as error:
-            packed.drain()
-            if f"sha256:{packed.hash.hexdigest()}" != layer.descriptor.digest:
+            compressed.drain()
+            if f"sha256:{compressed.hash.hexdigest()}" != layer.descriptor.digest:
                 raise DamagedBlob(layer.descriptor.digest) from error
-            hint = "The image is damaged; make or copy it again."
+            hint = "The image is damaged; build or copy it again."
             raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
-        packed.drain()
-        if f"sha256:{packed.hash.hexdigest()}" != layer.descriptor.digest:
+        compressed.drain()
+        if f"sha256:{compressed.hash.hexdigest()}" != layer.descriptor.digest:
             raise DamagedBlob(layer.descriptor.digest)
 
-    def place(self, path: str, *, directory: bool) -> None:
-        """Sees to it that there is something to mount on."""
+    def make_mount_point(self, path: str, *, directory: bool) -> None:
+        """Create a directory or an empty file to mount on, unless the path exists."""
         if directory:
             self._directory(path.split("/"))
             return
@@ -60,12 +62,12 @@ class Rootfs:
         if not os.path.lexists(target):
             target.touch()
 
-    def text(self, path: str) -> str:
-        """A small text file's content, empty if there is none."""
+    def read_text(self, path: str) -> str:
+        """Return the content of a small text file, empty if it does not exist."""
         target = self._target(path)
         return target.read_text("utf-8", "replace") if target.is_file() and not target.is_symlink() else ""
 
-    def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[str]) -> None:
+    def _apply_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[str]) -> None:
         check_member(member)
         name = member.name.strip("/")
         if name.removeprefix("./") in ("", "."):
@@ -75,7 +77,7 @@ class Rootfs:
         target = self._target(path)
         if base == _OPAQUE:
             for child in os.scandir(target.parent):
-                # Only what the layers below have there.
+                # Only the entries of the layers below.
                 if f"{folder}/{child.name}".lstrip("/") not in written:
                     _remove(Path(child.path))
             return
@@ -89,23 +91,23 @@ class Rootfs:
         self._write(archive, member, target)
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-        there = os.path.lexists(target)
+        exists = os.path.lexists(target)
         if member.isdir():
-            if there and not stat.S_ISDIR(target.lstat().st_mode):
+            if exists and not stat.S_ISDIR(target.lstat().st_mode):
                 target.unlink()
             target.mkdir(exist_ok=True)
-            # What comes later has to be written below it, by somebody who may not be root.
+            # Later entries are written below it, maybe by a user who is not root.
             target.chmod(member.mode & 0o1777 | 0o700)
             return
-        if there:
+        if exists:
             _remove(target)
         if member.issym():
             target.symlink_to(member.linkname)
         elif member.islnk():
             source = self._target(checked_path(member.linkname, "the image"))
             if source.is_dir() or not os.path.lexists(source):
-                what = f"the image: {member.name[:200]!r} is a hard link to {member.linkname[:200]!r}, which is no file of it"
-                raise ArchiveError(what, hint="The image is damaged; make or copy it again.")
+                what = f"the image: {member.name[:200]!r} is a hard link to {member.linkname[:200]!r}, which is not one of its files"
+                raise ArchiveError(what, hint="The image is damaged; build or copy it again.")
             os.link(source, target, follow_symlinks=False)
         elif member.isreg():
             with target.open("xb") as file:
@@ -115,35 +117,36 @@ class Rootfs:
             target.chmod(member.mode & 0o777)
 
     def _target(self, path: str) -> Path:
-        """The place of an entry: its parent is followed through links as inside the container, and made where it is not there."""
+        """Return the path of an entry on this machine. Its parent is resolved as inside the container, and created if it is missing."""
         folder, _, base = path.rpartition("/")
         return self._directory(folder.split("/") if folder else []) / base
 
     def _directory(self, parts: list[str]) -> Path:
-        here, links = self._root, 0
-        todo = list(reversed(parts))
-        while todo:
-            part = todo.pop()
+        directory, links = self._root, 0
+        remaining = list(reversed(parts))
+        while remaining:
+            part = remaining.pop()
             if part in ("", "."):
                 continue
             if part == "..":
-                here = here.parent if here != self._root else here
+                directory = directory.parent if directory != self._root else directory
                 continue
-            there = here / part
-            if there.is_symlink():
+            path = directory / part
+            if path.is_symlink():
                 links += 1
                 if links > _MAX_LINKS:
-                    raise ArchiveError(f"the image: too many links on the way to {'/'.join(parts)!r}", hint="The image is hostile.")
-                text = str(there.readlink())
-                here = self._root if text.startswith("/") else here
-                todo += reversed(text.split("/"))
+                    hint = "The image is hostile; do not use it."
+                    raise ArchiveError(f"the image: the path {'/'.join(parts)!r} leads through too many links", hint=hint)
+                target = str(path.readlink())
+                directory = self._root if target.startswith("/") else directory
+                remaining += reversed(target.split("/"))
                 continue
-            if not there.is_dir():
-                there.unlink(missing_ok=True)
-                there.mkdir()
-                there.chmod(0o755)
-            here = there
-        return here
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+                path.mkdir()
+                path.chmod(0o755)
+            directory = path
+        return directory
 
 
 def _remove(path: Path) -> None:

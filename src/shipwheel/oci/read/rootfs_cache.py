@@ -1,7 +1,7 @@
-"""CachedRootfs images in the store, for what runs directories: each is made once, the newest few stay, and none goes while it is in use.
+"""A cache of unpacked images in the store, for engines that run directories. The most recently used ones stay.
 
-Whoever uses one has its directory locked (flock, shared). What is done to the set of them is done under a lock of their common parent, so
-between being found and being locked none can be taken away.
+A process that uses an image holds a shared lock (flock) on its directory, and a locked directory is never removed. Every change to the
+set of directories happens under a lock on their parent, so that none can disappear between being found and being locked.
 """
 
 import os
@@ -22,101 +22,102 @@ __all__ = ["KEPT", "CachedRootfs", "unpack_image"]
 
 STAGE = "unpack"
 KEPT = 4
-"""How many of them stay in the store at the most, those in use aside."""
+"""The number of unused images that stay in the store."""
 
 
 class CachedRootfs:
-    """An image's files, below `path`. They stay there until `close`, or as long as this object lives."""
+    """The files of an image below `path`. They stay until `close` is called or this object is deleted."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._finalizer = weakref.finalize(self, os.close, lock)
 
     def close(self) -> None:
-        """From now on they may be removed."""
+        """Allow the files to be removed."""
         self._finalizer()
 
 
 def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedRootfs:
-    """The directory with the image's files, in the store, made once for each manifest.
+    """Return the unpacked files of an image, which are created once for each manifest.
 
-    Raises ImageError, ArchiveError for a layer that is malformed or hostile, DamagedBlob for one whose bytes are others.
+    Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest, StoreError if the
+    files cannot be written.
     """
     parent = store.root / "rootfs"
     final = parent / image.digest.partition(":")[2]
     try:
         parent.mkdir(exist_ok=True)
-        return _found(final) or _made(image, final, store, reporter)
+        return _find(final) or _create(image, final, store, reporter)
     except OSError as error:
         raise StoreError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
 
 
-def _found(final: Path) -> CachedRootfs | None:
-    with _alone(final.parent):
+def _find(final: Path) -> CachedRootfs | None:
+    with _exclusive(final.parent):
         if not final.is_dir():
             return None
-        # The newest are those that were used last.
+        # The modification time is the time of the last use.
         with suppress(OSError):
             os.utime(final)
-        return CachedRootfs(final, _locked(final))
+        return CachedRootfs(final, _lock(final))
 
 
-def _made(image: Image, final: Path, store: Store, reporter: Reporter) -> CachedRootfs:
+def _create(image: Image, final: Path, store: Store, reporter: Reporter) -> CachedRootfs:
     reporter(StageStarted(STAGE, len(image.layers)))
-    _tidy(final.parent, KEPT - 1)
-    with _alone(final.parent):
+    _prune(final.parent, KEPT - 1)
+    with _exclusive(final.parent):
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=final.parent))
-        made = CachedRootfs(final, _locked(temporary))
+        unpacked = CachedRootfs(final, _lock(temporary))
     try:
         rootfs = Rootfs(temporary)
         for number, layer in enumerate(image.layers, 1):
             store.check_open()
-            rootfs.lay(layer, store)
+            rootfs.apply(layer, store)
             reporter(Moved(STAGE, "", number, len(image.layers)))
         temporary.chmod(0o755)
-        with _alone(final.parent):
+        with _exclusive(final.parent):
             if final.is_dir():
-                # Another process was first.
-                made.close()
-                made = CachedRootfs(final, _locked(final))
+                # Another process has created it in the meantime.
+                unpacked.close()
+                unpacked = CachedRootfs(final, _lock(final))
             else:
                 temporary.rename(final)
                 os.utime(final)
     except BaseException:
-        made.close()
+        unpacked.close()
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     reporter(StageFinished(STAGE, f"{len(image.layers)} layers"))
-    return made
+    return unpacked
 
 
-def _tidy(parent: Path, keep: int) -> None:
-    """Removes all but the newest that nobody uses, and what interrupted commands left."""
-    gone: list[tuple[Path, int]] = []
-    with _alone(parent):
-        every = [path for path in parent.iterdir() if path.is_dir()]
-        whole = [path for path in every if not path.name.startswith(".")]
-        whole.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in (*(path for path in every if path.name.startswith(".")), *whole[keep:]):
-            # Somebody else may be about to remove what was left, or may have made it.
+def _prune(parent: Path, keep: int) -> None:
+    """Remove unused images except for the `keep` most recently used ones, and the leftovers of interrupted commands."""
+    removable: list[tuple[Path, int]] = []
+    with _exclusive(parent):
+        directories = [path for path in parent.iterdir() if path.is_dir()]
+        complete = [path for path in directories if not path.name.startswith(".")]
+        complete.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in (*(path for path in directories if path.name.startswith(".")), *complete[keep:]):
+            # Locking fails if another process uses, creates or removes the directory.
             with suppress(OSError):
-                lock = _locked(path, wait=False)
-                gone.append((_hidden(path), lock))
-    for path, lock in gone:
+                lock = _lock(path, wait=False)
+                removable.append((_hide(path), lock))
+    for path, lock in removable:
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
 
 
-def _hidden(path: Path) -> Path:
-    """Renames a directory, so that nobody finds it by its name any more."""
+def _hide(path: Path) -> Path:
+    """Rename a directory, so that no process finds it by its name."""
     return path.rename(tempfile.mkdtemp(prefix=".", dir=path.parent))
 
 
 @contextmanager
-def _alone(parent: Path) -> Iterator[None]:
-    """Nobody else changes the set meanwhile."""
-    import fcntl  # which Windows does not have
+def _exclusive(parent: Path) -> Iterator[None]:
+    """Prevent other processes from changing the set of directories."""
+    import fcntl  # not available on Windows
 
     handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -126,8 +127,11 @@ def _alone(parent: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _locked(path: Path, *, wait: bool = True) -> int:
-    """A descriptor that keeps a directory in use, or, without `wait`, one that shows that nobody uses it; else raises BlockingIOError."""
+def _lock(path: Path, *, wait: bool = True) -> int:
+    """Return a file descriptor that holds a shared lock on a directory.
+
+    Without `wait`, the lock is exclusive: raise BlockingIOError if a process uses the directory.
+    """
     import fcntl
 
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,5 @@
-"""The independent validator: recomputes every digest, size, diff_id, media type and platform of a layout or archive.
+"""Validation of images, independent of the code that writes them.
 
-In: a path. Out: a `Report`, or an `ImageError` that lists every problem. It shares no code with the modules that write images.
+In: a layout, an archive, or the files of an image. Out: a `Report`, or an `ImageError` with every problem. `documents` checks the JSON
+documents, `layers` each layer, and `check` compares them.
 """

@@ -1,7 +1,7 @@
-"""Checks an image layout or archive: every digest, size, diff_id, media type and platform is computed again.
+"""Validation of image layouts and archives (image-spec 1.1): every digest, size, diff_id, media type and platform is recomputed.
 
-image-spec 1.1. Shares no code with what writes images (JSON, tar and gzip are the standard library's), reads in one stream a
-layer, several layers side by side, and collects every problem before it raises.
+The validator shares no code with the writers of images: it uses the standard library for JSON, tar and gzip. It reads each layer once, in
+parallel, and collects all problems before it raises an error.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ import msgspec
 from shipwheel.errors import ImageError
 from shipwheel.oci.read.image_files import ImageFiles, open_image
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED
-from shipwheel.oci.validate.documents import Documents, ImageUse, LayerUse, digest_of_file
+from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.store import Store
 
 __all__ = ["ImageReport", "Report", "validate", "validate_files"]
 
-_SHOWN = 50
+_MAX_REPORTED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """One image that was checked. Sizes in bytes; `size` counts manifest, config and layers as they are transferred."""
+    """A validated image. Sizes in bytes; `size` is that of manifest, config and compressed layers."""
 
     name: str
     platform: str
@@ -40,7 +40,7 @@ class ImageReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found sound. `notes` are what is odd and not wrong."""
+    """The valid images of a layout or an archive. `notes` are unusual findings that are not errors."""
 
     path: Path
     images: tuple[ImageReport, ...]
@@ -48,110 +48,104 @@ class Report:
 
 
 def validate(path: Path, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED) -> Report:
-    """Checks a layout's directory or an archive; raises ImageError that lists every problem, each with both values.
+    """Validate a layout or an archive. Raise ImageError that lists every problem with the stated and the actual value.
 
-    With a store, what is known of a layer's bytes is kept under their digest, which is computed anew every time: a layer that
-    was checked once is only hashed. `limit` is the most bytes that a layer may unpack to.
+    A store remembers the layers that were checked before: these are only hashed. `limit` is the maximum uncompressed size of a layer in
+    bytes.
     """
     try:
         return validate_files(open_image(path), store=store, workers=workers, limit=limit)
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Make or copy the image again.") from error
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}", hint="Build or copy the image again.") from error
 
 
 def validate_files(
-    opened: ImageFiles, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED, anew: bool = True
+    files: ImageFiles, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED, rehash: bool = True
 ) -> Report:
-    """As `validate`, for files that are somewhere. With `anew` false, what is known of a layer is believed without hashing its bytes:
-    for layers that are hashed anyway where they go."""
-    path = opened.path
-    documents = Documents(opened)
+    """Validate the files of an image, see `validate`.
+
+    Without `rehash`, layers that were checked before are not hashed again, because they will be hashed at their destination.
+    """
+    path = files.path
+    documents = Documents(files)
     documents.read()
-    facts = _read_layers(documents.images, store, workers or min(8, os.cpu_count() or 1), limit, anew)
-    reports = tuple(_together(documents, image, facts) for image in documents.images)
+    facts = _check_layers(documents.images, store, workers or min(8, os.cpu_count() or 1), limit, rehash)
+    reports = tuple(_check_image(documents, image, facts) for image in documents.images)
     if documents.problems:
-        raise _listing(path, documents.problems)
+        raise _error(path, documents.problems)
     return Report(path, reports, tuple(documents.notes))
 
 
-validate = validate
-validate = validate
-
-
-def _listing(path: Path, problems: Sequence[str]) -> ImageError:
-    lines = [*problems[:_SHOWN], *([f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else [])]
+def _error(path: Path, problems: Sequence[str]) -> ImageError:
+    lines = [*problems[:_MAX_REPORTED], *([f"and {len(problems) - _MAX_REPORTED} more"] if len(problems) > _MAX_REPORTED else [])]
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return ImageError(
-        "\n  - ".join([f"{path} has {count}:", *lines]), hint="Make the image again, or copy it again from where it is sound."
-    )
+    return ImageError("\n  - ".join([f"{path} has {count}:", *lines]), hint="Build the image again, or copy it again from a valid source.")
 
 
 _Facts = Mapping[tuple[str, str | None], LayerFacts]
+"""(digest, compression) -> facts."""
 
 
-def _read_layers(images: Sequence[ImageUse], store: Store | None, workers: int, limit: int, anew: bool) -> _Facts:
-    uses = {(use.digest, use.compression): use for image in images for use in image.layers}
+def _check_layers(images: Sequence[StatedImage], store: Store | None, workers: int, limit: int, rehash: bool) -> _Facts:
+    layers = {(layer.digest, layer.compression): layer for image in images for layer in image.layers}
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(uses, pool.map(lambda use: _facts(use, store, limit, anew), uses.values()), strict=True))
+        return dict(zip(layers, pool.map(lambda layer: _facts(layer, store, limit, rehash), layers.values()), strict=True))
 
 
-def _facts(use: LayerUse, store: Store | None, limit: int, anew: bool) -> LayerFacts:
-    if store is None or not use.stated:
-        return _check(use, limit)
-    key = hashlib.sha256("\0".join((CHECK_VERSION, use.digest, str(use.compression))).encode()).hexdigest()
-    record = store.get("layer-facts", key)
-    if record is not None and (not anew or digest_of_file(use.file, use.digest.partition(":")[0]) == use.digest):
-        try:
-            return msgspec.json.decode(record, type=LayerFacts)
-        except msgspec.MsgspecError:
-            pass  # written by another version: checked anew
-    facts = _check(use, limit)
-    if not facts.problems and facts.digest == use.digest:
+def _facts(layer: StatedLayer, store: Store | None, limit: int, rehash: bool) -> LayerFacts:
+    if store is None or not layer.has_digest:
+        return _check_layer(layer, limit)
+    key = hashlib.sha256("\0".join((CHECK_VERSION, layer.digest, str(layer.compression))).encode()).hexdigest()
+    known = store.get_as("layer-facts", key, LayerFacts)
+    if known is not None and (not rehash or digest_of_file(layer.file, layer.digest.partition(":")[0]) == layer.digest):
+        return known
+    facts = _check_layer(layer, limit)
+    if not facts.problems and facts.digest == layer.digest:
         store.put("layer-facts", key, msgspec.json.encode(facts))
     return facts
 
 
-def _check(use: LayerUse, limit: int) -> LayerFacts:
-    algorithm = use.digest.partition(":")[0] if use.stated else "sha256"
-    with use.file.open() as stream:
-        return check_layer(stream, use.file.size, algorithm, use.compression, limit)
+def _check_layer(layer: StatedLayer, limit: int) -> LayerFacts:
+    algorithm = layer.digest.partition(":")[0] if layer.has_digest else "sha256"
+    with layer.file.open() as stream:
+        return check_layer(stream, layer.file.size, algorithm, layer.compression, limit)
 
 
-def _together(documents: Documents, image: ImageUse, facts: _Facts) -> ImageReport:
-    """Compares layers with what manifest and config state, and with the layers below them."""
-    below: set[str] = set()
+def _check_image(documents: Documents, image: StatedImage, facts: _Facts) -> ImageReport:
+    """Compare the layers of an image with its manifest and config, and with the layers below them."""
+    directories: set[str] = set()
     links: set[str] = set()
     size = image.size
-    for use in image.layers:
-        found = facts[use.digest, use.compression]
-        if use.stated:
-            documents.expect(use.place, "size", use.size, found.size)
-            documents.expect(use.place, "digest", use.digest, found.digest)
+    for layer in image.layers:
+        found = facts[layer.digest, layer.compression]
+        if layer.has_digest:
+            documents.expect(layer.location, "size", layer.size, found.size)
+            documents.expect(layer.location, "digest", layer.digest, found.digest)
         if found.diff_id:
-            documents.expect(use.place, "diff_id", use.diff_id, found.diff_id)
+            documents.expect(layer.location, "diff_id", layer.diff_id, found.diff_id)
         size += found.size
-        documents.problems += [f"{use.place}: {text}" for text in found.problems]
-        documents.notes += [f"{use.place}: {text}" for text in found.notes]
-        if image.whole:
-            _stack(documents, use.place, found, below, links)
-    unpacked = sum(facts[use.digest, use.compression].unpacked_size for use in image.layers)
-    entries = sum(facts[use.digest, use.compression].entries for use in image.layers)
+        documents.problems += [f"{layer.location}: {text}" for text in found.problems]
+        documents.notes += [f"{layer.location}: {text}" for text in found.notes]
+        if image.is_complete:
+            _stack(documents, layer.location, found, directories, links)
+    unpacked = sum(facts[layer.digest, layer.compression].unpacked_size for layer in image.layers)
+    entries = sum(facts[layer.digest, layer.compression].entries for layer in image.layers)
     return ImageReport(image.name, image.platform, image.digest, size, unpacked, len(image.layers), entries)
 
 
-def _stack(documents: Documents, place: str, facts: LayerFacts, below: set[str], links: set[str]) -> None:
-    """Puts a layer upon the directories and symbolic links `below`, which are brought up to date."""
+def _stack(documents: Documents, location: str, facts: LayerFacts, directories: set[str], links: set[str]) -> None:
+    """Check a layer against the directories and symbolic links of the layers below, and update both sets."""
     for parent, path in sorted(facts.orphans.items()):
         if parent in links:
-            documents.bad(place, f"{path} is below {parent}, which is a symbolic link in a layer below")
-        elif parent not in below:
-            documents.bad(place, f"{path}: its parent {parent} is in no layer")
+            documents.add_problem(location, f"{path} is below {parent}, which is a symbolic link in a layer below")
+        elif parent not in directories:
+            documents.add_problem(location, f"{path}: its parent {parent} is in no layer")
     for path in sorted(facts.directories & links):
-        documents.notes.append(f"{place}: the directory {path} replaces a symbolic link of a layer below")
-    trees = tuple(f"{path.rstrip('/')}/" for path in facts.removed)
-    for known in (below, links):
-        known.difference_update([path for path in known if path in facts.removed or (trees and path.startswith(trees))])
+        documents.notes.append(f"{location}: the directory {path} replaces a symbolic link of a layer below")
+    removed_trees = tuple(f"{path.rstrip('/')}/" for path in facts.removed)
+    for paths in (directories, links):
+        paths.difference_update([path for path in paths if path in facts.removed or (removed_trees and path.startswith(removed_trees))])
     links.difference_update(facts.directories)
     links.update(facts.symlinks)
-    below.difference_update(facts.symlinks)
-    below.update(facts.directories)
+    directories.difference_update(facts.symlinks)
+    directories.update(facts.directories)

@@ -1,6 +1,6 @@
-"""The documents of an image on disk, read with the standard library's JSON and checked field by field (image-spec 1.1).
+"""Checks the documents of an image field by field, with the standard library's JSON (image-spec 1.1).
 
-What they state of layers is handed on: `layer_check` reads those.
+It also collects what they state about layers, which `layers` checks.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles
 
-__all__ = ["Documents", "ImageUse", "LayerUse", "digest_of_file"]
+__all__ = ["Documents", "StatedImage", "StatedLayer", "digest_of_file"]
 
 MAX_DOCUMENT = 4 << 20
 _MAX_DEPTH = 4
@@ -38,50 +38,50 @@ _LAYERS = {
 
 
 @dataclass(slots=True)
-class LayerUse:
-    """A layer as a manifest states it."""
+class StatedLayer:
+    """A layer as a manifest describes it. `location` names it in problems."""
 
-    place: str
+    location: str
     file: ImageFile
     digest: str
     size: int
     compression: str | None
     diff_id: str
-    stated: bool = True
-    """Whether digest and size are stated, as docker's manifest.json does not."""
+    has_digest: bool = True
+    """Whether digest and size are stated; docker's manifest.json does not state them."""
 
 
 @dataclass(slots=True)
-class ImageUse:
-    """An image whose documents were read; its layers are still to be checked."""
+class StatedImage:
+    """An image as its documents describe it; its layers are not checked yet."""
 
-    place: str
+    location: str
     name: str
     platform: str
     digest: str
     size: int
     config_digest: str
-    layers: list[LayerUse] = field(default_factory=list)
-    whole: bool = True
-    """Whether all layers are here to be read."""
+    layers: list[StatedLayer] = field(default_factory=list)
+    is_complete: bool = True
+    """Whether all layers can be read."""
 
 
 class Documents:
-    """One walk over an opened image's documents. Collects `problems` and `notes`, and the `images` whose layers are to be read."""
+    """Reads the documents of an image, and collects `problems`, `notes` and the `images` whose layers are to be checked."""
 
-    def __init__(self, opened: ImageFiles) -> None:
-        self._opened = opened
+    def __init__(self, files: ImageFiles) -> None:
+        self._files = files
         self._seen: set[str] = set()
         self._used: set[str] = set()
-        self.images: list[ImageUse] = []
-        self.problems: list[str] = list(opened.problems)
+        self.images: list[StatedImage] = []
+        self.problems: list[str] = list(files.problems)
         self.notes: list[str] = []
 
     def read(self) -> None:
-        """Follows everything from index.json, and docker's manifest.json."""
-        files = self._opened.files
+        """Read everything that index.json and docker's manifest.json refer to."""
+        files = self._files.files
         if "oci-layout" not in files and "manifest.json" not in files:
-            self.bad("", "neither oci-layout nor manifest.json is there")
+            self.add_problem("", "neither oci-layout nor manifest.json exists")
             return
         if "oci-layout" in files:
             self._layout()
@@ -90,14 +90,14 @@ class Documents:
         known = self._used | {"oci-layout", "index.json", "manifest.json", "repositories"}
         self.notes += [f"{name}: nothing refers to it" for name in sorted(files) if name not in known]
 
-    def bad(self, place: str, text: str) -> None:
-        """Notes a problem."""
-        self.problems.append(f"{place}: {text}" if place else text)
+    def add_problem(self, location: str, text: str) -> None:
+        """Record a problem."""
+        self.problems.append(f"{location}: {text}" if location else text)
 
-    def expect(self, place: str, what: str, stated: object, found: object) -> bool:
-        """Whether two values are the same; a problem that says both if they are not."""
+    def expect(self, location: str, what: str, stated: object, found: object) -> bool:
+        """Return whether two values are equal; if not, record a problem with both."""
         if stated != found:
-            self.bad(place, f"{what}: stated {stated}, found {found}")
+            self.add_problem(location, f"{what}: stated {stated}, found {found}")
         return stated == found
 
     def _layout(self) -> None:
@@ -116,34 +116,34 @@ class Documents:
             name = notes.get("io.containerd.image.name") or notes.get("org.opencontainers.image.ref.name") or ""
             self._descriptor(f"index.json[{number}]", entry, str(name), None, 0)
 
-    def _descriptor(self, place: str, entry: dict[str, Any], name: str, family: str | None, depth: int) -> None:
-        document = self._document(place, entry)
+    def _descriptor(self, location: str, entry: dict[str, Any], name: str, family: str | None, depth: int) -> None:
+        document = self._document(location, entry)
         if document is None:
             return
         media_type, digest = entry["mediaType"], entry["digest"]
         own = _INDEXES.get(media_type) or _MANIFESTS.get(media_type)
         if own is None:
-            self.bad(place, f"the media type {media_type!r} is unknown")
+            self.add_problem(location, f"the media type {media_type!r} is unknown")
             return
         self.expect(digest, "schemaVersion", document.get("schemaVersion"), 2)
         if "mediaType" in document or own == "Docker":
             self.expect(digest, "media type", media_type, document.get("mediaType"))
         if family is not None and family != own:
-            self.bad(digest, f"a manifest of {own}'s media type in an index of {family}'s")
+            self.add_problem(digest, f"mixed media types: {family} for the index, {own} for a manifest")
         if media_type in _MANIFESTS:
             self._manifest(entry, document, name, own)
         elif depth >= _MAX_DEPTH:
-            self.bad(place, f"more than {_MAX_DEPTH} image indexes inside one another")
+            self.add_problem(location, f"more than {_MAX_DEPTH} nested image indexes")
         elif digest not in self._seen:
             self._seen.add(digest)
-            for number, one in enumerate(self._objects(digest, document, "manifests")):
-                self._descriptor(f"{digest}[{number}]", one, name, own, depth + 1)
+            for number, child in enumerate(self._objects(digest, document, "manifests")):
+                self._descriptor(f"{digest}[{number}]", child, name, own, depth + 1)
 
     def _manifest(self, entry: dict[str, Any], manifest: dict[str, Any], name: str, family: str) -> None:
         digest = entry["digest"]
         config_entry = manifest.get("config")
         if not isinstance(config_entry, dict):
-            self.bad(digest, "the manifest has no config")
+            self.add_problem(digest, "the manifest has no config")
             return
         if manifest.get("artifactType") or config_entry.get("mediaType") == "application/vnd.oci.empty.v1+json":
             self._artifact(digest, config_entry, manifest)
@@ -154,189 +154,186 @@ class Documents:
             return
         config_type = config_entry["mediaType"]
         if config_type not in _CONFIGS:
-            self.bad(digest, f"the config's media type {config_type!r} is unknown")
+            self.add_problem(digest, f"the config's media type {config_type!r} is unknown")
         elif _CONFIGS[config_type] != family:
-            self.bad(digest, f"mixed media types: a manifest of {family}'s, a config of {_CONFIGS[config_type]}'s")
+            self.add_problem(digest, f"mixed media types: {family} for the manifest, {_CONFIGS[config_type]} for the config")
         found = _platform(config)
         self._platform(digest, entry.get("platform"), config)
         size = entry["size"] + config_entry["size"]
-        image = ImageUse(f"{digest} ({found})", name, found, digest, size, config_entry["digest"])
-        if any(str(one.get("mediaType", "")).startswith("application/vnd.in-toto") for one in stated):
-            self.notes.append(f"{digest}: an attestation beside the images; some registries and services refuse the index for it")
+        image = StatedImage(f"{digest} ({found})", name, found, digest, size, config_entry["digest"])
+        if any(str(layer.get("mediaType", "")).startswith("application/vnd.in-toto") for layer in stated):
+            self.notes.append(f"{digest}: an attestation in the image index; some registries and services reject such an index")
             self._artifact(digest, config_entry, manifest)
             return
         diff_ids = self._config(config_entry["digest"], config, len(stated))
-        for number, (one, diff_id) in enumerate(zip(stated, diff_ids, strict=False)):
-            use = self._layer(f"{image.place} layer {number}", one, diff_id, family)
-            if use is not None:
-                image.layers.append(use)
-        image.whole = len(image.layers) == len(stated)
+        for number, (descriptor, diff_id) in enumerate(zip(stated, diff_ids, strict=False)):
+            layer = self._layer(f"{image.location} layer {number}", descriptor, diff_id, family)
+            if layer is not None:
+                image.layers.append(layer)
+        image.is_complete = len(image.layers) == len(stated)
         self.images.append(image)
 
     def _artifact(self, digest: str, config: dict[str, Any], manifest: dict[str, Any]) -> None:
-        """Not an image: its blobs are hashed and that is all."""
-        for one in (config, *self._objects(digest, manifest, "layers")):
-            file = self._blob(digest, one)
+        """Check only the digests of an artifact that is not an image."""
+        for descriptor in (config, *self._objects(digest, manifest, "layers")):
+            file = self._blob(digest, descriptor)
             if file is not None:
-                self._proved(one["digest"], file, one)
+                self._verify(descriptor["digest"], file, descriptor)
 
-    def _layer(self, place: str, entry: dict[str, Any], diff_id: str, family: str) -> LayerUse | None:
+    def _layer(self, location: str, entry: dict[str, Any], diff_id: str, family: str) -> StatedLayer | None:
         media_type = entry.get("mediaType")
         own, compression = _LAYERS.get(str(media_type), ("", None))
         if not own:
-            self.bad(place, f"the media type {media_type!r} is unknown")
+            self.add_problem(location, f"the media type {media_type!r} is unknown")
         elif own != family:
-            self.bad(place, f"mixed media types: a manifest of {family}'s, a layer of {own}'s")
-        if entry.get("digest") in self._opened.elsewhere:
+            self.add_problem(location, f"mixed media types: {family} for the manifest, {own} for a layer")
+        if entry.get("digest") in self._files.elsewhere:
             return None
-        file = self._blob(place, entry)
+        file = self._blob(location, entry)
         if file is None:
             return None
-        return LayerUse(place, file, entry["digest"], entry["size"], compression, diff_id)
+        return StatedLayer(location, file, entry["digest"], entry["size"], compression, diff_id)
 
-    def _config(self, place: str, config: dict[str, Any], layers: int) -> list[str]:
-        """Checks a config on its own; returns the diff_ids."""
+    def _config(self, location: str, config: dict[str, Any], layers: int) -> list[str]:
+        """Check a config by itself, and return its diff_ids."""
         rootfs = config.get("rootfs")
         rootfs = rootfs if isinstance(rootfs, dict) else {}
-        self.expect(place, "rootfs.type", rootfs.get("type"), "layers")
+        self.expect(location, "rootfs.type", rootfs.get("type"), "layers")
         diff_ids = rootfs.get("diff_ids") or []
-        if not isinstance(diff_ids, list) or not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in diff_ids):
-            self.bad(place, "rootfs.diff_ids is not a list of digests")
+        if not isinstance(diff_ids, list) or not all(isinstance(item, str) and _DIGEST.fullmatch(item) for item in diff_ids):
+            self.add_problem(location, "rootfs.diff_ids is not a list of digests")
             return []
-        self.expect(place, "number of diff_ids and of layers", len(diff_ids), layers)
+        self.expect(location, "number of diff_ids and of layers", len(diff_ids), layers)
         history = config.get("history")
         if history:
             lines = history if isinstance(history, list) else []
             filled = sum(1 for line in lines if isinstance(line, dict) and not line.get("empty_layer"))
-            self.expect(place, "history lines with a layer, and layers", filled, layers)
+            self.expect(location, "history lines with a layer, and layers", filled, layers)
         created = config.get("created")
         if created is not None and not (isinstance(created, str) and _TIME.fullmatch(created)):
-            self.bad(place, f"created {created!r} is not a time of RFC 3339")
+            self.add_problem(location, f"created {created!r} is not an RFC 3339 time")
         return diff_ids
 
     def _platform(self, digest: str, stated: object, config: dict[str, Any]) -> None:
         for name in ("os", "architecture"):
             if not isinstance(config.get(name), str) or not config[name]:
-                self.bad(digest, f"the config states no {name}")
+                self.add_problem(digest, f"the config states no {name}")
         if isinstance(stated, dict):
             for name in ("os", "architecture", "variant"):
-                # Configs of older builders leave the variant out.
+                # Older builders do not write the variant into the config.
                 if name != "variant" or config.get(name):
                     self.expect(digest, f"platform {name} in the index and in the config", stated.get(name), config.get(name))
 
-    # Docker's manifest.json.
-
     def _docker(self) -> None:
-        entries = self._json("manifest.json", self._opened.files["manifest.json"])
+        entries = self._json("manifest.json", self._files.files["manifest.json"])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries) or not entries:
-            self.bad("manifest.json", "not a list of images")
+            self.add_problem("manifest.json", "not a list of images")
             return
         by_config = {image.config_digest: image for image in self.images}
         for number, entry in enumerate(entries):
             self._docker_image(f"manifest.json[{number}]", entry, by_config)
 
-    def _docker_image(self, place: str, entry: dict[str, Any], by_config: dict[str, ImageUse]) -> None:
-        name, layers, tags = entry.get("Config"), _texts(entry.get("Layers")), _texts(entry.get("RepoTags") or [])
+    def _docker_image(self, location: str, entry: dict[str, Any], by_config: dict[str, StatedImage]) -> None:
+        name, layers, tags = entry.get("Config"), _strings(entry.get("Layers")), _strings(entry.get("RepoTags") or [])
         if not isinstance(name, str) or layers is None or tags is None:
-            self.bad(place, "Config, Layers and RepoTags are not a text and lists of texts")
+            self.add_problem(location, "Config, Layers and RepoTags are not a string and lists of strings")
             return
-        file = self._use(place, name)
+        file = self._use(location, name)
         config = None if file is None else self._json(name, file)
         if file is None or not isinstance(config, dict):
             return
         digest = f"sha256:{hashlib.sha256(_bytes(file)).hexdigest()}"
-        self.expect(place, "the config's digest in its name", name.rpartition("/")[2].removesuffix(".json"), digest[7:])
-        found = [(one, self._use(place, one)) for one in layers]
-        twin = by_config.get(digest)
-        if twin is not None:
-            stated = [f"blobs/{use.digest.replace(':', '/')}" for use in twin.layers]
-            self.expect(place, f"layers of {digest} here and in its manifest", layers, stated)
+        self.expect(location, "the config's digest in its name", name.rpartition("/")[2].removesuffix(".json"), digest[7:])
+        files = [(layer, self._use(location, layer)) for layer in layers]
+        image = by_config.get(digest)
+        if image is not None:
+            stated = [f"blobs/{layer.digest.replace(':', '/')}" for layer in image.layers]
+            self.expect(location, f"layers of {digest} here and in its manifest", layers, stated)
             return
-        image = ImageUse(place, str((tags or [""])[0]), _platform(config), digest, file.size, digest)
-        self._platform(place, None, config)
+        image = StatedImage(location, str((tags or [""])[0]), _platform(config), digest, file.size, digest)
+        self._platform(location, None, config)
         diff_ids = self._config(name, config, len(layers))
-        for (one, blob), diff_id in zip(found, diff_ids, strict=False):
+        for (layer_name, blob), diff_id in zip(files, diff_ids, strict=False):
             if blob is not None:
-                image.layers.append(LayerUse(f"{place} {one}", blob, one, blob.size, None, diff_id, stated=False))
+                image.layers.append(StatedLayer(f"{location} {layer_name}", blob, layer_name, blob.size, None, diff_id, has_digest=False))
         self.images.append(image)
 
-    # Files.
-
     def _named(self, name: str) -> dict[str, Any] | None:
-        file = self._opened.files.get(name)
+        file = self._files.files.get(name)
         if file is None:
-            self.bad(name, "is not there")
+            self.add_problem(name, "is missing")
             return None
         document = self._json(name, file)
         if document is not None and not isinstance(document, dict):
-            self.bad(name, "not an object")
+            self.add_problem(name, "not an object")
             return None
         return document
 
-    def _objects(self, place: str, document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    def _objects(self, location: str, document: dict[str, Any], key: str) -> list[dict[str, Any]]:
         found = document.get(key)
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            self.bad(place, f"{key} is not a list of objects")
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            self.add_problem(location, f"{key} is not a list of objects")
             return []
         return found
 
-    def _use(self, place: str, name: str) -> ImageFile | None:
-        file = self._opened.find(name)
+    def _use(self, location: str, name: str) -> ImageFile | None:
+        file = self._files.find(name)
         if file is None:
-            self.bad(place, f"{name} is not there")
+            self.add_problem(location, f"{name} is missing")
         self._used.add(name)
-        self._used.update(one for one, at in self._opened.files.items() if at is file)
+        self._used.update(other for other, target in self._files.files.items() if target is file)
         return file
 
-    def _blob(self, place: str, entry: dict[str, Any]) -> ImageFile | None:
-        """The file that a descriptor means, if the descriptor is sound."""
+    def _blob(self, location: str, entry: dict[str, Any]) -> ImageFile | None:
+        """Return the file that a descriptor refers to, if the descriptor is valid."""
         digest, size = entry.get("digest"), entry.get("size")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-            self.bad(place, f"{str(digest)[:100]!r} is not a digest")
+            self.add_problem(location, f"{str(digest)[:100]!r} is not a digest")
         elif not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(entry.get("mediaType"), str):
-            self.bad(place, f"the descriptor of {digest} lacks its media type or size")
+            self.add_problem(location, f"the descriptor of {digest} lacks its media type or size")
         else:
-            return self._use(place, f"blobs/{digest.replace(':', '/')}")
+            return self._use(location, f"blobs/{digest.replace(':', '/')}")
         return None
 
-    def _document(self, place: str, entry: dict[str, Any]) -> dict[str, Any] | None:
-        file = self._blob(place, entry)
-        if file is None or not self._proved(place, file, entry):
+    def _document(self, location: str, entry: dict[str, Any]) -> dict[str, Any] | None:
+        file = self._blob(location, entry)
+        if file is None or not self._verify(location, file, entry):
             return None
         document = self._json(entry["digest"], file)
         if document is not None and not isinstance(document, dict):
-            self.bad(entry["digest"], "not an object")
+            self.add_problem(entry["digest"], "not an object")
             return None
         return document
 
-    def _proved(self, place: str, file: ImageFile, entry: dict[str, Any]) -> bool:
-        same = self.expect(place, f"size of {entry['digest']}", entry["size"], file.size)
-        return self.expect(place, "digest", entry["digest"], digest_of_file(file, entry["digest"].partition(":")[0])) and same
+    def _verify(self, location: str, file: ImageFile, entry: dict[str, Any]) -> bool:
+        same = self.expect(location, f"size of {entry['digest']}", entry["size"], file.size)
+        return self.expect(location, "digest", entry["digest"], digest_of_file(file, entry["digest"].partition(":")[0])) and same
 
-    def _json(self, place: str, file: ImageFile) -> Any:
+    def _json(self, location: str, file: ImageFile) -> Any:
         if file.size > MAX_DOCUMENT:
-            self.bad(place, f"{file.size} bytes are more than the {MAX_DOCUMENT} that a document may have")
+            self.add_problem(location, f"{file.size} bytes exceed the maximum of {MAX_DOCUMENT} bytes for a document")
             return None
         try:
-            found = json.loads(_bytes(file), object_pairs_hook=_once)
+            found = json.loads(_bytes(file), object_pairs_hook=_unique_names)
         except (ValueError, RecursionError) as error:
-            self.bad(place, f"not valid JSON: {error}")
+            self.add_problem(location, f"not valid JSON: {error}")
             return None
         if found is None:
-            self.bad(place, "null")
+            self.add_problem(location, "null")
         return found
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # RFC 8259, 4: readers differ in which of two they take.
-        raise ValueError("a name that is there twice in one object")
+        # RFC 8259, 4: "When the names within an object are not unique, the behavior of software that receives such an object is
+        # unpredictable."
+        raise ValueError("an object has a duplicate name")
     return found
 
 
-def _texts(value: object) -> list[str] | None:
-    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else None
+def _strings(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
 def _platform(config: dict[str, Any]) -> str:
@@ -357,7 +354,7 @@ def _pieces(file: ImageFile) -> Iterator[bytes]:
 
 
 def digest_of_file(file: ImageFile, algorithm: str) -> str:
-    """The digest of a file's bytes."""
+    """Return the digest of a file's bytes."""
     seen = hashlib.new(algorithm)
     for data in _pieces(file):
         seen.update(data)
