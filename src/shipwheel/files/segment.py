@@ -43,7 +43,7 @@ LAYOUT_VERSION = "1"
 MIN_SPLICED_BYTES = 2048
 """Deflated files from this size on are spliced; smaller ones are compressed together with their headers."""
 
-_MADE, _TOLD = "segment", "told"
+_OWN, _FOREIGN = "segment", "told"
 """Kinds of records: about segments that this machine has made, and about those that another machine describes."""
 
 _MAX_TIME = 0o77777777777
@@ -99,17 +99,17 @@ def key_of(*parts: str) -> str:
 
 def load_segment_metadata(key: str, store: Store) -> Segment | None:
     """Return the metadata of a segment, whether or not the store has its bytes: this machine's own, else another machine's."""
-    return store.get_as(_MADE, key, Segment) or store.get_as(_TOLD, key, Segment)
+    return store.get_as(_OWN, key, Segment) or store.get_as(_FOREIGN, key, Segment)
 
 
 def save_segment_metadata(segment: Segment, store: Store) -> None:
     """Store another machine's metadata of a segment. It is never used to find the segment's bytes in this store."""
-    store.put(_TOLD, segment.key, msgspec.json.encode(segment))
+    store.put(_FOREIGN, segment.key, msgspec.json.encode(segment))
 
 
 def find_segment(key: str, store: Store) -> Segment | None:
     """Return the segment with this key if this machine has made it and the store has its bytes."""
-    segment = store.get_as(_MADE, key, Segment)
+    segment = store.get_as(_OWN, key, Segment)
     return segment if segment is not None and store.has(segment.digest) else None
 
 
@@ -152,7 +152,7 @@ def make_segment(source: Source, store: Store, observer: Observer | None = None)
         elf=tuple(writer.elf),
         ctypes_libraries=tuple(sorted(writer.ctypes_libraries)),
     )
-    store.put(_MADE, source.key, msgspec.json.encode(segment))
+    store.put(_OWN, source.key, msgspec.json.encode(segment))
     return segment
 
 
