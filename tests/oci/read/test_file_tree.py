@@ -203,9 +203,7 @@ def test_agrees_with_the_unpacked_image(layers: list[tuple[list[str], list[Entry
     st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
 )
-def test_malformed_layers_raise_image_errors(
-    entries: list[Entry], pax: dict[str, str], changes: list[tuple[int, int]], form: int
-) -> None:
+def test_malformed_layers_raise_image_errors(entries: list[Entry], pax: dict[str, str], changes: list[tuple[int, int]], form: int) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=form, encoding="utf-8", errors="replace") as archive:
         for path, kind, text in entries:
