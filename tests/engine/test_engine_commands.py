@@ -36,7 +36,7 @@ elif args[:2] == ['image', 'inspect']:
     known = json.loads(open(os.path.join(os.path.dirname(sys.argv[0]), 'known')).read())
     found = [known[name] for name in args[2:] if name in known]
     print(json.dumps(found)); sys.exit(len(found) < len(args) - 2)
-elif args[0] == 'load': said('loaded', sys.stdin.buffer.read().hex())
+elif args[0] == 'load': report('loaded', sys.stdin.buffer.read().hex())
 """
 
 
@@ -142,7 +142,7 @@ def spec(**changes: object) -> RunSpec:
     return RunSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-RUN = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); sys.exit(4)\n"
+RUN = "if args[0] == 'run': report('environment', json.dumps(dict(os.environ))); sys.exit(4)\n"
 
 
 def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_inspects_an_image(programs: Programs) -> None:
         connect(programs, "docker").inspect("y")
 
 
-STARTS = "if args[0] == 'run': said('environment', json.dumps(dict(os.environ))); print('0123456789ab'); sys.exit()\n"
+STARTS = "if args[0] == 'run': report('environment', json.dumps(dict(os.environ))); print('0123456789ab'); sys.exit()\n"
 
 
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])

@@ -28,12 +28,12 @@ print(json.dumps(result))
 
 CONTAINER = """
 def handle(number, frame):
-    said("ended", signal.Signals(number).name)
+    report("ended", signal.Signals(number).name)
     os._exit(5)
 signal.signal(signal.SIGTERM, handle if {listens} else signal.SIG_IGN)
-signal.signal(signal.SIGUSR1, lambda *_: said("passed", "SIGUSR1"))
-signal.signal(signal.SIGINT, lambda *_: said("interrupted", "yes"))
-said("pid", str(os.getpid()))
+signal.signal(signal.SIGUSR1, lambda *_: report("passed", "SIGUSR1"))
+signal.signal(signal.SIGINT, lambda *_: report("interrupted", "yes"))
+report("pid", str(os.getpid()))
 while True: time.sleep(0.05)
 """
 

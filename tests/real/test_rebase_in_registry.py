@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bases.layout import OCI, Built, first_image, kept, pack
+from support.bases.layout import OCI, Built, cached_layout, first_image, pack
 from support.bases.shapes import distroless, official, ubuntu
 from support.command import ROOT, shipwheel, shipwheel_json
 from support.engines import STOPPED, Podman, Registry
@@ -25,7 +25,7 @@ def patched() -> Path:
         env = [*(line for line in old.config["Env"] if not line.startswith("GPG_KEY=")), "PATCHED=1"]
         return replace(old, layers=[*old.layers, pack(work / "tree")], config={**old.config, "Env": env})
 
-    return kept("patched", lambda layout, work: layout.index(OCI, "3.13-slim", [newer(work)], attested=True))
+    return cached_layout("patched", lambda layout, work: layout.index(OCI, "3.13-slim", [newer(work)], attested=True))
 
 
 def succeed(*arguments: str | Path) -> str:

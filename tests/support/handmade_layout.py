@@ -1,4 +1,4 @@
-"""A layout made by hand, with the standard library alone, so that it can be wrong in one way."""
+"""An OCI image layout made with the standard library only, so that a test can make it wrong in one way."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ SOUND = tar(folder("etc"), entry("etc/hosts", b"127.0.0.1 localhost\n"), entry("
 
 
 class Made:
-    """A layout made by hand. `change` hooks edit a document before it is written."""
+    """A layout. The `change_*` functions edit a document before it is written."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""The package index that tests share: what it lists, and that uv takes it for one."""
+"""The package index for tests: the files it lists, and that uv accepts it."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""Base images of the shapes that public registries have, built from Debian's packages, because tests reach no registry."""
+"""Imitations of public base images, built from Debian packages: `shapes` has the bases, `parts` and `musl` what they are built from."""

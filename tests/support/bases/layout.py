@@ -1,4 +1,4 @@
-"""OCI image layouts of bases for tests. They share no code with what is tested: tar packs, and the few documents are written here."""
+"""OCI image layouts of base images. They share no code with shipwheel: tar packs the layers, and the documents are written here."""
 
 import gzip
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from support.command import TEST_CACHE
 
-__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "first_image", "kept", "pack"]
+__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "cached_layout", "first_image", "pack"]
 
 CREATED = "2026-01-01T00:00:00Z"
 OCI = {
@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Packed:
-    """A layer: its compressed bytes, and the digest of the tar in them."""
+    """A layer: its compressed bytes, and the digest of the uncompressed tar."""
 
     data: bytes
     diff_id: str
@@ -41,7 +41,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Built:
-    """An image for one architecture: its layers, and the config of its containers."""
+    """An image for one architecture: its layers and its container configuration."""
 
     architecture: str
     layers: Sequence[Packed]
@@ -50,25 +50,25 @@ class Built:
 
 @dataclass
 class Layout:
-    """An OCI image layout that is being written."""
+    """A writer of an OCI image layout."""
 
     path: Path
     entries: list[Document] = field(default_factory=list)
 
     def blob(self, media_type: str, data: bytes, **more: Any) -> Document:
-        """Writes a blob; its descriptor."""
+        """Write a blob. Return its descriptor."""
         digest = hashlib.sha256(data).hexdigest()
-        place = self.path / "blobs" / "sha256" / digest
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        path = self.path / "blobs" / "sha256" / digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data), **more}
 
     def document(self, media_type: str, value: Document, **more: Any) -> Document:
-        """Writes a document; its descriptor."""
+        """Write a JSON document. Return its descriptor."""
         return self.blob(media_type, json.dumps(value).encode(), **more)
 
     def image(self, types: Mapping[str, str], image: Built) -> Document:
-        """Writes an image; the descriptor that an image index has of it."""
+        """Write an image. Return its descriptor for an image index."""
         config = {
             "architecture": image.architecture,
             "os": "linux",
@@ -87,7 +87,7 @@ class Layout:
         return self.document(types["manifest"], manifest, platform={"architecture": image.architecture, "os": "linux"})
 
     def attestation(self, of: Document) -> Document:
-        """Writes what BuildKit adds to an image index for each image: a manifest for no platform, whose layer is a statement."""
+        """Write an attestation as BuildKit adds it to an image index: a manifest for no platform, whose layer is a statement."""
         statement = {
             "_type": "https://in-toto.io/Statement/v0.1",
             "predicateType": "https://spdx.dev/Document",
@@ -113,7 +113,7 @@ class Layout:
         return self.document(OCI["manifest"], manifest, platform={"architecture": "unknown", "os": "unknown"}, annotations=notes)
 
     def index(self, types: Mapping[str, str], tag: str, images: Sequence[Built], *, attested: bool = False) -> None:
-        """Writes an image index and its entry in index.json, and the layout's other files."""
+        """Write an image index with its entry in index.json, and the other files of the layout."""
         found = [self.image(types, image) for image in images]
         found += [self.attestation(one) for one in found] if attested else []
         top = self.document(types["index"], {"schemaVersion": 2, "mediaType": types["index"], "manifests": found})
@@ -123,7 +123,7 @@ class Layout:
 
 
 def pack(tree: Path) -> Packed:
-    """A directory as a layer, with names as docker writes them: `usr/bin/tar`, not `./usr/bin/tar`."""
+    """Pack a directory as a layer, with names as docker writes them: `usr/bin/tar` instead of `./usr/bin/tar`."""
     names = sorted(path.name for path in tree.iterdir())
     options = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax", "--pax-option=delete=atime,delete=ctime"]
     plain = subprocess.run(["tar", *options, "-C", tree, "-cf", "-", "--", *names], stdout=subprocess.PIPE, check=True).stdout
@@ -131,7 +131,7 @@ def pack(tree: Path) -> Packed:
 
 
 def first_image(layout: Path) -> Built:
-    """The first image of a layout that was written here."""
+    """Read the first image of a layout that `Layout` wrote."""
 
     def read(digest: str) -> bytes:
         return (layout / "blobs" / "sha256" / digest.partition(":")[2]).read_bytes()
@@ -144,16 +144,19 @@ def first_image(layout: Path) -> Built:
     return Built(config["architecture"], layers, config["config"])
 
 
-def kept(name: str, make: Callable[[Layout, Path], None]) -> Path:
-    """The layout of that name in the tests' cache; made if it is not there, by a function that is given a folder to work in."""
+def cached_layout(name: str, make: Callable[[Layout, Path], None]) -> Path:
+    """Return the layout of a name in the tests' cache. If it does not exist, `make` writes it, with a directory for its work.
+
+    The cache is keyed by the text of these modules.
+    """
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
     cache = TEST_CACHE / "bases" / version
-    place = cache / name
-    if not place.is_dir():
+    layout_path = cache / name
+    if not layout_path.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="shipwheel-base-") as work, tempfile.TemporaryDirectory(dir=cache) as written:
             layout = Layout(Path(written) / "layout")
             make(layout, Path(work))
-            if not place.is_dir():
-                layout.path.rename(place)
-    return place
+            if not layout_path.is_dir():
+                layout.path.rename(layout_path)
+    return layout_path

@@ -1,4 +1,4 @@
-"""A CPython for musl, built from Debian's source packages: none can be had that is built already. It takes about a minute of two cores."""
+"""A CPython for musl, built from Debian's source packages, which takes about a minute on two cores. Debian has no binary package."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from support.bases.parts import link, sources_of, write
 __all__ = ["MUSL_TOOLS", "built_for_musl"]
 
 MUSL_TOOLS = ("make", "musl-gcc", "patchelf", "perl", "xz")
-"""The programs that it takes beside those of other bases, and musl's loader on this machine."""
+"""The additional programs that the build needs."""
 
 COMPILER = """#!/bin/sh
 # musl-gcc hides the kernel's headers with glibc's, and says that it compiles for glibc.
@@ -35,12 +35,15 @@ OPENSSL: tuple[str, ...] = (
     "seed",
 )
 OPENSSL += ("sm2", "sm4", "bf", "cast", "rc2", "rc4")
-"""Parts of it that Python has no use for."""
+"""Parts that Python does not use."""
 UNUSED = ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "__pycache__")
 
 
 def built_for_musl(tree: Path, work: Path) -> str:
-    """Installs it below usr/local of a tree, as `--enable-shared` does; its minor version. OpenSSL, zlib and libffi are linked into it."""
+    """Build a CPython with --enable-shared and install it below usr/local of a tree. Return its minor version.
+
+    OpenSSL, zlib and libffi are linked statically.
+    """
     sources_of("bookworm", work / "sources", "libffi", "openssl", "zlib")
     sources = sources_of("trixie", work / "sources", "python3.13")
     host = Path("/usr/include")
@@ -65,7 +68,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
 
 
 def _run(work: Path, folder: Path, *command: str) -> None:
-    """Runs a step of a build with our compiler; a failure is an error with the end of what it printed."""
+    """Run a step of a build with the musl compiler. Raise an error with the end of its output if it fails."""
     compiler = str(work / "cc")
     environment = {**os.environ, "CC": compiler, "CXX": compiler, "CFLAGS": "-O1 -fPIC -w", "MAKEFLAGS": f"-j{os.cpu_count() or 1}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False)
@@ -83,7 +86,7 @@ def _python(source: Path, prefix: Path, work: Path) -> None:
 
 
 def _install(source: Path, local: Path) -> None:
-    """What `make install` does, without compiling the library to bytecode, and with libc's name as Alpine has it."""
+    """Install like `make install`, without bytecode, and name libc as Alpine does."""
     home = local / "lib/python3.13"
     shutil.copytree(source / "Lib", home, ignore=shutil.ignore_patterns(*UNUSED))
     made = source / (source / "pybuilddir.txt").read_text().strip()

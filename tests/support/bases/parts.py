@@ -1,4 +1,4 @@
-"""What bases for tests are made of: trees of Debian's packages, and a CPython laid out as its makers do and not as Debian does."""
+"""The parts of base images: root file systems of Debian packages, and a CPython in the upstream directory layout instead of Debian's."""
 
 import io
 import re
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 TOOLS = ("dpkg-deb", "gcc", "ldconfig", "mmdebstrap", "patchelf", "tar")
-"""The programs that making the bases takes."""
+"""The programs that building the bases needs."""
 
 Files = Mapping[str, str | bytes]
 
@@ -36,7 +36,7 @@ Files = Mapping[str, str | bytes]
 
 
 def mmdebstrap(suite: str, *options: str) -> None:
-    """Runs it on the mirror that this machine uses."""
+    """Run mmdebstrap with the mirror that this machine uses."""
     mirror = choose_mirror()
     lines = [
         f"deb {mirror.debian} {suite} main",
@@ -48,7 +48,7 @@ def mmdebstrap(suite: str, *options: str) -> None:
 
 
 def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
-    """A root as Debian's own image has it, made by dpkg and apt with the packages' scripts run; for this machine's architecture."""
+    """Make a root file system like that of Debian's own image, with apt and dpkg, for this machine's architecture."""
     mmdebstrap(suite, "--variant=minbase", f"--include={','.join(packages)}", suite, str(tree))
     shutil.rmtree(tree / "dev")
     (tree / "dev").mkdir()
@@ -57,7 +57,7 @@ def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
 
 
 def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:
-    """The packages' newest files by their names, without what they depend on."""
+    """Download the newest files of packages, without their dependencies. Return name -> file."""
     folder.mkdir()
     hook = f'cd "{folder}" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(packages)}'
     empty = ["--variant=custom", "--skip=download/empty,check/qemu", f"--customize-hook={hook}", f"--architectures={architecture}"]
@@ -67,7 +67,7 @@ def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> 
 
 
 def sources_of(suite: str, folder: Path, *packages: str) -> Path:
-    """Unpacks the upstream archives of source packages into folders of their names; the newest that the mirror has."""
+    """Unpack the newest upstream archives of source packages, each into a directory with the package's name."""
     folder.mkdir(parents=True, exist_ok=True)
     mirror = choose_mirror()
     listed = ((mirror.debian, suite), (mirror.debian, f"{suite}-updates"), (mirror.security, f"{suite}-security"))
@@ -91,7 +91,7 @@ def sources_of(suite: str, folder: Path, *packages: str) -> Path:
 
 
 def unpack(package: Path, tree: Path) -> Path:
-    """Unpacks a package over a tree, without its manual pages and documentation except the licence."""
+    """Unpack a package into a tree, without manual pages and without documentation except the licence."""
     tree.mkdir(parents=True, exist_ok=True)
     subprocess.run(["dpkg-deb", "--extract", package, tree], check=True)
     tree.chmod(0o755)
@@ -104,7 +104,7 @@ def unpack(package: Path, tree: Path) -> Path:
 
 
 def write(tree: Path, files: Files, mode: int = 0o644) -> Path:
-    """Writes files into a tree."""
+    """Write files into a tree."""
     for name, content in files.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def write(tree: Path, files: Files, mode: int = 0o644) -> Path:
 
 
 def link(tree: Path, links: Mapping[str, str]) -> Path:
-    """Makes symbolic links in a tree."""
+    """Make symbolic links in a tree."""
     for name, target in links.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def link(tree: Path, links: Mapping[str, str]) -> Path:
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Changes a text by regular expressions, each of which must match."""
+    """Edit a file with regular expressions, each of which must match."""
     text = path.read_text()
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text, flags=re.DOTALL)
@@ -149,19 +149,19 @@ int main(int argc, char **argv) {
     return Py_RunMain();
 }
 """
-"""What Programs/python.c of a shared CPython is, with the name of the library directory that it was configured with.
+"""Programs/python.c of a shared CPython, with the name of the library directory that it was configured with.
 
 The library has Debian's `site` frozen in, which knows dist-packages alone: it is told to read the file.
 """
 
 
 def cpython(minor: str) -> tuple[str, ...]:
-    """The packages that `upstream` and `with_pip` take."""
+    """Return the packages that `upstream` and `with_pip` need."""
     return (*(f"libpython{minor}{part}" for part in ("", "-minimal", "-stdlib", "-dev")), "python3-pip-whl")
 
 
 def upstream(packages: Mapping[str, Path], minor: str, prefix: Path, work: Path, libdir: str = "lib", place: str = "") -> Path:
-    """Lays Debian's CPython out as `./configure --enable-shared --prefix=… && make install` does: a program, libpython, a library.
+    """Lay Debian's CPython out like `./configure --enable-shared --prefix=… && make install`: a program, libpython, a library.
 
     What Debian changed in it is taken back: dist-packages, its installation schemes, the mark of an external manager.
     """
@@ -203,7 +203,7 @@ def _undo_debian(home: Path, minor: str, place: str) -> None:
 
 
 def with_pip(site_packages: Path, packages: Mapping[str, Path], work: Path) -> None:
-    """Installs pip, which every such image has in its own site-packages."""
+    """Install pip into site-packages, where public images have it."""
     wheels = unpack(packages["python3-pip-whl"], work / "pip") / "usr/share/python-wheels"
     (wheel,) = wheels.glob("pip-*.whl")
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as opened:
@@ -211,6 +211,6 @@ def with_pip(site_packages: Path, packages: Mapping[str, Path], work: Path) -> N
 
 
 def version_of(package: Path) -> str:
-    """The version of a package without Debian's part: 3.13.5."""
+    """Return the upstream version of a package, for example 3.13.5."""
     shown = subprocess.run(["dpkg-deb", "--field", package, "Version"], capture_output=True, text=True, check=True).stdout
     return re.split(r"[-+~]", shown.strip())[0]

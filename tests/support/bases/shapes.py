@@ -1,4 +1,4 @@
-"""Bases of the shapes that public registries have, made from Debian's packages, since tests reach no registry.
+"""Imitations of public base images, made from Debian packages, because tests do not use public registries.
 
 Each function returns an OCI image layout. A base is made once, in some seconds, and kept in the tests' cache, under a name that changes
 with these files.
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, first_image, kept, pack
+from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, cached_layout, first_image, pack
 from support.bases.musl import built_for_musl
 from support.bases.parts import Files, bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
 
@@ -29,13 +29,15 @@ CPYTHON_NEEDS += ("libssl3", "libuuid1", "netbase", "tzdata", "zlib1g")
 
 
 def official() -> Path:
-    """As `python:3.13-slim`: Debian's root below, a CPython built from source in /usr/local, attestations in the image index."""
-    return kept("official", lambda layout, work: layout.index(OCI, "3.13-slim", [_official(work)], attested=True))
+    """Like `python:3.13-slim`: Debian's root file system, a CPython built from source in /usr/local, attestations in the image index."""
+    return cached_layout("official", lambda layout, work: layout.index(OCI, "3.13-slim", [_official(work)], attested=True))
 
 
 def official_docker() -> Path:
-    """The same image as a mirror that converts has it: Docker's media types, and still a manifest for no platform in the list."""
-    return kept("official_docker", lambda layout, work: layout.index(DOCKER, "3.13-slim", [first_image(official())], attested=True))
+    """The same image from a mirror that converts: Docker's media types, and still a manifest for no platform in the list."""
+    return cached_layout(
+        "official_docker", lambda layout, work: layout.index(DOCKER, "3.13-slim", [first_image(official())], attested=True)
+    )
 
 
 def _official(work: Path) -> Built:
@@ -88,12 +90,12 @@ DISTROLESS += ("libstdc++6", "libtinfo6", "libuuid1", "media-types", "netbase", 
 
 
 def distroless() -> Path:
-    """As the distroless `python3-debian12`, without a shell and without a merged /usr: a layer a package, both architectures."""
+    """Like the distroless `python3-debian12`: no shell, no merged /usr, one layer per package, both architectures."""
 
     def made(layout: Layout, work: Path) -> None:
         layout.index(OCI, "latest", [_distroless(architecture, work / architecture) for architecture in ("amd64", "arm64")])
 
-    return kept("distroless", made)
+    return cached_layout("distroless", made)
 
 
 def _distroless(architecture: str, work: Path) -> Built:
@@ -118,7 +120,7 @@ def _distroless(architecture: str, work: Path) -> Built:
 
 
 def _one_package(name: str, package: Path, tree: Path) -> Packed:
-    """A package as a layer, with its description where scanners look for it when there is no dpkg."""
+    """Pack a package as a layer, with its description where scanners look for it in images without dpkg."""
     unpack(package, tree)
     fields = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, check=True).stdout
     write(tree, {f"var/lib/dpkg/status.d/{name}": fields})
@@ -140,7 +142,7 @@ def _certificates(package: Path, tree: Path) -> str:
 
 
 def ubuntu() -> Path:
-    """As `ubuntu:24.04` after `apt-get install python3`: no `python`, an externally managed interpreter, dist-packages, a user of 1000."""
+    """Like `ubuntu:24.04` with python3: no `python`, an externally managed interpreter, dist-packages, a user 1000."""
 
     def made(layout: Layout, work: Path) -> None:
         root = bootstrapped("trixie", work / "root", "ca-certificates", "python3")
@@ -158,17 +160,17 @@ def ubuntu() -> Path:
         config = {"Env": [f"PATH={SBIN}"], "Cmd": ["/bin/bash"], "Labels": labels}
         layout.index(OCI, "24.04", [Built("amd64", [pack(root)], config)])
 
-    return kept("ubuntu", made)
+    return cached_layout("ubuntu", made)
 
 
 def pythonless() -> Path:
-    """As `debian:bookworm-slim`: a base that has no Python."""
+    """Like `debian:bookworm-slim`: a base without Python."""
 
     def made(layout: Layout, work: Path) -> None:
         root = bootstrapped("bookworm", work / "root", "ca-certificates")
         layout.index(OCI, "bookworm-slim", [Built("amd64", [pack(root)], {"Env": [f"PATH={SBIN}"], "Cmd": ["bash"]})])
 
-    return kept("pythonless", made)
+    return cached_layout("pythonless", made)
 
 
 UBI: tuple[str, ...] = (
@@ -196,11 +198,11 @@ UBI_ENV += ("PYTHONUNBUFFERED=1", "PYTHONIOENCODING=UTF-8", "LC_ALL=C.UTF-8", "L
 
 
 def ubi() -> Path:
-    """As `ubi9/python-311`: libraries in /usr/lib64, site-packages there and in /usr/lib, a virtual environment first on PATH, user 1001.
+    """Like `ubi9/python-311`: libraries in /usr/lib64, site-packages there and in /usr/lib, a virtual environment first on PATH, user 1001.
 
     Debian's loader does not know /usr/lib64 by itself as Red Hat's does: etc/ld.so.conf names it.
     """
-    return kept("ubi", lambda layout, work: layout.index(OCI, "latest", [_ubi(work)]))
+    return cached_layout("ubi", lambda layout, work: layout.index(OCI, "latest", [_ubi(work)]))
 
 
 def _ubi(work: Path) -> Built:
@@ -251,7 +253,7 @@ def _ubi(work: Path) -> Built:
 
 
 def _lib64(root: Path) -> None:
-    """Moves Debian's libraries to /usr/lib64, and makes /bin, /lib, /lib64 and /sbin links into /usr."""
+    """Move Debian's libraries to /usr/lib64, and link /bin, /lib, /lib64 and /sbin into /usr."""
     folders = {"lib/x86_64-linux-gnu": "lib64", "usr/lib/x86_64-linux-gnu": "lib64", "lib64": "lib64"}
     for source, target in {**folders, "lib": "lib", "bin": "bin", "sbin": "sbin"}.items():
         place = root / "usr" / target
@@ -264,7 +266,7 @@ def _lib64(root: Path) -> None:
 
 
 def _rpmdb(path: Path) -> bytes:
-    """A database of rpm's with its table and nothing in it: there is no package that rpm installed."""
+    """Write an rpm database without packages."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)")
     return path.read_bytes()
@@ -285,8 +287,8 @@ CONDA += ("libstdc++6", "libtinfo6", "libuuid1", "zlib1g")
 
 
 def conda() -> Path:
-    """As `continuumio/miniconda3`: a Python first on PATH in /opt/conda with libraries of its own, found by RPATH, beside Debian's."""
-    return kept("conda", lambda layout, work: layout.index(OCI, "latest", [_conda(work)]))
+    """Like `continuumio/miniconda3`: a Python first on PATH in /opt/conda, with libraries of its own that it finds by RPATH."""
+    return cached_layout("conda", lambda layout, work: layout.index(OCI, "latest", [_conda(work)]))
 
 
 def _conda(work: Path) -> Built:
@@ -335,8 +337,8 @@ ALPINE = {
 
 
 def alpine() -> Path:
-    """As `python:3.13-alpine`: musl, busybox, no merged /usr, and a CPython for musl in /usr/local. It is compiled: a minute."""
-    return kept("alpine", lambda layout, work: layout.index(OCI, "3.13-alpine", [_alpine(work)], attested=True))
+    """Like `python:3.13-alpine`: musl, busybox, no merged /usr, and a CPython for musl in /usr/local, which is compiled in a minute."""
+    return cached_layout("alpine", lambda layout, work: layout.index(OCI, "3.13-alpine", [_alpine(work)], attested=True))
 
 
 def _alpine(work: Path) -> Built:
@@ -366,15 +368,15 @@ def _alpine(work: Path) -> Built:
 BASES: Mapping[str, Callable[[], Path]] = {
     made.__name__: made for made in (official, official_docker, distroless, ubuntu, pythonless, ubi, conda, alpine)
 }
-"""The bases by name."""
+"""Name -> a function that returns the layout."""
 
 
 def main(out: str, *names: str) -> None:
-    """Copies the layouts of these bases, or of all, to a folder and says what they are."""
+    """Copy the layouts of these bases, or of all, to a directory and print their names."""
     for name in names or BASES:
-        place = Path(out) / name
-        shutil.copytree(BASES[name](), place, dirs_exist_ok=True)
-        print(f"oci:{place}")
+        target = Path(out) / name
+        shutil.copytree(BASES[name](), target, dirs_exist_ok=True)
+        print(f"oci:{target}")
 
 
 if __name__ == "__main__":
