@@ -21,7 +21,7 @@ from pathlib import Path
 from table import Section
 
 from shipwheel.download.mirrors import Choice, save_choice
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.testing.mirrors import KINDS, MirrorProxy, run_mirrors
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World, fill, make_archive

@@ -16,11 +16,11 @@ from selection_page import Answer, Run, page, unexplained
 from selection_peers import Peer, Pip, Uv, Where, newest_pip
 
 from shipwheel.errors import LockError
-from shipwheel.lock.inputs import LockRequest
-from shipwheel.lock.make import make_lock
-from shipwheel.lock.pylock import Lock
-from shipwheel.lock.selection import select
-from shipwheel.lock.target import Target
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.make import make_lock
+from shipwheel.locking.pylock import Lock
+from shipwheel.locking.selection import select
+from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import read_lock_inputs

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.project.indexes import read_indexes
 
 __all__ = ["PageIndex", "upstream"]

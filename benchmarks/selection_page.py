@@ -22,9 +22,9 @@ REASONS = {
 
 _HEAD = """# Selection compared with pip and uv
 
-`lock/selection.py` chooses the wheel of a package for a target by the target's tags. This page compares it with what pip and uv choose for
-the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; `tests/lock/test_selection_peers.py` compares some of
-the packages, and made-up ones with every unusual tag, in each test run.
+`locking/selection.py` chooses the wheel of a package for a target by the target's tags. This page compares it with what pip and uv choose
+for the same target. `python benchmarks/selection.py --save docs/selection.md` writes it; `tests/locking/test_selection_peers.py` compares
+some of the packages, and made-up ones with every unusual tag, in each test run.
 
 On {day}, with {peers}: {count} widely used packages, most with binary wheels, for {targets} targets, in the version of our lock for that
 Python. All three read the same recorded pages of the package index. pip ran as

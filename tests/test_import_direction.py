@@ -18,8 +18,8 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "user_dirs", "user_files", "venv", "versions", "request"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
-LOCK = PROJECT | {"lock"}
-WHEELS = LOCK | {"wheels", "oci"}
+LOCKING = PROJECT | {"locking"}
+WHEELS = LOCKING | {"wheels", "oci"}
 BASE = WHEELS | {"debian", "registry", "base"}
 PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
@@ -42,7 +42,7 @@ BELOW = {
     # Copied into images, where there is only the standard library.
     "runtime": set(),
     "project": PROJECT,
-    "lock": LOCK,
+    "locking": LOCKING,
     "wheels": WHEELS,
     "base": BASE,
     "pipeline": PIPELINE - {"engine"},

@@ -21,8 +21,6 @@ hint and an exit code; `shipwheel.errors` has the kinds. Names are imported when
 first used, so `import shipwheel` stays cheap. Before version 1.0 they may change.
 """
 
-import sys
-
 TYPE_CHECKING = False  # type checkers take it for true by its name; importing typing would double the cost of this module
 if TYPE_CHECKING:
     from shipwheel.api import build, copy, lock, make_request, plan, push
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from shipwheel.events import Event, Moved, Reporter, StageFinished, StageStarted, Warned
     from shipwheel.oci.validate.check import ImageReport, Report, validate
     from shipwheel.pipeline.deliver import Delivered
-    from shipwheel.pipeline.locking import Locked
+    from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
     from shipwheel.platform import Platform
     from shipwheel.request import Request
@@ -75,7 +73,7 @@ _MODULES = {
     "events": ("Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned"),
     "oci.validate.check": ("ImageReport", "Report", "validate"),
     "pipeline.deliver": ("Delivered",),
-    "pipeline.locking": ("Locked",),
+    "pipeline.lock_project": ("Locked",),
     "pipeline.plan": ("BuildPlan", "PlatformPlan"),
     "platform": ("Platform",),
     "request": ("Request",),
@@ -93,15 +91,6 @@ if not TYPE_CHECKING:
             if name in names:
                 return getattr(import_module(f"shipwheel.{module}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    class _FrontDoor(type(sys)):
-        """Leave `shipwheel.lock` to `__getattr__`: importing the package of that name would bind it over the function."""
-
-        def __setattr__(self, name, value):
-            if name != "lock":
-                super().__setattr__(name, value)
-
-    sys.modules[__name__].__class__ = _FrontDoor
 
 
 def __dir__() -> list[str]:

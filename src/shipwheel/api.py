@@ -13,7 +13,7 @@ from shipwheel.events import Reporter, silent
 if TYPE_CHECKING:
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.deliver import Delivered
-    from shipwheel.pipeline.locking import Locked
+    from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan
     from shipwheel.request import Request
     from shipwheel.store import Store
@@ -65,8 +65,8 @@ def lock(request: "Request", *, upgrade: bool = False, upgrade_packages: Iterabl
 
     Raises LockError if no set of packages serves every platform; nothing is written then.
     """
-    from shipwheel.lock.preferences import Upgrade
-    from shipwheel.pipeline.locking import update_lock
+    from shipwheel.locking.preferences import Upgrade
+    from shipwheel.pipeline.lock_project import update_lock
 
     return update_lock(request, Upgrade(upgrade, frozenset(upgrade_packages)))
 

@@ -11,7 +11,7 @@ import pytest
 from shipwheel.base.compile_interpreter import needs_image_interpreter, sandboxed_interpreter, unpacked_interpreter
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.oci.read.rootfs_cache import CachedRootfs
 from shipwheel.platform import Platform
 from shipwheel.store import Store

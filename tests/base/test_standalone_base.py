@@ -13,7 +13,7 @@ import pytest
 
 from shipwheel.base.targets import suite_of
 from shipwheel.errors import UsageError
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 from shipwheel.testing.registry import FakeRegistry

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.lock.pylock import FORMAT
+from shipwheel.locking.pylock import FORMAT
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.lock.prune import without_credentials
+from shipwheel.locking.prune import without_credentials
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, CommandResult, World

@@ -6,10 +6,10 @@ import pytest
 
 from shipwheel.errors import LockError
 from shipwheel.events import Event, Warned
-from shipwheel.lock.diagnose.uv_errors import resolution_error
-from shipwheel.lock.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
-from shipwheel.lock.target import Target
-from shipwheel.lock.uv import Finished, UvFailed
+from shipwheel.locking.diagnose.uv_errors import resolution_error
+from shipwheel.locking.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
+from shipwheel.locking.target import Target
+from shipwheel.locking.uv import Finished, UvFailed
 from shipwheel.pipeline.python_choice import try_pythons
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project

@@ -15,9 +15,9 @@ from support.project_tree import written
 from shipwheel.base.model import Base, ImageFacts, LockedImage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
-from shipwheel.lock.preferences import Upgrade
-from shipwheel.lock.pylock import Lock
-from shipwheel.pipeline.locking import project_to_lock, update_lock
+from shipwheel.locking.preferences import Upgrade
+from shipwheel.locking.pylock import Lock
+from shipwheel.pipeline.lock_project import project_to_lock, update_lock
 from shipwheel.pipeline.resolve import lock_request, resolve
 from shipwheel.platform import Platform
 from shipwheel.project.read import read_project

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.lock_requests import lock_request
 
-from shipwheel.lock.formats.read import read_tool_lock
-from shipwheel.lock.formats.tool_lock import requirements_for_linux
+from shipwheel.locking.formats.read import read_tool_lock
+from shipwheel.locking.formats.tool_lock import requirements_for_linux
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.tool_indexes import bound_packages, pipfile_indexes, tool_indexes
 from shipwheel.project.workspace import read_workspace

@@ -12,7 +12,7 @@ import pytest
 from support.command import ROOT
 from support.engines import PYTHON, STOPPED, Engine
 
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.testing.standalone import installed_files, invented_files, make_standalone, standalone_name
 
 _CODE = """

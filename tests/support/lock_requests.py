@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shipwheel.lock.inputs import LockRequest
+from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import read_lock_inputs
 from shipwheel.project.metadata import read_metadata
 from shipwheel.user_files import UserFiles

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uv
 
-from shipwheel.lock.uv import default_index
+from shipwheel.locking.uv import default_index
 from shipwheel.project.indexes import read_indexes, without_login
 from shipwheel.project.workspace import read_workspace
 from shipwheel.testing.world import MINOR

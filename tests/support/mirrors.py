@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shipwheel.download.mirrors import Choice, save_choice
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.testing.world import World
 
 __all__ = ["chosen"]

@@ -16,7 +16,7 @@ from support.programs import needs
 
 from shipwheel.errors import BuildError
 from shipwheel.events import Event, StageFinished, StageStarted
-from shipwheel.lock.selection import LockedDistribution
+from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
@@ -259,9 +259,9 @@ def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> No
 @pytest.mark.online
 def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from shipwheel.download.fetch import Download, fetch
-    from shipwheel.lock.make import make_lock
-    from shipwheel.lock.selection import select
-    from shipwheel.lock.target import Target
+    from shipwheel.locking.make import make_lock
+    from shipwheel.locking.selection import select
+    from shipwheel.locking.target import Target
     from shipwheel.platform import Platform
 
     monkeypatch.delenv("UV_OFFLINE")

@@ -17,7 +17,7 @@ from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.store import Store

@@ -7,7 +7,7 @@ from shipwheel.base.model import Base, read_locked_base
 from shipwheel.debian.seed import resolve_seed
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.lock.pylock import Lock
+from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite
 

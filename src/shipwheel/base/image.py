@@ -11,7 +11,7 @@ from shipwheel.debian.seed import resolve_packages
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import ImageError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.lock.pylock import Lock, read_lock
+from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.oci.image import MAX_LAYERS, Image
 from shipwheel.oci.read.file_tree import read_file_tree
 from shipwheel.platform import Platform

@@ -7,7 +7,7 @@ from shipwheel.base.model import DYNAMIC_INIT, STATIC_INIT, Base, Bases, read_lo
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.seed import resolve_packages
 from shipwheel.errors import FetchError
-from shipwheel.lock.pylock import Lock
+from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import without_python

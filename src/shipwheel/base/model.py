@@ -11,8 +11,8 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import libc_version, python_version, seed_names
 from shipwheel.errors import LockError
 from shipwheel.files.segment import Directory
-from shipwheel.lock.pylock import Lock
-from shipwheel.lock.target import Target
+from shipwheel.locking.pylock import Lock
+from shipwheel.locking.target import Target
 from shipwheel.oci.image import Image
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite

@@ -12,7 +12,7 @@ from shipwheel.base.standalone_archive import Standalone
 from shipwheel.base.standalone_builds import find_builds, is_acceptable
 from shipwheel.errors import FetchError
 from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.lock.pylock import Lock
+from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 

@@ -17,7 +17,7 @@ import msgspec
 from shipwheel.base.standalone_archive import Standalone, parse_filename
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Reporter
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.platform import Platform
 from shipwheel.project.machine_settings import uv_files
 from shipwheel.project.project import Project

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from shipwheel.base.model import LockedBase, read_locked_base
 from shipwheel.debian.seed import libc_version, python_version
 from shipwheel.errors import LockError, UsageError
-from shipwheel.lock.pylock import Lock
-from shipwheel.lock.target import Target
+from shipwheel.locking.pylock import Lock
+from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.suites import SUITES, Suite, suite_by_name, suite_for, without_python

@@ -13,10 +13,10 @@ from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
     from shipwheel.events import Reporter
-    from shipwheel.lock.diagnose.diff import Changes, LockDiff, PlatformDiff
-    from shipwheel.lock.diagnose.why import PackageReport
-    from shipwheel.lock.selection import Selection
-    from shipwheel.pipeline.locking import Locked
+    from shipwheel.locking.diagnose.diff import Changes, LockDiff, PlatformDiff
+    from shipwheel.locking.diagnose.why import PackageReport
+    from shipwheel.locking.selection import Selection
+    from shipwheel.pipeline.lock_project import Locked
     from shipwheel.request import Request
 
 __all__ = ["command"]
@@ -64,7 +64,7 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
 
 
 def _check(request: "Request", as_json: bool, quiet: bool) -> int:
-    from shipwheel.pipeline.locking import outdated_reasons
+    from shipwheel.pipeline.lock_project import outdated_reasons
 
     reasons = outdated_reasons(request)
     if as_json:
@@ -79,7 +79,7 @@ def _check(request: "Request", as_json: bool, quiet: bool) -> int:
 def _explain(request: "Request", name: str, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from shipwheel.pipeline.locking import explain_package
+    from shipwheel.pipeline.lock_project import explain_package
 
     found = explain_package(request, name)
     if as_json:
@@ -128,7 +128,7 @@ def _summary(found: "Locked") -> Iterator[str]:
     for each in found.selections:
         yield from _selection(each)
     if not same and found.before is not None:
-        from shipwheel.lock.diagnose.diff import lock_diff
+        from shipwheel.locking.diagnose.diff import lock_diff
 
         changes = lock_diff(found.before, lock, {}).distributions
         yield f"changes: {_count(changes)}"
@@ -169,7 +169,7 @@ def _changes(changes: "Changes", indent: str = "  ") -> Iterator[str]:
 def _document(found: "Locked") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from shipwheel.lock.diagnose.diff import lock_diff
+    from shipwheel.locking.diagnose.diff import lock_diff
 
     lock = found.lock
     changes = lock_diff(found.before, lock, {}).distributions if found.before is not None else None

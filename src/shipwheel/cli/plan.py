@@ -11,7 +11,7 @@ from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.progress import progress
 
 if TYPE_CHECKING:
-    from shipwheel.lock.selection import LeftOut
+    from shipwheel.locking.selection import LeftOut
     from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
 
 __all__ = ["command", "left_out"]

@@ -9,7 +9,7 @@ from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
-from shipwheel.lock.selection import LockedDistribution
+from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.project.project import Project
 from shipwheel.store import Store

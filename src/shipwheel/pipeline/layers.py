@@ -11,7 +11,7 @@ from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file
 from shipwheel.files.segment import Directory
-from shipwheel.lock.selection import LockedDistribution
+from shipwheel.locking.selection import LockedDistribution
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.app_source import AppSource
 from shipwheel.pipeline.container import container_user

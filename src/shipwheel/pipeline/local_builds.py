@@ -90,7 +90,7 @@ class LocalBuilds:
 
     def _with_index(self, build: Callable[[], T]) -> T:
         """Run a build while uv uses the chosen index: build requirements come from there too."""
-        from shipwheel.lock.uv import extra_environment
+        from shipwheel.locking.uv import extra_environment
 
         with extra_environment(self._downloads.indexes.environment):
             return build()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, UsageError
-from shipwheel.lock.diagnose.diff import LockDiff, lock_diff
-from shipwheel.lock.pylock import Lock, checked_lock, read_lock
-from shipwheel.lock.selection import Selection, select
-from shipwheel.pipeline.locking import project_to_lock
+from shipwheel.locking.diagnose.diff import LockDiff, lock_diff
+from shipwheel.locking.pylock import Lock, checked_lock, read_lock
+from shipwheel.locking.selection import Selection, select
+from shipwheel.pipeline.lock_project import project_to_lock
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import msgspec
 
 from shipwheel.base.model import Base
-from shipwheel.lock.accelerator import accelerator_note
-from shipwheel.lock.selection import LeftOut, LockedDistribution
+from shipwheel.locking.accelerator import accelerator_note
+from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.resolve import Resolution, Resolved
 

@@ -11,10 +11,10 @@ import msgspec
 from shipwheel.base.model import Bases
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
-from shipwheel.lock.inputs import inputs_digest
-from shipwheel.lock.no_compatible_file import NoCompatibleFile, OtherPython
-from shipwheel.lock.pylock import read_lock
-from shipwheel.lock.target import Target
+from shipwheel.locking.inputs import inputs_digest
+from shipwheel.locking.no_compatible_file import NoCompatibleFile, OtherPython
+from shipwheel.locking.pylock import read_lock
+from shipwheel.locking.target import Target
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_python
@@ -60,7 +60,7 @@ def _naming_alternatives(project: Project, reporter: Reporter) -> Iterator[None]
     try:
         yield
     except NoCompatibleFile as error:
-        from shipwheel.lock.diagnose.alternatives import find_alternatives
+        from shipwheel.locking.diagnose.alternatives import find_alternatives
 
         request = replace(lock_request(project), python=error.targets[0].minor)
         alternatives = find_alternatives(error.missing, request, _other_pythons(project, error.targets), reporter)

@@ -11,10 +11,10 @@ from shipwheel.base.targets import suite_of, targets_of
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter
-from shipwheel.lock.inputs import LockRequest, inputs_digest
-from shipwheel.lock.pylock import Lock, read_lock
-from shipwheel.lock.selection import Selection, select_all
-from shipwheel.lock.target import Target
+from shipwheel.locking.inputs import LockRequest, inputs_digest
+from shipwheel.locking.pylock import Lock, read_lock
+from shipwheel.locking.selection import Selection, select_all
+from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import indexes_of
 from shipwheel.project.project import Project
@@ -75,7 +75,7 @@ def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> L
     """Return the lock if it is current, without importing the modules that make locks; else a new one."""
     if before is not None and before.is_current(inputs_digest(request)):
         return before
-    from shipwheel.lock.make import renewed
+    from shipwheel.locking.make import renewed
 
     return renewed(request, before, reporter)
 

@@ -18,7 +18,7 @@ from typing import Any
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.files.segment import source_date_epoch
-from shipwheel.lock import uv
+from shipwheel.locking import uv
 from shipwheel.store import Store
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel

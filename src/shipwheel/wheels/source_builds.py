@@ -15,8 +15,8 @@ from typing import Any
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
-from shipwheel.lock import uv
-from shipwheel.lock.selection import LockedDistribution
+from shipwheel.locking import uv
+from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles

@@ -1,0 +1,137 @@
+"""Find alternatives to packages that have no file for a target: other versions and other Pythons, in the project's own indexes."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.locking import uv
+from shipwheel.locking.diagnose.lookup import Lookup
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.no_compatible_file import Alternatives, MissingFile, OtherPython
+from shipwheel.locking.pylock import file_name
+from shipwheel.locking.resolve import declared_requirements
+from shipwheel.locking.synthetic import make_synthetic
+from shipwheel.locking.target import Target
+
+__all__ = ["find_alternatives"]
+
+_MAX_PACKAGES = 8
+"""With more missing files than this, another Python or another list of requirements is the better choice."""
+
+_MAX_ROUNDS = 4
+_GLIBCS = (17, 28, *range(31, 41))
+"""The minor versions of glibc 2 for which uv has names of platforms."""
+
+
+def find_alternatives(
+    missing: Mapping[MissingFile, Sequence[Target]], request: LockRequest, pythons: Sequence[OtherPython], reporter: Reporter
+) -> dict[MissingFile, Alternatives]:
+    """Return the alternatives to each missing file, as far as the index can be asked; `pythons` are the other Pythons of each platform."""
+    versioned = {file: targets for file, targets in missing.items() if file.version}
+    asked = dict(list(versioned.items())[:_MAX_PACKAGES])
+    if not asked:
+        return {}
+    reporter(StageStarted("nearest versions", len(asked)))
+    with ExitStack() as stack:
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
+        lookup = _lookup(request, stack)
+
+        def find(file: MissingFile) -> Alternatives:
+            return _alternatives(lookup, file, asked[file], pythons)
+
+        with ThreadPoolExecutor(4, thread_name_prefix="alternatives") as pool:
+            found = dict(zip(asked, pool.map(uv.with_extra_environment(find), asked), strict=True))
+    known = {file: alternatives for file, alternatives in found.items() if alternatives.known}
+    reporter(StageFinished("nearest versions", f"for {len(known)} of {len(missing)}"))
+    return known
+
+
+def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-near-"))).resolve()
+    return Lookup(make_synthetic(request, declared_requirements(request), stack, folder), request.exclude_newer)
+
+
+def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython]) -> Alternatives:
+    package = lookup.every_file(file.name, f"=={file.version}")
+    older, older_by_target = _nearest(lookup, file, targets, newest=True)
+    newer, newer_by_target = _nearest(lookup, file, targets, newest=False)
+    by_platform = []
+    if not older and not newer:
+        for target in targets:
+            nearest = [f"{it[target]} ({which})" for it, which in ((older_by_target, "older"), (newer_by_target, "newer")) if it[target]]
+            by_platform += [f"for {target.platform} alone: {', '.join(nearest)}"] if nearest else []
+    usable = _usable_pythons(package, targets, pythons) if package else ()
+    known = bool(package or older or newer or by_platform)
+    return Alternatives(known, older, newer, tuple(by_platform), usable)
+
+
+def _nearest(lookup: Lookup, file: MissingFile, targets: Sequence[Target], *, newest: bool) -> tuple[str, dict[Target, str]]:
+    """Return the nearest version with files for all targets, "" for none, and the nearest for each target.
+
+    `newest` looks among the older versions, for the newest of them; otherwise among the newer ones, for the oldest.
+    """
+    from packaging.version import Version
+
+    sign, farthest = ("<", min) if newest else (">", max)
+    bound, first = f"{sign}{file.version}", dict.fromkeys(targets, "")
+    for number in range(_MAX_ROUNDS):
+        found = {target: _version(lookup, file.name, bound, target, newest=newest) for target in targets}
+        first = found if not number else first
+        versions = set(found.values())
+        if "" in versions:
+            break
+        if len(versions) == 1:
+            return versions.pop(), first
+        bound = f"{sign}={farthest(versions, key=Version)}"
+    return "", first
+
+
+def _version(lookup: Lookup, name: str, bound: str, target: Target, *, newest: bool) -> str:
+    """Return the highest or lowest version within the bound that has a wheel for the target, "" for none."""
+    options = ["--only-binary", ":all:", "--resolution", "highest" if newest else "lowest", "--python-platform", _platform(target)]
+    for package in lookup.packages({name: bound}, target.python, options):
+        if _serves(package, target):
+            return str(package.get("version", ""))
+    return ""
+
+
+def _usable_pythons(package: Mapping[str, Any], targets: Sequence[Target], pythons: Sequence[OtherPython]) -> tuple[OtherPython, ...]:
+    """Return the Pythons for which a version has files; one with files for some of the targets' platforms is limited to these."""
+    platforms = {target.platform for target in targets}
+    found: dict[tuple[str, str], list[OtherPython]] = {}
+    for python in pythons:
+        if python.target.platform in platforms and _serves(package, python.target):
+            found.setdefault((python.name, python.flags), []).append(python)
+    return tuple(some[0] if len(some) == len(platforms) else _limited(some) for some in found.values())
+
+
+def _limited(pythons: Sequence[OtherPython]) -> OtherPython:
+    platforms = [str(python.target.platform) for python in pythons]
+    name, flags = f"{pythons[0].name} on {', '.join(platforms)}", f"{pythons[0].flags} --platform {','.join(platforms)}"
+    return replace(pythons[0], name=name, flags=flags)
+
+
+def _serves(package: Mapping[str, Any], target: Target) -> bool:
+    """Return whether a package of a pylock.toml has a wheel for the target."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import parse_wheel_filename
+
+    python = package.get("requires-python")
+    if python and not SpecifierSet(python).contains(target.python, prereleases=True):
+        return False
+    names = [file_name(wheel) for wheel in package.get("wheels", ())]
+    tags = set(target.tags())
+    return any(tag in tags for name in names for tag in parse_wheel_filename(name)[3])
+
+
+def _platform(target: Target) -> str:
+    """Return uv's name of the platform, with a glibc that is not newer than the target's."""
+    if target.musl:
+        return f"{target.platform.machine}-unknown-linux-musl"
+    glibc = max((minor for minor in _GLIBCS if (2, minor) <= target.libc), default=_GLIBCS[0])
+    return f"{target.platform.machine}-manylinux_2_{glibc}"

@@ -1,0 +1,97 @@
+"""Explain conflicts between requirements in the user's own lines, with suggestions that were tried before they are made."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from shipwheel.errors import LockError
+from shipwheel.events import Reporter
+from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
+from shipwheel.locking.diagnose.uv_errors import ResolutionError
+from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
+
+__all__ = ["conflict_lines", "explain_conflict"]
+
+_MAX_SUGGESTIONS = 4
+"""How many suggestions are tried."""
+
+
+def explain_conflict(
+    error: LockError,
+    requirements: Sequence[UserRequirement],
+    project: str,
+    suggest: Callable[[Sequence[str]], Sequence[Suggestion]],
+    reporter: Reporter,
+) -> LockError:
+    """Return the error to raise: for a conflict, one with the requirements that conflict and the suggestions that work.
+
+    Errors of other kinds, and conflicts that another Python version may solve, are returned as they are. `project` is the name of the
+    user's own project; `suggest` returns the suggestions to try, given the names that the user's lines in the conflict require.
+    """
+    if not isinstance(error, ResolutionError) or not error.failure.no_solution or error.another_python_may_help:
+        return error
+    if unknown := _unknown_names(error, requirements):
+        hint = "Check the spelling, and which index is used (UV_DEFAULT_INDEX); a private index has to be configured."
+        return LockError(f"{error.origin} cannot be locked: not found on the package index: {', '.join(unknown)}", hint=hint)
+    lines, names = conflict_lines(error.failure.premises, requirements, project)
+    message = "\n  ".join((f"{error.origin} cannot be locked: these requirements conflict:", *lines)) if lines else error.message
+    tried = suggest(names)[:_MAX_SUGGESTIONS]
+    working = try_suggestions(tried, reporter)
+    if working:
+        without_python = [text for suggestion, text in working if not suggestion.another_python]
+        return _with_hints(message, [text for _, text in working], without_python, prefix="Tried successfully: ")
+    texts, without_python = [it.advice for it in tried], [it.advice for it in tried if not it.another_python]
+    return _with_hints(message, texts, without_python, prefix="Tried without success: ", first=error.hint)
+
+
+def _with_hints(message: str, texts: Sequence[str], without_python: Sequence[str], *, prefix: str, first: str = "") -> LockError:
+    def hint(some: Sequence[str]) -> str:
+        return " ".join(filter(None, (first, f"{prefix}{'; or '.join(some)}." if some else "")))
+
+    return LockError(message, hint=hint(texts), hint_without_python=hint(without_python) if len(without_python) < len(texts) else None)
+
+
+def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[str]:
+    """Return the user's requirements whose names no index has: no other version, Python or day helps."""
+    if error.failure.kind is not FailureKind.NOT_FOUND:
+        return []
+    return [f"{item.name} ({item.location})" for item in requirements if item.name in error.failure.not_found]
+
+
+def conflict_lines(
+    premises: Sequence[Premise], requirements: Sequence[UserRequirement], project: str = "", *, at_least: int = 2
+) -> tuple[list[str], list[str]]:
+    """Return the premises of a conflict as lines of text, and the names that the user's own lines among them require.
+
+    Each of the user's lines is followed by the premises about the packages that it brings in, indented. There are no lines if fewer than
+    `at_least` premises can be told, or none of them is the user's.
+    """
+    by_name = {item.name: item for item in requirements}
+    own: dict[str, UserRequirement] = {}
+    inner: dict[Premise, None] = {}
+    for premise in premises:
+        if premise.dependent in (ROOT, project):
+            if premise.name in by_name:
+                own.setdefault(premise.name, by_name[premise.name])
+        elif premise.name != ROOT:
+            inner[premise] = None
+    dependents = {premise.dependent for premise in inner}
+    names = sorted(own, key=lambda name: name not in dependents)
+    if not own or len(own) + len(inner) < at_least:
+        return [], names
+    return list(_ordered([own[name] for name in names], list(inner))), names
+
+
+def _ordered(own: Sequence[UserRequirement], inner: list[Premise]) -> Iterator[str]:
+    for item in own:
+        yield f"{item.location}: {item.text}"
+        reached = [item.name]
+        for name in reached:
+            for premise in [premise for premise in inner if premise.dependent == name]:
+                yield f"  {_text(premise)}"
+                inner.remove(premise)
+                reached.append(premise.name)
+    yield from map(_text, inner)
+
+
+def _text(premise: Premise) -> str:
+    dependent = f"{premise.dependent} {premise.version.removeprefix('==')}".strip()
+    return f"{dependent} requires {premise.name}{premise.extras}{premise.specifier}"

@@ -1,0 +1,194 @@
+"""Suggestions for requirements that conflict: the requirements that the user wrote, which changes are worth trying, and which work."""
+
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.locking import uv
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.synthetic import Synthetic
+from shipwheel.project.git_history import last_commit
+from shipwheel.project.metadata import read_group
+from shipwheel.project.requirements import Requirements, decode
+from shipwheel.suites import SUITES
+from shipwheel.versions import end_of_day, minor_number, normalized
+
+__all__ = ["Suggestion", "UserRequirement", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
+
+_OLD_DAYS = 30
+"""The age of the last commit from which on its day is worth trying."""
+
+_MAX_LOOSENED = 2
+_MAX_WORKING = 2
+_TIMEOUT_S = 20.0
+"""For trying one suggestion."""
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class UserRequirement:
+    """A requirement that the user wrote: its normalized name, its text, and its file and line."""
+
+    name: str
+    text: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change to try: the advice to the user, and the project and the instant (RFC 3339) for which uv then locks.
+
+    `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.
+    """
+
+    advice: str
+    synthetic: Synthetic
+    limit: str | None
+    name: str = ""
+    another_python: bool = False
+
+
+def user_requirements(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[UserRequirement]:
+    """Return the project's own requirements, with file and line."""
+    if listed is not None:
+        lines = [*listed.lines, *listed.constraints]
+        return [UserRequirement(name, line.text, line.place) for line in lines if (name := synthetic.name_of(line))]
+    origin = request.inputs.script.origin if request.inputs.script is not None else "pyproject.toml"
+    if origin not in request.inputs.texts:
+        return []
+    numbers = _line_numbers(decode(request.inputs.texts[origin]))
+    found = []
+    for text in _requirement_texts(request, synthetic):
+        name = _name(text)
+        location = f"{origin}, line {numbers[name]}" if name in numbers else origin
+        found.append(UserRequirement(name, text, location))
+    return found
+
+
+def _line_numbers(text: str) -> dict[str, int]:
+    """Return the first line that begins a requirement of each name: "name>=1" in a list, or name = "1" in a table of Poetry."""
+    numbers: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in re.finditer(r"""["']([A-Za-z0-9][\w.-]*)|^\s*([A-Za-z0-9][\w.-]*)\s*=""", line):
+            numbers.setdefault(normalized(match[1] or match[2]), number)
+    return numbers
+
+
+def _name(text: str) -> str:
+    found = re.match(r"\s*([A-Za-z0-9][\w.-]*)", text)
+    return normalized(found[1]) if found else ""
+
+
+def _requirement_texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
+    """Return all requirements of the project itself, as far as they are declared statically."""
+    table = _static_project(request) if synthetic.project else None
+    own = [text for text in synthetic.dependencies if _name(text) != synthetic.project]
+    if table is None:
+        return own
+    texts = list(table.get("project", {}).get("dependencies", ()))
+    for extra in request.extras:
+        texts += table.get("project", {}).get("optional-dependencies", {}).get(extra, ())
+    for group in request.groups:
+        texts += read_group(table, group)
+    return list(dict.fromkeys([*texts, *own]))
+
+
+def _static_project(request: LockRequest) -> Mapping[str, Any] | None:
+    tables = request.inputs.tables
+    project = tables.get("project", {})
+    return tables if "dependencies" in project and "dependencies" not in project.get("dynamic", ()) else None
+
+
+def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]) -> Iterator[Suggestion]:
+    """Yield the changes worth trying: a requirement in conflict without its version, another day, another Python of Debian.
+
+    `names` are those that the user's requirements in the conflict name.
+    """
+    limit = request.exclude_newer
+    can_change = not synthetic.project or _static_project(request) is not None
+    texts = _requirement_texts(request, synthetic)
+    known = specifiers(texts)
+    for name in [name for name in dict.fromkeys(names) if name in known][:_MAX_LOOSENED] if can_change else ():
+        advice = f"drop {known[name]} from {name}"
+        yield Suggestion(advice, _without_own_project(loosened(synthetic, texts, name)), limit, name)
+    if day := _day_of_last_commit(request):
+        yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, preferred=()), end_of_day(day))
+    elif request.as_of:
+        yield Suggestion("resolve as of today: without --as-of", replace(synthetic, preferred=()), None)
+    if other := _other_python(synthetic.python):
+        changed = replace(synthetic, python=other, preferred=())
+        yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
+
+
+def _without_own_project(synthetic: Synthetic) -> Synthetic:
+    """Return the project without the user's own distribution, whose metadata would state the same requirement again."""
+    sources = {name: source for name, source in synthetic.sources.items() if name != synthetic.project}
+    return replace(synthetic, sources=sources, project="")
+
+
+def _other_python(python: str) -> str:
+    """Return the next older Python of a Debian suite, else the next newer one."""
+    order = sorted((suite.python for suite in SUITES), key=minor_number)
+    older = [version for version in order if minor_number(version) < minor_number(python)]
+    newer = [version for version in order if minor_number(version) > minor_number(python)]
+    return older[-1] if older else newer[0] if newer else ""
+
+
+def _day_of_last_commit(request: LockRequest) -> date | None:
+    if request.as_of:
+        return None
+    day = last_commit(request.root)
+    return day if day is not None and (date.today() - day).days > _OLD_DAYS else None
+
+
+def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[tuple[Suggestion, str]]:
+    """Return the suggestions with which uv finds a solution, and the advice to show; at most two, tried in parallel."""
+    if not tried:
+        return []
+    reporter(StageStarted("suggestions", len(tried)))
+    with ThreadPoolExecutor(len(tried), thread_name_prefix="suggestion") as pool:
+        advice = list(pool.map(uv.with_extra_environment(_working_advice), tried))
+    working = [(suggestion, text) for suggestion, text in zip(tried, advice, strict=True) if text]
+    reporter(StageFinished("suggestions", f"{len(working)} of {len(tried)} work"))
+    return working[:_MAX_WORKING]
+
+
+def _working_advice(suggestion: Suggestion) -> str:
+    """Return the advice with the version that it leads to; empty if uv finds no solution in time."""
+    with tempfile.TemporaryDirectory(prefix="shipwheel-lock-") as name:
+        folder = Path(name).resolve()
+        suggestion.synthetic.write(folder, everywhere=False)
+        python = str(uv.local_python(suggestion.synthetic.python) or sys.executable)
+        text = uv.try_lock(folder, exclude_newer=suggestion.limit, python=python, timeout=_TIMEOUT_S)
+    if text is None:
+        return ""
+    versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
+    version = versions.get(suggestion.name, "")
+    return f"{suggestion.advice} (then {version})" if version else suggestion.advice
+
+
+def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Synthetic:
+    """Return the project with these requirements, of which that of `name` has no version specifier."""
+
+    def without_specifier(text: str) -> str:
+        found = _REQUIREMENT.match(text)
+        if found is None or normalized(found[1]) != name:
+            return text
+        return f"{found[1]}{found[2] or ''} {found[4] or ''}".strip()
+
+    return replace(synthetic, dependencies=tuple(without_specifier(text) for text in requirements), preferred=())
+
+
+def specifiers(requirements: Sequence[str]) -> Mapping[str, str]:
+    """Return the version specifiers of those requirements that have one, by normalized name."""
+    matches = filter(None, map(_REQUIREMENT.match, requirements))
+    return {normalized(match[1]): match[3].strip() for match in matches if match[3].strip()}

@@ -1,0 +1,124 @@
+"""Make the lock: resolve the requirements, or take another tool's lock, and write the result in the form of PEP 751."""
+
+from collections.abc import Container, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import LockError
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.locking.allowed_files import apply_hashes
+from shipwheel.locking.canonical_urls import canonical
+from shipwheel.locking.graph import read_graph
+from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
+from shipwheel.locking.other_locks import contents_of
+from shipwheel.locking.preferences import Upgrade, preferred_packages
+from shipwheel.locking.prune import without_credentials
+from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
+from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
+from shipwheel.project.git_history import old_last_commit
+
+__all__ = ["lock_for", "make_lock", "renewed"]
+
+_COPIED_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
+
+
+def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
+    """Return the project's lock: the existing one if it is current, else a new one, which is written. Raises LockError."""
+    found = read_lock(request.inputs.lock_path)
+    lock = renewed(request, found, reporter)
+    if lock is not found:
+        lock.write()
+    return lock
+
+
+def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silent, upgrade: Upgrade | None = None) -> Lock:
+    """Return the existing lock if it is current and nothing is to be upgraded; else a new one, not yet written. Raises LockError.
+
+    The new lock keeps the versions that still satisfy the requirements, and the base: the base changes only if the user asks for it.
+    """
+    upgrade = upgrade or Upgrade()
+    if found is not None and not upgrade and found.is_current(inputs_digest(request)):
+        return found
+    lock = make_lock(request, reporter, preferred_packages(found, request.day, upgrade))
+    for architecture, base in (found.base if found is not None else {}).items():
+        lock = lock.with_base(architecture, base)
+    return lock
+
+
+def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = ()) -> Lock:
+    """Make a new lock, not yet written; `preferred` packages stay at their versions if they can.
+
+    Raises LockError with uv's explanation.
+    """
+    now = datetime.now(UTC).date()
+    as_of = request.day or now.isoformat()
+    reporter(StageStarted("lock"))
+    other = request.other_lock
+    if other is not None:
+        contents = contents_of(other, request, preferred, reporter)
+    else:
+        contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
+    _check_python(request, contents)
+    if other is None and not (request.as_of or preferred or contents.is_pinned):
+        _warn_of_age(request.root, now, reporter)
+    document = _document(request, contents, as_of)
+    check_hashes(document, contents.origin)
+    document = canonical(document, request.indexes, reporter)
+    reporter(StageFinished("lock", f"{len(document['packages'])} Python packages from {contents.origin}, as of {as_of}"))
+    return Lock(request.inputs.lock_path, document)
+
+
+def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:
+    """Warn of unpinned requirements in an old project: today's versions may differ from all that it ever ran with."""
+    day = old_last_commit(root, today)
+    if day is not None:
+        message = f"the last commit is of {day.isoformat()}, but requirements that are not pinned get today's versions"
+        reporter(Warned(message, f"If the app does not work with them, --as-of {day.isoformat()} takes the versions of that day."))
+
+
+def _check_python(request: LockRequest, contents: LockContents) -> None:
+    """Raise LockError if another tool's lock is for other Python versions."""
+    from packaging.specifiers import SpecifierSet
+
+    supported = SpecifierSet(contents.pylock.get("requires-python", ""))
+    if not any(supported.contains(f"{request.python}.{micro}") for micro in (0, 99)):
+        hint = "Choose a Python version that it is for (--python)."
+        raise LockError(f"{contents.origin} is for Python {supported}, not {request.python}", hint=hint, hint_without_python="")
+
+
+def _document(request: LockRequest, contents: LockContents, as_of: str) -> dict[str, Any]:
+    """Return the lock as a TOML document: PEP 751, with shipwheel's `created-by` and [tool.shipwheel]."""
+    dependencies, direct = read_graph(contents.uv_lock, contents.project, request.extras, request.groups)
+    packages = [_with_dependencies(package, dependencies) for package in without_credentials(contents.pylock.get("packages", []))]
+    names = {package["name"] for package in packages}
+    packages = [_with_locked_dependencies(package, names) for package in packages]
+    # A pinned list requires every package in it; the project that it was made from requires fewer.
+    roots = contents.roots if contents.exact_roots else {**dict.fromkeys(direct, contents.origin), **contents.roots}
+    tool: dict[str, Any] = {
+        "format": FORMAT,
+        "inputs": inputs_digest(request),
+        "python": request.python,
+        "as-of": as_of,
+        "origin": contents.origin,
+        "frozen": contents.is_pinned,
+    }
+    if contents.accelerator:
+        tool["accelerator"] = contents.accelerator
+    tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}
+    tool |= {"parts": input_parts(request), "roots": dict(sorted(roots.items()))}
+    top = {key: contents.pylock[key] for key in _COPIED_KEYS if key in contents.pylock}
+    tools = {**contents.pylock.get("tool", {}), "shipwheel": tool}
+    return {**top, "created-by": CREATOR, "packages": [apply_hashes(package, contents.hashes) for package in packages], "tool": tools}
+
+
+def _with_dependencies(package: dict[str, Any], dependencies: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    if "dependencies" in package or not dependencies.get(package["name"]):
+        return package
+    return {**package, "dependencies": dependencies[package["name"]]}
+
+
+def _with_locked_dependencies(package: dict[str, Any], names: Container[str]) -> dict[str, Any]:
+    """Drop dependencies that are for other systems, or are the project itself: PEP 751 allows only entries of the lock."""
+    edges = [edge for edge in package.get("dependencies", ()) if edge.get("name") in names]
+    return {**{key: value for key, value in package.items() if key != "dependencies"}, **({"dependencies": edges} if edges else {})}

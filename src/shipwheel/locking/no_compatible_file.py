@@ -1,0 +1,228 @@
+"""The error for locked packages that have no file for a target: why, which files there are, and what can be done about it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from shipwheel.errors import LockError
+from shipwheel.locking.target import Target, python_tags
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+__all__ = [
+    "Alternatives",
+    "Mismatch",
+    "MissingFile",
+    "NoCompatibleFile",
+    "OtherPython",
+    "find_mismatch",
+    "only_for_other_machines",
+    "only_for_other_systems",
+    "system_names",
+]
+
+_LINUX = re.compile(r"linux|manylinux|musllinux|any$")
+"""Platform tags of wheels that some Linux can use."""
+
+_MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(.+)")
+_SYSTEMS = {"win": "Windows", "macosx": "macOS", "ios": "iOS", "android": "Android"}
+_MAX_REPORTED_FILES = 6
+
+
+class Mismatch(Enum):
+    """What the files of a package are not for."""
+
+    SYSTEM = auto()
+    """Linux."""
+    PYTHON = auto()
+    MACHINE = auto()
+    LIBC = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A locked package without a usable file; `reason` says why in words.
+
+    `wheels` and `sdist` are the names of the files that it has; `chain` is the path of dependencies from the project to it.
+    """
+
+    name: str
+    version: str
+    mismatch: Mismatch
+    reason: str
+    wheels: tuple[str, ...]
+    sdist: str
+    chain: str
+
+    @property
+    def label(self) -> str:
+        """The name and the version: `numpy 1.26.4`."""
+        return f"{self.name} {self.version}".strip()
+
+    def describe(self, targets: Sequence[Target], alternatives: "Alternatives") -> str:
+        """Return a paragraph for an error: what is missing for which targets, the existing files, what requires it, the alternatives."""
+        lines = [f"{self.label} has no file for {'; '.join(map(str, targets))}: {self.reason}"]
+        lines += [f"it has: {_shortened(self.wheels)}"] if self.wheels else []
+        if self.wheels and self.sdist:
+            lines.append(f"its source {self.sdist} is not used: it builds a platform wheel, and shipwheel does not build those")
+        return "\n  ".join((*lines, f"required by: {self.chain}", *alternatives.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPython:
+    """Another Python version: its name for the user, the flags that choose it, and the target that it makes."""
+
+    name: str
+    flags: str
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """What can replace a missing file. `known` is false where the index could not be asked.
+
+    `older` and `newer` are the nearest versions that have files for all the targets in question. `by_platform` describes the nearest
+    versions for single platforms, where no version serves all of them. `pythons` are those for which the locked version has files.
+    """
+
+    known: bool = False
+    older: str = ""
+    newer: str = ""
+    by_platform: tuple[str, ...] = ()
+    pythons: tuple[OtherPython, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of an error's text."""
+        if not self.known:
+            return ()
+        nearest = [f"{version} ({which})" for version, which in ((self.older, "older"), (self.newer, "newer")) if version]
+        versions = f"nearest versions with files: {', '.join(nearest)}" if nearest else "no other version has files"
+        pythons = (f"this version has files for {'; '.join(python.name for python in self.pythons)}",) if self.pythons else ()
+        return (versions, *self.by_platform, *pythons)
+
+
+class NoCompatibleFile(LockError):
+    """Locked packages have no file for a target.
+
+    `missing` says which, and for which targets; `targets` are all that were asked for. `alternatives` are what the index has instead;
+    `tried` are the other Python versions that do not help either.
+    """
+
+    def __init__(
+        self,
+        missing: Mapping[MissingFile, Sequence[Target]],
+        targets: Sequence[Target],
+        alternatives: Mapping[MissingFile, Alternatives] = MappingProxyType({}),
+        tried: Sequence[str] = (),
+    ) -> None:
+        self.missing = missing
+        self.targets = targets
+        self.tried = tried
+        hint = _Hint(missing, targets, alternatives, tried)
+        super().__init__(
+            "\n".join(file.describe(where, alternatives.get(file, Alternatives())) for file, where in missing.items()),
+            hint=hint.text(),
+            hint_without_python="" if hint.another_python_may_help else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """The next steps for missing files."""
+
+    missing: Mapping[MissingFile, Sequence[Target]]
+    targets: Sequence[Target]
+    alternatives: Mapping[MissingFile, Alternatives]
+    tried: Sequence[str]
+
+    @property
+    def another_python_may_help(self) -> bool:
+        """Whether an untried Python version may have the missing files."""
+        return not self.tried and any(file.mismatch in (Mismatch.PYTHON, Mismatch.LIBC) for file in self.missing)
+
+    def text(self) -> str:
+        if all(file.mismatch is Mismatch.SYSTEM for file in self.missing):
+            names = ", ".join(file.name for file in self.missing)
+            return f"Give packages for other systems a marker ({names} ; sys_platform == 'win32'), or remove them."
+        choices = [self._pythons(), self._versions(), self._platforms(), self._marker()]
+        if any(file.sdist for file in self.missing):
+            choices.append("a wheel that you build from its source on such a machine, and require by its path or URL")
+        tried = f"Python {', '.join(self.tried)} does not have them either. " if self.tried else ""
+        return f"{tried}Choose {', or '.join(filter(None, choices)) or 'other packages: no version or Python has these files'}."
+
+    def _versions(self) -> str:
+        nearest = [f"{file.name} {it.newer or it.older}" for file, it in self.alternatives.items() if it.newer or it.older]
+        if nearest:
+            return ", ".join(nearest)
+        none_left = all(file in self.alternatives and not self.alternatives[file].by_platform for file in self.missing)
+        return "" if none_left else "another version of these"
+
+    def _pythons(self) -> str:
+        known = [{python.flags: python.name for python in self.alternatives[it].pythons} for it in self.missing if it in self.alternatives]
+        if len(known) == len(self.missing) and (flags := next((it for it in known[0] if all(it in other for other in known)), None)):
+            return f"{known[0][flags]} ({flags})"
+        return "another Python version (--python; a newer one brings a newer glibc)" if self.another_python_may_help else ""
+
+    def _platforms(self) -> str:
+        lacking = {target.platform for where in self.missing.values() for target in where}
+        complete = [str(target.platform) for target in self.targets if target.platform not in lacking]
+        return f"only the platforms that have all files (--platform {','.join(complete)})" if complete else ""
+
+    def _marker(self) -> str:
+        file, where = next(((file, where) for file, where in self.missing.items() if file.mismatch is Mismatch.MACHINE), (None, ()))
+        if file is None:
+            return ""
+        return f"a marker where it is not needed ({file.name} ; platform_machine != '{where[0].platform.machine}')"
+
+
+def find_mismatch(tags: Sequence["Tag"], target: Target) -> tuple[Mismatch, str]:
+    """Return what the wheels of a package with these tags are not for, and a sentence about it: the mismatch closest to a match."""
+    if only_for_other_systems(tags):
+        return Mismatch.SYSTEM, f"its wheels are for {system_names(tags)} only"
+    usable = python_tags(target.minor)
+    for_python = [tag for tag in tags if (tag.interpreter, tag.abi) in usable]
+    if not for_python:
+        return Mismatch.PYTHON, f"no wheel is for Python {target.minor}"
+    for_machine = [tag.platform for tag in for_python if tag.platform.endswith(target.platform.machine)]
+    if not for_machine:
+        return Mismatch.MACHINE, f"no wheel is for {target.platform.machine}"
+    glibc = [(int(found[1]), int(found[2])) for platform in for_machine if (found := _MANYLINUX.match(platform))]
+    if target.musl:
+        return Mismatch.OTHER, "its wheels are for glibc only, and the base has musl" if glibc else "no wheel fits"
+    if glibc:
+        return Mismatch.LIBC, f"its wheels need glibc {'.'.join(map(str, min(glibc)))} or newer"
+    if any(platform.startswith("musllinux") for platform in for_machine):
+        return Mismatch.OTHER, "its wheels are for musl only, and the base has glibc"
+    return Mismatch.OTHER, "no wheel fits"
+
+
+def only_for_other_systems(tags: Sequence["Tag"]) -> bool:
+    """Return whether a package has wheels, and none of them is for Linux."""
+    return bool(tags) and not any(_LINUX.match(tag.platform) for tag in tags)
+
+
+def only_for_other_machines(tags: Sequence["Tag"], target: Target) -> bool:
+    """Return whether a package has wheels, and none of them is for the target's machine."""
+    return bool(tags) and not any(tag.platform == "any" or tag.platform.endswith(target.platform.machine) for tag in tags)
+
+
+def system_names(tags: Sequence["Tag"]) -> str:
+    """Return the names of the operating systems that wheels are for: "Windows, macOS"."""
+    return ", ".join(sorted({_system_name(tag) for tag in tags}))
+
+
+def _system_name(tag: "Tag") -> str:
+    return next((name for start, name in _SYSTEMS.items() if tag.platform.startswith(start)), tag.platform)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Return the tags of wheels, which are all that differs between their names."""
+    tags = sorted({"-".join(name.removesuffix(".whl").split("-")[-3:]) for name in names})
+    more = f" and {len(tags) - _MAX_REPORTED_FILES} more" if len(tags) > _MAX_REPORTED_FILES else ""
+    return ", ".join(tags[:_MAX_REPORTED_FILES]) + more

@@ -1,0 +1,93 @@
+"""Locks of other tools as the source of a lock: their versions stay, and what they lack comes from the package index."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from shipwheel.errors import LockError
+from shipwheel.events import Reporter, Warned
+from shipwheel.locking import uv
+from shipwheel.locking.allowed_files import add_missing_files, add_missing_wheels
+from shipwheel.locking.diagnose.uv_errors import resolution_error
+from shipwheel.locking.formats.read import read_tool_lock
+from shipwheel.locking.formats.tool_lock import requirements_for_linux
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.pylock import Lock
+from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
+from shipwheel.project.lock_inputs import OtherLock
+
+__all__ = ["contents_of"]
+
+
+def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
+    """Return the contents for a lock with the versions of another tool's lock. Raises LockError."""
+    name = other.path.name
+    if name in ("pylock.toml", "uv.lock") and request.added:
+        pins = _pins(_from_uv_lock(other, request).pylock if name == "uv.lock" else _read_pylock(other))
+        return resolve(request, declared_requirements(request), preferred=preferred, constraints=pins, reporter=reporter)
+    if name == "pylock.toml":
+        return LockContents(add_missing_files(_read_pylock(other), request, reporter), {}, name)
+    if name == "uv.lock":
+        return _from_uv_lock(other, request)
+    return _from_tool_lock(other, request, preferred, reporter)
+
+
+def _from_uv_lock(other: OtherLock, request: LockRequest) -> LockContents:
+    """Take the versions of the user's own uv.lock."""
+    if uv.lock_is_outdated(request.root):
+        raise LockError(
+            f"{other.path} does not match pyproject.toml",
+            hint="Run `uv lock` and build again, or give a day (--as-of) to resolve without it.",
+        )
+    chosen = [*(f"--extra={name}" for name in request.extras), *(f"--group={name}" for name in request.groups)]
+    try:
+        pylock = uv.export_project(request.root, chosen)
+    except uv.UvFailed as error:
+        raise resolution_error(error.failure, "uv.lock", {}) from None
+    return LockContents(_parse(pylock, other), _parse(_text(other), other), "uv.lock", request.inputs.project.name)
+
+
+def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
+    """Take the versions of a poetry.lock, pdm.lock or Pipfile.lock, and report what it lacks."""
+    name = other.path.name
+    lock = read_tool_lock(other, request)
+    if lock.changed:
+        reporter(Warned(f"{name} is used, although {lock.changed} changed after it was made", "Lock again with the tool that wrote it."))
+    requirements = requirements_for_linux(lock, request.python, request.extras)
+    contents = resolve(request, requirements, preferred=preferred, override=True)
+    roots = {key: place for key, place in lock.locations.items() if key in contents.roots} if lock.locations else contents.roots
+    pinned = {line.requirement.name for line in requirements.lines if line.requirement is not None}
+    packages = contents.pylock.get("packages", [])
+    new = sorted(package["name"] for package in packages if package["name"] not in pinned)
+    if new and not request.added:
+        reporter(Warned(f"{name} lacks dependencies of its packages, which come from the index: {', '.join(new)}"))
+    packages = [add_missing_wheels(package, contents.hashes, request.python, reporter, name) for package in packages]
+    return replace(contents, pylock={**contents.pylock, "packages": packages}, roots=roots, exact_roots=bool(lock.locations), hashes={})
+
+
+def _pins(pylock: Mapping[str, Any]) -> list[str]:
+    """Return the versions in a lock as constraints."""
+    versions: dict[str, set[str]] = {}
+    for package in pylock.get("packages", []):
+        if "version" in package and ("wheels" in package or "sdist" in package):
+            versions.setdefault(package["name"], set()).add(package["version"])
+    return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1]
+
+
+def _read_pylock(other: OtherLock) -> dict[str, Any]:
+    """Parse another tool's pylock.toml. Raises LockError for anything else, such as an empty file."""
+    data = _parse(_text(other), other)
+    _ = Lock(other.path, data).packages
+    return data
+
+
+def _text(other: OtherLock) -> str:
+    return other.content.decode(errors="replace")
+
+
+def _parse(text: str, other: OtherLock) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LockError(f"{other.path}: {error}", hint="Make this lock again with the tool that wrote it.") from None

@@ -1,0 +1,120 @@
+"""Turn the pylock.toml that uv wrote into the one to keep: only what serves this Python version, and nothing of this machine."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from shipwheel.errors import FetchError
+from shipwheel.locking.pylock import file_name
+from shipwheel.locking.target import python_tags
+from shipwheel.project.lock_inputs import relative_path
+
+__all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
+
+
+def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
+    """Drop wheels for other Python versions. A package without any wheel for this one keeps them: they explain what is missing."""
+    pylock["requires-python"] = f"=={minor}.*"
+    usable = python_tags(minor)
+    for package in pylock.get("packages", []):
+        wheels = [wheel for wheel in package.get("wheels", []) if _python_tags(wheel) & usable]
+        if wheels:
+            package["wheels"] = wheels
+
+
+def _python_tags(wheel: Mapping[str, Any]) -> set[tuple[str, str]]:
+    pythons, abis = file_name(wheel).removesuffix(".whl").split("-")[-3:-1]
+    return {(python, abi) for python in pythons.split(".") for abi in abis.split(".")}
+
+
+def note_systems(pylock: dict[str, Any]) -> None:
+    """Note in packages with a source and wheels for other systems only, whether their metadata says that they run on Linux."""
+    for package in pylock.get("packages", []):
+        wheels = package.get("wheels", [])
+        is_elsewhere = "sdist" in package and wheels and all(_is_for_other_system(wheel) for wheel in wheels)
+        if is_elsewhere and _serves_linux(str(wheels[0].get("url", ""))):
+            package["tool"] = {"shipwheel": {"serves-linux": True}}
+
+
+def _is_for_other_system(wheel: Mapping[str, Any]) -> bool:
+    return file_name(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
+
+
+def _serves_linux(url: str) -> bool:
+    """Read the classifiers in the metadata file of a wheel (PEP 658); False if the index has no such file."""
+    from shipwheel.download.fetch import fetch_bytes
+
+    if not url.startswith("https://"):
+        return False
+    try:
+        text = fetch_bytes(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
+    except FetchError:
+        return False
+    head = text.split("\n\n", 1)[0]
+    systems = [line.partition(":: ")[2] for line in head.splitlines() if line.startswith("Classifier: Operating System ::")]
+    return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
+
+
+def relocate(pylock: dict[str, Any], folder: Path, root: Path, copies: Mapping[str, str]) -> None:
+    """Make paths relative to the lock's directory (PEP 751), and drop logins and markers that repeat the lock's environments.
+
+    `folder` is where uv wrote the lock, `root` where it belongs, `copies` maps private copies to the user's directories.
+    """
+    environments = [_marker_terms(text) for text in pylock.get("environments", [])]
+    for package in pylock.get("packages", []):
+        if "marker" in package and [_marker_terms(package["marker"])] == environments:
+            del package["marker"]
+        if str(package.get("index", "")).startswith("file:"):
+            del package["index"]
+        elif "index" in package:
+            package["index"] = _without_credentials(package["index"])
+        files = [*(package[key] for key in ("sdist", "directory", "archive", "vcs") if key in package), *package.get("wheels", [])]
+        for file in files:
+            url = urlsplit(str(file.get("url", "")))
+            if url.scheme == "file":
+                file["path"] = unquote(url.path)
+                del file["url"]
+            elif "url" in file:
+                file["url"] = _without_credentials(file["url"])
+            if "path" in file:
+                file["path"] = relative_path(_original((folder / file["path"]).resolve(), copies), root)
+
+
+def _marker_terms(text: str) -> tuple[str, ...]:
+    return tuple(sorted(text.split(" and ")))
+
+
+def _original(path: Path, copies: Mapping[str, str]) -> Path:
+    for copy, original in copies.items():
+        if path.is_relative_to(copy):
+            return Path(original) / path.relative_to(copy)
+    return path
+
+
+def without_credentials(packages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the packages without user names and passwords in their URLs."""
+    found = []
+    for package in packages:
+        clean = {**package}
+        for key, value in package.items():
+            if key == "index" and isinstance(value, str):
+                clean[key] = _without_credentials(value)
+            elif key == "wheels" and isinstance(value, list):
+                clean[key] = [_clean_file(file) for file in value]
+            elif key in ("sdist", "archive", "vcs") and isinstance(value, Mapping):
+                clean[key] = _clean_file(value)
+        found.append(clean)
+    return found
+
+
+def _clean_file(file: Mapping[str, Any]) -> dict[str, Any]:
+    return {**file, "url": _without_credentials(str(file["url"]))} if "url" in file else dict(file)
+
+
+def _without_credentials(url: str) -> str:
+    if re.match(r"(git\+)?ssh:", url):
+        # The user belongs to the address: ssh://git@host/…
+        return re.sub(r"(?<=://)([^/@:]+):[^/@]*@", r"\1@", url)
+    return re.sub(r"(?<=://)[^/@]+@", "", url)

@@ -1,0 +1,226 @@
+"""Resolve a project's requirements through uv.
+
+uv's lock of the synthetic project, for one Python version, holds for every Linux machine.
+"""
+
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import LockError
+from shipwheel.events import Reporter, silent
+from shipwheel.locking import uv
+from shipwheel.locking.accelerator import accelerator_error, find_switch, record_savings, use_vendor_urls
+from shipwheel.locking.allowed_files import apply_format_options
+from shipwheel.locking.diagnose.conflicts import explain_conflict
+from shipwheel.locking.diagnose.lookup import Lookup
+from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user_requirements
+from shipwheel.locking.diagnose.uv_errors import ResolutionError, resolution_error
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.no_wheels import package_without_wheels
+from shipwheel.locking.preferences import write_preferences
+from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
+from shipwheel.locking.synthetic import Synthetic, make_synthetic
+from shipwheel.project.indexes import warn_of_extra_indexes, warn_of_failed_mirror
+from shipwheel.project.requirements import Requirements
+
+__all__ = ["LockContents", "declared_requirements", "resolve"]
+
+Packages = tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LockContents:
+    """What goes into a lock: a pylock.toml, the graph (a uv.lock), and where the requirements come from.
+
+    `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
+    `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package.
+    """
+
+    pylock: Mapping[str, Any]
+    uv_lock: Mapping[str, Any]
+    origin: str
+    project: str = ""
+    roots: Mapping[str, str] = field(default_factory=dict)
+    exact_roots: bool = False
+    is_pinned: bool = False
+    hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accelerator: Mapping[str, Any] = field(default_factory=dict)
+
+
+def declared_requirements(request: LockRequest) -> Requirements | None:
+    """Return the requirements in the user's requirements files or Pipfile; None where a script or metadata decides. Raises LockError."""
+    inputs = request.inputs
+    if inputs.requirements is None and inputs.pipfile is not None:
+        return inputs.pipfile.requirements(request.groups)
+    return inputs.requirements
+
+
+def resolve(
+    request: LockRequest,
+    requirements: Requirements | None,
+    *,
+    preferred: Packages = (),
+    constraints: Sequence[str] = (),
+    override: bool = False,
+    reporter: Reporter = silent,
+) -> LockContents:
+    """Resolve requirements, or the script or the project where they are None, within `constraints`.
+
+    `preferred` packages stay at their versions if they can. With `override`, the requirements overrule the metadata of packages.
+    Raises LockError with uv's explanation.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        synthetic = replace(make_synthetic(request, requirements, stack, folder), preferred=preferred)
+        if requirements is not None and requirements.extra_index_urls:
+            reporter(warn_of_extra_indexes(synthetic.origin, requirements.extra_index_urls))
+        if override:
+            synthetic = synthetic.extended("override-dependencies", synthetic.dependencies)
+        synthetic = replace(synthetic, dependencies=(*synthetic.dependencies, *request.added))
+        if constraints:
+            synthetic = synthetic.extended("constraint-dependencies", constraints)
+        try:
+            uv_lock, pylock, accelerator = _resolve_accelerated(request, synthetic, folder, requirements)
+        except LockError as error:
+            failure = error.failure if isinstance(error, ResolutionError) else None
+            following = request.indexes.next_mirror() if failure is not None and failure.unreachable else None
+            if failure is None or following is None:
+                raise _explain_conflict(error, request, requirements, synthetic, reporter) from None
+            reporter(warn_of_failed_mirror(request.indexes, failure.reason))
+        else:
+            if requirements is not None and requirements.is_pinned:
+                note_systems(pylock)
+            drop_other_pythons(pylock, request.python)
+            relocate(pylock, folder, request.root, synthetic.copies)
+            return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
+    again = replace(request, indexes=following)
+    return resolve(again, requirements, preferred=preferred, constraints=constraints, override=override, reporter=reporter)
+
+
+def _contents(
+    pylock: dict[str, Any],
+    uv_lock: Mapping[str, Any],
+    synthetic: Synthetic,
+    requirements: Requirements | None,
+    accelerator: Mapping[str, Any],
+) -> LockContents:
+    if requirements is None:
+        return LockContents(pylock, uv_lock, synthetic.origin, synthetic.project, accelerator=accelerator)
+    named = [(name, line) for line in requirements.lines if (name := synthetic.name_of(line))]
+    hashes: dict[str, tuple[str, ...]] = {}
+    for name, line in named:
+        if line.hashes:
+            hashes[name] = (*hashes.get(name, ()), *line.hashes)
+    packages = apply_format_options(pylock.get("packages", []), requirements.no_binary, requirements.only_binary)
+    return LockContents(
+        {**pylock, "packages": packages},
+        uv_lock,
+        synthetic.origin,
+        synthetic.project,
+        roots={name: line.place for name, line in reversed(named)},
+        is_pinned=requirements.is_pinned,
+        hashes=hashes,
+        accelerator=accelerator,
+    )
+
+
+def _explain_conflict(
+    error: LockError, request: LockRequest, requirements: Requirements | None, synthetic: Synthetic, reporter: Reporter
+) -> LockError:
+    def suggest(names: Sequence[str]) -> Sequence[Suggestion]:
+        return tuple(suggestions(request, synthetic, names))
+
+    return explain_conflict(error, user_requirements(request, requirements, synthetic), synthetic.project, suggest, reporter)
+
+
+def _resolve_accelerated(
+    request: LockRequest, synthetic: Synthetic, folder: Path, requirements: Requirements | None
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Resolve, and again if builds for another accelerator are wanted than the index has.
+
+    Returns the uv.lock, the pylock.toml, and what the lock records of the accelerator.
+    """
+    limit = request.exclude_newer
+    pinned = requirements is not None and requirements.is_pinned
+    uv_lock, pylock = _lock(synthetic, folder, limit, pinned=pinned)
+    hashed = [synthetic.name_of(line) for line in requirements.lines if line.hashes] if requirements is not None else []
+    bound = {**request.inputs.workspace.sources, **synthetic.sources, **dict.fromkeys(hashed)}
+    change = find_switch(request.accelerator, request.accelerator_index, pylock, bound)
+    if change is None:
+        return uv_lock, pylock, {}
+    while True:
+        changed = replace(synthetic, settings=change.settings(synthetic.settings), sources={**synthetic.sources, **change.sources})
+        try:
+            uv_lock, after = _lock(changed, folder, limit, pinned=pinned, without_wheels=False)
+            break
+        except LockError as error:
+            fewer = change.without_missing(error)
+            if fewer is None:
+                raise accelerator_error(error, change, pylock, request.indexes.default) from None
+            change = fewer
+    use_vendor_urls(after, request.accelerator_index)
+    return uv_lock, after, record_savings(pylock, after, change)
+
+
+def _lock(
+    synthetic: Synthetic, folder: Path, limit: str | None, *, pinned: bool, without_wheels: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Lock for Linux; if that fails, for all operating systems.
+
+    A package that only another system can use is then in the lock: a pinned list leaves it out, and the selection of any other list
+    reports it. With `without_wheels`, packages without any file for this Python are in the lock too, with the files that they have.
+    """
+    # Any interpreter will do; one of the right version gives the right answers where a build backend is asked for metadata.
+    python = str(uv.local_python(synthetic.python) or sys.executable)
+    try:
+        uv_lock, pylock = _lock_once(synthetic, folder, limit, python, everywhere=False)
+    except uv.UvFailed as error:
+        if not pinned and not error.failure.unusable:
+            raise _explained(error, synthetic, folder) from None
+    else:
+        _add_wheels_of_other_systems(pylock, Lookup(synthetic, limit), synthetic.python)
+        return uv_lock, pylock
+    try:
+        return _lock_once(synthetic, folder, limit, python, everywhere=True)
+    except uv.UvFailed as error:
+        found = package_without_wheels(error.failure, Lookup(synthetic, limit)) if without_wheels else None
+        if found is None:
+            raise _explained(error, synthetic, folder) from None
+    uv_lock, pylock = _lock(found.removed_from(synthetic), folder, limit, pinned=pinned)
+    return found.added_to(uv_lock, pylock)
+
+
+def _explained(failed: uv.UvFailed, synthetic: Synthetic, folder: Path) -> LockError:
+    return resolution_error(failed.failure, synthetic.origin, {str(folder): "", **synthetic.copies}, synthetic.python)
+
+
+def _lock_once(
+    synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, everywhere: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    synthetic.write(folder, everywhere=everywhere)
+    write_preferences(synthetic.preferred, folder)
+    uv_lock, pylock = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export_options, python=python)
+    return tomllib.loads(uv_lock), tomllib.loads(pylock)
+
+
+def _add_wheels_of_other_systems(pylock: dict[str, Any], lookup: Lookup, minor: str) -> None:
+    """Add wheels of other systems to packages that have a source only: a lock for Linux hides them.
+
+    Without them, a package with wheels for Windows alone looks like one in pure Python.
+    """
+    bare = {
+        it["name"]: it
+        for it in pylock.get("packages", [])
+        if "sdist" in it and not it.get("wheels") and "version" in it and "url" in it["sdist"]
+    }
+    for package in lookup.packages({name: f"=={it['version']}" for name, it in bare.items()}, minor) if bare else ():
+        mine = bare.get(package["name"])
+        if mine is not None and package.get("version") == mine["version"] and package.get("wheels"):
+            mine["wheels"] = package["wheels"]

@@ -1,0 +1,396 @@
+"""Run uv: resolve, build wheels in isolation, find interpreters. No other module runs it.
+
+uv reads its own configuration (its environment variables, the user's uv.toml), so mirrors and credentials work as the user expects.
+Variables that would tie it to another project, or change the result, are removed from its environment.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, TypeVar
+
+import msgspec
+
+from shipwheel.errors import BuildError
+from shipwheel.locking.uv_output import (
+    default_index_in,
+    expected_digest_in,
+    is_outdated_lock,
+    lacks_upload_times,
+    parse_failure,
+    plain_text,
+    torch_backend_in,
+)
+
+__all__ = [
+    "Finished",
+    "PythonDownload",
+    "UvFailed",
+    "add_requirements",
+    "build_wheel",
+    "default_index",
+    "detected_backend",
+    "export_project",
+    "extra_environment",
+    "find_python",
+    "list_files",
+    "local_python",
+    "lock_is_outdated",
+    "lock_project",
+    "python_digest",
+    "python_downloads",
+    "run",
+    "try_lock",
+    "version",
+    "with_extra_environment",
+]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_REMOVED = re.compile(
+    r"VIRTUAL_ENV|CONDA_|PYTHON(PATH|HOME|STARTUP|HASHSEED)$|SOURCE_DATE_EPOCH$|FORCE_COLOR$|"
+    r"UV_(PROJECT|WORKING|PYTHON$|FROZEN|LOCKED|ISOLATED|NO_SYNC|EXCLUDE|RESOLUTION|PRERELEASE|FORK|CONSTRAINT|OVERRIDE|BUILD_CONSTRAINT|DEV|"
+    r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
+)
+"""Environment variables that would change what is locked or built."""
+
+_EXTRA: ContextVar[Mapping[str, str]] = ContextVar("extra_environment", default=MappingProxyType({}))
+
+_POLL_S = 0.02
+_COMMON_FOLDERS = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
+"""Directories in which operating systems install Python."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The exit code and the output of a run of uv. A run that was stopped has a negative code, as in `subprocess`."""
+
+    code: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+class PythonDownload(msgspec.Struct, frozen=True):
+    """A standalone CPython for Linux in uv's list: `key` is uv's name for it, `arch` the machine (x86_64, aarch64)."""
+
+    key: str
+    version: str
+    url: str
+    arch: str
+    os: str = ""
+    libc: str = ""
+    variant: str = ""
+    implementation: str = ""
+
+
+class UvFailed(Exception):
+    """uv ended with an error, which `failure` describes."""
+
+    def __init__(self, finished: Finished) -> None:
+        self.failure = parse_failure(finished.stderr, code=finished.code, timed_out=finished.timed_out)
+        super().__init__(self.failure.text)
+
+
+_FINDING = threading.Lock()
+"""Finding the program fills a table of the standard library, which two threads must not do at the same time."""
+
+
+def _binary() -> str:
+    with _FINDING:
+        return _found_binary()
+
+
+@lru_cache(maxsize=1)
+def _found_binary() -> str:
+    import uv
+
+    try:
+        return str(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise BuildError("uv's program is missing", hint="Install shipwheel again: uv is one of its dependencies.") from error
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Return uv's version, for example 0.13.9."""
+    from importlib.metadata import version as installed
+
+    return installed("uv")
+
+
+@lru_cache(maxsize=1)
+def default_index() -> str:
+    """Return the URL of the index that uv uses unless it is configured otherwise; empty if uv's help does not name one."""
+    return default_index_in(run(["lock", "--help"], timeout=30).stdout)
+
+
+def detected_backend() -> str:
+    """Return the kind of torch builds that uv considers right for this machine ("cpu", "cu126"); empty if it names none."""
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "torch.in"
+        requirements.write_text("torch\n", encoding="utf-8")
+        # Offline: only the URL that uv would ask matters.
+        command = ["pip", "compile", "--offline", "--no-cache", "--no-config", "--verbose", "--torch-backend", "auto", str(requirements)]
+        return torch_backend_in(run(command, cwd=Path(folder), timeout=60).stderr)
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    stop: threading.Event | None = None,
+) -> Finished:
+    """Run uv to its end and return its output. Kill it and its children when interrupted, or after `timeout` seconds.
+
+    In a thread, which no signal interrupts, setting `stop` has the same effect as the timeout.
+    """
+    process = subprocess.Popen(
+        [_binary(), *arguments],
+        cwd=cwd,
+        env=_environment(env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        umask=0o022,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101
+    output: dict[str, bytes] = {}
+    readers = [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
+    timed_out = False
+    try:
+        _wait(process, timeout, stop)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        _kill(process)
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        for reader in readers:
+            reader.join(5)
+    return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
+
+
+def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
+    if stop is None:
+        process.wait(timeout)
+        return
+    while process.poll() is None:
+        if stop.wait(_POLL_S):
+            raise subprocess.TimeoutExpired(process.args, 0)
+
+
+def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.Thread:
+    def read() -> None:
+        with pipe:
+            output[name] = pipe.read()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def extra_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set further environment variables for the runs of uv in this block and this thread, in place of those of an outer block.
+
+    They name indexes together with their passwords, which must not appear on a command line.
+    """
+    token = _EXTRA.set(dict(variables))
+    try:
+        yield
+    finally:
+        _EXTRA.reset(token)
+
+
+def with_extra_environment(work: Callable[[T], R]) -> Callable[[T], R]:
+    """Return `work` for use in other threads: uv has the same extra environment there as in the calling thread."""
+    variables = _EXTRA.get()
+
+    def in_thread(item: T) -> R:
+        with extra_environment(variables):
+            return work(item)
+
+    return in_thread
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not _REMOVED.match(name)}
+    return {**inherited, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_EXTRA.get(), **variables}
+
+
+def _checked(finished: Finished) -> Finished:
+    if finished.code != 0:
+        raise UvFailed(finished)
+    return finished
+
+
+def lock_project(
+    directory: Path,
+    *,
+    exclude_newer: str | None,
+    export: Sequence[str] = (),
+    python: str | None = None,
+    timeout: float | None = None,
+) -> tuple[str, str]:
+    """Lock the project in `directory` and return the texts of its uv.lock and of the pylock.toml that uv exports from it.
+
+    `exclude_newer` is an RFC 3339 instant, `export` are further options of `uv export`, `timeout` is in seconds. Raise UvFailed.
+    """
+    _checked(_lock(directory, exclude_newer, python, timeout))
+    return (directory / "uv.lock").read_text(encoding="utf-8"), export_project(directory, export)
+
+
+def export_project(directory: Path, options: Sequence[str] = ()) -> str:
+    """Return the uv.lock of a project as the text of a pylock.toml, with further options of `uv export`. Raise UvFailed."""
+    command = ["export", "--frozen", "--format", "pylock.toml", "--no-header", "--no-editable", "--no-default-groups"]
+    return _checked(run([*command, "--no-emit-project", *options], cwd=directory)).stdout
+
+
+def try_lock(directory: Path, *, exclude_newer: str | None, python: str | None, timeout: float) -> str | None:
+    """Return the text of the uv.lock of a project, or None if uv finds no solution within `timeout` seconds."""
+    finished = _lock(directory, exclude_newer, python, timeout)
+    return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else None
+
+
+def _lock(directory: Path, exclude_newer: str | None, python: str | None, timeout: float | None) -> Finished:
+    interpreter = ("--python", python) if python else ()
+    return run(["lock", *_limit(exclude_newer), *interpreter], cwd=directory, timeout=timeout)
+
+
+def _limit(exclude_newer: str | None) -> tuple[str, ...]:
+    return ("--exclude-newer", exclude_newer) if exclude_newer else ()
+
+
+def lock_is_outdated(directory: Path) -> bool:
+    """Return whether the uv.lock of a project no longer fits its pyproject.toml; False if uv cannot tell."""
+    finished = run(["lock", "--check"], cwd=directory, timeout=120)
+    return finished.code != 0 and is_outdated_lock(finished.stderr)
+
+
+def add_requirements(directory: Path, requirements: Path) -> None:
+    """Add requirements without a name (directories, URLs, repositories) to the project in `directory`. Raise UvFailed."""
+    _checked(run(["add", "--frozen", "--raw", "-r", str(requirements)], cwd=directory))
+
+
+def list_files(
+    directory: Path,
+    requirements: Path,
+    python: str,
+    *,
+    exclude_newer: str | None,
+    options: Sequence[str] = ("--universal",),
+    timeout: float | None = None,
+) -> str:
+    """Return a pylock.toml of requirements without their dependencies, by default with the files for every operating system.
+
+    `python` is a version, minor or full; `options` are further options of `uv pip compile`; `timeout` is in seconds. Raise UvFailed.
+    """
+    command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
+    return _checked(run([*command, *_limit(exclude_newer), *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
+
+
+def build_wheel(
+    source: Path,
+    out: Path,
+    python: str,
+    exclude_newer: str | None,
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
+) -> tuple[Path, str]:
+    """Build one wheel from a directory or sdist into `out`, in isolation; return its path and the build's output. Raise UvFailed.
+
+    uv looks for its settings in `cwd`. If the index does not say when files were uploaded, none of them counts as older than
+    `exclude_newer`; the requirements of the build are then resolved without that limit.
+    """
+    command = ["build", "--wheel", "--out-dir", str(out), "--python", python]
+    limit = _limit(exclude_newer)
+    finished = run([*command, *limit, str(source)], cwd=cwd, env=env, stop=stop)
+    if finished.code != 0 and limit and lacks_upload_times(finished.stderr):
+        finished = run([*command, str(source)], cwd=cwd, env=env, stop=stop)
+    _checked(finished)
+    wheels = sorted(out.glob("*.whl"))
+    if len(wheels) != 1:
+        raise UvFailed(Finished(finished.code, finished.stdout, f"error: the build made {len(wheels)} wheels"))
+    return wheels[0], finished.stderr
+
+
+def find_python(minor: str, *, timeout: float = 300) -> Path | None:
+    """Return an interpreter of a minor version ("3.11"), which uv downloads if this machine has none; None if that fails."""
+    found = local_python(minor)
+    if found is None:
+        # Short timeouts and few retries, so that a machine without network does not hang here.
+        env = {"UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
+        run(["python", "install", "--no-bin", minor], env=env, timeout=timeout)
+        found = local_python(minor)
+    return found
+
+
+def local_python(minor: str) -> Path | None:
+    """Return an interpreter of a minor version ("3.11") on this machine, or None."""
+    candidates = (Path(folder, f"python{minor}") for folder in _COMMON_FOLDERS)
+    # uv starts every interpreter that it finds, which takes as long as making a lock.
+    if (found := next((path for path in candidates if os.access(path, os.X_OK)), None)) is not None:
+        return found
+    finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
+    path = Path(finished.stdout.strip() or "/nonexistent")
+    return path if finished.code == 0 and path.is_file() else None
+
+
+def python_downloads(directory: Path, mirror: str | None = None) -> tuple[PythonDownload, ...]:
+    """Return the released CPythons for Linux with glibc that uv can download.
+
+    uv looks for its settings in `directory`; `mirror` replaces the mirror that they name. Raise UvFailed.
+    """
+    command = ["python", "list", "--all-versions", "--all-platforms", "--all-arches", "--only-downloads", "--output-format", "json"]
+    env = {"UV_PYTHON_DOWNLOADS": "manual", **({"UV_PYTHON_INSTALL_MIRROR": mirror} if mirror else {})}
+    finished = _checked(run(command, cwd=directory, env=env, timeout=120))
+    try:
+        downloads = msgspec.json.decode(finished.stdout, type=list[PythonDownload])
+    except msgspec.MsgspecError as error:
+        raise UvFailed(msgspec.structs.replace(finished, stderr=f"error: its list of Pythons is not understood: {error}")) from error
+    return tuple(
+        item
+        for item in downloads
+        if (item.implementation, item.os, item.libc, item.variant) == ("cpython", "linux", "gnu", "default")
+        and re.fullmatch(r"3\.\d+\.\d+", item.version)
+    )
+
+
+def python_digest(key: str, release: str, filename: str) -> str:
+    """Return the digest (`sha256:<hex>`) of a standalone CPython in uv's built-in list, without network; empty if it has none.
+
+    uv does not print the digests of its list, but it names the expected one when a file has other contents.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = Path(folder, "mirror", release, filename)
+        wrong.parent.mkdir(parents=True)
+        with tarfile.open(wrong, "w:gz") as tar:
+            tar.addfile(tarfile.TarInfo("python"))
+        # A cache of its own, so that uv never uses the wrong file later.
+        env = {"UV_PYTHON_CACHE_DIR": f"{folder}/cache", "UV_HTTP_RETRIES": "0", "UV_PYTHON_DOWNLOADS": "manual"}
+        options = ["--install-dir", f"{folder}/out", "--mirror", f"file://{folder}/mirror"]
+        finished = run(["python", "install", "--no-config", "--no-bin", *options, key], cwd=Path(folder), env=env, timeout=60)
+    return expected_digest_in(finished.stderr)

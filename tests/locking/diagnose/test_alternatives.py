@@ -1,0 +1,177 @@
+"""Alternatives to missing files: what uv finds in an index on the loopback interface, and the hints that name it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.lock_requests import lock_request
+
+from shipwheel.events import silent
+from shipwheel.locking.diagnose.alternatives import find_alternatives
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
+from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+AMD64 = Target(Platform("linux", "amd64"), "3.13.5", (2, 41))
+ARM64 = Target(Platform("linux", "arm64"), "3.13.5", (2, 41))
+OLD = Target(Platform("linux", "amd64"), "3.9.2", (2, 31))
+MUSL = Target(Platform("linux", "amd64"), "3.13.5", (1, 2), musl=True)
+X86, ARM = "manylinux_2_17_x86_64", "manylinux_2_17_aarch64"
+
+
+@pytest.fixture
+def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    with PackageIndex() as served:
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv")))
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
+        monkeypatch.setenv("UV_NO_CONFIG", "1")
+        yield served
+
+
+def add(index: PackageIndex, version: str, *tags: str, uploaded: str = "2024-01-01T00:00:00Z") -> None:
+    for tag in tags:
+        wheel = SmallWheel("far", version=version, files={"far.py": ""}, tag=tag)
+        index.add(wheel.filename, wheel.content(), uploaded=uploaded)
+
+
+def alternatives(folder: Path, version: str, *targets: Target, as_of: str = "", pythons: tuple[OtherPython, ...] = ()) -> Alternatives:
+    (folder / "requirements.txt").write_text(f"far=={version}\n")
+    request = lock_request(folder, "3.13", (folder / "requirements.txt",), as_of=as_of)
+    missing = MissingFile("far", version, Mismatch.PYTHON, "no wheel is for Python 3.13", (), "", "requirements.txt, line 1")
+    return find_alternatives({missing: targets}, request, pythons, silent).get(missing, Alternatives())
+
+
+def test_finds_the_nearest_version_in_both_directions(index: PackageIndex, tmp_path: Path) -> None:
+    for version in ("1.0", "2.0", "4.0", "5.0"):
+        add(index, version, f"cp313-cp313-{X86}")
+    add(index, "3.0", f"cp311-cp311-{X86}")
+    found = alternatives(tmp_path, "3.0", AMD64)
+    assert (found.older, found.newer, found.by_platform) == ("2.0", "4.0", ())
+    assert found.lines[0] == "nearest versions with files: 2.0 (older), 4.0 (newer)"
+
+
+def test_finds_one_version_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}")
+    add(index, "2.0", f"cp313-cp313-{X86}")
+    add(index, "3.0", f"cp313-cp313-{ARM}")
+    add(index, "4.0", f"cp313-cp313-{X86}", f"cp313-cp313-{ARM}")
+    assert alternatives(tmp_path, "1.0", AMD64, ARM64).newer == "4.0"
+    assert alternatives(tmp_path, "1.0", AMD64).newer == "2.0"
+
+
+def test_finds_the_nearest_version_of_each_platform(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}")
+    add(index, "2.0", f"cp313-cp313-{X86}")
+    found = alternatives(tmp_path, "1.0", AMD64, ARM64)
+    assert (found.older, found.newer) == ("", "")
+    assert found.lines == ("no other version has files", "for linux/amd64 alone: 2.0 (newer)")
+
+
+def test_ignores_wheels_for_a_newer_libc(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", "cp313-cp313-manylinux_2_42_x86_64")
+    add(index, "2.0", "cp313-cp313-manylinux_2_36_x86_64")
+    add(index, "3.0", "cp313-cp313-manylinux_2_28_x86_64", "cp313-cp313-musllinux_1_2_x86_64")
+    older = Target(AMD64.platform, "3.13.0", (2, 34))
+    assert alternatives(tmp_path, "1.0", AMD64).newer == "2.0"
+    assert alternatives(tmp_path, "1.0", older).newer == "3.0"
+    assert alternatives(tmp_path, "1.0", MUSL).newer == "3.0"
+
+
+def test_does_not_suggest_a_version_with_only_a_source(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}")
+    index.add("far-2.0.tar.gz", b"not looked into")
+    found = alternatives(tmp_path, "1.0", AMD64)
+    assert found.known and not found.newer and found.lines[0] == "no other version has files"
+
+
+def test_ignores_versions_uploaded_after_the_projects_day(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}", uploaded="2023-01-01T00:00:00Z")
+    add(index, "2.0", f"cp313-cp313-{X86}", uploaded="2025-01-01T00:00:00Z")
+    assert alternatives(tmp_path, "1.0", AMD64, as_of="2024-06-01").newer == ""
+    assert alternatives(tmp_path, "1.0", AMD64, as_of="2025-06-01").newer == "2.0"
+
+
+def test_finds_the_pythons_for_which_the_version_has_files(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp39-cp39-{X86}")
+    python = OtherPython("Python 3.9 (Debian bullseye)", "--python 3.9", OLD)
+    assert alternatives(tmp_path, "1.0", AMD64, pythons=(python,)).pythons == (python,)
+    (limited,) = alternatives(tmp_path, "1.0", AMD64, ARM64, pythons=(python,)).pythons
+    assert (limited.name, limited.flags) == ("Python 3.9 (Debian bullseye) on linux/amd64", "--python 3.9 --platform linux/amd64")
+
+
+def test_knows_no_alternatives_if_the_index_has_no_such_package(index: PackageIndex, tmp_path: Path) -> None:
+    found = alternatives(tmp_path, "1.0", AMD64)
+    assert not found.known and found.lines == ()
+
+
+def test_ignores_the_constraints_of_the_project(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}")
+    add(index, "2.0", f"cp313-cp313-{X86}")
+    (tmp_path / "constraints.txt").write_text("far<2\n")
+    (tmp_path / "requirements.txt").write_text("-c constraints.txt\nfar\n")
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",))
+    missing = MissingFile("far", "1.0", Mismatch.PYTHON, "no wheel is for Python 3.13", (), "", "requirements.txt, line 2")
+    assert find_alternatives({missing: [AMD64]}, request, (), silent)[missing].newer == "2.0"
+
+
+def missing(mismatch: Mismatch = Mismatch.PYTHON, sdist: str = "", name: str = "far") -> MissingFile:
+    return MissingFile(name, "1.0", mismatch, "no wheel fits", (f"{name}-1.0-cp38-cp38-win32.whl",), sdist, "pyproject.toml")
+
+
+def error(*files: MissingFile, on: tuple[Target, ...] = (AMD64,), targets: tuple[Target, ...] = (), **more: Any) -> NoCompatibleFile:
+    return NoCompatibleFile(dict.fromkeys(files, on), targets or on, **more)
+
+
+def test_hints_at_a_marker_for_other_systems() -> None:
+    raised = error(missing(Mismatch.SYSTEM))
+    assert "far ; sys_platform == 'win32'" in raised.hint
+    assert not raised.another_python_may_help
+
+
+def test_hints_at_another_python_before_one_was_tried() -> None:
+    raised = error(missing())
+    assert raised.hint == "Choose another Python version (--python; a newer one brings a newer glibc), or another version of these."
+    assert raised.another_python_may_help
+
+
+def test_hints_at_the_other_platforms_and_a_marker() -> None:
+    raised = error(missing(Mismatch.MACHINE), on=(ARM64,), targets=(AMD64, ARM64))
+    assert "--platform linux/amd64" in raised.hint and "far ; platform_machine != 'aarch64'" in raised.hint
+    assert not raised.another_python_may_help
+
+
+def test_hints_at_a_build_of_the_source() -> None:
+    assert "build from its source" in error(missing(sdist="far-1.0.tar.gz")).hint
+
+
+def test_hints_at_other_packages_when_nothing_else_is_left() -> None:
+    file = missing(Mismatch.OTHER)
+    raised = error(file, alternatives={file: Alternatives(known=True)})
+    assert raised.hint == "Choose other packages: no version or Python has these files."
+
+
+def test_hints_at_the_alternatives_that_were_found() -> None:
+    file = missing()
+    python = OtherPython("Python 3.9 (Debian bullseye)", "--python 3.9", OLD)
+    found = Alternatives(known=True, older="0.9", newer="1.1", pythons=(python,))
+    assert error(file, alternatives={file: found}).hint == "Choose Python 3.9 (Debian bullseye) (--python 3.9), or far 1.1."
+
+
+def test_hints_at_no_python_that_was_tried() -> None:
+    file = missing()
+    raised = error(file, alternatives={file: Alternatives(known=True, older="0.9")}, tried=("3.11", "3.9"))
+    assert raised.hint == "Python 3.11, 3.9 does not have them either. Choose far 0.9."
+    assert not raised.another_python_may_help
+
+
+def test_hints_at_the_python_that_has_all_missing_files() -> None:
+    far, near = missing(), missing(name="near")
+    here, there = (OtherPython(f"Python 3.{minor}", f"--python 3.{minor}", OLD) for minor in (9, 11))
+    alternatives = {
+        far: Alternatives(known=True, newer="2.0", pythons=(here, there)),
+        near: Alternatives(known=True, newer="3.0", pythons=(there,)),
+    }
+    assert error(far, near, alternatives=alternatives).hint == "Choose Python 3.11 (--python 3.11), or far 2.0, near 3.0."

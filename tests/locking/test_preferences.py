@@ -1,0 +1,236 @@
+"""Preferences for locked versions, conflicts, and reports about a package: the real uv with a package index on the loopback interface."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from support.lock_requests import lock_path, lock_request, read_again
+
+from shipwheel.errors import LockError, UsageError
+from shipwheel.events import Event, StageStarted, Warned
+from shipwheel.locking.diagnose.why import NewerVersions, find_newer_versions, report_package
+from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts
+from shipwheel.locking.make import lock_for, make_lock, renewed
+from shipwheel.locking.preferences import Upgrade
+from shipwheel.locking.pylock import Lock, read_lock
+from shipwheel.locking.selection import select_all
+from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
+from shipwheel.project.git_history import last_commit, old_last_commit
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+TARGETS = [Target(Platform("linux", architecture), f"{MINOR}.2", (2, 36)) for architecture in ("amd64", "arm64")]
+
+
+@pytest.fixture
+def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    with PackageIndex() as served:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv-cache")))
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        add(served, "leaf", "1.0")
+        add(served, "small", "1.0", "leaf>=1,<2")
+        yield served
+
+
+def add(index: PackageIndex, name: str, version: str, *requires: str) -> None:
+    wheel = SmallWheel(name, version, files={f"{name}.py": ""}, requires=requires)
+    index.add(wheel.filename, wheel.content())
+
+
+def listed(root: Path, text: str) -> LockRequest:
+    (root / "requirements.txt").write_text(text)
+    return lock_request(root, MINOR, (root / "requirements.txt",))
+
+
+def pins(lock: Lock) -> dict[str, str]:
+    return {package.name: str(package.version or "") for package in lock.packages}
+
+
+def again(request: LockRequest, upgrade: Upgrade) -> Lock:
+    return renewed(request, read_lock(lock_path(request.root)), upgrade=upgrade)
+
+
+def test_keeps_locked_versions_until_they_are_upgraded(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pins(lock_for(listed(tmp_path, "small\n"))) == {"small": "1.0", "leaf": "1.0"}
+    add(index, "small", "1.5", "leaf>=1,<2")
+    add(index, "leaf", "1.7")
+    add(index, "tool", "3.0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
+    request = listed(tmp_path, "small\ntool\n")
+    assert pins(lock_for(request)) == {"small": "1.0", "leaf": "1.0", "tool": "3.0"}
+    assert pins(again(request, Upgrade(names=frozenset({"Leaf"})))) == {"small": "1.0", "leaf": "1.7", "tool": "3.0"}
+    assert pins(again(request, Upgrade(everything=True))) == {"small": "1.5", "leaf": "1.7", "tool": "3.0"}
+    assert pins(lock_for(listed(tmp_path, "small>1\n"))) == {"small": "1.5", "leaf": "1.0"}, "only the version that must move moves"
+
+
+def test_drops_the_versions_of_a_day_that_is_no_longer_set(index: PackageIndex, tmp_path: Path) -> None:
+    wheel = SmallWheel("leaf", "1.7", files={"leaf.py": ""})
+    index.add(wheel.filename, wheel.content(), uploaded="2024-06-01T00:00:00Z")
+    now = listed(tmp_path, "small\n")
+    assert pins(lock_for(replace(now, as_of=date(2024, 3, 1)))) == {"small": "1.0", "leaf": "1.0"}
+    assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
+
+
+def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    lock_for(request)
+    found = read_lock(lock_path(tmp_path))
+    assert renewed(request, found) is found
+
+
+def test_names_the_inputs_that_changed(tmp_path: Path) -> None:
+    before = input_parts(listed(tmp_path, "small\n"))
+    assert before == {"Python": MINOR, "requirements.txt": before["requirements.txt"]}
+    (tmp_path / "requirements.txt").write_text("small>1\n")
+    changed = lock_request(tmp_path, "3.7", (tmp_path / "requirements.txt",), extras=("x",))
+    assert changed_parts(before, input_parts(changed)) == [
+        f"Python was {MINOR} and is 3.7",
+        "requirements.txt changed",
+        "extras was not set and is x",
+    ]
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\ndependencies = ["small"]\n')
+    mine = lock_request(tmp_path, MINOR)
+    one = input_parts(mine)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "a"\nversion = "2"\ndependencies = ["small>1"]\n[dependency-groups]\nx = []\n'
+    )
+    assert changed_parts(one, input_parts(read_again(mine))) == [
+        "pyproject.toml: dependencies changed",
+        "pyproject.toml: dependency-groups is new",
+    ]
+    assert changed_parts({}, one) == [], "a lock without recorded inputs"
+
+
+def test_tells_a_conflict_in_the_users_lines_with_suggestions_that_work(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    events: list[Event] = []
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "# our requirements\nsmall==1.0\n\nleaf>=2\n"), events.append)
+    assert raised.value.message.splitlines() == [
+        "requirements.txt cannot be locked: these requirements conflict:",
+        "  requirements.txt, line 2: small==1.0",
+        "    small <=1.0 requires leaf>=1,<2",
+        "  requirements.txt, line 4: leaf>=2",
+    ]
+    assert raised.value.hint == ("Tried successfully: drop ==1.0 from small (then 2.0); or drop >=2 from leaf (then 1.0).")
+    assert [event for event in events if isinstance(event, StageStarted) and event.stage == "suggestions"]
+
+
+def test_names_the_lines_of_a_conflict_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = [\n  "small==1.0",\n  "leaf>=2",\n]\n'
+    )
+    with pytest.raises(LockError) as raised:
+        make_lock(lock_request(tmp_path, MINOR))
+    assert "pyproject.toml, line 5: small==1.0" in raised.value.message
+    assert "pyproject.toml, line 6: leaf>=2" in raised.value.message
+    assert "drop >=2 from leaf (then 1.0)" in raised.value.hint
+    assert "from small" not in raised.value.hint, "there is no other version of small"
+
+
+def test_suggests_nothing_that_does_not_work(index: PackageIndex, tmp_path: Path) -> None:
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "small==1.0\nleaf>=2\nnothing-of-that-name\n"))
+    assert "Tried successfully" not in raised.value.hint
+
+
+def newer_versions(request: LockRequest, name: str) -> NewerVersions:
+    lock = read_lock(lock_path(request.root))
+    assert lock is not None
+    return find_newer_versions(request, lock, name, lambda _: None)
+
+
+def test_reports_the_obstacles_to_a_newer_version(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = listed(tmp_path, "small<2\n")
+    lock = lock_for(request)
+    add(index, "leaf", "1.9")
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
+    assert newer_versions(request, "leaf") == NewerVersions(newest="2.0", possible="1.9", command="shipwheel lock --upgrade-package leaf")
+    assert newer_versions(request, "small") == NewerVersions(
+        newest="2.0", obstacles=("requirements.txt, line 1: small<2",), command="shipwheel lock --upgrade-package small"
+    )
+    found = report_package(lock, "leaf", select_all(lock, TARGETS), NewerVersions())
+    assert found.versions == ("1.0",)
+    for each in found.platforms:
+        assert (each.version, each.file) == ("1.0", "leaf-1.0-py3-none-any.whl")
+        assert each.asked_by == ("small 1.0",)
+        assert each.chain == "requirements.txt, line 1 → small 1.0 → leaf 1.0"
+    lock_for(listed(tmp_path, "small<2\nleaf>1.5\n"))
+    obstacles = newer_versions(listed(tmp_path, "small<2\nleaf>1.5\n"), "leaf").obstacles
+    assert obstacles[0] == "requirements.txt, line 1: small<2"
+    assert obstacles[1].startswith("  small <=1.0 requires leaf")
+
+
+def test_reports_that_a_version_is_the_newest(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    lock = lock_for(request)
+    assert newer_versions(request, "small").note == f"it is the newest version for Python {MINOR}"
+    with pytest.raises(UsageError, match="samll is not in") as raised:
+        report_package(lock, "samll", select_all(lock, TARGETS), NewerVersions())
+    assert "small" in raised.value.hint
+
+
+POETRY = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nsmall = {extras = ["more"], version = "*"}\nleaf = "<1.5"\n'
+POETRY += 'winonly = {version = "*", markers = "sys_platform == \'win32\'"}\n'
+
+
+def test_reports_the_version_in_the_lock_of_another_tool(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what requires it, also through an extra, the obstacles, and the command of that tool."""
+    wheel = SmallWheel("small", "1.1", files={"small.py": ""}, requires=("leaf>=1,<2", "side; extra == 'more'"))
+    index.add(wheel.filename, wheel.content())
+    for version in ("1.0", "1.4", "1.6"):
+        add(index, "leaf", version)
+    add(index, "side", "1.0")
+    (tmp_path / "pyproject.toml").write_text(POETRY)
+    entry = '[[package]]\nname = "{}"\nversion = "{}"\ngroups = ["main"]\nfiles = []\n{}\n'
+    extras = '[package.dependencies]\nleaf = ">=1,<2"\nside = {version = "*", optional = true}\n[package.extras]\nmore = ["side"]\n'
+    windows = "markers = \"sys_platform == 'win32'\""
+    packages = [("leaf", "1.0", ""), ("side", "1.0", ""), ("winonly", "1.0", windows), ("small", "1.1", extras)]
+    (tmp_path / "poetry.lock").write_text("".join(entry.format(*package) for package in packages))
+    request = lock_request(tmp_path, MINOR)
+    lock = lock_for(request)
+    assert pins(lock) == {"small": "1.1", "leaf": "1.0", "side": "1.0"}
+    found = report_package(lock, "side", select_all(lock, TARGETS), NewerVersions())
+    assert {each.chain for each in found.platforms} == {"pyproject.toml → small 1.1 → side 1.0"}
+    assert newer_versions(request, "leaf") == NewerVersions(newest="1.6", possible="1.4", held="poetry.lock", command="poetry update leaf")
+    (tmp_path / "pyproject.toml").write_text(POETRY.replace("<1.5", "<1.3"))
+    assert newer_versions(read_again(request), "leaf").obstacles == ("pyproject.toml, line 5: leaf<1.3",)
+    with pytest.raises(UsageError) as raised:
+        report_package(lock, "winonly", select_all(lock, TARGETS), NewerVersions(), request.inputs.texts["poetry.lock"])
+    assert "poetry.lock has it, but not for Linux" in raised.value.hint
+
+
+def git(root: Path, *words: str, day: str = "2020-05-17T12:00:00Z") -> None:
+    env = {"GIT_AUTHOR_DATE": day, "GIT_COMMITTER_DATE": day, "HOME": str(root), "PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=root, env=env, check=True, capture_output=True
+    )
+
+
+def test_warns_about_a_project_without_recent_commits(index: PackageIndex, tmp_path: Path) -> None:
+    request = listed(tmp_path, "small\n")
+    assert last_commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert last_commit(tmp_path) is None
+    git(tmp_path, "add", "requirements.txt")
+    git(tmp_path, "commit", "-qm", "x")
+    assert last_commit(tmp_path) == date(2020, 5, 17)
+    assert old_last_commit(tmp_path, date(2020, 8, 1)) is None
+    events: list[Event] = []
+    make_lock(request, events.append)
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert "--as-of 2020-05-17" in warned.hint
+    events.clear()
+    make_lock(listed(tmp_path, "small==1.0\n"), events.append)
+    assert not [event for event in events if isinstance(event, Warned)], "pinned requirements do not age"
