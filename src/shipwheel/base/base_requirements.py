@@ -1,4 +1,4 @@
-"""What an image requires of the base image below it, and whether another base meets it. Nothing here reads files, only metadata."""
+"""The requirements of an image on its base image, and the check that another base meets them. Works on metadata alone."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What the registry commands share: open a repository, select an image, parse platforms, print untrusted text."""
+"""Shared parts of the registry commands: open a repository, select an image, parse platforms, print untrusted text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a package that the user names depends on besides libraries: programs, data and interpreters.
+"""The dependencies of packages that the user names, besides libraries: programs, data and interpreters.
 
 Libraries are found without Depends, and more precisely: libgl1 depends on 150 MB of drivers that a server never opens. But a program needs
 more than libraries: tesseract-ocr has its languages in other packages, psql is a Perl script, a metapackage is nothing but its Depends. A

@@ -1,4 +1,4 @@
-"""Which mirror Debian's archive is fetched from. Any mirror can be used: releases are signed, and they list the hash of every file."""
+"""The choice of a mirror of Debian's archive. Any mirror can be used: releases are signed, and they list the hash of every file."""
 
 import os
 import queue

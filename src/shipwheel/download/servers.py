@@ -1,4 +1,4 @@
-"""What one stage learns about the servers it downloads from: how fast each is and how it failed. Nothing of it is stored."""
+"""The record that one stage keeps of its servers: how fast each is and how it failed. Nothing of it is stored."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What an engine is, and what it is asked to run."""
+"""The interface of an engine, and the description of a container to run."""
 
 from collections.abc import Mapping
 from typing import Protocol

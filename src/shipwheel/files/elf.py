@@ -1,4 +1,4 @@
-"""What a program or shared object needs from the dynamic loader (System V gABI, chapters 4 and 5; GNU symbol versions: LSB 10.7).
+"""The needs of programs and shared objects, as the loader sees them (System V gABI, chapters 4 and 5; GNU symbol versions: LSB 10.7).
 
 Like the loader, this reads program headers only, so that it understands objects without section headers. Every loop is bounded:
 pyelftools follows the counts and offsets of a damaged object for hours.

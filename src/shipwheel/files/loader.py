@@ -1,4 +1,4 @@
-"""What the dynamic loader would find (ld.so(8)), computed from the paths, links and ELF objects of an image without running anything.
+"""The files that the loader would find (ld.so(8)), computed from the paths, links and ELF objects of an image without running anything.
 
 The loader searches an object's own RPATH or RUNPATH, then Debian's default directories. This model does not pass RPATHs on to an
 object's dependencies, and knows neither LD_LIBRARY_PATH nor dlopen. Therefore:

@@ -1,4 +1,4 @@
-"""Which files of a locked version may be used: those that the user's hashes and options allow, and those that a platform lacks."""
+"""The files of a locked version that may be used: those that the user's hashes and options allow, and those that a platform lacks."""
 
 import tempfile
 import tomllib

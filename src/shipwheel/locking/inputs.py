@@ -1,4 +1,4 @@
-"""What a lock is made from: its checksum, and what changed since a lock was made."""
+"""The inputs of a lock: their checksum, and their changes since a lock was made."""
 
 import hashlib
 import json

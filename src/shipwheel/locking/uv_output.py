@@ -1,4 +1,4 @@
-"""What uv prints, parsed into values: the only module that depends on the wording of uv's messages.
+"""uv's output, parsed into values: the only module that depends on the wording of uv's messages.
 
 uv has no machine-readable errors, so its standard error is parsed. tests/locking/test_uv_contract.py runs the real uv for every form that
 is relied on here, and pyproject.toml bounds uv's version: raise that bound only together with that test.

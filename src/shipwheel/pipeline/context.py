@@ -1,4 +1,4 @@
-"""What does not change during one build: the project, where files come from, where layers go, the bytecode compiler."""
+"""The constants of one build: the project, where files come from, where layers go, the bytecode compiler."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

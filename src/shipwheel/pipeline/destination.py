@@ -1,4 +1,4 @@
-"""Where a build's layers go, as the pipeline sees it."""
+"""The destination of a build's layers, as the pipeline sees it."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What a build downloads: Python packages, Debian packages and standalone Pythons. Each call fetches only what the store lacks."""
+"""The downloads of a build: Python packages, Debian packages and standalone Pythons. Each call fetches only what the store lacks."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Where layers come from: the store, the destination, or this machine, which fetches their sources and makes them."""
+"""The supply of layers: from the store, the destination, or this machine, which fetches their sources and makes them."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed

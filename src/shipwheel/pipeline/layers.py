@@ -1,4 +1,4 @@
-"""Which layers an image has and which sources go into each. Pure: nothing is fetched or made."""
+"""The layers of an image and the sources in each. Pure: nothing is fetched or made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What this machine builds and lists before any layer can be planned: wheels from sources, the project's own wheel, its files."""
+"""The inputs that this machine makes before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What a build would make, and why: a value computed from the resolution, without any I/O."""
+"""The plan of a build, with the reason for each choice: a value computed from the resolution, without any I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

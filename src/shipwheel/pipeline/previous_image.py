@@ -1,4 +1,4 @@
-"""What the image that a tag stands for now offers to the next build: layers by their keys, proofs, and metadata of segments."""
+"""The image that a tag stands for now, and its use to the next build: layers by their keys, proofs, and metadata of segments."""
 
 import re
 from collections.abc import Iterator

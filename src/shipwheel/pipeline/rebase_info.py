@@ -1,4 +1,4 @@
-"""What an image records about its base image, so that a rebase can put it on another one: an annotation of its manifest.
+"""The record that an image keeps of its base image, so that a rebase can put it on another one: an annotation of its manifest.
 
 The old base may have left its registry by then. And a config alone does not tell which of its values are the project's.
 """

@@ -1,4 +1,4 @@
-"""What the locks of other tools have in common: packages pinned to versions, of which each target needs some.
+"""The common shape of other tools' locks: packages pinned to versions, of which each target needs some.
 
 The packages that a tool would install on a machine follow from the target's markers and the lock alone. Locks that do not say which groups
 a package belongs to are followed along their graph of dependencies.

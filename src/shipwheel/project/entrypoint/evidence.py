@@ -1,4 +1,4 @@
-"""What detection knows about a project before it looks for its command."""
+"""The facts about a project that the search for its command starts from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["Evidence"]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What detection knows about a project before it looks for its command."""
+    """The facts about a project that the search for its command starts from."""
 
     root: Path
     name: str
