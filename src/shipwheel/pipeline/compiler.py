@@ -42,10 +42,12 @@ def _version(platform: Resolved) -> str:
     It includes the digest of the base image whose own interpreter compiles: what that makes of a wheel never passes for the output of
     an interpreter that is trusted.
     """
+    target, image = platform.target, platform.base.image
+    if image is None:
+        return target.python
     from shipwheel.base.compile_interpreter import needs_image_interpreter
 
-    target, image = platform.target, platform.base.image
-    return f"{target.python}-{image.digest}" if image is not None and needs_image_interpreter(target.minor) else target.python
+    return f"{target.python}-{image.digest}" if needs_image_interpreter(target.minor) else target.python
 
 
 def _interpreter(platforms: Sequence[Resolved], downloads: Downloads, store: Store, reporter: Reporter) -> Interpreter:
