@@ -89,5 +89,5 @@ def test_rejects_a_layer_with_other_bytes(world: World, registry: FakeRegistry) 
     manifest = json.loads(registry.manifests[NAME][registry.tags[NAME]["1"]][1])
     registry.fault(RegistryFault("corrupt", "GET", rf"/blobs/{manifest['layers'][0]['digest']}", times=99))
     failed = build(world, registry)
-    assert failed.code == 5 and "gives other bytes than it should" in failed.err, failed.err
+    assert failed.code == 5 and "sends wrong data" in failed.err, failed.err
     assert not list((world.root / "empty" / "records" / "tree").rglob("*"))

@@ -51,8 +51,15 @@ def test_an_interruption_ends_uv_and_its_children(tmp_path: Path, monkeypatch: p
     stand_in(tmp_path, monkeypatch, SLEEPER)
     beat = tmp_path / "beat"
 
+    def waits() -> bool:
+        """Return whether uv.run waits for the process: an earlier signal would reach subprocess.Popen."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None and frame.f_code is not uv._wait.__code__:
+            frame = frame.f_back
+        return frame is not None
+
     def interrupt() -> None:
-        until(beat.exists)
+        until(lambda: beat.exists() and waits())
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

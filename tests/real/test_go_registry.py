@@ -57,8 +57,8 @@ def programs() -> Path:
 def other(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The registry's part of an image name: 127.0.0.1:PORT."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    monkeypatch.setattr(upload, "MONOLITHIC", 100_000)
-    monkeypatch.setattr(upload, "CHUNK", 400_000)
+    monkeypatch.setattr(upload, "MAX_MONOLITHIC_SIZE", 100_000)
+    monkeypatch.setattr(upload, "CHUNK_SIZE", 400_000)
     argv = ["setpriv", "--pdeathsig", "KILL", "--", str(programs / "registry"), "-port", "0"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert process.stderr

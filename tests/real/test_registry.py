@@ -186,8 +186,8 @@ def test_oras_finds_copied_referrers(registry: Registry, pushed: ImageIndex, tmp
 @pytest.fixture
 def chunked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Upload blobs in chunks of 400 kB."""
-    monkeypatch.setattr(upload, "MONOLITHIC", 100_000)
-    monkeypatch.setattr(upload, "CHUNK", 400_000)
+    monkeypatch.setattr(upload, "MAX_MONOLITHIC_SIZE", 100_000)
+    monkeypatch.setattr(upload, "CHUNK_SIZE", 400_000)
     return iter(())
 
 
