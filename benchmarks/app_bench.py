@@ -1,4 +1,4 @@
-"""The FastAPI application: shipwheel, and the peers beside it in the same run."""
+"""The FastAPI application, built by shipwheel and by its peers in turn."""
 
 import json
 from collections import defaultdict
@@ -28,17 +28,17 @@ Say = Callable[[str], None]
 
 
 class Side(Protocol):
-    """What is measured: a peer, or ours."""
+    """A tool that is measured: shipwheel or a peer."""
 
     written: dict[str, int]
 
     def build(self, name: str = "") -> Cost:
-        """Builds into a layout; notes under the name how many bytes of blobs came to it."""
+        """Build into a layout. Record in `written`, under the name, how many bytes of blobs were added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The project with its lock, for us and for the peers; the base image as an archive, and the store that composed it."""
+    """The project with its lock, for shipwheel and for the peers; the base image as an archive, and the store that composed it."""
 
     root: Path
     project: Path
@@ -49,7 +49,7 @@ class Prepared:
 
 
 def app_sections(root: Path, runs: int, say: Say) -> Iterator[Section]:
-    """Everything that is measured with this application."""
+    """Yield the tables of this application."""
     root.mkdir(parents=True, exist_ok=True)
     with Supply() as supply:
         say("fetching what is needed; this is not measured")
@@ -65,7 +65,7 @@ def app_sections(root: Path, runs: int, say: Say) -> Iterator[Section]:
 
 
 def _prepare(root: Path, supply: Supply) -> Prepared:
-    """Fetches for the app with either version of the dependency; makes lock and base image."""
+    """Download everything for both versions of the dependency. Make the lock and the base image."""
     store = root / "warm"
     document: dict[str, Any] = {}
     for new in (NEW, OLD):
@@ -98,7 +98,7 @@ def _bench(prepared: Prepared, supply: Supply, name: str) -> Bench:
 def _side_by_side(
     prepared: Prepared, supply: Supply, peers: Mapping[str, Peer], runs: int, say: Say
 ) -> tuple[dict[str, Costs], dict[str, dict[str, int]]]:
-    """Every step of everyone, one after the other, as often as asked for."""
+    """Run all steps of all tools in turn, `runs` times."""
     costs: dict[str, Costs] = defaultdict(lambda: defaultdict(list))
     written: dict[str, dict[str, int]] = {}
     for number in range(1, runs + 1):
@@ -154,7 +154,7 @@ def _beside(prepared: Prepared, costs: Mapping[str, Costs], written: Mapping[str
 
 
 def _alone(prepared: Prepared, supply: Supply, runs: int, say: Say) -> Section:
-    """What only shipwheel does, or does differently."""
+    """Measure builds that the peers do not offer."""
     costs: Costs = defaultdict(list)
     for number in range(1, runs + 1):
         say(f"shipwheel's other builds, run {number} of {runs}")

@@ -1,9 +1,9 @@
-"""Pushes to a real registry through a proxy that breaks things: how many end right, how many with a clear error, and whether any tag lies.
+"""Push to a real registry through a faulty proxy. Count correct pushes, clear errors, and tags of incomplete images.
 
     python benchmarks/faulty_pushes.py [--count 200] [--seed 1] [--json FILE]
 
-Needs docker-registry (Debian's package). After every push the registry is read without the proxy, by code that shares nothing with the
-client: whatever has a tag must be there to the last byte. Exits with 1 if one is not, or if something failed without a next step.
+Needs Debian's docker-registry. After every push, code that shares nothing with the client reads the registry without the proxy: every
+image with a tag must be complete. The exit code is 1 if one is not, or if an error has no hint.
 """
 
 import argparse
@@ -44,7 +44,7 @@ RATES = (0.05, 0.1, 0.2, 0.35, 0.6)
 
 
 def layer_of(data: bytes) -> RemoteLayer:
-    """A layer of these bytes, which nobody unpacks."""
+    """Return a layer of arbitrary bytes."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
 
     def chunks() -> Iterator[bytes]:
@@ -55,7 +55,7 @@ def layer_of(data: bytes) -> RemoteLayer:
 
 
 def images(chance: random.Random) -> ImageIndex:
-    """Two platforms: small layers, and one each that goes in chunks."""
+    """Make an image index of two platforms, each with small layers and one that is uploaded in chunks."""
     made = []
     for name in ("amd64", "arm64"):
         layers = [layer_of(chance.randbytes(size)) for size in (700, 60_000, 1_500_000)]
@@ -64,7 +64,7 @@ def images(chance: random.Random) -> ImageIndex:
 
 
 def get(url: str) -> bytes | None:
-    """What the registry itself has; None for a 404."""
+    """Request a URL from the registry itself. Return None for a 404."""
     accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept})) as answer:
@@ -76,7 +76,7 @@ def get(url: str) -> bytes | None:
 
 
 def incomplete(base: str, reference: str) -> list[str]:
-    """What a tag promises and the registry does not have; nothing for a tag that is not there."""
+    """Return the digests below a tag that the registry does not have; none for a missing tag."""
     data = get(f"{base}/manifests/{reference}")
     if data is None:
         return [] if ":" not in reference else [reference]
@@ -90,9 +90,9 @@ def incomplete(base: str, reference: str) -> list[str]:
 
 
 def one(
-    registry: Registry, proxy: FaultProxy, number: int, chance: random.Random, store: Store, said: Counter[str]
+    registry: Registry, proxy: FaultProxy, number: int, chance: random.Random, store: Store, errors: Counter[str]
 ) -> tuple[str, list[str]]:
-    """A push: "right", "clear error" or what else it was, and what its tag promises in vain. Errors are counted in `said`."""
+    """Push once. Return the outcome ("right", "clear error" or a defect) and the missing digests of its tag. `errors` counts messages."""
     index = images(chance)
     base = f"{registry.url}/v2/bench/app{number}"
     try:
@@ -103,7 +103,7 @@ def one(
         outcome = "right" if f"sha256:{hashlib.sha256(data).hexdigest()}" == index.digest else "WRONG"
     except ShipwheelError as error:
         outcome = "clear error" if error.message and error.hint else f"NO NEXT STEP: {error.message}"
-        said[
+        errors[
             re.sub(r"sha256:[0-9a-f]+|127[.0-9]+:[0-9]+|/[a-z/]*app[0-9]+[^ ]*|uploads/[^ ]+", "…", error.message).splitlines()[0][:160]
         ] += 1
     except Exception as error:
@@ -112,7 +112,7 @@ def one(
 
 
 def main() -> int:
-    """Runs the pushes and prints the counts as JSON."""
+    """Run the pushes and print the counts as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
@@ -122,7 +122,7 @@ def main() -> int:
     chance = random.Random(arguments.seed)
     outcomes: dict[float, Counter[str]] = {rate: Counter() for rate in RATES}
     faults: Counter[str] = Counter()
-    said: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
     lies: list[str] = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Registry() as registry:
@@ -134,7 +134,7 @@ def main() -> int:
                 # With credentials a 401 in the middle is something that can be answered.
                 secret = {"auths": {proxy.host: {"auth": base64.b64encode(b"user:password").decode()}}} if number % 2 else {}
                 Path(folder, "config.json").write_text(json.dumps(secret))
-                outcome, lacking = one(registry, proxy, number, chance, store, said)
+                outcome, lacking = one(registry, proxy, number, chance, store, errors)
             outcomes[rate][outcome] += 1
             faults.update(proxy.counts)
             lies += [f"app{number}: {digest}" for digest in lacking]
@@ -145,7 +145,7 @@ def main() -> int:
         "by-rate": {str(rate): dict(counter) for rate, counter in outcomes.items()},
         "requests": faults.pop("none", 0),
         "faults": dict(sorted(faults.items())),
-        "errors": dict(said.most_common()),
+        "errors": dict(errors.most_common()),
         "incomplete-tags": lies,
         "seconds": round(time.monotonic() - started, 1),
     }

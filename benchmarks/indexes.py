@@ -1,4 +1,4 @@
-"""Downloads and whole builds through four package indexes, three of them bad, beside the good one alone: how many times as long?
+"""Measure downloads and builds through four package indexes, three of them bad, against the good one alone.
 
     python benchmarks/indexes.py [--runs 3] [--large 3]
 
@@ -40,11 +40,11 @@ started = time.perf_counter()
 fetch(downloads, Store(Path(sys.argv[1])))
 print(time.perf_counter() - started)
 """
-"""The fetch stage alone; the clock is without the start of Python."""
+"""Runs the download stage. Its time does not include the start of Python."""
 
 
 def made_wheels(folder: Path, large: int) -> list[SmallWheel]:
-    """Small wheels of some 100 kB, and large ones that cannot be compressed."""
+    """Write small wheels of about 100 kB, and large ones that cannot be compressed."""
     folder.mkdir()
     chance = random.Random(1)
     small = [SmallWheel(f"small{n}", files={f"small{n}.py": "".join(map(hex, range(30_000 + n)))}) for n in range(SMALL)]
@@ -55,7 +55,7 @@ def made_wheels(folder: Path, large: int) -> list[SmallWheel]:
 
 
 def fetched(wheels: Path, mirrors: Sequence[MirrorProxy], root: Path) -> float:
-    """Seconds of the fetch stage through these mirrors, the first one preferred."""
+    """Return the seconds of the download stage through these mirrors, the preferred one first."""
     wanted = []
     for path in sorted(wheels.iterdir()):
         data = path.read_bytes()
@@ -68,7 +68,7 @@ def fetched(wheels: Path, mirrors: Sequence[MirrorProxy], root: Path) -> float:
 
 
 def built(world: World, mirrors: Sequence[MirrorProxy], root: Path) -> tuple[float, str]:
-    """Seconds of a whole build, with the lock, and the digest."""
+    """Return the seconds and the digest of a build with its lock."""
     with tempfile.TemporaryDirectory(dir=root) as place:
         cache = Path(place) / "cache"
         save_choice(cache, Choice(tuple(mirror.simple.rstrip("/") for mirror in mirrors), (), "9999-12-31"))
@@ -83,12 +83,12 @@ def built(world: World, mirrors: Sequence[MirrorProxy], root: Path) -> tuple[flo
 
 
 def orders() -> Mapping[str, Sequence[str]]:
-    """The kinds, each first once."""
+    """Return the kinds in four orders, each of them first once."""
     return {f"{first} first": (first, *(kind for kind in KINDS if kind != first)) for first in KINDS}
 
 
 def section(root: Path, runs: int, large: int) -> Section:
-    """The table."""
+    """Measure and return the table."""
     wheels = made_wheels(root / "wheels", large)
     (root / "world").mkdir()
     rows = []
@@ -116,7 +116,7 @@ def _cells(pairs: Sequence[tuple[float, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", type=int, default=3)

@@ -1,4 +1,4 @@
-"""The large example, examples/chatchat, beside what uv alone takes to install the same wheels."""
+"""The large example, examples/chatchat, compared with an installation of the same wheels by uv."""
 
 import json
 import os
@@ -24,7 +24,7 @@ FLOOR = "uv pip install, bytecode compiled"
 
 
 def large_section(root: Path, runs: int, say: Callable[[str], None]) -> Section:
-    """Cold, with all downloads in the store and nothing else; no-op; one setting edited."""
+    """Measure a cold build with all downloads in the store, a no-op, and an edit of one setting."""
     root.mkdir(parents=True, exist_ok=True)
     say("chatchat: fetching what is needed; this is not measured")
     project = fresh(PROJECT, root / "project")
@@ -60,7 +60,7 @@ def _measure(bench: Bench, document: Mapping[str, Any], wheels: Path, costs: dic
 
 
 def _downloads_only(bench: Bench, warm_store: Path) -> None:
-    """A store with the files that the lock names and the wheels that were built of sdists, and nothing that was made of them."""
+    """Make a store with the files of the lock and the wheels built from sdists, but without anything derived from them."""
     bench.clean()
     source, target = Store(warm_store), Store(bench.store)
     if (warm_store / "records" / "built").exists():
@@ -72,13 +72,13 @@ def _downloads_only(bench: Bench, warm_store: Path) -> None:
 
 
 def _built(store: Store) -> dict[str, str]:
-    """Digest -> filename of the wheels that were built of sdists: their builds would ask an index for their tools."""
+    """Return digest -> file name of the wheels built from sdists, whose builds would need an index."""
     records = (path.read_text().partition("\n")[2] for path in (store.root / "records" / "built").glob("*/*"))
     return {found["digest"]: found["filename"] for found in map(json.loads, records)}
 
 
 def _wheels(lock: Path, store: Store, folder: Path) -> Path:
-    """The wheels under their names, for uv."""
+    """Write the wheels under their names, for uv."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     locked = {item.digest: item.name for item in locked_files(lock) if item.name.endswith(".whl")}
@@ -89,7 +89,7 @@ def _wheels(lock: Path, store: Store, folder: Path) -> Path:
 
 
 def _floor(root: Path, document: Mapping[str, Any], wheels: Path) -> Cost:
-    """uv with an empty cache and the wheels on this disk: no tar, no compression, no digests; it cannot do less."""
+    """Install with uv, an empty cache and local wheels: no tar, no compression, no digests. No tool can do less."""
     image = next(image for image in document["images"] if image["platform"] == NATIVE)
     available = {path.name.partition("-")[0].replace("_", "-").replace(".", "-").lower() for path in wheels.iterdir()}
     wanted = [f"{name}=={version}" for name, version in image["distributions"].items() if name in available]

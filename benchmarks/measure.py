@@ -1,4 +1,4 @@
-"""How long a command takes, and how much of the processor and of memory, with its children."""
+"""Time, processor time and memory of a command and its children."""
 
 import os
 import statistics
@@ -16,12 +16,12 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class CommandFailed(Exception):
-    """A command that is measured ended with an error; the message has the end of what it printed."""
+    """A measured command failed; the message contains the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds by the clock and of the processor (user and system, children included), and what was printed."""
+    """Seconds of wall time and of processor time (user and system, with children), and the output."""
 
     wall: float
     cpu: float
@@ -29,7 +29,7 @@ class Cost:
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Cost:
-    """Runs a command to its end. Its error output goes to the log."""
+    """Run a command to its end. Its error output goes to the log."""
     with log.open("w+b") as errors, log.with_suffix(".out").open("w+b") as output:
         started = time.perf_counter()
         process = subprocess.Popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
@@ -46,13 +46,16 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) ->
 
 
 def median(costs: Iterable[Cost]) -> Cost:
-    """The median of each figure."""
+    """Return the median of each figure."""
     known = list(costs)
     return Cost(statistics.median(cost.wall for cost in known), statistics.median(cost.cpu for cost in known))
 
 
 def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> int:
-    """The most bytes that a command and its children had at one time: shared pages counted once (PSS), sampled, so not timed."""
+    """Return the largest number of bytes that a command and its children held at one time. Shared pages count once (PSS).
+
+    Memory is sampled, which takes time: do not time the same run.
+    """
     process = subprocess.Popen(
         argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -77,7 +80,7 @@ def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> in
 
 
 def cpu_of_tree(roots: Iterable[int]) -> float:
-    """Seconds of processor that processes, all below them, and their ended children have used so far."""
+    """Return the seconds of processor time that processes, their descendants and ended children have used."""
     total = 0
     for pid in _tree(roots):
         with suppress(OSError):
@@ -88,7 +91,7 @@ def cpu_of_tree(roots: Iterable[int]) -> float:
 
 
 def wait_until_idle(limit: float, minutes: float) -> float:
-    """Waits until the machine's load is below the limit, or the minutes are over; the load then."""
+    """Wait until the machine's load is below a limit, or some minutes are over. Return the load."""
     deadline = time.monotonic() + 60 * minutes
     while (load := os.getloadavg()[0]) >= limit and time.monotonic() < deadline:
         time.sleep(5)
@@ -96,7 +99,7 @@ def wait_until_idle(limit: float, minutes: float) -> float:
 
 
 def _tree(roots: Iterable[int]) -> list[int]:
-    """The processes and all below them that are alive."""
+    """Return the processes and their descendants."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

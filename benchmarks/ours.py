@@ -1,4 +1,4 @@
-"""shipwheel's side: the builds that are measured, from an empty store to one edited line."""
+"""The measured builds of shipwheel, from an empty store to one edited line."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _APP_LAYERS = ("the source of ", "virtual environment", "volumes")
 
 @dataclass
 class Bench:
-    """One project with a store and an output of its own."""
+    """A project with a store and an output of its own."""
 
     project: Path
     root: Path
@@ -29,7 +29,7 @@ class Bench:
     platforms: str = NATIVE
     flags: tuple[str, ...] = ()
     registry: str = ""
-    """Host and port of a registry that the build is pushed to; without one it ends in a layout."""
+    """HOST:PORT of a registry to push to. Without one, the build writes a layout."""
     written: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -39,11 +39,11 @@ class Bench:
 
     @property
     def output(self) -> Path:
-        """Where the layout goes."""
+        """The path of the layout."""
         return self.root / "out.oci"
 
     def clean(self, *kept: str) -> None:
-        """Removes the layout and the store, but for what is named in it."""
+        """Remove the layout and the store, except entries with these names."""
         shutil.rmtree(self.output, ignore_errors=True)
         if self.store.exists():
             for path in self.store.iterdir():
@@ -51,7 +51,7 @@ class Bench:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def start_from(self, store: Path) -> None:
-        """Begins with another's store: blobs are linked, since nothing changes them, and what changes in place is copied."""
+        """Start with a copy of another store. Blobs never change, so they are linked."""
         self.clean()
         shutil.rmtree(self.store, ignore_errors=True)
         shutil.copytree(store, self.store, symlinks=True, copy_function=_link)
@@ -64,7 +64,7 @@ class Bench:
         return [*SHIPWHEEL, "build", str(self.project), *flags]
 
     def build(self, name: str = "") -> Cost:
-        """Builds, and notes under the name how many bytes came to the registry, or of blobs to the layout."""
+        """Build. Record in `written`, under the name, how many bytes the registry or the layout received."""
         before = blobs(self.output)
         cost = run(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root, log=self.root / "log")
         new = sum(size for digest, size in blobs(self.output).items() if digest not in before)
@@ -72,28 +72,28 @@ class Bench:
         return cost
 
     def memory(self) -> int:
-        """The peak of the same build, in bytes."""
+        """Return the peak memory of the same build in bytes."""
         return peak_memory(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root)
 
 
 def blobs(layout: Path) -> dict[str, int]:
-    """The blobs of a layout, with their sizes."""
+    """Return the blobs of a layout: digest -> size."""
     return {path.name: path.stat().st_size for path in layout.glob("blobs/sha256/*")}
 
 
 def edit(project: Path) -> None:
-    """Adds a line to the app."""
+    """Append a line to the app."""
     with (project / "main.py").open("a") as stream:
         stream.write("\nEDITED = True\n")
 
 
 def change_dependency(path: Path, old: str, new: str) -> None:
-    """Asks for another version in a file."""
+    """Replace a requirement in a file."""
     path.write_text(path.read_text().replace(old, new))
 
 
 def sizes(document: dict[str, Any], platform: str = NATIVE) -> dict[str, int]:
-    """Compressed bytes of an image by what is in its layers: base, wheels, app."""
+    """Return the compressed sizes of an image's layers by their content: base, wheels, app."""
     found = {"base": 0, "wheels": 0, "app": 0}
     image = next(image for image in document["images"] if image["platform"] == platform)
     for layer in image["layers"]:

@@ -1,7 +1,7 @@
-"""The peers: buildah, and BuildKit as it is in docker's daemon, each in namespaces of its own, with the "split" Dockerfile.
+"""The peers: buildah, and BuildKit in docker's daemon, each in namespaces of its own, with the same Dockerfile.
 
-Every build is pushed to a registry on the loopback interface, which has what was pushed before: that is how these tools leave out
-what did not change. Networks inside builds are the machine's, for the loopback index.
+Every build is pushed to a registry that keeps the earlier pushes, because these tools skip the layers that a registry has already. The
+peers reach it and the package index through the loopback interface of their namespace.
 """
 
 import shutil
@@ -23,7 +23,7 @@ BASE = "localhost/bench-base:1"
 PEERS = ("BuildKit", "buildah")
 
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
-"""buildah asks for more than a machine may grant unless it is told otherwise."""
+"""By default, buildah requests higher limits than some machines grant."""
 
 _PLUGINS = tuple(Path(folder, "docker-buildx") for folder in ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins"))
 
@@ -39,37 +39,37 @@ class Inputs:
 
     @property
     def tools(self) -> Path:
-        """The folder with uv alone, which the build mounts."""
+        """The directory with uv, which the build mounts."""
         return self.root / "tools"
 
     def prepare(self) -> None:
-        """Puts uv there."""
+        """Copy uv there."""
         self.tools.mkdir(parents=True, exist_ok=True)
         shutil.copy2(find_uv_bin(), self.tools / "uv")
 
     def arguments(self) -> list[str]:
-        """What both tools take."""
+        """Return the arguments of both tools."""
         values = [f"--build-arg={key}={value}" for key, value in (("BASE", BASE), ("INDEX", self.index))]
         return [*values, f"--build-context=tools={self.tools}", "--network=host", f"--platform={NATIVE}"]
 
 
 class Peer(Protocol):
-    """Another tool, ready to build."""
+    """A tool that is ready to build."""
 
     written: dict[str, int]
 
     def use(self, project: Path) -> None:
-        """Builds from this folder from now on."""
+        """Build from this directory from now on."""
 
     def forget(self) -> None:
-        """Removes every cache and what was pushed, and keeps the base image."""
+        """Remove all caches and pushed images, but keep the base image."""
 
     def build(self, name: str = "") -> Cost:
-        """Builds and pushes; notes under the name how many bytes of blobs came to the registry."""
+        """Build and push. Record in `written`, under the name, how many bytes of blobs the registry received."""
 
 
 def unavailable(name: str) -> str:
-    """Why a peer cannot be measured here, or nothing."""
+    """Return why a peer cannot be measured here, or ""."""
     problem = missing({"BuildKit": "docker", "buildah": "podman"}[name]) or missing("registry")
     if not problem and name == "buildah" and not shutil.which("buildah", path=SEARCH_PATH):
         return "buildah is not installed"
@@ -80,7 +80,7 @@ def unavailable(name: str) -> str:
 
 @contextmanager
 def running(name: str, inputs: Inputs) -> Iterator[Peer]:
-    """The peer with its daemons, and the base image in its storage."""
+    """Run a peer with its daemons and with the base image in its storage."""
     inputs.prepare()
     with Podman() if name == "buildah" else Dockerd(containerd_store=True) as engine:
         side = _Buildah(engine.sandbox, inputs) if name == "buildah" else _BuildKit(engine.sandbox, inputs, engine.tool)
@@ -91,7 +91,7 @@ def running(name: str, inputs: Inputs) -> Iterator[Peer]:
 
 
 class _Side:
-    """What both peers share: the registry, and commands that run in the sandbox and are measured."""
+    """What both peers share: a registry, and measured commands in a sandbox."""
 
     def __init__(self, sandbox: Sandbox, inputs: Inputs) -> None:
         self.sandbox = sandbox
@@ -109,7 +109,7 @@ class _Side:
         self.registry = self._start_registry()
 
     def _start_registry(self) -> Registry:
-        """Start a registry that the peer reaches through a relay, whose processor time counts for nobody."""
+        """Start a registry that the peer reaches through a relay. The relay's processor time is not counted."""
         registry = Registry()
         self.sandbox.reach(registry.host)
         return registry
@@ -137,7 +137,7 @@ class _Side:
 
 
 class _Buildah(_Side):
-    """Builds into its own storage, then pushes. It has no daemon: the command's own processes do everything."""
+    """buildah: builds into its own storage, then pushes, without a daemon."""
 
     def __init__(self, sandbox: Sandbox, inputs: Inputs) -> None:
         super().__init__(sandbox, inputs)
@@ -149,7 +149,7 @@ class _Buildah(_Side):
     def forget(self) -> None:
         super().forget()
         self.sandbox.run(["buildah", "rmi", "--all", "--force"])
-        # Its cache mounts are in a folder of its own below TMPDIR, and what it knows of blobs below /var/lib, which is the sandbox's.
+        # Cache mounts are below TMPDIR. What buildah knows about blobs is below /var/lib, which belongs to the sandbox.
         shutil.rmtree(self.sandbox.root / "tmp", ignore_errors=True)
         self.sandbox.folder("tmp")
         self.sandbox.run(["find", "/var/lib/containers", "-name", "blob-info-cache*", "-delete"], check=False)
@@ -163,7 +163,7 @@ class _Buildah(_Side):
 
 
 class _BuildKit(_Side):
-    """Builds and pushes in docker's daemon, whose work is counted with the client's."""
+    """BuildKit: builds and pushes in docker's daemon, whose processor time is counted as well."""
 
     def __init__(self, sandbox: Sandbox, inputs: Inputs, tool: Sequence[str]) -> None:
         super().__init__(sandbox, inputs)

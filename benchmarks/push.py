@@ -1,4 +1,4 @@
-"""A push of a large image to a registry on loopback, beside `skopeo copy` and `docker push` of the same one, in turn; and its peak memory.
+"""Push a large image to a local registry with shipwheel, `skopeo copy` and `docker push` in turn, and measure the peak memory.
 
     python benchmarks/push.py [--megabytes 1000] [--runs 3] [--json FILE]
 
@@ -29,11 +29,11 @@ from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_layer
 
 SHARES = (0.35, 0.25, 0.15, 0.1, 0.05, 0.04, 0.03, 0.02, 0.01)
-"""Of an image's size: a few large layers and some small ones."""
+"""The layers' shares of an image's size: a few large ones and some small ones."""
 
 
 def layout_of(folder: Path, megabytes: int) -> Path:
-    """An image of layers that compress a little, as those with libraries do once they are compressed."""
+    """Write an image of layers that compress a little, like layers of compressed libraries."""
     store, chance = Store(folder / "store"), random.Random(4)
     layers = []
     for number, share in enumerate(SHARES):
@@ -49,7 +49,7 @@ def layout_of(folder: Path, megabytes: int) -> Path:
 
 
 def main() -> None:
-    """Runs the pushes and prints seconds, processor seconds and megabytes a second as JSON."""
+    """Run the pushes and print seconds, processor seconds and megabytes per second as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def timed(docker: Dockerd, target: str) -> Cost:
-    """A push of docker's; what its daemon used is not counted."""
+    """Time a push of docker. The daemon's processor time is not counted."""
     import time
 
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Measures shipwheel beside its peers, in one run, and prints ratios: `make bench`, or run.py --help."""
+"""Measure shipwheel and its peers in one run and print ratios: `make bench`, or run.py --help."""
 
 import argparse
 import datetime
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# The harness that runs engines in namespaces of their own is the tests'.
+# The engines in namespaces of their own are those of the tests.
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from app_bench import app_sections  # noqa: E402
@@ -22,7 +22,7 @@ IDLE = 0.7
 
 
 def main() -> None:
-    """Waits for an idle machine, measures, prints each table when it is there, and writes them all to a page."""
+    """Wait for an idle machine, measure, print each table when it is complete, and write all tables to a page."""
     options = _parser().parse_args()
     root: Path = options.work.resolve()
     load = wait_until_idle(IDLE, options.wait)

@@ -1,4 +1,4 @@
-"""Compares the wheels that shipwheel selects with those of pip and uv, for the same version, target and index: selection.py --help."""
+"""Compare the wheels that shipwheel selects with those of pip and uv, for the same version, target and index: selection.py --help."""
 
 import argparse
 import datetime
@@ -32,11 +32,11 @@ HERE = Path(__file__).parent
 MACHINES = ("x86_64", "aarch64")
 PYTHONS = ("3.9.2", "3.11.2", "3.13.5", "3.14.0")
 GLIBCS = ((2, 31), (2, 36), (2, 41))
-"""Of Debian bullseye, bookworm, trixie."""
+"""The versions of Debian bullseye, bookworm and trixie."""
 
 
 def main() -> None:
-    """Asks all three about everything, or takes what they said the last time, and writes the page."""
+    """Ask all three tools, or use their stored answers, and write the page."""
     options = _parser().parse_args()
     kept = options.work.resolve() / "run.json"
     if not options.kept:
@@ -67,7 +67,7 @@ def _asked(options: argparse.Namespace, work: Path) -> Run:
 
 
 def lock_of(names: Sequence[str], minor: str, folder: Path, index: str) -> Lock:
-    """Our lock of these names for a Python version ("3.11"), through the whole of locking but for what they depend on."""
+    """Lock these packages for a Python version ("3.11"), without their dependencies."""
     folder.mkdir(parents=True, exist_ok=True)
     bare = ", ".join(f'{{ name = "{name}", requires-dist = [] }}' for name in names)
     project = f'[project]\nname = "asked"\nversion = "0"\ndependencies = {list(names)!r}\n'
@@ -78,7 +78,7 @@ def lock_of(names: Sequence[str], minor: str, folder: Path, index: str) -> Lock:
 
 
 def versions_of(locks: Iterable[Lock]) -> dict[str, set[str]]:
-    """Name -> the versions that any of the locks has."""
+    """Return name -> the versions in any of the locks."""
     found: dict[str, set[str]] = {}
     for lock in locks:
         for package in lock.data["packages"]:
@@ -87,7 +87,7 @@ def versions_of(locks: Iterable[Lock]) -> dict[str, set[str]]:
 
 
 def compare(lock: Lock, where: Where, peers: Sequence[Peer]) -> list[Answer]:
-    """What all three say of each distribution of the lock."""
+    """Return the answers of all three tools for each package of the lock."""
     mine = list(_ours(lock, where))
     pins = {answer.name: answer.version for answer in mine}
     likely = [answer.name for answer in mine if answer.ours]

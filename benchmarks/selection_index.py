@@ -1,7 +1,7 @@
-"""A package index on the loopback interface that keeps the pages of the real one: every side reads the same, at the same moment.
+"""A package index that stores the pages of the real one, so that all tools read the same pages.
 
-It has no files. Which wheel is chosen depends on the page alone: names, Requires-Python, what is yanked; so of the metadata (PEP 658) there
-are the name and the version only, and nothing is downloaded. A page (PEP 691) is asked for once, ever, while its folder is there.
+It has no files: the choice of a wheel depends on the page only, on names, Requires-Python and yanked files. Its metadata (PEP 658)
+contains name and version only. Each page (PEP 691) is requested once and stays in the directory.
 """
 
 import json
@@ -26,12 +26,12 @@ _METADATA = re.compile(r"/files/([^/-]+)-([^/-]+)-[^/]+\.whl\.metadata")
 
 
 def upstream() -> str:
-    """The index that this machine is configured for, else uv's own."""
+    """Return the index that this machine is configured for, or uv's default."""
     return read_indexes({}).default or uv.default_index()
 
 
 class PageIndex:
-    """Serves the pages of `index`, and keeps them in `folder`. A context manager."""
+    """Serves the pages of `index` and stores them in `folder`. A context manager."""
 
     def __init__(self, folder: Path, index: str) -> None:
         self._folder = folder
@@ -45,16 +45,16 @@ class PageIndex:
 
     @property
     def simple(self) -> str:
-        """Its address, as clients are told it."""
+        """The URL for clients."""
         return f"http://127.0.0.1:{self._server.server_port}/simple"
 
     def narrow(self, versions: Mapping[str, Iterable[str]]) -> None:
-        """From now on only files of these versions: clients that want no other spend their time on reading those of all."""
+        """List only the files of these versions, so that clients do not spend time on all others."""
         self._only = {name: frozenset(wanted) for name, wanted in versions.items()}
         self._served.clear()
 
     def answer(self, path: str) -> bytes:
-        """What is at a path of this server, empty when nothing is. Raises httpx.HTTPError and ValueError of the real one's answer."""
+        """Return the content of a path, or b"". Raise httpx.HTTPError or ValueError if the real index fails."""
         if found := _PAGE.fullmatch(path):
             return self._page(found[1])
         if found := _METADATA.fullmatch(unquote(path)):
@@ -113,7 +113,7 @@ class PageIndex:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Print nothing."""
 
         return Handler
 
@@ -128,7 +128,7 @@ class PageIndex:
 
 
 def _version(filename: str) -> str:
-    """The version in the name of a wheel; empty for another file."""
+    """Return the version in the name of a wheel, or ""."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:

@@ -1,4 +1,4 @@
-"""What pip and uv choose for a target that is not this machine: asked through their command lines, and nothing of ours answers for them."""
+"""The wheels that pip and uv choose for a target other than this machine, according to their command lines."""
 
 import json
 import os
@@ -22,14 +22,14 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A machine ("x86_64"), a full Python version ("3.11.2") and glibc's ((2, 36))."""
+    """A machine ("x86_64"), a full Python version ("3.11.2") and a glibc version ((2, 36))."""
 
     machine: str
     python: str
     glibc: tuple[int, int]
 
     def platforms(self) -> list[str]:
-        """Every platform tag of that glibc, the best first: PEP 600, with its aliases."""
+        """All platform tags of the glibc, the best first (PEP 600, with its aliases)."""
         found = []
         for minor in range(self.glibc[1], _OLDEST[self.machine] - 1, -1):
             found.append(f"manylinux_2_{minor}_{self.machine}")
@@ -41,7 +41,7 @@ class Where:
 
 
 def newest_pip(folder: Path) -> Path:
-    """Today's pip, in a virtual environment of its own: older ones download the wheels even when it is a dry run."""
+    """Install the newest pip in a virtual environment: older versions download wheels even in a dry run."""
     program = folder / "bin" / "pip"
     if not program.exists():
         subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--no-project", "--seed", "--python", sys.executable, str(folder)], check=True)
@@ -49,7 +49,7 @@ def newest_pip(folder: Path) -> Path:
 
 
 class Peer:
-    """A program that chooses wheels. `index` is the address of a package index, `cache` a folder."""
+    """A program that chooses wheels. `index` is the URL of a package index, `cache` a directory."""
 
     def __init__(self, program: list[str], index: str, cache: Path) -> None:
         self.program = program
@@ -57,11 +57,11 @@ class Peer:
         self.cache = cache
 
     def version(self) -> str:
-        """What it says of its version, its first two words: `pip 26.3`."""
+        """The first two words that `--version` prints, for example `pip 26.3`."""
         return " ".join(self._run(["--version"]).stdout.split()[:2])
 
     def choose(self, where: Where, pins: Mapping[str, str], likely: Collection[str]) -> dict[str, str]:
-        """Name -> the file it takes of that version, empty when it takes none.
+        """Return name -> the file that it chooses of a version, or "".
 
         `likely` are the names that probably have one: they are asked for together, the others alone, since one failure ends a run.
         The answers do not depend on it.
@@ -81,7 +81,7 @@ class Peer:
         return found
 
     def _ask(self, where: Where, pins: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
-        """Name -> file of all, or nothing and the name that it failed for (empty when it does not say)."""
+        """Return name -> file for all, or nothing and the name that it failed for ("" if it does not say)."""
         raise NotImplementedError
 
     def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -135,10 +135,10 @@ def _reported(item: Mapping[str, dict[str, str]]) -> tuple[str, str]:
 
 
 class Uv(Peer):
-    """uv, through `pip compile`, whose log says which file it took."""
+    """uv, through `pip compile`, whose log contains the chosen file."""
 
     NEWEST = 40
-    """The newest glibc 2.x that it has a name for."""
+    """The newest glibc 2.x that uv has a target name for."""
 
     def _ask(self, where: Where, pins: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
         platform = f"{where.machine}-manylinux_2_{min(where.glibc[1], self.NEWEST)}"

@@ -1,4 +1,4 @@
-"""How long it takes until the command line does anything."""
+"""The startup time of the command line."""
 
 import sys
 from collections import defaultdict
@@ -12,7 +12,7 @@ __all__ = ["startup_section"]
 
 
 def startup_section(root: Path, runs: int) -> Section:
-    """`shipwheel --version` beside the interpreter doing nothing, in turn."""
+    """Measure `shipwheel --version` and an empty Python program in turn."""
     root.mkdir(parents=True, exist_ok=True)
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],

@@ -1,6 +1,6 @@
-"""What every side downloads, on the loopback interface, so that no network is measured: wheels and Debian packages.
+"""Local servers for the wheels and Debian packages that all tools download, so that no network is measured.
 
-One build that is not measured fetches them from wherever this machine gets them; they are then served out of its store.
+A build that is not measured downloads them. They are then served from its store.
 """
 
 import json
@@ -21,7 +21,7 @@ from shipwheel.testing.package_index import PackageIndex
 __all__ = ["SHIPWHEEL", "Supply", "environment", "fresh", "locked_files", "relocked", "shipwheel_env", "warm"]
 
 SHIPWHEEL = (str(Path(sys.executable).with_name("shipwheel")),)
-"""The command line, as it was installed beside this interpreter."""
+"""The command line that is installed next to this interpreter."""
 
 _ARCHIVES = ("debian", "debian-security")
 
@@ -36,14 +36,14 @@ class LockedFile:
 
 
 class Supply:
-    """A package index and a Debian mirror that serve what stores have. A context manager."""
+    """A package index and a Debian mirror with files from stores. A context manager."""
 
     def __init__(self) -> None:
         self.index = PackageIndex()
         self.mirror = PackageIndex()
 
     def add(self, lock: Path, store: Store) -> None:
-        """Serves what a lock names and the store has."""
+        """Serve the files of a lock that the store has."""
         for item in locked_files(lock):
             if store.has(item.digest):
                 server, name = (self.mirror, f"{item.archive}/{item.name}") if item.archive else (self.index, item.name)
@@ -51,7 +51,7 @@ class Supply:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment that sends shipwheel and uv here."""
+        """The variables that make shipwheel and uv use these servers."""
         archives = " ".join(f"{self.mirror.url}/files/{name}" for name in _ARCHIVES)
         return {"UV_DEFAULT_INDEX": self.index.simple, "SHIPWHEEL_DEBIAN_MIRROR": archives}
 
@@ -66,12 +66,12 @@ class Supply:
 
 
 def environment() -> dict[str, str]:
-    """What every measured command sees: nothing of this machine's settings, and not the slower arithmetic that some of them ask for."""
+    """Return the environment of measured commands, without the settings of this machine, some of which make programs slower."""
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/root"), "LANG": "C.UTF-8"}
 
 
 def shipwheel_env(store: Path, supply: Supply) -> dict[str, str]:
-    """The environment of a build from the loopback interface. uv's own cache is beside the store: as cold, or as warm."""
+    """Return the environment of a build from these servers. uv's cache is next to the store, so it is as cold or warm as the store."""
     return {
         **environment(),
         **supply.settings,
@@ -82,13 +82,13 @@ def shipwheel_env(store: Path, supply: Supply) -> dict[str, str]:
 
 
 def fresh(source: Path, target: Path) -> Path:
-    """A copy of a project, in place of what was there."""
+    """Replace a directory by a copy of a project."""
     shutil.rmtree(target, ignore_errors=True)
     return Path(shutil.copytree(source, target))
 
 
 def warm(project: Path, store: Path, output: Path, *flags: str) -> dict[str, Any]:
-    """The build that fetches everything, with this machine's own settings; what it says of itself."""
+    """Run the build that downloads everything, with this machine's settings. Return its document."""
     argv = [*SHIPWHEEL, "build", str(project), "--output", str(output), "--json", "--quiet", *flags]
     done = subprocess.run(argv, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -98,7 +98,7 @@ def warm(project: Path, store: Path, output: Path, *flags: str) -> dict[str, Any
 
 
 def relocked(project: Path, env: Mapping[str, str], cwd: Path) -> None:
-    """Makes a lock again from the loopback interface's index, so that its addresses are there; its base stays."""
+    """Make a lock again with the local index, so that it contains local URLs. Keep its base."""
     lock = project / "pylock.toml"
     lock.write_text(lock.read_text().replace('\ninputs = "sha256:', '\ninputs = "stale:'))
     argv = [*SHIPWHEEL, "plan", str(project), "--json"]
@@ -108,7 +108,7 @@ def relocked(project: Path, env: Mapping[str, str], cwd: Path) -> None:
 
 
 def locked_files(path: Path) -> Iterator[LockedFile]:
-    """The files of a lock: distributions, and the packages of every platform's base."""
+    """Return the files of a lock: wheels, and the Debian packages of every platform's base."""
     data = tomllib.loads(path.read_text())
     for package in data.get("packages", ()):
         for file in [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]:

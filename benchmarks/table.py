@@ -1,4 +1,4 @@
-"""Figures as tables: the same text for the terminal and for the page of results."""
+"""Tables of figures for the terminal and for the page of results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["Section", "megabytes", "ratio", "seconds"]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table with a title, and what one has to know to read it."""
+    """A table with a title and notes."""
 
     title: str
     head: Sequence[str]
@@ -18,7 +18,7 @@ class Section:
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        """As Markdown whose columns are also aligned."""
+        """Return the table as Markdown with aligned columns."""
         table = [self.head, *self.rows]
         widths = [max(len(row[column]) for row in table) for column in range(len(self.head))]
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -28,18 +28,18 @@ class Section:
 
 
 def seconds(cost: Cost) -> str:
-    """By the clock, and of the processor."""
+    """Return wall time and processor time."""
     return f"{_short(cost.wall)} ({_short(cost.cpu)})"
 
 
 def ratio(theirs: float, ours: float) -> str:
-    """How many times as much."""
+    """Return how many times as much the first value is."""
     value = theirs / ours
     return f"{value:.{0 if value >= 100 else 1 if value >= 0.1 else 3}f}×"
 
 
 def megabytes(size: float) -> str:
-    """Bytes as MB, with enough places for small ones."""
+    """Return bytes as MB, with more decimal places for small values."""
     value = size / 1e6
     return f"{value:.1f}" if value >= 1 or not value else f"{value:.3f}"
 
