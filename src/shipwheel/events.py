@@ -1,13 +1,13 @@
 """Progress and warnings as frozen values. Only the command line turns them into text."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "format_size", "silent"]
 
 
-@dataclass(frozen=True, slots=True)
-class StageStarted:
+class StageStarted(msgspec.Struct, frozen=True):
     """A stage has started. `total` is the amount of work in `unit` ("bytes" or "items"), 0 if unknown."""
 
     stage: str
@@ -15,8 +15,7 @@ class StageStarted:
     unit: str = "items"
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """An item of a stage has made progress: `done` of `total` units. `item` is a digest or a file name."""
 
     stage: str
@@ -25,8 +24,7 @@ class Moved:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class StageFinished:
+class StageFinished(msgspec.Struct, frozen=True):
     """A stage has succeeded. `summary` is one short line for the user.
 
     A `notable` stage changed something outside the store: it is reported even if it took no time.
@@ -37,8 +35,7 @@ class StageFinished:
     notable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(msgspec.Struct, frozen=True):
     """A problem that the user should know about, although the work goes on."""
 
     message: str

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 
 import click
+import msgspec
 import pytest
 
 from shipwheel import __version__, cli, errors
@@ -199,7 +199,7 @@ def test_repeats_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
 def send(report: Reporter, name: str) -> None:
     """Send all events, in stages with this name."""
     for event in EVENTS:
-        report(event if isinstance(event, Warned) else replace(event, stage=f"{event.stage} {name}"))
+        report(event if isinstance(event, Warned) else msgspec.structs.replace(event, stage=f"{event.stage} {name}"))
 
 
 def test_shows_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ _KINDS = {"index": "package index", "debian": "Debian archive"}
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(use: str | None, days: int, as_json: bool) -> None:
     """Print the measurements as a table. `--use` with a name or an address measures nothing."""
+    import msgspec
+
     from shipwheel.download.mirrors import choose, delete_choice, load_choice, measure, save_choice
     from shipwheel.store import default_root
 
@@ -36,8 +37,8 @@ def command(use: str | None, days: int, as_json: bool) -> None:
         save_choice(root, choose(use, lambda: measured, days=days, before=load_choice(root)))
     choice = load_choice(root)
     if as_json:
-        rows = [{**asdict(it), "cost": it.cost if it.rate else None} for it in measured]
-        click.echo(json.dumps({"mirrors": rows, "choice": asdict(choice), "used": _used(choice)}, indent=2))
+        rows = [{**msgspec.structs.asdict(it), "cost": it.cost if it.rate else None} for it in measured]
+        click.echo(json.dumps({"mirrors": rows, "choice": msgspec.structs.asdict(choice), "used": _used(choice)}, indent=2))
     else:
         click.echo("\n".join([*_table(measured, choice), *_summary(choice)]))
 

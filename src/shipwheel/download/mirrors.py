@@ -11,11 +11,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
+
+import msgspec
 
 from shipwheel.errors import StoreError, UsageError
 
@@ -52,8 +54,7 @@ _INDEX, _DEBIAN = "index", "debian"
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Mirror:
+class Mirror(msgspec.Struct, frozen=True):
     """A mirror's name and its URLs: of the package index, of Debian's archive. One that it does not have is empty."""
 
     name: str
@@ -83,8 +84,7 @@ MIRRORS = (
 """Mirrors of universities and vendors. Each has `simple` and `packages`, or `debian` and `debian-security`, side by side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(msgspec.Struct, frozen=True):
     """The result of measuring one mirror.
 
     `first` is the time to the first byte in seconds, `rate` the throughput in bytes per second, `fresh` the time (ISO 8601) or the version
@@ -105,13 +105,15 @@ class Measurement:
         return 30 * self.first + 50e6 / self.rate if self.rate else float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The chosen URLs of each kind, best first. `until` is the last day (UTC) on which the choice is valid."""
 
     index: tuple[str, ...] = ()
     debian: tuple[str, ...] = ()
     until: str = ""
+
+
+NO_CHOICE = Choice()
 
 
 def find_mirror(text: str, mirrors: Sequence[Mirror] = MIRRORS) -> Mirror:
@@ -171,7 +173,7 @@ def _mark_stale(measured: Sequence[Measurement]) -> tuple[Measurement, ...]:
     marked = []
     for it in measured:
         days = _days_between(it.fresh, newest[it.kind])
-        marked.append(replace(it, problem=it.problem or (f"{days:.0f} days behind" if days > _MAX_DAYS_BEHIND else "")))
+        marked.append(msgspec.structs.replace(it, problem=it.problem or (f"{days:.0f} days behind" if days > _MAX_DAYS_BEHIND else "")))
     return tuple(marked)
 
 
@@ -319,8 +321,8 @@ def load_choice(root: Path, *, today: str | None = None) -> Choice:
         document: Any = json.loads(_choice_path(root).read_text(encoding="utf-8"))
         choice = Choice(_addresses(document, _INDEX), _addresses(document, _DEBIAN), str(document["until"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Choice()
-    return choice if choice.until >= (today or datetime.now(UTC).date().isoformat()) else Choice()
+        return NO_CHOICE
+    return choice if choice.until >= (today or datetime.now(UTC).date().isoformat()) else NO_CHOICE
 
 
 def _addresses(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -333,7 +335,7 @@ def choose(
     *,
     days: int = _VALID_DAYS,
     mirrors: Sequence[Mirror] = MIRRORS,
-    before: Choice = Choice(),
+    before: Choice = NO_CHOICE,
 ) -> Choice:
     """Return the choice that `--use` asks for: "auto" (the best three of each kind), a mirror's name, or a URL.
 

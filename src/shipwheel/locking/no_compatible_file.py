@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.errors import LockError
 from shipwheel.locking.target import Target, python_tags
@@ -44,8 +45,7 @@ class Mismatch(Enum):
     OTHER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class MissingFile:
+class MissingFile(msgspec.Struct, frozen=True):
     """A locked package without a usable file; `reason` says why in words.
 
     `wheels` and `sdist` are the names of the files that it has; `chain` is the path of dependencies from the project to it.
@@ -73,8 +73,7 @@ class MissingFile:
         return "\n  ".join((*lines, f"required by: {self.chain}", *alternatives.lines))
 
 
-@dataclass(frozen=True, slots=True)
-class OtherPython:
+class OtherPython(msgspec.Struct, frozen=True):
     """Another Python version: its name for the user, the flags that choose it, and the target that it makes."""
 
     name: str
@@ -82,8 +81,7 @@ class OtherPython:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(msgspec.Struct, frozen=True):
     """What can replace a missing file. `known` is false where the index could not be asked.
 
     `older` and `newer` are the nearest versions that have files for all the targets in question. `by_platform` describes the nearest
@@ -132,8 +130,7 @@ class NoCompatibleFile(LockError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Hint:
+class _Hint(msgspec.Struct, frozen=True):
     """The next steps for missing files."""
 
     missing: Mapping[MissingFile, Sequence[Target]]

@@ -4,7 +4,6 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -152,4 +151,4 @@ def _pin_bases(resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> 
     if any(after.base != before.base for after, before in zip(resolved, resolution.platforms, strict=True)):
         lock = lock_with_bases(lock, resolved, resolution.project.settings.packages)
         lock.write()
-    return replace(resolution, lock=lock, platforms=resolved)
+    return msgspec.structs.replace(resolution, lock=lock, platforms=resolved)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from shipwheel.base.model import Base
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.context import BuildContext
@@ -22,7 +24,7 @@ def close_base(context: BuildContext, platform: Layered) -> Closed:
     base = _closed(context, planned)
     if base is resolved.base:
         return planned
-    resolved = replace(resolved, base=base)
+    resolved = msgspec.structs.replace(resolved, base=base)
     return Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)
 
 

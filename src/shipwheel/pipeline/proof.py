@@ -76,8 +76,7 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     return Proof(sum(len(part.segment.elf) for part in parts), warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(msgspec.Struct, frozen=True):
     text: str
     fatal: bool
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.base.debian import DebianBases
 from shipwheel.base.init import with_init
@@ -33,8 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """The parts of one platform's image."""
 
     target: Target
@@ -42,8 +42,7 @@ class Resolved:
     selection: Selection
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True):
     """The parts of all images."""
 
     project: Project

@@ -1,7 +1,6 @@
 """One platform of a build, from stage to stage: each stage replaces the value of the one before it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -14,16 +13,14 @@ from shipwheel.pipeline.resolve import Resolved
 __all__ = ["BuiltPlatform", "Closed", "Layered", "Proved"]
 
 
-@dataclass(frozen=True, slots=True)
-class Layered:
+class Layered(msgspec.Struct, frozen=True):
     """A platform whose layers above the base are planned."""
 
     resolved: Resolved
     app_layers: tuple[LayerSpec, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """A platform whose base has every Debian package that the image's ELF files need, so that all layers are planned."""
 
     resolved: Resolved
@@ -52,8 +49,7 @@ class Closed:
         return (spec.key for spec in self.layers)
 
 
-@dataclass(frozen=True, slots=True)
-class Proved:
+class Proved(msgspec.Struct, frozen=True):
     """A platform whose image would start. `key` stands for everything that was proved; `needs` is what it needs from a base image."""
 
     closed: Closed

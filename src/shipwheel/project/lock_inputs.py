@@ -4,10 +4,11 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from shipwheel.project.metadata import Metadata, read_script
 from shipwheel.project.pipfile import Pipfile, read_pipfile
@@ -29,8 +30,7 @@ _LOCATION = re.compile(r"""^\s*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\
 """A path in poetry.lock, pdm.lock or Pipfile.lock; parsing such a file as a whole takes far longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalPath:
+class LocalPath(msgspec.Struct, frozen=True):
     """A local requirement, or the project itself: `path` with symbolic links resolved.
 
     `name` is the normalized name in its pyproject.toml, empty without one. `is_static` tells whether that file states name, version and
@@ -42,23 +42,21 @@ class LocalPath:
     is_directory: bool = False
     name: str = ""
     is_static: bool = False
-    tree: Path = field(default_factory=Path)
+    tree: Path = Path()
 
 
-@dataclass(frozen=True, slots=True)
-class InputFile:
+class InputFile(msgspec.Struct, frozen=True):
     """A file that takes part in the checksum of the lock's inputs: its path relative to the project, and what of it counts."""
 
     name: str
     facts: Any
 
 
-@dataclass(frozen=True, slots=True)
-class OtherLock:
+class OtherLock(msgspec.Struct, frozen=True):
     """A lock that another tool wrote: uv.lock, poetry.lock, pdm.lock, Pipfile.lock, or a pylock.toml of another tool."""
 
     path: Path
-    content: bytes = field(repr=False)
+    content: bytes
 
     @property
     def sha256(self) -> str:
@@ -66,8 +64,7 @@ class OtherLock:
         return hashlib.sha256(self.content).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class LockInputs:
+class LockInputs(msgspec.Struct, frozen=True):
     """What a user's directory says about its dependencies.
 
     One of `requirements`, `script` and `pipfile` decides what is locked; where all are None, the project's metadata does. `lock_path` is
@@ -90,9 +87,9 @@ class LockInputs:
     pipfile: Pipfile | None = None
     other_lock: OtherLock | None = None
     files: tuple[InputFile, ...] = ()
-    local_paths: Mapping[Path, LocalPath] = field(default_factory=dict)
+    local_paths: Mapping[Path, LocalPath] = {}
     """The local requirements, by the path as it is written."""
-    texts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    texts: Mapping[str, bytes] = {}
     """The contents of the files that state requirements and of other tools' locks, by path relative to the project."""
 
 

@@ -10,10 +10,11 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from shipwheel.errors import LockError
 from shipwheel.user_files import UserFiles
@@ -51,8 +52,7 @@ _OPTIONS_WITH_VALUE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One requirement of a file: `text` without hashes, and the sha256 hashes that it allows (none: any file)."""
 
     text: str
@@ -113,8 +113,7 @@ class Line:
         return len(specifiers) == 1 and specifiers[0].operator in ("==", "===") and not specifiers[0].version.endswith("*")
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
+class Requirements(msgspec.Struct, frozen=True):
     """The requirements, constraints and options of one or several files together.
 
     `files` maps each file, in the order of reading, to the hex sha256 of its contents. `no_binary` and `only_binary` map a normalized
@@ -124,16 +123,16 @@ class Requirements:
 
     lines: tuple[Line, ...] = ()
     constraints: tuple[Line, ...] = ()
-    files: Mapping[Path, str] = field(default_factory=dict)
+    files: Mapping[Path, str] = {}
     index_url: str = ""
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     prereleases: bool = False
-    no_binary: Mapping[str, str] = field(default_factory=dict)
-    only_binary: Mapping[str, str] = field(default_factory=dict)
+    no_binary: Mapping[str, str] = {}
+    only_binary: Mapping[str, str] = {}
     indexes: tuple[Mapping[str, Any], ...] = ()
-    index_of: Mapping[str, str] = field(default_factory=dict)
+    index_of: Mapping[str, str] = {}
 
     @property
     def origin(self) -> str:

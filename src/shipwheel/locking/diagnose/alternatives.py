@@ -4,9 +4,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking import uv
@@ -113,7 +114,7 @@ def _usable_pythons(package: Mapping[str, Any], targets: Sequence[Target], pytho
 def _limited(pythons: Sequence[OtherPython]) -> OtherPython:
     platforms = [str(python.target.platform) for python in pythons]
     name, flags = f"{pythons[0].name} on {', '.join(platforms)}", f"{pythons[0].flags} --platform {','.join(platforms)}"
-    return replace(pythons[0], name=name, flags=flags)
+    return msgspec.structs.replace(pythons[0], name=name, flags=flags)
 
 
 def _serves(package: Mapping[str, Any], target: Target) -> bool:
