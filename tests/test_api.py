@@ -62,7 +62,7 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_no_public_name_is_also_a_submodule() -> None:
     # Importing a submodule binds its name in the package, over the public name.
     folder = Path(str(shipwheel.__file__)).parent
-    submodules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    submodules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert not submodules & set(shipwheel.__all__)
 
 
