@@ -53,6 +53,19 @@ VARYING_SETS = b"def f(x):\n    return x in {None, 'a', 'b', ..., 3, (None, 1)}\
 
 
 @ALL
+def test_modules_in_the_working_directory_are_not_imported(tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("enum", "importlib", "marshal", "signal", "struct", "types", "warnings"):
+        (project / f"{name}.py").write_text("raise SystemExit('a module of the project ran')\n")
+    compiler = compiler_of(tmp_path, python)
+    monkeypatch.chdir(project)
+    (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])
+    compiler.close()
+    assert data
+
+
+@ALL
 def test_pyc_files_have_an_unchecked_hash(tmp_path: Path, python: str) -> None:
     compiler = compiler_of(tmp_path, python)
     (data,) = compile_all(compiler, [("/opt/venv/rich.py", RICH)])

@@ -33,6 +33,10 @@ _MAX_PYC_BYTES = 1 << 31
 _EXIT_TIMEOUT_S = 10.0
 
 
+_WITHOUT_WORKING_DIRECTORY = "import sys; sys.path = [folder for folder in sys.path if folder]\n"
+"""Goes before a program given with `-c`, which puts the working directory first: a project's types.py or enum.py must not run here."""
+
+
 class Interpreter(msgspec.Struct, frozen=True):
     """How to start an interpreter: the command, and variables to add to the environment."""
 
@@ -52,7 +56,7 @@ class _Worker:
         self._name = interpreter.command[0]
         try:
             self._process = subprocess.Popen(
-                [*interpreter.command, "-S", "-s", "-W", "ignore", "-c", program],
+                [*interpreter.command, "-S", "-s", "-W", "ignore", "-c", _WITHOUT_WORKING_DIRECTORY + program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
