@@ -63,7 +63,7 @@ def test_names_the_problem_of_every_unusable_mirror(stack: ExitStack) -> None:
         for each in (("good", good), ("slow", slow), ("stale", stale), ("lying", lying), ("failing", failing), ("closed", closed))
     ]
     # It ends although one mirror never answers. The time must be enough for the others on a busy machine.
-    measured = measure(table, seconds=8.0)
+    measured = measure(table, seconds=5.0)
     problems = {(it.name, it.kind): it.problem for it in measured}
     assert len(measured) == 12
     assert problems["good", "index"] == problems["good", "debian"] == ""

@@ -207,7 +207,7 @@ def test_any_file_can_be_parsed(tmp_path: Path, data: bytes) -> None:
     parse_last_stage(data.decode("utf-8", "surrogatepass") if data.isascii() else data.decode("latin-1"))
 
 
-@given(st.lists(st.text() | _WORDS, max_size=6), st.lists(st.text() | _WORDS, max_size=6))
-def test_any_words_can_be_a_command(tmp_path_factory: pytest.TempPathFactory, entry: list[str], command: list[str]) -> None:
-    root = tmp_path_factory.getbasetemp()
-    _command(_evidence(root, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(entry=st.lists(st.text() | _WORDS, max_size=6), command=st.lists(st.text() | _WORDS, max_size=6))
+def test_any_words_can_be_a_command(tmp_path: Path, entry: list[str], command: list[str]) -> None:
+    _command(_evidence(tmp_path, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))

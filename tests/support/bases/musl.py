@@ -36,6 +36,8 @@ OPENSSL: tuple[str, ...] = (
 )
 OPENSSL += ("sm2", "sm4", "bf", "cast", "rc2", "rc4")
 """Parts that Python does not use."""
+DISABLED = ("_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw", "_decimal", "_multibytecodec")
+"""Modules of CPython that take long to compile and that no test needs."""
 UNUSED = ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "__pycache__")
 
 
@@ -57,7 +59,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
     _run(work, sources / "libffi", "./configure", "--disable-shared", "--enable-static", f"--prefix={prefix}", *quiet)
     _run(work, sources / "libffi", "make", "install")
     where = (f"--prefix={prefix}", "--openssldir=/etc/ssl", "--libdir=lib")
-    _run(work, sources / "openssl", "./Configure", "linux-x86_64", *where, *(f"no-{part}" for part in OPENSSL), "-O1", "-fPIC", "-w")
+    _run(work, sources / "openssl", "./Configure", "linux-x86_64", *where, *(f"no-{part}" for part in OPENSSL), "-O0", "-fPIC", "-w")
     _run(work, sources / "openssl", "make", "build_libs")
     shutil.copytree(sources / "openssl/include/openssl", prefix / "include/openssl")
     for library in ("libcrypto.a", "libssl.a"):
@@ -70,17 +72,24 @@ def built_for_musl(tree: Path, work: Path) -> str:
 def _run(work: Path, folder: Path, *command: str) -> None:
     """Run a step of a build with the musl compiler. Raise an error with the end of its output if it fails."""
     compiler = str(work / "cc")
-    environment = {**os.environ, "CC": compiler, "CXX": compiler, "CFLAGS": "-O1 -fPIC -w", "MAKEFLAGS": f"-j{os.cpu_count() or 1}"}
+    environment = {**os.environ, "CC": compiler, "CXX": compiler, "CFLAGS": "-O0 -g0 -fPIC -w", "MAKEFLAGS": f"-j{os.cpu_count() or 1}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 def _python(source: Path, prefix: Path, work: Path) -> None:
-    options = ("--prefix=/usr/local", "--enable-shared", "--without-ensurepip", "--disable-test-modules", "--with-pkg-config=no")
+    options: tuple[str, ...] = (
+        "--prefix=/usr/local",
+        "--enable-shared",
+        "--without-ensurepip",
+        "--disable-test-modules",
+        "--with-pkg-config=no",
+    )
     include, library = f"-I{prefix}/include", f"-L{prefix}/lib"
     places = [f"CPPFLAGS={include}", f"LDFLAGS={library}", f"--with-openssl={prefix}", "--with-readline=no"]
     for name, flag in (("ZLIB", "-lz"), ("LIBFFI", "-lffi")):
         places += [f"{name}_CFLAGS={include}", f"{name}_LIBS={library} {flag}"]
+    options += tuple(f"py_cv_module_{name}=n/a" for name in DISABLED)
     _run(work, source, "./configure", *options, *places)
     _run(work, source, "make")
 
