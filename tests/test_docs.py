@@ -139,7 +139,8 @@ def words(rest: str) -> list[str]:
 
 def parse(arguments: list[str]) -> None:
     """Parse arguments as the command line does, without running the command. Raises click's errors."""
-    root = click.Context(cli, info_name="shipwheel")
+    # A command keeps the help option that its first context gives it.
+    root = click.Context(cli, info_name="shipwheel", **cli.context_settings)
     if arguments[0].startswith("-"):
         cli.make_parser(root).parse_args(list(arguments))
         return
