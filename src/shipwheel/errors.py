@@ -77,7 +77,7 @@ class LockError(ShipwheelError):
 
     @property
     def another_python_may_help(self) -> bool:
-        """Whether choosing another Python version is a next step."""
+        """True if choosing another Python version is a next step."""
         return self.hint_without_python is not None
 
 

@@ -14,7 +14,7 @@ __all__ = ["Request"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to build: a project at `path`, and `settings` that already include the flags.
+    """A request to build: a project at `path`, and `settings` that already include the flags.
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch_layers", "image_for_platform", "open_images"]
 
 _LAYOUT_PREFIX = "oci:"
-"""What the name of a layout starts with: `oci:DIR` or `oci:DIR:NAME`."""
+"""The prefix of a layout's name: `oci:DIR` or `oci:DIR:NAME`."""
 
 _STAGE = "base layers"
 _WORKERS = 4
@@ -79,7 +79,7 @@ def image_for_platform(index: ImageIndex, platform: Platform, name: str) -> Imag
 
 
 class _ImageRecord(msgspec.Struct, frozen=True):
-    """What the store remembers of an image: everything but the bytes of its layers."""
+    """The store's record of an image: everything but the bytes of its layers."""
 
     platform: tuple[str, str, str]
     manifest: bytes
@@ -111,7 +111,7 @@ def _open_remote(name: str, digest: str, platforms: Sequence[Platform], store: S
 
 
 class _LayerSource:
-    """Where the layers of a registry's images come from: the store, else their repository.
+    """The source of layers of a registry's images: the store, else their repository.
 
     The repository is opened by the first reader, shared by all, and closed by the last: images outlive the build and any thread may read
     their layers at any time, so there is no later moment at which to close it.

@@ -38,7 +38,7 @@ STATIC_INIT = "usr/bin/tini-static"
 
 
 class ImageFacts(msgspec.Struct, frozen=True, rename={"has_tmp": "temporary"}):
-    """What was found in the files and the config of a base image.
+    """The facts about a base image, from its files and its config.
 
     `python` is the full version and `interpreter` its absolute path. `libc` is the version of glibc, or of musl if `musl` is set. `user` is
     "uid:gid" of a user other than root, `certificates` the path of a CA bundle, `codename` a Debian suite's; they are empty

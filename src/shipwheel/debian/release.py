@@ -30,9 +30,9 @@ class Release:
     date: datetime | None
     valid_until: datetime | None
     by_hash: bool
-    """Whether the mirror also has files under their hash (Acquire-By-Hash)."""
+    """True if the mirror also has files under their hash (Acquire-By-Hash)."""
     separate_all: bool
-    """Whether packages of architecture `all` are only in a Packages file of their own."""
+    """True if packages of architecture `all` are only in a Packages file of their own."""
     files: Mapping[str, tuple[str, int]]
     """Path below dists/<codename>/ -> (sha256 in hex, size in bytes)."""
 

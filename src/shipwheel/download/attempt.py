@@ -36,7 +36,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all attempts to download one file share. `size` in bytes, None if unknown."""
+    """The values that all attempts to download one file share. `size` in bytes, None if unknown."""
 
     client: "httpx.Client"
     label: str

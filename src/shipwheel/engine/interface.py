@@ -37,7 +37,7 @@ class Mount(msgspec.Struct, frozen=True):
 
     @property
     def is_path(self) -> bool:
-        """Whether the source is a file or directory of this machine."""
+        """True if the source is a file or directory of this machine."""
         return self.source.startswith(("/", "\\")) or self.source[1:2] == ":"
 
 
@@ -91,11 +91,11 @@ class Engine(Protocol):
 
     name: str
     publishes: bool
-    """Whether it can publish ports; otherwise the container is in this machine's network."""
+    """True if it can publish ports; otherwise the container is in this machine's network."""
     maps_user: bool
-    """Whether files that the image's user writes into a mounted directory belong to the user who runs the engine."""
+    """True if files that the image's user writes into a mounted directory belong to the user who runs the engine."""
     detaches: bool
-    """Whether a container can outlive the command that starts it."""
+    """True if a container can outlive the command that starts it."""
     emulation_hint: str
     """The engine's own command that installs emulators for other platforms, empty without one."""
 

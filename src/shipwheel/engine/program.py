@@ -58,7 +58,7 @@ class ProgramResult(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
+        """True if it succeeded."""
         return self.status == 0
 
     @property

@@ -55,7 +55,7 @@ def _files(package: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_mirrored(file: Mapping[str, Any], roots: set[str]) -> bool:
-    """Whether the mirror's URL could be made again from the path: only such a URL is replaced."""
+    """True if the mirror's URL could be made again from the path: only such a URL is replaced."""
     url = str(file.get("url", ""))
     path = shared_path(url)
     return bool(path) and url.removesuffix(path.removeprefix("packages")) in roots
@@ -86,7 +86,7 @@ def canonical_root(index: str | None = None, store: Path | None = None) -> str:
         if known["index"] == index:
             return str(known["files"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass
+        pass  # there is no record, or a damaged one: ask the index
     found = _fetch_root(f"{index}/{_PUBLIC_PROJECT}/") if index else ""
     if found:
         try:

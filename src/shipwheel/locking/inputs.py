@@ -23,7 +23,7 @@ _VALUES = frozenset({"Python", "as-of", "extras", "groups", "what the command ne
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LockRequest:
-    """What a lock is made from: the user's directory, as it was read, and the user's choices.
+    """The inputs of one lock: the user's directory, as it was read, and the user's choices.
 
     `python` is a minor version ("3.11"). `as_of` is the day whose packages count. `extras` and `groups` are the chosen optional
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.

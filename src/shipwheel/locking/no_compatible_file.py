@@ -35,7 +35,7 @@ _MAX_REPORTED_FILES = 6
 
 
 class Mismatch(Enum):
-    """What the files of a package are not for."""
+    """The part of a target that the files of a package do not match."""
 
     SYSTEM = auto()
     """Linux."""
@@ -82,7 +82,7 @@ class OtherPython(msgspec.Struct, frozen=True):
 
 
 class Alternatives(msgspec.Struct, frozen=True):
-    """What can replace a missing file. `known` is false where the index could not be asked.
+    """Replacements for a missing file. `known` is false if the index could not be asked.
 
     `older` and `newer` are the nearest versions that have files for all the targets in question. `by_platform` describes the nearest
     versions for single platforms, where no version serves all of them. `pythons` are those for which the locked version has files.
@@ -140,7 +140,7 @@ class _Hint(msgspec.Struct, frozen=True):
 
     @property
     def another_python_may_help(self) -> bool:
-        """Whether an untried Python version may have the missing files."""
+        """True if an untried Python version may have the missing files."""
         return not self.tried and any(file.mismatch in (Mismatch.PYTHON, Mismatch.LIBC) for file in self.missing)
 
     def text(self) -> str:

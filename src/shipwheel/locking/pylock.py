@@ -147,7 +147,7 @@ class Lock:
 
     @property
     def frozen(self) -> bool:
-        """Whether it was made from a list that pins everything, and so may have packages that only another system needs."""
+        """True if it was made from a list that pins everything, and so may have packages that only another system needs."""
         return bool(self._tool.get("frozen", False))
 
     @property

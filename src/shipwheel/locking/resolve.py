@@ -36,7 +36,7 @@ Packages = tuple[Mapping[str, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class LockContents:
-    """What goes into a lock: a pylock.toml, the graph (a uv.lock), and where the requirements come from.
+    """The contents of a lock: a pylock.toml, the graph (a uv.lock), and where the requirements come from.
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
     `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package.

@@ -248,7 +248,7 @@ class _Maker:
             self._names[line] = re.split(r"[\s\[@;]", new[0], maxsplit=1)[0]
 
     def _is_own(self, line: Line) -> bool:
-        """Whether a line requires the project itself, as `-e .` does."""
+        """True if a line requires the project itself, as `-e .` does."""
         path = line.local_path
         local = self._inputs.local_paths.get(path) if path is not None else None
         return local is not None and local.path == self._inputs.project.path

@@ -86,7 +86,7 @@ class FailureKind(Enum):
     NO_WHEELS_FOR_PYTHON = auto()
     """A package has neither a source nor a wheel for this Python version, on any system."""
     NOT_AN_INDEX = auto()
-    """What answered is not a package index."""
+    """A server answered that is not a package index."""
     NOT_FOUND = auto()
     """No index has a package, or a version of it."""
     OTHER = auto()

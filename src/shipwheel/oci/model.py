@@ -100,7 +100,7 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
     @property
     def is_attestation(self) -> bool:
-        """Whether this entry of an image index is an attestation. BuildKit adds those with the platform unknown/unknown."""
+        """True if this entry of an image index is an attestation. BuildKit adds those with the platform unknown/unknown."""
         unknown = self.platform is not None and self.platform.os == "unknown" and self.platform.architecture == "unknown"
         return unknown or self.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
 

@@ -28,7 +28,7 @@ class PlatformPlan:
     packages: tuple[str, ...]
     """Debian packages, as "name version"."""
     complete: bool
-    """Whether `packages` has them all already."""
+    """True if `packages` has them all already."""
     distributions: tuple[LockedDistribution, ...]
     left_out: tuple[LeftOut, ...]
 

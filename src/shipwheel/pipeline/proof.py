@@ -31,7 +31,7 @@ _EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
 
 class Origin(Enum):
-    """Where a segment comes from, which decides what must be whole."""
+    """The origin of a segment, which decides what must be whole."""
 
     PARENT = "parent"
     """The base image. It provides libraries; whether it is whole itself is not checked."""

@@ -34,7 +34,7 @@ _MAX_ORIGINS = 4
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What was pushed. `name` is registry/repository, `traffic` counts the bytes sent, `read` the bytes read from registries."""
+    """A finished push. `name` is registry/repository, `traffic` counts the bytes sent, `read` the bytes read from registries."""
 
     name: str
     tags: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What git knows of a directory: the repository it is in, its last commit, and its description. File times only tell when it was copied."""
+"""Git's facts about a directory: the repository it is in, its last commit, and its description. File times only tell when it was copied."""
 
 import subprocess
 from datetime import date

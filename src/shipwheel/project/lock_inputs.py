@@ -65,7 +65,7 @@ class OtherLock(msgspec.Struct, frozen=True):
 
 
 class LockInputs(msgspec.Struct, frozen=True):
-    """What a user's directory says about its dependencies.
+    """The statements of a user's directory about its dependencies.
 
     One of `requirements`, `script` and `pipfile` decides what is locked; where all are None, the project's metadata does. `lock_path` is
     where shipwheel's own lock belongs. `other_lock` is another tool's lock, which is honoured unless the user chooses a day.
@@ -76,7 +76,7 @@ class LockInputs(msgspec.Struct, frozen=True):
     """pyproject.toml; empty when there is none."""
     has_pyproject: bool
     has_setup: bool
-    """Whether there is a setup.py or setup.cfg."""
+    """True if there is a setup.py or setup.cfg."""
     project: LocalPath
     workspace: Workspace
     lock_path: Path
@@ -137,7 +137,7 @@ def _lock_path(files: UserFiles, root: Path) -> Path:
 
 
 def _is_foreign(files: UserFiles, path: Path) -> bool:
-    """Whether another tool wrote this pylock.toml: shipwheel's own, even a damaged one, has the header of its table."""
+    """True if another tool wrote this pylock.toml: shipwheel's own, even a damaged one, has the header of its table."""
     try:
         return files.is_file(path) and _OWN_LOCK.search(files.read_bytes(path)) is None
     except OSError:

@@ -43,7 +43,7 @@ class Metadata:
     scripts: Mapping[str, str] = field(default_factory=dict)
     """Console script -> module:function."""
     package: bool = False
-    """Whether the project is built into a wheel."""
+    """True if the project is built into a wheel."""
     backend: str = ""
     packages: tuple[str, ...] | None = None
     """Top-level import names in the wheel, if the metadata lists them; None if the build backend finds them."""

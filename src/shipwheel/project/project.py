@@ -16,7 +16,7 @@ __all__ = ["Project"]
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What reading a directory, or a single-file script, tells about a project."""
+    """A project, as its directory or its single-file script describes it."""
 
     root: Path
     name: str
@@ -31,13 +31,13 @@ class Project:
     python_reason: str
     settings: Settings
     inputs: LockInputs
-    """What decides the lock."""
+    """The inputs of the lock."""
     other_pythons: tuple[str, ...] = ()
     """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
     dependencies: frozenset[str] = frozenset()
     """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
     dynamic: bool = False
-    """Whether only building the project tells all its dependencies."""
+    """True if only building the project tells all its dependencies."""
     scripts: Mapping[str, str] = field(default_factory=dict)
     """Console script -> module:function."""
     packaged: frozenset[str] = frozenset()

@@ -161,7 +161,7 @@ class _Reader:
         return fuller if app.dependencies < fuller.dependencies else app
 
     def _decide(self, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
-        """Whether a package's requirements files decide its lock: they name the package itself, or its metadata names no dependency."""
+        """True if a package's requirements files decide its lock: they name the package itself, or its metadata names no dependency."""
         if not listed:
             return False
         found = read_requirements(listed, self._files)

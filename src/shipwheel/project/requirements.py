@@ -83,7 +83,7 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def is_location(self) -> bool:
-        """Whether the text looks like a path or a URL rather than a name."""
+        """True if the text looks like a path or a URL rather than a name."""
         head = self.text.split(" ", 1)[0].split("[", 1)[0]
         return bool(
             _VCS.match(head)
@@ -105,7 +105,7 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the line allows exactly one version or one location."""
+        """True if the line allows exactly one version or one location."""
         requirement = self.requirement
         if requirement is None or requirement.url:
             return True
@@ -141,7 +141,7 @@ class Requirements(msgspec.Struct, frozen=True):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether every line is pinned, as in a file that `pip freeze` wrote."""
+        """True if every line is pinned, as in a file that `pip freeze` wrote."""
         return bool(self.lines) and all(line.is_pinned for line in self.lines)
 
 

@@ -24,7 +24,7 @@ UV_SETTINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """What uv would know of a project before it resolves.
+    """The uv workspace of a project, with the settings and sources that uv would use.
 
     `root` is the root of the uv workspace that the project is, or is a member of; None without a workspace. `members` are the members'
     directories without the root. `settings` are uv's settings in their TOML form, with the indexes of Poetry and PDM added. `sources` is

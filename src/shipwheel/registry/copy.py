@@ -25,7 +25,7 @@ _MAX_DOCUMENTS = 1000
 
 
 class Source(Protocol):
-    """Where images are copied from: a `Repository`, or a `LayoutSource`."""
+    """The place that images are copied from: a `Repository`, or a `LayoutSource`."""
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
         """Return the manifest or image index of a digest, or of a name in the source, verified. `media_type` is its descriptor's."""

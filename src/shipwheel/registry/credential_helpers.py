@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class HelperSecret(msgspec.Struct, frozen=True, rename="pascal"):
-    """What a helper stores for a server. For the user name `<token>` the secret is an identity token."""
+    """The credential that a helper stores for a server. For the user name `<token>` the secret is an identity token."""
 
     username: str = ""
     secret: str = ""

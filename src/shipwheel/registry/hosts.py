@@ -58,7 +58,7 @@ class Host(msgspec.Struct, frozen=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether its address is on the loopback interface, which other machines cannot reach."""
+        """True if its address is on the loopback interface, which other machines cannot reach."""
         return _is_loopback(self.address)
 
     def repository(self, name: str) -> str:

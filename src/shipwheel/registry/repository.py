@@ -44,7 +44,7 @@ class Document(msgspec.Struct, frozen=True):
 
     @property
     def is_index(self) -> bool:
-        """Whether it is an image index."""
+        """True if it is an image index."""
         return self.descriptor.media_type in INDEX_TYPES
 
 

@@ -1,4 +1,4 @@
-"""What the store records of wheels that were built from source."""
+"""The store's records of wheels that were built from source."""
 
 import msgspec
 

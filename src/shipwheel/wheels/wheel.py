@@ -39,7 +39,7 @@ class Compiler(Protocol):
 
     @property
     def identity(self) -> str:
-        """What determines the bytes besides path and source: the implementation and its full version."""
+        """The identity of the compiler, on which the bytes depend besides path and source: the implementation and its full version."""
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
         """Return the .pyc file for each (absolute path in the image, source), or None if it is not valid Python of this version."""

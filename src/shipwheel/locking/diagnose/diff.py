@@ -37,12 +37,12 @@ class PlatformDiff:
 
     @property
     def gained(self) -> bool:
-        """Whether only the new lock has all files for the platform."""
+        """True if only the new lock has all files for the platform."""
         return self.before is None and self.after is not None
 
     @property
     def lost(self) -> bool:
-        """Whether only the old lock has all files for the platform."""
+        """True if only the old lock has all files for the platform."""
         return self.before is not None and self.after is None
 
 

@@ -15,7 +15,7 @@ _MAX_TEXT = 6000
 class _Hint:
     text: str
     another_python: bool = False
-    """Whether the text is about another Python version."""
+    """True if the text is about another Python version."""
 
 
 _HINTS = {

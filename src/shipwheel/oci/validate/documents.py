@@ -48,7 +48,7 @@ class StatedLayer:
     compression: str | None
     diff_id: str
     has_digest: bool = True
-    """Whether digest and size are stated; docker's manifest.json does not state them."""
+    """True if digest and size are stated; docker's manifest.json does not state them."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class StatedImage:
     config_digest: str
     layers: list[StatedLayer] = field(default_factory=list)
     is_complete: bool = True
-    """Whether all layers can be read."""
+    """True if all layers can be read."""
 
 
 class Documents:

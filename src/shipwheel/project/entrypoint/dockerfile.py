@@ -84,7 +84,7 @@ class Stage:
     """Names of ENV variables whose values may be secret; `variables` lacks them."""
     workdir: str = ""
     project_directory: str = ""
-    """Where the project's directory is copied to."""
+    """The directory that the project is copied to."""
 
     def project_path(self, path: str) -> str | None:
         """Return the path relative to the project's directory; None for a path outside it."""

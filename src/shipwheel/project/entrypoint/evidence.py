@@ -17,14 +17,14 @@ class Evidence:
     name: str
     """Normalised (PEP 503)."""
     kind: Literal["package", "app"]
-    """As in `Project`."""
+    """The kind of `Project`."""
     settings: Settings = field(default_factory=Settings)
     scripts: dict[str, str] = field(default_factory=dict)
     """Console script -> module:function."""
     dependencies: frozenset[str] = frozenset()
     """Normalised names of Python packages."""
     complete: bool = True
-    """Whether `dependencies` holds all direct dependencies. If not, an import in the source counts as well."""
+    """True if `dependencies` holds all direct dependencies. If not, an import in the source counts as well."""
     packaged: frozenset[str] = frozenset()
     """Top-level import names in the project's wheel."""
     single_file: str | None = None

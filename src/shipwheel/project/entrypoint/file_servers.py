@@ -29,7 +29,7 @@ _VOILA_PORT = "8866"
 
 
 class _PortFrom(Enum):
-    """Where the port of a file server comes from."""
+    """A place to look for the port of a file server."""
 
     SETTINGS = "settings"
     SOURCE = "source"
@@ -45,13 +45,13 @@ class _FileServer:
 
     command: tuple[str, ...]
     what: str
-    """What the file is, to users."""
+    """The name of such a file in messages."""
     port: str
     """The port that is used if nothing names one."""
     serves: Callable[[Module], bool] | None = None
-    """Whether a file that imports the framework is one to serve; None if every one is."""
+    """Selects the files to serve among those that import the framework; None for all of them."""
     port_from: tuple[_PortFrom, ...] = (_PortFrom.SETTINGS,)
-    """Where to look for a port, the first that has one wins."""
+    """The places to look for a port; the first that has one wins."""
     env: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -38,7 +38,7 @@ _FINDERS: tuple[Finder, ...] = (
     find_worker,  # Celery and other workers
     find_script,  # main.py, PACKAGE/__main__.py, the only script
 )
-"""What shows how a project starts, most reliable first. The settings come before all of them."""
+"""The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
 
 

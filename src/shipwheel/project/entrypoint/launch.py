@@ -25,14 +25,14 @@ class Launch:
     command: tuple[str, ...]
     """The first word is a console script or `python`, found on PATH."""
     is_program: bool = False
-    """Whether it is a command-line program: the command becomes the Entrypoint, so that users append arguments."""
+    """True if it is a command-line program: the command becomes the Entrypoint, so that users append arguments."""
     arguments: tuple[str, ...] = ()
     """Default arguments of a program: the Cmd after the Entrypoint."""
     ports: tuple[str, ...] = ()
-    """As in the settings, for example 8000/tcp."""
+    """Ports with their protocol, for example 8000/tcp."""
     env: dict[str, str] = field(default_factory=dict)
     needs_source: bool = False
-    """Whether the project's directory must be in /app: always for an app; for a package if its wheel lacks what the command names."""
+    """True if the project's directory must be in /app: always for an app; for a package if its wheel lacks what the command names."""
     python_path: tuple[str, ...] = ()
     """Directories below /app that must be on the import path."""
     extra_requirements: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Launch:
     reason: str = ""
     """One sentence: why this command."""
     notes: tuple[str, ...] = ()
-    """What the user should know about the command, one sentence each."""
+    """Remarks about the command for the user, one sentence each."""
     volumes: tuple[str, ...] = ()
     """Paths that the command writes to, used if the settings name no volumes."""
     before_start: tuple[tuple[str, ...], ...] = ()

@@ -1,4 +1,4 @@
-"""What one source file shows, and how application factories of different modules are linked."""
+"""The facts about one source file, and the links between application factories of different modules."""
 
 import ast
 import re
@@ -45,15 +45,15 @@ _MAX_CHAIN = 4
 
 @dataclass(frozen=True, slots=True)
 class Module(ModulePath):
-    """What one source file shows."""
+    """The facts about one source file."""
 
     imports: frozenset[str] = frozenset()
     """Top-level packages that it imports."""
     applications: tuple[Application, ...] = ()
     calls: frozenset[str] = frozenset()
-    """What it calls, decorators included: dotted names, and methods as `.name`."""
+    """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
     has_main_guard: bool = False
-    """Whether it has an `if __name__ == "__main__"` block."""
+    """True if it has an `if __name__ == "__main__"` block."""
     unresolved: tuple[tuple[str, str], ...] = ()
     """(variable, dotted name of the called function) of top-level assignments that a factory of another module may decide."""
     factories: tuple[Factory, ...] = ()
@@ -63,13 +63,13 @@ class Module(ModulePath):
     ports: tuple[str, ...] = ()
     """TCP ports that it starts servers on."""
     loopback_only: bool = False
-    """Whether it starts a server on the loopback interface."""
+    """True if it starts a server on the loopback interface."""
     reads_arguments: bool = False
-    """Whether it reads sys.argv."""
+    """True if it reads sys.argv."""
     paths: FilePaths = field(default_factory=FilePaths)
     classes: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
-    """What it assigns or imports at its top level."""
+    """The names that it assigns or imports at its top level."""
     imported: tuple[tuple[str, str], ...] = ()
     """(name, dotted origin) of what it imports from modules at its top level."""
 

@@ -32,11 +32,11 @@ SYSTEM_DIRECTORIES = (
 OWN_DIRECTORIES = (f"/{VENV}", "/opt/shipwheel")
 """Directories that shipwheel fills."""
 _INSTANCE_PARENT = f"/{VENV}/var/"
-"""Where Flask puts the instance directory of an installed app."""
+"""The directory in which Flask puts the instance directory of an installed app."""
 _FLASK_FAMILY = frozenset({"flask", "apiflask", "eve", "flask-openapi3"})
 """Flask, and the frameworks whose application class derives from Flask's."""
 _FRAMEWORK_WRITES = {"python-fasthtml": Write(".sesskey", WriteKind.SESSION_KEY)}
-"""What a framework writes by itself, by its Python package."""
+"""Files that a framework writes by itself, by its Python package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class WrittenPath:
 
     @property
     def is_directory(self) -> bool:
-        """Whether the path is a directory."""
+        """True if the path is a directory."""
         return self.kind.is_directory
 
 

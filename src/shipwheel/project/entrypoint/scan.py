@@ -34,7 +34,7 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a project's directory shows about how the project starts."""
+    """The files of a project's directory that show how the project starts, read and parsed."""
 
     modules: tuple[Module, ...] = ()
     """The project's own modules, shallow ones first."""

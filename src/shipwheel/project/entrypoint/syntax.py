@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ModulePath:
-    """Where a module is: its file, its import name, and the directory that it is imported from."""
+    """The location of a module: its file, its import name, and the directory that it is imported from."""
 
     file: str
     """Relative to the project's root, with forward slashes."""

@@ -36,7 +36,7 @@ _MAX_PATHS = 12
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the paths that an app writes go."""
+    """The volumes and links for the paths that an app writes."""
 
     volumes: tuple[str, ...]
     """Directories that become volumes."""
@@ -45,7 +45,7 @@ class _Plan:
     linked: tuple[WrittenPath, ...]
     """The written paths that `links` are for."""
     kinds: frozenset[WriteKind]
-    """What is on volumes, those of the launch included."""
+    """The kinds of files on volumes, those of the launch included."""
     left_over: tuple[WrittenPath, ...]
     """Written paths that are in no volume."""
 

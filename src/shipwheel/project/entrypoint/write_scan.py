@@ -26,7 +26,7 @@ _Values = dict[str, tuple[ast.expr, ...]]
 
 
 class WriteKind(Enum):
-    """What an app writes; the value is how to call it to users."""
+    """A kind of file or directory that an app writes; the value is its name in messages."""
 
     SQLITE = "SQLite"
     TINYDB = "TinyDB"
@@ -41,7 +41,7 @@ class WriteKind(Enum):
 
     @property
     def is_directory(self) -> bool:
-        """Whether the path is a directory."""
+        """True if the path is a directory."""
         return self in (WriteKind.DIRECTORY, WriteKind.UPLOADS, WriteKind.INSTANCE)
 
 
@@ -69,7 +69,7 @@ class Write:
     """A path template, see `path_eval`."""
     kind: WriteKind
     in_url: bool = False
-    """Whether the path was in an SQLAlchemy URL: Flask-SQLAlchemy resolves relative ones in its own way."""
+    """True if the path was in an SQLAlchemy URL: Flask-SQLAlchemy resolves relative ones in its own way."""
 
 
 @dataclass(frozen=True, slots=True)
