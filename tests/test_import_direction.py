@@ -200,3 +200,13 @@ def test_modules_are_small(module: str) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, f"{module}:{node.lineno} {node.name} does not fit a screen"
+
+
+def test_no_two_public_classes_have_the_same_name() -> None:
+    # The makers of shipwheel.testing stand for real parts and have their names.
+    owners: dict[str, list[str]] = {}
+    for module in (module for module in MODULES if part(module) != "testing"):
+        for node in tree_of(module).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners.setdefault(node.name, []).append(module)
+    assert not {name: modules for name, modules in owners.items() if len(modules) > 1}

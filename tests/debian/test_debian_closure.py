@@ -9,7 +9,7 @@ from shipwheel.debian.archive import Archive
 from shipwheel.debian.closure import Closure, close_over_libraries
 from shipwheel.debian.downloads import load_segments
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -55,7 +55,7 @@ class _World:
         source = "b" if name in ("libb2", "b-common") else ""
         self.fake.add(make_deb(name, "1", files), (name, "1", "amd64"), contents=contents, source=source)
 
-    def index(self) -> PackageIndex:
+    def index(self) -> DebianPackageIndex:
         return Archive(self.fake.mirror, self.store, keyring=self.fake.keyring).package_index(suite_by_name("bookworm"), AMD64)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.debian.mirror import MIRROR_VARIABLE, PUBLIC_MIRRORS, Mirror, apt_mirror, choose_mirror, fastest_mirror, parse_mirror
+from shipwheel.debian.mirror import MIRROR_VARIABLE, PUBLIC_MIRRORS, DebianMirror, apt_mirror, choose_mirror, fastest_mirror, parse_mirror
 from shipwheel.errors import FetchError, UsageError
 
 DEB822 = """# a comment
@@ -26,12 +26,12 @@ Components: main
 
 
 def test_parses_one_url() -> None:
-    assert parse_mirror("https://m.example/x/debian/") == Mirror("https://m.example/x/debian", "https://m.example/x/debian-security")
+    assert parse_mirror("https://m.example/x/debian/") == DebianMirror("https://m.example/x/debian", "https://m.example/x/debian-security")
 
 
 @pytest.mark.parametrize("text", ["http://a.example/debian http://b.example/sec", "http://a.example/debian,http://b.example/sec/"])
 def test_parses_two_urls(text: str) -> None:
-    assert parse_mirror(text) == Mirror("http://a.example/debian", "http://b.example/sec")
+    assert parse_mirror(text) == DebianMirror("http://a.example/debian", "http://b.example/sec")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_prefers_the_setting_then_the_variable_then_apt(tmp_path: Path) -> None:
 def test_reads_deb822_sources(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
-    assert apt_mirror(tmp_path) == Mirror("http://one.example/debian", "http://one.example/debian-security")
+    assert apt_mirror(tmp_path) == DebianMirror("http://one.example/debian", "http://one.example/debian-security")
 
 
 def test_ignores_disabled_and_source_only_stanzas(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_ignores_disabled_and_source_only_stanzas(tmp_path: Path) -> None:
 )
 def test_reads_one_line_sources(tmp_path: Path, line: str) -> None:
     (tmp_path / "sources.list").write_text(f"# deb http://no.example/debian x main\ndeb-src http://no.example/debian x main\n{line}\n")
-    assert apt_mirror(tmp_path) == Mirror("https://m.example/debian", "https://m.example/debian-security")
+    assert apt_mirror(tmp_path) == DebianMirror("https://m.example/debian", "https://m.example/debian-security")
 
 
 @pytest.mark.parametrize(

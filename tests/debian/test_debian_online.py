@@ -15,9 +15,9 @@ from support.programs import needs
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.closure import Closure, close_over_libraries
 from shipwheel.debian.downloads import load_segments
-from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror, apt_mirror, choose_mirror
+from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror, apt_mirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.debian.seed import libc_version, python_version, resolve_seed
 from shipwheel.errors import FetchError
 from shipwheel.files.elf import ElfObject
@@ -55,10 +55,10 @@ print(sys.version.split()[0], sys.getfilesystemencoding())
 
 class _World:
     def __init__(self, root: Path) -> None:
-        self.mirror: Mirror = choose_mirror()
+        self.mirror: DebianMirror = choose_mirror()
         self.store = Store(Path(os.environ.get("SHIPWHEEL_TEST_CACHE") or root))
 
-    def index(self, suite: Suite, platform: Platform) -> PackageIndex:
+    def index(self, suite: Suite, platform: Platform) -> DebianPackageIndex:
         return Archive(self.mirror, self.store, allow_stale=True).package_index(suite, platform)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:

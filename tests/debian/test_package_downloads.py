@@ -6,14 +6,14 @@ import pytest
 from support.debian_packages import debian_package
 
 from shipwheel.debian.downloads import load_segments, package_downloads
-from shipwheel.debian.mirror import Mirror
+from shipwheel.debian.mirror import DebianMirror
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.store import Store
 from shipwheel.testing.debian import FakeArchive, make_deb
 
 
 def test_a_security_update_may_have_moved_to_the_main_archive() -> None:
-    mirror = Mirror("http://m/debian", "http://m/debian-security")
+    mirror = DebianMirror("http://m/debian", "http://m/debian-security")
     main, security = package_downloads(
         [debian_package("a", "1"), debian_package("b", "2", "debian-security", "pool/updates/main/b/b.deb")], mirror
     )

@@ -2,21 +2,30 @@
 
 import pytest
 
-from shipwheel.engine.program import Failure, ProgramResult
+from shipwheel.engine.program import EngineFailure, ProgramResult
 
 
 @pytest.mark.parametrize(
     ("message", "failure"),
     [
-        ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", Failure.NO_PERMISSION),
-        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", Failure.NOT_RUNNING),
-        ('Conflict. The container name "/web" is already in use by container "3f1".', Failure.NAME_TAKEN),
-        ("Cannot connect to Podman. Please verify your connection or try `podman machine init`: permission denied", Failure.NOT_RUNNING),
-        ('Error: command required for rootless mode: exec: "newuidmap": executable file not found in $PATH', Failure.NO_PERMISSION),
-        ('ctr: snapshot "web": already exists', Failure.NAME_TAKEN),
-        ('ctr: failed to dial "/run/containerd/containerd.sock": connect: permission denied', Failure.NO_PERMISSION),
-        ("Error: no such image", Failure.OTHER),
+        (
+            "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+            EngineFailure.NO_PERMISSION,
+        ),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", EngineFailure.NOT_RUNNING),
+        ('Conflict. The container name "/web" is already in use by container "3f1".', EngineFailure.NAME_TAKEN),
+        (
+            "Cannot connect to Podman. Please verify your connection or try `podman machine init`: permission denied",
+            EngineFailure.NOT_RUNNING,
+        ),
+        ('Error: command required for rootless mode: exec: "newuidmap": executable file not found in $PATH', EngineFailure.NO_PERMISSION),
+        ('Error: creating container storage: the container name "web" is already in use by 3f1. You have to', EngineFailure.NAME_TAKEN),
+        ('time="…" level=fatal msg="name \\"web\\" is already used by ID \\"3f1\\""', EngineFailure.NAME_TAKEN),
+        ("Error: rootlessport listen tcp 0.0.0.0:8000: bind: address already in use", EngineFailure.OTHER),
+        ('ctr: snapshot "web": already exists', EngineFailure.NAME_TAKEN),
+        ('ctr: failed to dial "/run/containerd/containerd.sock": connect: permission denied', EngineFailure.NO_PERMISSION),
+        ("Error: no such image", EngineFailure.OTHER),
     ],
 )
-def test_recognizes_why_an_engine_failed(message: str, failure: Failure) -> None:
+def test_recognizes_why_an_engine_failed(message: str, failure: EngineFailure) -> None:
     assert ProgramResult("docker", 1, "", message).failure is failure

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shipwheel.debian.mirror import MIRROR_VARIABLE, Mirror
-from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
+from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.debian.release import Release, check_age, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
@@ -36,7 +36,7 @@ class _SignedRelease:
         """Return the name of a file of this release for errors and progress."""
         return f"Debian {self.codename} {path}"
 
-    def download(self, mirror: Mirror, path: str) -> Download:
+    def download(self, mirror: DebianMirror, path: str) -> Download:
         """Return how to download a file of this release; by-hash URLs come first, since they survive an update of the mirror."""
         digest, size = self.release.files[path]
         directory = path.rpartition("/")[0]
@@ -55,7 +55,7 @@ class Archive:
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: DebianMirror,
         store: Store,
         reporter: Reporter = silent,
         *,
@@ -70,7 +70,7 @@ class Archive:
         self._lock = threading.Lock()
         self._releases: dict[str, tuple[_SignedRelease, ...]] = {}
 
-    def package_index(self, suite: Suite, platform: Platform) -> PackageIndex:
+    def package_index(self, suite: Suite, platform: Platform) -> DebianPackageIndex:
         """Return the suite's packages for a platform.
 
         Releases are fetched and verified once for all platforms; the Contents file is fetched when the index is asked for a soname. Raise
@@ -79,7 +79,7 @@ class Archive:
         releases = self._suite_releases(suite)
         files = [(release, path) for release in releases for path in self._packages_paths(release, platform, suite)]
         tables = self._packages_tables(files)
-        return PackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(releases[0], platform))
+        return DebianPackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(releases[0], platform))
 
     def _suite_releases(self, suite: Suite) -> tuple[_SignedRelease, ...]:
         with self._lock:
@@ -115,7 +115,7 @@ class Archive:
                 self.reporter(Warned(f"trying another Debian mirror: {error.message}"))
         return self._read_release(last, archive, codename, name)
 
-    def _read_release(self, mirror: Mirror, archive: str, codename: str, name: str) -> Release:
+    def _read_release(self, mirror: DebianMirror, archive: str, codename: str, name: str) -> Release:
         signed = fetch_bytes(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=_MAX_RELEASE_BYTES)
         return parse_release(verify_release(signed, name, self._keyring), name, codename)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shipwheel.debian.depends import follow_depends
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.package_index import PackageIndex
+from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.loader import Loader
 from shipwheel.files.segment import Segment
@@ -55,7 +55,7 @@ class _Candidate:
 
 def close_over_libraries(
     seed: Sequence[DebianPackage],
-    index: PackageIndex,
+    index: DebianPackageIndex,
     platform: Platform,
     app_segments: Sequence[Segment],
     load: LoadSegments,
@@ -136,7 +136,7 @@ def _clashes_with_bundled(segment: Segment, file: str, missing: Mapping[str, Seq
     )
 
 
-def _providers(sonames: Sequence[str], index: PackageIndex) -> dict[str, _Candidate]:
+def _providers(sonames: Sequence[str], index: DebianPackageIndex) -> dict[str, _Candidate]:
     found: dict[str, _Candidate] = {}
     for soname in sonames:
         package = next((package for name in index.providers(soname) if (package := index.newest(name)) is not None), None)
@@ -146,7 +146,7 @@ def _providers(sonames: Sequence[str], index: PackageIndex) -> dict[str, _Candid
     return found
 
 
-def _companions(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: PackageIndex) -> dict[str, _Candidate]:
+def _companions(packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: DebianPackageIndex) -> dict[str, _Candidate]:
     """Return companions, and small packages that hold the copyright of others: usr/share/doc/libgcc-s1 is a link to gcc-12-base."""
     found: dict[str, _Candidate] = {}
     for name, file in (_COMPANIONS[name] for name in packages if name in _COMPANIONS):

@@ -13,7 +13,7 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
-    from shipwheel.debian.package_index import PackageIndex
+    from shipwheel.debian.package_index import DebianPackageIndex
 
 __all__ = ["follow_depends"]
 
@@ -28,7 +28,7 @@ _IGNORED_DEPENDS = frozenset(
 
 
 def follow_depends(
-    named: Iterable[str], packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: "PackageIndex"
+    named: Iterable[str], packages: Mapping[str, DebianPackage], segments: Mapping[str, Segment], index: "DebianPackageIndex"
 ) -> dict[str, DebianPackage]:
     """Return the packages to add for the named ones; those that are already in `packages` are followed further.
 
@@ -54,7 +54,7 @@ def follow_depends(
     return found
 
 
-def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "PackageIndex") -> Iterator[DebianPackage]:
+def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "DebianPackageIndex") -> Iterator[DebianPackage]:
     """Yield one package per group of alternatives: one of the base, else the first that the suite has; none for ignored ones."""
     for group in index.depends(package):
         if not _IGNORED_DEPENDS.isdisjoint(group):

@@ -12,13 +12,13 @@ from shipwheel.files.segment import Segment, find_segment, make_segment
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
-    from shipwheel.debian.mirror import Mirror
+    from shipwheel.debian.mirror import DebianMirror
     from shipwheel.download.fetch import Download
 
 __all__ = ["fetch_packages", "load_segments", "package_downloads"]
 
 
-def package_downloads(packages: Sequence[DebianPackage], mirror: "Mirror") -> "list[Download]":
+def package_downloads(packages: Sequence[DebianPackage], mirror: "DebianMirror") -> "list[Download]":
     """Return how to download each package from a mirror and its fallbacks."""
     from shipwheel.download.fetch import Download
 
@@ -28,14 +28,14 @@ def package_downloads(packages: Sequence[DebianPackage], mirror: "Mirror") -> "l
     ]
 
 
-def _urls(package: DebianPackage, mirror: "Mirror") -> Iterator[str]:
+def _urls(package: DebianPackage, mirror: "DebianMirror") -> Iterator[str]:
     for each in mirror.with_fallbacks:
         yield f"{each.base(package.archive)}/{package.filename}"
         # A point release moves security updates into the main archive.
         yield f"{each.debian}/{package.filename.replace('pool/updates/', 'pool/', 1)}"
 
 
-def fetch_packages(packages: Sequence[DebianPackage], mirror: "Mirror", store: Store, reporter: Reporter = silent) -> None:
+def fetch_packages(packages: Sequence[DebianPackage], mirror: "DebianMirror", store: Store, reporter: Reporter = silent) -> None:
     """Download packages into the store. Raise IntegrityError, or FetchError that tells how to renew the base if a package is gone."""
     from shipwheel.download.fetch import fetch
 
@@ -50,7 +50,7 @@ def fetch_packages(packages: Sequence[DebianPackage], mirror: "Mirror", store: S
 
 
 def load_segments(
-    packages: Sequence[DebianPackage], mirror: "Mirror", store: Store, reporter: Reporter = silent, *, workers: int = 2
+    packages: Sequence[DebianPackage], mirror: "DebianMirror", store: Store, reporter: Reporter = silent, *, workers: int = 2
 ) -> list[Segment]:
     """Return the packages' segments in order; fetch and make those that the store does not have.
 

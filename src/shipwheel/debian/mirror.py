@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from shipwheel.download.mirrors import MIRRORS
 from shipwheel.errors import FetchError, UsageError
 
-__all__ = ["MIRROR_VARIABLE", "PUBLIC_MIRRORS", "Mirror", "apt_mirror", "choose_mirror", "fastest_mirror", "parse_mirror"]
+__all__ = ["MIRROR_VARIABLE", "PUBLIC_MIRRORS", "DebianMirror", "apt_mirror", "choose_mirror", "fastest_mirror", "parse_mirror"]
 
 MIRROR_VARIABLE = "SHIPWHEEL_DEBIAN_MIRROR"
 
@@ -25,15 +25,15 @@ _HINT = f"Set {MIRROR_VARIABLE} to the URL of a Debian mirror that this machine 
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror:
+class DebianMirror:
     """Base URLs of the `debian` and the `debian-security` archive, without a trailing slash; `fallbacks` carry the same files."""
 
     debian: str
     security: str
-    fallbacks: "tuple[Mirror, ...]" = ()
+    fallbacks: "tuple[DebianMirror, ...]" = ()
 
     @property
-    def with_fallbacks(self) -> "tuple[Mirror, ...]":
+    def with_fallbacks(self) -> "tuple[DebianMirror, ...]":
         """This mirror and its fallbacks, in the order in which they are tried."""
         return (self, *self.fallbacks)
 
@@ -44,7 +44,7 @@ class Mirror:
 
 def choose_mirror(
     setting: str | None = None, *, environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"), saved: Sequence[str] = ()
-) -> Mirror:
+) -> DebianMirror:
     """Return the mirror to use.
 
     The first of these that exists: the user's `setting`, SHIPWHEEL_DEBIAN_MIRROR, the mirror in apt's configuration, the `saved` choice of
@@ -57,7 +57,7 @@ def choose_mirror(
     return apt_mirror(apt) or (replace(mirrors[0], fallbacks=tuple(mirrors[1:])) if mirrors else fastest_mirror(PUBLIC_MIRRORS))
 
 
-def parse_mirror(text: str) -> Mirror:
+def parse_mirror(text: str) -> DebianMirror:
     """Parse a setting: the URL of the `debian` archive, and, after a space or comma, that of the security archive if it is elsewhere.
 
     Raise UsageError for anything else.
@@ -68,10 +68,10 @@ def parse_mirror(text: str) -> Mirror:
             "the Debian mirror must be one or two http(s) or file URLs",
             hint="For example https://HOST/debian, or https://HOST/debian https://OTHER/debian-security.",
         )
-    return Mirror(urls[0], urls[1] if len(urls) == 2 else _sibling(urls[0], "debian-security"))
+    return DebianMirror(urls[0], urls[1] if len(urls) == 2 else _sibling(urls[0], "debian-security"))
 
 
-def apt_mirror(root: Path) -> Mirror | None:
+def apt_mirror(root: Path) -> DebianMirror | None:
     """Return the first Debian and security archive that apt's sources under `root` (/etc/apt) name, or None."""
     debian = security = None
     for uri in _apt_uris(root):
@@ -84,10 +84,10 @@ def apt_mirror(root: Path) -> Mirror | None:
             security = security or uri
     if debian is None and security is None:
         return None
-    return Mirror(debian or _sibling(security or "", "debian"), security or _sibling(debian or "", "debian-security"))
+    return DebianMirror(debian or _sibling(security or "", "debian"), security or _sibling(debian or "", "debian-security"))
 
 
-def fastest_mirror(urls: Sequence[str]) -> Mirror:
+def fastest_mirror(urls: Sequence[str]) -> DebianMirror:
     """Return the mirror that is first to send the start of a signed release. Raise FetchError if none does within the time limit."""
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for url in urls:

@@ -14,7 +14,7 @@ from shipwheel.files.ctypes_libraries import library_stem
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
-    from shipwheel.debian.package_index import PackageIndex
+    from shipwheel.debian.package_index import DebianPackageIndex
 
 __all__ = ["missing_optional_libraries", "suggest_packages"]
 
@@ -39,7 +39,7 @@ def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[S
     return {name: tuple(labels) for name, labels in sorted(missing.items())}
 
 
-def suggest_packages(missing: Mapping[str, Collection[str]], index: "PackageIndex") -> Iterator[Warned]:
+def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPackageIndex") -> Iterator[Warned]:
     """Yield a warning per Python package that opens libraries which the suite has, with the Debian packages to add."""
     by_label: dict[str, dict[str, str]] = {}
     for prefixed, labels in missing.items():

@@ -8,7 +8,7 @@ from functools import cached_property
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.version import version_key
 
-__all__ = ["PackageIndex"]
+__all__ = ["DebianPackageIndex"]
 
 _PREFERRED_PROVIDERS = {
     "libjpeg.so.62": "libjpeg62-turbo",
@@ -20,7 +20,7 @@ _PREFERRED_PROVIDERS = {
 """Soname -> the package that Debian prefers, for sonames where the general ranking of providers picks another one."""
 
 
-class PackageIndex:
+class DebianPackageIndex:
     """The main, updates and security archives of a suite as one index.
 
     `tables` are (archive, table of `packages_table`) pairs; `contents` returns the table of `contents_table` and is called only when a

@@ -10,7 +10,7 @@ from shipwheel.errors import LockError, UsageError
 from shipwheel.suites import Suite
 
 if TYPE_CHECKING:
-    from shipwheel.debian.package_index import PackageIndex
+    from shipwheel.debian.package_index import DebianPackageIndex
 
 __all__ = ["RENEW_HINT", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names"]
 
@@ -52,12 +52,12 @@ def seed_names(suite: Suite) -> tuple[str, ...]:
     return (*_COMMON_SEED, *interpreter, *(_SPLIT_STDLIB if python in ("3.9", "3.11") else ()))
 
 
-def resolve_seed(index: "PackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
+def resolve_seed(index: "DebianPackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
     """Return the newest version of each seed package and each `extra` one that the user names. Raise as `resolve_packages` does."""
     return resolve_packages(index, (*seed_names(suite), *extra))
 
 
-def resolve_packages(index: "PackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:
+def resolve_packages(index: "DebianPackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:
     """Return the newest version of each package, sorted by name. Raise one UsageError with all unknown names and similar ones."""
     packages: dict[str, DebianPackage] = {}
     unknown: list[str] = []
@@ -75,7 +75,7 @@ def resolve_packages(index: "PackageIndex", names: Sequence[str]) -> tuple[Debia
     return tuple(packages[name] for name in sorted(packages))
 
 
-def _with_similar(name: str, index: "PackageIndex") -> str:
+def _with_similar(name: str, index: "DebianPackageIndex") -> str:
     similar = index.similar_names(name)
     return f"{name} (did you mean {', '.join(similar)}?)" if similar else name
 

@@ -10,8 +10,8 @@ from shipwheel.suites import Suite
 
 if TYPE_CHECKING:
     from shipwheel.debian.archive import Archive
-    from shipwheel.debian.mirror import Mirror
-    from shipwheel.debian.package_index import PackageIndex
+    from shipwheel.debian.mirror import DebianMirror
+    from shipwheel.debian.package_index import DebianPackageIndex
 
 __all__ = ["ArchiveSession"]
 
@@ -29,7 +29,7 @@ class ArchiveSession:
         self._reporter = reporter
         self._lock = threading.Lock()
         self._archive: Archive | None = None
-        self._indexes: dict[tuple[Suite, Platform], PackageIndex] = {}
+        self._indexes: dict[tuple[Suite, Platform], DebianPackageIndex] = {}
 
     def open(self) -> "Archive":
         """Return the archive, choosing a mirror on the first call. Raise UsageError or FetchError if there is none to use."""
@@ -43,11 +43,11 @@ class ArchiveSession:
                 self._archive = Archive(mirror, self._store, self._reporter)
             return self._archive
 
-    def choose_mirror(self) -> "Mirror":
+    def choose_mirror(self) -> "DebianMirror":
         """Return the mirror, choosing it on the first call. Raise UsageError or FetchError if there is none to use."""
         return self.open().mirror
 
-    def package_index(self, suite: Suite, platform: Platform) -> "PackageIndex":
+    def package_index(self, suite: Suite, platform: Platform) -> "DebianPackageIndex":
         """Return the packages of a suite for a platform. Raise any error of `Archive.package_index`."""
         index = self._indexes.get((suite, platform))
         if index is None:

@@ -15,7 +15,7 @@ from shipwheel.engine.delivery import report_present, send_archive
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, RunSpec, image_for
 from shipwheel.engine.local import LocalEngine, bind_mounts, env_file, logs_directory
-from shipwheel.engine.program import Failure, ProgramResult, is_installed, run_program, run_with_messages
+from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError, ImageError, NotInstalled
 from shipwheel.events import Reporter
@@ -106,7 +106,7 @@ class Ctr(LocalEngine):
         with self._run_command(spec, "--detach", f"--log-uri={log.as_uri()}") as (argv, pass_fds):
             result = run_program(argv, pass_fds=pass_fds)
         if not result.ok:
-            if result.failure is not Failure.NAME_TAKEN:
+            if result.failure is not EngineFailure.NAME_TAKEN:
                 _remove(spec.name)
             hint = "Check that the name is free and that the command is in the image."
             raise EngineError(f"containerd could not start {spec.name}: {result.reason}", hint=hint)
@@ -179,7 +179,7 @@ def _address() -> str:
 
 
 def _unusable(result: ProgramResult) -> EngineError:
-    if result.failure is Failure.NO_PERMISSION:
+    if result.failure is EngineFailure.NO_PERMISSION:
         return EngineError("you have no permission to use containerd's socket", hint="Run as root.")
     hint = f"Start it: systemctl start containerd. ctr looks for it at {_address()} (CONTAINERD_ADDRESS)."
     return EngineError(f"containerd does not answer: {result.reason}", hint=hint)

@@ -5,7 +5,7 @@ from shipwheel.engine.delivery import send_archive, shared_bottom_layers
 from shipwheel.engine.dockerlike import DockerLike
 from shipwheel.engine.emulation import engine_platforms
 from shipwheel.engine.interface import image_for
-from shipwheel.engine.program import Failure, ProgramResult, is_installed, run_program
+from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
@@ -59,10 +59,10 @@ class Docker(DockerLike):
 
 
 def _unusable(result: ProgramResult) -> EngineError:
-    if result.failure is Failure.NO_PERMISSION:
+    if result.failure is EngineFailure.NO_PERMISSION:
         hint = "Run as root, or join the group docker (usermod -aG docker NAME) and log in again."
         return EngineError("you have no permission to use docker's socket", hint=hint)
-    if result.failure is Failure.NOT_RUNNING:
+    if result.failure is EngineFailure.NOT_RUNNING:
         hint = "Start it: systemctl start docker, or Docker Desktop. DOCKER_HOST and `docker context ls` say where docker looks for it."
         return EngineError(f"docker's daemon does not answer: {result.reason}", hint=hint)
     return EngineError(f"docker does not answer: {result.reason}", hint="Check that `docker version` works.")

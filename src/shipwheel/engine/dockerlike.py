@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.engine.delivery import report_present
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
-from shipwheel.engine.program import Failure, run_program, run_with_messages
+from shipwheel.engine.program import EngineFailure, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
@@ -150,7 +150,7 @@ class DockerLike:
         result = run_program(argv, timeout=_START_TIMEOUT_S, env=environment)
         if not result.ok:
             # The container may exist without having started. If the name was taken, it is another one.
-            if result.failure is not Failure.NAME_TAKEN:
+            if result.failure is not EngineFailure.NAME_TAKEN:
                 self._remove(spec.name)
             raise EngineError(f"{self.name} could not start {spec.name}: {result.reason}", hint=_NOT_STARTED)
         return Detached(f"{self.name} logs -f {spec.name}", f"{self.name} stop {spec.name}", f"{self.name} rm --volumes {spec.name}")

@@ -4,7 +4,7 @@ from shipwheel.engine.delivery import send_archive
 from shipwheel.engine.dockerlike import DockerLike
 from shipwheel.engine.emulation import engine_platforms
 from shipwheel.engine.interface import RunSpec, image_for
-from shipwheel.engine.program import Failure, ProgramResult, is_installed, run_program
+from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
@@ -70,10 +70,10 @@ def _major_minor(version: str) -> tuple[int, ...]:
 
 
 def _unusable(result: ProgramResult) -> EngineError:
-    if result.failure is Failure.NOT_RUNNING:
+    if result.failure is EngineFailure.NOT_RUNNING:
         hint = "Start it: podman machine init, podman machine start."
         return EngineError(f"podman's machine does not answer: {result.reason}", hint=hint)
-    if result.failure is Failure.NO_PERMISSION:
+    if result.failure is EngineFailure.NO_PERMISSION:
         hint = "Rootless podman needs newuidmap (Debian: uidmap) and lines in /etc/subuid and /etc/subgid."
         return EngineError(f"you have no permission to use podman: {result.reason}", hint=hint)
     return EngineError(f"podman does not answer: {result.reason}", hint="Check that `podman info` works.")

@@ -14,7 +14,7 @@ import msgspec
 
 from shipwheel.errors import EngineError
 
-__all__ = ["Failure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
+__all__ = ["EngineFailure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
 
 _MAX_OUTPUT = 64 << 10
 """Bytes of a streamed-to program's output that are kept; the rest is read and dropped."""
@@ -26,7 +26,7 @@ _ENGLISH = {"LC_ALL": "C.UTF-8"}
 """Keeps the messages that are parsed in English."""
 
 
-class Failure(Enum):
+class EngineFailure(Enum):
     """Why an engine's program failed, as far as its message says."""
 
     NAME_TAKEN = auto()
@@ -39,11 +39,12 @@ class Failure(Enum):
 
 
 _FAILURE_SIGNS = (
-    (Failure.NAME_TAKEN, ("already in use", "already exists")),
+    # "by": a port is "already in use", too.
+    (EngineFailure.NAME_TAKEN, ("already in use by", "already used by", "already exists")),
     # podman's advice about its virtual machine may follow a "permission denied" of the connection to it.
-    (Failure.NOT_RUNNING, ("connect to podman", "machine")),
-    (Failure.NO_PERMISSION, ("permission denied", "newuidmap")),
-    (Failure.NOT_RUNNING, ("cannot connect", "daemon running")),
+    (EngineFailure.NOT_RUNNING, ("connect to podman", "machine")),
+    (EngineFailure.NO_PERMISSION, ("permission denied", "newuidmap")),
+    (EngineFailure.NOT_RUNNING, ("cannot connect", "daemon running")),
 )
 """The engines' programs give no error codes, so their messages are searched, and only here."""
 
@@ -69,10 +70,10 @@ class ProgramResult(msgspec.Struct, frozen=True):
         return line if len(line) <= _MAX_REASON else line[:_MAX_REASON] + "…"
 
     @property
-    def failure(self) -> Failure:
+    def failure(self) -> EngineFailure:
         """Why it failed, from its messages."""
         text = self.stderr.lower()
-        return next((failure for failure, signs in _FAILURE_SIGNS if any(sign in text for sign in signs)), Failure.OTHER)
+        return next((failure for failure, signs in _FAILURE_SIGNS if any(sign in text for sign in signs)), EngineFailure.OTHER)
 
     def json_object(self) -> dict[str, Any]:
         """Return the JSON object that it printed; an empty one if it failed or printed anything else."""

@@ -81,7 +81,7 @@ class _DamagedError(Exception):
     """The file is damaged; the message says how."""
 
 
-class _Segment(msgspec.Struct, frozen=True):
+class _ProgramHeader(msgspec.Struct, frozen=True):
     """A program header."""
 
     type: int
@@ -90,14 +90,14 @@ class _Segment(msgspec.Struct, frozen=True):
     size: int
 
 
-class _Image(msgspec.Struct, frozen=True):
+class _ElfFile(msgspec.Struct, frozen=True):
     """An ELF file as the loader sees it. `order` is its byte order in struct's notation, `wide` is true for 64 bits."""
 
     stream: BinaryIO
     order: str
     wide: bool
     machine: str
-    segments: tuple[_Segment, ...]
+    segments: tuple[_ProgramHeader, ...]
 
     def read(self, offset: int, size: int) -> bytes:
         self.stream.seek(offset)
@@ -126,13 +126,13 @@ class _Image(msgspec.Struct, frozen=True):
         raise _DamagedError(f"the address {address:#x} is in no segment")
 
 
-def _read_headers(stream: BinaryIO) -> _Image | None:
+def _read_headers(stream: BinaryIO) -> _ElfFile | None:
     stream.seek(0)
     head = stream.read(16)
     if len(head) < 16 or not is_elf(head) or head[4] not in (1, 2) or head[5] not in (1, 2):
         raise _DamagedError("its header is invalid")
     order, wide = "<" if head[5] == 1 else ">", head[4] == 2
-    bare = _Image(stream, order, wide, "", ())
+    bare = _ElfFile(stream, order, wide, "", ())
     kind, machine, _, _, start, _, _, _, entry_size, count = bare.unpack("HHIQQQIHHH" if wide else "HHIIIIIHHH", 16)
     if kind not in (_EXECUTABLE, _SHARED):
         return None
@@ -142,11 +142,11 @@ def _read_headers(stream: BinaryIO) -> _Image | None:
     headers = layout.iter_unpack(bare.read(start, count * entry_size))
     # p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, … with 64 bits; p_flags comes later with 32.
     positions = ((0, 2, 3, 5) if wide else (0, 1, 2, 4)) if count else ()
-    segments = tuple(_Segment(*(header[position] for position in positions)) for header in headers)
-    return _Image(stream, order, wide, _NAMES.get(machine, f"EM_{machine}"), segments)
+    segments = tuple(_ProgramHeader(*(header[position] for position in positions)) for header in headers)
+    return _ElfFile(stream, order, wide, _NAMES.get(machine, f"EM_{machine}"), segments)
 
 
-def _elf_object(image: _Image, path: str) -> ElfObject:
+def _elf_object(image: _ElfFile, path: str) -> ElfObject:
     interpreter = next((image.text(item.offset) for item in image.segments if item.type == _PT_INTERP), "")
     tags = _dynamic(image)
     if not tags:
@@ -167,7 +167,7 @@ def _elf_object(image: _Image, path: str) -> ElfObject:
     )
 
 
-def _dynamic(image: _Image) -> list[tuple[int, int]]:
+def _dynamic(image: _ElfFile) -> list[tuple[int, int]]:
     """Return the (tag, value) pairs of the dynamic section, up to DT_NULL; none for a static object."""
     section = next((item for item in image.segments if item.type == _PT_DYNAMIC), None)
     if section is None:
@@ -183,13 +183,13 @@ def _dynamic(image: _Image) -> list[tuple[int, int]]:
     return tags
 
 
-def _needed_versions(image: _Image, values: dict[int, int], names: int) -> Iterator[tuple[str, str]]:
+def _needed_versions(image: _ElfFile, values: dict[int, int], names: int) -> Iterator[tuple[str, str]]:
     for library, flags, name in islice(_version_needs(image, values), _MAX_VERSIONS):
         if not flags & _WEAK:
             yield image.text(names + library), image.text(names + name)
 
 
-def _version_needs(image: _Image, values: dict[int, int]) -> Iterator[tuple[int, int, int]]:
+def _version_needs(image: _ElfFile, values: dict[int, int]) -> Iterator[tuple[int, int, int]]:
     """Yield (offset of the library's name, flags, offset of the version's name)."""
     if (address := values.get(_VERNEED)) is None:
         return
@@ -201,7 +201,7 @@ def _version_needs(image: _Image, values: dict[int, int]) -> Iterator[tuple[int,
             yield library, flags, name
 
 
-def _defined_versions(image: _Image, values: dict[int, int], names: int) -> Iterator[str]:
+def _defined_versions(image: _ElfFile, values: dict[int, int], names: int) -> Iterator[str]:
     if (address := values.get(_VERDEF)) is None:
         return
     # vd_version, vd_flags, vd_ndx, vd_cnt, vd_hash, vd_aux, vd_next; only the first auxiliary record names the version.
@@ -211,7 +211,7 @@ def _defined_versions(image: _Image, values: dict[int, int], names: int) -> Iter
         yield image.text(names + name)
 
 
-def _chain(image: _Image, offset: int, count: int, layout: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _chain(image: _ElfFile, offset: int, count: int, layout: str) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield (offset, fields) of at most `count` records. The last field is the distance to the next record, 0 in the last one."""
     for _ in range(count):
         fields = image.unpack(layout, offset)

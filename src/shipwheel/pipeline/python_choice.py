@@ -30,17 +30,17 @@ _MAX_REASON = 300
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
-__all__ = ["Attempt", "pythons_to_try", "try_pythons", "with_suitable_python"]
+__all__ = ["ProjectAttempt", "pythons_to_try", "try_pythons", "with_suitable_python"]
 
 
-class Attempt(Protocol[Result]):
+class ProjectAttempt(Protocol[Result]):
     """Resolves a project, on the given bases if there are any."""
 
     def __call__(self, project: Project, bases: Bases | None = None) -> Result: ...
 
 
 def with_suitable_python(
-    project: Project, request: "Request", attempt: Attempt[T], adapt: Callable[[Project, str], Project] = with_python
+    project: Project, request: "Request", attempt: ProjectAttempt[T], adapt: Callable[[Project, str], Project] = with_python
 ) -> T:
     """Return the result of `attempt` for the base image's Python, or for the best Python of Debian for which it succeeds.
 

@@ -18,13 +18,13 @@ from shipwheel.oci.model import FOREIGN_LAYERS, Descriptor, Index, Manifest, dec
 from shipwheel.registry.push import Push, Traffic
 from shipwheel.registry.repository import Document, Repository, checked_document, fallback_tag
 
-__all__ = ["CopyResult", "LayoutSource", "Referrer", "Source", "copy", "find_referrers"]
+__all__ = ["CopyResult", "ImageSource", "LayoutSource", "Referrer", "copy", "find_referrers"]
 
 _MAX_DEPTH = 4
 _MAX_DOCUMENTS = 1000
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """The place that images are copied from: a `Repository`, or a `LayoutSource`."""
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
@@ -63,7 +63,7 @@ class CopyResult(msgspec.Struct, frozen=True):
 
 
 def copy(
-    source: Source,
+    source: ImageSource,
     reference: str,
     target: Repository,
     tags: Sequence[str],
@@ -116,7 +116,7 @@ def copy(
         return CopyResult(root.descriptor, push.traffic)
 
 
-def _documents(source: Source, document: Document, depth: int, seen: dict[str, Document]) -> list[Document]:
+def _documents(source: ImageSource, document: Document, depth: int, seen: dict[str, Document]) -> list[Document]:
     """Return the documents below one and the document itself, each once and after those that it lists."""
     found: list[Document] = []
     if document.is_index:

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from shipwheel.debian.mirror import Mirror
+from shipwheel.debian.mirror import DebianMirror
 from shipwheel.debian.package import DebianPackage
 
 __all__ = ["FakeArchive", "make_deb", "make_tar", "shared_object"]
@@ -111,7 +111,7 @@ class FakeArchive:
 
         self.root = root
         self.codename = codename
-        self.mirror = Mirror(f"file://{root}/debian", f"file://{root}/debian-security")
+        self.mirror = DebianMirror(f"file://{root}/debian", f"file://{root}/debian-security")
         self._key: Any = key or pysequoia.Tsk.generate("Test Archive <test@example.com>")
         self.keyring = bytes(self._key.extract_certificate())
         self._stanzas: dict[tuple[str, str, str], list[str]] = {}

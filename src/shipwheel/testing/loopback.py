@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class _Server(ThreadingHTTPServer):
         """Ignore clients that close the connection."""
 
 
-class Handler(BaseHTTPRequestHandler, Generic[Owner]):
+class Handler(BaseHTTPRequestHandler, ABC, Generic[Owner]):
     """A connection to a server of type `Owner`. Subclasses implement `respond`."""
 
     protocol_version = "HTTP/1.1"
@@ -95,9 +96,9 @@ class Handler(BaseHTTPRequestHandler, Generic[Owner]):
         """The server of this connection."""
         return cast(Owner, cast(_Server, self.server).owner)
 
+    @abstractmethod
     def respond(self) -> None:
-        """Answer a request, whatever its method."""
-        raise NotImplementedError
+        """Answer a request of any method."""
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         if name.startswith("do_"):
