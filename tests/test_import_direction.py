@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -191,6 +192,13 @@ def test_what_is_public_says_what_it_is(module: str) -> None:
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{module}:{node.lineno} {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_open_with_a_noun_phrase_or_an_imperative(module: str) -> None:
+    text = (ROOT / module).read_text(encoding="utf-8")
+    headless = re.findall(r'^ *"""(?:As|Of|What|Where|Whether|Which|Who)\b.*', text, re.MULTILINE)
+    assert not headless
 
 
 @pytest.mark.parametrize("module", MODULES)

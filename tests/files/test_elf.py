@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.programs import needs
+from support.programs import needs, skip_unless_complete
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.elf import MACHINES, ElfObject, is_elf, read_elf
@@ -65,7 +65,7 @@ def test_agrees_with_readelf(path: Path) -> None:
 def test_reads_the_c_library_of_this_machine() -> None:
     paths = [path for path in real_files() if path.name.startswith("libc.so") or path.name.startswith("libc-2")]
     if not paths:
-        pytest.skip("there is no GNU C library")
+        skip_unless_complete("there is no GNU C library")
     found = facts(paths[0].read_bytes())
     assert found is not None
     assert found.soname == "libc.so.6"
@@ -79,7 +79,7 @@ def test_reads_what_a_compiler_makes(tmp_path: Path, flags: list[str], interpret
     (tmp_path / "x.c").write_text("int main(void) { return 0; }\n")
     out = tmp_path / "out"
     if subprocess.run(["gcc", *flags, "-o", str(out), str(tmp_path / "x.c")], capture_output=True, check=False).returncode:
-        pytest.skip("there are no static libraries")
+        skip_unless_complete("there are no static libraries")
     found = facts(out.read_bytes())
     if interpreted is None:
         assert found is None, "a relocatable object is not loaded"

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["COMPLETE", "needs", "needs_root"]
+__all__ = ["COMPLETE", "needs", "needs_root", "skip_unless_complete"]
 
 COMPLETE = "SHIPWHEEL_TEST_COMPLETE" in os.environ
 """Set when every tier runs and everything that it needs was installed: a test that cannot run then fails instead of being skipped."""
@@ -18,3 +19,10 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
+
+
+def skip_unless_complete(reason: str) -> NoReturn:
+    """Skip the running test, because something of this machine is absent. In a complete run, let it fail."""
+    if COMPLETE:
+        pytest.fail(reason)
+    pytest.skip(reason)
