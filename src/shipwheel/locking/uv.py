@@ -157,6 +157,9 @@ def run(
 
     In a thread, which no signal interrupts, setting `stop` has the same effect as the timeout.
     """
+    output: dict[str, bytes] = {}
+    readers: list[threading.Thread] = []
+    timed_out = False
     process = subprocess.Popen(
         [_binary(), *arguments],
         cwd=cwd,
@@ -167,11 +170,10 @@ def run(
         umask=0o022,
         start_new_session=True,
     )
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101
-    output: dict[str, bytes] = {}
-    readers = [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
-    timed_out = False
+    # Nothing comes between the start and this block: an interruption there would leave uv running.
     try:
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101
+        readers += [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
         _wait(process, timeout, stop)
     except subprocess.TimeoutExpired:
         timed_out = True
