@@ -149,9 +149,9 @@ class _Reader:
         project = self._project(metadata, "app", listed=listed, script=path if inline is not None and not listed else None)
         return replace(project, only=(path.name,))
 
-    def as_app(self, package: Project, beside: tuple[str, ...]) -> Project:
+    def as_app(self, package: Project, outside_wheel: tuple[str, ...]) -> Project:
         """Return a package as an app, with its requirements file if that has all that the metadata asks for, and more."""
-        needed = ", ".join(beside[:3])
+        needed = ", ".join(outside_wheel[:3])
         note = f"{package.name} uses {needed} of its directory, which a wheel would not contain: the directory goes into /app as it is."
         app = replace(package, kind="app", scripts={}, packaged=frozenset(), notes=(*package.notes, note))
         files = self._requirements_files() if package.inputs.requirements is None else ()
@@ -185,13 +185,13 @@ class _Reader:
         root, settings = self._root, self._settings
         python = choose_python(self._files, root, settings, metadata)
         inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile)
-        wanted = [*metadata.dependencies]
+        requirements = [*metadata.dependencies]
         if inputs.requirements is not None:
-            wanted = [*(wanted if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]
+            requirements = [*(requirements if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]
         for extra in settings.extras:
-            wanted += metadata.extras.get(normalized(extra), ())
+            requirements += metadata.extras.get(normalized(extra), ())
         for group in settings.groups:
-            wanted += read_group(metadata.tables, group)
+            requirements += read_group(metadata.tables, group)
         return Project(
             root=root,
             name=normalized(settings.name or metadata.name or _plain_name(root.resolve().name)),
@@ -203,7 +203,7 @@ class _Reader:
             settings=settings,
             inputs=inputs,
             other_pythons=python.others,
-            dependencies=dependency_names(wanted, minor_version(python.version)),
+            dependencies=dependency_names(requirements, minor_version(python.version)),
             dynamic=metadata.dynamic and not (listed and kind == "app"),
             scripts=dict(metadata.scripts),
             packaged=packaged,
