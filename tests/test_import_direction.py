@@ -16,7 +16,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"errors", "platform", "events", "settings", "store", "suites", "user_dirs", "user_files", "venv", "versions", "request"}
+LEAVES = {"digest", "errors", "platform", "events", "settings", "store", "suites", "user_dirs", "user_files", "venv", "versions", "request"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -25,14 +25,15 @@ BASE = WHEELS | {"debian", "registry", "base"}
 PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
-    "errors": set(),
+    "digest": set(),
+    "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},
     "suites": {"errors", "versions"},
     "user_dirs": set(),
     "venv": set(),
     "versions": set(),
-    "store": {"errors"},
+    "store": {"digest", "errors"},
     "user_files": {"errors"},
     "settings": {"errors", "platform", "user_files"},
     "request": LEAVES,

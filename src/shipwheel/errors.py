@@ -19,6 +19,11 @@
 Each has a message, a hint with the next step, and an exit code. Problems of one kind are collected and raised together.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shipwheel.digest import Digest
+
 __all__ = [
     "ArchiveError",
     "BuildError",
@@ -139,7 +144,7 @@ class StoreError(ShipwheelError):
 class DamagedBlob(StoreError):
     """A blob in the store is damaged. It is discarded, and the next run fetches or builds it again."""
 
-    def __init__(self, digest: str) -> None:
+    def __init__(self, digest: "Digest") -> None:
         super().__init__(f"the stored blob {digest} is damaged", hint="Run the command again: the damaged blob was discarded.")
         self.digest = digest
 

@@ -7,6 +7,7 @@ A record contains a checksum; a damaged record is treated as absent.
 import errno
 import hashlib
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,11 +15,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 
 __all__ = ["BlobWriter", "Store", "default_root", "store_write_error"]
 
 CHUNK = 1 << 20
+
+_PLAIN_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{1,199}\Z")
+"""Keys that name their record's file. Another machine's records bring keys of their own, so any other text is hashed."""
 
 T = TypeVar("T")
 
@@ -53,9 +58,9 @@ class BlobWriter:
         self.size += len(data)
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """`sha256:<hex>` of the bytes written so far."""
-        return f"sha256:{self._hash.hexdigest()}"
+        return hash_digest(self._hash)
 
 
 class Store:
@@ -88,31 +93,31 @@ class Store:
         if self.closed.is_set():
             raise StoreError("interrupted", hint="Run the command again to resume.")
 
-    def path(self, digest: str) -> Path:
+    def path(self, digest: Digest) -> Path:
         """Return the path that the blob has, or would have."""
         algorithm, _, value = digest.partition(":")
         return self.root / "blobs" / algorithm / value[:2] / value
 
-    def has(self, digest: str) -> bool:
+    def has(self, digest: Digest) -> bool:
         """Return whether the store has the blob. Its bytes are checked when they are read."""
         return self.path(digest).is_file()
 
-    def partial(self, digest: str) -> Path:
+    def partial(self, digest: Digest) -> Path:
         """Return the path where a download of this blob collects its bytes, so that it can be resumed."""
         return self.root / "partial" / digest.partition(":")[2]
 
-    def chunks(self, digest: str) -> Iterator[bytes]:
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
         """Yield a blob's bytes. At the end, discard the blob and raise DamagedBlob if they do not match the digest."""
         checksum = hashlib.sha256()
         with self.open(digest) as stream:
             while data := self._read(stream):
                 checksum.update(data)
                 yield data
-        if f"sha256:{checksum.hexdigest()}" != digest:
+        if hash_digest(checksum) != digest:
             self.discard(digest)
             raise DamagedBlob(digest)
 
-    def open(self, digest: str) -> BinaryIO:
+    def open(self, digest: Digest) -> BinaryIO:
         """Open a blob without checking it, for callers that hash what they read or have called `verify`."""
         try:
             return self.path(digest).open("rb")
@@ -121,11 +126,11 @@ class Store:
         except OSError as error:
             raise _unreadable(self.root, error) from error
 
-    def read(self, digest: str) -> bytes:
+    def read(self, digest: Digest) -> bytes:
         """Return the bytes of a small blob. Raise DamagedBlob if they do not match the digest."""
         return b"".join(self.chunks(digest))
 
-    def verify(self, digest: str) -> bool:
+    def verify(self, digest: Digest) -> bool:
         """Read a blob to its end. Return whether it is intact; discard it if it is damaged."""
         try:
             for _ in self.chunks(digest):
@@ -134,17 +139,17 @@ class Store:
             return False
         return True
 
-    def sweep(self) -> tuple[str, ...]:
+    def sweep(self) -> tuple[Digest, ...]:
         """Verify every blob, because one damaged blob is often not the only one. Return the digests of those that were discarded."""
-        digests = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
-        return tuple(digest for digest in digests if not self.verify(digest))
+        names = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
+        return tuple(digest for digest in map(as_digest, names) if digest is not None and not self.verify(digest))
 
-    def discard(self, digest: str) -> None:
+    def discard(self, digest: Digest) -> None:
         """Remove a blob, if the store has it."""
         self.path(digest).unlink(missing_ok=True)
 
     @contextmanager
-    def writer(self, expected: str | None = None) -> Iterator[BlobWriter]:
+    def writer(self, expected: Digest | None = None) -> Iterator[BlobWriter]:
         """Write a new blob, which the store keeps if the block succeeds.
 
         Raise IntegrityError if its digest is not `expected`, StoreError if the disk is full.
@@ -163,14 +168,14 @@ class Store:
             except OSError as error:
                 raise store_write_error(self.root, error) from error
 
-    def adopt(self, temporary: Path, digest: str) -> None:
+    def adopt(self, temporary: Path, digest: Digest) -> None:
         """Move a complete file with this digest into place."""
         final = self.path(digest)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o644)
         temporary.replace(final)
 
-    def add(self, data: bytes) -> str:
+    def add(self, data: bytes) -> Digest:
         """Store a small blob and return its digest."""
         with self.writer() as blob:
             blob.write(data)
@@ -235,7 +240,8 @@ class Store:
             raise _unreadable(self.root, error) from error
 
     def _record(self, kind: str, key: str) -> Path:
-        return self.root / "records" / kind / key[:2] / key
+        name = key if _PLAIN_KEY.match(key) else hashlib.sha256(key.encode()).hexdigest()
+        return self.root / "records" / kind / name[:2] / name
 
 
 def _unreadable(root: Path, error: OSError) -> StoreError:

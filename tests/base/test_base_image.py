@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from shipwheel.base.image_facts import image_facts
+from shipwheel.digest import digest_of
 from shipwheel.errors import ImageError
 from shipwheel.files.entry import FileEntry, directory, file, symlink
-from shipwheel.oci.image import FileLayer, Image, digest_of, make_index
+from shipwheel.oci.image import FileLayer, Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.model import ContainerConfig, History, Manifest, decode, encode
 from shipwheel.oci.read.file_tree import read_file_tree

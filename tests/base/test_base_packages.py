@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.oci.image import Image, digest_of, make_index
+from shipwheel.digest import digest_of
+from shipwheel.oci.image import Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.model import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, PlatformFields, encode
 from shipwheel.store import Store

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shipwheel.oci.image import digest_of, make_index
+from shipwheel.digest import digest_of
+from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64

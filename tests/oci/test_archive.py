@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import BuildError, DamagedBlob, UsageError
 from shipwheel.oci.archive import write_archive
-from shipwheel.oci.image import digest_of, make_index
+from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate.check import validate
 from shipwheel.platform import Platform

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, ImageError
-from shipwheel.oci.image import MAX_LAYERS, FileLayer, compressed_chunks, digest_of, make_image, make_index, rfc3339
+from shipwheel.oci.image import MAX_LAYERS, FileLayer, compressed_chunks, make_image, make_index, rfc3339
 from shipwheel.oci.layer import layer_chunks
 from shipwheel.oci.model import ContainerConfig, History
 from shipwheel.platform import Platform

@@ -9,6 +9,7 @@ from shipwheel.base.image_source import fetch_layers, image_for_platform, open_i
 from shipwheel.base.model import Base, ImageFacts, LockedImage, read_locked_base
 from shipwheel.debian.seed import resolve_packages
 from shipwheel.debian.session import ArchiveSession
+from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, ProjectError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking.pylock import Lock, read_lock
@@ -80,7 +81,7 @@ class ImageBases:
         pinned = {} if upgrade or lock is None else self._pinned_images(lock)
         # All platforms use one digest: a platform that is new to the lock gets the image that belongs to those of the others.
         order = [platform.architecture for platform in platforms if platform.architecture in pinned] or list(pinned)
-        digest = next((pinned[architecture].digest for architecture in order), "")
+        digest = next((pinned[architecture].digest for architecture in order), None)
         self._reporter(StageStarted("base"))
         index, digest = open_images(self.name, digest, platforms, self._store, self._reporter, root=self._root)
         images = {platform: image_for_platform(index, platform, self.name) for platform in platforms}
@@ -101,7 +102,7 @@ class ImageBases:
         self._reporter(StageFinished("base", f"{self.name}, Python {', '.join(versions)}"))
         return bases
 
-    def _inspect(self, image: Image, digest: str) -> LockedImage:
+    def _inspect(self, image: Image, digest: Digest) -> LockedImage:
         facts = image_facts(image, read_file_tree(image, self._store, self.name), self.name, self._python)
         return LockedImage(self.name, digest, image.digest, facts)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.convert import to_oci_media_types
@@ -37,8 +38,8 @@ _WORKERS = 4
 
 
 def open_images(
-    name: str, digest: str, platforms: Sequence[Platform], store: Store, reporter: Reporter, *, root: Path
-) -> tuple[ImageIndex, str]:
+    name: str, digest: Digest | None, platforms: Sequence[Platform], store: Store, reporter: Reporter, *, root: Path
+) -> tuple[ImageIndex, Digest]:
     """Return the images that a name refers to, and the digest of their index or manifest. No layer is read.
 
     With `digest`, return the images of that digest, whatever the name refers to now. `root` is the directory that the path of a layout is
@@ -84,14 +85,16 @@ class _ImageRecord(msgspec.Struct, frozen=True):
     platform: tuple[str, str, str]
     manifest: bytes
     config: bytes
-    layers: tuple[tuple[Descriptor, str], ...]
+    layers: tuple[tuple[Descriptor, Digest], ...]
     origin: str
 
 
-def _open_remote(name: str, digest: str, platforms: Sequence[Platform], store: Store, reporter: Reporter) -> tuple[ImageIndex, str]:
+def _open_remote(
+    name: str, digest: Digest | None, platforms: Sequence[Platform], store: Store, reporter: Reporter
+) -> tuple[ImageIndex, Digest]:
     reference = Reference.parse(name)
     source = _LayerSource(reference, store, reporter)
-    pinned = digest or reference.digest or ""
+    pinned = digest or reference.digest
     if pinned and (recorded := [_recorded_image(pinned, platform, store, source) for platform in platforms]) and all(recorded):
         return make_index([image for image in recorded if image is not None]), pinned
     from shipwheel.registry.pull import remote_images
@@ -143,7 +146,7 @@ class _LayerSource:
                     repository.close()
                     self._repository = None
 
-    def layer(self, descriptor: Descriptor, diff_id: str) -> RemoteLayer:
+    def layer(self, descriptor: Descriptor, diff_id: Digest) -> RemoteLayer:
         name = self._reference.name
         return RemoteLayer(descriptor, diff_id, partial(self._chunks, descriptor), name, name)
 
@@ -159,11 +162,11 @@ class _LayerSource:
         return self._store.chunks(descriptor.digest)
 
 
-def _record_key(digest: str, platform: Platform) -> str:
+def _record_key(digest: Digest, platform: Platform) -> str:
     return f"{digest.partition(':')[2]}-{str(platform).replace('/', '-')}"
 
 
-def _recorded_image(digest: str, platform: Platform, store: Store, source: _LayerSource) -> Image | None:
+def _recorded_image(digest: Digest, platform: Platform, store: Store, source: _LayerSource) -> Image | None:
     record = store.get_as("base-image", _record_key(digest, platform), _ImageRecord)
     if record is None:
         return None

@@ -9,6 +9,7 @@ import msgspec
 from shipwheel.base.standalone_archive import Standalone, interpreter_path
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import libc_version, python_version, seed_names
+from shipwheel.digest import Digest
 from shipwheel.errors import LockError
 from shipwheel.files.segment import Directory
 from shipwheel.locking.pylock import Lock
@@ -61,8 +62,8 @@ class LockedImage(msgspec.Struct, frozen=True):
     """A base image as the lock records it: `digest` is what `name` referred to, `manifest` the digest of the platform's manifest."""
 
     name: str
-    digest: str
-    manifest: str
+    digest: Digest
+    manifest: Digest
     facts: ImageFacts
 
 

@@ -15,6 +15,7 @@ from typing import IO, cast
 
 import msgspec
 
+from shipwheel.digest import Digest, Sha256, sha256_digest
 from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import gunzip
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, parents, spooled_file
@@ -62,13 +63,14 @@ class Standalone(msgspec.Struct, frozen=True):
     version: str
     release: str
     filename: str
-    sha256: str
+    sha256: Sha256 | None
     architecture: str
 
     @property
-    def digest(self) -> str:
-        """The digest of the archive."""
-        return f"sha256:{self.sha256}"
+    def digest(self) -> Digest:
+        """The digest of the archive, whose hash must be known."""
+        assert self.sha256 is not None  # noqa: S101 - only builds in lists have none
+        return sha256_digest(self.sha256)
 
     @property
     def minor(self) -> str:
@@ -86,7 +88,7 @@ class Standalone(msgspec.Struct, frozen=True):
         return tuple(map(int, self.version.split("."))), self.release, "_stripped" in self.filename
 
 
-def parse_filename(filename: str, sha256: str = "") -> Standalone | None:
+def parse_filename(filename: str, sha256: Sha256 | None = None) -> Standalone | None:
     """Parse the name of an archive. Return None for other files, such as builds for musl, debugging, newer CPUs or other systems."""
     match = _NAME.fullmatch(filename)
     if match is None:
@@ -114,7 +116,7 @@ class StandaloneSource(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """The key, from the archive's sha256 alone."""
-        return key_of("standalone", RULES_VERSION, self.build.sha256)
+        return key_of("standalone", RULES_VERSION, self.build.digest.partition(":")[2])
 
     @property
     def label(self) -> str:

@@ -1,6 +1,5 @@
 """Debian's archive: InRelease -> Packages -> packages, each checked against a hash that the signed release vouches for."""
 
-import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.debian.release import Release, check_age, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
+from shipwheel.digest import digest_of, sha256_digest
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
 from shipwheel.download.http import redacted
 from shipwheel.errors import FetchError, SignatureError
@@ -43,7 +43,7 @@ class _SignedRelease:
         by_hash = [f"{directory}/by-hash/SHA256/{digest}"] if self.release.by_hash else []
         roots = [f"{each.base(self.archive)}/dists/{self.codename}" for each in mirror.with_fallbacks]
         urls = tuple(f"{root}/{file}" for root in roots for file in (*by_hash, path))
-        return Download(urls, f"sha256:{digest}", size, self.label(path))
+        return Download(urls, sha256_digest(digest), size, self.label(path))
 
 
 class Archive:
@@ -138,7 +138,7 @@ class Archive:
         fetch([signed.download(self.mirror, path) for signed, path in missing], self.store, self.reporter, stage="lists")
         for signed, path in missing:
             digest = signed.release.files[path][0]
-            self.store.put(kind, digest, packages_table(self.store.chunks(f"sha256:{digest}"), signed.label(path)))
+            self.store.put(kind, digest, packages_table(self.store.chunks(sha256_digest(digest)), signed.label(path)))
         return [(signed.archive, self.store.get(kind, signed.release.files[path][0]) or b"") for signed, path in files]
 
     def _contents(self, signed: _SignedRelease, platform: Platform) -> bytes:
@@ -154,7 +154,7 @@ class Archive:
             fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
         except FetchError:
             return self._unlisted_contents(download, platform)
-        table = contents_table(self.store.chunks(f"sha256:{digest}"), platform.multiarch, signed.label(path))
+        table = contents_table(self.store.chunks(sha256_digest(digest)), platform.multiarch, signed.label(path))
         self.store.put(kind, digest, table)
         return table
 
@@ -165,7 +165,7 @@ class Archive:
         only if it has the library. With an older file a library can be missed, which the warning says.
         """
         data = fetch_bytes(download.urls[-1], label=download.label)
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != download.digest:
+        if digest_of(data) != download.digest:
             self.reporter(
                 Warned(
                     f"{download.label} of {redacted(self.mirror.debian)} is not the file that its release lists: "

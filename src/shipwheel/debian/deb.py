@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 
+from shipwheel.digest import hash_digest
 from shipwheel.errors import ArchiveError
 
 __all__ = ["HashedStream", "damaged", "members", "open_tar", "refused"]
@@ -56,7 +57,7 @@ class HashedStream(io.RawIOBase):
         """Read to the end and return `sha256:<hex>` of the whole stream."""
         while self.read(_BUFFER):
             pass
-        return f"sha256:{self._hash.hexdigest()}"
+        return hash_digest(self._hash)
 
 
 class _Limited(io.RawIOBase):

@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from shipwheel.debian.deb import HashedStream, damaged, members, open_tar, refused
+from shipwheel.digest import Digest, Sha256, sha256_digest
 from shipwheel.errors import DamagedBlob
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, spooled_file
 from shipwheel.files.segment import key_of
@@ -108,15 +109,15 @@ class DebianPackage(msgspec.Struct, frozen=True):
     version: str
     architecture: str
     filename: str
-    sha256: str
+    sha256: Sha256
     size: int
     archive: str = "debian"
     source: str = ""
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The digest of the .deb."""
-        return f"sha256:{self.sha256}"
+        return sha256_digest(self.sha256)
 
     @property
     def label(self) -> str:

@@ -7,6 +7,8 @@ from functools import cached_property
 
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.version import version_key
+from shipwheel.digest import as_sha256
+from shipwheel.errors import ArchiveError
 
 __all__ = ["DebianPackageIndex"]
 
@@ -101,5 +103,8 @@ def _rank(name: str) -> tuple[bool, int, int, str]:
 
 
 def _parse_row(archive: str, row: bytes) -> DebianPackage:
-    name, version, architecture, filename, sha256, size, source = row.decode().split("\t")[:7]
+    name, version, architecture, filename, text, size, source = row.decode().split("\t")[:7]
+    sha256 = as_sha256(text)
+    if sha256 is None:
+        raise ArchiveError(f"{name} {version} has no sha256 hash in Debian's list of packages", hint="Use another mirror.")
     return DebianPackage(name, version, architecture, filename, sha256, int(size), archive, source.partition(" ")[0] or name)

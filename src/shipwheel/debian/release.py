@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.resources import files
 
+from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import SignatureError
 from shipwheel.events import Warned
 
@@ -33,7 +34,7 @@ class Release:
     """True if the mirror also has files under their hash (Acquire-By-Hash)."""
     separate_all: bool
     """True if packages of architecture `all` are only in a Packages file of their own."""
-    files: Mapping[str, tuple[str, int]]
+    files: Mapping[str, tuple[Sha256, int]]
     """Path below dists/<codename>/ -> (sha256 in hex, size in bytes)."""
 
 
@@ -68,7 +69,7 @@ def parse_release(text: bytes, name: str, codename: str) -> Release:
         raise SignatureError(f"{name}: this is the release {found or 'without a codename'!r}, not {codename!r}", hint=_HINT)
     try:
         listed = {
-            path: (digest, int(size)) for digest, size, path in (line.split() for line in fields.get("sha256", "").splitlines() if line)
+            path: (_hash(text), int(size)) for text, size, path in (line.split() for line in fields.get("sha256", "").splitlines() if line)
         }
         return Release(
             codename=found,
@@ -92,6 +93,13 @@ def check_age(release: Release, name: str, now: datetime, *, allow_stale: bool =
     if late > MAX_STALE and not allow_stale:
         raise SignatureError(message, hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR): this one lacks recent security updates.")
     return Warned(message, hint="Security updates may be missing; SHIPWHEEL_DEBIAN_MIRROR selects another mirror.")
+
+
+def _hash(text: str) -> Sha256:
+    found = as_sha256(text)
+    if found is None:
+        raise ValueError(f"{text[:80]!r} is not a sha256 hash")
+    return found
 
 
 def _date(text: str | None) -> datetime | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO
 
+from shipwheel.digest import Digest, hash_digest
 from shipwheel.download.attempt import Context, PartialFile, is_local, local_path, read_local
 from shipwheel.download.http import MAX_ATTEMPTS, TransientError, back_off, raise_for_status, redacted, retries_exhausted, translate_errors
 from shipwheel.download.race import race
@@ -35,7 +36,7 @@ class Download:
     """A file to download from any of its URLs. `digest` is `sha256:<hex>`; `size` is in bytes, None if unknown."""
 
     urls: tuple[str, ...]
-    digest: str
+    digest: Digest
     size: int | None
     label: str
 
@@ -171,7 +172,7 @@ def _fetch_one(client: "httpx.Client", item: Download, progress: _Progress, serv
 
 
 def _race_separately(
-    context: Context, item: Download, shared: PartialFile, folder: Path, failures: list[FetchError], digest: str
+    context: Context, item: Download, shared: PartialFile, folder: Path, failures: list[FetchError], digest: Digest
 ) -> str | None:
     """Start again with one file for each URL, those first that contributed nothing so far, and return the URL with the right bytes.
 
@@ -206,7 +207,7 @@ def _race_separately(
     return winner
 
 
-def _wrong_bytes(context: Context, item: Download, url: str, digest: str) -> IntegrityError:
+def _wrong_bytes(context: Context, item: Download, url: str, digest: Digest) -> IntegrityError:
     _record_corrupt(context, item, url)
     return IntegrityError(
         f"{item.label}: {redacted(url)} sent other bytes than the lock states (expected {item.digest}, got {digest})",
@@ -221,7 +222,7 @@ def _record_corrupt(context: Context, item: Download, url: str) -> None:
 
 
 @contextmanager
-def _open_partial(store: Store, digest: str) -> Iterator[BinaryIO]:
+def _open_partial(store: Store, digest: Digest) -> Iterator[BinaryIO]:
     """Open the file that a download collects its bytes in, locked against other processes."""
     path = store.partial(digest)
     try:
@@ -240,13 +241,13 @@ def _lock(stream: BinaryIO) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX)
 
 
-def _digest(stream: BinaryIO) -> str:
+def _digest(stream: BinaryIO) -> Digest:
     stream.flush()
     stream.seek(0)
     seen = hashlib.sha256()
     while data := stream.read(CHUNK):
         seen.update(data)
-    return f"sha256:{seen.hexdigest()}"
+    return hash_digest(seen)
 
 
 def _get(client: "httpx.Client", url: str, label: str, limit: int) -> bytes:

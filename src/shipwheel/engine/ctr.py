@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shipwheel.digest import Digest, as_digest
 from shipwheel.engine.delivery import report_present, send_archive
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, RunSpec, image_for
@@ -136,13 +137,14 @@ class Ctr(LocalEngine):
         if spec.tty:
             yield "--tty"
 
-    def _target(self, image: str) -> tuple[str, str] | None:
+    def _target(self, image: str) -> tuple[str, Digest] | None:
         """Return the media type and digest of a full name or name@digest, None if containerd does not have it."""
         rows = run_program(["ctr", "images", "list", f"name=={image}"]).stdout.splitlines()[1:]
         words = rows[0].split() if rows else []
-        return (words[1], words[2]) if len(words) > 2 else None
+        digest = as_digest(words[2]) if len(words) > 2 else None
+        return (words[1], digest) if digest is not None else None
 
-    def _configs(self, media_type: str, digest: str) -> Iterator[ConfigFile]:
+    def _configs(self, media_type: str, digest: Digest) -> Iterator[ConfigFile]:
         if media_type in INDEX_TYPES:
             for entry in decode(self._content(digest), Index, digest).manifests:
                 if entry.platform is None or entry.platform.os != "unknown":
@@ -155,7 +157,7 @@ class Ctr(LocalEngine):
             # A platform that was not fetched.
             return
 
-    def _content(self, digest: str) -> bytes:
+    def _content(self, digest: Digest) -> bytes:
         return run_program(["ctr", "content", "get", digest]).stdout.encode()
 
 

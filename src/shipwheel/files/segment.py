@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 import deflate
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import tar
 from shipwheel.files.compress import Deflated, gunzip, inflate, member, splice
@@ -65,7 +66,7 @@ class Segment(msgspec.Struct, frozen=True):
 
     key: str
     label: str
-    digest: str
+    digest: Digest
     size: int
     unpacked_size: int
     files: dict[str, int]

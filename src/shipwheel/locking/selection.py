@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shipwheel.digest import Digest, Sha256, as_sha256, sha256_digest
 from shipwheel.errors import LockError
 from shipwheel.locking.no_compatible_file import (
     Mismatch,
@@ -45,16 +46,17 @@ class LockedDistribution:
     kind: str
     filename: str = ""
     urls: tuple[str, ...] = ()
-    sha256: str = ""
+    sha256: Sha256 | None = None
     size: int | None = None
     path: Path | None = None
     subdirectory: str = ""
     commit: str = ""
 
     @property
-    def digest(self) -> str:
-        """`sha256:<hex>`; empty for a directory or repository."""
-        return f"sha256:{self.sha256}" if self.sha256 else ""
+    def digest(self) -> Digest:
+        """The digest of the file; directories and repositories have none."""
+        assert self.sha256 is not None, f"{self.label} is a {self.kind}"  # noqa: S101
+        return sha256_digest(self.sha256)
 
     @property
     def label(self) -> str:
@@ -281,7 +283,7 @@ def _distribution(
         kind=kind,
         filename=filename,
         urls=urls,
-        sha256=str(file.hashes["sha256"]).lower(),
+        sha256=as_sha256(str(file.hashes["sha256"])),
         size=file.size,
         path=path,
         subdirectory=getattr(file, "subdirectory", None) or "",

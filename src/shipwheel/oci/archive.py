@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.files import tar
 from shipwheel.files.entry import EntryType, FileEntry
@@ -97,10 +98,10 @@ class _ArchiveReader(LayoutReader, frozen=True):
 
     files: Mapping[str, FileRange]
 
-    def _read(self, digest: str) -> bytes:
+    def _read(self, digest: Digest) -> bytes:
         return _small(self._file(blob_path(digest)), self.path, blob_path(digest))
 
-    def _location(self, digest: str) -> tuple[Path, int]:
+    def _location(self, digest: Digest) -> tuple[Path, int]:
         found = self._file(blob_path(digest))
         return found.path, found.offset
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import DamagedBlob, ImageError
 from shipwheel.oci.layer import Layer, layer_chunks
 from shipwheel.oci.model import (
@@ -41,7 +42,6 @@ __all__ = [
     "ImageLayer",
     "RemoteLayer",
     "compressed_chunks",
-    "digest_of",
     "make_image",
     "make_index",
     "rfc3339",
@@ -58,7 +58,7 @@ class FileLayer(msgspec.Struct, frozen=True):
     """A layer in a file: in a layout, in an archive at `offset`, or a blob of the store."""
 
     descriptor: Descriptor
-    diff_id: str
+    diff_id: Digest
     path: Path
     offset: int = 0
     name: str = ""
@@ -71,7 +71,7 @@ class RemoteLayer(msgspec.Struct, frozen=True):
     """
 
     descriptor: Descriptor
-    diff_id: str
+    diff_id: Digest
     open: Callable[[], Iterator[bytes]]
     origin: str = ""
     name: str = ""
@@ -99,7 +99,7 @@ class Image(msgspec.Struct, frozen=True):
     manifest_media_type: str = MEDIA_TYPE_MANIFEST
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The manifest's digest."""
         return digest_of(self.manifest)
 
@@ -149,7 +149,7 @@ class ImageIndex(msgspec.Struct, frozen=True):
         return Descriptor(MEDIA_TYPE_INDEX, digest_of(self.index), len(self.index))
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The digest that a tag refers to."""
         return self.descriptor.digest
 
@@ -165,16 +165,11 @@ class ImageIndex(msgspec.Struct, frozen=True):
             yield Blob(self.descriptor, lambda: iter((self.index,)))
 
 
-def digest_of(data: bytes) -> str:
-    """Return the digest of bytes, as `sha256:<hex>`."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
 def compressed_chunks(layer: ImageLayer, store: Store) -> Iterator[bytes]:
     """Yield a layer's compressed bytes from the store, its file or its registry. Raise DamagedBlob for a damaged part."""
     if isinstance(layer, RemoteLayer):
         return layer.open()
-    return layer_chunks(layer, store) if isinstance(layer, Layer) else _file_chunks(layer)
+    return layer_chunks(layer, store) if isinstance(layer, Layer) else _file_chunks(layer.descriptor, layer.path, layer.offset)
 
 
 def make_image(
@@ -247,21 +242,21 @@ def _created_by(layer: ImageLayer) -> str:
     return f"shipwheel: {layer.name or layer.descriptor.digest}"
 
 
-def _file_chunks(layer: FileLayer) -> Iterator[bytes]:
-    remaining = layer.descriptor.size
+def _file_chunks(descriptor: Descriptor, path: Path, offset: int) -> Iterator[bytes]:
+    remaining = descriptor.size
     try:
-        with layer.path.open("rb") as stream:
-            stream.seek(layer.offset)
+        with path.open("rb") as stream:
+            stream.seek(offset)
             while remaining and (data := stream.read(min(remaining, _CHUNK))):
                 remaining -= len(data)
                 yield data
     except FileNotFoundError as error:
-        raise DamagedBlob(layer.descriptor.digest) from error
+        raise DamagedBlob(descriptor.digest) from error
 
 
-def verified_chunks(layer: FileLayer) -> Iterator[bytes]:
-    """Yield the bytes of a layer's file. Raise DamagedBlob at the end if they do not match its descriptor."""
-    return _verified(layer.descriptor, partial(_file_chunks, layer))
+def verified_chunks(descriptor: Descriptor, path: Path, offset: int) -> Iterator[bytes]:
+    """Yield the bytes of a blob in a file. Raise DamagedBlob at the end if they do not match its descriptor."""
+    return _verified(descriptor, partial(_file_chunks, descriptor, path, offset))
 
 
 def _verified(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
@@ -273,5 +268,5 @@ def _verified(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> 
         if size > descriptor.size:
             break
         yield chunk
-    if size != descriptor.size or f"sha256:{checksum.hexdigest()}" != descriptor.digest:
+    if size != descriptor.size or hash_digest(checksum) != descriptor.digest:
         raise DamagedBlob(descriptor.digest)

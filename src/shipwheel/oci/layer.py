@@ -11,6 +11,7 @@ from functools import cached_property
 
 import msgspec
 
+from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.files import tar
 from shipwheel.files.compress import member
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
@@ -31,8 +32,6 @@ __all__ = [
 
 ANNOTATION_KEY = "io.shipwheel.layer.key"
 ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,11 @@ class Layer(msgspec.Struct, frozen=True):
 
     key: str
     name: str
-    digest: str
+    digest: Digest
     size: int
-    diff_id: str
+    diff_id: Digest
     unpacked_size: int
-    parts: tuple[str, ...]
+    parts: tuple[Digest, ...]
     segments: tuple[str, ...]
 
     @property
@@ -84,12 +83,12 @@ def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     return layer if known and all(store.has(part) for part in layer.parts) else None
 
 
-def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: str) -> Layer | None:
+def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: Digest) -> Layer | None:
     """Return the layer of a spec as a pushed image describes it, without parts. Return None if the descriptor is not for this layer."""
     size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
     if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not re.fullmatch(r"[0-9]{1,18}", size):
         return None
-    if descriptor.size < 0 or not all(_DIGEST.fullmatch(digest) for digest in (descriptor.digest, diff_id)):
+    if descriptor.size < 0:
         return None
     keys = tuple(source.key for source in spec.sources)
     return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys)
@@ -124,7 +123,7 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
         name=spec.name,
         digest=digest,
         size=size,
-        diff_id=f"sha256:{hasher.hash.hexdigest()}",
+        diff_id=hash_digest(hasher.hash),
         unpacked_size=hasher.size,
         parts=parts,
         segments=tuple(segment.key for segment in segments),
@@ -140,7 +139,7 @@ class _LayerHasher:
         self._store = store
         self.hash = hashlib.sha256()
         self.directories: dict[str, Directory] | None = None
-        self.head = ""
+        self.head: Digest = digest_of(b"")
         self.size = 0
 
     def begin(self, directories: dict[str, Directory]) -> None:
@@ -154,10 +153,10 @@ class _LayerHasher:
         self.hash.update(data)
         self.size += len(data)
 
-    def end(self) -> str:
+    def end(self) -> Digest:
         return self._add_part([tar.END_OF_ARCHIVE])
 
-    def _add_part(self, blocks: Iterable[bytes]) -> str:
+    def _add_part(self, blocks: Iterable[bytes]) -> Digest:
         data = b"".join(blocks)
         self.update(data)
         return self._store.add(member(data) if data else b"")
@@ -174,10 +173,10 @@ def _directories(segments: Sequence[Segment], base_directories: Iterable[tuple[s
     return dict(sorted(found.items()))
 
 
-def _digest_and_size(parts: Sequence[str], store: Store) -> tuple[str, int]:
+def _digest_and_size(parts: Sequence[Digest], store: Store) -> tuple[Digest, int]:
     checksum, size = hashlib.sha256(), 0
     for part in parts:
         for chunk in store.chunks(part):
             checksum.update(chunk)
             size += len(chunk)
-    return f"sha256:{checksum.hexdigest()}", size
+    return hash_digest(checksum), size

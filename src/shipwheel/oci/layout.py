@@ -16,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import BuildError, ImageError, UsageError
-from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, digest_of, verified_chunks
+from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, verified_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
     INDEX_TYPES,
@@ -43,7 +44,6 @@ __all__ = [
     "LayoutReader",
     "atomic_write",
     "blob_path",
-    "checked_digest",
     "image_files",
     "index_entry",
     "index_json",
@@ -66,7 +66,7 @@ MAX_DOCUMENT = 4 << 20
 """The maximum size of manifests, indexes and configs in bytes; registries have the same limit."""
 
 
-def blob_path(digest: str) -> str:
+def blob_path(digest: Digest) -> str:
     """Return the path of a blob inside a layout: blobs/<algorithm>/<hex>."""
     algorithm, _, value = digest.partition(":")
     return f"blobs/{algorithm}/{value}"
@@ -183,9 +183,9 @@ def _has(path: Path, size: int) -> bool:
     return False
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path) -> Digest:
     with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return hash_digest(hashlib.file_digest(stream, "sha256"))
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
@@ -234,7 +234,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
         images = (manifest for manifest in decode(data, Index, entry.digest).manifests if not manifest.is_attestation)
         return ImageIndex(tuple(map(self._image, images)), data)
 
-    def reachable(self, entry: Descriptor) -> Iterator[str]:
+    def reachable(self, entry: Descriptor) -> Iterator[Digest]:
         """Yield the digests of an entry of index.json and of everything that it refers to."""
         yield entry.digest
         if entry.media_type in INDEX_TYPES:
@@ -258,9 +258,9 @@ class LayoutReader(msgspec.Struct, frozen=True):
             raise UsageError(f"{self.path} contains {what}", hint=f"Choose one by its name or digest (push --name). It contains {names}.")
         return found[0]
 
-    def document(self, digest: str) -> bytes:
+    def document(self, digest: Digest) -> bytes:
         """Return the bytes of a manifest, index or config. Raise ImageError if they are missing or do not match the digest."""
-        data = self._read(checked_digest(digest))
+        data = self._read(digest)
         if digest_of(data) != digest:
             hint = "The layout is damaged; build or copy it again."
             raise ImageError(f"{self.path}: the blob {digest} has the digest {digest_of(data)}", hint=hint)
@@ -268,12 +268,12 @@ class LayoutReader(msgspec.Struct, frozen=True):
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield the bytes of a blob. Raise DamagedBlob at the end if they do not match the descriptor."""
-        return verified_chunks(FileLayer(descriptor, "", *self._location(checked_digest(descriptor.digest))))
+        return verified_chunks(descriptor, *self._location(descriptor.digest))
 
-    def _read(self, digest: str) -> bytes:
+    def _read(self, digest: Digest) -> bytes:
         return _read_small(self.path / blob_path(digest))
 
-    def _location(self, digest: str) -> tuple[Path, int]:
+    def _location(self, digest: Digest) -> tuple[Path, int]:
         """Return the file that contains a blob, and the blob's offset in it."""
         return self.path / blob_path(digest), 0
 
@@ -292,8 +292,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
                 hint="The image is broken; build it again.",
             )
         layers = tuple(
-            FileLayer(layer, diff_id, *self._location(checked_digest(layer.digest)))
-            for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
+            FileLayer(layer, diff_id, *self._location(layer.digest)) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
         )
         platform = Platform(config.os, config.architecture, config.variant)
         return Image(platform, raw, text, layers, manifest.config.media_type, descriptor.media_type)
@@ -314,14 +313,6 @@ def read_layout(path: Path) -> LayoutReader:
 
 class _LayoutFile(msgspec.Struct, frozen=True):
     version: str = msgspec.field(name="imageLayoutVersion")
-
-
-def checked_digest(digest: str) -> str:
-    """Return the digest. Raise ImageError if it is malformed: it becomes a path, which must not lead outside the layout."""
-    algorithm, _, value = digest.partition(":")
-    if (algorithm, len(value)) not in (("sha256", 64), ("sha512", 128)) or value.strip("0123456789abcdef"):
-        raise ImageError(f"{digest[:200]!r} is not a digest", hint="The layout is broken or hostile; do not use it.")
-    return digest
 
 
 def _read_small(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.errors import ImageError
 from shipwheel.platform import Platform
 
@@ -92,7 +93,7 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     """Media type, digest and size of a blob (image-spec, descriptor.md)."""
 
     media_type: str
-    digest: str
+    digest: Digest
     size: int
     annotations: dict[str, str] = {}
     platform: PlatformFields | None = None
@@ -150,7 +151,7 @@ class ContainerConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="p
 class RootFS(msgspec.Struct, frozen=True):
     """The diff_ids of an image's layers, bottom first (image-spec, config.md: rootfs)."""
 
-    diff_ids: tuple[str, ...]
+    diff_ids: tuple[Digest, ...]
     type: str = "layers"
 
 

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from shipwheel.digest import Digest, as_digest
 from shipwheel.errors import UsageError
 
 __all__ = ["ENGINE_REGISTRY", "Reference"]
@@ -12,7 +13,6 @@ __all__ = ["ENGINE_REGISTRY", "Reference"]
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _ALGORITHM = re.compile(r"(?:sha\d+|md5):")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::[0-9]{{1,5}})?")
@@ -33,7 +33,7 @@ class Reference(msgspec.Struct, frozen=True):
     repository: str
     registry: str | None = None
     tag: str | None = None
-    digest: str | None = None
+    digest: Digest | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
@@ -42,7 +42,8 @@ class Reference(msgspec.Struct, frozen=True):
         if "://" in text or (at and ":" in rest and not _ALGORITHM.match(digest)):
             # The text may contain a password, so the message does not repeat it.
             raise UsageError("an image reference is not a URL", hint="Write registry/repository:tag, without a scheme or a password.")
-        if at and not _DIGEST.fullmatch(digest):
+        pinned = as_digest(digest)
+        if at and pinned is None:
             raise _invalid(text, f"{digest!r} is not a digest", "A digest is sha256: and 64 hexadecimal digits in lower case.")
         slash = rest.rfind("/")
         name, colon, tag = rest.rpartition(":") if rest.rfind(":") > slash else (rest, "", "")
@@ -52,7 +53,7 @@ class Reference(msgspec.Struct, frozen=True):
             )
         registry, repository = _split(name)
         _check(text, registry, repository)
-        return cls(repository, registry, tag or None, digest or None)
+        return cls(repository, registry, tag or None, pinned)
 
     @property
     def name(self) -> str:

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shipwheel.digest import as_digest, digest_of
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
-from shipwheel.oci.image import Blob, digest_of
+from shipwheel.oci.image import Blob
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, decode, encode
 from shipwheel.oci.reference import Reference
@@ -107,10 +108,11 @@ class LayerCache:
         except ImageError as error:
             self._reporter(Warned(f"the cache {self.repository.name} holds no layer under {_tag(spec.key)}: {error.message}"))
             return None
-        if manifest.artifact_type != ARTIFACT_TYPE or len(manifest.layers) != 2:
+        diff_id = as_digest(manifest.annotations.get(_DIFF_ID, ""))
+        if manifest.artifact_type != ARTIFACT_TYPE or len(manifest.layers) != 2 or diff_id is None:
             return None
         self._records[spec.key] = manifest.layers[1]
-        return layer_from_descriptor(spec, manifest.layers[0], manifest.annotations.get(_DIFF_ID, ""))
+        return layer_from_descriptor(spec, manifest.layers[0], diff_id)
 
 
 def _tag(key: str) -> str:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.digest import Digest
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import Segment, find_segment, load_segment_metadata
@@ -51,8 +52,8 @@ class LayerSupply:
         if self._destination is None:
             return
         missing = self._missing(specs)
-        digests = {_fetched_digest(source) for spec in missing for source in spec.sources} - {""}
-        if any(not self._store.has(digest) for digest in digests):
+        digests = {_fetched_digest(source) for spec in missing for source in spec.sources} - {None}
+        if any(digest is not None and not self._store.has(digest) for digest in digests):
             self._layers |= self._destination.find_layers(missing)
 
     def fetch(self, specs: Iterable[LayerSpec]) -> None:
@@ -141,13 +142,13 @@ class LayerSupply:
             self._destination.layer_ready(layer)
 
 
-def _fetched_digest(source: Source) -> str:
-    """Return the digest of the file that a source is downloaded as, empty for a source that is not downloaded."""
+def _fetched_digest(source: Source) -> Digest | None:
+    """Return the digest of the file that a source is downloaded as, None for a source that is not downloaded."""
     if isinstance(source, DebSource):
         return source.package.digest
     if isinstance(source, StandaloneSource):
         return source.build.digest
-    return source.digest if isinstance(source, WheelSource) else ""
+    return source.digest if isinstance(source, WheelSource) else None
 
 
 def _packages(source: Source, store: Store) -> tuple[DebianPackage, ...]:

@@ -9,6 +9,7 @@ from shipwheel.base.model import Base
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.digest import Digest
 from shipwheel.files.entry import Source, directory, file
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
@@ -95,7 +96,7 @@ class LayerPlanner:
         # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
         return SizedSource(item.name, built.size, self._wheel(item.label, built.filename, built.digest, minor, spliced=False))
 
-    def _wheel(self, label: str, filename: str, digest: str, minor: str, *, spliced: bool = True) -> WheelSource:
+    def _wheel(self, label: str, filename: str, digest: Digest, minor: str, *, spliced: bool = True) -> WheelSource:
         return WheelSource(label, filename, digest, self.store, Paths(minor), self.compiler, spliced)
 
     def _layers_on_image(self, base: Base) -> tuple[LayerSpec, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
+from shipwheel.digest import Digest
 from shipwheel.errors import FetchError, ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.layer import ANNOTATION_KEY
@@ -48,8 +49,8 @@ class PreviousImage(msgspec.Struct, frozen=True):
     None if the image does not record that.
     """
 
-    digest: str = ""
-    layers: dict[str, tuple[Descriptor, str]] = {}
+    digest: Digest | None = None
+    layers: dict[str, tuple[Descriptor, Digest]] = {}
     proofs: dict[str, BaseRequirements | None] = {}
     repository: "Repository | None" = None
 
@@ -63,7 +64,7 @@ class PreviousImage(msgspec.Struct, frozen=True):
         return ImageMetadata(segments, tuple(builds))
 
     def _artifacts(self, reporter: Reporter) -> Iterator[Manifest]:
-        if self.repository is None:
+        if self.repository is None or self.digest is None:
             return
         try:
             entries = self.repository.referrers(self.digest, ARTIFACT_TYPE)[-_MAX_ARTIFACTS:]
@@ -89,7 +90,7 @@ def read_previous_image(repository: "Repository", tag: str, reporter: Reporter) 
         found = _images(repository, earlier, reporter)
     if found is None:
         return PreviousImage()
-    layers: dict[str, tuple[Descriptor, str]] = {}
+    layers: dict[str, tuple[Descriptor, Digest]] = {}
     proofs: dict[str, BaseRequirements | None] = {}
     for image in found.images:
         annotations = decode(image.manifest, Manifest, image.digest).annotations

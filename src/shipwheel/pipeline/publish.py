@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
+from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
-from shipwheel.oci.image import Blob, ImageIndex, digest_of
+from shipwheel.oci.image import Blob, ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor
 from shipwheel.oci.reference import Reference
@@ -38,7 +39,7 @@ class Published(msgspec.Struct, frozen=True):
 
     name: str
     tags: tuple[str, ...]
-    digest: str
+    digest: Digest
     traffic: "Traffic"
     read: int
 
@@ -184,12 +185,12 @@ class Publisher:
                 self._previous = read_previous_image(self.repository, self.reference.tag_or_latest, self._reporter)
             return self._previous
 
-    def _origins(self, digest: str) -> tuple[str, ...]:
+    def _origins(self, digest: Digest) -> tuple[str, ...]:
         """Return the repositories in which this machine has seen the blob, the latest first: the blob may be mounted from them."""
         record = self._store.get("pushed", digest.partition(":")[2])
         names: list[str] = msgspec.json.decode(record, type=list[str]) if record is not None else []
         return tuple(name for name in names if name != self.reference.name)
 
-    def _remember_origin(self, digest: str) -> None:
+    def _remember_origin(self, digest: Digest) -> None:
         names = dict.fromkeys((self.reference.name, *self._origins(digest)))
         self._store.put("pushed", digest.partition(":")[2], msgspec.json.encode(list(names)[:_MAX_ORIGINS]))

@@ -15,9 +15,10 @@ from shipwheel.base.image_facts import image_facts, numeric_user
 from shipwheel.base.image_source import image_for_platform, open_images
 from shipwheel.base.init import INIT_DIRECTORIES
 from shipwheel.base.model import ImageFacts
+from shipwheel.digest import Digest, as_digest, digest_of
 from shipwheel.errors import FetchError, ImageError, ProofError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
-from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, digest_of, make_index
+from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Index, Manifest, decode, encode
 from shipwheel.oci.read.file_tree import FileTree, find_file_tree, read_file_tree
@@ -46,7 +47,7 @@ class BaseName(msgspec.Struct, frozen=True):
     """A base's name, empty for a layout, and the digest that the name stood for."""
 
     name: str
-    digest: str
+    digest: Digest
 
 
 class RebasedPlatform(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class Rebased(msgspec.Struct, frozen=True):
     `read` counts the bytes of the new base's layers that were read to examine its files.
     """
 
-    digest: str
+    digest: Digest
     before: BaseName
     after: BaseName
     platforms: tuple[RebasedPlatform, ...]
@@ -105,7 +106,7 @@ def rebase(
     name = base or _common_name(images, label)
     platforms = [current.image.platform for current in images]
     reporter(StageStarted("base"))
-    index, digest = open_images(name, "", platforms, store, reporter, root=Path.cwd())
+    index, digest = open_images(name, None, platforms, store, reporter, root=Path.cwd())
     after = BaseName(name, digest)
     if all(current.base.digest == digest and (current.base.name or name) == name for current in images):
         reporter(StageFinished("base", f"{name} is the base already"))
@@ -124,7 +125,7 @@ def rebase(
 def _current(image: Image, label: str) -> _Current:
     manifest = decode(image.manifest, Manifest, image.digest)
     info = read_rebase_info(manifest.annotations)
-    digest = manifest.annotations.get(ANNOTATION_BASE_DIGEST, "")
+    digest = as_digest(manifest.annotations.get(ANNOTATION_BASE_DIGEST, ""))
     is_ours = [ANNOTATION_KEY in layer.descriptor.annotations for layer in image.layers]
     if not any(is_ours):
         raise UsageError(f"{label} was not built by shipwheel, so its base's layers are not known", hint=_BUILD_AGAIN)

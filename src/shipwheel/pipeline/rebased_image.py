@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from shipwheel.base.model import ImageFacts
+from shipwheel.digest import Digest
 from shipwheel.oci.image import Image, ImageLayer, RemoteLayer, make_image
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import ConfigFile, Manifest, decode
@@ -26,7 +27,7 @@ class NewBase(msgspec.Struct, frozen=True):
     """
 
     name: str
-    digest: str
+    digest: Digest
     image: Image
     facts: ImageFacts
     keeps_proof: bool

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
 from shipwheel.files.segment import Segment, load_segment_metadata, save_segment_metadata
-from shipwheel.oci.image import digest_of
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
 from shipwheel.store import Store

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.digest import Digest, as_digest
 from shipwheel.errors import ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob
@@ -45,7 +46,9 @@ class LayoutSource:
 
     def manifest(self, reference: str, media_type: str = "") -> Document:
         """Return the document of a digest. Raises ImageError if it is missing or invalid."""
-        return checked_document(self._reader.document(reference), media_type, reference, f"{self._reader.path}: {reference}")
+        digest = as_digest(reference)
+        assert digest is not None, reference  # noqa: S101
+        return checked_document(self._reader.document(digest), media_type, reference, f"{self._reader.path}: {reference}")
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes. Raises DamagedBlob if they are not the descriptor's."""
@@ -175,7 +178,7 @@ def _direct_referrers(repository: Repository, document: Document, reporter: Repo
             yield Referrer(tagged, tag)
 
 
-def _listed_referrer(repository: Repository, entry: Descriptor, digest: str, reporter: Reporter) -> Document | None:
+def _listed_referrer(repository: Repository, entry: Descriptor, digest: Digest, reporter: Reporter) -> Document | None:
     """Return the document of a list's entry; warn and return None if it is missing, invalid or has another subject."""
     try:
         document = repository.find_manifest(entry.digest)

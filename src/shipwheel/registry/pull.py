@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, IntegrityError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
 from shipwheel.oci.convert import to_oci_media_types
@@ -23,7 +24,6 @@ from shipwheel.oci.layout import (
     OCI_LAYOUT,
     atomic_write,
     blob_path,
-    checked_digest,
     index_json,
     require_layout_or_empty,
     write_error,
@@ -55,7 +55,7 @@ class RemoteImages(msgspec.Struct, frozen=True):
     images: tuple[Image, ...]
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The digest of the reference's document."""
         return self.document.descriptor.digest
 
@@ -64,7 +64,7 @@ class PullResult(msgspec.Struct, frozen=True):
     """A pull's result: the layout's entry, the digest in the registry, and the bytes of layers that were fetched and already present."""
 
     entry: Descriptor
-    digest: str
+    digest: Digest
     fetched: int
     present: int
 
@@ -153,7 +153,7 @@ class _LayerPull:
         layers = {layer.descriptor.digest: layer.descriptor for image in index.images for layer in image.layers}
         missing = []
         for layer in layers.values():
-            path = self._directory / blob_path(checked_digest(layer.digest))
+            path = self._directory / blob_path(layer.digest)
             if path.is_file() and path.stat().st_size == layer.size:
                 self.present += layer.size
             else:

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from shipwheel.digest import Digest, as_digest, digest_of
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
-from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer, digest_of
+from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer
 from shipwheel.oci.model import MANIFEST_TYPES, MEDIA_TYPE_INDEX, Descriptor, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.repository import Document, Repository, fallback_tag
@@ -161,7 +162,7 @@ class Push:
             self._start_reported = True
             self._reporter(StageStarted(STAGE, total, "bytes"))
 
-    def _report_moved(self, digest: str, done: int) -> None:
+    def _report_moved(self, digest: Digest, done: int) -> None:
         self._reporter(Moved(STAGE, digest, done, self._sizes.get(digest, 0)))
 
     def _raise_errors(self) -> None:
@@ -235,10 +236,10 @@ class Push:
             expected=(201, 200, 202),
         )
         response = self._repository.transport.request(request)
-        stored, pushed = response.headers.get("Docker-Content-Digest", ""), document.descriptor.digest
-        if stored.startswith("sha256:") and pushed.startswith("sha256:") and stored != pushed:
+        stored, pushed = as_digest(response.headers.get("Docker-Content-Digest", "")), document.descriptor.digest
+        if stored is not None and stored.partition(":")[0] == pushed.partition(":")[0] and stored != pushed:
             hint = "The registry alters what is pushed; contact its operator."
-            raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored[:200]}", hint=hint)
+            raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored}", hint=hint)
         return "OCI-Subject" in response.headers
 
     def _list_as_referrer(self, document: Document) -> None:

@@ -6,12 +6,12 @@ Every document and blob is hashed and compared with what was requested: nothing 
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urljoin
 
 import msgspec
 
+from shipwheel.digest import Digest, as_digest, digest_of, hash_digest
 from shipwheel.download.http import TransientError, range_start, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
@@ -24,7 +24,6 @@ __all__ = ["ACCEPT", "Document", "Repository", "checked_document", "fallback_tag
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
 _SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
-_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _NEXT = re.compile(r"""<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next"?(?=[\s;,"]|$)""", re.IGNORECASE)
 _PAGE_SIZE = 1000
 _MAX_PAGES = 1000
@@ -113,14 +112,14 @@ class Repository:
         """Return whether a tag or digest exists."""
         return self.transport.request(self._manifest_request("HEAD", reference, (200, 404))).status == 200
 
-    def digest_of_tag(self, tag: str) -> str:
-        """Return the digest of a tag (HEAD), empty if the tag does not exist or the registry does not say."""
+    def digest_of_tag(self, tag: str) -> Digest | None:
+        """Return the digest of a tag (HEAD), None if the tag does not exist or the registry does not say."""
         response = self.transport.request(self._manifest_request("HEAD", tag, (200, 404)))
-        return response.headers.get("Docker-Content-Digest", "") if response.status == 200 else ""
+        return as_digest(response.headers.get("Docker-Content-Digest", "")) if response.status == 200 else None
 
-    def has_blob(self, digest: str) -> int | None:
+    def has_blob(self, digest: Digest) -> int | None:
         """Return a blob's size in bytes (HEAD), -1 if the registry does not say, None if the blob does not exist."""
-        url, label = self.url("blobs", _valid_digest(digest)), self.label(digest)
+        url, label = self.url("blobs", digest), self.label(digest)
         response = self.transport.request(RegistryRequest("HEAD", url, label, self._pull_scope, expected=(200, 404)))
         if response.status == 404:
             return None
@@ -133,7 +132,7 @@ class Repository:
         Raises IntegrityError at the end if the blob has another size than its descriptor or, with `start` 0, another digest.
         """
         label = self.label(descriptor.digest)
-        hasher = hashlib.new(_valid_digest(descriptor.digest).partition(":")[0])
+        hasher = hashlib.new(descriptor.digest.partition(":")[0])
         offset, attempt, last_offset = start, 0, start
         while not start or offset < descriptor.size:
             self.transport.check_open()
@@ -180,12 +179,11 @@ class Repository:
             url, last = next_url, page[-1]
         raise FetchError(f"the tags of {self.name} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
 
-    def referrers(self, digest: str, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
         """Return the descriptors of a manifest's referrers, of one artifact type or all (distribution-spec, "Listing Referrers").
 
         Falls back to the referrers tag where the registry has no API for them.
         """
-        _valid_digest(digest)
         query = f"?artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
         entries: list[Descriptor] = []
         url: str | None = self.url("referrers", digest) + query
@@ -243,7 +241,7 @@ class _TagList(msgspec.Struct):
     name: str = ""
 
 
-def fallback_tag(digest: str) -> str:
+def fallback_tag(digest: Digest) -> str:
     """Return the tag that lists a manifest's referrers where there is no API for it (distribution-spec, "Referrers Tag Schema")."""
     algorithm, _, value = digest.partition(":")
     return f"{algorithm[:32]}-{value[:64]}"
@@ -255,12 +253,6 @@ def _users_authorization(host: Any, path: str) -> Authorization:
 
     authorizer: Authorization = Authorizer(host, lambda: credential_for(host, path))
     return authorizer
-
-
-def _valid_digest(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise ImageError(f"{digest[:200]!r} is not a digest", hint=_UNTRUSTED_IMAGE)
-    return digest
 
 
 def _index_entries(data: bytes, label: str) -> tuple[Descriptor, ...]:
@@ -296,14 +288,14 @@ def checked_document(data: bytes, media_type: str, reference: str, label: str) -
     consistent = (shape.manifests is not None) == (own in INDEX_TYPES)
     if own not in known or both or not consistent or (served in known and served != own):
         raise ImageError(f"{label} is not an image or image index: {own[:100]!r}, served as {served[:100]!r}", hint="Name an image.")
-    digest = reference if _DIGEST.fullmatch(reference) else f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Document(Descriptor(own, digest, len(data)), data)
+    return Document(Descriptor(own, as_digest(reference) or digest_of(data), len(data)), data)
 
 
-def _check_digest(data: bytes, digest: str, label: str) -> None:
-    """Raise IntegrityError if `digest` is a digest and not that of the data."""
-    algorithm, _, value = digest.partition(":")
-    with suppress(ValueError):
-        actual = hashlib.new(algorithm, data).hexdigest() if _DIGEST.fullmatch(digest) else value
-        if actual != value:
-            raise IntegrityError(f"{label}: expected {digest}, got {algorithm}:{actual}", hint=_WRONG_BYTES)
+def _check_digest(data: bytes, reference: str, label: str) -> None:
+    """Raise IntegrityError if `reference` is a digest and not that of the data."""
+    expected = as_digest(reference)
+    if expected is None:
+        return
+    actual = hash_digest(hashlib.new(expected.partition(":")[0], data))
+    if actual != expected:
+        raise IntegrityError(f"{label}: expected {expected}, got {actual}", hint=_WRONG_BYTES)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
+from shipwheel.digest import Digest
 from shipwheel.download.http import TransientError
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.oci.image import Blob
@@ -50,14 +51,14 @@ class Uploader:
     Calls `moved` with a blob's digest and the number of its bytes that were sent.
     """
 
-    def __init__(self, repository: Repository, moved: Callable[[str, int], None]) -> None:
+    def __init__(self, repository: Repository, moved: Callable[[Digest, int], None]) -> None:
         self._repository = repository
         self._transport = repository.transport
         self._scopes = (f"repository:{repository.path}:pull,push",)
         self._moved = moved
         self._chunked = True
 
-    def mount(self, digest: str, origin: str) -> str | None:
+    def mount(self, digest: Digest, origin: str) -> str | None:
         """Mount a blob from another repository of the registry, given by its path.
 
         Return None on success, the URL of the upload that the registry started instead, or "" if it refused. Raises FetchError if the
@@ -212,7 +213,7 @@ def _received(response: RegistryResponse) -> int | None:
 class _BlobReader:
     """Reads a blob from any position. Reading on is cheap; going back reads the blob from its beginning."""
 
-    def __init__(self, blob: Blob, moved: Callable[[str, int], None], check_open: Callable[[], None]) -> None:
+    def __init__(self, blob: Blob, moved: Callable[[Digest, int], None], check_open: Callable[[], None]) -> None:
         self.descriptor = blob.descriptor
         self.min_chunk = 0
         self._blob = blob

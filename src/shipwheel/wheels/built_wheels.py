@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shipwheel.digest import Digest
 from shipwheel.store import Store
 
 __all__ = ["BuiltWheel", "find_built_wheel", "record_built_wheel", "record_remote_wheel"]
@@ -14,7 +15,7 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     """A wheel that was built from source. Its filename has name, version and tags; `size` in bytes."""
 
     filename: str
-    digest: str
+    digest: Digest
     size: int
     key: str = ""
     """A hash over everything that determines the wheel."""

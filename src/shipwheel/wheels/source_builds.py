@@ -82,7 +82,8 @@ def build_project_wheel(
 
 
 def _distribution_key(dist: LockedDistribution, minor: str, as_of: str) -> str:
-    return _key(dist.commit if dist.kind == "vcs" else dist.sha256, dist.subdirectory, as_of, minor)
+    content = dist.commit if dist.kind == "vcs" else dist.digest.partition(":")[2]
+    return _key(content, dist.subdirectory, as_of, minor)
 
 
 def _key(*parts: str) -> str:

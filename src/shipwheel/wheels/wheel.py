@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import Deflated, inflate
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, parents, read_content
@@ -54,7 +55,7 @@ class WheelSource:
 
     label: str
     filename: str
-    digest: str
+    digest: Digest
     store: Store
     paths: Paths
     compiler: Compiler | None = None

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, ImageError
 from shipwheel.files.entry import parents
-from shipwheel.oci.image import FileLayer, Image, ImageLayer, digest_of, make_image
+from shipwheel.oci.image import FileLayer, Image, ImageLayer, make_image
 from shipwheel.oci.model import ContainerConfig, Descriptor
 from shipwheel.oci.read.file_tree import FileTree, read_file_tree
 from shipwheel.oci.read.rootfs import Rootfs

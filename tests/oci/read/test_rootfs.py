@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelError
-from shipwheel.oci.image import FileLayer, digest_of
+from shipwheel.oci.image import FileLayer
 from shipwheel.oci.model import Descriptor
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store import Store

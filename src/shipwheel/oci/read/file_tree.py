@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from shipwheel.digest import hash_digest
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import parents
@@ -149,7 +150,7 @@ class _TreeBuilder:
                 raise
             broken = error
         self._check(layer, compressed, broken)
-        if f"sha256:{uncompressed.hash.hexdigest()}" != layer.diff_id:
+        if hash_digest(uncompressed.hash) != layer.diff_id:
             raise ImageError(
                 f"{self.label}: the layer {layer.descriptor.digest} does not match its diff_id in the config", hint="Use another image."
             )
@@ -167,7 +168,7 @@ class _TreeBuilder:
     def _check(self, layer: ImageLayer, compressed: CompressedStream, broken: Exception | None) -> None:
         """Raise ImageError for a malformed layer, and DamagedBlob for wrong bytes in the store, which can be fetched again."""
         digest = layer.descriptor.digest
-        if f"sha256:{compressed.hash.hexdigest()}" != digest or compressed.size != layer.descriptor.size:
+        if hash_digest(compressed.hash) != digest or compressed.size != layer.descriptor.size:
             if isinstance(layer, FileLayer):
                 raise ImageError(f"{self.label}: the layer {digest} does not match its digest", hint="Build or copy the layout again.")
             raise DamagedBlob(digest)

@@ -10,6 +10,7 @@ import stat
 import tarfile
 from pathlib import Path
 
+from shipwheel.digest import hash_digest
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import ImageLayer, compressed_chunks
@@ -45,12 +46,12 @@ class Rootfs:
             data.drain()
         except (*TAR_ERRORS, UnpackError) as error:
             compressed.drain()
-            if f"sha256:{compressed.hash.hexdigest()}" != layer.descriptor.digest:
+            if hash_digest(compressed.hash) != layer.descriptor.digest:
                 raise DamagedBlob(layer.descriptor.digest) from error
             hint = "The image is damaged; build or copy it again."
             raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
         compressed.drain()
-        if f"sha256:{compressed.hash.hexdigest()}" != layer.descriptor.digest:
+        if hash_digest(compressed.hash) != layer.descriptor.digest:
             raise DamagedBlob(layer.descriptor.digest)
 
     def make_mount_point(self, path: str, *, directory: bool) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from shipwheel.digest import as_digest, digest_of
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles
 
 __all__ = ["Documents", "StatedImage", "StatedLayer", "digest_of_file"]
 
 MAX_DOCUMENT = 4 << 20
 _MAX_DEPTH = 4
-_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 _OCI = "application/vnd.oci.image."
@@ -200,7 +200,7 @@ class Documents:
         rootfs = rootfs if isinstance(rootfs, dict) else {}
         self.expect(location, "rootfs.type", rootfs.get("type"), "layers")
         diff_ids = rootfs.get("diff_ids") or []
-        if not isinstance(diff_ids, list) or not all(isinstance(item, str) and _DIGEST.fullmatch(item) for item in diff_ids):
+        if not isinstance(diff_ids, list) or not all(isinstance(item, str) and as_digest(item) for item in diff_ids):
             self.add_problem(location, "rootfs.diff_ids is not a list of digests")
             return []
         self.expect(location, "number of diff_ids and of layers", len(diff_ids), layers)
@@ -242,7 +242,7 @@ class Documents:
         config = None if file is None else self._json(name, file)
         if file is None or not isinstance(config, dict):
             return
-        digest = f"sha256:{hashlib.sha256(_bytes(file)).hexdigest()}"
+        digest = digest_of(_bytes(file))
         self.expect(location, "the config's digest in its name", name.rpartition("/")[2].removesuffix(".json"), digest[7:])
         files = [(layer, self._use(location, layer)) for layer in layers]
         image = by_config.get(digest)
@@ -287,7 +287,7 @@ class Documents:
     def _blob(self, location: str, entry: dict[str, Any]) -> ImageFile | None:
         """Return the file that a descriptor refers to, if the descriptor is valid."""
         digest, size = entry.get("digest"), entry.get("size")
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        if not isinstance(digest, str) or not as_digest(digest):
             self.add_problem(location, f"{str(digest)[:100]!r} is not a digest")
         elif not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(entry.get("mediaType"), str):
             self.add_problem(location, f"the descriptor of {digest} lacks its media type or size")

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from shipwheel.digest import hash_digest
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, members
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError
 
@@ -52,7 +53,7 @@ def check_layer(stream: BinaryIO, size: int, algorithm: str, compression: str | 
     try:
         tar.read(uncompressed)
         uncompressed.drain()
-        diff_id = f"sha256:{uncompressed.hash.hexdigest()}"
+        diff_id = hash_digest(uncompressed.hash)
     except UnpackError as error:
         tar.add_problem(str(error))
     compressed.drain()
