@@ -48,8 +48,9 @@ BELOW = {
     "wheels": WHEELS,
     "base": BASE,
     "pipeline": PIPELINE - {"engine"},
+    "trial": LOW | {"oci", "engine", "runtime"},
     "api": PIPELINE - {"engine"},
-    "cli": PIPELINE | {"api", "cli"},
+    "cli": PIPELINE | {"api", "cli", "trial"},
     "testing": PIPELINE | {"testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}
@@ -167,7 +168,7 @@ def public_names(module: str) -> set[str]:
     }
 
 
-PROGRAMS = {"runtime/launcher.py", "wheels/compile_worker.py"}
+PROGRAMS = {"runtime/launcher.py", "runtime/observer.py", "wheels/compile_worker.py"}
 """Run inside an image or an interpreter of their own, not imported."""
 
 

@@ -13,8 +13,9 @@
     ├── ImageError                 9   an image, layout or archive violates the specification
     ├── StoreError                 10  the local store cannot be used
     │   └── DamagedBlob            10  a blob in the store is damaged
-    └── EngineError                11  a container engine cannot be used, or failed
-        └── NotInstalled           11  its program is not on this machine
+    ├── EngineError                11  a container engine cannot be used, or failed
+    │   └── NotInstalled           11  its program is not on this machine
+    └── TrialError                 12  an image was tried, and does not do what it is for
 
 Each has a message, a hint with the next step, and an exit code. Problems of one kind are collected and raised together.
 """
@@ -39,6 +40,7 @@ __all__ = [
     "ShipwheelError",
     "SignatureError",
     "StoreError",
+    "TrialError",
     "UsageError",
 ]
 
@@ -157,3 +159,9 @@ class EngineError(ShipwheelError):
 
 class NotInstalled(EngineError):
     """The program of a container engine is not on this machine."""
+
+
+class TrialError(ShipwheelError):
+    """An image was tried, and does not serve."""
+
+    exit_code = 12

@@ -7,13 +7,13 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, RunSpec, detach_error, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, memory_file
-from shipwheel.engine.program import is_installed, run_program
+from shipwheel.engine.program import ProgramResult, is_installed, run_program
 from shipwheel.engine.supervise import Send, supervise
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
@@ -79,23 +79,32 @@ class Bwrap(LocalEngine):
 
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""
-        check_runnable(spec.platform, self.platforms(), self.emulation_hint)
-        command = spec.command
-        if not command:
-            raise EngineError("the image has no command", hint="Name one after `--`.")
-        rootfs = Rootfs(Path(spec.image))
-        with bind_mounts(spec, chown=False) as binds:
-            words = [*self._flags(spec, rootfs), *_bind_flags(binds, rootfs)]
+        with self._arguments(spec) as handle:
             read_end, write_end = os.pipe()
             try:
-                # As arguments the variables would be in the list of processes.
-                with memory_file(b"".join(os.fsencode(word) + b"\0" for word in words)) as handle:
-                    argv = ["bwrap", "--args", str(handle), "--info-fd", str(write_end), "--", *command]
-                    status, _ = supervise(argv, _first_process_sender(read_end), spec, pass_fds=(handle, write_end))
+                argv = ["bwrap", "--args", str(handle), "--info-fd", str(write_end), "--", *spec.command]
+                status, _ = supervise(argv, _first_process_sender(read_end), spec, pass_fds=(handle, write_end))
             finally:
                 os.close(read_end)
                 os.close(write_end)
         return status
+
+    def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
+        """See `Engine.capture`. The container dies with bwrap."""
+        with self._arguments(spec) as handle:
+            return run_program(["bwrap", "--args", str(handle), "--", *spec.command], timeout=timeout, pass_fds=(handle,))
+
+    @contextmanager
+    def _arguments(self, spec: RunSpec) -> Iterator[int]:
+        """Yield a file descriptor with bwrap's flags: as arguments the variables would be in the list of processes."""
+        check_runnable(spec.platform, self.platforms(), self.emulation_hint)
+        if not spec.command:
+            raise EngineError("the image has no command", hint="Name one after `--`.")
+        rootfs = Rootfs(Path(spec.image))
+        with bind_mounts(spec, chown=False) as binds:
+            words = [*self._flags(spec, rootfs), *_bind_flags(binds, rootfs)]
+            with memory_file(b"".join(os.fsencode(word) + b"\0" for word in words)) as handle:
+                yield handle
 
     def start(self, spec: RunSpec) -> Detached:  # noqa: ARG002 - the interface's
         """See `Engine.start`. Always raises EngineError."""
@@ -106,6 +115,10 @@ class Bwrap(LocalEngine):
         uid, gid = _ids(spec.user or spec.config.user, rootfs)
         yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
         yield from ("--die-with-parent", "--hostname", spec.name, "--uid", uid, "--gid", gid)
+        if spec.network == "none":
+            yield "--unshare-net"
+        if spec.no_privileges:
+            yield from ("--cap-drop", "ALL")
         if not spec.tty:
             yield "--new-session"
         for path in ("/proc", "/dev", "/sys", "/tmp"):  # noqa: S108 - in the container

@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.engine.delivery import report_present
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
-from shipwheel.engine.program import EngineFailure, run_program, run_with_messages
+from shipwheel.engine.program import EngineFailure, ProgramResult, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
@@ -141,6 +141,20 @@ class DockerLike:
             self._remove(spec.name)
         return status
 
+    def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
+        """See `Engine.capture`."""
+        check_runnable(spec.platform, self.platforms(), self.emulation_hint)
+        environment, flags = _environment(spec.env)
+        argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._image_and_arguments(spec)]
+        ended = False
+        try:
+            result = run_program(argv, timeout=timeout, env=environment)
+            ended = result.status == 0
+        finally:
+            if not ended:
+                self._remove(spec.name)
+        return result
+
     def start(self, spec: RunSpec) -> Detached:
         """See `Engine.start`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
@@ -189,6 +203,10 @@ class DockerLike:
         yield from ("--name", spec.name, "--pull", "never", "--platform", str(spec.platform), *self._own_flags(spec))
         if spec.read_only:
             yield from ("--read-only", "--tmpfs", "/tmp")  # noqa: S108 - in the container
+        if spec.network:
+            yield from ("--network", spec.network)
+        if spec.no_privileges:
+            yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
         if spec.user:
             yield from ("--user", spec.user)
         if spec.interactive:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.engine.program import ProgramResult
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
@@ -58,6 +59,10 @@ class RunSpec(msgspec.Struct, frozen=True):
     user: str | None = None
     read_only: bool = True
     """Mount the root read-only, and /tmp in memory."""
+    network: str = ""
+    """Set to "none" to leave the container only its loopback device; empty for the engine's default."""
+    no_privileges: bool = False
+    """Drop every capability, and gain none from setuid programs."""
     interactive: bool = False
     """Pass standard input to the container."""
     tty: bool = False
@@ -127,6 +132,12 @@ class Engine(Protocol):
         """Run a container in the foreground until it ends, remove it and its throwaway volumes, and return its exit status.
 
         Call it in the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are forwarded to it.
+        """
+
+    def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
+        """Run a container without input to its end, remove it and its throwaway volumes, and return its exit status and output.
+
+        `timeout` in seconds; a container that exceeds it is killed.
         """
 
     def start(self, spec: RunSpec) -> Detached:

@@ -1,0 +1,81 @@
+"""`shipwheel check`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipwheel.cli.options import some_options
+from shipwheel.cli.progress import progress
+
+if TYPE_CHECKING:
+    from shipwheel.engine.interface import Engine
+    from shipwheel.events import Reporter
+
+__all__ = ["command"]
+
+_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
+
+
+@click.command(
+    "check", help="Start a project (built first), an image layout, an archive or an image as production would, and say whether it serves."
+)
+@click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
+@click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
+@click.option("--platform", metavar="OS/ARCH", help="Platform to build for and try [the engine's own].")
+@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable, without a value this shell's; repeatable.")
+@click.option("--env-file", "env_files", multiple=True, type=click.Path(path_type=Path), help="File of NAME=VALUE lines; repeatable.")
+@click.option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].")
+@click.option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].")
+@click.option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.")
+@click.option("--timeout", type=click.IntRange(1, 3600), default=60, metavar="SECONDS", help="Time to wait until something listens [60].")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@some_options(*_BUILD_FLAGS, "quiet")
+def command(subject: str, quiet: bool, as_json: bool, **flags: Any) -> int:
+    """Print what was seen; return 0 if it serves, 12 if it does not."""
+    from shipwheel.cli.run import _load
+    from shipwheel.errors import TrialError
+    from shipwheel.trial.observe import Subject
+    from shipwheel.trial.report import to_json, to_lines
+    from shipwheel.trial.trial import try_image
+
+    build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
+    with progress(quiet) as reporter:
+        engine = trial_engine(flags["engine"], reporter)
+        loaded = _load(subject, engine, flags["platform"], build_flags, reporter)
+        trial = try_image(engine, Subject(loaded.name, loaded.config, loaded.platform, loaded.project), _conditions(flags), reporter)
+    click.echo(json.dumps(to_json(trial), indent=2) if as_json else "\n".join(to_lines(trial)))
+    return 0 if trial.verdict.is_good else TrialError.exit_code
+
+
+def trial_engine(name: str | None, reporter: "Reporter") -> "Engine":
+    """Return the engine of that name, else the first that works, bubblewrap last. Raise EngineError if there is none."""
+    from shipwheel.engine.find import find
+    from shipwheel.errors import EngineError
+
+    try:
+        return find(name, reporter)
+    except EngineError:
+        if name is not None:
+            raise
+        try:
+            return find("bwrap", reporter)
+        except EngineError:
+            pass
+        raise
+
+
+def _conditions(flags: dict[str, Any]) -> Any:
+    import os
+
+    from shipwheel.engine.run_options import parse_env, read_env_file
+    from shipwheel.trial.observe import Conditions
+    from shipwheel.trial.paths import USUAL_PATHS
+
+    env: dict[str, str] = {}
+    for file in flags["env_files"]:
+        env |= read_env_file(file, os.environ)
+    env |= parse_env(flags["env"], os.environ)
+    paths = tuple(dict.fromkeys((*flags["paths"], *USUAL_PATHS)))
+    return Conditions(timeout=flags["timeout"], paths=paths, host=flags["host"], env=env, network="" if flags["network"] else "none")

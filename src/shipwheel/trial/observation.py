@@ -1,0 +1,80 @@
+"""What the observer saw of a container, as frozen values (runtime/observer.py prints them)."""
+
+import msgspec
+
+__all__ = ["Answer", "Observation", "Socket", "Stop"]
+
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+class Socket(msgspec.Struct, frozen=True):
+    """A socket that waits for callers: `protocol` is tcp or udp, `seconds` when it was first seen."""
+
+    protocol: str
+    address: str
+    port: int
+    seconds: float = 0.0
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if nothing outside the container can reach it."""
+        return self.address.startswith(LOOPBACK)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a GET request. `status` is 0 if none came, and `error` then names the exception."""
+
+    port: int
+    path: str
+    address: str = ""
+    status: int = 0
+    location: str = ""
+    type: str = ""
+    server: str = ""
+    body: str = ""
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """True for a status below 400."""
+        return 0 < self.status < 400
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """How the command ended after the stop signal."""
+
+    seconds: float
+    killed: bool
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """One run of an image's command.
+
+    `ended` is the exit status of a command that ended by itself, negative for a signal. Times in seconds from the start, `memory` in bytes.
+    `written` are paths that were made or changed; a directory ends in a slash.
+    """
+
+    program_error: str = ""
+    python: str = ""
+    ended: int | None = None
+    seconds: float = 0.0
+    stop: Stop | None = None
+    log: str = ""
+    ready: float | None = None
+    memory: int = 0
+    zombies: int = 0
+    processes: int = 0
+    sockets: tuple[Socket, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    written: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> Answer | None:
+        """The first good answer."""
+        return next((answer for answer in self.answers if answer.is_good), None)
+
+    @property
+    def tcp(self) -> tuple[Socket, ...]:
+        """The TCP sockets."""
+        return tuple(found for found in self.sockets if found.protocol == "tcp")

@@ -1,0 +1,101 @@
+"""Run an image under the observer, in any engine."""
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+
+import msgspec
+
+from shipwheel.engine.interface import Engine, Mount, RunSpec
+from shipwheel.engine.run_options import slug
+from shipwheel.errors import EngineError
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.platform import Platform
+from shipwheel.trial.observation import Observation
+
+__all__ = ["Conditions", "Subject", "observe"]
+
+_EMULATED = 6
+"""How many times longer everything may take under an emulator."""
+
+_MARGIN_S = 60.0
+"""Seconds beyond the observer's own limits after which the engine is given up."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """An image that an engine has: the engine's name for it, its config and platform, and the project's name."""
+
+    image: str
+    config: ContainerConfig
+    platform: Platform
+    project: str
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """How the trial runs the image.
+
+    `timeout` is how long it waits for the first socket, `patience` how long from then on for a good answer, in seconds. `paths` are asked
+    in order. `writable` gives the container root and a root file system that it can write and that is thrown away.
+    """
+
+    timeout: float = 60.0
+    patience: float = 15.0
+    grace: float = 10.0
+    paths: tuple[str, ...] = ("/",)
+    host: str = "localhost"
+    env: Mapping[str, str] = {}
+    network: str = "none"
+    writable: bool = False
+
+
+def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observation:
+    """Run the image's command once and return what was seen. Raises EngineError if the engine could not run it."""
+    factor = 1 if engine.host().matches(subject.platform) else _EMULATED
+    spec = _spec(subject, conditions, factor)
+    result = engine.capture(spec, (conditions.timeout + conditions.patience + conditions.grace) * factor + _MARGIN_S)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    try:
+        return msgspec.json.decode(lines[-1] if lines else "", type=Observation)
+    except msgspec.MsgspecError:
+        hint = f"Start it by hand to see more: shipwheel run --engine {engine.name} …"
+        raise EngineError(f"{engine.name} could not run the check in {subject.image}: {result.reason}", hint=hint) from None
+
+
+def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
+    config = subject.config
+    volumes = tuple(sorted(config.volumes))
+    init, command = _split_init((*config.entrypoint, *config.cmd))
+    options = {
+        "command": command,
+        "paths": conditions.paths,
+        "host": conditions.host,
+        "timeout": conditions.timeout * factor,
+        "patience": conditions.patience * factor,
+        "grace": conditions.grace * factor,
+        "signal": config.stop_signal or "SIGTERM",
+        "look_in": ["/"] if conditions.writable else volumes,
+        "skip": ["/tmp"],  # noqa: S108 - in the container
+    }
+    source = files("shipwheel.runtime").joinpath("observer.py").read_text(encoding="utf-8")
+    arguments = ("-I", "-c", source, msgspec.json.encode(options).decode())
+    return RunSpec(
+        image=subject.image,
+        config=config,
+        platform=subject.platform,
+        name=f"{slug(subject.project)}-check-{os.urandom(3).hex()}",
+        entrypoint=(*init, "python", *arguments),
+        mounts=tuple(Mount("", path) for path in volumes),
+        env=conditions.env,
+        user="0:0" if conditions.writable else None,
+        read_only=not conditions.writable,
+        network=conditions.network,
+        no_privileges=True,
+    )
+
+
+def _split_init(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words of the init and those of the command that it starts."""
+    if len(command) > 2 and command[0].rpartition("/")[2] in ("tini", "tini-static") and "--" in command:
+        cut = command.index("--") + 1
+        return command[:cut], command[cut:]
+    return (), command

@@ -1,0 +1,214 @@
+"""Signs in a program's output of what it lacks: the one place that searches logs for words.
+
+Python's tracebacks, the libraries that many applications use, and the C library's messages are recognised; a line that is not is no sign.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+import msgspec
+
+__all__ = ["Companion", "Sign", "SignKind", "signs_in"]
+
+
+class SignKind(Enum):
+    """What a line says."""
+
+    MODULE = "module"
+    """A Python module is missing: `subject` is its dotted name."""
+    LIBRARY = "library"
+    """A shared library is missing: its file name."""
+    PROGRAM = "program"
+    """A program is missing: its name."""
+    FILE = "file"
+    """A file is missing: its path."""
+    WRITE = "write"
+    """A path cannot be written; empty if the message does not name it."""
+    VARIABLE = "variable"
+    """An environment variable is wanted: its name."""
+    COMPANION = "companion"
+    """Another server does not answer: `host:port`, or one of the two."""
+    TABLE = "table"
+    """A database has no such table: its name."""
+    USAGE = "usage"
+    """The program prints how to use it."""
+    HOST = "host"
+    """The application refuses the host name of the request."""
+    DEVELOPMENT = "development"
+    """A development server runs."""
+    DEBUG = "debug"
+    """A debugger, or the debug mode of a framework, is on."""
+    PORT_TAKEN = "port"
+    """A port cannot be bound."""
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """One sign: `line` is the text that it was seen in."""
+
+    kind: SignKind
+    subject: str
+    line: str
+
+
+class Companion(msgspec.Struct, frozen=True):
+    """A server that applications use: its name for people, and the port that tells it."""
+
+    name: str
+    port: int
+
+
+COMPANIONS = (
+    Companion("PostgreSQL", 5432),
+    Companion("MySQL or MariaDB", 3306),
+    Companion("Redis", 6379),
+    Companion("RabbitMQ", 5672),
+    Companion("MongoDB", 27017),
+    Companion("Elasticsearch", 9200),
+    Companion("Memcached", 11211),
+    Companion("Kafka", 9092),
+    Companion("SQL Server", 1433),
+    Companion("Milvus", 19530),
+    Companion("Qdrant", 6333),
+    Companion("ClickHouse", 8123),
+    Companion("Cassandra", 9042),
+    Companion("NATS", 4222),
+    Companion("an SMTP server", 25),
+    Companion("an LDAP server", 389),
+)
+
+_NAME = r"[A-Z][A-Z0-9_]{1,}"
+_QUOTE = r"['\"`‘’]"
+
+_RULES: tuple[tuple[SignKind, str], ...] = (
+    (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
+    (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
+    (SignKind.LIBRARY, r"(?:^|: |\()([\w+.-]+\.so(?:\.[\w.]+)?): cannot open shared object file"),
+    (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")(?:lib)?([\w.+-]+)[\"']"),
+    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|EROFS|EACCES)[^'\"‘]*: ['\"‘](/[^'\"’]+)['\"’]"),
+    (SignKind.WRITE, r"['\"‘](/[^'\"’]+)['\"’](?:: | - | )?(?:Read-only file system|Permission denied)"),
+    (SignKind.WRITE, r"(/[\w./ -]+): (?:Read-only file system|Permission denied)"),
+    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(/[\w./-]+)"),
+    (SignKind.WRITE, r"()(?:unable to open database file|attempt to write a readonly database|readonly database)"),
+    (SignKind.WRITE, r"()OSError: \[Errno 30\] Read-only file system$"),
+    (SignKind.VARIABLE, rf"UndefinedValueError: ({_NAME}) not found"),
+    (SignKind.VARIABLE, rf"Set the ({_NAME}) environment variable"),
+    (SignKind.VARIABLE, rf"Config {_QUOTE}({_NAME}){_QUOTE} is missing"),
+    (SignKind.VARIABLE, rf"[Ee]nvironment variables?:? {_QUOTE}?\$?({_NAME}){_QUOTE}?"),
+    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? (?:environment variable|env(?:ironment)? var)"),
+    (
+        SignKind.VARIABLE,
+        rf"({_NAME}){_QUOTE}? (?:is|was|must be|has to be) (?:not |un)?(?:set|required|missing|provided|defined|configured)",
+    ),
+    (SignKind.VARIABLE, r"The (SECRET_KEY) setting must not be empty"),
+    (
+        SignKind.VARIABLE,
+        rf"(?:Missing|missing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME}){_QUOTE}?",
+    ),
+    (SignKind.COMPANION, r'connection to server at "(?P<host>[^"]+)"[^,]*, port (?P<port>\d+) failed'),
+    (SignKind.COMPANION, r'could not (?:translate host name|connect to server at) "(?P<host>[^"]+)"'),
+    (SignKind.COMPANION, r"Error -?\d+ connecting to (?P<host>[\w.-]+):(?P<port>\d+)"),
+    (SignKind.COMPANION, r"Can't connect to (?:MySQL )?server on '(?P<host>[^':]+)(?::(?P<port>\d+))?'"),
+    (SignKind.COMPANION, r"Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)"),
+    (SignKind.COMPANION, r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)"),
+    (SignKind.COMPANION, r"Cannot connect to (?:host )?(?:\w+\+?\w*://)?(?:[^@/\s]*@)?(?P<host>[\w.-]+):(?P<port>\d+)"),
+    (
+        SignKind.COMPANION,
+        r"(?P<host>[\w.-]+):(?P<port>\d+): \[Errno -?\d+\] (?:Connection refused|Name or service not known|Temporary failure)",
+    ),
+    (
+        SignKind.COMPANION,
+        r"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?(?P<host>[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})",
+    ),
+    (
+        SignKind.COMPANION,
+        r"\w+://(?:[^@/\s]*@)?(?P<host>[\w.-]+):(?P<port>\d{2,5})[^\n]*(?:[Cc]onnection refused|Name or service not known)",
+    ),
+    (SignKind.COMPANION, r"()(?:ConnectionRefusedError: \[Errno 111\]|Error: .*ECONNREFUSED)"),
+    (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
+    (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]+)'),
+    (SignKind.TABLE, r"Table '([\w.]+)' doesn't exist"),
+    (SignKind.HOST, r"Invalid HTTP_HOST header: '([^']*)'"),
+    (SignKind.HOST, r"()You must set settings.ALLOWED_HOSTS"),
+    (SignKind.USAGE, r"^()[Uu]sage: ?\S*"),
+    (SignKind.DEVELOPMENT, r"()This is a development server|()Starting development server at"),
+    (SignKind.DEBUG, r"()Debugger is active|()Debug mode: on|()\bDEBUG = True\b"),
+    (SignKind.PORT_TAKEN, r"()(?:Address already in use|error while attempting to bind on address)"),
+)
+_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
+
+_MISSING_FILE = re.compile(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
+_MISSING_PROGRAM = re.compile(r"(?:exec: |sh: (?:\d+: )?|env: ['‘]?)([\w.+-]+)['’]?: (?:not found|No such file or directory)")
+_KEY_ERROR = re.compile(rf"KeyError: '({_NAME})'")
+_FIELD = re.compile(r"^ {2,}?(?:Field required|field required)|^  (?:Field required)")
+_OWN_VARIABLES = frozenset(
+    {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "HTTP", "HTTPS", "GET", "POST", "JSON", "URL", "SQL", "API", "TLS"}
+)
+_CONTEXT = 12
+"""Lines of a traceback that are read for what an error came from."""
+
+
+def signs_in(log: str) -> tuple[Sign, ...]:
+    """Return the signs in a log, each once, in the order of their lines."""
+    lines = log.splitlines()
+    found = (sign for number, line in enumerate(lines) for sign in _signs_of(line[:2000], lines[max(0, number - _CONTEXT) : number]))
+    return tuple({(sign.kind, sign.subject): sign for sign in reversed([*found])}.values())[::-1]
+
+
+def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
+    seen = set()
+    for kind, pattern in _COMPILED:
+        match = pattern.search(line)
+        if match is None or (kind, True) in seen:
+            continue
+        subject = _address(match) if kind is SignKind.COMPANION else next(filter(None, match.groups()), "")
+        if kind is SignKind.VARIABLE and subject in _OWN_VARIABLES:
+            continue
+        seen.add((kind, True))
+        yield Sign(kind, subject, line.strip())
+    for read in _WITH_CONTEXT:
+        if (sign := read(line, before)) is not None:
+            yield sign
+
+
+def _address(match: re.Match[str]) -> str:
+    parts = match.groupdict()
+    return ":".join(filter(None, (parts.get("host"), parts.get("port"))))
+
+
+def _missing_file(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a missing file: a program if `subprocess` was to start it."""
+    if (match := _MISSING_PROGRAM.search(line)) is not None:
+        return Sign(SignKind.PROGRAM, match[1], line.strip())
+    if (match := _MISSING_FILE.search(line)) is None:
+        return None
+    started = any("subprocess.py" in each or "_execute_child" in each or "/subprocess" in each for each in before)
+    kind = SignKind.PROGRAM if started and not match[1].startswith("/app") else SignKind.FILE
+    return Sign(kind, match[1], line.strip())
+
+
+def _environ_key(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a variable that `os.environ[…]` does not have."""
+    match = _KEY_ERROR.search(line)
+    if match is None or not any("environ" in each or "<frozen os>" in each or "/os.py" in each for each in before):
+        return None
+    return Sign(SignKind.VARIABLE, match[1], line.strip())
+
+
+def _settings_field(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a field of pydantic's settings that has neither a default nor a value."""
+    if _FIELD.match(line) is None or not before or not before[-1].strip():
+        return None
+    name = before[-1].strip().split(".")[0]
+    in_settings = any(re.search(r"validation errors? for \w*([Ss]ettings|[Cc]onfig|[Ee]nv)", each) for each in before)
+    return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}") if in_settings and name.isidentifier() else None
+
+
+_WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (_missing_file, _environ_key, _settings_field)
+
+
+def companion_name(address: str) -> str:
+    """Return what probably listens at `host:port`, for people."""
+    port = address.rpartition(":")[2]
+    name = next((each.name for each in COMPANIONS if str(each.port) == port), "")
+    return f"{name} at {address}" if name else address or "another server"

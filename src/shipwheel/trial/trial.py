@@ -1,0 +1,101 @@
+"""The trial of an image: one run as production has it, and, if that does not serve, one with a root that can be written."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from shipwheel.engine.interface import Engine
+from shipwheel.errors import EngineError, TrialError
+from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.trial.findings import Finding, FindingKind, Verdict, find, verdict_of, with_lost_writes
+from shipwheel.trial.observation import Observation
+from shipwheel.trial.observe import Conditions, Subject, observe
+
+__all__ = ["Trial", "require_good", "try_image"]
+
+STAGE = "check"
+
+_HOPELESS = {FindingKind.NOT_STARTED, FindingKind.MODULE, FindingKind.LIBRARY, FindingKind.USAGE}
+"""Findings that a writable root cannot change."""
+
+_QUIET_S = 10.0
+"""Seconds that a program without a port is watched."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What a trial found. `seen` is the run as production has it, `writable` the one with a root that could be written, if there was one."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    seen: Observation
+    writable: Observation | None = None
+    engine: str = ""
+    seconds: float = 0.0
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that keep the image from serving."""
+        return tuple(finding for finding in self.findings if finding.blocks)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line, for people."""
+        if self.verdict is Verdict.SERVES and (answer := self.seen.answer) is not None:
+            return f"serves: {answer.path} on port {answer.port} answers {answer.status} after {self.seen.ready or 0:.1f} s"
+        if self.verdict is Verdict.SERVES:
+            where = ", ".join(f"{found.port}/{found.protocol}" for found in self.seen.sockets)
+            said = max((answer.status for answer in self.seen.answers), default=0)
+            return f"serves: it listens on {where}" + (f", and answers / with {said}" if said else "")
+        if self.verdict is Verdict.RUNS:
+            return f"runs: no port, alive after {self.seen.seconds:.0f} s"
+        if self.verdict is Verdict.ENDS:
+            return f"ends: status {self.seen.ended} after {self.seen.seconds:.1f} s"
+        return f"{self.verdict.value}: " + "; ".join(finding.message for finding in self.blocking[:2])
+
+
+def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter: Reporter) -> Trial:
+    """Run the trial. Raises EngineError if the engine cannot run the image."""
+    started = time.monotonic()
+    reporter(StageStarted(STAGE))
+    if not subject.config.exposed_ports:
+        conditions = msgspec.structs.replace(conditions, timeout=min(conditions.timeout, _QUIET_S))
+    seen = observe(engine, subject, conditions)
+    findings = find(seen, subject.config)
+    verdict = verdict_of(seen, subject.config, findings)
+    writable = None
+    if not verdict.is_good and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
+        writable = _second_run(engine, subject, conditions)
+    if writable is not None and _helped(seen, writable):
+        findings = with_lost_writes(findings, seen, writable, subject.config)
+        verdict = verdict_of(seen, subject.config, findings)
+    trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
+    reporter(StageFinished(STAGE, trial.headline, notable=True))
+    return trial
+
+
+def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Observation | None:
+    try:
+        return observe(engine, subject, msgspec.structs.replace(conditions, writable=True))
+    except EngineError:
+        # An old bubblewrap cannot.
+        return None
+
+
+def _helped(first: Observation, second: Observation) -> bool:
+    """Return whether the program came further with a root that it could write."""
+    return (second.answer is not None, len(second.sockets), second.ended is None) > (
+        first.answer is not None,
+        len(first.sockets),
+        first.ended is None,
+    )
+
+
+def require_good(trials: Sequence[Trial], name: str) -> None:
+    """Raise TrialError, with every finding that blocks, unless all trials are good."""
+    bad = [trial for trial in trials if not trial.verdict.is_good]
+    if not bad:
+        return
+    lines = [f"  {finding.message}" for trial in bad for finding in trial.blocking]
+    hints = dict.fromkeys(finding.hint for trial in bad for finding in trial.blocking if finding.hint)
+    raise TrialError(f"{name} was built, and does not serve:\n" + "\n".join(dict.fromkeys(lines)), hint=" ".join(hints))
