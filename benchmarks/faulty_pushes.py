@@ -8,7 +8,6 @@ image with a tag must be complete. The exit code is 1 if one is not, or if an er
 
 import argparse
 import base64
-import hashlib
 import json
 import os
 import random
@@ -25,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.engines import Registry
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import ShipwheelError
 from shipwheel.events import silent
 from shipwheel.files.segment import source_date_epoch
@@ -45,7 +45,7 @@ RATES = (0.05, 0.1, 0.2, 0.35, 0.6)
 
 def layer_of(data: bytes) -> RemoteLayer:
     """Return a layer of arbitrary bytes."""
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    digest = digest_of(data)
 
     def chunks() -> Iterator[bytes]:
         for start in range(0, len(data), 1 << 16):
@@ -84,7 +84,7 @@ def incomplete(base: str, reference: str) -> list[str]:
     lacking = [lack for entry in document.get("manifests", ()) for lack in incomplete(base, entry["digest"])]
     for blob in (*document.get("layers", ()), *((document["config"],) if "config" in document else ())):
         found = get(f"{base}/blobs/{blob['digest']}")
-        if found is None or f"sha256:{hashlib.sha256(found).hexdigest()}" != blob["digest"]:
+        if found is None or digest_of(found) != blob["digest"]:
             lacking.append(blob["digest"])
     return lacking
 
@@ -100,7 +100,7 @@ def one(
             push.images(index, store)
             push.finish(index, ("1",))
         data = get(f"{base}/manifests/1") or b""
-        outcome = "right" if f"sha256:{hashlib.sha256(data).hexdigest()}" == index.digest else "WRONG"
+        outcome = "right" if digest_of(data) == index.digest else "WRONG"
     except ShipwheelError as error:
         outcome = "clear error" if error.message and error.hint else f"NO NEXT STEP: {error.message}"
         errors[

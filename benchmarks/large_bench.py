@@ -1,6 +1,5 @@
 """The large example, examples/chatchat, compared with an installation of the same wheels by uv."""
 
-import json
 import os
 import shutil
 from collections import defaultdict
@@ -9,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from measure import Cost, median, run
 from ours import BOTH, NATIVE, Bench, sizes
 from supply import Supply, environment, fresh, locked_files, warm
 from table import Section, megabytes, ratio, seconds
 from uv import find_uv_bin
 
+from shipwheel.digest import Digest
 from shipwheel.store import Store
+from shipwheel.wheels.built_wheels import BuiltWheel
 
 __all__ = ["large_section"]
 
@@ -71,10 +73,10 @@ def _downloads_only(bench: Bench, warm_store: Path) -> None:
             os.link(source.path(digest), target.path(digest))
 
 
-def _built(store: Store) -> dict[str, str]:
+def _built(store: Store) -> dict[Digest, str]:
     """Return digest -> file name of the wheels built from sdists, whose builds would need an index."""
     records = (path.read_text().partition("\n")[2] for path in (store.root / "records" / "built").glob("*/*"))
-    return {found["digest"]: found["filename"] for found in map(json.loads, records)}
+    return {found.digest: found.filename for found in (msgspec.json.decode(record, type=BuiltWheel) for record in records)}
 
 
 def _wheels(lock: Path, store: Store, folder: Path) -> Path:

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
+from shipwheel.digest import Digest
 from shipwheel.store import Store
 from shipwheel.testing.package_index import PackageIndex
 
@@ -31,7 +34,7 @@ class LockedFile:
     """A file that a lock names: a wheel by its filename, a Debian package by its path on the mirror."""
 
     name: str
-    digest: str
+    digest: Digest
     archive: str = ""
 
 
@@ -112,10 +115,14 @@ def locked_files(path: Path) -> Iterator[LockedFile]:
     data = tomllib.loads(path.read_text())
     for package in data.get("packages", ()):
         for file in [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]:
-            yield LockedFile(_filename(file), f"sha256:{file['hashes']['sha256']}")
+            yield LockedFile(_filename(file), _digest(file["hashes"]["sha256"]))
     for base in data["tool"]["shipwheel"].get("base", {}).values():
         for package in base["packages"]:
-            yield LockedFile(package["filename"], f"sha256:{package['sha256']}", package["archive"])
+            yield LockedFile(package["filename"], _digest(package["sha256"]), package["archive"])
+
+
+def _digest(text: str) -> Digest:
+    return msgspec.convert(f"sha256:{text}", Digest)
 
 
 def _filename(file: Mapping[str, Any]) -> str:

@@ -203,6 +203,12 @@ def test_docstrings_open_with_a_noun_phrase_or_an_imperative(module: str) -> Non
     assert not headless
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "digest.py"])
+def test_only_one_module_makes_digests_of_text(module: str) -> None:
+    calls = {node.func.id for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"Digest", "Sha256"}, "as_digest and as_sha256 check the text"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_are_small(module: str) -> None:
     lines = (ROOT / module).read_text(encoding="utf-8").count("\n")

@@ -1,7 +1,6 @@
 """The store: a blob is complete or absent, whatever happens."""
 
 import errno
-import hashlib
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from support.disk import small_disk
 from support.programs import needs_root
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 from shipwheel.store import Store, default_root
 
@@ -21,10 +21,6 @@ from shipwheel.store import Store, default_root
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def leftovers(store: Store) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Annotated, NewType, Protocol
 
 import msgspec
 
-__all__ = ["Digest", "Sha256", "as_digest", "as_sha256", "digest_of", "hash_digest", "sha256_digest"]
+__all__ = ["Digest", "Sha256", "as_digest", "as_sha256", "digest_of", "hash_digest", "sha256_digest", "sha256_of"]
 
 _PATTERN = r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z"
 _SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
@@ -53,3 +53,8 @@ def hash_digest(checksum: _Hash) -> Digest:
 def digest_of(data: bytes) -> Digest:
     """Return the sha256 digest of bytes."""
     return hash_digest(hashlib.sha256(data))
+
+
+def sha256_of(data: bytes) -> Sha256:
+    """Return the hash of bytes."""
+    return Sha256(hashlib.sha256(data).hexdigest())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.digests import sha256, sha256_of
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource, interpreter_path, is_excluded, parse_filename
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
@@ -22,7 +23,7 @@ _FILES = invented_files("3.12")
 
 def _source(data: bytes, root: Path) -> StandaloneSource:
     store = Store(root)
-    return StandaloneSource(Standalone("3.12.1", "20240101", "x.tar.gz", store.add(data).removeprefix("sha256:"), "amd64"), store)
+    return StandaloneSource(Standalone("3.12.1", "20240101", "x.tar.gz", sha256_of(store.add(data)), "amd64"), store)
 
 
 def _entries(data: bytes, root: Path) -> dict[str, FileEntry]:
@@ -166,11 +167,11 @@ def test_random_bytes_raise_only_our_errors(rubbish: bytes, place: int, compress
 
 
 def test_parses_file_names() -> None:
-    found = parse_filename("cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab")
+    found = parse_filename("cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", sha256("ab" * 32))
     assert found == Standalone(
-        "3.12.8", "20241219", "cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", "ab", "amd64"
+        "3.12.8", "20241219", "cpython-3.12.8+20241219-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz", sha256("ab" * 32), "amd64"
     )
-    assert (found.minor, found.label, found.digest) == ("3.12", "Python 3.12.8 (standalone 20241219)", "sha256:ab")
+    assert (found.minor, found.label, found.digest) == ("3.12", "Python 3.12.8 (standalone 20241219)", f"sha256:{'ab' * 32}")
     assert interpreter_path("3.12") == "/opt/python/bin/python3.12"
     better = parse_filename(standalone_name("3.12.10", "20240101"))
     whole = parse_filename(standalone_name("3.12.8", "20241219", stripped=False))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.digests import digest as digest_named
 from support.disk import small_disk
 from support.programs import needs_root
 
@@ -330,7 +331,7 @@ def test_replaces_a_damaged_store_entry(undisturbed: tuple[World, str], kind: st
     ran = world.build(place, "--bytecode", *ONE)
     assert ran.digest == digest
     assert ("damaged" in ran.err) == (kind in ("segments", "everything") or (kind, how) == ("layout", "flipped")), ran.err
-    assert all(Store(world.cache).verify(f"sha256:{path.name}") for path in files_of(world, "segments"))
+    assert all(Store(world.cache).verify(digest_named(f"sha256:{path.name}")) for path in files_of(world, "segments"))
     assert world.run("validate", world.output(place)).code == 0
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import click
 import msgspec
 import pytest
+from support.digests import ANY
 
 from shipwheel import __version__, cli, errors
 from shipwheel.cli import progress as reporting
@@ -91,7 +92,7 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 def all_errors() -> list[ShipwheelError]:
     kinds = [getattr(errors, name) for name in errors.__all__]
-    return [kind("sha256:0") if kind is DamagedBlob else kind("it went wrong", hint="do this") for kind in kinds]
+    return [kind(ANY) if kind is DamagedBlob else kind("it went wrong", hint="do this") for kind in kinds]
 
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: type(error).__name__)

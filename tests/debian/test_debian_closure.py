@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.digests import ANY
 
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.closure import Closure, close_over_libraries
@@ -67,7 +68,7 @@ class _World:
         index = self.index()
         found = [package for name in seed if (package := index.newest(name)) is not None]
         objects = (ElfObject("opt/venv/x.so", machine, needed=needed), *(ElfObject(f"opt/venv/own/{name}", machine, name) for name in own))
-        wheel = Segment("k", "wheel", "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
+        wheel = Segment("k", "wheel", ANY, 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
         return close_over_libraries(found, index, AMD64, [wheel], self.load)
 
 

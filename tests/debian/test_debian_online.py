@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.debian_packages import base_sources
+from support.digests import ANY
 from support.programs import COMPLETE, needs
 
 from shipwheel.debian.archive import Archive
@@ -67,7 +68,7 @@ class _World:
     def close(self, suite: Suite, platform: Platform, *needed: str, extra: Sequence[str] = ()) -> Closure:
         index = self.index(suite, platform)
         wheel = ElfObject("opt/venv/x.so", f"EM_{platform.machine.upper()}", needed=needed)
-        others = [Segment("k", "wheel", "d", 0, 0, {wheel.path: 0}, {}, {}, (wheel,))]
+        others = [Segment("k", "wheel", ANY, 0, 0, {wheel.path: 0}, {}, {}, (wheel,))]
         return close_over_libraries(resolve_seed(index, suite, extra), index, platform, others, self.load)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.digests import ANY, sha256_of
 
 from shipwheel.debian import deb as deb_module
 from shipwheel.debian.package import EXCLUDED, MERGED_DIRECTORIES, DebianPackage, DebSource, is_excluded, usr_merged
@@ -26,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 def _source(store: Store, data: bytes, name: str = "a") -> DebSource:
     digest = store.add(data)
-    return DebSource(DebianPackage(name, "1.0-1", "amd64", "pool/a.deb", digest.partition(":")[2], len(data)), store)
+    return DebSource(DebianPackage(name, "1.0-1", "amd64", "pool/a.deb", sha256_of(digest), len(data)), store)
 
 
 def _entries(store: Store, data: bytes) -> dict[str, FileEntry]:
@@ -86,7 +87,7 @@ _PATHS = st.lists(_PART, min_size=2, max_size=4).map("/".join)
 
 @given(path=_PATHS, target=_PATHS, absolute=st.booleans())
 def test_links_lead_to_the_same_file(path: str, target: str, absolute: bool) -> None:
-    source = DebSource(DebianPackage("a", "1", "amd64", "", "0" * 64, 1), Store.__new__(Store))
+    source = DebSource(DebianPackage("a", "1", "amd64", "", sha256_of(ANY), 1), Store.__new__(Store))
     text = f"/{target}" if absolute else posixpath.relpath(target, posixpath.dirname(path))
     moved = source._target(path, usr_merged(path), text)
     assert moved.startswith("/") == absolute

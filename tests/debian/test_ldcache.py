@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.digests import ANY
 from support.programs import COMPLETE
 
 from shipwheel.debian.ldcache import cached_libraries, ld_cache
@@ -61,7 +62,7 @@ def test_offsets_point_to_the_strings(names: set[str]) -> None:
 
 
 def _segment(files: list[str], links: dict[str, str], elf: list[ElfObject]) -> Segment:
-    return Segment("k", "l", "d", 0, 0, dict.fromkeys(files, 0), links, {}, tuple(elf))
+    return Segment("k", "l", ANY, 0, 0, dict.fromkeys(files, 0), links, {}, tuple(elf))
 
 
 def test_lists_libraries_of_loader_directories() -> None:

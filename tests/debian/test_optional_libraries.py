@@ -1,6 +1,7 @@
 """Libraries that pure Python packages open by name."""
 
 from support.debian_packages import index_of
+from support.digests import ANY
 
 from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
 from shipwheel.files.elf import ElfObject
@@ -12,7 +13,7 @@ LIB = "usr/lib/x86_64-linux-gnu"
 
 
 def _segment(label: str, *objects: ElfObject, opens: tuple[str, ...] = ()) -> Segment:
-    return Segment(label, label, "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects, opens)
+    return Segment(label, label, ANY, 0, 0, {item.path: 0 for item in objects}, {}, {}, objects, opens)
 
 
 def _missing(opens: tuple[str, ...], *others: Segment, base: tuple[Segment, ...] = ()) -> dict[str, tuple[str, ...]]:

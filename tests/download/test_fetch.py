@@ -14,6 +14,7 @@ from support.disk import small_disk
 from support.process import HANG_S
 from support.programs import needs_root
 
+from shipwheel.digest import digest_of
 from shipwheel.download import fetch as module
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
 from shipwheel.download.http import MAX_ATTEMPTS, redacted
@@ -52,12 +53,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
-def digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
 def download(*urls: str, data: bytes = DATA, label: str = "a file", size: int | None = -1) -> Download:
-    return Download(urls, digest(data), len(data) if size == -1 else size, label)
+    return Download(urls, digest_of(data), len(data) if size == -1 else size, label)
 
 
 def leftovers(store: Store) -> int:
@@ -80,12 +77,12 @@ def test_reports_progress(index: PackageIndex, store: Store) -> None:
     fetch([download(index.url + index.add("f", DATA), label="f")], store, seen.append)
     assert seen[0] == StageStarted("fetch", len(DATA), "bytes")
     assert isinstance(seen[-1], StageFinished)
-    assert seen[-2] == Moved("fetch", digest(DATA), len(DATA), len(DATA))
+    assert seen[-2] == Moved("fetch", digest_of(DATA), len(DATA), len(DATA))
 
 
 def test_fetches_an_empty_file(index: PackageIndex, store: Store) -> None:
     fetch([download(index.url + index.add("f", b""), data=b"")], store)
-    assert store.read(digest(b"")) == b""
+    assert store.read(digest_of(b"")) == b""
 
 
 @pytest.mark.parametrize("size", [-1, None])
@@ -93,7 +90,7 @@ def test_resumes_half_a_file(index: PackageIndex, store: Store, waits: list[floa
     path = index.add("f", DATA)
     index.fault(path, Fault(times=1, cut=HALF))
     fetch([download(index.url + path, size=size)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert index.sent(path) == len(DATA)
     assert index.requests[-1].headers["range"] == f"bytes={HALF}-"
     assert len(waits) == 1
@@ -101,7 +98,7 @@ def test_resumes_half_a_file(index: PackageIndex, store: Store, waits: list[floa
 
 def test_a_transient_status_keeps_the_partial_file(index: PackageIndex, store: Store, waits: list[float]) -> None:
     path = index.add("f", DATA)
-    store.partial(digest(DATA)).write_bytes(DATA[:HALF])
+    store.partial(digest_of(DATA)).write_bytes(DATA[:HALF])
     index.fault(path, Fault(times=2, status=503))
     fetch([download(index.url + path)], store)
     assert [request.headers["range"] for request in index.requests] == [f"bytes={HALF}-"] * 3
@@ -110,37 +107,37 @@ def test_a_transient_status_keeps_the_partial_file(index: PackageIndex, store: S
 
 def test_starts_again_from_a_server_without_ranges(index: PackageIndex, store: Store, waits: list[float]) -> None:
     path = index.add("f", DATA)
-    store.partial(digest(DATA)).write_bytes(DATA[:HALF])
+    store.partial(digest_of(DATA)).write_bytes(DATA[:HALF])
     index.fault(path, Fault(no_range=True))
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert not waits
 
 
 def test_accepts_a_response_with_another_range(index: PackageIndex, store: Store, waits: list[float]) -> None:
     path = index.add("f", DATA)
-    store.partial(digest(DATA)).write_bytes(DATA[:HALF])
+    store.partial(digest_of(DATA)).write_bytes(DATA[:HALF])
     index.fault(path, Fault(shifted_range=True))
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
 
 
 @pytest.mark.parametrize("size", [-1, None])
 def test_restarts_a_partial_file_with_wrong_bytes(index: PackageIndex, store: Store, waits: list[float], size: int | None) -> None:
     path = index.add("f", DATA)
     for partial in (b"\0" * HALF, b"\0" * len(DATA), b"\0" * (len(DATA) + 5)):
-        store.partial(digest(DATA)).write_bytes(partial)
+        store.partial(digest_of(DATA)).write_bytes(partial)
         fetch([download(index.url + path, size=size)], store)
-        assert store.read(digest(DATA)) == DATA
-        store.discard(digest(DATA))
+        assert store.read(digest_of(DATA)) == DATA
+        store.discard(digest_of(DATA))
 
 
 def test_does_not_fetch_a_complete_partial_file(index: PackageIndex, store: Store) -> None:
     path = index.add("f", DATA)
-    store.partial(digest(DATA)).write_bytes(DATA)
+    store.partial(digest_of(DATA)).write_bytes(DATA)
     fetch([download(index.url + path)], store)
     assert index.count(path) == 0
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
 
 
 @pytest.mark.parametrize("other_data", [DATA[:-1] + b"?", DATA + b"more", b"?" * len(DATA)])
@@ -154,13 +151,13 @@ def test_rejects_wrong_bytes(index: PackageIndex, store: Store, waits: list[floa
     assert leftovers(store) == 0
     index.fault(path, Fault())
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
 
 
 def test_rejects_a_body_that_is_too_long(index: PackageIndex, store: Store) -> None:
     path = index.add("f", DATA)
     with pytest.raises(IntegrityError, match="more than 10 bytes"):
-        fetch([Download((index.url + path,), digest(DATA), 10, "a file")], store)
+        fetch([Download((index.url + path,), digest_of(DATA), 10, "a file")], store)
     assert leftovers(store) == 0
 
 
@@ -169,7 +166,7 @@ def test_rejects_an_encoded_body(index: PackageIndex, store: Store, waits: list[
     index.fault(path, Fault(gzip=True))
     with pytest.raises(FetchError):
         fetch([download(index.url + path, data=b"a" * 10_000)], store)
-    assert not store.has(digest(b"a" * 10_000))
+    assert not store.has(digest_of(b"a" * 10_000))
     assert {request.headers["accept-encoding"] for request in index.requests} == {"identity"}
 
 
@@ -178,7 +175,7 @@ def test_retries_a_transient_status(index: PackageIndex, store: Store, waits: li
     path = index.add("f", DATA)
     index.fault(path, Fault(times=MAX_ATTEMPTS - 1, status=status))
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert waits == sorted(waits)
 
 
@@ -205,7 +202,7 @@ def test_does_not_retry_a_final_status(index: PackageIndex, store: Store, waits:
 def test_tries_the_next_url(index: PackageIndex, other: PackageIndex, store: Store, waits: list[float]) -> None:
     path = other.add("f", DATA)
     fetch([download(index.url + "/nowhere", other.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
 
 
 def test_the_next_url_resumes_the_download(index: PackageIndex, other: PackageIndex, store: Store, waits: list[float]) -> None:
@@ -214,7 +211,7 @@ def test_the_next_url_resumes_the_download(index: PackageIndex, other: PackageIn
     index.fault(path, Fault(times=1, cut=HALF))
     index.fault(path, Fault(cut=HALF // MAX_ATTEMPTS))
     fetch([download(index.url + path, other.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert index.sent(path) + other.sent(path) == len(DATA)
 
 
@@ -242,10 +239,10 @@ def test_resumes_an_interrupted_download(index: PackageIndex, store: Store) -> N
 
     with pytest.raises(KeyboardInterrupt):
         fetch([download(index.url + path)], store, interrupt)
-    kept = store.partial(digest(DATA)).stat().st_size
+    kept = store.partial(digest_of(DATA)).stat().st_size
     assert 0 < kept < len(DATA)
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert index.requests[-1].headers["range"] == f"bytes={kept}-"
 
 
@@ -272,7 +269,7 @@ def test_reports_all_failures_at_once(index: PackageIndex, store: Store, waits: 
     assert all(f"{name}: " in caught.value.message for name in ("one", "two", "three"))
     assert not isinstance(caught.value, IntegrityError)
     assert caught.value.hint
-    assert store.has(digest(DATA))
+    assert store.has(digest_of(DATA))
 
 
 def test_raises_an_integrity_error_if_all_files_are_wrong(index: PackageIndex, store: Store) -> None:
@@ -332,7 +329,7 @@ def test_credentials_are_dropped_on_a_redirect_to_another_host(index: PackageInd
     index.add("f", DATA)
     index.fault(path, Fault(redirect=other.url + path))
     fetch([download(index.url.replace("http://", "http://user:pass@") + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert "authorization" in index.requests[-1].headers
     assert "authorization" not in other.requests[-1].headers
 
@@ -340,7 +337,7 @@ def test_credentials_are_dropped_on_a_redirect_to_another_host(index: PackageInd
 def test_keeps_the_range_on_a_redirect(index: PackageIndex, other: PackageIndex, store: Store) -> None:
     path = other.add("f", DATA)
     index.fault(path, Fault(redirect=other.url + path))
-    store.partial(digest(DATA)).write_bytes(DATA[:HALF])
+    store.partial(digest_of(DATA)).write_bytes(DATA[:HALF])
     fetch([download(index.url + path)], store)
     assert other.sent(path) == len(DATA) - HALF
 
@@ -357,7 +354,7 @@ def test_copies_local_files(tmp_path: Path, store: Store, as_url: bool) -> None:
     path.write_bytes(DATA)
     address = path.as_uri() if as_url else str(path)
     fetch([download(address)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert path.read_bytes() == DATA
     assert fetch_bytes(address, label="a list") == DATA
     with pytest.raises(FetchError, match="larger than 100 bytes"):
@@ -412,7 +409,7 @@ def test_resumes_after_a_stall(index: PackageIndex, store: Store, waits: list[fl
     path = index.add("f", DATA)
     index.fault(path, Fault(times=1, stall=3600))
     fetch([download(index.url + path)], store)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert int(index.requests[-1].headers["range"].removeprefix("bytes=").removesuffix("-")) >= HALF - 1
 
 
@@ -429,7 +426,7 @@ fetch([Download((url,), digest, int(size), "f")], Store(Path(root)))
 
 def test_two_processes_fetch_one_file_once(index: PackageIndex, store: Store) -> None:
     path = index.add("f", DATA)
-    command = [sys.executable, "-c", FETCH, index.url + path, digest(DATA), str(len(DATA)), str(store.root)]
+    command = [sys.executable, "-c", FETCH, index.url + path, digest_of(DATA), str(len(DATA)), str(store.root)]
     jobs = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
     for job in jobs:
         assert job.stdin is not None
@@ -437,7 +434,7 @@ def test_two_processes_fetch_one_file_once(index: PackageIndex, store: Store) ->
         job.stdin.close()
     assert [job.wait(HANG_S) for job in jobs] == [0, 0]
     assert index.sent(path) == len(DATA)
-    assert store.read(digest(DATA)) == DATA
+    assert store.read(digest_of(DATA)) == DATA
     assert not list((store.root / "partial").iterdir())
 
 
@@ -449,16 +446,16 @@ def test_fails_on_a_full_disk(index: PackageIndex, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="no space left") as caught:
             fetch([download(index.url + path)], full)
         assert caught.value.hint
-        assert not full.has(digest(DATA))
+        assert not full.has(digest_of(DATA))
 
 
 def test_fails_on_a_simulated_full_disk(index: PackageIndex, store: Store) -> None:
-    partial = store.partial(digest(DATA))
+    partial = store.partial(digest_of(DATA))
     partial.symlink_to("/dev/full")
     with pytest.raises(StoreError) as caught:
         fetch([download(index.url + index.add("f", DATA))], store)
     assert caught.value.hint
-    assert not store.has(digest(DATA))
+    assert not store.has(digest_of(DATA))
 
 
 def test_fetch_bytes_retries_decodes_and_redirects(index: PackageIndex, other: PackageIndex, waits: list[float]) -> None:

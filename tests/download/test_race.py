@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shipwheel.digest import digest_of
 from shipwheel.download.fetch import Download, fetch
 from shipwheel.download.servers import CORRUPT, STALLED, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
@@ -21,7 +22,7 @@ from shipwheel.testing.package_index import Fault, PackageIndex
 DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(20_000))  # 640 kB
 WRONG = DATA[:300_000] + bytes(1) + DATA[300_001:]
 HALF = len(DATA) // 2
-DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
+DIGEST = digest_of(DATA)
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Net:
 
     def item(self, path: str) -> Download:
         data = DATA + path.encode() if path != "/files/f" else DATA
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        digest = digest_of(data)
         return Download(tuple(server.url + path for server in self.servers), digest, len(data), path.rpartition("/")[2])
 
     @property
@@ -154,7 +155,7 @@ def test_completes_although_every_server_is_slow(net: Net, monkeypatch: pytest.M
     for server in net.servers:
         server.fault("/files/f", Fault(rate=60_000 if server is net.servers[1] else 20_000))
         server.add("f", DATA[:50_000])
-    wanted = Download(tuple(s.url + "/files/f" for s in net.servers), f"sha256:{hashlib.sha256(DATA[:50_000]).hexdigest()}", 50_000, "f")
+    wanted = Download(tuple(s.url + "/files/f" for s in net.servers), digest_of(DATA[:50_000]), 50_000, "f")
     fetch([wanted], net.store, net.events.append)
     assert net.store.has(wanted.digest)
     assert sum(len(server.requests) for server in net.servers) <= 5
@@ -241,7 +242,7 @@ FAULTS = st.one_of(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_honest_server_is_enough(net: Net, faults: list[Fault], honest: int, before: bytes) -> None:
     data = hashlib.sha256(repr((faults, honest, before)).encode()).digest() * 157
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    digest = digest_of(data)
     faults.insert(honest, Fault())
     for server, fault in zip(net.servers, faults, strict=True):
         server.add("g", data)

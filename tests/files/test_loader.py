@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.digests import ANY
 
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.loader import Loader
@@ -118,8 +119,8 @@ def test_unresolved_is_sorted_and_names_every_dependent() -> None:
 
 def test_a_loader_of_segments_follows_their_links() -> None:
     library, dependent = _object(f"{LIB}/liba.so.1.0", soname="liba.so.1"), _object("x.so", "liba.so.1")
-    first = Segment("k", "l", "d", 0, 0, {library.path: 0}, {f"{LIB}/liba.so.1": "liba.so.1.0"}, {}, (library,))
-    second = Segment("k2", "l", "d", 0, 0, {"x.so": 0}, {"lib": "usr/lib"}, {}, (dependent,))
+    first = Segment("k", "l", ANY, 0, 0, {library.path: 0}, {f"{LIB}/liba.so.1": "liba.so.1.0"}, {}, (library,))
+    second = Segment("k2", "l", ANY, 0, 0, {"x.so": 0}, {"lib": "usr/lib"}, {}, (dependent,))
     loader = Loader.of([first, second], MULTIARCH)
     assert loader.resolve(dependent, "liba.so.1") == library.path
     assert loader.unresolved() == {}
@@ -144,7 +145,7 @@ def test_following_any_links_ends(links: dict[str, str], files: set[str], need: 
 
 
 def _segment(label: str, *objects: ElfObject) -> Segment:
-    return Segment(label, label, "d", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
+    return Segment(label, label, ANY, 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
 
 
 def test_wheels_provide_nothing_for_the_base() -> None:

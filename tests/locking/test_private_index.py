@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.digests import ANY, digest
 
+from shipwheel.digest import digest_of
 from shipwheel.download.fetch import Download, fetch
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Event, Warned
@@ -86,7 +88,7 @@ def fetched(root: Path, lock: Lock, tmp_path: Path) -> Store:
     signed = credentials_of(read_project(root, load_settings(root)))
     store = Store(tmp_path / "store")
     files = [wheel for package in lock.packages for wheel in package.wheels or ()]
-    fetch([Download((signed(str(it.url)),), f"sha256:{it.hashes['sha256']}", it.size, it.filename) for it in files], store)
+    fetch([Download((signed(str(it.url)),), digest(f"sha256:{it.hashes['sha256']}"), it.size, it.filename) for it in files], store)
     return store
 
 
@@ -189,9 +191,8 @@ def test_drops_the_login_on_a_redirect_to_another_host(private: PackageIndex, tm
         elsewhere.add("f", data)
         private.add("f", data)
         private.fault("/files/f", Fault(login=LOGIN, redirect=f"{elsewhere.url}/files/f"))
-        import hashlib
 
-        item = Download((with_login(f"{private.url}/files/f"),), f"sha256:{hashlib.sha256(data).hexdigest()}", 100, "f")
+        item = Download((with_login(f"{private.url}/files/f"),), digest_of(data), 100, "f")
         fetch([item], Store(tmp_path / "store"))
         assert "authorization" in private.requests[-1].headers
         assert "authorization" not in elsewhere.requests[-1].headers
@@ -203,7 +204,7 @@ def test_errors_show_no_password(private: PackageIndex, tmp_path: Path) -> None:
         make_lock(app(tmp_path / "app", pyproject=f'[[tool.uv.index]]\nname = "in-house"\nurl = "{wrong}"\n'))
     assert "wr0ng" not in caught.value.message + caught.value.hint
     assert "password" in caught.value.hint
-    item = Download((wrong.replace("/simple/", "/files/corp-1.0-py3-none-any.whl"),), "sha256:" + "0" * 64, None, "corp")
+    item = Download((wrong.replace("/simple/", "/files/corp-1.0-py3-none-any.whl"),), ANY, None, "corp")
     with pytest.raises(FetchError, match="answered 401") as failed:
         fetch([item], Store(tmp_path / "store"))
     assert "wr0ng" not in failed.value.message

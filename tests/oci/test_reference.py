@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.digests import digest
 
 from shipwheel.errors import UsageError
 from shipwheel.oci.reference import Reference
 
-SHA = "sha256:" + "0123456789abcdef" * 4
+SHA = digest("sha256:" + "0123456789abcdef" * 4)
 
 
 @pytest.mark.parametrize(

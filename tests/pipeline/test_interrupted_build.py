@@ -1,7 +1,6 @@
 """Interrupted at any moment, the same command goes on: nothing is half-written, fetched twice, or believed that should not be."""
 
 import gzip
-import hashlib
 import io
 import os
 import shutil
@@ -16,6 +15,7 @@ import pytest
 from support.process import HANG_S, ended, until
 from support.sdist import sdist
 
+from shipwheel.digest import Digest, digest_of
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -209,9 +209,9 @@ def test_what_was_fetched_is_not_fetched_again(busy: World, undisturbed: str) ->
     assert 0 < others[0].sent <= size - (size // 2 - 20_000)
 
 
-def _digest(world: World, path: str) -> str:
+def _digest(world: World, path: str) -> Digest:
     server = world.index if path in world.index.paths else world.mirror
-    return f"sha256:{hashlib.sha256(server.data(path)).hexdigest()}"
+    return digest_of(server.data(path))
 
 
 def test_while_an_sdist_is_built(world: World) -> None:

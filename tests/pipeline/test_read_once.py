@@ -14,6 +14,7 @@ from support.project_tree import written
 
 from shipwheel.base.model import Base, ImageFacts, LockedImage
 from shipwheel.debian.session import ArchiveSession
+from shipwheel.digest import digest_of
 from shipwheel.events import silent
 from shipwheel.locking.preferences import Upgrade
 from shipwheel.locking.pylock import Lock
@@ -139,7 +140,7 @@ class ImageBase:
 
     def resolve(self, platforms: Sequence[Platform], lock: Lock | None, extra: Sequence[str], *, upgrade: bool) -> list[Base]:
         facts = ImageFacts("3.11.2", "/usr/bin/python3.11", (2, 36))
-        image = LockedImage("base.example/python", "sha256:" + "0" * 64, "sha256:" + "1" * 64, facts)
+        image = LockedImage("base.example/python", digest_of(b"index"), digest_of(b"manifest"), facts)
         return [Base(None, (), True, image=image) for _ in platforms]
 
 

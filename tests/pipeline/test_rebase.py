@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.digests import ANY
 
 from shipwheel.base.base_requirements import BaseRequirements, required_libraries, unmet_requirements
 from shipwheel.errors import FetchError
@@ -457,7 +458,7 @@ LIBC = tuple(f"GLIBC_2.{number}" for number in (2, 17, 28, 34))
 
 
 def segment(label: str, *objects: ElfObject) -> Segment:
-    return Segment(label, label, "", 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
+    return Segment(label, label, ANY, 0, 0, {item.path: 0 for item in objects}, {}, {}, objects)
 
 
 def below(*versions: str) -> Segment:
@@ -506,7 +507,7 @@ def test_a_libc_that_is_too_old(versions: tuple[str, ...], expected: list[str]) 
 
 
 def test_programs_are_looked_for_on_the_path() -> None:
-    tree = FileTree(Segment("", "", "", 0, 0, {"usr/bin/sh": 1}, {"bin": "usr/bin"}, {}, ()), {}, {})
+    tree = FileTree(Segment("", "", ANY, 0, 0, {"usr/bin/sh": 1}, {"bin": "usr/bin"}, {}, ()), {}, {})
     assert list(unmet_requirements(BaseRequirements(programs=("sh", "/bin/sh")), tree, "/opt/venv/bin:/bin", AMD64)) == []
     assert list(unmet_requirements(BaseRequirements(programs=("/bin/bash",)), tree, "/bin", AMD64)) == [
         "it does not have /bin/bash, which the image starts"

@@ -1,6 +1,5 @@
 """The registry of go-containerregistry, which has a referrers API, and its client crane."""
 
-import hashlib
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 from support.command import TEST_CACHE
 from support.engines import SEARCH_PATH
 
+from shipwheel.digest import digest_of
 from shipwheel.events import silent
 from shipwheel.files.entry import file
 from shipwheel.oci.image import Blob, ImageIndex, make_index
@@ -111,9 +111,9 @@ def test_a_pull_and_a_copy_keep_the_digest(other: str, index: ImageIndex, store:
 def test_the_api_lists_and_filters_referrers(other: str, index: ImageIndex, store: Store) -> None:
     push(other, "team/app", index, store)
     empty = b"{}"
-    config = Descriptor("application/vnd.oci.empty.v1+json", f"sha256:{hashlib.sha256(empty).hexdigest()}", len(empty))
+    config = Descriptor("application/vnd.oci.empty.v1+json", digest_of(empty), len(empty))
     data = encode(Manifest(config, (), 2, MEDIA_TYPE_MANIFEST, artifact_type="application/x-it", subject=index.descriptor))
-    document = Document(Descriptor(MEDIA_TYPE_MANIFEST, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)), data)
+    document = Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data)
     with Repository(Reference.parse(f"{other}/team/app")) as there:
         with Push(there, silent) as pushing:
             pushing.blob(Blob(config, lambda: iter((empty,))))

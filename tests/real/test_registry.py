@@ -1,6 +1,5 @@
 """Debian's docker-registry, and the tools that read what was pushed: skopeo, oras, podman, docker, containerd."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.engines import SEARCH_PATH, Containerd, Dockerd, Podman, Registry
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
 from shipwheel.files.entry import file
@@ -66,7 +66,7 @@ def tool(*argv: str) -> str:
 def test_skopeo_reads_every_platform(registry: Registry, pushed: ImageIndex, tmp_path: Path) -> None:
     name = f"docker://{registry.host}/team/app:1"
     raw = tool("skopeo", "inspect", "--tls-verify=false", "--raw", name)
-    assert f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}" == pushed.digest
+    assert digest_of(raw.encode()) == pushed.digest
     for image in pushed.images:
         shown = json.loads(tool("skopeo", "--override-arch", image.platform.architecture, "inspect", "--tls-verify=false", name))
         assert (shown["Digest"], shown["Architecture"]) == (pushed.digest, image.platform.architecture)
@@ -127,7 +127,7 @@ def test_a_pull_and_a_copy_keep_the_digest(registry: Registry, pushed: ImageInde
         with Registry() as other, repository(other.host, "copied/app") as target:
             assert not copy(there, "1", target, ["2"], reporter=silent).traffic.mounted
             assert list(target.tags()) == ["2"]
-            assert f"sha256:{hashlib.sha256(target.manifest('2').data).hexdigest()}" == pushed.digest
+            assert digest_of(target.manifest("2").data) == pushed.digest
 
 
 def test_pulls_what_skopeo_pushes_with_docker_types(registry: Registry, store: Store, tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_pulls_what_skopeo_pushes_with_docker_types(registry: Registry, store: S
 
 def test_without_the_api_referrers_are_under_a_tag(registry: Registry, pushed: ImageIndex) -> None:
     empty = b"{}"
-    config = Descriptor("application/vnd.oci.empty.v1+json", f"sha256:{hashlib.sha256(empty).hexdigest()}", len(empty))
+    config = Descriptor("application/vnd.oci.empty.v1+json", digest_of(empty), len(empty))
     data = encode(Manifest(config, (), 2, MEDIA_TYPE_MANIFEST, artifact_type="application/x-it", subject=pushed.descriptor))
-    document = Document(Descriptor(MEDIA_TYPE_MANIFEST, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)), data)
+    document = Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data)
     with repository(registry.host, "team/app") as there:
         with Push(there, silent) as pushing:
             pushing.blob(Blob(config, lambda: iter((empty,))))

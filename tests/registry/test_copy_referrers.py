@@ -1,11 +1,11 @@
 """Copies with and without the images' referrers, on registries with and without an API for them."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import ImageError
 from shipwheel.events import Event, Warned, silent
 from shipwheel.oci.image import ImageIndex
@@ -61,7 +61,7 @@ def attach(registry: FakeRegistry, subject: Descriptor | None, text: str, tag: s
     return artifact
 
 
-def add_to_list(registry: FakeRegistry, subject: str, entry: Descriptor) -> None:
+def add_to_list(registry: FakeRegistry, subject: Digest, entry: Descriptor) -> None:
     """Add an entry to the list of referrers, if the registry does not keep it itself."""
     if not registry.habits.referrers:
         tag = fallback_tag(subject)
@@ -76,7 +76,7 @@ def copy_image(source: FakeRegistry, target: FakeRegistry, *, referrers: bool = 
         return copy(repo, "1", place, ("1",), reporter=reporter, referrers=referrers)
 
 
-def referrers(registry: FakeRegistry, digest: str) -> set[str]:
+def referrers(registry: FakeRegistry, digest: Digest) -> set[str]:
     with repository(registry, COPY) as repo:
         return {one.digest for one in repo.referrers(digest)}
 
@@ -131,7 +131,7 @@ def test_warns_of_invalid_entries_and_skips_them(target: FakeRegistry, tmp_path:
             pushing.finish(made, ("1",))
         right = attach(source, made.descriptor, "right")
         other = attach(source, made.images[0].descriptor, "of something else")
-        gone = Descriptor(MEDIA_TYPE_MANIFEST, f"sha256:{hashlib.sha256(b'gone').hexdigest()}", 4)
+        gone = Descriptor(MEDIA_TYPE_MANIFEST, digest_of(b"gone"), 4)
         odd = b'{"schemaVersion": 2, "mediaType": "application/x-odd"}'
         strange = Descriptor("application/x-odd", source.put(NAME, odd, "application/x-odd"), len(odd))
         for entry in (other, gone, strange):

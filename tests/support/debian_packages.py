@@ -9,6 +9,7 @@ from shipwheel.files.entry import Source
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
+from support.digests import sha256
 
 __all__ = ["base_sources", "debian_package", "index_of"]
 
@@ -21,7 +22,7 @@ def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: S
 
 def debian_package(name: str, version: str, archive: str = "debian", filename: str = "pool/main/x/x.deb") -> DebianPackage:
     """Return a package of 7 bytes with a hash of zeros."""
-    return DebianPackage(name, version, "amd64", filename, "0" * 64, 7, archive)
+    return DebianPackage(name, version, "amd64", filename, sha256("0" * 64), 7, archive)
 
 
 def index_of(*names: str, contents: bytes = b"") -> DebianPackageIndex:

@@ -1,7 +1,6 @@
 """Wheels from source: built once, isolated, deterministic, and pure Python only."""
 
 import gzip
-import hashlib
 import io
 import os
 import subprocess
@@ -11,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.digests import sha256_of
 from support.lock_requests import lock_request
 from support.programs import needs
 
+from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import BuildError
 from shipwheel.events import Event, StageFinished, StageStarted
 from shipwheel.locking.selection import LockedDistribution
@@ -82,10 +83,10 @@ def sdist(store: Store, backend: str = BACKEND) -> LockedDistribution:
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
     digest = store.add(gzip.compress(out.getvalue(), mtime=0))
-    return LockedDistribution("made", "1.0", "sdist", "made-1.0.tar.gz", sha256=digest.removeprefix("sha256:"))
+    return LockedDistribution("made", "1.0", "sdist", "made-1.0.tar.gz", sha256=sha256_of(digest))
 
 
-def facts(store: Store, digest: str) -> dict[str, object]:
+def facts(store: Store, digest: Digest) -> dict[str, object]:
     with zipfile.ZipFile(io.BytesIO(store.read(digest))) as archive:
         found: dict[str, object] = eval(archive.read("made.py"))
         return found
@@ -278,4 +279,4 @@ def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.M
 def _copied(item: LockedDistribution, store: Store, root: Path) -> bool:
     """A store that has the sdist."""
     data = store.read(item.digest)
-    return Store(root).add(data) == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Store(root).add(data) == digest_of(data)

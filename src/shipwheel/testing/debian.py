@@ -14,7 +14,7 @@ from typing import Any
 
 from shipwheel.debian.mirror import DebianMirror
 from shipwheel.debian.package import DebianPackage
-from shipwheel.digest import Sha256
+from shipwheel.digest import sha256_of
 
 __all__ = ["FakeArchive", "make_deb", "make_tar", "shared_object"]
 
@@ -142,9 +142,7 @@ class FakeArchive:
         path = self.root / archive / filename
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(deb)
-        made = DebianPackage(
-            name, version, architecture, filename, Sha256(hashlib.sha256(deb).hexdigest()), len(deb), archive, source or name
-        )
+        made = DebianPackage(name, version, architecture, filename, sha256_of(deb), len(deb), archive, source or name)
         fields = {"Package": name, "Source": f"{source} (1)" if source else "", "Version": version, "Architecture": architecture}
         fields |= {"Filename": filename, "Size": str(made.size), "SHA256": made.sha256, "Depends": depends, "Description": "a test"}
         stanza = "".join(f"{key}: {value}\n" for key, value in fields.items() if value)

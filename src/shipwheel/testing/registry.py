@@ -1,7 +1,6 @@
 """A registry in memory (OCI distribution specification 1.1), with the faults and the habits of real ones."""
 
 import base64
-import hashlib
 import json
 import re
 import threading
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from shipwheel.digest import Digest, digest_of
 from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 
 __all__ = ["FakeRegistry", "Habits", "RegistryFault"]
@@ -87,19 +87,19 @@ class FakeRegistry(Loopback):
                     return fault
         return None
 
-    def put(self, name: str, data: bytes, media_type: str, tag: str = "") -> str:
+    def put(self, name: str, data: bytes, media_type: str, tag: str = "") -> Digest:
         """Add a manifest without checks. Return its digest."""
-        digest = _digest(data)
+        digest = digest_of(data)
         with self.lock:
             self.manifests.setdefault(name, {})[digest] = (media_type, data)
             if tag:
                 self.tags.setdefault(name, {})[tag] = digest
         return digest
 
-    def add(self, name: str, data: bytes) -> str:
+    def add(self, name: str, data: bytes) -> Digest:
         """Add a blob. Return its digest."""
-        self.blobs.setdefault(name, {})[_digest(data)] = data
-        return _digest(data)
+        self.blobs.setdefault(name, {})[digest_of(data)] = data
+        return digest_of(data)
 
     def missing_blobs(self, name: str, digest: str) -> list[str]:
         """Return the digests that a manifest or image index refers to and that the repository does not have."""
@@ -117,10 +117,6 @@ class FakeRegistry(Loopback):
         """Return the requests with this method whose path contains the pattern."""
         with self.lock:
             return [request for request in self.requests if request.method == method and re.search(pattern, request.path)]
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class _Handler(Handler[FakeRegistry]):
@@ -214,7 +210,7 @@ class _Handler(Handler[FakeRegistry]):
         self._send(status, headers, b"")
 
     def _commit(self, name: str, upload: str, data: bytes) -> None:
-        if _digest(data) != self.query.get("digest"):
+        if digest_of(data) != self.query.get("digest"):
             return self._error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         del self.registry.uploads[upload]
         digest = self.registry.add(name, data)
@@ -230,7 +226,7 @@ class _Handler(Handler[FakeRegistry]):
         return self._send(200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, data)
 
     def _put_manifest(self, name: str, reference: str) -> None:
-        digest = _digest(self.body)
+        digest = digest_of(self.body)
         if ":" in reference and reference != digest:
             return self._error(400, "DIGEST_INVALID", "digest did not match")
         known = self.registry.manifests.setdefault(name, {})
