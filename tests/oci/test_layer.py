@@ -4,16 +4,17 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shipwheel.errors import DamagedBlob
+from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import deflated
-from shipwheel.files.entry import EntryType, FileEntry, directory, file, symlink
+from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, read_content, symlink
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, layer_chunks, make_layer
 from shipwheel.store import Store
 from shipwheel.testing.images import EntriesSource
@@ -28,8 +29,28 @@ def spec(*sources: Sequence[FileEntry], name: str = "layer") -> LayerSpec:
     return LayerSpec(name, tuple(EntriesSource(tuple(entries), f"source {number}") for number, entries in enumerate(sources)))
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A source of which only the key is left."""
+
+    source: Source
+    label: str = "unreadable"
+
+    @property
+    def key(self) -> str:
+        return self.source.key
+
+    def entries(self) -> Iterator[FileEntry]:
+        raise AssertionError("its segment is in the store")
+
+
 def packed(layer: Layer, store: Store) -> bytes:
     return b"".join(layer_chunks(layer, store))
+
+
+def contents(layer: Layer, store: Store) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed(layer, store))), mode="r:") as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
 
 
 def check(layer: Layer, store: Store) -> list[tarfile.TarInfo]:
@@ -84,17 +105,20 @@ files = st.dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(trees=st.lists(files, min_size=1, max_size=4))
-def test_the_digests_and_sizes_of_any_layer_are_right(store: Store, trees: list[dict[str, bytes]]) -> None:
+def test_any_layer_has_each_path_once_from_the_last_source_that_has_it(store: Store, trees: list[dict[str, bytes]]) -> None:
     sources = [
         [
-            FileEntry(f"s{number}/{path}", EntryType.FILE, 0o644, deflated(b"." + data) if len(data) % 2 else b"." + data)
+            FileEntry(path, EntryType.FILE, 0o644 + number, deflated(b"." + data) if len(data) % 2 else b"." + data, uid=number)
             for path, data in tree.items()
         ]
         for number, tree in enumerate(trees)
     ]
     layer = make_layer(spec(*sources), store)
-    names = {member.name for member in check(layer, store) if member.isreg()}
-    assert names == {entry.path for source in sources for entry in source}
+    expected = {entry.path: entry for source in sources for entry in source}
+    found = {member.name: (member.mode, member.uid) for member in check(layer, store) if member.isreg()}
+    assert found == {entry.path: (entry.mode, entry.uid) for entry in expected.values()}
+    assert contents(layer, store) == {entry.path: read_content(entry.content) for entry in expected.values()}
+    assert make_layer(spec(*sources), store) == layer
 
 
 @pytest.mark.parametrize(
@@ -171,3 +195,48 @@ def test_a_changed_source_makes_only_its_own_segment(store: Store) -> None:
     after = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"3" * 3000)]), store)
     assert before.parts[:2] == after.parts[:2]
     assert before.parts[2] != after.parts[2]
+
+
+LONG = "/".join(["ünicode" * 8] * 6)
+
+
+def test_replaced_files_are_left_out_whatever_is_beside_them(store: Store) -> None:
+    """Nothing but the replaced file is lost: links, long names, owners, empty directories, large files."""
+    kept = [
+        directory("var/empty", 0o700, uid=7),
+        file("a/first", b"1" * 5000),
+        file(f"a/{LONG}", b"long", 0o600, uid=3_000_000, gid=4),
+        FileEntry("a/hard", EntryType.HARDLINK, 0o644, target="a/first"),
+        symlink("a/link", "x" * 150),
+        file("a/last", b"large" * 5_000_000),
+    ]
+    layer = make_layer(spec([*kept[:3], file("tests/__init__.py", b"old" * 1000), *kept[3:]], [file("tests/__init__.py", b"new")]), store)
+    expected = make_layer(spec(kept, [file("tests/__init__.py", b"new")]), store)
+    assert layer.diff_id == expected.diff_id
+    check(layer, store)
+
+
+def test_the_last_source_wins_also_with_a_link(store: Store) -> None:
+    layer = make_layer(spec([file("bin/tool", b"1")], [symlink("bin/tool", "other"), file("bin/other", b"2")]), store)
+    assert {member.name: member.linkname for member in check(layer, store)} == {"bin": "", "bin/tool": "other", "bin/other": ""}
+
+
+def test_replaces_files_of_segments_whose_source_is_gone(store: Store) -> None:
+    """The segments may come from an earlier build, and the wheels may have been removed since."""
+    first, second = spec([file("a", b"1" * 3000), file("same", b"1")], [file("same", b"2")]).sources
+    make_layer(LayerSpec("first", (first,)), store)
+    gone = Unreadable(first)
+    assert contents(make_layer(LayerSpec("both", (gone, second)), store), store) == {"a": b"1" * 3000, "same": b"2"}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rejects_a_file_where_another_source_has_a_directory(store: Store, reverse: bool) -> None:
+    sources = [[file("pkg/name", b"1")], [file("pkg/name/module.py", b"2")]]
+    with pytest.raises(ArchiveError, match=r"source \d has a file pkg/name, and source \d has a directory there"):
+        make_layer(spec(*(reversed(sources) if reverse else sources)), store)
+
+
+def test_rejects_a_hard_link_to_a_replaced_file(store: Store) -> None:
+    linked = [file("a", b"1"), FileEntry("b", EntryType.HARDLINK, 0o644, target="a")]
+    with pytest.raises(ArchiveError, match="source 0: b is a hard link to a, which another package"):
+        make_layer(spec(linked, [file("a", b"2")]), store)

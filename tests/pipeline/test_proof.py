@@ -134,6 +134,21 @@ def test_two_packages_with_other_bytes_for_one_path_are_both_named() -> None:
     assert "those of two 2.0" in proof.warnings[0]
 
 
+def test_the_package_on_top_is_named_whatever_lies_between() -> None:
+    """A large package's files are repeated above the others if it comes last in the lock."""
+    parts = [files("zeta 1.0", shared=2, own=1), files("alpha 1.0", shared=1), files("beta 1.0", shared=2), files("zeta 1.0", shared=2)]
+    proof = prove([base(), *parts], AMD64, ())
+    assert len(proof.warnings) == 1
+    assert proof.warnings[0].startswith("alpha 1.0 and zeta 1.0 both bring") and "those of zeta 1.0" in proof.warnings[0]
+
+
+def test_replaced_objects_are_not_checked() -> None:
+    parts = [wheel(module(machine="EM_AARCH64")), wheel(module(needed=("libc.so.6",)))]
+    assert prove([base(), *parts], AMD64, ()).objects == 2
+    with pytest.raises(ProofError, match="EM_AARCH64"):
+        prove([base(), *reversed(parts)], AMD64, ())
+
+
 MUSL = ElfObject("lib/ld-musl-x86_64.so.1", "EM_X86_64", "libc.musl-x86_64.so.1")
 
 

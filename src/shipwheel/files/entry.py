@@ -135,13 +135,13 @@ def open_content(content: Content) -> BinaryIO:
     return content.open() if isinstance(content, LazyContent) else io.BytesIO(read_content(content))
 
 
-def spooled_file(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator[FileEntry]:
+def spooled_file(stream: IO[bytes], size: int, path: str, mode: int, *, uid: int = 0, gid: int = 0) -> Iterator[FileEntry]:
     """Yield one regular file with the `size` bytes of a stream, for archives that can only be read in order.
 
     A large file is copied to a temporary file, which is removed when the caller asks for the next entry.
     """
     if size <= _MAX_IN_MEMORY:
-        yield file(path, b"".join(_chunks(stream)), mode)
+        yield file(path, b"".join(_chunks(stream)), mode, uid=uid, gid=gid)
         return
     with tempfile.TemporaryFile() as copy:
         copy.writelines(_chunks(stream))
@@ -152,7 +152,7 @@ def spooled_file(stream: IO[bytes], size: int, path: str, mode: int) -> Iterator
             duplicate.seek(0)
             return duplicate
 
-        yield FileEntry(path, EntryType.FILE, mode, LazyContent(size, reopen))
+        yield FileEntry(path, EntryType.FILE, mode, LazyContent(size, reopen), uid=uid, gid=gid)
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:

@@ -38,7 +38,7 @@ __all__ = [
     "uncompressed_chunks",
 ]
 
-LAYOUT_VERSION = "1"
+LAYOUT_VERSION = "2"
 """Part of every key. Increase it when the same source yields other bytes."""
 
 MIN_SPLICED_BYTES = 2048

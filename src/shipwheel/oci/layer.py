@@ -1,6 +1,9 @@
 """Layers: the entries of all directories, then segments in order, then the end-of-archive blocks.
 
 A layer is never stored as a whole. It is the concatenation of its parts, which are blobs in the store (image-spec, layer.md).
+
+If several sources of a layer have the same path, the last one's file is in the layer. The spec forbids "duplicate entries for file paths in
+the resulting tar archive", so the other segments are written again without it. The layer's key covers this: it names all sources in order.
 """
 
 import hashlib
@@ -15,7 +18,9 @@ from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.files import tar
 from shipwheel.files.compress import member
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
+from shipwheel.files.overlaps import check_kinds, replaced_paths
 from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, uncompressed_chunks
+from shipwheel.files.trimmed import TrimmedSegment
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
 from shipwheel.store import Store
 
@@ -53,7 +58,7 @@ class LayerSpec:
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A layer that shipwheel has built. `parts` are the digests of its consecutive blobs, `segments` the keys of its segments.
+    """A layer that shipwheel has built. `parts` are the digests of its consecutive blobs, `segments` the keys of its sources.
 
     A layer that only a registry has, has no parts.
     """
@@ -103,11 +108,15 @@ def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
 def make_layer(spec: LayerSpec, store: Store) -> Layer:
     """Make the missing segments and the layer. Raise ArchiveError for malformed entries, DamagedBlob for a damaged segment.
 
+    Raise ArchiveError as well if one source has a file where another one has a directory.
+
     The diff_id is the digest of the uncompressed bytes, so segments that already exist are inflated again. A layer with one new segment
     is hashed while that segment is made.
     """
     hasher = _LayerHasher(store) if len(spec.sources) == 1 else None
-    segments = [find_segment(source.key, store) or make_segment(source, store, hasher) for source in spec.sources]
+    whole = [find_segment(source.key, store) or make_segment(source, store, hasher) for source in spec.sources]
+    check_kinds(whole)
+    segments = _without_replaced(whole, store)
     directories = _directories(segments, spec.base_directories)
     if hasher is None or hasher.directories != directories:
         hasher = _LayerHasher(store)
@@ -126,7 +135,7 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
         diff_id=hash_digest(hasher.hash),
         unpacked_size=hasher.size,
         parts=parts,
-        segments=tuple(segment.key for segment in segments),
+        segments=tuple(source.key for source in spec.sources),
     )
     store.put("layer", spec.key, msgspec.json.encode(layer))
     return layer
@@ -160,6 +169,12 @@ class _LayerHasher:
         data = b"".join(blocks)
         self.update(data)
         return self._store.add(member(data) if data else b"")
+
+
+def _without_replaced(segments: Sequence[Segment], store: Store) -> list[Segment]:
+    """Return the segments, each without the paths that a later one has."""
+    trimmed = [TrimmedSegment(segment, paths, store) for segment, paths in zip(segments, replaced_paths(segments), strict=True)]
+    return [(find_segment(it.key, store) or make_segment(it, store)) if it.paths else it.segment for it in trimmed]
 
 
 def _directories(segments: Sequence[Segment], base_directories: Iterable[tuple[str, Directory]]) -> dict[str, Directory]:

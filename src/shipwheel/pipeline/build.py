@@ -17,10 +17,11 @@ from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
-from shipwheel.pipeline.prove import prove_image
+from shipwheel.pipeline.prove import is_proved, prove_image
 from shipwheel.pipeline.python_choice import with_suitable_python
 from shipwheel.pipeline.resolve import Resolution, composed_bases, lock_with_bases, resolve
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
+from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import Request
@@ -84,6 +85,7 @@ def _build(request: Request, destination: Destination | None) -> Built:
     with build_context(request, bases, resolution, destination) as context:
         layered = _plan_apps(context, resolution)
         _make(context, "wheels", (spec for platform in layered for spec in platform.app_layers))
+        layered = tuple(_with_winning_files(context, platform) for platform in layered)
         closed = tuple(close_base(context, platform) for platform in layered)
         context.supply.ask(spec for platform in closed for spec in platform.base_layers)
         _make(context, "base", (spec for platform in closed for spec in platform.base_layers))
@@ -128,6 +130,24 @@ def _layered(context: BuildContext, resolution: Resolution, *, trust_metadata: b
     base_layers = (spec for each in resolution.platforms for spec in context.planner.base_layers(each))
     context.supply.ask((*app_layers, *base_layers))
     return layered
+
+
+def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
+    """Add a layer with the files of wheels that other wheels would wrongly cover, if there are any."""
+    resolved, supply, local = platform.resolved, context.supply, context.local.current
+    if resolved.base.locked and is_proved(context, Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)):
+        return platform
+    wheels = context.planner.wheels(resolved, local)
+    keys = {wheel.key for wheel in wheels}
+    layers = [spec for spec in platform.app_layers if keys.issuperset(source.key for source in spec.sources)]
+    segments = {segment.key: segment for segment in supply.describe(layers)}
+    winning = winning_files(wheels, [source.key for spec in layers for source in spec.sources], segments)
+    if not winning:
+        return platform
+    platform = Layered(resolved, context.planner.app_layers(resolved, local, winning))
+    supply.ask(platform.app_layers)
+    _make(context, "wheels", platform.app_layers)
+    return platform
 
 
 def _make(context: BuildContext, stage: str, specs: Iterable[LayerSpec]) -> None:

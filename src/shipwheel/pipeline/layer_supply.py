@@ -15,6 +15,7 @@ from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.winning_files import WinningFiles
 from shipwheel.store import Store
 from shipwheel.wheels.bytecode import BytecodeSource
 from shipwheel.wheels.wheel import WheelSource
@@ -59,7 +60,7 @@ class LayerSupply:
     def fetch(self, specs: Iterable[LayerSpec]) -> None:
         """Fetch the files that the missing layers are made from. Raises FetchError or IntegrityError."""
         sources = [source for spec in self._missing(specs) for source in spec.sources]
-        wheels = {source.digest for source in sources if isinstance(source, WheelSource) and find_segment(source.key, self._store) is None}
+        wheels = {wheel.digest for source in sources if (wheel := _wheel(source)) and find_segment(source.key, self._store) is None}
         if wheels and not self._has_layers_elsewhere():
             # A first build needs the base's packages as well: they are fetched now, and not after the wheels' layers were made.
             self._downloads.standalones([each.base.standalone for each in self._platforms if each.base.standalone is not None])
@@ -111,7 +112,7 @@ class LayerSupply:
         """Return whether a missing layer needs a built wheel of which the store has only the digest."""
         absent = self._local.absent_wheels()
         sources = (source for spec in self._missing(specs) for source in spec.sources)
-        return any(isinstance(source, WheelSource) and source.digest in absent for source in sources)
+        return any(wheel.digest in absent for source in sources if (wheel := _wheel(source)))
 
     def _find(self, spec: LayerSpec) -> Layer | None:
         if (layer := self._layers.get(spec.key) or find_layer(spec, self._store)) is not None:
@@ -148,7 +149,15 @@ def _fetched_digest(source: Source) -> Digest | None:
         return source.package.digest
     if isinstance(source, StandaloneSource):
         return source.build.digest
-    return source.digest if isinstance(source, WheelSource) else None
+    wheel = _wheel(source)
+    return wheel.digest if wheel is not None else None
+
+
+def _wheel(source: Source) -> WheelSource | None:
+    """Return the wheel that a source is made from, None for other sources."""
+    if isinstance(source, WinningFiles):
+        return source.wheel
+    return source if isinstance(source, WheelSource) else None
 
 
 def _packages(source: Source, store: Store) -> tuple[DebianPackage, ...]:

@@ -20,6 +20,7 @@ from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, 
 from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
 from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.winning_files import WinningFiles
 from shipwheel.project.project import Project
 from shipwheel.store import Store
 from shipwheel.suites import Suite
@@ -31,8 +32,9 @@ __all__ = ["LayerPlanner"]
 
 _LAUNCHER = "opt/shipwheel"
 
-_MAX_OTHER_LAYERS = 8
-"""Layers that are not wheels: base, system libraries, generated base files, init, virtual environment, project wheel, app, volumes.
+_MAX_OTHER_LAYERS = 9
+"""Layers that are not wheels: base, system libraries, generated base files, init, files of several packages, virtual environment, project
+wheel, app, volumes.
 
 A standalone Python is one more."""
 
@@ -67,13 +69,22 @@ class LayerPlanner:
             *self._init_layer(base),
         )
 
-    def app_layers(self, platform: Resolved, local: LocalSources) -> tuple[LayerSpec, ...]:
-        """Return the layers above the base: wheels, the virtual environment's own files, and the project last."""
+    def wheels(self, platform: Resolved, local: LocalSources) -> tuple[WheelSource, ...]:
+        """Return the wheels of the lock, in its order."""
+        return tuple(self._locked_wheel(item, local, platform.target.minor) for item in platform.selection.distributions)
+
+    def app_layers(self, platform: Resolved, local: LocalSources, winning: tuple[WinningFiles, ...] = ()) -> tuple[LayerSpec, ...]:
+        """Return the layers above the base: wheels, the virtual environment's own files, and the project last.
+
+        `winning` are files of wheels that must be above all wheels.
+        """
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
         in_venv = inherited_attributes(owned, (VENV,))
         budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
         wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
         layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
+        if winning:
+            layers.append(LayerSpec("files of several packages", winning, in_venv))
         roots = (VENV, workdir, _LAUNCHER) if self.project.before_start else (VENV, workdir)
         layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
         if local.project_wheel is not None:
@@ -91,10 +102,14 @@ class LayerPlanner:
 
     def _sized(self, item: LockedDistribution, local: LocalSources, minor: str) -> SizedSource:
         built = local.built.get(item.name)
+        return SizedSource(item.name, built.size if built is not None else item.size or 0, self._locked_wheel(item, local, minor))
+
+    def _locked_wheel(self, item: LockedDistribution, local: LocalSources, minor: str) -> WheelSource:
+        built = local.built.get(item.name)
         if built is None:
-            return SizedSource(item.name, item.size or 0, self._wheel(item.label, item.filename, item.digest, minor))
+            return self._wheel(item.label, item.filename, item.digest, minor)
         # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
-        return SizedSource(item.name, built.size, self._wheel(item.label, built.filename, built.digest, minor, spliced=False))
+        return self._wheel(item.label, built.filename, built.digest, minor, spliced=False)
 
     def _wheel(self, label: str, filename: str, digest: Digest, minor: str, *, spliced: bool = True) -> WheelSource:
         return WheelSource(label, filename, digest, self.store, Paths(minor), self.compiler, spliced)

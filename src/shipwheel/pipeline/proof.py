@@ -15,6 +15,7 @@ import msgspec
 from shipwheel.base.base_directories import check_path_conflicts
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
+from shipwheel.files.overlaps import replaced_paths, visible
 from shipwheel.files.segment import Segment, key_of
 from shipwheel.platform import Platform
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "Part", "Proof", "proof_key", "prove", "proved_key", "start_key"]
 
-_VERSION = "3"
+_VERSION = "4"
 """Part of the key of a proof: raise it when more is checked."""
 
 _PROGRAMS = "opt/venv/bin/"
@@ -64,7 +65,9 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     parent = [part.segment for part in parts if part.origin is Origin.PARENT]
     for segment in parent:
         check_path_conflicts(segment, [part.segment for part in parts if part.origin is not Origin.PARENT])
-    check = _Check(parts, platform, frozenset(absent))
+    segments = [part.segment for part in parts]
+    shown = [visible(segment, paths) for segment, paths in zip(segments, replaced_paths(segments), strict=True)]
+    check = _Check([Part(segment, part.origin) for segment, part in zip(shown, parts, strict=True)], platform, frozenset(absent))
     results = (*check.objects(), *check.libraries())
     failures = [result.text for result in results if result.fatal]
     if failures:
@@ -72,8 +75,8 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
             f"the image for {platform} would not work:\n" + "\n".join(f"  {line}" for line in failures),
             hint="Choose another version of the packages named; if they are Debian's, renew the base with --upgrade-base.",
         )
-    warnings = (*(result.text for result in results if not result.fatal), *_overlaps(parts))
-    return Proof(sum(len(part.segment.elf) for part in parts), warnings)
+    warnings = (*(result.text for result in results if not result.fatal), *_overlaps(segments, shown))
+    return Proof(sum(len(segment.elf) for segment in shown), warnings)
 
 
 class _Result(msgspec.Struct, frozen=True):
@@ -176,16 +179,15 @@ def _shortened(names: Sequence[str], limit: int) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def _overlaps(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield a warning for each pair of packages that bring the same path with different bytes."""
-    owners: dict[str, tuple[int, str]] = {}
+def _overlaps(segments: Sequence[Segment], shown: Sequence[Segment]) -> Iterator[str]:
+    """Yield a warning for each pair of packages that have the same path with different bytes; `shown` is what is in the image of each."""
+    replaced = {path for whole, rest in zip(segments, shown, strict=True) for path in whole.files.keys() - rest.files.keys()}
+    owners = {path: segment for segment in shown for path in replaced & segment.files.keys()}
     both: dict[tuple[str, str], list[str]] = {}
-    for part in parts:
-        label = part.segment.label
-        for path, crc in part.segment.files.items():
-            if (known := owners.get(path)) is not None and known[0] != crc:
-                both.setdefault((known[1], label), []).append(path)
-            owners[path] = (crc, label)
+    for segment in segments:
+        for path in sorted(owners.keys() & segment.files.keys()):
+            if segment.files[path] != owners[path].files[path]:
+                both.setdefault((segment.label, owners[path].label), []).append(path)
     for (first, last), paths in both.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         yield f"{first} and {last} both bring {paths[0]}{more}, and not the same bytes: those of {last} are in the image"

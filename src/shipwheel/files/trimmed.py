@@ -1,0 +1,74 @@
+"""A stored segment without some of its files, for layers in which a later segment has files of the same paths."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from shipwheel.errors import ArchiveError
+from shipwheel.files.entry import EntryType, FileEntry, spooled_file
+from shipwheel.files.segment import Segment, key_of, uncompressed_chunks
+from shipwheel.store import Store
+
+__all__ = ["TrimmedSegment"]
+
+
+@dataclass(frozen=True)
+class TrimmedSegment:
+    """The source of a segment's entries without those at `paths`. It reads the segment's bytes, not the file that they came from."""
+
+    segment: Segment
+    paths: frozenset[str]
+    store: Store
+
+    @property
+    def label(self) -> str:
+        """The label of the segment."""
+        return self.segment.label
+
+    @cached_property
+    def key(self) -> str:
+        """A hex sha256 over the key of the segment and the paths."""
+        return key_of("trimmed", self.segment.key, *sorted(self.paths))
+
+    def entries(self) -> Iterator[FileEntry]:
+        """Yield the remaining entries. Raise DamagedBlob for a damaged segment, ArchiveError if a hard link loses its target."""
+        for path, directory in self.segment.directories.items():
+            yield FileEntry(path, EntryType.DIRECTORY, directory.mode, uid=directory.uid, gid=directory.gid)
+        chunks = uncompressed_chunks(self.segment, self.store)
+        with tarfile.open(fileobj=_Chunks(chunks), mode="r|", encoding="utf-8") as archive:
+            for member in archive:
+                if member.name not in self.paths:
+                    yield from self._entry(archive, member)
+        for _ in chunks:
+            pass  # the blob's digest is checked at its end
+
+    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[FileEntry]:
+        if member.isreg():
+            stream = archive.extractfile(member)
+            assert stream is not None  # noqa: S101 - it is a regular file
+            yield from spooled_file(stream, member.size, member.name, member.mode, uid=member.uid, gid=member.gid)
+            return
+        if member.islnk() and member.linkname in self.paths:
+            raise ArchiveError(
+                f"{self.label}: {member.name} is a hard link to {member.linkname}, which another package of the layer replaces",
+                hint="Leave out one of the packages.",
+            )
+        kind = EntryType.HARDLINK if member.islnk() else EntryType.SYMLINK
+        yield FileEntry(member.name, kind, member.mode, target=member.linkname, uid=member.uid, gid=member.gid)
+
+
+class _Chunks(io.RawIOBase):
+    """The chunks of a segment as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        while not self._rest and (chunk := next(self._chunks, None)) is not None:
+            self._rest = chunk
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
