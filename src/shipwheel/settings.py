@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Ports that the app listens on, for example 8000 or "53/udp" (image-spec: ExposedPorts)."""
     volumes: tuple[str, ...] = ()
     """Absolute paths that hold data. The app's user owns them; the first one also records which `before-start` commands have run."""
+    state: tuple[str, ...] = ()
+    """Files below the working directory that the app writes, such as "db.sqlite3". Each becomes a link into the volume /data."""
     env: dict[str, str] = {}
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()
@@ -64,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Patterns, as in .gitignore, of files to copy although they would be left out. Secrets are never copied."""
     exclude: tuple[str, ...] = ()
     """Patterns, as in .gitignore, of files not to copy into the image."""
+    dependencies: tuple[str, ...] = ()
+    """Python packages to install in addition to the project's own, as requirements (PEP 508), for example "setuptools<81"."""
     requirements: tuple[str, ...] = ()
     """Requirements files to use instead of those that shipwheel finds, relative to the project."""
     debian_mirror: str | None = None
@@ -267,6 +271,23 @@ def _volumes(volumes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_absolute(volume) for volume in volumes))
 
 
+def _state_path(path: str) -> str:
+    parts = path.removeprefix("./").split("/")
+    if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in path:
+        raise _InvalidValue(f"{path!r} is not a file below the working directory", 'Write it relative to there: "db.sqlite3".')
+    return "/".join(parts)
+
+
+def _requirement(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(text))
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise _InvalidValue(f"{text!r} is not a requirement ({reason})", 'Write "name", or "name>=1,<2" (PEP 508).') from None
+
+
 def _workdir(path: str) -> str:
     return path if path == "/" else _absolute(path)
 
@@ -364,6 +385,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "before-start": _argvs,
     "ports": _ports,
     "volumes": _volumes,
+    "state": _each(_state_path),
+    "dependencies": _each(_requirement),
     "env": _env,
     "user": _user,
     "workdir": _workdir,

@@ -175,4 +175,4 @@ def _changed_names(project: Project, lock: Lock) -> tuple[str, ...]:
 def _names_of_command(project: Project) -> frozenset[str]:
     from shipwheel.project.metadata import dependency_names
 
-    return dependency_names(project.launch.extra_requirements, project.python) if project.launch else frozenset()
+    return dependency_names(project.added, project.python)

@@ -94,7 +94,7 @@ def lock_with_command(project: Project, before: Lock | None, make: Callable[[Loc
     if project.launch is not None:
         return project, lock
     launched = with_dependencies(project, lock.names)
-    if launched.launch is not None and launched.launch.extra_requirements:
+    if set(launched.added) - set(project.added):
         lock = make(lock_request(launched))
     return launched, lock
 
@@ -119,7 +119,7 @@ def lock_request(project: Project) -> LockRequest:
         as_of=settings.as_of,
         extras=settings.extras,
         groups=settings.groups,
-        added=project.launch.extra_requirements if project.launch else (),
+        added=project.added,
         accelerator=settings.accelerator or "",
         accelerator_index=settings.accelerator_index or "",
         indexes=indexes_of(project),

@@ -55,8 +55,16 @@ class Project:
 
     @property
     def volumes(self) -> tuple[str, ...]:
-        """The volumes in the settings, or those that the command needs."""
-        return self.settings.volumes or (self.launch.volumes if self.launch else ())
+        """The volumes in the settings, or those that the command needs; in any case those that files of the app are linked to."""
+        if not self.settings.volumes:
+            return self.launch.volumes if self.launch else ()
+        linked = (target.rpartition("/")[0] for _, target in (self.launch.links if self.launch else ()))
+        return tuple(dict.fromkeys((*self.settings.volumes, *linked)))
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The requirements beyond the project's own: those in the settings, and those of the command."""
+        return (*self.settings.dependencies, *(self.launch.extra_requirements if self.launch else ()))
 
     @property
     def before_start(self) -> tuple[tuple[str, ...], ...]:

@@ -205,21 +205,31 @@ def stop(process: subprocess.Popen[bytes], options: Mapping[str, Any]) -> dict[s
 
 
 def written(tops: Iterable[str], since: float, skip: Iterable[str]) -> list[str]:
-    """Return the files and directories below `tops` that are newer than `since`, by their change time."""
+    """Return what is newer than `since` below `tops`, by its change time: files, and directories that had nothing older in them."""
     found: list[str] = []
-    pending = list(tops)
-    while pending and len(found) < MAX_WRITTEN:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.path in skip:
-                    continue
-                with contextlib.suppress(OSError):
-                    facts = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(facts.st_mode):
-                        pending.append(entry.path)
-                    if facts.st_ctime >= since:
-                        found.append(entry.path + ("/" if stat.S_ISDIR(facts.st_mode) else ""))
+    for top in tops:
+        _visit(top, since, frozenset(skip), found)
     return sorted(found)[:MAX_WRITTEN]
+
+
+def _visit(directory: str, since: float, skip: frozenset[str], found: list[str]) -> bool:
+    """Add what is new below a directory. Return whether something in it is old."""
+    has_old = False
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.path in skip:
+                has_old = True
+                continue
+            with contextlib.suppress(OSError):
+                facts = entry.stat(follow_symlinks=False)
+                is_new = facts.st_ctime >= since
+                if stat.S_ISDIR(facts.st_mode):
+                    is_new = not _visit(entry.path, since, skip, found) and is_new
+                if is_new:
+                    found.append(entry.path + ("/" if stat.S_ISDIR(facts.st_mode) else ""))
+                else:
+                    has_old = True
+    return has_old
 
 
 def observe(options: Mapping[str, Any]) -> dict[str, Any]:

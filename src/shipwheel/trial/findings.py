@@ -11,7 +11,7 @@ from shipwheel.trial.signs import Sign, SignKind, companion_name, signs_in
 
 __all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "verdict_of", "with_lost_writes"]
 
-_SLOW_STOP_S = 5.0
+_STATE_HINT = "Name it in the setting `state`, which moves it to a volume."
 
 
 class Verdict(Enum):
@@ -109,7 +109,7 @@ def find(seen: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
     serves = not any(finding.blocks for finding in found)
     found += (finding for sign in signs if (finding := _of_sign(sign, serves=serves)) is not None)
     unique = {(finding.kind, finding.subject): finding for finding in reversed(found)}
-    return tuple(sorted(reversed(unique.values()), key=lambda finding: not finding.blocks))
+    return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
 
 def _not_started(seen: Observation) -> Finding:

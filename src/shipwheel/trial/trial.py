@@ -24,7 +24,7 @@ _QUIET_S = 10.0
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What a trial found. `seen` is the run as production has it, `writable` the one with a root that could be written, if there was one."""
+    """What a trial found. `seen` is the run as production has it, `writable` one with a root that could be written, if there was one."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
@@ -84,11 +84,11 @@ def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Obs
 
 def _helped(first: Observation, second: Observation) -> bool:
     """Return whether the program came further with a root that it could write."""
-    return (second.answer is not None, len(second.sockets), second.ended is None) > (
-        first.answer is not None,
-        len(first.sockets),
-        first.ended is None,
-    )
+    return _progress(second) > _progress(first)
+
+
+def _progress(seen: Observation) -> tuple[bool, int, bool]:
+    return seen.answer is not None, len(seen.sockets), seen.ended is None
 
 
 def require_good(trials: Sequence[Trial], name: str) -> None:

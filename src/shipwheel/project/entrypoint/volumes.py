@@ -22,7 +22,7 @@ from shipwheel.project.entrypoint.project_paths import (
 )
 from shipwheel.project.entrypoint.write_scan import WriteKind
 
-__all__ = ["with_volumes"]
+__all__ = ["with_state", "with_volumes"]
 
 _DATA_VOLUMES = ("/data", "/state")
 """Candidates for the volume of single files; the first that the app does not use itself is taken."""
@@ -72,6 +72,24 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
         before_start=(*steps, *launch.before_start),
         every_start=(*migration, *launch.every_start),
         notes=(*launch.notes, *_notes(plan, image)),
+    )
+
+
+def with_state(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch with links into a volume for the files that the setting `state` names."""
+    known = {name for name, _ in launch.links}
+    names = [name for name in evidence.settings.state if name not in known]
+    if not names:
+        return launch
+    volume = _DATA_VOLUMES[0]
+    links = {name: f"{volume}/{name.replace('/', '-')}" for name in names}
+    image = None if evidence.settings.before_start else list_app_files(evidence, launch.include)
+    steps = () if image is None else tuple(_copy_steps(links, evidence, image))
+    return replace(
+        launch,
+        volumes=tuple(dict.fromkeys((*launch.volumes, volume))),
+        links=tuple(sorted((*launch.links, *links.items()))),
+        before_start=(*steps, *launch.before_start),
     )
 
 
