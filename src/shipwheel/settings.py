@@ -15,7 +15,7 @@ import msgspec
 from shipwheel.errors import UsageError
 from shipwheel.user_files import UserFiles
 
-__all__ = ["SITE_PACKAGES", "Settings", "expand_env", "load_settings", "merge", "settings_from"]
+__all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 
 SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     volumes: tuple[str, ...] = ()
     """Absolute paths that hold data. The app's user owns them; the first one also records which `before-start` commands have run."""
     state: tuple[str, ...] = ()
-    """Files below the working directory that the app writes, such as "db.sqlite3". Each becomes a link into the volume /data."""
+    """Paths that the app writes, in addition to those that were found: absolute, or below the working directory. A directory ends in a
+    slash and becomes a volume, "uploads/"; a file becomes a link into the volume /data, "db.sqlite3"."""
     env: dict[str, str] = {}
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()
@@ -166,6 +167,24 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
     return msgspec.structs.replace(settings, **values)
 
 
+def added(settings: Settings, key: str, value: Any) -> Settings:
+    """Return the settings with a value added: appended to a list, merged into a table, or in place of a value that is not set.
+
+    A value that a person set stays. Raise UsageError for a wrong value.
+    """
+    name = key.replace("-", "_")
+    before = getattr(settings, name)
+    if name == "command":
+        return _merge(settings, {key: value}, "the finding", by_flag=False)
+    if isinstance(before, tuple):
+        one = [value] if name == "before_start" else value
+        new = [item for item in one if item not in before]
+        return _merge(settings, {key: [*before, *new]}, "the finding", by_flag=False) if new else settings
+    if isinstance(before, Mapping):
+        return _merge(settings, {key: {**value, **before}}, "the finding", by_flag=False)
+    return settings if before is not None else _merge(settings, {key: value}, "the finding", by_flag=False)
+
+
 def expand_env(env: Mapping[str, str], site_packages: str) -> dict[str, str]:
     """Return the environment with `{site-packages}` replaced. Other braces stay, because values may be JSON."""
     return {key: value.replace(SITE_PACKAGES, site_packages) for key, value in env.items()}
@@ -272,10 +291,10 @@ def _volumes(volumes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _state_path(path: str) -> str:
-    parts = path.removeprefix("./").split("/")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in path:
-        raise _InvalidValue(f"{path!r} is not a file below the working directory", 'Write it relative to there: "db.sqlite3".')
-    return "/".join(parts)
+    parts = path.removeprefix("./").strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in path:
+        raise _InvalidValue(f"{path!r} is not a path", 'Write a file, "db.sqlite3", or a directory, "uploads/" or "/var/lib/app/".')
+    return path.removeprefix("./")
 
 
 def _requirement(text: str) -> str:

@@ -19,6 +19,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "build": "Build container images of a Python project.",
     "run": "Run a project, an image layout, an archive or an image in a container engine.",
+    "init": "Find out the settings that a project needs to serve, and write them.",
     "check": "Start an image as production would, and say whether it serves.",
     "plan": "Show what would be built, and why.",
     "lock": "Lock a project's packages, or check, explain and compare its lock.",

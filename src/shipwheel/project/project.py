@@ -55,11 +55,11 @@ class Project:
 
     @property
     def volumes(self) -> tuple[str, ...]:
-        """The volumes in the settings, or those that the command needs; in any case those that files of the app are linked to."""
+        """The volumes in the settings, or those that the command needs; in any case those of the setting `state`."""
+        found = self.launch.volumes if self.launch else ()
         if not self.settings.volumes:
-            return self.launch.volumes if self.launch else ()
-        linked = (target.rpartition("/")[0] for _, target in (self.launch.links if self.launch else ()))
-        return tuple(dict.fromkeys((*self.settings.volumes, *linked)))
+            return found
+        return tuple(dict.fromkeys((*self.settings.volumes, *(found if self.settings.state else ()))))
 
     @property
     def added(self) -> tuple[str, ...]:

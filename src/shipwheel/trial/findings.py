@@ -260,30 +260,27 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
 }
 
 
-def with_lost_writes(findings: Sequence[Finding], first: Observation, second: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
-    """Add what the second run, with a writable root, wrote outside of the volumes, when the first one did not serve and the second did."""
+def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
+    """Add what a second run wrote outside of the volumes: it had a writable root, and came further than the first."""
     volumes = tuple(f"{volume}/" for volume in config.volumes)
-    paths = [path for path in second.written if not path.startswith(volumes) and f"{path}/" not in volumes]
+    paths = [path for path in second.written if not path.startswith(volumes or ("\0",))]
     directories = fresh_directories(paths)
-    loose = [path for path in paths if not path.endswith("/") and not path.startswith(tuple(directories))]
-    extra = [
-        Finding(
-            FindingKind.LOST_WRITES,
-            f"it writes below {directory.rstrip('/')}",
-            "What it writes there must outlive the container: a volume.",
-            directory,
-            setting=Setting("volumes", (directory.rstrip("/"),)),
-            blocks=not first.sockets or first.answer is None,
-        )
-        for directory in directories
-    ]
-    extra += [
-        Finding(
-            FindingKind.LOST_WRITES, f"it writes {path}", "Name it in the setting `state`, which moves it to a volume.", path, blocks=True
-        )
-        for path in loose
-    ]
-    return (*findings, *extra)
+    loose = [path for path in paths if not path.endswith("/") and not path.startswith(directories or ("\0",))]
+    workdir = f"{config.working_dir.rstrip('/')}/"
+    return (
+        *findings,
+        *(
+            Finding(FindingKind.LOST_WRITES, f"it writes {path}", _STATE_HINT, path, setting=_state(path, workdir), blocks=True)
+            for path in (*directories, *loose)
+        ),
+    )
+
+
+def _state(path: str, workdir: str) -> Setting | None:
+    inside = path.startswith(workdir) and workdir != "/"
+    if not inside and not path.endswith("/"):
+        return None
+    return Setting("state", (path.removeprefix(workdir) if inside else path,))
 
 
 def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:

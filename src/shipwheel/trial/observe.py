@@ -13,7 +13,7 @@ from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 
-__all__ = ["Conditions", "Subject", "observe"]
+__all__ = ["Conditions", "Subject", "observe", "split_init"]
 
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
@@ -46,6 +46,8 @@ class Conditions(msgspec.Struct, frozen=True):
     env: Mapping[str, str] = {}
     network: str = "none"
     writable: bool = False
+    command: tuple[str, ...] = ()
+    """Replaces the image's command, behind its init."""
 
 
 def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observation:
@@ -64,9 +66,9 @@ def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observa
 def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     config = subject.config
     volumes = tuple(sorted(config.volumes))
-    init, command = _split_init((*config.entrypoint, *config.cmd))
+    init, command = split_init((*config.entrypoint, *config.cmd))
     options = {
-        "command": command,
+        "command": conditions.command or command,
         "paths": conditions.paths,
         "host": conditions.host,
         "timeout": conditions.timeout * factor,
@@ -93,7 +95,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     )
 
 
-def _split_init(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split_init(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the words of the init and those of the command that it starts."""
     if len(command) > 2 and command[0].rpartition("/")[2] in ("tini", "tini-static") and "--" in command:
         cut = command.index("--") + 1

@@ -67,7 +67,7 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     if not verdict.is_good and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
         writable = _second_run(engine, subject, conditions)
     if writable is not None and _helped(seen, writable):
-        findings = with_lost_writes(findings, seen, writable, subject.config)
+        findings = with_lost_writes(findings, writable, subject.config)
         verdict = verdict_of(seen, subject.config, findings)
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
     reporter(StageFinished(STAGE, trial.headline, notable=True))

@@ -76,18 +76,19 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
 
 
 def with_state(launch: Launch, evidence: Evidence) -> Launch:
-    """Return the launch with links into a volume for the files that the setting `state` names."""
+    """Return the launch with volumes and links for what the setting `state` names."""
+    paths = [posixpath.join(evidence.workdir or "/", path) for path in evidence.settings.state]
+    directories = [path.rstrip("/") for path in paths if path.endswith("/")]
     known = {name for name, _ in launch.links}
-    names = [name for name in evidence.settings.state if name not in known]
-    if not names:
-        return launch
+    files = [path for path in paths if not path.endswith("/") and is_within(path, [evidence.workdir])]
+    names = [name for path in files if (name := path.removeprefix(f"{evidence.workdir}/")) not in known]
     volume = _DATA_VOLUMES[0]
     links = {name: f"{volume}/{name.replace('/', '-')}" for name in names}
-    image = None if evidence.settings.before_start else list_app_files(evidence, launch.include)
+    image = None if evidence.settings.before_start or not links else list_app_files(evidence, launch.include)
     steps = () if image is None else tuple(_copy_steps(links, evidence, image))
     return replace(
         launch,
-        volumes=tuple(dict.fromkeys((*launch.volumes, volume))),
+        volumes=tuple(dict.fromkeys((*launch.volumes, *((volume,) if links else ()), *directories))),
         links=tuple(sorted((*launch.links, *links.items()))),
         before_start=(*steps, *launch.before_start),
     )

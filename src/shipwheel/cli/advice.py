@@ -1,0 +1,85 @@
+"""Answers to what a trial leaves open: from the image itself, the project's files, and Debian's archive."""
+
+from typing import TYPE_CHECKING
+
+from shipwheel.errors import ShipwheelError
+
+if TYPE_CHECKING:
+    from shipwheel.debian.package_index import DebianPackageIndex
+    from shipwheel.engine.interface import Engine
+    from shipwheel.events import Reporter
+    from shipwheel.pipeline.build import Built
+    from shipwheel.store import Store
+    from shipwheel.trial.findings import Setting
+    from shipwheel.trial.observe import Subject
+
+__all__ = ["ProjectAdvisor"]
+
+_HELP_S = 20.0
+
+
+class ProjectAdvisor:
+    """See `Advisor`."""
+
+    def __init__(self, built: "Built", engine: "Engine", subject: "Subject", store: "Store", reporter: "Reporter") -> None:
+        self._built = built
+        self._engine = engine
+        self._subject = subject
+        self._store = store
+        self._reporter = reporter
+
+    def command(self) -> tuple[str, ...]:
+        """See `Advisor.command`."""
+        launch = self._built.resolution.project.launch
+        return (*launch.command, *launch.arguments) if launch is not None else ()
+
+    def help_text(self, arguments: tuple[str, ...]) -> str:
+        """See `Advisor.help_text`."""
+        from shipwheel.trial.observe import Conditions, observe
+
+        conditions = Conditions(timeout=_HELP_S, patience=1, command=(*self.command(), *arguments, "--help"))
+        try:
+            return observe(self._engine, self._subject, conditions).log
+        except ShipwheelError:
+            return ""
+
+    def library_package(self, name: str) -> str | None:
+        """See `Advisor.library_package`."""
+        index = self._package_index()
+        found = index.providers(name) if index is not None else ()
+        return found[0] if found else None
+
+    def program_package(self, name: str) -> str | None:
+        """See `Advisor.program_package`."""
+        index = self._package_index()
+        return name if index is not None and index.newest(name) is not None else None
+
+    def module_setting(self, name: str) -> "Setting | None":
+        """See `Advisor.module_setting`."""
+        from shipwheel.project.module_origin import extra_or_group_with
+        from shipwheel.trial.findings import Setting
+
+        found = extra_or_group_with(self._built.resolution.project, name)
+        return None if found is None else Setting(found[0], (found[1],))
+
+    def table_steps(self) -> tuple[tuple[str, ...], ...]:
+        """See `Advisor.table_steps`."""
+        root = self._built.resolution.project.root
+        steps = (
+            (("python", "manage.py", "migrate", "--noinput"), "manage.py"),
+            (("alembic", "upgrade", "head"), "alembic.ini"),
+            (("flask", "db", "upgrade"), "migrations/env.py"),
+        )
+        return tuple(step for step, evidence in steps if (root / evidence).is_file())
+
+    def _package_index(self) -> "DebianPackageIndex | None":
+        from shipwheel.debian.session import ArchiveSession
+
+        base = self._built.platforms[0].resolved.base
+        if base.suite is None:
+            return None
+        settings = self._built.resolution.project.settings
+        try:
+            return ArchiveSession(settings.debian_mirror, self._store, self._reporter).package_index(base.suite, self._subject.platform)
+        except ShipwheelError:
+            return None

@@ -1,0 +1,89 @@
+"""Try a project's image, apply what the findings ask for, and try again, until it serves or nothing new is found."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from shipwheel.errors import ShipwheelError
+from shipwheel.settings import Settings, added
+from shipwheel.trial.findings import FindingKind
+from shipwheel.trial.mend import Advisor, Change, changes_for, placeholder
+from shipwheel.trial.trial import Trial
+
+__all__ = ["Attempt", "Improved", "Try", "improve"]
+
+_ROUNDS = 12
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A trial of the image that some settings make, and who can be asked about it."""
+
+    trial: Trial
+    advisor: Advisor
+
+
+class Try(Protocol):
+    """Builds and tries the image of some settings. `env` is for the trial alone. Raises ShipwheelError if it cannot be built."""
+
+    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Attempt: ...
+
+
+class Improved(msgspec.Struct, frozen=True):
+    """The result: the last trial, the changes that led to it, and the variables that got a placeholder."""
+
+    trial: Trial
+    changes: tuple[Change, ...]
+    variables: tuple[str, ...]
+    rejected: tuple[tuple[Change, ShipwheelError], ...] = ()
+
+
+def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env: Mapping[str, str] | None = None) -> Improved:
+    """Apply changes until the image serves or nothing new is found.
+
+    Raises ShipwheelError if not even the first image can be built. `report` gets a line for each step.
+    """
+    env = dict(env or {})
+    given = frozenset(env)
+    kept: list[Change] = []
+    rejected: list[tuple[Change, ShipwheelError]] = []
+    now = attempt(settings, env)
+    for _ in range(_ROUNDS):
+        report(now.trial.headline)
+        wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
+        tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
+        new = [change for change in changes_for(now.trial, now.advisor) if change.setting not in tried]
+        if not wanted and not new:
+            break
+        for name in wanted:
+            report(f"  with {name} set, for this trial only")
+            env[name] = placeholder(name)
+        settings, now, accepted, refused = _apply(attempt, settings, env, new, now, report)
+        kept += accepted
+        rejected += refused
+    return Improved(now.trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
+
+
+_Refused = list[tuple[Change, ShipwheelError]]
+
+
+def _apply(
+    attempt: Try, settings: Settings, env: Mapping[str, str], changes: list[Change], now: Attempt, report: Callable[[str], None]
+) -> tuple[Settings, Attempt, list[Change], _Refused]:
+    """Try all changes together, and one by one if that cannot be built."""
+    together = settings
+    for change in changes:
+        report(f"  set {change.setting.key}: {change.reason}")
+        together = added(together, change.setting.key, change.setting.value)
+    try:
+        return together, attempt(together, env), changes, []
+    except ShipwheelError as error:
+        if len(changes) == 1:
+            return settings, now, [], [(changes[0], error)]
+    accepted: list[Change] = []
+    refused: _Refused = []
+    for change in changes:
+        settings, now, yes, no = _apply(attempt, settings, env, [change], now, lambda _: None)
+        accepted += yes
+        refused += no
+    return settings, now, accepted, refused

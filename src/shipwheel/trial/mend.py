@@ -1,0 +1,184 @@
+"""Turn the findings of a trial into settings to try next.
+
+A finding may bring its setting. For the others evidence is asked for: the command's own help text, the project's files, the package index.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from shipwheel.trial.findings import Finding, FindingKind, Setting
+from shipwheel.trial.trial import Trial
+
+__all__ = ["Advisor", "Change", "changes_for", "listening_option", "placeholder", "serving_command"]
+
+_SERVING = ("serve", "server", "runserver", "run-server", "start", "run", "web", "webserver", "api", "http", "up", "daemon", "ui", "launch")
+"""Sub-commands that start a server, surest first."""
+
+_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - in the container
+_ADDRESS_OPTIONS = ("--host", "--bind", "--address", "--listen", "--hostname", "--ip", "--bind-address", "--bind-host", "--server-address")
+_DISTRIBUTIONS = {
+    "pkg_resources": "setuptools<81",
+    "distutils": "setuptools<81",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dotenv": "python-dotenv",
+    "sklearn": "scikit-learn",
+    "bs4": "beautifulsoup4",
+    "jwt": "pyjwt",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "dateutil": "python-dateutil",
+    "jose": "python-jose",
+    "multipart": "python-multipart",
+    "magic": "python-magic",
+    "cgi": "legacy-cgi",
+    "google.protobuf": "protobuf",
+    "docx": "python-docx",
+    "pptx": "python-pptx",
+    "Crypto": "pycryptodome",
+    "git": "gitpython",
+    "slugify": "python-slugify",
+    "attr": "attrs",
+    "websocket": "websocket-client",
+    "ldap": "python-ldap",
+    "fitz": "pymupdf",
+    "decouple": "python-decouple",
+    "environ": "django-environ",
+    "corsheaders": "django-cors-headers",
+    "rest_framework": "djangorestframework",
+    "debug_toolbar": "django-debug-toolbar",
+    "redis": "redis",
+    "zmq": "pyzmq",
+    "serial": "pyserial",
+    "usb": "pyusb",
+    "OpenSSL": "pyopenssl",
+    "faiss": "faiss-cpu",
+    "socketio": "python-socketio",
+    "engineio": "python-engineio",
+    "telegram": "python-telegram-bot",
+    "discord": "discord.py",
+    "pymysql": "pymysql",
+}
+"""Import name -> requirement, where the two differ in more than `_` and `-`."""
+
+_PROGRAM_PACKAGES = {"node": "nodejs", "psql": "postgresql-client", "convert": "imagemagick", "pdftotext": "poppler-utils"}
+"""Program -> Debian package, where the two differ."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A setting to try, and the reason in one sentence."""
+
+    setting: Setting
+    reason: str
+
+
+class Advisor(Protocol):
+    """Answers questions that a finding leaves open, from the project, the image and the package indexes."""
+
+    def help_text(self, arguments: tuple[str, ...]) -> str:
+        """Return what the image's command prints when it is asked for help, with these words before `--help`."""
+
+    def command(self) -> tuple[str, ...]:
+        """Return the image's command."""
+
+    def library_package(self, name: str) -> str | None:
+        """Return the Debian package with a shared library."""
+
+    def program_package(self, name: str) -> str | None:
+        """Return the Debian package with a program."""
+
+    def module_setting(self, name: str) -> Setting | None:
+        """Return the setting that brings a module from the project's own extras or groups."""
+
+    def table_steps(self) -> tuple[tuple[str, ...], ...]:
+        """Return the commands that make the database's tables."""
+
+
+def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
+    """Yield the changes that the findings of a trial ask for, most direct first."""
+    for finding in trial.findings:
+        if not finding.blocks and finding.kind is not FindingKind.OTHER_PORT:
+            continue
+        mend = _MENDS.get(finding.kind)
+        setting = mend(finding, advisor) if mend is not None else finding.setting
+        if setting is not None:
+            yield Change(setting, _reason(finding))
+
+
+def _reason(finding: Finding) -> str:
+    return finding.message[:1].upper() + finding.message[1:]
+
+
+def _module(finding: Finding, advisor: Advisor) -> Setting:
+    name = finding.subject
+    top = name.partition(".")[0]
+    known = _DISTRIBUTIONS.get(name) or _DISTRIBUTIONS.get(top)
+    return advisor.module_setting(top) or Setting("dependencies", (known or top.replace("_", "-"),))
+
+
+def _library(finding: Finding, advisor: Advisor) -> Setting | None:
+    package = advisor.library_package(finding.subject)
+    return None if package is None else Setting("packages", (package,))
+
+
+def _program(finding: Finding, advisor: Advisor) -> Setting | None:
+    name = finding.subject.rpartition("/")[2]
+    package = _PROGRAM_PACKAGES.get(name) or advisor.program_package(name)
+    return None if package is None else Setting("packages", (package,))
+
+
+def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
+    command = advisor.command()
+    option = listening_option(advisor.help_text(()))
+    return None if option is None or option in command else Setting("command", (*command, option, _EVERY_ADDRESS))
+
+
+def _usage(_finding: Finding, advisor: Advisor) -> Setting | None:
+    found = serving_command(advisor.help_text(()))
+    return None if found is None else Setting("command", (*advisor.command(), found))
+
+
+def _table(_finding: Finding, advisor: Advisor) -> Setting | None:
+    steps = advisor.table_steps()
+    return None if not steps else Setting("before-start", steps[0])
+
+
+_MENDS: dict[FindingKind, Callable[[Finding, Advisor], Setting | None]] = {
+    FindingKind.MODULE: _module,
+    FindingKind.LIBRARY: _library,
+    FindingKind.PROGRAM: _program,
+    FindingKind.LOOPBACK: _loopback,
+    FindingKind.USAGE: _usage,
+    FindingKind.TABLE: _table,
+}
+
+
+def listening_option(help_text: str) -> str | None:
+    """Return the option of a help text that sets the address to listen on."""
+    return next((option for option in _ADDRESS_OPTIONS if re.search(rf"(?<![\w-]){option}(?![\w-])", help_text)), None)
+
+
+def serving_command(help_text: str) -> str | None:
+    """Return the sub-command of a help text that starts a server: argparse's `{a,b}` or a line of a list of commands."""
+    named = {word for group in re.findall(r"\{([\w,.-]+)\}", help_text) for word in group.split(",")}
+    listed = set(re.findall(r"^ {2,8}([a-z][\w-]*)(?: {2,}|$)", help_text, re.MULTILINE))
+    return next((word for word in _SERVING if word in named | listed), None)
+
+
+def placeholder(name: str) -> str:
+    """Return a value for a variable that an application wants, to see how much further it comes: never written anywhere."""
+    if "PORT" in name:
+        return "8000"
+    if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
+        return "sqlite:////tmp/check.db"
+    if "REDIS" in name:
+        return "redis://localhost:6379/0"
+    if "URL" in name or "URI" in name or "ORIGIN" in name:
+        return "http://localhost:8000"
+    if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
+        return "false"
+    return "check-" + "0" * 40
