@@ -119,5 +119,5 @@ def _write(edit: "SettingsEdit", dry_run: bool) -> None:
 
 
 def _show_refused(improved: "Improved") -> None:
-    for change, error in improved.rejected:
-        click.echo(f"  tried     {change.setting.key} = {change.setting.value!r}: {error.message.splitlines()[0]}")
+    for change, why in improved.rejected:
+        click.echo(f"  tried     {change.setting.key} = {change.setting.value!r}: {why.splitlines()[0]}")

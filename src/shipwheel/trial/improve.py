@@ -7,7 +7,7 @@ import msgspec
 
 from shipwheel.errors import ShipwheelError
 from shipwheel.settings import Settings, added
-from shipwheel.trial.findings import FindingKind
+from shipwheel.trial.findings import FindingKind, Verdict
 from shipwheel.trial.mend import Advisor, Change, changes_for, placeholder
 from shipwheel.trial.trial import Trial
 
@@ -35,7 +35,8 @@ class Improved(msgspec.Struct, frozen=True):
     trial: Trial
     changes: tuple[Change, ...]
     variables: tuple[str, ...]
-    rejected: tuple[tuple[Change, ShipwheelError], ...] = ()
+    rejected: tuple[tuple[Change, str], ...] = ()
+    """Changes that could not be built or did not help, with what happened."""
 
 
 def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env: Mapping[str, str] | None = None) -> Improved:
@@ -46,7 +47,7 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     env = dict(env or {})
     given = frozenset(env)
     kept: list[Change] = []
-    rejected: list[tuple[Change, ShipwheelError]] = []
+    rejected: list[tuple[Change, str]] = []
     now = attempt(settings, env)
     for _ in range(_ROUNDS):
         report(now.trial.headline)
@@ -64,7 +65,13 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     return Improved(now.trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
 
 
-_Refused = list[tuple[Change, ShipwheelError]]
+def _comes_further(trial: Trial) -> bool:
+    """Return whether a program that printed how to use it does something else now: it listens, runs, or wants something."""
+    usage = any(finding.kind is FindingKind.USAGE for finding in trial.findings)
+    return bool(trial.seen.sockets) or (not usage and (trial.seen.ended is None or trial.verdict is Verdict.NEEDS))
+
+
+_Refused = list[tuple[Change, str]]
 
 
 def _apply(
@@ -76,10 +83,15 @@ def _apply(
         report(f"  set {change.setting.key}: {change.reason}")
         together = added(together, change.setting.key, change.setting.value)
     try:
-        return together, attempt(together, env), changes, []
+        after = attempt(together, env)
     except ShipwheelError as error:
         if len(changes) == 1:
-            return settings, now, [], [(changes[0], error)]
+            return settings, now, [], [(changes[0], error.message)]
+    else:
+        if not any(change.tentative for change in changes) or _comes_further(after.trial):
+            return together, after, changes, []
+        if len(changes) == 1:
+            return settings, now, [], [(changes[0], after.trial.headline)]
     accepted: list[Change] = []
     refused: _Refused = []
     for change in changes:

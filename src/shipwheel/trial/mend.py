@@ -70,10 +70,11 @@ _PROGRAM_PACKAGES = {"node": "nodejs", "psql": "postgresql-client", "convert": "
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A setting to try, and the reason in one sentence."""
+    """A setting to try, and the reason in one sentence. A `tentative` one stays only if the program comes further with it."""
 
     setting: Setting
     reason: str
+    tentative: bool = False
 
 
 class Advisor(Protocol):
@@ -101,12 +102,12 @@ class Advisor(Protocol):
 def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     """Yield the changes that the findings of a trial ask for, most direct first."""
     for finding in trial.findings:
-        if not finding.blocks and finding.kind is not FindingKind.OTHER_PORT:
+        if not finding.blocks and finding.kind not in (FindingKind.OTHER_PORT, FindingKind.USAGE):
             continue
         mend = _MENDS.get(finding.kind)
         setting = mend(finding, advisor) if mend is not None else finding.setting
         if setting is not None:
-            yield Change(setting, _reason(finding))
+            yield Change(setting, _reason(finding), tentative=finding.kind is FindingKind.USAGE)
 
 
 def _reason(finding: Finding) -> str:
