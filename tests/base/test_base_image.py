@@ -115,20 +115,6 @@ def layered(store: Store, *layers: list[FileEntry]) -> Image:
     return small_image(store, AMD64, [small_layer(store, entries, f"layer {number}") for number, entries in enumerate(layers)])
 
 
-def test_layers_and_whiteouts_apply_in_order(store: Store) -> None:
-    """A whiteout only affects lower layers (image-spec, layer.md)."""
-    image = layered(
-        store,
-        [file("a/one", "1"), file("a/two", "2"), file("b/old", "1"), file("c/d/e", "1"), symlink("link", "a"), file("f", "1")],
-        [file("a/.wh.one", ""), file("b/.wh..wh..opq", ""), file("b/new", "2"), symlink("c/d", "../a"), file("f/now/directory", "1")],
-    )
-    tree = read_file_tree(image, store, "image")
-    assert sorted(tree.segment.files) == ["a/two", "b/new", "f/now/directory"]
-    assert tree.real("link/two") == "a/two"
-    assert tree.real("c/d/two") == "a/two"
-    assert tree.real("a/one") is None
-
-
 def test_follows_links_but_not_dangling_or_circular_ones(store: Store) -> None:
     tree = read_file_tree(
         layered(store, [symlink("a", "b"), symlink("b", "a"), symlink("up", "../../../etc/x"), file("etc/x", "1")]), store, "image"

@@ -206,6 +206,17 @@ def test_rejects_a_wheel_with_paths_outside(world: World) -> None:
     refused(world, world.build(world.app("evil\n"), *ONE), 6, "evil-1.0-py3-none-any.whl", "'../../evil.py'")
 
 
+@pytest.mark.parametrize("name", [".wh.small.py", ".wh..wh..opq"])
+def test_rejects_a_wheel_and_a_project_that_delete_files(world: World, name: str) -> None:
+    world.add(SmallWheel("evil", files={"evil.py": "", name: ""}))
+    refused(world, world.build(world.app("small\nevil\n"), *ONE), 6, "evil 1.0: opt/venv/lib/", name, "deletes files")
+    project = world.app("small\n", "other")
+    (project / name).touch()
+    ran = world.build(project, *ONE)
+    (project / name).unlink()
+    refused(world, ran, 3, f"cannot hold the name {name}", "Rename or move")
+
+
 @pytest.mark.parametrize(
     ("fault", "words"), [(True, ("other bytes than",)), (False, ("no longer has", "--upgrade-base"))], ids=["hash", "gone"]
 )

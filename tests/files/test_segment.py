@@ -5,7 +5,7 @@ import hashlib
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -101,6 +101,14 @@ def test_rejects_a_hard_link_outside_the_root(store: Store) -> None:
 def test_rejects_a_duplicate_path(store: Store, second: FileEntry) -> None:
     with pytest.raises(ArchiveError, match="a occurs twice"):
         make(store, file("a", b"x"), second)
+
+
+@pytest.mark.parametrize("path", [".wh.uvicorn", "site/.wh..wh..opq", "site/.wh.dir/module.py", "./.wh..wh.plnk"])
+@pytest.mark.parametrize("make_entry", [lambda path: file(path, b""), lambda path: symlink(path, "x"), lambda path: directory(path)])
+def test_rejects_names_that_delete_files(store: Store, path: str, make_entry: Callable[[str], FileEntry]) -> None:
+    with pytest.raises(ArchiveError, match=r"pkg 1\.0: .*\.wh\..*deletes files"):
+        make(store, make_entry(path))
+    assert make(store, file("a/.where", b""), file("a/b.wh.c", b"")).files.keys() == {"a/.where", "a/b.wh.c"}
 
 
 def test_rejects_content_that_contradicts_its_size_or_checksum(store: Store) -> None:

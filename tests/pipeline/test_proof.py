@@ -142,6 +142,13 @@ def test_the_package_on_top_is_named_whatever_lies_between() -> None:
     assert proof.warnings[0].startswith("alpha 1.0 and zeta 1.0 both bring") and "those of zeta 1.0" in proof.warnings[0]
 
 
+@pytest.mark.parametrize("path", [f"{SITE}/.wh.uvicorn", f"{SITE}/.wh..wh..opq"])
+def test_a_file_that_deletes_others_is_refused_except_in_a_base_image(path: str) -> None:
+    deleting = Segment("evil 1.0", "evil 1.0", ANY, 1, 1, {path: 0}, {}, {}, ())
+    with pytest.raises(ProofError, match=r"evil 1\.0: .*\.wh\..* would delete other files"):
+        prove([base(), Part(deleting, Origin.APP)], AMD64, ())
+
+
 def test_replaced_objects_are_not_checked() -> None:
     parts = [wheel(module(machine="EM_AARCH64")), wheel(module(needed=("libc.so.6",)))]
     assert prove([base(), *parts], AMD64, ()).objects == 2

@@ -72,6 +72,14 @@ def test_leaves_out_image_archives_but_no_other_archives(tmp_path: Path) -> None
     assert found.special == ("pipe.tar",)
 
 
+def test_rejects_names_that_delete_files_in_images(tmp_path: Path) -> None:
+    written(tmp_path, {"main.py": "", "lib/.wh.module.py": "", ".wh.data/x": "", "left/.wh..wh..opq": ""})
+    with pytest.raises(ProjectError) as caught:
+        list_app(tmp_path, exclude=["left/"])
+    assert "cannot hold the name .wh.data/x" in caught.value.message and "lib/.wh.module.py" in caught.value.message
+    assert "left" not in caught.value.message
+
+
 def test_takes_a_front_end_in_build_or_dist(tmp_path: Path) -> None:
     written(tmp_path, {"build/index.html": "", "dist/app.js": ""})
     assert _paths(list_app(tmp_path)) == ["build/index.html", "dist/app.js"]

@@ -26,6 +26,7 @@ __all__ = [
     "checked_path",
     "directory",
     "file",
+    "is_whiteout",
     "open_content",
     "parents",
     "read_content",
@@ -95,6 +96,11 @@ def checked_path(path: str, label: str) -> str:
             f"{label}: the path {path!r} is not allowed in an archive", hint="The file is malformed or hostile; do not use it."
         )
     return cleaned
+
+
+def is_whiteout(path: str) -> bool:
+    """Return whether engines would delete files of lower layers instead of writing this path (image-spec, layer.md: whiteouts)."""
+    return path.startswith(".wh.") or "/.wh." in path
 
 
 def parents(path: str) -> Iterator[str]:

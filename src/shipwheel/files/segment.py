@@ -21,7 +21,7 @@ from shipwheel.files import tar
 from shipwheel.files.compress import Deflated, gunzip, inflate, member, splice
 from shipwheel.files.ctypes_libraries import ctypes_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
-from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path, is_whiteout
 from shipwheel.store import BlobWriter, Store
 
 __all__ = [
@@ -176,6 +176,11 @@ class _SegmentWriter:
     def add(self, entry: FileEntry) -> None:
         """Write an entry. A directory is only recorded, because the layer writes each directory once, before everything else."""
         path = checked_path(entry.path, self._label)
+        if is_whiteout(path):
+            raise ArchiveError(
+                f"{self._label}: {path}: in an image, a name that starts with .wh. deletes files",
+                hint="Rename the file if it is yours; otherwise do not use the package.",
+            )
         if path in self.files or path in self.links:
             raise ArchiveError(f"{self._label}: {path} occurs twice", hint="The file is malformed; do not use it.")
         match entry.type:

@@ -15,6 +15,7 @@ import msgspec
 from shipwheel.base.base_directories import check_path_conflicts
 from shipwheel.errors import ProofError
 from shipwheel.files.elf import MACHINES, ElfObject
+from shipwheel.files.entry import is_whiteout
 from shipwheel.files.overlaps import replaced_paths, visible
 from shipwheel.files.segment import Segment, key_of
 from shipwheel.platform import Platform
@@ -68,7 +69,7 @@ def prove(parts: Sequence[Part], platform: Platform, absent: Collection[str]) ->
     segments = [part.segment for part in parts]
     shown = [visible(segment, paths) for segment, paths in zip(segments, replaced_paths(segments), strict=True)]
     check = _Check([Part(segment, part.origin) for segment, part in zip(shown, parts, strict=True)], platform, frozenset(absent))
-    results = (*check.objects(), *check.libraries())
+    results = (*check.objects(), *check.libraries(), *check.whiteouts())
     failures = [result.text for result in results if result.fatal]
     if failures:
         raise ProofError(
@@ -135,6 +136,13 @@ class _Check:
             else:
                 optional.setdefault(labels, {})[soname] = needing
         yield from (_Result(_missing(missing, labels), fatal=False) for labels, missing in optional.items())
+
+    def whiteouts(self) -> Iterator[_Result]:
+        """Check that no file of ours makes an engine delete others. Segments refuse such names; metadata from a registry may have them."""
+        for part in self.parts:
+            paths = (*part.segment.files, *part.segment.links, *part.segment.directories) if part.origin is not Origin.PARENT else ()
+            for path in filter(is_whiteout, paths):
+                yield _Result(f"{part.segment.label}: {path} would delete other files", fatal=True)
 
     def _problems(self, part: Part, elf: ElfObject) -> Iterator[str]:
         if elf.machine != self.machine:

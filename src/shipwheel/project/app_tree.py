@@ -17,6 +17,7 @@ import msgspec
 from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
+from shipwheel.files.entry import is_whiteout
 from shipwheel.project.secret_files import has_index_password, has_private_key, is_secret_name, is_secret_path
 from shipwheel.user_files import read_text
 
@@ -176,6 +177,8 @@ class _Walk:
         if not _is_storable(path):
             name = path.encode(errors="surrogateescape")
             self.problems.append(f"an image cannot hold the name {name!r}: it is not UTF-8, or contains a backslash")
+        elif is_whiteout(path) and not is_directory:
+            self.problems.append(f"an image cannot hold the name {path}: there, a name that starts with .wh. deletes other files")
         elif is_secret_name(entry.name) or is_secret_path(path):
             if not excluded:
                 self.secrets.append(path + "/" * is_directory)

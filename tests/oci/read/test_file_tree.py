@@ -67,6 +67,16 @@ def test_replacing_a_directory_removes_its_content(tmp_path: Path, store: Store)
     assert set(tree(tmp_path, store, within).segment.files) == {"a", "b/x"}
 
 
+def test_layers_and_whiteouts_apply_in_order(tmp_path: Path, store: Store) -> None:
+    below = [("a/one", "f", "1"), ("a/two", "f", "2"), ("b/old", "f", "1"), ("c/d/e", "f", "1"), ("link", "s", "a"), ("f", "f", "1")]
+    above = [("a/.wh.one", "f", ""), ("b/.wh..wh..opq", "f", ""), ("b/new", "f", "2"), ("c/d", "s", "../a"), ("f/now/directory", "f", "1")]
+    found = tree(tmp_path, store, below, above)
+    assert sorted(found.segment.files) == ["a/two", "b/new", "f/now/directory"]
+    assert found.real("link/two") == "a/two"
+    assert found.real("c/d/two") == "a/two"
+    assert found.real("a/one") is None
+
+
 def test_an_opaque_root_hides_all_lower_layers(tmp_path: Path, store: Store) -> None:
     found = tree(tmp_path, store, [("a/x", "f", "1"), ("b", "s", "a")], [(".wh..wh..opq", "f", ""), ("c", "f", "1")])
     assert set(found.segment.files) == {"c"} and not found.segment.links

@@ -16,6 +16,7 @@ from support.handmade_layout import DOCKER, OCI, SOUND, Json, Made, digest_of, e
 
 from shipwheel.errors import ImageError, ShipwheelError, UsageError
 from shipwheel.oci.archive import write_archive
+from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate.check import validate
 from shipwheel.oci.validate.layers import check_layer
@@ -219,6 +220,14 @@ def test_checks_layers_against_those_below(made: Made) -> None:
     assert "old/deep/z: its parent old/deep is in no layer" in made.problems()
     made.tars = [base, tar(folder("old"), entry("old/.wh..wh..opq")), tar(entry("old/deep/z", b"z"))]
     assert "old/deep/z: its parent old/deep is in no layer" in made.problems()
+
+
+@pytest.mark.parametrize("whiteout", [entry("etc/.wh.passwd"), entry("etc/.wh..wh..opq"), folder("etc/.wh.passwd")])
+def test_rejects_whiteouts_in_layers_of_our_own(made: Made, whiteout: tuple[tarfile.TarInfo, bytes]) -> None:
+    made.tars = [tar(folder("etc"), whiteout)]
+    assert validate(made.write()).images, "other tools' layers may have them"
+    made.change_manifest = lambda manifest: manifest["layers"][0].update(annotations={ANNOTATION_KEY: "0" * 64})
+    assert "layer 0: a whiteout deletes etc/" in made.problems()
 
 
 def test_notes_devices_and_unused_blobs(made: Made) -> None:

@@ -126,6 +126,8 @@ def _check_image(documents: Documents, image: StatedImage, facts: _Facts) -> Ima
         size += found.size
         documents.problems += [f"{layer.location}: {text}" for text in found.problems]
         documents.notes += [f"{layer.location}: {text}" for text in found.notes]
+        if layer.is_ours and found.removed:
+            documents.add_problem(layer.location, f"a whiteout deletes {min(found.removed)}; layers that shipwheel makes have none")
         if image.is_complete:
             _stack(documents, layer.location, found, directories, links)
     unpacked = sum(facts[layer.digest, layer.compression].unpacked_size for layer in image.layers)

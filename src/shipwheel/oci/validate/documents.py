@@ -49,6 +49,8 @@ class StatedLayer:
     diff_id: str
     has_digest: bool = True
     """True if digest and size are stated; docker's manifest.json does not state them."""
+    is_ours: bool = False
+    """True if shipwheel made the layer, and so knows that it deletes nothing."""
 
 
 @dataclass(slots=True)
@@ -192,7 +194,9 @@ class Documents:
         file = self._blob(location, entry)
         if file is None:
             return None
-        return StatedLayer(location, file, entry["digest"], entry["size"], compression, diff_id)
+        notes = entry.get("annotations")
+        is_ours = isinstance(notes, dict) and "io.shipwheel.layer.key" in notes
+        return StatedLayer(location, file, entry["digest"], entry["size"], compression, diff_id, is_ours=is_ours)
 
     def _config(self, location: str, config: dict[str, Any], layers: int) -> list[str]:
         """Check a config by itself, and return its diff_ids."""

@@ -15,7 +15,7 @@ from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, Unco
 
 __all__ = ["CHECK_VERSION", "LayerFacts", "check_layer"]
 
-CHECK_VERSION = "1"
+CHECK_VERSION = "2"
 """Part of the key of stored facts. Increase it when the checks change."""
 
 MAX_ENTRIES = 4_000_000
@@ -126,19 +126,23 @@ class _TarChecker:
         elif path in self.orphans:
             self.add_problem(f"{path}: comes after {self.orphans.pop(path)}, which is below it")
         self._check_parent(path)
-        if member.isdir():
+        if path.rpartition("/")[2].startswith(".wh."):
+            self._add_whiteout(path)
+        elif member.isdir():
             self.directories.add(path)
         elif member.issym():
             self.symlinks.add(path)
         else:
             self._add_file(path, member)
 
-    def _add_file(self, path: str, member: tarfile.TarInfo) -> None:
+    def _add_whiteout(self, path: str) -> None:
+        # image-spec, layer.md: whiteouts. Engines go by the name, whatever the entry's type.
         folder, slash, name = path.rpartition("/")
-        if name.startswith(".wh."):
-            # image-spec, layer.md: whiteouts.
-            self.removed.add(folder + slash if name == ".wh..wh..opq" else f"{folder}{slash}{name[4:]}")
-        elif member.islnk() and self._checked_path(member.linkname) not in self._files:
+        self.removed.add(folder + slash if name == ".wh..wh..opq" else f"{folder}{slash}{name[4:]}")
+        self._files.add(path)
+
+    def _add_file(self, path: str, member: tarfile.TarInfo) -> None:
+        if member.islnk() and self._checked_path(member.linkname) not in self._files:
             self.add_problem(f"{path}: a hard link to {member.linkname}, which is not an earlier file of this layer")
         elif member.issparse() or member.type not in tarfile.SUPPORTED_TYPES:
             self.add_problem(f"{path}: an entry of type {member.type!r}")
