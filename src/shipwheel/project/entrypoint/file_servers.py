@@ -124,7 +124,7 @@ def _chainlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
     return replace(launch, volumes=tuple(f"{evidence.workdir}/{name}" for name in directories))
 
 
-def launch_aiohttp(_evidence: Evidence, modules: list[Module]) -> Launch | None:
+def launch_aiohttp(evidence: Evidence, modules: list[Module]) -> Launch | None:
     """Return the launch of a file that runs aiohttp's own server, which is a production server.
 
     The application is often created by a coroutine, where other servers cannot reach it.
@@ -133,7 +133,7 @@ def launch_aiohttp(_evidence: Evidence, modules: list[Module]) -> Launch | None:
     if not running:
         return None
     port = (*running[0].ports, _AIOHTTP_PORT)[0]
-    return launch_file(running[0], (f"{port}/tcp",), f"{running[0].file} runs an aiohttp application.")
+    return launch_file(evidence, running[0], (f"{port}/tcp",), f"{running[0].file} runs an aiohttp application.")
 
 
 def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:

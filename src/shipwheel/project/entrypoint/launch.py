@@ -72,8 +72,11 @@ def launch_application(evidence: Evidence, app: Application, server: Server, rea
     return replace(launch, ports=(f"{server.port}/tcp",), extra_requirements=server.requirements)
 
 
-def launch_file(module: Module, ports: Iterable[str], reason: str) -> Launch:
-    """Return the launch of a script, on `ports` or else on the first port that its source names."""
+def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason: str) -> Launch:
+    """Return the launch of a script, on `ports` or else on the first port that its source names.
+
+    A file of a package runs as a module: as a script, its own directory would come first on the import path, and hide modules of others.
+    """
     ports = tuple(ports) or tuple(f"{port}/tcp" for port in module.ports[:1])
     is_program = (module.reads_arguments or not module.imports.isdisjoint(_ARGUMENT_PARSERS)) and not ports
     note = (
@@ -81,7 +84,9 @@ def launch_file(module: Module, ports: Iterable[str], reason: str) -> Launch:
         f" make it listen on {EVERY_ADDRESS}."
     )
     notes = (note,) if module.loopback_only else ()
-    return Launch(("python", module.file), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
+    in_package = "/" in module.file and evidence.has_file(f"{module.file.rpartition('/')[0]}/__init__.py")
+    words = ("-m", module.name.removesuffix(".__main__")) if in_package and not module.import_root else (module.file,)
+    return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
 
 
 def also_found(others: Iterable[str]) -> str:

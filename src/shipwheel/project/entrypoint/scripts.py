@@ -28,8 +28,8 @@ def find_console_script(evidence: Evidence, _scan: Scan) -> Launch | None:
 def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the project's single file, a file with a usual name, a package's `__main__`, or the only file with a main guard."""
     if evidence.single_file is not None:
-        return launch_file(scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
-    return _named_file(evidence, scan) or _main_module(evidence, scan) or _module_in_package(evidence, scan) or _only_script(scan)
+        return launch_file(evidence, scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
+    return _named_file(evidence, scan) or _main_module(evidence, scan) or _module_in_package(evidence, scan) or _only_script(evidence, scan)
 
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -37,7 +37,7 @@ def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
     for name in (*_FILES, f"{evidence.name.replace('-', '_')}.py"):
         for file in (name, f"src/{name}"):
             if file in by_file:
-                return launch_file(by_file[file], (), f"{file} is the project's script, by its name.")
+                return launch_file(evidence, by_file[file], (), f"{file} is the project's script, by its name.")
     return None
 
 
@@ -59,14 +59,14 @@ def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
     if len(likeliest) != 1:
         return None
     (module,) = likeliest
-    started = launch_file(module, (), f"{module.file} can be run as a program.")
+    started = launch_file(evidence, module, (), f"{module.file} can be run as a program.")
     packaged = launch_module(evidence, module, ("python", "-m", module.name), started.reason)
     return replace(started, command=packaged.command, needs_source=packaged.needs_source, python_path=packaged.python_path)
 
 
-def _only_script(scan: Scan) -> Launch | None:
+def _only_script(evidence: Evidence, scan: Scan) -> Launch | None:
     found = [module for module in scan.modules if module.has_main_guard and "/" not in module.file and module.file != "setup.py"]
-    return launch_file(found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
+    return launch_file(evidence, found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
 
 
 def _name(module: Module) -> str:

@@ -51,7 +51,7 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
         return launch_aiohttp(evidence, [module])
     if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
-        return launch_file(module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
+        return launch_file(evidence, module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
     server = choose_server(kind, distribution, evidence.dependencies, evidence.port or _DEFAULT_PORT)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
