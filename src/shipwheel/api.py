@@ -12,7 +12,7 @@ from shipwheel.events import Reporter, silent
 
 if TYPE_CHECKING:
     from shipwheel.oci.reference import Reference
-    from shipwheel.pipeline.deliver import Delivered
+    from shipwheel.pipeline.deliver import Check, Delivered
     from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan
     from shipwheel.request import Request
@@ -71,16 +71,16 @@ def lock(request: "Request", *, upgrade: bool = False, upgrade_packages: Iterabl
     return update_lock(request, Upgrade(upgrade, frozenset(upgrade_packages)))
 
 
-def build(request: "Request", *, push: bool = False) -> "Delivered":
+def build(request: "Request", *, push: bool = False, check: "Check | None" = None) -> "Delivered":
     """Build the images, prove that they can start, deliver them, and check every digest.
 
     They go to the setting `output`: an OCI image layout, or one archive if it ends in .tar; NAME.oci in the working directory if it is
     not set. With `push` they go to the registry that the setting `tag` names, and to disk only if `output` is set. Layers that the
-    registry has are neither built nor sent.
+    registry has are neither built nor sent. `check` is called with the images before anything is delivered, and stops that by raising.
     """
     from shipwheel.pipeline.deliver import build_and_deliver, build_and_push
 
-    return build_and_push(request) if push else build_and_deliver(request)
+    return build_and_push(request, check) if push else build_and_deliver(request, check)
 
 
 def push(

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from shipwheel.events import Reporter
     from shipwheel.oci.image import Image
     from shipwheel.pipeline.build import Built
-    from shipwheel.pipeline.deliver import Delivered
+    from shipwheel.pipeline.deliver import Check, Delivered
     from shipwheel.pipeline.stages import BuiltPlatform
     from shipwheel.project.project import Project
+    from shipwheel.request import Request
 
 __all__ = ["command"]
 
@@ -32,8 +33,11 @@ __all__ = ["command"]
 @click.option("--push", is_flag=True, help="Push to the registry that the tag names; write no layout unless -o is given.")
 @click.option("--cache-repo", metavar="REPOSITORY", help="Repository to share layers between projects, asked before a layer is built.")
 @click.option("--load", metavar="[ENGINE]", is_flag=False, flag_value="", help="Load the image into docker, podman, nerdctl or containerd.")
+@click.option(
+    "--check", metavar="[ENGINE]", is_flag=False, flag_value="", help="Start the image first; deliver nothing that does not serve."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
+def command(path: Path, push: bool, load: str | None, check: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""
     from shipwheel.api import build
 
@@ -42,9 +46,10 @@ def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool
     started = time.monotonic()
     with progress(quiet) as reporter:
         if load is not None:
-            delivered, reference = _build_and_load(path, load, push, flags, reporter)
+            delivered, reference = _build_and_load(path, load, push, check, flags, reporter)
         else:
-            delivered = build(request_from(path, flags, reporter), push=push)
+            request = request_from(path, flags, reporter)
+            delivered = build(request, push=push, check=_check(request, check) if check is not None else None)
             reference = f"{_name(delivered.built)}@{delivered.built.index.digest}"
     seconds = time.monotonic() - started
     if as_json:
@@ -56,7 +61,9 @@ def command(path: Path, push: bool, load: str | None, as_json: bool, quiet: bool
     click.echo(reference)
 
 
-def _build_and_load(path: Path, load: str, push: bool, flags: dict[str, Any], reporter: "Reporter") -> "tuple[Delivered, str]":
+def _build_and_load(
+    path: Path, load: str, push: bool, check: str | None, flags: dict[str, Any], reporter: "Reporter"
+) -> "tuple[Delivered, str]":
     """Build for the engine's own platform, unless `--platform` names another, and load the image."""
     from shipwheel.engine.find import find
     from shipwheel.oci.reference import Reference
@@ -68,10 +75,26 @@ def _build_and_load(path: Path, load: str, push: bool, flags: dict[str, Any], re
     request = request_from(path, {**flags, "platforms": flags["platforms"] or (str(engine.host()),)}, reporter)
 
     def load_image(built: "Built") -> str:
+        if check is not None:
+            _check(request, check)(built)
         name = Reference.parse(request.settings.tag or built.resolution.project.name)
         return engine.load(built.index, request.store, name, reporter)
 
     return build_and_load(request, load_image)
+
+
+def _check(request: "Request", engine_name: str) -> "Check":
+    """Return the function that raises TrialError for an image that does not serve."""
+    from shipwheel.cli.check import trial_engine
+    from shipwheel.trial.built import check_images
+
+    engine = trial_engine(engine_name or None, request.reporter)
+
+    def check(built: "Built") -> None:
+        project = built.resolution.project
+        check_images(built.index, project.name, project.settings.tag, engine, request.store, request.reporter)
+
+    return check
 
 
 def _name(built: "Built") -> str:

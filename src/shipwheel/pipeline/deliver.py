@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.layer_cache import LayerCache
     from shipwheel.pipeline.publish import Published
 
-__all__ = ["Delivered", "build_and_deliver", "build_and_load", "build_and_push", "check_target", "deliver"]
+__all__ = ["Check", "Delivered", "build_and_deliver", "build_and_load", "build_and_push", "check_target", "deliver"]
 
+
+Check = Callable[[Built], None]
+"""Looks at finished images before they are delivered; raises a ShipwheelError to stop that."""
 
 _TRUSTING_TRIES = 2
 """Attempts in which layers that the registry claims to have are not made."""
@@ -35,8 +38,10 @@ class Delivered:
     published: "Published | None" = None
 
 
-def build_and_push(request: Request) -> Delivered:
+def build_and_push(request: Request, check: Check | None = None) -> Delivered:
     """Build and push. Only the store is written on this machine, unless the settings name an output too.
+
+    `check` sees the images before any tag moves; nothing is delivered if it raises.
 
     Raises any ShipwheelError; FetchError for what the registry refuses.
     """
@@ -55,9 +60,11 @@ def build_and_push(request: Request) -> Delivered:
     def work() -> Delivered:
         cache = _cache(request)
         # A blob that is missing twice is named by a manifest and lost by the registry: from then on every layer is made here.
-        complete = to_disk or next(tries) >= _TRUSTING_TRIES
+        complete = to_disk or check is not None or next(tries) >= _TRUSTING_TRIES
         with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache) as publisher:
             built = build(request, publisher)
+            if check is not None:
+                check(built)
             # Validate before any tag moves in the registry.
             path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
             return Delivered(built, path, report, publisher.finish(built.index, built.wheels))
@@ -65,14 +72,19 @@ def build_and_push(request: Request) -> Delivered:
     return retry_damaged(request, work)
 
 
-def build_and_deliver(request: Request) -> Delivered:
-    """Build, write to disk and validate. Damaged blobs of the store are made or fetched again. Raises any ShipwheelError."""
+def build_and_deliver(request: Request, check: Check | None = None) -> Delivered:
+    """Build, write to disk and validate. Damaged blobs of the store are made or fetched again. Raises any ShipwheelError.
+
+    `check` sees the images first; nothing is written if it raises.
+    """
     if request.settings.output is not None:
         # Before anything is fetched: an output that cannot be written should not come up at the end.
         check_target(Path(request.settings.output))
 
     def work() -> Delivered:
         built = build(request)
+        if check is not None:
+            check(built)
         return Delivered(built, *deliver(built, request))
 
     return retry_damaged(request, work)

@@ -60,7 +60,8 @@ def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observa
         return msgspec.json.decode(lines[-1] if lines else "", type=Observation)
     except msgspec.MsgspecError:
         hint = f"Start it by hand to see more: shipwheel run --engine {engine.name} …"
-        raise EngineError(f"{engine.name} could not run the check in {subject.image}: {result.reason}", hint=hint) from None
+        reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), result.reason)
+        raise EngineError(f"{engine.name} could not run the check in {subject.image}: {reason[:400]}", hint=hint) from None
 
 
 def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
