@@ -65,6 +65,27 @@ def test_applies_layers_in_order(tmp_path: Path, store: Store) -> None:
     assert (root / "hard").read_text() == "22"
 
 
+DELETIONS: list[Entry] = [("a/.wh.one", "f", ""), ("b/.wh..wh..opq", "f", ""), (".wh.c", "f", "")]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_whiteouts_concern_lower_layers_wherever_they_are(tmp_path: Path, store: Store, after: bool) -> None:
+    """Files of the same layer can "only be hidden by whiteout files in subsequent layers" (image-spec, layer.md)."""
+    below = [(path, "f", "old") for path in ("a/one", "a/two", "b/old", "b/deep/old", "c/old", "c/deep/old")]
+    written = [(path, "f", "new") for path in ("a/one", "b/new", "b/deep/new", "c/deep/new")]
+    root = laid(tmp_path, store, below, [*written, *DELETIONS] if after else [*DELETIONS, *written])
+    assert names(root) == {"a/one", "a/two", "b/new", "b/deep/new", "c/deep/new"}
+    assert (root / "a/one").read_text() == "new"
+
+
+def test_limits_all_layers_of_an_image_together(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.oci.read.layer_stream.MAX_ENTRIES", 5)
+    root = Rootfs(tmp_path)
+    root.apply(layer(tmp_path, [(f"a{number}", "f", "") for number in range(3)]), store)
+    with pytest.raises(ImageError, match="more than 5 entries"):
+        root.apply(layer(tmp_path, [(f"b{number}", "f", "") for number in range(3)]), store)
+
+
 def test_resolves_links_like_the_container(tmp_path: Path, store: Store) -> None:
     root = laid(
         tmp_path,

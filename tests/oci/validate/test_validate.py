@@ -181,6 +181,18 @@ def test_stops_a_decompression_bomb(made: Made, kind: str) -> None:
         validate(root, limit=1 << 20)
 
 
+def test_limits_all_layers_of_an_image_together(made: Made, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.tars = [tar(entry(name, name.encode() * 600_000)) for name in "ab"]
+    root = made.write()
+    for remembered in (None, store, store):
+        validate(root, store=remembered)
+        with pytest.raises(ImageError, match="unpacks to more than 1048576 bytes"):
+            validate(root, store=remembered, limit=1 << 20)
+    made.tars = [tar(*(entry(f"{name}{number}") for number in range(3))) for name in "ab"]
+    monkeypatch.setattr("shipwheel.oci.read.layer_stream.MAX_ENTRIES", 5)
+    assert "more than 5 entries" in made.problems()
+
+
 def test_does_not_read_a_huge_header_into_memory(made: Made) -> None:
     info = tarfile.TarInfo("././@PaxHeader")
     info.type, info.size = tarfile.XHDTYPE, 7 << 30

@@ -20,7 +20,7 @@ from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
 from shipwheel.oci.image import FileLayer, Image, ImageLayer, compressed_chunks
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
+from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
 __all__ = ["FileTree", "find_file_tree", "read_file_tree"]
@@ -30,7 +30,6 @@ _TEXTS = frozenset({"etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-rel
 _MAX_TEXT = 256 << 10
 _MAX_ELF = 1 << 30
 _MAX_SEARCHED = 128 << 20
-_MAX_MEMBERS = 2_000_000
 _MAX_EMPTIED = 1000
 _MAX_NAMES = 256 << 20
 _MAX_PATH = 4096
@@ -101,7 +100,7 @@ def read_file_tree(image: Image, store: Store, label: str) -> FileTree:
     if (known := find_file_tree(image, store)) is not None:
         # The image may have been read under another name.
         return msgspec.structs.replace(known, segment=msgspec.structs.replace(known.segment, label=label))
-    builder = _TreeBuilder(label)
+    builder = _TreeBuilder(label, Allowance())
     for layer in image.layers:
         builder.apply(layer, store)
     tree = builder.build(image)
@@ -116,8 +115,9 @@ def _key(image: Image) -> str:
 class _TreeBuilder:
     """The merged tree of the layers read so far. A hard link to a known file becomes a file."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, allowance: Allowance) -> None:
         self.label = label
+        self.allowance = allowance
         self.files: dict[str, int] = {}
         self.links: dict[str, str] = {}
         self.directories: dict[str, Directory] = {}
@@ -125,7 +125,6 @@ class _TreeBuilder:
         self.texts: dict[str, str] = {}
         self.marks: dict[str, str] = {}
         self.size = 0
-        self.members = 0
         self.names = 0
         self._emptied = 0
         self._folders: set[str] = set()
@@ -133,11 +132,11 @@ class _TreeBuilder:
 
     def apply(self, layer: ImageLayer, store: Store) -> None:
         """Apply a layer. Its whiteouts come first, because they concern the layers below it."""
-        above = _TreeBuilder(self.label)
-        above.members, above.names = self.members, self.names
+        above = _TreeBuilder(self.label, self.allowance)
+        above.names = self.names
         removed: set[str] = set()
         compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-        uncompressed = UncompressedStream(compressed, None, MAX_UNPACKED)
+        uncompressed = UncompressedStream(compressed, None, self.allowance)
         broken: Exception | None = None
         try:
             try:
@@ -155,7 +154,7 @@ class _TreeBuilder:
                 f"{self.label}: the layer {layer.descriptor.digest} does not match its diff_id in the config", hint="Use another image."
             )
         self._merge(above, removed, uncompressed.size)
-        self.members, self.names = above.members, above.names
+        self.names = above.names
 
     def read(self, uncompressed: UncompressedStream, removed: set[str]) -> None:
         """Record all entries of a layer, and in `removed` the paths that its whiteouts remove."""
@@ -179,10 +178,10 @@ class _TreeBuilder:
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo, removed: set[str]) -> None:
         """Record one entry of a layer."""
         check_member(member)
-        self.members += 1
+        self.allowance.take(entries=1)
         self.names += len(member.name) + len(member.linkname)
-        if self.members > _MAX_MEMBERS or self.names > _MAX_NAMES:
-            raise tarfile.ReadError(f"more than {_MAX_MEMBERS} entries, or {_MAX_NAMES >> 20} MiB of names")
+        if self.names > _MAX_NAMES:
+            raise tarfile.ReadError(f"more than {_MAX_NAMES >> 20} MiB of names")
         path = member.name.removeprefix("./").strip("/")
         if path in ("", "."):
             return

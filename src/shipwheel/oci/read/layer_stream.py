@@ -6,14 +6,18 @@ This shares no code with the writers of layers: the standard library decompresse
 import hashlib
 import io
 import tarfile
+import threading
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
-__all__ = ["MAX_UNPACKED", "CompressedStream", "Stream", "UncompressedStream", "UnpackError", "check_member"]
+__all__ = ["MAX_UNPACKED", "Allowance", "CompressedStream", "Stream", "UncompressedStream", "UnpackError", "check_member"]
 
 MAX_UNPACKED = 32 << 30
-"""The maximum uncompressed size of a layer in bytes."""
+"""The maximum uncompressed size of an image in bytes."""
+
+MAX_ENTRIES = 2_000_000
+"""The maximum number of entries in all layers of an image."""
 
 MAX_SPARSE = 1 << 30
 """The maximum size of a sparse file: its holes take no bytes in the archive, so no other limit applies to them."""
@@ -36,6 +40,25 @@ class Stream(Protocol):
 
 class UnpackError(Exception):
     """The compressed data is damaged, or its uncompressed size exceeds a limit."""
+
+
+class Allowance:
+    """The number of bytes and entries that the layers of one image may still unpack to. Any thread may use it."""
+
+    def __init__(self, size: int = MAX_UNPACKED) -> None:
+        self._limits = (size, MAX_ENTRIES)
+        self._size, self._entries = self._limits
+        self._lock = threading.Lock()
+
+    def take(self, *, size: int = 0, entries: int = 0) -> None:
+        """Take bytes or entries. Raise UnpackError if there are fewer left."""
+        with self._lock:
+            self._size -= size
+            self._entries -= entries
+        if self._size < 0:
+            raise UnpackError(f"the image unpacks to more than {self._limits[0]} bytes")
+        if self._entries < 0:
+            raise UnpackError(f"the image has more than {self._limits[1]} entries")
 
 
 def check_member(member: tarfile.TarInfo) -> None:
@@ -70,9 +93,9 @@ class CompressedStream:
 class UncompressedStream:
     """The uncompressed bytes of a layer as a forward-only stream. Keeps their hash and size, and where the trailing zeros start."""
 
-    def __init__(self, compressed: CompressedStream, compression: str | None, limit: int) -> None:
+    def __init__(self, compressed: CompressedStream, compression: str | None, allowance: Allowance) -> None:
         self._compressed = compressed
-        self._limit = limit
+        self._allowance = allowance
         self._chunks = self._unpack(compression)
         self._chunk = b""
         self._start = 0
@@ -116,8 +139,7 @@ class UncompressedStream:
         if length:
             self.zeros_from = self.size + length
         self.size += len(self._chunk)
-        if self.size > self._limit:
-            raise UnpackError(f"unpacks to more than {self._limit} bytes")
+        self._allowance.take(size=len(self._chunk))
         if self.size > _RATIO_FROM and self.size > _MAX_RATIO * self._compressed.size:
             raise UnpackError(f"{self._compressed.size} bytes unpack to {self.size} and more: a decompression bomb")
         return True

@@ -15,7 +15,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import ImageLayer, compressed_chunks
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError, check_member
+from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
 from shipwheel.store import Store
 
 __all__ = ["Rootfs"]
@@ -30,6 +30,7 @@ class Rootfs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._allowance = Allowance()
 
     def apply(self, layer: ImageLayer, store: Store) -> None:
         """Write the entries of a layer over the existing files.
@@ -37,8 +38,8 @@ class Rootfs:
         Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest.
         """
         compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-        data = UncompressedStream(compressed, None, MAX_UNPACKED)
-        written: set[str] = set()
+        data = UncompressedStream(compressed, None, self._allowance)
+        written: set[Path] = set()
         try:
             with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
                 for member in members(archive):
@@ -68,28 +69,29 @@ class Rootfs:
         target = self._target(path)
         return target.read_text("utf-8", "replace") if target.is_file() and not target.is_symlink() else ""
 
-    def _apply_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[str]) -> None:
+    def _apply_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[Path]) -> None:
+        """Apply an entry. `written` are the paths that the layer has written so far, with the directories above them."""
         check_member(member)
+        self._allowance.take(entries=1)
         name = member.name.strip("/")
         if name.removeprefix("./") in ("", "."):
             return
         path = checked_path(member.name, "the image")
-        folder, _, base = path.rpartition("/")
         target = self._target(path)
-        if base == _OPAQUE:
-            for child in os.scandir(target.parent):
-                # Only the entries of the layers below.
-                if f"{folder}/{child.name}".lstrip("/") not in written:
-                    _remove(Path(child.path))
+        if target.name == _OPAQUE:
+            _remove_unwritten([Path(child.path) for child in os.scandir(target.parent)], written)
             return
-        if base.startswith(_WHITEOUT):
-            hidden = base.removeprefix(_WHITEOUT)
+        if target.name.startswith(_WHITEOUT):
+            hidden = target.name.removeprefix(_WHITEOUT)
             if hidden in ("", ".", ".."):
                 raise ArchiveError(f"the image: the whiteout {path!r} leads outside", hint="The image is hostile; do not use it.")
-            _remove(target.with_name(hidden))
+            _remove_unwritten([target.with_name(hidden)], written)
             return
-        written.add(path)
         self._write(archive, member, target)
+        for each in (target, *target.parents):
+            if each in written or each == self._root:
+                break
+            written.add(each)
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         exists = os.path.lexists(target)
@@ -148,6 +150,16 @@ class Rootfs:
                 path.chmod(0o755)
             directory = path
         return directory
+
+
+def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
+    """Remove paths with everything below them, except for what the same layer has written: whiteouts concern the layers below."""
+    while paths:
+        path = paths.pop()
+        if path not in written:
+            _remove(path)
+        elif path.is_dir() and not path.is_symlink():
+            paths += [Path(child.path) for child in os.scandir(path)]
 
 
 def _remove(path: Path) -> None:

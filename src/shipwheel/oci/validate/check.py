@@ -15,7 +15,7 @@ import msgspec
 
 from shipwheel.errors import ImageError
 from shipwheel.oci.read.image_files import ImageFiles, open_image
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED
+from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Allowance
 from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.store import Store
@@ -50,7 +50,7 @@ class Report:
 def validate(path: Path, *, store: Store | None = None, workers: int | None = None, limit: int = MAX_UNPACKED) -> Report:
     """Validate a layout or an archive. Raise ImageError that lists every problem with the stated and the actual value.
 
-    A store remembers the layers that were checked before: these are only hashed. `limit` is the maximum uncompressed size of a layer in
+    A store remembers the layers that were checked before: these are only hashed. `limit` is the maximum uncompressed size of an image in
     bytes.
     """
     try:
@@ -70,7 +70,7 @@ def validate_files(
     documents = Documents(files)
     documents.read()
     facts = _check_layers(documents.images, store, workers or min(8, os.cpu_count() or 1), limit, rehash)
-    reports = tuple(_check_image(documents, image, facts) for image in documents.images)
+    reports = tuple(_check_image(documents, image, facts, limit) for image in documents.images)
     if documents.problems:
         raise _error(path, documents.problems)
     return Report(path, reports, tuple(documents.notes))
@@ -87,31 +87,35 @@ _Facts = Mapping[tuple[str, str | None], LayerFacts]
 
 
 def _check_layers(images: Sequence[StatedImage], store: Store | None, workers: int, limit: int, rehash: bool) -> _Facts:
-    layers = {(layer.digest, layer.compression): layer for image in images for layer in image.layers}
+    layers: dict[tuple[str, str | None], tuple[StatedLayer, Allowance]] = {}
+    for image in images:
+        allowance = Allowance(limit)
+        for layer in image.layers:
+            layers.setdefault((layer.digest, layer.compression), (layer, allowance))
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(layers, pool.map(lambda layer: _facts(layer, store, limit, rehash), layers.values()), strict=True))
+        return dict(zip(layers, pool.map(lambda each: _facts(each[0], each[1], store, rehash), layers.values()), strict=True))
 
 
-def _facts(layer: StatedLayer, store: Store | None, limit: int, rehash: bool) -> LayerFacts:
+def _facts(layer: StatedLayer, allowance: Allowance, store: Store | None, rehash: bool) -> LayerFacts:
     if store is None or not layer.has_digest:
-        return _check_layer(layer, limit)
+        return _check_layer(layer, allowance)
     key = hashlib.sha256("\0".join((CHECK_VERSION, layer.digest, str(layer.compression))).encode()).hexdigest()
     known = store.get_as("layer-facts", key, LayerFacts)
     if known is not None and (not rehash or digest_of_file(layer.file, layer.digest.partition(":")[0]) == layer.digest):
         return known
-    facts = _check_layer(layer, limit)
+    facts = _check_layer(layer, allowance)
     if not facts.problems and facts.digest == layer.digest:
         store.put("layer-facts", key, msgspec.json.encode(facts))
     return facts
 
 
-def _check_layer(layer: StatedLayer, limit: int) -> LayerFacts:
+def _check_layer(layer: StatedLayer, allowance: Allowance) -> LayerFacts:
     algorithm = layer.digest.partition(":")[0] if layer.has_digest else "sha256"
     with layer.file.open() as stream:
-        return check_layer(stream, layer.file.size, algorithm, layer.compression, limit)
+        return check_layer(stream, layer.file.size, algorithm, layer.compression, allowance)
 
 
-def _check_image(documents: Documents, image: StatedImage, facts: _Facts) -> ImageReport:
+def _check_image(documents: Documents, image: StatedImage, facts: _Facts, limit: int) -> ImageReport:
     """Compare the layers of an image with its manifest and config, and with the layers below them."""
     directories: set[str] = set()
     links: set[str] = set()
@@ -131,6 +135,8 @@ def _check_image(documents: Documents, image: StatedImage, facts: _Facts) -> Ima
         if image.is_complete:
             _stack(documents, layer.location, found, directories, links)
     unpacked = sum(facts[layer.digest, layer.compression].unpacked_size for layer in image.layers)
+    if unpacked > limit:
+        documents.add_problem(image.location, f"unpacks to more than {limit} bytes")
     entries = sum(facts[layer.digest, layer.compression].entries for layer in image.layers)
     return ImageReport(image.name, image.platform, image.digest, size, unpacked, len(image.layers), entries)
 

@@ -11,14 +11,13 @@ import msgspec
 
 from shipwheel.digest import hash_digest
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, members
-from shipwheel.oci.read.layer_stream import MAX_UNPACKED, CompressedStream, UncompressedStream, UnpackError
+from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError
 
 __all__ = ["CHECK_VERSION", "LayerFacts", "check_layer"]
 
 CHECK_VERSION = "2"
 """Part of the key of stored facts. Increase it when the checks change."""
 
-MAX_ENTRIES = 4_000_000
 MAX_PATH = 4096
 _MAX_REPORTED = 20
 
@@ -41,14 +40,15 @@ class LayerFacts(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def check_layer(stream: BinaryIO, size: int, algorithm: str, compression: str | None, limit: int = MAX_UNPACKED) -> LayerFacts:
+def check_layer(stream: BinaryIO, size: int, algorithm: str, compression: str | None, allowance: Allowance | None = None) -> LayerFacts:
     """Read and check `size` bytes. `compression` is "gzip", "zstd", "" for none, or None to detect it.
 
-    `limit` is the maximum uncompressed size in bytes.
+    `allowance` is what the layers of the image may unpack to together.
     """
+    allowance = allowance or Allowance()
     compressed = CompressedStream(stream, size, algorithm)
-    tar = _TarChecker()
-    uncompressed = UncompressedStream(compressed, compression, limit)
+    tar = _TarChecker(allowance)
+    uncompressed = UncompressedStream(compressed, compression, allowance)
     diff_id = ""
     try:
         tar.read(uncompressed)
@@ -75,7 +75,8 @@ def check_layer(stream: BinaryIO, size: int, algorithm: str, compression: str | 
 class _TarChecker:
     """Collects the entries of a layer's tar and their problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
         self.count = 0
         self.directories: set[str] = set()
         self.symlinks: set[str] = set()
@@ -116,8 +117,7 @@ class _TarChecker:
 
     def _add_entry(self, member: tarfile.TarInfo) -> None:
         self.count += 1
-        if self.count > MAX_ENTRIES:
-            raise tarfile.ReadError(f"more than {MAX_ENTRIES} entries")
+        self._allowance.take(entries=1)
         path = self._checked_path(member.name)
         if not path:
             return
