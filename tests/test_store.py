@@ -1,6 +1,7 @@
 """The store: a blob is complete or absent, whatever happens."""
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from support.canary import strays, untouched
 from support.disk import small_disk
 from support.programs import needs_root
 
@@ -89,6 +91,18 @@ def test_records_can_be_read_and_replaced(store: Store) -> None:
     assert store.get("kind", "a" * 64) == b"second\n\nline"
     assert store.get("other", "a" * 64) is None
     assert leftovers(store) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", ".", "..", "../../.profile", "/home/u/.profile", "a/b", "a\0b", "a\nb", "-", "\u00e9", "k" * 300, ".hidden", "a" * 64 + "/.."],
+)
+def test_a_record_of_any_key_stays_in_the_store(store: Store, key: str) -> None:
+    with untouched(store.root.parent, store.root):
+        store.put("kind", key, b"data")
+        assert store.get("kind", key) == b"data"
+    assert strays(store.root) == []
+    assert store.get("kind", hashlib.sha256(key.encode()).hexdigest()) is None, "a key that is a hash names another record"
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"no checksum", b"0" * 64 + b"\nsecond"])

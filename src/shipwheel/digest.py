@@ -10,7 +10,7 @@ from typing import Annotated, NewType, Protocol
 
 import msgspec
 
-__all__ = ["Digest", "Sha256", "as_digest", "as_sha256", "digest_of", "hash_digest", "sha256_digest", "sha256_of"]
+__all__ = ["Digest", "Sha256", "as_digest", "as_sha256", "digest_of", "hash_digest", "problem_of", "sha256_digest", "sha256_of"]
 
 _PATTERN = r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z"
 _SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
@@ -58,3 +58,13 @@ def digest_of(data: bytes) -> Digest:
 def sha256_of(data: bytes) -> Sha256:
     """Return the hash of bytes."""
     return Sha256(hashlib.sha256(data).hexdigest())
+
+
+def problem_of(error: Exception) -> str:
+    """Return the message of an error that msgspec has raised for a document, with "is not a digest" in place of a pattern."""
+    text = str(error)
+    for pattern, kind in ((_PATTERN, "digest"), (_SHA256_PATTERN, "sha256 hash")):
+        field = text.removeprefix(f"Expected `str` matching regex {pattern!r}")
+        if field != text:
+            return f"{field.removeprefix(' - at ').strip('`') or 'the text'} is not a {kind}"
+    return text

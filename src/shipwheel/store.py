@@ -240,7 +240,8 @@ class Store:
             raise _unreadable(self.root, error) from error
 
     def _record(self, kind: str, key: str) -> Path:
-        name = key if _PLAIN_KEY.match(key) else hashlib.sha256(key.encode()).hexdigest()
+        # The prefix keeps such a name apart from keys that are hashes themselves, and whose input others may know.
+        name = key if _PLAIN_KEY.match(key) else f"key-{hashlib.sha256(key.encode()).hexdigest()}"
         return self.root / "records" / kind / name[:2] / name
 
 

@@ -95,10 +95,10 @@ def test_parses_the_fields() -> None:
     text = (
         b"Codename: bookworm-updates\nDate: Mon, 23 Nov 2026 02:09:33 UTC\nValid-Until: Mon, 30 Nov 2026 02:09:33 UTC\n"
         b"Acquire-By-Hash: yes\n"
-        b"Architectures: all amd64\nMD5Sum:\n 11 2 main/a\nSHA256:\n aa  22 main/a\n bb 3 main/b\n"
+        b"Architectures: all amd64\nMD5Sum:\n 11 2 main/a\nSHA256:\n %b  22 main/a\n %b 3 main/b\n" % (b"aa" * 32, b"bb" * 32)
     )
     release = parse_release(text, "x", "bookworm-updates")
-    assert release.files == {"main/a": ("aa", 22), "main/b": ("bb", 3)}
+    assert release.files == {"main/a": ("aa" * 32, 22), "main/b": ("bb" * 32, 3)}
     assert release.valid_until == datetime(2026, 11, 30, 2, 9, 33, tzinfo=UTC)
     assert (release.by_hash, release.separate_all) == (True, True)
     assert not parse_release(
@@ -112,7 +112,16 @@ def test_rejects_another_release(text: bytes) -> None:
         parse_release(text, "x", "bookworm")
 
 
-@pytest.mark.parametrize("line", [b"Date: soon\n", b"SHA256:\n aa x main/a\n", b"SHA256:\n aa 1\n", b"Valid-Until: never\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Date: soon\n",
+        b"SHA256:\n %b x main/a\n" % (b"aa" * 32),
+        b"SHA256:\n ../aa 1 main/a\n",
+        b"SHA256:\n aa 1\n",
+        b"Valid-Until: never\n",
+    ],
+)
 def test_rejects_a_malformed_release(line: bytes) -> None:
     with pytest.raises(SignatureError, match="malformed"):
         parse_release(b"Codename: bookworm\n" + line, "x", "bookworm")

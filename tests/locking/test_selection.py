@@ -245,7 +245,7 @@ def test_selects_directories_repositories_and_archives() -> None:
         {"name": "s", "version": "1.0", "archive": {"path": "dist/s.zip", "hashes": {"sha256": "cd" * 32}}},
     )
     d, v, w, s = select(made, AMD64).distributions
-    assert (d.kind, d.path, d.subdirectory, d.digest) == ("directory", Path("/d"), "py", "")
+    assert (d.kind, d.path, d.subdirectory, d.sha256) == ("directory", Path("/d"), "py", None)
     assert (v.kind, v.urls, v.commit, v.subdirectory, v.label) == ("vcs", ("https://x.invalid/v.git",), "c0ffee", "py", "v 2")
     assert (w.kind, w.filename) == ("wheel", "w-1.0-py3-none-any.whl")
     assert (s.kind, s.urls, s.path) == ("sdist", ("file:///project/dist/s.zip",), Path("/project/dist/s.zip"))

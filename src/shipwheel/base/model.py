@@ -9,7 +9,7 @@ import msgspec
 from shipwheel.base.standalone_archive import Standalone, interpreter_path
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import libc_version, python_version, seed_names
-from shipwheel.digest import Digest
+from shipwheel.digest import Digest, problem_of
 from shipwheel.errors import LockError
 from shipwheel.files.segment import Directory
 from shipwheel.locking.pylock import Lock
@@ -175,5 +175,5 @@ def read_locked_base(lock: Lock, platform: Platform) -> LockedBase | None:
         return msgspec.convert(table, LockedBase)
     except msgspec.ValidationError as error:
         raise LockError(
-            f"{lock.path.name}: the base of {platform.architecture} is damaged: {error}", hint="Renew it with --upgrade-base."
+            f"{lock.path.name}: the base of {platform.architecture} is damaged: {problem_of(error)}", hint="Renew it with --upgrade-base."
         ) from error

@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 import msgspec
 
 from shipwheel.base.standalone_archive import Standalone, parse_filename
+from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Reporter
 from shipwheel.locking import uv
@@ -173,12 +174,12 @@ def _with_hash(available: _AvailableBuild, project: Project) -> Standalone:
     if available.path is not None:
         try:
             with available.path.open("rb") as stream:
-                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+                actual = as_sha256(hashlib.file_digest(stream, "sha256").hexdigest())
         except OSError as error:
             raise FetchError(f"{available.path} cannot be read: {error.strerror or error}", hint="Check the file's permissions.") from error
         if sha256 and actual != sha256:
             raise IntegrityError(
-                f"{available.path} has the hash {actual[:16]}…, and {available.build.filename} was published with {sha256[:16]}…",
+                f"{available.path} has the hash {actual!s:.16}…, and {available.build.filename} was published with {sha256[:16]}…",
                 hint="The file is damaged or has a wrong name: download it again.",
             )
         sha256 = actual
@@ -187,8 +188,8 @@ def _with_hash(available: _AvailableBuild, project: Project) -> Standalone:
     return msgspec.structs.replace(available.build, sha256=sha256)
 
 
-def _published_sha256(available: _AvailableBuild, project: Project) -> str:
-    """Return the sha256 in hex that a source other than the file itself states; empty if there is none."""
+def _published_sha256(available: _AvailableBuild, project: Project) -> Sha256 | None:
+    """Return the sha256 that a source other than the file itself states, None if there is none."""
     if available.path is not None:
         return _sha256_from_sums(available.path.parent.as_uri(), available.build) or _sha256_from_uv(available.build, _uv_builds(project))
     return (
@@ -198,24 +199,24 @@ def _published_sha256(available: _AvailableBuild, project: Project) -> str:
     )
 
 
-def _sha256_from_uv(build: Standalone, available: Sequence[_AvailableBuild]) -> str:
+def _sha256_from_uv(build: Standalone, available: Sequence[_AvailableBuild]) -> Sha256 | None:
     key = next((each.uv_key for each in available if each.build.filename == build.filename), "")
-    return uv.python_digest(key, build.release, build.filename).removeprefix("sha256:") if key else ""
+    return uv.python_sha256(key, build.release, build.filename) if key else None
 
 
-def _sha256_from_sums(directory_url: str, build: Standalone) -> str:
+def _sha256_from_sums(directory_url: str, build: Standalone) -> Sha256 | None:
     """Return the hash from the SHA256SUMS file next to a release's archives."""
     from shipwheel.download.fetch import fetch_bytes
 
     try:
         text = fetch_bytes(f"{directory_url}/{_CHECKSUMS_FILE}", label=_CHECKSUMS_FILE).decode("utf-8", "replace")
     except FetchError:
-        return ""
+        return None
     match = re.search(rf"^([0-9a-f]{{64}}) [ *]{re.escape(build.filename)}\r?$", text, re.MULTILINE)
-    return match[1] if match else ""
+    return as_sha256(match[1]) if match else None
 
 
-def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> str:
+def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> Sha256 | None:
     """Return the hash from the metadata that uv is set up to use instead of its own (python-downloads-json-url).
 
     uv lists such builds without their hashes.
@@ -223,7 +224,7 @@ def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> str:
     configured = (settings.get("python-downloads-json-url") for _, settings in uv_files(environ))
     location = environ.get("UV_PYTHON_DOWNLOADS_JSON_URL") or str(next(filter(None, configured), ""))
     if not location:
-        return ""
+        return None
     from shipwheel.download.fetch import fetch_bytes
 
     path = _local_path(location)
@@ -231,10 +232,10 @@ def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> str:
         data = path.read_bytes() if path is not None else fetch_bytes(location, label="the list of Pythons")
         table = msgspec.json.decode(data, type=dict[str, dict[str, object]])
     except (OSError, FetchError, msgspec.MsgspecError):
-        return ""  # uv reads it as well, and reports what is wrong with it
+        return None  # uv reads it as well, and reports what is wrong with it
     name = unquote(url.rpartition("/")[2])
-    hashes = (str(item.get("sha256", "")) for item in table.values() if unquote(str(item.get("url", ""))).endswith(f"/{name}"))
-    return next((sha256 for sha256 in hashes if re.fullmatch(r"[0-9a-f]{64}", sha256)), "")
+    hashes = (as_sha256(str(item.get("sha256", ""))) for item in table.values() if unquote(str(item.get("url", ""))).endswith(f"/{name}"))
+    return next(filter(None, hashes), None)
 
 
 def _no_common_version(project: Project, platforms: Sequence[Platform], available: Sequence[_AvailableBuild]) -> FetchError:

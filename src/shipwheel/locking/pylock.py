@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shipwheel.digest import as_sha256
 from shipwheel.errors import LockError
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _PACKAGE_KEYS = (
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class _Named(msgspec.Struct):
@@ -249,7 +249,7 @@ def check_hashes(data: Mapping[str, Any], name: str) -> None:
     missing = []
     for package in data.get("packages", []):
         files = [*package.get("wheels", []), *(package[key] for key in ("sdist", "archive") if key in package)]
-        missing += [file_name(file) for file in files if not _SHA256.fullmatch(str(file.get("hashes", {}).get("sha256", "")).lower())]
+        missing += [file_name(file) for file in files if as_sha256(str(file.get("hashes", {}).get("sha256", ""))) is None]
     if missing:
         shown = "\n".join(sorted(missing)[:20])
         raise LockError(f"{name}: these files have no sha256 hash:\n{shown}", hint="Use an index that publishes sha256 hashes.")

@@ -21,10 +21,11 @@ from typing import IO, TypeVar
 
 import msgspec
 
+from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
 from shipwheel.locking.uv_output import (
     default_index_in,
-    expected_digest_in,
+    expected_sha256_in,
     is_outdated_lock,
     lacks_upload_times,
     parse_failure,
@@ -47,8 +48,8 @@ __all__ = [
     "local_python",
     "lock_is_outdated",
     "lock_project",
-    "python_digest",
     "python_downloads",
+    "python_sha256",
     "run",
     "try_lock",
     "version",
@@ -381,10 +382,10 @@ def python_downloads(directory: Path, mirror: str | None = None) -> tuple[Python
     )
 
 
-def python_digest(key: str, release: str, filename: str) -> str:
-    """Return the digest (`sha256:<hex>`) of a standalone CPython in uv's built-in list, without network; empty if it has none.
+def python_sha256(key: str, release: str, filename: str) -> Sha256 | None:
+    """Return the hash of a standalone CPython in uv's built-in list, without network; None if it has none.
 
-    uv does not print the digests of its list, but it names the expected one when a file has other contents.
+    uv does not print the hashes of its list, but it names the expected one when a file has other contents.
     """
     with tempfile.TemporaryDirectory() as folder:
         wrong = Path(folder, "mirror", release, filename)
@@ -395,4 +396,4 @@ def python_digest(key: str, release: str, filename: str) -> str:
         env = {"UV_PYTHON_CACHE_DIR": f"{folder}/cache", "UV_HTTP_RETRIES": "0", "UV_PYTHON_DOWNLOADS": "manual"}
         options = ["--install-dir", f"{folder}/out", "--mirror", f"file://{folder}/mirror"]
         finished = run(["python", "install", "--no-config", "--no-bin", *options, key], cwd=Path(folder), env=env, timeout=60)
-    return expected_digest_in(finished.stderr)
+    return expected_sha256_in(finished.stderr)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from shipwheel.digest import Sha256, as_sha256
 from shipwheel.versions import normalized
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "Premise",
     "UnusablePackage",
     "default_index_in",
-    "expected_digest_in",
+    "expected_sha256_in",
     "in_users_terms",
     "is_outdated_lock",
     "lacks_upload_times",
@@ -298,7 +299,7 @@ def torch_backend_in(verbose: str) -> str:
     return found[1] if found else ""
 
 
-def expected_digest_in(stderr: str) -> str:
-    """Return the digest (`sha256:<hex>`) that uv expected of a file with other contents; empty if it names none."""
+def expected_sha256_in(stderr: str) -> Sha256 | None:
+    """Return the hash that uv expected of a file with other contents, None if it names none."""
     found = re.search(r"Expected:\s*([0-9a-f]{64})\b", stderr)
-    return f"sha256:{found[1]}" if found else ""
+    return as_sha256(found[1]) if found else None

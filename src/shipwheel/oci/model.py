@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shipwheel.digest import Digest
+from shipwheel.digest import Digest, problem_of
 from shipwheel.errors import ImageError
 from shipwheel.platform import Platform
 
@@ -191,7 +191,7 @@ def decode(data: bytes, kind: type[T], name: str) -> T:
     try:
         return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ImageError(f"{name} is invalid: {error}", hint="Build or copy the image again.") from error
+        raise ImageError(f"{name} is invalid: {problem_of(error)}", hint="Build or copy the image again.") from error
 
 
 def _without_nulls(value: Any) -> Any:

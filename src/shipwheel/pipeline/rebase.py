@@ -295,7 +295,7 @@ def push_rebased(
         push.put_images(rebased.index)
         for document in metadata:
             push.document(document)
-        if unmoved_tag and repository.digest_of_tag(unmoved_tag) not in ("", rebased.digest):
+        if unmoved_tag and repository.digest_of_tag(unmoved_tag) not in (None, rebased.digest):
             raise FetchError(
                 f"{repository.name}:{unmoved_tag} was pushed again in the meantime", hint="Run the command again: no tag was moved."
             )

@@ -9,6 +9,7 @@ import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.base.model import ImageFacts
+from shipwheel.digest import Digest
 from shipwheel.oci.model import encode
 
 __all__ = ["ANNOTATION_BASE_DIGEST", "ANNOTATION_BASE_NAME", "ANNOTATION_REBASE_INFO", "RebaseInfo", "read_rebase_info"]
@@ -25,7 +26,7 @@ class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
     layers: int
     """How many of the image's layers are the base's."""
-    manifest: str
+    manifest: Digest
     """The digest of the base's manifest for this platform."""
     facts: ImageFacts
     needs: BaseRequirements = BaseRequirements()
