@@ -1,5 +1,6 @@
 """Answers to what a trial leaves open: from the image itself, the project's files, and Debian's archive."""
 
+import re
 from typing import TYPE_CHECKING
 
 from shipwheel.errors import ShipwheelError
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["ProjectAdvisor"]
 
 _HELP_S = 20.0
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
+"""module:application"""
+
+_MAKES_TABLES = re.compile(r"(?:init|create|setup|make|migrate)[-_]?(?:db|database|tables|all)|db[-_]?(?:init|create|upgrade)|migrate")
 
 
 class ProjectAdvisor:
@@ -35,13 +41,27 @@ class ProjectAdvisor:
 
     def help_text(self, arguments: tuple[str, ...]) -> str:
         """See `Advisor.help_text`."""
+        return self._help((*self.command(), *arguments, "--help"))
+
+    def _help(self, command: tuple[str, ...]) -> str:
         from shipwheel.trial.observe import Conditions, observe
 
-        conditions = Conditions(timeout=_HELP_S, patience=1, command=(*self.command(), *arguments, "--help"))
+        conditions = Conditions(timeout=_HELP_S, patience=1, command=command)
         try:
             return observe(self._engine, self._subject, conditions).log
         except ShipwheelError:
             return ""
+
+    def has_package(self, requirement: str) -> bool:
+        """See `Advisor.has_package`."""
+        from packaging.requirements import Requirement
+
+        from shipwheel.versions import normalized
+
+        wanted = Requirement(requirement)
+        locked = {item.name: item.version for item in self._built.platforms[0].resolved.selection.distributions}
+        version = locked.get(normalized(wanted.name))
+        return version is not None and wanted.specifier.contains(version, prereleases=True)
 
     def library_package(self, name: str) -> str | None:
         """See `Advisor.library_package`."""
@@ -68,9 +88,33 @@ class ProjectAdvisor:
         steps = (
             (("python", "manage.py", "migrate", "--noinput"), "manage.py"),
             (("alembic", "upgrade", "head"), "alembic.ini"),
-            (("flask", "db", "upgrade"), "migrations/env.py"),
         )
-        return tuple(step for step, evidence in steps if (root / evidence).is_file())
+        found = tuple(step for step, evidence in steps if (root / evidence).is_file())
+        return found or self._flask_steps()
+
+    def _flask_steps(self) -> tuple[tuple[str, ...], ...]:
+        """Return the commands of a Flask application that make its tables, by its own list of commands."""
+        from shipwheel.trial.mend import listed_commands
+
+        target = next((word for word in self.command() if _TARGET.fullmatch(word)), None)
+        if target is None or not any(item.name == "flask" for item in self._built.platforms[0].resolved.selection.distributions):
+            return ()
+        flask = ("flask", "--app", target)
+        commands = listed_commands(self._help((*flask, "--help")))
+        if "db" in commands and (self._built.resolution.project.root / "migrations").is_dir():
+            return ((*flask, "db", "upgrade"),)
+        return tuple((*flask, name) for name in sorted(commands) if _MAKES_TABLES.fullmatch(name))
+
+    def other_pythons(self) -> tuple[str, ...]:
+        """See `Advisor.other_pythons`."""
+        return self._built.resolution.project.other_pythons
+
+    def day(self) -> str:
+        """See `Advisor.day`."""
+        from shipwheel.project.last_change import last_change
+
+        found = last_change(self._built.resolution.project.root)
+        return found.isoformat() if found is not None else ""
 
     def _package_index(self) -> "DebianPackageIndex | None":
         from shipwheel.debian.session import ArchiveSession

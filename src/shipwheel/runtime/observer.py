@@ -237,7 +237,13 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
     since = time.time()
     seen: dict[str, Any] = {"program_error": "", "python": sys.version.split()[0]}
     try:
-        process = subprocess.Popen(options["command"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            options["command"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a server that ends its process group must not end this program
+        )
     except OSError as error:
         seen["program_error"] = f"{options['command'][0]}: {error.strerror}"
         return seen

@@ -54,6 +54,8 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
         tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
         new = [change for change in changes_for(now.trial, now.advisor) if change.setting not in tried]
+        certain = [change for change in new if not change.tentative]
+        new = certain or new[:1]
         if not wanted and not new:
             break
         for name in wanted:
@@ -65,10 +67,12 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     return Improved(now.trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
 
 
-def _comes_further(trial: Trial) -> bool:
-    """Return whether a program that printed how to use it does something else now: it listens, runs, or wants something."""
+def _progress(trial: Trial) -> tuple[bool, ...]:
+    """Return how far a program came: it answers, listens, wants what is outside, runs, does more than to say how to use it."""
+    seen = trial.seen
     usage = any(finding.kind is FindingKind.USAGE for finding in trial.findings)
-    return bool(trial.seen.sockets) or (not usage and (trial.seen.ended is None or trial.verdict is Verdict.NEEDS))
+    listens = bool(seen.sockets) and seen.ended is None
+    return seen.answer is not None, listens, trial.verdict is Verdict.NEEDS, seen.ended is None, not usage, "Traceback" not in seen.log
 
 
 _Refused = list[tuple[Change, str]]
@@ -88,7 +92,7 @@ def _apply(
         if len(changes) == 1:
             return settings, now, [], [(changes[0], error.message)]
     else:
-        if not any(change.tentative for change in changes) or _comes_further(after.trial):
+        if not any(change.tentative for change in changes) or _progress(after.trial) > _progress(now.trial):
             return together, after, changes, []
         if len(changes) == 1:
             return settings, now, [], [(changes[0], after.trial.headline)]

@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.trial.findings import Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
-__all__ = ["Advisor", "Change", "changes_for", "listening_option", "placeholder", "serving_command"]
+__all__ = ["Advisor", "Change", "changes_for", "is_outgrown", "listed_commands", "listening_option", "placeholder", "serving_command"]
 
 _SERVING = ("serve", "server", "runserver", "run-server", "start", "run", "web", "webserver", "api", "http", "up", "daemon", "ui", "launch")
 """Sub-commands that start a server, surest first."""
@@ -69,6 +69,16 @@ _PROGRAM_PACKAGES = {"node": "nodejs", "psql": "postgresql-client", "convert": "
 """Program -> Debian package, where the two differ."""
 
 
+_OUTGROWN = (
+    r"ImportError: cannot import name",
+    r"AttributeError: (?:module|type object|'\w+' object has no attribute)",
+    r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
+    r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
+    r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
+)
+"""Errors of programs that are older than the packages or the Python that they got."""
+
+
 class Change(msgspec.Struct, frozen=True):
     """A setting to try, and the reason in one sentence. A `tentative` one stays only if the program comes further with it."""
 
@@ -86,6 +96,9 @@ class Advisor(Protocol):
     def command(self) -> tuple[str, ...]:
         """Return the image's command."""
 
+    def has_package(self, requirement: str) -> bool:
+        """Return whether the image has the Python package of a requirement, in any version that it allows."""
+
     def library_package(self, name: str) -> str | None:
         """Return the Debian package with a shared library."""
 
@@ -94,6 +107,12 @@ class Advisor(Protocol):
 
     def module_setting(self, name: str) -> Setting | None:
         """Return the setting that brings a module from the project's own extras or groups."""
+
+    def other_pythons(self) -> tuple[str, ...]:
+        """Return the Python versions that the project allows beside the one that was chosen, the best first."""
+
+    def day(self) -> str:
+        """Return the day (YYYY-MM-DD) of the project's last change, empty if it is not known or was not long ago."""
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""
@@ -108,17 +127,34 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         setting = mend(finding, advisor) if mend is not None else finding.setting
         if setting is not None:
             yield Change(setting, _reason(finding), tentative=finding.kind is FindingKind.USAGE)
+    if is_outgrown(trial):
+        yield from _older(advisor)
+
+
+def is_outgrown(trial: Trial) -> bool:
+    """Return whether the program failed inside a package, or by what newer versions no longer have: it is older than they are."""
+    return bool(trial.blocking) and any(re.search(pattern, trial.seen.log) is not None for pattern in _OUTGROWN)
+
+
+def _older(advisor: Advisor) -> Iterator[Change]:
+    """Yield what brings older packages: those of the project's last change, then those of an older Python."""
+    if day := advisor.day():
+        yield Change(Setting("as-of", day), f"The project was last changed on {day}, and newer packages do not fit it", tentative=True)
+    for version in advisor.other_pythons():
+        yield Change(Setting("python", version), f"The project does not run on a newer Python than {version}", tentative=True)
 
 
 def _reason(finding: Finding) -> str:
     return finding.message[:1].upper() + finding.message[1:]
 
 
-def _module(finding: Finding, advisor: Advisor) -> Setting:
+def _module(finding: Finding, advisor: Advisor) -> Setting | None:
     name = finding.subject
     top = name.partition(".")[0]
-    known = _DISTRIBUTIONS.get(name) or _DISTRIBUTIONS.get(top)
-    return advisor.module_setting(top) or Setting("dependencies", (known or top.replace("_", "-"),))
+    requirement = _DISTRIBUTIONS.get(name) or _DISTRIBUTIONS.get(top) or top.replace("_", "-")
+    if advisor.has_package(requirement):
+        return None
+    return advisor.module_setting(top) or Setting("dependencies", (requirement,))
 
 
 def _library(finding: Finding, advisor: Advisor) -> Setting | None:
@@ -164,10 +200,15 @@ def listening_option(help_text: str) -> str | None:
 
 
 def serving_command(help_text: str) -> str | None:
-    """Return the sub-command of a help text that starts a server: argparse's `{a,b}` or a line of a list of commands."""
+    """Return the sub-command of a help text that starts a server."""
+    commands = listed_commands(help_text)
+    return next((word for word in _SERVING if word in commands), None)
+
+
+def listed_commands(help_text: str) -> frozenset[str]:
+    """Return the sub-commands of a help text: argparse's `{a,b}`, and the lines of a list of commands."""
     named = {word for group in re.findall(r"\{([\w,.-]+)\}", help_text) for word in group.split(",")}
-    listed = set(re.findall(r"^ {2,8}([a-z][\w-]*)(?: {2,}|$)", help_text, re.MULTILINE))
-    return next((word for word in _SERVING if word in named | listed), None)
+    return frozenset(named | set(re.findall(r"^[ │|]{2,8}([a-z][\w-]*)(?: {2,}|$)", help_text, re.MULTILINE)))
 
 
 def placeholder(name: str) -> str:

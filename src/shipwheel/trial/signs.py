@@ -79,6 +79,11 @@ COMPANIONS = (
 
 _NAME = r"[A-Z][A-Z0-9_]{1,}"
 _QUOTE = r"['\"`‘’]"
+_ABSENT = r"(?:is |was |are |must |has to |not |isn't|required|missing|undefined|unset)"
+_GIVEN = r"(?:set|required|missing|provided|defined|configured)"
+_WANTED = r"(?:[Mm]issing|[Rr]equired?s?|[Uu]nset|[Uu]ndefined|[Nn]o|must set|Please set)"
+_ADDRESS = r"(?P<host>[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})"
+_UNREACHED = r"(?:[Cc]onnection refused|Name or service not known|Temporary failure)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
@@ -94,17 +99,12 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.VARIABLE, rf"UndefinedValueError: ({_NAME}) not found"),
     (SignKind.VARIABLE, rf"Set the ({_NAME}) environment variable"),
     (SignKind.VARIABLE, rf"Config {_QUOTE}({_NAME}){_QUOTE} is missing"),
-    (SignKind.VARIABLE, rf"[Ee]nvironment variables?:? {_QUOTE}?\$?({_NAME}){_QUOTE}?"),
-    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? (?:environment variable|env(?:ironment)? var)"),
-    (
-        SignKind.VARIABLE,
-        rf"({_NAME}){_QUOTE}? (?:is|was|must be|has to be) (?:not |un)?(?:set|required|missing|provided|defined|configured)",
-    ),
+    (SignKind.VARIABLE, rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? {_ABSENT}"),
+    (SignKind.VARIABLE, rf"{_WANTED}[^=\n]{{0,40}}? [Ee]nv\w*[- ]var\w*:? {_QUOTE}?\$?({_NAME})"),
+    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? [Ee]nv\w*[- ]var\w* {_ABSENT}"),
+    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? (?:is|was|must be|has to be) (?:not |un)?{_GIVEN}"),
     (SignKind.VARIABLE, r"The (SECRET_KEY) setting must not be empty"),
-    (
-        SignKind.VARIABLE,
-        rf"(?:Missing|missing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME}){_QUOTE}?",
-    ),
+    (SignKind.VARIABLE, rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})"),
     (SignKind.COMPANION, r'connection to server at "(?P<host>[^"]+)"[^,]*, port (?P<port>\d+) failed'),
     (SignKind.COMPANION, r'could not (?:translate host name|connect to server at) "(?P<host>[^"]+)"'),
     (SignKind.COMPANION, r"Error -?\d+ connecting to (?P<host>[\w.-]+):(?P<port>\d+)"),
@@ -112,18 +112,9 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.COMPANION, r"Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)"),
     (SignKind.COMPANION, r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)"),
     (SignKind.COMPANION, r"Cannot connect to (?:host )?(?:\w+\+?\w*://)?(?:[^@/\s]*@)?(?P<host>[\w.-]+):(?P<port>\d+)"),
-    (
-        SignKind.COMPANION,
-        r"(?P<host>[\w.-]+):(?P<port>\d+): \[Errno -?\d+\] (?:Connection refused|Name or service not known|Temporary failure)",
-    ),
-    (
-        SignKind.COMPANION,
-        r"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?(?P<host>[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})",
-    ),
-    (
-        SignKind.COMPANION,
-        r"\w+://(?:[^@/\s]*@)?(?P<host>[\w.-]+):(?P<port>\d{2,5})[^\n]*(?:[Cc]onnection refused|Name or service not known)",
-    ),
+    (SignKind.COMPANION, rf"{_ADDRESS}: \[Errno -?\d+\] {_UNREACHED}"),
+    (SignKind.COMPANION, rf"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?{_ADDRESS}"),
+    (SignKind.COMPANION, rf"\w+://(?:[^@/\s]*@)?{_ADDRESS}[^\n]*{_UNREACHED}"),
     (SignKind.COMPANION, r"()(?:ConnectionRefusedError: \[Errno 111\]|Error: .*ECONNREFUSED)"),
     (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
     (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]+)'),

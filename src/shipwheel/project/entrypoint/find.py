@@ -18,6 +18,7 @@ from shipwheel.project.entrypoint.procfile import find_procfile_command
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_script
+from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -84,8 +85,16 @@ def _completed(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) 
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
-    launch = replace(launch, ports=ports, needs_source=needs_source, outside_wheel=outside_wheel)
+    launch = replace(_with_server(launch, evidence), ports=ports, needs_source=needs_source, outside_wheel=outside_wheel)
     return with_state(with_volumes(launch, evidence, modules), evidence)
+
+
+def _with_server(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch with the Python package of a server that its command names and the project does not depend on."""
+    package = PROGRAM_PACKAGES.get(launch.command[0])
+    if package is None or launch.command[0] in evidence.scripts or evidence.has(package) or package in launch.extra_requirements:
+        return launch
+    return replace(launch, extra_requirements=(*launch.extra_requirements, package))
 
 
 def _names_source(evidence: Evidence, command: tuple[str, ...]) -> bool:

@@ -8,10 +8,21 @@ from dataclasses import dataclass, replace
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
 
-__all__ = ["EVERY_ADDRESS", "Server", "choose_server"]
+__all__ = ["EVERY_ADDRESS", "PROGRAM_PACKAGES", "Server", "choose_server"]
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 """A container's port is reached from outside, so servers listen on all of its addresses."""
+
+
+PROGRAM_PACKAGES = {
+    "gunicorn": "gunicorn",
+    "uvicorn": "uvicorn",
+    "hypercorn": "hypercorn",
+    "daphne": "daphne",
+    "granian": "granian",
+    "waitress-serve": "waitress",
+}
+"""Program -> its Python package. Deployments often install a server beside the project's requirements."""
 
 
 @dataclass(frozen=True, slots=True)
