@@ -16,7 +16,8 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"digest", "errors", "platform", "events", "settings", "store", "suites", "user_dirs", "user_files", "venv", "versions", "request"}
+LEAVES = {"digest", "errors", "platform", "events", "linux_signals", "settings", "store", "suites", "user_dirs", "user_files", "venv"}
+LEAVES |= {"versions", "request"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -26,6 +27,7 @@ PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
     "digest": set(),
+    "linux_signals": set(),
     "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},
@@ -168,7 +170,7 @@ def public_names(module: str) -> set[str]:
     }
 
 
-PROGRAMS = {"runtime/launcher.py", "runtime/observer.py", "wheels/compile_worker.py"}
+PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "wheels/compile_worker.py"}
 """Run inside an image or an interpreter of their own, not imported."""
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from support.fake_programs import Programs
 
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.find import find
-from shipwheel.engine.interface import Detached, Engine, Mount, Port, RunSpec
+from shipwheel.engine.interface import ContainerCommands, ContainerState, Engine, Mount, Port, RunSpec
 from shipwheel.errors import DamagedBlob, EngineError
 from shipwheel.events import Event, StageFinished
 from shipwheel.oci.image import ImageIndex
@@ -158,7 +159,7 @@ def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: 
     (call,) = programs.called("docker", "run")
     line = " ".join(call)
     for text in (
-        "--rm --name app-1 --pull never --platform linux/amd64 --read-only --tmpfs /tmp --user 1:1",
+        "--rm --name app-1 --pull never --platform linux/amd64 --read-only --tmpfs=/tmp --user 1:1",
         "--publish=80:8000/tcp --publish=[::1]:53:53/udp",
         "--volume=data:/data --volume=/gone --volume=/srv:/srv:ro",
         "--env TOKEN --env DOCKER_HOST=theirs --env HTTPS_PROXY=p",
@@ -217,14 +218,14 @@ STARTS = "if args[0] == 'run': report('environment', json.dumps(dict(os.environ)
 
 @pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
 def test_starts_a_detached_container(programs: Programs, name: str) -> None:
-    detached = connect(programs, name, None, STARTS).start(spec(env={"TOKEN": "very secret"}, grace=3))
+    container = connect(programs, name, None, STARTS).start(spec(env={"TOKEN": "very secret"}, grace=3))
     (call,) = programs.called(name, "run")
     line = " ".join(call)
     assert line.startswith(f"{name} run --detach --stop-timeout 3 --name app-1 --pull never")
     assert "--rm" not in call
     assert "very secret" not in line
     assert json.loads(programs.read("environment"))["TOKEN"] == "very secret"
-    assert detached == Detached(f"{name} logs -f app-1", f"{name} stop app-1", f"{name} rm --volumes app-1")
+    assert container.commands == ContainerCommands(f"{name} logs -f app-1", f"{name} stop app-1", f"{name} rm --volumes app-1")
     assert not programs.called(name, "rm")
 
 
@@ -252,20 +253,24 @@ def connect_ctr(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = 
 
 
 def test_ctr_writes_a_detached_container_s_output_to_a_file(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    detached = connect_ctr(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT")))
+    commands = connect_ctr(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT"))).commands
     (call,) = programs.called("ctr", "run")
     log = programs.folder / "data of mine/shipwheel/logs/app-1.log"
     assert call[2:4] == ["--detach", f"--log-uri={log.as_uri()}"]
     assert "--rm" not in call
-    assert detached.logs == f"tail -f '{log}'"
-    assert detached.stop == "ctr tasks kill --signal SIGINT app-1"
-    assert detached.remove == f"ctr tasks delete app-1; ctr containers delete app-1; rm '{log}'"
+    assert commands.logs == f"tail -f '{log}'"
+    assert commands.stop == "ctr tasks kill --signal SIGINT app-1"
+    assert commands.remove == f"ctr tasks delete app-1; ctr containers delete app-1; rm -r '{log}'"
 
 
-def test_ctr_rejects_throwaway_volumes_of_a_detached_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EngineError, match="cannot remove throwaway volumes"):
-        connect_ctr(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
-    assert not programs.called("ctr", "run")
+def test_ctr_removes_throwaway_volumes_with_the_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    container = connect_ctr(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
+    (call,) = programs.called("ctr", "run")
+    source = next(re.findall(r"src=([^,]+),dst=/gone", word)[0] for word in call if "dst=/gone" in word)
+    assert Path(source).is_dir()
+    assert container.commands.remove.endswith(f" {source}")
+    container.remove()
+    assert not Path(source).exists()
 
 
 @pytest.mark.parametrize(("message", "removed"), [("no such file", 2), ('container "app-1": already exists', 0)])
@@ -277,7 +282,40 @@ def test_ctr_removes_a_container_that_does_not_start(
     assert len(programs.called("ctr", "tasks", "delete") + programs.called("ctr", "containers", "delete")) == removed
 
 
-def test_bwrap_cannot_detach() -> None:
-    with pytest.raises(EngineError, match="bwrap cannot detach") as caught:
-        Bwrap("0.11.0").start(spec())
-    assert "docker, podman, nerdctl, containerd" in caught.value.hint
+INSPECT = """
+if args[:2] == ['container', 'inspect']: print(json.dumps({"Running": False, "Status": "exited", "ExitCode": 137, "OOMKilled": True}))
+elif args[0] == 'diff': print("C /app\\nA /app/made\\nA /app/made/a b\\nD /app/old\\nC /etc\\nA /data\\nA /tmp")
+elif args[0] == 'logs': print("one"); print("two", file=sys.stderr)
+"""
+
+
+def test_watches_a_container(programs: Programs) -> None:
+    container = connect(programs, "docker", None, STARTS + INSPECT).start(spec(mounts=(Mount("data", "/data"),)))
+    assert container.state() == ContainerState(exit_code=137, out_of_memory=True)
+    assert container.changes() == ("/app/made/a b", "/app/old")
+    assert sorted(container.logs().split()) == ["one", "two"]
+    assert container.stop(grace=1.5) == 137
+    assert container.exec(["python", "-c", "1"]).ok
+    container.remove()
+    assert programs.called("docker", "stop") == [["docker", "stop", "-t", "2", "app-1"]]
+    assert programs.called("docker", "exec") == [["docker", "exec", "app-1", "python", "-c", "1"]]
+    assert programs.called("docker", "rm") == [["docker", "rm", "--force", "--volumes", "app-1"]]
+
+
+def test_a_container_that_the_engine_forgot_is_an_error(programs: Programs) -> None:
+    container = connect(programs, "podman", None, STARTS).start(spec())
+    with pytest.raises(EngineError, match="podman does not know the container app-1"):
+        container.state()
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "nerdctl"])
+def test_run_confines_a_container(programs: Programs, name: str) -> None:
+    connect(programs, name, None, RUN).run(spec(network="none", no_privileges=True, tmpfs=("/tmp", "/run")))
+    (call,) = programs.called(name, "run")
+    assert {"--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp", "--tmpfs=/run"} <= set(call)
+
+
+def test_ctr_and_bwrap_have_no_networks(programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for engine in (connect_ctr(programs, monkeypatch), Bwrap("0.11.0")):
+        with pytest.raises(EngineError, match="has no network 'backend'"):
+            engine.start(spec(image=str(tmp_path), args=("x",), network="backend"))

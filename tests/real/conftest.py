@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, missing
 from support.examples import Example, build_example
+from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target
 
 HERE = Path(__file__).parent
 
@@ -105,3 +106,17 @@ def chatchat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
 def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
     """examples/fastapi for both platforms."""
     return build_example("fastapi", tmp_path_factory.mktemp("fastapi"))
+
+
+@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
+def target(request: pytest.FixtureRequest) -> RunTarget:
+    """Each engine in turn, and bubblewrap, which needs no engine."""
+    match request.param:
+        case "docker" | "docker_containerd_store":
+            return docker_target(request.getfixturevalue(request.param))
+        case "podman":
+            return podman_target(request.getfixturevalue("podman"))
+        case "containerd":
+            return containerd_target(request.getfixturevalue("containerd"))
+        case _:
+            return bwrap_target(request.getfixturevalue("sandbox"))

@@ -4,22 +4,19 @@ Engines that publish ports do so in a network namespace of their own, where they
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-from support.command import TEST_CACHE
-from support.engines import NATIVE, STOPPED, Containerd, Dockerd, EngineError, Podman, Sandbox, wait_until
+from support.engines import NATIVE, STOPPED, EngineError, wait_until
 from support.examples import Example
 from support.process import HANG_S
+from support.run_target import RunTarget
 
 from shipwheel.oci.archive import read_archive, write_archive
 from shipwheel.oci.image import make_image, make_index
@@ -42,24 +39,6 @@ PROBE = """
 import sys, urllib.request
 print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())
 """
-
-
-@dataclass
-class RunTarget:
-    """An engine for `shipwheel run`: its name, its sandbox, and how to list what it holds."""
-
-    name: str
-    sandbox: Sandbox
-    listing: tuple[tuple[str, ...], ...]
-    """Commands that list containers, unnamed volumes and tasks. They must print nothing afterwards."""
-
-    def left(self) -> str:
-        """Return the remaining containers, volumes and tasks, and the processes of the image's Python."""
-        return "".join(self.sandbox.run(command).stdout for command in self.listing) + self.running()
-
-    def running(self) -> str:
-        """Return the processes of the image's Python."""
-        return self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
 
 
 @dataclass
@@ -115,41 +94,6 @@ def start(target: RunTarget, *arguments: str) -> Run:
     run = Run(target, folder)
     wait_until(lambda: bool(run.read("pid")), "the start of shipwheel")
     return run
-
-
-def _docker(running: Dockerd) -> RunTarget:
-    root = running.sandbox.root
-    running.sandbox.environment |= {"DOCKER_HOST": f"unix://{root / 'docker.sock'}", "DOCKER_CONFIG": str(root / "cli")}
-    return RunTarget("docker", running.sandbox, (("docker", "ps", "-aq"), ("docker", "volume", "ls", "-qf", "dangling=true")))
-
-
-def _podman(running: Podman) -> RunTarget:
-    return RunTarget("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
-
-
-def _containerd(running: Containerd) -> RunTarget:
-    root = running.sandbox.root
-    running.sandbox.environment |= {"CONTAINERD_ADDRESS": str(root / "containerd.sock"), "CONTAINERD_NAMESPACE": "tests"}
-    return RunTarget("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
-
-
-@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
-def target(request: pytest.FixtureRequest) -> Iterator[RunTarget]:
-    """Each engine in turn, and bubblewrap, which needs no engine."""
-    match request.param:
-        case "docker" | "docker_containerd_store":
-            target = _docker(request.getfixturevalue(request.param))
-        case "podman":
-            target = _podman(request.getfixturevalue("podman"))
-        case "containerd":
-            target = _containerd(request.getfixturevalue("containerd"))
-        case _:
-            target = RunTarget("bwrap", request.getfixturevalue("sandbox"), ())
-    target.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(target.sandbox.folder("data"))}
-    target.sandbox.environment |= {
-        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_", "PYTHONPATH"))
-    }
-    yield target
 
 
 def test_the_app_answers_and_ctrl_c_ends_it(target: RunTarget, fastapi: Example) -> None:

@@ -81,7 +81,7 @@ def command(subject: str, quiet: bool, **flags: Any) -> int:
         loaded = _load(subject, engine, flags["platform"], build_flags, reporter)
         spec = _spec(loaded, engine, flags, reporter)
     if flags["detach"]:
-        commands = engine.start(spec)
+        commands = engine.start(spec).commands
         if not quiet:
             _announce(spec, engine, f"\n  logs: {commands.logs}\n  stop: {commands.stop}\n  remove: {commands.remove}")
         click.echo(spec.name)

@@ -5,14 +5,16 @@ import os
 import re
 import select
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
 from shipwheel.engine.emulation import check_runnable
-from shipwheel.engine.interface import Detached, RunSpec, detach_error, image_for
-from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, memory_file
+from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, last_lines, make_binds, memory_file
 from shipwheel.engine.program import ProgramResult, is_installed, run_program
 from shipwheel.engine.supervise import Send, supervise
 from shipwheel.errors import EngineError, NotInstalled
@@ -79,7 +81,7 @@ class Bwrap(LocalEngine):
 
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""
-        with self._arguments(spec) as handle:
+        with self._flags_file(spec) as handle:
             read_end, write_end = os.pipe()
             try:
                 argv = ["bwrap", "--args", str(handle), "--info-fd", str(write_end), "--", *spec.command]
@@ -91,63 +93,104 @@ class Bwrap(LocalEngine):
 
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """See `Engine.capture`. The container dies with bwrap."""
-        with self._arguments(spec) as handle:
+        with self._flags_file(spec) as handle:
             return run_program(["bwrap", "--args", str(handle), "--", *spec.command], timeout=timeout, pass_fds=(handle,))
 
+    def start(self, spec: RunSpec) -> BwrapContainer:
+        """See `Engine.start`. The container ends with the thread that calls this."""
+        scratch = scratch_directory()
+        binds = make_binds(spec, chown=False)
+        try:
+            flags = self._flags(spec, binds.mounts, ("--overlay", str(scratch.upper), str(scratch.work), "/"))
+            process, pid = _start(flags, spec.command, scratch.log)
+        except BaseException:
+            scratch.remove()
+            binds.remove()
+            raise
+        return BwrapContainer(spec, process, pid, _environment(spec), scratch, binds)
+
     @contextmanager
-    def _arguments(self, spec: RunSpec) -> Iterator[int]:
+    def _flags_file(self, spec: RunSpec) -> Iterator[int]:
         """Yield a file descriptor with bwrap's flags: as arguments the variables would be in the list of processes."""
+        with bind_mounts(spec, chown=False) as binds, memory_file(self._flags(spec, binds, ("--tmp-overlay", "/"))) as handle:
+            yield handle
+
+    def _flags(self, spec: RunSpec, binds: Sequence[Bind], overlay: Sequence[str]) -> bytes:
+        """Return bwrap's flags as `--args` reads them. `overlay` are those that mount a writable layer over the image."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         if not spec.command:
             raise EngineError("the image has no command", hint="Name one after `--`.")
         rootfs = Rootfs(Path(spec.image))
-        with bind_mounts(spec, chown=False) as binds:
-            words = [*self._flags(spec, rootfs), *_bind_flags(binds, rootfs)]
-            with memory_file(b"".join(os.fsencode(word) + b"\0" for word in words)) as handle:
-                yield handle
+        words = (*_namespaces(spec, rootfs), *self._root(spec, overlay), *_mounts(spec, binds, rootfs), *_process(spec))
+        return b"".join(os.fsencode(word) + b"\0" for word in words)
 
-    def start(self, spec: RunSpec) -> Detached:  # noqa: ARG002 - the interface's
-        """See `Engine.start`. Always raises EngineError."""
-        raise detach_error(self.name)
-
-    def _flags(self, spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
-        """Yield bwrap's flags, in order: later mounts cover earlier ones (bwrap(1))."""
-        uid, gid = _ids(spec.user or spec.config.user, rootfs)
-        yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
-        yield from ("--die-with-parent", "--hostname", spec.name, "--uid", uid, "--gid", gid)
-        if spec.network == "none":
-            yield "--unshare-net"
-        if spec.no_privileges:
-            yield from ("--cap-drop", "ALL")
-        if not spec.tty:
-            yield "--new-session"
-        for path in ("/proc", "/dev", "/sys", "/tmp"):  # noqa: S108 - in the container
-            rootfs.make_mount_point(path, directory=True)
-        for path in _HOST_FILES:
-            rootfs.make_mount_point(path, directory=False)
-        yield from self._root(spec)
-        yield from ("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys")
-        yield from ("--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108 - in the container
-        for path in _HOST_FILES:
-            yield from ("--ro-bind-try", path, path)
-        yield from ("--chdir", spec.config.working_dir or "/", "--clearenv")
-        for name, value in {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", **spec.config.environment, **spec.env}.items():  # noqa: S108
-            yield from ("--setenv", name, value)
-
-    def _root(self, spec: RunSpec) -> Iterator[str]:
+    def _root(self, spec: RunSpec, overlay: Sequence[str]) -> Iterator[str]:
         if spec.read_only:
             yield from ("--ro-bind", spec.image, "/")
         elif tuple(int(part) for part in self._version.split(".")[:2]) < _OVERLAY_VERSION:
             hint = "Leave out --no-read-only, or install bubblewrap 0.11 or newer."
             raise EngineError(f"bwrap {self._version} cannot make the root writable without changing the unpacked image", hint=hint)
         else:
-            yield from ("--overlay-src", spec.image, "--tmp-overlay", "/")
+            yield from ("--overlay-src", spec.image, *overlay)
 
 
-def _bind_flags(binds: tuple[Bind, ...], rootfs: Rootfs) -> Iterator[str]:
+def _namespaces(spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
+    if spec.network not in ("", "host", "none"):
+        raise EngineError(f"bwrap has no network {spec.network!r}", hint="It has `host`, which is the default, and `none`.")
+    uid, gid = _ids(spec.user or spec.config.user, rootfs)
+    yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
+    if spec.network == "none":
+        yield "--unshare-net"
+    if spec.no_privileges:
+        yield from ("--cap-drop", "ALL")
+    yield from ("--die-with-parent", "--hostname", spec.name, "--uid", uid, "--gid", gid)
+    if not spec.tty:
+        yield "--new-session"
+
+
+def _mounts(spec: RunSpec, binds: Sequence[Bind], rootfs: Rootfs) -> Iterator[str]:
+    """Yield the flags that mount, in order: later mounts cover earlier ones (bwrap(1)).
+
+    bwrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
+    """
+    for flags, path in ((("--proc",), "/proc"), (("--dev",), "/dev"), (("--ro-bind-try", "/sys"), "/sys")):
+        yield from (*flags, rootfs.make_mount_point(path, directory=True))
+    for path in spec.tmpfs:
+        yield from ("--perms", "1777", "--tmpfs", rootfs.make_mount_point(path, directory=True))
+    for path in _HOST_FILES:
+        yield from ("--ro-bind-try", path, rootfs.make_mount_point(path, directory=False))
     for bind in binds:
-        rootfs.make_mount_point(bind.target, directory=Path(bind.source).is_dir())
-        yield from ("--ro-bind" if bind.mode == "ro" else "--bind", bind.source, bind.target)
+        target = rootfs.make_mount_point(bind.target, directory=Path(bind.source).is_dir())
+        yield from ("--ro-bind" if bind.mode == "ro" else "--bind", bind.source, target)
+
+
+def _process(spec: RunSpec) -> Iterator[str]:
+    yield from ("--chdir", spec.config.working_dir or "/", "--clearenv")
+    for name, value in _environment(spec).items():
+        yield from ("--setenv", name, value)
+
+
+def _environment(spec: RunSpec) -> dict[str, str]:
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", **spec.config.environment, **spec.env}  # noqa: S108
+
+
+def _start(flags: bytes, command: Sequence[str], log: Path) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start bwrap, and return it with the PID of the container's first process. Raises EngineError if there is none."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end) as info, memory_file(flags) as handle, log.open("wb") as output:
+        argv = ["bwrap", "--args", str(handle), "--info-fd", str(write_end), "--", *command]
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(handle, write_end), process_group=0
+            )
+        except OSError as error:
+            raise EngineError(f"cannot start bwrap: {error.strerror or error}", hint="Install it again.") from error
+        finally:
+            os.close(write_end)
+        if text := info.read():
+            return process, int(json.loads(text)["child-pid"])
+    process.wait()
+    raise EngineError(f"bwrap could not start the container: {last_lines(log).strip()}", hint="Check the user, the mounts and the command.")
 
 
 def _ids(user: str, rootfs: Rootfs) -> tuple[str, str]:

@@ -6,16 +6,16 @@ which also mounts /etc/hosts and /etc/resolv.conf). It has no volumes either: th
 
 import os
 import re
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from shipwheel.digest import Digest, as_digest
+from shipwheel.engine.ctr_container import CtrContainer, remove_container
 from shipwheel.engine.delivery import report_present, send_archive
 from shipwheel.engine.emulation import check_runnable
-from shipwheel.engine.interface import Detached, RunSpec, image_for
-from shipwheel.engine.local import LocalEngine, bind_mounts, env_file, logs_directory
+from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, env_file, logs_directory, make_binds
 from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError, ImageError, NotInstalled
@@ -28,14 +28,11 @@ from shipwheel.store import Store
 
 __all__ = ["Ctr"]
 
-_CAPABILITIES = tuple(
-    f"CAP_{name}"
-    for name in (
-        *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
-        *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
-    )
+_CAPABILITIES = (
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
+    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
 )
-"""The capabilities that containerd gives a container by default."""
+"""The capabilities that `ctr run` grants by default (containerd, oci/spec.go). It has no option for all of them."""
 
 
 class Ctr(LocalEngine):
@@ -98,49 +95,46 @@ class Ctr(LocalEngine):
             # ctr loses an end of input that comes before the task exists, and the container waits forever (tested with 1.7).
             hint = "Use a terminal, or docker, podman or nerdctl."
             raise EngineError("containerd's ctr does not forward the end of an input", hint=hint)
-        with self._run_command(spec, "--rm") as (argv, pass_fds):
+        with bind_mounts(spec, chown=True) as binds, self._run_command(spec, binds, "--rm") as (argv, pass_fds):
             send = send_with_program("ctr", "tasks", "kill", "--signal", "{}", spec.name)
             status, stopped = supervise(argv, send, spec, pass_fds=pass_fds)
             if stopped or status:
                 # --rm removes the container, unless ctr failed or ended before that.
-                _remove(spec.name)
+                remove_container(spec.name)
         return status
 
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """See `Engine.capture`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         ended = False
-        with self._run_command(spec, "--rm") as (argv, pass_fds):
+        with bind_mounts(spec, chown=True) as binds, self._run_command(spec, binds, "--rm") as (argv, pass_fds):
             try:
                 result = run_program(argv, timeout=timeout, pass_fds=pass_fds)
                 ended = result.status == 0
             finally:
                 if not ended:
-                    _remove(spec.name)
+                    remove_container(spec.name)
         return result
 
-    def start(self, spec: RunSpec) -> Detached:
+    def start(self, spec: RunSpec) -> CtrContainer:
         """See `Engine.start`. The output goes to a file: without it, ctr waits for a reader of its pipes."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
-        if any(not mount.source for mount in spec.mounts):
-            what = "containerd's ctr cannot remove throwaway volumes with a detached container"
-            raise EngineError(what, hint="Leave out --ephemeral, and name the volumes: -v NAME:PATH.")
         log = logs_directory() / f"{spec.name}.log"
-        with self._run_command(spec, "--detach", f"--log-uri={log.as_uri()}") as (argv, pass_fds):
+        binds = make_binds(spec, chown=True)
+        with self._run_command(spec, binds.mounts, "--detach", f"--log-uri={log.as_uri()}") as (argv, pass_fds):
             result = run_program(argv, pass_fds=pass_fds)
         if not result.ok:
+            binds.remove()
             if result.failure is not EngineFailure.NAME_TAKEN:
-                _remove(spec.name)
+                remove_container(spec.name)
             hint = "Check that the name is free and that the command is in the image."
             raise EngineError(f"containerd could not start {spec.name}: {result.reason}", hint=hint)
-        stop = f"ctr tasks kill --signal {spec.stop_signal} {spec.name}"
-        remove = f"ctr tasks delete {spec.name}; ctr containers delete {spec.name}; rm {shlex.quote(str(log))}"
-        return Detached(f"tail -f {shlex.quote(str(log))}", stop, remove)
+        return CtrContainer(spec, log, binds)
 
     @contextmanager
-    def _run_command(self, spec: RunSpec, *more: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    def _run_command(self, spec: RunSpec, binds: Sequence[Bind], *more: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
         """Yield the `ctr run` command of a container, and the file descriptors that it must inherit."""
-        with bind_mounts(spec, chown=True) as binds, env_file(spec.env) as env:
+        with env_file(spec.env) as env:
             flags = [*more, *self._flags(spec), *env.flags]
             flags += [f"--mount=type=bind,src={bind.source},dst={bind.target},options=rbind:{bind.mode}" for bind in binds]
             argv = ["ctr", "run", *flags, _full_name(spec.image), spec.name]
@@ -150,13 +144,17 @@ class Ctr(LocalEngine):
             yield argv, env.pass_fds
 
     def _flags(self, spec: RunSpec) -> Iterator[str]:
-        # It cannot do without the host's network: in one of its own even the loopback device is down.
         # ctr requests CPU shares by default, which fails without that cgroup controller.
-        yield from ("--net-host", "--platform", str(spec.platform), "--cpu-shares", "0", "--seccomp")
+        yield from ("--platform", str(spec.platform), "--cpu-shares", "0", "--seccomp")
+        if spec.network in ("", "host"):
+            yield "--net-host"
+        elif spec.network != "none":
+            raise EngineError(f"containerd's ctr has no network {spec.network!r}", hint="It has `host`, which is the default, and `none`.")
         if spec.read_only:
-            yield from ("--read-only", "--mount=type=tmpfs,src=tmpfs,dst=/tmp,options=nosuid:nodev:mode=1777")
+            yield "--read-only"
+        yield from (f"--mount=type=tmpfs,src=tmpfs,dst={path},options=nosuid:nodev:mode=1777" for path in spec.tmpfs)
         if spec.no_privileges:
-            yield from (f"--cap-drop={name}" for name in _CAPABILITIES)
+            yield from (f"--cap-drop=CAP_{name}" for name in _CAPABILITIES)
         if spec.user:
             yield from ("--user", spec.user)
         if spec.tty:
@@ -184,11 +182,6 @@ class Ctr(LocalEngine):
 
     def _content(self, digest: Digest) -> bytes:
         return run_program(["ctr", "content", "get", digest]).stdout.encode()
-
-
-def _remove(container: str) -> None:
-    run_program(["ctr", "tasks", "delete", "--force", container])
-    run_program(["ctr", "containers", "delete", container])
 
 
 def _full_name(image: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from shipwheel.engine.delivery import report_present
+from shipwheel.engine.dockerlike_container import DockerLikeContainer
 from shipwheel.engine.emulation import check_runnable
-from shipwheel.engine.interface import Detached, Mount, Port, RunSpec
+from shipwheel.engine.interface import Mount, Port, RunSpec
 from shipwheel.engine.program import EngineFailure, ProgramResult, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError
@@ -93,6 +94,8 @@ class DockerLike:
     publishes = True
     maps_user = False
     detaches = True
+    lists_changes = True
+    """True if it has the command `diff`."""
     emulation_hint = ""
 
     def __init__(self, version: str, host: Platform, platforms: tuple[Platform, ...]) -> None:
@@ -155,19 +158,20 @@ class DockerLike:
                 self._remove(spec.name)
         return result
 
-    def start(self, spec: RunSpec) -> Detached:
+    def start(self, spec: RunSpec) -> DockerLikeContainer:
         """See `Engine.start`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         environment, flags = _environment(spec.env)
         detach = ("--detach", "--stop-timeout", str(spec.grace))
         argv = [self.name, "run", *detach, *self._flags(spec), *flags, *self._image_and_arguments(spec)]
         result = run_program(argv, timeout=_START_TIMEOUT_S, env=environment)
+        container = DockerLikeContainer(self.name, spec, lists_changes=self.lists_changes)
         if not result.ok:
             # The container may exist without having started. If the name was taken, it is another one.
             if result.failure is not EngineFailure.NAME_TAKEN:
-                self._remove(spec.name)
+                container.remove()
             raise EngineError(f"{self.name} could not start {spec.name}: {result.reason}", hint=_NOT_STARTED)
-        return Detached(f"{self.name} logs -f {spec.name}", f"{self.name} stop {spec.name}", f"{self.name} rm --volumes {spec.name}")
+        return container
 
     def images(self) -> tuple[InspectedImage, ...]:
         """Return all of the engine's images."""
@@ -202,11 +206,12 @@ class DockerLike:
     def _flags(self, spec: RunSpec) -> Iterator[str]:
         yield from ("--name", spec.name, "--pull", "never", "--platform", str(spec.platform), *self._own_flags(spec))
         if spec.read_only:
-            yield from ("--read-only", "--tmpfs", "/tmp")  # noqa: S108 - in the container
-        if spec.network:
-            yield from ("--network", spec.network)
+            yield "--read-only"
+        yield from (f"--tmpfs={path}" for path in spec.tmpfs)
         if spec.no_privileges:
-            yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+            yield from ("--cap-drop=ALL", "--security-opt=no-new-privileges")
+        if spec.network:
+            yield f"--network={spec.network}"
         if spec.user:
             yield from ("--user", spec.user)
         if spec.interactive:

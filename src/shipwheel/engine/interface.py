@@ -1,7 +1,9 @@
-"""The interface of an engine, and the description of a container to run."""
+"""The interface of an engine and of its containers, and the description of a container to run."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
 
 import msgspec
 
@@ -14,10 +16,28 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
-__all__ = ["ENGINES", "Detached", "Engine", "Mount", "Port", "RunSpec", "detach_error", "image_for"]
+__all__ = [
+    "ENGINES",
+    "EXEC_TIMEOUT_S",
+    "MAX_LOG_LINES",
+    "Container",
+    "ContainerCommands",
+    "ContainerState",
+    "Engine",
+    "Mount",
+    "Port",
+    "RunSpec",
+    "detach_error",
+    "image_for",
+]
 
 ENGINES = ("docker", "podman", "nerdctl", "containerd", "bwrap")
 """The engines' names, in the order in which shipwheel looks for them. bwrap stores no images, so it is used only when it is named."""
+
+MAX_LOG_LINES = 1000
+"""Lines of a container's output that `Container.logs` returns."""
+
+EXEC_TIMEOUT_S = 60.0
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -58,11 +78,13 @@ class RunSpec(msgspec.Struct, frozen=True):
     env: Mapping[str, str] = {}
     user: str | None = None
     read_only: bool = True
-    """Mount the root read-only, and /tmp in memory."""
-    network: str = ""
-    """Set to "none" to leave the container only its loopback device; empty for the engine's default."""
+    """Mount the root read-only. Otherwise what is written goes to a layer that is removed with the container."""
+    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container
+    """Absolute paths of directories in memory, which every user may write to."""
     no_privileges: bool = False
     """Drop every capability, and gain none from setuid programs."""
+    network: str = ""
+    """The engine's default network if empty, `none` for a loopback interface alone, `host`, or the name of one of the engine's networks."""
     interactive: bool = False
     """Pass standard input to the container."""
     tty: bool = False
@@ -83,12 +105,76 @@ class RunSpec(msgspec.Struct, frozen=True):
         return self.config.stop_signal or "SIGTERM"
 
 
-class Detached(msgspec.Struct, frozen=True):
-    """A container that runs in the background: the commands that show its output, stop it, and remove it."""
+class ContainerCommands(msgspec.Struct, frozen=True):
+    """The commands with which a user follows a container's output, stops it, and removes it."""
 
     logs: str
     stop: str
     remove: str
+
+
+class ContainerState(msgspec.Struct, frozen=True):
+    """The state of a container. `exit_code` is None while it runs, and 128 plus the number if a signal ended it."""
+
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    """True if the engine says that the kernel killed it because it exceeded its memory."""
+
+    @property
+    def running(self) -> bool:
+        """True if the container's first process has not ended."""
+        return self.exit_code is None
+
+
+class Container(ABC):
+    """A container in the background. As a context manager, it is removed at the end.
+
+    Every method raises EngineError if the engine fails. A container of bwrap ends with the thread that started it.
+    """
+
+    def __init__(self, spec: RunSpec, commands: ContainerCommands) -> None:
+        self.spec = spec
+        self.commands = commands
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.remove()
+
+    @abstractmethod
+    def state(self) -> ContainerState:
+        """Return whether it runs, or how it ended."""
+
+    @abstractmethod
+    def logs(self) -> str:
+        """Return the last MAX_LOG_LINES lines of its output so far, standard output and standard error together.
+
+        docker and podman read the two as separate streams, so lines of one may come before earlier lines of the other.
+        """
+
+    @abstractmethod
+    def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT_S) -> ProgramResult:
+        """Run a program inside, as the container's user and with its environment and working directory.
+
+        The status is 126 or 127 if the program cannot be started, and 124 if it exceeds `timeout` seconds. It may then run on until the
+        container is removed.
+        """
+
+    @abstractmethod
+    def stop(self, grace: float | None = None) -> int:
+        """Send the stop signal, kill it after `grace` seconds (the spec's if None), and return its exit code. It may have ended before."""
+
+    @abstractmethod
+    def changes(self) -> tuple[str, ...] | None:
+        """Return the absolute paths that it created, changed or deleted in its root file system, also after its end.
+
+        Leaves out directories that only lead to others. None if the engine does not tell.
+        """
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Kill it if it runs, and remove it with its throwaway volumes. Does nothing the second time."""
 
 
 class Engine(Protocol):
@@ -100,7 +186,7 @@ class Engine(Protocol):
     maps_user: bool
     """True if files that the image's user writes into a mounted directory belong to the user who runs the engine."""
     detaches: bool
-    """True if a container can outlive the command that starts it."""
+    """True if a container can outlive the process that starts it."""
     emulation_hint: str
     """The engine's own command that installs emulators for other platforms, empty without one."""
 
@@ -140,8 +226,11 @@ class Engine(Protocol):
         `timeout` in seconds; a container that exceeds it is killed.
         """
 
-    def start(self, spec: RunSpec) -> Detached:
-        """Start a container in the background, not interactively. It stays until it is removed, also after it has ended."""
+    def start(self, spec: RunSpec) -> Container:
+        """Start a container in the background, without input. It stays until it is removed, also after it has ended.
+
+        Raises EngineError if it does not start; then nothing is left of it.
+        """
 
 
 def image_for(index: ImageIndex, host: Platform) -> Image:

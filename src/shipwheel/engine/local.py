@@ -7,17 +7,36 @@ nor in the list of processes.
 import os
 import shutil
 import tempfile
+import time
+from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from shipwheel.engine.emulation import emulated_platforms
-from shipwheel.engine.interface import RunSpec
+from shipwheel.engine.interface import MAX_LOG_LINES, Container, RunSpec
 from shipwheel.errors import EngineError
 from shipwheel.platform import Platform, host_platform
 
-__all__ = ["Bind", "EnvFile", "LocalEngine", "bind_mounts", "env_file", "logs_directory", "memory_file", "volumes_directory"]
+__all__ = [
+    "Bind",
+    "Binds",
+    "EnvFile",
+    "LocalContainer",
+    "LocalEngine",
+    "bind_mounts",
+    "env_file",
+    "last_lines",
+    "logs_directory",
+    "make_binds",
+    "memory_file",
+    "volumes_directory",
+]
+
+_POLL_S = 0.05
+_KILL_TIMEOUT_S = 10.0
 
 
 class LocalEngine:
@@ -43,6 +62,25 @@ class LocalEngine:
         return (self.host(), *emulated_platforms())
 
 
+class LocalContainer(Container):
+    """A container on this machine, whose engine does not wait between the stop signal and the kill."""
+
+    @abstractmethod
+    def _send(self, signal: str) -> None:
+        """Send a signal to its first process, if that runs."""
+
+    def stop(self, grace: float | None = None) -> int:
+        """See `Container.stop`."""
+        for signal, seconds in ((self.spec.stop_signal, self.spec.grace if grace is None else grace), ("SIGKILL", _KILL_TIMEOUT_S)):
+            self._send(signal)
+            deadline = time.monotonic() + seconds
+            while (state := self.state()).running and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+            if state.exit_code is not None:
+                return state.exit_code
+        raise EngineError(f"{self.spec.name} did not end when it was killed", hint=f"Try again later: {self.commands.stop}")
+
+
 class Bind(NamedTuple):
     """A file or directory of this machine, its path in the container, and "rw" or "ro"."""
 
@@ -61,32 +99,51 @@ def logs_directory() -> Path:
     return _data_directory() / "logs"
 
 
-@contextmanager
-def bind_mounts(spec: RunSpec, *, chown: bool) -> Iterator[tuple[Bind, ...]]:
-    """Yield the bind mounts for a container's mounts. Create named volumes that are new, and remove throwaway ones after the block.
+class Binds(NamedTuple):
+    """The bind mounts of a container, and the directories that stand for its throwaway volumes."""
 
-    With `chown`, give new volumes to the container's user, if root runs this. Raises EngineError if a volume cannot be created.
+    mounts: tuple[Bind, ...]
+    throwaway: tuple[Path, ...]
+
+    def remove(self) -> None:
+        """Remove the throwaway volumes."""
+        for directory in self.throwaway:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def make_binds(spec: RunSpec, *, chown: bool) -> Binds:
+    """Return the bind mounts for a container's mounts. Creates named volumes that are new, and throwaway ones.
+
+    With `chown`, gives new volumes to the container's user, if root runs this. Raises EngineError if a volume cannot be created.
     """
     owner = (spec.user or spec.config.user) if chown and hasattr(os, "geteuid") and os.geteuid() == 0 else ""
-    temporary: list[Path] = []
+    mounts: list[Bind] = []
+    throwaway: list[Path] = []
     try:
-        binds = []
         for mount in spec.mounts:
             if mount.is_path:
                 source = Path(mount.source)
             elif mount.source:
                 source = _named_volume(volumes_directory() / mount.source, owner)
             else:
-                temporary.append(Path(tempfile.mkdtemp(prefix="shipwheel-volume-")))
-                source = _give_to(temporary[-1], owner)
-            binds.append(Bind(str(source), mount.target, "ro" if mount.read_only else "rw"))
-        yield tuple(binds)
+                throwaway.append(Path(tempfile.mkdtemp(prefix="shipwheel-volume-")))
+                source = _give_to(throwaway[-1], owner)
+            mounts.append(Bind(str(source), mount.target, "ro" if mount.read_only else "rw"))
     except OSError as error:
+        Binds((), tuple(throwaway)).remove()
         hint = "Set XDG_DATA_HOME to a directory that you can write to, or use --ephemeral."
         raise EngineError(f"cannot create a volume: {error.filename}: {error.strerror or error}", hint=hint) from error
+    return Binds(tuple(mounts), tuple(throwaway))
+
+
+@contextmanager
+def bind_mounts(spec: RunSpec, *, chown: bool) -> Iterator[tuple[Bind, ...]]:
+    """Yield the bind mounts for a container's mounts (see `make_binds`), and remove throwaway volumes after the block."""
+    binds = make_binds(spec, chown=chown)
+    try:
+        yield binds.mounts
     finally:
-        for directory in temporary:
-            shutil.rmtree(directory, ignore_errors=True)
+        binds.remove()
 
 
 @contextmanager
@@ -118,6 +175,15 @@ def env_file(env: Mapping[str, str]) -> Iterator[EnvFile]:
         return
     with memory_file(lines.encode()) as handle:
         yield EnvFile((*flags, f"--env-file=/proc/self/fd/{handle}"), (handle,))
+
+
+def last_lines(log: Path) -> str:
+    """Return the last MAX_LOG_LINES lines of a container's log, empty if there is none."""
+    try:
+        with log.open(encoding="utf-8", errors="replace", newline="") as stream:
+            return "".join(deque(stream, MAX_LOG_LINES))
+    except FileNotFoundError:
+        return ""
 
 
 def _data_directory() -> Path:

@@ -19,6 +19,7 @@ class Nerdctl(DockerLike):
     """A nerdctl with its containerd. CONTAINERD_ADDRESS, CONTAINERD_NAMESPACE and nerdctl's own settings choose which."""
 
     name = "nerdctl"
+    lists_changes = False
     emulation_hint = "nerdctl run --privileged --rm tonistiigi/binfmt --install all"
 
     @classmethod

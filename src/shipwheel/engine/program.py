@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,12 @@ class ProgramResult(msgspec.Struct, frozen=True):
         text = self.stderr.lower()
         return next((failure for failure, signs in _FAILURE_SIGNS if any(sign in text for sign in signs)), EngineFailure.OTHER)
 
+    @property
+    def task_exit_code(self) -> int:
+        """The exit code of a task that `ctr tasks delete` deleted: it warns of one that is not zero."""
+        code = re.search(r"non-zero exit code (\d+)", self.stderr)
+        return int(code[1]) if code else 0
+
     def json_object(self) -> dict[str, Any]:
         """Return the JSON object that it printed; an empty one if it failed or printed anything else."""
         try:
@@ -90,14 +97,24 @@ def is_installed(program: str) -> bool:
 
 
 def run_program(
-    argv: Sequence[str], *, timeout: float = _TIMEOUT_S, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    timeout: float = _TIMEOUT_S,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    merge: bool = False,
+    output: IO[bytes] | None = None,
 ) -> ProgramResult:
-    """Run a program without input and return its result. A program that is missing, or exceeds `timeout` seconds, gives a failed one."""
+    """Run a program without input and return its result. A program that is missing, or exceeds `timeout` seconds, gives a failed one.
+
+    With `merge`, what it writes to standard error is in `stdout`, in order. With `output`, its standard output goes to that file.
+    """
     try:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             timeout=timeout,
             check=False,
             env=_environment() if env is None else {**env, **_ENGLISH},
@@ -107,7 +124,8 @@ def run_program(
         return ProgramResult(argv[0], 124, "", f"{argv[0]} did not answer within {timeout:g} seconds")
     except OSError as error:
         return ProgramResult(argv[0], 127, "", f"cannot start {argv[0]}: {error.strerror or error}")
-    return ProgramResult(argv[0], done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    stdout, stderr = ((stream or b"").decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
+    return ProgramResult(argv[0], done.returncode, stdout, stderr)
 
 
 def run_with_messages(argv: Sequence[str]) -> int:

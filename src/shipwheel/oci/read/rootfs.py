@@ -55,14 +55,20 @@ class Rootfs:
         if hash_digest(compressed.hash) != layer.descriptor.digest:
             raise DamagedBlob(layer.descriptor.digest)
 
-    def make_mount_point(self, path: str, *, directory: bool) -> None:
-        """Create a directory or an empty file to mount on, unless the path exists."""
+    def make_mount_point(self, path: str, *, directory: bool) -> str:
+        """Create a directory or an empty file to mount on, unless the path exists. Return its absolute path, which leads through no link.
+
+        A link in the place of a file is replaced: the mount covers it anyway.
+        """
         if directory:
-            self._directory(path.split("/"))
-            return
-        target = self._target(path.strip("/"))
-        if not os.path.lexists(target):
-            target.touch()
+            target = self._directory(path.split("/"))
+        else:
+            target = self._target(path.strip("/"))
+            if target.is_symlink():
+                target.unlink()
+            if not target.exists():
+                target.touch()
+        return f"/{target.relative_to(self._root)}"
 
     def read_text(self, path: str) -> str:
         """Return the content of a small text file, empty if it does not exist."""

@@ -1,0 +1,58 @@
+"""Engines as `shipwheel run` meets them: found on PATH and in the environment, in a sandbox."""
+
+import os
+from dataclasses import dataclass
+
+from support.command import TEST_CACHE
+from support.engines import Containerd, Dockerd, Podman, Sandbox
+
+__all__ = ["RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target"]
+
+
+@dataclass
+class RunTarget:
+    """An engine for `shipwheel run`: its name, its sandbox, and how to list what it holds."""
+
+    name: str
+    sandbox: Sandbox
+    listing: tuple[tuple[str, ...], ...]
+    """Commands that list containers, unnamed volumes and tasks. They must print nothing afterwards."""
+
+    def __post_init__(self) -> None:
+        """Give programs in the sandbox the store and the settings of this test run."""
+        self.sandbox.environment |= {"SHIPWHEEL_CACHE": str(TEST_CACHE), "XDG_DATA_HOME": str(self.sandbox.folder("data"))}
+        self.sandbox.environment |= {
+            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_", "PYTHONPATH"))
+        }
+
+    def left(self) -> str:
+        """Return the remaining containers, volumes and tasks, and the processes of the image's Python."""
+        return "".join(self.sandbox.run(command).stdout for command in self.listing) + self.running()
+
+    def running(self) -> str:
+        """Return the processes of the image's Python."""
+        return self.sandbox.run(["pgrep", "-af", "/opt/venv/bin"], check=False).stdout
+
+
+def docker_target(running: Dockerd) -> RunTarget:
+    """Return a docker daemon."""
+    root = running.sandbox.root
+    running.sandbox.environment |= {"DOCKER_HOST": f"unix://{root / 'docker.sock'}", "DOCKER_CONFIG": str(root / "cli")}
+    return RunTarget("docker", running.sandbox, (("docker", "ps", "-aq"), ("docker", "volume", "ls", "-qf", "dangling=true")))
+
+
+def podman_target(running: Podman) -> RunTarget:
+    """Return podman."""
+    return RunTarget("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
+
+
+def containerd_target(running: Containerd) -> RunTarget:
+    """Return a containerd, which is used through ctr."""
+    root = running.sandbox.root
+    running.sandbox.environment |= {"CONTAINERD_ADDRESS": str(root / "containerd.sock"), "CONTAINERD_NAMESPACE": "tests"}
+    return RunTarget("containerd", running.sandbox, (("ctr", "containers", "ls", "-q"), ("ctr", "tasks", "ls", "-q")))
+
+
+def bwrap_target(sandbox: Sandbox) -> RunTarget:
+    """Return bubblewrap, which needs no engine."""
+    return RunTarget("bwrap", sandbox, ())
