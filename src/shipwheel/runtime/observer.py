@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,14 +27,20 @@ LOG_HEAD, LOG_TAIL = 16 << 10, 64 << 10
 BODY = 400
 POLL_S = 0.1
 SETTLE_S = 0.5
-PATIENCE_S = 15.0
-"""Seconds after the first socket listens in which an answer may still change: servers open the port before they are ready."""
+OTHERS_S = 5.0
+"""Seconds after the first socket listens in which the ports that the image exposes may follow: only then are others asked."""
 
 MAX_WRITTEN = 200
+MAX_DEPTH = 60
 LISTEN = "0A"
 UNCONNECTED = "07"
 NOT_DISKS = ("/proc", "/sys", "/dev", "/run/secrets")
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the address at which to ask a server that listens on all
+ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
+COARSE_CLOCK = 5
+"""CLOCK_REALTIME_COARSE (clock_gettime(2)): the clock of the times that the kernel gives to files. It is some milliseconds behind."""
+
+EPHEMERAL = (32768, 60999)
+"""The kernel's default for ports of clients (ip(7), ip_local_port_range)."""
 
 
 class Log:
@@ -66,19 +72,22 @@ class Log:
 def processes() -> list[int]:
     """Return the process IDs of the container, without this program's and its parent's."""
     own = (os.getpid(), os.getppid())
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and int(path.name) not in own]
+    with contextlib.suppress(OSError):
+        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and int(path.name) not in own]
+    return []
 
 
 def status_of(pid: int) -> dict[str, str]:
     """Return a process's status fields (proc(5)); empty if it has ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        # A process may have any bytes for a name.
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return {}
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def sockets_of(pids: Iterable[int]) -> set[str] | None:
+def sockets_of(pids: Sequence[int]) -> set[str] | None:
     """Return the inodes of the sockets that processes hold, None if none of them lets us look."""
     found: set[str] = set()
     looked = False
@@ -90,7 +99,7 @@ def sockets_of(pids: Iterable[int]) -> set[str] | None:
                     target = os.readlink(str(handle))  # noqa: PTH115 - Path.readlink is newer than Python 3.7
                     if target.startswith("socket:["):
                         found.add(target[8:-1])
-    return found if looked else None
+    return found if looked or not pids else None
 
 
 def address_of(text: str) -> str:
@@ -102,26 +111,54 @@ def address_of(text: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(data) == 4 else socket.AF_INET6, b"".join(words))
 
 
-def listeners(pids: Iterable[int]) -> list[tuple[str, str, int]]:
-    """Return the sorted (protocol, address, port) on which the container's processes wait for callers."""
+def client_ports() -> range:
+    """Return the ports that the kernel gives to clients, which have to receive answers to their datagrams somewhere."""
+    first, last = EPHEMERAL
+    with contextlib.suppress(OSError, ValueError):
+        first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    return range(first, last + 1)
+
+
+def listeners(pids: Sequence[int], exposed: Iterable[int]) -> list[tuple[str, str, int]]:
+    """Return the sorted (protocol, address, port) on which the container's processes wait for callers.
+
+    A UDP socket on a client's port is a client's, unless the image exposes it.
+    """
     own = sockets_of(pids)
+    clients = set(client_ports()).difference(exposed)
     found: set[tuple[str, str, int]] = set()
     for name, state in (("tcp", LISTEN), ("tcp6", LISTEN), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
         with contextlib.suppress(OSError):
-            for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            for line in Path("/proc/net", name).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == state and (own is None or fields[9] in own):
-                    address, port = fields[1].split(":")
+                address, _, port = fields[1].partition(":")
+                is_client = state == UNCONNECTED and int(port, 16) in clients
+                if fields[3] == state and not is_client and (own is None or fields[9] in own):
                     found.add((name[:3], address_of(address), int(port, 16)))
     return sorted(found)
+
+
+def connect(address: str, port: int, timeout: float) -> http.client.HTTPConnection:
+    """Connect to a listening socket. Raise OSError if none of the addresses at which to ask it accepts."""
+    first, *others = ASK_AT.get(address, (address,))
+    connection = http.client.HTTPConnection(first, port, timeout=timeout)
+    try:
+        connection.connect()
+    except OSError:
+        # A server may listen on all addresses where IPv6 is off.
+        if not others:
+            raise
+        return connect(others[0], port, timeout)
+    return connection
 
 
 def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[str, Any]:
     """Send one GET request, and return what came back: a status, or the error's name."""
     started = time.monotonic()
-    answer: dict[str, Any] = {"port": port, "path": path}
-    connection = http.client.HTTPConnection(LOOPBACK.get(address, address), port, timeout=timeout)
+    answer: dict[str, Any] = {"port": port, "path": path, "address": address}
+    connection = None
     try:
+        connection = connect(address, port, timeout)
         connection.request("GET", path, headers={"Host": host, "Accept": "text/html,*/*", "User-Agent": "shipwheel-check"})
         response = connection.getresponse()
         answer["status"] = response.status
@@ -132,13 +169,14 @@ def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[s
     except Exception as error:  # whatever a server sends is an observation
         answer["error"] = type(error).__name__
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     answer["seconds"] = round(time.monotonic() - started, 3)
     return answer
 
 
 class Watch:
-    """What was seen of the running command so far."""
+    """All that was seen of the running command so far."""
 
     def __init__(self, process: subprocess.Popen[bytes], options: Mapping[str, Any]) -> None:
         self.process = process
@@ -162,24 +200,35 @@ class Watch:
         self.count = max(self.count, len(pids))
         self.zombies = sum(state.get("State", "").startswith("Z") for state in states)
         self.memory = max(self.memory, sum(int(state.get("VmRSS", "0 kB").split()[0]) << 10 for state in states))
-        for found in listeners(pids):
-            self.sockets.setdefault(found, self.elapsed())
+        self.sockets = {found: self.sockets.get(found, self.elapsed()) for found in listeners(pids, self.options["ports"])}
         if self.ready is None:
-            for _, address, port in [found for found in self.sockets if found[0] == "tcp"]:
+            for _, address, port in self.to_ask():
                 if self.is_answered(address, port):
                     self.ready = self.elapsed()
                     return
 
+    def since_first(self) -> float:
+        """Return the seconds since the first socket listens."""
+        return self.elapsed() - min(self.sockets.values())
+
+    def to_ask(self) -> list[tuple[str, str, int]]:
+        """Return the sockets to ask: those of ports that the image exposes, and all if none of those listens for some time."""
+        found = [each for each in self.sockets if each[0] == "tcp"]
+        exposed = [each for each in found if each[2] in self.options["ports"]]
+        is_early = found and self.options["ports"] and self.since_first() < min(OTHERS_S, self.options["patience"])
+        return exposed if exposed or is_early else found
+
     def is_answered(self, address: str, port: int) -> bool:
-        """Return whether a path of a port answers with a status below 400; every answer is kept."""
+        """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept."""
+        failed = False
         for path in self.options["paths"]:
-            answer = ask(address, port, path, self.options["host"], self.options["patience"])
-            answer["address"] = address
-            self.answers[(port, path)] = answer
-            if answer.get("status", 999) < 400:
-                return True
-            if "status" not in answer:
+            answer = self.answers[(port, path)] = ask(address, port, path, self.options["host"], self.options["patience"])
+            status = answer.get("status")
+            if status is None:
                 return False
+            failed = failed or status >= 500
+            if status < 400:
+                return not failed
         return False
 
     def is_settled(self) -> bool:
@@ -187,14 +236,21 @@ class Watch:
         if self.ready is not None:
             return True
         if self.sockets:
-            return self.elapsed() - min(self.sockets.values()) > float(self.options["patience"])
+            return self.since_first() > float(self.options["patience"])
         return self.elapsed() > float(self.options["timeout"])
+
+
+def signal_of(text: str) -> int:
+    """Return the number of a signal as an image's config has it: "SIGTERM", "SIGRTMIN+3" or "15" (image-spec, config.md, StopSignal)."""
+    name, sign, offset = text.partition("+") if "+" in text else text.partition("-")
+    number = int(name) if name.isdigit() else int(getattr(signal, name, signal.SIGTERM))
+    return number + int(sign + offset) if offset else number
 
 
 def stop(process: subprocess.Popen[bytes], options: Mapping[str, Any]) -> dict[str, Any]:
     """Stop the command as an engine does. Return the seconds that it took, and whether it had to be killed."""
     started = time.monotonic()
-    process.send_signal(getattr(signal, options["signal"], signal.SIGTERM))
+    process.send_signal(signal_of(options["signal"]))
     try:
         process.wait(options["grace"])
     except subprocess.TimeoutExpired:
@@ -204,37 +260,64 @@ def stop(process: subprocess.Popen[bytes], options: Mapping[str, Any]) -> dict[s
     return {"seconds": round(time.monotonic() - started, 3), "killed": False}
 
 
-def written(tops: Iterable[str], since: float, skip: Iterable[str]) -> list[str]:
-    """Return what is newer than `since` below `tops`, by its change time: files, and directories that had nothing older in them."""
-    found: list[str] = []
-    for top in tops:
-        _visit(top, since, frozenset(skip), found)
-    return sorted(found)[:MAX_WRITTEN]
+class Written:
+    """A search for what is written below some directories from now on. `skip` are directories that do not count."""
 
+    def __init__(self, tops: Iterable[str], skip: Iterable[str]) -> None:
+        self.tops = tuple(tops)
+        self.skip = frozenset(skip)
+        self.since = time.clock_gettime_ns(COARSE_CLOCK)
+        self.before = {path for top in self.tops for path in self.files(top)}
 
-def _visit(directory: str, since: float, skip: frozenset[str], found: list[str]) -> bool:
-    """Add what is new below a directory. Return whether something in it is old."""
-    has_old = False
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+    def entries(self, directory: str) -> list[os.DirEntry[str]]:
+        """Return what is in a directory. Raise OSError if it cannot be read, or is very deep."""
+        if directory in self.skip or directory.count("/") > MAX_DEPTH:
+            raise PermissionError
+        with os.scandir(directory) as entries:
+            return list(entries)
+
+    def files(self, directory: str) -> Iterator[str]:
+        """Yield the paths of all that is no directory."""
+        with contextlib.suppress(OSError):
+            for entry in self.entries(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self.files(entry.path)
+                else:
+                    yield entry.path
+
+    def paths(self) -> list[str]:
+        """Return what was written: files, and directories, which end in a slash, in place of their files if all of those are new."""
+        found: list[str] = []
+        for top in self.tops:
+            self.add(top, found)
+        return sorted(found)[:MAX_WRITTEN]
+
+    def add(self, directory: str, found: list[str]) -> bool:
+        """Add what was written below a directory. Return whether all in it is new."""
+        try:
+            entries = self.entries(directory)
+        except OSError:
+            return False
+        all_new = True
         for entry in entries:
-            if entry.path in skip:
-                has_old = True
-                continue
             with contextlib.suppress(OSError):
                 facts = entry.stat(follow_symlinks=False)
-                is_new = facts.st_ctime >= since
+                is_changed = facts.st_ctime_ns >= self.since
+                is_new = is_changed and entry.path not in self.before
                 if stat.S_ISDIR(facts.st_mode):
-                    is_new = not _visit(entry.path, since, skip, found) and is_new
-                if is_new:
-                    found.append(entry.path + ("/" if stat.S_ISDIR(facts.st_mode) else ""))
-                else:
-                    has_old = True
-    return has_old
+                    inside = len(found)
+                    is_new = self.add(entry.path, found) and is_new
+                    if is_new:
+                        found[inside:] = [entry.path + "/"]
+                elif is_changed:
+                    found.append(entry.path)
+                all_new = all_new and is_new
+        return all_new
 
 
 def observe(options: Mapping[str, Any]) -> dict[str, Any]:
     """Run the command until it has settled, stop it, and return what was seen."""
-    since = time.time()
+    written = Written(options["look_in"], (*NOT_DISKS, *options["skip"]))
     seen: dict[str, Any] = {"program_error": "", "python": sys.version.split()[0]}
     try:
         process = subprocess.Popen(
@@ -270,14 +353,14 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         processes=watch.count,
         sockets=[{"protocol": key[0], "address": key[1], "port": key[2], "seconds": when} for key, when in sorted(watch.sockets.items())],
         answers=list(watch.answers.values()),
-        written=written(options["look_in"], since, (*NOT_DISKS, *options["skip"])),
+        written=written.paths(),
     )
     return seen
 
 
 def main() -> None:
-    """Read the options from the first argument, and print the observation."""
-    print(json.dumps(observe(json.loads(sys.argv[1]))))  # noqa: T201 - its output
+    """Read the options from the first argument, and print the observation on a line of its own."""
+    print("\n" + json.dumps(observe(json.loads(sys.argv[1]))), flush=True)  # noqa: T201 - its output
 
 
 if __name__ == "__main__":

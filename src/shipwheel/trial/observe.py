@@ -7,7 +7,7 @@ from importlib.resources import files
 import msgspec
 
 from shipwheel.engine.interface import Engine, Mount, RunSpec
-from shipwheel.engine.run_options import slug
+from shipwheel.engine.run_options import exposed_ports, slug
 from shipwheel.errors import EngineError
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
@@ -70,6 +70,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     init, command = split_init((*config.entrypoint, *config.cmd))
     options = {
         "command": conditions.command or command,
+        "ports": [port for port, _ in exposed_ports(config.exposed_ports)],
         "paths": conditions.paths,
         "host": conditions.host,
         "timeout": conditions.timeout * factor,
@@ -80,7 +81,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "skip": ["/tmp"],  # noqa: S108 - in the container
     }
     source = files("shipwheel.runtime").joinpath("observer.py").read_text(encoding="utf-8")
-    arguments = ("-I", "-c", source, msgspec.json.encode(options).decode())
+    arguments = ("-I", "-S", "-c", source, msgspec.json.encode(options).decode())
     return RunSpec(
         image=subject.image,
         config=config,
