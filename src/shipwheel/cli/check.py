@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
     from shipwheel.events import Reporter
 
-__all__ = ["command"]
+__all__ = ["command", "trial_engine"]
 
 _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
 

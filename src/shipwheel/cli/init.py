@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shipwheel.project.settings_file import SettingsEdit
     from shipwheel.request import Request
     from shipwheel.settings import Settings
-    from shipwheel.trial.improve import Attempt, Improved, Try
+    from shipwheel.trial.improve import Improved, Round, Try
 
 __all__ = ["command"]
 
@@ -66,12 +66,12 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
     from shipwheel.cli.advice import ProjectAdvisor
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import build, retry_damaged
-    from shipwheel.trial.improve import Attempt
+    from shipwheel.trial.improve import Round
     from shipwheel.trial.observe import Conditions, Subject
     from shipwheel.trial.paths import USUAL_PATHS
     from shipwheel.trial.trial import try_image
 
-    def attempt(settings: "Settings", env: Mapping[str, str]) -> "Attempt":
+    def attempt(settings: "Settings", env: Mapping[str, str]) -> "Round":
         now = replace(request, settings=settings)
 
         def load() -> Any:
@@ -85,7 +85,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
         subject = Subject(name, image.config_file.config, image.platform, built.resolution.project.name)
         conditions = Conditions(flags["timeout"], paths=USUAL_PATHS, env=env, network="" if flags["network"] else "none")
         trial = try_image(engine, subject, conditions, now.reporter)
-        return Attempt(trial, ProjectAdvisor(built, engine, subject, now.store, now.reporter))
+        return Round(trial, ProjectAdvisor(built, engine, subject, now.store, now.reporter))
 
     return attempt
 

@@ -1,4 +1,4 @@
-"""Which of a project's own extras or dependency groups would bring a module."""
+"""The extra or dependency group of a project that would bring a module."""
 
 import re
 from collections.abc import Iterator, Mapping

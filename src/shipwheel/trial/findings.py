@@ -9,13 +9,13 @@ from shipwheel.oci.model import ContainerConfig
 from shipwheel.trial.observation import Answer, Observation
 from shipwheel.trial.signs import Sign, SignKind, companion_name, signs_in
 
-__all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "verdict_of", "with_lost_writes"]
+__all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "fresh_directories", "last_line", "verdict_of", "with_lost_writes"]
 
 _STATE_HINT = "Name it in the setting `state`, which moves it to a volume."
 
 
 class Verdict(Enum):
-    """What a trial says of an image."""
+    """The result of a trial."""
 
     SERVES = "serves"
     """Something answers on an address that others can reach."""

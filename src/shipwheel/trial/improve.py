@@ -11,12 +11,12 @@ from shipwheel.trial.findings import FindingKind, Verdict
 from shipwheel.trial.mend import Advisor, Change, changes_for, placeholder
 from shipwheel.trial.trial import Trial
 
-__all__ = ["Attempt", "Improved", "Try", "improve"]
+__all__ = ["Improved", "Round", "Try", "improve"]
 
 _ROUNDS = 12
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Round(msgspec.Struct, frozen=True):
     """A trial of the image that some settings make, and who can be asked about it."""
 
     trial: Trial
@@ -26,7 +26,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class Try(Protocol):
     """Builds and tries the image of some settings. `env` is for the trial alone. Raises ShipwheelError if it cannot be built."""
 
-    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Attempt: ...
+    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round: ...
 
 
 class Improved(msgspec.Struct, frozen=True):
@@ -79,8 +79,8 @@ _Refused = list[tuple[Change, str]]
 
 
 def _apply(
-    attempt: Try, settings: Settings, env: Mapping[str, str], changes: list[Change], now: Attempt, report: Callable[[str], None]
-) -> tuple[Settings, Attempt, list[Change], _Refused]:
+    attempt: Try, settings: Settings, env: Mapping[str, str], changes: list[Change], now: Round, report: Callable[[str], None]
+) -> tuple[Settings, Round, list[Change], _Refused]:
     """Try all changes together, and one by one if that cannot be built."""
     together = settings
     for change in changes:

@@ -1,4 +1,4 @@
-"""What the observer saw of a container, as frozen values (runtime/observer.py prints them)."""
+"""Frozen values for the observer's result (runtime/observer.py prints it)."""
 
 import msgspec
 

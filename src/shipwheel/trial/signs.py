@@ -9,11 +9,11 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["Companion", "Sign", "SignKind", "signs_in"]
+__all__ = ["Companion", "Sign", "SignKind", "companion_name", "signs_in"]
 
 
 class SignKind(Enum):
-    """What a line says."""
+    """The kinds of signs."""
 
     MODULE = "module"
     """A Python module is missing: `subject` is its dotted name."""

@@ -24,7 +24,7 @@ _QUIET_S = 10.0
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What a trial found. `seen` is the run as production has it, `writable` one with a root that could be written, if there was one."""
+    """The result of a trial. `seen` is the run as production has it, `writable` one with a root that could be written, if there was one."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
