@@ -56,7 +56,21 @@ BELOW = {
     "testing": PIPELINE | {"testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}
-SLOW = {"httpx", "rich", "msgspec", "elftools", "packaging", "installer", "pysequoia", "zstandard", "tomli_w", "sqlite3", "asyncio"}
+SLOW = {
+    "httpx",
+    "rich",
+    "msgspec",
+    "elftools",
+    "packaging",
+    "installer",
+    "pysequoia",
+    "zstandard",
+    "tomli_w",
+    "sqlite3",
+    "asyncio",
+    "yaml",
+    "tree_sitter",
+}
 
 
 def part(module: str) -> str:

@@ -88,7 +88,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         volumes=project.volumes,
         env={**launch.env, **project.settings.env},
         user=container_user(project.settings.user, resolution.platforms[0].base),
-        workdir=project.settings.workdir,
+        workdir=project.start_directory,
         lock=str(lock.path),
         as_of=lock.as_of,
         notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),

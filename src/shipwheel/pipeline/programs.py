@@ -51,7 +51,7 @@ def _candidates(word: str, project: Project, path: str) -> Iterator[str]:
 
 
 def _absolute(word: str, project: Project) -> str:
-    return posixpath.normpath(posixpath.join(project.settings.workdir, word))
+    return posixpath.normpath(posixpath.join(project.start_directory, word))
 
 
 def _is_below(path: str, folders: Sequence[str]) -> bool:

@@ -101,7 +101,7 @@ def _keys(project: Project, platform: Closed) -> _Keys:
     path, programs = _path(project, platform), programs_of(project, base.init_path)
     return _Keys(
         proof_key(target.platform, base.missing_libraries, parent, platform.keys()),
-        start_key(programs, project.settings.workdir, path, project.volumes, parent, platform.keys()),
+        start_key(programs, project.start_directory, path, project.volumes, parent, platform.keys()),
     )
 
 

@@ -1,5 +1,6 @@
 """A user's project as one frozen value."""
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,12 @@ class Project:
     """The files that were read, kept to read the same project for another Python."""
     scanner: Scanner | None = field(default=None, repr=False, compare=False)
     """The scan of the source, kept to choose a command by other dependencies; None before the first choice."""
+
+    @property
+    def start_directory(self) -> str:
+        """The directory of the image, absolute, that the command and the steps before it start in."""
+        directory = self.launch.directory if self.launch is not None else ""
+        return posixpath.normpath(posixpath.join(self.settings.workdir, directory))
 
     @property
     def volumes(self) -> tuple[str, ...]:

@@ -2,25 +2,23 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.project_tree import launched
 
-from shipwheel.errors import ProjectError
-from shipwheel.project.entrypoint.procfile import parse_procfile
+from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.settings import Settings
 
 
 def test_reads_process_types(tmp_path: Path) -> None:
     types = parse_procfile("# web: no\nrelease: a\n\nweb:   b --x: y  \nweb: second\nnonsense\n")
     assert types == {"release": (2, "a"), "web": (4, "b --x: y")}
-    launch = launched(tmp_path, {"Procfile": "release: migrate\nworker: python w.py\n"})
+    launch = launched(tmp_path, {"Procfile": "release: migrate\nworker: python w.py\n", "w.py": ""})
     assert (launch.command, launch.ports, launch.env) == (("python", "w.py"), (), {})
-    launch = launched(tmp_path, {"Procfile": "web: A=b gunicorn -b :$PORT app:app\n"}, settings=Settings(env={"PORT": "9999"}))
+    launch = launched(
+        tmp_path, {"Procfile": "web: A=b gunicorn -b :$PORT app:app\n", "app.py": ""}, settings=Settings(env={"PORT": "9999"})
+    )
     assert (launch.command[2], launch.ports, launch.env) == (":9999", ("9999/tcp",), {"PORT": "9999", "A": "b"})
-    with pytest.raises(ProjectError, match="a, b"):
-        launched(tmp_path, {"Procfile": "a: x\nb: y\n"})
 
 
 @given(st.text(max_size=200))

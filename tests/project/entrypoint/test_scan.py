@@ -8,6 +8,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.scan import Scanner
 
 FILES = {
@@ -47,14 +48,16 @@ def test_a_scanner_scans_once(tmp_path: Path) -> None:
 
 def test_reads_what_shows_how_a_project_starts(tmp_path: Path) -> None:
     scan = Scanner(written(tmp_path, {**FILES, "b.ipynb": "{}", "a.ipynb": "{}"})).scan_project()
-    assert (scan.procfile, scan.dockerfile, scan.pastedeploy) == ("web: x\n", "FROM x\n", (("production.ini", "[app:main]\n"),))
+    assert [process.name for process in scan.deployment.processes] == ["web"]
+    assert scan.deployment.dockerfile is not None
+    assert scan.pastedeploy == (("production.ini", "[app:main]\n"),)
     assert ([tac.file for tac in scan.tac_files], scan.notebooks) == (["web.tac"], ("a.ipynb", "b.ipynb"))
 
 
 def test_a_single_file_is_the_whole_source(tmp_path: Path) -> None:
     scan = Scanner(written(tmp_path, FILES), "src/main.py").scan_project()
     assert [module.file for module in scan.modules] == ["src/main.py"]
-    assert (scan.procfile, scan.dockerfile, scan.pastedeploy, scan.tac_files) == (None, None, (), ())
+    assert (scan.deployment, scan.pastedeploy, scan.tac_files) == (Deployment(), (), ())
 
 
 def test_rejects_a_procfile_that_is_not_text(tmp_path: Path) -> None:

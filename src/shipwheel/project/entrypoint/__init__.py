@@ -7,7 +7,8 @@ To add:
     a web framework, or a queue with an application object: a row in `frameworks`; a worker's command in `workers`
     a production server: a function in `servers`
     a framework with a program that serves a file: a row in `file_servers`
-    another kind of evidence, for example a new file format: a module with a `Finder`, and its place in `find`
+    a kind of deployment file: a reader in `project.deployment`, and its place in `find`
+    another kind of evidence: a module with a `Finder`, and its place in `find`
     a library that writes files: a row in `write_scan`
 
 Imported by `project`, and by `pipeline` for what a `Launch` means.

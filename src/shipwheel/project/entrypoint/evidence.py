@@ -8,6 +8,8 @@ from shipwheel.settings import Settings
 
 __all__ = ["Evidence"]
 
+_MAX_TEXT = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -29,15 +31,22 @@ class Evidence:
     """Top-level import names in the project's wheel."""
     single_file: str | None = None
     """The one file that is the whole project; None if the project is a directory."""
+    declared_port: str | None = None
+    """The TCP port that the project's deployment files declare."""
 
     def has(self, *names: str) -> bool:
         """Return whether one of these Python packages is among the dependencies."""
         return not self.dependencies.isdisjoint(names)
 
     @property
-    def port(self) -> str | None:
+    def settings_port(self) -> str | None:
         """The first TCP port in the settings."""
         return next((port.removesuffix("/tcp") for port in self.settings.ports if port.endswith("/tcp")), None)
+
+    @property
+    def port(self) -> str | None:
+        """The first TCP port in the settings, or else the one that deployment files declare."""
+        return self.settings_port or self.declared_port
 
     @property
     def workdir(self) -> str:
@@ -53,7 +62,19 @@ class Evidence:
 
     def has_file(self, path: str) -> bool:
         """Ask the disk whether the project has this file."""
-        return (self.root / path).is_file()
+        try:
+            return (self.root / path).is_file()
+        except (OSError, ValueError):
+            return False
+
+    def read_text(self, path: str) -> str:
+        """Return the text of one of the project's files; empty if it cannot be read, or is no small text."""
+        try:
+            with (self.root / path).open("rb") as stream:
+                data = stream.read(_MAX_TEXT)
+            return data.decode() if len(data) < _MAX_TEXT else ""
+        except (OSError, ValueError):
+            return ""
 
     def is_symlink(self, path: str) -> bool:
         """Ask the disk whether this path in the project is a symbolic link."""

@@ -7,18 +7,17 @@ import re
 from dataclasses import replace
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.deployment.process import DeploymentFile
+from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder
 from shipwheel.project.entrypoint.django import with_static_files
-from shipwheel.project.entrypoint.dockerfile_command import find_dockerfile_command, find_dockerfile_script
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_twisted, find_voila
-from shipwheel.project.entrypoint.launch import Finder, Launch
-from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.image_settings import with_image_settings
+from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
-from shipwheel.project.entrypoint.procfile import find_procfile_command
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_script
-from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -26,13 +25,13 @@ from shipwheel.project.entrypoint.workers import find_worker
 __all__ = ["Evidence", "Launch", "find_launch"]
 
 _FINDERS: tuple[Finder, ...] = (
-    find_procfile_command,  # a Procfile's `web` line, or its only one
+    own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
+    declared_finder(DeploymentFile.DOCKERFILE),  # the server, worker or console script that a Dockerfile runs
     find_served_web_application,  # a web application whose server is among the dependencies
-    find_dockerfile_script,  # the console script that a Dockerfile runs
     find_console_script,  # a package's console script
     find_web_application,  # a web application whose server must be added
     find_file_server,  # Streamlit, Gradio and others that run a file
-    find_dockerfile_command,  # any other command in a Dockerfile
+    own_command_finder(DeploymentFile.DOCKERFILE),  # a file of the project that a Dockerfile runs
     find_pastedeploy,  # PasteDeploy's production.ini
     find_twisted,  # Twisted's .tac file
     find_voila,  # notebooks, if Voilà is among the dependencies
@@ -50,17 +49,19 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     no command or it needs a shell.
     """
     scanner = scanner or Scanner(evidence.root, evidence.single_file)
+    deployment = scanner.scan_deployment()
+    evidence = replace(evidence, declared_port=deployment.port)
     launch = _from_settings(evidence)
     if launch is None:
         scan = scanner.scan_project()
         launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
     elif _source_matters(evidence, launch):
-        scan = Scan(scanner.scan_modules())
+        scan = Scan(scanner.scan_modules(), deployment)
     else:
-        scan = Scan()
+        scan = Scan((), deployment)
     if launch is None:
         raise _no_command(evidence)
-    return _completed(launch, evidence, scan.modules)
+    return _completed(launch, evidence, scan)
 
 
 def _from_settings(evidence: Evidence) -> Launch | None:
@@ -68,7 +69,7 @@ def _from_settings(evidence: Evidence) -> Launch | None:
     if settings.entrypoint:
         return Launch(settings.entrypoint, True, settings.command, reason="The setting `entrypoint` names it.")
     if settings.command:
-        return Launch(settings.command, reason="The setting `command` names it.")
+        return with_server(Launch(settings.command, reason="The setting `command` names it."), evidence)
     return None
 
 
@@ -77,36 +78,36 @@ def _source_matters(evidence: Evidence, launch: Launch) -> bool:
     return evidence.has("whitenoise") or not (launch.is_program or (evidence.settings.volumes and evidence.kind == "app"))
 
 
-def _completed(launch: Launch, evidence: Evidence, modules: tuple[Module, ...]) -> Launch:
-    """Return the launch with static files, ports, volumes and the project's directory where the command needs it."""
+def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with what deployment files say, static files, ports, volumes and the project's directory if it needs that."""
+    modules = scan.modules
+    if not launch.before_start and not launch.is_program:
+        steps, notes = declared_steps(evidence, scan)
+        launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
-    needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch.command)
+    needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
+    launch = replace(launch, needs_source=needs_source)
+    if scan.deployment.dockerfile is not None:
+        launch = with_image_settings(launch, evidence, scan.deployment.dockerfile)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
-    launch = replace(_with_server(launch, evidence), ports=ports, needs_source=needs_source, outside_wheel=outside_wheel)
+    launch = replace(launch, ports=ports, outside_wheel=outside_wheel)
     return with_state(with_volumes(launch, evidence, modules), evidence)
 
 
-def _with_server(launch: Launch, evidence: Evidence) -> Launch:
-    """Return the launch with the Python package of a server that its command names and the project does not depend on."""
-    package = PROGRAM_PACKAGES.get(launch.command[0])
-    if package is None or launch.command[0] in evidence.scripts or evidence.has(package) or package in launch.extra_requirements:
-        return launch
-    return replace(launch, extra_requirements=(*launch.extra_requirements, package))
-
-
-def _names_source(evidence: Evidence, command: tuple[str, ...]) -> bool:
+def _names_source(evidence: Evidence, launch: Launch) -> bool:
     """Return whether a command names a file of the directory, or a module that the wheel lacks: manage.py, main:app."""
-    for word in command[1:]:
+    prefix = f"{launch.directory}/" if launch.directory else ""
+    for word in launch.command[1:]:
         if word.startswith("-") or not word or len(word) > _MAX_PATH or "\0" in word:
             continue
-        if evidence.has_file(word):
+        if evidence.has_file(prefix + word):
             return True
         top = re.split(r"[.:]", word)[0]
         own = top.isidentifier() and top not in evidence.packaged
-        if own and (evidence.has_file(f"{top}.py") or evidence.has_file(f"{top}/__init__.py")):
+        if own and (evidence.has_file(f"{prefix}{top}.py") or evidence.has_file(f"{prefix}{top}/__init__.py")):
             return True
     return False
 

@@ -7,10 +7,10 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
-from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, Server
+from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["INITIAL_SUFFIX", "Finder", "Launch", "also_found", "launch_application", "launch_file", "launch_module"]
+__all__ = ["INITIAL_SUFFIX", "Finder", "Launch", "also_found", "launch_application", "launch_file", "launch_module", "with_server"]
 
 INITIAL_SUFFIX = ".initial"
 """Appended to the name of a file of the app if a link into a volume replaces it in the image."""
@@ -31,6 +31,8 @@ class Launch:
     ports: tuple[str, ...] = ()
     """Ports with their protocol, for example 8000/tcp."""
     env: dict[str, str] = field(default_factory=dict)
+    directory: str = ""
+    """The directory in the project that the command starts in; empty for the project's own."""
     needs_source: bool = False
     """True if the project's directory must be in /app: always for an app; for a package if its wheel lacks what the command names."""
     python_path: tuple[str, ...] = ()
@@ -93,3 +95,11 @@ def also_found(others: Iterable[str]) -> str:
     """Return the end of a reason that names up to three other candidates."""
     names = [*others][:3]
     return f"; also found: {', '.join(names)}" if names else ""
+
+
+def with_server(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch with the Python package of a server that its command names and the project does not depend on."""
+    package = PROGRAM_PACKAGES.get(launch.command[0])
+    if package is None or launch.command[0] in evidence.scripts or evidence.has(package) or package in launch.extra_requirements:
+        return launch
+    return replace(launch, extra_requirements=(*launch.extra_requirements, package))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name
 
-__all__ = ["find_ports", "listens_on_loopback"]
+__all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback"]
 
 _START_CALLS = frozenset(
     """
@@ -21,7 +21,7 @@ _PORT_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"
 _ADDRESS_FIRST = frozenset({"add_insecure_port", "add_secure_port"})
 """Those whose first argument is host:port, as in gRPC."""
 _CHERRYPY_PORT = 8080
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_TEXT_DEPTH = 6
 _MAX_NUMBER_DEPTH = 4
 
@@ -42,9 +42,17 @@ def listens_on_loopback(source: SourceFile) -> bool:
     constants = dict(_constants(source))
     if _uses_cherrypy(source):
         # CherryPy's default is the loopback interface.
-        return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *_LOOPBACK)
+        return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *LOOPBACK)
     calls = (node for node in source.nodes if isinstance(node, ast.Call))
-    return any(_host(call, host, constants) in _LOOPBACK for call in calls for host in _hosts(call))
+    return any(_host(call, host, constants) in LOOPBACK for call in calls for host in _hosts(call))
+
+
+def find_bind(source: SourceFile) -> str:
+    """Return the address that a file assigns to `bind` at its top level, as gunicorn's configuration does; empty if it is not known."""
+    value = dict(_constants(source)).get("bind")
+    if isinstance(value, (ast.List, ast.Tuple)) and value.elts:
+        value = value.elts[0]
+    return _text(value, dict(_constants(source))) if value is not None else ""
 
 
 def _host(call: ast.Call, host: ast.expr, constants: _Constants) -> str:
@@ -124,6 +132,9 @@ def _text(node: ast.expr, constants: _Constants, depth: int = _MAX_TEXT_DEPTH) -
         return "".join(map(str, _numbers(node.value, constants))) or _text(node.value, constants, depth - 1)
     if isinstance(node, ast.Call) and called_name(node) == "str" and node.args:
         return "".join(map(str, _numbers(node.args[0], constants)))
+    if isinstance(node, ast.Call) and called_name(node) in ("get", "getenv") and len(node.args) == 2:
+        # The default of an environment variable.
+        return _text(node.args[1], constants, depth - 1)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 

@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.applications import (
     with_subclasses,
 )
 from shipwheel.project.entrypoint.frameworks import Framework
-from shipwheel.project.entrypoint.listening import find_ports, listens_on_loopback
+from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback
 from shipwheel.project.entrypoint.syntax import (
     ModulePath,
     SourceFile,
@@ -64,6 +64,8 @@ class Module(ModulePath):
     """TCP ports that it starts servers on."""
     loopback_only: bool = False
     """True if it starts a server on the loopback interface."""
+    bind: str = ""
+    """The address that it assigns to `bind`, as gunicorn's configuration does."""
     reads_arguments: bool = False
     """True if it reads sys.argv."""
     paths: FilePaths = field(default_factory=FilePaths)
@@ -103,6 +105,7 @@ def _scan(source: SourceFile) -> Module:
         strings=tuple(dict.fromkeys(_strings(source))),
         ports=find_ports(source),
         loopback_only=listens_on_loopback(source),
+        bind=find_bind(source),
         reads_arguments=_reads_arguments(source),
         paths=scan_paths(source),
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),

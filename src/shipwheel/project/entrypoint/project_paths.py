@@ -137,7 +137,7 @@ def _in_image(path: str, kind: WriteKind, launch: Launch, evidence: Evidence) ->
         if not launch.needs_source:
             return None
         path = workdir + path[len(ROOT) :]
-    path = posixpath.normpath(posixpath.join(workdir, path))
+    path = posixpath.normpath(posixpath.join(workdir, launch.directory, path))
     is_instance = path.startswith(_INSTANCE_PARENT)
     if not is_plain_path(path) or (is_within(path, OWN_DIRECTORIES) and not is_instance):
         return None

@@ -6,10 +6,11 @@ The finders receive a `Scan` and open no files. Source files that cannot be read
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.entrypoint.module import Module, link_factories, read_module
 from shipwheel.project.entrypoint.syntax import ModulePath
 from shipwheel.user_files import UserFiles
@@ -38,10 +39,8 @@ class Scan:
 
     modules: tuple[Module, ...] = ()
     """The project's own modules, shallow ones first."""
-    procfile: str | None = None
-    """The text of the Procfile."""
-    dockerfile: str | None = None
-    """The text of the Dockerfile."""
+    deployment: Deployment = field(default_factory=Deployment)
+    """The contents of the repository's deployment files."""
     pastedeploy: tuple[tuple[str, str], ...] = ()
     """(name, text) of PasteDeploy's ini files, the preferred one first."""
     tac_files: tuple[Module, ...] = ()
@@ -63,6 +62,7 @@ class Scanner:
         self._root, self._single_file, self._files = root, single_file, files or UserFiles()
         self._modules: tuple[Module, ...] | None = None
         self._scan: Scan | None = None
+        self._deployment: Deployment | None = None
 
     def scan_modules(self) -> tuple[Module, ...]:
         """Return the project's own modules, shallow ones first."""
@@ -72,21 +72,26 @@ class Scanner:
             self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
 
+    def scan_deployment(self) -> Deployment:
+        """Return what the repository says about its deployment. Raises ProjectError if there is a Procfile that cannot be read."""
+        if self._deployment is None:
+            self._deployment = Deployment() if self._single_file is not None else read_deployment(self._root, self._files)
+        return self._deployment
+
     def scan_project(self) -> Scan:
         """Return all that can show how the project starts. Raises ProjectError if there is a Procfile that cannot be read."""
         if self._scan is None:
             modules = self.scan_modules()
-            self._scan = Scan(modules) if self._single_file is not None else _scan_directory(self._root, modules, self._files)
+            deployment = self.scan_deployment()
+            self._scan = Scan(modules) if self._single_file is not None else _scan_directory(self._root, modules, deployment, self._files)
         return self._scan
 
 
-def _scan_directory(root: Path, modules: tuple[Module, ...], files: UserFiles) -> Scan:
-    procfile = root / "Procfile"
+def _scan_directory(root: Path, modules: tuple[Module, ...], deployment: Deployment, files: UserFiles) -> Scan:
     reader = _FileReader(root, files)
     return Scan(
         modules,
-        procfile=files.read_text(procfile) if files.is_file(procfile) else None,
-        dockerfile=_dockerfile_text(files, root / "Dockerfile"),
+        deployment,
         pastedeploy=tuple((name, text) for name in _PASTEDEPLOY_FILES if (text := _text(files, root / name)) is not None),
         tac_files=tuple(reader.module(path.name) or Module(path.name, path.stem) for path in sorted(root.glob("*.tac")) if path.is_file()),
         notebooks=tuple(path.name for path in sorted(root.glob("*.ipynb"))),
@@ -186,14 +191,4 @@ def _text(files: UserFiles, path: Path) -> str | None:
     try:
         return files.read_text(path) if files.is_file(path) else None
     except ProjectError:
-        return None
-
-
-def _dockerfile_text(files: UserFiles, path: Path) -> str | None:
-    """Return a Dockerfile's text, with replacement characters for what is not UTF-8; None if it cannot be read or is too large."""
-    try:
-        if not files.is_file(path) or path.stat().st_size > _MAX_BYTES:
-            return None
-        return files.read_bytes(path).decode("utf-8-sig", "replace")
-    except OSError:
         return None

@@ -1,0 +1,92 @@
+"""Conditions of shell scripts, decided as far as they are known without running anything (POSIX shell, `test`)."""
+
+import fnmatch
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shipwheel.project.deployment.shell_words import ShellState, expand_pattern, expand_word, text_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+__all__ = ["decide", "matches_pattern"]
+
+_MAX_DEPTH = 20
+_NUMERIC: dict[str, Callable[[int, int], bool]] = {
+    "-eq": int.__eq__,
+    "-ne": int.__ne__,
+    "-gt": int.__gt__,
+    "-ge": int.__ge__,
+    "-lt": int.__lt__,
+    "-le": int.__le__,
+}
+
+
+def decide(node: "Node", state: ShellState, exists: Callable[[str], bool | None], depth: int = 0) -> bool | None:
+    """Return the outcome of a test command, or None if it depends on something that is not known.
+
+    Variables without a value count as empty, as in a container that nobody gave any. `exists` tells whether the image has a path.
+    """
+    if depth > _MAX_DEPTH or node.has_error:
+        return None
+    match node.type:
+        case "test_command" | "parenthesized_expression":
+            inner = node.named_children
+            return decide(inner[0], state, exists, depth + 1) if len(inner) == 1 else None
+        case "unary_expression":
+            return _unary(node, state, exists, depth)
+        case "binary_expression":
+            return _binary(node, state, exists, depth)
+        case _:
+            text = _known(node, state)
+            return None if text is None else text != ""
+
+
+def matches_pattern(pattern: "Node", value: str, state: ShellState) -> bool | None:
+    """Return whether a value matches a pattern of `case`; None if the pattern is not known."""
+    doubts: list[str] = []
+    text = expand_pattern(pattern, state, doubts)
+    return None if doubts else fnmatch.fnmatchcase(value, text)
+
+
+def _unary(node: "Node", state: ShellState, exists: Callable[[str], bool | None], depth: int) -> bool | None:
+    operator = node.child_by_field_name("operator")
+    name = text_of(operator if operator is not None else node.children[0])
+    operand = node.named_children[-1]
+    if name == "!":
+        outcome = decide(operand, state, exists, depth + 1)
+        return None if outcome is None else not outcome
+    text = _known(operand, state)
+    if text is None:
+        return None
+    if name in ("-z", "-n"):
+        return (text == "") is (name == "-z")
+    return exists(text) if name in ("-e", "-f", "-d", "-r", "-s", "-x") else None
+
+
+def _binary(node: "Node", state: ShellState, exists: Callable[[str], bool | None], depth: int) -> bool | None:
+    operator = node.child_by_field_name("operator")
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    name = text_of(operator) if operator is not None else ""
+    if left is None or right is None:
+        return None
+    if name in ("&&", "-a", "||", "-o"):
+        outcomes = {decide(left, state, exists, depth + 1), decide(right, state, exists, depth + 1)}
+        decisive = name in ("||", "-o")
+        return decisive if decisive in outcomes else None if None in outcomes else not decisive
+    first, second = _known(left, state), _known(right, state)
+    if first is None or second is None:
+        return None
+    if name in ("=", "==", "!="):
+        equal = fnmatch.fnmatchcase(first, second) if right.type == "extglob_pattern" else first == second
+        return equal is (name != "!=")
+    if name in _NUMERIC and all(text.isascii() and text.isdecimal() and len(text) < 10 for text in (first, second)):
+        return _NUMERIC[name](int(first), int(second))
+    return None
+
+
+def _known(node: "Node", state: ShellState) -> str | None:
+    """Return the text of a word, or None if it is not known."""
+    doubts: list[str] = []
+    fields = expand_word(node, state, doubts, unset_is_empty=True)
+    return None if doubts else " ".join(fields)

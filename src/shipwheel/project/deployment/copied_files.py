@@ -1,0 +1,184 @@
+"""The files of the repository in the image that a Dockerfile builds: which path there is which path here."""
+
+import glob
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from shipwheel.project.deployment.script import Script
+from shipwheel.project.deployment.stage import Copy, Stage
+from shipwheel.user_files import UserFiles
+
+__all__ = ["CopiedFiles", "Placed"]
+
+_MAX_GLOB = 100
+_MAX_DEPTH = 6
+_MAX_SCRIPT = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file or directory of the build context in the image."""
+
+    source: str
+    """Relative to the context, normalised; "." for the context itself."""
+    target: str
+    """Absolute."""
+    is_directory: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class CopiedFiles:
+    """The files of a stage that come from the repository.
+
+    Args:
+        stage: The stage.
+        context: The build context, a directory on this machine.
+        project: The project's directory, which is the context, above it or below it.
+    """
+
+    stage: Stage
+    context: Path
+    project: Path
+    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+
+    @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        """The files that the stage's instructions copy from the context, in their order, also by way of other stages."""
+        return tuple(self._placed(self.stage, 0))
+
+    @cached_property
+    def covers_project(self) -> bool:
+        """True if something of the project gets into the image."""
+        return any(self._relation(item) is not None for item in self.placed)
+
+    @cached_property
+    def has_part_of_project(self) -> bool:
+        """True if an instruction copies the project or a part of it, and not only a directory that holds more."""
+        relations = (self._relation(item) for item in self.placed)
+        return any(relation is not None and relation[0] in (None, ".") for relation in relations)
+
+    @cached_property
+    def home(self) -> str:
+        """The directory of the image that is the project's; empty if there is none."""
+        votes: Counter[str] = Counter()
+        for item in self.placed:
+            relation = self._relation(item)
+            if relation is None:
+                continue
+            below_source, below_project = relation
+            if below_source is not None and item.is_directory:
+                votes[posixpath.normpath(posixpath.join(item.target, below_source))] += 100
+            elif below_project and item.target.endswith(f"/{below_project}"):
+                votes[item.target[: -len(below_project) - 1] or "/"] += 1
+        return max(votes, key=lambda path: votes[path], default="")
+
+    def project_path(self, path: str) -> str | None:
+        """Return the path in the project of an absolute path in the image; None for one that the project does not have."""
+        if not path.startswith("/") or "\0" in path:
+            return None
+        path = posixpath.normpath(path)
+        for source in self._sources(path):
+            found = self._in_project(source)
+            if found is not None and self._has(self.context / source):
+                return found
+        home = self.home or ("" if self.placed else self.stage.workdir or "/")
+        if home and (path == home or path.startswith(home.rstrip("/") + "/")):
+            inside = posixpath.relpath(path, home)
+            return inside if self._has(self.project / inside) else None
+        return None
+
+    def read_script(self, path: str) -> Script | None:
+        """See `ScriptFiles`."""
+        places = [(self.context / source, source) for source in self._sources(path)] if path.startswith("/") and "\0" not in path else []
+        inside = self.project_path(path)
+        if inside is not None:
+            places.append((self.project / inside, inside))
+        for file, name in places:
+            try:
+                if self.files.is_file(file):
+                    data = self.files.read_start(file, _MAX_SCRIPT + 1)
+                    return Script(name, data) if len(data) <= _MAX_SCRIPT else None
+            except (OSError, ValueError):
+                continue
+        return None
+
+    def exists(self, path: str) -> bool | None:
+        """See `ScriptFiles`: only what the repository has is known."""
+        if not path.startswith("/"):
+            path = posixpath.join(self.stage.workdir or "/", path)
+        return True if self.project_path(path) is not None else None
+
+    def _sources(self, path: str) -> Iterator[str]:
+        """Yield where a path of the image may come from in the context, the last copy first."""
+        for item in reversed(self.placed):
+            if path == item.target:
+                yield item.source
+            elif item.is_directory and path.startswith(item.target.rstrip("/") + "/"):
+                yield posixpath.normpath(posixpath.join(item.source, posixpath.relpath(path, item.target)))
+
+    def _placed(self, stage: Stage, depth: int) -> Iterator[Placed]:
+        for copy in stage.copies if depth < _MAX_DEPTH else ():
+            if copy.origin is not None:
+                inner = tuple(self._placed(copy.origin, depth + 1))
+                yield from (moved for item in inner for source in copy.sources if (moved := self._moved(item, source, copy)))
+            elif not copy.image:
+                for source in copy.sources:
+                    yield from self._from_context(source, copy)
+
+    def _from_context(self, source: str, copy: Copy) -> Iterator[Placed]:
+        if "://" in source or "\0" in source:
+            return
+        relative = posixpath.normpath(source.strip("\"'").lstrip("/") or ".")
+        names = [relative]
+        if glob.has_magic(relative):
+            try:
+                found = [path.relative_to(self.context).as_posix() for path in islice(self.context.glob(relative), _MAX_GLOB)]
+            except (ValueError, OSError, NotImplementedError):
+                return
+            names = sorted(found)
+        for name in names:
+            if name.startswith("..") or not self._has(self.context / name):
+                continue
+            is_directory = (self.context / name).is_dir()
+            into = copy.target.endswith("/") or len(names) > 1
+            target = posixpath.join(copy.target, posixpath.basename(name)) if into and not is_directory else copy.target
+            yield Placed(name, posixpath.normpath(target), is_directory, copy.line)
+
+    def _relation(self, item: Placed) -> tuple[str | None, str] | None:
+        """Return (the project below the source, or None; the source below the project, or empty); None if they have nothing in common."""
+        source, project = posixpath.normpath(posixpath.join(self.context.as_posix(), item.source)), self.project.as_posix()
+        if project == source or project.startswith(source.rstrip("/") + "/"):
+            return posixpath.relpath(project, source), ""
+        return (None, posixpath.relpath(source, project)) if source.startswith(project.rstrip("/") + "/") else None
+
+    def _in_project(self, source: str) -> str | None:
+        path, project = posixpath.normpath(posixpath.join(self.context.as_posix(), source)), self.project.as_posix()
+        inside = path == project or path.startswith(project.rstrip("/") + "/")
+        return posixpath.relpath(path, project) if inside else None
+
+    def _has(self, path: Path) -> bool:
+        try:
+            return path.exists()
+        except (OSError, ValueError):
+            return False
+
+    def _moved(self, item: Placed, source: str, copy: Copy) -> Placed | None:
+        """Return where a file of another stage is after a copy of `source`; None if that does not copy it."""
+        source, target = posixpath.normpath(posixpath.join("/", source)), copy.target
+        origin, end = item.source, ""
+        if item.target.startswith(source.rstrip("/") + "/"):
+            end = posixpath.relpath(item.target, source)
+        elif item.is_directory and source.startswith(item.target.rstrip("/") + "/"):
+            origin = posixpath.normpath(posixpath.join(item.source, posixpath.relpath(source, item.target)))
+        elif item.target != source:
+            return None
+        is_directory = item.is_directory if origin == item.source else (self.context / origin).is_dir()
+        if not end and not is_directory and target.endswith("/"):
+            end = posixpath.basename(source)
+        return Placed(origin, posixpath.normpath(posixpath.join(target, end)), is_directory, copy.line)

@@ -1,0 +1,141 @@
+"""The Dockerfile of a project: there may be several, in several folders, and the one that production uses is not always in the root."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from shipwheel.project.deployment.copied_files import CopiedFiles
+from shipwheel.project.deployment.dockerfile import Instruction, parse_dockerfile
+from shipwheel.project.deployment.stage import Stage, evaluate_stages
+from shipwheel.user_files import UserFiles
+
+__all__ = ["Dockerfile", "find_dockerfiles", "repository_folders"]
+
+_FILE = re.compile(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
+_FOLDERS = frozenset(
+    "docker container containers .docker dockerfiles deploy deployment deployments .deploy build ops infra packaging images".split()  # noqa: SIM905
+)
+_OTHER_PURPOSE = frozenset(
+    """
+    dev devel develop development devcontainer debug local test tests testing ci lint docs doc e2e cypress playwright example examples
+    sandbox demo bench benchmark base builder build nginx caddy traefik proxy postgres postgresql mysql mariadb redis rabbitmq node
+    frontend website ui client alpine windows dockerignore
+    """.split()  # noqa: SIM905
+)
+"""Words in the name of a Dockerfile or stage that production does not use, or not for the app."""
+_PRODUCTION = frozenset("prod production release runtime deploy final app web server backend api".split())  # noqa: SIM905
+_MAX_UP = 3
+_MAX_CANDIDATES = 12
+_MAX_ENTRIES = 500
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """The stage of a Dockerfile that production uses, and its files."""
+
+    name: str
+    """The path relative to the project, for messages."""
+    stage: Stage
+    files: CopiedFiles
+
+
+def repository_folders(root: Path) -> tuple[Path, ...]:
+    """Return the project's directory and those above it, up to the one of the repository; only the first outside a repository."""
+    found = [root]
+    while not (found[-1] / ".git").exists():
+        if len(found) > _MAX_UP or found[-1].parent == found[-1]:
+            return (root,)
+        found.append(found[-1].parent)
+    return tuple(found)
+
+
+def find_dockerfiles(root: Path, files: UserFiles) -> tuple[Dockerfile, ...]:
+    """Return the Dockerfiles that put something of the project into an image, the likeliest one for production first."""
+    folders = repository_folders(root)
+    candidates = sorted(_candidates(folders), key=lambda path: _rank(path, root))[:_MAX_CANDIDATES]
+    found = (_read(path, root, folders, files) for path in candidates)
+    return tuple(dockerfile for dockerfile in found if dockerfile is not None)
+
+
+def _candidates(folders: tuple[Path, ...]) -> Iterator[Path]:
+    for folder in folders:
+        yield from _in_folder(folder, 2)
+
+
+def _in_folder(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the Dockerfiles of a folder, and of those below it that usually have some."""
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(islice(listed, _MAX_ENTRIES), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if _FILE.fullmatch(entry.name) and entry.is_file():
+            yield Path(entry.path)
+        elif depth and (entry.name in _FOLDERS or depth < 2) and entry.is_dir(follow_symlinks=False):
+            yield from _in_folder(Path(entry.path), depth - 1)
+
+
+def _words(path: str) -> frozenset[str]:
+    return frozenset(re.split(r"[^a-z0-9]+", path.lower()))
+
+
+def _rank(path: Path, root: Path) -> tuple[object, ...]:
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    words = _words(relative) - {"dockerfile", "containerfile", "docker", ""}
+    ups = relative.count("../")
+    return (bool(words & (_OTHER_PURPOSE - {"build"})), ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
+
+
+def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles) -> Dockerfile | None:
+    name = Path(os.path.relpath(path, root)).as_posix()
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            return None
+        instructions = parse_dockerfile(files.read_bytes(path))
+    except OSError:
+        return None
+    stage = _production_stage(evaluate_stages(instructions, name))
+    if stage is None:
+        return None
+    image = CopiedFiles(stage, _context(instructions, path, root, folders), root, files)
+    return Dockerfile(name, stage, image) if _is_about(image, path, root) else None
+
+
+def _production_stage(stages: tuple[Stage, ...]) -> Stage | None:
+    """Return the last stage, unless its name says that it is for development."""
+    usable = [stage for stage in stages if not _words(stage.name) & _OTHER_PURPOSE]
+    return (usable or [*stages])[-1] if stages else None
+
+
+def _context(instructions: tuple[Instruction, ...], path: Path, root: Path, folders: tuple[Path, ...]) -> Path:
+    """Return the directory that has most of the files that are copied: the project's, the Dockerfile's, or one above."""
+    sources = {
+        posixpath.normpath(word.lstrip("/"))
+        for it in instructions
+        if it.keyword in ("COPY", "ADD") and not it.flag("from") and not it.documents
+        for word in it.text.strip("[] ").replace('"', "").replace(",", " ").split()[:-1]
+        if "$" not in word and "*" not in word and "://" not in word and word.strip("./")
+    }
+    best, most = root, -1
+    for folder in dict.fromkeys((root, path.parent, *folders)):
+        count = sum((folder / source).exists() for source in sources if "\0" not in source)
+        if count > most:
+            best, most = folder, count
+    return best
+
+
+def _is_about(image: CopiedFiles, path: Path, root: Path) -> bool:
+    """Return whether an image is the project's: it holds its files, and not only as part of a larger repository."""
+    if path.parent == root:
+        return image.covers_project or not image.placed
+    if not image.covers_project:
+        return False
+    if image.context == root or root in image.context.parents:
+        return True
+    return image.has_part_of_project or image.project_path(image.stage.workdir or "/") is not None

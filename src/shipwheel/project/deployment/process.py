@@ -1,0 +1,98 @@
+"""A process that a deployment file declares: how it is started, and with what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
+from shipwheel.project.deployment.shell import run_shell, run_words
+from shipwheel.project.deployment.shell_words import ShellState
+from shipwheel.user_files import UserFiles
+
+__all__ = ["DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
+
+
+class DeploymentFile(Enum):
+    """A kind of file that declares processes."""
+
+    PROCFILE = "Procfile"
+    DOCKERFILE = "Dockerfile"
+
+
+class ProcessFiles(ScriptFiles, Protocol):
+    """The files that a process sees."""
+
+    def project_path(self, path: str) -> str | None:
+        """Return the path in the project of an absolute path that the process sees; None for one that the project does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that a deployment file declares, as it is written there."""
+
+    kind: DeploymentFile
+    name: str
+    """For example "web"."""
+    file: str
+    line: int
+    files: ProcessFiles
+    text: str = ""
+    """The command in shell form; empty if it is in exec form."""
+    words: tuple[str, ...] = ()
+    """The command in exec form."""
+    arguments: tuple[str, ...] = ()
+    """Words after `words` that somebody who starts a container may replace."""
+    directory: str = "/"
+    """The working directory, absolute, as the process sees it."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The environment that the file gives it."""
+    ports: tuple[str, ...] = ()
+    """TCP ports that the file declares."""
+    fixed: bool = False
+    """True if `words` name a program that arguments can be given to: ENTRYPOINT in exec form."""
+
+    @property
+    def place(self) -> str:
+        """The position as messages name it."""
+        return f"{self.file}, line {self.line}"
+
+    def commands(self, variables: Mapping[str, str]) -> tuple[ShellCommand, ...]:
+        """Return the commands that it runs, with more variables than those of the file."""
+        state = ShellState({**self.variables, **variables}, (), self.directory)
+        if self.text:
+            return run_shell(Script(self.file, self.text.encode()), state, self.files, self.line)
+        return run_words((*self.words, *self.arguments), state, self.files, (self.file, self.line))
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFiles:
+    """The files that a process sees that starts in the project's directory, wherever that is: it is `home` for the process."""
+
+    project: Path
+    home: str = "/app"
+    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+
+    def project_path(self, path: str) -> str | None:
+        """See `ProcessFiles`."""
+        inside = path == self.home or path.startswith(f"{self.home}/")
+        relative = path[len(self.home) + 1 :] or "."
+        try:
+            return relative if inside and (self.project / relative).exists() else None
+        except (OSError, ValueError):
+            return None
+
+    def read_script(self, path: str) -> Script | None:
+        """See `ScriptFiles`."""
+        inside = self.project_path(path)
+        try:
+            if inside is None or not self.files.is_file(self.project / inside):
+                return None
+            return Script(inside, self.files.read_bytes(self.project / inside))
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool | None:
+        """See `ScriptFiles`."""
+        return True if self.project_path(path if path.startswith("/") else f"{self.home}/{path}") is not None else None

@@ -1,0 +1,19 @@
+"""Procfiles: a process type and its command in each line."""
+
+import re
+
+__all__ = ["ProcessType", "parse_procfile"]
+
+ProcessType = tuple[int, str]
+"""(line number, command line)"""
+
+_LINE = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*$")
+
+
+def parse_procfile(text: str) -> dict[str, ProcessType]:
+    """Return process type -> (line number, command line). Lines that define no process type are ignored."""
+    found: dict[str, ProcessType] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("#") and (match := _LINE.match(line)) and match[2]:
+            found.setdefault(match[1], (number, match[2]))
+    return found

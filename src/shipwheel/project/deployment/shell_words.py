@@ -1,0 +1,167 @@
+"""Words of a shell command with their expansions, as far as these are known without running anything (POSIX shell, 2.6)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shipwheel.project.deployment.secrets import is_secret_variable
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+__all__ = ["UNKNOWN", "ShellState", "expand_pattern", "expand_word", "text_of"]
+
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
+UNKNOWN = "\0"
+"""Stands in a value for a part that is not known. No value that a process gets can contain it."""
+_USER = "65532"
+"""The user of a container: never root."""
+_MAX_DEPTH = 20
+_MAX_VALUE = 8192
+"""Characters of a value; longer ones are no value that a person wrote."""
+
+
+@dataclass(slots=True)
+class ShellState:
+    """The variables, positional parameters and working directory of a shell."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+    directory: str = ""
+    exported: dict[str, None] = field(default_factory=dict)
+    """Names of the variables that the script itself exports, in order."""
+
+    def lookup(self, name: str) -> str | None:
+        """Return the value of a parameter; None if it is not set."""
+        if name in ("@", "*"):
+            return " ".join(self.positional) if self.positional else None
+        if name == "#":
+            return str(len(self.positional))
+        if name.isdecimal():
+            number = int(name) if len(name) < 5 else 0
+            return self.positional[number - 1] if 0 < number <= len(self.positional) else None
+        return self.variables.get(name)
+
+    def copy(self) -> "ShellState":
+        """Return an independent copy, as a subshell has it."""
+        return ShellState(dict(self.variables), self.positional, self.directory, dict(self.exported))
+
+
+def text_of(node: "Node") -> str:
+    """Return the source of a node, with replacement characters for what is not UTF-8."""
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+def expand_word(node: "Node", state: ShellState, doubts: list[str], *, unset_is_empty: bool = False) -> list[str]:
+    """Return the fields that a word becomes, and append to `doubts` what is not known about them.
+
+    With `unset_is_empty`, as in a condition, variables without a value are no reason for doubt.
+    """
+    return _Expansion(state, doubts, unset_is_empty).fields(node, 0)
+
+
+def expand_pattern(node: "Node", state: ShellState, doubts: list[str]) -> str:
+    """Return a word as one text, without splitting it into fields: an assigned value, or a pattern of `case`."""
+    return _Expansion(state, doubts, unset_is_empty=True).text(node, 0)
+
+
+@dataclass(slots=True)
+class _Expansion:
+    state: ShellState
+    doubts: list[str]
+    unset_is_empty: bool
+
+    def fields(self, node: "Node", depth: int) -> list[str]:
+        """Return the fields of an argument: quoting decides whether a value is split."""
+        match node.type:
+            case "simple_expansion" | "expansion":
+                value = self._value(node, depth)
+                if value is None:
+                    return []
+                return list(self.state.positional) if _names_arguments(node) else value.split()
+            case "string" if len(node.named_children) == 1 and _names_arguments(node.named_children[0]):
+                return list(self.state.positional) if text_of(node) in ('"$@"', '"${@}"') else [self.text(node, depth)]
+            case _:
+                return [self.text(node, depth)]
+
+    def text(self, node: "Node", depth: int) -> str:
+        """Return a word as one text."""
+        if depth > _MAX_DEPTH:
+            return self._unknown("it is nested too deeply")
+        match node.type:
+            case "raw_string":
+                return text_of(node)[1:-1]
+            case "string":
+                return "".join(self._string_parts(node, depth + 1))
+            case "concatenation" | "command_name":
+                return "".join(self.text(child, depth + 1) for child in node.children)
+            case "simple_expansion" | "expansion":
+                value = self._value(node, depth)
+                if value is None and not self.unset_is_empty:
+                    return self._unknown(f"{_display(node)} has no value")
+                return value or ""
+            case "command_substitution" if text_of(node)[:-1].strip("$(`").split() == ["id", "-u"]:
+                return _USER
+            case "command_substitution" | "process_substitution" | "arithmetic_expansion" | "ansi_c_string" | "brace_expression":
+                return self._unknown(f"{_display(node)} needs a shell")
+            case _ if node.has_error:
+                return self._unknown("its quotes do not match")
+            case _:
+                return _ESCAPE.sub(r"\1", text_of(node))
+
+    def _string_parts(self, node: "Node", depth: int) -> Iterator[str]:
+        """Yield the parts of a double-quoted string; the parser has no node for some white space between them."""
+        source, start = node.text or b"", node.start_byte
+        position = 1
+        for child in node.named_children:
+            yield _literal(source[position : child.start_byte - start])
+            yield _literal(child.text or b"") if child.type == "string_content" else self.text(child, depth)
+            position = child.end_byte - start
+        yield _literal(source[position:-1])
+
+    def _value(self, node: "Node", depth: int) -> str | None:
+        """Return the value of a parameter expansion; None if the parameter is not set and there is no default."""
+        name = next((text_of(child) for child in node.children if child.type in ("variable_name", "special_variable_name")), "")
+        operator = node.child_by_field_name("operator")
+        kind = text_of(operator) if operator is not None else ""
+        value = self.state.lookup(name)
+        if value is not None and UNKNOWN in value:
+            return self._unknown(f"{_display(node)} is not known")
+        if not name or (kind and kind not in (":-", "-", ":=", "=", ":?", "?", ":+", "+")):
+            return self._unknown(f"{_display(node)} needs a shell")
+        is_set = value is not None and (value != "" or not kind.startswith(":"))
+        if kind in (":+", "+"):
+            return self._operand(node, operator, depth) if is_set else ""
+        if is_set or kind in ("", ":?", "?"):
+            return value if is_set or not is_secret_variable(name) or self.unset_is_empty else self._unknown("it contains a secret")
+        default = self._operand(node, operator, depth)
+        if default and is_secret_variable(name):
+            return self._unknown("it contains a secret")
+        if kind in (":=", "="):
+            self.state.variables[name] = default
+        return default
+
+    def _operand(self, node: "Node", operator: "Node | None", depth: int) -> str:
+        """Return what follows the operator of an expansion."""
+        assert operator is not None  # noqa: S101 - the caller read it
+        after = [child for child in node.children if child.start_byte >= operator.end_byte and child.type != "}"]
+        return "".join(self.text(child, depth + 1) for child in after)[:_MAX_VALUE]
+
+    def _unknown(self, reason: str) -> str:
+        self.doubts.append(reason)
+        return UNKNOWN
+
+
+def _names_arguments(node: "Node") -> bool:
+    return text_of(node) in ("$@", "${@}", "$*", "${*}")
+
+
+def _literal(text: bytes) -> str:
+    return _QUOTED_ESCAPE.sub(lambda match: "" if match[1] == "\n" else match[1], text.decode("utf-8", "replace"))
+
+
+def _display(node: "Node") -> str:
+    text = " ".join(text_of(node).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"

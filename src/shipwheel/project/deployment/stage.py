@@ -1,0 +1,305 @@
+"""The stages of a Dockerfile, evaluated: what an image that is built from one has and does (the Dockerfile reference)."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_pairs
+from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
+from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.shell import run_shell, run_words
+from shipwheel.project.deployment.shell_words import ShellState
+
+__all__ = ["Copy", "Stage", "evaluate_stages", "parse_port"]
+
+_UNKNOWN_DIRECTORY = "/\0"
+_VARIABLE = re.compile(r"\\(.)|\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-+])([^{}$]*))?\})", re.ASCII)
+_MOVES = frozenset({"mv", "cp"})
+_MAX_STAGES = 50
+
+
+def parse_port(word: str) -> str:
+    """Return the number of a TCP port, written as 80 or 80/tcp; empty if it is none."""
+    word = word.removesuffix("/tcp")
+    return word if re.fullmatch(r"[1-9][0-9]{0,4}", word) and int(word) < 1 << 16 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Files that an instruction puts into a stage."""
+
+    sources: tuple[str, ...]
+    target: str
+    """Absolute; with a slash at its end if it is a directory for sure."""
+    line: int
+    origin: "Stage | None" = None
+    """The stage that they come from; None for the build context."""
+    image: str = ""
+    """The image that they come from, if that is no stage of this file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage with all that it inherits from the stages that it is built on."""
+
+    name: str
+    image: str
+    """The image that it starts from in the end."""
+    line: int
+    """The line of the FROM instruction."""
+    entrypoint: str = ""
+    """The arguments of ENTRYPOINT, as written."""
+    command: str = ""
+    """The arguments of CMD, as written."""
+    entrypoint_line: int = 0
+    command_line: int = 0
+    ports: tuple[str, ...] = ()
+    """The TCP ports of EXPOSE."""
+    volumes: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    """(name, value) of ENV. Those of ARG do not exist when the command starts."""
+    secrets: tuple[str, ...] = ()
+    """Names of ENV variables whose values may be secret; `variables` lacks them."""
+    unknown: tuple[str, ...] = ()
+    """Names of ENV variables whose values are not known, those of `secrets` included."""
+    workdir: str = ""
+    user: str = ""
+    health: str = ""
+    """The arguments of HEALTHCHECK, as written."""
+    stop_signal: str = ""
+    copies: tuple[Copy, ...] = ()
+    runs: tuple[ShellCommand, ...] = ()
+    """The commands of RUN instructions."""
+
+    @property
+    def origins(self) -> "tuple[Stage, ...]":
+        """The stages that files are copied from, directly or not."""
+        found: dict[int, Stage] = {}
+        pending = [self]
+        while pending:
+            for copy in pending.pop().copies:
+                if copy.origin is not None and copy.origin.line not in found:
+                    found[copy.origin.line] = copy.origin
+                    pending.append(copy.origin)
+        return tuple(found.values())
+
+
+def evaluate_stages(instructions: Iterable[Instruction], name: str, arguments: Mapping[str, str] | None = None) -> tuple[Stage, ...]:
+    """Return the stages of a Dockerfile.
+
+    `name` is the file's, for messages. `arguments` are build arguments (--build-arg), which replace the defaults of ARG.
+    """
+    stages: list[Stage] = []
+    builder, defaults, given = _StageBuilder(name, {}), dict[str, str](), dict(arguments or {})
+    for instruction in instructions:
+        if instruction.keyword == "FROM":
+            if len(stages) == _MAX_STAGES:
+                break
+            if not stages and builder.line == 0:
+                # An ARG before the first stage is a default for stages that declare it again.
+                defaults = {**builder.arguments, **given}
+                builder.arguments = defaults
+            if builder.line:
+                stages.append(builder.stage())
+            builder = _StageBuilder.start(instruction, name, stages, defaults)
+        elif instruction.keyword == "ARG" and (text := instruction.text.partition("=")[0].strip()) in {**defaults, **given}:
+            # Docker takes the value that was given, or the default of the first ARG.
+            builder.arguments[text] = {**defaults, **given}[text]
+        elif instruction.keyword != "ONBUILD":
+            builder.add(instruction)
+    if builder.line:
+        stages.append(builder.stage())
+    return tuple(stages)
+
+
+@dataclass(slots=True)
+class _StageBuilder:
+    """Collects the instructions of one stage."""
+
+    file: str
+    stages: Mapping[str, Stage]
+    name: str = ""
+    image: str = ""
+    line: int = 0
+    entrypoint: tuple[str, int] = ("", 0)
+    command: tuple[str, int] = ("", 0)
+    workdir: str = ""
+    user: str = ""
+    health: str = ""
+    stop_signal: str = ""
+    ports: dict[str, None] = field(default_factory=dict)
+    volumes: dict[str, None] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, None] = field(default_factory=dict)
+    unknown: dict[str, None] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+    runs: list[ShellCommand] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, instruction: Instruction, file: str, stages: Sequence[Stage], defaults: Mapping[str, str]) -> "_StageBuilder":
+        """Return the builder of the stage that a FROM starts, with what it inherits."""
+        known = {**{str(number): stage for number, stage in enumerate(stages)}, **{stage.name: stage for stage in stages if stage.name}}
+        words = instruction.text.split()
+        outer = cls(file, known, arguments=dict(defaults))
+        image = outer.expanded(words[0]) or words[0] if words else ""
+        name = words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
+        parent = known.get(image.lower())
+        if parent is None:
+            return cls(file, known, name, image, instruction.line)
+        return cls(
+            file,
+            known,
+            name,
+            parent.image,
+            instruction.line,
+            (parent.entrypoint, parent.entrypoint_line),
+            (parent.command, parent.command_line),
+            parent.workdir,
+            parent.user,
+            parent.health,
+            parent.stop_signal,
+            dict.fromkeys(parent.ports),
+            dict.fromkeys(parent.volumes),
+            dict(parent.variables),
+            {},
+            dict.fromkeys(parent.secrets),
+            dict.fromkeys(parent.unknown),
+            list(parent.copies),
+            list(parent.runs),
+        )
+
+    def stage(self) -> Stage:
+        return Stage(
+            self.name,
+            self.image,
+            self.line,
+            self.entrypoint[0],
+            self.command[0],
+            self.entrypoint[1],
+            self.command[1],
+            tuple(self.ports),
+            tuple(self.volumes),
+            tuple(self.variables.items()),
+            tuple(self.secrets),
+            tuple(self.unknown),
+            self.workdir,
+            self.user,
+            self.health,
+            self.stop_signal,
+            tuple(self.copies),
+            tuple(self.runs),
+        )
+
+    def add(self, instruction: Instruction) -> None:
+        text = instruction.text
+        match instruction.keyword:
+            case "CMD":
+                self.command = (text, instruction.line)
+            case "ENTRYPOINT":
+                # An ENTRYPOINT resets a CMD that was set before it.
+                self.entrypoint = ("" if re.fullmatch(r"\[\s*\]", text) else text, instruction.line)
+                self.command = ("", 0)
+            case "EXPOSE":
+                words = (expanded for word in text.split() if (expanded := self.expanded(word)))
+                self.ports.update(dict.fromkeys(port for word in words for part in word.split() if (port := parse_port(part))))
+            case "VOLUME":
+                paths = (self.expanded(word) for word in exec_form(text) or text.split())
+                self.volumes.update(dict.fromkeys(posixpath.normpath(path) for path in paths if path and path.startswith("/")))
+            case "ENV":
+                for name, value in parse_pairs(text):
+                    self._set(self.variables, name, value)
+            case "ARG":
+                for name, value in parse_pairs(text):
+                    self._set(self.arguments, name, value)
+            case "WORKDIR":
+                self.workdir = _directory(self.workdir or "/", self.expanded(text))
+            case "USER":
+                self.user = self.expanded(text) or ""
+            case "HEALTHCHECK":
+                self.health = "" if text.upper() == "NONE" else text
+            case "STOPSIGNAL":
+                self.stop_signal = self.expanded(text) or ""
+            case "COPY" | "ADD":
+                self._copy(instruction)
+            case "RUN":
+                self._run(instruction)
+
+    def _copy(self, instruction: Instruction) -> None:
+        words = [self.expanded(word) for word in exec_form(instruction.text) or instruction.text.split()]
+        if len(words) < 2 or None in words or instruction.documents:
+            return
+        *sources, target = [str(word) for word in words]
+        absolute = _directory(self.workdir or "/", target)
+        is_directory = target.endswith(("/", "/.")) or target == "." or len(sources) > 1
+        origin = instruction.flag("from")
+        stage = self.stages.get((self.expanded(origin) or "").lower())
+        if instruction.flag("parents") or "parents" in dict(instruction.flags):
+            return
+        image = origin if origin and stage is None else ""
+        self.copies.append(Copy(tuple(sources), absolute + "/" * (is_directory and absolute != "/"), instruction.line, stage, image))
+
+    def _run(self, instruction: Instruction) -> None:
+        state = ShellState({**self.arguments, **self.variables}, (), self.workdir or "/")
+        words = exec_form(instruction.text)
+        if words is not None:
+            found = run_words(words, state, NoFiles(), (self.file, instruction.line))
+        else:
+            text = instruction.documents[0] if instruction.documents and instruction.text.startswith("<<") else instruction.text
+            found = run_shell(Script(self.file, text.encode()), state, NoFiles(), instruction.line)
+        self.runs += found
+        for command in found:
+            arguments = [word for word in command.words[1:] if not word.startswith("-")]
+            if command.words[0] in _MOVES and len(arguments) == 2 and not command.doubt and command.directory:
+                source, target = (posixpath.join(command.directory, word) for word in arguments)
+                self.copies.append(Copy((posixpath.normpath(source),), target, command.line, self.stage()))
+
+    def _set(self, target: dict[str, str], name: str, value: str) -> None:
+        plain = self._unquoted(value)
+        target.pop(name, None)
+        secret = is_secret_variable(name) or has_credentials(plain or "")
+        if plain is not None and not secret:
+            target[name] = plain
+        elif target is self.variables:
+            self.unknown[name] = None
+            self.secrets.update({name: None} if secret and plain else {})
+
+    def _unquoted(self, value: str) -> str | None:
+        """Return a value without its quotes and with its variables, which single quotes keep."""
+        parts: list[str] = []
+        for part in re.findall(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^'\"]+|['\"]", value, re.DOTALL):
+            if part.startswith("'"):
+                parts.append(part[1:-1])
+            else:
+                text = self.expanded(part[1:-1] if len(part) > 1 and part.startswith('"') else part)
+                if text is None:
+                    return None
+                parts.append(text)
+        return "".join(parts)
+
+    def expanded(self, text: str) -> str | None:
+        """Return the text with the values of its variables; None if one is unknown or may be secret."""
+        if "$" not in text and "\\" not in text:
+            return text
+        unknown = False
+
+        def value(match: re.Match[str]) -> str:
+            nonlocal unknown
+            if match[1]:
+                return match[1]
+            name, operator = match[2] or match[3], match[4] or ""
+            found = self.variables.get(name, self.arguments.get(name))
+            if operator.endswith("+"):
+                return match[5] if found else ""
+            found = match[5] if operator and not found else found
+            unknown = unknown or found is None
+            return found or ""
+
+        result = _VARIABLE.sub(value, text)
+        return None if unknown or "$" in re.sub(r"\\\$", "", _VARIABLE.sub("", text)) else result
+
+
+def _directory(base: str, path: str | None) -> str:
+    """Return a directory relative to another. One with an unknown variable is outside every project."""
+    return posixpath.normpath(posixpath.join(base, (path or _UNKNOWN_DIRECTORY).strip("\"'")))

@@ -1,0 +1,58 @@
+"""Programs that only start another one: an init, another user, an environment manager, a wait for a companion."""
+
+import posixpath
+import re
+
+__all__ = ["unwrapped"]
+
+_MAX_WRAPPERS = 6
+_RUNNERS = frozenset({"poetry", "uv", "pipenv", "pdm", "hatch", "rye", "pixi"})
+"""`RUNNER run COMMAND` runs a command in the project's environment, which is the image's."""
+_RUN_OPTIONS_WITH_VALUE = frozenset(
+    {"--group", "--extra", "--with", "--package", "--python", "-p", "--directory", "--project", "--env-file", "--only-group", "--no-group"}
+)
+_INITS = frozenset({"tini", "tini-static", "dumb-init", "catatonit"})
+_OTHER_USER = frozenset({"gosu", "su-exec", "setpriv", "setuidgid"})
+_WAITS = re.compile(r"wait[-_]?(for|4)|dockerize|wtfc")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+
+
+def unwrapped(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command that is started in the end; empty if there is none."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = _inner(words)
+        if inner == words:
+            break
+        words = inner
+    return words
+
+
+def _inner(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words without one wrapper."""
+    name = posixpath.basename(words[0]) if words else ""
+    rest = words[1:]
+    if name in ("exec", "nohup", "time", "command", "builtin"):
+        return rest
+    if name in _INITS:
+        return _after_options(rest)
+    if name in _OTHER_USER:
+        return _after_options(rest)[1:]
+    if name == "env":
+        return tuple(rest[next((number for number, word in enumerate(rest) if not _ASSIGNMENT.match(word)), len(rest)) :])
+    if name == "sudo":
+        return _after_options(rest, frozenset({"-u", "--user", "-g", "--group"}))
+    if name in _RUNNERS and rest[:1] == ("run",):
+        return _after_options(rest[1:], _RUN_OPTIONS_WITH_VALUE)
+    if _WAITS.match(name) and "--" in rest:
+        return rest[rest.index("--") + 1 :]
+    return words
+
+
+def _after_options(words: tuple[str, ...], with_value: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Return the words after leading options, and after the `--` that ends them."""
+    position = 0
+    while position < len(words) and words[position].startswith("-"):
+        if words[position] == "--":
+            return words[position + 1 :]
+        position += 2 if words[position] in with_value else 1
+    return words[position:]

@@ -1,0 +1,196 @@
+"""The command of a process that a deployment file declares, with the steps before it, if the image that shipwheel builds can run it."""
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from shipwheel.project.deployment.process import DeploymentFile, Process
+from shipwheel.project.deployment.script import ShellCommand
+from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.runnable import Runnable
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["declared_finder", "declared_steps", "own_command_finder"]
+
+_DEFAULT_PORT = "8000"
+_MAX_COMMAND = 8192
+"""Characters of a command; a longer one was not written by a person."""
+_WITHOUT_STEP = frozenset(
+    """
+    chown chmod mkdir touch rm cat ls find grep sed awk cp mv ln id whoami hostname date ps kill pwd stat test env export tr cut head tail
+    psql pg_isready mysqladmin mysql mariadb-admin redis-cli mongosh nc netcat ncat curl wget timeout getent nslookup ping apt-get
+    update-ca-certificates usermod groupmod useradd adduser addgroup groupadd passwd install
+    """.split()  # noqa: SIM905
+)
+"""Programs that wait for a companion or prepare directories, which our image's volumes and its user make unnecessary."""
+_BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
+"""Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The command that a process comes to, and the steps before it."""
+
+    command: ShellCommand
+    words: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def declared_finder(kind: DeploymentFile) -> Finder:
+    """Return the finder of a command that a kind of file declares: a server, a worker, or a console script with its arguments."""
+
+    def find(evidence: Evidence, scan: Scan) -> Launch | None:
+        launch = _find(kind, evidence, scan)
+        if launch is None or not (is_server(launch.command) or launch.command[0] != "python"):
+            return None
+        return launch
+
+    return find
+
+
+def own_command_finder(kind: DeploymentFile) -> Finder:
+    """Return the finder of any command that a kind of file declares, also of one that runs a file of the project."""
+    return lambda evidence, scan: _find(kind, evidence, scan)
+
+
+def declared_steps(evidence: Evidence, scan: Scan) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return (the steps before the start of the first process that has some, notes about them), for a command from elsewhere."""
+    for process in scan.deployment.processes:
+        found = _steps(process, evidence, process.commands(_variables(process, evidence)))
+        if found[0]:
+            return found
+    return (), ()
+
+
+def _find(kind: DeploymentFile, evidence: Evidence, scan: Scan) -> Launch | None:
+    processes = scan.deployment.of_kind(kind)
+    named = {process.name: process for process in processes if process.name != "release"}
+    process = named.get("web") or (next(iter(named.values())) if len(named) == 1 else None)
+    return _launch(process, evidence, scan) if process is not None else None
+
+
+def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
+    runnable = Runnable(evidence, process.files)
+    variables = _variables(process, evidence)
+    found = _main_command(process, evidence, process.commands(variables))
+    if found is None:
+        return None
+    own_env = {name: runnable.value(value) for name, value in found.command.env}
+    env = {**({"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}), **own_env}
+    if _has_secret(found.words, env):
+        return None
+    directory = runnable.directory(found.command) or ""
+    everything = {**process.variables, **env, **evidence.settings.env}
+    listening = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
+    ports = _ports(process, evidence, listening, found.words, scan, directory)
+    launch = Launch(
+        listening.words,
+        ports=tuple(f"{port}/tcp" for port in ports),
+        env=env,
+        directory=directory,
+        needs_source=evidence.kind == "app",
+        before_start=found.steps,
+        every_start=found.steps,
+        reason=_reason(process, scan),
+        notes=(*found.notes, *_address_notes(process, listening)),
+    )
+    return _as_program(with_server(launch, evidence), process, found, runnable)
+
+
+def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
+    """Return the variables of a process: PORT has a value even if only the platform gives it one."""
+    settings, own_port = evidence.settings, process.variables.get("PORT") or next(iter(process.ports), None)
+    port = evidence.settings_port or settings.env.get("PORT") or own_port or evidence.port or _DEFAULT_PORT
+    return {"PORT": port, **settings.env}
+
+
+def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> _Found | None:
+    """Return the last command that a process runs, which lasts, with the steps before it; None if the image cannot run it."""
+    runnable = Runnable(evidence, process.files)
+    lasting = [command for command in commands if not command.background and not _is_side_work(command)]
+    if not lasting or sum(map(len, lasting[-1].words)) > _MAX_COMMAND:
+        return None
+    main = lasting[-1]
+    words = runnable.words(main)
+    if main.doubt or runnable.obstacle(words, runnable.directory(main)):
+        return None
+    steps, notes = _steps(process, evidence, commands)
+    return _Found(main, words, steps, notes)
+
+
+def _is_side_work(command: ShellCommand) -> bool:
+    return posixpath.basename(command.words[0]) in _WITHOUT_STEP
+
+
+def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return (the one-time steps before the last command, notes about what cannot be one)."""
+    runnable = Runnable(evidence, process.files)
+    lasting = [command for command in commands if not command.background]
+    steps: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    home = runnable.directory(lasting[-1]) if lasting else ""
+    for command in commands:
+        if command is (lasting[-1] if lasting else None) or _is_side_work(command):
+            continue
+        words = runnable.words(command)
+        reason = command.doubt or ("it runs beside the app" if command.background else "")
+        reason = reason or ("it writes beside the code: run it before the build" if _BUILD_STEPS & {*words[1:3]} else "")
+        reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
+        reason = reason or runnable.obstacle(words, home) or ("it contains a secret" if _has_secret(words, dict(command.env)) else "")
+        if not reason:
+            steps.append(words)
+        elif "collectstatic" not in words:
+            notes.append(f"{command.place}: `{command.text}` is not a start step: {reason}.")
+    return tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(notes))
+
+
+def _has_secret(words: tuple[str, ...], env: Mapping[str, str]) -> bool:
+    return any(map(is_secret_variable, env)) or any(map(has_credentials, (*words, *env.values())))
+
+
+def _ports(
+    process: Process, evidence: Evidence, listening: Listening, words: tuple[str, ...], scan: Scan, directory: str
+) -> tuple[str, ...]:
+    if listening.ports:
+        others = process.ports if {*listening.ports} <= {*process.ports} else ()
+        return tuple(dict.fromkeys((*listening.ports, *others)))
+    if process.ports:
+        return process.ports
+    if process.kind is DeploymentFile.PROCFILE and process.name == "web":
+        return (_variables(process, evidence)["PORT"],)
+    module = next((module for module in scan.modules if module.file in {posixpath.join(directory, word) for word in words}), None)
+    return module.ports[:1] if module is not None else ()
+
+
+def _reason(process: Process, scan: Scan) -> str:
+    place = "The Dockerfile" if process.file == "Dockerfile" else "The Procfile" if process.file == "Procfile" else process.file
+    if process.kind is not DeploymentFile.PROCFILE:
+        others = scan.deployment.other_dockerfiles
+        return f"{place} names it (line {process.line})" + (f"; also found: {', '.join(others[:3])}." if others else ".")
+    names = [other.name for other in scan.deployment.of_kind(process.kind) if other.name != process.name]
+    return f"{place} names it as {process.name}" + (f"; it also has {', '.join(names)}." if names else ".")
+
+
+def _address_notes(process: Process, listening: Listening) -> Iterator[str]:
+    if listening.loopback and not listening.opened:
+        yield (
+            f"{process.place}: the command listens on {listening.loopback} only, which cannot be reached from outside the container:"
+            " make it listen on 0.0.0.0."
+        )
+
+
+def _as_program(launch: Launch, process: Process, found: _Found, runnable: Runnable) -> Launch:
+    """Return the launch as a command-line program's, if an ENTRYPOINT in exec form names it and it listens on no port."""
+    direct = process.fixed and found.command.file == process.file and found.command.line == process.line
+    if not direct or launch.ports or is_server(found.words) or tool_of(found.words) in ("celery", "uwsgi"):
+        return launch
+    # Arguments that a user gives replace CMD, if what ENTRYPOINT names can start without it.
+    count = len(process.arguments)
+    entry = found.words[:-count] if count and found.words[-count:] == process.arguments else ()
+    if entry and not runnable.obstacle(entry, launch.directory):
+        return replace(launch, command=entry, is_program=True, arguments=found.words[len(entry) :])
+    return replace(launch, is_program=True)

@@ -1,0 +1,173 @@
+"""Commands of deployment files as our image runs them: their paths and programs translated, and whether the image can run them at all."""
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shipwheel.project.deployment.process import ProcessFiles
+from shipwheel.project.deployment.script import ShellCommand
+from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
+from shipwheel.versions import normalized
+
+__all__ = ["DEVELOPMENT", "Runnable", "is_encodable"]
+
+DEVELOPMENT = "it starts a development server"
+_DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev"})
+_DISTRIBUTIONS = {
+    "django-admin": "django",
+    "huey_consumer": "huey",
+    "rqworker": "rq",
+    "rqscheduler": "rq-scheduler",
+    "pybabel": "babel",
+    "pserve": "pyramid",
+    "twistd": "twisted",
+    "supervisord": "supervisor",
+    "ddtrace-run": "ddtrace",
+    "newrelic-admin": "newrelic",
+    "opentelemetry-instrument": "opentelemetry-instrumentation",
+    "faust": "faust-streaming",
+}
+"""Program -> the Python package that contains it, if that has another name."""
+_PYTHON = re.compile(r"python(3(\.\d+)?)?|pypy3?")
+_IN_BIN = re.compile(r"(/[^/\0]+)*/s?bin/([^/\0]+)")
+_TARGET = re.compile(r"[\w.]+:\w[\w.]*(\(.*\))?")
+"""module:variable"""
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+_MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
+_SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
+"""Options with a directory that a server imports from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """Translates commands from where a deployment file runs them into our image, where the project is in the working directory."""
+
+    evidence: Evidence
+    files: ProcessFiles
+
+    def directory(self, command: ShellCommand) -> str | None:
+        """Return the command's working directory in the project, empty for the project's own; None for one outside it."""
+        found = self.files.project_path(command.directory)
+        return "" if found == "." else found
+
+    def words(self, command: ShellCommand) -> tuple[str, ...]:
+        """Return the command's words as our image runs them."""
+        return self.translated(command.words, command.directory)
+
+    def translated(self, words: Sequence[str], directory: str) -> tuple[str, ...]:
+        """Return words that a process in `directory` is started with as our image starts it, from the same directory of the project."""
+        if not words:
+            return ()
+        inside = self.files.project_path(directory) or "."
+        return (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
+
+    def value(self, text: str) -> str:
+        """Return the value of a variable with paths as they are in our image."""
+        return ":".join(self._absolute(part) for part in text.split(":")) if "://" not in text else text
+
+    def obstacle(self, words: tuple[str, ...], directory: str | None) -> str:
+        """Return why the image cannot run translated words, or should not; empty if it can."""
+        if not is_encodable(words):
+            return "it is no command"
+        flask = words[0] == "flask" or without_flags(words)[1:3] == ("-m", "flask")
+        if _DEVELOPMENT_WORDS & {*words[1:]} or (flask and "run" in words):
+            return DEVELOPMENT
+        if words[0] == "python":
+            return "" if self._names_project_code(without_flags(words)[1:], directory) else f"the image lacks what `{' '.join(words)}` runs"
+        if words[0] in self.evidence.scripts:
+            return ""
+        if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
+            return f"{words[0]} is not in the image"
+        missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
+        return f"the project has no module {missing[0]}" if missing else ""
+
+    def _is_installed(self, program: str) -> bool:
+        return normalized(_DISTRIBUTIONS.get(program, program)) in self.evidence.dependencies
+
+    def _program(self, word: str, directory: str, inside: str) -> tuple[str, ...]:
+        path = posixpath.normpath(posixpath.join(directory or "/", word))
+        file = self.files.project_path(path) if "/" in word or not word.startswith("-") else None
+        if file is not None and ("/" in word or word.endswith(".py")) and self.evidence.has_file(file):
+            return ("python", _relative(file, inside)) if self._is_python(file) else (word,)
+        in_bin = _IN_BIN.fullmatch(word)
+        name = in_bin[2] if in_bin else word
+        return ("python",) if _PYTHON.fullmatch(name) else (name,)
+
+    def _is_python(self, file: str) -> bool:
+        first = self.evidence.read_text(file).partition("\n")[0]
+        return "python" in first if first.startswith("#!") else file.endswith(".py")
+
+    def _path(self, word: str, directory: str, inside: str) -> str:
+        """Return a word with the path in the project that it names, as a process finds it there."""
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        if value.endswith(".py") and not value.startswith("/"):
+            value = posixpath.normpath(posixpath.join(directory, value))
+        path = self.files.project_path(value) if value.startswith("/") and value != "/" else None
+        return option + equals + (self._seen_from(path, inside) if path is not None else value)
+
+    def _seen_from(self, path: str, inside: str) -> str:
+        relative = _relative(path, inside)
+        return posixpath.normpath(posixpath.join(self.evidence.workdir or "/", path)) if relative.startswith("..") else relative
+
+    def _absolute(self, text: str) -> str:
+        path = self.files.project_path(text) if text.startswith("/") and text != "/" else None
+        return posixpath.normpath(posixpath.join(self.evidence.workdir or "/", path)) if path is not None else text
+
+    def _names_project_code(self, arguments: Sequence[str], directory: str | None) -> bool:
+        """Return whether Python's arguments name a module or a script that the image has."""
+        if len(arguments) > 1 and arguments[0] == "-m":
+            return self._has_module(arguments[1], directory) or normalized(arguments[1].split(".")[0]) in self.evidence.dependencies
+        script = arguments[0] if arguments else ""
+        inside = bool(script) and not script.startswith(("/", "-")) and ".." not in script.split("/")
+        return (
+            inside and self.evidence.has_file(posixpath.join(directory or "", script)) and self._is_python(f"{directory or '.'}/{script}")
+        )
+
+    def _targets(self, words: tuple[str, ...]) -> list[str]:
+        """Return the modules that a server's arguments name."""
+        if not is_server(words):
+            return []
+        found = [word.partition(":")[0] for word in words[1:] if _TARGET.fullmatch(word) and not word[0].isdecimal()]
+        found += [words[number + 1].partition(":")[0] for number, word in enumerate(words[:-1]) if word in _MODULE_OPTIONS and number > 1]
+        if tool_of(words) == "gunicorn" and not found:
+            found += [word for word in words[1:] if _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi"))]
+        return [name for name in found if name]
+
+    def _has_module(self, name: str, directory: str | None, words: tuple[str, ...] = ()) -> bool:
+        """Return whether a module can be imported from the directory that the command starts in, or that its options name."""
+        if not all(part.isidentifier() for part in name.split(".")):
+            return False
+        if name.split(".")[0] in self.evidence.packaged:
+            return True
+        path = name.replace(".", "/")
+        return directory is not None and any(
+            self.evidence.exists(posixpath.join(directory, base, path + end))
+            for base in ("", *_search_directories(words))
+            for end in (".py", "/__init__.py", "/__main__.py")
+        )
+
+
+def is_encodable(words: Sequence[str]) -> bool:
+    """Return whether the words can be a command of an image at all."""
+    try:
+        text = "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(words) and bool(words[0]) and b"\0" not in text and "\ufffd".encode() not in text
+
+
+def _relative(path: str, inside: str) -> str:
+    return posixpath.relpath(path, inside)
+
+
+def _search_directories(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for word, following in zip(words, (*words[1:], ""), strict=False):
+        option, equals, value = word.partition("=")
+        if option in _SEARCH_OPTIONS:
+            value = value if equals else following
+            found.append(value if not value.startswith("/") else "")
+    return found

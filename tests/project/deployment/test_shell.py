@@ -1,0 +1,187 @@
+"""Shell scripts, followed without running anything."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
+from shipwheel.project.deployment.shell import run_shell, run_words
+from shipwheel.project.deployment.shell_words import ShellState
+
+
+class _Files:
+    """Scripts by their absolute path."""
+
+    def __init__(self, scripts: Mapping[str, str]) -> None:
+        self._scripts = scripts
+
+    def read_script(self, path: str) -> Script | None:
+        text = self._scripts.get(path)
+        return None if text is None else Script(path.lstrip("/"), text.encode())
+
+    def exists(self, path: str) -> bool | None:
+        return True if path in self._scripts else None
+
+
+def _run(text: str, *arguments: str, variables: Mapping[str, str] | None = None) -> tuple[ShellCommand, ...]:
+    return run_shell(Script("start.sh", text.encode()), ShellState(dict(variables or {}), arguments, "/app"), NoFiles())
+
+
+def _words(text: str, *arguments: str, **variables: str) -> list[str]:
+    return [" ".join(command.words) for command in _run(text, *arguments, variables=variables) if not command.doubt]
+
+
+FOLLOWED = {
+    "a 1; b 2": ["a 1", "b 2"],
+    "a && b || c": ["a", "b"],
+    "a \\\n  --x\n# comment\nb": ["a --x", "b"],
+    'serve --port "${PORT:-80}" $EXTRA': ["serve --port 80"],
+    "X=1\nexport Y=$X\nserve $Y": ["serve 1"],
+    ": ${W:=4}\nserve -w$W": ["serve -w4"],
+    "exec serve\nnever": ["serve"],
+    "serve 'a b' \"c d\" e\\ f": ["serve a b c d e f"],
+    'if [ -n "$UNSET" ]; then a; else b; fi': ["b"],
+    'if [ "$MODE" = prod ]; then a; elif [ "$MODE" = dev ]; then b; else c; fi': ["a"],
+    "if [[ $MODE == p* ]] && [ 2 -gt 1 ]; then a; fi": ["a"],
+    'case "$MODE" in dev) a ;; p*|q) b ;; *) c ;; esac': ["b"],
+    "until migrate; do sleep 1; done; serve": ["migrate", "serve"],
+    "while true; do migrate && break; sleep 5; done\nserve": ["migrate", "serve"],
+    "while !</dev/tcp/db/5432; do sleep 1; done; serve": ["serve"],
+    "for name in a b; do run $name; done": ["run a", "run b"],
+    "start() { run $1 --all; }\nstart web": ["run web --all"],
+    "yes | migrate": ["migrate"],
+    "serve 2>&1 | tee log": ["serve"],
+    "serve >> log 2>&1": ["serve"],
+    "bash -c 'exec serve $MODE'": ["serve prod"],
+    "sh -ec 'a && b'": ["a", "b"],
+    "exec gosu app:app tini -- serve": ["serve"],
+    "poetry run a; uv run --no-sync b; pipenv run c; env X=1 d": ["a", "b", "c", "d"],
+    "./wait-for-it.sh db:5432 -t 30 -- serve": ["serve"],
+    'if [ "$(id -u)" = 0 ]; then chown x; fi; serve': ["serve"],
+    "set -e\necho start\nserve": ["serve"],
+    "exit 0\nserve": [],
+}
+
+
+@pytest.mark.parametrize("text", FOLLOWED)
+def test_follows_a_script(text: str) -> None:
+    assert _words(text, MODE="prod") == FOLLOWED[text]
+
+
+DOUBTFUL = {
+    "serve --port $PORT": "",
+    "serve --port=$PORT": "$PORT has no value",
+    "serve $(nproc)": "$(nproc) needs a shell",
+    "a | b": "a pipe needs a shell",
+    "if check; then serve; fi": "it depends on `check`",
+    "X=$(date)\nserve $X": "$X is not known",
+    "serve ${API_KEY:-hidden}": "it contains a secret",
+    "serve --token $TOKEN": "it contains a secret",
+    "serve ${PATH%:*}": "${PATH%:*} needs a shell",
+}
+
+
+@pytest.mark.parametrize("text", DOUBTFUL)
+def test_names_the_reason_for_a_doubt(text: str) -> None:
+    assert _run(text)[-1].doubt == DOUBTFUL[text]
+
+
+def test_passes_arguments_on() -> None:
+    script = 'if [ "$1" = serve ]; then\n  migrate\nfi\nset -- nice "$@"\nshift\nexec "$@"\n'
+    assert _words(script, "serve", "a b") == ["migrate", "serve a b"]
+    assert _words(script, "shell") == ["shell"]
+    assert _run(script, "serve", "a b")[-1].words == ("serve", "a b")
+
+
+def test_records_environment_directory_and_line() -> None:
+    commands = _run("export A=1\nB=2\ncd src\nC=3 serve &\nother\n")
+    assert [(command.words, command.line, command.background) for command in commands] == [(("serve",), 4, True), (("other",), 5, False)]
+    assert (commands[0].env, commands[0].directory, commands[0].place) == ((("A", "1"), ("C", "3")), "/app/src", "start.sh, line 4")
+
+
+def test_follows_scripts_that_call_each_other() -> None:
+    files = _Files({"/entry.sh": '. ./common\nexec ./boot "$@"\n', "/common": "export A=1\n", "/boot": '#!/bin/sh\nmigrate\nexec "$@"\n'})
+    commands = run_words(("/entry.sh", "serve", "-x"), ShellState({}, (), "/"), files, ("Dockerfile", 9))
+    assert [(command.words, command.file) for command in commands] == [(("migrate",), "boot"), (("serve", "-x"), "boot")]
+    assert commands[-1].env == (("A", "1"),)
+
+
+def test_a_script_that_calls_itself_ends() -> None:
+    files = _Files({"/loop.sh": "./loop.sh\n"})
+    assert run_words(("/loop.sh",), ShellState({}, (), "/"), files, ("x", 1)) == ()
+    assert _words("f() { f; }; f; serve") == []
+
+
+_PIECES = st.sampled_from(
+    [
+        "if",
+        "then",
+        "else",
+        "fi",
+        "while",
+        "do",
+        "done",
+        "case",
+        "esac",
+        "in",
+        ";;",
+        ")",
+        "(",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "&&",
+        "||",
+        "|",
+        "&",
+        ";",
+        "$A",
+        "${A:-b}",
+        "${A:=$B}",
+        "$(x)",
+        "`y`",
+        '"$@"',
+        "'q'",
+        '"',
+        "'",
+        "\\",
+        "<",
+        ">",
+        "<<",
+        "EOF",
+        "exec",
+        "cd",
+        "set",
+        "--",
+        "shift",
+        ".",
+        "f()",
+        "f",
+        "export",
+        "A=1",
+        "for",
+        "x",
+        "serve",
+        "#",
+        "!",
+        "*",
+        "\x00",
+        "é",
+    ]
+)
+
+
+@given(st.text() | st.lists(_PIECES, max_size=40).map(" ".join) | st.lists(_PIECES, max_size=40).map("\n".join))
+def test_any_text_can_be_followed(text: str) -> None:
+    for command in _run(text, "x"):
+        assert command.words
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "$(" * 50_000, "a && " * 50_000, "if true; then " * 5_000, '"' * 100_000, "a " * 50_000])
+def test_a_script_without_end_is_given_up(text: str) -> None:
+    _run(text)
