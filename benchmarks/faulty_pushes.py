@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    upload.MAX_MONOLITHIC_SIZE, upload.CHUNK_SIZE = 200_000, 400_000
+    upload.CHUNK_SIZES = (400_000, 100_000)
     chance = random.Random(arguments.seed)
     outcomes: dict[float, Counter[str]] = {rate: Counter() for rate in RATES}
     faults: Counter[str] = Counter()

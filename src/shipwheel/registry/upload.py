@@ -1,11 +1,17 @@
-"""Bring one blob into a repository: mounted, in one request, or in chunks that resume where they broke (distribution-spec 1.1, "Push").
+"""Bring one blob into a repository: mounted, in one request, or in several where one is refused or breaks (distribution-spec 1.1, "Push").
 
 A blob is streamed, so memory stays constant. It is read again from its beginning when an upload has to go back.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from urllib.parse import quote
+
+import msgspec
 
 from shipwheel.digest import Digest
 from shipwheel.download.http import TransientError
@@ -14,35 +20,62 @@ from shipwheel.oci.image import Blob
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import RegistryRequest, RegistryResponse
 
-__all__ = ["CHUNK_SIZE", "MAX_MONOLITHIC_SIZE", "Uploader"]
+__all__ = ["CHUNK_SIZES", "Uploader"]
 
-MAX_MONOLITHIC_SIZE = 8 << 20
-"""Bytes up to which a blob is sent in one request: starting over costs no more than asking how much arrived."""
+CHUNK_SIZES: tuple[int, ...] = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
+"""Bytes of a chunk: the first size for connections that break, the others for servers that refuse larger requests (413)."""
 
-CHUNK_SIZE = 256 << 20
-"""Bytes of a chunk. The registry knows how much of a broken chunk arrived, so it may be large."""
-
-_MAX_UPLOADS = 6
-"""Uploads to start for one blob, when the registry loses them."""
+_REFUSALS = (400, 404, 405, 410, 411, 413, 415, 416, 501)
+"""Statuses that other requests for the same upload may not meet."""
 
 _COMMIT_TIMEOUT_S = 300.0
 """A registry may need this long to hash and move a large blob."""
 
-_CHUNKS_REFUSED = (400, 404, 405, 411, 415, 501)
-_UPLOAD_GONE = (404, 410, 416)
-
-# distribution 2.8 keeps the offset in the upload's URL. It answers 400 to any other offset and drops the upload, so it can resume between
-# chunks only.
-_UPLOAD_DROPPED = (400, *_UPLOAD_GONE)
+_LOST = "the registry lost the unfinished upload"
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
-class _ChunksRefused(Exception):
-    """The registry does not accept chunks. The cause is a FetchError."""
+class _Refused(Exception):
+    """The registry refuses this way to send a blob. `cause` is its answer."""
+
+    def __init__(self, cause: FetchError) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
 
 
-class _UploadLost(Exception):
-    """The registry does not know the upload any more, or has other bytes of it than were sent."""
+class _Way(msgspec.Struct, frozen=True):
+    """How to send blobs to a registry, as far as its answers tell.
+
+    Attributes:
+        limit: bytes of a request's body that are not refused.
+        puts: whether a PUT may carry the blob (false for pulp_container before 2.15).
+        chunks: whether a blob may be sent in several requests.
+        resumes: whether the connection broke, so that resuming is worth more requests.
+    """
+
+    limit: int = sys.maxsize
+    puts: bool = True
+    chunks: bool = True
+    resumes: bool = False
+
+    def chunk_size(self, size: int) -> int:
+        """Return the bytes of each PATCH for a blob of `size` bytes; 0 stands for a single PUT."""
+        if self.chunks and (size > self.limit or (self.resumes and size > CHUNK_SIZES[0])):
+            return min(self.limit, CHUNK_SIZES[0])
+        return 0 if self.puts else size
+
+    def after(self, refusal: _Refused, size: int) -> "_Way":
+        """Return the way to try after a refusal for a blob of `size` bytes. Raises the refusal's cause if there is none."""
+        chunk = self.chunk_size(size)
+        if refusal.cause.status == 413:
+            limit = next((smaller for smaller in CHUNK_SIZES if smaller < (chunk or size)), 0)
+            if limit and self.chunks:
+                return msgspec.structs.replace(self, limit=limit)
+        elif not chunk:
+            return msgspec.structs.replace(self, puts=False)
+        elif chunk < size <= self.limit:
+            return msgspec.structs.replace(self, chunks=False)
+        raise refusal.cause
 
 
 class Uploader:
@@ -56,7 +89,21 @@ class Uploader:
         self._transport = repository.transport
         self._scopes = (f"repository:{repository.path}:pull,push",)
         self._moved = moved
-        self._chunked = True
+        self._way = _Way()
+
+    def check(self) -> None:
+        """Start an upload and cancel it. Raises FetchError if the registry refuses or does not answer."""
+        label = f"{self._repository.name}: push"
+        try:
+            location, _ = self._start(label)
+        except FetchError as error:
+            if error.status != 404:
+                raise
+            hint = "Check its name, and create it if the registry does not do so at the first push."
+            raise FetchError(error.message, hint=hint, status=404) from error
+        # An upload that is not cancelled expires.
+        with suppress(FetchError, TransientError), self._transport.stream(RegistryRequest("DELETE", location, label, self._scopes)):
+            pass
 
     def mount(self, digest: Digest, origin: str) -> str | None:
         """Mount a blob from another repository of the registry, given by its path.
@@ -81,114 +128,120 @@ class Uploader:
 
     def upload(self, blob: Blob, location: str = "") -> None:
         """Upload a blob, to `location` if an upload was started there. Raises FetchError, and the errors of reading the blob."""
-        label = f"{self._repository.name}: upload of {blob.descriptor.digest}"
+        digest, size = blob.descriptor.digest, blob.descriptor.size
+        label = f"{self._repository.name}: upload of {digest}"
         source = _BlobReader(blob, self._moved, self._transport.check_open)
-        resumable = True
+        way, attempt = self._way, 0
         try:
-            for _ in range(_MAX_UPLOADS):
-                location = location or self._start(source, label)
+            while True:
                 try:
-                    if self._chunked and resumable and blob.descriptor.size > MAX_MONOLITHIC_SIZE:
-                        self._upload_chunks(source, location, label)
-                    else:
-                        self._commit(source, 0, location, label, _BINARY)  # "Pushing a blob monolithically"
-                    return
-                except _UploadLost:
-                    # From now on in one request, which is less likely to break than several.
-                    resumable, location = False, ""
-                except _ChunksRefused:
-                    self._chunked, location = False, ""
-            raise FetchError(f"{label}: the registry loses unfinished uploads", hint="Run the command again.")
+                    return self._send_blob(source, location, way.chunk_size(size), label)
+                except TransientError as error:
+                    self._transport.wait(error, attempt, label)
+                    attempt += 1
+                    if self._repository.has_blob(digest) is not None:
+                        return None  # Only the response was lost.
+                    way = msgspec.structs.replace(way, resumes=True)
+                except _Refused as refusal:
+                    way = way.after(refusal, size)
+                # For the blobs that follow.
+                self._way, location = way, ""
         finally:
             source.close()
 
-    def _start(self, source: "_BlobReader", label: str) -> str:
+    def _send_blob(self, source: "_BlobReader", location: str, chunk: int, label: str) -> None:
+        """Send a blob once, starting an upload unless `location` is one. Raises TransientError or _Refused if another attempt may help."""
+        least = 0
+        if not location:
+            location, least = self._start(label)
+        if not chunk:
+            return self._commit(source, 0, location, label)
+        location = self._send_chunks(source, location, max(chunk, least), label)
+        # Verify the blob before the registry is told that it is complete.
+        source.finish()
+        return self._commit_chunks(source, location, label)
+
+    def _start(self, label: str) -> tuple[str, int]:
+        """Start an upload. Return its URL, and the bytes that every chunk but the last must have."""
         url = self._repository.url("blobs", "uploads", "")
         response = self._transport.request(RegistryRequest("POST", url, label, self._scopes, _NO_CONTENT, b"", expected=(202,)))
-        source.min_chunk = _min_chunk(response, source.min_chunk)
-        return self._transport.location(response, response.url, label)
+        least = response.headers.get("OCI-Chunk-Min-Length", "")[:12]
+        return self._transport.location(response, response.url, label), int(least) if least.isascii() and least.isdigit() else 0
 
-    def _commit(self, source: "_BlobReader", position: int, location: str, label: str, headers: dict[str, str]) -> None:
+    def _send_chunks(self, source: "_BlobReader", location: str, chunk: int, label: str) -> str:
+        """PATCH each chunk (distribution-spec, "Pushing a blob in chunks"), and return the URL to commit them."""
+        position, attempt, size = 0, 0, source.descriptor.size
+        while position < size:
+            length = min(chunk, size - position)
+            try:
+                location = self._send_chunk(source, position, length, location, label)
+                # Registries count in Range what they like: ECR's stands still. A response of 202 accepts the whole chunk.
+                position, attempt = position + length, 0
+            except _Refused as refusal:
+                if position:
+                    raise TransientError(_LOST) from refusal
+                raise
+            except TransientError as error:
+                self._transport.wait(error, attempt, label)
+                received, location = self._progress(location, label)
+                if not position <= received <= position + length:
+                    raise TransientError(_LOST) from error
+                # Only attempts in a row without progress count.
+                attempt = 0 if received > position else attempt + 1
+                position = received
+        return location
+
+    def _send_chunk(self, source: "_BlobReader", position: int, length: int, location: str, label: str) -> str:
+        """Send one chunk. Return the URL for the next one."""
+        # Without a range, it is docker's streamed upload, which registries accept that refuse chunks.
+        whole = length == source.descriptor.size
+        headers = _BINARY if whole else {**_BINARY, "Content-Range": f"{position}-{position + length - 1}"}
+        body, expected = partial(source.read, position, length), (202, 201, 204)
+        request = RegistryRequest("PATCH", location, label, self._scopes, headers, body, length, expected, _COMMIT_TIMEOUT_S)
+        response = self._send(request)
+        return self._next_location(response, location, label)
+
+    def _commit_chunks(self, source: "_BlobReader", location: str, label: str) -> None:
+        """Finish an upload whose bytes were sent."""
+        digest, attempts = source.descriptor.digest, count()
+
+        def commit() -> None:
+            # The upload may have succeeded although its response was lost. Then its URL is gone.
+            if not next(attempts) or self._repository.has_blob(digest) is None:
+                self._commit(source, source.descriptor.size, location, label)
+
+        self._transport.retry(commit, label)
+
+    def _commit(self, source: "_BlobReader", position: int, location: str, label: str) -> None:
         """Finish an upload: PUT the bytes from `position` on."""
         digest, size = source.descriptor.digest, source.descriptor.size - position
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe=':')}"
-        body = (lambda: source.read(position, size)) if size else b""
-        request = RegistryRequest("PUT", url, label, self._scopes, headers, body, size, (201, 204), _COMMIT_TIMEOUT_S)
-        attempted = False
-
-        def attempt() -> None:
-            nonlocal attempted
-            # The upload may have succeeded although its response was lost. Then its URL is gone.
-            if attempted and self._repository.has_blob(digest) is not None:
-                return
-            first, attempted = not attempted, True
-            try:
-                response = self._send(request)
-            except FetchError as error:
-                if error.status in _UPLOAD_DROPPED and not first:
-                    raise _UploadLost from error
-                raise
-            stored = response.headers.get("Docker-Content-Digest", digest)
-            if stored != digest and stored.startswith(digest.partition(":")[0]):
-                raise IntegrityError(f"{label}: the registry stored it as {stored[:200]!r}", hint="Contact the registry's operator.")
-
-        self._transport.retry(attempt, label)
+        body = partial(source.read, position, size) if size else b""
+        headers = _BINARY if size else _NO_CONTENT
+        response = self._send(RegistryRequest("PUT", url, label, self._scopes, headers, body, size, (201, 204), _COMMIT_TIMEOUT_S))
+        stored = response.headers.get("Docker-Content-Digest", digest)
+        if stored != digest and stored.startswith(digest.partition(":")[0]):
+            raise IntegrityError(f"{label}: the registry stored it as {stored[:200]!r}", hint="Contact the registry's operator.")
 
     def _send(self, request: RegistryRequest) -> RegistryResponse:
-        """Send a request once, and ignore the response's body."""
-        with self._transport.stream(request) as response:
-            return RegistryResponse(response.status_code, response.headers, b"", str(response.url))
-
-    def _upload_chunks(self, source: "_BlobReader", location: str, label: str) -> None:
-        """PATCH each chunk, then PUT (distribution-spec, "Pushing a blob in chunks")."""
-        position, attempt, size = 0, 0, source.descriptor.size
-        while position < size:
-            try:
-                position, location = self._send_chunk(source, position, location, label)
-                attempt = 0
-            except TransientError as error:
-                self._transport.wait(error, attempt, label)
-                attempt += 1
-                before = position
-                position, location = self._progress(location, label)
-                if position > size:
-                    raise _UploadLost from error
-                # Only attempts in a row without progress count.
-                attempt = 0 if position > before else attempt
-        # Verify the blob before the registry is told that it is complete.
-        source.finish()
-        self._commit(source, size, location, label, _NO_CONTENT)
-
-    def _send_chunk(self, source: "_BlobReader", position: int, location: str, label: str) -> tuple[int, str]:
-        """Send one chunk. Return how many bytes the registry has, and the URL for the next chunk."""
-        size = min(max(CHUNK_SIZE, source.min_chunk), source.descriptor.size - position)
-        headers = {**_BINARY, "Content-Range": f"{position}-{position + size - 1}"}
-        request = RegistryRequest(
-            "PATCH", location, label, self._scopes, headers, lambda: source.read(position, size), size, (202, 201, 204), _COMMIT_TIMEOUT_S
-        )
+        """Send a request once, and ignore the response's body. Raises _Refused for an answer that another way of sending may avoid."""
         try:
-            response = self._send(request)
+            with self._transport.stream(request) as response:
+                return RegistryResponse(response.status_code, response.headers, b"", str(response.url))
         except FetchError as error:
-            if error.status == 416:
-                # The registry has another number of bytes. `_progress` asks it for the number.
-                raise TransientError(error.message) from error
-            if error.status in _UPLOAD_GONE and position:
-                raise _UploadLost from error
-            if error.status in _CHUNKS_REFUSED and not position:
-                raise _ChunksRefused from error
-            raise
-        source.min_chunk = _min_chunk(response, source.min_chunk)
-        received = _received(response)
-        return (position + size if received is None else received), self._next_location(response, location, label)
+            if error.status not in _REFUSALS:
+                raise
+            raise _Refused(error) from error
 
     def _progress(self, location: str, label: str) -> tuple[int, str]:
-        """Return how many bytes of an upload the registry has, and the URL to continue. Raises _UploadLost if it does not know it."""
-        request = RegistryRequest("GET", location, label, self._scopes, expected=(204, 202, 200, *_UPLOAD_DROPPED, 405))
+        """Return how many bytes of an upload the registry has, -1 if it does not say, and the URL to continue."""
+        request = RegistryRequest("GET", location, label, self._scopes, expected=(204, 202, 200, *_REFUSALS))
         response = self._transport.request(request)
-        received = _received(response)
-        if response.status not in (200, 202, 204) or received is None:
-            raise _UploadLost
-        return received, self._next_location(response, location, label)
+        match = _RANGE.fullmatch(response.headers.get("Range", ""))
+        if response.status in _REFUSALS or match is None:
+            return -1, location
+        # 0-0 stands for none, as in distribution.
+        return int(match[1]) + 1 if int(match[1]) else 0, self._next_location(response, location, label)
 
     def _next_location(self, response: RegistryResponse, location: str, label: str) -> str:
         return self._transport.location(response, response.url, label) if "Location" in response.headers else location
@@ -198,24 +251,11 @@ _NO_CONTENT = {"Content-Length": "0"}
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
-def _min_chunk(response: RegistryResponse, default: int) -> int:
-    """Return the bytes that every chunk but the last must have (OCI-Chunk-Min-Length)."""
-    text = response.headers.get("OCI-Chunk-Min-Length", "")[:12]
-    return int(text) if text.isascii() and text.isdigit() else default
-
-
-def _received(response: RegistryResponse) -> int | None:
-    """Return the number of bytes in a `Range: 0-N` header, None without one. 0-0 means none, as in distribution."""
-    match = _RANGE.fullmatch(response.headers.get("Range", ""))
-    return None if match is None else int(match[1]) + 1 if int(match[1]) else 0
-
-
 class _BlobReader:
     """Reads a blob from any position. Reading on is cheap; going back reads the blob from its beginning."""
 
     def __init__(self, blob: Blob, moved: Callable[[Digest, int], None], check_open: Callable[[], None]) -> None:
         self.descriptor = blob.descriptor
-        self.min_chunk = 0
         self._blob = blob
         self._moved = moved
         self._check_open = check_open

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,11 +17,14 @@ from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 __all__ = ["FakeRegistry", "Habits", "RegistryFault"]
 
 _NAME = r"(?P<name>[a-z0-9._/-]+?)"
+_INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+_IMAGE_CONFIGS = ("", "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+"""The artifact types of images; an image index has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFault:
-    """A fault of the next `times` requests whose method and path match these patterns. `kind` is one of:
+    """A fault of `times` requests whose method and path match these patterns, `after` others did. `kind` is one of:
 
     * "status": respond with `status` and `headers`.
     * "drop": close the connection after half of the request's body.
@@ -37,23 +41,54 @@ class RegistryFault:
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How a registry behaves: whether it mounts blobs, accepts chunks, has the referrers API, filters referrers, links to the next page.
+    """How a registry behaves. `real_registries` has the habits of real ones.
 
-    `page` is the largest page of tags and referrers, `least_chunk` the smallest chunk in bytes that it asks for. `login` is the
-    "user:password" that it requires. Downloads of blobs are redirected to `storage`, a URL without a path.
+    Attributes:
+        mounts: whether blobs are mounted. `mount_refusal` is the status of the answer to a mount instead; 0 starts an upload.
+        puts: whether a PUT may carry a blob.
+        chunks: whether a PATCH may have a Content-Range. `least_chunk` is the smallest one in bytes that it asks for; larger ones than
+            `most_chunk` are answered with 416. With `range_stands_still`, Range is always that of the first chunk.
+        most_body: bytes of a larger body are not read, but answered with 413.
+        upload_path: where uploads are, instead of beside the blobs.
+        creates: whether a push creates a repository.
+        referrers: whether there is an API for them. `no_referrers` is its status if not; 200 comes with a page for humans.
+        filters: whether referrers are filtered. `subject_header`: whether OCI-Subject says that they are listed.
+        artifacts: whether manifests may have an artifact type or a config that is none of an image.
+        digest_tags: whether the tag `sha256-…` stands for the manifest with that digest.
+        conditions: whether If-Match and If-None-Match are heeded.
+        digest_header: whether responses have Docker-Content-Digest.
+        absent: the status for a manifest that does not exist.
+        page: the largest page of tags and referrers. `links`: whether a page links to the next.
+        login: the "user:password" that is required.
+        storage: the URL without a path to which downloads of blobs are redirected.
     """
 
     mounts: bool = True
+    mount_refusal: int = 0
+    puts: bool = True
     chunks: bool = True
-    referrers: bool = True
-    filters: bool = True
-    links: bool = True
-    page: int = 1000
     least_chunk: int = 0
+    most_chunk: int = sys.maxsize
+    range_stands_still: bool = False
+    most_body: int = sys.maxsize
+    upload_path: str = ""
+    creates: bool = True
+    referrers: bool = True
+    no_referrers: int = 404
+    filters: bool = True
+    subject_header: bool = True
+    artifacts: bool = True
+    digest_tags: bool = False
+    conditions: bool = False
+    digest_header: bool = True
+    absent: int = 404
+    page: int = 1000
+    links: bool = True
     login: str = ""
     storage: str = ""
 
@@ -68,6 +103,7 @@ class FakeRegistry(Loopback):
         self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.uploads: dict[str, bytearray] = {}
+        self.first_chunks: dict[str, int] = {}
         self.requests: list[RecordedRequest] = []
         self.lock = threading.RLock()
         self._faults: list[list[Any]] = []
@@ -75,14 +111,18 @@ class FakeRegistry(Loopback):
     def fault(self, fault: RegistryFault) -> None:
         """Add a fault. A request meets the first one that matches and is not used up."""
         with self.lock:
-            self._faults.append([fault, fault.times])
+            self._faults.append([fault, fault.times, fault.after])
 
     def take_fault(self, method: str, path: str) -> RegistryFault | None:
         """Return the fault of a request, and use it up. Only the handler calls this."""
         with self.lock:
             for entry in self._faults:
                 fault: RegistryFault = entry[0]
-                if entry[1] > 0 and re.fullmatch(fault.method, method) and re.search(fault.path, path):
+                if entry[1] <= 0 or not re.fullmatch(fault.method, method) or not re.search(fault.path, path):
+                    continue
+                if entry[2] > 0:
+                    entry[2] -= 1
+                else:
                     entry[1] -= 1
                     return fault
         return None
@@ -119,6 +159,10 @@ class FakeRegistry(Loopback):
             return [request for request in self.requests if request.method == method and re.search(pattern, request.path)]
 
 
+def _artifact_type(document: dict[str, Any]) -> str:
+    return str(document.get("artifactType") or document.get("config", {}).get("mediaType", ""))
+
+
 class _Handler(Handler[FakeRegistry]):
     def respond(self) -> None:
         """Record the request and send a response, or the fault."""
@@ -129,7 +173,8 @@ class _Handler(Handler[FakeRegistry]):
         self.fault = self.registry.take_fault(self.command, self.path)
         length = int(self.headers.get("Content-Length") or 0)
         kind = self.fault.kind if self.fault else ""
-        self.body = self.rfile.read(length // 2 if kind == "drop" else length)
+        too_large = length > self.habits.most_body
+        self.body = b"" if too_large else self.rfile.read(length // 2 if kind == "drop" else length)
         request = RecordedRequest(self.command, parts.path, self.lower_headers, parts.query, received=len(self.body))
         with self.registry.lock:
             self.registry.requests.append(request)
@@ -138,6 +183,11 @@ class _Handler(Handler[FakeRegistry]):
             if self.command == "PATCH" and (match := re.search(r"/uploads/([^/?]+)$", parts.path)) and match[1] in self.registry.uploads:
                 self.registry.uploads[match[1]] += self.body
             self.hang_up()
+        elif too_large:
+            self._error(413, "SIZE_INVALID", "too large", {"Connection": "close"})
+            # Like nginx: a connection that is closed at once may take the response with it.
+            while length > 0 and (ignored := self.rfile.read(min(length, 1 << 16))):
+                length -= len(ignored)
         elif self.fault is not None and kind == "status":
             self._error(self.fault.status, "FAULT", "it went wrong", dict(self.fault.headers))
         elif self.habits.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(self.habits.login.encode()).decode():
@@ -149,7 +199,7 @@ class _Handler(Handler[FakeRegistry]):
 
     def _route(self, path: str) -> None:
         routes: tuple[tuple[str, Callable[..., None]], ...] = (
-            (rf"/v2/{_NAME}/blobs/uploads/(?P<upload>[^/]*)", self._upload),
+            (rf"(?:{re.escape(self.habits.upload_path or '/v2')}|/v2)/{_NAME}/blobs/uploads/(?P<upload>[^/]*)", self._upload),
             (rf"/v2/{_NAME}/blobs/(?P<digest>[^/]+)", self._blob),
             (rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)", self._manifest),
             (rf"/v2/{_NAME}/tags/list", self._tag_list),
@@ -180,19 +230,30 @@ class _Handler(Handler[FakeRegistry]):
         data = self.registry.uploads.get(upload)
         if data is None:
             return self._error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
-        if self.command == "PATCH":
-            expected = self.headers.get("Content-Range", f"{len(data)}-").partition("-")[0]
-            if not self.habits.chunks:
-                return self._error(405, "UNSUPPORTED", "chunks are not supported")
-            if expected != str(len(data)):
-                return self._error(416, "BLOB_UPLOAD_INVALID", "not the next chunk")
-            data += self.body
+        if self.command == "DELETE":
+            del self.registry.uploads[upload]
+            return self._send(204, {}, b"")
         if self.command == "PUT":
             return self._commit(name, upload, bytes(data) + self.body)
+        if self.command == "PATCH" and (refusal := self._refusal(len(data))):
+            return self._error(refusal, "BLOB_UPLOAD_INVALID", "not like this")
+        data += self.body if self.command == "PATCH" else b""
         return self._progress(name, upload, 202 if self.command == "PATCH" else 204)
+
+    def _refusal(self, position: int) -> int:
+        """Return the status with which a PATCH is refused, 0 if it is not."""
+        content_range = self.headers.get("Content-Range", "")
+        if content_range and not self.habits.chunks:
+            return 405
+        wrong = content_range and content_range.partition("-")[0] != str(position)
+        return 416 if wrong or (content_range and len(self.body) > self.habits.most_chunk) else 0
 
     def _begin(self, name: str) -> None:
         origin, digest = self.query.get("from", ""), self.query.get("mount", "")
+        if not self.habits.creates and name not in self.registry.blobs:
+            return self._error(404, "NAME_UNKNOWN", "the repository does not exist")
+        if digest and self.habits.mount_refusal:
+            return self._error(self.habits.mount_refusal, "DENIED", "insufficient scope")
         if self.habits.mounts and digest in self.registry.blobs.get(origin, {}):
             self.registry.blobs.setdefault(name, {})[digest] = self.registry.blobs[origin][digest]
             return self._send(201, {"Location": f"/v2/{name}/blobs/{digest}"}, b"")
@@ -201,15 +262,20 @@ class _Handler(Handler[FakeRegistry]):
         return self._progress(name, upload, 202)
 
     def _progress(self, name: str, upload: str, status: int) -> None:
+        size = len(self.registry.uploads[upload])
+        if self.habits.range_stands_still:
+            size = self.registry.first_chunks.setdefault(upload, size) if size else 0
         headers = {
-            "Location": f"http://{self.headers['Host']}/v2/{name}/blobs/uploads/{upload}?_state=a%2Fb",
-            "Range": f"0-{max(0, len(self.registry.uploads[upload]) - 1)}",
+            "Location": f"http://{self.headers['Host']}{self.habits.upload_path or '/v2'}/{name}/blobs/uploads/{upload}?_state=a%2Fb",
+            "Range": f"0-{max(0, size - 1)}",
         }
         if self.habits.least_chunk:
             headers["OCI-Chunk-Min-Length"] = str(self.habits.least_chunk)
         self._send(status, headers, b"")
 
     def _commit(self, name: str, upload: str, data: bytes) -> None:
+        if self.body and not self.habits.puts:
+            return self._error(400, "BLOB_UPLOAD_INVALID", "monolithic uploads are not supported")
         if digest_of(data) != self.query.get("digest"):
             return self._error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         del self.registry.uploads[upload]
@@ -219,16 +285,28 @@ class _Handler(Handler[FakeRegistry]):
     def _manifest(self, name: str, reference: str) -> None:
         if self.command == "PUT":
             return self._put_manifest(name, reference)
-        digest = self.registry.tags.get(name, {}).get(reference, reference)
+        digest = self._resolve(name, reference)
         media_type, data = self.registry.manifests.get(name, {}).get(digest, ("", b""))
         if not data:
-            return self._error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        return self._send(200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, data)
+            return self._error(self.habits.absent, "MANIFEST_UNKNOWN", "manifest unknown")
+        headers = {"Docker-Content-Digest": digest} if self.habits.digest_header else {}
+        return self._send(200, {"Content-Type": media_type, "ETag": f'"{digest}"', **headers}, data)
+
+    def _resolve(self, name: str, reference: str) -> str:
+        """Return the digest that a tag or digest stands for; the reference itself for a tag that does not exist."""
+        digest = reference.replace("sha256-", "sha256:")
+        if self.habits.digest_tags and digest in self.registry.manifests.get(name, {}):
+            return digest
+        return self.registry.tags.get(name, {}).get(reference, reference)
 
     def _put_manifest(self, name: str, reference: str) -> None:
-        digest = digest_of(self.body)
+        digest, document = digest_of(self.body), json.loads(self.body)
         if ":" in reference and reference != digest:
             return self._error(400, "DIGEST_INVALID", "digest did not match")
+        if not self.habits.artifacts and _artifact_type(document) not in _IMAGE_CONFIGS:
+            return self._error(400, "MANIFEST_INVALID", f"unknown media type: {_artifact_type(document)}")
+        if self.habits.conditions and not self._unchanged(self._resolve(name, reference), reference):
+            return self._error(412, "PRECONDITION_FAILED", "the tag has moved")
         known = self.registry.manifests.setdefault(name, {})
         known[digest] = (self.headers.get("Content-Type", ""), self.body)
         if missing := self.registry.missing_blobs(name, digest):
@@ -236,9 +314,17 @@ class _Handler(Handler[FakeRegistry]):
             return self._error(400, "MANIFEST_BLOB_UNKNOWN", f"not found: {missing[0]}")
         if ":" not in reference:
             self.registry.tags.setdefault(name, {})[reference] = digest
-        subject = json.loads(self.body).get("subject")
-        headers = {"OCI-Subject": subject["digest"]} if subject and self.habits.referrers else {}
-        return self._send(201, {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest, **headers}, b"")
+        subject = document.get("subject")
+        listed = subject and self.habits.referrers and self.habits.subject_header
+        headers = {"OCI-Subject": subject["digest"]} if listed else {}
+        headers |= {"Docker-Content-Digest": digest} if self.habits.digest_header else {}
+        return self._send(201, {"Location": f"/v2/{name}/manifests/{digest}", **headers}, b"")
+
+    def _unchanged(self, digest: str, reference: str) -> bool:
+        """Return whether a tag's present digest meets the request's conditions (RFC 9110, 13.1)."""
+        exists = digest != reference
+        wanted, unwanted = self.headers.get("If-Match"), self.headers.get("If-None-Match")
+        return (wanted is None or wanted == f'"{digest}"') and not (unwanted == "*" and exists)
 
     def _tag_list(self, name: str) -> None:
         every = sorted(tag for tag in self.registry.tags.get(name, {}) if tag > self.query.get("last", ""))
@@ -248,19 +334,23 @@ class _Handler(Handler[FakeRegistry]):
 
     def _referrers(self, name: str, digest: str) -> None:
         if not self.habits.referrers:
-            return self._error(404, "UNSUPPORTED", "not supported")
+            if self.habits.no_referrers == 200:
+                return self._send(200, {"Content-Type": "text/html"}, b"<!doctype html><title>Sign in</title>")
+            return self._error(self.habits.no_referrers, "UNSUPPORTED", "not supported")
         wanted = self.query.get("artifactType") if self.habits.filters else None
         entries = []
         for own, (media_type, data) in sorted(self.registry.manifests.get(name, {}).items()):
             document = json.loads(data)
-            kind = document.get("artifactType") or document.get("config", {}).get("mediaType", "")
+            kind = _artifact_type(document)
             if document.get("subject", {}).get("digest") == digest and wanted in (None, kind):
                 entries.append({"mediaType": media_type, "digest": own, "size": len(data), "artifactType": kind})
         start = int(self.query.get("start", "0"))
         stop = start + self.habits.page
-        link = {"Link": f'</v2/{name}/referrers/{digest}?start={stop}>; rel="next"'} if stop < len(entries) else {}
-        body = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries[start:stop]}
-        return self._send(200, {**link, **({"OCI-Filters-Applied": "artifactType"} if wanted else {})}, json.dumps(body).encode())
+        headers = {"Content-Type": _INDEX_TYPE, **({"OCI-Filters-Applied": "artifactType"} if wanted else {})}
+        if stop < len(entries):
+            headers["Link"] = f'</v2/{name}/referrers/{digest}?start={stop}>; rel="next"'
+        body = {"schemaVersion": 2, "mediaType": _INDEX_TYPE, "manifests": entries[start:stop]}
+        return self._send(200, headers, json.dumps(body).encode())
 
     def _error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         self._send(status, headers or {}, json.dumps({"errors": [{"code": code, "message": message}]}).encode())
