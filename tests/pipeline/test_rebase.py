@@ -436,7 +436,7 @@ def test_a_tag_that_moves_meanwhile_keeps_what_it_got(world: World, registry: Fa
     with Repository(reference) as repository:
         rebased = rebase(repository, "1", world.store, silent, base=base)
         registry.tags["team/shop"]["1"] = moved = registry.put("team/shop", b"{}", "application/vnd.oci.image.index.v1+json")
-        with pytest.raises(FetchError, match="pushed again in the meantime"):
+        with pytest.raises(FetchError, match="pushed again or deleted in the meantime"):
             push_rebased(repository, rebased, ("1",), "1", world.store, silent)
     assert registry.tags["team/shop"]["1"] == moved
 

@@ -22,6 +22,7 @@ from shipwheel.registry import upload
 from shipwheel.registry.copy import copy
 from shipwheel.registry.pull import pull, remote_images
 from shipwheel.registry.push import Push
+from shipwheel.registry.referrers import list_referrers
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 from shipwheel.testing.fault_proxy import FaultProxy
@@ -57,8 +58,7 @@ def programs() -> Path:
 def other(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The registry's part of an image name: 127.0.0.1:PORT."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    monkeypatch.setattr(upload, "MAX_MONOLITHIC_SIZE", 100_000)
-    monkeypatch.setattr(upload, "CHUNK_SIZE", 400_000)
+    monkeypatch.setattr(upload, "CHUNK_SIZES", (400_000, 100_000))
     argv = ["setpriv", "--pdeathsig", "KILL", "--", str(programs / "registry"), "-port", "0"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert process.stderr
@@ -119,8 +119,8 @@ def test_the_api_lists_and_filters_referrers(other: str, index: ImageIndex, stor
             pushing.blob(Blob(config, lambda: iter((empty,))))
             pushing.wait_for_blobs()
             pushing.document(document)
-        assert [one.digest for one in there.referrers(index.digest, "application/x-it")] == [document.descriptor.digest]
-        assert there.referrers(index.digest, "application/x-other") == ()
+        assert [one.digest for one in list_referrers(there, index.digest, "application/x-it")] == [document.descriptor.digest]
+        assert list_referrers(there, index.digest, "application/x-other") == ()
 
 
 @pytest.mark.parametrize("kind", ["refuse", "cut-request", "no-answer", "truncate", "429", "500", "503", "stall"])

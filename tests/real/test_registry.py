@@ -23,7 +23,8 @@ from shipwheel.registry import upload
 from shipwheel.registry.copy import copy
 from shipwheel.registry.pull import pull, remote_images
 from shipwheel.registry.push import Push, Traffic
-from shipwheel.registry.repository import Document, Repository, fallback_tag
+from shipwheel.registry.referrers import fallback_tag, list_referrers
+from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 from shipwheel.testing.fault_proxy import FaultProxy
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
@@ -154,7 +155,7 @@ def test_without_the_api_referrers_are_under_a_tag(registry: Registry, pushed: I
             pushing.wait_for_blobs()
             pushing.document(document)
         assert fallback_tag(pushed.digest) in there.tags()
-        assert [one.digest for one in there.referrers(pushed.digest, "application/x-it")] == [document.descriptor.digest]
+        assert [one.digest for one in list_referrers(there, pushed.digest, "application/x-it")] == [document.descriptor.digest]
     found = json.loads(tool("oras", "discover", "--plain-http", "--format", "json", f"{registry.host}/team/app@{pushed.digest}"))
     assert [one["digest"] for one in found["manifests"]] == [document.descriptor.digest]
 
@@ -186,8 +187,7 @@ def test_oras_finds_copied_referrers(registry: Registry, pushed: ImageIndex, tmp
 @pytest.fixture
 def chunked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Upload blobs in chunks of 400 kB."""
-    monkeypatch.setattr(upload, "MAX_MONOLITHIC_SIZE", 100_000)
-    monkeypatch.setattr(upload, "CHUNK_SIZE", 400_000)
+    monkeypatch.setattr(upload, "CHUNK_SIZES", (400_000, 100_000))
     return iter(())
 
 

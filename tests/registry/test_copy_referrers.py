@@ -13,7 +13,8 @@ from shipwheel.oci.model import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descripto
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.copy import CopyResult, copy
 from shipwheel.registry.push import Push
-from shipwheel.registry.repository import Repository, fallback_tag
+from shipwheel.registry.referrers import fallback_tag, list_referrers
+from shipwheel.registry.repository import Repository
 from shipwheel.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, Habits
@@ -66,7 +67,7 @@ def add_to_list(registry: FakeRegistry, subject: Digest, entry: Descriptor) -> N
     if not registry.habits.referrers:
         tag = fallback_tag(subject)
         with repository(registry, NAME) as repo:
-            before = repo.referrers(subject)
+            before = list_referrers(repo, subject)
         registry.put(NAME, encode(Index((*before, entry), 2, MEDIA_TYPE_INDEX)), MEDIA_TYPE_INDEX, tag)
 
 
@@ -78,7 +79,7 @@ def copy_image(source: FakeRegistry, target: FakeRegistry, *, referrers: bool = 
 
 def referrers(registry: FakeRegistry, digest: Digest) -> set[str]:
     with repository(registry, COPY) as repo:
-        return {one.digest for one in repo.referrers(digest)}
+        return {one.digest for one in list_referrers(repo, digest)}
 
 
 def test_copies_referrers_of_the_index_of_images_and_of_referrers(source: FakeRegistry, target: FakeRegistry, index: ImageIndex) -> None:

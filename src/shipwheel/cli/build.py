@@ -32,6 +32,7 @@ __all__ = ["command"]
 @click.option("-o", "--output", metavar="DIR|FILE.tar", help="OCI image layout to write, or an archive that every engine loads [NAME.oci].")
 @click.option("--push", is_flag=True, help="Push to the registry that the tag names; write no layout unless -o is given.")
 @click.option("--cache-repo", metavar="REPOSITORY", help="Repository to share layers between projects, asked before a layer is built.")
+@click.option("--records/--no-records", default=None, help="Whether to attach records of the layers to the pushed image [attached].")
 @click.option("--load", metavar="[ENGINE]", is_flag=False, flag_value="", help="Load the image into docker, podman, nerdctl or containerd.")
 @click.option(
     "--check", metavar="[ENGINE]", is_flag=False, flag_value="", help="Start the image first; deliver nothing that does not serve."

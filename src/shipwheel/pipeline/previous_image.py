@@ -9,7 +9,7 @@ import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.digest import Digest
-from shipwheel.errors import FetchError, ImageError
+from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import Descriptor, Manifest, decode
@@ -55,7 +55,10 @@ class PreviousImage(msgspec.Struct, frozen=True):
     repository: "Repository | None" = None
 
     def read_metadata(self, reporter: Reporter) -> ImageMetadata:
-        """Read the manifests of the metadata attached to the image; damaged ones are left out with a warning. Raises FetchError."""
+        """Read the manifests of the metadata attached to the image; those that cannot be read are left out with a warning.
+
+        Raises IntegrityError.
+        """
         segments: dict[str, Descriptor] = {}
         builds: list[Descriptor] = []
         for manifest in self._artifacts(reporter):
@@ -64,11 +67,15 @@ class PreviousImage(msgspec.Struct, frozen=True):
         return ImageMetadata(segments, tuple(builds))
 
     def _artifacts(self, reporter: Reporter) -> Iterator[Manifest]:
+        from shipwheel.registry.referrers import list_referrers
+
         if self.repository is None or self.digest is None:
             return
         try:
-            entries = self.repository.referrers(self.digest, ARTIFACT_TYPE)[-_MAX_ARTIFACTS:]
-        except ImageError as error:
+            entries = list_referrers(self.repository, self.digest, ARTIFACT_TYPE)[-_MAX_ARTIFACTS:]
+        except (FetchError, ImageError) as error:
+            if isinstance(error, IntegrityError):
+                raise
             reporter(Warned(f"the metadata attached to the image cannot be used: {error.message}"))
             return
         for entry in entries:
@@ -76,7 +83,9 @@ class PreviousImage(msgspec.Struct, frozen=True):
                 # The list may still name an artifact that was deleted.
                 if (document := self.repository.find_manifest(entry.digest)) is not None:
                     yield decode(document.data, Manifest, entry.digest)
-            except ImageError as error:
+            except (FetchError, ImageError) as error:
+                if isinstance(error, IntegrityError):
+                    raise
                 reporter(Warned(f"metadata attached to the image cannot be used: {error.message}"))
 
 
@@ -108,7 +117,7 @@ def _images(repository: "Repository", tag: str, reporter: Reporter) -> "RemoteIm
     try:
         return remote_images(repository, tag)
     except FetchError as error:
-        if error.status == 404:
+        if error.status in (403, 404):
             return None
         raise
     except ImageError as error:

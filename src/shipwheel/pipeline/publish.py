@@ -5,7 +5,7 @@ the images themselves.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.digest import Digest, digest_of
-from shipwheel.errors import ImageError
+from shipwheel.errors import FetchError, ImageError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
@@ -48,10 +48,18 @@ class Publisher:
     """The Destination that is a repository of a registry. A context manager: an error cancels the uploads in progress.
 
     With `complete`, every layer must end up in the store as well, so the registry is not asked. `cache` keeps the layers of all projects.
+    With `records`, the metadata of the layers is attached to the image.
     """
 
     def __init__(
-        self, reference: Reference, store: Store, reporter: Reporter, *, complete: bool = False, cache: LayerCache | None = None
+        self,
+        reference: Reference,
+        store: Store,
+        reporter: Reporter,
+        *,
+        complete: bool = False,
+        cache: LayerCache | None = None,
+        records: bool = True,
     ) -> None:
         from shipwheel.registry.push import Push
         from shipwheel.registry.repository import Repository
@@ -61,6 +69,7 @@ class Publisher:
         self._reporter = reporter
         self._complete = complete
         self._cache = cache
+        self._records = records
         self._cached: dict[str, Layer] = {}
         self.repository: Repository = Repository(reference, reporter)
         self._push: Push = Push(self.repository, reporter)
@@ -79,6 +88,10 @@ class Publisher:
             self.repository.close()
             if self._cache is not None:
                 self._cache.close()
+
+    def check(self) -> None:
+        """Raise FetchError if the registry would refuse the push or does not answer."""
+        self._push.check()
 
     def find_layers(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
         """See Destination: the layers of the previous image, then those of the cache."""
@@ -146,15 +159,24 @@ class Publisher:
                 self.layer_ready(layer)
             self._push.images(index, self._store)
             self._push.put_images(index)
-            self._attach_metadata(index, ours, wheels)
             self._push.tag_images(index, (tag,))
+            if self._records:
+                with self._push.optional():
+                    self._attach_metadata(index, ours, wheels)
             for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
                 self._remember_origin(digest)
         self._push.report_finished()
         if self._cache is not None:
-            self._cache.add(ours.values())
+            self._fill_cache(self._cache, ours.values())
         read = self.repository.transport.received + (self._cache.repository.transport.received if self._cache is not None else 0)
         return Published(self.reference.name, (tag,), index.digest, self._push.traffic, read)
+
+    def _fill_cache(self, cache: LayerCache, layers: Iterable[Layer]) -> None:
+        try:
+            cache.add(layers)
+        except FetchError as error:
+            hint = "The image was pushed; other projects will make these layers themselves."
+            self._reporter(Warned(f"the cache got no layers: {error.message}", hint))
 
     def _attach_metadata(self, index: ImageIndex, ours: dict[str, Layer], wheels: "Sequence[BuiltWheel]") -> None:
         """Attach the metadata of our layers to the image index, for machines that will change some of them."""
@@ -167,8 +189,9 @@ class Publisher:
             return
         builds = pack_builds(wheels) if wheels else None
         data = artifact(index.descriptor, packed, known, builds)
-        for blob in (*packed.values(), EMPTY, *((builds,) if builds is not None else ())):
-            self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(blob), len(blob)), partial(iter, (blob,))))
+        contents = (*packed.values(), EMPTY, *((builds,) if builds is not None else ()))
+        for content in contents:
+            self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(content), len(content)), partial(iter, (content,))))
         self._push.wait_for_blobs()
         self._push.document(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data))
 

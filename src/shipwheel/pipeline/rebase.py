@@ -293,25 +293,28 @@ def push_rebased(
     with Push(repository, reporter) as push:
         push.images(rebased.index, store)
         push.put_images(rebased.index)
-        for document in metadata:
-            push.document(document)
-        if unmoved_tag and repository.digest_of_tag(unmoved_tag) not in (None, rebased.digest):
+        if unmoved_tag and repository.digest_of_tag(unmoved_tag) != rebased.digest:
             raise FetchError(
-                f"{repository.name}:{unmoved_tag} was pushed again in the meantime", hint="Run the command again: no tag was moved."
+                f"{repository.name}:{unmoved_tag} was pushed again or deleted in the meantime",
+                hint="Run the command again: no tag was moved.",
             )
         push.tag_images(rebased.index, tags)
+        with push.optional():
+            for document in metadata:
+                push.document(document)
         push.report_finished()
         return push.traffic
 
 
 def _segment_metadata(repository: "Repository", rebased: Rebased, reporter: Reporter) -> "Iterator[Document]":
     """Yield the metadata of our layers, attached to the new images instead of the old ones."""
+    from shipwheel.registry.referrers import list_referrers
     from shipwheel.registry.repository import Document
 
     new = rebased.index.descriptor
     subject = Descriptor(new.media_type, new.digest, new.size)
     try:
-        for entry in repository.referrers(rebased.digest, ARTIFACT_TYPE):
+        for entry in list_referrers(repository, rebased.digest, ARTIFACT_TYPE):
             manifest = decode(repository.manifest(entry.digest).data, Manifest, entry.digest)
             data = encode(msgspec.structs.replace(manifest, subject=subject))
             yield Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data)

@@ -17,7 +17,8 @@ from shipwheel.oci.image import Blob
 from shipwheel.oci.layout import LayoutReader
 from shipwheel.oci.model import FOREIGN_LAYERS, Descriptor, Index, Manifest, decode
 from shipwheel.registry.push import Push, Traffic
-from shipwheel.registry.repository import Document, Repository, checked_document, fallback_tag
+from shipwheel.registry.referrers import fallback_tag, list_referrers
+from shipwheel.registry.repository import Document, Repository, checked_document
 
 __all__ = ["CopyResult", "ImageSource", "LayoutSource", "Referrer", "copy", "find_referrers"]
 
@@ -114,6 +115,7 @@ def copy(
             push.document(document)
         for referrer in found:
             push.tag(referrer.document, (referrer.tag,) if referrer.tag else ())
+        # Whoever sees the tag may ask for the signatures at once.
         push.tag(root, tags)
         push.report_finished()
         return CopyResult(root.descriptor, push.traffic)
@@ -169,7 +171,7 @@ def find_referrers(repository: Repository, documents: Iterable[Document], report
 
 def _direct_referrers(repository: Repository, document: Document, reporter: Reporter) -> Iterator[Referrer]:
     digest = document.descriptor.digest
-    for entry in repository.referrers(digest):
+    for entry in list_referrers(repository, digest):
         if (referrer := _listed_referrer(repository, entry, digest, reporter)) is not None:
             yield Referrer(referrer)
     for suffix in _COSIGN_SUFFIXES:

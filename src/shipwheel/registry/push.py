@@ -4,20 +4,20 @@ A push that fails leaves no tag on an incomplete image (distribution-spec 1.1, "
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, Literal
+from contextlib import contextmanager
+from typing import Literal
 
 import msgspec
 
-from shipwheel.digest import Digest, as_digest, digest_of
+from shipwheel.digest import Digest
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, format_size
 from shipwheel.oci.image import Blob, ImageIndex, RemoteLayer
-from shipwheel.oci.model import MANIFEST_TYPES, MEDIA_TYPE_INDEX, Descriptor, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
-from shipwheel.registry.repository import Document, Repository, fallback_tag
-from shipwheel.registry.transport import RegistryRequest
+from shipwheel.registry.referrers import add_referrer
+from shipwheel.registry.repository import Document, Repository
 from shipwheel.registry.upload import Uploader
 from shipwheel.store import Store
 
@@ -67,6 +67,10 @@ class Push:
         if kind is not None:
             self._repository.transport.closed.set()
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+    def check(self) -> None:
+        """Raise FetchError if the registry would refuse the push, for lack of a repository or of permission, or does not answer."""
+        self._uploader.check()
 
     @property
     def traffic(self) -> Traffic:
@@ -140,15 +144,25 @@ class Push:
 
     def document(self, document: Document) -> None:
         """Push a manifest or image index by its digest, and list it as a referrer of its subject if the registry does not."""
-        if not self._put(document, document.descriptor.digest):
-            self._list_as_referrer(document)
+        headers = self._repository.put_manifest(document, document.descriptor.digest)
+        if "OCI-Subject" not in headers:
+            add_referrer(self._repository, document)
         with self._lock:
             self._traffic = msgspec.structs.replace(self._traffic, uploaded=self._traffic.uploaded + len(document.data))
+
+    @contextmanager
+    def optional(self) -> Iterator[None]:
+        """Turn what the registry refuses inside the block into a warning: records of images that are in place, and complete without."""
+        try:
+            yield
+        except FetchError as error:
+            hint = "Another machine will make the image's layers again where it needs them. `records = false` leaves the records out."
+            self._reporter(Warned(f"the image was pushed, but not its records: {error.message}", hint))
 
     def tag(self, document: Document, tags: Sequence[str]) -> None:
         """Point the tags at a document that is complete in the repository."""
         for tag in dict.fromkeys(tags):
-            self._put(document, tag)
+            self._repository.put_manifest(document, tag)
 
     def report_finished(self) -> None:
         """Report the end of the push, with its traffic."""
@@ -222,51 +236,6 @@ class Push:
             if host.url == own.url and path != self._repository.path:
                 paths.append(path)
         return paths
-
-    def _put(self, document: Document, reference: str) -> bool:
-        """Put a document under a tag or its digest. Return whether the registry lists it as a referrer of its subject."""
-        label = self._repository.label(reference)
-        request = RegistryRequest(
-            "PUT",
-            self._repository.url("manifests", reference),
-            label,
-            (f"repository:{self._repository.path}:pull,push",),
-            {"Content-Type": document.descriptor.media_type},
-            document.data,
-            expected=(201, 200, 202),
-        )
-        response = self._repository.transport.request(request)
-        stored, pushed = as_digest(response.headers.get("Docker-Content-Digest", "")), document.descriptor.digest
-        if stored is not None and stored.partition(":")[0] == pushed.partition(":")[0] and stored != pushed:
-            hint = "The registry alters what is pushed; contact its operator."
-            raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored}", hint=hint)
-        return "OCI-Subject" in response.headers
-
-    def _list_as_referrer(self, document: Document) -> None:
-        """Add a document to its subject's list of referrers, an index under a tag.
-
-        distribution-spec, "Pushing Manifests with Subject": a registry that does not answer with OCI-Subject leaves that to the client.
-        """
-        kind: type[Manifest | Index] = Manifest if document.descriptor.media_type in MANIFEST_TYPES else Index
-        manifest: Manifest | Index = decode(document.data, kind, document.descriptor.digest)
-        if manifest.subject is None:
-            return
-        tag = fallback_tag(manifest.subject.digest)
-        before = self._repository.find_manifest(tag)
-        entries: list[dict[str, Any]] = [] if before is None else msgspec.json.decode(before.data).get("manifests") or []
-        if any(entry.get("digest") == document.descriptor.digest for entry in entries):
-            return
-        artifact_type = manifest.artifact_type or (manifest.config.media_type if isinstance(manifest, Manifest) else "")
-        entry = Descriptor(
-            document.descriptor.media_type,
-            document.descriptor.digest,
-            len(document.data),
-            annotations=manifest.annotations,
-            artifact_type=artifact_type,
-        )
-        index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [*entries, msgspec.to_builtins(entry)]}
-        data = msgspec.json.encode(index, order="sorted")
-        self._put(Document(Descriptor(MEDIA_TYPE_INDEX, digest_of(data), len(data)), data), tag)
 
 
 class _Skipped(FetchError):

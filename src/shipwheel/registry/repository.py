@@ -5,7 +5,7 @@ Every document and blob is hashed and compared with what was requested: nothing 
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -15,11 +15,11 @@ from shipwheel.digest import Digest, as_digest, digest_of, hash_digest
 from shipwheel.download.http import TransientError, range_start, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
-from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, decode
+from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_BODY, Authorization, RegistryRequest, RegistryResponse, Transport
 
-__all__ = ["ACCEPT", "Document", "Repository", "checked_document", "fallback_tag"]
+__all__ = ["ACCEPT", "Document", "Repository", "checked_document"]
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
@@ -30,16 +30,23 @@ _MAX_PAGES = 1000
 _MIN_PROGRESS = 1 << 20
 """Bytes that an attempt at a blob must bring for the attempts to be counted anew."""
 
+_ABSENT = (403, 404)
+"""Statuses for what does not exist. Artifactory's virtual repositories answer 403 then."""
+
 _WRONG_BYTES = "The registry, or something in front of it, sends wrong data; contact its operator."
 _UNTRUSTED_IMAGE = "The image is broken or malicious; do not use it."
 _UNTRUSTED_REGISTRY = "The registry is broken or malicious."
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A manifest or image index, byte for byte, with its verified descriptor."""
+    """A manifest or image index, byte for byte, with its verified descriptor.
+
+    `etag` is what the registry calls this version of a tag (RFC 9110, 8.8.3), if it does.
+    """
 
     descriptor: Descriptor
     data: bytes
+    etag: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -97,31 +104,38 @@ class Repository:
         _check_digest(response.body, response.headers.get("Docker-Content-Digest", ""), label)
         if media_type:
             checked_document(response.body, media_type, reference, label)
-        return checked_document(response.body, response.headers.get("Content-Type", ""), reference, label)
+        document = checked_document(response.body, response.headers.get("Content-Type", ""), reference, label)
+        return msgspec.structs.replace(document, etag=response.headers.get("ETag", ""))
 
     def find_manifest(self, reference: str) -> Document | None:
-        """Return the manifest or image index of a tag or digest, None if it does not exist."""
+        """Return the manifest or image index of a tag or digest, None if it does not exist or may not be read."""
         try:
             return self.manifest(reference)
         except FetchError as error:
-            if error.status == 404:
+            if error.status in _ABSENT:
                 return None
             raise
 
     def has_manifest(self, reference: str) -> bool:
         """Return whether a tag or digest exists."""
-        return self.transport.request(self._manifest_request("HEAD", reference, (200, 404))).status == 200
+        return self.transport.request(self._manifest_request("HEAD", reference, (200, *_ABSENT))).status == 200
 
     def digest_of_tag(self, tag: str) -> Digest | None:
-        """Return the digest of a tag (HEAD), None if the tag does not exist or the registry does not say."""
-        response = self.transport.request(self._manifest_request("HEAD", tag, (200, 404)))
-        return as_digest(response.headers.get("Docker-Content-Digest", "")) if response.status == 200 else None
+        """Return the digest of a tag, None if the tag does not exist. Costs a HEAD request, and a GET where the registry needs one."""
+        response = self.transport.request(self._manifest_request("HEAD", tag, (200, *_ABSENT)))
+        if response.status != 200:
+            return None
+        digest = as_digest(response.headers.get("Docker-Content-Digest", ""))
+        if digest is not None:
+            return digest
+        document = self.find_manifest(tag)
+        return None if document is None else document.descriptor.digest
 
     def has_blob(self, digest: Digest) -> int | None:
         """Return a blob's size in bytes (HEAD), -1 if the registry does not say, None if the blob does not exist."""
         url, label = self.url("blobs", digest), self.label(digest)
-        response = self.transport.request(RegistryRequest("HEAD", url, label, self._pull_scope, expected=(200, 404)))
-        if response.status == 404:
+        response = self.transport.request(RegistryRequest("HEAD", url, label, self._pull_scope, expected=(200, *_ABSENT)))
+        if response.status in _ABSENT:
             return None
         length = response.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdigit() else -1
@@ -179,31 +193,31 @@ class Repository:
             url, last = next_url, page[-1]
         raise FetchError(f"the tags of {self.name} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
 
-    def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
-        """Return the descriptors of a manifest's referrers, of one artifact type or all (distribution-spec, "Listing Referrers").
-
-        Falls back to the referrers tag where the registry has no API for them.
-        """
-        query = f"?artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
-        entries: list[Descriptor] = []
-        url: str | None = self.url("referrers", digest) + query
-        label = f"the referrers of {self.label(digest)}"
+    def pages(self, url: str, label: str) -> Iterator[RegistryResponse]:
+        """Yield a list's pages, which link to one another (RFC 8288). Raises FetchError for pages elsewhere and for too many pages."""
+        next_url: str | None = url
         for _ in range(_MAX_PAGES):
-            request = RegistryRequest("GET", str(url), label, self._pull_scope, expected=(200, 404, 405, 501))
-            response = self.transport.request(request)
-            if response.status != 200:
-                # "A client querying the referrers API and receiving a 404 Not Found MUST fallback to using an image index pushed to a tag".
-                fallback = self.find_manifest(fallback_tag(digest))
-                entries = [] if fallback is None else list(_index_entries(fallback.data, label))
-                break
-            entries += _index_entries(response.body, label)
-            url = self._next_page(response)
-            if url is None:
-                break
-        else:
-            raise FetchError(f"{label} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
-        # "If the registry does not support filtering, the client must": OCI-Filters-Applied would say that it does.
-        return tuple({entry.digest: entry for entry in entries if artifact_type in (None, entry.artifact_type)}.values())
+            response = self.transport.request(RegistryRequest("GET", str(next_url), label, self._pull_scope))
+            yield response
+            if (next_url := self._next_page(response)) is None:
+                return
+        raise FetchError(f"{label} fill more than {_MAX_PAGES} pages", hint=_UNTRUSTED_REGISTRY)
+
+    def put_manifest(self, document: Document, reference: str, condition: Mapping[str, str] | None = None) -> Mapping[str, str]:
+        """Put a document under a tag or its digest, and return the headers of the response. `condition` is a header of RFC 9110, 13.1.
+
+        Raises IntegrityError if the registry stores other bytes.
+        """
+        label = self.label(reference)
+        headers = {"Content-Type": document.descriptor.media_type, **(condition or {})}
+        scopes = (f"repository:{self.path}:pull,push",)
+        url, expected = self.url("manifests", reference), (201, 200, 202)
+        response = self.transport.request(RegistryRequest("PUT", url, label, scopes, headers, document.data, expected=expected))
+        stored, pushed = as_digest(response.headers.get("Docker-Content-Digest", "")), document.descriptor.digest
+        if stored is not None and stored.partition(":")[0] == pushed.partition(":")[0] and stored != pushed:
+            hint = "The registry alters what is pushed; contact its operator."
+            raise IntegrityError(f"{label}: pushed {pushed}, the registry has {stored}", hint=hint)
+        return response.headers
 
     def _manifest_request(self, method: str, reference: str, expected: tuple[int, ...] = (200,)) -> RegistryRequest:
         url = self.url("manifests", reference)
@@ -241,22 +255,12 @@ class _TagList(msgspec.Struct):
     name: str = ""
 
 
-def fallback_tag(digest: Digest) -> str:
-    """Return the tag that lists a manifest's referrers where there is no API for it (distribution-spec, "Referrers Tag Schema")."""
-    algorithm, _, value = digest.partition(":")
-    return f"{algorithm[:32]}-{value[:64]}"
-
-
 def _users_authorization(host: Any, path: str) -> Authorization:
     from shipwheel.registry.auth import Authorizer
     from shipwheel.registry.credentials import credential_for
 
     authorizer: Authorization = Authorizer(host, lambda: credential_for(host, path))
     return authorizer
-
-
-def _index_entries(data: bytes, label: str) -> tuple[Descriptor, ...]:
-    return decode(data, Index, label).manifests
 
 
 class _DocumentShape(msgspec.Struct, rename="camel"):
