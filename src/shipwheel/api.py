@@ -104,13 +104,13 @@ def push(
     from shipwheel.registry.copy import LayoutSource, copy
     from shipwheel.registry.repository import Repository
 
-    path, target = Path(layout), Reference.parse(reference)
-    tag = _tag_to_write(target)
+    path, target = Path(layout), Reference.parse_target(reference)
     origins = [_origin(origin, target) for origin in mount_from]
     reader = read_archive(path) if path.is_file() else read_layout(path)
     entry = reader.entry(name)
     with Repository(target, reporter) as repository:
-        copy(LayoutSource(reader), entry.digest, repository, (tag,), reporter=reporter, media_type=entry.media_type, origins=origins)
+        tags = (target.tag_or_latest,)
+        copy(LayoutSource(reader), entry.digest, repository, tags, reporter=reporter, media_type=entry.media_type, origins=origins)
     return f"{target.name}@{entry.digest}"
 
 
@@ -125,18 +125,11 @@ def copy(source: str, target: str, *, referrers: bool = False, reporter: Reporte
     from shipwheel.registry.copy import copy
     from shipwheel.registry.repository import Repository
 
-    origin, destination = Reference.parse(source), Reference.parse(target)
-    tag = _tag_to_write(destination)
+    origin, destination = Reference.parse(source), Reference.parse_target(target)
+    tags = (destination.tag_or_latest,)
     with Repository(origin, reporter) as old, Repository(destination, reporter) as new:
-        copied = copy(old, origin.digest or origin.tag_or_latest, new, (tag,), reporter=reporter, referrers=referrers)
+        copied = copy(old, origin.digest or origin.tag_or_latest, new, tags, reporter=reporter, referrers=referrers)
     return f"{destination.name}@{copied.descriptor.digest}"
-
-
-def _tag_to_write(target: "Reference") -> str:
-    """Return the target's tag; raise UsageError for a digest, because the content decides the digest."""
-    if target.digest:
-        raise UsageError(f"{target} names a digest as the target", hint=f"Write {target.name}:TAG.")
-    return target.tag_or_latest
 
 
 def _origin(text: str, target: "Reference") -> str:

@@ -20,8 +20,6 @@ from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
-UPLOADS = ("POST", "PATCH", "PUT")
-
 BACKEND = """
 import pathlib, zipfile
 
@@ -88,16 +86,17 @@ def test_nothing_is_written_but_the_store_and_the_lock(world: World, registry: F
     assert len(manifest) == 1
     assert not registry.missing_blobs("team/shop", done.digest), "all that the image index leads to is there"
     order = [seen.path.rpartition("/")[2] for seen in registry.received("PUT", r".*/manifests/.*")]
-    assert order[-1] == "1", "the tag comes last"
+    (records,) = artifacts(registry, "team/shop", done.digest)
+    assert order[-3:] == [done.digest, "1", records], "the tag comes when the image is complete, and waits for nothing else"
 
 
-def test_an_unchanged_image_costs_one_question(world: World, registry: FakeRegistry) -> None:
+def test_an_unchanged_image_costs_three_short_requests(world: World, registry: FakeRegistry) -> None:
     project = world.app("small\n")
     first = push(world, project, f"{registry.host}/team/shop:1")
     seen = len(registry.requests)
     again = push(world, project, f"{registry.host}/team/shop:1")
     assert again.digest == first.digest
-    assert [(one.method, one.path.rpartition("/")[2]) for one in registry.requests[seen:]] == [("HEAD", "1")]
+    assert [one.method for one in registry.requests[seen:]] == ["POST", "DELETE", "HEAD"], "may we push, and what is there?"
     assert pushed(again)["uploaded"] == 0
 
 
@@ -108,7 +107,7 @@ def test_an_empty_machine_reads_manifests_and_configs_alone(world: World, regist
     done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert done.digest == first.digest
     assert fetched(world) == files, "no wheel and no package was fetched"
-    assert not [one for one in registry.requests[seen:] if one.method in UPLOADS]
+    assert not [one for one in registry.requests[seen:] if one.method in ("PATCH", "PUT")]
     read = [one.path for one in registry.requests[seen:] if one.method == "GET"]
     assert len([path for path in read if "/blobs/" in path]) == 2, "two configs"
     assert not list((world.root / "empty" / "blobs").rglob("*.*")) and pushed(done)["uploaded"] == 0
@@ -215,6 +214,89 @@ def test_a_registry_that_lies_about_records_stops_the_build(world: World, regist
     failed = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
     assert failed.code == 5
     assert "sends wrong data" in failed.err
+
+
+def test_records_that_the_registry_refuses_are_a_warning(world: World) -> None:
+    with FakeRegistry(Habits(artifacts=False, referrers=False)) as registry:
+        done = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
+        assert registry.tags["team/shop"] == {"1": done.digest}
+        assert "the image was pushed, but not its records" in done.err and "unknown media type" in done.err
+        assert "`records = false`" in done.err
+
+
+@pytest.mark.parametrize("settings", ["records = false\n", ""])
+def test_records_can_be_left_out(world: World, registry: FakeRegistry, settings: str) -> None:
+    done = push(world, world.app("small\n", settings=settings), f"{registry.host}/team/shop:1", *([] if settings else ["--no-records"]))
+    assert done.code == 0, done.err
+    assert not artifacts(registry, "team/shop", done.digest)
+    assert "warning" not in done.err.lower()
+
+
+@pytest.mark.parametrize("fault", [500, 503])
+def test_a_registry_that_fails_at_records_gets_its_image(world: World, registry: FakeRegistry, fault: int) -> None:
+    project = world.app("small\n")
+    push(world, project, f"{registry.host}/team/shop:1")
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+    registry.fault(RegistryFault("status", "GET", "/referrers/", 99, fault, {"Retry-After": "0"}))
+    done = push(world, project, f"{registry.host}/team/shop:1", cache="empty")
+    assert done.code == 0, done.err
+    assert registry.tags["team/shop"]["1"] == done.digest
+
+
+def test_a_cache_that_takes_nothing_is_a_warning(world: World, registry: FakeRegistry) -> None:
+    with FakeRegistry(Habits(artifacts=False, referrers=False)) as second:
+        done = push(world, world.app("small\n"), f"{registry.host}/team/shop:1", "--cache-repo", f"{second.host}/cache/layers")
+        assert done.code == 0, done.err
+        assert registry.tags["team/shop"]["1"] == done.digest
+        assert "the cache got no layers" in done.err
+
+
+def untouched(world: World) -> bool:
+    """Return True if nothing was asked of the package index and the mirror, so that nothing was built."""
+    return not world.index.requests and not world.mirror.requests
+
+
+@pytest.mark.parametrize(
+    ("habits", "words", "hint"),
+    [
+        (Habits(creates=False), "answered 404", "create it"),
+        (Habits(login="ann:secret"), "requires a login", "shipwheel login"),
+    ],
+    ids=["no repository", "no login"],
+)
+def test_a_push_that_the_registry_will_refuse_fails_before_the_build(world: World, habits: Habits, words: str, hint: str) -> None:
+    with FakeRegistry(habits) as registry:
+        failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
+    assert failed.code == 5
+    assert words in failed.err and hint in failed.err
+    assert untouched(world)
+
+
+def test_a_registry_that_denies_the_push_fails_before_the_build(world: World, registry: FakeRegistry) -> None:
+    registry.fault(RegistryFault("status", "POST", "/uploads/", status=403))
+    failed = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")
+    assert failed.code == 5
+    assert "the credentials lack permission" in failed.err.lower()
+    assert untouched(world)
+
+
+def test_a_registry_that_is_not_there_fails_before_the_build(world: World) -> None:
+    with FakeRegistry() as registry:
+        gone = registry.host
+    failed = push(world, world.app("small\n"), f"{gone}/team/shop:1")
+    assert failed.code == 5
+    assert "name and port" in failed.err
+    assert untouched(world)
+
+
+@pytest.mark.parametrize("name", ["Team/Shop:1", "shop:.1", "registry.example/shop:1@sha256:" + "0" * 64, "https://registry.example/shop"])
+@pytest.mark.parametrize("command", [("build", "--push"), ("build",), ("plan",)], ids=" ".join)
+def test_an_impossible_name_fails_before_the_build(world: World, name: str, command: tuple[str, ...]) -> None:
+    settings = f'tag = "{name}"\n'
+    failed = world.run(*command, world.app("small\n", settings=settings))
+    assert failed.code == 2, failed.err
+    assert "hint:" in failed.err
+    assert untouched(world)
 
 
 def test_push_needs_a_name_with_a_registry(world: World) -> None:

@@ -55,6 +55,14 @@ class Reference(msgspec.Struct, frozen=True):
         _check(text, registry, repository)
         return cls(repository, registry, tag or None, pinned)
 
+    @classmethod
+    def parse_target(cls, text: str) -> "Reference":
+        """Parse the name of something to write: without a digest, because the content decides that. Raise UsageError."""
+        reference = cls.parse(text)
+        if reference.digest:
+            raise UsageError(f"{reference} names a digest as the target", hint=f"Write {reference.name}:TAG.")
+        return reference
+
     @property
     def name(self) -> str:
         """The registry, if any, and the repository."""

@@ -13,6 +13,7 @@ from shipwheel.errors import DamagedBlob
 from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import LayerSpec
+from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
@@ -97,6 +98,9 @@ def _build(request: Request, destination: Destination | None) -> Built:
 
 def _resolve(request: Request) -> tuple[Bases, Resolution]:
     """Detect, lock, choose the base and select the files, for the best Python version that has them all."""
+    if request.settings.tag is not None:
+        # Nothing is fetched for an image that cannot have its name.
+        Reference.parse_target(request.settings.tag)
 
     def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)

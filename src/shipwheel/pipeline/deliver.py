@@ -50,7 +50,7 @@ def build_and_push(request: Request, check: Check | None = None) -> Delivered:
 
     if request.settings.tag is None:
         raise UsageError("--push needs a name", hint="Name the image with its registry: -t registry.example/team/app:1.0.")
-    reference = Reference.parse(request.settings.tag)
+    reference = Reference.parse_target(request.settings.tag)
     to_disk = request.settings.output is not None
     if to_disk:
         check_target(Path(str(request.settings.output)))
@@ -58,10 +58,12 @@ def build_and_push(request: Request, check: Check | None = None) -> Delivered:
     tries = count()
 
     def work() -> Delivered:
-        cache = _cache(request)
+        cache, records = _cache(request), request.settings.records
         # A blob that is missing twice is named by a manifest and lost by the registry: from then on every layer is made here.
         complete = to_disk or check is not None or next(tries) >= _TRUSTING_TRIES
-        with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache) as publisher:
+        with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache, records=records) as publisher:
+            # Before anything is built.
+            publisher.check_permission()
             built = build(request, publisher)
             if check is not None:
                 check(built)

@@ -89,9 +89,9 @@ class Publisher:
             if self._cache is not None:
                 self._cache.close()
 
-    def check(self) -> None:
+    def check_permission(self) -> None:
         """Raise FetchError if the registry would refuse the push or does not answer."""
-        self._push.check()
+        self._push.check_permission()
 
     def find_layers(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
         """See Destination: the layers of the previous image, then those of the cache."""

@@ -68,9 +68,9 @@ class Push:
             self._repository.transport.closed.set()
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
 
-    def check(self) -> None:
+    def check_permission(self) -> None:
         """Raise FetchError if the registry would refuse the push, for lack of a repository or of permission, or does not answer."""
-        self._uploader.check()
+        self._uploader.check_permission()
 
     @property
     def traffic(self) -> Traffic:

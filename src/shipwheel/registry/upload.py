@@ -91,7 +91,7 @@ class Uploader:
         self._moved = moved
         self._way = _Way()
 
-    def check(self) -> None:
+    def check_permission(self) -> None:
         """Start an upload and cancel it. Raises FetchError if the registry refuses or does not answer."""
         label = f"{self._repository.name}: push"
         try:
