@@ -8,7 +8,7 @@ WORK := .work
 # `unit`, `online` (package index and Debian archive), `engines` (as root: starts docker, podman and containerd in namespaces of their own).
 TIERS ?= unit online engines
 
-.PHONY: help demo test lint format bench docs clean
+.PHONY: help demo test lint format bench docs registries clean
 
 help:
 	@echo "make demo   build examples/chatchat for amd64 and arm64, from nothing"
@@ -17,6 +17,7 @@ help:
 	@echo "make format format the code and fix what ruff can fix"
 	@echo "make bench  measure shipwheel and other tools"
 	@echo "make docs   write docs/reference from the code"
+	@echo "make registries   measure pushes to registries with the habits of real ones, and write docs/registries.md"
 
 $(STAMP): requirements-dev.txt pyproject.toml scripts/bootstrap
 	PYTHON=$(PYTHON) scripts/bootstrap $(VENV)
@@ -45,6 +46,9 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python scripts/reference.py docs/reference
+
+registries: $(STAMP)
+	$(BIN)/python scripts/registries.py docs/registries.md
 
 clean:
 	rm -rf $(VENV) $(WORK) .mypy_cache .ruff_cache .pytest_cache
