@@ -9,7 +9,7 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["Companion", "Sign", "SignKind", "companion_name", "signs_in"]
+__all__ = ["Companion", "Sign", "SignKind", "companion_name", "plain_lines", "signs_in"]
 
 
 class SignKind(Enum):
@@ -77,86 +77,143 @@ COMPANIONS = (
     Companion("an LDAP server", 389),
 )
 
-_NAME = r"[A-Z][A-Z0-9_]{1,}"
+_NAME = r"\b[A-Z][A-Z0-9_]++"
 _QUOTE = r"['\"`‘’]"
-_ABSENT = r"(?:is |was |are |must |has to |not |isn't|required|missing|undefined|unset)"
-_GIVEN = r"(?:set|required|missing|provided|defined|configured)"
+_LACKS = (
+    r"(?:(?:is|was|are|has) (?:not (?:been )?(?:set|provided|given|defined|configured|specified|found)"
+    r"|unset|undefined|required|missing|empty)"
+    r"|(?:isn't|wasn't|hasn't been) (?:set|provided|given|defined|configured|specified)"
+    r"|(?:must|has to|needs to|should) be (?:set|provided|given|defined|configured|specified)"
+    r"|(?:cannot|can't|must not) be (?:empty|blank|unset))"
+)
 _WANTED = r"(?:[Mm]issing|[Rr]equired?s?|[Uu]nset|[Uu]ndefined|[Nn]o|must set|Please set)"
-_ADDRESS = r"(?P<host>[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})"
+_SET = r"(?:[Ss]et|[Ss]etting|[Dd]efine|[Pp]rovide|[Ee]xport)"
+_ENVIRONMENT = r"[Ee]nv(?:ironment)?[- ][Vv]ar(?:iable)?s?"
+_ADDRESS = r"(?<![\w.-])(?P<host>[A-Za-z][\w.-]*+|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})"
 _UNREACHED = r"(?:[Cc]onnection refused|Name or service not known|Temporary failure)"
+_UNWRITABLE = r"(?:Read-only file system|Permission denied)"
+_QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
-    (SignKind.LIBRARY, r"(?:^|: |\()([\w+.-]+\.so(?:\.[\w.]+)?): cannot open shared object file"),
-    (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")(?:lib)?([\w.+-]+)[\"']"),
-    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|EROFS|EACCES)[^'\"‘]*: ['\"‘](/[^'\"’]+)['\"’]"),
-    (SignKind.WRITE, r"['\"‘](/[^'\"’]+)['\"’](?:: | - | )?(?:Read-only file system|Permission denied)"),
-    (SignKind.WRITE, r"(/[\w./ -]+): (?:Read-only file system|Permission denied)"),
-    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(/[\w./-]+)"),
-    (SignKind.WRITE, r"()(?:unable to open database file|attempt to write a readonly database|readonly database)"),
+    (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
+    (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
+    (SignKind.LIBRARY, r"(?:[Ff]ailed|[Uu]nable) to find (?:(lib\w++)|(\w++) shared library)|OSError: (\w++) library not found"),
+    (
+        SignKind.PROGRAM,
+        r"(?:exec: |sh: (?:line )?(?:\d+: )?|env: )['‘]?([\w.+-]++)['’]?: (?:(?:command )?not found|No such file or directory)",
+    ),
+    (SignKind.PROGRAM, r"Bad (git) executable"),
+    (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
+    (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
+    (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
+    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(/[\w./-]++)"),
+    (SignKind.WRITE, r"()(?:unable to open database file|readonly database)"),
     (SignKind.WRITE, r"()OSError: \[Errno 30\] Read-only file system$"),
     (SignKind.VARIABLE, rf"UndefinedValueError: ({_NAME}) not found"),
-    (SignKind.VARIABLE, rf"Set the ({_NAME}) environment variable"),
+    (SignKind.VARIABLE, rf"ImproperlyConfigured: Set the ({_NAME}) environment variable"),
+    (SignKind.VARIABLE, rf"EnvNotSetError: .*{_QUOTE}({_NAME}){_QUOTE} not set|EnvError: .*{_QUOTE}({_NAME}){_QUOTE} not set"),
     (SignKind.VARIABLE, rf"Config {_QUOTE}({_NAME}){_QUOTE} is missing"),
-    (SignKind.VARIABLE, rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? {_ABSENT}"),
-    (SignKind.VARIABLE, rf"{_WANTED}[^=\n]{{0,40}}? [Ee]nv\w*[- ]var\w*:? {_QUOTE}?\$?({_NAME})"),
-    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? [Ee]nv\w*[- ]var\w* {_ABSENT}"),
-    (SignKind.VARIABLE, rf"({_NAME}){_QUOTE}? (?:is|was|must be|has to be) (?:not |un)?{_GIVEN}"),
     (SignKind.VARIABLE, r"The (SECRET_KEY) setting must not be empty"),
-    (SignKind.VARIABLE, rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})"),
-    (SignKind.COMPANION, r'connection to server at "(?P<host>[^"]+)"[^,]*, port (?P<port>\d+) failed'),
-    (SignKind.COMPANION, r'could not (?:translate host name|connect to server at) "(?P<host>[^"]+)"'),
-    (SignKind.COMPANION, r"Error -?\d+ connecting to (?P<host>[\w.-]+):(?P<port>\d+)"),
-    (SignKind.COMPANION, r"Can't connect to (?:MySQL )?server on '(?P<host>[^':]+)(?::(?P<port>\d+))?'"),
-    (SignKind.COMPANION, r"Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)"),
-    (SignKind.COMPANION, r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)"),
-    (SignKind.COMPANION, r"Cannot connect to (?:host )?(?:\w+\+?\w*://)?(?:[^@/\s]*@)?(?P<host>[\w.-]+):(?P<port>\d+)"),
+    (SignKind.COMPANION, r'connection to server at "(?P<host>[^"]++)"[^,]*+, port (?P<port>\d+) failed'),
+    (SignKind.COMPANION, r'could not (?:translate host name|connect to server at) "(?P<host>[^"]++)"'),
+    (SignKind.COMPANION, r"Error -?\d+ connecting to (?P<host>[\w.-]++):(?P<port>\d+)"),
+    (SignKind.COMPANION, r"Can't connect to (?:MySQL )?server on '(?P<host>[^':]++)(?::(?P<port>\d+))?'"),
+    (SignKind.COMPANION, r"Connect call failed \('(?P<host>[^']++)', (?P<port>\d+)"),
+    (SignKind.COMPANION, r"HTTPS?ConnectionPool\(host='(?P<host>[^']++)', port=(?P<port>\d+)\)"),
+    (SignKind.COMPANION, r"Cannot connect to (?:host )?(?:\w+\+?\w*://)?(?:[^@/\s]*+@)?(?P<host>[\w.-]++):(?P<port>\d+)"),
     (SignKind.COMPANION, rf"{_ADDRESS}: \[Errno -?\d+\] {_UNREACHED}"),
     (SignKind.COMPANION, rf"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?{_ADDRESS}"),
-    (SignKind.COMPANION, rf"\w+://(?:[^@/\s]*@)?{_ADDRESS}[^\n]*{_UNREACHED}"),
-    (SignKind.COMPANION, r"()(?:ConnectionRefusedError: \[Errno 111\]|Error: .*ECONNREFUSED)"),
+    (SignKind.COMPANION, rf"://(?:[^@/\s]*+@)?{_ADDRESS}[^\n]*{_UNREACHED}"),
+    (SignKind.COMPANION, r"()(?:\[Errno 111\]|ECONNREFUSED)"),
     (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
-    (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]+)'),
-    (SignKind.TABLE, r"Table '([\w.]+)' doesn't exist"),
+    (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]++)'),
+    (SignKind.TABLE, r"Table '([\w.]++)' doesn't exist"),
     (SignKind.HOST, r"Invalid HTTP_HOST header: '([^']*)'"),
     (SignKind.HOST, r"()You must set settings.ALLOWED_HOSTS"),
-    (SignKind.USAGE, r"^()[Uu]sage: ?\S*"),
+    (SignKind.USAGE, r"^ {0,4}()[Uu]sage:|^()SYNOPSIS$|^()Type '\S+ help <subcommand>' for help"),
     (SignKind.DEVELOPMENT, r"()This is a development server|()Starting development server at"),
     (SignKind.DEBUG, r"()Debugger is active|()Debug mode: on|()\bDEBUG = True\b"),
     (SignKind.PORT_TAKEN, r"()(?:Address already in use|error while attempting to bind on address)"),
 )
+_SENTENCES = (
+    rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? (?:not set|{_LACKS})",
+    rf"{_WANTED}[^=\n]{{0,40}}? {_ENVIRONMENT}:? {_QUOTE}?\$?({_NAME})",
+    rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} (?:not set|{_LACKS})",
+    rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}? {_ENVIRONMENT}",
+    rf"({_NAME}){_QUOTE}? {_LACKS}",
+    rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",
+)
+"""Sentences of people's own about a variable that is not set. They count in lines that are no news, and with names that are no jargon."""
+
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
+_COMPILED_SENTENCES = tuple(map(re.compile, _SENTENCES))
+_NEWS = re.compile(r"(?:^|[\[\s|\"=])(?:INFO|DEBUG|TRACE|SUCCESS|info|debug)(?:[\]\s|\":,/]|$)")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f]")
+"""Control sequences of terminals (ECMA-48, 5.4), and control characters."""
 
 _MISSING_FILE = re.compile(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
-_MISSING_PROGRAM = re.compile(r"(?:exec: |sh: (?:\d+: )?|env: ['‘]?)([\w.+-]+)['’]?: (?:not found|No such file or directory)")
 _KEY_ERROR = re.compile(rf"KeyError: '({_NAME})'")
-_FIELD = re.compile(r"^ {2,}?(?:Field required|field required)|^  (?:Field required)")
-_OWN_VARIABLES = frozenset(
-    {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "HTTP", "HTTPS", "GET", "POST", "JSON", "URL", "SQL", "API", "TLS"}
+_FIELD = re.compile(r" {2}[Ff]ield required")
+_MODEL = re.compile(r"validation errors? for (\w+)")
+_JARGON = frozenset(
+    {
+        "DEBUG",
+        "INFO",
+        "WARNING",
+        "ERROR",
+        "CRITICAL",
+        "HTTP",
+        "HTTPS",
+        "GET",
+        "POST",
+        "JSON",
+        "URL",
+        "SQL",
+        "API",
+        "TLS",
+        "SSL",
+        "ID",
+        "UUID",
+    }
 )
 _CONTEXT = 12
 """Lines of a traceback that are read for what an error came from."""
 
+_MAX_FIELDS = 300
+"""Lines between the head of pydantic's list of errors and one of them."""
+
+_MAX_LINE = 2000
+
+
+def plain_lines(log: str) -> list[str]:
+    """Return the lines of a program's output, without colours and other control characters."""
+    return [_ESCAPES.sub("", line) for line in re.split(r"\r\n|\n|\r", log)]
+
 
 def signs_in(log: str) -> tuple[Sign, ...]:
     """Return the signs in a log, each once, in the order of their lines."""
-    lines = log.splitlines()
-    found = (sign for number, line in enumerate(lines) for sign in _signs_of(line[:2000], lines[max(0, number - _CONTEXT) : number]))
-    return tuple({(sign.kind, sign.subject): sign for sign in reversed([*found])}.values())[::-1]
+    lines = [line[:_MAX_LINE] for line in plain_lines(log)]
+    unique: dict[tuple[SignKind, str], Sign] = {}
+    for number, line in enumerate(lines):
+        for sign in _signs_of(line, lines[max(0, number - _MAX_FIELDS) : number]):
+            unique.setdefault((sign.kind, sign.subject), sign)
+    named = {kind for kind, subject in unique if subject}
+    return tuple(sign for sign in unique.values() if sign.subject or sign.kind not in named)
 
 
 def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
     seen = set()
     for kind, pattern in _COMPILED:
-        match = pattern.search(line)
-        if match is None or (kind, True) in seen:
-            continue
-        subject = _address(match) if kind is SignKind.COMPANION else next(filter(None, match.groups()), "")
-        if kind is SignKind.VARIABLE and subject in _OWN_VARIABLES:
-            continue
-        seen.add((kind, True))
-        yield Sign(kind, subject, line.strip())
+        if kind not in seen and (match := pattern.search(line)) is not None:
+            seen.add(kind)
+            subject = _address(match) if kind is SignKind.COMPANION else next(filter(None, match.groups()), "")
+            yield Sign(kind, subject, line.strip())
+    if SignKind.VARIABLE not in seen and _NEWS.search(line[:100]) is None:
+        names = (match[1] for pattern in _COMPILED_SENTENCES if (match := pattern.search(line)) is not None)
+        if (name := next((name for name in names if name not in _JARGON), None)) is not None:
+            yield Sign(SignKind.VARIABLE, name, line.strip())
     for read in _WITH_CONTEXT:
         if (sign := read(line, before)) is not None:
             yield sign
@@ -169,11 +226,9 @@ def _address(match: re.Match[str]) -> str:
 
 def _missing_file(line: str, before: list[str]) -> Sign | None:
     """Return the sign of a missing file: a program if `subprocess` was to start it."""
-    if (match := _MISSING_PROGRAM.search(line)) is not None:
-        return Sign(SignKind.PROGRAM, match[1], line.strip())
     if (match := _MISSING_FILE.search(line)) is None:
         return None
-    started = any("subprocess.py" in each or "_execute_child" in each or "/subprocess" in each for each in before)
+    started = any("subprocess.py" in each or "_execute_child" in each or "/subprocess" in each for each in before[-_CONTEXT:])
     kind = SignKind.PROGRAM if started and not match[1].startswith("/app") else SignKind.FILE
     return Sign(kind, match[1], line.strip())
 
@@ -181,18 +236,20 @@ def _missing_file(line: str, before: list[str]) -> Sign | None:
 def _environ_key(line: str, before: list[str]) -> Sign | None:
     """Return the sign of a variable that `os.environ[…]` does not have."""
     match = _KEY_ERROR.search(line)
-    if match is None or not any("environ" in each or "<frozen os>" in each or "/os.py" in each for each in before):
+    if match is None or not any("environ" in each or "<frozen os>" in each or "/os.py" in each for each in before[-_CONTEXT:]):
         return None
     return Sign(SignKind.VARIABLE, match[1], line.strip())
 
 
 def _settings_field(line: str, before: list[str]) -> Sign | None:
     """Return the sign of a field of pydantic's settings that has neither a default nor a value."""
-    if _FIELD.match(line) is None or not before or not before[-1].strip():
+    if _FIELD.match(line) is None or not before:
         return None
     name = before[-1].strip().split(".")[0]
-    in_settings = any(re.search(r"validation errors? for \w*([Ss]ettings|[Cc]onfig|[Ee]nv)", each) for each in before)
-    return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}") if in_settings and name.isidentifier() else None
+    model = next((match[1] for each in reversed(before) if (match := _MODEL.search(each)) is not None), "")
+    if not name.isidentifier() or re.search("[Ss]ettings|[Cc]onfig|[Ee]nv", model) is None:
+        return None
+    return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}")
 
 
 _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (_missing_file, _environ_key, _settings_field)
