@@ -29,7 +29,9 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
 @click.option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].")
 @click.option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].")
 @click.option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.")
-@click.option("--timeout", type=click.IntRange(1, 3600), default=60, metavar="SECONDS", help="Time to wait until something listens [60].")
+@click.option(
+    "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @some_options(*_BUILD_FLAGS, "quiet")
 def command(subject: str, quiet: bool, as_json: bool, **flags: Any) -> int:

@@ -26,7 +26,9 @@ __all__ = ["command"]
 @click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable for the trial; repeatable.")
 @click.option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.")
-@click.option("--timeout", type=click.IntRange(1, 3600), default=60, metavar="SECONDS", help="Time to wait until something listens [60].")
+@click.option(
+    "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 def command(path: Path, quiet: bool, dry_run: bool, **flags: Any) -> int:

@@ -318,7 +318,7 @@ class Written:
 def observe(options: Mapping[str, Any]) -> dict[str, Any]:
     """Run the command until it has settled, stop it, and return what was seen."""
     written = Written(options["look_in"], (*NOT_DISKS, *options["skip"]))
-    seen: dict[str, Any] = {"program_error": "", "python": sys.version.split()[0]}
+    seen: dict[str, Any] = {"program-error": "", "python": sys.version.split()[0]}
     try:
         process = subprocess.Popen(
             options["command"],
@@ -328,7 +328,7 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
             start_new_session=True,  # a server that ends its process group must not end this program
         )
     except OSError as error:
-        seen["program_error"] = f"{options['command'][0]}: {error.strerror}"
+        seen["program-error"] = f"{options['command'][0]}: {error.strerror}"
         return seen
     assert process.stdout is not None  # noqa: S101 - a pipe
     log = Log(process.stdout)

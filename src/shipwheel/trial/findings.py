@@ -1,17 +1,20 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 import msgspec
 
+from shipwheel.engine.run_options import exposed_ports
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.trial.observation import Answer, Observation
-from shipwheel.trial.signs import Sign, SignKind, companion_name, signs_in
+from shipwheel.trial.observation import Observation, Socket
+from shipwheel.trial.signs import Sign, SignKind, companion_name, plain_lines, signs_in
 
 __all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "fresh_directories", "last_line", "verdict_of", "with_lost_writes"]
 
 _STATE_HINT = "Name it in the setting `state`, which moves it to a volume."
+_MAX_LOST = 20
+"""Written paths that are named."""
 
 
 class Verdict(Enum):
@@ -68,7 +71,7 @@ class Setting(msgspec.Struct, frozen=True):
     value: str | tuple[str, ...] | dict[str, str]
 
 
-class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+class Finding(msgspec.Struct, frozen=True):
     """One finding. `hint` is the next step, `setting` the setting that does it, `evidence` the line that it was read from.
 
     `blocks` is true if the image does not serve because of it. `subject` is the module, path, address or name that it is about.
@@ -83,20 +86,21 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     blocks: bool = False
 
 
-_OUTSIDE = (FindingKind.COMPANION, FindingKind.VARIABLE)
+_OUTSIDE = frozenset({FindingKind.COMPANION, FindingKind.VARIABLE})
 """Findings about what is not part of an image."""
 
+_SYMPTOMS = frozenset({FindingKind.ENDED, FindingKind.NO_LISTENER, FindingKind.ERROR_ANSWER, FindingKind.NO_ANSWER})
+"""Findings whose cause is in the output, if anywhere. The other kinds are causes themselves."""
 
-def verdict_of(seen: Observation, config: ContainerConfig, findings: Sequence[Finding]) -> Verdict:
-    """Return what the trial says, from an observation and its findings."""
-    blocking = [finding for finding in findings if finding.blocks]
-    if any(finding.kind in _OUTSIDE for finding in blocking):
-        return Verdict.NEEDS
+
+def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
+    """Return the result of a trial, from an observation and its findings."""
+    blocking = {finding.kind for finding in findings if finding.blocks}
     if blocking:
-        return Verdict.FAILS
-    if seen.sockets:
-        return Verdict.SERVES
-    return Verdict.RUNS if seen.ended is None and not config.exposed_ports else Verdict.ENDS
+        return Verdict.NEEDS if blocking & _OUTSIDE and blocking <= _OUTSIDE | _SYMPTOMS else Verdict.FAILS
+    if seen.ended is not None:
+        return Verdict.ENDS
+    return Verdict.SERVES if seen.reachable else Verdict.RUNS
 
 
 def find(seen: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
@@ -106,8 +110,8 @@ def find(seen: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
         found = [_not_started(seen)]
     else:
         found = [*_from_end(seen, config, signs), *_from_sockets(seen, config), *_from_answers(seen, signs), *_from_stop(seen)]
-    serves = not any(finding.blocks for finding in found)
-    found += (finding for sign in signs if (finding := _of_sign(sign, serves=serves)) is not None)
+    unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
+    found += (finding for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     unique = {(finding.kind, finding.subject): finding for finding in reversed(found)}
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
@@ -124,62 +128,73 @@ def _from_end(seen: Observation, config: ContainerConfig, signs: Sequence[Sign])
     usage = next((sign for sign in signs if sign.kind is SignKind.USAGE), None)
     server = bool(config.exposed_ports)
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
-    if usage is not None and seen.ended in (0, 1, 2):
+    if usage is not None and seen.ended in (0, 1, 2) and "Traceback (most recent call last)" not in seen.log:
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
     elif seen.ended or server:
-        hint = "See the last lines of its output below." if seen.log.strip() else "It printed nothing."
-        yield Finding(FindingKind.ENDED, f"the command {how} after {seen.seconds:.1f} s", hint, evidence=last_line(seen.log), blocks=True)
+        after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
+        yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=last_line(seen.log), blocks=True)
 
 
 def _from_sockets(seen: Observation, config: ContainerConfig) -> Iterator[Finding]:
-    exposed = {int(port.partition("/")[0]) for port in config.exposed_ports if port.partition("/")[0].isdecimal()}
-    if seen.ended is None and not seen.sockets and exposed:
-        ports = ", ".join(map(str, sorted(exposed)))
-        message = f"nothing listens, and the image exposes {ports}"
-        yield Finding(FindingKind.NO_LISTENER, message, "It may take longer: --timeout SECONDS.", evidence=last_line(seen.log), blocks=True)
-    reachable = [found for found in seen.sockets if not found.is_loopback]
-    if seen.tcp and not reachable:
-        found = seen.tcp[0]
-        yield Finding(
-            FindingKind.LOOPBACK,
-            f"it listens on {found.address} port {found.port}, inside the container only: nothing outside can reach it",
-            "Make it listen on 0.0.0.0: by an option of its command, such as --host 0.0.0.0, or in its configuration.",
-            str(found.port),
-            blocks=True,
-        )
-    numbers = sorted({found.port for found in reachable if found.protocol == "tcp"})
-    if numbers and not exposed.intersection(numbers):
-        setting = Setting("ports", tuple(map(str, numbers)))
-        message = f"it listens on port {', '.join(map(str, numbers))}, which the image does not expose"
-        yield Finding(FindingKind.OTHER_PORT, message, "Name the port, so that run and deployments publish it.", setting=setting)
+    """Yield what is wrong with the addresses and ports: one of the three, or nothing."""
+    if seen.ended is not None:
+        return
+    exposed = {f"{port}/{kind}" for port, kind in exposed_ports(config.exposed_ports)}
+    open_ports = {f"{found.port}/{found.protocol}": found for found in seen.reachable}
+    if exposed & open_ports.keys():
+        return
+    inside = sorted(seen.inside(exposed), key=lambda found: f"{found.port}/{found.protocol}" not in exposed)
+    if inside and (not open_ports or f"{inside[0].port}/{inside[0].protocol}" in exposed):
+        yield _loopback(inside[0])
+    elif open_ports:
+        numbers = tuple(number for number, found in open_ports.items() if exposed or not found.is_ephemeral)
+        hint = "Name the port in the setting `ports`, so that run and deployments publish it."
+        message = f"it listens on port {_listed(numbers)}, and the image exposes {_listed(exposed) or 'none'}"
+        if numbers:
+            yield Finding(FindingKind.OTHER_PORT, message, hint, setting=Setting("ports", _port_values(numbers)), blocks=bool(exposed))
+    elif exposed:
+        message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
+        hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
+        yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=last_line(seen.log), blocks=True)
+
+
+def _loopback(found: Socket) -> Finding:
+    message = f"it listens on {found.address} port {found.port}, inside the container only: nothing outside can reach it"
+    hint = "Make it listen on 0.0.0.0: by an option of its command, such as --host 0.0.0.0, or in its configuration."
+    return Finding(FindingKind.LOOPBACK, message, hint, str(found.port), blocks=True)
+
+
+def _listed(ports: Iterable[str]) -> str:
+    return ", ".join(_port_values(sorted(ports, key=lambda port: int(port.partition("/")[0]))))
+
+
+def _port_values(ports: Iterable[str]) -> tuple[str, ...]:
+    return tuple(port.removesuffix("/tcp") for port in ports)
 
 
 def _from_answers(seen: Observation, signs: Sequence[Sign]) -> Iterator[Finding]:
-    if seen.answer is not None or not seen.answers or seen.ended is not None:
+    if not seen.answers or seen.ended is not None:
         return
-    refused = next((sign for sign in signs if sign.kind is SignKind.HOST), None)
-    worst = max(seen.answers, key=lambda answer: answer.status)
-    if refused is not None and any(answer.status == 400 for answer in seen.answers):
-        hint = "Let ALLOWED_HOSTS come from the environment, and set it to the names that callers use."
-        yield Finding(
-            FindingKind.HOST_REFUSED, "it refuses every caller by host name (ALLOWED_HOSTS)", hint, evidence=refused.line, blocks=True
-        )
-    elif worst.status >= 500:
-        yield _error_answer(worst, seen.log)
-    elif not worst.status and not any(answer.error for answer in seen.answers if answer.error in _OTHER_PROTOCOLS):
-        message = f"port {worst.port} accepts connections and does not answer ({worst.error})"
-        yield Finding(FindingKind.NO_ANSWER, message, "See its output below.", str(worst.port), last_line(seen.log), blocks=True)
+    refused = next((sign.line for sign in signs if sign.kind is SignKind.HOST), "")
+    statuses = {answer.status for answer in seen.answers}
+    failed = next((answer for answer in seen.answers if answer.status >= 500), None)
+    silent = next((answer for answer in seen.answers if not answer.status and answer.error not in _OTHER_PROTOCOLS), None)
+    if failed is not None:
+        message = f"it answers {failed.path} with {failed.status}"
+        yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, last_line(seen.log), blocks=True)
+    elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
+        hint = "Let the allowed hosts (Django's ALLOWED_HOSTS) come from the environment, and set them to the names that callers use."
+        evidence = refused or f"400 {seen.answers[0].body}".strip()
+        yield Finding(FindingKind.HOST_REFUSED, "it refuses every caller, probably by host name", hint, evidence=evidence, blocks=True)
+    elif silent is not None and seen.answer is None:
+        message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
+        yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), last_line(seen.log), blocks=True)
 
 
 _OTHER_PROTOCOLS = ("BadStatusLine", "RemoteDisconnected", "LineTooLong", "ConnectionResetError", "HTTPException", "UnknownProtocol")
 """Errors of a caller that speaks HTTP to a server that speaks something else."""
-
-
-def _error_answer(answer: Answer, log: str) -> Finding:
-    message = f"it answers {answer.path} with {answer.status}"
-    return Finding(FindingKind.ERROR_ANSWER, message, "See its output below.", answer.path, last_line(log), blocks=True)
 
 
 def _from_stop(seen: Observation) -> Iterator[Finding]:
@@ -191,8 +206,8 @@ def _from_stop(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.ZOMBIES, f"{seen.zombies} processes ended and were not collected", hint)
 
 
-def _of_sign(sign: Sign, *, serves: bool) -> Finding | None:
-    """Return the finding of a sign in the log; None for a sign that means nothing in a program that serves."""
+def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
+    """Return the finding of a sign in the log, None if other findings say it. `blocks` is true if nothing else explains a failure."""
     kind = sign.kind
     if kind is SignKind.DEVELOPMENT:
         hint = "Start the application with a production server: set `command`, or add gunicorn or uvicorn to its dependencies."
@@ -211,7 +226,7 @@ def _of_sign(sign: Sign, *, serves: bool) -> Finding | None:
             sign.subject,
             sign.line,
             setting,
-            blocks=not serves,
+            blocks=blocks,
         )
     return None
 
@@ -262,25 +277,19 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
 
 def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
     """Add what a second run wrote outside of the volumes: it had a writable root, and came further than the first."""
-    volumes = tuple(f"{volume}/" for volume in config.volumes)
-    paths = [path for path in second.written if not path.startswith(volumes or ("\0",))]
+    volumes = tuple(f"{volume.rstrip('/')}/" for volume in config.volumes)
+    paths = [path for path in second.written if not path.startswith(volumes or ("\0",)) and "/__pycache__/" not in path]
     directories = fresh_directories(paths)
     loose = [path for path in paths if not path.endswith("/") and not path.startswith(directories or ("\0",))]
-    workdir = f"{config.working_dir.rstrip('/')}/"
-    return (
-        *findings,
-        *(
-            Finding(FindingKind.LOST_WRITES, f"it writes {path}", _STATE_HINT, path, setting=_state(path, workdir), blocks=True)
-            for path in (*directories, *loose)
-        ),
-    )
+    return (*findings, *(_lost_write(path, config.working_dir) for path in (*directories, *loose)[:_MAX_LOST]))
 
 
-def _state(path: str, workdir: str) -> Setting | None:
-    inside = path.startswith(workdir) and workdir != "/"
-    if not inside and not path.endswith("/"):
-        return None
-    return Setting("state", (path.removeprefix(workdir) if inside else path,))
+def _lost_write(path: str, workdir: str) -> Finding:
+    inside = f"{workdir.rstrip('/')}/"
+    is_inside = inside != "/" and path.startswith(inside)
+    setting = Setting("state", (path.removeprefix(inside) if is_inside else path,)) if is_inside or path.endswith("/") else None
+    hint = _STATE_HINT if setting is not None else "Name its directory in the setting `volumes`, or point the program at one below /data."
+    return Finding(FindingKind.LOST_WRITES, f"it writes {path}", hint, path, setting=setting, blocks=True)
 
 
 def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
@@ -294,4 +303,4 @@ def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
 
 def last_line(log: str) -> str:
     """Return the last line of a log with something in it."""
-    return next((line.strip()[:400] for line in reversed(log.splitlines()) if line.strip()), "")
+    return next((line.strip()[:400] for line in reversed(plain_lines(log)) if line.strip()), "")

@@ -1,10 +1,14 @@
 """Frozen values for the observer's result (runtime/observer.py prints it)."""
 
+from collections.abc import Container
+
 import msgspec
 
 __all__ = ["Answer", "Observation", "Socket", "Stop"]
 
 LOOPBACK = ("127.", "::1", "::ffff:127.")
+EPHEMERAL = range(32768, 61000)
+"""Ports that the kernel gives to programs that ask for none (ip(7), ip_local_port_range)."""
 
 
 class Socket(msgspec.Struct, frozen=True):
@@ -19,6 +23,11 @@ class Socket(msgspec.Struct, frozen=True):
     def is_loopback(self) -> bool:
         """True if nothing outside the container can reach it."""
         return self.address.startswith(LOOPBACK)
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """True if the program probably did not choose the port."""
+        return self.port in EPHEMERAL
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -55,7 +64,7 @@ class Observation(msgspec.Struct, frozen=True):
     `written` are paths that were made or changed; a directory ends in a slash.
     """
 
-    program_error: str = ""
+    program_error: str = msgspec.field(default="", name="program-error")
     python: str = ""
     ended: int | None = None
     seconds: float = 0.0
@@ -75,6 +84,11 @@ class Observation(msgspec.Struct, frozen=True):
         return next((answer for answer in self.answers if answer.is_good), None)
 
     @property
-    def tcp(self) -> tuple[Socket, ...]:
-        """The TCP sockets."""
-        return tuple(found for found in self.sockets if found.protocol == "tcp")
+    def reachable(self) -> tuple[Socket, ...]:
+        """The sockets that others can reach."""
+        return tuple(found for found in self.sockets if not found.is_loopback)
+
+    def inside(self, exposed: Container[str]) -> tuple[Socket, ...]:
+        """Return the TCP sockets that nothing outside can reach, without a program's private ones. `exposed` has "8000/tcp"."""
+        found = (each for each in self.sockets if each.is_loopback and each.protocol == "tcp")
+        return tuple(each for each in found if not each.is_ephemeral or f"{each.port}/tcp" in exposed)

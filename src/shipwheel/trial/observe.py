@@ -18,6 +18,10 @@ __all__ = ["Conditions", "Subject", "observe", "split_init"]
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
 
+_TIMEOUT_S = 60.0
+_QUIET_S = 10.0
+"""Seconds that a program without a port is watched."""
+
 _MARGIN_S = 60.0
 """Seconds beyond the observer's own limits after which the engine is given up."""
 
@@ -34,11 +38,12 @@ class Subject(msgspec.Struct, frozen=True):
 class Conditions(msgspec.Struct, frozen=True):
     """How the trial runs the image.
 
-    `timeout` is how long it waits for the first socket, `patience` how long from then on for a good answer, in seconds. `paths` are asked
-    in order. `writable` gives the container root and a root file system that it can write and that is thrown away.
+    `timeout` is how long it waits for the first socket, `patience` how long from then on for a good answer, in seconds. Without a timeout
+    it is a minute, or some seconds for an image that exposes no port. `paths` are asked in order. `writable` gives the container root, and
+    a root file system that it can write and that is thrown away.
     """
 
-    timeout: float = 60.0
+    timeout: float | None = None
     patience: float = 15.0
     grace: float = 10.0
     paths: tuple[str, ...] = ("/",)
@@ -53,8 +58,10 @@ class Conditions(msgspec.Struct, frozen=True):
 def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observation:
     """Run the image's command once and return what was seen. Raises EngineError if the engine could not run it."""
     factor = 1 if engine.host().matches(subject.platform) else _EMULATED
+    if conditions.timeout is None:
+        conditions = msgspec.structs.replace(conditions, timeout=_TIMEOUT_S if subject.config.exposed_ports else _QUIET_S)
     spec = _spec(subject, conditions, factor)
-    result = engine.capture(spec, (conditions.timeout + conditions.patience + conditions.grace) * factor + _MARGIN_S)
+    result = engine.capture(spec, ((conditions.timeout or 0) + conditions.patience + conditions.grace) * factor + _MARGIN_S)
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     try:
         return msgspec.json.decode(lines[-1] if lines else "", type=Observation)
@@ -73,7 +80,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "ports": [port for port, _ in exposed_ports(config.exposed_ports)],
         "paths": conditions.paths,
         "host": conditions.host,
-        "timeout": conditions.timeout * factor,
+        "timeout": (conditions.timeout or 0) * factor,
         "patience": conditions.patience * factor,
         "grace": conditions.grace * factor,
         "signal": config.stop_signal or "SIGTERM",

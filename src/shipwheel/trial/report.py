@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.trial.findings import Finding, Verdict
+from shipwheel.trial.signs import plain_lines
 from shipwheel.trial.trial import Trial
 
 __all__ = ["to_json", "to_lines"]
@@ -30,7 +31,7 @@ def to_lines(trial: Trial) -> Iterator[str]:
     for finding in trial.findings:
         yield from _finding(finding)
     if trial.verdict in (Verdict.FAILS, Verdict.NEEDS):
-        lines = [line for line in seen.log.splitlines() if line.strip()]
+        lines = [line for line in plain_lines(seen.log) if line.strip()]
         yield from ("  output    the last lines:" if lines else "  output    none", *(f"    {line[:300]}" for line in lines[-_LOG_LINES:]))
 
 

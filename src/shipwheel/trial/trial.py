@@ -1,7 +1,7 @@
 """The trial of an image: one run as production has it, and, if that does not serve, one with a root that can be written."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -16,11 +16,16 @@ __all__ = ["Trial", "require_good", "try_image"]
 
 STAGE = "check"
 
-_HOPELESS = {FindingKind.NOT_STARTED, FindingKind.MODULE, FindingKind.LIBRARY, FindingKind.USAGE}
+_HOPELESS = {
+    FindingKind.NOT_STARTED,
+    FindingKind.MODULE,
+    FindingKind.LIBRARY,
+    FindingKind.USAGE,
+    FindingKind.LOOPBACK,
+    FindingKind.OTHER_PORT,
+    FindingKind.HOST_REFUSED,
+}
 """Findings that a writable root cannot change."""
-
-_QUIET_S = 10.0
-"""Seconds that a program without a port is watched."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -44,9 +49,9 @@ class Trial(msgspec.Struct, frozen=True):
         if self.verdict is Verdict.SERVES and (answer := self.seen.answer) is not None:
             return f"serves: {answer.path} on port {answer.port} answers {answer.status} after {self.seen.ready or 0:.1f} s"
         if self.verdict is Verdict.SERVES:
-            where = ", ".join(f"{found.port}/{found.protocol}" for found in self.seen.sockets)
-            said = max((answer.status for answer in self.seen.answers), default=0)
-            return f"serves: it listens on {where}" + (f", and answers / with {said}" if said else "")
+            where = ", ".join(dict.fromkeys(f"{found.port}/{found.protocol}" for found in self.seen.reachable))
+            said = next((f", and answers {answer.path} with {answer.status}" for answer in self.seen.answers if answer.status), "")
+            return f"serves: it listens on {where}{said}"
         if self.verdict is Verdict.RUNS:
             return f"runs: no port, alive after {self.seen.seconds:.0f} s"
         if self.verdict is Verdict.ENDS:
@@ -58,17 +63,15 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     """Run the trial. Raises EngineError if the engine cannot run the image."""
     started = time.monotonic()
     reporter(StageStarted(STAGE))
-    if not subject.config.exposed_ports:
-        conditions = msgspec.structs.replace(conditions, timeout=min(conditions.timeout, _QUIET_S))
     seen = observe(engine, subject, conditions)
     findings = find(seen, subject.config)
-    verdict = verdict_of(seen, subject.config, findings)
+    verdict = verdict_of(seen, findings)
     writable = None
     if not verdict.is_good and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
         writable = _second_run(engine, subject, conditions)
-    if writable is not None and _helped(seen, writable):
+    if writable is not None and _progress(writable, subject) > _progress(seen, subject):
         findings = with_lost_writes(findings, writable, subject.config)
-        verdict = verdict_of(seen, subject.config, findings)
+        verdict = verdict_of(seen, findings)
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
     reporter(StageFinished(STAGE, trial.headline, notable=True))
     return trial
@@ -82,13 +85,10 @@ def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Obs
         return None
 
 
-def _helped(first: Observation, second: Observation) -> bool:
-    """Return whether the program came further with a root that it could write."""
-    return _progress(second) > _progress(first)
-
-
-def _progress(seen: Observation) -> tuple[bool, int, bool]:
-    return seen.answer is not None, len(seen.sockets), seen.ended is None
+def _progress(seen: Observation, subject: Subject) -> tuple[bool, bool, int, bool]:
+    """Return how far a program came: it does what it is for, it answers, it listens, it runs."""
+    is_good = verdict_of(seen, find(seen, subject.config)).is_good
+    return is_good, seen.answer is not None, len(seen.reachable), seen.ended is None
 
 
 def require_good(trials: Sequence[Trial], name: str) -> None:
@@ -96,6 +96,13 @@ def require_good(trials: Sequence[Trial], name: str) -> None:
     bad = [trial for trial in trials if not trial.verdict.is_good]
     if not bad:
         return
-    lines = [f"  {finding.message}" for trial in bad for finding in trial.blocking]
+    lines = (line for trial in bad for finding in trial.blocking for line in _lines(finding))
     hints = dict.fromkeys(finding.hint for trial in bad for finding in trial.blocking if finding.hint)
-    raise TrialError(f"{name} was built, and does not serve:\n" + "\n".join(dict.fromkeys(lines)), hint=" ".join(hints))
+    hint = " ".join((*hints, "See more with: shipwheel check."))
+    raise TrialError(f"{name} was built, and does not serve:\n" + "\n".join(dict.fromkeys(lines)), hint=hint)
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    yield f"  {finding.message}"
+    if finding.evidence:
+        yield f"    {finding.evidence}"

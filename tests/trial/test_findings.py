@@ -1,0 +1,257 @@
+"""Findings and verdicts of observations: pure, so no program runs here."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.trial.findings import Finding, FindingKind, Setting, Verdict, find, verdict_of, with_lost_writes
+from shipwheel.trial.observation import Answer, Observation, Socket, Stop
+
+SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app", volumes={"/data": {}})
+PROGRAM = ContainerConfig(working_dir="/app")
+
+OPEN, INSIDE = Socket("tcp", "0.0.0.0", 8000), Socket("tcp", "127.0.0.1", 8000)
+GOOD = Answer(8000, "/", status=200)
+STOPPED = Stop(0.1, killed=False)
+
+
+def running(*sockets: Socket, answers: Sequence[Answer] = (), log: str = "", **more: object) -> Observation:
+    """Return an observation of a program that runs until it is stopped."""
+    return Observation(sockets=sockets, answers=tuple(answers), log=log, seconds=3.0, stop=STOPPED, **more)  # type: ignore[arg-type]
+
+
+def ended(status: int, log: str = "", *sockets: Socket) -> Observation:
+    """Return an observation of a program that ends by itself."""
+    return Observation(ended=status, log=log, seconds=1.5, sockets=sockets)
+
+
+def answers(*statuses: int, error: str = "", body: str = "") -> list[Answer]:
+    """Return the answers to a path for each status; 0 for none."""
+    return [Answer(8000, f"/{number or ''}", status=status, error=error, body=body) for number, status in enumerate(statuses)]
+
+
+USAGE = "Usage: shop [OPTIONS] COMMAND [ARGS]...\n"
+REFUSED = "redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. Connection refused.\n"
+NO_MODULE = "ModuleNotFoundError: No module named 'yaml'\n"
+NO_KEY = "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.\n"
+NO_WRITE = "OSError: [Errno 30] Read-only file system: '/app/x'\n"
+
+V, K = Verdict, FindingKind
+CASES: list[tuple[str, Observation, ContainerConfig, Verdict, set[FindingKind], set[FindingKind]]] = [
+    # what it is, what was seen, the image; then the verdict, the kinds that block, the other kinds
+    ("a server answers", running(OPEN, answers=[GOOD]), SERVER, V.SERVES, set(), set()),
+    ("a server listens on IPv6", running(Socket("tcp", "::", 8000), answers=[GOOD]), SERVER, V.SERVES, set(), set()),
+    ("a server of UDP", running(Socket("udp", "::", 53)), ContainerConfig(exposed_ports={"53/udp": {}}), V.SERVES, set(), set()),
+    ("a server has other pages", running(OPEN, answers=answers(404, 404)), SERVER, V.SERVES, set(), set()),
+    ("a server wants a password", running(OPEN, answers=answers(401, 403)), SERVER, V.SERVES, set(), set()),
+    ("a server speaks no HTTP", running(OPEN, answers=answers(0, error="BadStatusLine")), SERVER, V.SERVES, set(), set()),
+    ("a server speaks TLS", running(OPEN, answers=answers(0, error="RemoteDisconnected")), SERVER, V.SERVES, set(), set()),
+    ("nothing listens", running(), SERVER, V.FAILS, {K.NO_LISTENER}, set()),
+    ("a client of UDP", running(Socket("udp", "0.0.0.0", 5353)), SERVER, V.FAILS, {K.OTHER_PORT}, set()),
+    ("it listens inside", running(INSIDE, answers=[GOOD]), SERVER, V.FAILS, {K.LOOPBACK}, set()),
+    ("it listens inside on IPv6", running(Socket("tcp", "::1", 8000)), SERVER, V.FAILS, {K.LOOPBACK}, set()),
+    ("it listens inside, and a log says something", running(INSIDE, log=REFUSED), SERVER, V.FAILS, {K.LOOPBACK}, {K.COMPANION}),
+    (
+        "it listens inside, and its metrics outside",
+        running(INSIDE, Socket("tcp", "0.0.0.0", 9090), answers=[GOOD]),
+        SERVER,
+        V.FAILS,
+        {K.LOOPBACK},
+        set(),
+    ),
+    ("it listens inside on an unknown port", running(Socket("tcp", "127.0.0.1", 5000)), PROGRAM, V.FAILS, {K.LOOPBACK}, set()),
+    ("a worker talks to itself", running(Socket("tcp", "127.0.0.1", 40123)), PROGRAM, V.RUNS, set(), set()),
+    ("it listens on another port", running(Socket("tcp", "0.0.0.0", 5000)), SERVER, V.FAILS, {K.OTHER_PORT}, set()),
+    ("it listens on an unknown port", running(Socket("tcp", "0.0.0.0", 5000)), PROGRAM, V.SERVES, set(), {K.OTHER_PORT}),
+    ("it listens on two ports", running(OPEN, Socket("tcp", "0.0.0.0", 9090), answers=[GOOD]), SERVER, V.SERVES, set(), set()),
+    ("it answers with an error", running(OPEN, answers=answers(500)), SERVER, V.FAILS, {K.ERROR_ANSWER}, set()),
+    ("only its documentation works", running(OPEN, answers=answers(500, 200)), SERVER, V.FAILS, {K.ERROR_ANSWER}, set()),
+    ("a page needs a server", running(OPEN, answers=answers(500), log=REFUSED), SERVER, V.NEEDS, {K.ERROR_ANSWER, K.COMPANION}, set()),
+    ("it never answers", running(OPEN, answers=answers(0, error="TimeoutError")), SERVER, V.FAILS, {K.NO_ANSWER}, set()),
+    (
+        "it refuses the host, and says so",
+        running(OPEN, answers=answers(400, 404), log="Invalid HTTP_HOST header: 'localhost'.\n"),
+        SERVER,
+        V.FAILS,
+        {K.HOST_REFUSED},
+        set(),
+    ),
+    ("it refuses the host silently", running(OPEN, answers=answers(400, 400)), SERVER, V.FAILS, {K.HOST_REFUSED}, set()),
+    ("it wants parameters", running(OPEN, answers=answers(400, 404)), SERVER, V.SERVES, set(), set()),
+    ("it ends", ended(1), SERVER, V.FAILS, {K.ENDED}, set()),
+    ("a server ends without an error", ended(0), SERVER, V.FAILS, {K.ENDED}, set()),
+    ("a server listens and ends", ended(0, "", OPEN), SERVER, V.FAILS, {K.ENDED}, set()),
+    ("it is killed", ended(-9), PROGRAM, V.FAILS, {K.ENDED}, set()),
+    ("a batch job does its work", ended(0, "12 rows\n"), PROGRAM, V.ENDS, set(), set()),
+    ("a batch job listens for a moment", ended(0, "", OPEN), PROGRAM, V.ENDS, set(), set()),
+    ("a batch job fails", ended(1, "boom\n"), PROGRAM, V.FAILS, {K.ENDED}, set()),
+    ("a command line says how to use it", ended(2, USAGE), PROGRAM, V.ENDS, set(), {K.USAGE}),
+    ("a server says how to use it", ended(2, USAGE), SERVER, V.FAILS, {K.USAGE}, set()),
+    (
+        "a program fails below its usage",
+        ended(1, f"{USAGE}Traceback (most recent call last):\n{NO_MODULE}"),
+        SERVER,
+        V.FAILS,
+        {K.ENDED, K.MODULE},
+        set(),
+    ),
+    ("a worker runs", running(), PROGRAM, V.RUNS, set(), set()),
+    ("a worker lacks a module that it can do without", running(log=NO_MODULE), PROGRAM, V.RUNS, set(), {K.MODULE}),
+    ("a module is missing", ended(1, NO_MODULE), SERVER, V.FAILS, {K.ENDED, K.MODULE}, set()),
+    ("a variable is missing", ended(1, NO_KEY), SERVER, V.NEEDS, {K.ENDED, K.VARIABLE}, set()),
+    ("a variable and a module are missing", ended(1, NO_KEY + NO_MODULE), SERVER, V.FAILS, {K.ENDED, K.VARIABLE, K.MODULE}, set()),
+    ("a server is missing", running(log=REFUSED), SERVER, V.NEEDS, {K.NO_LISTENER, K.COMPANION}, set()),
+    ("it cannot write", ended(1, NO_WRITE), SERVER, V.FAILS, {K.ENDED, K.NOT_WRITABLE}, set()),
+    ("it cannot write, and goes on", running(OPEN, answers=[GOOD], log=NO_WRITE), SERVER, V.SERVES, set(), {K.NOT_WRITABLE}),
+    (
+        "a development server runs",
+        running(OPEN, answers=[GOOD], log="WARNING: This is a development server.\n * Debugger is active!\n"),
+        SERVER,
+        V.SERVES,
+        set(),
+        {K.DEVELOPMENT, K.DEBUG},
+    ),
+    ("it cannot be started", Observation(program_error="gunicorn: No such file or directory"), SERVER, V.FAILS, {K.NOT_STARTED}, set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "config", "verdict", "blocking", "others"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_says_what_was_seen(
+    seen: Observation, config: ContainerConfig, verdict: Verdict, blocking: set[FindingKind], others: set[FindingKind]
+) -> None:
+    findings = find(seen, config)
+    assert {finding.kind for finding in findings if finding.blocks} == blocking
+    assert {finding.kind for finding in findings if not finding.blocks} == others
+    assert verdict_of(seen, findings) is verdict
+    assert verdict.is_good == (not blocking)
+    assert [finding.blocks for finding in findings] == sorted((finding.blocks for finding in findings), reverse=True)
+
+
+def one(kind: FindingKind, seen: Observation, config: ContainerConfig = SERVER) -> Finding:
+    """Return the finding of a kind."""
+    (found,) = (finding for finding in find(seen, config) if finding.kind is kind)
+    return found
+
+
+def test_a_loopback_address_is_named_with_its_port_and_the_way_out() -> None:
+    found = one(K.LOOPBACK, running(INSIDE))
+    assert found.message == "it listens on 127.0.0.1 port 8000, inside the container only: nothing outside can reach it"
+    assert (found.subject, found.setting) == ("8000", None)
+    assert "0.0.0.0" in found.hint
+
+
+def test_another_port_brings_its_setting() -> None:
+    sockets = (Socket("tcp", "0.0.0.0", 5000), Socket("tcp", "::", 5000), Socket("udp", "0.0.0.0", 53), Socket("tcp", "127.0.0.1", 9))
+    found = one(K.OTHER_PORT, running(*sockets))
+    assert found.message == "it listens on port 53/udp, 5000, and the image exposes 8000"
+    assert found.setting == Setting("ports", ("5000", "53/udp"))
+    assert "the image exposes none" in one(K.OTHER_PORT, running(*sockets), PROGRAM).message
+
+
+def test_a_port_that_nobody_chose_is_not_named() -> None:
+    assert find(running(Socket("tcp", "0.0.0.0", 40123)), PROGRAM) == ()
+
+
+def test_an_end_is_told_with_its_status_and_the_last_line() -> None:
+    found = one(K.ENDED, ended(3, "first\n\x1b[31mlast\x1b[0m\n\n"))
+    assert (found.message, found.evidence) == ("the command ended with status 3 after 1.5 s", "last")
+    assert one(K.ENDED, ended(-11)).message == "the command was killed by signal 11 after 1.5 s and printed nothing"
+
+
+def test_a_program_that_cannot_be_started_is_named() -> None:
+    found = one(K.NOT_STARTED, Observation(program_error="/app/run: Permission denied"))
+    assert (found.subject, found.message) == ("/app/run", "the command cannot be started: /app/run: Permission denied")
+
+
+def test_a_missing_program_brings_a_package() -> None:
+    found = one(K.PROGRAM, ended(1, "/bin/sh: 1: ffmpeg: not found\n"))
+    assert (found.subject, found.setting, found.evidence) == ("ffmpeg", Setting("packages", ("ffmpeg",)), "/bin/sh: 1: ffmpeg: not found")
+
+
+def test_a_server_that_is_missing_has_a_name_for_people() -> None:
+    found = one(K.COMPANION, ended(1, REFUSED))
+    assert (found.subject, found.message) == ("localhost:6379", "it needs Redis at localhost:6379, which does not answer")
+
+
+def test_names_with_braces_are_told_as_they_are() -> None:
+    assert "/app/{0}/{x}" in one(K.NOT_WRITABLE, ended(1, "OSError: [Errno 30] Read-only file system: '/app/{0}/{x}'\n")).message
+
+
+def test_a_slow_stop_and_zombies_are_notes() -> None:
+    seen = Observation(sockets=(OPEN,), answers=(GOOD,), stop=Stop(10.02, killed=True), zombies=3)
+    found = {finding.kind: finding for finding in find(seen, SERVER)}
+    assert found.keys() == {K.SLOW_STOP, K.ZOMBIES}
+    assert "within 10 s" in found[K.SLOW_STOP].message
+    assert "3 processes" in found[K.ZOMBIES].message
+    assert verdict_of(seen, tuple(found.values())) is V.SERVES
+
+
+WRITTEN = (
+    "/app/__pycache__/x.pyc",
+    "/app/shop.sqlite3",
+    "/app/uploads/",
+    "/app/uploads/more/",
+    "/data/kept",
+    "/etc/passwd",
+    "/var/lib/shop/",
+)
+
+
+def test_writes_outside_of_volumes_become_state() -> None:
+    found = with_lost_writes((), Observation(written=WRITTEN), SERVER)
+    assert all(finding.blocks and finding.kind is K.LOST_WRITES for finding in found)
+    assert {finding.subject: finding.setting for finding in found} == {
+        "/app/uploads/": Setting("state", ("uploads/",)),
+        "/var/lib/shop/": Setting("state", ("/var/lib/shop/",)),
+        "/app/shop.sqlite3": Setting("state", ("shop.sqlite3",)),
+        "/etc/passwd": None,
+    }
+    assert {finding.subject for finding in found if "`volumes`" in finding.hint} == {"/etc/passwd"}
+
+
+def test_many_writes_are_named_in_part() -> None:
+    found = with_lost_writes((), Observation(written=tuple(f"/app/{number}" for number in range(200))), SERVER)
+    assert len(found) == 20
+
+
+@pytest.mark.parametrize("workdir", ["", "/"])
+def test_without_a_directory_of_its_own_only_directories_become_state(workdir: str) -> None:
+    found = with_lost_writes((), Observation(written=("/x", "/y/")), ContainerConfig(working_dir=workdir))
+    assert [finding.setting for finding in found] == [Setting("state", ("/y/",)), None]
+
+
+_SOCKETS = st.builds(
+    Socket,
+    st.sampled_from(["tcp", "udp"]),
+    st.sampled_from(["0.0.0.0", "127.0.0.1", "::", "::1", "10.0.0.2"]),
+    st.sampled_from([53, 5000, 8000, 40123]),
+)
+_ANSWERS = st.builds(
+    Answer, st.sampled_from([5000, 8000]), st.sampled_from(["/", "/docs"]), status=st.sampled_from([0, 200, 302, 400, 404, 500])
+)
+_LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "fine\n"]), max_size=3).map("".join)
+
+
+@given(
+    st.lists(_SOCKETS, max_size=3),
+    st.lists(_ANSWERS, max_size=3),
+    _LOGS,
+    st.none() | st.sampled_from([0, 1, 2, -9]),
+    st.sampled_from([SERVER, PROGRAM]),
+)
+def test_a_verdict_is_good_only_without_a_finding_that_blocks(
+    sockets: list[Socket], said: list[Answer], log: str, end: int | None, config: ContainerConfig
+) -> None:
+    seen = Observation(ended=end, sockets=tuple(sockets), answers=tuple(said), log=log)
+    findings = find(seen, config)
+    verdict = verdict_of(seen, findings)
+    assert verdict.is_good == (not any(finding.blocks for finding in findings))
+    if verdict is V.SERVES:
+        assert end is None
+        assert any(not found.is_loopback for found in sockets)
+        assert not any(answer.status >= 500 for answer in said)
+    if config is SERVER and verdict.is_good:
+        assert verdict is V.SERVES, "a server that does not serve is never good"
