@@ -1,18 +1,23 @@
 """Progress and warnings as frozen values. Only the command line turns them into text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
-__all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "format_size", "silent"]
+__all__ = ["Event", "Moved", "Reporter", "StageFinished", "StageStarted", "Warned", "format_size", "silent", "stage"]
 
 
 class StageStarted(msgspec.Struct, frozen=True):
-    """A stage has started. `total` is the amount of work in `unit` ("bytes" or "items"), 0 if unknown."""
+    """A stage has started. `total` is the amount of work in `unit` ("bytes" or "items"), 0 if unknown.
+
+    A `detail` is part of another stage, such as its downloads: the command line shows it while it lasts, and leaves no line for it.
+    """
 
     stage: str
     total: int = 0
     unit: str = "items"
+    detail: bool = False
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -25,7 +30,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class StageFinished(msgspec.Struct, frozen=True):
-    """A stage has succeeded. `summary` is one short line for the user.
+    """A stage has succeeded. `summary` is one short line for the user; if it is empty, the summaries of the stage's details are shown.
 
     A `notable` stage changed something outside the store: it is reported even if it took no time.
     """
@@ -49,6 +54,14 @@ Reporter = Callable[[Event], None]
 
 def silent(_event: Event) -> None:
     """Ignore an event: the default reporter."""
+
+
+@contextmanager
+def stage(reporter: Reporter, name: str) -> Iterator[None]:
+    """Report the block as a stage, whose details tell what was done."""
+    reporter(StageStarted(name))
+    yield
+    reporter(StageFinished(name))
 
 
 def format_size(size: int) -> str:

@@ -17,7 +17,7 @@ HANGING = """
 import sys, threading, time
 from shipwheel.cli.interruption import Interruption
 
-interruption = Interruption()
+interruption = Interruption(lambda text: print(text, file=sys.stderr))
 interruption.register(lambda: print("stopped", flush=True))
 with interruption.handled():
     thread = threading.Thread(target=time.sleep, args=(3600,))
@@ -49,7 +49,7 @@ def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "_exit", exits.append)
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(threading, "Timer", lambda *_: Mock())
-    interruption = Interruption()
+    interruption = Interruption(print)
     with pytest.raises(KeyboardInterrupt), interruption.handled():
         signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
@@ -64,7 +64,7 @@ def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_restores_the_handlers() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with Interruption().handled():
+    with Interruption(print).handled():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -72,7 +72,7 @@ def test_restores_the_handlers() -> None:
 def test_leaves_ignored_signals_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interruption().handled():
+        with Interruption(print).handled():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -1,24 +1,19 @@
 """Help, errors, exit codes, and which stream each output goes to."""
 
-import io
-import os
-import pty
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from types import ModuleType
 
 import click
-import msgspec
 import pytest
 from support.digests import ANY
 
 from shipwheel import __version__, cli, errors
-from shipwheel.cli import progress as reporting
-from shipwheel.cli.progress import progress
+from shipwheel.cli import stages
+from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import DamagedBlob, ShipwheelError
-from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned
+from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -143,13 +138,15 @@ def test_a_bug_keeps_its_traceback(command: Callable[[Callable[[], object]], int
 
 
 EVENTS = (
-    StageStarted("fetch", 3_000_000, "bytes"),
-    Moved("fetch", "a", 1_000_000, 2_000_000),
-    Moved("fetch", "a", 2_000_000, 2_000_000),
-    Moved("fetch", "b", 500_000, 1_000_000),
+    StageStarted("fetch"),
+    StageStarted("files", 3_000_000, "bytes", detail=True),
+    Moved("files", "a", 1_000_000, 2_000_000),
+    Moved("files", "a", 2_000_000, 2_000_000),
+    Moved("files", "b", 500_000, 1_000_000),
     Warned("look at this", "and do that"),
-    StageFinished("fetch", "2 files"),
-    Moved("fetch", "b", 1_000_000, 1_000_000),
+    Moved("files", "b", 1_000_000, 1_000_000),
+    StageFinished("files", "2 files"),
+    StageFinished("fetch"),
     StageFinished("never started"),
     StageStarted("count", 0, "items"),
     Moved("count", "x", 1, 0),
@@ -160,88 +157,46 @@ EVENTS = (
 WARNING = "warning: look at this\n         and do that\n"
 
 
+def report_all(*, quiet: bool = False) -> None:
+    terminal = Terminal()
+    terminal.quiet = quiet
+    for event in EVENTS:
+        terminal.report(event)
+    terminal.stop()
+
+
 def test_prints_lines_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 0.0)
-    with progress(quiet=False) as report:
-        for event in EVENTS:
-            report(event)
+    monkeypatch.setattr(stages, "_MIN_SHOWN_S", 0.0)
+    report_all()
     out, text = capsys.readouterr()
     assert out == ""
-    lines = text.splitlines()
     assert text.startswith(WARNING)
-    assert lines[2].split()[0] == "fetch"
-    assert lines[2].endswith("s  2 files")
-    assert lines[-1].endswith("s  1 thing")
+    assert [line.split(maxsplit=3)[0::3] for line in text.splitlines()[2:]] == [["fetch", "2 files, 3.0 MB"], ["count", "1 thing"]]
 
 
 def test_a_quick_stage_leaves_a_line_only_if_it_is_notable(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 1e9)
-    with progress(quiet=False) as report:
-        report(StageFinished("plan", "nothing to do"))
-        report(StageFinished("push", "1.0 MB uploaded", notable=True))
+    monkeypatch.setattr(stages, "_MIN_SHOWN_S", 1e9)
+    terminal = Terminal()
+    terminal.report(StageFinished("plan", "nothing to do"))
+    terminal.report(StageFinished("push", "1.0 MB uploaded", notable=True))
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["push"]
 
 
 def test_quiet_shows_only_warnings(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(quiet=True) as report:
-        for event in EVENTS:
-            report(event)
+    report_all(quiet=True)
     assert capsys.readouterr() == ("", WARNING)
 
 
 def test_repeats_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(quiet=True) as report:
-        for _ in range(2):
-            report(Warned("true for two platforms"))
-        report(Warned("something else"))
+    terminal = Terminal()
+    for _ in range(2):
+        terminal.report(Warned("true for two platforms"))
+    terminal.report(Warned("something else"))
     assert capsys.readouterr().err.count("warning:") == 2
 
 
-def send(report: Reporter, name: str) -> None:
-    """Send all events, in stages with this name."""
-    for event in EVENTS:
-        report(event if isinstance(event, Warned) else msgspec.structs.replace(event, stage=f"{event.stage} {name}"))
-
-
-def test_shows_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a real terminal only the lines remain at the end, and standard output is untouched."""
-    ours, theirs = pty.openpty()
-    pieces: list[bytes] = []
-
-    def collect() -> None:
-        while True:
-            try:
-                data = os.read(ours, 4096)
-            except OSError:
-                return
-            if not data:
-                return
-            pieces.append(data)
-
-    reader = threading.Thread(target=collect)
-    reader.start()
-    with io.TextIOWrapper(io.FileIO(theirs, "w"), write_through=True) as terminal:
-        monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setattr(sys, "stderr", terminal)
-        monkeypatch.setattr(reporting, "_MIN_SHOWN_S", 0.0)
-        with progress(quiet=False) as report:
-            threads = [threading.Thread(target=send, args=(report, str(number))) for number in range(3)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        monkeypatch.undo()
-    reader.join()
-    os.close(ours)
-    text = b"".join(pieces).decode()
-    assert text.count("look at this") == 1, "the same warning from three threads is one"
-    assert text.count("2 files") == 3
-    assert "\x1b[?25h" in text, "the cursor is shown again"
-    assert capfd.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(
-    ("done", "stage", "text"),
+    ("done", "started", "text"),
     [
         (1_500_000, StageStarted("s", 3_000_000, "bytes"), "1.5 of 3.0 MB"),
         (1_500_000, StageStarted("s", 0, "bytes"), "1.5 MB"),
@@ -249,5 +204,8 @@ def test_shows_bars_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch
         (3, StageStarted("s"), "3"),
     ],
 )
-def test_formats_amounts(done: int, stage: StageStarted, text: str) -> None:
-    assert reporting._amount(done, stage) == text
+def test_formats_amounts(done: int, started: StageStarted, text: str) -> None:
+    found = stages.Stages()
+    found.start(started, 0.0)
+    found.move(Moved("s", "x", done, 0))
+    assert [row.amount for row in found.rows(0.0)] == [text]

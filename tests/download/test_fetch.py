@@ -75,9 +75,9 @@ def test_fetches_every_file_once(index: PackageIndex, store: Store) -> None:
 def test_reports_progress(index: PackageIndex, store: Store) -> None:
     seen: list[Event] = []
     fetch([download(index.url + index.add("f", DATA), label="f")], store, seen.append)
-    assert seen[0] == StageStarted("fetch", len(DATA), "bytes")
+    assert seen[0] == StageStarted("files", len(DATA), "bytes", detail=True)
     assert isinstance(seen[-1], StageFinished)
-    assert seen[-2] == Moved("fetch", digest_of(DATA), len(DATA), len(DATA))
+    assert seen[-2] == Moved("files", digest_of(DATA), len(DATA), len(DATA))
 
 
 def test_fetches_an_empty_file(index: PackageIndex, store: Store) -> None:

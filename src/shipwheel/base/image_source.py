@@ -185,7 +185,7 @@ def fetch_layers(images: Sequence[Image], store: Store, reporter: Reporter) -> N
     if not missing:
         return
     total = sum(layer.descriptor.size for layer in missing)
-    reporter(StageStarted(_STAGE, total, "bytes"))
+    reporter(StageStarted(_STAGE, total, "bytes", detail=True))
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="base") as pool:
         jobs = [pool.submit(layer.open) for layer in missing]
         try:

@@ -11,7 +11,9 @@ from importlib import import_module
 import click
 
 from shipwheel import __version__
+from shipwheel.cli.command import Session
 from shipwheel.cli.interruption import Interruption
+from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import ShipwheelError
 
 __all__ = ["cli", "main"]
@@ -71,10 +73,11 @@ def main() -> None:
     """Run the command line. Show a `ShipwheelError` as a message and a hint, and exit with its code."""
     # httpx tries to import its own command line, and with it rich and pygments: half of its import time.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    interruption = Interruption()
+    terminal = Terminal()
+    interruption = Interruption(terminal.interrupted)
     try:
         with interruption.handled():
-            status = cli.main(standalone_mode=False, obj=interruption)
+            status = cli.main(standalone_mode=False, obj=Session(terminal, interruption))
     except (click.exceptions.Abort, KeyboardInterrupt):
         interruption.report()
         status = interruption.status
@@ -82,12 +85,12 @@ def main() -> None:
         error.show()
         status = error.exit_code
     except ShipwheelError as error:
-        _show(error)
+        terminal.error(error)
         status = error.exit_code
     except BrokenPipeError:
         status = 1
     except OSError as error:
-        _show(_from_system(error))
+        terminal.error(_from_system(error))
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -101,9 +104,3 @@ def _from_system(error: OSError) -> ShipwheelError:
         else "Correct this, and run the command again."
     )
     return ShipwheelError(f"{path}{error.strerror or error}", hint=hint)
-
-
-def _show(error: ShipwheelError) -> None:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
-    if error.hint:
-        click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)

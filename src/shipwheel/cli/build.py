@@ -1,17 +1,18 @@
 """`shipwheel build`."""
 
-import json
 import shlex
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import project_options, request_from
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.text import columns
 from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("build", help="Build container images of the Python project at PATH, a directory or a single-file script.")
+@click.command("build", cls=Command, help="Build container images of the Python project at PATH, a directory or a single-file script.")
 @project_options
 @click.option("-t", "--tag", metavar="NAME:TAG", help="Name of the image.")
 @click.option("-o", "--output", metavar="DIR|FILE.tar", help="OCI image layout to write, or an archive that every engine loads [NAME.oci].")
@@ -37,29 +38,23 @@ __all__ = ["command"]
 @click.option(
     "--check", metavar="[ENGINE]", is_flag=False, flag_value="", help="Start the image first; deliver nothing that does not serve."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, push: bool, load: str | None, check: str | None, as_json: bool, quiet: bool, **flags: Any) -> None:
+def command(terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, **flags: Any) -> None:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""
     from shipwheel.api import build
 
     if flags["cache_repo"] is not None and not push:
         raise UsageError("--cache-repo needs --push", hint="Layers are shared through a registry: add --push.")
     started = time.monotonic()
-    with progress(quiet) as reporter:
-        if load is not None:
-            delivered, reference = _build_and_load(path, load, push, check, flags, reporter)
-        else:
-            request = request_from(path, flags, reporter)
-            delivered = build(request, push=push, check=_check(request, check) if check is not None else None)
-            reference = f"{_name(delivered.built)}@{delivered.built.index.digest}"
+    if load is not None:
+        delivered, reference = _build_and_load(path, load, push, check, flags, terminal.report)
+    else:
+        request = request_from(path, flags, terminal.report)
+        delivered = build(request, push=push, check=_check(request, check) if check is not None else None)
+        reference = f"{_name(delivered.built)}@{delivered.built.index.digest}"
     seconds = time.monotonic() - started
-    if as_json:
-        click.echo(json.dumps(_document(delivered, reference, seconds), indent=2))
-        return
-    if not quiet:
-        _print_table(delivered.built, seconds)
-        _print_next_steps(delivered)
-    click.echo(reference)
+    if not terminal.as_json:
+        terminal.note("\n".join((*_summary(delivered.built, seconds), *_next_steps(delivered))))
+    terminal.result(lambda: _document(delivered, reference, seconds), [reference])
 
 
 def _build_and_load(
@@ -150,19 +145,14 @@ def _pushed(delivered: "Delivered") -> dict[str, Any] | None:
     return {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic), "read": pushed.read}
 
 
-def _print_table(built: "Built", seconds: float) -> None:
-    """Print one row for each image; it fits in 80 columns."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("platform", "digest", "MB", "unpacked MB", "layers", "packages"):
-        table.add_column(name, justify="left" if name in ("platform", "digest") else "right", no_wrap=True)
+def _summary(built: "Built", seconds: float) -> Iterator[str]:
+    """Yield a table with a row for each image, and the time that all took."""
+    rows = [("platform", "digest", "MB", "unpacked MB", "layers", "packages")]
     images = {image.platform: image for image in built.index.images}
     for each in built.platforms:
         image = images[each.resolved.target.platform]
         distributions = each.resolved.selection.distributions
-        table.add_row(
+        row = (
             str(image.platform),
             image.digest[:19],
             f"{image.size / 1e6:.1f}",
@@ -170,24 +160,24 @@ def _print_table(built: "Built", seconds: float) -> None:
             str(len(each.layers)),
             f"{len(distributions)} + {len(each.resolved.base.all_packages)} Debian",
         )
-    Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120).print(table)
+        rows.append(row)
+    yield columns(rows, left=(0, 1))
     count = len(built.platforms)
-    click.echo(f"built {count} image{'s' if count > 1 else ''} in {seconds:.1f} s", err=True)
+    yield f"built {count} image{'' if count == 1 else 's'} in {seconds:.1f} s"
 
 
-def _print_next_steps(delivered: "Delivered") -> None:
+def _next_steps(delivered: "Delivered") -> Iterator[str]:
     built, target = delivered.built, delivered.path
     if target is None:
         return
     project, file = built.resolution.project, shlex.quote(str(target))
-    lines = ["", "Next:", f"  shipwheel validate {file}"]
+    yield from ("", "Next:", f"  shipwheel validate {file}")
     if target.suffix == ".tar":
         name = project.settings.tag or f"{project.name}:latest"
-        lines.append(f"  docker load -i {file}   (or podman load, ctr images import, skopeo)")
-        lines.append(f"  docker run --read-only --tmpfs /tmp{_port_flags(built)}{_volume_flags(project)} {name}")
+        yield f"  docker load -i {file}   (or podman load, ctr images import, skopeo)"
+        yield f"  docker run --read-only --tmpfs /tmp{_port_flags(built)}{_volume_flags(project)} {name}"
     else:
-        lines.append(f"  shipwheel run {file}   (-o {project.name}.tar writes a file that every engine loads)")
-    click.echo("\n".join(lines), err=True)
+        yield f"  shipwheel run {file}   (-o {project.name}.tar writes a file that every engine loads)"
 
 
 def _port_flags(built: "Built") -> str:

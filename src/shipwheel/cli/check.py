@@ -1,13 +1,13 @@
 """`shipwheel check`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import some_options
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
@@ -19,7 +19,9 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
 
 
 @click.command(
-    "check", help="Start a project (built first), an image layout, an archive or an image as production would, and say whether it serves."
+    "check",
+    cls=Command,
+    help="Start a project (built first), an image layout, an archive or an image as production would, and say whether it serves.",
 )
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
 @click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
@@ -32,9 +34,8 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
 @click.option(
     "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@some_options(*_BUILD_FLAGS, "quiet")
-def command(subject: str, quiet: bool, as_json: bool, **flags: Any) -> int:
+@some_options(*_BUILD_FLAGS)
+def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""
     from shipwheel.cli.run import _load
     from shipwheel.errors import TrialError
@@ -43,11 +44,11 @@ def command(subject: str, quiet: bool, as_json: bool, **flags: Any) -> int:
     from shipwheel.trial.trial import try_image
 
     build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
-    with progress(quiet) as reporter:
-        engine = trial_engine(flags["engine"], reporter)
-        loaded = _load(subject, engine, flags["platform"], build_flags, reporter)
-        trial = try_image(engine, Subject(loaded.name, loaded.config, loaded.platform, loaded.project), _conditions(flags), reporter)
-    click.echo(json.dumps(to_json(trial), indent=2) if as_json else "\n".join(to_lines(trial)))
+    engine = trial_engine(flags["engine"], terminal.report)
+    loaded = _load(subject, engine, flags["platform"], build_flags, terminal.report)
+    image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
+    trial = try_image(engine, image, _conditions(flags), terminal.report)
+    terminal.result(lambda: to_json(trial), to_lines(trial))
     return 0 if trial.verdict.is_good else TrialError.exit_code
 
 

@@ -2,20 +2,20 @@
 
 import click
 
-from shipwheel.cli.progress import progress
+from shipwheel.cli.command import Command
+from shipwheel.cli.remote import reference_document
+from shipwheel.cli.terminal import Terminal
 
 __all__ = ["command"]
 
 
-@click.command("copy", help="Copy an image, for all its platforms, from SOURCE to TARGET. No digest changes.")
+@click.command("copy", cls=Command, help="Copy an image, for all its platforms, from SOURCE to TARGET. No digest changes.")
 @click.argument("source")
 @click.argument("target")
 @click.option("--referrers", is_flag=True, help="Also copy attestations, signatures and other artifacts that refer to the image.")
-@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
-def command(source: str, target: str, referrers: bool, quiet: bool) -> None:
+def command(terminal: Terminal, source: str, target: str, referrers: bool) -> None:
     """Copy; print the digest reference."""
     from shipwheel.api import copy
 
-    with progress(quiet) as reporter:
-        copied = copy(source, target, referrers=referrers, reporter=reporter)
-    click.echo(copied)
+    copied = copy(source, target, referrers=referrers, reporter=terminal.report)
+    terminal.result(lambda: reference_document(copied), [copied])

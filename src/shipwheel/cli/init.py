@@ -1,15 +1,16 @@
 """`shipwheel init`."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shipwheel.cli.check import trial_engine
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import request_from
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("init", help="Build the project at PATH, try it, and write the settings that it needs, until it serves.")
+@click.command(
+    "init",
+    cls=Command,
+    help="Find out the settings that the project at PATH needs to serve: build it, try it, change them, and write those that help.",
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable for the trial; repeatable.")
@@ -30,35 +35,50 @@ __all__ = ["command"]
     "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
-def command(path: Path, quiet: bool, dry_run: bool, **flags: Any) -> int:
+def command(terminal: Terminal, path: Path, dry_run: bool, **flags: Any) -> int:
     """Print each step and the diff of the settings; return 0 if the project serves, 12 if it does not."""
     import os
 
     from shipwheel.engine.run_options import parse_env
     from shipwheel.errors import TrialError
     from shipwheel.trial.improve import improve
-    from shipwheel.trial.report import to_lines
 
-    with progress(quiet) as reporter:
-        engine = trial_engine(flags["engine"], reporter)
-        request = request_from(path, {"platforms": (str(engine.host()),)}, reporter)
-        env = parse_env(flags["env"], os.environ)
-        improved = improve(_try(request, engine, flags), request.settings, _say, env)
-    click.echo("\n".join(to_lines(improved.trial)))
-    _show_refused(improved)
+    engine = trial_engine(flags["engine"], terminal.report)
+    request = request_from(path, {"platforms": (str(engine.host()),)}, terminal.report)
+    improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
     edit = _edit(request, improved)
-    if edit is not None:
-        _write(edit, dry_run)
-    elif improved.trial.verdict.is_good:
-        click.echo("no settings are needed")
-    for name in improved.variables:
-        click.echo(f"it wants {name}: give it a value where the container runs (-e {name}=…)")
+    written = edit is not None and not dry_run
+    if edit is not None and written:
+        edit.path.write_text(edit.after, encoding="utf-8")
+    terminal.result(lambda: _document(improved, edit, written), _lines(improved, edit, written))
     return 0 if improved.trial.verdict.is_good else TrialError.exit_code
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def _document(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> dict[str, Any]:
+    from shipwheel.trial.report import to_json
+
+    return {
+        "trial": to_json(improved.trial),
+        "settings": {change.setting.key: change.setting.value for change in improved.changes},
+        "file": str(edit.path) if edit is not None else None,
+        "written": written,
+        "variables": list(improved.variables),
+    }
+
+
+def _lines(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> Iterator[str]:
+    from shipwheel.trial.report import to_lines
+
+    yield from to_lines(improved.trial)
+    for change, why in improved.rejected:
+        yield f"  tried     {change.setting.key} = {change.setting.value!r}: {why.splitlines()[0]}"
+    if edit is not None:
+        yield from _difference(edit)
+        yield f"wrote {edit.path}" if written else f"{edit.path} was not written (--dry-run)"
+    elif improved.trial.verdict.is_good:
+        yield "no settings are needed"
+    for name in improved.variables:
+        yield f"it wants {name}: give it a value where the container runs (-e {name}=…)"
 
 
 def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try":
@@ -108,18 +128,6 @@ def _edit(request: "Request", improved: "Improved") -> "SettingsEdit | None":
     return edit_settings(root, values)
 
 
-def _write(edit: "SettingsEdit", dry_run: bool) -> None:
-    lines = difflib.unified_diff(
-        edit.before.splitlines(), edit.after.splitlines(), edit.path.name if edit.before else "/dev/null", edit.path.name, lineterm="", n=1
-    )
-    click.echo("\n".join(lines))
-    if dry_run:
-        click.echo(f"{edit.path} was not written (--dry-run)")
-        return
-    edit.path.write_text(edit.after, encoding="utf-8")
-    click.echo(f"wrote {edit.path}")
-
-
-def _show_refused(improved: "Improved") -> None:
-    for change, why in improved.rejected:
-        click.echo(f"  tried     {change.setting.key} = {change.setting.value!r}: {why.splitlines()[0]}")
+def _difference(edit: "SettingsEdit") -> Iterator[str]:
+    before = edit.path.name if edit.before else "/dev/null"
+    return difflib.unified_diff(edit.before.splitlines(), edit.after.splitlines(), before, edit.path.name, lineterm="", n=1)

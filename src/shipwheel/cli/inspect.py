@@ -1,13 +1,14 @@
 """`shipwheel inspect`."""
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.remote import open_repository, parse_platforms, printable, tag_or_digest
+from shipwheel.cli.command import Command
+from shipwheel.cli.remote import open_repository, parse_platforms, tag_or_digest
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shipwheel.oci.image import Image
@@ -16,24 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("inspect", help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.")
+@click.command("inspect", cls=Command, help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.")
 @click.argument("ref")
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to show [all].")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--raw", is_flag=True, help="Print the manifest or image index byte for byte.")
-def command(ref: str, platforms: tuple[str, ...], as_json: bool, raw: bool) -> None:
+def command(terminal: Terminal, ref: str, platforms: tuple[str, ...], raw: bool) -> None:
     """Print a tree, JSON, or the registry's own bytes."""
     from shipwheel.oci.reference import Reference
     from shipwheel.registry.pull import remote_images
 
     reference = Reference.parse(ref)
-    with open_repository(reference) as repository:
+    with open_repository(reference, terminal.report) as repository:
         if raw:
-            sys.stdout.buffer.write(repository.manifest(tag_or_digest(reference)).data)
+            terminal.raw(repository.manifest(tag_or_digest(reference)).data)
             return
         found = remote_images(repository, tag_or_digest(reference), parse_platforms(platforms))
     name = f"{reference.name}@{found.digest}"
-    click.echo(json.dumps(_document(name, found), indent=2) if as_json else "\n".join(map(printable, _tree(name, found))))
+    terminal.result(lambda: _document(name, found), _tree(name, found))
 
 
 def _document(name: str, found: "RemoteImages") -> dict[str, Any]:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-import click
-
 __all__ = ["Interruption"]
 
 CLEANUP_TIMEOUT_S = 1.5
@@ -25,10 +23,11 @@ _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number :
 class Interruption:
     """The handler of SIGINT, SIGTERM and SIGHUP: calls what was registered, then raises KeyboardInterrupt in the main thread.
 
-    After `CLEANUP_TIMEOUT_S`, or at the next signal, the process exits without waiting for its threads.
+    After `CLEANUP_TIMEOUT_S`, or at the next signal, the process exits without waiting for its threads. `write` shows the last line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
         self._stops: list[Callable[[], None]] = []
         self._signal = signal.SIGINT
         self._since: float | None = None
@@ -61,8 +60,7 @@ class Interruption:
         """Print, once, that the command was interrupted."""
         if not self._reported:
             self._reported = True
-            with suppress(OSError):
-                click.echo("Interrupted. No partial files were left; run the same command to continue.", err=True)
+            self._write("Interrupted. No partial files were left; run the same command to continue.")
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._since is not None:
@@ -79,9 +77,6 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _exit(self) -> None:
-        if sys.stderr.isatty():
-            # The progress bars hid the cursor and cannot show it again.
-            click.echo("\x1b[?25h", err=True, nl=False)
         self.report()
         with suppress(OSError, ValueError):
             sys.stdout.flush()

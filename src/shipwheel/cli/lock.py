@@ -1,18 +1,17 @@
 """`shipwheel lock`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.plan import left_out
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from shipwheel.events import Reporter
     from shipwheel.locking.diagnose.diff import Changes, LockDiff, PlatformDiff
     from shipwheel.locking.diagnose.why import PackageReport
     from shipwheel.locking.selection import Selection
@@ -25,7 +24,9 @@ _MAX_CHANGES = 40
 """How many changed packages are listed without --json."""
 
 
-@click.command("lock", help="Lock the packages of the project at PATH for all platforms, or check, explain or compare its lock.")
+@click.command(
+    "lock", cls=Command, help="Lock the packages of the project at PATH for all platforms, or check, explain or compare its lock."
+)
 @some_options("path", "platforms", "python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "base")
 @click.option("--upgrade", is_flag=True, help="Upgrade all packages; otherwise locked versions stay where possible.")
 @click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Upgrade only this package; repeatable.")
@@ -33,9 +34,7 @@ _MAX_CHANGES = 40
 @click.option("--explain", metavar="NAME", help="Show what requires a package, why this version, and what blocks a newer one.")
 @click.option("--diff", metavar="OLD", help="Show what changed from OLD, a file or a git revision such as HEAD, to the lock, or to NEW.")
 @click.argument("new", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@some_options("quiet")
-def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: Any) -> int:
+def command(terminal: Terminal, path: Path, new: Path | None, **flags: Any) -> int:
     """Lock, check, explain or compare; print the result on standard output."""
     check, explain, diff = flags.pop("check"), flags.pop("explain"), flags.pop("diff")
     upgrade, names = flags.pop("upgrade"), flags.pop("names")
@@ -45,47 +44,36 @@ def command(path: Path, new: Path | None, quiet: bool, as_json: bool, **flags: A
         path, new = Path(), path
     if new is not None and not diff:
         raise click.UsageError(f"Got unexpected extra argument ({new})")
-    with progress(quiet) as reporter:
-        if diff:
-            return _compare(path, diff, new, flags, reporter, as_json)
-        request = request_from(path, flags, reporter)
-        if check:
-            return _check(request, as_json, quiet)
-        if explain:
-            return _explain(request, explain, as_json)
-        from shipwheel.api import lock
+    request = request_from(path, flags, terminal.report)
+    if diff:
+        return _compare(request, diff, new, terminal)
+    if check:
+        return _check(request, terminal)
+    if explain:
+        return _explain(request, explain, terminal)
+    from shipwheel.api import lock
 
-        found = lock(request, upgrade=upgrade, upgrade_packages=names)
-    if as_json:
-        click.echo(json.dumps(_document(found), indent=2))
-    elif not quiet:
-        click.echo("\n".join(_summary(found)))
+    found = lock(request, upgrade=upgrade, upgrade_packages=names)
+    terminal.result(lambda: _document(found), () if terminal.quiet else _summary(found))
     return 0
 
 
-def _check(request: "Request", as_json: bool, quiet: bool) -> int:
+def _check(request: "Request", terminal: Terminal) -> int:
     from shipwheel.pipeline.lock_project import outdated_reasons
 
     reasons = outdated_reasons(request)
-    if as_json:
-        click.echo(json.dumps({"current": not reasons, "reasons": list(reasons)}, indent=2))
-    elif reasons:
-        click.echo("\n".join((*reasons, "Run `shipwheel lock` to make it current.")))
-    elif not quiet:
-        click.echo("The lock is current and serves every platform.")
+    lines = [*reasons, "Run `shipwheel lock` to make it current."] if reasons else ["The lock is current and serves every platform."]
+    terminal.result(lambda: {"current": not reasons, "reasons": list(reasons)}, lines if reasons or not terminal.quiet else ())
     return 1 if reasons else 0
 
 
-def _explain(request: "Request", name: str, as_json: bool) -> int:
+def _explain(request: "Request", name: str, terminal: Terminal) -> int:
     from dataclasses import asdict
 
     from shipwheel.pipeline.lock_project import explain_package
 
     found = explain_package(request, name)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
-    else:
-        click.echo("\n".join(_explanation(found)))
+    terminal.result(lambda: asdict(found), _explanation(found))
     return 0
 
 
@@ -195,16 +183,13 @@ def _document(found: "Locked") -> dict[str, Any]:
     }
 
 
-def _compare(path: Path, old: str, new: Path | None, flags: dict[str, Any], reporter: "Reporter", as_json: bool) -> int:
+def _compare(request: "Request", old: str, new: Path | None, terminal: Terminal) -> int:
     from dataclasses import asdict
 
     from shipwheel.pipeline.lock_compare import compare_locks
 
-    found = compare_locks(request_from(path, flags, reporter), old, new)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
-    else:
-        click.echo("\n".join(_difference(found)))
+    found = compare_locks(request, old, new)
+    terminal.result(lambda: asdict(found), _difference(found))
     return 0
 
 

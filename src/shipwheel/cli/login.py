@@ -5,28 +5,36 @@ import sys
 
 import click
 
+from shipwheel.cli.command import Command
+from shipwheel.cli.terminal import Terminal
+
 __all__ = ["command", "registry_named"]
 
 
-@click.command("login", help="Check credentials at the registry HOST, and save them where docker, podman and shipwheel find them.")
+@click.command(
+    "login", cls=Command, help="Check credentials at the registry HOST, and save them where docker, podman and shipwheel find them."
+)
 @click.argument("host", required=False)
 @click.option("-u", "--username", metavar="USER", help="User name; prompted for if not given.")
 @click.option("--password-stdin", is_flag=True, help="Read the password or access token from standard input.")
-def command(host: str | None, username: str | None, password_stdin: bool) -> None:
+def command(terminal: Terminal, host: str | None, username: str | None, password_stdin: bool) -> None:
     """Print where the credentials were saved: in the credential helper that docker's or podman's file names, else in that file."""
     from shipwheel.registry.credentials import Credential, credential_from_environment
     from shipwheel.registry.hosts import host_of
     from shipwheel.registry.login import store_credential, verify_credential
 
     registry = host_of(registry_named(host))
-    credential = Credential.from_secret(*_read_credentials(registry.name, username, password_stdin))
+    credential = Credential.from_secret(*_read_credentials(terminal, registry.name, username, password_stdin))
     checked = verify_credential(registry, credential)
     location = store_credential(registry, credential)
-    click.echo(f"Logged in to {registry.name}; the credentials are in {location}.")
+    terminal.result(
+        lambda: {"registry": registry.name, "location": location, "checked": checked},
+        [f"Logged in to {registry.name}; the credentials are in {location}."],
+    )
     if not checked:
-        click.echo(f"warning: {registry.name} answers without credentials, so these could not be checked", err=True)
+        terminal.warn(f"{registry.name} answers without credentials, so these could not be checked")
     if credential_from_environment(registry, os.environ):
-        click.echo("warning: SHIPWHEEL_REGISTRY_USER is set and takes precedence over them", err=True)
+        terminal.warn("SHIPWHEEL_REGISTRY_USER is set and takes precedence over them")
 
 
 def registry_named(host: str | None) -> str | None:
@@ -48,23 +56,19 @@ def registry_named(host: str | None) -> str | None:
     return name
 
 
-def _read_credentials(name: str, username: str | None, password_stdin: bool) -> tuple[str, str]:
+def _read_credentials(terminal: Terminal, name: str, username: str | None, password_stdin: bool) -> tuple[str, str]:
     from shipwheel.errors import UsageError
 
-    terminal = sys.stdin.isatty()
     if password_stdin and username is None:
         raise UsageError("--password-stdin needs --username", hint="Write: shipwheel login HOST --username USER --password-stdin.")
-    if not password_stdin and not terminal:
+    if not password_stdin and not sys.stdin.isatty():
         raise UsageError(
             "there is no terminal to ask for a password", hint=f"Write: shipwheel login {name} --username USER --password-stdin < FILE."
         )
     if username is None:
-        username = click.prompt("Username", err=True)
-    if password_stdin:
-        # The final newline belongs to the file, not to the password.
-        password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    else:
-        password = click.prompt("Password", hide_input=True, err=True)
+        username = terminal.ask("Username")
+    # The final newline belongs to the file, not to the password.
+    password = sys.stdin.read().removesuffix("\n").removesuffix("\r") if password_stdin else terminal.ask("Password", hidden=True)
     if not username or ":" in username or not username.isprintable():
         raise UsageError("this is not a user name", hint="A user name is not empty and has no colon (RFC 7617).")
     if not password or not password.isprintable():

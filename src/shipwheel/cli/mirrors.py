@@ -1,12 +1,14 @@
 """`shipwheel mirrors`."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from shipwheel.cli.command import Command
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shipwheel.download.mirrors import Choice, Measurement
@@ -16,14 +18,11 @@ __all__ = ["command"]
 _KINDS = {"index": "package index", "debian": "Debian archive"}
 
 
-@click.command("mirrors", help="Measure public mirrors of the package index and the Debian archive, and choose some.")
+@click.command("mirrors", cls=Command, help="Measure public mirrors of the package index and the Debian archive, and choose some.")
 @click.option("--use", metavar="auto|NAME|URL|none", help="Save a choice: the best mirrors, one by name or address, or none.")
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long to keep the choice.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(use: str | None, days: int, as_json: bool) -> None:
+def command(terminal: Terminal, use: str | None, days: int) -> None:
     """Print the measurements as a table. `--use` with a name or an address measures nothing."""
-    import msgspec
-
     from shipwheel.download.mirrors import choose, delete_choice, load_choice, measure, save_choice
     from shipwheel.store import default_root
 
@@ -36,11 +35,14 @@ def command(use: str | None, days: int, as_json: bool) -> None:
     elif use is not None:
         save_choice(root, choose(use, lambda: measured, days=days, before=load_choice(root)))
     choice = load_choice(root)
-    if as_json:
-        rows = [{**msgspec.structs.asdict(it), "cost": it.cost if it.rate else None} for it in measured]
-        click.echo(json.dumps({"mirrors": rows, "choice": msgspec.structs.asdict(choice), "used": _used(choice)}, indent=2))
-    else:
-        click.echo("\n".join([*_table(measured, choice), *_summary(choice)]))
+    terminal.result(lambda: _document(measured, choice), (*_table(measured, choice), *_summary(choice)))
+
+
+def _document(measured: "Sequence[Measurement]", choice: "Choice") -> dict[str, Any]:
+    import msgspec
+
+    rows = [{**msgspec.structs.asdict(it), "cost": it.cost if it.rate else None} for it in measured]
+    return {"mirrors": rows, "choice": msgspec.structs.asdict(choice), "used": _used(choice)}
 
 
 def _table(measured: "Sequence[Measurement]", choice: "Choice") -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shipwheel.cli.interruption import Interruption
+from shipwheel.cli.command import on_interruption
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter
 
@@ -38,7 +38,6 @@ _OPTIONS = (
     click.option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case."),
     click.option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."),
     click.option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock."),
-    click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors."),
 )
 
 
@@ -78,8 +77,7 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Requ
 
     upgrade = flags.pop("upgrade_base", False)
     request = make_request(path, reporter=reporter, upgrade_base=upgrade, **_settings(flags))
-    if (interruption := click.get_current_context().find_object(Interruption)) is not None:
-        interruption.register(request.store.close)
+    on_interruption(request.store.close)
     return request
 
 

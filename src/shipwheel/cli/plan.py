@@ -1,14 +1,14 @@
 """`shipwheel plan`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import project_options, request_from
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shipwheel.locking.selection import LeftOut
@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["command", "left_out"]
 
 
-@click.command("plan", help="Show what would be built from the project at PATH, and why. Builds no image; writes the lock if needed.")
+@click.command(
+    "plan", cls=Command, help="Show what would be built from the project at PATH, and why. Builds no image; writes the lock if needed."
+)
 @project_options
 @click.option("--all", "everything", is_flag=True, help="List every Python and Debian package.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
-def command(path: Path, everything: bool, as_json: bool, quiet: bool, **flags: Any) -> None:
+def command(terminal: Terminal, path: Path, everything: bool, **flags: Any) -> None:
     """Print the plan as a tree, or as JSON."""
     from shipwheel.api import plan
 
-    with progress(quiet) as reporter:
-        found = plan(request_from(path, flags, reporter))
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-    else:
-        click.echo("\n".join(_tree(found, everything)))
+    found = plan(request_from(path, flags, terminal.report))
+    terminal.result(found.to_json, _tree(found, everything))
 
 
 def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:

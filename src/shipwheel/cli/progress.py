@@ -1,145 +1,96 @@
-"""Show events on standard error: progress bars on a terminal, lines elsewhere."""
+"""The stages in progress: lines of those that ended, and on a terminal a row for each of the others, which is drawn again and again."""
 
-import sys
+import os
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
 
-import click
-
-from shipwheel.events import Event, Moved, Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.cli.stages import Row, StageLine, Stages, stage_and_time
+from shipwheel.cli.text import printable
+from shipwheel.events import Moved, StageFinished, StageStarted
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.console import RenderableType
+    from rich.live import Live
 
-__all__ = ["progress"]
+__all__ = ["ProgressDisplay"]
 
-_MIN_SHOWN_S = 0.05
-"""Shorter stages leave no line unless they are notable."""
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[Reporter]:
-    """Yield a reporter: progress bars on a terminal, a line for each stage elsewhere, only warnings if `quiet`."""
-    if quiet:
-        yield _once(_quiet)
-    elif sys.stderr.isatty():
-        with _Bars() as bars:
-            yield _once(bars)
-    else:
-        yield _once(_Lines())
+_FRAMES_PER_S = 8
+_SPINNER = "-\\|/"
+_BAR_WIDTH = 16
+_DETAIL_WIDTH = 18
 
 
-def _once(report: Reporter) -> Reporter:
-    """Return a reporter that passes each warning on once: a warning about two platforms is found twice."""
-    shown: set[Warned] = set()
-    lock = threading.Lock()
+class ProgressDisplay:
+    """The progress that is shown on a stream. `take` may be called from any thread, `draw`, `write` and `stop` by one at a time."""
 
-    def filtered(event: Event) -> None:
-        if isinstance(event, Warned):
-            with lock:
-                if event in shown:
-                    return
-                shown.add(event)
-        report(event)
-
-    return filtered
-
-
-def _quiet(event: Event) -> None:
-    if isinstance(event, Warned):
-        _warn(event)
-    else:
-        silent(event)
-
-
-def _warn(event: Warned) -> None:
-    click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {event.message}", err=True)
-    if event.hint:
-        click.echo(f"         {event.hint}", err=True)
-
-
-class _Lines:
-    """Print a line when a stage ends; for logs."""
-
-    def __init__(self) -> None:
-        self._started: dict[str, float] = {}
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._stages = Stages()
+        self._live: Live | None = None
+        # rich calls `_rows` with a lock of its own held, so this one is never held while rich is called.
         self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
+    def take(self, event: StageStarted | Moved | StageFinished) -> StageLine | None:
+        """Take an event. Return the line of a stage that ended."""
+        now = monotonic()
         with self._lock:
             match event:
-                case StageStarted(stage):
-                    self._started[stage] = time.monotonic()
-                case StageFinished(stage, summary, notable):
-                    now = time.monotonic()
-                    seconds = now - self._started.pop(stage, now)
-                    if notable or seconds >= _MIN_SHOWN_S:
-                        click.echo(f"{stage:<10} {seconds:6.1f} s  {summary}", err=True)
-                case Warned():
-                    _warn(event)
-                case _:
-                    pass
+                case StageStarted():
+                    self._stages.start(event, now)
+                case Moved():
+                    self._stages.move(event)
+                case StageFinished():
+                    return self._stages.finish(event, now)
+        return None
 
+    def draw(self) -> None:
+        """Draw the rows from now on, if the stream is a terminal that a person watches."""
+        if self._live is None and self._stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not os.environ.get("CI"):
+            from rich.console import Console
+            from rich.live import Live
 
-class _Bars:
-    """Show a bar for each stage in progress."""
+            console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+            self._live = Live(
+                get_renderable=self._rows, console=console, transient=True, refresh_per_second=_FRAMES_PER_S, redirect_stdout=False
+            )
+            self._live.start()
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    def write(self, text: str) -> bool:
+        """Write text above the rows. Return False if no rows are drawn."""
+        if self._live is None:
+            return False
+        from rich.text import Text
 
-        self._console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[amount]}"),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._lines = _Lines()
-        self._tasks: dict[str, TaskID] = {}
-        self._moved: dict[str, dict[str, int]] = {}
-        self._started: dict[str, StageStarted] = {}
-        self._lock = threading.Lock()
+        self._live.console.print(Text.from_ansi(text), soft_wrap=True)
+        return True
 
-    def __enter__(self) -> "_Bars":
-        self._bars.start()
-        return self
+    def stop(self) -> None:
+        """Remove the rows."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Moved):
-            with self._lock:
-                if (task := self._tasks.get(event.stage)) is not None:
-                    moved = self._moved[event.stage]
-                    moved[event.item] = event.done
-                    done = sum(moved.values())
-                    self._bars.update(task, completed=done, amount=_amount(done, self._started[event.stage]))
-            return
+    def _rows(self) -> "RenderableType":
+        now = monotonic()
         with self._lock:
-            match event:
-                case StageStarted(stage, total):
-                    if stage in self._tasks:
-                        self._bars.remove_task(self._tasks[stage])
-                    self._started[stage] = event
-                    self._moved[stage] = {}
-                    self._tasks[stage] = self._bars.add_task(stage, total=total or None, amount="")
-                case StageFinished(stage) if stage in self._tasks:
-                    self._bars.remove_task(self._tasks.pop(stage))
-                case _:
-                    pass
-        self._lines(event)
+            rows = list(self._stages.rows(now))
+        return _table(rows, now)
 
 
-def _amount(done: int, stage: StageStarted) -> str:
-    if stage.unit != "bytes":
-        return f"{done}/{stage.total}" if stage.total else str(done)
-    total = f" of {stage.total / 1e6:.1f}" if stage.total else ""
-    return f"{done / 1e6:.1f}{total} MB"
+def _table(rows: Sequence[Row], now: float) -> "RenderableType":
+    """Return a row for each stage, which fits 80 columns: the line that it will leave, with a bar where the summary will be."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 1))
+    for _ in range(5):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    spinner = _SPINNER[int(now * _FRAMES_PER_S) % len(_SPINNER)]
+    for row in rows:
+        bar = ProgressBar(row.total, min(row.done, row.total), width=_BAR_WIDTH) if row.total else ""
+        detail = row.detail if len(row.detail) <= _DETAIL_WIDTH else f"{row.detail[: _DETAIL_WIDTH - 1]}…"
+        table.add_row(stage_and_time(row.stage, row.seconds), spinner, Text(printable(detail)), bar, row.amount)
+    return table

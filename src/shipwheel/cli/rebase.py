@@ -1,15 +1,15 @@
 """`shipwheel rebase`."""
 
-import json
 import re
-import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from shipwheel.cli.progress import progress
+from shipwheel.cli.command import Command
 from shipwheel.cli.remote import open_repository, tag_or_digest
+from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import format_size
 
@@ -27,6 +27,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 @click.command(
     "rebase",
+    cls=Command,
     help="Move the image REF from its base image to a newer or another one, inside the registry.",
 )
 @click.argument("ref")
@@ -38,9 +39,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
     help="Take the Python version from the new base's config instead of its layers; libraries are not checked.",
 )
 @click.option("--dry-run", is_flag=True, help="Check and show what would change; push nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
-def command(ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+def command(terminal: Terminal, ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool) -> None:
     """Check and push; print the digest reference on standard output, everything else on standard error."""
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.rebase import push_rebased, rebase
@@ -50,20 +49,17 @@ def command(ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_
     names = _tags(reference, tags)
     store = Store(default_root())
     traffic = None
-    with progress(quiet) as reporter, open_repository(reference, reporter) as repository:
+    reporter = terminal.report
+    with open_repository(reference, reporter) as repository:
         rebased = rebase(repository, tag_or_digest(reference), store, reporter, base=base, trust_config=trust_config)
         if rebased.platforms and not dry_run:
             watched = reference.tag_or_latest if not reference.digest and reference.tag_or_latest in names else ""
             traffic = push_rebased(repository, rebased, names, watched, store, reporter)
         read = repository.transport.received
     result = f"{reference.name}@{rebased.index.digest if rebased.platforms else rebased.digest}"
-    if as_json:
-        click.echo(json.dumps(_document(reference, result, rebased, names, traffic, read), indent=2))
-        return
-    if not quiet:
-        _print_summary(rebased, traffic, read, dry_run)
-    if traffic is not None or not rebased.platforms:
-        click.echo(result)
+    terminal.note("\n".join(_summary(rebased, traffic, read, dry_run)))
+    printed = traffic is not None or not rebased.platforms
+    terminal.result(lambda: _document(reference, result, rebased, names, traffic, read), [result] if printed else ())
 
 
 def _tags(reference: "Reference", tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -115,46 +111,41 @@ def _libc(facts: "ImageFacts") -> str:
     return f"{'musl' if facts.musl else 'glibc'} {'.'.join(map(str, facts.libc))}"
 
 
-def _print_summary(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: bool) -> None:
+def _summary(rebased: "Rebased", traffic: "Traffic | None", read: int, dry_run: bool) -> Iterator[str]:
     old, new = rebased.before, rebased.after
     if not rebased.platforms:
         fixed = " A name with a digest never changes: name a new base with --base." if "@" in new.name else ""
-        click.echo(f"The image is already on {new.name}, {new.digest}.{fixed}", err=True)
+        yield f"The image is already on {new.name}, {new.digest}.{fixed}"
         return
-    _print_table(rebased)
-    click.echo(f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}", err=True)
+    yield _table(rebased)
+    yield f"base  {old.name or 'a layout'}@{old.digest}\n   →  {new.name}@{new.digest}"
     if rebased.read:
-        click.echo(f"read {format_size(rebased.read)} of the new base's layers to check its files", err=True)
+        yield f"read {format_size(rebased.read)} of the new base's layers to check its files"
     if traffic is not None:
-        click.echo(f"{traffic}; read {format_size(read)}", err=True)
-        click.echo("The project's lock still names the old base. To update it: shipwheel build --upgrade-base", err=True)
+        yield f"{traffic}; read {format_size(read)}"
+        yield "The project's lock still names the old base. To update it: shipwheel build --upgrade-base"
     elif dry_run:
-        click.echo("dry run: nothing was pushed", err=True)
+        yield "dry run: nothing was pushed"
 
 
-def _print_table(rebased: "Rebased") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("platform", "Python", "libc", "base layers", "base MB", "app layers", "app MB"):
-        table.add_column(name, justify="left" if name in ("platform", "Python", "libc") else "right", no_wrap=True)
+def _table(rebased: "Rebased") -> str:
+    """Return a block of lines for each platform: what changes is wider than a row of 80 columns."""
+    lines = []
     for each in rebased.platforms:
-        table.add_row(
-            str(each.new.platform),
-            _change(each.before.python, each.after.python),
-            _change(_libc(each.before), _libc(each.after)),
-            _change(str(len(each.old_layers)), str(len(each.new_layers))),
-            _change(_megabytes(each.old_layers), _megabytes(each.new_layers)),
-            str(len(each.own_layers)),
-            _megabytes(each.own_layers),
+        lines.append(str(each.new.platform))
+        rows = (
+            ("Python", _change(each.before.python, each.after.python)),
+            ("libc", _change(_libc(each.before), _libc(each.after))),
+            ("base", _change(_layers(each.old_layers), _layers(each.new_layers))),
+            ("app", f"{_layers(each.own_layers)}, unchanged"),
         )
-    Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140).print(table)
+        lines += [f"  {name:<8} {value}" for name, value in rows]
+    return "\n".join(lines)
+
+
+def _layers(layers: "tuple[Descriptor, ...]") -> str:
+    return f"{len(layers)} layer{'' if len(layers) == 1 else 's'} of {sum(layer.size for layer in layers) / 1e6:.1f} MB"
 
 
 def _change(old: str, new: str) -> str:
     return new if old == new else f"{old} → {new}"
-
-
-def _megabytes(layers: "tuple[Descriptor, ...]") -> str:
-    return f"{sum(layer.size for layer in layers) / 1e6:.1f}"

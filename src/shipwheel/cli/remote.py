@@ -1,12 +1,10 @@
-"""Shared parts of the registry commands: open a repository, select an image, parse platforms, print untrusted text."""
+"""Shared parts of the registry commands: open a repository, select an image, and parse platforms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
-from shipwheel.cli.interruption import Interruption
+from shipwheel.cli.command import on_interruption
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, silent
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from shipwheel.platform import Platform
     from shipwheel.registry.repository import Repository
 
-__all__ = ["open_repository", "parse_platforms", "printable", "tag_or_digest"]
+__all__ = ["open_repository", "parse_platforms", "reference_document", "tag_or_digest"]
 
 
 @contextmanager
@@ -24,14 +22,19 @@ def open_repository(reference: "Reference", reporter: Reporter = silent) -> "Ite
     from shipwheel.registry.repository import Repository
 
     with Repository(reference, reporter) as repository:
-        if (interruption := click.get_current_context().find_object(Interruption)) is not None:
-            interruption.register(repository.transport.closed.set)
+        on_interruption(repository.transport.closed.set)
         yield repository
 
 
 def tag_or_digest(reference: "Reference") -> str:
     """Return the digest of a reference if it has one, else its tag."""
     return reference.digest or reference.tag_or_latest
+
+
+def reference_document(reference: str) -> dict[str, str]:
+    """Return NAME@DIGEST as a document."""
+    name, _, digest = reference.rpartition("@")
+    return {"name": name, "digest": digest, "reference": reference}
 
 
 def parse_platforms(values: tuple[str, ...]) -> "list[Platform] | None":
@@ -51,8 +54,3 @@ def parse_platforms(values: tuple[str, ...]) -> "list[Platform] | None":
                 raise UsageError(f"{text!r} is not a platform", hint="Write OS/ARCH, for example linux/arm64.") from None
             found.append(Platform(*parts))
     return found or None
-
-
-def printable(text: str) -> str:
-    """Return text from a registry without characters that could control the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

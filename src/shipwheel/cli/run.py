@@ -2,14 +2,16 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import request_from, some_options
-from shipwheel.cli.progress import progress
+from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
 
@@ -38,7 +40,7 @@ class _Loaded:
     project: str
 
 
-class _WithArguments(click.Command):
+class _WithArguments(Command):
     """A command that passes all words after `--` to the container."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -68,26 +70,25 @@ class _WithArguments(click.Command):
 @click.option("--no-read-only", is_flag=True, help="Make the root file system writable; changes are lost with the container.")
 @click.option("--ephemeral", is_flag=True, help="Remove volumes with the container.")
 @click.option("--grace", type=click.IntRange(0, 3600), default=10, metavar="SECONDS", help="Time from the stop signal to the kill [10].")
-@some_options(*_BUILD_FLAGS, "quiet")
-def command(subject: str, quiet: bool, **flags: Any) -> int:
+@some_options(*_BUILD_FLAGS)
+def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Build and load as needed, then run in the foreground and return the exit status; with `--detach`, start and return 0."""
     from shipwheel.engine.find import find
 
     build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
-    with progress(quiet) as reporter:
-        engine = find(flags["engine"], reporter)
-        if flags["detach"]:
-            _check_detached(engine, flags["interactive"])
-        loaded = _load(subject, engine, flags["platform"], build_flags, reporter)
-        spec = _spec(loaded, engine, flags, reporter)
+    engine = find(flags["engine"], terminal.report)
+    if flags["detach"]:
+        _check_detached(engine, flags["interactive"])
+    loaded = _load(subject, engine, flags["platform"], build_flags, terminal.report)
+    spec = _spec(loaded, engine, flags, terminal.report)
+    terminal.stop()
     if flags["detach"]:
         commands = engine.start(spec).commands
-        if not quiet:
-            _announce(spec, engine, f"\n  logs: {commands.logs}\n  stop: {commands.stop}\n  remove: {commands.remove}")
-        click.echo(spec.name)
+        end = f"\n  logs: {commands.logs}\n  stop: {commands.stop}\n  remove: {commands.remove}"
+        terminal.note("\n".join(_announcement(spec, engine, end)))
+        terminal.result(lambda: {"name": spec.name, "engine": engine.name, **asdict(commands)}, [spec.name])
         return 0
-    if not quiet:
-        _announce(spec, engine, "; Ctrl-C stops it")
+    terminal.note("\n".join(_announcement(spec, engine, "; Ctrl-C stops it")))
     return engine.run(spec)
 
 
@@ -239,18 +240,18 @@ def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", r
         reporter(Warned(f"the container's user {user} cannot write to {directory}", hint))
 
 
-def _announce(spec: "RunSpec", engine: "Engine", end: str) -> None:
-    """Print the container's name, ports and volumes on standard error: standard output is the container's."""
+def _announcement(spec: "RunSpec", engine: "Engine", end: str) -> Iterator[str]:
+    """Yield lines with the container's name, ports and volumes, for standard error: standard output is the container's."""
     from shipwheel.engine.run_options import exposed_ports
 
-    click.echo(f"running {spec.name} in {engine.name}{end}", err=True)
+    yield f"running {spec.name} in {engine.name}{end}"
     if engine.publishes:
         for port in spec.ports:
             address = f"{port.address or '127.0.0.1'}:{port.host}"
-            click.echo(f"  {'http://' if port.protocol == 'tcp' else ''}{address} → port {port.container}/{port.protocol}", err=True)
+            yield f"  {'http://' if port.protocol == 'tcp' else ''}{address} → port {port.container}/{port.protocol}"
     else:
         for number, kind in exposed_ports(spec.config.exposed_ports):
-            click.echo(f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number} (the container uses this machine's network)", err=True)
+            yield f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number} (the container uses this machine's network)"
     for mount in spec.mounts:
         if mount.source:
-            click.echo(f"  {'directory' if mount.is_path else 'volume'} {mount.source} → {mount.target}", err=True)
+            yield f"  {'directory' if mount.is_path else 'volume'} {mount.source} → {mount.target}"

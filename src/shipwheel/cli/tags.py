@@ -1,25 +1,20 @@
 """`shipwheel tags`."""
 
-import json
-
 import click
 
-from shipwheel.cli.remote import open_repository, printable
+from shipwheel.cli.command import Command
+from shipwheel.cli.remote import open_repository
+from shipwheel.cli.terminal import Terminal
 
 __all__ = ["command"]
 
 
-@click.command("tags", help="List the tags of the repository REF.")
+@click.command("tags", cls=Command, help="List the tags of the repository REF.")
 @click.argument("ref")
-@click.option("--json", "as_json", is_flag=True, help="Print the tags as JSON.")
-def command(ref: str, as_json: bool) -> None:
+def command(terminal: Terminal, ref: str) -> None:
     """Print one tag per line, in the registry's order."""
     from shipwheel.oci.reference import Reference
 
     reference = Reference.parse(ref)
-    with open_repository(reference) as repository:
-        if as_json:
-            click.echo(json.dumps({"name": reference.name, "tags": list(repository.tags())}, indent=2))
-            return
-        for tag in repository.tags():
-            click.echo(printable(tag))
+    with open_repository(reference, terminal.report) as repository:
+        terminal.result(lambda: {"name": reference.name, "tags": list(repository.tags())}, repository.tags())

@@ -46,7 +46,7 @@ class _Interrupted(Exception):
 
 
 def fetch(
-    downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "fetch", workers: int = WORKERS
+    downloads: Sequence[Download], store: Store, reporter: Reporter = silent, *, stage: str = "files", workers: int = WORKERS
 ) -> None:
     """Download the files that the store does not have. A download that was interrupted before is resumed.
 
@@ -56,7 +56,7 @@ def fetch(
     if not missing:
         return
     total = sum(item.size or 0 for item in missing)
-    reporter(StageStarted(stage, total, "bytes"))
+    reporter(StageStarted(stage, total, "bytes", detail=True))
     stop = threading.Event()
     failures: list[FetchError] = []
     servers = Servers()

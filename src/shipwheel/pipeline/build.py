@@ -3,16 +3,15 @@
 Every stage asks the store first. A build that was interrupted, or that met a damaged blob, continues from what the store has.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from shipwheel.base.model import Bases
 from shipwheel.errors import DamagedBlob
-from shipwheel.events import StageFinished, StageStarted, Warned
+from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.layer import LayerSpec
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
@@ -84,12 +83,8 @@ def _build(request: Request, destination: Destination | None) -> Built:
     bases, resolution = _resolve(request)
     _report_notes(request, resolution.project)
     with build_context(request, bases, resolution, destination) as context:
-        layered = _plan_apps(context, resolution)
-        _make(context, "wheels", (spec for platform in layered for spec in platform.app_layers))
-        layered = tuple(_with_winning_files(context, platform) for platform in layered)
-        closed = tuple(close_base(context, platform) for platform in layered)
-        context.supply.ask(spec for platform in closed for spec in platform.base_layers)
-        _make(context, "base", (spec for platform in closed for spec in platform.base_layers))
+        layered = _make_app_layers(context, _plan_apps(context, resolution))
+        closed = _make_base_layers(context, layered)
         platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
         wheels = context.local.current.wheels
     resolution = _pin_bases(resolution, platforms)
@@ -136,6 +131,16 @@ def _layered(context: BuildContext, resolution: Resolution, *, trust_metadata: b
     return layered
 
 
+def _make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Layered, ...]:
+    """Make the layers above the base. Return the platforms with the layers that turned out to be needed as well."""
+    specs = [spec for platform in platforms for spec in platform.app_layers]
+    with stage(context.reporter, "fetch"):
+        context.supply.fetch(specs)
+    with stage(context.reporter, "wheels"):
+        context.supply.make(specs)
+        return tuple(_with_winning_files(context, platform) for platform in platforms)
+
+
 def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
     """Add a layer with the files of wheels that other wheels would wrongly cover, if there are any."""
     resolved, supply, local = platform.resolved, context.supply, context.local.current
@@ -150,14 +155,20 @@ def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
         return platform
     platform = Layered(resolved, context.planner.app_layers(resolved, local, winning))
     supply.ask(platform.app_layers)
-    _make(context, "wheels", platform.app_layers)
+    supply.fetch(platform.app_layers)
+    supply.make(platform.app_layers)
     return platform
 
 
-def _make(context: BuildContext, stage: str, specs: Iterable[LayerSpec]) -> None:
-    specs = tuple(specs)
-    context.supply.fetch(specs)
-    context.supply.make(stage, specs)
+def _make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Closed, ...]:
+    """Complete the bases by what the app layers need, and make their layers."""
+    with stage(context.reporter, "system"):
+        closed = tuple(close_base(context, platform) for platform in platforms)
+        specs = [spec for platform in closed for spec in platform.base_layers]
+        context.supply.ask(specs)
+        context.supply.fetch(specs)
+        context.supply.make(specs)
+    return closed
 
 
 def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:

@@ -45,7 +45,7 @@ class Downloads:
         for item in absent:
             urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.urls(url))
             downloads.append(Download(tuple(urls), item.digest, item.size, item.filename))
-        fetch(downloads, self._store, self._reporter)
+        fetch(downloads, self._store, self._reporter, stage="wheels")
 
     def packages(self, packages: Sequence[DebianPackage]) -> None:
         """Fetch Debian packages. Raises FetchError or IntegrityError."""

@@ -22,6 +22,8 @@ from shipwheel.wheels.wheel import WheelSource
 
 __all__ = ["LayerSupply"]
 
+_STAGE = "layers"
+
 
 class LayerSupply:
     """The layers of one build by their keys, each looked up, fetched and made once for all platforms.
@@ -70,7 +72,7 @@ class LayerSupply:
         self._downloads.standalones([build for source in sources for build in _standalones(source, self._store)])
         self._downloads.packages([package for source in sources for package in _packages(source, self._store)])
 
-    def make(self, stage: str, specs: Iterable[LayerSpec]) -> None:
+    def make(self, specs: Iterable[LayerSpec]) -> None:
         """Make the missing layers side by side, and hand each layer to the destination as soon as it is finished."""
         specs = list({spec.key: spec for spec in specs}.values())
         missing = self._missing(specs)
@@ -79,12 +81,12 @@ class LayerSupply:
         for spec in specs:
             if (layer := self._find(spec)) is not None:
                 self._hand_over(layer)
-        self._reporter(StageStarted(stage, len(missing)))
+        self._reporter(StageStarted(_STAGE, len(missing), detail=True))
         for number, layer in enumerate(self._make_all(missing), 1):
             self._layers[layer.key] = layer
             self._hand_over(layer)
-            self._reporter(Moved(stage, "", number, len(missing)))
-        self._reporter(StageFinished(stage, f"{len(missing)} layers"))
+            self._reporter(Moved(_STAGE, "", number, len(missing)))
+        self._reporter(StageFinished(_STAGE, f"{len(missing)} layer{'' if len(missing) == 1 else 's'}"))
 
     def layers(self, specs: Sequence[LayerSpec]) -> tuple[Layer, ...]:
         """Return the layers of specs that were made or found before."""
@@ -104,7 +106,7 @@ class LayerSupply:
             if self.needs_built_wheels(unknown):
                 self._local.build()
             self.fetch(unknown)
-            self.make("wheels", unknown)
+            self.make(unknown)
         segments = (load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources)
         return [segment for segment in segments if segment is not None]
 

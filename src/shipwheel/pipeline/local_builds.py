@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.events import Reporter, Warned
+from shipwheel.events import Reporter, Warned, stage
 from shipwheel.pipeline.app_source import without_linked
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
@@ -79,11 +79,11 @@ class LocalBuilds:
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
 
         minor, as_of, store, reporter = platforms[0].target.minor, self._resolution.lock.as_of, self._store, self._reporter
-        self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, need_bytes=whole)])
         settings, tree = project.inputs.workspace.settings, read_source_tree(project.root, project.files)
         pure = partial(build_pure_wheel, store=store, minor=minor, as_of=as_of, settings=settings, reporter=reporter, need_bytes=whole)
         own = partial(build_project_wheel, tree, store, minor, as_of, reporter=reporter, need_bytes=whole)
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
+        with stage(reporter, "build"), ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
+            self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, need_bytes=whole)])
             jobs = {name: pool.submit(self._with_index, partial(pure, item)) for name, item in sorted(sources.items())}
             own_job = pool.submit(self._with_index, own) if is_package else None
             return {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None

@@ -74,8 +74,7 @@ class _Sandbox:
 
 def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
     """Build a wheel into the store, and record it under the key. Raise BuildError if the build fails or needs a compiler."""
-    stage = f"build {job.label}"
-    reporter(StageStarted(stage))
+    reporter(StageStarted(job.label, detail=True))
     # Any interpreter builds a pure Python wheel, so none is downloaded for it.
     python = str(uv.local_python(job.minor) or sys.executable)
     exclude_newer = end_of_day(date.fromisoformat(job.as_of)) if job.as_of else None
@@ -90,7 +89,7 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
             blob.write(wheel.read_bytes())
         built = BuiltWheel(wheel.name, blob.digest, blob.size, key)
     record_built_wheel(built, store)
-    reporter(StageFinished(stage, built.filename))
+    reporter(StageFinished(job.label, job.label))
     return built
 
 

@@ -37,7 +37,7 @@ def find_alternatives(
     asked = dict(list(versioned.items())[:_MAX_PACKAGES])
     if not asked:
         return {}
-    reporter(StageStarted("nearest versions", len(asked)))
+    reporter(StageStarted("nearest versions", len(asked), detail=True))
     with ExitStack() as stack:
         stack.enter_context(uv.extra_environment(request.indexes.environment))
         lookup = _lookup(request, stack)

@@ -154,7 +154,7 @@ def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[tup
     """Return the suggestions with which uv finds a solution, and the advice to show; at most two, tried in parallel."""
     if not tried:
         return []
-    reporter(StageStarted("suggestions", len(tried)))
+    reporter(StageStarted("suggestions", len(tried), detail=True))
     with ThreadPoolExecutor(len(tried), thread_name_prefix="suggestion") as pool:
         advice = list(pool.map(uv.with_extra_environment(_working_advice), tried))
     working = [(suggestion, text) for suggestion, text in zip(tried, advice, strict=True) if text]
