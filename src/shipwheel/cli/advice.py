@@ -52,6 +52,12 @@ class ProjectAdvisor:
         except ShipwheelError:
             return ""
 
+    def has_module(self, name: str) -> bool:
+        """See `Advisor.has_module`."""
+        root = self._built.resolution.project.root
+        found = (path for pattern in (name, f"{name}.py", f"*/{name}", f"*/{name}.py") for path in root.glob(pattern))
+        return any(path.suffix == ".py" or path.is_dir() for path in found)
+
     def has_package(self, requirement: str) -> bool:
         """See `Advisor.has_package`."""
         from packaging.requirements import Requirement
@@ -66,8 +72,13 @@ class ProjectAdvisor:
     def library_package(self, name: str) -> str | None:
         """See `Advisor.library_package`."""
         index = self._package_index()
-        found = index.providers(name) if index is not None else ()
-        return found[0] if found else None
+        if index is None:
+            return None
+        # A program that opens a library by a part of its name prints that: "cairo-2" for libcairo.so.2.
+        stem = name.removeprefix("lib")
+        stems = (stem, stem.lower(), re.sub(r"-\d+$", "", stem))
+        sonames = (name, *(found for part in stems for found in index.sonames(part)))
+        return next((package for soname in sonames for package in index.providers(soname)), None)
 
     def program_package(self, name: str) -> str | None:
         """See `Advisor.program_package`."""

@@ -111,8 +111,10 @@ def find(seen: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
     else:
         found = [*_from_end(seen, config, signs), *_from_sockets(seen, config), *_from_answers(seen, signs), *_from_stop(seen)]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
-    found += (finding for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
-    unique = {(finding.kind, finding.subject): finding for finding in reversed(found)}
+    found += filter(None, (_of_sign(sign, blocks=unexplained) for sign in signs))
+    unique: dict[tuple[FindingKind, str], Finding] = {}
+    for finding in found:
+        unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
 

@@ -83,10 +83,10 @@ def _apply(
 ) -> tuple[Settings, Round, list[Change], _Refused]:
     """Try all changes together, and one by one if that cannot be built."""
     together = settings
-    for change in changes:
-        report(f"  set {change.setting.key}: {change.reason}")
-        together = added(together, change.setting.key, change.setting.value)
     try:
+        for change in changes:
+            report(f"  set {change.setting.key}: {change.reason}")
+            together = added(together, change.setting.key, change.setting.value)
         after = attempt(together, env)
     except ShipwheelError as error:
         if len(changes) == 1:

@@ -4,6 +4,7 @@ A finding may bring its setting. For the others evidence is asked for: the comma
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -65,6 +66,9 @@ _DISTRIBUTIONS = {
 }
 """Import name -> requirement, where the two differ in more than `_` and `-`."""
 
+_NAMESPACES = frozenset({"google", "azure"})
+"""Namespaces of many packages: the name does not tell which."""
+
 _PROGRAM_PACKAGES = {"node": "nodejs", "psql": "postgresql-client", "convert": "imagemagick", "pdftotext": "poppler-utils"}
 """Program -> Debian package, where the two differ."""
 
@@ -95,6 +99,9 @@ class Advisor(Protocol):
 
     def command(self) -> tuple[str, ...]:
         """Return the image's command."""
+
+    def has_module(self, name: str) -> bool:
+        """Return whether a module or package of this name is among the project's own files."""
 
     def has_package(self, requirement: str) -> bool:
         """Return whether the image has the Python package of a requirement, in any version that it allows."""
@@ -149,9 +156,13 @@ def _reason(finding: Finding) -> str:
 
 
 def _module(finding: Finding, advisor: Advisor) -> Setting | None:
-    name = finding.subject
-    top = name.partition(".")[0]
-    requirement = _DISTRIBUTIONS.get(name) or _DISTRIBUTIONS.get(top) or top.replace("_", "-")
+    parts = finding.subject.split(".")
+    top = parts[0]
+    known = next((found for end in range(len(parts), 0, -1) if (found := _DISTRIBUTIONS.get(".".join(parts[:end])))), None)
+    if known is None and (top.startswith("_") or top in _NAMESPACES or top in sys.stdlib_module_names or advisor.has_module(top)):
+        # A stranger's package on the index may have that name.
+        return None
+    requirement = known or top.replace("_", "-")
     if advisor.has_package(requirement):
         return None
     return advisor.module_setting(top) or Setting("dependencies", (requirement,))
@@ -207,7 +218,9 @@ def serving_command(help_text: str) -> str | None:
 
 def listed_commands(help_text: str) -> frozenset[str]:
     """Return the sub-commands of a help text: argparse's `{a,b}`, and the lines of a list of commands."""
-    named = {word for group in re.findall(r"\{([\w,.-]+)\}", help_text) for word in group.split(",")}
+    # The choices of an option follow its name: --mode {api,worker}.
+    groups = re.findall(r"(?:^ *|[\]}] )\{([\w,.-]+)\}", help_text, re.MULTILINE)
+    named = {word for group in groups for word in group.split(",")}
     return frozenset(named | set(re.findall(r"^[ │|]{2,8}([a-z][\w-]*)(?: {2,}|$)", help_text, re.MULTILINE)))
 
 

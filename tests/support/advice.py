@@ -1,0 +1,53 @@
+"""Advisers for `init` with fixed answers."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from shipwheel.trial.findings import Setting
+
+__all__ = ["FakeAdvisor"]
+
+
+@dataclass
+class FakeAdvisor:
+    """An adviser that knows only what it is given."""
+
+    words: tuple[str, ...] = ()
+    help: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    own: Collection[str] = ()
+    packages: Collection[str] = ()
+    debian: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, Setting] = field(default_factory=dict)
+    pythons: tuple[str, ...] = ()
+    date: str = ""
+    steps: tuple[tuple[str, ...], ...] = ()
+
+    def command(self) -> tuple[str, ...]:
+        return self.words
+
+    def help_text(self, arguments: tuple[str, ...]) -> str:
+        return self.help.get(arguments, "")
+
+    def has_module(self, name: str) -> bool:
+        return name in self.own
+
+    def has_package(self, requirement: str) -> bool:
+        return requirement in self.packages
+
+    def library_package(self, name: str) -> str | None:
+        return self.debian.get(name)
+
+    def program_package(self, name: str) -> str | None:
+        return self.debian.get(name)
+
+    def module_setting(self, name: str) -> Setting | None:
+        return self.modules.get(name)
+
+    def other_pythons(self) -> tuple[str, ...]:
+        return self.pythons
+
+    def day(self) -> str:
+        return self.date
+
+    def table_steps(self) -> tuple[tuple[str, ...], ...]:
+        return self.steps

@@ -1,0 +1,178 @@
+"""`improve` with a fake project, which needs some settings and variables until it serves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from support.advice import FakeAdvisor
+
+from shipwheel.errors import LockError
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.settings import Settings
+from shipwheel.trial.findings import Setting, find, verdict_of
+from shipwheel.trial.improve import Round, improve
+from shipwheel.trial.observation import Answer, Observation, Socket
+from shipwheel.trial.trial import Trial
+
+SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app")
+SERVES = Observation(sockets=(Socket("tcp", "0.0.0.0", 8000),), answers=(Answer(8000, "/", status=200),))
+
+
+def fails(*lines: str) -> Observation:
+    """Return an observation of a program that prints lines and ends."""
+    return Observation(ended=1, log="".join(f"{line}\n" for line in lines))
+
+
+def no_module(*names: str) -> Observation:
+    """Return an observation of a program that lacks modules."""
+    return fails(*(f"ModuleNotFoundError: No module named '{name}'" for name in names))
+
+
+@dataclass
+class Project:
+    """A project whose image does what `run` returns for its settings and variables. `tries` has the settings of every trial."""
+
+    run: Callable[[Settings, Mapping[str, str]], Observation]
+    advisor: FakeAdvisor = field(default_factory=FakeAdvisor)
+    unbuildable: Callable[[Settings], bool] = lambda settings: False
+    tries: list[Settings] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+        self.tries.append(settings)
+        if self.unbuildable(settings):
+            raise LockError("no version of it fits\nat all")
+        seen = self.run(settings, env)
+        findings = find(seen, SERVER)
+        return Round(Trial(verdict_of(seen, findings), findings, seen), self.advisor)
+
+
+def test_a_project_that_serves_needs_nothing() -> None:
+    project = Project(lambda settings, env: SERVES)
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert (found.changes, found.variables, found.rejected) == ((), (), ())
+    assert len(project.tries) == 1
+    assert project.lines == ["serves: / on port 8000 answers 200 after 0.0 s"]
+
+
+def test_changes_are_tried_together() -> None:
+    project = Project(lambda settings, env: SERVES if len(settings.dependencies) == 2 else no_module("yaml", "jinja2"))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert [change.setting for change in found.changes] == [Setting("dependencies", ("pyyaml",)), Setting("dependencies", ("jinja2",))]
+    assert [settings.dependencies for settings in project.tries] == [(), ("pyyaml", "jinja2")]
+
+
+def test_what_a_change_uncovers_is_mended_too() -> None:
+    layers = ("a1", "b1", "c1")
+    project = Project(lambda settings, env: SERVES if len(settings.dependencies) == 3 else no_module(layers[len(settings.dependencies)]))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert len(found.changes) == 3
+    assert project.tries[-1].dependencies == layers
+
+
+def test_changes_that_cannot_be_built_together_are_tried_one_by_one() -> None:
+    project = Project(
+        lambda settings, env: no_module("bad") if "good" in settings.dependencies else no_module("good", "bad"),
+        unbuildable=lambda settings: "bad" in settings.dependencies,
+    )
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("dependencies", ("good",))]
+    ((refused, why),) = found.rejected
+    assert (refused.setting, why) == (Setting("dependencies", ("bad",)), "no version of it fits\nat all")
+    assert not found.trial.verdict.is_good
+    assert [settings.dependencies for settings in project.tries] == [(), ("good", "bad"), ("good",), ("good", "bad")]
+
+
+def test_a_change_that_was_refused_is_not_tried_again() -> None:
+    project = Project(lambda settings, env: no_module("bad"), unbuildable=lambda settings: bool(settings.dependencies))
+    improve(project, Settings(), project.lines.append)
+    assert len(project.tries) == 2
+
+
+USAGE = "Usage: shop [OPTIONS] COMMAND [ARGS]...\n"
+COMMANDS = "Commands:\n  serve  Start it.\n"
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_tentative_change_stays_only_if_the_program_comes_further(helps: bool) -> None:
+    advisor = FakeAdvisor(words=("shop",), help={(): COMMANDS})
+    usage = Observation(ended=2, log=USAGE)
+    project = Project(lambda settings, env: SERVES if helps and settings.command == ("shop", "serve") else usage, advisor)
+    found = improve(project, Settings(), project.lines.append)
+    assert [settings.command for settings in project.tries] == [(), ("shop", "serve")]
+    changed = Setting("command", ("shop", "serve"))
+    if helps:
+        assert [change.setting for change in found.changes] == [changed]
+        assert found.rejected == ()
+    else:
+        assert found.changes == ()
+        ((refused, why),) = found.rejected
+        assert (refused.setting, refused.tentative) == (changed, True)
+        assert why.startswith("fails: ")
+    assert found.trial.verdict.is_good == helps
+
+
+def test_a_program_that_fails_in_another_way_has_come_further() -> None:
+    advisor = FakeAdvisor(words=("shop",), help={(): COMMANDS})
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if not settings.command:
+            return Observation(ended=2, log=USAGE)
+        return SERVES if settings.dependencies else no_module("yaml")
+
+    project = Project(run, advisor)
+    found = improve(project, Settings(), project.lines.append)
+    assert {change.setting.key for change in found.changes} == {"command", "dependencies"}
+    assert found.trial.verdict.is_good
+
+
+def test_variables_get_a_value_for_the_trial_only() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        missing = next((name for name in ("SECRET_KEY", "API_TOKEN", "GIVEN") if name not in env), None)
+        return SERVES if missing is None else fails(f"decouple.UndefinedValueError: {missing} not found.")
+
+    project = Project(run)
+    found = improve(project, Settings(), project.lines.append, {"GIVEN": "a value"})
+    assert found.trial.verdict.is_good
+    assert (found.variables, found.changes) == (("API_TOKEN", "SECRET_KEY"), ())
+    assert all(settings == Settings() for settings in project.tries)
+
+
+def test_a_variable_that_does_not_help_ends_it() -> None:
+    project = Project(lambda settings, env: fails("decouple.UndefinedValueError: SECRET_KEY not found."))
+    found = improve(project, Settings(), project.lines.append)
+    assert not found.trial.verdict.is_good
+    assert len(project.tries) == 2
+
+
+def test_it_ends_although_every_change_uncovers_another() -> None:
+    project = Project(lambda settings, env: no_module(f"m{len(settings.dependencies)}"))
+    found = improve(project, Settings(), project.lines.append)
+    assert not found.trial.verdict.is_good
+    assert len(found.changes) == len(project.tries) - 1
+
+
+def test_a_project_that_cannot_be_built_is_an_error() -> None:
+    project = Project(lambda settings, env: SERVES, unbuildable=lambda settings: True)
+    with pytest.raises(LockError):
+        improve(project, Settings(), project.lines.append)
+
+
+def test_a_setting_of_a_wrong_form_is_refused() -> None:
+    advisor = FakeAdvisor(modules={"yaml": Setting("dependencies", ("not a requirement!",))})
+    project = Project(lambda settings, env: no_module("yaml"), advisor)
+    found = improve(project, Settings(), project.lines.append)
+    ((_, why),) = found.rejected
+    assert "not a requirement" in why
+    assert len(project.tries) == 1
+
+
+def test_what_a_person_wrote_stays() -> None:
+    settings = Settings(dependencies=("own",), packages=("libgl1",))
+    project = Project(lambda settings, env: SERVES if len(settings.dependencies) > 1 else no_module("yaml"))
+    improve(project, settings, project.lines.append)
+    assert project.tries[-1].dependencies == ("own", "pyyaml")
+    assert project.tries[-1].packages == ("libgl1",)

@@ -1,0 +1,182 @@
+"""Changes for findings: from the findings themselves, and from what an adviser knows. The help texts are what the libraries print."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.advice import FakeAdvisor
+
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.settings import Settings, added
+from shipwheel.trial.findings import Finding, FindingKind, Setting, find, verdict_of
+from shipwheel.trial.mend import Change, changes_for, listed_commands, listening_option, placeholder, serving_command
+from shipwheel.trial.observation import Observation, Socket
+from shipwheel.trial.trial import Trial
+
+HELP = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "recorded" / "help").glob("*.txt")}
+SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app")
+OPEN = Socket("tcp", "0.0.0.0", 8000)
+
+
+def trial(*findings: Finding, log: str = "") -> Trial:
+    """Return a trial with these findings."""
+    seen = Observation(log=log)
+    return Trial(verdict_of(seen, findings), findings, seen)
+
+
+def blocking(kind: FindingKind, subject: str = "", setting: Setting | None = None) -> Finding:
+    """Return a finding that blocks."""
+    return Finding(kind, f"something with {subject}", subject=subject, setting=setting, blocks=True)
+
+
+def settings_of(findings: list[Finding], advisor: FakeAdvisor) -> list[Setting]:
+    """Return the settings of all changes."""
+    return [change.setting for change in changes_for(trial(*findings), advisor)]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("click", "serve"),
+        ("typer", "serve"),
+        ("argparse", "runserver"),
+        ("fire", "serve"),
+        ("django", "runserver"),
+        ("argparse_choices", None),
+        ("argparse_options", None),
+        ("click_serve", None),
+    ],
+)
+def test_finds_the_sub_command_that_serves(name: str, command: str | None) -> None:
+    assert serving_command(HELP[name]) == command
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("click_serve", "--host"),
+        ("typer_serve", "--host"),
+        ("argparse_runserver", "--bind"),
+        ("argparse_options", "--host"),
+        ("fire_serve", "--host"),
+        ("click", None),
+        ("argparse_choices", None),
+    ],
+)
+def test_finds_the_option_for_the_address(name: str, option: str | None) -> None:
+    assert listening_option(HELP[name]) == option
+
+
+def test_every_recorded_help_text_is_read() -> None:
+    for name, text in HELP.items():
+        assert listening_option(text) or serving_command(text) or name == "argparse_choices"
+
+
+@given(st.text(alphabet="{},|│ -abs\nserve", max_size=60))
+def test_any_help_text_can_be_read(text: str) -> None:
+    assert serving_command(text) is None or serving_command(text) in listed_commands(text)
+
+
+def test_a_loopback_server_gets_its_option() -> None:
+    advisor = FakeAdvisor(words=("shop", "serve"), help={(): HELP["click_serve"]})
+    assert settings_of([blocking(FindingKind.LOOPBACK)], advisor) == [Setting("command", ("shop", "serve", "--host", "0.0.0.0"))]
+    assert settings_of([blocking(FindingKind.LOOPBACK)], FakeAdvisor(words=("shop",), help={(): HELP["click"]})) == []
+
+
+def test_a_usage_text_gives_a_sub_command_that_stays_only_if_it_helps() -> None:
+    advisor = FakeAdvisor(words=("shop",), help={(): HELP["typer"]})
+    (change,) = changes_for(trial(blocking(FindingKind.USAGE)), advisor)
+    assert change == Change(Setting("command", ("shop", "serve")), "Something with ", tentative=True)
+
+
+def test_a_command_line_without_a_port_gets_its_server_as_well() -> None:
+    found = Finding(FindingKind.USAGE, "the command prints how to use it")
+    assert settings_of([found], FakeAdvisor(words=("shop",), help={(): HELP["click"]})) == [Setting("command", ("shop", "serve"))]
+
+
+@pytest.mark.parametrize(
+    ("module", "requirement"),
+    [
+        ("yaml", "pyyaml"),
+        ("yaml.reader", "pyyaml"),
+        ("cv2", "opencv-python-headless"),
+        ("pkg_resources", "setuptools<81"),
+        ("google.protobuf.message", "protobuf"),
+        ("some_thing", "some-thing"),
+    ],
+)
+def test_a_module_gives_the_package_that_brings_it(module: str, requirement: str) -> None:
+    assert settings_of([blocking(FindingKind.MODULE, module)], FakeAdvisor()) == [Setting("dependencies", (requirement,))]
+
+
+@pytest.mark.parametrize("module", ["_tkinter", "tkinter", "google", "azure.storage", "shop", "shop.models"])
+def test_a_module_that_is_no_package_of_its_name_is_not_asked_for(module: str) -> None:
+    """A stranger's package on the index may have that name."""
+    assert settings_of([blocking(FindingKind.MODULE, module)], FakeAdvisor(own={"shop"})) == []
+
+
+def test_a_module_of_an_extra_gives_the_extra() -> None:
+    advisor = FakeAdvisor(modules={"yaml": Setting("extras", ("config",))})
+    assert settings_of([blocking(FindingKind.MODULE, "yaml.reader")], advisor) == [Setting("extras", ("config",))]
+
+
+def test_a_package_that_is_there_is_not_asked_for_again() -> None:
+    assert settings_of([blocking(FindingKind.MODULE, "yaml")], FakeAdvisor(packages={"pyyaml"})) == []
+
+
+def test_libraries_and_programs_give_debian_packages() -> None:
+    advisor = FakeAdvisor(debian={"libGL.so.1": "libgl1", "ffmpeg": "ffmpeg"})
+    found = [
+        blocking(FindingKind.LIBRARY, "libGL.so.1"),
+        blocking(FindingKind.LIBRARY, "libnone.so"),
+        blocking(FindingKind.PROGRAM, "ffmpeg", Setting("packages", ("ffmpeg",))),
+        blocking(FindingKind.PROGRAM, "/usr/bin/node"),
+        blocking(FindingKind.PROGRAM, "own-tool", Setting("packages", ("own-tool",))),
+    ]
+    packages = [Setting("packages", (name,)) for name in ("libgl1", "ffmpeg", "nodejs")]
+    assert settings_of(found, advisor) == packages
+
+
+def test_a_table_gives_the_step_that_makes_it() -> None:
+    step = ("python", "manage.py", "migrate", "--noinput")
+    (setting,) = settings_of([blocking(FindingKind.TABLE, "users")], FakeAdvisor(steps=(step,)))
+    assert setting == Setting("before-start", step)
+    assert added(Settings(), setting.key, setting.value).before_start == (step,)
+    assert settings_of([blocking(FindingKind.TABLE, "users")], FakeAdvisor()) == []
+
+
+def test_what_does_not_block_is_left_alone() -> None:
+    notes = [msgspec.structs.replace(blocking(kind, "x", Setting("packages", ("x",))), blocks=False) for kind in FindingKind]
+    kept = {FindingKind.OTHER_PORT, FindingKind.USAGE}
+    for note in notes:
+        assert settings_of([note], FakeAdvisor()) == [] or note.kind in kept
+
+
+def test_the_settings_of_real_findings_are_accepted() -> None:
+    """Whatever a finding brings, the settings take it."""
+    logs = "ModuleNotFoundError: No module named 'yaml'\n/bin/sh: 1: ffmpeg: not found\nsqlite3.OperationalError: no such table: users\n"
+    advisor = FakeAdvisor(debian={"ffmpeg": "ffmpeg"}, steps=(("alembic", "upgrade", "head"),))
+    for seen in (Observation(ended=1, log=logs), Observation(sockets=(Socket("tcp", "0.0.0.0", 5000),))):
+        found = find(seen, SERVER)
+        changes = list(changes_for(Trial(verdict_of(seen, found), found, seen), advisor))
+        assert changes
+        for change in changes:
+            assert added(Settings(), change.setting.key, change.setting.value) != Settings()
+            assert change.reason[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "check-" + "0" * 40),
+        ("PORT", "8000"),
+        ("DATABASE_URL", "sqlite:////tmp/check.db"),
+        ("REDIS_URL", "redis://localhost:6379/0"),
+        ("PUBLIC_URL", "http://localhost:8000"),
+        ("DEBUG", "false"),
+    ],
+)
+def test_placeholders_have_the_form_of_their_variable(name: str, value: str) -> None:
+    assert placeholder(name) == value
