@@ -16,8 +16,8 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"digest", "errors", "platform", "events", "linux_signals", "settings", "store", "suites", "user_dirs", "user_files", "venv"}
-LEAVES |= {"versions", "request"}
+LEAVES = {"container_path", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
+LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -27,6 +27,7 @@ PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
     "digest": set(),
+    "container_path": set(),
     "linux_signals": set(),
     "errors": {"digest"},
     "platform": {"errors"},
@@ -37,7 +38,7 @@ BELOW = {
     "versions": set(),
     "store": {"digest", "errors"},
     "user_files": {"errors"},
-    "settings": {"errors", "platform", "user_files"},
+    "settings": {"container_path", "errors", "linux_signals", "platform", "user_files"},
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},

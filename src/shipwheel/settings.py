@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.container_path import as_container_path
 from shipwheel.errors import UsageError
+from shipwheel.linux_signals import signal_name
 from shipwheel.user_files import UserFiles
 
 __all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
@@ -290,7 +292,14 @@ def _absolute(path: str) -> str:
 
 
 def _volumes(volumes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_absolute(volume) for volume in volumes))
+    return tuple(dict.fromkeys(_volume(volume) for volume in volumes))
+
+
+def _volume(text: str) -> str:
+    path = as_container_path(text)
+    if path is None:
+        raise _InvalidValue(f"{text!r} is not an absolute path below /", "Write the whole path, for example /data, without `:` and `,`.")
+    return path
 
 
 def _state_path(path: str) -> str:
@@ -371,6 +380,13 @@ def _python_builds(location: str) -> str:
     return location.rstrip("/") or "/"
 
 
+def _signal(text: str) -> str:
+    name = signal_name(text)
+    if name is None:
+        raise _InvalidValue(f"{text!r} is not a signal of Linux", "Write its name, for example SIGTERM, or its number.")
+    return name
+
+
 def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return lambda values: tuple(check(value) for value in values)
 
@@ -424,5 +440,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "accelerator-index": _index,
     "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
     "python-builds": _python_builds,
-    "stop-signal": _matching(r"SIG[A-Z0-9]+([+-][0-9]+)?|[0-9]{1,2}", "Write the name of a signal, for example SIGTERM."),
+    "stop-signal": _signal,
 }

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from support.fake_programs import Programs
 
+from shipwheel.container_path import ContainerPath as At
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.find import find
 from shipwheel.engine.interface import ContainerCommands, ContainerState, Engine, Mount, Port, RunSpec
 from shipwheel.errors import DamagedBlob, EngineError
 from shipwheel.events import Event, StageFinished
+from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -139,7 +140,7 @@ def test_kills_the_program_when_a_blob_is_damaged(programs: Programs, store: Sto
 
 
 def spec(**changes: object) -> RunSpec:
-    fields: dict[str, object] = {"image": "team/app:1", "config": ContainerConfig(user="65532:65532"), "platform": AMD64, "name": "app-1"}
+    fields: dict[str, object] = {"image": "team/app:1", "config": ExecutionConfig(user="65532:65532"), "platform": AMD64, "name": "app-1"}
     return RunSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
 
@@ -151,7 +152,11 @@ def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: 
     requested = spec(
         args=("--flag", "x"),
         ports=(Port(8000, 80), Port(53, 53, "udp", "::1")),
-        mounts=(Mount("data", "/data"), Mount("", "/gone"), Mount("/srv", "/srv", read_only=True)),
+        mounts=(
+            Mount("data", At("/data")),
+            Mount("", At("/gone")),
+            Mount("/srv", At("/srv"), read_only=True),
+        ),
         env={"TOKEN": "very secret", "DOCKER_HOST": "theirs", "HTTPS_PROXY": "p"},
         user="1:1",
     )
@@ -182,8 +187,8 @@ def test_run_replaces_the_entrypoint_and_makes_the_root_writable(programs: Progr
 
 def test_rootless_podman_maps_the_user_if_a_directory_is_mounted(programs: Programs) -> None:
     engine = connect(programs, "podman", None, RUN)
-    engine.run(spec(mounts=(Mount("/srv", "/srv"),)))
-    engine.run(spec(mounts=(Mount("data", "/data"),)))
+    engine.run(spec(mounts=(Mount("/srv", At("/srv")),)))
+    engine.run(spec(mounts=(Mount("data", At("/data")),)))
     with_directory, without = programs.called("podman", "run")
     assert "--userns=keep-id:uid=65532,gid=65532" in with_directory
     assert not [word for word in without if word.startswith("--userns")]
@@ -207,7 +212,7 @@ def test_inspects_an_image(programs: Programs) -> None:
     }
     config, platform = connect(programs, "docker", known).inspect("x")
     assert (config.user, config.entrypoint, config.cmd, config.stop_signal) == ("5", ("run",), (), "SIGINT")
-    assert list(config.exposed_ports) == ["80/tcp"]
+    assert config.exposed_ports == (ExposedPort(80, "tcp"),)
     assert platform == Platform("linux", "arm64")
     with pytest.raises(EngineError, match="has no image"):
         connect(programs, "docker").inspect("y")
@@ -253,7 +258,7 @@ def connect_ctr(programs: Programs, monkeypatch: pytest.MonkeyPatch, run: str = 
 
 
 def test_ctr_writes_a_detached_container_s_output_to_a_file(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = connect_ctr(programs, monkeypatch).start(spec(config=ContainerConfig(stop_signal="SIGINT"))).commands
+    commands = connect_ctr(programs, monkeypatch).start(spec(config=ExecutionConfig(stop_signal="SIGINT"))).commands
     (call,) = programs.called("ctr", "run")
     log = programs.folder / "data of mine/shipwheel/logs/app-1.log"
     assert call[2:4] == ["--detach", f"--log-uri={log.as_uri()}"]
@@ -264,7 +269,7 @@ def test_ctr_writes_a_detached_container_s_output_to_a_file(programs: Programs, 
 
 
 def test_ctr_removes_throwaway_volumes_with_the_container(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    container = connect_ctr(programs, monkeypatch).start(spec(mounts=(Mount("", "/gone"),)))
+    container = connect_ctr(programs, monkeypatch).start(spec(mounts=(Mount("", At("/gone")),)))
     (call,) = programs.called("ctr", "run")
     source = next(re.findall(r"src=([^,]+),dst=/gone", word)[0] for word in call if "dst=/gone" in word)
     assert Path(source).is_dir()
@@ -290,7 +295,7 @@ elif args[0] == 'logs': print("one"); print("two", file=sys.stderr)
 
 
 def test_watches_a_container(programs: Programs) -> None:
-    container = connect(programs, "docker", None, STARTS + INSPECT).start(spec(mounts=(Mount("data", "/data"),)))
+    container = connect(programs, "docker", None, STARTS + INSPECT).start(spec(mounts=(Mount("data", At("/data")),)))
     assert container.state() == ContainerState(exit_code=137, out_of_memory=True)
     assert container.changes() == ("/app/made/a b", "/app/old")
     assert sorted(container.logs().split()) == ["one", "two"]

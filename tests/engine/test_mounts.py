@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipwheel.container_path import ContainerPath as At
 from shipwheel.engine.interface import Mount
 from shipwheel.engine.run_options import add_image_volumes, parse_env, parse_mount, read_env_file, slug, unwritable_directories
 from shipwheel.errors import UsageError
@@ -14,11 +15,11 @@ from shipwheel.errors import UsageError
 def test_parses_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dir").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert parse_mount("data:/data") == Mount("data", "/data")
-    assert parse_mount("data:/data/:ro") == Mount("data", "/data", read_only=True)
-    assert parse_mount("/data") == Mount("", "/data")
-    assert parse_mount("./dir:/data:rw") == Mount(str(tmp_path / "dir"), "/data")
-    assert parse_mount(f"{tmp_path}/dir:/data") == Mount(f"{tmp_path}/dir", "/data")
+    assert parse_mount("data:/data") == Mount("data", At("/data"))
+    assert parse_mount("data:/data/:ro") == Mount("data", At("/data"), read_only=True)
+    assert parse_mount("/data") == Mount("", At("/data"))
+    assert parse_mount("./dir:/data:rw") == Mount(str(tmp_path / "dir"), At("/data"))
+    assert parse_mount(f"{tmp_path}/dir:/data") == Mount(f"{tmp_path}/dir", At("/data"))
 
 
 @pytest.mark.parametrize("text", ["", "x", "x:y", "data:/", "a:/b:c", "a:/b:ro:rw", "a:/x/../y", ":/x", "-x:/y", "a b:/y"])
@@ -44,13 +45,13 @@ def test_parses_or_rejects_any_text(text: str) -> None:
 
 
 def test_names_an_image_s_volumes_after_the_project() -> None:
-    requested = (Mount("mine", "/cache"),)
-    assert add_image_volumes(["/data", "/cache", "var/lib/x/"], requested, "My.App", ephemeral=False) == (
+    requested = (Mount("mine", At("/cache")),)
+    assert add_image_volumes([At("/data"), At("/cache"), At("/var/lib/x")], requested, "My.App", ephemeral=False) == (
         *requested,
-        Mount("my-app-data", "/data"),
-        Mount("my-app-var-lib-x", "/var/lib/x"),
+        Mount("my-app-data", At("/data")),
+        Mount("my-app-var-lib-x", At("/var/lib/x")),
     )
-    assert add_image_volumes(["/data"], (), "app", ephemeral=True) == (Mount("", "/data"),)
+    assert add_image_volumes([At("/data")], (), "app", ephemeral=True) == (Mount("", At("/data")),)
 
 
 @given(st.text(max_size=30))
@@ -67,7 +68,12 @@ def test_finds_directories_that_the_user_cannot_write_to(tmp_path: Path) -> None
     closed.mkdir()
     open_.chmod(0o777)
     closed.chmod(0o755)
-    mounts = (Mount(str(open_), "/a"), Mount(str(closed), "/b"), Mount(str(closed), "/c", read_only=True), Mount("named", "/d"))
+    mounts = (
+        Mount(str(open_), At("/a")),
+        Mount(str(closed), At("/b")),
+        Mount(str(closed), At("/c"), read_only=True),
+        Mount("named", At("/d")),
+    )
     assert unwritable_directories(mounts, "65532:65532") == (str(closed),)
     assert unwritable_directories(mounts, "0") == ()
     assert unwritable_directories(mounts, f"{closed.stat().st_uid or 65533}:1") == (() if closed.stat().st_uid else (str(closed),))

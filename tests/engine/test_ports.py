@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.engine.interface import Port
-from shipwheel.engine.run_options import add_image_ports, check_host_ports, exposed_ports, parse_port
+from shipwheel.engine.run_options import add_image_ports, check_host_ports, parse_port
 from shipwheel.errors import UsageError
 from shipwheel.events import Event, Warned
+from shipwheel.oci.execution import ExposedPort
 
 
 @pytest.mark.parametrize(
@@ -43,12 +44,8 @@ def test_parses_or_rejects_any_text(text: str) -> None:
     assert 0 < port.host < 65536
 
 
-def test_reads_an_image_s_exposed_ports() -> None:
-    assert exposed_ports(["8000/tcp", "53/udp", "9", "x/tcp", "99999/tcp", "-1/tcp", "²/tcp", "7/sctp"]) == (
-        (9, "tcp"),
-        (53, "udp"),
-        (8000, "tcp"),
-    )
+def test_publishes_tcp_and_udp_only() -> None:
+    assert add_image_ports([ExposedPort(7, "sctp")], [], lambda _event: None) == ()
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def taken() -> Iterator[socket.socket]:
 def test_picks_another_port_if_one_is_taken_and_warns(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
     events: list[Event] = []
-    (port,) = add_image_ports([f"{number}/tcp"], [], events.append)
+    (port,) = add_image_ports([ExposedPort(number, "tcp")], [], events.append)
     assert (port.container, port.address) == (number, "127.0.0.1")
     assert port.host != number
     assert [event for event in events if isinstance(event, Warned) and f"port {number} is taken; using port {port.host}" in event.message]
@@ -73,14 +70,14 @@ def test_publishes_a_free_port_under_its_own_number(taken: socket.socket) -> Non
     number: int = taken.getsockname()[1]
     taken.close()
     events: list[Event] = []
-    assert add_image_ports([f"{number}/tcp"], [], events.append) == (Port(number, number, "tcp", "127.0.0.1"),)
+    assert add_image_ports([ExposedPort(number, "tcp")], [], events.append) == (Port(number, number, "tcp", "127.0.0.1"),)
     assert events == []
 
 
 def test_a_requested_port_replaces_the_exposed_one(taken: socket.socket) -> None:
     number: int = taken.getsockname()[1]
     requested = Port(number, 80)
-    assert add_image_ports([f"{number}/tcp"], [requested], lambda _event: None) == (requested,)
+    assert add_image_ports([ExposedPort(number, "tcp")], [requested], lambda _event: None) == (requested,)
 
 
 def test_cannot_remap_ports_in_the_machine_s_network(taken: socket.socket) -> None:
@@ -88,5 +85,5 @@ def test_cannot_remap_ports_in_the_machine_s_network(taken: socket.socket) -> No
     events: list[Event] = []
     with pytest.raises(UsageError, match="cannot remap port 8000"):
         check_host_ports([], [Port(8000, 80)], "containerd", events.append)
-    check_host_ports([f"{number}/tcp"], [], "containerd", events.append)
+    check_host_ports([ExposedPort(number, "tcp")], [], "containerd", events.append)
     assert [event.message for event in events if isinstance(event, Warned)] == [f"port {number} is taken, and containerd cannot remap it"]

@@ -18,10 +18,10 @@ SCRIPT = """
 import json, os, sys
 from shipwheel.engine.interface import RunSpec
 from shipwheel.engine.supervise import send_with_program, supervise
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
 argv, grace = json.loads(sys.argv[1]), float(sys.argv[2])
-spec = RunSpec("image", ContainerConfig(), Platform("linux", "amd64"), "name", grace=grace)
+spec = RunSpec("image", ExecutionConfig(), Platform("linux", "amd64"), "name", grace=grace)
 result = supervise(argv, send_with_program("fake", "kill", "--signal", "{}", "name"), spec)
 print(json.dumps(result))
 """

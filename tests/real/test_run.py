@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from support.engines import NATIVE, STOPPED, EngineError, wait_until
 from support.examples import Example
 from support.process import HANG_S
@@ -229,3 +230,43 @@ def test_refuses_a_foreign_platform_without_emulation(target: RunTarget, fastapi
     done = target.sandbox.run([*argv, str(fastapi.archive), "--platform", "linux/arm64"], check=False)
     assert done.returncode == 11
     assert "apt-get install qemu-user-binfmt" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ContainerConfig(env=("A=x\0--bind\0/\0/opt",)),
+        ContainerConfig(volumes={"/:/host": {}}),
+        ContainerConfig(volumes={"/data,src=/": {}}),
+        ContainerConfig(volumes={"/data:rw,z": {}}),
+        ContainerConfig(user="0\0--bind\0/\0/opt"),
+    ],
+    ids=["env", "docker-volume", "ctr-volume", "podman-volume", "user"],
+)
+def test_an_image_with_a_hostile_config_is_refused(target: RunTarget, fastapi: Example, tmp_path: Path, config: ContainerConfig) -> None:
+    image = next(one for one in read_archive(fastapi.archive).images().images if str(one.platform) == NATIVE)
+    archive = tmp_path / "hostile.tar"
+    write_archive(make_index([make_image(image.layers, config, image.platform, created=0)]), archive, Store(tmp_path / "store"), name="h:1")
+    done = shipwheel(target, str(archive), "--ephemeral", "--", "python", "--version")
+    assert done.returncode == 9, done.stderr
+    assert "malformed or hostile" in done.stderr
+    assert target.left() == ""
+
+
+def test_odd_words_of_an_image_reach_the_app_as_they_are(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
+    image = next(one for one in read_archive(fastapi.archive).images().images if str(one.platform) == NATIVE)
+    code = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['ODD'], os.getcwd()]))"
+    words = ("--bind", "/", "-v/:/host", "a,b", "$HOME", "")
+    config = ContainerConfig(
+        env=("PATH=/opt/venv/bin", "ODD=--bind / /host\n--privileged"),
+        cmd=("python", "-c", code, *words),
+        volumes={"/data": {}},
+        working_dir="/app",
+    )
+    archive = tmp_path / "odd.tar"
+    write_archive(
+        make_index([make_image(image.layers, config, image.platform, created=0)]), archive, Store(tmp_path / "store"), name="odd:1"
+    )
+    done = shipwheel(target, str(archive), "--ephemeral")
+    assert json.loads(done.stdout) == [list(words), "--bind / /host\n--privileged", "/app"], done.stderr
+    assert target.left() == ""

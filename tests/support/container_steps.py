@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from shipwheel.container_path import ContainerPath as At
 from shipwheel.engine.find import find
 from shipwheel.engine.interface import Container, Engine, Mount, RunSpec
 from shipwheel.errors import EngineError
@@ -83,7 +84,7 @@ def steps(engine: Engine, archive: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for mode in ("read-only", "writable"):
         options = {"read_only": mode == "read-only", "user": "0:0" if mode == "writable" else None}
-        with engine.start(spec(mode, no_privileges=mode == "read-only", mounts=(Mount("", "/data"),), **options)) as container:
+        with engine.start(spec(mode, no_privileges=mode == "read-only", mounts=(Mount("", At("/data")),), **options)) as container:
             found[mode] = seen(container)
     with engine.start(spec("ends", args=("python", "-c", "print('no config'); raise SystemExit(9)"))) as container:
         wait_end(container)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.container_path import ContainerPath
+from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.trial.findings import Finding, FindingKind, Setting, Verdict, find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 
-SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app", volumes={"/data": {}})
-PROGRAM = ContainerConfig(working_dir="/app")
+SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app", volumes=(ContainerPath("/data"),))
+PROGRAM = ExecutionConfig(working_dir="/app")
 
 OPEN, INSIDE = Socket("tcp", "0.0.0.0", 8000), Socket("tcp", "127.0.0.1", 8000)
 GOOD = Answer(8000, "/", status=200)
@@ -40,11 +41,11 @@ NO_KEY = "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envv
 NO_WRITE = "OSError: [Errno 30] Read-only file system: '/app/x'\n"
 
 V, K = Verdict, FindingKind
-CASES: list[tuple[str, Observation, ContainerConfig, Verdict, set[FindingKind], set[FindingKind]]] = [
+CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], set[FindingKind]]] = [
     # what it is, what was seen, the image; then the verdict, the kinds that block, the other kinds
     ("a server answers", running(OPEN, answers=[GOOD]), SERVER, V.SERVES, set(), set()),
     ("a server listens on IPv6", running(Socket("tcp", "::", 8000), answers=[GOOD]), SERVER, V.SERVES, set(), set()),
-    ("a server of UDP", running(Socket("udp", "::", 53)), ContainerConfig(exposed_ports={"53/udp": {}}), V.SERVES, set(), set()),
+    ("a server of UDP", running(Socket("udp", "::", 53)), ExecutionConfig(exposed_ports=(ExposedPort(53, "udp"),)), V.SERVES, set(), set()),
     ("a server has other pages", running(OPEN, answers=answers(404, 404)), SERVER, V.SERVES, set(), set()),
     ("a server wants a password", running(OPEN, answers=answers(401, 403)), SERVER, V.SERVES, set(), set()),
     ("a server speaks no HTTP", running(OPEN, answers=answers(0, error="BadStatusLine")), SERVER, V.SERVES, set(), set()),
@@ -120,7 +121,7 @@ CASES: list[tuple[str, Observation, ContainerConfig, Verdict, set[FindingKind], 
 
 @pytest.mark.parametrize(("seen", "config", "verdict", "blocking", "others"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_says_what_was_seen(
-    seen: Observation, config: ContainerConfig, verdict: Verdict, blocking: set[FindingKind], others: set[FindingKind]
+    seen: Observation, config: ExecutionConfig, verdict: Verdict, blocking: set[FindingKind], others: set[FindingKind]
 ) -> None:
     findings = find(seen, config)
     assert {finding.kind for finding in findings if finding.blocks} == blocking
@@ -130,7 +131,7 @@ def test_says_what_was_seen(
     assert [finding.blocks for finding in findings] == sorted((finding.blocks for finding in findings), reverse=True)
 
 
-def one(kind: FindingKind, seen: Observation, config: ContainerConfig = SERVER) -> Finding:
+def one(kind: FindingKind, seen: Observation, config: ExecutionConfig = SERVER) -> Finding:
     """Return the finding of a kind."""
     (found,) = (finding for finding in find(seen, config) if finding.kind is kind)
     return found
@@ -219,7 +220,7 @@ def test_many_writes_are_named_in_part() -> None:
 
 @pytest.mark.parametrize("workdir", ["", "/"])
 def test_without_a_directory_of_its_own_only_directories_become_state(workdir: str) -> None:
-    found = with_lost_writes((), Observation(written=("/x", "/y/")), ContainerConfig(working_dir=workdir))
+    found = with_lost_writes((), Observation(written=("/x", "/y/")), ExecutionConfig(working_dir=workdir))
     assert [finding.setting for finding in found] == [Setting("state", ("/y/",)), None]
 
 
@@ -243,7 +244,7 @@ _LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "
     st.sampled_from([SERVER, PROGRAM]),
 )
 def test_a_verdict_is_good_only_without_a_finding_that_blocks(
-    sockets: list[Socket], said: list[Answer], log: str, end: int | None, config: ContainerConfig
+    sockets: list[Socket], said: list[Answer], log: str, end: int | None, config: ExecutionConfig
 ) -> None:
     seen = Observation(ended=end, sockets=tuple(sockets), answers=tuple(said), log=log)
     findings = find(seen, config)

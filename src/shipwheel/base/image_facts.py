@@ -31,8 +31,8 @@ def image_facts(image: Image, tree: FileTree, name: str, python: str = "") -> Im
 
     Raise ImageError if its PATH has no interpreter for its platform, or if its C library is unknown.
     """
-    config = image.config_file
-    env = config.config.environment
+    config = image.execution
+    env = config.environment
     path = _find_interpreter(tree, env.get("PATH") or _DEFAULT_PATH, python, name)
     program = {item.path: item for item in tree.segment.elf}.get(path)
     if program is None or program.machine != MACHINES[image.platform.architecture]:
@@ -45,7 +45,7 @@ def image_facts(image: Image, tree: FileTree, name: str, python: str = "") -> Im
         interpreter=f"/{path}",
         libc=_libc_version(tree, musl, name),
         musl=musl,
-        user=numeric_user(config.config.user, tree.texts),
+        user=numeric_user(config.user, tree.texts),
         certificates=_ca_bundle(tree, env),
         codename=_debian_codename(tree),
         unpacked_size=tree.segment.unpacked_size,
@@ -72,7 +72,7 @@ def _find_interpreter(tree: FileTree, search_path: str, python: str, name: str) 
     raise ImageError(f"the base {name} has no Python on its PATH ({search_path})", hint=_EXAMPLES_HINT)
 
 
-def _python_version(tree: FileTree, path: str, env: dict[str, str]) -> str:
+def _python_version(tree: FileTree, path: str, env: Mapping[str, str]) -> str:
     """Return the full version: the one in the interpreter or its library, else the one in PYTHON_VERSION, else micro version 0."""
     minor = re.search(r"python(3\.\d+)$", path)
     marks = [version for file, version in tree.marks.items() if file == path or (minor and f"libpython{minor[1]}" in file)]
@@ -114,7 +114,7 @@ def numeric_user(user: str, texts: Mapping[str, str]) -> str:
     return f"{int(uid)}:{int(gid)}"
 
 
-def _ca_bundle(tree: FileTree, env: dict[str, str]) -> str:
+def _ca_bundle(tree: FileTree, env: Mapping[str, str]) -> str:
     configured = env.get("SSL_CERT_FILE", "").lstrip("/")
     return next((f"/{path}" for path in (configured, *_CA_BUNDLES) if path and tree.real(path) is not None), "")
 

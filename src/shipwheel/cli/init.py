@@ -104,7 +104,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 
         built, name = retry_damaged(now, load)
         image = built.index.images[0]
-        subject = Subject(name, image.config_file.config, image.platform, built.resolution.project.name)
+        subject = Subject(name, image.execution, image.platform, built.resolution.project.name)
         conditions = Conditions(flags["timeout"], paths=USUAL_PATHS, env=env, network="" if flags["network"] else "none")
         trial = try_image(engine, subject, conditions, now.reporter)
         return Round(trial, ProjectAdvisor(built, engine, subject, now.store, now.reporter))

@@ -17,8 +17,7 @@ from shipwheel.events import Reporter, Warned
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine, Mount, RunSpec
-    from shipwheel.oci.image import ImageIndex
-    from shipwheel.oci.model import ContainerConfig
+    from shipwheel.oci.execution import ExecutionConfig
     from shipwheel.platform import Platform
 
 __all__ = ["command"]
@@ -35,7 +34,7 @@ class _Loaded:
     """An image that the engine has: the engine's name for it, its config and platform, and what its volumes are named after."""
 
     name: str
-    config: "ContainerConfig"
+    config: "ExecutionConfig"
     platform: "Platform"
     project: str
 
@@ -133,7 +132,7 @@ def _build_project(path: Path, engine: "Engine", requested: "Platform | None", b
         return built, engine.load(built.index, request.store, name, reporter)
 
     built, image = retry_damaged(request, work)
-    return _loaded(image, built.index, built.resolution.project.name)
+    return _Loaded(image, built.index.images[0].execution, built.index.images[0].platform, built.resolution.project.name)
 
 
 def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter) -> _Loaded:
@@ -154,15 +153,9 @@ def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", repo
         raise UsageError(f"{path} has no image for {platform}", hint=f"It has {platforms}: choose one with --platform.")
     _check_runnable(engine, image.platform)
     name = Reference.parse(reader.names[0] if reader.names and ":" in reader.names[0] else slug(path.absolute().stem))
-    index = make_index([image])
-    return _loaded(engine.load(index, Store(default_root()), name, reporter), index, name.repository.rpartition("/")[2])
-
-
-def _loaded(name: str, index: "ImageIndex", project: str) -> _Loaded:
-    from shipwheel.oci.model import ConfigFile, decode
-
-    image = index.images[0]
-    return _Loaded(name, decode(image.config, ConfigFile, image.config_descriptor.digest).config, image.platform, project)
+    config = image.execution
+    loaded = engine.load(make_index([image]), Store(default_root()), name, reporter)
+    return _Loaded(loaded, config, image.platform, name.repository.rpartition("/")[2])
 
 
 def _check_runnable(engine: "Engine", platform: "Platform") -> None:
@@ -242,15 +235,13 @@ def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", r
 
 def _announcement(spec: "RunSpec", engine: "Engine", end: str) -> Iterator[str]:
     """Yield lines with the container's name, ports and volumes, for standard error: standard output is the container's."""
-    from shipwheel.engine.run_options import exposed_ports
-
     yield f"running {spec.name} in {engine.name}{end}"
     if engine.publishes:
         for port in spec.ports:
             address = f"{port.address or '127.0.0.1'}:{port.host}"
             yield f"  {'http://' if port.protocol == 'tcp' else ''}{address} → port {port.container}/{port.protocol}"
     else:
-        for number, kind in exposed_ports(spec.config.exposed_ports):
+        for number, kind in spec.config.exposed_ports:
             yield f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number} (the container uses this machine's network)"
     for mount in spec.mounts:
         if mount.source:

@@ -4,10 +4,9 @@ import json
 import os
 import re
 import select
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from shipwheel.engine.program import ProgramResult, is_installed, run_program
 from shipwheel.engine.supervise import Send, supervise
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
+from shipwheel.linux_signals import signal_number
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.oci.read.rootfs_cache import CachedRootfs, unpack_image
 from shipwheel.oci.reference import Reference
@@ -75,7 +75,7 @@ class Bwrap(LocalEngine):
         hint = f"Run shipwheel pull --platform {platform} {image} DIR, then shipwheel run DIR --engine bwrap."
         raise EngineError(f"bwrap stores no images, so it cannot pull {image}", hint=hint)
 
-    def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
+    def inspect(self, image: str) -> tuple[ExecutionConfig, Platform]:
         """See `Engine.inspect`. Always raises EngineError."""
         raise EngineError(f"bwrap stores no images, so it has no {image}", hint="Name a project, an image layout or an archive.")
 
@@ -122,7 +122,7 @@ class Bwrap(LocalEngine):
             raise EngineError("the image has no command", hint="Name one after `--`.")
         rootfs = Rootfs(Path(spec.image))
         words = (*_namespaces(spec, rootfs), *self._root(spec, overlay), *_mounts(spec, binds, rootfs), *_process(spec))
-        return b"".join(os.fsencode(word) + b"\0" for word in words)
+        return _joined(words)
 
     def _root(self, spec: RunSpec, overlay: Sequence[str]) -> Iterator[str]:
         if spec.read_only:
@@ -132,6 +132,15 @@ class Bwrap(LocalEngine):
             raise EngineError(f"bwrap {self._version} cannot make the root writable without changing the unpacked image", hint=hint)
         else:
             yield from ("--overlay-src", spec.image, *overlay)
+
+
+def _joined(words: Iterable[str]) -> bytes:
+    """Return the words as `--args` reads them. Raises EngineError for a word with NUL, which would be two."""
+    found = tuple(words)
+    for word in found:
+        if "\0" in word:
+            raise EngineError(f"bwrap cannot take the argument {word[:80]!r}, which contains NUL", hint="Leave it out.")
+    return b"".join(os.fsencode(word) + b"\0" for word in found)
 
 
 def _namespaces(spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
@@ -165,7 +174,7 @@ def _mounts(spec: RunSpec, binds: Sequence[Bind], rootfs: Rootfs) -> Iterator[st
 
 
 def _process(spec: RunSpec) -> Iterator[str]:
-    yield from ("--chdir", spec.config.working_dir or "/", "--clearenv")
+    yield from ("--chdir", spec.config.working_dir, "--clearenv")
     for name, value in _environment(spec).items():
         yield from ("--setenv", name, value)
 
@@ -195,14 +204,19 @@ def _start(flags: bytes, command: Sequence[str], log: Path) -> "tuple[subprocess
 
 def _ids(user: str, rootfs: Rootfs) -> tuple[str, str]:
     """Return the numeric user and group of an image's User (image-spec, config.md). Names are looked up in its passwd; none is root."""
-    uid, _, gid = user.partition(":")
-    if uid and not uid.isdecimal():
-        row = next((line.split(":") for line in rootfs.read_text("etc/passwd").splitlines() if line.startswith(f"{uid}:")), [])
-        if len(row) < 4:
-            raise EngineError(f"the image has no user {uid!r}", hint="Use a numeric one: --user UID:GID.")
-        uid, gid = row[2], gid or row[3]
-    uid = uid or "0"
-    return uid, gid if gid.isdecimal() else uid
+    name, _, group = user.partition(":")
+    uid, gid = _number(name or "0"), _number(group)
+    if uid is None:
+        row = next((line.split(":") for line in rootfs.read_text("etc/passwd").splitlines() if line.startswith(f"{name}:")), [])
+        uid, own_gid = (_number(field) for field in row[2:4]) if len(row) > 3 else (None, None)
+        if uid is None:
+            raise EngineError(f"the image has no user {name!r}", hint="Use a numeric one: --user UID:GID.")
+        gid = own_gid if gid is None else gid
+    return uid, uid if gid is None else gid
+
+
+def _number(text: str) -> str | None:
+    return text if re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
 def _first_process_sender(info_fd: int) -> Send:
@@ -214,10 +228,11 @@ def _first_process_sender(info_fd: int) -> Send:
         if pid is None and select.select([info_fd], [], [], 0)[0]:
             with suppress(ValueError, KeyError):
                 pid = int(json.loads(os.read(info_fd, 65536))["child-pid"])
-        if pid is None:
+        number = signal_number(name)
+        if pid is None or number is None:
             return lambda: False
         with suppress(ProcessLookupError):
-            os.kill(pid, getattr(signal, name))
+            os.kill(pid, number)
         return lambda: True
 
     return send

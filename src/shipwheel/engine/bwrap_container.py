@@ -86,7 +86,7 @@ class BwrapContainer(LocalContainer):
 
     def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT_S) -> ProgramResult:
         """See `Container.exec`."""
-        settings = {"argv": list(argv), "env": dict(self._env), "directory": self.spec.config.working_dir or "/"}
+        settings = {"argv": list(argv), "env": dict(self._env), "directory": self.spec.config.working_dir}
         with memory_file(json.dumps(settings).encode()) as handle:
             words = [sys.executable, "-I", "-S", str(_ENTER), str(self._pid), str(handle)]
             return run_program(words, timeout=timeout, pass_fds=(handle,))

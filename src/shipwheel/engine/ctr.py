@@ -4,6 +4,8 @@ ctr itself reads CONTAINERD_ADDRESS and CONTAINERD_NAMESPACE. It has no containe
 which also mounts /etc/hosts and /etc/resolv.conf). It has no volumes either: those are directories.
 """
 
+import csv
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,9 @@ from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed,
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError, ImageError, NotInstalled
 from shipwheel.events import Reporter
+from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.image import ImageIndex
-from shipwheel.oci.model import INDEX_TYPES, ConfigFile, ContainerConfig, Index, Manifest, decode
+from shipwheel.oci.model import INDEX_TYPES, ConfigFile, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -78,7 +81,7 @@ class Ctr(LocalEngine):
             hint = "ctr does not use docker's credentials. `shipwheel pull` does, and `shipwheel run` takes the layout."
             raise EngineError(f"containerd could not pull {image}", hint=hint)
 
-    def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
+    def inspect(self, image: str) -> tuple[ExecutionConfig, Platform]:
         """See `Engine.inspect`. Of several images returns the host platform's, else the first that was fetched."""
         target = self._target(_full_name(image))
         configs = list(self._configs(*target)) if target is not None else []
@@ -86,7 +89,7 @@ class Ctr(LocalEngine):
             raise EngineError(f"containerd has no image {image}", hint=f"Load it, or run ctr images pull {_full_name(image)}.")
         host = self.host()
         chosen = next((config for config in configs if host.matches(_platform(config))), configs[0])
-        return chosen.config, _platform(chosen)
+        return execution_config(chosen.config, image), _platform(chosen)
 
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""
@@ -136,7 +139,7 @@ class Ctr(LocalEngine):
         """Yield the `ctr run` command of a container, and the file descriptors that it must inherit."""
         with env_file(spec.env) as env:
             flags = [*more, *self._flags(spec), *env.flags]
-            flags += [f"--mount=type=bind,src={bind.source},dst={bind.target},options=rbind:{bind.mode}" for bind in binds]
+            flags += [_mount("bind", bind.source, bind.target, f"rbind:{bind.mode}") for bind in binds]
             argv = ["ctr", "run", *flags, _full_name(spec.image), spec.name]
             if spec.entrypoint is not None or spec.args:
                 # Without words ctr runs the image's command; words replace both Entrypoint and Cmd.
@@ -152,7 +155,7 @@ class Ctr(LocalEngine):
             raise EngineError(f"containerd's ctr has no network {spec.network!r}", hint="It has `host`, which is the default, and `none`.")
         if spec.read_only:
             yield "--read-only"
-        yield from (f"--mount=type=tmpfs,src=tmpfs,dst={path},options=nosuid:nodev:mode=1777" for path in spec.tmpfs)
+        yield from (_mount("tmpfs", "tmpfs", path, "nosuid:nodev:mode=1777") for path in spec.tmpfs)
         if spec.no_privileges:
             yield from (f"--cap-drop=CAP_{name}" for name in _CAPABILITIES)
         if spec.user:
@@ -182,6 +185,13 @@ class Ctr(LocalEngine):
 
     def _content(self, digest: Digest) -> bytes:
         return run_program(["ctr", "content", "get", digest]).stdout.encode()
+
+
+def _mount(kind: str, source: str, target: str, options: str) -> str:
+    """Return a mount's flag: fields as in CSV, because a directory of this machine may have commas and quotes in its name."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([f"type={kind}", f"src={source}", f"dst={target}", f"options={options}"])
+    return f"--mount={line.getvalue()}"
 
 
 def _full_name(image: str) -> str:

@@ -17,6 +17,7 @@ from shipwheel.engine.program import EngineFailure, ProgramResult, run_program, 
 from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
+from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
@@ -125,12 +126,13 @@ class DockerLike:
             hint = f"See {self.name}'s message above. Check the image's name, and that you are logged in."
             raise EngineError(f"{self.name} could not pull {image}", hint=hint)
 
-    def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
+    def inspect(self, image: str) -> tuple[ExecutionConfig, Platform]:
         """See `Engine.inspect`."""
         found = next(iter(self._inspect_images([image])), None)
         if found is None:
             raise EngineError(f"{self.name} has no image {image}", hint=f"Load it, or run {self.name} pull {image}.")
-        return (found.config or _Config()).container_config, Platform(found.os or "linux", found.architecture)
+        config = execution_config((found.config or _Config()).container_config, image)
+        return config, Platform(found.os or "linux", found.architecture)
 
     def run(self, spec: RunSpec) -> int:
         """See `Engine.run`."""

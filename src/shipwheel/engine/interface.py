@@ -7,11 +7,12 @@ from typing import Protocol, Self
 
 import msgspec
 
+from shipwheel.container_path import ContainerPath
 from shipwheel.engine.program import ProgramResult
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import Image, ImageIndex
-from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -53,7 +54,7 @@ class Mount(msgspec.Struct, frozen=True):
     """A mount at `target` in the container. `source` is an absolute path on this machine, a volume's name, or "" for a throwaway volume."""
 
     source: str
-    target: str
+    target: ContainerPath
     read_only: bool = False
 
     @property
@@ -66,7 +67,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     """A container to run. `config` is the image's; the other fields add to it or replace parts of it."""
 
     image: str
-    config: ContainerConfig
+    config: ExecutionConfig
     platform: Platform
     name: str
     args: tuple[str, ...] = ()
@@ -79,8 +80,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     user: str | None = None
     read_only: bool = True
     """Mount the root read-only. Otherwise what is written goes to a layer that is removed with the container."""
-    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container
-    """Absolute paths of directories in memory, which every user may write to."""
+    tmpfs: tuple[ContainerPath, ...] = (ContainerPath("/tmp"),)  # noqa: S108 - in the container
+    """Directories in memory, which every user may write to."""
     no_privileges: bool = False
     """Drop every capability, and gain none from setuid programs."""
     network: str = ""
@@ -102,7 +103,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     @property
     def stop_signal(self) -> str:
         """The signal that stops the container."""
-        return self.config.stop_signal or "SIGTERM"
+        return self.config.stop_signal
 
 
 class ContainerCommands(msgspec.Struct, frozen=True):
@@ -211,7 +212,7 @@ class Engine(Protocol):
     def pull(self, image: str, platform: Platform) -> None:
         """Let the engine pull an image from its registry. Progress goes to standard error."""
 
-    def inspect(self, image: str) -> tuple[ContainerConfig, Platform]:
+    def inspect(self, image: str) -> tuple[ExecutionConfig, Platform]:
         """Return the config and the platform of one of the engine's images."""
 
     def run(self, spec: RunSpec) -> int:

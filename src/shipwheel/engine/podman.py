@@ -60,9 +60,9 @@ class Podman(DockerLike):
         belong to it in any case.
         """
         user, _, group = (spec.user or spec.config.user).partition(":")
-        if not (self.maps_user and user.isdigit() and any(mount.is_path for mount in spec.mounts)):
+        if not (self.maps_user and user.isascii() and user.isdigit() and any(mount.is_path for mount in spec.mounts)):
             return ()
-        return (f"--userns=keep-id:uid={user},gid={group if group.isdigit() else user}",)
+        return (f"--userns=keep-id:uid={user},gid={group if group.isascii() and group.isdigit() else user}",)
 
 
 def _major_minor(version: str) -> tuple[int, ...]:

@@ -5,17 +5,18 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.engine.interface import Mount, Port
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
+from shipwheel.oci.execution import ExposedPort
 
 __all__ = [
     "add_image_ports",
     "add_image_volumes",
     "check_host_ports",
-    "exposed_ports",
     "parse_env",
     "parse_mount",
     "parse_port",
@@ -42,27 +43,17 @@ def parse_port(text: str) -> Port:
     return Port(numbers[-1], numbers[0], match["kind"] or "tcp", match["six"] or match["four"] or "")
 
 
-def exposed_ports(config_ports: Iterable[str]) -> tuple[tuple[int, str], ...]:
-    """Return the (number, protocol) of an image's ExposedPorts (config.md: `port/tcp`, `port/udp`, `port`). Skips malformed ones."""
-    ports = []
-    for text in config_ports:
-        number, _, kind = text.partition("/")
-        if number.isdecimal() and 0 < int(number) < 65536 and kind in ("", "tcp", "udp"):
-            ports.append((int(number), kind or "tcp"))
-    return tuple(sorted(set(ports)))
-
-
-def add_image_ports(config_ports: Iterable[str], requested: Sequence[Port], reporter: Reporter) -> tuple[Port, ...]:
+def add_image_ports(exposed: Iterable[ExposedPort], requested: Sequence[Port], reporter: Reporter) -> tuple[Port, ...]:
     """Return the requested ports, and the image's others under their own numbers on the loopback address.
 
     If a number is taken, or the user may not bind it, picks a free one and warns.
     """
     known = {(port.container, port.protocol) for port in requested}
-    others = [port for port in exposed_ports(config_ports) if port not in known]
+    others = [port for port in exposed if port not in known and port.protocol in ("tcp", "udp")]
     return (*requested, *(_free_port(number, kind, reporter) for number, kind in others))
 
 
-def check_host_ports(config_ports: Iterable[str], requested: Sequence[Port], engine: str, reporter: Reporter) -> tuple[Port, ...]:
+def check_host_ports(exposed: Iterable[ExposedPort], requested: Sequence[Port], engine: str, reporter: Reporter) -> tuple[Port, ...]:
     """Return the requested ports of a container in this machine's network, which cannot be remapped. Warns if one is taken.
 
     Raises UsageError if a port is requested under another number or address.
@@ -71,7 +62,7 @@ def check_host_ports(config_ports: Iterable[str], requested: Sequence[Port], eng
     if moved:
         hint = "Configure the app to listen elsewhere, or use docker or podman."
         raise UsageError(f"{engine} cannot remap port {moved[0].container}: its containers are in this machine's network", hint=hint)
-    for number, kind in {*exposed_ports(config_ports), *((port.container, port.protocol) for port in requested)}:
+    for number, kind in sorted({*exposed, *((port.container, port.protocol) for port in requested)}):
         if (problem := _bind_problem(number, kind)) is not None:
             hint = "Configure the app to listen elsewhere, or use docker or podman."
             reporter(Warned(f"port {number} {problem}, and {engine} cannot remap it", hint))
@@ -111,10 +102,9 @@ def parse_mount(text: str) -> Mount:
     source, *rest = text[len(drive) :].split(":")
     source = drive + source
     mode = rest.pop() if len(rest) == 2 else ""
-    target = rest[0] if rest else source
-    if len(rest) > 1 or mode not in ("", "ro", "rw") or not target.startswith("/") or target == "/" or ".." in target.split("/"):
+    target = as_container_path(rest[0] if rest else source)
+    if len(rest) > 1 or mode not in ("", "ro", "rw") or target is None:
         raise UsageError(f"-v {text}: not a volume", hint="Write NAME:/path/in/the/container or DIRECTORY:/path/in/the/container[:ro].")
-    target = str(PurePosixPath(target))
     if not rest:
         return Mount("", target)
     if drive or "/" in source or source.startswith((".", "~")):
@@ -128,13 +118,12 @@ def parse_mount(text: str) -> Mount:
     return Mount(source, target, mode == "ro")
 
 
-def add_image_volumes(volumes: Iterable[str], requested: Sequence[Mount], project: str, *, ephemeral: bool) -> tuple[Mount, ...]:
+def add_image_volumes(volumes: Iterable[ContainerPath], requested: Sequence[Mount], project: str, *, ephemeral: bool) -> tuple[Mount, ...]:
     """Return the requested mounts, and a volume for each of the image's others.
 
     The volumes are named after the project, so that the next run finds their data, or are throwaway ones if `ephemeral`.
     """
-    taken = {mount.target.rstrip("/") for mount in requested}
-    others = sorted({str(PurePosixPath("/", volume)) for volume in volumes} - taken)
+    others = sorted({*volumes} - {mount.target for mount in requested})
     return (*requested, *(Mount("" if ephemeral else f"{slug(project)}-{slug(volume)}", volume) for volume in others))
 
 

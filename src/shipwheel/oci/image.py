@@ -14,6 +14,7 @@ import msgspec
 
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import DamagedBlob, ImageError
+from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.layer import Layer, layer_chunks
 from shipwheel.oci.model import (
     MEDIA_TYPE_CONFIG,
@@ -117,6 +118,11 @@ class Image(msgspec.Struct, frozen=True):
     def config_file(self) -> ConfigFile:
         """The decoded config. Raises ImageError if it is invalid."""
         return decode(self.config, ConfigFile, self.config_descriptor.digest)
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        """The config's execution parameters, checked. Raises ImageError for values that no engine could take."""
+        return execution_config(self.config_file.config, f"the image {self.digest}")
 
     @property
     def size(self) -> int:

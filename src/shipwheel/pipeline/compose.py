@@ -30,7 +30,7 @@ def compose(project: Project, platforms: Sequence[BuiltPlatform]) -> ImageIndex:
 
 def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str]) -> Image:
     resolved = platform.resolved
-    parent = resolved.base.parent.config_file.config if resolved.base.parent is not None else None
+    parent = resolved.base.parent.execution if resolved.base.parent is not None else None
     annotations = {**_base_annotations(resolved), **annotations}
     options = _container_options(project, resolved, annotations)
     own = {ANNOTATION_PROOF: platform.proved}

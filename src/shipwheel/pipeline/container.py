@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shipwheel.base.model import Base
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.venv import VENV
 
@@ -38,18 +39,18 @@ class ContainerOptions:
     """Path of the CA bundle, empty if the base has none."""
 
 
-def container_config(options: ContainerOptions, parent: ContainerConfig | None = None) -> ContainerConfig:
+def container_config(options: ContainerOptions, parent: ExecutionConfig | None = None) -> ContainerConfig:
     """Return the config. Entrypoint and Cmd are both ours, in exec form; the base image's are dropped.
 
     The environment, ports, volumes and labels of the base image's config `parent` stay, below ours. Its org.opencontainers.image.*
     labels (annotations.md) go, since they describe the base.
     """
     entrypoint, command = _split(options)
-    parent = parent or ContainerConfig()
+    parent = parent or ExecutionConfig(stop_signal="")
     labels = {key: value for key, value in parent.labels.items() if not key.startswith("org.opencontainers.image.")}
     return ContainerConfig(
         user=options.user,
-        exposed_ports={port: {} for port in sorted({*parent.exposed_ports, *options.ports})},
+        exposed_ports={port: {} for port in sorted({*map(str, parent.exposed_ports), *options.ports})},
         env=_environment(options.env, parent.environment, options.certificates),
         entrypoint=entrypoint,
         cmd=command,
@@ -81,7 +82,7 @@ def container_user(user: str | None, base: Base) -> str:
 def _environment(env: Mapping[str, str], parent: Mapping[str, str], certificates: str) -> tuple[str, ...]:
     """Return the base image's variables, overridden by the defaults, overridden by the settings; sorted by name."""
     values = {
-        **{name: value for name, value in parent.items() if name and name not in _DROPPED},
+        **{name: value for name, value in parent.items() if name not in _DROPPED},
         "PATH": container_path({}, parent.get("PATH", "")),
         "VIRTUAL_ENV": f"/{VENV}",
         "HOME": "/tmp",  # noqa: S108 - the one place that is writable under a read-only root

@@ -110,4 +110,4 @@ def _path(project: Project, platform: Closed) -> str:
     parent = platform.resolved.base.parent
     if parent is None:
         return container_path(project.settings.env)
-    return container_path(project.settings.env, parent.config_file.config.environment.get("PATH", ""))
+    return container_path(project.settings.env, parent.execution.environment.get("PATH", ""))

@@ -206,9 +206,9 @@ def _facts(before: ImageFacts, parent: Image, tree: FileTree | None, name: str) 
     """Return the new base's facts from its files, or without a tree from its config, with the rest as it was."""
     if tree is not None:
         return image_facts(parent, tree, name, minor_version(before.python))
-    config = parent.config_file
-    env = config.config.environment
-    version, user = env.get("PYTHON_VERSION", ""), config.config.user
+    config = parent.execution
+    env = config.environment
+    version, user = env.get("PYTHON_VERSION", ""), config.user
     if not version:
         raise ImageError(f"the config of {name} does not set PYTHON_VERSION", hint="Leave out --trust-config.")
     number = numeric_user(user, {})
@@ -234,7 +234,7 @@ def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: FileTre
         yield f"its user is {facts.user or 'root'}, and the volumes belong to {before.user or 'the user of the old base'}"
     if before.has_tmp and not facts.has_tmp:
         yield "it has no /tmp"
-    workdir = current.image.config_file.config.working_dir
+    workdir = current.image.execution.working_dir
     init = INIT_DIRECTORIES if info.init else ()
     roots = ANYWHERE if info.packages else (VENV, _LAUNCHER, workdir, *info.volumes, *init)
     if changed := sorted(
@@ -243,8 +243,8 @@ def _problems(current: _Current, parent: Image, facts: ImageFacts, tree: FileTre
         paths = ", ".join(f"/{path}" for path in changed[:6])
         yield f"modes or owners of its {paths} differ from those of the old base, which the layers have"
     if tree is not None:
-        own = current.image.config_file.config.environment if "PATH" in info.env else {}
-        path = container_path(own, parent.config_file.config.environment.get("PATH", ""))
+        own = current.image.execution.environment if "PATH" in info.env else {}
+        path = container_path(own, parent.execution.environment.get("PATH", ""))
         yield from unmet_requirements(info.needs, tree, path, current.image.platform)
         yield from path_conflicts(tree, (workdir, *info.volumes, *init))
 

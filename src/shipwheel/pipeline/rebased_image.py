@@ -7,6 +7,7 @@ import msgspec
 
 from shipwheel.base.model import ImageFacts
 from shipwheel.digest import Digest
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import Image, ImageLayer, RemoteLayer, make_image
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import ConfigFile, Manifest, decode
@@ -44,7 +45,7 @@ def rebased_image(image: Image, info: RebaseInfo, base: NewBase) -> Image:
         info, layers=len(base.image.layers), manifest=base.image.digest, facts=base.facts, labels=tuple(sorted(labels))
     )
     base_config = base.image.config_file
-    container = container_config(_container_options(config, info, base.facts, labels), base_config.config)
+    container = container_config(_container_options(image.execution, info, base.facts, labels), base.image.execution)
     annotations = {key: value for key, value in old_annotations.items() if key not in (ANNOTATION_BASE_NAME, ANNOTATION_PROOF)}
     annotations |= {**base_annotations, ANNOTATION_REBASE_INFO: new_info.annotation}
     # The new proof key is one that a build would find only if the old one can be computed from the same facts.
@@ -68,8 +69,7 @@ def _own_labels(config: ConfigFile, info: RebaseInfo, annotations: dict[str, str
     return {key: value for key, value in own.items() if key not in old_base or old_base[key] != value}
 
 
-def _container_options(config: ConfigFile, info: RebaseInfo, facts: ImageFacts, labels: dict[str, str]) -> ContainerOptions:
-    container = config.config
+def _container_options(container: ExecutionConfig, info: RebaseInfo, facts: ImageFacts, labels: dict[str, str]) -> ContainerOptions:
     env = container.environment
     return ContainerOptions(
         command=container.cmd,

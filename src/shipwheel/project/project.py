@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.lock_inputs import LockInputs
@@ -61,12 +62,13 @@ class Project:
         return posixpath.normpath(posixpath.join(self.settings.workdir, directory))
 
     @property
-    def volumes(self) -> tuple[str, ...]:
+    def volumes(self) -> tuple[ContainerPath, ...]:
         """The volumes in the settings, or those that the command needs; in any case those of the setting `state`."""
         found = self.launch.volumes if self.launch else ()
-        if not self.settings.volumes:
-            return found
-        return tuple(dict.fromkeys((*self.settings.volumes, *(found if self.settings.state else ()))))
+        own = self.settings.volumes
+        texts = (*own, *found) if self.settings.state or not own else own
+        # A path that the source names may be one that no engine can mount.
+        return tuple(dict.fromkeys(path for text in texts if (path := as_container_path(text)) is not None))
 
     @property
     def added(self) -> tuple[str, ...]:

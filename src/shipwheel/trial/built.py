@@ -23,7 +23,7 @@ def check_images(index: ImageIndex, project: str, tag: str | None, engine: Engin
     )
     others = [str(each.platform) for each in index.images if each is not image]
     name = engine.load(make_index([image]), store, Reference.parse(tag or project), reporter)
-    subject = Subject(name, image.config_file.config, image.platform, project)
+    subject = Subject(name, image.execution, image.platform, project)
     trial = try_image(engine, subject, Conditions(paths=USUAL_PATHS), reporter)
     require_good([trial], project)
     if others:

@@ -5,8 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from shipwheel.engine.run_options import exposed_ports
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.trial.observation import Observation, Socket
 from shipwheel.trial.signs import Sign, SignKind, companion_name, plain_lines, signs_in
 
@@ -103,7 +102,7 @@ def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
     return Verdict.SERVES if seen.reachable else Verdict.RUNS
 
 
-def find(seen: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
+def find(seen: Observation, config: ExecutionConfig) -> tuple[Finding, ...]:
     """Return the findings of one observation, those that block first."""
     signs = signs_in(seen.log)
     if seen.program_error:
@@ -124,7 +123,7 @@ def _not_started(seen: Observation) -> Finding:
     return Finding(FindingKind.NOT_STARTED, f"the command cannot be started: {program}: {reason}", hint, program, blocks=True)
 
 
-def _from_end(seen: Observation, config: ContainerConfig, signs: Sequence[Sign]) -> Iterator[Finding]:
+def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign]) -> Iterator[Finding]:
     if seen.ended is None:
         return
     usage = next((sign for sign in signs if sign.kind is SignKind.USAGE), None)
@@ -139,11 +138,11 @@ def _from_end(seen: Observation, config: ContainerConfig, signs: Sequence[Sign])
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=last_line(seen.log), blocks=True)
 
 
-def _from_sockets(seen: Observation, config: ContainerConfig) -> Iterator[Finding]:
+def _from_sockets(seen: Observation, config: ExecutionConfig) -> Iterator[Finding]:
     """Yield what is wrong with the addresses and ports: one of the three, or nothing."""
     if seen.ended is not None:
         return
-    exposed = {f"{port}/{kind}" for port, kind in exposed_ports(config.exposed_ports)}
+    exposed = {str(port) for port in config.exposed_ports}
     open_ports = {f"{found.port}/{found.protocol}": found for found in seen.reachable}
     if exposed & open_ports.keys():
         return
@@ -277,7 +276,7 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
 }
 
 
-def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ContainerConfig) -> tuple[Finding, ...]:
+def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ExecutionConfig) -> tuple[Finding, ...]:
     """Add what a second run wrote outside of the volumes: it had a writable root, and came further than the first."""
     volumes = tuple(f"{volume.rstrip('/')}/" for volume in config.volumes)
     paths = [path for path in second.written if not path.startswith(volumes or ("\0",)) and "/__pycache__/" not in path]

@@ -7,9 +7,9 @@ from importlib.resources import files
 import msgspec
 
 from shipwheel.engine.interface import Engine, Mount, RunSpec
-from shipwheel.engine.run_options import exposed_ports, slug
+from shipwheel.engine.run_options import slug
 from shipwheel.errors import EngineError
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 
@@ -30,7 +30,7 @@ class Subject(msgspec.Struct, frozen=True):
     """An image that an engine has: the engine's name for it, its config and platform, and the project's name."""
 
     image: str
-    config: ContainerConfig
+    config: ExecutionConfig
     platform: Platform
     project: str
 
@@ -73,17 +73,17 @@ def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observa
 
 def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     config = subject.config
-    volumes = tuple(sorted(config.volumes))
+    volumes = config.volumes
     init, command = split_init((*config.entrypoint, *config.cmd))
     options = {
         "command": conditions.command or command,
-        "ports": [port for port, _ in exposed_ports(config.exposed_ports)],
+        "ports": [port.number for port in config.exposed_ports],
         "paths": conditions.paths,
         "host": conditions.host,
         "timeout": (conditions.timeout or 0) * factor,
         "patience": conditions.patience * factor,
         "grace": conditions.grace * factor,
-        "signal": config.stop_signal or "SIGTERM",
+        "signal": config.stop_signal,
         "look_in": ["/"] if conditions.writable else volumes,
         "skip": ["/tmp"],  # noqa: S108 - in the container
     }
