@@ -113,6 +113,7 @@ _TYPES = {
     "tuple[str, ...]": "list of strings",
     "tuple[tuple[str, ...], ...]": "list of lists of strings",
     "dict[str, str]": "table of strings",
+    "tuple[AllowedSecret, ...]": "list of tables",
 }
 
 

@@ -17,10 +17,17 @@ from shipwheel.errors import UsageError
 from shipwheel.linux_signals import signal_name
 from shipwheel.user_files import UserFiles
 
-__all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
+__all__ = ["SITE_PACKAGES", "AllowedSecret", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 
 SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
+
+
+class AllowedSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that looks like a secret and is meant to be in the image. `path` is a pattern as in .gitignore, `reason` says why."""
+
+    path: str
+    reason: str
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -66,9 +73,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     groups: tuple[str, ...] = ()
     """Dependency groups (PEP 735) to install in addition to the project's dependencies."""
     include: tuple[str, ...] = ()
-    """Patterns, as in .gitignore, of files to copy although they would be left out. Secrets are never copied."""
+    """Patterns, as in .gitignore, of files to copy although they would be left out. Secrets need `allow-secrets`."""
     exclude: tuple[str, ...] = ()
     """Patterns, as in .gitignore, of files not to copy into the image."""
+    allow_secrets: tuple[AllowedSecret, ...] = ()
+    """Files that look like secrets and are meant to be in the image: a list of `{path = "…", reason = "…"}`, with a pattern as in
+    .gitignore and the reason. The path `env.NAME` stands for a variable of `env`."""
     dependencies: tuple[str, ...] = ()
     """Python packages to install in addition to the project's own, as requirements (PEP 508), for example "setuptools<81"."""
     requirements: tuple[str, ...] = ()
@@ -391,6 +401,13 @@ def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
     return lambda values: tuple(check(value) for value in values)
 
 
+def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret, ...]:
+    for secret in allowed:
+        if not secret.path.strip() or not secret.reason.strip():
+            raise _InvalidValue("needs a path and a reason", _HINTS["allow-secrets"])
+    return allowed
+
+
 _RELATIVE = _matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
 
 _TO_TYPE: dict[str, Callable[[object], object]] = {
@@ -413,6 +430,7 @@ _HINTS = {
     "entrypoint": 'Write a list of words: ["python", "main.py"].',
     "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',
     "ports": 'Write a list of ports: [8000, "53/udp"].',
+    "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
 }
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": _matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Use letters, digits, '.', '_' and '-'."),
@@ -433,6 +451,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "annotations": _keys,
     "packages": _each(_matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
     "requirements": _each(_RELATIVE),
+    "allow-secrets": _allowed_secrets,
     "debian-mirror": _mirror,
     "accelerator": _matching(
         r"cpu|cuda|auto|xpu|cu[0-9]{2,3}|rocm[0-9]+(\.[0-9]+){1,2}", 'Write "cpu", "cuda", "auto", or a version such as "cu126".'

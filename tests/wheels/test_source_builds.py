@@ -21,10 +21,11 @@ from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
-from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel
+from shipwheel.wheels.source_builds import BuildOptions, build_project_wheel, build_pure_wheel
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 DAY = "2024-09-15"
+OPTIONS = BuildOptions(MINOR, DAY)
 SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 PROJECT = '[project]\nname = "made"\nversion = "1.0"\n'
 
@@ -98,7 +99,7 @@ def test_builds_an_sdist_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
     old = os.umask(0o077)
     events: list[Event] = []
     try:
-        built = build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append)
+        built = build_pure_wheel(sdist(store), store, OPTIONS, reporter=events.append)
     finally:
         os.umask(old)
     assert (built.filename, built.size) == ("made-1.0-py3-none-any.whl", len(store.read(built.digest)))
@@ -111,42 +112,42 @@ def test_builds_an_sdist_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
         "git": False,
     }
     assert events == [StageStarted("made 1.0", detail=True), StageFinished("made 1.0", "made 1.0")]
-    assert build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append) == built
+    assert build_pure_wheel(sdist(store), store, OPTIONS, reporter=events.append) == built
     assert len(events) == 2
     store.discard(built.digest)
-    assert build_pure_wheel(sdist(store), store, MINOR, DAY, reporter=events.append) == built
+    assert build_pure_wheel(sdist(store), store, OPTIONS, reporter=events.append) == built
     assert len(events) == 4
 
 
 def test_another_day_gives_another_build(store: Store) -> None:
     events: list[Event] = []
     for day in (DAY, "2024-09-16"):
-        build_pure_wheel(sdist(store), store, MINOR, day, reporter=events.append)
+        build_pure_wheel(sdist(store), store, BuildOptions(MINOR, day), reporter=events.append)
     assert len(events) == 4
 
 
 @pytest.mark.parametrize("tag", ["cp311-cp311-linux_x86_64", "py3-none-manylinux_2_17_x86_64", "py3-none-win32"])
 def test_rejects_a_platform_wheel(store: Store, tag: str) -> None:
     with pytest.raises(BuildError, match=r"made 1\.0 builds a platform wheel") as raised:
-        build_pure_wheel(sdist(store, BACKEND.replace("py3-none-any", tag)), store, MINOR, DAY)
+        build_pure_wheel(sdist(store, BACKEND.replace("py3-none-any", tag)), store, OPTIONS)
     assert "choose a version that has wheels" in raised.value.hint
 
 
 def test_rejects_a_package_that_must_compile(store: Store) -> None:
     with pytest.raises(BuildError, match=r"made 1\.0 needs a compiler"):
-        build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', 'COMPILE = "must"')), store, MINOR, DAY)
+        build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', 'COMPILE = "must"')), store, OPTIONS)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "cargo", "x86_64-linux-gnu-gcc"])
 def test_a_package_that_may_compile_becomes_pure(store: Store, compiler: str) -> None:
-    built = build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', f"COMPILE = {compiler!r}")), store, MINOR, DAY)
+    built = build_pure_wheel(sdist(store, BACKEND.replace('COMPILE = ""', f"COMPILE = {compiler!r}")), store, OPTIONS)
     assert built.filename == "made-1.0-py3-none-any.whl"
 
 
 def test_explains_a_failed_build(store: Store) -> None:
     broken = BACKEND.replace("    name = ", '    raise ValueError("the reason")\n    name = ')
     with pytest.raises(BuildError, match=r"made 1\.0 cannot be built") as raised:
-        build_pure_wheel(sdist(store, broken), store, MINOR, DAY)
+        build_pure_wheel(sdist(store, broken), store, OPTIONS)
     assert "the reason" in raised.value.message and raised.value.hint
 
 
@@ -159,15 +160,15 @@ def test_leaves_the_user_s_tree_alone(tmp_path: Path, store: Store) -> None:
     (root / ".venv").mkdir()
     (root / ".venv" / "pyvenv.cfg").write_text("")
     before = snapshot(root)
-    built = build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY)
+    built = build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS)
     assert snapshot(root) == before
     assert not (root / "build").exists()
     (root / ".venv" / "more").write_text("")
     events: list[Event] = []
-    assert build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append) == built
+    assert build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append) == built
     assert not events
     (root / "new.py").write_text("")
-    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
+    build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append)
     assert events
 
 
@@ -177,15 +178,15 @@ def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) ->
     (tmp_path / "ws" / "shared.txt").write_text("x")
     reads = BACKEND.replace("    name = ", '    pathlib.Path("../../shared.txt").read_text()\n    name = ')
     root = project(tmp_path / "ws" / "libs" / "made", backend=reads)
-    assert build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    assert build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS).filename == "made-1.0-py3-none-any.whl"
     item = LockedDistribution("made", "", "directory", path=root)
-    assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    assert build_pure_wheel(item, store, OPTIONS).filename == "made-1.0-py3-none-any.whl"
 
 
 def test_rejects_a_project_that_builds_a_platform_wheel(tmp_path: Path, store: Store) -> None:
     root = project(tmp_path / "app", backend=BACKEND.replace("py3-none-any", "py3-none-linux_x86_64"))
     with pytest.raises(BuildError, match="the project made builds a platform wheel"):
-        build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY)
+        build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS)
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -199,17 +200,16 @@ def test_copies_the_history_if_the_version_may_need_it(tmp_path: Path, store: St
     git(root, "init", "--quiet")
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "x")
-    assert facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY).digest)["git"] is False
+    assert facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS).digest)["git"] is False
     project(root, text='[project]\nname = "made"\ndynamic = ["version"]\n')
     events: list[Event] = []
     assert (
-        facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append).digest)["git"]
-        is True
+        facts(store, build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append).digest)["git"] is True
     )
-    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
+    build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append)
     assert len(events) == 2
     git(root, "commit", "--quiet", "-am", "y")
-    build_project_wheel(read_source_tree(root, UserFiles()), store, MINOR, DAY, reporter=events.append)
+    build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append)
     assert len(events) == 4
 
 
@@ -223,10 +223,10 @@ def test_builds_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
     (root / "py" / "backend.py").write_text("broken")
     git(root, "commit", "--quiet", "-am", "y")
     item = LockedDistribution("made", "1.0", "vcs", urls=(root.as_uri(),), subdirectory="py", commit=commit)
-    assert build_pure_wheel(item, store, MINOR, DAY).filename == "made-1.0-py3-none-any.whl"
+    assert build_pure_wheel(item, store, OPTIONS).filename == "made-1.0-py3-none-any.whl"
     gone = LockedDistribution("made", "1.0", "vcs", urls=((tmp_path / "gone").as_uri(),), commit=commit)
     with pytest.raises(BuildError, match="cannot read its repository"):
-        build_pure_wheel(gone, store, MINOR, DAY)
+        build_pure_wheel(gone, store, OPTIONS)
 
 
 def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> None:
@@ -271,7 +271,9 @@ def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.M
     (item,) = select(make_lock(request), Target(Platform("linux", "arm64"), "3.11.2", (2, 36))).distributions
     fetch([Download(item.urls, item.digest, item.size, item.label)], store)
     built = [
-        build_pure_wheel(item, Store(tmp_path / name), "3.11", DAY) for name in ("store", "other") if _copied(item, store, tmp_path / name)
+        build_pure_wheel(item, Store(tmp_path / name), BuildOptions("3.11", DAY))
+        for name in ("store", "other")
+        if _copied(item, store, tmp_path / name)
     ]
     assert built[0] == built[1] and built[0].filename == "memoization-0.4.0-py3-none-any.whl"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "trial_engine"]
 
-_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
+_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "yes")
 
 
 @click.command(

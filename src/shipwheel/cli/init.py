@@ -9,7 +9,7 @@ import click
 
 from shipwheel.cli.check import trial_engine
 from shipwheel.cli.command import Command
-from shipwheel.cli.options import request_from
+from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ __all__ = ["command"]
     "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-def command(terminal: Terminal, path: Path, dry_run: bool, **flags: Any) -> int:
+@some_options("yes")
+def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: Any) -> int:
     """Print each step and the diff of the settings; return 0 if the project serves, 12 if it does not."""
     import os
 
@@ -44,7 +45,7 @@ def command(terminal: Terminal, path: Path, dry_run: bool, **flags: Any) -> int:
     from shipwheel.trial.improve import improve
 
     engine = trial_engine(flags["engine"], terminal.report)
-    request = request_from(path, {"platforms": (str(engine.host()),)}, terminal.report)
+    request = request_from(path, {"platforms": (str(engine.host()),), "yes": yes}, terminal.report)
     improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
     edit = _edit(request, improved)
     written = edit is not None and not dry_run

@@ -34,6 +34,7 @@ _MAX_CHANGES = 40
 @click.option("--explain", metavar="NAME", help="Show what requires a package, why this version, and what blocks a newer one.")
 @click.option("--diff", metavar="OLD", help="Show what changed from OLD, a file or a git revision such as HEAD, to the lock, or to NEW.")
 @click.argument("new", required=False, type=click.Path(path_type=Path))
+@some_options("yes")
 def command(terminal: Terminal, path: Path, new: Path | None, **flags: Any) -> int:
     """Lock, check, explain or compare; print the result on standard output."""
     check, explain, diff = flags.pop("check"), flags.pop("explain"), flags.pop("diff")

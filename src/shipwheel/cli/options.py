@@ -1,5 +1,6 @@
 """The options that several commands share. They have the same names as the settings."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +39,7 @@ _OPTIONS = (
     click.option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case."),
     click.option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."),
     click.option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock."),
+    click.option("--yes", is_flag=True, help="Accept your home directory, or one above it, as the project."),
 )
 
 
@@ -71,14 +73,28 @@ def _name(option: Callable[[Callable[[], None]], Callable[[], None]]) -> str:
 def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Request":
     """Return a request with the project's settings, overridden by the flags. Ctrl-C closes its store.
 
-    Raises UsageError for a wrong flag or setting, ProjectError for a file that cannot be read.
+    Raises UsageError for a wrong flag or setting and for the home directory, ProjectError for a file that cannot be read.
     """
     from shipwheel.api import make_request
 
+    if not flags.pop("yes", False):
+        _reject_home(path)
     upgrade = flags.pop("upgrade_base", False)
     request = make_request(path, reporter=reporter, upgrade_base=upgrade, **_settings(flags))
     on_interruption(request.store.close)
     return request
+
+
+def _reject_home(path: Path) -> None:
+    """Raise UsageError for the home directory and the directories above it: nobody knows what all is in there."""
+    from shipwheel.user_dirs import home
+
+    own, project = home(os.environ).resolve(), path.resolve()
+    if project in (own, *own.parents):
+        what = "your home directory" if project == own else "not a project's directory"
+        raise UsageError(
+            f"{project} is {what}: private files in it could get into the image", hint="Name the project's directory, or add --yes."
+        )
 
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:

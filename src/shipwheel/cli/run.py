@@ -25,7 +25,7 @@ __all__ = ["command"]
 _ARGUMENTS = "shipwheel.arguments"
 """Key of the container's arguments in click's context."""
 
-_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base")
+_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "yes")
 """Parameters that only a build uses."""
 
 

@@ -20,6 +20,7 @@ from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.prove import is_proved, prove_image
 from shipwheel.pipeline.python_choice import with_suitable_python
 from shipwheel.pipeline.resolve import Resolution, composed_bases, lock_with_bases, resolve
+from shipwheel.pipeline.secrets import check_settings
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
 from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
@@ -101,6 +102,7 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
         return chosen, resolve(project, request.platforms, chosen, request.reporter, upgrade_base=request.upgrade_base)
 
+    check_settings(request.settings, request.reporter)
     return with_suitable_python(read_project(request.path, request.settings), request, attempt)
 
 

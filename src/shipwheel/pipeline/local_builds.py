@@ -11,7 +11,9 @@ from shipwheel.events import Reporter, Warned, stage
 from shipwheel.pipeline.app_source import without_linked
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
+from shipwheel.pipeline.secrets import left_out_secrets, secret_rules
 from shipwheel.project.app_tree import AppTree, list_app
+from shipwheel.project.secret_files import token_error
 from shipwheel.project.source_copy import read_source_tree
 from shipwheel.store import Store
 
@@ -55,10 +57,11 @@ class LocalBuilds:
         """Build the missing wheels and list the project's files.
 
         With `trust_metadata`, a wheel whose digest another machine recorded is not built here, and the store lacks its bytes.
-        Raises FetchError or BuildError.
+        Raises ProjectError for a secret that would get into the image, FetchError or BuildError.
         """
+        tree = self._app_tree()
         built, own = self._wheels(whole=not trust_metadata)
-        self.current = LocalSources(built, own, self._app_tree())
+        self.current = LocalSources(built, own, tree)
         return self.current
 
     def lacks_locked_files(self) -> bool:
@@ -76,17 +79,27 @@ class LocalBuilds:
         is_package = project.kind == "package"
         if not sources and not is_package:
             return {}, None
-        from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
+        from shipwheel.wheels.source_builds import BuildOptions, build_project_wheel, build_pure_wheel, needs_source
 
-        minor, as_of, store, reporter = platforms[0].target.minor, self._resolution.lock.as_of, self._store, self._reporter
-        settings, tree = project.inputs.workspace.settings, read_source_tree(project.root, project.files)
-        pure = partial(build_pure_wheel, store=store, minor=minor, as_of=as_of, settings=settings, reporter=reporter, need_bytes=whole)
-        own = partial(build_project_wheel, tree, store, minor, as_of, reporter=reporter, need_bytes=whole)
+        store, reporter, lock = self._store, self._reporter, self._resolution.lock
+        options = BuildOptions(
+            platforms[0].target.minor,
+            lock.as_of,
+            project.inputs.workspace.settings,
+            tuple(secret.path for secret in project.settings.allow_secrets),
+        )
+        tree = read_source_tree(project.root, project.files)
+        pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
+        own = partial(build_project_wheel, tree, store, options, reporter=reporter, need_bytes=whole)
         with stage(reporter, "build"), ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
-            self._downloads.distributions([item for item in sources.values() if needs_source(item, store, minor, as_of, need_bytes=whole)])
+            self._downloads.distributions([item for item in sources.values() if needs_source(item, store, options, need_bytes=whole)])
             jobs = {name: pool.submit(self._with_index, partial(pure, item)) for name, item in sorted(sources.items())}
             own_job = pool.submit(self._with_index, own) if is_package else None
-            return {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
+            built, project_wheel = {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
+        for wheel in (*built.values(), *([project_wheel] if project_wheel else ())):
+            if wheel.left_out:
+                reporter(left_out_secrets(wheel.left_out, wheel.filename))
+        return built, project_wheel
 
     def _with_index(self, build: Callable[[], T]) -> T:
         """Run a build while uv uses the chosen index: build requirements come from there too."""
@@ -100,9 +113,12 @@ class LocalBuilds:
         if project.launch is None or not project.launch.needs_source:
             return None
         include = (*project.settings.include, *project.launch.include)
-        tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only)
+        rules = secret_rules(project.settings)
+        tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only, secret_rules=rules)
+        if tree.tokens:
+            raise token_error(tree.tokens)
         if tree.secrets:
-            self._reporter(Warned(f"left out as secrets: {', '.join(tree.secrets)}", "Pass them to the container when it starts."))
+            self._reporter(left_out_secrets(tree.secrets))
         if tree.special:
             self._reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
         return without_linked(tree, project.launch.links)

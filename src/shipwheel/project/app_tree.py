@@ -2,14 +2,12 @@
 
 .gitignore files from the repository's root down (gitignore(5)), .dockerignore and the setting `exclude` leave files out; the setting
 `include` takes them back. Virtual environments, caches and version control never go into an image. Secrets never do either, whatever the
-rules say: they are reported, and belong in the environment or a volume of the container.
+rules say (secret_files.py): they are reported, and belong in the environment or a volume of the container.
 """
 
 import os
-import re
 import stat
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,9 @@ from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import is_whiteout
-from shipwheel.project.secret_files import has_index_password, has_private_key, is_secret_name, is_secret_path
-from shipwheel.user_files import read_text
+from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_gitignore
+from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
+from shipwheel.project.secret_tokens import FoundToken
 
 __all__ = ["AppFile", "AppTree", "list_app"]
 
@@ -60,12 +59,21 @@ class AppTree(msgspec.Struct, frozen=True):
     files: tuple[AppFile, ...]
     """Sorted by path."""
     secrets: tuple[str, ...] = ()
-    """Paths that are left out because they are secrets; directories end with a slash."""
+    """Paths that are left out because they are secrets; directories end with a slash. A token is named with its line."""
+    tokens: tuple[FoundToken, ...] = ()
+    """Tokens in files that the app may need. No image may be made of them."""
     special: tuple[str, ...] = ()
     """Sockets, pipes and devices, which no image can hold."""
 
 
-def list_app(root: Path, *, include: Iterable[str] = (), exclude: Iterable[str] = (), only: Iterable[str] = ()) -> AppTree:
+def list_app(
+    root: Path,
+    *,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    only: Iterable[str] = (),
+    secret_rules: SecretRules | None = None,
+) -> AppTree:
     """Return the app's files below `root`.
 
     Args:
@@ -73,10 +81,11 @@ def list_app(root: Path, *, include: Iterable[str] = (), exclude: Iterable[str] 
         include: Patterns, as in .gitignore, of files to take although a rule leaves them out.
         exclude: Patterns of files to leave out.
         only: Paths to take instead of the whole directory.
+        secret_rules: Decides which files are secrets; by default the user allows none of them.
 
     Raises ProjectError with all symbolic links that lead out of the directory and all names that an image cannot hold.
     """
-    walk = _Walk(Path(os.path.normpath(root.absolute())), tuple(include), tuple(exclude))
+    walk = _Walk(Path(os.path.normpath(root.absolute())), tuple(include), tuple(exclude), secret_rules or SecretRules())
     if chosen := tuple(only):
         walk.take_paths(chosen)
     else:
@@ -85,7 +94,12 @@ def list_app(root: Path, *, include: Iterable[str] = (), exclude: Iterable[str] 
         raise ProjectError(
             "; ".join(sorted(walk.problems)), hint='Rename or move these files, or leave them out with the setting exclude = ["..."].'
         )
-    return AppTree(tuple(sorted(walk.files, key=lambda file: file.path)), tuple(sorted(walk.secrets)), tuple(sorted(walk.special)))
+    return AppTree(
+        tuple(sorted(walk.files, key=lambda file: file.path)),
+        tuple(sorted(walk.secrets)),
+        tuple(sorted(walk.tokens, key=lambda token: (token.path, token.line))),
+        tuple(sorted(walk.special)),
+    )
 
 
 class _Rules(msgspec.Struct, frozen=True):
@@ -107,17 +121,19 @@ class _Rules(msgspec.Struct, frozen=True):
 class _Walk:
     """Collects the files of a directory."""
 
-    def __init__(self, root: Path, include: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+    def __init__(self, root: Path, include: tuple[str, ...], exclude: tuple[str, ...], secret_rules: SecretRules) -> None:
         self._root = root
         self._real = os.path.realpath(root)
         self._default = _Rules("", GitIgnoreSpec.from_lines(_EXCLUDED_BY_DEFAULT))
-        self._exclude = _Rules("", _gitignore_spec(exclude, "exclude"))
-        self._include = _Rules("", _gitignore_spec(include, "include")) if include else None
+        self._exclude = _Rules("", gitignore_spec(exclude, "exclude"))
+        self._include = _Rules("", gitignore_spec(include, "include")) if include else None
         self._docker = _docker_rules(root / ".dockerignore")
         # A pattern that takes files back may match below an excluded directory.
         self._enters_excluded = include or (self._docker and any(pattern.include is False for pattern in self._docker.spec.patterns))
+        self._secret_rules = secret_rules
         self.files: list[AppFile] = []
         self.secrets: list[str] = []
+        self.tokens: list[FoundToken] = []
         self.special: list[str] = []
         self.problems: list[str] = []
 
@@ -127,7 +143,7 @@ class _Walk:
         for directory in self._root.parents if not (self._root / ".git").exists() else ():
             prefix = self._root.relative_to(directory).as_posix() + "/"
             if (directory / ".gitignore").is_file():
-                above.append(_Rules("", _read_gitignore(directory / ".gitignore"), prefix))
+                above.append(_Rules("", read_gitignore(directory / ".gitignore"), prefix))
             if (directory / ".git").exists():
                 break
         else:
@@ -139,10 +155,7 @@ class _Walk:
     def take_paths(self, paths: tuple[str, ...]) -> None:
         """Take these paths and nothing else: no rule applies, but secrets stay out."""
         for path in paths:
-            if is_secret_name(Path(path).name):
-                self.secrets.append(path)
-            else:
-                self._take_file(path, self._root / path)
+            self._take_file(path, self._root / path)
 
     def take_directory(self, base: str, rules: tuple[_Rules, ...], ignored: bool = False, host: Path | None = None) -> None:
         """Take what is below a directory.
@@ -163,7 +176,7 @@ class _Walk:
         if base and any(entry.name in ("pyvenv.cfg", "oci-layout") for entry in entries):
             return
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-            rules = (*rules, _Rules(base, _read_gitignore(host / ".gitignore")))
+            rules = (*rules, _Rules(base, read_gitignore(host / ".gitignore")))
         for entry in entries:
             if entry.name not in _NEVER_INCLUDED:
                 self._take_entry(base + _image_name(entry.name), entry, rules, ignored)
@@ -179,7 +192,7 @@ class _Walk:
             self.problems.append(f"an image cannot hold the name {name!r}: it is not UTF-8, or contains a backslash")
         elif is_whiteout(path) and not is_directory:
             self.problems.append(f"an image cannot hold the name {path}: there, a name that starts with .wh. deletes other files")
-        elif is_secret_name(entry.name) or is_secret_path(path):
+        elif self._secret_rules.is_secret_by_name(path + "/" * is_directory):
             if not excluded:
                 self.secrets.append(path + "/" * is_directory)
         elif is_directory:
@@ -208,8 +221,11 @@ class _Walk:
             status = entry.stat(follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):
                 self.special.append(path)
-            elif has_private_key(Path(entry), status.st_size) or has_index_password(path, Path(entry), status.st_size):
-                self.secrets.append(path)
+                return
+            found = self._secret_rules.inspect(path, status.st_size, lambda: _read_start(Path(entry)))
+            self.tokens += found.tokens
+            if found.left_out:
+                self.secrets.append(found.left_out)
             else:
                 self.files.append(AppFile(path, Path(entry), bool(status.st_mode & 0o111), status.st_size))
         except OSError as error:
@@ -229,6 +245,11 @@ class _Walk:
             below_root = os.path.relpath(lexical, str(self._root) if in_root else self._real)
             target = os.path.relpath(below_root, os.path.relpath(Path(entry).parent, self._root))
         self.files.append(AppFile(path, Path(entry.path), False, 0, _image_name(target)))
+
+
+def _read_start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(MAX_READ_BYTES)
 
 
 def _is_below(path: str, root: str) -> bool:
@@ -266,19 +287,9 @@ def _is_build_output(path: str, host: Path) -> bool:
     return path == "build" and (any(host.glob("bdist.*")) or (host / "lib").is_dir())
 
 
-def _read_gitignore(path: Path) -> PathSpec[Any]:
-    return _gitignore_spec(read_text(path).splitlines(), str(path))
-
-
-def _gitignore_spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:
-    return _compiled(lambda: GitIgnoreSpec.from_lines(patterns), origin)
-
-
 def _docker_rules(path: Path) -> _Rules | None:
-    """Return the rules of a .dockerignore file, whose patterns start at the root."""
-    if not path.is_file():
-        return None
-    return _Rules("", _compiled(lambda: PathSpec.from_lines("gitignore", _anchored(read_text(path).splitlines())), str(path)))
+    """Return the rules of a .dockerignore file."""
+    return _Rules("", dockerignore_spec(path)) if path.is_file() else None
 
 
 def _docker_excludes(spec: PathSpec[Any], path: str, is_directory: bool) -> bool:
@@ -287,25 +298,3 @@ def _docker_excludes(spec: PathSpec[Any], path: str, is_directory: bool) -> bool
     every = [*("/".join(parts[:number]) + "/" for number in range(1, len(parts))), path + "/" * is_directory]
     matches = [result for part in every if (result := spec.check_file(part)).index is not None]
     return bool(matches) and max(matches, key=lambda result: result.index or 0).include is True
-
-
-def _anchored(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the patterns of a .dockerignore file as patterns of a .gitignore file."""
-    for line in lines:
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        negation = "!" if text.startswith("!") else ""
-        pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
-        if pattern and pattern != ".":
-            yield f"{negation}/{pattern}"
-
-
-def _compiled(compile_patterns: Callable[[], PathSpec[Any]], origin: str) -> PathSpec[Any]:
-    try:
-        with warnings.catch_warnings():
-            # The regular expression compiler warns about patterns like [[].
-            warnings.simplefilter("ignore")
-            return compile_patterns()
-    except (ValueError, re.error) as error:
-        raise ProjectError(f"{origin}: {error}", hint="Correct the pattern. The syntax is that of .gitignore.") from error

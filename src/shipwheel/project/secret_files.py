@@ -1,62 +1,168 @@
-"""Files that hold secrets, by their name or their content: none of them may get into an image."""
+"""The secrets in a project's files: which file is one by its name or content, and which has one in it.
+
+What is a secret as a whole (.env, a private key, a credentials file) stays out of the image. So does a test or a page of documentation
+with a token in it, which no app needs to run. A token in any other file is the app's own code or configuration: it stops the build.
+"""
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["has_index_password", "has_private_key", "is_secret_name", "is_secret_path"]
+import msgspec
 
-_DIRECTORIES = frozenset({".aws", ".ssh", ".gnupg", ".kube", ".azure", ".gcloud"})
+from shipwheel.errors import ProjectError
+from shipwheel.project.gitignore import gitignore_spec
+from shipwheel.project.secret_tokens import FoundToken, find_tokens
+
+__all__ = ["MAX_READ_BYTES", "FileSecrets", "SecretRules", "token_error"]
+
+MAX_READ_BYTES = 32 << 20
+"""How much of a file is read to look for secrets."""
+
+_DIRECTORIES = frozenset(
+    (
+        ".env",
+        ".envs",
+        ".aws",
+        ".ssh",
+        ".gnupg",
+        ".kube",
+        ".azure",
+        ".gcloud",
+        ".oci",
+        ".terraform",
+        ".password-store",
+        ".snowsql",
+        ".kaggle",
+    )
+)
 _NAMES = frozenset(
     """
-    .env .envrc .netrc _netrc .pypirc .pgpass .git-credentials .npmrc .htpasswd .sesskey
+    .envrc .dev.vars .secret .secrets .netrc _netrc .pypirc .pgpass pgpass.conf .my.cnf .mylogin.cnf .git-credentials .htpasswd .sesskey
+    .dockercfg .dockerconfigjson .s3cfg .boto .passwd-s3fs rclone.conf .rclone.conf .databrickscfg .snowflake .terraformrc terraform.rc
+    credentials.tfrc.json terraform.tfstate .vault-token .vault_pass .vault-pass .vault_password vault_pass.txt kubeconfig
+    application_default_credentials.json access_tokens.db accesstokens.json azureprofile.json local.settings.json kaggle.json
+    sftp-config.json .ftpconfig .remote-sync.json filezilla.xml sitemanager.xml master.key secring.gpg
     id_rsa id_dsa id_ecdsa id_ed25519 id_ecdsa_sk id_ed25519_sk
+    .bash_history .zsh_history .python_history .psql_history .mysql_history .sqlite_history .rediscli_history .node_repl_history
+    secrets.yml secrets.yaml secrets.json secrets.toml secrets.ini secrets.cfg secrets.conf secrets.properties
+    .secrets.yml .secrets.yaml .secrets.json .secrets.toml secret.yml secret.yaml secret.json secret.toml
     """.split()  # noqa: SIM905
 )
-_PATHS = (".streamlit/secrets.toml",)
-_SUFFIXES = (".p12", ".pfx", ".jks", ".keystore", ".ppk", ".kdbx")
-_ENV_EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults", ".tmpl")
-"""Endings of .env files that hold no values."""
-_KEY_SUFFIXES = (".pem", ".key", ".p8", ".pk8", ".crt", ".cer", ".asc", ".json")
+_PATTERNS = re.compile(
+    r"\.env([._-].*)?|.*\.env|env\.(local|prod|production|staging)|"
+    r".*\.(tfstate|tfstate\.backup|tfstate\.\d+\.backup|tfvars|tfvars\.json|kubeconfig|publishsettings|"
+    r"p12|pfx|pkcs12|jks|jceks|bks|keystore|ppk|kdb|kdbx|keytab|agekey|psafe3)|"
+    r"gha-creds-[0-9a-f]+\.json|.*accesskeys\.csv"
+)
+_PATHS = re.compile(
+    r"(.*/)?(\.streamlit/secrets\.toml|\.config/(gcloud|gh|doctl|op|rclone|hub)/.*|\.cargo/credentials(\.toml)?|\.gem/credentials|"
+    r"\.composer/auth\.json|\.dbt/profiles\.yml|(gcloud|google-cloud-sdk)/(legacy_credentials/.*|credentials\.db)|"
+    r"config/credentials/[^/]+\.key)"
+)
+_EXAMPLE = re.compile(r"(^|[._-])(examples?|samples?|templates?|tmpl|tpl|dist|defaults?|dummy|placeholder)([._-]|$)")
+"""Parts of the names of files that show the form without the values."""
+_CONTENTS: tuple[tuple[re.Pattern[str], re.Pattern[bytes]], ...] = (
+    (re.compile(r"\.npmrc|\.yarnrc(\.yml)?|\.pnpmrc"), re.compile(rb"_auth|authToken|_password|npmAuth(Token|Ident)", re.IGNORECASE)),
+    (
+        re.compile(r"client_?secrets?.*\.json|(.*[._-])?credentials?([._-].*)?\.json|token\.json|authorized_user\.json"),
+        re.compile(rb"\"(client_secret|refresh_token|private_key|access_token|secret_access_key)\"\s*:\s*\"[^\"\s]{8,}\"", re.IGNORECASE),
+    ),
+    (re.compile(r"token\.pickle|token\.pkl|credentials\.pickle"), re.compile(rb"refresh_token")),
+    (re.compile(r"(.*[._-])?credentials"), re.compile(rb"aws_secret_access_key")),
+    (re.compile(r"(auth|config)\.json"), re.compile(rb"\"(auths|http-basic|github-oauth)\"\s*:\s*\{")),
+    (re.compile(r".*\.ovpn|.*\.conf"), re.compile(rb"^\s*<(key|tls-auth|tls-crypt|secret)>|^\s*PrivateKey\s*=", re.MULTILINE)),
+)
+"""Names of which only the content tells whether the file is a secret."""
+
+_KEY_SUFFIXES = (".pem", ".key", ".p8", ".pk8", ".crt", ".cer", ".asc", ".gpg", ".json")
 """Files that may hold a private key anywhere, not only at their start."""
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")
-_KEY_AT_START = re.compile(rb"\s*(\xef\xbb\xbf)?(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-)")
-_START_BYTES = 128
+_KEY_AT_START = re.compile(
+    rb"\s*(\xef\xbb\xbf)?(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-|AGE-SECRET-KEY-1)"
+)
 _MIN_KEY_BYTES = 21
-_MAX_BYTES = 1 << 20
+_MAX_KEY_FILE_BYTES = 1 << 20
 _PACKAGING_FILE = re.compile(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint|/).*\.(txt|in)")
 """Files that may name a package index."""
 _PASSWORD = re.compile(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
 """A URL with a password, unless that is a variable."""
 
-
-def is_secret_name(name: str) -> bool:
-    """Return whether a file or directory of this name is a secret by convention: .env, .netrc, id_rsa, .aws and the like."""
-    if name in _NAMES or name in _DIRECTORIES or name.lower().endswith(_SUFFIXES):
-        return True
-    return name.startswith(".env.") and not name.endswith(_ENV_EXAMPLES)
-
-
-def is_secret_path(path: str) -> bool:
-    """Return whether a path is a secret by its last parts, of which the name alone says nothing."""
-    return path.endswith(_PATHS)
+_NOT_NEEDED = re.compile(
+    r"(.*/)?((tests?|testing|testdata|test_data|fixtures|cassettes|__tests__|specs?|docs?|examples?)/.*|"
+    r"test_[^/]*|[^/]*_test\.py|tests\.py|conftest\.py|[^/]*\.(md|rst|adoc))",
+    re.IGNORECASE,
+)
+"""Tests and documentation: a token there is mostly made up."""
+_MAX_REPORTED = 10
 
 
-def has_private_key(path: Path, size: int) -> bool:
-    """Return whether a file of this size starts with a private key, or contains one if its suffix is that of keys or JSON."""
-    with path.open("rb") as stream:
-        if not path.name.lower().endswith(_KEY_SUFFIXES):
-            return size >= _MIN_KEY_BYTES and _KEY_AT_START.match(stream.read(_START_BYTES)) is not None
-        return _KEY.search(stream.read(_MAX_BYTES)) is not None
+class FileSecrets(msgspec.Struct, frozen=True):
+    """The secrets in one file.
 
-
-def has_index_password(path: str, host: Path, size: int) -> bool:
-    """Return whether a file that may name a package index contains a password for one.
-
-    Args:
-        path: The path in the app.
-        host: The file on this machine.
-        size: Its size in bytes.
+    `left_out` says why the file stays out of the image, empty if it does not; `tokens` are those that stop the build.
     """
-    if size > _MAX_BYTES or not (_PACKAGING_FILE.fullmatch(path) or _PACKAGING_FILE.fullmatch(host.name)):
-        return False
-    return _PASSWORD.search(host.read_bytes()) is not None
+
+    left_out: str = ""
+    tokens: tuple[FoundToken, ...] = ()
+
+
+_NONE = FileSecrets()
+
+
+class SecretRules:
+    """Decides which files of a project are secrets. `allowed` are patterns, as in .gitignore, of files that the user means to ship."""
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = gitignore_spec(tuple(allowed), "allow-secrets")
+
+    def allows(self, path: str) -> bool:
+        """Return whether the user means to ship a file or, with a slash at the end, a directory."""
+        return self._allowed.match_file(path)
+
+    def is_secret_by_name(self, path: str) -> bool:
+        """Return whether the name says that a file or, with a slash at the end, a directory is a secret: .env, id_rsa, .aws/."""
+        if self.allows(path):
+            return False
+        *directories, name = path.lower().split("/")
+        if name in _NAMES or not _DIRECTORIES.isdisjoint(directories) or _PATHS.fullmatch(path.lower()):
+            return True
+        return _PATTERNS.fullmatch(name) is not None and _EXAMPLE.search(name) is None
+
+    def inspect(self, path: str, size: int, read: Callable[[], bytes]) -> FileSecrets:
+        """Return the secrets in a file.
+
+        `size` is in bytes; `read` returns the first MAX_READ_BYTES of the content.
+        """
+        if self.is_secret_by_name(path):
+            return FileSecrets(left_out=path)
+        if size < _MIN_KEY_BYTES or self.allows(path):
+            return _NONE
+        data = read()
+        if _is_secret_by_content(path, data):
+            return FileSecrets(left_out=path)
+        tokens = tuple(find_tokens(path, data))
+        if tokens and (_NOT_NEEDED.fullmatch(path) or _EXAMPLE.search(path.rpartition("/")[2].lower())):
+            return FileSecrets(left_out=f"{path} (line {tokens[0].line}: {tokens[0].kind})")
+        return FileSecrets(tokens=tokens) if tokens else _NONE
+
+
+def token_error(tokens: Sequence[FoundToken]) -> ProjectError:
+    """Return the error for tokens in files that would get into an image."""
+    lines = "".join(f"\n  {token.label}" for token in tokens[:_MAX_REPORTED])
+    more = f"\n  and {len(tokens) - _MAX_REPORTED} more" if len(tokens) > _MAX_REPORTED else ""
+    path = tokens[0].path
+    return ProjectError(
+        f"secrets would get into the image:{lines}{more}",
+        hint="Remove them, and let the app read them when the container starts: from its environment or a volume. A file that the app does "
+        f'not need can be left out: exclude = ["{path}"]. If everyone may read it: allow-secrets = [{{path = "{path}", reason = "…"}}].',
+    )
+
+
+def _is_secret_by_content(path: str, data: bytes) -> bool:
+    name = path.rpartition("/")[2].lower()
+    if _KEY_AT_START.match(data) or (name.endswith(_KEY_SUFFIXES) and _KEY.search(data, 0, _MAX_KEY_FILE_BYTES)):
+        return True
+    if len(data) <= _MAX_KEY_FILE_BYTES and (_PACKAGING_FILE.fullmatch(path) or _PACKAGING_FILE.fullmatch(Path(path).name)):
+        return _PASSWORD.search(data) is not None
+    return any(names.fullmatch(name) and content.search(data) for names, content in _CONTENTS if not _EXAMPLE.search(name))

@@ -19,6 +19,8 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     size: int
     key: str = ""
     """A hash over everything that determines the wheel."""
+    left_out: tuple[str, ...] = ()
+    """Secrets among the files that the build backend put into it: the wheel is without them."""
 
 
 def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel | None:

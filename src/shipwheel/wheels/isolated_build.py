@@ -19,9 +19,11 @@ from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.project.secret_files import SecretRules
 from shipwheel.store import Store
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
+from shipwheel.wheels.wheel_secrets import remove_secrets
 
 __all__ = ["BuildJob", "build_in_isolation"]
 
@@ -49,8 +51,8 @@ class BuildJob:
     """One build.
 
     `source` is an sdist or a directory, `label` its name in errors, `minor` the Python version. `as_of` is the lock's day, which limits the
-    build requirements, empty for no limit. `settings` are uv's, of which those for package indexes are used. `is_project` means that the
-    source is the user's own.
+    build requirements, empty for no limit. `settings` are uv's, of which those for package indexes are used. The user's own source has
+    `secret_rules`: its wheel must not have secrets.
     """
 
     source: Path
@@ -58,7 +60,12 @@ class BuildJob:
     minor: str
     as_of: str
     settings: Mapping[str, Any]
-    is_project: bool = False
+    secret_rules: SecretRules | None = None
+
+    @property
+    def is_project(self) -> bool:
+        """True if the source is the user's own."""
+        return self.secret_rules is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,10 @@ class _Sandbox:
 
 
 def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
-    """Build a wheel into the store, and record it under the key. Raise BuildError if the build fails or needs a compiler."""
+    """Build a wheel into the store, and record it under the key. Raise BuildError if the build fails or needs a compiler.
+
+    Raise ProjectError if the wheel of the user's own source has a token in a file.
+    """
     reporter(StageStarted(job.label, detail=True))
     # Any interpreter builds a pure Python wheel, so none is downloaded for it.
     python = str(uv.local_python(job.minor) or sys.executable)
@@ -85,9 +95,10 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
         except uv.UvFailed as error:
             raise _build_failed(job, error, sandbox) from None
         _check_pure(wheel.name, job, sandbox)
+        left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
-        built = BuiltWheel(wheel.name, blob.digest, blob.size, key)
+        built = BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out)
     record_built_wheel(built, store)
     reporter(StageFinished(job.label, job.label))
     return built

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -320,7 +321,7 @@ def test_names_the_paths_beyond_the_limit(tmp_path: Path) -> None:
 def test_lists_the_projects_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Path] = []
 
-    def counted(root: Path, **given: tuple[str, ...]) -> AppTree:
+    def counted(root: Path, **given: Any) -> AppTree:
         listed.append(root)
         return list_app(root, **given)
 

@@ -1,0 +1,52 @@
+"""Patterns as in .gitignore files (gitignore(5)), and those of .dockerignore files in the same form."""
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec, PathSpec
+
+from shipwheel.errors import ProjectError
+from shipwheel.user_files import read_text
+
+__all__ = ["dockerignore_spec", "gitignore_spec", "read_gitignore"]
+
+
+def read_gitignore(path: Path) -> PathSpec[Any]:
+    """Return the patterns in a .gitignore file. Raise ProjectError."""
+    return gitignore_spec(read_text(path).splitlines(), str(path))
+
+
+def gitignore_spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:
+    """Return patterns, compiled. Raise ProjectError that names their `origin` if one is wrong."""
+    return _compiled(lambda: GitIgnoreSpec.from_lines(patterns), origin)
+
+
+def dockerignore_spec(path: Path) -> PathSpec[Any]:
+    """Return the patterns in a .dockerignore file, which start at its directory. Raise ProjectError."""
+    return _compiled(lambda: PathSpec.from_lines("gitignore", _anchored(read_text(path).splitlines())), str(path))
+
+
+def _anchored(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the patterns of a .dockerignore file as patterns of a .gitignore file."""
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        negation = "!" if text.startswith("!") else ""
+        pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
+        if pattern and pattern != ".":
+            yield f"{negation}/{pattern}"
+
+
+def _compiled(compile_patterns: Callable[[], PathSpec[Any]], origin: str) -> PathSpec[Any]:
+    try:
+        with warnings.catch_warnings():
+            # The regular expression compiler warns about patterns like [[].
+            warnings.simplefilter("ignore")
+            return compile_patterns()
+    except (ValueError, re.error) as error:
+        raise ProjectError(f"{origin}: {error}", hint="Correct the pattern. The syntax is that of .gitignore.") from error

@@ -1,0 +1,57 @@
+"""Secrets in a wheel that was built from the user's own source: build backends pack whatever lies in a package's directory."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules, token_error
+from shipwheel.project.secret_tokens import FoundToken
+
+__all__ = ["remove_secrets"]
+
+
+def remove_secrets(wheel: Path, rules: SecretRules) -> tuple[str, ...]:
+    """Write a wheel again without its secrets, if it has any, and return what was left out.
+
+    Raise ProjectError for tokens in other files.
+    """
+    left_out: dict[str, str] = {}
+    tokens: list[FoundToken] = []
+    with zipfile.ZipFile(wheel) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            found = rules.inspect(info.filename, info.file_size, lambda info=info: _start(archive, info))  # type: ignore[misc]
+            tokens += found.tokens
+            if found.left_out:
+                left_out[info.filename] = found.left_out
+    if tokens:
+        raise token_error(tokens)
+    if left_out:
+        _write_without(wheel, left_out)
+    return tuple(left_out.values())
+
+
+def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as stream:
+        return stream.read(MAX_READ_BYTES)
+
+
+def _write_without(wheel: Path, names: dict[str, str]) -> None:
+    whole = wheel.with_suffix(".whole")
+    wheel.rename(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            if info.filename not in names:
+                data = old.read(info)
+                is_record = info.filename.count("/") == 1 and info.filename.endswith(".dist-info/RECORD")
+                new.writestr(info, _record_without(data, names) if is_record else data)
+    whole.unlink()
+
+
+def _record_without(record: bytes, names: dict[str, str]) -> bytes:
+    text = io.StringIO()
+    rows = csv.reader(io.StringIO(record.decode()))
+    csv.writer(text, lineterminator="\n").writerows(row for row in rows if row and row[0] not in names)
+    return text.getvalue().encode()
