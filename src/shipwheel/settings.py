@@ -81,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     .gitignore and the reason. The path `env.NAME` stands for a variable of `env`."""
     dependencies: tuple[str, ...] = ()
     """Python packages to install in addition to the project's own, as requirements (PEP 508), for example "setuptools<81"."""
+    ignore_imports: tuple[str, ...] = ()
+    """Top-level modules that the proof of imports takes for granted, because the app finds them in its own way."""
     requirements: tuple[str, ...] = ()
     """Requirements files to use instead of those that shipwheel finds, relative to the project."""
     debian_mirror: str | None = None

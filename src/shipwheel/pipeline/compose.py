@@ -8,6 +8,7 @@ from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
 from shipwheel.pipeline.container import CERTIFICATES, ContainerOptions, container_config, container_user
 from shipwheel.pipeline.generated import launcher_command
+from shipwheel.pipeline.import_proof import imports_of
 from shipwheel.pipeline.programs import programs_of
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_REBASE_INFO, RebaseInfo
 from shipwheel.pipeline.resolve import Resolved
@@ -82,6 +83,7 @@ def _rebase_info(project: Project, platform: BuiltPlatform, options: ContainerOp
         packages=tuple(package.name for package in each.base.packages),
         absent=each.base.missing_libraries,
         programs=programs_of(project, each.base.init_path),
+        imports=imports_of(project),
         init=each.base.init_path,
     )
 

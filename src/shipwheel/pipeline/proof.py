@@ -214,9 +214,14 @@ def proof_key(platform: Platform, absent: Iterable[str], parent: str, layers: It
     return key_of("proof", _VERSION, str(platform), *absent, *_optional(parent), *layers)
 
 
-def start_key(programs: Iterable[str], workdir: str, path: str, volumes: Iterable[str], parent: str, layers: Iterable[str]) -> str:
-    """Return the key of the check that the programs which an image starts are in it. `path` is its PATH; the rest is as in `proof_key`."""
-    return key_of("start", *programs, workdir, path, *volumes, *_optional(parent), *layers)
+def start_key(
+    programs: Iterable[str], imports: Iterable[str], workdir: str, path: str, volumes: Iterable[str], parent: str, layers: Iterable[str]
+) -> str:
+    """Return the key of the check that what an image starts and imports is in it.
+
+    `imports` is what decides the imports to look for, `path` the image's PATH; the rest is as in `proof_key`.
+    """
+    return key_of("start", *programs, "imports", *imports, workdir, path, *volumes, *_optional(parent), *layers)
 
 
 def proved_key(proof: str, start: str) -> str:

@@ -9,6 +9,7 @@ from shipwheel.events import Warned
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.container import container_path
 from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.import_proof import check_imports, imports_of
 from shipwheel.pipeline.programs import check_programs, missing_programs, programs_of
 from shipwheel.pipeline.proof import Origin, Part, Proof, proof_key, prove, proved_key, start_key
 from shipwheel.pipeline.stages import Closed, Proved
@@ -63,6 +64,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
     if not started:
         segments = [*parent_segments(context, platform), *context.supply.describe(platform.layers)]
         check_programs(context.project, platform.resolved.base.init_path, _path(context.project, platform), segments)
+        check_imports(context.project, platform.resolved.target.minor, segments)
         context.store.put("start", keys.start, b"{}")
     if (proof := _remembered(context, keys.proof)) is not None:
         return proof
@@ -101,7 +103,7 @@ def _keys(project: Project, platform: Closed) -> _Keys:
     path, programs = _path(project, platform), programs_of(project, base.init_path)
     return _Keys(
         proof_key(target.platform, base.missing_libraries, parent, platform.keys()),
-        start_key(programs, project.start_directory, path, project.volumes, parent, platform.keys()),
+        start_key(programs, imports_of(project), project.start_directory, path, project.volumes, parent, platform.keys()),
     )
 
 

@@ -44,6 +44,8 @@ class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sonames that nothing provides."""
     programs: tuple[str, ...] = ()
     """The first word of everything that the image starts."""
+    imports: tuple[str, ...] = ()
+    """Everything but the layers that decided which imports were proved."""
     init: str = ""
     """Absolute path of the init in the layers above the base, empty without one."""
 

@@ -103,4 +103,4 @@ def _proved_key(image: Image, info: RebaseInfo, config: ConfigFile) -> str:
     container = config.config
     path = next((entry.removeprefix("PATH=") for entry in container.env if entry.startswith("PATH=")), "")
     proof = proof_key(image.platform, info.absent, info.manifest, keys)
-    return proved_key(proof, start_key(info.programs, container.working_dir, path, info.volumes, info.manifest, keys))
+    return proved_key(proof, start_key(info.programs, info.imports, container.working_dir, path, info.volumes, info.manifest, keys))

@@ -24,6 +24,7 @@ from shipwheel.project.entrypoint.syntax import (
     imported_packages,
     is_main_guard,
     parse_source,
+    required_imports,
 )
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
 
@@ -74,6 +75,8 @@ class Module(ModulePath):
     """The names that it assigns or imports at its top level."""
     imported: tuple[tuple[str, str], ...] = ()
     """(name, dotted origin) of what it imports from modules at its top level."""
+    required: tuple[tuple[str, int], ...] = ()
+    """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
 
 
 def read_module(path: ModulePath, data: bytes) -> Module | None:
@@ -111,6 +114,7 @@ def _scan(source: SourceFile) -> Module:
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
         names=frozenset(_top_level_names(tree)),
         imported=imported,
+        required=tuple(required_imports(path, tree)),
     )
 
 

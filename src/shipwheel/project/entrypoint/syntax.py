@@ -21,6 +21,7 @@ __all__ = [
     "is_main_guard",
     "keyword_value",
     "parse_source",
+    "required_imports",
 ]
 
 
@@ -130,6 +131,20 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.ImportFrom):
             origin = _origin(node)
             yield from ((alias.asname or alias.name, f"{origin}.{alias.name}") for alias in node.names if alias.name != "*")
+
+
+def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield (absolute dotted name, line) of the imports that run whenever the module does."""
+    package = path.name.split(".") if path.file.endswith("__init__.py") else path.name.split(".")[:-1]
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join((*base, *([node.module] if node.module else ())))
+            if origin:
+                yield origin, node.lineno
+            yield from ((f"{origin}.{alias.name}".lstrip("."), node.lineno) for alias in node.names if node.level or origin)
 
 
 def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:

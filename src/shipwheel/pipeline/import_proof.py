@@ -1,0 +1,151 @@
+"""The proof that an image has the modules that its program imports when it starts. Pure: works on what segments record about their files.
+
+It follows the unconditional imports from the module that the command names through the project's own files. What others' packages import
+is their own concern.
+"""
+
+import posixpath
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from shipwheel.errors import ProofError
+from shipwheel.files.segment import Segment
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.project import Project
+from shipwheel.venv import Paths
+
+__all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
+
+_MOVES_THE_PATH = ("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
+_ENDINGS = (".py", ".pyc", ".so")
+
+_REMOVED = {
+    12: "asynchat asyncore distutils imp smtpd",
+    13: (
+        "aifc audioop cgi cgitb chunk crypt imghdr lib2to3 mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau telnetlib uu "
+        "xdrlib"
+    ),
+}
+"""Minor version -> the modules of the standard library that it no longer has (What's New in Python)."""
+
+_PACKAGED_APART = ("tkinter", "turtle", "idlelib", "ensurepip", "venv", "distutils", "lib2to3")
+"""Modules that Debian has in packages of their own."""
+
+
+class MissingImport(msgspec.Struct, frozen=True):
+    """A module that the image lacks, and where the project imports it."""
+
+    module: str
+    file: str
+    line: int
+
+
+def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> None:
+    """Raise ProofError with every module that the command imports and the image lacks. `minor` is the image's Python."""
+    missing = missing_imports(project, minor, segments)
+    if not missing:
+        return
+    lines = "\n".join(f"  {found.file}, line {found.line}: {found.module}" for found in missing[:20])
+    names = ", ".join(f'"{name}"' for name in dict.fromkeys(found.module for found in missing))
+    raise ProofError(
+        f"the program would not start: it imports modules that no package in the image has:\n{lines}",
+        hint=(
+            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
+            f"with them. If they are found in another way, set ignore-imports = [{names}]."
+        ),
+    )
+
+
+def imports_of(project: Project) -> tuple[str, ...]:
+    """Return what decides which imports are looked for, beside the project's files."""
+    command = project.launch.command if project.launch is not None else ()
+    return (*command, *project.settings.ignore_imports, project.settings.env.get("PYTHONPATH", ""))
+
+
+def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -> tuple[MissingImport, ...]:
+    """Return the modules that the command imports and that no segment has; nothing if the program changes its own import path."""
+    modules = {module.name: module for module in (project.scanner.scan_modules() if project.scanner is not None else ())}
+    reached = _reached(_entry(project, modules), modules)
+    if not reached or any(not module.calls.isdisjoint(_MOVES_THE_PATH) for module in reached):
+        return ()
+    wanted: dict[str, MissingImport] = {}
+    for module in reached:
+        for name, line in module.required:
+            top = name.partition(".")[0]
+            wanted.setdefault(top, MissingImport(top, module.file, line))
+    present = {*_standard_library(minor), *project.settings.ignore_imports}
+    names = wanted.keys() - present
+    names -= set(_top_levels(_directories(project, minor, reached), segments)) if names else set()
+    return tuple(sorted((wanted[name] for name in names), key=lambda found: (found.file, found.line)))
+
+
+def _standard_library(minor: str) -> frozenset[str]:
+    """Return the modules that every Python of a minor version has, as far as the running one knows; others are found by their files."""
+    version = int(minor.partition(".")[2])
+    removed = (name for since, names in _REMOVED.items() if since <= version for name in names.split())
+    return sys.stdlib_module_names - {*removed, *_PACKAGED_APART}
+
+
+def _entry(project: Project, modules: Mapping[str, Module]) -> str:
+    """Return the module that the command runs or serves, empty if it is none of the project's."""
+    command = project.launch.command if project.launch is not None else ()
+    if not command:
+        return ""
+    if command[0] in project.scripts:
+        return project.scripts[command[0]].partition(":")[0]
+    by_file = {module.file: name for name, module in modules.items()}
+    words = command[1:]
+    if words[:1] == ("-m",) and len(words) > 1:
+        return next((name for name in (f"{words[1]}.__main__", words[1]) if name in modules), "")
+    for word in words:
+        if (name := by_file.get(word)) is not None:
+            return name
+        if (name := word.partition(":")[0]) in modules and ":" in word:
+            return name
+    return ""
+
+
+def _reached(entry: str, modules: Mapping[str, Module]) -> tuple[Module, ...]:
+    """Return the project's modules that importing one imports, in order."""
+    found: dict[str, Module] = {}
+    pending = [entry]
+    while pending:
+        name = pending.pop()
+        for part in _with_parents(name):
+            if part in modules and part not in found:
+                found[part] = modules[part]
+                pending += [imported for imported, _ in modules[part].required]
+    return tuple(found.values())
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:
+    """Return the directories of the image's import path, relative to the root; the standard library is found by its name."""
+    workdir = project.settings.workdir.strip("/")
+    launch = project.launch
+    below = {"", *(launch.python_path if launch is not None else ()), *(posixpath.dirname(module.file) for module in reached[:1])}
+    named = (path.strip("/") for path in project.settings.env.get("PYTHONPATH", "").split(":") if path)
+    return frozenset({Paths(minor).site_packages, *(posixpath.normpath(posixpath.join(workdir, path)) for path in below), *named})
+
+
+def _top_levels(directories: frozenset[str], segments: Iterable[Segment]) -> Iterator[str]:
+    """Yield the names that can be imported from these directories or from the standard library."""
+    for segment in segments:
+        for path in (*segment.files, *segment.links):
+            for directory in directories:
+                if path.startswith(f"{directory}/"):
+                    yield _name(path[len(directory) + 1 :])
+            _, library, rest = path.partition("/lib/python3.")
+            if library and "-packages/" not in rest:
+                yield _name(rest.partition("/")[2].removeprefix("lib-dynload/"))
+
+
+def _name(path: str) -> str:
+    top, slash, _ = path.partition("/")
+    return top if slash or not top.endswith(_ENDINGS) else top.partition(".")[0]
