@@ -127,11 +127,13 @@ def _with_parents(name: str) -> Iterator[str]:
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:
     """Return the directories of the image's import path, relative to the root; the standard library is found by its name."""
-    workdir = project.settings.workdir.strip("/")
+    tops = {project.settings.workdir.strip("/"), project.start_directory.strip("/")}
     launch = project.launch
     below = {"", *(launch.python_path if launch is not None else ()), *(posixpath.dirname(module.file) for module in reached[:1])}
     named = (path.strip("/") for path in project.settings.env.get("PYTHONPATH", "").split(":") if path)
-    return frozenset({Paths(minor).site_packages, *(posixpath.normpath(posixpath.join(workdir, path)) for path in below), *named})
+    return frozenset(
+        {Paths(minor).site_packages, *(posixpath.normpath(posixpath.join(top, path)) for top in tops for path in below), *named}
+    )
 
 
 def _top_levels(directories: frozenset[str], segments: Iterable[Segment]) -> Iterator[str]:
