@@ -1,11 +1,14 @@
 """What `shipwheel build` and `shipwheel plan` print, offline."""
 
+import gzip
 import shlex
 from itertools import pairwise
 
 import pytest
 
-from shipwheel.testing.world import World
+from shipwheel.testing.debian import FakeArchive
+from shipwheel.testing.package_index import Fault
+from shipwheel.testing.world import SUITE, World
 
 SETTINGS = 'ports = [8000, "53/udp"]\nvolumes = ["/data", "/var/lib/x"]\n'
 
@@ -34,3 +37,27 @@ def test_plan_all_is_a_well_formed_tree(world: World) -> None:
         if "├── " in before:
             column = before.index("├── ")
             assert after[column] in "├└│", f"{before}\n{after}"
+
+
+def test_warns_of_a_mirror_that_is_updated_only_if_a_library_was_missed(world: World, archive: FakeArchive) -> None:
+    """Once for both platforms, and at the end, where it is seen."""
+    contents = [path for path in world.mirror.paths if "Contents-" in path]
+    assert contents
+    for by_hash in [path for path in world.mirror.paths if "/by-hash/" in path]:
+        data = world.mirror.data(by_hash)
+        if any(world.mirror.data(path) == data for path in contents):
+            world.mirror.fault(by_hash, Fault(status=404))
+    for path in contents:
+        lines = gzip.decompress(world.mirror.data(path))
+        world.mirror.fault(path, Fault(data=gzip.compress(lines + b"usr/lib/other.so.1  libs/other\n")))
+    done = world.build(world.app("small\nnative\n"))
+    assert done.code == 0, done.err
+    assert "warning:" not in done.err, "libfoo.so.1 was found in spite of it"
+    for path in contents:
+        world.mirror.fault(path, Fault(data=gzip.compress(b"usr/lib/other.so.1  libs/other\n")))
+    done = world.build(world.app("small\nnative\n", "again"))
+    warnings = [line for line in done.err.splitlines() if "out of date" in line]
+    assert len(warnings) == 1
+    assert "libfoo.so.1: no package was found" in warnings[0]
+    assert f"Debian {SUITE.codename} amd64 and Debian {SUITE.codename} arm64" in warnings[0]
+    assert "system " not in done.err.partition("out of date")[2]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.debian.package_index import DebianPackageIndex
+from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.files.entry import Source
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -28,4 +28,4 @@ def debian_package(name: str, version: str, archive: str = "debian", filename: s
 def index_of(*names: str, contents: bytes = b"") -> DebianPackageIndex:
     """Return an index with version 1 of these packages; `contents` is a table of sonames."""
     table = b"".join(b"%b\t1\tamd64\tpool/x.deb\t%b\t1\t\n" % (name.encode(), b"0" * 64) for name in sorted(names))
-    return DebianPackageIndex("Debian test", [("debian", table)], lambda: contents)
+    return DebianPackageIndex("Debian test", [("debian", table)], lambda: Contents(contents))

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
-from shipwheel.debian.package_index import DebianPackageIndex
+from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.debian.release import Release, check_age, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.digest import digest_of, sha256_digest
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
-from shipwheel.download.http import redacted
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.platform import Platform
@@ -79,7 +78,8 @@ class Archive:
         releases = self._suite_releases(suite)
         files = [(release, path) for release in releases for path in self._packages_paths(release, platform, suite)]
         tables = self._packages_tables(files)
-        return DebianPackageIndex(f"Debian {suite.codename} {platform.architecture}", tables, lambda: self._contents(releases[0], platform))
+        label = f"Debian {suite.codename} {platform.architecture}"
+        return DebianPackageIndex(label, tables, lambda: self._contents(releases[0], platform))
 
     def _suite_releases(self, suite: Suite) -> tuple[_SignedRelease, ...]:
         with self._lock:
@@ -141,14 +141,14 @@ class Archive:
             self.store.put(kind, digest, packages_table(self.store.chunks(sha256_digest(digest)), signed.label(path)))
         return [(signed.archive, self.store.get(kind, signed.release.files[path][0]) or b"") for signed, path in files]
 
-    def _contents(self, signed: _SignedRelease, platform: Platform) -> bytes:
+    def _contents(self, signed: _SignedRelease, platform: Platform) -> Contents:
         kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
         if path not in signed.release.files:
             raise FetchError(f"Debian {signed.codename} has no {path}", hint=f"Use another mirror ({MIRROR_VARIABLE}).")
         digest = signed.release.files[path][0]
         table = self.store.get(kind, digest)
         if table is not None:
-            return table
+            return Contents(table)
         download = signed.download(self.mirror, path)
         try:
             fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
@@ -156,21 +156,13 @@ class Archive:
             return self._unlisted_contents(download, platform)
         table = contents_table(self.store.chunks(sha256_digest(digest)), platform.multiarch, signed.label(path))
         self.store.put(kind, digest, table)
-        return table
+        return Contents(table)
 
-    def _unlisted_contents(self, download: Download, platform: Platform) -> bytes:
+    def _unlisted_contents(self, download: Download, platform: Platform) -> Contents:
         """Return the table of a Contents file that differs from the one in the release, as on mirrors just after a point release.
 
         This is safe: the file only tells in which package to look for a library. The package's own hash is signed, and the package is used
-        only if it has the library. With an older file a library can be missed, which the warning says.
+        only if it has the library. With an older file a library can be missed, so the table is marked.
         """
         data = fetch_bytes(download.urls[-1], label=download.label)
-        if digest_of(data) != download.digest:
-            self.reporter(
-                Warned(
-                    f"{download.label} of {redacted(self.mirror.debian)} is not the file that its release lists: "
-                    "newer libraries may be missed",
-                    hint=f"The mirror is being updated: try again later, or use another mirror ({MIRROR_VARIABLE}).",
-                )
-            )
-        return contents_table([data], platform.multiarch, download.label)
+        return Contents(contents_table([data], platform.multiarch, download.label), is_listed=digest_of(data) == download.digest)

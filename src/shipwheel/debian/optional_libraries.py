@@ -6,7 +6,7 @@ another operating system.
 """
 
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shipwheel.events import Warned
@@ -16,7 +16,7 @@ from shipwheel.files.segment import Segment
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["missing_optional_libraries", "suggest_packages"]
+__all__ = ["missing_optional_libraries", "needed_sonames", "suggest_packages"]
 
 _OPENED_PREFIX = "opened:"
 """Tells a name that is opened from a soname that is needed, where a base lists both as absent."""
@@ -37,6 +37,11 @@ def missing_optional_libraries(base: Sequence[Segment], app_segments: Sequence[S
             if library_stem(name) not in stems:
                 missing.setdefault(f"{_OPENED_PREFIX}{name}", []).append(segment.label)
     return {name: tuple(labels) for name, labels in sorted(missing.items())}
+
+
+def needed_sonames(missing: Iterable[str]) -> tuple[str, ...]:
+    """Return the sonames among a base's absent libraries, sorted, without the names that are only opened."""
+    return tuple(sorted({name for name in missing if not name.startswith(_OPENED_PREFIX)}))
 
 
 def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPackageIndex") -> Iterator[Warned]:

@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+import msgspec
+
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.version import version_key
 from shipwheel.digest import as_sha256
 from shipwheel.errors import ArchiveError
 
-__all__ = ["DebianPackageIndex"]
+__all__ = ["Contents", "DebianPackageIndex"]
 
 _PREFERRED_PROVIDERS = {
     "libjpeg.so.62": "libjpeg62-turbo",
@@ -22,15 +24,23 @@ _PREFERRED_PROVIDERS = {
 """Soname -> the package that Debian prefers, for sonames where the general ranking of providers picks another one."""
 
 
+class Contents(msgspec.Struct, frozen=True):
+    """A table of `contents_table`. One whose file the release does not list may be older, and lack libraries."""
+
+    table: bytes
+    is_listed: bool = True
+
+
 class DebianPackageIndex:
     """The main, updates and security archives of a suite as one index.
 
-    `tables` are (archive, table of `packages_table`) pairs; `contents` returns the table of `contents_table` and is called only when a
-    soname is looked up, since the Contents file is large.
+    `tables` are (archive, table of `packages_table`) pairs; `contents` is called only when a soname is looked up, since the file is large.
     """
 
-    def __init__(self, label: str, tables: Sequence[tuple[str, bytes]], contents: Callable[[], bytes]) -> None:
+    def __init__(self, label: str, tables: Sequence[tuple[str, bytes]], contents: Callable[[], Contents]) -> None:
         self.label = label
+        self.may_miss_libraries = False
+        """True once a soname was looked up in a Contents file that the release does not list."""
         self._tables = tables
         self._contents = contents
 
@@ -92,7 +102,9 @@ class DebianPackageIndex:
     @cached_property
     def _providers(self) -> dict[bytes, bytes]:
         """Soname -> the names of the packages that have it, separated by commas."""
-        return dict(line.split(b"\t") for line in self._contents().splitlines())
+        contents = self._contents()
+        self.may_miss_libraries = not contents.is_listed
+        return dict(line.split(b"\t") for line in contents.table.splitlines())
 
 
 def _rank(name: str) -> tuple[bool, int, int, str]:

@@ -47,6 +47,11 @@ class ArchiveSession:
         """Return the mirror, choosing it on the first call. Raise UsageError or FetchError if there is none to use."""
         return self.open().mirror
 
+    @property
+    def incomplete_lists(self) -> tuple[str, ...]:
+        """The package indexes in which libraries may have been missed: the mirror's list of files is not the one in the release."""
+        return tuple(index.label for index in self._indexes.values() if index.may_miss_libraries)
+
     def package_index(self, suite: Suite, platform: Platform) -> "DebianPackageIndex":
         """Return the packages of a suite for a platform. Raise any error of `Archive.package_index`."""
         index = self._indexes.get((suite, platform))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from shipwheel.base.model import Bases
+from shipwheel.debian.optional_libraries import needed_sonames
 from shipwheel.errors import DamagedBlob
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.oci.image import ImageIndex
@@ -86,7 +87,10 @@ def _build(request: Request, destination: Destination | None) -> Built:
     with build_context(request, bases, resolution, destination) as context:
         layered = _make_app_layers(context, _plan_apps(context, resolution))
         closed = _make_base_layers(context, layered)
-        platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
+        try:
+            platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
+        finally:
+            _warn_of_missed_libraries(context, closed)
         wheels = context.local.current.wheels
     resolution = _pin_bases(resolution, platforms)
     return Built(resolution, platforms, compose(resolution.project, platforms), wheels)
@@ -171,6 +175,16 @@ def _make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tu
         context.supply.fetch(specs)
         context.supply.make(specs)
     return closed
+
+
+def _warn_of_missed_libraries(context: BuildContext, platforms: Sequence[Closed]) -> None:
+    """Warn once if no package with a library was found, and the mirror's list of files is not the current one."""
+    lists = context.downloads.archive.incomplete_lists
+    missing = needed_sonames(library for platform in platforms for library in platform.resolved.base.missing_libraries)
+    if lists and missing:
+        message = f"{', '.join(missing)}: no package was found, but the mirror's list of files of {' and '.join(lists)} is out of date"
+        hint = "Build with --upgrade-base in some hours, when the mirror is complete, or with another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
+        context.reporter(Warned(message, hint))
 
 
 def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:
