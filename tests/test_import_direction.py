@@ -16,7 +16,7 @@ from shipwheel.cli import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"container_path", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
+LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
 LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
@@ -26,6 +26,7 @@ BASE = WHEELS | {"debian", "registry", "base"}
 PIPELINE = BASE | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
+    "decoding": {"digest"},
     "digest": set(),
     "container_path": set(),
     "linux_signals": set(),
@@ -36,7 +37,7 @@ BELOW = {
     "user_dirs": set(),
     "venv": set(),
     "versions": set(),
-    "store": {"digest", "errors"},
+    "store": {"decoding", "digest", "errors"},
     "user_files": {"errors"},
     "settings": {"container_path", "errors", "linux_signals", "platform", "user_files"},
     "request": LEAVES,

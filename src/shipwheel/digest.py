@@ -10,15 +10,26 @@ from typing import Annotated, NewType, Protocol
 
 import msgspec
 
-__all__ = ["Digest", "Sha256", "as_digest", "as_sha256", "digest_of", "hash_digest", "problem_of", "sha256_digest", "sha256_of"]
+__all__ = [
+    "DIGEST_PATTERN",
+    "SHA256_PATTERN",
+    "Digest",
+    "Sha256",
+    "as_digest",
+    "as_sha256",
+    "digest_of",
+    "hash_digest",
+    "sha256_digest",
+    "sha256_of",
+]
 
-_PATTERN = r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z"
-_SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
+DIGEST_PATTERN = r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z"
+SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
 
-Digest = NewType("Digest", Annotated[str, msgspec.Meta(pattern=_PATTERN)])
+Digest = NewType("Digest", Annotated[str, msgspec.Meta(pattern=DIGEST_PATTERN)])
 """`sha256:<64 digits>` or `sha512:<128 digits>`, in lower case."""
 
-Sha256 = NewType("Sha256", Annotated[str, msgspec.Meta(pattern=_SHA256_PATTERN)])
+Sha256 = NewType("Sha256", Annotated[str, msgspec.Meta(pattern=SHA256_PATTERN)])
 """64 hexadecimal digits in lower case: a hash as locks and package indexes write it."""
 
 
@@ -31,13 +42,13 @@ class _Hash(Protocol):
 
 def as_digest(text: str) -> Digest | None:
     """Return the text as a digest, or None if it is none."""
-    return Digest(text) if re.match(_PATTERN, text) else None
+    return Digest(text) if re.match(DIGEST_PATTERN, text) else None
 
 
 def as_sha256(text: str) -> Sha256 | None:
     """Return the text, in upper or lower case, as a hash, or None if it is none."""
     lower = text.lower()
-    return Sha256(lower) if re.match(_SHA256_PATTERN, lower) else None
+    return Sha256(lower) if re.match(SHA256_PATTERN, lower) else None
 
 
 def sha256_digest(value: Sha256) -> Digest:
@@ -58,13 +69,3 @@ def digest_of(data: bytes) -> Digest:
 def sha256_of(data: bytes) -> Sha256:
     """Return the hash of bytes."""
     return Sha256(hashlib.sha256(data).hexdigest())
-
-
-def problem_of(error: Exception) -> str:
-    """Return the message of an error that msgspec has raised for a document, with "is not a digest" in place of a pattern."""
-    text = str(error)
-    for pattern, kind in ((_PATTERN, "digest"), (_SHA256_PATTERN, "sha256 hash")):
-        field = text.removeprefix(f"Expected `str` matching regex {pattern!r}")
-        if field != text:
-            return f"{field.removeprefix(' - at ').strip('`') or 'the text'} is not a {kind}"
-    return text

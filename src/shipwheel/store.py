@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 
@@ -192,12 +193,10 @@ class Store:
 
     def get_as(self, kind: str, key: str, record_type: type[T]) -> T | None:
         """Return a record decoded from JSON, or None if it is missing, damaged, or was written in another form by another version."""
-        import msgspec
-
         record = self.get(kind, key)
         try:
-            return None if record is None else msgspec.json.decode(record, type=record_type)
-        except msgspec.MsgspecError:
+            return None if record is None else decode_json(record, record_type)
+        except InvalidDocument:
             return None
 
     def put(self, kind: str, key: str, data: bytes) -> None:

@@ -9,7 +9,8 @@ import msgspec
 from shipwheel.base.standalone_archive import Standalone, interpreter_path
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import libc_version, python_version, seed_names
-from shipwheel.digest import Digest, problem_of
+from shipwheel.decoding import InvalidDocument, convert
+from shipwheel.digest import Digest
 from shipwheel.errors import LockError
 from shipwheel.files.segment import Directory
 from shipwheel.locking.pylock import Lock
@@ -172,8 +173,8 @@ def read_locked_base(lock: Lock, platform: Platform) -> LockedBase | None:
     if table is None:
         return None
     try:
-        return msgspec.convert(table, LockedBase)
-    except msgspec.ValidationError as error:
+        return convert(table, LockedBase)
+    except InvalidDocument as error:
         raise LockError(
-            f"{lock.path.name}: the base of {platform.architecture} is damaged: {problem_of(error)}", hint="Renew it with --upgrade-base."
+            f"{lock.path.name}: the base of {platform.architecture} is damaged: {error}", hint="Renew it with --upgrade-base."
         ) from error

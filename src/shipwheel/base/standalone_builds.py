@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 import msgspec
 
 from shipwheel.base.standalone_archive import Standalone, parse_filename
+from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Reporter
@@ -230,8 +231,8 @@ def _sha256_from_metadata(url: str, environ: Mapping[str, str]) -> Sha256 | None
     path = _local_path(location)
     try:
         data = path.read_bytes() if path is not None else fetch_bytes(location, label="the list of Pythons")
-        table = msgspec.json.decode(data, type=dict[str, dict[str, object]])
-    except (OSError, FetchError, msgspec.MsgspecError):
+        table = decode_json(data, dict[str, dict[str, object]])
+    except (OSError, FetchError, InvalidDocument):
         return None  # uv reads it as well, and reports what is wrong with it
     name = unquote(url.rpartition("/")[2])
     hashes = (as_sha256(str(item.get("sha256", ""))) for item in table.values() if unquote(str(item.get("url", ""))).endswith(f"/{name}"))

@@ -115,8 +115,8 @@ def _rank(name: str) -> tuple[bool, int, int, str]:
 
 
 def _parse_row(archive: str, row: bytes) -> DebianPackage:
-    name, version, architecture, filename, text, size, source = row.decode().split("\t")[:7]
-    sha256 = as_sha256(text)
-    if sha256 is None:
-        raise ArchiveError(f"{name} {version} has no sha256 hash in Debian's list of packages", hint="Use another mirror.")
+    name, version, architecture, filename, hash_text, size, source = row.decode().split("\t")[:7]
+    sha256 = as_sha256(hash_text)
+    if sha256 is None or not (size.isascii() and size.isdigit() and len(size) < 20):
+        raise ArchiveError(f"{name} {version} has no valid size and sha256 in Debian's list of packages", hint="Use another mirror.")
     return DebianPackage(name, version, architecture, filename, sha256, int(size), archive, source.partition(" ")[0] or name)

@@ -57,12 +57,13 @@ def contents_table(chunks: Iterable[bytes], multiarch: str, name: str) -> bytes:
         for soname, packages in pattern.findall(b"\n" + block + b"\n"):
             # "[[$AREA/]$SECTION/]$NAME", comma-separated (Debian repository format, Contents indices)
             packages_by_soname.setdefault(soname, set()).update(entry.rpartition(b"/")[2] for entry in packages.split(b","))
-    return b"".join(b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(packages_by_soname.items()))
+    rows = (b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(packages_by_soname.items()))
+    return _text(b"".join(rows))
 
 
 def _row(stanza: bytes) -> bytes | None:
     values = [_value(stanza, column) for column in _COLUMNS]
-    return b"\t".join((*values, *(_value(stanza, column) for column in _OPTIONAL))) + b"\n" if all(values) else None
+    return _text(b"\t".join((*values, *(_value(stanza, column) for column in _OPTIONAL)))) + b"\n" if all(values) else None
 
 
 def _value(stanza: bytes, column: bytes) -> bytes:
@@ -70,7 +71,12 @@ def _value(stanza: bytes, column: bytes) -> bytes:
     if start < 0:
         return b""
     start += len(column)
-    return stanza[start : stanza.find(b"\n", start)].replace(b"\t", b" ")
+    return stanza[start : stanza.find(b"\n", start)].replace(b"\t", b" ").replace(b"\r", b" ")
+
+
+def _text(data: bytes) -> bytes:
+    """Return the data as valid UTF-8, which readers of the tables rely on."""
+    return data.decode(errors="replace").encode()
 
 
 def _blocks(pieces: Iterable[bytes], separator: bytes) -> Iterator[bytes]:

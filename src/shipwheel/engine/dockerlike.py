@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.engine.delivery import report_present
 from shipwheel.engine.dockerlike_container import DockerLikeContainer
 from shipwheel.engine.emulation import check_runnable
@@ -201,8 +202,8 @@ class DockerLike:
         result = run_program([self.name, "image", "inspect", *names])
         try:
             # A missing image makes the status bad, but the others are printed.
-            return tuple(msgspec.json.decode(result.stdout or "[]", type=list[InspectedImage]))
-        except msgspec.MsgspecError:
+            return tuple(decode_json(result.stdout or "[]", list[InspectedImage]))
+        except InvalidDocument:
             return ()
 
     def _flags(self, spec: RunSpec) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import msgspec
 
+from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.errors import EngineError
 
 __all__ = ["EngineFailure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
@@ -85,8 +86,8 @@ class ProgramResult(msgspec.Struct, frozen=True):
     def json_object(self) -> dict[str, Any]:
         """Return the JSON object that it printed; an empty one if it failed or printed anything else."""
         try:
-            value = msgspec.json.decode(self.stdout) if self.ok else None
-        except msgspec.MsgspecError:
+            value = decode_json(self.stdout, object) if self.ok else None
+        except InvalidDocument:
             value = None
         return value if isinstance(value, dict) else {}
 

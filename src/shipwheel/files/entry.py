@@ -198,4 +198,4 @@ def write_entries(entries: Iterable[FileEntry], root: Path, label: str) -> None:
 
 def _host_name(name: str) -> str:
     """Return the file name whose bytes on this host are UTF-8, whatever its locale."""
-    return os.fsdecode(name.encode())
+    return os.fsdecode(name.encode(errors="surrogateescape"))

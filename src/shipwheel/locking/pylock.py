@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shipwheel.decoding import InvalidDocument, convert
 from shipwheel.digest import as_sha256
 from shipwheel.errors import LockError
 
@@ -227,8 +228,8 @@ def read_lock(path: Path) -> Lock | None:
 def checked_lock(path: Path, data: Mapping[str, Any], name: str) -> Lock:
     """Return a lock made by shipwheel, which errors call `name`. Raise LockError if its shape is wrong or a file has no hash."""
     try:
-        msgspec.convert(data, _Shape)
-    except (msgspec.ValidationError, RecursionError) as error:
+        convert(data, _Shape)
+    except InvalidDocument as error:
         raise _invalid(name, error) from error
     check_hashes(data, name)
     return Lock(path, data)

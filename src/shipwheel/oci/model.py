@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shipwheel.digest import Digest, problem_of
+from shipwheel.decoding import InvalidDocument, convert, decode_json
+from shipwheel.digest import Digest
 from shipwheel.errors import ImageError
 from shipwheel.platform import Platform
 
@@ -186,12 +187,12 @@ def decode(data: bytes, kind: type[T], name: str) -> T:
 
     Raise ImageError with `name` and the field for an invalid document.
     """
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        return msgspec.json.decode(data, type=kind)
+    with contextlib.suppress(InvalidDocument):
+        return decode_json(data, kind)
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ImageError(f"{name} is invalid: {problem_of(error)}", hint="Build or copy the image again.") from error
+        return convert(_without_nulls(decode_json(data, object)), kind)
+    except (InvalidDocument, RecursionError) as error:
+        raise ImageError(f"{name} is invalid: {error}", hint="Build or copy the image again.") from error
 
 
 def _without_nulls(value: Any) -> Any:

@@ -210,8 +210,7 @@ class Publisher:
 
     def _origins(self, digest: Digest) -> tuple[str, ...]:
         """Return the repositories in which this machine has seen the blob, the latest first: the blob may be mounted from them."""
-        record = self._store.get("pushed", digest.partition(":")[2])
-        names: list[str] = msgspec.json.decode(record, type=list[str]) if record is not None else []
+        names = self._store.get_as("pushed", digest.partition(":")[2], list[str]) or []
         return tuple(name for name in names if name != self.reference.name)
 
     def _remember_origin(self, digest: Digest) -> None:

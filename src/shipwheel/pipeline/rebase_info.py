@@ -9,6 +9,7 @@ import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.base.model import ImageFacts
+from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest
 from shipwheel.oci.model import encode
 
@@ -58,6 +59,6 @@ class RebaseInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 def read_rebase_info(annotations: Mapping[str, str]) -> RebaseInfo | None:
     """Return what a manifest records; None when there is nothing that this version understands."""
     try:
-        return msgspec.json.decode(annotations.get(ANNOTATION_REBASE_INFO, ""), type=RebaseInfo)
-    except msgspec.MsgspecError:
+        return decode_json(annotations.get(ANNOTATION_REBASE_INFO, ""), RebaseInfo)
+    except InvalidDocument:
         return None

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from shipwheel.digest import digest_of, problem_of
+from shipwheel.decoding import InvalidDocument, decode_json
+from shipwheel.digest import digest_of
 from shipwheel.errors import ImageError
 from shipwheel.files.compress import member
 from shipwheel.files.segment import Segment, load_segment_metadata, save_segment_metadata
@@ -66,9 +67,9 @@ def unpack(data: bytes, keys: Sequence[str], store: Store) -> None:
 
 def _decoded(data: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(_unpacked(data), type=kind)
-    except (msgspec.MsgspecError, zlib.error, OSError, EOFError) as error:
-        raise ImageError(f"the metadata of an image is damaged: {problem_of(error)}", hint=_PUSH_AGAIN) from None
+        return decode_json(_unpacked(data), kind)
+    except (InvalidDocument, zlib.error, OSError, EOFError) as error:
+        raise ImageError(f"the metadata of an image is damaged: {error}", hint=_PUSH_AGAIN) from None
 
 
 def _unpacked(data: bytes) -> bytes:

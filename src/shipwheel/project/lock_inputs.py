@@ -208,7 +208,7 @@ def _directories_in(lock: OtherLock, root: Path) -> Iterator[Path]:
     """Yield the directories that a poetry.lock, pdm.lock or Pipfile.lock names."""
     for match in _LOCATION.finditer(decode(lock.content)) if lock.path.name in ("poetry.lock", "pdm.lock", "Pipfile.lock") else ():
         path = (root / unquote(match[1])).resolve()
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - False for a name that the file system cannot have
             yield path
 
 

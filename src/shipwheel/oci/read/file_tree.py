@@ -86,10 +86,7 @@ class FileTree(msgspec.Struct, frozen=True):
 
 def find_file_tree(image: Image, store: Store) -> FileTree | None:
     """Return the tree of an image from the store, or None if it was never read."""
-    if (record := store.get("tree", _key(image))) is not None:
-        with suppress(msgspec.MsgspecError):
-            return msgspec.json.decode(record, type=FileTree)
-    return None
+    return store.get_as("tree", _key(image), FileTree)
 
 
 def read_file_tree(image: Image, store: Store, label: str) -> FileTree:

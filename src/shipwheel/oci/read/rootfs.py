@@ -4,10 +4,13 @@ Owners, set-user-ID bits, devices and pipes are left out. Nothing is written out
 path are resolved inside the directory, one by one.
 """
 
+import errno
 import os
 import shutil
 import stat
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from shipwheel.digest import hash_digest
@@ -23,6 +26,7 @@ __all__ = ["Rootfs"]
 # image-spec, layer.md: whiteouts.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_LINKS = 40
+_IMPOSSIBLE = {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
 
 
 class Rootfs:
@@ -43,7 +47,8 @@ class Rootfs:
         try:
             with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
                 for member in members(archive):
-                    self._apply_member(archive, member, written)
+                    with _impossible_paths(member):
+                        self._apply_member(archive, member, written)
             data.drain()
         except (*TAR_ERRORS, UnpackError) as error:
             compressed.drain()
@@ -166,6 +171,18 @@ def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
             _remove(path)
         elif path.is_dir() and not path.is_symlink():
             paths += [Path(child.path) for child in os.scandir(path)]
+
+
+@contextmanager
+def _impossible_paths(member: tarfile.TarInfo) -> Iterator[None]:
+    """Raise ArchiveError if the file system has no place for an entry; other errors, such as a full disk, are not the image's fault."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _IMPOSSIBLE:
+            raise
+        what = f"the image: {member.name[:200]!r} cannot be a file: {error.strerror}"
+        raise ArchiveError(what, hint="The image is damaged or hostile; build or copy it again.") from error
 
 
 def _remove(path: Path) -> None:

@@ -189,7 +189,7 @@ class Documents:
             self.add_problem(location, f"the media type {media_type!r} is unknown")
         elif own != family:
             self.add_problem(location, f"mixed media types: {family} for the manifest, {own} for a layer")
-        if entry.get("digest") in self._files.elsewhere:
+        if str(entry.get("digest")) in self._files.elsewhere:
             return None
         file = self._blob(location, entry)
         if file is None:
