@@ -1,12 +1,14 @@
 """Bases composed of Debian packages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from shipwheel.base.model import Base, read_locked_base
-from shipwheel.debian.seed import resolve_seed
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.seed import resolve_seed, wished_names
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite
@@ -15,10 +17,14 @@ __all__ = ["DebianBases"]
 
 
 class DebianBases:
-    """Bases of one suite; see `Bases`. The archive is only accessed for platforms that the lock has no valid base for."""
+    """Bases of one suite; see `Bases`. The archive is only accessed for platforms that the lock has no valid base for.
 
-    def __init__(self, suite: Suite, archive: ArchiveSession, reporter: Reporter) -> None:
+    `wished` are names of packages that are left out, with a warning, if the suite has no such package.
+    """
+
+    def __init__(self, suite: Suite, archive: ArchiveSession, reporter: Reporter, wished: Collection[str] = ()) -> None:
         self.suite = suite
+        self._wished = wished
         self.archive = archive
         self._reporter = reporter
 
@@ -33,13 +39,19 @@ class DebianBases:
             # Before the threads start, so that an unusable mirror is reported once.
             self.archive.open()
             with ThreadPoolExecutor(len(missing)) as pool:
-                seeds = pool.map(
-                    lambda platform: resolve_seed(self.archive.package_index(self.suite, platform), self.suite, extra), missing
-                )
-                bases |= {platform: Base(self.suite, seed, locked=False) for platform, seed in zip(missing, seeds, strict=True)}
+                seeds = [*pool.map(partial(self._seed, extra), missing)]
+            bases |= {platform: Base(self.suite, seed, locked=False) for platform, (seed, _) in zip(missing, seeds, strict=True)}
+            if unknown := dict.fromkeys(name for _, names in seeds for name in names):
+                self._reporter(Warned(f"Debian {self.suite.codename} has no package {', '.join(unknown)}, which the Dockerfile installs"))
             python = f", Python {self.suite.python}" if self.suite.python else ""
             self._reporter(StageFinished("base", f"Debian {self.suite.codename}{python}"))
         return [bases[platform] for platform in platforms]
+
+    def _seed(self, extra: Sequence[str], platform: Platform) -> tuple[tuple[DebianPackage, ...], tuple[str, ...]]:
+        """Return (the first packages of a platform's base, wished names that the suite does not have)."""
+        index = self.archive.package_index(self.suite, platform)
+        found, unknown = wished_names(index, [name for name in extra if name in self._wished])
+        return resolve_seed(index, self.suite, (*(name for name in extra if name not in self._wished), *found)), unknown
 
     def _from_lock(self, lock: Lock, platform: Platform, extra: Sequence[str]) -> Base | None:
         locked = read_locked_base(lock, platform)

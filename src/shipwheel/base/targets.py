@@ -49,7 +49,7 @@ def _target(project: Project, lock: Lock, platform: Platform) -> Target:
         facts = locked.image.facts
         return Target(platform, facts.python, facts.libc, facts.musl)
     suite = suite_of(project)
-    if locked is not None and not _is_composed_of(locked, suite, settings.packages):
+    if locked is not None and not _is_composed_of(locked, suite, project.packages):
         locked = None
     if suite.python:
         if locked is None or locked.standalone is not None:

@@ -12,7 +12,7 @@ from shipwheel.suites import Suite
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["RENEW_HINT", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names"]
+__all__ = ["RENEW_HINT", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names", "wished_names"]
 
 _COMMON_SEED = (
     "base-files",
@@ -55,6 +55,16 @@ def seed_names(suite: Suite) -> tuple[str, ...]:
 def resolve_seed(index: "DebianPackageIndex", suite: Suite, extra: Sequence[str] = ()) -> tuple[DebianPackage, ...]:
     """Return the newest version of each seed package and each `extra` one that the user names. Raise as `resolve_packages` does."""
     return resolve_packages(index, (*seed_names(suite), *extra))
+
+
+def wished_names(index: "DebianPackageIndex", names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (the names by which a suite has these packages of another suite, the names that it does not have).
+
+    The change to 64-bit time renamed libraries: libglib2.0-0 is libglib2.0-0t64 since trixie.
+    """
+    names_of = {name: (name, f"{name}t64", name.removesuffix("t64")) for name in names}
+    found = {name: next((each for each in every if index.newest(each) is not None), "") for name, every in names_of.items()}
+    return tuple(each for each in found.values() if each), tuple(name for name, each in found.items() if not each)
 
 
 def resolve_packages(index: "DebianPackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:

@@ -200,6 +200,6 @@ def _pin_bases(resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> 
     resolved = tuple(platform.resolved for platform in platforms)
     lock = resolution.lock
     if any(after.base != before.base for after, before in zip(resolved, resolution.platforms, strict=True)):
-        lock = lock_with_bases(lock, resolved, resolution.project.settings.packages)
+        lock = lock_with_bases(lock, resolved, resolution.project.packages)
         lock.write()
     return msgspec.structs.replace(resolution, lock=lock, platforms=resolved)

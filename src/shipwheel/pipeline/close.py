@@ -45,7 +45,7 @@ def _closed(context: BuildContext, platform: Closed) -> Base:
         return base
     if base.suite is None:
         return replace(base, locked=True, missing_libraries=tuple(sorted(missing)))
-    if not missing and not context.project.settings.packages and parent:
+    if not missing and not context.project.packages and parent:
         return replace(base, locked=True, missing_libraries=())
     return _completed(context, platform, base.suite, app, parent)
 
@@ -57,7 +57,7 @@ def _completed(context: BuildContext, platform: Closed, suite: Suite, app: Seque
 
     base, target = platform.resolved.base, platform.resolved.target.platform
     index = context.downloads.archive.package_index(suite, target)
-    named, load = context.project.settings.packages, context.downloads.package_segments
+    named, load = context.project.packages, context.downloads.package_segments
     closure = close_over_libraries(base.packages, index, target, app, load, named=named, parent=parent)
     optional = missing_optional_libraries((*parent, *closure.segments), app)
     for note in suggest_packages({name: labels for name, labels in optional.items() if name not in base.missing_libraries}, index):

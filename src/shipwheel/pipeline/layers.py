@@ -55,7 +55,7 @@ class LayerPlanner:
         base = platform.base
         if base.image is not None or base.suite is None:
             return self._layers_on_image(base)
-        seed = base.seed(self.project.settings.packages)
+        seed = base.seed(self.project.packages)
         libraries = tuple(DebSource(package, self.store) for package in base.packages if package not in seed)
         python = f" with Python {platform.target.python}" if base.suite.python else ""
         first: tuple[Source, ...] = tuple(DebSource(package, self.store) for package in seed)

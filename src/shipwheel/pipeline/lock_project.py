@@ -94,7 +94,7 @@ def _attempt(request: "Request", project: Project, bases: Bases | None = None, *
 
 def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:
     """Return the lock with the base images pinned; the same lock if it has them."""
-    extra = project.settings.packages
+    extra = project.packages
     for platform, base in zip(platforms, bases.resolve(platforms, lock, extra, upgrade=False), strict=True):
         known = read_locked_base(lock, platform)
         if known is None or known.image != base.image or known.extra != extra:

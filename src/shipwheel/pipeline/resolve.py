@@ -60,7 +60,7 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     if lock is not before and project.settings.base is None:
         # Report what no Debian package can change before the archive is asked.
         select_all(lock, targets_of(project, lock, platforms))
-    found = bases.resolve(platforms, lock, project.settings.packages, upgrade=upgrade_base)
+    found = bases.resolve(platforms, lock, project.packages, upgrade=upgrade_base)
     if project.settings.init:
         found = with_init(found, platforms, lock, bases, upgrade=upgrade_base)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
@@ -102,7 +102,7 @@ def lock_with_command(project: Project, before: Lock | None, make: Callable[[Loc
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
     """Return bases of Debian packages, with a standalone Python if no suite has the version. Raise UsageError."""
     suite = suite_of(project)
-    debian = DebianBases(suite, ArchiveSession(project.settings.debian_mirror, store, reporter), reporter)
+    debian = DebianBases(suite, ArchiveSession(project.settings.debian_mirror, store, reporter), reporter, project.wished_packages)
     if suite.python:
         return debian
     from shipwheel.base.standalone import StandaloneBases

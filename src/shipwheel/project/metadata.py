@@ -20,6 +20,7 @@ from shipwheel.versions import normalized
 __all__ = [
     "Metadata",
     "dependency_names",
+    "has_group",
     "parse_python",
     "read_group",
     "read_metadata",
@@ -286,6 +287,12 @@ def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return _UNKNOWN
+
+
+def has_group(tables: Mapping[str, Any], group: str) -> bool:
+    """Return whether there is a dependency group (PEP 735), or one of Poetry's, with this name."""
+    named = {normalized(name) for name in (*table_at(tables, "dependency-groups"), *table_at(tables, "tool", "poetry", "group"))}
+    return normalized(group) in named
 
 
 def read_group(tables: Mapping[str, Any], group: str, _seen: frozenset[str] = frozenset()) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class Project:
     """Console script -> module:function."""
     packaged: frozenset[str] = frozenset()
     """Top-level import names in the project's wheel."""
+    system_packages: tuple[str, ...] = ()
+    """Debian packages that the project's Dockerfile installs for the app."""
     only: tuple[str, ...] = ()
     """The files that are the whole app, for `list_app`; empty for the whole directory."""
     launch: Launch | None = None
@@ -54,6 +56,17 @@ class Project:
     """The files that were read, kept to read the same project for another Python."""
     scanner: Scanner | None = field(default=None, repr=False, compare=False)
     """The scan of the source, kept to choose a command by other dependencies; None before the first choice."""
+
+    @property
+    def wished_packages(self) -> frozenset[str]:
+        """Names of the Debian packages that only a Dockerfile names, and that another suite may not have; none for a base image."""
+        return frozenset(self.system_packages) - {*self.settings.packages} if self.settings.base is None else frozenset()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The Debian packages to add: those of the settings, then those that a Dockerfile names."""
+        wished = self.wished_packages
+        return (*self.settings.packages, *(name for name in self.system_packages if name in wished))
 
     @property
     def start_directory(self) -> str:

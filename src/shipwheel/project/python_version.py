@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.deployment.installs import Installs
 from shipwheel.project.metadata import Metadata
 from shipwheel.settings import Settings
 from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
@@ -26,6 +27,9 @@ _VERSION_FILES = (
 )
 
 
+_NOTHING_INSTALLED = Installs()
+
+
 class PythonChoice(msgspec.Struct, frozen=True):
     """A Python version ("3.11", or with the micro version that the user wrote) and the reason for it.
 
@@ -40,8 +44,10 @@ class PythonChoice(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def choose_python(files: UserFiles, root: Path, settings: Settings, metadata: Metadata) -> PythonChoice:
-    """Choose by the settings, else by a version file in the project, else the best of Debian's versions that the project allows.
+def choose_python(
+    files: UserFiles, root: Path, settings: Settings, metadata: Metadata, installs: Installs = _NOTHING_INSTALLED
+) -> PythonChoice:
+    """Choose by the settings, else by a version file, else by the Dockerfile's image, else the best of Debian's that the project allows.
 
     Raises ProjectError if the project does not allow the named version, or no version at all.
     """
@@ -54,6 +60,13 @@ def choose_python(files: UserFiles, root: Path, settings: Settings, metadata: Me
     for version, origin in _named_in_files(files, root):
         choice = _named(version, origin, allowed, metadata.origin)
         return choice if version in _BY_PYTHON else _closest(choice, origin, known, allowed, metadata.origin)
+    version, origin = installs.python, f"FROM in {installs.python_place},"
+    if version and (not allowed or _matching(version, allowed, metadata.origin) is not None):
+        choice = _named(version, origin, allowed, metadata.origin)
+        if version in _BY_PYTHON:
+            others = (other for other in known if not allowed or _matching(other, allowed, metadata.origin) is not None)
+            return msgspec.structs.replace(choice, others=tuple(other for other in others if other != version))
+        return _closest(choice, origin, known, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.deployed_settings import installs_beside, with_deployed
+from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.import_names import packaged_names
@@ -58,9 +60,19 @@ def read_project(path: Path, settings: Settings | None = None, *, launch: bool =
     if not path.exists():
         raise ProjectError(f"{path} does not exist", hint="Give the directory of a project.")
     settings = find_settings(path, files) if settings is None else settings
-    read = _Reader(path.parent if path.is_file() else path, settings, files)
-    project = read.script(path) if path.is_file() else read.directory()
+    root = path.parent if path.is_file() else path
+    scanner = Scanner(root, path.name if path.is_file() else None, files)
+    read = _Reader(root, settings, files, _read_deployment(scanner))
+    project = replace(read.script(path) if path.is_file() else read.directory(), scanner=scanner)
     return with_launch(project) if launch else project
+
+
+def _read_deployment(scanner: Scanner) -> Deployment:
+    try:
+        return scanner.scan_deployment()
+    except ProjectError:
+        # Reported when the command is looked for; a lock needs none.
+        return Deployment()
 
 
 def with_launch(project: Project) -> Project:
@@ -107,7 +119,7 @@ def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bo
             raise
         return project
     if launch.outside_wheel:
-        app = _Reader(project.root, project.settings, project.files).as_app(project, launch.outside_wheel)
+        app = _Reader(project.root, project.settings, project.files, _read_deployment(scanner)).as_app(project, launch.outside_wheel)
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies, complete=complete)
     return replace(project, launch=launch)
@@ -116,10 +128,11 @@ def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bo
 class _Reader:
     """Reads one directory with given settings."""
 
-    def __init__(self, root: Path, settings: Settings, files: UserFiles) -> None:
+    def __init__(self, root: Path, settings: Settings, files: UserFiles, deployment: Deployment) -> None:
         self._root = root
         self._settings = settings
         self._files = files
+        self._deployment = deployment
 
     def directory(self) -> Project:
         """Read the directory: by its metadata, requirements files, Pipfile, or the one script with inline metadata."""
@@ -182,8 +195,8 @@ class _Reader:
         pipfile: Path | None = None,
         packaged: frozenset[str] = frozenset(),
     ) -> Project:
-        root, settings = self._root, self._settings
-        python = choose_python(self._files, root, settings, metadata)
+        root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
+        python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
         inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile)
         requirements = [*metadata.dependencies]
         if inputs.requirements is not None:
@@ -192,9 +205,11 @@ class _Reader:
             requirements += metadata.extras.get(normalized(extra), ())
         for group in settings.groups:
             requirements += read_group(metadata.tables, group)
+        name = normalized(settings.name or metadata.name or _plain_name(root.resolve().name))
+        settings, notes = installs_beside(settings, self._deployment, name, requirements, python.version)
         return Project(
             root=root,
-            name=normalized(settings.name or metadata.name or _plain_name(root.resolve().name)),
+            name=name,
             version=metadata.version,
             kind=kind,
             requires_python=python.specifier,
@@ -207,7 +222,8 @@ class _Reader:
             dynamic=metadata.dynamic and not (listed and kind == "app"),
             scripts=dict(metadata.scripts),
             packaged=packaged,
-            notes=(python.note,) if python.note else (),
+            system_packages=self._deployment.installs.system.names,
+            notes=(*([python.note] if python.note else ()), *notes, *self._deployment.installs.all_notes),
             files=self._files,
         )
 
@@ -219,7 +235,7 @@ class _Reader:
         inline = [script for script in scripts if self._has_inline(script)]
         if len(inline) == 1:
             merged = self._settings if self._settings != Settings() else find_settings(inline[0], self._files)
-            return replace(_Reader(root, merged, self._files).script(inline[0]), only=())
+            return replace(_Reader(root, merged, self._files, Deployment()).script(inline[0]), only=())
         if len(inline) > 1:
             listed = ", ".join(script.name for script in inline)
             raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")
@@ -235,7 +251,8 @@ class _Reader:
             return False
 
     def _requirements_files(self) -> tuple[Path, ...]:
-        return next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
+        named = tuple(self._root / name for name in self._deployment.installs.requirements)
+        return named or next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
 
 
 def _next_step(root: Path, names: list[str], scripts: list[Path]) -> str:

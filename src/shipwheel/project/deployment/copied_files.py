@@ -78,6 +78,10 @@ class CopiedFiles:
                 votes[item.target[: -len(below_project) - 1] or "/"] += 1
         return max(votes, key=lambda path: votes[path], default="")
 
+    def is_copied(self, path: str) -> bool:
+        """Return whether an absolute path of the image comes from the context, from inside the project or not."""
+        return any(self._has(self.context / source) for source in self._sources(posixpath.normpath(path)))
+
     def project_path(self, path: str) -> str | None:
         """Return the path in the project of an absolute path in the image; None for one that the project does not have."""
         if not path.startswith("/") or "\0" in path:

@@ -123,7 +123,8 @@ def _context(instructions: tuple[Instruction, ...], path: Path, root: Path, fold
         if "$" not in word and "*" not in word and "://" not in word and word.strip("./")
     }
     best, most = root, -1
-    for folder in dict.fromkeys((root, path.parent, *folders)):
+    inside = (root,) if root in path.parents else ()
+    for folder in dict.fromkeys((*inside, path.parent, *folders)):
         count = sum((folder / source).exists() for source in sources if "\0" not in source)
         if count > most:
             best, most = folder, count

@@ -1,10 +1,11 @@
 """The entry point: everything that a repository says about its deployment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Dockerfile, find_dockerfiles
+from shipwheel.project.deployment.installs import Installs, find_installs
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.project.deployment.shell_words import UNKNOWN
@@ -24,6 +25,7 @@ class Deployment:
     other_dockerfiles: tuple[str, ...] = ()
     """Names of further ones for the same project."""
     processes: tuple[Process, ...] = ()
+    installs: Installs = field(default_factory=Installs)
 
     @property
     def port(self) -> str | None:
@@ -43,6 +45,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
         (*_procfile(root, files), *(_docker_process(dockerfile) if dockerfile is not None else ())),
+        find_installs(dockerfile) if dockerfile is not None else Installs(),
     )
 
 

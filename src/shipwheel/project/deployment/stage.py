@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_pairs
@@ -241,6 +241,7 @@ class _StageBuilder:
         self.copies.append(Copy(tuple(sources), absolute + "/" * (is_directory and absolute != "/"), instruction.line, stage, image))
 
     def _run(self, instruction: Instruction) -> None:
+        self.copies += _bound(instruction)
         state = ShellState({**self.arguments, **self.variables}, (), self.workdir or "/")
         words = exec_form(instruction.text)
         if words is not None:
@@ -303,3 +304,12 @@ class _StageBuilder:
 def _directory(base: str, path: str | None) -> str:
     """Return a directory relative to another. One with an unknown variable is outside every project."""
     return posixpath.normpath(posixpath.join(base, (path or _UNKNOWN_DIRECTORY).strip("\"'")))
+
+
+def _bound(instruction: Instruction) -> Iterator[Copy]:
+    """Yield the files of the context that are mounted while a RUN instruction runs, which count as copied."""
+    for flag, value in instruction.flags:
+        fields = dict(part.partition("=")[::2] for part in value.split(",")) if flag == "mount" else {}
+        source, target = fields.get("source", fields.get("src", "")), fields.get("target", fields.get("dst", fields.get("destination", "")))
+        if fields.get("type") == "bind" and not fields.get("from") and source and target.startswith("/"):
+            yield Copy((source,), target, instruction.line)

@@ -68,7 +68,6 @@ _SERVERS = {
     "mlflow": _Server("5000", True, ("--host", "-h"), ("--port", "-p"), subcommand=True),
     "flower": _Server("5555", False, ("--address",), ("--port",)),
     "datasette": _Server("8001", True, ("--host", "-h"), ("--port", "-p")),
-    "http.server": _Server("8000", False, ("--bind", "-b"), ()),
     "aiohttp.web": _Server("8080", True, ("--hostname", "-H"), ("--port", "-P")),
 }
 """Program, or module that Python runs -> its options."""

@@ -1,0 +1,180 @@
+"""Everything that a Dockerfile installs: the Python, requirements files, extras, groups, Python packages and Debian packages."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from shipwheel.project.deployment.copied_files import CopiedFiles
+from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.deployment.script import ShellCommand
+from shipwheel.project.deployment.shell_words import UNKNOWN
+from shipwheel.project.deployment.stage import Stage
+from shipwheel.project.deployment.system_packages import SystemPackages, find_system_packages
+from shipwheel.versions import normalized
+
+__all__ = ["Installs", "find_installs"]
+
+_PYTHON_IMAGE = re.compile(r"(?:^|/)python:v?(3\.\d+)")
+_PYTHON_TAG = re.compile(r"python-?(3\.\d+)", re.IGNORECASE)
+_TOOLS = frozenset(
+    """
+    pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools twine
+    cython meson meson-python ninja maturin setuptools-scm cmake pyinstaller awscli ansible
+    """.split()  # noqa: SIM905
+)
+"""Python packages that only build or install others."""
+_DEVELOPMENT = re.compile(r"(^|[-_./])(dev|devel|development|tests?|testing|lint|linting|docs?|typing|ci|local|debug|build)([-_.]|$)", re.I)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
+_WITH_VALUE = frozenset(
+    """
+    -i --index-url --extra-index-url -f --find-links -t --target --prefix --root --cache-dir --default-timeout --timeout --retries -c
+    --constraint --trusted-host --platform --python-version -w --wheel-dir --no-binary --only-binary --python -p --upgrade-strategy --proxy
+    --progress-bar --src --implementation --abi --config-settings --use-feature --use-deprecated --index --index-strategy --build-option
+    --global-option --log --exists-action --dest -d
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Installs:
+    """Everything that a Dockerfile installs. Each value comes with its place for messages."""
+
+    python: str = ""
+    """Minor version of the image's Python, empty if it is not known."""
+    python_place: str = ""
+    requirements: tuple[str, ...] = ()
+    """Requirements files, relative to the project."""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    """Python packages by name, as requirements (PEP 508)."""
+    system: SystemPackages = field(default_factory=SystemPackages)
+    place: str = ""
+    """The place of the first of these."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """Sentences about what is not taken over."""
+        return (*self.notes, *self.system.notes, *([self.system.left_out_note] if self.system.left_out else ()))
+
+
+def find_installs(dockerfile: Dockerfile) -> Installs:
+    """Return what a Dockerfile installs into the image that production uses, and into the stages that this one copies from."""
+    found = _Installed()
+    for stage in (*reversed(dockerfile.stage.origins), dockerfile.stage):
+        files = CopiedFiles(stage, dockerfile.files.context, dockerfile.files.project, dockerfile.files.files)
+        for command in stage.runs:
+            if not command.background:
+                _read(command, files, found)
+    python, line = _python(dockerfile.stage)
+    return Installs(
+        python,
+        f"{dockerfile.name}, line {line}" if python else "",
+        _without_development(found.requirements),
+        _without_development(found.extras),
+        _without_development(found.groups),
+        tuple(dict.fromkeys(found.packages)),
+        find_system_packages(dockerfile.stage.runs),
+        found.place,
+        tuple(dict.fromkeys(found.notes)),
+    )
+
+
+def _python(stage: Stage) -> tuple[str, int]:
+    """Return (minor version, line) of the image's Python, or of a stage's that files are copied from."""
+    for each in (stage, *stage.origins):
+        if match := _PYTHON_IMAGE.search(each.image) or _PYTHON_TAG.search(each.image.rpartition("/")[2]):
+            return match[1], each.line
+    return "", 0
+
+
+def _without_development(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in dict.fromkeys(names) if not _DEVELOPMENT.search(name))
+
+
+class _Installed:
+    """Collects what commands install."""
+
+    def __init__(self) -> None:
+        self.requirements: list[str] = []
+        self.extras: list[str] = []
+        self.groups: list[str] = []
+        self.packages: list[str] = []
+        self.notes: list[str] = []
+        self.place = ""
+
+
+def _read(command: ShellCommand, files: CopiedFiles, found: _Installed) -> None:
+    words = tuple(word for word in command.words if UNKNOWN not in word)
+    name = posixpath.basename(words[0]) if words else ""
+    if re.fullmatch(r"python[\d.]*", name) and words[1:2] == ("-m",):
+        words, name = words[2:], words[2] if len(words) > 2 else ""
+    if name == "uv" and words[1:2] == ("pip",):
+        words, name = words[1:], "pip"
+    if re.fullmatch(r"pip[\d.]*", name) and any(word in words for word in ("install", "wheel", "download")):
+        _read_pip(command, words, files, found)
+    elif name in ("uv", "poetry", "pdm") and len(words) > 1 and words[1] in ("sync", "install", "export"):
+        options = dict(_options(words[2:]))
+        for option, kind in (*_MANAGER_OPTIONS[name].items(),):
+            target = found.extras if kind == "extra" else found.groups
+            target += [part for value in options.get(option, ()) for part in re.split(r"[\s,]+", value) if part]
+    else:
+        return
+    found.place = found.place or command.place
+
+
+_MANAGER_OPTIONS = {
+    "uv": {"--extra": "extra", "--group": "group", "--only-group": "group"},
+    "poetry": {"--extras": "extra", "-E": "extra", "--with": "group", "--only": "group"},
+    "pdm": {"-G": "group", "--group": "group"},
+}
+"""Program -> its options that name extras and groups."""
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield (option, values) of all options of a command."""
+    values: dict[str, tuple[str, ...]] = {}
+    for word, following in zip(words, (*words[1:], ""), strict=False):
+        option, equals, value = word.partition("=")
+        if option.startswith("-"):
+            values[option] = (*values.get(option, ()), value if equals else following)
+    yield from values.items()
+
+
+def _read_pip(command: ShellCommand, words: tuple[str, ...], files: CopiedFiles, found: _Installed) -> None:
+    rest = list(words[next(number for number, word in enumerate(words) if word in ("install", "wheel", "download")) + 1 :])
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = (word[:2], "=", word[2:]) if word[:2] in ("-r", "-e") else word.partition("=")
+        if option in ("-r", "--requirement", "--requirements"):
+            _add_file((value if equals and value else rest.pop(0) if rest else ""), command, files, found)
+        elif option in ("-e", "--editable"):
+            _add_target((value if equals and value else rest.pop(0) if rest else ""), command, files, found)
+        elif word in _WITH_VALUE:
+            del rest[:1]
+        elif not word.startswith("-"):
+            _add_target(word, command, files, found)
+
+
+def _add_file(name: str, command: ShellCommand, files: CopiedFiles, found: _Installed) -> None:
+    path = files.project_path(posixpath.join(command.directory or "/", name))
+    if path is not None and (files.project / path).is_file():
+        found.requirements.append(path)
+
+
+def _add_target(target: str, command: ShellCommand, files: CopiedFiles, found: _Installed) -> None:
+    """Add a requirement of pip's command line: the project itself with extras, another directory, or a package by name."""
+    path, _, extras = target.partition("[")
+    if path.startswith((".", "/")):
+        path = posixpath.normpath(posixpath.join(command.directory or "/", path))
+        inside = files.project_path(path)
+        if inside == ".":
+            found.extras += [part.strip() for part in extras.rstrip("]").split(",") if part.strip()]
+        elif "*" not in path and not path.endswith((".whl", ".gz", ".txt")) and (inside is not None or files.is_copied(path)):
+            found.notes.append(f"{command.place}: `pip install {target}` installs another project, which is not in the image.")
+    elif _NAME.fullmatch(target) and "://" not in target:
+        name = normalized(re.split(r"[\[<>=!~; ]", target)[0])
+        if name not in _TOOLS and not target.endswith((".whl", ".txt")):
+            found.packages.append(target)

@@ -1,0 +1,83 @@
+"""The system packages that RUN instructions install, and which of them an image needs when it runs."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shipwheel.project.deployment.script import ShellCommand
+from shipwheel.project.deployment.shell_words import UNKNOWN
+
+__all__ = ["SystemPackages", "find_system_packages"]
+
+_BUILD_ONLY = frozenset(
+    """
+    build-essential gcc g++ cpp clang llvm make cmake ninja-build meson pkg-config pkgconf autoconf automake autotools-dev libtool
+    bison flex patch swig rustc cargo golang dpkg-dev debhelper fakeroot git git-core git-lfs mercurial subversion curl wget gnupg
+    gnupg2 gpg dirmngr apt-transport-https apt-utils software-properties-common lsb-release unzip zip xz-utils tar gzip bzip2
+    openssh-client rsync nodejs npm yarn gosu su-exec sudo tini dumb-init catatonit vim vim-tiny nano less htop tree jq man-db
+    bash-completion strace gdb dialog screen tmux netcat netcat-openbsd netcat-traditional telnet iputils-ping dnsutils net-tools
+    iproute2 procps lsof postgresql-client default-mysql-client mariadb-client redis-tools locales locales-all dash bash coreutils
+    """.split()  # noqa: SIM905
+)
+"""Tools that build, download, wait for a companion, or help a person in a shell."""
+_BUILD_ONLY_PATTERN = re.compile(
+    r".+-dev|python3?(\.\d+)?(-(dev|pip|venv|setuptools|wheel|distutils|minimal|full))?|(gcc|g\+\+|clang|llvm|postgresql-client)-\d+"
+)
+_IN_BASE = frozenset({"ca-certificates", "tzdata", "media-types", "netbase", "libexpat1", "zlib1g"})
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_OTHER_SYSTEMS = {"apk": "Alpine's", "dnf": "Fedora's", "yum": "Red Hat's", "microdnf": "Red Hat's", "zypper": "SUSE's"}
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPackages:
+    """The system packages that a Dockerfile installs."""
+
+    names: tuple[str, ...] = ()
+    """Debian packages that the app may need when it runs."""
+    left_out: tuple[str, ...] = ()
+    """Those that only build or help."""
+    place: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def left_out_note(self) -> str:
+        """A sentence about those that are left out; empty without any."""
+        names = ", ".join(self.left_out)
+        return f"{self.place}: left out as build or shell tools: {names}. Name those that the app runs in `packages`." if names else ""
+
+
+def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:
+    """Return the packages that are installed when all commands have run, by apt; those of other systems are only noted."""
+    installed: dict[str, None] = {}
+    notes: list[str] = []
+    place = ""
+    for command in runs:
+        program = posixpath.basename(command.words[0])
+        arguments = [word for word in command.words[1:] if not word.startswith("-")]
+        verb = arguments[0] if arguments else ""
+        if program in ("apt-get", "apt", "aptitude"):
+            names = dict.fromkeys(_names(arguments[1:]))
+            if verb == "install":
+                installed |= names
+                place = place or command.place
+            elif verb in ("purge", "remove", "autoremove"):
+                installed = {name: None for name in installed if name not in names}
+        elif program in _OTHER_SYSTEMS and verb in ("add", "install") and (others := [*_needed(_names(arguments[1:]))]):
+            notes.append(f"{command.place}: {_OTHER_SYSTEMS[program]} packages are not in the image: {', '.join(others)}.")
+    needed = tuple(_needed(installed))
+    left_out = tuple(name for name in installed if name not in needed and name not in _IN_BASE)
+    return SystemPackages(needed, left_out, place, tuple(notes))
+
+
+def _names(words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        name = re.split(r"[=/:<>~]", word)[0]
+        if UNKNOWN not in word and _NAME.fullmatch(name) and not name.endswith((".deb", "-")):
+            yield name
+
+
+def _needed(names: "Sequence[str] | dict[str, None] | Iterator[str]") -> Iterator[str]:
+    for name in names:
+        if name not in _BUILD_ONLY and name not in _IN_BASE and not _BUILD_ONLY_PATTERN.fullmatch(name):
+            yield name

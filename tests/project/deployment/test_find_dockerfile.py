@@ -1,0 +1,88 @@
+"""The Dockerfile that production uses, among those of a repository."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.project.deployment.find_dockerfile import find_dockerfiles
+from shipwheel.user_files import UserFiles
+
+COPIES = "FROM python\nCOPY . /app\n"
+
+
+def _found(root: Path, *files: str, project: str = "", text: str = COPIES) -> list[str]:
+    written(root, {"app.py": "", **dict.fromkeys(files, text)})
+    return [found.name for found in find_dockerfiles(root / project if project else root, UserFiles())]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Dockerfile",
+        "Containerfile",
+        "dockerfile",
+        "Dockerfile.prod",
+        "prod.Dockerfile",
+        "web.dockerfile",
+        "docker/Dockerfile",
+        "container/dist.dockerfile",
+        ".docker/Dockerfile",
+        "deploy/web/Dockerfile",
+        "docker/prod/Dockerfile",
+    ],
+)
+def test_finds_it_wherever_it_is(tmp_path: Path, name: str) -> None:
+    assert _found(tmp_path, name) == [name]
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.md.txt/x", "src/a/b/Dockerfile", "mydockerfile", ".git/Dockerfile/x"])
+def test_takes_nothing_else_for_one(tmp_path: Path, name: str) -> None:
+    assert _found(tmp_path, name) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Dockerfile", "docker/Dockerfile"),
+        ("docker/Dockerfile", "Dockerfile.dev"),
+        ("Dockerfile", "Dockerfile.prod"),
+        ("docker/prod/Dockerfile", "docker/local/Dockerfile"),
+        ("Dockerfile", "nginx.Dockerfile"),
+    ],
+)
+def test_prefers_production(tmp_path: Path, first: str, second: str) -> None:
+    assert _found(tmp_path, second, first) == [first, second]
+
+
+def test_looks_above_the_project_only_inside_its_repository(tmp_path: Path) -> None:
+    text = "FROM python\nCOPY backend/ /app\n"
+    files = ("docker/backend/Dockerfile", "backend/main.py")
+    assert _found(tmp_path, *files, project="backend", text=text) == []
+    (tmp_path / ".git").mkdir()
+    assert _found(tmp_path, *files, project="backend", text=text) == ["../docker/backend/Dockerfile"]
+
+
+def test_ignores_one_that_is_about_another_part_of_the_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    written(tmp_path, {"backend/main.py": "", "frontend/x": "", "Dockerfile": "FROM python\nCOPY frontend /app\n"})
+    assert find_dockerfiles(tmp_path / "backend", UserFiles()) == ()
+    (tmp_path / "Dockerfile").write_text("FROM python\nCOPY . /app\n")
+    assert find_dockerfiles(tmp_path / "backend", UserFiles()) == ()
+    (tmp_path / "Dockerfile").write_text("FROM python\nCOPY . /app\nWORKDIR /app/backend\n")
+    (found,) = find_dockerfiles(tmp_path / "backend", UserFiles())
+    assert (found.files.home, found.files.context) == ("/app/backend", tmp_path)
+
+
+def test_finds_the_build_context(tmp_path: Path) -> None:
+    written(tmp_path, {"app/main.py": "", "requirements.txt": "", "docker/entry.sh": ""})
+    for text, context in (("COPY app /app\nCOPY requirements.txt /", tmp_path), ("COPY entry.sh /\n", tmp_path / "docker")):
+        written(tmp_path, {"docker/Dockerfile": f"FROM python\n{text}\n"})
+        assert [found.files.context for found in find_dockerfiles(tmp_path, UserFiles())] == [context]
+
+
+def test_skips_a_stage_for_development(tmp_path: Path) -> None:
+    text = "FROM python AS production\nCOPY . /app\nCMD a\nFROM production AS development\nCMD b\n"
+    written(tmp_path, {"app.py": "", "Dockerfile": text})
+    (found,) = find_dockerfiles(tmp_path, UserFiles())
+    assert found.stage.command == "a"

@@ -1,0 +1,103 @@
+"""Everything that a Dockerfile installs."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.project.deployment.installs import Installs
+from shipwheel.project.deployment.read import read_deployment
+from shipwheel.user_files import UserFiles
+
+FILES = {"requirements.txt": "", "requirements/prod.txt": "", "requirements/dev.txt": "", "app.py": "", "libs/a/setup.py": ""}
+
+
+def _installs(root: Path, lines: str, image: str = "python:3.11-slim") -> Installs:
+    written(root, {**FILES, "Dockerfile": f"FROM {image}\nWORKDIR /app\nCOPY . .\n{lines}\n"})
+    return read_deployment(root, UserFiles()).installs
+
+
+@pytest.mark.parametrize(
+    ("image", "python"),
+    [
+        ("python:3.9.10-slim", "3.9"),
+        ("docker.io/library/python:3.14-rc-slim", "3.14"),
+        ("ghcr.io/someone/uv:python3.12-bookworm", "3.12"),
+        ("someone/uvicorn-gunicorn:python3.10", "3.10"),
+        ("python:slim", ""),
+        ("python:3", ""),
+        ("ubuntu:22.04", ""),
+        ("x AS base\nFROM python:3.8 AS builder\nCOPY . /venv\nFROM distroless\nCOPY --from=builder /venv /venv", "3.8"),
+    ],
+)
+def test_knows_the_python_of_the_image(tmp_path: Path, image: str, python: str) -> None:
+    assert _installs(tmp_path, "", image).python == python
+
+
+PIP = {
+    "RUN pip install -r requirements.txt": (("requirements.txt",), ()),
+    "RUN python3 -m pip install --no-cache-dir -q --requirement=requirements/prod.txt -r requirements/dev.txt": (
+        ("requirements/prod.txt",),
+        (),
+    ),
+    "COPY requirements.txt /tmp/r.txt\nRUN uv pip install --system -r /tmp/r.txt && pip install gunicorn 'uvicorn[standard]>=0.30' pip": (
+        ("requirements.txt",),
+        ("gunicorn", "uvicorn[standard]>=0.30"),
+    ),
+    "RUN --mount=type=bind,source=requirements/prod.txt,target=/r.txt pip3 install -r /r.txt": (("requirements/prod.txt",), ()),
+    "RUN pip install -i http://index --extra-index-url x redis ./dist/*.whl https://host/x.whl missing.txt": ((), ("redis",)),
+    "ARG V\nRUN pip install a==$V b==1": ((), ("b==1",)),
+    'RUN if [ -n "$DEV" ]; then pip install -r requirements.txt; fi': ((), ()),
+}
+
+
+@pytest.mark.parametrize("lines", PIP)
+def test_reads_what_pip_installs(tmp_path: Path, lines: str) -> None:
+    found = _installs(tmp_path, lines)
+    assert (found.requirements, found.packages) == PIP[lines]
+
+
+@pytest.mark.parametrize(
+    ("line", "extras", "groups"),
+    [
+        ("pip install .[web,postgres,dev]", ("web", "postgres"), ()),
+        ("pip install -e '/app[web]'", ("web",), ()),
+        ("uv sync --frozen --extra web --extra=s3 --group prod --no-dev", ("web", "s3"), ("prod",)),
+        ("poetry install --no-root --extras 'web s3' --with prod,docs", ("web", "s3"), ("prod",)),
+        ("poetry export -E web -o r.txt", ("web",), ()),
+        ("pdm sync --prod -G web", (), ("web",)),
+    ],
+)
+def test_knows_extras_and_groups(tmp_path: Path, line: str, extras: tuple[str, ...], groups: tuple[str, ...]) -> None:
+    found = _installs(tmp_path, f"RUN {line}")
+    assert (found.extras, found.groups) == (extras, groups)
+
+
+def test_reads_stages_that_files_come_from(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11 AS builder\nCOPY requirements.txt .\nRUN apt-get install gcc && pip install -r requirements.txt -t /packages\n"
+        "FROM python:3.11 AS tests\nRUN pip install pytest-django\n"
+        "FROM python:3.11\nCOPY --from=builder /packages /packages\nCOPY app.py .\n"
+        "RUN apt-get update && apt-get install -y libpq5\n"
+    )
+    written(tmp_path, {**FILES, "Dockerfile": text})
+    found = read_deployment(tmp_path, UserFiles()).installs
+    assert (found.requirements, found.packages) == (("requirements.txt",), ())
+    assert (found.system.names, found.system.left_out) == (("libpq5",), ())
+
+
+def test_names_another_project_that_is_not_taken_over(tmp_path: Path) -> None:
+    found = _installs(tmp_path, "RUN pip install ./libs/a")
+    assert found.notes == ("Dockerfile, line 4: `pip install ./libs/a` installs another project, which is not in the image.",)
+
+
+def test_tells_system_packages_from_tools(tmp_path: Path) -> None:
+    lines = (
+        "ARG RUNTIME='ffmpeg libmagic1 ca-certificates'\nRUN B='build-essential libpq-dev swig' && apt-get update -qq \\\n"
+        " && apt-get install -y --no-install-recommends $RUNTIME $B libpq5=15.* git \\\n && make && apt-get purge -y --auto-remove $B\n"
+        "RUN apk add --no-cache tor curl\n"
+    )
+    found = _installs(tmp_path, lines).system
+    assert (found.names, found.left_out) == (("ffmpeg", "libmagic1", "libpq5"), ("git",))
+    assert found.notes == ("Dockerfile, line 8: Alpine's packages are not in the image: tor.",)
+    assert "git" in found.left_out_note

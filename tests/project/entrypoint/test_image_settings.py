@@ -1,0 +1,42 @@
+"""Variables, volumes and ports of a Dockerfile, whoever gives the command."""
+
+from pathlib import Path
+
+from support.project_tree import launched
+
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.settings import Settings
+
+FILES = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "conf/a.ini": "", "lib/x.py": "", "media/a.png": ""}
+
+
+def _launch(root: Path, lines: str, **settings: object) -> Launch:
+    files = {**FILES, "Dockerfile": f"FROM python\nWORKDIR /code\nCOPY . /code\n{lines}\n"}
+    return launched(root, files, "fastapi uvicorn", Settings(**settings))  # type: ignore[arg-type]
+
+
+def test_count_although_the_command_comes_from_elsewhere(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, "ENV MODE=fast\nVOLUME /data\nEXPOSE 5000\nCMD ./start")
+    assert launch.command == ("uvicorn", "--host", "0.0.0.0", "--port", "5000", "main:app")
+    assert (launch.env, launch.volumes, launch.ports) == ({"MODE": "fast"}, ("/data",), ("5000/tcp",))
+    launch = _launch(tmp_path, "ENV MODE=fast\nVOLUME /data\nEXPOSE 5000\n", command=("python", "main.py"), ports=("1/tcp",))
+    assert (launch.env, launch.volumes, launch.ports) == ({"MODE": "fast"}, ("/data",), ("1/tcp",))
+
+
+def test_paths_are_those_of_our_image(tmp_path: Path) -> None:
+    launch = _launch(
+        tmp_path, "ENV CONF=/code/conf/a.ini PYTHONPATH=/code/lib:/other LIST=/code/conf:/tmp/x\nVOLUME /code/uploads /code/media /etc/x /"
+    )
+    assert launch.env == {"CONF": "/app/conf/a.ini", "LIST": "/app/conf:/tmp/x"}
+    assert launch.volumes == ("/app/uploads",)
+    assert launch.python_path == ("lib",)
+
+
+def test_a_directory_that_is_made_for_a_variable_is_a_volume(tmp_path: Path) -> None:
+    launch = _launch(tmp_path, "RUN mkdir -p /var/uploads /unused && chown 1 /var/uploads\nENV UPLOADS=/var/uploads/new OTHER=/nowhere")
+    assert (launch.env, launch.volumes) == ({"UPLOADS": "/var/uploads/new"}, ("/var/uploads",))
+
+
+def test_a_port_that_only_root_may_open_is_no_default(tmp_path: Path) -> None:
+    assert _launch(tmp_path, "EXPOSE 80").ports == ("8000/tcp",)
+    assert _launch(tmp_path, 'EXPOSE 80\nCMD ["uvicorn", "--host=::", "--port=80", "main:app"]').ports == ("80/tcp",)
