@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"file_lock", "user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -38,6 +38,7 @@ BELOW = {
     "venv": set(),
     "versions": set(),
     "store": {"decoding", "digest", "errors"},
+    "file_lock": set(),
     "user_files": {"errors"},
     "settings": {"container_path", "errors", "linux_signals", "platform", "user_files"},
     "request": LEAVES,

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -170,7 +172,7 @@ def test_reports_a_full_disk(store: Store, place: Path, monkeypatch: pytest.Monk
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(layout, "_has", full)
+    monkeypatch.setattr(layout, "has_blob", full)
     with pytest.raises(BuildError, match="No space left") as caught:
         write_layout(index, place, store, name=None)
     assert str(place) in caught.value.message
@@ -278,3 +280,33 @@ def test_recheck_writes_damaged_blobs_again(store: Store, place: Path) -> None:
     write_layout(index, place, store, name="app:v1", recheck=True)
     assert contents(place) == whole
     validate(place)
+
+
+def test_writers_that_meet_keep_every_image(store: Store, place: Path) -> None:
+    """Two builds into one layout lost an image: each wrote the index.json that it had read before."""
+    names = [f"app:{number}" for number in range(12)]
+    start = threading.Barrier(len(names))
+
+    def write(name: str) -> None:
+        start.wait()
+        write_layout(small_index(store) if name.endswith(("0", "3", "6", "9")) else other_index(store), place, store, name=name)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(write, names))
+    validate(place)
+    assert {entry.annotations[layout.ANNOTATION_REF_NAME] for entry in read_layout(place).entries} == {name[4:] for name in names}
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_writer_does_not_lose_the_blobs_that_another_replaces(store: Store, place: Path) -> None:
+    write_layout(other_index(store), place, store, name="app:1")
+    start = threading.Barrier(2)
+
+    def write(name: str, index: ImageIndex) -> None:
+        start.wait()
+        write_layout(index, place, store, name=name)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("app:1", "app:2"), (small_index(store), other_index(store))))
+    validate(place)
+    assert len(read_layout(place).entries) == 2

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -416,3 +418,22 @@ def test_remote_layers_are_frozen() -> None:
     with pytest.raises(AttributeError):
         layer.name = ""  # type: ignore[misc]
     assert msgspec.structs.replace(layer, name="n").name == "n"
+
+
+def test_pulls_that_meet_keep_every_image(store: Store, tmp_path: Path) -> None:
+    """They share layers, and each removes what interrupted pulls left."""
+    with FakeRegistry() as registry:
+        first = filled(registry, store)
+        registry.tags["team/app"] |= {str(number): first.descriptor.digest for number in range(6)}
+        start = threading.Barrier(6)
+
+        def fetch(number: int) -> None:
+            with repository(registry) as repo:
+                found = remote_images(repo, str(number))
+                start.wait()
+                pull(repo, found, tmp_path / "out", store, name=f"app:{number}", reporter=silent)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(fetch, range(6)))
+    validate(tmp_path / "out")
+    assert sorted(read_layout(tmp_path / "out").names) == [f"docker.io/library/app:{number}" for number in range(6)]

@@ -20,6 +20,7 @@ from shipwheel.download.race import race
 from shipwheel.download.servers import CORRUPT, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
+from shipwheel.file_lock import lock_file
 from shipwheel.store import CHUNK, Store, store_write_error
 
 if TYPE_CHECKING:
@@ -227,18 +228,10 @@ def _open_partial(store: Store, digest: Digest) -> Iterator[BinaryIO]:
     path = store.partial(digest)
     try:
         with path.open("a+b") as stream:
-            _lock(stream)
+            lock_file(stream)
             yield stream
     except OSError as error:
         raise store_write_error(store.root, error) from error
-
-
-def _lock(stream: BinaryIO) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    fcntl.flock(stream, fcntl.LOCK_EX)
 
 
 def _digest(stream: BinaryIO) -> Digest:

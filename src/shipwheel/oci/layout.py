@@ -1,7 +1,8 @@
 """OCI image layouts: a directory of blobs with an index.json (image-spec 1.1, image-layout.md).
 
 A new layout is written to a temporary directory and renamed. An existing layout is updated blob by blob and its index.json replaced last,
-so that readers always find a complete image. A blob that exists with the right size is not written again; `validate` checks its bytes.
+so that readers always find a complete image; one process at a time does so. A blob that exists with the right size is not written again;
+`validate` checks its bytes.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import msgspec
 
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import BuildError, ImageError, UsageError
+from shipwheel.file_lock import locked_directory
 from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, verified_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
@@ -44,6 +46,8 @@ __all__ = [
     "LayoutReader",
     "atomic_write",
     "blob_path",
+    "create_empty_layout",
+    "has_blob",
     "image_files",
     "index_entry",
     "index_json",
@@ -97,12 +101,7 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
             _update(index, directory, store, entry, recheck)
         else:
             require_layout_or_empty(directory)
-            try:
-                _create(index, directory, store, entry)
-            except OSError:
-                # If another process has created the layout in the meantime, update it.
-                if not (directory / LAYOUT).is_file():
-                    raise
+            if not _create(directory, [entry], partial(_write_blobs, index, store=store)):
                 _update(index, directory, store, entry, recheck)
     except OSError as error:
         raise write_error(f"the layout {directory}", error, "directory") from error
@@ -127,31 +126,46 @@ def require_layout_or_empty(directory: Path) -> None:
         raise UsageError(f"{directory} is {kind}", hint="Name a new or an empty directory, or a file that ends in .tar.")
 
 
-def _create(index: ImageIndex, directory: Path, store: Store, entry: Descriptor) -> None:
+def create_empty_layout(directory: Path) -> None:
+    """Create a layout without images, unless there is a layout already. Raise OSError."""
+    if not (directory / LAYOUT).is_file():
+        _create(directory, [], lambda _: None)
+
+
+def _create(directory: Path, entries: list[Descriptor], write_blobs: Callable[[Path], None]) -> bool:
+    """Create a layout. Return False, and leave it alone, if another process has created one in the meantime."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        _write_blobs(index, temporary, store)
+        write_blobs(temporary)
         _write(temporary / LAYOUT, (OCI_LAYOUT,))
-        _write(temporary / INDEX, (index_json([entry]),))
+        _write(temporary / INDEX, (index_json(entries),))
         temporary.chmod(0o755)
-        if directory.is_dir():
-            # Windows cannot rename over a directory, not even an empty one.
-            directory.rmdir()
-        temporary.rename(directory)
+        try:
+            if directory.is_dir():
+                # Windows cannot rename over a directory, not even an empty one.
+                directory.rmdir()
+            temporary.rename(directory)
+        except OSError:
+            if not (directory / LAYOUT).is_file():
+                raise
+            return False
+        return True
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _update(index: ImageIndex, directory: Path, store: Store, entry: Descriptor, recheck: bool) -> None:
-    before = read_layout(directory)
-    _write_blobs(index, directory, store, recheck)
-    replaced = [old for old in before.entries if _name(old) == _name(entry)]
-    others = [old for old in before.entries if _name(old) != _name(entry)]
-    data = index_json([*others, entry])
-    if before.data != data:
-        _write(directory / INDEX, (data,))
-        _remove_stale_blobs(before, replaced, [*others, entry])
+    # An index.json that was read before another process changed it would forget that process's image.
+    with locked_directory(directory):
+        before = read_layout(directory)
+        _write_blobs(index, directory, store, recheck)
+        replaced = [old for old in before.entries if _name(old) == _name(entry)]
+        others = [old for old in before.entries if _name(old) != _name(entry)]
+        data = index_json([*others, entry])
+        if before.data != data:
+            _write(directory / INDEX, (data,))
+            _remove_stale_blobs(before, replaced, [*others, entry])
 
 
 def _name(entry: Descriptor) -> tuple[str | None, str | None]:
@@ -173,11 +187,12 @@ def _remove_stale_blobs(before: "LayoutReader", replaced: list[Descriptor], entr
 def _write_blobs(index: ImageIndex, directory: Path, store: Store, recheck: bool = False) -> None:
     for blob in index.blobs(store):
         path = directory / blob_path(blob.descriptor.digest)
-        if not _has(path, blob.descriptor.size) or (recheck and _digest(path) != blob.descriptor.digest):
+        if not has_blob(path, blob.descriptor.size) or (recheck and _digest(path) != blob.descriptor.digest):
             _write(path, blob.chunks())
 
 
-def _has(path: Path, size: int) -> bool:
+def has_blob(path: Path, size: int) -> bool:
+    """Return whether a blob's file exists with the right size."""
     with contextlib.suppress(OSError):
         return path.is_file() and path.stat().st_size == size
     return False

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -16,15 +17,13 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, IntegrityError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
+from shipwheel.file_lock import lock_file
 from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import (
-    INDEX,
-    LAYOUT,
-    OCI_LAYOUT,
-    atomic_write,
     blob_path,
-    index_json,
+    create_empty_layout,
+    has_blob,
     require_layout_or_empty,
     write_error,
     write_layout,
@@ -116,7 +115,8 @@ def pull(
     index = remote_index(found)
     require_layout_or_empty(directory)
     try:
-        _create_layout(directory)
+        # An interrupted pull leaves a layout that the next pull accepts.
+        create_empty_layout(directory)
         layers = _LayerPull(repository, directory, reporter)
         layers.fetch_all(index, workers)
         entry = write_layout(index, directory, store, name=name)
@@ -126,16 +126,6 @@ def pull(
     rest = f" ({format_size(layers.present)} already there)" if layers.present else ""
     reporter(StageFinished(STAGE, f"fetched {format_size(layers.fetched)}{rest}", notable=True))
     return PullResult(entry, found.digest, layers.fetched, layers.present)
-
-
-def _create_layout(directory: Path) -> None:
-    """Create a layout without images, so that an interrupted pull leaves one that the next pull accepts."""
-    if (directory / LAYOUT).is_file():
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, data in ((INDEX, index_json([])), (LAYOUT, OCI_LAYOUT)):
-        with atomic_write(directory / name) as write:
-            write(data)
 
 
 class _LayerPull:
@@ -153,8 +143,7 @@ class _LayerPull:
         layers = {layer.descriptor.digest: layer.descriptor for image in index.images for layer in image.layers}
         missing = []
         for layer in layers.values():
-            path = self._directory / blob_path(layer.digest)
-            if path.is_file() and path.stat().st_size == layer.size:
+            if has_blob(self._directory / blob_path(layer.digest), layer.size):
                 self.present += layer.size
             else:
                 missing.append(layer)
@@ -172,7 +161,9 @@ class _LayerPull:
     def remove_partial_files(self) -> None:
         """Remove what other, interrupted pulls left in the layout."""
         for path in (self._directory / "blobs").glob("*/.*.partial"):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError), path.open("rb") as stream:
+                if lock_file(stream, wait=False):
+                    path.unlink()
 
     def _fetch(self, layer: Descriptor) -> None:
         path = self._directory / blob_path(layer.digest)
@@ -180,6 +171,10 @@ class _LayerPull:
         partial_path = path.with_name(f".{path.name}.partial")
         hasher = hashlib.new(layer.digest.partition(":")[0])
         with partial_path.open("a+b", buffering=_BUFFER_SIZE) as stream:
+            lock_file(stream)
+            if has_blob(path, layer.size):
+                # Another pull had the lock.
+                return
             start = reported = size = _hash_partial(stream, layer, hasher)
             for chunk in self._repository.blob(layer, start):
                 stream.write(chunk)
@@ -190,12 +185,13 @@ class _LayerPull:
                 if size - reported >= _BUFFER_SIZE or size == layer.size:
                     reported = size
                     self._reporter(Moved(STAGE, layer.digest, size, layer.size))
-        if start and f"{hasher.name}:{hasher.hexdigest()}" != layer.digest:
-            # The earlier pull's part may be wrong: do not use it again.
-            partial_path.unlink()
-            raise IntegrityError(f"{layer.digest}: got {hasher.name}:{hasher.hexdigest()}", hint="Run the command again.")
-        partial_path.chmod(0o644)
-        partial_path.replace(path)
+            if start and f"{hasher.name}:{hasher.hexdigest()}" != layer.digest:
+                # The earlier pull's part may be wrong: do not use it again.
+                partial_path.unlink()
+                raise IntegrityError(f"{layer.digest}: got {hasher.name}:{hasher.hexdigest()}", hint="Run the command again.")
+            stream.flush()
+            partial_path.chmod(0o644)
+            partial_path.replace(path)
         with self._lock:
             self.fetched += layer.size - start
 

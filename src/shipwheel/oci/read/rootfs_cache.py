@@ -8,12 +8,12 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.file_lock import locked_directory
 from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store import Store
@@ -53,7 +53,7 @@ def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedRootfs
 
 
 def _find(final: Path) -> CachedRootfs | None:
-    with _exclusive(final.parent):
+    with locked_directory(final.parent):
         if not final.is_dir():
             return None
         # The modification time is the time of the last use.
@@ -65,7 +65,7 @@ def _find(final: Path) -> CachedRootfs | None:
 def _create(image: Image, final: Path, store: Store, reporter: Reporter) -> CachedRootfs:
     reporter(StageStarted(STAGE, len(image.layers)))
     _prune(final.parent, KEPT - 1)
-    with _exclusive(final.parent):
+    with locked_directory(final.parent):
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=final.parent))
         unpacked = CachedRootfs(final, _lock(temporary))
     try:
@@ -75,7 +75,7 @@ def _create(image: Image, final: Path, store: Store, reporter: Reporter) -> Cach
             rootfs.apply(layer, store)
             reporter(Moved(STAGE, "", number, len(image.layers)))
         temporary.chmod(0o755)
-        with _exclusive(final.parent):
+        with locked_directory(final.parent):
             if final.is_dir():
                 # Another process has created it in the meantime.
                 unpacked.close()
@@ -95,7 +95,7 @@ def _create(image: Image, final: Path, store: Store, reporter: Reporter) -> Cach
 def _prune(parent: Path, keep: int) -> None:
     """Remove unused images except for the `keep` most recently used ones, and the leftovers of interrupted commands."""
     removable: list[tuple[Path, int]] = []
-    with _exclusive(parent):
+    with locked_directory(parent):
         directories = [path for path in parent.iterdir() if path.is_dir()]
         complete = [path for path in directories if not path.name.startswith(".")]
         complete.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
@@ -112,19 +112,6 @@ def _prune(parent: Path, keep: int) -> None:
 def _hide(path: Path) -> Path:
     """Rename a directory, so that no process finds it by its name."""
     return path.rename(tempfile.mkdtemp(prefix=".", dir=path.parent))
-
-
-@contextmanager
-def _exclusive(parent: Path) -> Iterator[None]:
-    """Prevent other processes from changing the set of directories."""
-    import fcntl  # not available on Windows
-
-    handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _lock(path: Path, *, wait: bool = True) -> int:
