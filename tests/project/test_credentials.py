@@ -52,3 +52,41 @@ def test_reads_netrc_and_ignores_a_malformed_one(project: Project, tmp_path: Pat
     assert signed("https://other.example/a.whl") == "https://other.example/a.whl"
     (tmp_path / "rc").write_text("machine machine machine\n")
     assert signed("https://net.example/a.whl") == "https://net.example/a.whl"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "sent"),
+    [
+        ("https://net.example/a.whl", {}, True),
+        ("https://net.example:8443/a.whl", {}, True),
+        ("http://net.example/a.whl", {}, False),
+        ("http://net.example:8080/a.whl", {}, False),
+        ("http://127.0.0.1:8080/a.whl", {}, True),
+        ("http://localhost/a.whl", {}, True),
+        ("http://127.0.0.1.net.example/a.whl", {}, False),
+        ("http://net.example:8080/a.whl", {"UV_INSECURE_HOST": "other.example net.example"}, True),
+        ("http://net.example:8080/a.whl", {"UV_INSECURE_HOST": "net.example:8080"}, True),
+        ("http://net.example:8080/a.whl", {"UV_INSECURE_HOST": "http://net.example:8080/"}, True),
+        ("http://net.example:8080/a.whl", {"UV_INSECURE_HOST": "net.example:80"}, False),
+    ],
+)
+def test_sends_a_password_of_netrc_in_the_clear_to_nobody_else(
+    project: Project, tmp_path: Path, url: str, environ: dict[str, str], sent: bool
+) -> None:
+    hosts = ("net.example", "127.0.0.1", "localhost", "127.0.0.1.net.example")
+    (tmp_path / "rc").write_text("".join(f"machine {host} login bob password s3cret\n" for host in hosts))
+    signed = credentials_of(project, {"HOME": str(tmp_path), "NETRC": str(tmp_path / "rc"), **environ})(url)
+    assert signed == (url.replace("://", "://bob:s3cret@", 1) if sent else url)
+
+
+def test_the_user_can_allow_an_insecure_host_and_a_project_cannot(tmp_path: Path) -> None:
+    allowed = 'allow-insecure-host = ["net.example"]\n'
+    (tmp_path / "main.py").write_text("print()\n")
+    (tmp_path / "requirements.txt").write_text("small\n")
+    (tmp_path / "uv.toml").write_text(allowed)
+    (tmp_path / "rc").write_text("machine net.example login bob password s3cret\n")
+    environ = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "rc")}
+    project, url = read_project(tmp_path, load_settings(tmp_path)), "http://net.example/a.whl"
+    assert credentials_of(project, environ)(url) == url
+    (tmp_path / "user.toml").write_text(allowed)
+    assert "s3cret" in credentials_of(project, {**environ, "UV_CONFIG_FILE": str(tmp_path / "user.toml")})(url)

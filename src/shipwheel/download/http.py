@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_ATTEMPTS",
     "TransientError",
     "back_off",
+    "is_loopback",
     "raise_for_status",
     "range_start",
     "redacted",
@@ -56,6 +58,18 @@ def redacted(url: str) -> str:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:
         return "an invalid URL"
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if a host or host:port is on the loopback interface, which other machines cannot reach.
+
+    That is 127.0.0.0/8, ::1 and localhost, and no other name, since DNS decides where that leads.
+    """
+    name = address.partition("]")[0][1:] if address.startswith("[") else address.partition(":")[0]
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 @contextmanager

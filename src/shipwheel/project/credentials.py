@@ -7,7 +7,8 @@ They come from the places where uv looks for an index's login:
 * .netrc, the logins that `uv auth login` stored, and the keyring, if uv is configured to ask it.
 
 They also come from pip's settings, and from the places where Poetry, PDM and Pipenv keep the logins of a project's sources. Each login
-is sent to no other scheme, host and port than the one that it is configured for.
+is sent to no other scheme, host and port than the one that it is configured for. A login in .netrc names only a host: it is sent without
+encryption only to the loopback interface, and to hosts that uv is told to use insecurely (UV_INSECURE_HOST, allow-insecure-host).
 """
 
 import netrc
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from shipwheel.download.http import is_loopback
 from shipwheel.errors import ProjectError
 from shipwheel.project.indexes import without_login
 from shipwheel.project.machine_settings import pip_settings, uv_files
@@ -52,15 +54,15 @@ def credentials_of(project: Project, environ: Mapping[str, str] | None = None) -
     def stored(origin: str, user: str) -> str:
         return _from_uv(origin, user, environ) or _from_keyring(origin, user, project, environ)
 
-    def login(origin: str, host: str) -> str:
+    def login(origin: str) -> str:
         user = configured().get(origin, "")
-        return user if ":" in user else _from_netrc(host, environ) or stored(origin, user) or user
+        return user if ":" in user else _from_netrc(origin, environ) or stored(origin, user) or user
 
     def with_login(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             return url
-        user = login(_origin(url), parts.hostname or "")
+        user = login(_origin(url))
         return parts._replace(netloc=f"{user}@{parts.netloc}").geturl() if user else url
 
     return with_login
@@ -124,7 +126,11 @@ def _origin(url: str) -> str:
         return ""
 
 
-def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
+def _from_netrc(origin: str, environ: Mapping[str, str]) -> str:
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    if parts.scheme != "https" and not is_loopback(host) and not _is_insecure_on_purpose(host, parts.port, environ):
+        return ""
     path = Path(environ.get("NETRC") or home(environ) / ".netrc")
     try:
         # authenticators() would send the login of `default` to every host.
@@ -132,6 +138,13 @@ def _from_netrc(host: str, environ: Mapping[str, str]) -> str:
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return ""
     return _userinfo(found[0], found[2] or "") if found else ""
+
+
+def _is_insecure_on_purpose(host: str, port: int | None, environ: Mapping[str, str]) -> bool:
+    """Return whether the user or the machine tells uv to use a host insecurely. A project cannot."""
+    names = environ.get("UV_INSECURE_HOST", "").split()
+    names += [str(name) for _, table in uv_files(environ) for name in _as_list(table.get("allow-insecure-host"))]
+    return not {host, f"{host}:{port}"}.isdisjoint(name.rpartition("://")[2].rstrip("/").lower() for name in names)
 
 
 def _from_uv(origin: str, user: str, environ: Mapping[str, str]) -> str:

@@ -13,12 +13,12 @@ these is set, else those of the system and of certifi.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from shipwheel.download.http import is_loopback
 from shipwheel.errors import FetchError, UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
 from shipwheel.user_dirs import config_home, home
@@ -59,7 +59,7 @@ class Host(msgspec.Struct, frozen=True):
     @property
     def is_loopback(self) -> bool:
         """True if its address is on the loopback interface, which other machines cannot reach."""
-        return _is_loopback(self.address)
+        return is_loopback(self.address)
 
     def repository(self, name: str) -> str:
         """Return a repository's name in the API: the engines' default registry has those without a slash below `library/`."""
@@ -75,7 +75,7 @@ def host_of(registry: str | None, environ: Mapping[str, str] | None = None) -> H
     name = canonical_registry(registry or ENGINE_REGISTRY)
     address = _DEFAULT_ADDRESS if name == ENGINE_REGISTRY else name
     authorities, certificates = _certificates(name, environ)
-    plain = address in _plain(environ) or (_is_loopback(address) and not authorities and not certificates)
+    plain = address in _plain(environ) or (is_loopback(address) and not authorities and not certificates)
     return Host(name, "http" if plain else "https", address, authorities, certificates)
 
 
@@ -154,15 +154,6 @@ def unreachable_hint(host: Host) -> str:
 
 def _plain(environ: Mapping[str, str]) -> set[str]:
     return {canonical_registry(word) for word in environ.get(PLAIN_HTTP, "").split(",") if word.strip()}
-
-
-def _is_loopback(address: str) -> bool:
-    """Return True for 127.0.0.0/8, ::1 and localhost, and for no other name, since DNS decides where that leads."""
-    name = address.partition("]")[0][1:] if address.startswith("[") else address.partition(":")[0]
-    try:
-        return name == "localhost" or ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _certificates(name: str, environ: Mapping[str, str]) -> tuple[tuple[Path, ...], tuple[tuple[Path, Path], ...]]:
