@@ -150,6 +150,21 @@ def test_the_init_is_the_first_process_and_ends_an_app_without_a_handler(target:
     assert target.left() == ""
 
 
+def test_the_image_s_stop_signal_stops_a_start_step(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
+    project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "fastapi")
+    (project / "step.py").write_text(
+        "import signal, sys, time\nsignal.signal(signal.SIGQUIT, lambda *_: sys.exit('stopped'))\nprint('up', flush=True)\ntime.sleep(600)"
+    )
+    settings = '\n[tool.shipwheel]\nstop-signal = "SIGQUIT"\nbefore-start = [["python", "step.py"]]\n'
+    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text() + settings)
+    run = start(target, str(project), "--grace", "60")
+    wait_until(lambda: "up" in run.read("out"), "the start of the step")
+    run.signal_group("TERM")
+    assert run.status() == 128 + signal.SIGQUIT, run.read("err")
+    assert "stopped" in run.read("err")
+    assert target.left() == ""
+
+
 def test_passes_on_exit_code_user_variables_and_volumes(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     file = tmp_path / "variables"
     file.write_text("# a comment\nFROM_FILE=two words\n")

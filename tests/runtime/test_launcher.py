@@ -50,6 +50,7 @@ class Volume:
     running: ExitStack
     steps: list[list[str]] = field(default_factory=list)
     every_start: list[list[str]] = field(default_factory=list)
+    stop_signal: str = "SIGTERM"
 
     @property
     def marks(self) -> Path:
@@ -67,7 +68,7 @@ class Volume:
         return [self.python, "-S", "-c", code]
 
     def start(self, *command: str, session: bool = False) -> "subprocess.Popen[str]":
-        source = launcher_files(self.steps, str(self.marks), self.every_start)
+        source = launcher_files(self.steps, str(self.marks), self.every_start, stop_signal=self.stop_signal)
         settings = self.folder / "launch.json"
         settings.write_text(text_of(source, "opt/shipwheel/launch.json"))
         program = self.folder / "launcher.py"
@@ -161,8 +162,18 @@ def test_two_launchers_on_one_volume_run_each_step_once(volume: Volume) -> None:
     assert volume.log == ["a", "b"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_forwards_a_signal_to_the_step(volume: Volume, number: signal.Signals) -> None:
+    assert_forwards(volume, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGWINCH, signal.SIGUSR1, signal.SIGRTMIN + 3])
+def test_forwards_the_stop_signal_of_the_image_to_the_step(volume: Volume, number: int) -> None:
+    volume.stop_signal = str(int(number))
+    assert_forwards(volume, number)
+
+
+def assert_forwards(volume: Volume, number: int) -> None:
     caught = f"signal.signal({int(number)}, lambda *_: (open({str(volume.folder / 'log')!r}, 'a').write('caught '), sys.exit(0)))"
     volume.steps = [volume.step("a", f"{caught}\nopen({str(volume.folder / 'ready')!r}, 'w').close()\ntime.sleep(60)"), volume.step("b")]
     process = volume.start("echo", "started")
@@ -370,7 +381,7 @@ def test_volume_directories_belong_to_the_user() -> None:
 
 def test_writes_the_launcher_s_settings_as_json(tmp_path: Path) -> None:
     settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
-    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']]}
+    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']], "stop-signal": 15}
 
 
 def test_links_a_file_in_the_working_directory_to_a_volume() -> None:

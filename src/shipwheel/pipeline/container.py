@@ -8,7 +8,7 @@ from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.venv import VENV
 
-__all__ = ["ContainerOptions", "container_config", "container_path", "container_user"]
+__all__ = ["ContainerOptions", "container_config", "container_path", "container_stop_signal", "container_user"]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 DEFAULT_USER = "65532:65532"
@@ -77,6 +77,11 @@ def container_path(env: Mapping[str, str], parent: str = "") -> str:
 def container_user(user: str | None, base: Base) -> str:
     """Return `uid:gid`: from the settings, else the base image's if that is not root, else 65532."""
     return user or (base.image.facts.user if base.image is not None else "") or DEFAULT_USER
+
+
+def container_stop_signal(signal: str | None, base: Base) -> str:
+    """Return the signal that stops the container: from the settings, else the base image's."""
+    return signal or (base.parent.execution.stop_signal if base.parent is not None else "SIGTERM")
 
 
 def _environment(env: Mapping[str, str], parent: Mapping[str, str], certificates: str) -> tuple[str, ...]:

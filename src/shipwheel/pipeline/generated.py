@@ -7,6 +7,7 @@ import msgspec
 
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import key_of
+from shipwheel.linux_signals import signal_number
 from shipwheel.venv import VENV
 from shipwheel.versions import minor_version
 
@@ -65,10 +66,17 @@ def volume_directories(
     return Generated("volumes", (*mount_points, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
 
 
-def launcher_files(steps: Sequence[Sequence[str]], marks: str, every_start: Sequence[Sequence[str]] = ()) -> Generated:
+def launcher_files(
+    steps: Sequence[Sequence[str]], marks: str, every_start: Sequence[Sequence[str]] = (), *, stop_signal: str = "SIGTERM"
+) -> Generated:
     """Return the launcher and its settings; `marks` is the directory where it records finished steps."""
-    always = [number for number, step in enumerate(steps) if step in every_start]
-    settings = json.dumps({"always": always, "marks": marks, "steps": [list(step) for step in steps]}, indent=2, sort_keys=True)
+    values = {
+        "always": [number for number, step in enumerate(steps) if step in every_start],
+        "marks": marks,
+        "steps": [list(step) for step in steps],
+        "stop-signal": signal_number(stop_signal),
+    }
+    settings = json.dumps(values, indent=2, sort_keys=True)
     return Generated("launcher", (file(LAUNCHER, _program("launcher.py")), file(SETTINGS, settings + "\n")))
 
 

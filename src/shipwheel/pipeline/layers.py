@@ -15,7 +15,7 @@ from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.app_source import AppSource
-from shipwheel.pipeline.container import container_user
+from shipwheel.pipeline.container import container_stop_signal, container_user
 from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, volume_directories
 from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
 from shipwheel.pipeline.local_builds import LocalSources
@@ -160,7 +160,8 @@ class LayerPlanner:
             lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
             sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))
         if project.before_start:
-            sources.append(launcher_files(project.before_start, _marks_directory(project.volumes), project.every_start))
+            marks, stop_signal = _marks_directory(project.volumes), container_stop_signal(project.settings.stop_signal, platform.base)
+            sources.append(launcher_files(project.before_start, marks, project.every_start, stop_signal=stop_signal))
         return tuple(sources)
 
     def _volumes(self, base: Base, owned: Mapping[str, Directory], workdir: str) -> LayerSpec:

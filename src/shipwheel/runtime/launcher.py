@@ -31,24 +31,25 @@ def mark_name(steps: list[list[str]], number: int) -> str:
 
 
 class SignalForwarder:
-    """Forward SIGTERM and SIGINT to the running step, or exit if none is running.
+    """Forward the signals that stop a container to the running step, or exit if none is running.
 
     Without a handler the signal would end this process and leave the step running; as a container's first process, without an init, the
-    kernel would drop it.
+    kernel would drop it. `stop_signal` is the number of the image's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop_signal: int = signal.SIGTERM) -> None:
+        self.numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, stop_signal}
         self.received = 0
         self.running = False
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "SignalForwarder":
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self.numbers:
             signal.signal(number, self.handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self.numbers:
             signal.signal(number, signal.SIG_DFL)
 
     def handle(self, number: int, _frame: object) -> None:
@@ -92,14 +93,14 @@ def run_step(step: list[str], signals: SignalForwarder, when: str) -> int:
     return status
 
 
-def run_steps(steps: list[list[str]], marks: Path, always: list[int]) -> int:
+def run_steps(steps: list[list[str]], marks: Path, always: list[int], signals: SignalForwarder) -> int:
     """Run the steps without a mark and those whose numbers are in `always`. Return the first failure's exit status, else 0."""
     todo = [(step, marks / mark_name(steps, number), number in always) for number, step in enumerate(steps)]
     try:
         if all(mark.exists() and not repeat for _, mark, repeat in todo):
             return 0
         marks.mkdir(parents=True, exist_ok=True)
-        with SignalForwarder() as signals, (marks / "lock").open("w") as lock:
+        with signals, (marks / "lock").open("w") as lock:
             acquire(lock)
             for step, mark, repeat in todo:
                 if mark.exists() and not repeat:
@@ -126,7 +127,7 @@ def main() -> None:
     """Run the steps, then replace this process with the command."""
     settings = json.loads(SETTINGS.read_text())
     command = sys.argv[1:]
-    status = run_steps(settings["steps"], Path(settings["marks"]), settings["always"])
+    status = run_steps(settings["steps"], Path(settings["marks"]), settings["always"], SignalForwarder(settings["stop-signal"]))
     if status:
         sys.exit(status)
     if not command:
