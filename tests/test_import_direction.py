@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"file_lock", "user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"file_lock", "setting_values", "user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -40,7 +40,8 @@ BELOW = {
     "store": {"decoding", "digest", "errors"},
     "file_lock": set(),
     "user_files": {"errors"},
-    "settings": {"container_path", "errors", "linux_signals", "platform", "user_files"},
+    "setting_values": {"container_path", "linux_signals"},
+    "settings": {"errors", "platform", "setting_values", "user_files"},
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},

@@ -1,0 +1,273 @@
+"""The values of settings: converted to their types, and checked."""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from shipwheel.container_path import as_container_path
+from shipwheel.linux_signals import signal_name
+
+__all__ = ["AllowedSecret", "InvalidValue", "setting_value"]
+
+
+class AllowedSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that looks like a secret and is meant to be in the image. `path` is a pattern as in .gitignore, `reason` says why."""
+
+    path: str
+    reason: str
+
+
+class InvalidValue(Exception):
+    """A value that a setting cannot have: why, and what to write instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def setting_value(key: str, value: object, kind: Any) -> Any:
+    """Return a value converted to the type of its field and checked. Raise InvalidValue if it does not fit."""
+    if key in _TO_TYPE:
+        value = _TO_TYPE[key](value)
+    if kind == tuple[str, ...] and isinstance(value, str):
+        value = [value]
+    try:
+        converted = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        reason = reason.replace(" | null", "").replace("`", "").replace("Invalid RFC3339 encoded date", f"{value!r} is not a day")
+        raise InvalidValue(
+            (f"at {key}{place.rstrip('`')} " if place else "") + reason[:1].lower() + reason[1:], _HINTS.get(key, "")
+        ) from None
+    return _CHECKS[key](converted) if key in _CHECKS else converted
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise InvalidValue(f"cannot be split into words ({str(error).lower()})", 'Write a list: ["python", "main.py"].') from None
+
+
+def _steps(value: object) -> object:
+    if isinstance(value, (list, tuple)) and value and all(isinstance(word, str) for word in value):
+        raise InvalidValue("must be a list of commands, each a list of words", f"Write [[{', '.join(map(_quoted, value))}]].")
+    return value
+
+
+def _quoted(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, Mapping):
+        wrong = [str(name) for name, text in value.items() if not isinstance(text, str)]
+        if wrong:
+            raise InvalidValue(f"{', '.join(wrong)} must be a string", "Write the value in quotes.")
+    return value
+
+
+def _port_texts(value: object) -> object:
+    if isinstance(value, (int, str)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [str(port) if isinstance(port, int) and not isinstance(port, bool) else port for port in value]
+
+
+def _ports(ports: tuple[str, ...]) -> tuple[str, ...]:
+    normalized = []
+    for port in ports:
+        found = re.fullmatch(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?", port.strip().lower())
+        if found is None or not 0 < int(found[1]) < 65536:
+            raise InvalidValue(f"{port!r} is not a port", 'A port is a number from 1 to 65535, or one with its protocol: 8000, "53/udp".')
+        normalized.append(f"{int(found[1])}/{found[2] or 'tcp'}")
+    return tuple(dict.fromkeys(normalized))
+
+
+def _user_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _user(user: str) -> str:
+    found = re.fullmatch(r"([0-9]{1,10})(?::([0-9]{1,10}))?", user)
+    if found is None or max(int(found[1]), int(found[2] or 0)) > 0xFFFFFFFE:
+        raise InvalidValue(
+            f"{user!r} is not numeric", 'Write "uid" or "uid:gid" in digits, as runAsNonRoot needs it: "65532:65532"; root is "0".'
+        )
+    return f"{int(found[1])}:{int(found[2] or found[1])}"
+
+
+def _absolute(path: str) -> str:
+    parts = path.rstrip("/").split("/")
+    if not path.startswith("/") or any(part in ("", ".", "..") for part in parts[1:]) or "\0" in path or len(parts) == 1:
+        raise InvalidValue(f"{path!r} is not an absolute path below /", "Write the whole path, for example /data.")
+    return path.rstrip("/")
+
+
+def _volumes(volumes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_volume(volume) for volume in volumes))
+
+
+def _volume(text: str) -> str:
+    path = as_container_path(text)
+    if path is None:
+        raise InvalidValue(f"{text!r} is not an absolute path below /", "Write the whole path, for example /data, without `:` and `,`.")
+    return path
+
+
+def _state_path(path: str) -> str:
+    parts = path.removeprefix("./").strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in path:
+        raise InvalidValue(f"{path!r} is not a path", 'Write a file, "db.sqlite3", or a directory, "uploads/" or "/var/lib/app/".')
+    return path.removeprefix("./")
+
+
+def _requirement(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(text))
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidValue(f"{text!r} is not a requirement ({reason})", 'Write "name", or "name>=1,<2" (PEP 508).') from None
+
+
+def _workdir(path: str) -> str:
+    return path if path == "/" else _absolute(path)
+
+
+def _env(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value or not name.isprintable() or " " in name:
+            raise InvalidValue(f"{name!r} is not a valid environment variable", "Names contain no '=' and no space, values no NUL.")
+    return env
+
+
+def _keys(table: dict[str, str]) -> dict[str, str]:
+    if "" in table:
+        raise InvalidValue("has an empty key", "Write a key before the equals sign (image-spec: keys must not be empty).")
+    return table
+
+
+def _argv(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words or not words[0] or any("\0" in word for word in words):
+        raise InvalidValue("has no program to run", 'Write a list of words: ["python", "main.py"].')
+    return words
+
+
+def _argvs(steps: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_argv(step) for step in steps)
+
+
+def _matching(pattern: str, hint: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise InvalidValue(f"{value!r} is not allowed", hint)
+        return value
+
+    return check
+
+
+def _mirror(address: str) -> str:
+    # The value is not repeated: it may hold a password.
+    if re.fullmatch(r"(https?|file)://[^\s@]+", address) is None:
+        raise InvalidValue("not the URL of a Debian archive", "Write an http, https or file URL without user and password.")
+    return address
+
+
+def _index(address: str) -> str:
+    if re.fullmatch(r"https?://[^\s@]+", address) is None:
+        raise InvalidValue("not the URL of a package index", "Write an http or https URL without user and password.")
+    return address.rstrip("/")
+
+
+def _python_builds(location: str) -> str:
+    if (
+        not location.strip()
+        or "\0" in location
+        or (re.match(r"[a-z+]+://", location) and not re.fullmatch(r"(https?|file)://[^\s@]+", location))
+    ):
+        raise InvalidValue(
+            "neither a path nor the URL of a mirror", "Write a path, or an http, https or file URL without user and password."
+        )
+    return location.rstrip("/") or "/"
+
+
+def _signal(text: str) -> str:
+    name = signal_name(text)
+    if name is None:
+        raise InvalidValue(f"{text!r} is not a signal of Linux", "Write its name, for example SIGTERM, or its number.")
+    return name
+
+
+def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda values: tuple(check(value) for value in values)
+
+
+def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret, ...]:
+    for secret in allowed:
+        if not secret.path.strip() or not secret.reason.strip():
+            raise InvalidValue("needs a path and a reason", _HINTS["allow-secrets"])
+    return allowed
+
+
+_RELATIVE = _matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
+
+_TO_TYPE: dict[str, Callable[[object], object]] = {
+    "command": _words,
+    "entrypoint": _words,
+    "before-start": _steps,
+    "ports": _port_texts,
+    "user": _user_text,
+    "env": _texts,
+    "labels": _texts,
+    "annotations": _texts,
+}
+_HINTS = {
+    "python": 'Write the version in quotes: python = "3.11".',
+    "as-of": "Write a day as YYYY-MM-DD.",
+    "bytecode": "Write true or false.",
+    "init": "Write true or false.",
+    "records": "Write true or false.",
+    "command": 'Write a list of words: ["python", "main.py"].',
+    "entrypoint": 'Write a list of words: ["python", "main.py"].',
+    "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',
+    "ports": 'Write a list of ports: [8000, "53/udp"].',
+    "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
+}
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": _matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Use letters, digits, '.', '_' and '-'."),
+    "tag": _matching(r"\S+", "Write NAME:TAG."),
+    "platforms": lambda values: tuple(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip())),
+    "python": _matching(r"3\.[0-9]{1,2}(\.[0-9]{1,3})?", 'Write the major and minor version, for example "3.11".'),
+    "command": _argv,
+    "entrypoint": _argv,
+    "before-start": _argvs,
+    "ports": _ports,
+    "volumes": _volumes,
+    "state": _each(_state_path),
+    "dependencies": _each(_requirement),
+    "env": _env,
+    "user": _user,
+    "workdir": _workdir,
+    "labels": _keys,
+    "annotations": _keys,
+    "packages": _each(_matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
+    "requirements": _each(_RELATIVE),
+    "allow-secrets": _allowed_secrets,
+    "debian-mirror": _mirror,
+    "accelerator": _matching(
+        r"cpu|cuda|auto|xpu|cu[0-9]{2,3}|rocm[0-9]+(\.[0-9]+){1,2}", 'Write "cpu", "cuda", "auto", or a version such as "cu126".'
+    ),
+    "accelerator-index": _index,
+    "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
+    "python-builds": _python_builds,
+    "stop-signal": _signal,
+}
