@@ -13,16 +13,13 @@ from shipwheel.testing.world import MINOR, World
 
 def test_a_command_that_nothing_brings(world: World) -> None:
     folder = world.app("small\n")
-    (folder / "Procfile").write_text("web: gunicorn main:app\n")
-    (folder / "shipwheel.toml").write_text(f'python = "{MINOR}"\n')
+    (folder / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["serveit", "main:app"]\n')
     ran = world.build(folder)
     assert ran.code == 8
-    assert "error: the image would not start: gunicorn is not in it" in ran.err
+    assert "error: the image would not start: serveit is not in it" in ran.err
     assert not world.output(folder).exists()
-    world.add(
-        SmallWheel("gunicorn", files={"g.py": "", "gunicorn-1.0.dist-info/entry_points.txt": "[console_scripts]\ngunicorn = g:main\n"})
-    )
-    (folder / "requirements.txt").write_text("small\ngunicorn\n")
+    world.add(SmallWheel("serveit", files={"g.py": "", "serveit-1.0.dist-info/entry_points.txt": "[console_scripts]\nserveit = g:main\n"}))
+    (folder / "requirements.txt").write_text("small\nserveit\n")
     assert world.build(folder).code == 0
 
 

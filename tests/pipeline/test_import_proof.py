@@ -1,0 +1,72 @@
+"""A program that imports a module which nothing brings is not delivered; one that finds its modules in other ways is."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import MINOR, World
+
+PROCFILE = "web: python main.py\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"main.py": "import nowhere\n"}, "main.py, line 1: nowhere"),
+        ({"main.py": "import helper\n", "helper.py": "\nfrom nowhere.deep import thing\n"}, "helper.py, line 2: nowhere"),
+        (
+            {"main.py": "from pack import inner\n", "pack/__init__.py": "", "pack/inner.py": "import nowhere\n"},
+            "pack/inner.py, line 1: nowhere",
+        ),
+        ({"main.py": "import tkinter\n"}, "main.py, line 1: tkinter"),
+    ],
+    ids=["in the script", "in a module of it", "in a package of it", "in another Debian package"],
+)
+def test_what_nothing_brings_is_named(world: World, files: dict[str, str], missing: str) -> None:
+    folder = app(world, files)
+    ran = world.build(folder)
+    assert ran.code == 8
+    assert missing in ran.err
+    assert not world.output(folder).exists()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"main.py": "import json, math, _thread, small\nfrom collections.abc import Mapping\n"},
+        {"main.py": "try:\n    import nowhere\nexcept ImportError:\n    nowhere = None\n"},
+        {"main.py": "def later():\n    import nowhere\n"},
+        {"main.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nowhere\n"},
+        {"main.py": "import sys\nsys.path.insert(0, 'elsewhere')\nimport nowhere\n"},
+        {"main.py": "import helper\n", "helper.py": "import small\n", "unused.py": "import nowhere\n"},
+        {"main.py": "from . import helper\n", "helper.py": ""},
+    ],
+    ids=["what is there", "tried", "in a function", "for types", "a path of its own", "not imported", "relative"],
+)
+def test_what_is_there_or_may_be_missing_passes(world: World, files: dict[str, str]) -> None:
+    assert world.build(app(world, files)).code == 0
+
+
+def test_a_module_that_the_user_vouches_for(world: World) -> None:
+    folder = app(world, {"main.py": "import nowhere\n"})
+    (folder / "shipwheel.toml").write_text(f'python = "{MINOR}"\nignore-imports = ["nowhere"]\n')
+    assert world.build(folder).code == 0
+
+
+def test_a_package_that_brings_it_under_another_name(world: World) -> None:
+    world.add(SmallWheel("other", files={"nowhere/__init__.py": ""}))
+    folder = app(world, {"main.py": "import nowhere\n"})
+    assert world.build(folder).code == 8
+    (folder / "requirements.txt").write_text("small\nother\n")
+    assert world.build(folder).code == 0
+
+
+def app(world: World, files: dict[str, str]) -> Path:
+    folder = world.app("small\n")
+    (folder / "Procfile").write_text(PROCFILE)
+    (folder / "shipwheel.toml").write_text(f'python = "{MINOR}"\n')
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
