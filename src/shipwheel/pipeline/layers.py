@@ -1,5 +1,6 @@
 """The layers of an image and the sources in each. Pure: nothing is fetched or made."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSour
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.digest import Digest
-from shipwheel.files.entry import Source, directory, file
+from shipwheel.files.entry import Source, directory, file, symlink
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.oci.layer import LayerSpec
@@ -85,7 +86,8 @@ class LayerPlanner:
         layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         if winning:
             layers.append(LayerSpec("files of several packages", winning, in_venv))
-        roots = (VENV, workdir, _LAUNCHER) if self.project.before_start else (VENV, workdir)
+        aliases = [path for path, _ in self.project.launch.aliases] if self.project.launch is not None else []
+        roots = (VENV, workdir, *aliases, *((_LAUNCHER,) if self.project.before_start else ()))
         layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
         if local.project_wheel is not None:
             wheel = local.project_wheel
@@ -159,6 +161,9 @@ class LayerPlanner:
         if project.launch is not None and project.launch.python_path:
             lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
             sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))
+        if project.launch is not None and project.launch.aliases:
+            links = ((path, posixpath.join(workdir, target).rstrip("/")) for path, target in project.launch.aliases)
+            sources.append(Generated("links", tuple(symlink(path.strip("/"), target) for path, target in links)))
         if project.before_start:
             marks, stop_signal = _marks_directory(project.volumes), container_stop_signal(project.settings.stop_signal, platform.base)
             sources.append(launcher_files(project.before_start, marks, project.every_start, stop_signal=stop_signal))

@@ -28,7 +28,7 @@ def with_deployed(settings: Settings, deployment: Deployment, metadata: Metadata
         settings,
         extras=_more(settings.extras, (name for name in installs.extras if normalized(name) in metadata.extras)),
         groups=_more(settings.groups, (name for name in installs.groups if has_group(metadata.tables, name))),
-        user=settings.user or (user if _NUMERIC_USER.fullmatch(user) else None),
+        user=settings.user or ((user if ":" in user else f"{user}:{user}") if _NUMERIC_USER.fullmatch(user) else None),
         stop_signal=settings.stop_signal or (signal if _SIGNAL.fullmatch(signal) else None),
     )
 

@@ -13,16 +13,22 @@ __all__ = ["SystemPackages", "find_system_packages"]
 _BUILD_ONLY = frozenset(
     """
     build-essential gcc g++ cpp clang llvm make cmake ninja-build meson pkg-config pkgconf autoconf automake autotools-dev libtool
-    bison flex patch swig rustc cargo golang dpkg-dev debhelper fakeroot git git-core git-lfs mercurial subversion curl wget gnupg
-    gnupg2 gpg dirmngr apt-transport-https apt-utils software-properties-common lsb-release unzip zip xz-utils tar gzip bzip2
-    openssh-client rsync nodejs npm yarn gosu su-exec sudo tini dumb-init catatonit vim vim-tiny nano less htop tree jq man-db
-    bash-completion strace gdb dialog screen tmux netcat netcat-openbsd netcat-traditional telnet iputils-ping dnsutils net-tools
-    iproute2 procps lsof postgresql-client default-mysql-client mariadb-client redis-tools locales locales-all dash bash coreutils
+    bison flex patch swig rustc cargo golang dpkg-dev debhelper fakeroot openssh-client gnupg gnupg2 gpg dirmngr apt-transport-https
+    apt-utils software-properties-common lsb-release gosu su-exec sudo tini dumb-init catatonit vim vim-tiny nano less htop tree
+    man-db bash-completion strace gdb dialog screen tmux locales locales-all dash bash coreutils
     """.split()  # noqa: SIM905
 )
-"""Tools that build, download, wait for a companion, or help a person in a shell."""
+"""Packages that build, install, or help a person in a shell."""
+_TOOLS = frozenset(
+    """
+    git git-core git-lfs mercurial subversion curl wget unzip zip xz-utils tar gzip bzip2 rsync nodejs npm yarn jq netcat
+    netcat-openbsd netcat-traditional telnet iputils-ping dnsutils net-tools iproute2 procps lsof postgresql-client
+    default-mysql-client mariadb-client redis-tools
+    """.split()  # noqa: SIM905
+)
+"""Programs that mostly serve the build or wait for a companion, and that an app may run all the same."""
 _BUILD_ONLY_PATTERN = re.compile(
-    r".+-dev|python3?(\.\d+)?(-(dev|pip|venv|setuptools|wheel|distutils|minimal|full))?|(gcc|g\+\+|clang|llvm|postgresql-client)-\d+"
+    r".+-dev|python3?(\.\d+)?(-(dev|pip|venv|setuptools|wheel|distutils|minimal|full))?|(gcc|g\+\+|clang|llvm)-\d+"
 )
 _IN_BASE = frozenset({"ca-certificates", "tzdata", "media-types", "netbase", "libexpat1", "zlib1g"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -36,15 +42,15 @@ class SystemPackages:
     names: tuple[str, ...] = ()
     """Debian packages that the app may need when it runs."""
     left_out: tuple[str, ...] = ()
-    """Those that only build or help."""
+    """Programs that mostly serve the build, and that an app may run all the same."""
     place: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def left_out_note(self) -> str:
-        """A sentence about those that are left out; empty without any."""
+        """A sentence about `left_out`; empty without any."""
         names = ", ".join(self.left_out)
-        return f"{self.place}: left out as build or shell tools: {names}. Name those that the app runs in `packages`." if names else ""
+        return f"{self.place}: {names} are not in the image. If the app runs one of them, name it in `packages`." if names else ""
 
 
 def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:
@@ -66,7 +72,7 @@ def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:
         elif program in _OTHER_SYSTEMS and verb in ("add", "install") and (others := [*_needed(_names(arguments[1:]))]):
             notes.append(f"{command.place}: {_OTHER_SYSTEMS[program]} packages are not in the image: {', '.join(others)}.")
     needed = tuple(_needed(installed))
-    left_out = tuple(name for name in installed if name not in needed and name not in _IN_BASE)
+    left_out = tuple(name for name in installed if _is_tool(name))
     return SystemPackages(needed, left_out, place, tuple(notes))
 
 
@@ -79,5 +85,9 @@ def _names(words: Sequence[str]) -> Iterator[str]:
 
 def _needed(names: "Sequence[str] | dict[str, None] | Iterator[str]") -> Iterator[str]:
     for name in names:
-        if name not in _BUILD_ONLY and name not in _IN_BASE and not _BUILD_ONLY_PATTERN.fullmatch(name):
+        if name not in _BUILD_ONLY and name not in _IN_BASE and not _is_tool(name) and not _BUILD_ONLY_PATTERN.fullmatch(name):
             yield name
+
+
+def _is_tool(name: str) -> bool:
+    return name in _TOOLS or name.startswith("postgresql-client-")

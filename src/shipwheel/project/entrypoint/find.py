@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
+from shipwheel.project.entrypoint.aliases import with_aliases
 from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -89,7 +90,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
     launch = replace(launch, needs_source=needs_source)
     if scan.deployment.dockerfile is not None:
-        launch = with_image_settings(launch, evidence, scan.deployment.dockerfile)
+        launch = with_aliases(with_image_settings(launch, evidence, scan.deployment.dockerfile), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports

@@ -53,6 +53,8 @@ class Launch:
     """Patterns of files that the command needs even if .gitignore excludes them."""
     outside_wheel: tuple[str, ...] = ()
     """Paths in the project's directory that a package reads outside its wheel, or writes where an installed package cannot."""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(absolute path, path in the project or "" for itself) of links to where another image has files of the project."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 

@@ -1,0 +1,68 @@
+"""Links at the places where a Dockerfile's image has files of the project, for configuration files and code that name these places."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shipwheel.project.deployment.copied_files import Placed
+from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.path_eval import is_plain_path
+from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, is_within
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["with_aliases"]
+
+_SYSTEM = tuple("/tmp /var/tmp /dev /proc /sys /run /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /boot".split())  # noqa: S108, SIM905
+_PARENTS_ONLY = frozenset("/ /usr /usr/local /usr/src /opt /srv /home /root /var /var/lib /var/www /etc /mnt".split())  # noqa: SIM905
+"""Directories that are no links themselves, only what is below them."""
+_CONFIG = re.compile(r".+\.(ini|conf|cfg|toml|ya?ml|json|xml|env|properties)")
+_MAX_ALIASES = 20
+
+
+def with_aliases(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with a link for each place that its configuration files or the code name, to where the project's files are."""
+    dockerfile = scan.deployment.dockerfile
+    if dockerfile is None or not launch.needs_source or evidence.workdir in ("", "/"):
+        return launch
+    text = "\n".join(_naming(launch, evidence, scan))
+    aliases: list[tuple[str, str]] = []
+    for path, target in _places(dockerfile):
+        above = [*launch.volumes, evidence.workdir, *(alias for alias, _ in aliases)]
+        taken = is_within(path, above) or is_within(evidence.workdir, [path])
+        if not taken and _can_be_link(path) and re.search(rf"{re.escape(path)}(?![\w.-])", text):
+            aliases.append((path, target))
+    include = tuple(f"/{target}" for _, target in aliases if target)
+    return replace(launch, aliases=tuple(sorted(aliases[:_MAX_ALIASES])), include=(*launch.include, *include)) if aliases else launch
+
+
+def _naming(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[str]:
+    """Yield all texts that may name a place: commands, variables, configuration files that they name, and strings of the code."""
+    commands = (launch.command, launch.arguments, *launch.before_start)
+    yield from (word for words in commands for word in words)
+    yield from launch.env.values()
+    for word in (word.rpartition("=")[2] for words in commands for word in words):
+        if _CONFIG.fullmatch(word) and not word.startswith("/"):
+            yield evidence.read_text(posixpath.join(launch.directory, word))
+    yield from (text for module in scan.modules for _, text in module.strings if text.startswith("/"))
+
+
+def _places(dockerfile: Dockerfile) -> Iterator[tuple[str, str]]:
+    """Yield (absolute path, path in the project) of what is copied: the project itself first, then single files elsewhere."""
+    home = dockerfile.files.home
+    if home:
+        yield home, ""
+    for item in reversed(dockerfile.files.placed):
+        inside = dockerfile.files.project_path(item.target)
+        if inside not in (None, ".") and not _is_only_for_building(item):
+            yield item.target, str(inside)
+
+
+def _is_only_for_building(item: Placed) -> bool:
+    return item.source.endswith((".sh", ".lock")) or posixpath.basename(item.source) in ("requirements.txt", "pyproject.toml", "setup.py")
+
+
+def _can_be_link(path: str) -> bool:
+    return is_plain_path(path) and path not in _PARENTS_ONLY and not is_within(path, (*_SYSTEM, *OWN_DIRECTORIES))
