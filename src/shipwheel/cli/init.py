@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shipwheel.request import Request
     from shipwheel.settings import Settings
     from shipwheel.trial.improve import Improved, Round, Try
+    from shipwheel.trial.mend import Change
 
 __all__ = ["command"]
 
@@ -50,7 +51,7 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
     edit = _edit(request, improved)
     written = edit is not None and not dry_run
     if edit is not None and written:
-        edit.path.write_text(edit.after, encoding="utf-8")
+        edit.write()
     terminal.result(lambda: _document(improved, edit, written), _lines(improved, edit, written))
     return 0 if improved.trial.verdict.is_good else TrialError.exit_code
 
@@ -60,11 +61,16 @@ def _document(improved: "Improved", edit: "SettingsEdit | None", written: bool) 
 
     return {
         "trial": to_json(improved.trial),
-        "settings": {change.setting.key: change.setting.value for change in improved.changes},
+        "changes": [_change(change) for change in improved.changes],
+        "rejected": [{**_change(change), "result": why} for change, why in improved.rejected],
         "file": str(edit.path) if edit is not None else None,
         "written": written,
         "variables": list(improved.variables),
     }
+
+
+def _change(change: "Change") -> dict[str, Any]:
+    return {"key": change.setting.key, "value": change.setting.value, "reason": change.reason}
 
 
 def _lines(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> Iterator[str]:
@@ -115,7 +121,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 
 def _edit(request: "Request", improved: "Improved") -> "SettingsEdit | None":
     """Return the edit of the settings file with the changes, None without any."""
-    from shipwheel.project.settings_file import edit_settings
+    from shipwheel.project.settings_file import Addition, edit_settings
     from shipwheel.settings import added
 
     if not improved.changes:
@@ -124,9 +130,20 @@ def _edit(request: "Request", improved: "Improved") -> "SettingsEdit | None":
     for change in improved.changes:
         settings = added(settings, change.setting.key, change.setting.value)
         reasons.setdefault(change.setting.key, []).append(change.reason)
-    root = request.path if request.path.is_dir() else request.path.parent
-    values = [(key, getattr(settings, key.replace("-", "_")), "; ".join(dict.fromkeys(why))) for key, why in reasons.items()]
-    return edit_settings(root, values)
+    additions = []
+    for key, why in reasons.items():
+        before, after = (getattr(each, key.replace("-", "_")) for each in (request.settings, settings))
+        additions.append(Addition(key, _added(key, before, after), "\n".join(dict.fromkeys(why))))
+    return edit_settings(request.path, additions)
+
+
+def _added(key: str, before: Any, after: Any) -> Any:
+    """Return what a value has that it did not have before."""
+    if isinstance(after, tuple) and key != "command":
+        return after[len(before) :]
+    if isinstance(after, Mapping):
+        return {name: text for name, text in after.items() if name not in before}
+    return after
 
 
 def _difference(edit: "SettingsEdit") -> Iterator[str]:
