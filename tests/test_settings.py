@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
-from shipwheel.settings import Settings, expand_env, load_settings, merge, settings_from
+from shipwheel.settings import Settings, added, expand_env, load_settings, merge, settings_from
 from shipwheel.user_files import parse_toml, read_toml
 
 
@@ -129,6 +129,10 @@ def test_reports_all_problems_at_once() -> None:
         'packages = ["libGL; rm"]',
         'stop-signal = "kill"',
         'name = "-"',
+        'dependencies = ["not a requirement!"]',
+        'dependencies = ["-r other.txt"]',
+        'state = ["../x"]',
+        "state = [1]",
     ],
 )
 def test_names_the_key_of_a_wrong_value(line: str) -> None:
@@ -231,3 +235,42 @@ def test_rejects_other_locations_for_python_builds() -> None:
         error = _wrong(f'python-builds = "{place}"')
         assert "python-builds: neither a path nor the URL of a mirror" in error.message
         assert "hunter2" not in f"{error.message} {error.hint}"
+
+
+def test_reads_requirements_in_their_normal_form() -> None:
+    found = _read('dependencies = ["setuptools <81", "uvicorn[standard]", "tomli; python_version<\'3.11\'", "x @ https://x.invalid/x.whl"]')
+    assert found.dependencies[:2] == ("setuptools<81", "uvicorn[standard]")
+    assert found.dependencies[2].startswith("tomli; python_version <")
+    assert _read('dependencies = "one"').dependencies == ("one",)
+
+
+def test_reads_state_as_files_and_directories() -> None:
+    assert _read('state = ["./a.db", "uploads/", "/var/lib/x/"]').state == ("a.db", "uploads/", "/var/lib/x/")
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "value", "after"),
+    [
+        ("ports = [80]", "ports", ("8000",), ("80/tcp", "8000/tcp")),
+        ("ports = [80]", "ports", ("80/tcp",), ("80/tcp",)),
+        ("", "dependencies", ("a", "b"), ("a", "b")),
+        ('dependencies = ["a"]', "dependencies", ("a", "b"), ("a", "b")),
+        ("", "before-start", ("a", "b c"), (("a", "b c"),)),
+        ('before-start = [["x"]]', "before-start", ("a", "b"), (("x",), ("a", "b"))),
+        ('env = { A = "mine" }', "env", {"A": "ours", "B": "new"}, {"A": "mine", "B": "new"}),
+        ("", "command", ("a", "b"), ("a", "b")),
+        ('command = "old"', "command", ("a", "b"), ("a", "b")),
+        ("", "python", "3.11", "3.11"),
+        ('python = "3.12"', "python", "3.11", "3.12"),
+    ],
+)
+def test_adds_to_what_a_person_wrote(before: str, key: str, value: object, after: object) -> None:
+    settings = _read(before)
+    found = added(settings, key, value)
+    assert getattr(found, key.replace("-", "_")) == after
+    assert added(found, key, value) == found, "a second time changes nothing"
+
+
+def test_a_wrong_addition_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"dependencies: 'a b' is not a requirement"):
+        added(Settings(), "dependencies", ("a b",))

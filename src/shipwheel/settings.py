@@ -44,7 +44,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Absolute paths that hold data. The app's user owns them; the first one also records which `before-start` commands have run."""
     state: tuple[str, ...] = ()
     """Paths that the app writes, in addition to those that were found: absolute, or below the working directory. A directory ends in a
-    slash and becomes a volume, "uploads/"; a file becomes a link into the volume /data, "db.sqlite3"."""
+    slash and becomes a volume, "uploads/"; a file becomes a link into the volume /data, "db.sqlite3". Outside of the working directory,
+    every path is a directory."""
     env: dict[str, str] = {}
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()

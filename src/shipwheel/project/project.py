@@ -90,8 +90,10 @@ class Project:
 
     @property
     def before_start(self) -> tuple[tuple[str, ...], ...]:
-        """The one-time steps in the settings, or those that the command needs."""
-        return self.settings.before_start or (self.launch.before_start if self.launch else ())
+        """The one-time steps in the settings, or those that the command needs; before them, those that the setting `state` needs."""
+        if self.launch is None or not self.settings.state:
+            return self.settings.before_start or (self.launch.before_start if self.launch else ())
+        return self.launch.before_start
 
     @property
     def every_start(self) -> tuple[tuple[str, ...], ...]:

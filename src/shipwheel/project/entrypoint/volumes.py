@@ -77,20 +77,25 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
 
 def with_state(launch: Launch, evidence: Evidence) -> Launch:
     """Return the launch with volumes and links for what the setting `state` names."""
-    paths = [posixpath.join(evidence.workdir or "/", path) for path in evidence.settings.state]
-    directories = [path.rstrip("/") for path in paths if path.endswith("/")]
-    known = {name for name, _ in launch.links}
-    files = [path for path in paths if not path.endswith("/") and is_within(path, [evidence.workdir])]
-    names = [name for path in files if (name := path.removeprefix(f"{evidence.workdir}/")) not in known]
-    volume = _DATA_VOLUMES[0]
-    links = {name: f"{volume}/{name.replace('/', '-')}" for name in names}
-    image = None if evidence.settings.before_start or not links else list_app_files(evidence, launch.include)
-    steps = () if image is None else tuple(_copy_steps(links, evidence, image))
+    if not evidence.settings.state:
+        return launch
+    workdir = evidence.workdir or "/"
+    paths = [posixpath.join(workdir, path) for path in evidence.settings.state]
+    # Links exist below the working directory only.
+    files = [path for path in paths if not path.endswith("/") and workdir != "/" and is_within(path, [workdir])]
+    directories = [path.rstrip("/") for path in paths if path not in files]
+    image = list_app_files(evidence, launch.include) if files and launch.needs_source else AppFiles()
+    volume = posixpath.dirname(launch.links[0][1]) if launch.links else _data_volume(launch, evidence, ())
+    volumes = (*launch.volumes, *directories)
+    names = {path.removeprefix(f"{workdir}/") for path in files} - {name for name, _ in launch.links}
+    links = _link_targets(names, [path for path in volumes if path != volume], volume, workdir, image) if image and volume else {}
+    links = {name: target for name, target in links.items() if target not in dict(launch.links).values()}
+    steps = _copy_steps(links, evidence, image) if image is not None else ()
     return replace(
         launch,
-        volumes=tuple(dict.fromkeys((*launch.volumes, *((volume,) if links else ()), *directories))),
+        volumes=tuple(dict.fromkeys((*launch.volumes, *((volume,) if volume and links else ()), *directories))),
         links=tuple(sorted((*launch.links, *links.items()))),
-        before_start=(*steps, *launch.before_start),
+        before_start=(*steps, *(evidence.settings.before_start or launch.before_start)),
     )
 
 
@@ -103,7 +108,9 @@ def _make_plan(written: Sequence[WrittenPath], launch: Launch, evidence: Evidenc
     every_volume = [*launch.volumes, *volumes]
     data = _data_volume(launch, evidence, written)
     files = [item for item in chosen if not item.is_directory and _is_among_files(item, image)]
-    links = _link_targets(files, every_volume, data, evidence, image) if data is not None else {}
+    # Nothing would copy a file's content if the settings' own steps run.
+    names = {item.in_workdir for item in files if not (evidence.settings.before_start and item.in_workdir in image.files)}
+    links = _link_targets(names, every_volume, data, evidence.workdir, image) if data is not None else {}
     rest += [item for item in files if item.in_workdir not in links]
     return _Plan(
         tuple(volumes),
@@ -159,15 +166,15 @@ def _data_volume(launch: Launch, evidence: Evidence, written: Sequence[WrittenPa
     )
 
 
-def _link_targets(files: Iterable[WrittenPath], volumes: Sequence[str], data: str, evidence: Evidence, image: AppFiles) -> dict[str, str]:
-    """Return file below the working directory -> its path on the volume `data`."""
+def _link_targets(names: Iterable[str], volumes: Sequence[str], data: str, workdir: str, image: AppFiles) -> dict[str, str]:
+    """Return file below the working directory -> its path on the volume `data`, for those that can be linked."""
     targets: dict[str, str] = {}
-    for name in sorted({item.in_workdir for item in files}, key=lambda name: (name.count("/"), name)):
-        path, target = f"{evidence.workdir}/{name}", f"{data}/{name.replace('/', '-')}"
+    for name in sorted(names, key=lambda name: (name.count("/"), name)):
+        path, target = f"{workdir}/{name}", f"{data}/{name.replace('/', '-')}"
         if target in targets.values() or is_within(path, volumes) or any(is_within(volume, [path]) for volume in volumes):
             continue
-        if name in image.files and (evidence.settings.before_start or image.has(name + INITIAL_SUFFIX)):
-            # Nothing would copy the file's content: the settings' own steps run instead, or the name of its copy is taken.
+        if name in image.files and image.has(name + INITIAL_SUFFIX):
+            # The name of its copy is taken.
             continue
         targets[name] = target
     return targets
