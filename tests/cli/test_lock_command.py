@@ -68,6 +68,24 @@ def test_check_and_diff_report_what_changed(world: World) -> None:
     assert world.run("lock", app, "--diff", app / "pylock.toml", "--json").document["platforms"][0]["platform"] == "linux/amd64"
 
 
+def test_the_setting_dependencies_adds_packages(world: World) -> None:
+    app = world.app("small\n", settings='dependencies = ["native"]\n')
+    made = world.run("lock", app)
+    assert made.code == 0, made.err
+    assert [line.split()[:3] for line in made.out.splitlines()[1:3]] == [
+        ["linux/amd64", "3", "packages,"],
+        ["linux/arm64", "3", "packages,"],
+    ]
+    assert world.run("lock", app, "--check").code == 0
+    settings = app / "shipwheel.toml"
+    settings.write_text(settings.read_text().replace('["native"]', '["native<1"]'))
+    stale = world.run("lock", app, "--check")
+    assert stale.out.splitlines()[0] == "pylock.toml is out of date: what settings and command add was native and is native<1."
+    failed = world.run("lock", app)
+    assert failed.code == 4
+    assert "native<1" in failed.err
+
+
 def test_upgrade_package_rejects_an_unknown_name(world: World) -> None:
     app = world.app("small\n")
     assert world.run("lock", app).code == 0

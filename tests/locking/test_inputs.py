@@ -99,7 +99,7 @@ RECORDED = {
         "sha256:0ab4649fa0a0c5a4a04997f621b09604a0a3fcb42700efd03acbe165bf3dea38",
         {
             "Python": "3.11",
-            "what the command needs": "gunicorn",
+            "what settings and command add": "gunicorn",
             "uv.lock": "dbab12665d98",
             "pyproject.toml: name": "app",
             "pyproject.toml: dependencies": "6580b0a3781d",

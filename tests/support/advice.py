@@ -40,7 +40,7 @@ class FakeAdvisor:
     def program_package(self, name: str) -> str | None:
         return self.debian.get(name)
 
-    def module_setting(self, name: str) -> Setting | None:
+    def package_setting(self, name: str) -> Setting | None:
         return self.modules.get(name)
 
     def other_pythons(self) -> tuple[str, ...]:

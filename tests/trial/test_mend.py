@@ -120,6 +120,8 @@ def test_a_module_that_is_no_package_of_its_name_is_not_asked_for(module: str) -
 def test_a_module_of_an_extra_gives_the_extra() -> None:
     advisor = FakeAdvisor(modules={"yaml": Setting("extras", ("config",))})
     assert settings_of([blocking(FindingKind.MODULE, "yaml.reader")], advisor) == [Setting("extras", ("config",))]
+    advisor = FakeAdvisor(modules={"setuptools": Setting("groups", ("tools",))})
+    assert settings_of([blocking(FindingKind.MODULE, "pkg_resources")], advisor) == [Setting("groups", ("tools",))], "by the package's name"
 
 
 def test_a_package_that_is_there_is_not_asked_for_again() -> None:

@@ -85,8 +85,8 @@ class ProjectAdvisor:
         index = self._package_index()
         return name if index is not None and index.newest(name) is not None else None
 
-    def module_setting(self, name: str) -> "Setting | None":
-        """See `Advisor.module_setting`."""
+    def package_setting(self, name: str) -> "Setting | None":
+        """See `Advisor.package_setting`."""
         from shipwheel.project.module_origin import extra_or_group_with
         from shipwheel.trial.findings import Setting
 

@@ -17,7 +17,7 @@ __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
 
 _SHORT_DIGEST = 12
 """Hex digits of a part's checksum: enough to see that it changed."""
-_VALUES = frozenset({"Python", "as-of", "extras", "groups", "what the command needs"})
+_VALUES = frozenset({"Python", "as-of", "extras", "groups", "what settings and command add"})
 """The parts that are written out; the others are checksums."""
 
 
@@ -101,7 +101,7 @@ def input_parts(request: LockRequest) -> dict[str, str]:
         "extras": ", ".join(request.extras),
         "groups": ", ".join(request.groups),
         "accelerator": request.accelerator,
-        "what the command needs": ", ".join(request.added),
+        "what settings and command add": ", ".join(request.added),
     }
     if request.other_lock is not None:
         parts[relative_path(request.other_lock.path, request.root)] = _short(request.other_lock.sha256)

@@ -11,14 +11,19 @@ if TYPE_CHECKING:
 
 __all__ = ["extra_or_group_with"]
 
+_FOR_DEVELOPERS = re.compile(r"(?i)dev|test|doc|lint|typ(e|ing)|check|ci$|bench|example|build|release|all$")
+"""Extras and groups that do not belong into an image because of one package."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def extra_or_group_with(project: "Project", module: str) -> tuple[str, str] | None:
-    """Return ("extras" or "groups", name) of an extra or group with a package of the module's name, None if there is none."""
+def extra_or_group_with(project: "Project", package: str) -> tuple[str, str] | None:
+    """Return ("extras" or "groups", name) of an extra or group that has a package, None if there is none but those for developers."""
     tables = project.files.read_tables(project.root)
     for kind, name, requirements in _optional(tables):
-        if normalized(module) in {normalized(match[0]) for text in requirements if (match := _NAME.match(text)) is not None}:
+        if _FOR_DEVELOPERS.match(name) is None and normalized(package) in {
+            normalized(match[0]) for text in requirements if (match := _NAME.match(text)) is not None
+        }:
             chosen = project.settings.extras if kind == "extras" else project.settings.groups
             if name not in chosen:
                 return kind, name

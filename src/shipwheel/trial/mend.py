@@ -112,8 +112,8 @@ class Advisor(Protocol):
     def program_package(self, name: str) -> str | None:
         """Return the Debian package with a program."""
 
-    def module_setting(self, name: str) -> Setting | None:
-        """Return the setting that brings a module from the project's own extras or groups."""
+    def package_setting(self, name: str) -> Setting | None:
+        """Return the setting that brings a Python package from the project's own extras or groups."""
 
     def other_pythons(self) -> tuple[str, ...]:
         """Return the Python versions that the project allows beside the one that was chosen, the best first."""
@@ -165,7 +165,9 @@ def _module(finding: Finding, advisor: Advisor) -> Setting | None:
     requirement = known or top.replace("_", "-")
     if advisor.has_package(requirement):
         return None
-    return advisor.module_setting(top) or Setting("dependencies", (requirement,))
+    package = re.split(r"[^\w.-]", requirement)[0]
+    settings = (advisor.package_setting(name) for name in dict.fromkeys((top, package)))
+    return next(filter(None, settings), Setting("dependencies", (requirement,)))
 
 
 def _library(finding: Finding, advisor: Advisor) -> Setting | None:
