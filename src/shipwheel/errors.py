@@ -9,6 +9,7 @@
     ├── ArchiveError               6   a wheel, .deb, sdist or image archive is malformed or hostile
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
+    │   └── ProjectWheelError      7   the project's own wheel cannot be built
     ├── ProofError                 8   the image would not work on its platform
     ├── ImageError                 9   an image, layout or archive violates the specification
     ├── StoreError                 10  the local store cannot be used
@@ -36,6 +37,7 @@ __all__ = [
     "LockError",
     "NotInstalled",
     "ProjectError",
+    "ProjectWheelError",
     "ProofError",
     "ShipwheelError",
     "SignatureError",
@@ -123,6 +125,10 @@ class BuildError(ShipwheelError):
     """A step of the build failed."""
 
     exit_code = 7
+
+
+class ProjectWheelError(BuildError):
+    """The project's own wheel cannot be built."""
 
 
 class ProofError(ShipwheelError):

@@ -7,7 +7,7 @@ import datetime
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -73,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     .gitignore and the reason. The path `env.NAME` stands for a variable of `env`."""
     dependencies: tuple[str, ...] = ()
     """Python packages to install in addition to the project's own, as requirements (PEP 508), for example "setuptools<81"."""
+    install: Literal["wheel", "source"] | None = None
+    """How a project that is a package gets into the image: as its wheel, or with its directory in the working directory as it is. Default:
+    the wheel, and the source if that cannot be built while requirements are known without it."""
     ignore_imports: tuple[str, ...] = ()
     """Top-level modules that the proof of imports takes for granted, because the app finds them in its own way."""
     requirements: tuple[str, ...] = ()

@@ -4,14 +4,17 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
-from shipwheel.errors import DamagedBlob
+from shipwheel.errors import DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
+from shipwheel.locking.diagnose.uv_errors import ResolutionError
+from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.close import close_base
@@ -82,6 +85,13 @@ def retry_damaged(request: Request, work: Callable[[], T]) -> T:
 
 
 def _build(request: Request, destination: Destination | None) -> Built:
+    try:
+        return _build_once(request, destination)
+    except ProjectWheelError as error:
+        return _build_once(_from_source(request, error), destination)
+
+
+def _build_once(request: Request, destination: Destination | None) -> Built:
     bases, resolution = _resolve(request)
     _report_notes(request, resolution.project)
     with build_context(request, bases, resolution, destination) as context:
@@ -107,7 +117,34 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
         return chosen, resolve(project, request.platforms, chosen, request.reporter, upgrade_base=request.upgrade_base)
 
     check_settings(request.settings, request.reporter)
-    return with_suitable_python(read_project(request.path, request.settings), request, attempt)
+    try:
+        return with_suitable_python(read_project(request.path, request.settings), request, attempt)
+    except LockError as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, ResolutionError) or cause.failure.kind is not FailureKind.BUILD:
+            raise
+        return with_suitable_python(read_project(request.path, _from_source(request, error).settings), request, attempt)
+
+
+def _from_source(request: Request, error: ShipwheelError) -> Request:
+    """Return the request to put the project's directory into the image instead of its wheel; raise `error` if that cannot help."""
+    settings = msgspec.structs.replace(request.settings, install="source")
+    if request.settings.install is not None or request.path.is_file():
+        raise error
+    try:
+        app = read_project(request.path, settings)
+    except ProjectError:
+        raise error from None
+    if app.dynamic or read_project(request.path, request.settings, launch=False).kind != "package":
+        raise error
+    reason = error.message.splitlines()[0]
+    request.reporter(
+        Warned(
+            f"the project's wheel cannot be built, so its directory goes into the image as it is ({reason})",
+            'install = "wheel" insists on the wheel; install = "source" says that this is meant.',
+        )
+    )
+    return replace(request, settings=settings)
 
 
 def _report_notes(request: Request, project: Project) -> None:

@@ -130,7 +130,7 @@ def try_pythons(
         raise best
     if isinstance(best, NoCompatibleFile):
         raise NoCompatibleFile(best.missing, best.targets, tried=tried)
-    raise _with_tried(best, tried)
+    raise _with_tried(best, tried) from best
 
 
 def _best(errors: Sequence[LockError]) -> LockError:

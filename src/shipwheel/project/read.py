@@ -144,6 +144,8 @@ class _Reader:
                 pipfile = read_pipfile(self._files, root / "Pipfile")
                 return self._project(pipfile.metadata(), "app", pipfile=pipfile.path)
             return self._app(metadata, listed) if listed else self._only_script()
+        if settings.install == "source" and metadata.package:
+            return self._app(metadata, listed if metadata.dynamic or settings.requirements else ())
         packaged = packaged_names(root, metadata)
         if not metadata.package or packaged is None:
             declares = metadata.dependencies or metadata.dynamic or not listed

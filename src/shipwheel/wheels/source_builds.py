@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, ProjectWheelError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
@@ -78,7 +78,7 @@ def build_project_wheel(
     """Return the wheel of a project's directory, which may be a member of a workspace; build it if necessary, from a private copy.
 
     The copy has the git history if the build backend may take the version from it. The wheel is without the secrets that the backend put
-    into it. Raise BuildError, and ProjectError for a token in a file.
+    into it. Raise ProjectWheelError, and ProjectError for a token in a file.
     """
     below, allowed = tree.root.relative_to(tree.top), options.allowed_secrets
     key = _key(tree_digest(tree.top, history=tree.has_history), below.as_posix(), options.as_of, options.minor, *allowed)
@@ -88,7 +88,10 @@ def build_project_wheel(
             # A wheel has the packages below src/ without it.
             rules = SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
             job = BuildJob(copy / below, f"the project {tree.name}", options.minor, options.as_of, tree.settings, rules)
-            built = build_in_isolation(job, store, key, reporter)
+            try:
+                built = build_in_isolation(job, store, key, reporter)
+            except BuildError as error:
+                raise ProjectWheelError(error.message, hint=error.hint) from error
     return built
 
 
