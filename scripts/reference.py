@@ -17,6 +17,7 @@ import click
 import shipwheel
 from shipwheel import errors
 from shipwheel.cli import COMMANDS, cli
+from shipwheel.cli.command import Command
 
 __all__ = ["pages"]
 
@@ -63,11 +64,33 @@ def _page(lines: Iterator[str]) -> str:
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
+_PREFACE = """\
+Only the result goes to standard output; progress, warnings and errors go to standard error.
+The exit code is 0 for success; see [errors](errors.md) for the others.
+
+Every command has these options:
+
+* `--json` prints the result as a JSON document. A command that fails prints one with an `error` that has `kind`, `exit-code`, `message` and
+  `hint`.
+* `--quiet` shows only warnings and errors; `--verbose` also shows each request, each program that is started, and stages that took no time.
+
+On a terminal, rows of the stages in progress are drawn again and again. In a pipe, with `CI` set, or with `TERM=dumb` there are only lines.
+`NO_COLOR` turns colours off, and `COLUMNS` sets the width.
+
+Your shell completes commands and options after one of these lines in its start file:
+
+```sh
+eval "$(_SHIPWHEEL_COMPLETE=bash_source shipwheel)"     # ~/.bashrc
+eval "$(_SHIPWHEEL_COMPLETE=zsh_source shipwheel)"      # ~/.zshrc
+_SHIPWHEEL_COMPLETE=fish_source shipwheel | source      # ~/.config/fish/config.fish
+```
+"""
+
+
 def _commands() -> Iterator[str]:
     yield "# Commands"
     yield ""
-    yield "Only the result goes to standard output; progress, warnings and errors go to standard error."
-    yield "The exit code is 0 for success; see [errors](errors.md) for the others."
+    yield from _PREFACE.splitlines()
     for name in COMMANDS:
         yield from _command(name)
 
@@ -84,18 +107,19 @@ def _command(name: str) -> Iterator[str]:
     yield f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     yield "```"
     yield ""
-    yield "| option | meaning |"
-    yield "|---|---|"
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is not None and isinstance(parameter, click.Option):
+    yield from ("```sh", *command.examples, "```")
+    for group, parameters in command.groups(context).items():
+        yield ""
+        yield f"| {group} | |"
+        yield "|---|---|"
+        for record in filter(None, (parameter.get_help_record(context) for parameter in parameters)):
             flags, meaning = record
             yield f"| `{_cell(flags)}` | {_cell(meaning)} |"
 
 
-def _command_named(name: str) -> click.Command:
+def _command_named(name: str) -> Command:
     command = cli.get_command(click.Context(cli), name)
-    if command is None:
+    if not isinstance(command, Command):
         raise LookupError(name)
     return command
 

@@ -1,6 +1,7 @@
 """What `shipwheel build` and `shipwheel plan` print, offline."""
 
 import gzip
+import re
 import shlex
 from itertools import pairwise
 
@@ -61,3 +62,21 @@ def test_warns_of_a_mirror_that_is_updated_only_if_a_library_was_missed(world: W
     assert "libfoo.so.1: no package was found" in warnings[0]
     assert f"Debian {SUITE.codename} amd64 and Debian {SUITE.codename} arm64" in warnings[0]
     assert "system " not in done.err.partition("out of date")[2]
+
+
+def test_verbose_shows_requests_and_programs_without_credentials(world: World) -> None:
+    place = world.app("small\n")
+    env = {
+        "UV_DEFAULT_INDEX": world.index.simple.replace("://", "://someone:s3cr3t-index@"),
+        "SHIPWHEEL_DEBIAN_MIRROR": f"{world.mirror.url}/files/debian".replace("://", "://someone:s3cr3t-mirror@"),
+    }
+    ran = world.build(place, "--verbose", env=env)
+    assert ran.code == 0, ran.err
+    assert f"  GET {world.index.url}/files/small-1.0-py3-none-any.whl 200" in ran.err
+    assert f"  GET {world.mirror.url}/files/debian/dists/{SUITE.codename}/InRelease 200" in ran.err
+    assert "uv lock " in ran.err
+    assert "s3cr3t" not in ran.err
+    details = [line.split()[0] for line in ran.err.splitlines() if re.match(r"  (wheels|packages|lists|layers) +[0-9.]+ s", line)]
+    assert {"wheels", "packages", "lists", "layers"} == set(details)
+    again = world.build(place, env=env)
+    assert "GET" not in again.err

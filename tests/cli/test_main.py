@@ -1,5 +1,8 @@
 """Help, errors, exit codes, and which stream each output goes to."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +13,9 @@ import pytest
 from support.digests import ANY
 
 from shipwheel import __version__, cli, errors
-from shipwheel.cli import stages
-from shipwheel.cli.terminal import Terminal
+from shipwheel.cli import stages, usage
+from shipwheel.cli.command import Command
+from shipwheel.cli.terminal import Terminal, Verbosity
 from shipwheel.errors import DamagedBlob, ShipwheelError
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
@@ -20,8 +24,9 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "shipwheel", *arguments], capture_output=True, text=True, check=False)
 
 
-def test_prints_the_version() -> None:
-    done = run("--version")
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_prints_the_version(flag: str) -> None:
+    done = run(flag)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"shipwheel, version {__version__}\n", "")
 
 
@@ -45,19 +50,63 @@ def test_every_command_has_help(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [(("biuld",), "Did you mean 'build'?"), (("zzz",), "zzz"), (("--nope",), "--nope"), (("build", "--nope"), "--nope")],
+    [
+        (("biuld",), "Did you mean build?"),
+        (("zzz",), "there is no command zzz"),
+        (("--nope",), "has no option --nope"),
+        (("build", "--nope"), "build has no option --nope"),
+        (("inspect",), "missing argument 'REF'"),
+        (("check", "--timeout", "x"), "'x' is not a valid integer"),
+        (("build", "--quiet", "--verbose"), "cannot be combined"),
+    ],
 )
-def test_usage_errors_exit_with_2(arguments: tuple[str, ...], text: str) -> None:
+def test_usage_errors_have_the_form_of_all_errors(arguments: tuple[str, ...], text: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: [^A-Z].*[^.]\nhint: [A-Z`].*\.\n", done.stderr), done.stderr
     assert text in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run(*arguments, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (error["kind"], error["exit-code"]) == ("UsageError", 2)
+    assert text in f"{error['message']} {error['hint']}"
+
+
+@pytest.mark.parametrize("option", sorted(usage._BUILD_OPTIONS))
+def test_options_of_docker_are_answered(option: str) -> None:
+    done = run("build", ".", option, "x")
+    assert done.returncode == 2
+    assert f"build has no option {option}\nhint: {usage._BUILD_OPTIONS[option]}\n" in done.stderr
+    assert "list" not in usage._BUILD_OPTIONS[option]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_the_common_options_and_examples(name: str) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert isinstance(command, Command)
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    assert {"--quiet", "--verbose", "--json"} <= flags
+    assert command.examples
+    assert all(f"shipwheel {name} " in example or example == f"shipwheel {name}" for example in command.examples)
+    headings = list(command.groups(click.Context(command, help_option_names=["-h", "--help"])))
+    assert headings[-1] == "Output"
+    assert len(headings) <= 7
+
+
+@pytest.mark.parametrize("words", ["shipwheel bui", "shipwheel build --platf", "shipwheel "])
+def test_completes_commands_and_options(words: str) -> None:
+    env = {**os.environ, "_SHIPWHEEL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    program = "import sys; sys.argv[0] = 'shipwheel'; from shipwheel.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    found = [line.partition(",")[2] for line in done.stdout.splitlines()]
+    start = words.rpartition(" ")[2]
+    assert found and all(each.startswith(start) for each in found), done.stderr
+    assert (len(found) > 10) == (start == "")
 
 
 def test_no_arguments_show_help() -> None:
     done = run()
     assert done.returncode in (0, 2)
-    assert "Commands" in done.stdout + done.stderr
+    assert all(heading in done.stdout + done.stderr for heading in cli.GROUPS)
 
 
 @pytest.fixture
@@ -159,7 +208,7 @@ WARNING = "warning: look at this\n         and do that\n"
 
 def report_all(*, quiet: bool = False) -> None:
     terminal = Terminal()
-    terminal.quiet = quiet
+    terminal.set_up(Verbosity.QUIET if quiet else Verbosity.NORMAL, as_json=False)
     for event in EVENTS:
         terminal.report(event)
     terminal.stop()

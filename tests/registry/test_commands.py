@@ -41,6 +41,14 @@ def test_pushes_pulls_and_copies_an_image(tmp_path: Path, layout: Path) -> None:
         reference = pushed.stdout.strip()
         assert reference == f"{name}@{registry.tags['team/app']['1']}"
         assert run(tmp_path, "push", "-q", str(layout), f"{name}:2").stderr == ""
+        digest = reference.partition("@")[2]
+        same = {"name": name, "digest": digest, "reference": reference}
+        assert json.loads(run(tmp_path, "push", str(layout), f"{name}:2", "--json").stdout) == same
+        out = str(tmp_path / "json")
+        assert json.loads(run(tmp_path, "pull", reference, out, "--json").stdout) == {**same, "output": out}
+        other = f"{registry.host}/json"
+        copied = json.loads(run(tmp_path, "copy", reference, f"{other}:1", "--json").stdout)
+        assert copied == {"name": other, "digest": digest, "reference": f"{other}@{digest}"}
         assert run(tmp_path, "tags", name).stdout.split() == ["1", "2"]
         assert json.loads(run(tmp_path, "tags", name, "--json").stdout)["tags"] == ["1", "2"]
         pulled = run(tmp_path, "pull", reference, str(tmp_path / "out"))

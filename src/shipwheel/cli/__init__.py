@@ -14,29 +14,45 @@ from shipwheel import __version__
 from shipwheel.cli.command import Session
 from shipwheel.cli.interruption import Interruption
 from shipwheel.cli.terminal import Terminal
-from shipwheel.errors import ShipwheelError
+from shipwheel.errors import ShipwheelError, UsageError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = {
-    "build": "Build container images of a Python project.",
-    "run": "Run a project, an image layout, an archive or an image in a container engine.",
-    "init": "Find out the settings that a project needs to serve, and write them.",
-    "check": "Start an image as production would, and say whether it serves.",
-    "plan": "Show what would be built, and why.",
-    "lock": "Lock a project's packages, or check, explain and compare its lock.",
-    "mirrors": "Measure and choose mirrors of the package index and the Debian archive.",
-    "login": "Check and save credentials for a registry.",
-    "logout": "Remove the credentials for a registry.",
-    "push": "Push an image layout or archive to a registry.",
-    "pull": "Pull an image from a registry into an image layout.",
-    "copy": "Copy an image from one repository to another.",
-    "rebase": "Move a pushed image to another base image, inside the registry.",
-    "inspect": "Show the platforms, layers and config of an image in a registry.",
-    "tags": "List the tags of a repository.",
-    "validate": "Recompute every digest and size in an image layout or archive.",
+GROUPS = {
+    "Build and run": {
+        "build": "Build container images of a Python project.",
+        "run": "Run a project, an image layout, an archive or an image in a container engine.",
+        "init": "Find out the settings that a project needs to serve, and write them.",
+        "check": "Start an image as production would, and say whether it serves.",
+    },
+    "Look before you build": {
+        "plan": "Show what would be built, and why.",
+        "lock": "Lock a project's packages, or check, explain and compare its lock.",
+        "mirrors": "Measure and choose mirrors of the package index and the Debian archive.",
+    },
+    "Registries": {
+        "login": "Check and save credentials for a registry.",
+        "logout": "Remove the credentials for a registry.",
+        "push": "Push an image layout or archive to a registry.",
+        "pull": "Pull an image from a registry into an image layout.",
+        "copy": "Copy an image from one repository to another.",
+        "rebase": "Move a pushed image to another base image, inside the registry.",
+        "tags": "List the tags of a repository.",
+    },
+    "Images": {
+        "inspect": "Show what is in an image: platforms, layers, config.",
+        "validate": "Recompute every digest and size in an image layout or archive.",
+    },
 }
-"""Help text of each command, here so that `shipwheel --help` imports none of them."""
+"""The commands below their headings, here so that `shipwheel --help` imports none of them."""
+
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
+"""Help text of each command."""
+
+_EXAMPLES = (
+    "shipwheel run .",
+    "shipwheel build . --tag registry.example/team/hello:1 --push",
+)
 
 
 class _Lazy(click.Group):
@@ -52,19 +68,25 @@ class _Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+        with formatter.section("Examples"):
+            formatter.write("".join(f"  {example}\n" for example in _EXAMPLES))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
 
-        if args and args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, 1)):
-            ctx.fail(f"There is no command {args[0]!r}. Did you mean {near[0]!r}?")
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            similar = f"Did you mean {near[0]}? " if near else ""
+            raise UsageError(f"there is no command {args[0]}", hint=f"{similar}`{ctx.command_path} --help` lists all commands.")
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="shipwheel")
+@click.version_option(__version__, "-V", "--version", prog_name="shipwheel")
 def cli() -> None:
     """Turn a Python project into container images for linux/amd64 and linux/arm64: no Dockerfile, no daemon, no emulation."""
 
@@ -74,6 +96,8 @@ def main() -> None:
     # httpx tries to import its own command line, and with it rich and pygments: half of its import time.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     terminal = Terminal()
+    # A command line that cannot be parsed has no options yet.
+    terminal.as_json = "--json" in sys.argv
     interruption = Interruption(terminal.interrupted)
     try:
         with interruption.handled():
@@ -82,8 +106,7 @@ def main() -> None:
         interruption.report()
         status = interruption.status
     except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+        status = _show_usage(error, terminal)
     except ShipwheelError as error:
         terminal.error(error)
         status = error.exit_code
@@ -93,6 +116,17 @@ def main() -> None:
         terminal.error(_from_system(error))
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show_usage(error: click.ClickException, terminal: Terminal) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    from shipwheel.cli.usage import usage_error
+
+    found = usage_error(error)
+    terminal.error(found)
+    return found.exit_code
 
 
 def _from_system(error: OSError) -> ShipwheelError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.text import columns
@@ -27,16 +27,53 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("build", cls=Command, help="Build container images of the Python project at PATH, a directory or a single-file script.")
+@click.command(
+    "build",
+    cls=Command,
+    help="Build container images of the Python project at PATH, a directory or a single-file script.",
+    examples=(
+        "shipwheel build . --tag registry.example/team/hello:1 --push",
+        "shipwheel build . --tag hello:1 --output hello.tar",
+        "docker run --rm $(shipwheel build . --quiet --load) python --version",
+    ),
+)
 @project_options
-@click.option("-t", "--tag", metavar="NAME:TAG", help="Name of the image.")
-@click.option("-o", "--output", metavar="DIR|FILE.tar", help="OCI image layout to write, or an archive that every engine loads [NAME.oci].")
-@click.option("--push", is_flag=True, help="Push to the registry that the tag names; write no layout unless -o is given.")
-@click.option("--cache-repo", metavar="REPOSITORY", help="Repository to share layers between projects, asked before a layer is built.")
-@click.option("--records/--no-records", default=None, help="Whether to attach records of the layers to the pushed image [attached].")
-@click.option("--load", metavar="[ENGINE]", is_flag=False, flag_value="", help="Load the image into docker, podman, nerdctl or containerd.")
-@click.option(
-    "--check", metavar="[ENGINE]", is_flag=False, flag_value="", help="Start the image first; deliver nothing that does not serve."
+@option("-t", "--tag", metavar="NAME:TAG", help="Name of the image.", group="Image")
+@option(
+    "-o",
+    "--output",
+    metavar="DIR|FILE.tar",
+    help="OCI image layout to write, or an archive that every engine loads [NAME.oci].",
+    group="Destination",
+)
+@option("--push", is_flag=True, help="Push to the registry that the tag names; write no layout unless -o is given.", group="Destination")
+@option(
+    "--cache-repo",
+    metavar="REPOSITORY",
+    help="Repository to share layers between projects, asked before a layer is built.",
+    group="Destination",
+)
+@option(
+    "--records/--no-records",
+    default=None,
+    help="Whether to attach records of the layers to the pushed image [attached].",
+    group="Destination",
+)
+@option(
+    "--load",
+    metavar="[ENGINE]",
+    is_flag=False,
+    flag_value="",
+    help="Load the image into docker, podman, nerdctl or containerd.",
+    group="Destination",
+)
+@option(
+    "--check",
+    metavar="[ENGINE]",
+    is_flag=False,
+    flag_value="",
+    help="Start the image first; deliver nothing that does not serve.",
+    group="Destination",
 )
 def command(terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, **flags: Any) -> None:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import some_options
 from shipwheel.cli.terminal import Terminal
 
@@ -22,17 +22,39 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
     "check",
     cls=Command,
     help="Start a project (built first), an image layout, an archive or an image as production would, and say whether it serves.",
+    examples=(
+        "shipwheel check .",
+        "shipwheel check registry.example/team/hello:1 --env DATABASE_URL",
+    ),
 )
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
-@click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
-@click.option("--platform", metavar="OS/ARCH", help="Platform to build for and try [the engine's own].")
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable, without a value this shell's; repeatable.")
-@click.option("--env-file", "env_files", multiple=True, type=click.Path(path_type=Path), help="File of NAME=VALUE lines; repeatable.")
-@click.option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].")
-@click.option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].")
-@click.option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.")
-@click.option(
-    "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
+@option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
+@option("--platform", metavar="OS/ARCH", help="Platform to build for and try [the engine's own].", group="Trial")
+@option(
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Environment variable, without a value this shell's; repeatable.",
+    group="Trial",
+)
+@option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of NAME=VALUE lines; repeatable.",
+    group="Trial",
+)
+@option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].", group="Trial")
+@option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].", group="Trial")
+@option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")
+@option(
+    "--timeout",
+    type=click.IntRange(1, 3600),
+    metavar="SECONDS",
+    help="Time to wait until something listens [60, without a port 10].",
+    group="Trial",
 )
 @some_options(*_BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:

@@ -1,15 +1,25 @@
-"""The class of every command: common options, the terminal, and the end of the work when Ctrl-C comes."""
+"""The class of every command: common options, help with examples, the terminal, and the end of the work when Ctrl-C comes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from shipwheel.cli.interruption import Interruption
-from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.terminal import Terminal, Verbosity
+from shipwheel.errors import UsageError
 
-__all__ = ["Command", "Session", "on_interruption"]
+__all__ = ["Command", "Option", "Session", "on_interruption", "option"]
+
+_OTHERS = "Options"
+_OUTPUT = "Output"
+"""Heading of the options that every command has; it comes last."""
+
+_MAX_FLAGS_WIDTH = 28
+"""Longer flags have a line of their own."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +30,71 @@ class Session:
     interruption: Interruption
 
 
-class Command(click.Command):
-    """A command with the options that all have. Its function gets the terminal as its first argument."""
+class Option(click.Option):
+    """An option that the help lists under a heading, `group`."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, group: str = _OTHERS, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        self.group = group
+
+
+def option(*names: str, group: str = _OTHERS, **settings: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an `Option`; parameters as in `click.option`."""
+    return click.option(*names, cls=Option, group=group, **settings)
+
+
+class Command(click.Command):
+    """A command with the options that all have, and with examples in its help. Its function gets the terminal as its first argument."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.examples = tuple(examples)
         self.params += [
-            click.Option(["-q", "--quiet"], is_flag=True, help="Show only warnings and errors."),
-            click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON."),
+            Option(["-q", "--quiet"], is_flag=True, group=_OUTPUT, help="Show only warnings and errors."),
+            Option(["--verbose"], is_flag=True, group=_OUTPUT, help="Also show requests, programs that are started, and short stages."),
+            Option(["--json", "as_json"], is_flag=True, group=_OUTPUT, help="Print the result, or the error, as JSON."),
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and leave nothing of the progress on the terminal."""
         session = ctx.find_object(Session)
         terminal = session.terminal if session is not None else Terminal()
-        terminal.quiet, terminal.as_json = ctx.params.pop("quiet"), ctx.params.pop("as_json")
+        quiet, verbose, as_json = (ctx.params.pop(name) for name in ("quiet", "verbose", "as_json"))
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose cannot be combined", hint="Leave out one of the two.")
+        terminal.set_up(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL, as_json=as_json)
         assert self.callback is not None  # noqa: S101 - every command has a function
         try:
             return ctx.invoke(self.callback, terminal, **ctx.params)
         finally:
             terminal.stop()
+
+    def groups(self, ctx: click.Context) -> dict[str, list[click.Parameter]]:
+        """Return the options by their headings, in the order of the help."""
+        found: dict[str, list[click.Parameter]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option):
+                group = _OUTPUT if parameter is self.get_help_option(ctx) else getattr(parameter, "group", _OTHERS)
+                found.setdefault(group, []).append(parameter)
+        return {group: found[group] for group in sorted(found, key=lambda group: group == _OUTPUT)}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each below its heading."""
+        groups = {
+            group: [record for parameter in parameters if (record := parameter.get_help_record(ctx)) is not None]
+            for group, parameters in self.groups(ctx).items()
+        }
+        width = max(len(flags) for records in groups.values() for flags, _ in records if len(flags) <= _MAX_FLAGS_WIDTH)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl([(flags.ljust(width), text) for flags, text in records], col_max=_MAX_FLAGS_WIDTH)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for example in self.examples:
+                formatter.write(f"{' ' * formatter.current_indent}{example}\n")
 
 
 def on_interruption(stop: Callable[[], None]) -> None:

@@ -9,7 +9,12 @@ from shipwheel.cli.terminal import Terminal
 __all__ = ["command"]
 
 
-@click.command("copy", cls=Command, help="Copy an image, for all its platforms, from SOURCE to TARGET. No digest changes.")
+@click.command(
+    "copy",
+    cls=Command,
+    help="Copy an image, for all its platforms, from SOURCE to TARGET. No digest changes.",
+    examples=("shipwheel copy registry.example/team/hello:1 registry.example/production/hello:1",),
+)
 @click.argument("source")
 @click.argument("target")
 @click.option("--referrers", is_flag=True, help="Also copy attestations, signatures and other artifacts that refer to the image.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.check import trial_engine
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.terminal import Terminal
 
@@ -27,15 +27,23 @@ __all__ = ["command"]
     "init",
     cls=Command,
     help="Find out the settings that the project at PATH needs to serve: build it, try it, change them, and write those that help.",
+    examples=(
+        "shipwheel init .",
+        "shipwheel init . --dry-run",
+    ),
 )
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].")
-@click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable for the trial; repeatable.")
-@click.option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.")
-@click.option(
-    "--timeout", type=click.IntRange(1, 3600), metavar="SECONDS", help="Time to wait until something listens [60, without a port 10]."
+@option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
+@option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable for the trial; repeatable.", group="Trial")
+@option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")
+@option(
+    "--timeout",
+    type=click.IntRange(1, 3600),
+    metavar="SECONDS",
+    help="Time to wait until something listens [60, without a port 10].",
+    group="Trial",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.", group="Trial")
 @some_options("yes")
 def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: Any) -> int:
     """Print each step and the diff of the settings; return 0 if the project serves, 12 if it does not."""

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("inspect", cls=Command, help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.")
+@click.command(
+    "inspect",
+    cls=Command,
+    help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.",
+    examples=(
+        "shipwheel inspect registry.example/team/hello:1",
+        "shipwheel inspect ./hello.oci --platform linux/arm64",
+    ),
+)
 @click.argument("ref")
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to show [all].")
 @click.option("--raw", is_flag=True, help="Print the manifest or image index byte for byte.")

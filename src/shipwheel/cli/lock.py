@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.plan import left_out
 from shipwheel.cli.terminal import Terminal
@@ -25,14 +25,27 @@ _MAX_CHANGES = 40
 
 
 @click.command(
-    "lock", cls=Command, help="Lock the packages of the project at PATH for all platforms, or check, explain or compare its lock."
+    "lock",
+    cls=Command,
+    help="Lock the packages of the project at PATH for all platforms, or check, explain or compare its lock.",
+    examples=(
+        "shipwheel lock .",
+        "shipwheel lock --upgrade-package httpx",
+        "shipwheel lock --explain pydantic",
+        "shipwheel lock --diff HEAD",
+    ),
 )
 @some_options("path", "platforms", "python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "base")
-@click.option("--upgrade", is_flag=True, help="Upgrade all packages; otherwise locked versions stay where possible.")
-@click.option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Upgrade only this package; repeatable.")
-@click.option("--check", is_flag=True, help="Exit with 1 and the reason if the lock is not current; write nothing, use no network.")
-@click.option("--explain", metavar="NAME", help="Show what requires a package, why this version, and what blocks a newer one.")
-@click.option("--diff", metavar="OLD", help="Show what changed from OLD, a file or a git revision such as HEAD, to the lock, or to NEW.")
+@option("--upgrade", is_flag=True, help="Upgrade all packages; otherwise locked versions stay where possible.", group="Lock")
+@option("--upgrade-package", "names", multiple=True, metavar="NAME", help="Upgrade only this package; repeatable.", group="Lock")
+@option("--check", is_flag=True, help="Exit with 1 and the reason if the lock is not current; write nothing, use no network.", group="Lock")
+@option("--explain", metavar="NAME", help="Show what requires a package, why this version, and what blocks a newer one.", group="Lock")
+@option(
+    "--diff",
+    metavar="OLD",
+    help="Show what changed from OLD, a file or a git revision such as HEAD, to the lock, or to NEW.",
+    group="Lock",
+)
 @click.argument("new", required=False, type=click.Path(path_type=Path))
 @some_options("yes")
 def command(terminal: Terminal, path: Path, new: Path | None, **flags: Any) -> int:

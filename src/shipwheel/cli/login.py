@@ -12,7 +12,13 @@ __all__ = ["command", "registry_named"]
 
 
 @click.command(
-    "login", cls=Command, help="Check credentials at the registry HOST, and save them where docker, podman and shipwheel find them."
+    "login",
+    cls=Command,
+    help="Check credentials at the registry HOST, and save them where docker, podman and shipwheel find them.",
+    examples=(
+        "shipwheel login registry.example",
+        "shipwheel login registry.example --username ann --password-stdin < token.txt",
+    ),
 )
 @click.argument("host", required=False)
 @click.option("-u", "--username", metavar="USER", help="User name; prompted for if not given.")

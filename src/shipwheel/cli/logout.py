@@ -12,7 +12,10 @@ __all__ = ["command"]
 
 
 @click.command(
-    "logout", cls=Command, help="Remove the credentials of the registry HOST from docker's and podman's files and credential helpers."
+    "logout",
+    cls=Command,
+    help="Remove the credentials of the registry HOST from docker's and podman's files and credential helpers.",
+    examples=("shipwheel logout registry.example",),
 )
 @click.argument("host", required=False)
 def command(terminal: Terminal, host: str | None) -> None:

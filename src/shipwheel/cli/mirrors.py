@@ -18,7 +18,15 @@ __all__ = ["command"]
 _KINDS = {"index": "package index", "debian": "Debian archive"}
 
 
-@click.command("mirrors", cls=Command, help="Measure public mirrors of the package index and the Debian archive, and choose some.")
+@click.command(
+    "mirrors",
+    cls=Command,
+    help="Measure public mirrors of the package index and the Debian archive, and choose some.",
+    examples=(
+        "shipwheel mirrors",
+        "shipwheel mirrors --use auto",
+    ),
+)
 @click.option("--use", metavar="auto|NAME|URL|none", help="Save a choice: the best mirrors, one by name or address, or none.")
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long to keep the choice.")
 def command(terminal: Terminal, use: str | None, days: int) -> None:

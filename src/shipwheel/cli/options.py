@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shipwheel.cli.command import on_interruption
+from shipwheel.cli.command import on_interruption, option
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter
 
@@ -18,35 +18,50 @@ __all__ = ["project_options", "request_from", "some_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PACKAGES, _IMAGE, _BASE = "Python packages", "Image", "Base"
+"""Headings in the help."""
+
 _OPTIONS = (
     click.argument("path", type=click.Path(path_type=Path), default="."),
-    click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to build for [linux/amd64,linux/arm64]."),
-    click.option("--python", metavar="VERSION", help="Python version, for example 3.11."),
-    click.option("--python-builds", metavar="PATH|URL", help="Directory, archive or mirror of standalone Python builds."),
-    click.option("--as-of", metavar="DATE", help="Ignore packages that were uploaded after this day (YYYY-MM-DD)."),
-    click.option("--command", metavar="WORDS", help="Command of the image; split into words as a shell does, run without a shell."),
-    click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable of the image; repeatable."),
-    click.option("--port", "ports", multiple=True, metavar="PORT[/udp]", help="Port that the app listens on; repeatable."),
-    click.option("--volume", "volumes", multiple=True, metavar="PATH", help="Path of a volume; repeatable."),
-    click.option("--user", metavar="UID[:GID]", help="Numeric user of the container [65532:65532]."),
-    click.option("--package", "packages", multiple=True, metavar="NAME", help="Debian package to add; repeatable."),
-    click.option("--extra", "extras", multiple=True, metavar="NAME", help="Extra of the project to install; repeatable."),
-    click.option("--group", "groups", multiple=True, metavar="NAME", help="Dependency group to install; repeatable."),
-    click.option("--requirements", multiple=True, metavar="FILE", help="Requirements file to use; repeatable."),
-    click.option("--accelerator", metavar="KIND", help="Builds of torch: cpu, cu126, …, auto, or cuda for the package index's own [cpu]."),
-    click.option("--bytecode/--no-bytecode", default=None, help="Whether to include compiled bytecode [included]."),
-    click.option("--init/--no-init", default=None, help="Whether tini, a small init, is the container's first process [it is]."),
-    click.option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case."),
-    click.option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages]."),
-    click.option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock."),
-    click.option("--yes", is_flag=True, help="Accept your home directory, or one above it, as the project."),
+    option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH[,…]",
+        help="Platforms to build for [linux/amd64,linux/arm64].",
+        group=_IMAGE,
+    ),
+    option("--python", metavar="VERSION", help="Python version, for example 3.11.", group=_PACKAGES),
+    option("--python-builds", metavar="PATH|URL", help="Directory, archive or mirror of standalone Python builds.", group=_BASE),
+    option("--as-of", metavar="DATE", help="Ignore packages that were uploaded after this day (YYYY-MM-DD).", group=_PACKAGES),
+    option("--command", metavar="WORDS", help="Command of the image; split into words as a shell does, run without a shell.", group=_IMAGE),
+    option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable of the image; repeatable.", group=_IMAGE),
+    option("--port", "ports", multiple=True, metavar="PORT[/udp]", help="Port that the app listens on; repeatable.", group=_IMAGE),
+    option("--volume", "volumes", multiple=True, metavar="PATH", help="Path of a volume; repeatable.", group=_IMAGE),
+    option("--user", metavar="UID[:GID]", help="Numeric user of the container [65532:65532].", group=_IMAGE),
+    option("--package", "packages", multiple=True, metavar="NAME", help="Debian package to add; repeatable.", group=_BASE),
+    option("--extra", "extras", multiple=True, metavar="NAME", help="Extra of the project to install; repeatable.", group=_PACKAGES),
+    option("--group", "groups", multiple=True, metavar="NAME", help="Dependency group to install; repeatable.", group=_PACKAGES),
+    option("--requirements", multiple=True, metavar="FILE", help="Requirements file to use; repeatable.", group=_PACKAGES),
+    option(
+        "--accelerator",
+        metavar="KIND",
+        help="Builds of torch: cpu, cu126, …, auto, or cuda for the package index's own [cpu].",
+        group=_PACKAGES,
+    ),
+    option("--bytecode/--no-bytecode", default=None, help="Whether to include compiled bytecode [included].", group=_IMAGE),
+    option("--init/--no-init", default=None, help="Whether tini, a small init, is the container's first process [it is].", group=_IMAGE),
+    option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case.", group=_BASE),
+    option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages].", group=_BASE),
+    option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock.", group=_BASE),
+    option("--yes", is_flag=True, help="Accept your home directory, or one above it, as the project.", group=_PACKAGES),
 )
 
 
 def project_options(function: F) -> F:
     """Add all shared options to a command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
+    for add in reversed(_OPTIONS):
+        function = add(function)
     return function
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.terminal import Terminal
 
@@ -18,10 +18,16 @@ __all__ = ["command", "left_out"]
 
 
 @click.command(
-    "plan", cls=Command, help="Show what would be built from the project at PATH, and why. Builds no image; writes the lock if needed."
+    "plan",
+    cls=Command,
+    help="Show what would be built from the project at PATH, and why. Builds no image; writes the lock if needed.",
+    examples=(
+        "shipwheel plan .",
+        "shipwheel plan . --all --platform linux/arm64",
+    ),
 )
 @project_options
-@click.option("--all", "everything", is_flag=True, help="List every Python and Debian package.")
+@option("--all", "everything", is_flag=True, help="List every Python and Debian package.")
 def command(terminal: Terminal, path: Path, everything: bool, **flags: Any) -> None:
     """Print the plan as a tree, or as JSON."""
     from shipwheel.api import plan

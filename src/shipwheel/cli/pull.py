@@ -11,7 +11,15 @@ from shipwheel.cli.terminal import Terminal
 __all__ = ["command"]
 
 
-@click.command("pull", cls=Command, help="Pull the images of REF into the OCI image layout DIR. Blobs that the layout has are not fetched.")
+@click.command(
+    "pull",
+    cls=Command,
+    help="Pull the images of REF into the OCI image layout DIR. Blobs that the layout has are not fetched.",
+    examples=(
+        "shipwheel pull registry.example/team/hello:1 hello.oci",
+        "shipwheel pull registry.example/team/hello:1 hello.oci --platform linux/arm64",
+    ),
+)
 @click.argument("ref")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to pull [all].")

@@ -12,7 +12,10 @@ __all__ = ["command"]
 
 
 @click.command(
-    "push", cls=Command, help="Push the images of an OCI image layout or archive to REF. Blobs that the registry has are not sent."
+    "push",
+    cls=Command,
+    help="Push the images of an OCI image layout or archive to REF. Blobs that the registry has are not sent.",
+    examples=("shipwheel push hello.oci registry.example/team/hello:1",),
 )
 @click.argument("layout", type=click.Path(path_type=Path))
 @click.argument("ref")

@@ -29,6 +29,10 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
     "rebase",
     cls=Command,
     help="Move the image REF from its base image to a newer or another one, inside the registry.",
+    examples=(
+        "shipwheel rebase registry.example/team/hello:1",
+        "shipwheel rebase registry.example/team/hello:1 --base python:3.13-slim --dry-run",
+    ),
 )
 @click.argument("ref")
 @click.option("--base", default="", metavar="IMAGE", help="New base: NAME:TAG, NAME@DIGEST or oci:DIR [the old base's tag, as it is now].")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
@@ -52,23 +52,77 @@ class _WithArguments(Command):
 
 
 @click.command(
-    "run", cls=_WithArguments, help="Run a project (built first), an image layout, an archive, or an image in a container engine."
+    "run",
+    cls=_WithArguments,
+    help="Run a project (built first), an image layout, an archive, or an image in a container engine.",
+    examples=(
+        "shipwheel run .",
+        "shipwheel run . --publish 8080:8000 --env TOKEN --volume ./data:/data",
+        "shipwheel run hello.tar --engine podman -- python -m hello",
+    ),
 )
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
-@click.option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers, except bwrap].")
-@click.option("--platform", metavar="OS/ARCH", help="Platform to build for and run [the engine's own].")
-@click.option("-p", "--publish", "ports", multiple=True, metavar="[ADDRESS:]HOST:CONTAINER", help="Publish a port; repeatable.")
-@click.option("-v", "--volume", "mounts", multiple=True, metavar="NAME|DIR:PATH[:ro]", help="Mount a volume or directory; repeatable.")
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable, without a value this shell's; repeatable.")
-@click.option("--env-file", "env_files", multiple=True, type=click.Path(path_type=Path), help="File of NAME=VALUE lines; repeatable.")
-@click.option("--name", metavar="NAME", help="Name of the container.")
-@click.option("--user", metavar="UID[:GID]", help="User to run as [the image's].")
-@click.option("--entrypoint", metavar="WORDS", help="Replace the image's entrypoint and command; split into words as a shell does.")
-@click.option("-d", "--detach", is_flag=True, help="Start the container, print its name, and return.")
-@click.option("-i", "--interactive", is_flag=True, help="Pass standard input, and the terminal if there is one, to the container.")
-@click.option("--no-read-only", is_flag=True, help="Make the root file system writable; changes are lost with the container.")
-@click.option("--ephemeral", is_flag=True, help="Remove volumes with the container.")
-@click.option("--grace", type=click.IntRange(0, 3600), default=10, metavar="SECONDS", help="Time from the stop signal to the kill [10].")
+@option(
+    "--engine",
+    metavar="NAME",
+    help="docker, podman, nerdctl, containerd or bwrap [the first that answers, except bwrap].",
+    group="Engine",
+)
+@option("--platform", metavar="OS/ARCH", help="Platform to build for and run [the engine's own].", group="Engine")
+@option(
+    "-p", "--publish", "ports", multiple=True, metavar="[ADDRESS:]HOST:CONTAINER", help="Publish a port; repeatable.", group="Container"
+)
+@option(
+    "-v",
+    "--volume",
+    "mounts",
+    multiple=True,
+    metavar="NAME|DIR:PATH[:ro]",
+    help="Mount a volume or directory; repeatable.",
+    group="Container",
+)
+@option(
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Environment variable, without a value this shell's; repeatable.",
+    group="Container",
+)
+@option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of NAME=VALUE lines; repeatable.",
+    group="Container",
+)
+@option("--name", metavar="NAME", help="Name of the container.", group="Container")
+@option("--user", metavar="UID[:GID]", help="User to run as [the image's].", group="Container")
+@option(
+    "--entrypoint",
+    metavar="WORDS",
+    help="Replace the image's entrypoint and command; split into words as a shell does.",
+    group="Container",
+)
+@option("-d", "--detach", is_flag=True, help="Start the container, print its name, and return.", group="Container")
+@option(
+    "-i",
+    "--interactive",
+    is_flag=True,
+    help="Pass standard input, and the terminal if there is one, to the container.",
+    group="Container",
+)
+@option("--no-read-only", is_flag=True, help="Make the root file system writable; changes are lost with the container.", group="Container")
+@option("--ephemeral", is_flag=True, help="Remove volumes with the container.", group="Container")
+@option(
+    "--grace",
+    type=click.IntRange(0, 3600),
+    default=10,
+    metavar="SECONDS",
+    help="Time from the stop signal to the kill [10].",
+    group="Container",
+)
 @some_options(*_BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Build and load as needed, then run in the foreground and return the exit status; with `--detach`, start and return 0."""

@@ -9,7 +9,7 @@ from shipwheel.cli.terminal import Terminal
 __all__ = ["command"]
 
 
-@click.command("tags", cls=Command, help="List the tags of the repository REF.")
+@click.command("tags", cls=Command, help="List the tags of the repository REF.", examples=("shipwheel tags registry.example/team/hello",))
 @click.argument("ref")
 def command(terminal: Terminal, ref: str) -> None:
     """Print one tag per line, in the registry's order."""

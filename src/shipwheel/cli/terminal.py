@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -19,26 +20,49 @@ if TYPE_CHECKING:
     from shipwheel.cli.progress import ProgressDisplay
     from shipwheel.events import Event
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "Verbosity"]
 
 _STOP_TIMEOUT_S = 0.3
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+class Verbosity(Enum):
+    """The amount of text on standard error."""
+
+    QUIET = auto()
+    """Warnings and errors."""
+    NORMAL = auto()
+    """Also progress and a summary."""
+    VERBOSE = auto()
+    """Also requests, programs, and stages that took no time."""
 
 
 class Terminal:
     """Standard output and standard error, or another stream instead. Every method may be called from any thread."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.quiet = False
-        """Show no progress and no summary."""
         self.as_json = False
-        """Write results as JSON."""
+        """Write results and errors as JSON documents."""
+        self._verbosity = Verbosity.NORMAL
         self._given = stream
         self._progress: ProgressDisplay | None = None
         self._stopped = False
         self._warned: set[tuple[str, str]] = set()
         # Held while something is written, so that lines never end up inside the rows.
         self._lock = threading.RLock()
+
+    @property
+    def quiet(self) -> bool:
+        """True if no progress and no summary is wanted."""
+        return self._verbosity is Verbosity.QUIET
+
+    def set_up(self, verbosity: "Verbosity", *, as_json: bool) -> None:
+        """Set how much is shown, and in which form results and errors are written."""
+        self._verbosity, self.as_json = verbosity, as_json
+        if verbosity is Verbosity.VERBOSE:
+            from shipwheel.cli.trace import trace
+
+            trace(lambda line: self._write(printable(line)))
 
     def result(self, document: Callable[[], Any], lines: Iterable[str]) -> None:
         """Write the result to standard output, as a JSON document or as lines. It ends the display of the progress."""
@@ -73,9 +97,12 @@ class Terminal:
                 self._write_labelled(("warning:", "yellow", message), (" " * 8, "", hint))
 
     def error(self, error: ShipwheelError) -> None:
-        """Write an error with its hint to standard error. It ends the display of the progress."""
+        """Write an error with its hint to standard error, and as JSON to standard output. It ends the display of the progress."""
         self.stop()
         self._write_labelled(("error:", "red", error.message), ("hint:", "cyan", error.hint))
+        if self.as_json:
+            details = {"kind": type(error).__name__, "exit-code": error.exit_code, "message": error.message, "hint": error.hint}
+            click.echo(json.dumps({"error": details}, indent=2))
 
     def report(self, event: "Event") -> None:
         """Show an event: this is the reporter of every command."""
@@ -92,7 +119,7 @@ class Terminal:
             line = progress.take(event)
             if isinstance(event, StageStarted):
                 progress.draw()
-            if line is not None and line.is_worth_showing:
+            if line is not None and (line.is_worth_showing or self._verbosity is Verbosity.VERBOSE):
                 self._write(cut(printable(str(line)), self._stream))
 
     def stop(self) -> None:

@@ -16,7 +16,10 @@ __all__ = ["command"]
 
 
 @click.command(
-    "validate", cls=Command, help="Recompute every digest, size, diff_id, media type and platform in the image layout or archive at PATH."
+    "validate",
+    cls=Command,
+    help="Recompute every digest, size, diff_id, media type and platform in the image layout or archive at PATH.",
+    examples=("shipwheel validate hello.oci",),
 )
 @click.argument("path", type=click.Path(path_type=Path))
 def command(terminal: Terminal, path: Path) -> None:
