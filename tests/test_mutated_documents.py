@@ -29,7 +29,7 @@ from shipwheel.base.image_source import open_images
 from shipwheel.base.model import read_locked_base
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.debian.package_index import DebianPackageIndex
+from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.debian.release import parse_release
 from shipwheel.debian.tables import contents_table, packages_table
 from shipwheel.errors import ShipwheelError
@@ -283,7 +283,7 @@ def debian_lists(room: Room) -> None:
 
     def look_up() -> None:
         table = packages_table([packed], "it")
-        index = DebianPackageIndex("it", [("debian", table)], lambda: contents_table([contents], "x86_64-linux-gnu", "it"))
+        index = DebianPackageIndex("it", [("debian", table)], lambda: Contents(contents_table([contents], "x86_64-linux-gnu", "it")))
         for name in ("tool", "libx1"):
             if (found := index.newest(name)) is not None:
                 index.depends(found)
