@@ -76,7 +76,7 @@ def resolve(
     Raises LockError with uv's explanation.
     """
     with ExitStack() as stack:
-        stack.enter_context(uv.extra_environment(request.indexes.environment))
+        stack.enter_context(uv.extra_environment({**request.indexes.environment, **request.inputs.pretended_version}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic = replace(make_synthetic(request, requirements, stack, folder), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:

@@ -105,7 +105,7 @@ class LocalBuilds:
         """Run a build while uv uses the chosen index: build requirements come from there too."""
         from shipwheel.locking.uv import extra_environment
 
-        with extra_environment(self._downloads.indexes.environment):
+        with extra_environment({**self._downloads.indexes.environment, **self._resolution.project.inputs.pretended_version}):
             return build()
 
     def _app_tree(self) -> AppTree | None:

@@ -1,10 +1,13 @@
 """Git's facts about a directory: the repository it is in, its last commit, and its description. File times only tell when it was copied."""
 
+import re
 import subprocess
 from datetime import date
 from pathlib import Path
 
-__all__ = ["describe", "last_commit", "old_last_commit", "repository_root"]
+__all__ = ["describe", "last_commit", "old_last_commit", "pretended_version", "repository_root"]
+
+_NO_VERSION = "0.0.0"
 
 _MAX_AGE_DAYS = 365
 """After this many days without a commit, today's versions of unpinned requirements may differ from all that the project ever ran with."""
@@ -29,6 +32,21 @@ def old_last_commit(root: Path, today: date) -> date | None:
 def repository_root(path: Path) -> Path | None:
     """Return the top directory of the git repository that holds `path`; None outside of one."""
     return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
+def pretended_version(root: Path, name: str, backend: str) -> dict[str, str]:
+    """Return variables that give build backends a version where git's data is missing, as in an unpacked archive of a repository.
+
+    Empty in a repository, and in an sdist, which states its version. setuptools-scm reads the first one, for this project alone; hatch-vcs,
+    pdm and versioningit know only variables for every project.
+    """
+    if repository_root(root) is not None or (root / "PKG-INFO").is_file():
+        return {}
+    own = re.sub(r"[-_.]+", "_", name).upper()
+    values = {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{own}": _NO_VERSION}
+    if backend.startswith(("hatch", "pdm")):
+        values |= {"SETUPTOOLS_SCM_PRETEND_VERSION": _NO_VERSION, "PDM_BUILD_SCM_VERSION": _NO_VERSION}
+    return values
 
 
 def describe(root: Path) -> bytes:

@@ -1,9 +1,9 @@
 """The day of a project's last change: what its packages were like when it worked."""
 
 import datetime
-import shutil
-import subprocess
 from pathlib import Path
+
+from shipwheel.project.git_history import last_commit
 
 __all__ = ["last_change"]
 
@@ -13,19 +13,8 @@ _RECENT = datetime.timedelta(days=60)
 def last_change(root: Path, today: datetime.date | None = None) -> datetime.date | None:
     """Return the day of the last commit, or else of the newest Python file; None if it is not long ago, or nothing tells."""
     today = today or datetime.datetime.now(datetime.UTC).date()
-    day = _last_commit(root) or _newest_file(root)
+    day = last_commit(root) or _newest_file(root)
     return day if day is not None and today - day > _RECENT else None
-
-
-def _last_commit(root: Path) -> datetime.date | None:
-    if shutil.which("git") is None:
-        return None
-    words = ["git", "-C", str(root), "log", "-1", "--format=%cs", "--", "."]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    try:
-        return datetime.date.fromisoformat(done.stdout.strip())
-    except ValueError:
-        return None
 
 
 def _newest_file(root: Path) -> datetime.date | None:

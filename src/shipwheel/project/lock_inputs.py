@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from shipwheel.project.git_history import pretended_version
 from shipwheel.project.metadata import Metadata, read_script
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
@@ -89,8 +90,16 @@ class LockInputs(msgspec.Struct, frozen=True):
     files: tuple[InputFile, ...] = ()
     local_paths: Mapping[Path, LocalPath] = {}
     """The local requirements, by the path as it is written."""
+    pretended_version: Mapping[str, str] = {}
+    """Variables for build backends that would ask git for the version where there is no repository."""
     texts: Mapping[str, bytes] = {}
     """The contents of the files that state requirements and of other tools' locks, by path relative to the project."""
+
+
+def _pretended_version(files: UserFiles, root: Path) -> dict[str, str]:
+    tables = files.read_tables(root)
+    name = table_at(tables, "project").get("name") or table_at(tables, "tool", "poetry").get("name") or root.resolve().name
+    return pretended_version(root, str(name), str(table_at(tables, "build-system").get("build-backend", "")))
 
 
 def read_lock_inputs(
@@ -116,6 +125,7 @@ def read_lock_inputs(
         other_lock=other_lock,
         files=tuple(InputFile(relative_path(path, root), _facts(files, path)) for path in _input_files(files, root, workspace)),
         local_paths=_local_paths(files, root, listed, pipenv, other_lock),
+        pretended_version=_pretended_version(files, root),
         texts=_texts(files, root, listed, script, pipenv),
     )
 
