@@ -12,7 +12,7 @@ from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
-from shipwheel.locking.preferences import Upgrade, preferred_packages
+from shipwheel.locking.preferences import Upgrade, pinned_packages, preferred_packages
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
@@ -55,6 +55,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     as_of = request.day or now.isoformat()
     reporter(StageStarted("lock"))
     other = request.other_lock
+    preferred = preferred or pinned_packages(request.inputs.pins)
     if other is not None:
         contents = contents_of(other, request, preferred, reporter)
     else:

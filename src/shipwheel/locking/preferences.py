@@ -4,7 +4,7 @@ uv prefers the versions in a project's existing uv.lock. A small one, made from 
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from shipwheel.locking.pylock import Lock
 from shipwheel.versions import normalized
 
-__all__ = ["Upgrade", "preferred_packages", "write_preferences"]
+__all__ = ["Upgrade", "pinned_packages", "preferred_packages", "write_preferences"]
 
 _UNUSED_INDEX = "https://index.invalid/simple"
 """uv requires an index in the entries, but reads only their names and versions."""
@@ -42,6 +42,11 @@ def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple
     if lock is None or upgrade.everything or (as_of != lock.as_of if as_of else chosen_before):
         return ()
     return tuple(package for package in lock.data.get("packages", []) if not upgrade.covers(package["name"]))
+
+
+def pinned_packages(pins: Iterable[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
+    """Return (name, version) pairs as packages that should have these versions."""
+    return tuple({"name": name, "version": version, "wheels": ()} for name, version in pins)
 
 
 def write_preferences(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:

@@ -90,6 +90,8 @@ class LockInputs(msgspec.Struct, frozen=True):
     files: tuple[InputFile, ...] = ()
     local_paths: Mapping[Path, LocalPath] = {}
     """The local requirements, by the path as it is written."""
+    pins: tuple[tuple[str, str], ...] = ()
+    """(name, version) that the project is known to run with; the lock takes them where the requirements are open."""
     pretended_version: Mapping[str, str] = {}
     """Variables for build backends that would ask git for the version where there is no repository."""
     texts: Mapping[str, bytes] = {}
@@ -103,7 +105,13 @@ def _pretended_version(files: UserFiles, root: Path) -> dict[str, str]:
 
 
 def read_lock_inputs(
-    files: UserFiles, root: Path, *, requirements: tuple[Path, ...] = (), script: Path | None = None, pipfile: Path | None = None
+    files: UserFiles,
+    root: Path,
+    *,
+    requirements: tuple[Path, ...] = (),
+    script: Path | None = None,
+    pipfile: Path | None = None,
+    pins: tuple[tuple[str, str], ...] = (),
 ) -> LockInputs:
     """Read what decides the lock of the project in `root`: the given files, or else its metadata. Raises LockError, ProjectError."""
     listed = read_requirements(requirements, files) if requirements else None
@@ -125,6 +133,7 @@ def read_lock_inputs(
         other_lock=other_lock,
         files=tuple(InputFile(relative_path(path, root), _facts(files, path)) for path in _input_files(files, root, workspace)),
         local_paths=_local_paths(files, root, listed, pipenv, other_lock),
+        pins=() if other_lock is not None else pins,
         pretended_version=_pretended_version(files, root),
         texts=_texts(files, root, listed, script, pipenv),
     )

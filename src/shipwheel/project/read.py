@@ -15,6 +15,7 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
+from shipwheel.project.pins import pins_beside
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
@@ -152,7 +153,8 @@ class _Reader:
             note = f"No importable code was found for a wheel of {metadata.name}: its directory goes into /app as it is."
             return self._app(metadata, () if declares else listed, note if metadata.package else "")
         decisive = listed if settings.requirements or self._decide(metadata, listed) else ()
-        return self._project(metadata, "package", listed=decisive, packaged=packaged)
+        pins = () if decisive else pins_beside(self._files, root, listed)
+        return self._project(metadata, "package", listed=decisive, packaged=packaged, pins=pins)
 
     def script(self, path: Path) -> Project:
         """Read a single-file script."""
@@ -196,10 +198,11 @@ class _Reader:
         script: Path | None = None,
         pipfile: Path | None = None,
         packaged: frozenset[str] = frozenset(),
+        pins: tuple[tuple[str, str], ...] = (),
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
         python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
-        inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile)
+        inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile, pins=pins)
         requirements = [*metadata.dependencies]
         if inputs.requirements is not None:
             requirements = [*(requirements if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]
