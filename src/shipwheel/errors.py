@@ -11,6 +11,7 @@
     ├── BuildError                 7   a step of the build failed
     │   └── ProjectWheelError      7   the project's own wheel cannot be built
     ├── ProofError                 8   the image would not work on its platform
+    │   └── MissingImports         8   its program imports modules that it does not have
     ├── ImageError                 9   an image, layout or archive violates the specification
     ├── StoreError                 10  the local store cannot be used
     │   └── DamagedBlob            10  a blob in the store is damaged
@@ -35,6 +36,7 @@ __all__ = [
     "ImageError",
     "IntegrityError",
     "LockError",
+    "MissingImports",
     "NotInstalled",
     "ProjectError",
     "ProjectWheelError",
@@ -135,6 +137,14 @@ class ProofError(ShipwheelError):
     """The image would not work on its platform."""
 
     exit_code = 8
+
+
+class MissingImports(ProofError):
+    """The program imports `modules`, top-level names, that no package in the image has."""
+
+    def __init__(self, message: str, modules: tuple[str, ...], *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.modules = modules
 
 
 class ImageError(ShipwheelError):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from shipwheel.errors import ProofError
+from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.project import Project
@@ -48,9 +48,11 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     if not missing:
         return
     lines = "\n".join(f"  {found.file}, line {found.line}: {found.module}" for found in missing[:20])
-    names = ", ".join(f'"{name}"' for name in dict.fromkeys(found.module for found in missing))
-    raise ProofError(
+    modules = tuple(dict.fromkeys(found.module for found in missing))
+    names = ", ".join(f'"{name}"' for name in modules)
+    raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
+        modules,
         hint=(
             "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
             f"with them. If they are found in another way, set ignore-imports = [{names}]."

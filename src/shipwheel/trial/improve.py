@@ -5,10 +5,10 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import ShipwheelError
+from shipwheel.errors import MissingImports, ShipwheelError
 from shipwheel.settings import Settings, added
 from shipwheel.trial.findings import FindingKind, Verdict
-from shipwheel.trial.mend import Advisor, Change, changes_for, placeholder
+from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, placeholder
 from shipwheel.trial.trial import Trial
 
 __all__ = ["Improved", "Round", "Try", "improve"]
@@ -48,7 +48,8 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     given = frozenset(env)
     kept: list[Change] = []
     rejected: list[tuple[Change, str]] = []
-    now = attempt(settings, env)
+    settings, now, found = _first(attempt, settings, env, report)
+    kept += found
     for _ in range(_ROUNDS):
         report(now.trial.headline)
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
@@ -65,6 +66,23 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         kept += accepted
         rejected += refused
     return Improved(now.trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
+
+
+def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:
+    """Return the first round, with the packages of the modules that the program imports and the project does not require."""
+    found: list[Change] = []
+    for _ in range(_ROUNDS):
+        try:
+            return settings, attempt(settings, env), found
+        except MissingImports as error:
+            new = [change for name in error.modules if (change := change_for_module(name)) not in found]
+            if not new:
+                raise
+            for change in new:
+                report(f"  set {change.setting.key}: {change.reason}")
+                settings = added(settings, change.setting.key, change.setting.value)
+            found += new
+    return settings, attempt(settings, env), found
 
 
 def _progress(trial: Trial) -> tuple[bool, ...]:

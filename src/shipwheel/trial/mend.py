@@ -13,7 +13,17 @@ import msgspec
 from shipwheel.trial.findings import Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
-__all__ = ["Advisor", "Change", "changes_for", "is_outgrown", "listed_commands", "listening_option", "placeholder", "serving_command"]
+__all__ = [
+    "Advisor",
+    "Change",
+    "change_for_module",
+    "changes_for",
+    "is_outgrown",
+    "listed_commands",
+    "listening_option",
+    "placeholder",
+    "serving_command",
+]
 
 _SERVING = ("serve", "server", "runserver", "run-server", "start", "run", "web", "webserver", "api", "http", "up", "daemon", "ui", "launch")
 """Sub-commands that start a server, surest first."""
@@ -153,6 +163,12 @@ def _older(advisor: Advisor) -> Iterator[Change]:
 
 def _reason(finding: Finding) -> str:
     return finding.message[:1].upper() + finding.message[1:]
+
+
+def change_for_module(name: str) -> Change:
+    """Return the change that adds the package of a module which the program imports."""
+    requirement = _DISTRIBUTIONS.get(name) or name.replace("_", "-")
+    return Change(Setting("dependencies", (requirement,)), f"It imports {name}, which no package in the image has")
 
 
 def _module(finding: Finding, advisor: Advisor) -> Setting | None:
