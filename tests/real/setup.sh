@@ -10,7 +10,7 @@ packages=(
     # For the base images; one of them compiles a CPython for musl.
     dpkg-dev gcc libc6-dev linux-libc-dev make mmdebstrap musl-dev musl-tools patchelf perl xz-utils
     # For tests that compare our work with that of other programs.
-    binutils bubblewrap git gpg umoci
+    binutils bubblewrap git gpg php-cli ruby umoci
 )
 
 lacking=()

@@ -24,9 +24,9 @@ from support.digests import ANY
 
 from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
-from shipwheel.files.compress import Deflated, deflated, gunzip
+from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.entry import EntryType
-from shipwheel.files.segment import Segment, make_segment
+from shipwheel.files.segment import Segment, make_segment, uncompressed_chunks
 from shipwheel.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes
 from shipwheel.venv import PYTHON, VENV, Paths
@@ -51,7 +51,7 @@ def source_of(wheel: SmallWheel | bytes, store: Store, compiler: Compiler | None
 
 def tree_of(segment: Segment, store: Store) -> dict[str, tuple[int, bytes]]:
     """Return path -> (mode, content) of a segment's files, read with the standard library."""
-    data = b"".join(gunzip(store.chunks(segment.digest))) + bytes(1024)
+    data = b"".join(uncompressed_chunks(segment, store)) + bytes(1024)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = archive.getmembers()
         assert len({member.name for member in members}) == len(members)

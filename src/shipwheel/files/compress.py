@@ -1,7 +1,4 @@
-"""gzip members: compressed with fixed settings, or spliced from raw deflate data that already exists.
-
-libdeflate's output depends on its version and level alone, not on the processor (RFC 1951, RFC 1952).
-"""
+"""Raw deflate data and gzip members (RFC 1951, RFC 1952): compressed with fixed settings, and inflated with checks."""
 
 import struct
 import zlib
@@ -11,20 +8,20 @@ import deflate
 import msgspec
 
 from shipwheel.errors import ArchiveError
+from shipwheel.files.libdeflate import compress
 
-__all__ = ["LEVEL", "Deflated", "deflated", "gunzip", "inflate", "member", "splice"]
+__all__ = ["DAMAGED", "GZIP_HEADER", "HOSTILE", "Deflated", "deflated", "gunzip", "inflate", "member"]
 
-LEVEL = 6
 MAX_WHOLE = 32 << 20
 """Files up to this many bytes are inflated in one call, which is the fastest way; larger ones piece by piece."""
 
 _PIECE = 1 << 20
 _MEMBER_PIECE = 32 << 10
 # ID1 ID2 CM=8 FLG=0 MTIME=0 XFL=0 OS=255 (unknown)
-_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-_DAMAGED = "The file is damaged; fetch it again."
-_HOSTILE = "The file is hostile; do not use it."
+DAMAGED = "The file is damaged; fetch it again."
+HOSTILE = "The file is hostile; do not use it."
 
 
 class Deflated(msgspec.Struct, frozen=True):
@@ -37,17 +34,17 @@ class Deflated(msgspec.Struct, frozen=True):
 
 def deflated(data: bytes) -> Deflated:
     """Compress to raw deflate data."""
-    return Deflated(deflate.deflate_compress(data, LEVEL), len(data), deflate.crc32(data))
+    return Deflated(compress(data), len(data), deflate.crc32(data))
 
 
 def member(data: bytes) -> bytes:
     """Compress to one gzip member."""
-    return b"".join(splice(deflated(data)))
+    return b"".join(_member_parts(deflated(data)))
 
 
-def splice(content: Deflated) -> tuple[bytes, bytes | bytearray | memoryview, bytes]:
+def _member_parts(content: Deflated) -> tuple[bytes, bytes | bytearray | memoryview, bytes]:
     """Return header, data and trailer of a gzip member; the deflate data is used as it is."""
-    return _HEADER, content.raw, struct.pack("<II", content.crc32, content.size & 0xFFFFFFFF)
+    return GZIP_HEADER, content.raw, struct.pack("<II", content.crc32, content.size & 0xFFFFFFFF)
 
 
 def inflate(content: Deflated, label: str = "") -> Iterator[bytes | bytearray]:
@@ -58,14 +55,14 @@ def inflate(content: Deflated, label: str = "") -> Iterator[bytes | bytearray]:
         size += len(piece)
         yield piece
     if size != content.size or crc != content.crc32:
-        raise ArchiveError(f"{label}: compressed data does not match its checksum", hint=_DAMAGED)
+        raise ArchiveError(f"{label}: compressed data does not match its checksum", hint=DAMAGED)
 
 
 def _inflate_whole(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
     # Inflated as a gzip member, so that the trailer must follow the deflate data immediately: bytes between the two would break
     # the layer that the data is spliced into. A reader stops at the first trailer that matches, so if the trailer's bytes also
     # occur inside the data, zlib has to find the end.
-    header, raw, trailer = splice(content)
+    header, raw, trailer = _member_parts(content)
     data = b"".join((header, raw, trailer))
     if not content.size or data.find(trailer, len(header)) != len(data) - len(trailer):
         yield from _inflate_pieces(content, label)
@@ -73,7 +70,7 @@ def _inflate_whole(content: Deflated, label: str) -> Iterator[bytes | bytearray]
     try:
         yield deflate.gzip_decompress(data, content.size)
     except deflate.DeflateError as error:
-        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=_DAMAGED) from error
+        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=DAMAGED) from error
 
 
 def _inflate_pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray]:
@@ -88,13 +85,13 @@ def _inflate_pieces(content: Deflated, label: str) -> Iterator[bytes | bytearray
                 pending = decompressor.unconsumed_tail
                 remaining -= len(piece)
                 if remaining < 0:
-                    raise ArchiveError(f"{label}: a file unpacks to more than its stated size", hint=_HOSTILE)
+                    raise ArchiveError(f"{label}: a file unpacks to more than its stated size", hint=HOSTILE)
                 yield piece
         yield decompressor.flush()
         if not decompressor.eof or decompressor.unused_data:
-            raise ArchiveError(f"{label}: compressed data does not end at its stated end", hint=_HOSTILE)
+            raise ArchiveError(f"{label}: compressed data does not end at its stated end", hint=HOSTILE)
     except zlib.error as error:
-        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=_DAMAGED) from error
+        raise ArchiveError(f"{label}: compressed data is damaged ({error})", hint=DAMAGED) from error
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

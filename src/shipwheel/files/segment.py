@@ -1,7 +1,7 @@
 """Segments: the deterministic tar bytes of one source, compressed separately, without end-of-archive blocks.
 
-gzip members can be concatenated (RFC 1952, 2.2), so layers consist of segments that are not compressed again. A zip entry already is raw
-deflate data with a CRC-32 and a size: it is copied into a member of its own, and only headers, padding and small files are compressed.
+A segment is a fragment of a gzip member, so layers consist of segments that are not compressed again. A zip entry already is raw deflate
+data with a CRC-32 and a size: it becomes a fragment as it is, and only headers, padding and small files are compressed.
 """
 
 import contextlib
@@ -18,10 +18,11 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob, UsageError
 from shipwheel.files import tar
-from shipwheel.files.compress import Deflated, gunzip, inflate, member, splice
+from shipwheel.files.compress import Deflated, inflate
 from shipwheel.files.ctypes_libraries import ctypes_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path, is_whiteout
+from shipwheel.files.fragments import Spliced, fragment, inflate_fragments
 from shipwheel.store import BlobWriter, Store
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
     "uncompressed_chunks",
 ]
 
-LAYOUT_VERSION = "2"
+LAYOUT_VERSION = "3"
 """Part of every key. Increase it when the same source yields other bytes."""
 
 MIN_SPLICED_BYTES = 2048
@@ -48,7 +49,7 @@ _OWN, _FOREIGN = "segment", "told"
 """Kinds of records: about segments that this machine has made, and about those that another machine describes."""
 
 _MAX_TIME = 0o77777777777
-_MEMBER_BYTES = 512 << 10
+_FRAGMENT_BYTES = 512 << 10
 _MAX_IN_MEMORY = 64 << 20
 _HEADER_BYTES = 4
 
@@ -117,7 +118,7 @@ def find_segment(key: str, store: Store) -> Segment | None:
 def uncompressed_chunks(segment: Segment, store: Store) -> Iterator[bytes]:
     """Yield the segment's uncompressed bytes. Raise DamagedBlob if its blob is damaged."""
     try:
-        yield from gunzip(store.chunks(segment.digest))
+        yield from inflate_fragments(store.chunks(segment.digest), segment.unpacked_size)
     except ArchiveError as error:
         # The decompressor notices the damage before the hash does.
         store.discard(segment.digest)
@@ -193,12 +194,12 @@ class _SegmentWriter:
                 self._write(tar.header(entry, 0, self._mtime))
 
     def flush(self) -> None:
-        """Compress the pending bytes into one gzip member."""
+        """Compress the pending bytes into one fragment."""
         if self._pending:
             data = bytes(self._pending)
             self._pending.clear()
             self._observe(data)
-            self._blob.write(member(data))
+            self._blob.write(fragment(data))
 
     def _write_file(self, path: str, entry: FileEntry) -> None:
         content = entry.content
@@ -217,14 +218,14 @@ class _SegmentWriter:
         self.files[path] = deflate.crc32(data)
         if _is_inspected(path, data[:_HEADER_BYTES]):
             self._inspect(path, io.BytesIO(data))
-        for start in range(0, len(data), _MEMBER_BYTES):
-            self._write(data[start : start + _MEMBER_BYTES])
+        for start in range(0, len(data), _FRAGMENT_BYTES):
+            self._write(data[start : start + _FRAGMENT_BYTES])
         self._write(tar.padding(len(data)))
 
     def _write_stream(self, path: str, stream: BinaryIO, size: int) -> None:
         crc = read = 0
         with _spool(size) as copy:
-            while piece := stream.read(_MEMBER_BYTES):
+            while piece := stream.read(_FRAGMENT_BYTES):
                 if not read and not _is_inspected(path, piece):
                     copy.close()
                 crc = deflate.crc32(piece, crc)
@@ -245,9 +246,10 @@ class _SegmentWriter:
             return
         self.flush()
         self.files[path] = content.crc32
+        spliced = Spliced(content, f"{self._label}: {path}")
         with _spool(content.size) as copy:
             inspected = None
-            for piece in inflate(content, f"{self._label}: {path}"):
+            for piece in spliced:
                 if inspected is None and piece:
                     inspected = _is_inspected(path, piece)
                 if inspected:
@@ -255,7 +257,7 @@ class _SegmentWriter:
                 self._observe(piece)
             if inspected:
                 self._inspect(path, copy)
-        for part in splice(content):
+        for part in spliced.parts:
             self._blob.write(part)
         self._write(tar.padding(content.size))
 
@@ -275,7 +277,7 @@ class _SegmentWriter:
 
     def _write(self, data: bytes | bytearray) -> None:
         self._pending += data
-        if len(self._pending) >= _MEMBER_BYTES:
+        if len(self._pending) >= _FRAGMENT_BYTES:
             self.flush()
 
     def _observe(self, data: bytes | bytearray) -> None:

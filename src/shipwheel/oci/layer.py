@@ -1,4 +1,4 @@
-"""Layers: the entries of all directories, then segments in order, then the end-of-archive blocks.
+"""Layers: the entries of all directories, then segments in order, then the end-of-archive blocks, as one gzip member.
 
 A layer is never stored as a whole. It is the concatenation of its parts, which are blobs in the store (image-spec, layer.md).
 
@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import deflate
 import msgspec
 
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.files import tar
-from shipwheel.files.compress import member
+from shipwheel.files.compress import GZIP_HEADER
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
+from shipwheel.files.fragments import end_of_member, fragment
 from shipwheel.files.overlaps import check_kinds, replaced_paths
 from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, uncompressed_chunks
 from shipwheel.files.trimmed import TrimmedSegment
@@ -142,33 +144,33 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
 
 
 class _LayerHasher:
-    """Hashes the uncompressed bytes of a layer, and stores its first and last part: the directories and the end-of-archive blocks."""
+    """Hashes the uncompressed bytes of a layer, and stores its first and last part: the gzip header with the directories, and the end."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.hash = hashlib.sha256()
+        self._crc32 = 0
         self.directories: dict[str, Directory] | None = None
         self.head: Digest = digest_of(b"")
         self.size = 0
 
     def begin(self, directories: dict[str, Directory]) -> None:
         self.directories = dict(sorted(directories.items()))
-        self.head = self._add_part(
+        headers = b"".join(
             tar.header(FileEntry(path, EntryType.DIRECTORY, directory.mode, uid=directory.uid, gid=directory.gid), 0, source_date_epoch())
             for path, directory in self.directories.items()
         )
+        self.update(headers)
+        self.head = self._store.add(GZIP_HEADER + (fragment(headers) if headers else b""))
 
     def update(self, data: bytes | bytearray, /) -> None:
         self.hash.update(data)
+        self._crc32 = deflate.crc32(data, self._crc32)
         self.size += len(data)
 
     def end(self) -> Digest:
-        return self._add_part([tar.END_OF_ARCHIVE])
-
-    def _add_part(self, blocks: Iterable[bytes]) -> Digest:
-        data = b"".join(blocks)
-        self.update(data)
-        return self._store.add(member(data) if data else b"")
+        self.update(tar.END_OF_ARCHIVE)
+        return self._store.add(fragment(tar.END_OF_ARCHIVE) + end_of_member(self._crc32, self.size))
 
 
 def _without_replaced(segments: Sequence[Segment], store: Store) -> list[Segment]:

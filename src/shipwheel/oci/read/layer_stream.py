@@ -1,13 +1,12 @@
 """The compressed and uncompressed bytes of an untrusted layer as streams: hashed, bounded, forward only.
 
-This shares no code with the writers of layers: the standard library decompresses, so that it reveals bugs in our own code.
+This shares no code with the writers of layers, so that it reveals bugs in our own code. zlib-ng decompresses: it is twice as fast as zlib.
 """
 
 import hashlib
 import io
 import tarfile
 import threading
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
@@ -162,19 +161,21 @@ def _uncompressed(first: bytes, compressed: CompressedStream) -> Iterator[bytes]
 
 def _gunzip(first: bytes, compressed: CompressedStream) -> Iterator[bytes]:
     """Decompress any number of members, in small pieces, because the end of each member copies the rest of its piece."""
+    from zlib_ng import zlib_ng
+
     decompressor = None
     try:
         for data in _uncompressed(first, compressed):
             for start in range(0, len(data), _PIECE):
                 piece = data[start : start + _PIECE]
                 while piece:
-                    decompressor = decompressor or zlib.decompressobj(31)
+                    decompressor = decompressor or zlib_ng.decompressobj(31)
                     if out := decompressor.decompress(piece, _OUTPUT):
                         yield out
                     piece = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
                     if decompressor.eof:
                         decompressor = None
-    except zlib.error as error:
+    except zlib_ng.error as error:  # type: ignore[misc]  # its stubs declare an instance
         raise UnpackError(f"the gzip data is damaged ({error})") from error
     if decompressor is not None:
         raise UnpackError("the gzip data is cut off")
