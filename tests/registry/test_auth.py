@@ -292,3 +292,39 @@ def test_representations_hide_secrets() -> None:
         assert "ann" in shown
         assert "hidden" not in shown
         assert str(authorizer.header(SCOPE)).removeprefix("Bearer ") not in shown
+
+
+FOREIGN = (*SCOPE, "repository:other/base:pull")
+"""The scopes of a mount from a repository that the user may not read."""
+
+
+def test_a_token_refused_for_a_foreign_repository_ends_no_other_scope() -> None:
+    """Some token servers answer 401 where others grant less than was asked for."""
+    with TokenServer({"ann": ANN.password}) as server:
+        host = host_of(server.host)
+        authorizer = Authorizer(host, ANN)
+        assert get_root(host, authorizer, SCOPE).status_code == 200
+        server.statuses[:] = [401]
+        for _ in range(3):
+            with pytest.raises(FetchError, match="refuses the user name and password") as caught:
+                get_root(host, authorizer, FOREIGN)
+            assert caught.value.status == 401
+        assert len(server.token_requests) == 2, "the mount of the next blob does not ask again"
+        assert get_root(host, authorizer, ("repository:third:pull",)).status_code == 200
+        server.revoke()
+        assert get_root(host, authorizer, SCOPE).status_code == 200
+
+
+@pytest.mark.parametrize("insufficient", [True, False])
+def test_a_denied_mount_does_not_count_against_the_next_request(insufficient: bool) -> None:
+    with TokenServer(
+        {"ann": ANN.password}, rights={"ann": {f"{SCOPE[0].rpartition(':')[0]}:{action}" for action in ("pull", "push")}}
+    ) as server:
+        host = host_of(server.host)
+        authorizer = Authorizer(host, ANN)
+        assert get_root(host, authorizer, SCOPE).status_code == 200
+        with pytest.raises(FetchError, match="denies pull and push of team/app, pull of other/base"):
+            get_root(host, authorizer, FOREIGN, ask="repository:other/base:pull")
+        if insufficient:
+            server.revoke()
+        assert get_root(host, authorizer, SCOPE).status_code == 200

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shipwheel.errors import FetchError
+from shipwheel.errors import FetchError, ShipwheelError
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host
 from shipwheel.registry.tokens import covers, describe_scopes, get_token, merge_scopes
@@ -76,6 +76,9 @@ def _end(match: "re.Match[str] | None", default: int) -> int:
     return default if match is None else match.end()
 
 
+_ALL: tuple[str, ...] = ()
+"""The key of a refusal that is for every scope."""
+
 _MAX_REFUSALS = 2
 """Refused headers in a row before a request fails: an expired one and its replacement."""
 
@@ -102,6 +105,10 @@ class _RefusalCount(threading.local):
         self.count = (self.count if immediate else 0) + (sent is not None)
         self.was_refused, self.headers = True, 0
         return self.count, immediate
+
+    def reset(self) -> None:
+        """Forget the refusals: the request has failed."""
+        self.was_refused, self.headers, self.count = False, 0, 0
 
 
 class Authorizer:
@@ -130,7 +137,8 @@ class Authorizer:
         self._token_requests: dict[tuple[str, ...], threading.Lock] = {}
         self._credential_lock = threading.Lock()
         self._found_credential: tuple[Credential | None] | None = None
-        self._credential_error: FetchError | None = None
+        self._credential_works = False
+        self._refused_scopes: dict[tuple[str, ...], FetchError] = {}
         self._refusals = _RefusalCount()
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
@@ -146,6 +154,15 @@ class Authorizer:
 
         Raises FetchError with status 401 if it cannot be obtained or is refused again, UsageError for broken credential files.
         """
+        try:
+            self._answer(response, scopes, sent)
+        except ShipwheelError:
+            # The request ends here, and its refusals do not count against this thread's next one.
+            self._refusals.reset()
+            raise
+        return True
+
+    def _answer(self, response: "httpx.Response", scopes: tuple[str, ...], sent: str | None) -> None:
         if not _is_from(response, self._host):
             hint = f"shipwheel sends credentials only to {self._host.name} itself."
             raise FetchError(f"{self._host.name} redirected to a server that requires credentials", hint=hint, status=401)
@@ -155,14 +172,13 @@ class Authorizer:
         fixed = _fixed_header(challenge, credential)
         # RFC 6750, 3.1: "The request requires higher privileges than provided by the access token".
         final = fixed is not None or challenge.parameters.get("error", "").lower() == "insufficient_scope"
+        with self._lock:
+            self._tokens = [token for token in self._tokens if token.header != sent]
         if refused >= _MAX_REFUSALS or (immediate and final) or (fixed is None and challenge.scheme == "basic"):
             raise self._denied(scopes, credential)
-        with self._lock:
-            self._fixed_header = fixed
-            self._tokens = [token for token in self._tokens if token.header != sent]
+        self._fixed_header = fixed
         if fixed is None:
             self._renew(challenge, scopes, credential)
-        return True
 
     def _choose(self, response: "httpx.Response") -> Challenge:
         """Return the challenge to answer: Bearer before Basic, since a token allows less than a password."""
@@ -196,17 +212,20 @@ class Authorizer:
             with self._lock:
                 if any(self._is_usable(token, scopes) for token in self._tokens):
                     return
-                if self._credential_error is not None:
-                    raise self._credential_error
+                refused = self._refused_scopes.get(_ALL) or self._refused_scopes.get(scopes)
+                if refused is not None:
+                    raise refused
             requested = self._clock()
             try:
                 token = get_token(self._host, challenge.parameters, scopes, credential)
             except FetchError as error:
                 if error.status == 401 and credential:
-                    # Try a wrong password once, not once per thread: some servers lock the account otherwise.
-                    self._credential_error = error
+                    # Try a wrong password once, not once per thread: some servers lock the account otherwise. A password that has got a
+                    # token is not wrong: some servers answer 401 for a repository that the user may not read.
+                    self._refused_scopes[scopes if self._credential_works else _ALL] = error
                 raise
             with self._lock:
+                self._credential_works = True
                 self._tokens = [cached for cached in self._tokens if cached.expires > requested]
                 self._tokens.append(_CachedToken(scopes, f"Bearer {token.value}", requested + token.lifetime))
 
