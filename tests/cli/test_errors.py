@@ -138,26 +138,27 @@ def test_explains_requirements_without_a_solution(shared_world: World, requireme
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "code", "words"),
     [
         (
             Fault(status=404),
+            4,
             (
                 "not found on the package index: small",
                 "UV_DEFAULT_INDEX",
             ),
         ),
-        (Fault(status=500), ("Failed to fetch", "/simple/small/", "500")),
-        (Fault(status=401), ("small", "401", "user name and password")),
-        (Fault(cut=100), ("Failed to fetch", "/simple/small/")),
-        (Fault(data=b"<html>Welcome to the hotel</html>"), ("/simple/small/", "login page")),
+        (Fault(status=500), 5, ("Failed to fetch", "/simple/small/", "500")),
+        (Fault(status=401), 5, ("small", "401", "user name and password")),
+        (Fault(cut=100), 5, ("Failed to fetch", "/simple/small/")),
+        (Fault(data=b"<html>Welcome to the hotel</html>"), 5, ("/simple/small/", "login page")),
     ],
     ids=["404", "500", "401", "half", "other"],
 )
-def test_reports_a_failing_index(world: World, fault: Fault, words: tuple[str, ...]) -> None:
+def test_reports_a_failing_index(world: World, fault: Fault, code: int, words: tuple[str, ...]) -> None:
     world.index.fault("/simple/small/", fault)
     place = world.app("small\n")
-    refused(world, world.build(place, *ONE), 4, *words)
+    refused(world, world.build(place, *ONE), code, *words)
     assert not (place / "pylock.toml").exists()
 
 
@@ -165,9 +166,12 @@ def test_reports_a_missing_network(world: World) -> None:
     """Nothing listens on port 9; each server is tried a limited number of times."""
     place = world.app("small\n")
     nowhere = "http://127.0.0.1:9"
-    refused(
-        world, world.build(place, *ONE, env={"UV_DEFAULT_INDEX": f"{nowhere}/simple/"}), 4, "Failed to fetch", nowhere, "UV_DEFAULT_INDEX"
-    )
+    for command in ("build", "plan", "lock"):
+        ran = world.run(command, place, env={"UV_DEFAULT_INDEX": f"{nowhere}/simple/"})
+        refused(world, ran, 5, "Failed to fetch", nowhere, "UV_DEFAULT_INDEX")
+    for command in ("inspect", "tags"):
+        refused(world, world.run(command, f"{nowhere.removeprefix('http://')}/team/shop:1"), 5, "Connection refused", "name and port")
+    refused(world, world.run("plan", place, "--base", f"{nowhere.removeprefix('http://')}/team/python:3"), 5, "Connection refused")
     ran = world.build(place, *ONE, env={"SHIPWHEEL_DEBIAN_MIRROR": f"{nowhere}/debian"})
     refused(world, ran, 5, "InRelease", nowhere, "5 attempts", "SHIPWHEEL_DEBIAN_MIRROR")
 

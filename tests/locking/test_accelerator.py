@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.lock_requests import lock_request
 
-from shipwheel.errors import LockError
+from shipwheel.errors import FetchError, LockError
 from shipwheel.locking import accelerator, uv
 from shipwheel.locking.accelerator import COVERED, accelerator_note, backend, find_switch, use_vendor_urls
 from shipwheel.locking.inputs import LockRequest, inputs_digest
@@ -133,6 +133,7 @@ def test_tells_that_the_vendors_index_cannot_be_reached(tmp_path: Path) -> None:
     assert 'accelerator = "cuda"' in caught.value.hint
     assert "accelerator-index" in caught.value.hint
     assert not caught.value.another_python_may_help
+    assert isinstance(caught.value, FetchError) and caught.value.exit_code == 5
 
 
 def test_tells_that_the_vendors_index_lacks_the_version(tmp_path: Path, vendor: PackageIndex) -> None:

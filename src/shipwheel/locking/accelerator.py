@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from shipwheel.errors import LockError
 from shipwheel.locking import uv
-from shipwheel.locking.diagnose.uv_errors import ResolutionError
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.pylock import file_name
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.indexes import ACCELERATOR_INDEX
@@ -144,13 +144,15 @@ def accelerator_error(error: LockError, switch: Switch, before: Mapping[str, Any
     names = ", ".join(sorted(switch.sources))
     gigabytes = sum(_size(it, "x86_64") for it in before.get("packages", [])) / 1e9
     failure = error.failure if isinstance(error, ResolutionError) else None
-    if failure is not None and failure.unreachable:
+    unreachable = failure is not None and failure.unreachable
+    if failure is not None and unreachable:
         if default_index and urlsplit(failure.url).hostname == urlsplit(default_index).hostname != urlsplit(switch.url).hostname:
             return error
         reason = f"the index of {switch.build} builds of {names}, {switch.url}, cannot be reached"
     else:
         reason = f"the index of {switch.build} builds, {switch.url}, does not have {', '.join(switch.requirements)}"
-    return LockError(
+    kind = IndexUnavailable if unreachable else LockError
+    return kind(
         f"{reason}:\n{error.message}",
         hint=f"Set accelerator-index to a mirror of {ACCELERATOR_INDEX}; or use the builds of the package index, for CUDA, with"
         f' accelerator = "cuda" ({gigabytes:.1f} GB of wheels on amd64); or choose another accelerator or another version.',

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter
 from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
-from shipwheel.locking.diagnose.uv_errors import ResolutionError
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
 
 __all__ = ["conflict_lines", "explain_conflict"]
@@ -26,7 +26,12 @@ def explain_conflict(
     Errors of other kinds, and conflicts that another Python version may solve, are returned as they are. `project` is the name of the
     user's own project; `suggest` returns the suggestions to try, given the names that the user's lines in the conflict require.
     """
-    if not isinstance(error, ResolutionError) or not error.failure.no_solution or error.another_python_may_help:
+    if (
+        isinstance(error, IndexUnavailable)
+        or not isinstance(error, ResolutionError)
+        or not error.failure.no_solution
+        or error.another_python_may_help
+    ):
         return error
     if unknown := _unknown_names(error, requirements):
         hint = "Check the spelling, and which index is used (UV_DEFAULT_INDEX); a private index has to be configured."

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shipwheel.errors import LockError
+from shipwheel.errors import FetchError, LockError
 from shipwheel.locking.uv_output import Failure, FailureKind, in_users_terms
 
-__all__ = ["ResolutionError", "resolution_error"]
+__all__ = ["IndexUnavailable", "ResolutionError", "resolution_error"]
 
 _MAX_TEXT = 6000
 
@@ -63,6 +63,25 @@ class ResolutionError(LockError):
         self.origin = origin
 
 
+_OF_SERVERS = (FailureKind.CREDENTIALS, FailureKind.NOT_AN_INDEX, FailureKind.UNREACHABLE)
+
+
+class IndexUnavailable(FetchError, LockError):
+    """An index could not be reached, or refused what it was asked, so there is no lock."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        LockError.__init__(self, message, hint=hint)
+        self.status, self.not_found = None, False
+
+
+class _IndexFailed(IndexUnavailable, ResolutionError):
+    """An IndexUnavailable that uv reported."""
+
+    def __init__(self, failure: Failure, origin: str, *, details: str, summary: str) -> None:
+        ResolutionError.__init__(self, failure, origin, details=details, summary=summary)
+        self.status, self.not_found = None, False
+
+
 def resolution_error(failure: Failure, origin: str, paths: Mapping[str, str], python: str = "") -> ResolutionError:
     """Return the error for a failure to lock the user's file `origin`.
 
@@ -71,4 +90,5 @@ def resolution_error(failure: Failure, origin: str, paths: Mapping[str, str], py
     details, summary = (in_users_terms(text, origin, paths, python).strip() for text in (failure.text, failure.summary))
     if len(details) > _MAX_TEXT:
         details = f"{details[: _MAX_TEXT // 2]}\n  …\n{details[-_MAX_TEXT // 2 :]}"
-    return ResolutionError(failure, origin, details=details, summary=summary)
+    kind = _IndexFailed if failure.kind in _OF_SERVERS else ResolutionError
+    return kind(failure, origin, details=details, summary=summary)
