@@ -6,7 +6,7 @@ Every document and blob is hashed and compared with what was requested: nothing 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urljoin
 
 import msgspec
@@ -70,7 +70,7 @@ class Repository:
         self.transport = Transport(host, authorization or _users_authorization(host, self.path))
         self._pull_scope = (f"repository:{self.path}:pull",)
 
-    def __enter__(self) -> "Repository":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
