@@ -26,9 +26,16 @@ WORKDIR /code/web
 ENTRYPOINT ["/code/docker/entry.sh"]
 CMD ["serve"]
 """
+ENTRY = """#!/bin/sh
+set -e
+python manage.py tables
+if [ "$1" = serve ]; then
+  exec python main.py --port ${PORT:-5000}
+fi
+"""
 FILES = {
     "docker/Dockerfile": DOCKERFILE,
-    "docker/entry.sh": '#!/bin/sh\nset -e\npython manage.py tables\nif [ "$1" = serve ]; then\n  exec python main.py --port ${PORT:-5000}\nfi\n',
+    "docker/entry.sh": ENTRY,
     "requirements/prod.txt": "small==1.0\n",
     "web/manage.py": "",
     "web/main.py": "import small\nCONF = '/code/conf/app.ini'\n",

@@ -3,8 +3,8 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from shipwheel.project.deployment.dockerfile import Instruction, parse_dockerfil
 from shipwheel.project.deployment.stage import Stage, evaluate_stages
 from shipwheel.user_files import UserFiles
 
-__all__ = ["Dockerfile", "find_dockerfiles", "repository_folders"]
+__all__ = ["Build", "Dockerfile", "find_dockerfiles", "repository_folders"]
 
 _FILE = re.compile(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
 _FOLDERS = frozenset(
@@ -35,6 +35,17 @@ _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """A build of an image, as another file describes it."""
+
+    dockerfile: Path
+    context: Path
+    target: str = ""
+    """The name of a stage; empty for the last one."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Dockerfile:
     """The stage of a Dockerfile that production uses, and its files."""
 
@@ -42,6 +53,7 @@ class Dockerfile:
     """The path relative to the project, for messages."""
     stage: Stage
     files: CopiedFiles
+    path: Path = Path()
 
 
 def repository_folders(root: Path) -> tuple[Path, ...]:
@@ -54,11 +66,16 @@ def repository_folders(root: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def find_dockerfiles(root: Path, files: UserFiles) -> tuple[Dockerfile, ...]:
-    """Return the Dockerfiles that put something of the project into an image, the likeliest one for production first."""
+def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ()) -> tuple[Dockerfile, ...]:
+    """Return the Dockerfiles that put something of the project into an image, the likeliest one for production first.
+
+    `builds` are those that other files name; they know the build context, the stage and the arguments.
+    """
     folders = repository_folders(root)
-    candidates = sorted(_candidates(folders), key=lambda path: _rank(path, root))[:_MAX_CANDIDATES]
-    found = (_read(path, root, folders, files) for path in candidates)
+    named = {build.dockerfile: build for build in reversed(builds)}
+    candidates = {*_candidates(folders), *(path for path in named if path.is_file())}
+    likeliest = sorted(candidates, key=lambda path: (_rank(path, root)[0], path not in named, *_rank(path, root)))[:_MAX_CANDIDATES]
+    found = (_read(path, root, folders, files, named.get(path)) for path in likeliest)
     return tuple(dockerfile for dockerfile in found if dockerfile is not None)
 
 
@@ -92,7 +109,7 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     return (bool(words & (_OTHER_PURPOSE - {"build"})), ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
-def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles) -> Dockerfile | None:
+def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles, build: Build | None) -> Dockerfile | None:
     name = Path(os.path.relpath(path, root)).as_posix()
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -100,15 +117,17 @@ def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles) -
         instructions = parse_dockerfile(files.read_bytes(path))
     except OSError:
         return None
-    stage = _production_stage(evaluate_stages(instructions, name))
+    stage = _production_stage(evaluate_stages(instructions, name, build.arguments if build else None), build.target if build else "")
     if stage is None:
         return None
-    image = CopiedFiles(stage, _context(instructions, path, root, folders), root, files)
-    return Dockerfile(name, stage, image) if _is_about(image, path, root) else None
+    image = CopiedFiles(stage, build.context if build else _context(instructions, path, root, folders), root, files)
+    return Dockerfile(name, stage, image, path) if _is_about(image, path, root) else None
 
 
-def _production_stage(stages: tuple[Stage, ...]) -> Stage | None:
-    """Return the last stage, unless its name says that it is for development."""
+def _production_stage(stages: tuple[Stage, ...], target: str) -> Stage | None:
+    """Return the stage with a name, or else the last one, unless its name says that it is for development."""
+    if named := next((stage for stage in stages if target and stage.name == target.lower() and not _words(target) & _OTHER_PURPOSE), None):
+        return named
     usable = [stage for stage in stages if not _words(stage.name) & _OTHER_PURPOSE]
     return (usable or [*stages])[-1] if stages else None
 

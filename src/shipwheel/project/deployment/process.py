@@ -18,7 +18,11 @@ class DeploymentFile(Enum):
     """A kind of file that declares processes."""
 
     PROCFILE = "Procfile"
+    COMPOSE = "compose file"
     DOCKERFILE = "Dockerfile"
+    PLATFORM = "platform file"
+    """fly.toml, render.yaml, app.yaml."""
+    SYSTEMD = "systemd unit"
 
 
 class ProcessFiles(ScriptFiles, Protocol):

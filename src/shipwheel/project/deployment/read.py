@@ -1,14 +1,21 @@
 """The entry point: everything that a repository says about its deployment."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
+from shipwheel.project.deployment.ci_builds import find_ci_builds
+from shipwheel.project.deployment.compose import find_compose_services
+from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
 from shipwheel.project.deployment.dockerfile import exec_form
-from shipwheel.project.deployment.find_dockerfile import Dockerfile, find_dockerfiles
+from shipwheel.project.deployment.find_dockerfile import Build, Dockerfile, find_dockerfiles, repository_folders
 from shipwheel.project.deployment.installs import Installs, find_installs
+from shipwheel.project.deployment.platform_files import Hosting, read_hosting
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.procfile import parse_procfile
+from shipwheel.project.deployment.services import read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
+from shipwheel.project.deployment.systemd import read_units
 from shipwheel.user_files import UserFiles
 
 __all__ = ["Deployment", "read_deployment"]
@@ -25,12 +32,24 @@ class Deployment:
     other_dockerfiles: tuple[str, ...] = ()
     """Names of further ones for the same project."""
     processes: tuple[Process, ...] = ()
+    """In order of precedence."""
+    settings: tuple[ContainerSettings, ...] = ()
+    """Settings of containers, in order of precedence."""
     installs: Installs = field(default_factory=Installs)
+    companions: tuple[str, ...] = ()
+    """Other services that the app needs, with their image."""
+    notes: tuple[str, ...] = ()
 
     @property
     def port(self) -> str | None:
         """The first TCP port that the files declare and that a user other than root can listen on everywhere."""
-        return next((port for process in self.processes for port in process.ports if int(port) >= _FIRST_PORT), None)
+        declared = chain(*(process.ports for process in self.processes), *(each.ports for each in self.settings))
+        return next((port for port in declared if int(port) >= _FIRST_PORT), None)
+
+    @property
+    def health(self) -> str:
+        """The path of a URL that tells that the app is well; empty if no file names one."""
+        return next((each.health for each in self.settings if each.health), "")
 
     def of_kind(self, kind: DeploymentFile) -> tuple[Process, ...]:
         """Return the processes that files of a kind declare."""
@@ -39,14 +58,37 @@ class Deployment:
 
 def read_deployment(root: Path, files: UserFiles) -> Deployment:
     """Return what the files in and above a project's directory say. Raise ProjectError if there is a Procfile that cannot be read."""
-    dockerfiles = find_dockerfiles(root, files)
+    folders = repository_folders(root)
+    services = find_compose_services(folders, files)
+    hosting = read_hosting(root, files)
+    composed = (Build(it.dockerfile, it.context, it.target, it.arguments) for it in services if it.dockerfile and it.context)
+    builds = (*composed, *(build for each in hosting for build in each.builds))
+    dockerfiles = find_dockerfiles(root, files, builds)
+    if len(dockerfiles) > 1 and (in_ci := find_ci_builds(folders[-1], files)):
+        dockerfiles = find_dockerfiles(root, files, (*builds, *in_ci))
     dockerfile = dockerfiles[0] if dockerfiles else None
+    run = read_services(services, dockerfile, root, files)
+    docker = _docker_process(dockerfile) if dockerfile is not None else ()
+    hosted = tuple(process for each in hosting for process in each.processes)
     return Deployment(
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
-        (*_procfile(root, files), *(_docker_process(dockerfile) if dockerfile is not None else ())),
-        find_installs(dockerfile) if dockerfile is not None else Installs(),
+        (*_procfile(root, files), *run.processes, *docker, *hosted, *read_units(root, files)),
+        (
+            *([dockerfile_settings(dockerfile)] if dockerfile is not None else []),
+            *run.settings,
+            *(settings for each in hosting for settings in each.settings),
+        ),
+        _installs(dockerfile, hosting),
+        run.companions,
+        run.notes,
     )
+
+
+def _installs(dockerfile: Dockerfile | None, hosting: tuple[Hosting, ...]) -> Installs:
+    installs = find_installs(dockerfile) if dockerfile is not None else Installs()
+    named = next((each for each in hosting if each.python), None)
+    return installs if installs.python or named is None else replace(installs, python=named.python, python_place=named.place)
 
 
 def _procfile(root: Path, files: UserFiles) -> tuple[Process, ...]:

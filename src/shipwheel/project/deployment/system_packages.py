@@ -49,8 +49,11 @@ class SystemPackages:
     @property
     def left_out_note(self) -> str:
         """A sentence about `left_out`; empty without any."""
-        names = ", ".join(self.left_out)
-        return f"{self.place}: {names} are not in the image. If the app runs one of them, name it in `packages`." if names else ""
+        if not self.left_out:
+            return ""
+        one = len(self.left_out) == 1
+        are, which = ("is", "it") if one else ("are", "one of them")
+        return f"{self.place}: {', '.join(self.left_out)} {are} not in the image. If the app runs {which}, name it in `packages`."
 
 
 def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:

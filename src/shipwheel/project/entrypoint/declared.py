@@ -10,6 +10,7 @@ from shipwheel.project.deployment.secrets import has_credentials, is_secret_vari
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
@@ -22,10 +23,12 @@ _WITHOUT_STEP = frozenset(
     """
     chown chmod mkdir touch rm cat ls find grep sed awk cp mv ln id whoami hostname date ps kill pwd stat test env export tr cut head tail
     psql pg_isready mysqladmin mysql mariadb-admin redis-cli mongosh nc netcat ncat curl wget timeout getent nslookup ping apt-get
-    update-ca-certificates usermod groupmod useradd adduser addgroup groupadd passwd install
+    pip pip3 poetry pipenv pdm npm yarn pnpm npx apk update-ca-certificates
+    usermod groupmod useradd adduser addgroup groupadd passwd install
     """.split()  # noqa: SIM905
 )
 """Programs that wait for a companion or prepare directories, which our image's volumes and its user make unnecessary."""
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
 
@@ -116,10 +119,16 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
         return None
     main = lasting[-1]
     words = runnable.words(main)
-    if main.doubt or runnable.obstacle(words, runnable.directory(main)):
+    if main.doubt or runnable.obstacle(words, runnable.directory(main)) or _is_of_another_machine(process, words):
         return None
     steps, notes = _steps(process, evidence, commands)
     return _Found(main, words, steps, notes)
+
+
+def _is_of_another_machine(process: Process, words: tuple[str, ...]) -> bool:
+    """Return whether a unit of systemd names files that only the machine has that it is installed on."""
+    paths = [path for word in words[1:] if (path := word.rpartition("=")[2]).startswith("/")]
+    return process.kind is DeploymentFile.SYSTEMD and any(not is_within(path, _TEMPORARY) for path in paths)
 
 
 def _is_side_work(command: ShellCommand) -> bool:

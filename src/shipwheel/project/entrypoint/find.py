@@ -27,12 +27,15 @@ __all__ = ["Evidence", "Launch", "find_launch"]
 
 _FINDERS: tuple[Finder, ...] = (
     own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
-    declared_finder(DeploymentFile.DOCKERFILE),  # the server, worker or console script that a Dockerfile runs
+    declared_finder(DeploymentFile.COMPOSE),  # the server, worker or console script that a compose file's service runs,
+    declared_finder(DeploymentFile.DOCKERFILE),  # a Dockerfile,
+    declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml,
+    declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_served_web_application,  # a web application whose server is among the dependencies
     find_console_script,  # a package's console script
     find_web_application,  # a web application whose server must be added
     find_file_server,  # Streamlit, Gradio and others that run a file
-    own_command_finder(DeploymentFile.DOCKERFILE),  # a file of the project that a Dockerfile runs
+    *map(own_command_finder, DeploymentFile),  # a file of the project that one of these runs
     find_pastedeploy,  # PasteDeploy's production.ini
     find_twisted,  # Twisted's .tac file
     find_voila,  # notebooks, if Voilà is among the dependencies
@@ -89,13 +92,23 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         launch = with_static_files(launch, evidence, modules)
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
     launch = replace(launch, needs_source=needs_source)
-    if scan.deployment.dockerfile is not None:
-        launch = with_aliases(with_image_settings(launch, evidence, scan.deployment.dockerfile), evidence, scan)
+    for settings in scan.deployment.settings:
+        launch = with_image_settings(launch, evidence, settings)
+    launch = with_aliases(_with_surroundings(launch, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
     launch = replace(launch, ports=ports, outside_wheel=outside_wheel)
     return with_state(with_volumes(launch, evidence, modules), evidence)
+
+
+def _with_surroundings(launch: Launch, scan: Scan) -> Launch:
+    """Return the launch with the app's companions and health check."""
+    deployment = scan.deployment
+    notes = list(deployment.notes)
+    if deployment.companions:
+        notes.append(f"The app is deployed together with {', '.join(deployment.companions)}: give it their addresses when it starts.")
+    return replace(launch, companions=deployment.companions, health=deployment.health, notes=(*launch.notes, *notes))
 
 
 def _names_source(evidence: Evidence, launch: Launch) -> bool:

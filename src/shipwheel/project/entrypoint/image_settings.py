@@ -1,11 +1,11 @@
-"""The variables, volumes and ports that a Dockerfile gives every container, translated for our image."""
+"""The variables, volumes and ports that deployment files give a container, translated for our image."""
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
-from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.secrets import has_credentials
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
@@ -19,33 +19,38 @@ _IMAGE_VARIABLE = re.compile(
     r"PYTHON(?!_?ENV)\w*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC|NODE|NPM|YARN|APT|DEBIAN|HATCH)_.*|PATH|HOME|USER|SHELL|LANG|LANGUAGE|VIRTUAL_ENV"
     r"|GUNICORN_PID.*|TERM|TINI_VERSION"
 )
-"""Variables that describe the Dockerfile's own image or how it is built."""
+"""Variables that describe another image or how it is built."""
 _ABSOLUTE_PATH = re.compile(r"(^|[:,=\s])/(?!/)|////")
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - paths in the image
+_ALLOWED_PARENTS = ("/opt", "/home", "/mnt")
+_NO_VOLUMES = frozenset({"/", "/var", "/var/lib", "/var/log", "/srv", *_ALLOWED_PARENTS})
 
 
-def with_image_settings(launch: Launch, evidence: Evidence, dockerfile: Dockerfile) -> Launch:
-    """Return the launch with what the Dockerfile sets for every container. What the launch has itself stays."""
-    runnable = Runnable(evidence, dockerfile.files)
-    volumes = tuple(dict.fromkeys(_volumes(dockerfile, evidence)))
-    data = (*volumes, *_made_directories(dockerfile, runnable, evidence))
-    variables = dict(_variables(dockerfile, runnable, data))
+def with_image_settings(launch: Launch, evidence: Evidence, settings: ContainerSettings) -> Launch:
+    """Return the launch with what a deployment file sets for a container. What the launch has itself stays."""
+    runnable = Runnable(evidence, settings.files)
+    in_ours = {path: _in_our_image(path, settings, evidence) for path in (*settings.volumes, *settings.made)}
+    usable = {path for path, ours in in_ours.items() if _can_be_volume(ours, evidence) and (path in settings.volumes or ours == path)}
+    volumes = tuple(dict.fromkeys(in_ours[path] for path in settings.volumes if path in usable))
+    data = (*volumes, *(path for path in settings.made if path in usable))
+    variables = dict(_variables(settings, runnable, data))
     used = [path for path in data if path not in volumes and any(is_within(value, [path]) for value in variables.values())]
-    ports = launch.ports or tuple(f"{port}/tcp" for port in dockerfile.stage.ports)
-    declared = (*volumes, *used)
+    ports = launch.ports or (() if launch.is_program else tuple(f"{port}/tcp" for port in settings.ports))
+    more = tuple(path for path in dict.fromkeys((*volumes, *used)) if not is_within(path, launch.volumes))
+    paths = tuple(_python_path(settings)) if launch.needs_source else ()
     return replace(
         launch,
-        ports=ports if not launch.is_program else launch.ports,
+        ports=ports,
         env={**variables, **launch.env},
-        volumes=(*launch.volumes, *(path for path in declared if not is_within(path, launch.volumes))),
-        python_path=tuple(dict.fromkeys((*launch.python_path, *_python_path(dockerfile)))) if launch.needs_source else launch.python_path,
-        notes=(*launch.notes, *_secret_notes(dockerfile, evidence)),
+        volumes=(*launch.volumes, *more),
+        python_path=tuple(dict.fromkeys((*launch.python_path, *paths))),
+        notes=(*launch.notes, *_withheld_note(settings, {*launch.env, *evidence.settings.env})),
     )
 
 
-def _variables(dockerfile: Dockerfile, runnable: Runnable, data: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the variables, without those about the Dockerfile's own image and paths in it."""
-    for name, value in dockerfile.stage.variables:
+def _variables(settings: ContainerSettings, runnable: Runnable, data: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the variables, without those about another image and paths in it."""
+    for name, value in settings.variables.items():
         translated = runnable.value(value)
         if _IMAGE_VARIABLE.fullmatch(name) or not is_encodable((translated or "x",)) or has_credentials(translated):
             continue
@@ -54,50 +59,34 @@ def _variables(dockerfile: Dockerfile, runnable: Runnable, data: tuple[str, ...]
             yield name, translated
 
 
-def _volumes(dockerfile: Dockerfile, evidence: Evidence) -> Iterator[str]:
-    for path in dockerfile.stage.volumes:
-        volume = _in_our_image(path, dockerfile, evidence)
-        if _can_be_volume(volume, evidence):
-            yield volume
-
-
-def _in_our_image(path: str, dockerfile: Dockerfile, evidence: Evidence) -> str:
+def _in_our_image(path: str, settings: ContainerSettings, evidence: Evidence) -> str:
     """Return where a directory is in our image, which may not exist yet: below the project's, or at the same place."""
-    home = dockerfile.files.home
-    if home not in ("", "/") and path.startswith(f"{home}/"):
-        return posixpath.join(evidence.workdir or "/", path[len(home) + 1 :])
-    return path
-
-
-def _made_directories(dockerfile: Dockerfile, runnable: Runnable, evidence: Evidence) -> Iterator[str]:
-    """Yield the directories that instructions make for data: outside the project and the system."""
-    for command in dockerfile.stage.runs:
-        if command.words[0] == "mkdir" and not command.doubt:
-            for word in command.words[1:]:
-                path = posixpath.normpath(posixpath.join(command.directory or "/", word))
-                if not word.startswith("-") and runnable.files.project_path(path) is None and _can_be_volume(path, evidence):
-                    yield path
+    if settings.home not in ("", "/") and path.startswith(f"{settings.home}/"):
+        return posixpath.join(evidence.workdir or "/", path[len(settings.home) + 1 :])
+    return posixpath.normpath(path)
 
 
 def _can_be_volume(path: str, evidence: Evidence) -> bool:
     """Return whether a declared directory can be a volume that hides nothing of the image."""
-    fixed = (*(it for it in SYSTEM_DIRECTORIES if it not in ("/opt", "/home", "/mnt")), *OWN_DIRECTORIES, "/var/lib/apt", "/var/cache")
-    if not is_plain_path(path) or path in ("/", "/opt", "/home", "/mnt", "/var", "/var/lib", "/var/log", "/srv", evidence.workdir):
+    if not is_plain_path(path) or path in _NO_VOLUMES or path == evidence.workdir:
         return False
     if is_within(path, [evidence.workdir]):
         return not evidence.has_entries(path[len(evidence.workdir) + 1 :])
+    fixed = (*(it for it in SYSTEM_DIRECTORIES if it not in _ALLOWED_PARENTS), *OWN_DIRECTORIES, "/var/lib/apt", "/var/cache")
     return not is_within(path, fixed) and not is_within(evidence.workdir, [path])
 
 
-def _python_path(dockerfile: Dockerfile) -> Iterator[str]:
-    variables: Mapping[str, str] = dict(dockerfile.stage.variables)
-    for part in variables.get("PYTHONPATH", "").split(":"):
-        path = dockerfile.files.project_path(part) if part.startswith("/") else None
-        if path is not None and (dockerfile.files.project / path).is_dir():
+def _python_path(settings: ContainerSettings) -> Iterator[str]:
+    for part in settings.python_path:
+        path = settings.files.project_path(part)
+        if path is not None:
             yield "" if path == "." else path
 
 
-def _secret_notes(dockerfile: Dockerfile, evidence: Evidence) -> Iterator[str]:
-    names = ", ".join(name for name in dockerfile.stage.secrets if name not in evidence.settings.env)
+def _withheld_note(settings: ContainerSettings, given: set[str]) -> Iterator[str]:
+    names = ", ".join(name for name in settings.withheld if name not in given)
     if names:
-        yield f"Variables of {dockerfile.name} that may be secret are not in the image: {names}. Set them when you start the container."
+        yield (
+            f"{settings.place}: the values of {names} are not in the image: they may be secret, or name another service."
+            " Set them when you start the container."
+        )

@@ -53,6 +53,10 @@ class Launch:
     """Patterns of files that the command needs even if .gitignore excludes them."""
     outside_wheel: tuple[str, ...] = ()
     """Paths in the project's directory that a package reads outside its wheel, or writes where an installed package cannot."""
+    health: str = ""
+    """The path of a URL that tells that the app is well, from a health check; empty if there is none."""
+    companions: tuple[str, ...] = ()
+    """Other services that the app is deployed with, with their image: "db (postgres:16)"."""
     aliases: tuple[tuple[str, str], ...] = ()
     """(absolute path, path in the project or "" for itself) of links to where another image has files of the project."""
     links: tuple[tuple[str, str], ...] = ()

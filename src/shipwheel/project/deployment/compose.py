@@ -1,0 +1,214 @@
+"""Compose files: the services that are built from the project, and their companions (the Compose specification)."""
+
+import os
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipwheel.project.deployment.stage import parse_port
+from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
+from shipwheel.user_files import UserFiles
+
+__all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
+
+_FILE = re.compile(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
+_OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
+_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})", re.ASCII)
+_MAX_SERVICES = 60
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMount:
+    """A volume of a service."""
+
+    target: str
+    """Absolute, in the container."""
+    source: Path | None
+    """The directory or file of this machine; None for a volume of its own."""
+    line: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeService:
+    """A service of a compose file. Values that refer to unknown variables are left out."""
+
+    name: str
+    file: str
+    """The path relative to the project, for messages."""
+    line: int
+    image: str = ""
+    context: Path | None = None
+    """The directory that it is built from."""
+    dockerfile: Path | None = None
+    target: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] | str | None = None
+    """Words, or a text that is split into words as a shell does; None if the image's is used."""
+    command_line: int = 0
+    entrypoint: tuple[str, ...] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    """Names of variables without a value in the file."""
+    ports: tuple[str, ...] = ()
+    """TCP ports of the container."""
+    mounts: tuple[ServiceMount, ...] = ()
+    directory: str = ""
+    depends_on: tuple[str, ...] = ()
+    health: str = ""
+    """The command of the health check, as one line."""
+
+    @property
+    def place(self) -> str:
+        """The position as messages name it."""
+        return f"{self.file}, line {self.line}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command as words; empty if the image's is used, or if it cannot be split."""
+        if not isinstance(self.command, str):
+            return self.command or ()
+        try:
+            return tuple(shlex.split(self.command))
+        except ValueError:
+            return ()
+
+
+def find_compose_services(folders: tuple[Path, ...], files: UserFiles) -> tuple[ComposeService, ...]:
+    """Return the services of the compose files in and above a project that production may use."""
+    root = folders[0]
+    found: list[ComposeService] = []
+    for path in sorted(_compose_files(folders), key=lambda path: _rank(path, root)):
+        try:
+            if path.stat().st_size <= _MAX_BYTES:
+                found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix())
+        except OSError:
+            continue
+    return tuple(found[:_MAX_SERVICES])
+
+
+def _compose_files(folders: tuple[Path, ...]) -> Iterator[Path]:
+    for folder in folders:
+        for below in ("", *_FOLDERS):
+            try:
+                names = sorted(entry.name for entry in os.scandir(folder / below))
+            except OSError:
+                continue
+            yield from (folder / below / name for name in names if _FILE.fullmatch(name) and not _words(name) & _OTHER_PURPOSE)
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def _rank(path: Path, root: Path) -> tuple[object, ...]:
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    return (relative.count("../"), relative.count("/"), not _words(path.name) & {"prod", "production", "deploy"}, relative)
+
+
+def _services(table: YamlTable, path: Path, name: str) -> Iterator[ComposeService]:
+    services = yaml_table(table.get("services"))
+    for key, value in services.items():
+        if isinstance(value, YamlTable):
+            yield _service(key, value, services.line_of(key), path, name)
+
+
+def _service(key: str, table: YamlTable, line: int, path: Path, name: str) -> ComposeService:
+    build = table.get("build")
+    context = dockerfile = None
+    target, arguments = "", dict[str, str]()
+    if isinstance(build, (str, YamlTable)):
+        fields = build if isinstance(build, YamlTable) else YamlTable()
+        where = build if isinstance(build, str) else yaml_text(fields.get("context")) or "."
+        context = Path(os.path.normpath(path.parent / (_filled(where) or ".")))
+        dockerfile = Path(os.path.normpath(context / (_filled(yaml_text(fields.get("dockerfile"))) or "Dockerfile")))
+        target, arguments = yaml_text(fields.get("target")), dict(_pairs(fields.get("args"))[0])
+    variables, unknown = _pairs(table.get("environment"))
+    entrypoint = table.get("entrypoint")
+    health = yaml_table(table.get("healthcheck")).get("test")
+    return ComposeService(
+        key,
+        name,
+        line,
+        _filled(yaml_text(table.get("image"))) or "",
+        context,
+        dockerfile,
+        target,
+        arguments,
+        _command(table.get("command")),
+        table.line_of("command"),
+        None if entrypoint is None else tuple(_command(entrypoint) or ()) if not isinstance(entrypoint, str) else tuple(entrypoint.split()),
+        variables,
+        unknown,
+        tuple(dict.fromkeys(port for item in [*yaml_list(table.get("ports")), *yaml_list(table.get("expose"))] if (port := _port(item)))),
+        tuple(_mounts(table, path)),
+        _filled(yaml_text(table.get("working_dir"))) or "",
+        tuple(item for item in _names(table.get("depends_on")) if item),
+        " ".join(map(yaml_text, health)) if isinstance(health, list) else yaml_text(health),
+    )
+
+
+def _command(value: object) -> tuple[str, ...] | str | None:
+    if isinstance(value, list):
+        words = tuple(_filled(yaml_text(word)) for word in value)
+        return None if None in words else tuple(str(word) for word in words)
+    # Compose replaces ${X} itself; $$X is left to the shell in the container.
+    return _filled(value) if isinstance(value, str) else None
+
+
+def _names(value: object) -> list[str]:
+    return [*value] if isinstance(value, YamlTable) else [yaml_text(item) for item in yaml_list(value)]
+
+
+def _pairs(value: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return (name -> value, names without a known value) of a mapping or a list of NAME=VALUE."""
+    if isinstance(value, YamlTable):
+        items = [(name, yaml_text(text) if text is not None else None) for name, text in value.items()]
+    else:
+        texts = (yaml_text(item).partition("=") for item in yaml_list(value))
+        items = [(name, text if equals else None) for name, equals, text in texts]
+    filled = {name: _filled(text) if text is not None else None for name, text in items if name}
+    return {name: text for name, text in filled.items() if text is not None}, tuple(name for name, text in filled.items() if text is None)
+
+
+def _filled(text: str) -> str | None:
+    """Return a text with the defaults of its variables; None if one has none."""
+    unknown = False
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal unknown
+        if match[1]:
+            return "$"
+        operator, operand = match[4] or "", match[5] or ""
+        unknown = unknown or not operator.endswith(("-", "+"))
+        return operand if operator.endswith("-") else ""
+
+    result = _VARIABLE.sub(value, text)
+    return None if unknown else result
+
+
+def _port(item: object) -> str:
+    """Return the container's port of `8000`, `"80:8000"`, `"127.0.0.1:80:8000/tcp"` or the long form."""
+    if isinstance(item, YamlTable):
+        return parse_port(yaml_text(item.get("target"))) if yaml_text(item.get("protocol")) in ("", "tcp") else ""
+    text = _filled(yaml_text(item)) or yaml_text(item).rpartition(":")[2]
+    return parse_port(text.rpartition(":")[2])
+
+
+def _mounts(table: YamlTable, path: Path) -> Iterator[ServiceMount]:
+    for item in yaml_list(table.get("volumes")):
+        if isinstance(item, YamlTable):
+            source, target = yaml_text(item.get("source")), yaml_text(item.get("target"))
+            bound, options = item.get("type") == "bind", "ro" if item.get("read_only") == "true" else ""
+        else:
+            parts = (_filled(yaml_text(item)) or "").split(":")
+            source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
+            bound, options = source.startswith((".", "/", "~")), parts[2] if len(parts) > 2 else ""
+        if target.startswith("/"):
+            where = Path(os.path.normpath(path.parent / source)) if bound and not source.startswith("~") else None
+            yield ServiceMount(posixpath.normpath(target), where, table.line_of("volumes"), "ro" in options.split(","))

@@ -1,0 +1,184 @@
+"""The files of hosting platforms: app.yaml of App Engine and App Platform, fly.toml, render.yaml."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.deployment.container_settings import ContainerSettings
+from shipwheel.project.deployment.find_dockerfile import Build
+from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
+from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.stage import parse_port
+from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
+from shipwheel.user_files import UserFiles, table_at
+
+__all__ = ["Hosting", "read_hosting"]
+
+_RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """The contents of one platform's file."""
+
+    processes: tuple[Process, ...] = ()
+    settings: tuple[ContainerSettings, ...] = ()
+    builds: tuple[Build, ...] = ()
+    python: str = ""
+    """Minor version of Python, empty if the file names none."""
+    place: str = ""
+
+
+@dataclass(slots=True)
+class _Described:
+    """Collects what a file says about one service."""
+
+    file: str
+    files: ProjectFiles
+    line: int = 1
+    commands: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Process -> (command, line)."""
+    variables: dict[str, str | None] = field(default_factory=dict)
+    ports: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    health: str = ""
+    python: str = ""
+    dockerfile: str = ""
+    directory: str = ""
+
+    def hosting(self) -> Hosting:
+        """Return what was collected as frozen values."""
+        harmless = {name: value for name, value in self.variables.items() if value and not has_credentials(value)}
+        known = {name: value for name, value in harmless.items() if not is_secret_variable(name)}
+        ports = tuple(dict.fromkeys(self.ports))
+        home = posixpath.normpath(posixpath.join(self.files.home, self.directory))
+        processes = tuple(
+            Process(DeploymentFile.PLATFORM, name, self.file, line, self.files, text, (), (), home, known, ports if name == "web" else ())
+            for name, (text, line) in self.commands.items()
+        )
+        withheld = tuple(name for name in self.variables if name not in known)
+        settings = ContainerSettings(
+            f"{self.file}, line {self.line}", self.files, "", known, withheld, tuple(self.volumes), (), ports, (), self.health
+        )
+        root = self.files.project
+        builds = (Build(root / self.dockerfile, root),) if self.dockerfile else ()
+        return Hosting(processes, (settings,), builds, self.python, f"{self.file}, line {self.line}")
+
+
+def read_hosting(root: Path, files: UserFiles) -> tuple[Hosting, ...]:
+    """Return what the files of hosting platforms in a project's directory say; nothing for files that are malformed."""
+    found: list[Hosting] = []
+    for name, read in _READERS.items():
+        path = root / name
+        try:
+            if files.is_file(path):
+                found += read(path, name, files)
+        except (OSError, ProjectError):
+            continue
+    return tuple(found)
+
+
+def _fly(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what fly.toml says: [build], [env], [processes], [deploy], [http_service], [[services]], [mounts]."""
+    tables = files.read_toml(path)
+    text = files.read_text(path)
+    found = _Described(name, ProjectFiles(path.parent, files=files))
+    for process, command in table_at(tables, "processes").items():
+        if isinstance(command, str) and command:
+            found.commands["web" if process in ("app", "web") else process] = (command, _line(text, process))
+    if isinstance(release := table_at(tables, "deploy").get("release_command"), str):
+        found.commands[_RELEASE] = (release, _line(text, "release_command"))
+    found.variables |= {key: str(value) for key, value in table_at(tables, "env").items()}
+    found.dockerfile = str(table_at(tables, "build").get("dockerfile") or "")
+    services = [table_at(tables, "http_service"), *_tables(tables.get("services"))]
+    for service in services:
+        found.ports += filter(None, [parse_port(str(service.get("internal_port") or ""))])
+        for check in (*_tables(service.get("http_checks")), *_tables(service.get("checks"))):
+            found.health = found.health or str(check.get("path") or "")
+    mounts = tables.get("mounts") or tables.get("mount")
+    found.volumes += [str(mount["destination"]) for mount in _tables(mounts) if mount.get("destination")]
+    yield found.hosting()
+
+
+def _tables(value: object) -> list[Mapping[str, Any]]:
+    values = value if isinstance(value, list) else [value]
+    return [item for item in values if isinstance(item, Mapping)]
+
+
+def _line(text: str, key: str) -> int:
+    """Return the line of a key in a TOML file, whose parser knows none."""
+    match = re.search(rf"^\s*\"?{re.escape(key)}\"?\s*=", text, re.MULTILINE)
+    return text.count("\n", 0, match.end()) + 1 if match else 1
+
+
+def _render(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what render.yaml says of the services that start a command."""
+    for service in map(yaml_table, yaml_list(parse_yaml(files.read_bytes(path)).get("services"))):
+        kind = yaml_text(service.get("type"))
+        runtime = yaml_text(service.get("runtime")) or yaml_text(service.get("env"))
+        if kind not in ("web", "worker", "pserv", "cron") or runtime not in ("python", "docker", ""):
+            continue
+        directory = posixpath.normpath(yaml_text(service.get("rootDir")) or ".")
+        found = _Described(name, ProjectFiles(path.parent, files=files), service.line, directory=directory)
+        process = "web" if kind in ("web", "pserv") else yaml_text(service.get("name")) or kind
+        for key, command_name in (("startCommand", process), ("dockerCommand", process), ("preDeployCommand", _RELEASE)):
+            if text := yaml_text(service.get(key)):
+                found.commands[command_name] = (text, service.line_of(key))
+        for item in map(yaml_table, yaml_list(service.get("envVars"))):
+            if key := yaml_text(item.get("key")):
+                found.variables[key] = yaml_text(item.get("value")) or None
+        version = re.match(r"3\.\d+", found.variables.get("PYTHON_VERSION") or "")
+        found.python = version[0] if version else ""
+        found.health = yaml_text(service.get("healthCheckPath"))
+        found.volumes += filter(None, [yaml_text(yaml_table(service.get("disk")).get("mountPath"))])
+        found.dockerfile = yaml_text(service.get("dockerfilePath")).removeprefix("./") if process == "web" else ""
+        yield found.hosting()
+
+
+def _app_engine(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what the app.yaml of App Engine says of a Python runtime."""
+    table = parse_yaml(files.read_bytes(path))
+    runtime = yaml_text(table.get("runtime"))
+    if not runtime.startswith("python"):
+        return
+    found = _Described(name, ProjectFiles(path.parent, files=files), table.line_of("runtime"))
+    if text := yaml_text(table.get("entrypoint")):
+        found.commands["web"] = (text, table.line_of("entrypoint"))
+    found.variables |= {key: yaml_text(value) or None for key, value in yaml_table(table.get("env_variables")).items()}
+    version = re.fullmatch(r"python(3)(\d+)", runtime)
+    found.python = f"3.{version[2]}" if version else yaml_text(yaml_table(table.get("runtime_config")).get("runtime_version"))
+    found.health = yaml_text(yaml_table(table.get("readiness_check")).get("path"))
+    yield found.hosting()
+
+
+def _app_platform(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what the app.yaml of App Platform says of its services, workers and jobs."""
+    table = parse_yaml(files.read_bytes(path))
+    for kind in ("services", "workers", "jobs"):
+        for item in map(yaml_table, yaml_list(table.get(kind))):
+            found = _Described(name, ProjectFiles(path.parent.parent, files=files), item.line)
+            found.directory = yaml_text(item.get("source_dir")).strip("/") or "."
+            process = {"services": "web", "jobs": _RELEASE}.get(kind, yaml_text(item.get("name")) or "worker")
+            if text := yaml_text(item.get("run_command")):
+                found.commands[process] = (text, item.line_of("run_command"))
+            for variable in map(yaml_table, (*yaml_list(table.get("envs")), *yaml_list(item.get("envs")))):
+                secret = yaml_text(variable.get("type")) == "SECRET" or "${" in yaml_text(variable.get("value"))
+                found.variables[yaml_text(variable.get("key"))] = None if secret else yaml_text(variable.get("value")) or None
+            found.variables.pop("", None)
+            found.ports += filter(None, [parse_port(yaml_text(item.get("http_port")))])
+            found.health = yaml_text(yaml_table(item.get("health_check")).get("http_path"))
+            found.dockerfile = yaml_text(item.get("dockerfile_path")) if process == "web" else ""
+            yield found.hosting()
+
+
+_READERS = {
+    "fly.toml": _fly,
+    "render.yaml": _render,
+    "app.yaml": _app_engine,
+    ".do/app.yaml": _app_platform,
+}
+"""File -> its reader, in order of precedence."""

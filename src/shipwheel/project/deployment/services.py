@@ -1,0 +1,226 @@
+"""The services of a compose file that run the project, in production or while it is developed, and the companions that they need."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipwheel.project.deployment.compose import ComposeService, ServiceMount
+from shipwheel.project.deployment.container_settings import ContainerSettings, health_path
+from shipwheel.project.deployment.dockerfile import exec_form
+from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
+from shipwheel.project.deployment.script import Script
+from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.user_files import UserFiles
+
+__all__ = ["Services", "read_services"]
+
+_WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "flask", "fastapi", "site", "www")
+_DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
+_DEVELOPMENT_NAMES = re.compile(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_NO_COMPANION = re.compile(
+    r"(^|/)(nginx|traefik|caddy|haproxy|adminer|pgadmin4?|phpmyadmin|redisinsight|portainer|prometheus|grafana|watchtower|certbot|alpine|busybox"
+    r"|swag|jwilder/.*|node|mkcert|dozzle|flower)(:|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services that run the project."""
+
+    processes: tuple[Process, ...] = ()
+    """Those with a command of their own, the web server's first."""
+    settings: tuple[ContainerSettings, ...] = ()
+    """Those of the web server, or of the only service."""
+    companions: tuple[str, ...] = ()
+    """Other services that they need, with their image: "db (postgres:16)"."""
+    notes: tuple[str, ...] = ()
+
+
+def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
+    """Return what the services say that are built from a project's Dockerfile, or, without one, that mount its directory."""
+    own = [service for service in services if _runs_project(service, dockerfile, root)]
+    if not own:
+        return Services()
+    file = own[0].file
+    own = sorted((service for service in own if service.file == file), key=_web_rank)
+    others = [service for service in services if service.file == file]
+    production = [service for service in own if not _development_sign(service, dockerfile)]
+    web = production[0] if production else None
+    notes = () if production else tuple(_development_note(service, dockerfile) for service in own[:1])
+    companions = tuple(dict.fromkeys(_companions(own, others)))
+    seen = {service.name: _files(service, dockerfile, root, files) for service in production}
+    return Services(
+        tuple(
+            _process(service, "web" if service is web else service.name, seen[service.name], dockerfile)
+            for service in production
+            if _has_command(service)
+        ),
+        () if web is None else (_settings(web, seen[web.name], dockerfile, [service.name for service in others]),),
+        companions,
+        notes,
+    )
+
+
+def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: Path) -> bool:
+    if service.dockerfile is not None:
+        return dockerfile is not None and service.dockerfile == dockerfile.path
+    mounted = any(mount.source is not None and (mount.source == root or mount.source in root.parents) for mount in service.mounts)
+    return dockerfile is None and bool(service.words) and mounted
+
+
+def _web_rank(service: ComposeService) -> tuple[object, ...]:
+    name = service.name.lower()
+    return (not service.ports, _WEB_NAMES.index(name) if name in _WEB_NAMES else len(_WEB_NAMES), bool(service.words), service.line)
+
+
+def _has_command(service: ComposeService) -> bool:
+    return bool(service.words) or service.entrypoint is not None
+
+
+def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) -> str:
+    """Return what shows that a service is for developing; empty if nothing does."""
+    if _DEVELOPMENT_NAMES.search(service.name) or _DEVELOPMENT_NAMES.search(service.target):
+        return f"its name is {service.target or service.name}"
+    words = {word for part in service.words for word in part.split()}
+    if found := words & _DEVELOPMENT_WORDS:
+        return f"it runs `{min(found)}`"
+    if dockerfile is not None:
+        for mount in service.mounts:
+            if (
+                not mount.read_only
+                and mount.source is not None
+                and dockerfile.files.project_path(mount.target) is not None
+                and mount.source.is_dir()
+            ):
+                return f"it mounts the source at {mount.target}"
+    for name, value in service.variables.items():
+        if re.match(r"DEBUG|.*DEBUG$", name, re.IGNORECASE) and value.lower() in _TRUE:
+            return f"it sets {name}"
+        if re.search(r"ENV(IRONMENT)?$|SETTINGS_MODULE$|_ENV$", name.upper()) and _DEVELOPMENT_NAMES.search(value):
+            return f"it sets {name} to {value}"
+    return ""
+
+
+def _development_note(service: ComposeService, dockerfile: Dockerfile | None) -> str:
+    sign = _development_sign(service, dockerfile)
+    return f"{service.place}: the service {service.name} is for developing ({sign}), so the image has nothing of it."
+
+
+def _files(service: ComposeService, dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> ProcessFiles:
+    return dockerfile.files if dockerfile is not None else _MountedFiles(service.mounts, root, files)
+
+
+def _process(service: ComposeService, name: str, files: ProcessFiles, dockerfile: Dockerfile | None) -> Process:
+    """Return the process of a service: its command replaces CMD, its entrypoint replaces ENTRYPOINT and CMD."""
+    stage = dockerfile.stage if dockerfile is not None else None
+    words, arguments = service.entrypoint, service.words
+    text = ""
+    if words is None and stage is not None and stage.entrypoint:
+        words = exec_form(stage.entrypoint)
+        text, arguments = ("", arguments) if words is not None else (stage.entrypoint, ())
+    variables = {**(dict(stage.variables) if stage is not None else {}), **service.variables}
+    return Process(
+        DeploymentFile.COMPOSE,
+        name,
+        service.file,
+        service.command_line or service.line,
+        files,
+        text,
+        words or arguments,
+        arguments if words else (),
+        service.directory or (stage.workdir if stage is not None else "") or "/",
+        variables,
+        service.ports or (stage.ports if stage is not None else ()),
+    )
+
+
+def _settings(service: ComposeService, files: ProcessFiles, dockerfile: Dockerfile | None, names: Iterable[str]) -> ContainerSettings:
+    others = [name for name in names if name != service.name]
+    withheld = {name: None for name, value in service.variables.items() if _is_withheld(name, value, others)}
+    volumes = tuple(mount.target for mount in service.mounts if _is_data(mount, files))
+    return ContainerSettings(
+        service.place,
+        files,
+        dockerfile.files.home if dockerfile is not None else "",
+        {name: value for name, value in service.variables.items() if name not in withheld and value},
+        tuple(dict.fromkeys((*withheld, *service.unknown))),
+        volumes,
+        (),
+        service.ports,
+        (),
+        health_path(service.health),
+    )
+
+
+def _is_withheld(name: str, value: str, services: Iterable[str]) -> bool:
+    """Return whether a variable is secret, or names a companion, whose address is another one in production."""
+    named = any(re.search(rf"(^|[/@,;]){re.escape(service)}(:\d+)?($|[/,;?])", value) for service in services)
+    local = re.search(r"(^|[/@])(localhost|127\.0\.0\.1|host\.docker\.internal)(:|/|$)", value) is not None
+    return named or local or is_secret_variable(name) or has_credentials(value)
+
+
+def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
+    """Return whether a mount holds data of the app: a volume, or a directory that is not the project's source."""
+    if mount.source is None:
+        return True
+    return (
+        not mount.read_only
+        and not mount.source.is_file()
+        and "." not in posixpath.basename(mount.target)
+        and files.project_path(mount.target) is None
+    )
+
+
+def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:
+    """Yield the services that the project's own depend on, or whose names are in their variables."""
+    names = {service.name for service in own}
+    by_name = {service.name: service for service in every if service.name not in names}
+    wanted = {name for service in own for name in service.depends_on}
+    wanted |= {
+        name
+        for name in by_name
+        for service in own
+        if any(_is_withheld("", value, [name]) and name in value for value in service.variables.values())
+    }
+    for name, service in by_name.items():
+        if name in wanted and service.image and not _NO_COMPANION.search(service.image):
+            yield f"{name} ({service.image})"
+
+
+@dataclass(frozen=True, slots=True)
+class _MountedFiles:
+    """The files of a service that mounts the project's directory."""
+
+    mounts: tuple[ServiceMount, ...]
+    project: Path
+    files: UserFiles = field(repr=False, compare=False)
+
+    def project_path(self, path: str) -> str | None:
+        """See `ProcessFiles`."""
+        for mount in self.mounts:
+            if mount.source is None or not (path == mount.target or path.startswith(mount.target.rstrip("/") + "/")):
+                continue
+            file = mount.source / posixpath.relpath(path, mount.target)
+            try:
+                return file.relative_to(self.project).as_posix() if file.exists() else None
+            except (ValueError, OSError):
+                continue
+        return None
+
+    def read_script(self, path: str) -> Script | None:
+        """See `ScriptFiles`."""
+        inside = self.project_path(posixpath.normpath(path)) if path.startswith("/") else None
+        try:
+            if inside is None or not self.files.is_file(self.project / inside):
+                return None
+            return Script(inside, self.files.read_bytes(self.project / inside))
+        except (OSError, ValueError):
+            return None
+
+    def exists(self, path: str) -> bool | None:
+        """See `ScriptFiles`."""
+        return True if self.project_path(path) is not None else None

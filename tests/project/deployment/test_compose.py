@@ -1,0 +1,229 @@
+"""Compose files: services, and those of them that run the project."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.project_tree import written
+
+from shipwheel.project.deployment.compose import ComposeService, find_compose_services
+from shipwheel.project.deployment.read import Deployment, read_deployment
+from shipwheel.project.deployment.yaml_file import parse_yaml
+from shipwheel.user_files import UserFiles
+
+FILES = {"Dockerfile": "FROM python\nWORKDIR /code\nCOPY . /code\nEXPOSE 5000\nCMD python app.py\n", "app.py": "", "src/a.py": ""}
+
+
+def _services(root: Path, text: str, name: str = "compose.yaml") -> dict[str, ComposeService]:
+    written(root, {name: text})
+    return {service.name: service for service in find_compose_services((root,), UserFiles())}
+
+
+def _deployment(root: Path, text: str, **files: str) -> Deployment:
+    written(root, {**FILES, "compose.yaml": text, **files})
+    return read_deployment(root, UserFiles())
+
+
+def test_reads_all_forms(tmp_path: Path) -> None:
+    text = """
+x-common: &common
+  environment: &env
+    A: "1"
+    B: ${B:-two}
+  build: {context: ., dockerfile: docker/Dockerfile, target: prod, args: {V: 3}}
+services:
+  web:
+    <<: *common
+    command: ["gunicorn", "-b", "0.0.0.0:${PORT:-80}"]
+    ports: ["80:8000", "127.0.0.1:1:9000/tcp", "53:53/udp", {target: 7000}]
+    volumes: [data:/data, ./media:/media:ro, /anonymous, {type: bind, source: ./x, target: /x}]
+    depends_on: {db: {condition: service_healthy}}
+    healthcheck: {test: ["CMD", "curl", "http://localhost:8000/up"]}
+  worker:
+    <<: *common
+    command: celery -A app worker
+    environment:
+      <<: *env
+      C: $UNSET
+      D: cost$$
+  db: {image: postgres:16}
+"""
+    found = _services(tmp_path, text)
+    web, worker = found["web"], found["worker"]
+    assert (web.words, web.ports, web.depends_on) == (("gunicorn", "-b", "0.0.0.0:80"), ("8000", "9000", "7000"), ("db",))
+    assert (web.context, web.dockerfile, web.target, web.arguments) == (tmp_path, tmp_path / "docker/Dockerfile", "prod", {"V": "3"})
+    assert [(mount.target, mount.source, mount.read_only) for mount in web.mounts] == [
+        ("/data", None, False),
+        ("/media", tmp_path / "media", True),
+        ("/anonymous", None, False),
+        ("/x", tmp_path / "x", False),
+    ]
+    assert (web.variables, web.place, web.command_line) == ({"A": "1", "B": "two"}, "compose.yaml, line 8", 10)
+    assert (worker.words, worker.variables, worker.unknown) == (
+        ("celery", "-A", "app", "worker"),
+        {"A": "1", "B": "two", "D": "cost$"},
+        ("C",),
+    )
+    assert found["db"].image == "postgres:16"
+
+
+@pytest.mark.parametrize(
+    "name", ["docker-compose.yml", "compose.yml", "docker-compose.prod.yaml", "docker/docker-compose.yml", "deploy/compose.yaml"]
+)
+def test_finds_files_for_production(tmp_path: Path, name: str) -> None:
+    assert "web" in _services(tmp_path, "services: {web: {image: x}}", name)
+
+
+@pytest.mark.parametrize("name", ["docker-compose.dev.yml", "compose.override.yaml", "docker-compose-test.yml", "other.yml"])
+def test_ignores_files_for_developing(tmp_path: Path, name: str) -> None:
+    assert not _services(tmp_path, "services: {web: {image: x}}", name)
+
+
+def test_a_service_names_command_environment_ports_volumes_and_companions(tmp_path: Path) -> None:
+    text = """
+services:
+  proxy: {image: "nginx", depends_on: [api]}
+  worker: {build: ., command: celery -A app worker, depends_on: [queue]}
+  api:
+    build: .
+    command: gunicorn -b 0.0.0.0:8000 app:app
+    environment: {MODE: fast, DATABASE_URL: "postgres://me:hidden@db/x", QUEUE: "redis://queue:6379", API_KEY: hidden, URL: "http://localhost:1"}
+    volumes: [media:/code/media, ./state:/var/state, ./conf.ini:/etc/conf.ini]
+    ports: ["80:8000"]
+    depends_on: [db]
+  db: {image: "postgres:16"}
+  queue: {image: "redis:7"}
+"""
+    found = _deployment(tmp_path, text)
+    assert [(process.name, process.arguments or process.words) for process in found.processes[:2]] == [
+        ("web", ("gunicorn", "-b", "0.0.0.0:8000", "app:app")),
+        ("worker", ("celery", "-A", "app", "worker")),
+    ]
+    settings = found.settings[1]
+    assert (settings.variables, settings.ports, settings.volumes) == ({"MODE": "fast"}, ("8000",), ("/code/media", "/var/state"))
+    assert settings.withheld == ("DATABASE_URL", "QUEUE", "API_KEY", "URL")
+    assert found.companions == ("db (postgres:16)", "queue (redis:7)")
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "volumes: [./src:/code/src]",
+        "volumes: [.:/code]",
+        "command: python manage.py runserver",
+        "command: [uvicorn, app:app, --reload]",
+        "environment: [DEBUG=1]",
+        "environment: {APP_ENV: development}",
+        "environment: {DJANGO_SETTINGS_MODULE: shop.settings.dev}",
+        "build: {context: ., target: dev}",
+    ],
+)
+def test_a_service_for_developing_decides_nothing(tmp_path: Path, line: str) -> None:
+    text = f"services:\n  web:\n    build: .\n    environment: {{A: b}}\n    ports: [9]\n    {line}\n".replace(
+        "    environment: {A: b}\n", "" if "environment" in line else "    environment: {A: b}\n"
+    )
+    found = _deployment(tmp_path, text.replace("    build: .\n", "") if "build" in line else text)
+    assert [process.kind.name for process in found.processes] == ["DOCKERFILE"]
+    assert (len(found.settings), found.port) == (1, "5000")
+    assert found.notes and found.notes[0].startswith("compose.yaml, line 2: the service web is for developing")
+
+
+def test_a_read_only_source_is_no_sign_of_developing(tmp_path: Path) -> None:
+    found = _deployment(tmp_path, "services: {web: {build: ., volumes: ['.:/code:ro'], ports: ['9000']}}")
+    assert (found.settings[1].ports, found.settings[1].volumes) == (("9000",), ())
+
+
+def test_the_build_of_a_service_names_the_dockerfile(tmp_path: Path) -> None:
+    files = {"ops/images/web.txt": "FROM python AS prod\nCOPY app.py /app/\nCMD a\nFROM prod\nCMD b\n"}
+    text = "services: {web: {build: {context: ., dockerfile: ops/images/web.txt, target: prod}}}"
+    found = _deployment(tmp_path, text, **files)
+    assert found.dockerfile is not None
+    assert (found.dockerfile.name, found.dockerfile.stage.command) == ("ops/images/web.txt", "a")
+
+
+def test_ci_decides_between_several_dockerfiles(tmp_path: Path) -> None:
+    slim = "FROM python AS a\nCOPY app.py /\nCMD a\nFROM a AS b\nCMD b\n"
+    files = {
+        "Dockerfile.web": "FROM python\nCOPY app.py /\nCMD web\n",
+        "Dockerfile.slim": slim,
+    }
+    written(tmp_path, {**files, "app.py": ""})
+    (tmp_path / ".git").mkdir()
+    assert _command(tmp_path) == "web"
+    step = "{uses: docker/build-push-action@v6, with: {context: ., file: Dockerfile.slim, target: a, push: true}}"
+    written(tmp_path, {".github/workflows/x.yml": f"jobs: {{image: {{steps: [{step}]}}}}"})
+    assert _command(tmp_path) == "a"
+    script = "cd .; docker build -t x -f ./Dockerfile.slim . && docker push x"
+    written(
+        tmp_path,
+        {".github/workflows/x.yml": f"jobs: {{i: {{steps: [{{run: '{script}'}}]}}}}"},
+    )
+    assert _command(tmp_path) == "b"
+
+
+def _command(root: Path) -> str:
+    found = read_deployment(root, UserFiles()).dockerfile
+    assert found is not None
+    return found.stage.command
+
+
+def test_without_a_dockerfile_a_service_that_mounts_the_project_runs_it(tmp_path: Path) -> None:
+    service = "image: 'python:3.12', volumes: ['.:/src'], working_dir: /src"
+    text = f"services: {{web: {{{service}, command: bash -c 'pip install x && python /src/app.py'}}}}"
+    written(tmp_path, {"app.py": "", "compose.yaml": text})
+    (process,) = read_deployment(tmp_path, UserFiles()).processes
+    assert [command.words for command in process.commands({})] == [("pip", "install", "x"), ("python", "/src/app.py")]
+    assert process.files.project_path("/src/app.py") == "app.py"
+
+
+def test_a_small_file_never_becomes_a_large_value() -> None:
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 40))
+    table = parse_yaml(f"l0: &l0 [x]\n{levels}".encode())
+    assert isinstance(table["l39"], list)
+    assert parse_yaml(b"a: &a [*a]\n")["a"] == [None]
+    assert parse_yaml(b"a: &a {<<: *a, b: 1}\n")["a"] == {"b": "1"}
+
+
+@given(st.text() | st.sampled_from(["- a", "a: [", "&a *a", "? x\n: y", "!!python/object:os.system x", "a: 1\n---\nb: 2"]))
+def test_any_text_is_a_table_or_none(text: str) -> None:
+    for _ in parse_yaml(text.encode("utf-8", "surrogatepass")):
+        pass
+
+
+_KEYS = st.sampled_from(
+    [
+        "services",
+        "web",
+        "build",
+        "context",
+        "dockerfile",
+        "command",
+        "environment",
+        "ports",
+        "volumes",
+        "depends_on",
+        "image",
+        "healthcheck",
+        "test",
+        "args",
+    ]
+)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from([".", "..", "$A", "${A:-b}", "a:b", "80:80", "./x:/y"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4),
+)
+
+
+@given(_VALUES)
+def test_any_table_can_be_read(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    import yaml
+
+    root = tmp_path_factory.mktemp("x")
+    written(root, {"compose.yaml": yaml.safe_dump({"services": {"web": value}}), "Dockerfile": "FROM x\nCOPY . /\n"})
+    read_deployment(root, UserFiles())
