@@ -50,6 +50,7 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     rejected: list[tuple[Change, str]] = []
     settings, now, found = _first(attempt, settings, env, report)
     kept += found
+    asked: Trial | None = None
     for _ in range(_ROUNDS):
         report(now.trial.headline)
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
@@ -59,13 +60,16 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         new = certain or new[:1]
         if not wanted and not new:
             break
+        asked = asked or (now.trial if wanted else None)
         for name in wanted:
             report(f"  with {name} set, for this trial only")
             env[name] = placeholder(name)
         settings, now, accepted, refused = _apply(attempt, settings, env, new, now, report)
         kept += accepted
         rejected += refused
-    return Improved(now.trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
+    # What a program does with a made-up value says little: it wants the real one.
+    trial = now.trial if asked is None or now.trial.verdict.is_good else asked
+    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
 
 
 def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:

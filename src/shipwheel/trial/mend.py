@@ -248,6 +248,8 @@ def placeholder(name: str) -> str:
         return "8000"
     if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
         return "sqlite:////tmp/check.db"
+    if "CREDENTIAL" in name:
+        return "user:password"
     if "REDIS" in name:
         return "redis://localhost:6379/0"
     if "URL" in name or "URI" in name or "ORIGIN" in name:
