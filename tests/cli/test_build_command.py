@@ -40,6 +40,14 @@ def test_plan_all_is_a_well_formed_tree(world: World) -> None:
             assert after[column] in "├└│", f"{before}\n{after}"
 
 
+@pytest.mark.parametrize(("setting", "rule"), [("command", "replace it"), ("entrypoint", "append to it")])
+def test_plan_says_what_words_after_the_image_do(world: World, setting: str, rule: str) -> None:
+    app = world.app("small\n")
+    (app / "shipwheel.toml").write_text((app / "shipwheel.toml").read_text().replace("command", setting))
+    assert f"`shipwheel run . -- WORDS` and `docker run IMAGE WORDS` {rule}." in world.run("plan", app).out
+    assert world.run("plan", app, "--json").document["program"] == (setting == "entrypoint")
+
+
 def test_warns_of_a_mirror_that_is_updated_only_if_a_library_was_missed(world: World, archive: FakeArchive) -> None:
     """Once for both platforms, and at the end, where it is seen."""
     contents = [path for path in world.mirror.paths if "Contents-" in path]

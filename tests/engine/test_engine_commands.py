@@ -11,6 +11,7 @@ from support.fake_programs import Programs
 
 from shipwheel.container_path import ContainerPath as At
 from shipwheel.engine.bwrap import Bwrap
+from shipwheel.engine.dockerlike import is_elsewhere
 from shipwheel.engine.find import find
 from shipwheel.engine.interface import ContainerCommands, ContainerState, Engine, Mount, Port, RunSpec
 from shipwheel.errors import DamagedBlob, EngineError
@@ -324,3 +325,36 @@ def test_ctr_and_bwrap_have_no_networks(programs: Programs, monkeypatch: pytest.
     for engine in (connect_ctr(programs, monkeypatch), Bwrap("0.11.0")):
         with pytest.raises(EngineError, match="has no network 'backend'"):
             engine.start(spec(image=str(tmp_path), args=("x",), network="backend"))
+
+
+def test_run_limits_a_container_and_passes_options_on(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = spec(cpus=1.5, memory=512 << 20, network="backend", engine_options=("--shm-size", "1g"))
+    connect(programs, "docker", None, RUN).run(limited)
+    (call,) = programs.called("docker", "run")
+    assert call[-6:] == ["--network=backend", "--cpus=1.5", "--memory=536870912b", "--shm-size", "1g", "team/app:1"]
+    connect_ctr(programs, monkeypatch).run(spec(cpus=2.0, memory=1 << 30, engine_options=("--device", "/dev/fuse")))
+    (call,) = programs.called("ctr", "run")
+    assert {"--cpus=2", "--memory-limit=1073741824", "--device", "/dev/fuse"} <= set(call)
+
+
+@pytest.mark.parametrize("limit", [{"cpus": 1.0}, {"memory": 1 << 30}])
+def test_bwrap_cannot_limit_a_container(tmp_path: Path, limit: dict[str, object]) -> None:
+    with pytest.raises(EngineError, match="bwrap cannot limit CPUs and memory") as caught:
+        Bwrap("0.11.0").run(spec(image=str(tmp_path), args=("x",), **limit))
+    assert "docker, podman, nerdctl, containerd" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "elsewhere"),
+    [
+        ("", False),
+        ("unix:///var/run/docker.sock", False),
+        ("npipe:////./pipe/docker_engine", False),
+        ("tcp://127.0.0.1:2375", False),
+        ("ssh://core@localhost:5022", False),
+        ("ssh://me@build.example", True),
+        ("tcp://10.0.0.7:2376\n", True),
+    ],
+)
+def test_knows_engines_on_other_machines(address: str, elsewhere: bool) -> None:
+    assert is_elsewhere(address) is elsewhere

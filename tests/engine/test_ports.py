@@ -1,5 +1,6 @@
 """Ports that users publish and that images expose."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.engine.interface import Port
-from shipwheel.engine.run_options import add_image_ports, check_host_ports, parse_port
+from shipwheel.engine.run_options import add_image_ports, check_free, check_host_ports, parse_port
 from shipwheel.errors import UsageError
 from shipwheel.events import Event, Warned
 from shipwheel.oci.execution import ExposedPort
@@ -78,6 +79,19 @@ def test_a_requested_port_replaces_the_exposed_one(taken: socket.socket) -> None
     number: int = taken.getsockname()[1]
     requested = Port(number, 80)
     assert add_image_ports([ExposedPort(number, "tcp")], [requested], lambda _event: None) == (requested,)
+
+
+def test_a_taken_port_that_the_user_chose_is_an_error_with_another(taken: socket.socket) -> None:
+    number: int = taken.getsockname()[1]
+    for address in ("", "127.0.0.1"):
+        with pytest.raises(UsageError, match=f"port {number} of this machine is taken") as caught:
+            check_free(Port(80, number, "tcp", address))
+        other = re.search(r"example -p (\S+)\.", caught.value.hint)
+        assert other and parse_port(other[1]).container == 80
+        assert parse_port(other[1]).host != number
+    check_free(Port(80, number, "udp"))
+    taken.close()
+    check_free(Port(80, number))
 
 
 def test_cannot_remap_ports_in_the_machine_s_network(taken: socket.socket) -> None:

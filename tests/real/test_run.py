@@ -101,6 +101,10 @@ def test_the_app_answers_and_ctrl_c_ends_it(target: RunTarget, fastapi: Example)
     # The project itself: the store and the lock have what is needed, since there is no network here.
     run = start(target, str(fastapi.archive.parent / "fastapi"))
     assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
+    wait_until(lambda: " answers at http://127.0.0.1:8000" in run.read("err"), "the address")
+    image = {"podman": "docker.io/library/hello:latest", "containerd": "docker.io/library/hello:latest"}.get(target.name, "hello:latest")
+    origin = "in bwrap" if target.name == "bwrap" else f"from {image} in {target.name}"
+    assert re.search(rf"^starting hello-\w+ {origin}; Ctrl-C stops it$", run.read("err"), re.MULTILINE)
     assert target.left() != "", "what is looked for afterwards can be seen"
     run.signal_group("INT")
     # uvicorn shuts down on the image's stop signal, then raises it again for itself.
@@ -129,6 +133,49 @@ def test_a_detached_container_stays_until_removed(target: RunTarget, fastapi: Ex
     assert target.left() != "", "it is there still"
     target.sandbox.run(["sh", "-c", commands["remove"]])
     assert target.left() == ""
+
+
+def test_a_detached_container_that_ends_at_once_is_an_error_with_its_last_words(target: RunTarget, fastapi: Example) -> None:
+    if target.name == "bwrap":
+        return
+    done = shipwheel(target, str(fastapi.archive), "-d", "--name", "ends", "--", "python", "-c", "raise SystemExit('no configuration')")
+    assert done.returncode == 11
+    assert "ends ended with status 1:\n  no configuration" in done.stderr
+    remove = re.search(r"^hint: .* shows all, (.*) removes it\.$", done.stderr, re.MULTILINE)
+    assert remove, done.stderr
+    target.sandbox.run(["sh", "-c", remove[1]])
+    assert target.left() == ""
+
+
+def test_a_taken_port_of_the_user_is_an_error_before_anything_is_built(target: RunTarget, fastapi: Example) -> None:
+    listen = "import socket, time; server = socket.create_server(('127.0.0.1', 8765)); print('up', flush=True); time.sleep(600)"
+    folder = target.sandbox.folder("listener")
+    listener = target.sandbox.spawn([sys.executable, "-I", "-c", listen], folder / "log")
+    wait_until(lambda: "up" in (folder / "log").read_text(), "the listener")
+    try:
+        done = shipwheel(target, str(fastapi.archive), "-p", "8765:8000", "--", "python", "--version")
+    finally:
+        target.sandbox.run(["pkill", "-f", "create_server"], check=False)
+        listener.wait()
+    assert done.returncode == 2
+    if target.name in ("containerd", "bwrap"):
+        assert "cannot remap port 8000" in done.stderr
+    else:
+        assert "port 8765 of this machine is taken" in done.stderr
+        assert re.search(r"Choose another, for example -p \d+:8000\.", done.stderr)
+    assert " MB to " not in done.stderr
+
+
+def test_a_container_without_a_network_has_loopback_only(target: RunTarget, fastapi: Example) -> None:
+    code = "import socket; print([name for _, name in socket.if_nameindex()])"
+    done = shipwheel(target, str(fastapi.archive), "--network", "none", "--", "python", "-c", code)
+    assert done.stdout == "['lo']\n", done.stderr
+
+
+def test_an_option_reaches_the_engine(target: RunTarget, fastapi: Example) -> None:
+    code = "import socket; print(socket.gethostname())"
+    done = shipwheel(target, str(fastapi.archive), "--engine-option", "--hostname chosen", "--", "python", "-c", code)
+    assert done.stdout == "chosen\n", done.stderr
 
 
 def test_an_app_that_does_not_listen_is_killed_after_the_grace_period(target: RunTarget, fastapi: Example) -> None:

@@ -7,14 +7,14 @@ import pytest
 from support.advice import FakeAdvisor
 
 from shipwheel.errors import LockError
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.findings import Setting, find, verdict_of
 from shipwheel.trial.improve import Round, improve
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.trial import Trial
 
-SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app")
+SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app")
 SERVES = Observation(sockets=(Socket("tcp", "0.0.0.0", 8000),), answers=(Answer(8000, "/", status=200),))
 
 

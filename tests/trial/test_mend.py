@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.advice import FakeAdvisor
 
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings, added
 from shipwheel.trial.findings import Finding, FindingKind, Setting, find, verdict_of
 from shipwheel.trial.mend import Change, changes_for, listed_commands, listening_option, placeholder, serving_command
@@ -16,7 +16,7 @@ from shipwheel.trial.observation import Observation, Socket
 from shipwheel.trial.trial import Trial
 
 HELP = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "recorded" / "help").glob("*.txt")}
-SERVER = ContainerConfig(exposed_ports={"8000/tcp": {}}, working_dir="/app")
+SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app")
 OPEN = Socket("tcp", "0.0.0.0", 8000)
 
 

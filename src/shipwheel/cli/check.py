@@ -59,7 +59,7 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
 @some_options(*_BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""
-    from shipwheel.cli.run import _load
+    from shipwheel.cli.loading import load_subject
     from shipwheel.errors import TrialError
     from shipwheel.trial.observe import Subject
     from shipwheel.trial.report import to_json, to_lines
@@ -67,7 +67,7 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
 
     build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
     engine = trial_engine(flags["engine"], terminal.report)
-    loaded = _load(subject, engine, flags["platform"], build_flags, terminal.report)
+    loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
     trial = try_image(engine, image, _conditions(flags), terminal.report)
     terminal.result(lambda: to_json(trial), to_lines(trial))

@@ -38,8 +38,9 @@ def command(terminal: Terminal, path: Path, everything: bool, **flags: Any) -> N
 
 def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     yield f"{plan.name} {plan.version}".strip() + f"  ({'a package, installed as a wheel' if plan.kind == 'package' else 'an app'})"
-    yield f"├── command   {' '.join(plan.command)}"
+    yield f"├── command   {' '.join((*plan.command, *plan.arguments))}"
     yield f"│             {plan.command_reason}"
+    yield f"│             {_argument_rule(plan)}"
     for step in plan.before_start:
         yield f"├── first     {' '.join(step)}  ({'at every start' if step in plan.every_start else 'once per volume'})"
     if plan.ports:
@@ -56,6 +57,14 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     for number, each in enumerate(plan.platforms):
         last = number == len(plan.platforms) - 1
         yield from _platform(each, "└── " if last else "├── ", "    " if last else "│   ", everything)
+
+
+def _argument_rule(plan: "BuildPlan") -> str:
+    """Return what the words of a user do. The rule is docker's: they replace the command, and follow an entrypoint."""
+    words = "`shipwheel run . -- WORDS` and `docker run IMAGE WORDS`"
+    if not plan.program:
+        return f"{words} replace it."
+    return f"{words} replace its arguments, {' '.join(plan.arguments)}." if plan.arguments else f"{words} append to it."
 
 
 def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) -> Iterator[str]:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.command import Command, option
-from shipwheel.cli.options import request_from, some_options
+from shipwheel.cli.options import some_options
+from shipwheel.cli.ready import wait_for_start, watched
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
 
 if TYPE_CHECKING:
-    from shipwheel.engine.interface import Engine, Mount, RunSpec
+    from shipwheel.cli.loading import LoadedImage
+    from shipwheel.engine.interface import Engine, Mount, Port, RunSpec
     from shipwheel.oci.execution import ExecutionConfig
-    from shipwheel.platform import Platform
 
 __all__ = ["command"]
 
@@ -30,13 +31,15 @@ _BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "gr
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    """An image that the engine has: the engine's name for it, its config and platform, and what its volumes are named after."""
+class _Requested:
+    """The options of a command line, parsed."""
 
-    name: str
-    config: "ExecutionConfig"
-    platform: "Platform"
-    project: str
+    ports: "tuple[Port, ...]"
+    mounts: "tuple[Mount, ...]"
+    env: dict[str, str]
+    entrypoint: tuple[str, ...] | None
+    memory: int | None
+    engine_options: tuple[str, ...]
 
 
 class _WithArguments(Command):
@@ -123,100 +126,45 @@ class _WithArguments(Command):
     help="Time from the stop signal to the kill [10].",
     group="Container",
 )
+@option("--network", metavar="NAME", default="", help="host, none, or one of the engine's networks [the engine's default].", group="Engine")
+@option("--cpus", type=click.FloatRange(0, min_open=True), metavar="NUMBER", help="CPUs that the container may use.", group="Engine")
+@option("--memory", metavar="SIZE", help="Memory that the container may use, for example 512m.", group="Engine")
+@option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="OPTION",
+    help='Option of the engine\'s own run, for example "--shm-size 1g"; repeatable.',
+    group="Engine",
+)
 @some_options(*_BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Build and load as needed, then run in the foreground and return the exit status; with `--detach`, start and return 0."""
+    from shipwheel.cli.loading import load_subject
     from shipwheel.engine.find import find
 
     build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
     engine = find(flags["engine"], terminal.report)
-    if flags["detach"]:
-        _check_detached(engine, flags["interactive"])
-    loaded = _load(subject, engine, flags["platform"], build_flags, terminal.report)
-    spec = _spec(loaded, engine, flags, terminal.report)
+    requested = _requested(engine, flags)
+    loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report)
+    spec = _spec(loaded, engine, requested, flags, terminal.report)
     terminal.stop()
     if flags["detach"]:
-        commands = engine.start(spec).commands
-        end = f"\n  logs: {commands.logs}\n  stop: {commands.stop}\n  remove: {commands.remove}"
-        terminal.note("\n".join(_announcement(spec, engine, end)))
-        terminal.result(lambda: {"name": spec.name, "engine": engine.name, **asdict(commands)}, [spec.name])
-        return 0
-    terminal.note("\n".join(_announcement(spec, engine, "; Ctrl-C stops it")))
-    return engine.run(spec)
+        return _start(engine, spec, terminal)
+    terminal.note("\n".join((f"starting {spec.name} {_origin(spec, engine)}; Ctrl-C stops it", *_details(spec, engine))))
+    with watched(engine, spec, terminal):
+        return engine.run(spec)
 
 
-def _load(subject: str, engine: "Engine", platform: str | None, build_flags: dict[str, Any], reporter: Reporter) -> _Loaded:
-    """Build or pull what `subject` names, as needed, so that the engine has it."""
-    from shipwheel.oci.layout import LAYOUT
-    from shipwheel.oci.reference import Reference
-    from shipwheel.platform import Platform
-
-    path = Path(subject)
-    requested = Platform.parse(platform) if platform else None
-    if (path.is_dir() and not (path / LAYOUT).is_file()) or (path.is_file() and path.suffix == ".py"):
-        return _build_project(path, engine, requested, build_flags, reporter)
-    if any(build_flags.values()):
-        raise UsageError(f"{subject} is not a project, so it is not built", hint="Leave out the build options.")
-    if path.exists():
-        return _load_saved(path, engine, requested, reporter)
-    if subject.startswith((".", "/", "~")) or "\\" in subject:
-        raise UsageError(f"{subject} does not exist", hint="Name a project, an image layout, an archive, or an image.")
-    reference = Reference.parse(subject)
-    if not engine.has(subject):
-        engine.pull(subject, requested or engine.host())
-    config, found = engine.inspect(subject)
-    if requested is not None and not requested.matches(found):
-        hint = f"{engine.name} pull --platform {requested} {subject}"
-        raise UsageError(f"{engine.name} has {subject} for {found}, not for {requested}", hint=hint)
-    return _Loaded(subject, config, found, reference.repository.rpartition("/")[2])
-
-
-def _build_project(path: Path, engine: "Engine", requested: "Platform | None", build_flags: dict[str, Any], reporter: Reporter) -> _Loaded:
-    from shipwheel.oci.reference import Reference
-    from shipwheel.pipeline.build import Built, build, retry_damaged
-
-    platform = requested or engine.host()
-    _check_runnable(engine, platform)
-    request = request_from(path, {**build_flags, "platforms": (str(platform),)}, reporter)
-
-    def work() -> "tuple[Built, str]":
-        built = build(request)
-        project = built.resolution.project
-        name = Reference.parse(project.settings.tag or project.name)
-        return built, engine.load(built.index, request.store, name, reporter)
-
-    built, image = retry_damaged(request, work)
-    return _Loaded(image, built.index.images[0].execution, built.index.images[0].platform, built.resolution.project.name)
-
-
-def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter) -> _Loaded:
-    """Load the image of a layout or archive for the requested platform, else for the engine's own."""
-    from shipwheel.engine.run_options import slug
-    from shipwheel.oci.archive import read_archive
-    from shipwheel.oci.image import make_index
-    from shipwheel.oci.layout import read_layout
-    from shipwheel.oci.reference import Reference
-    from shipwheel.store import Store, default_root
-
-    reader = read_layout(path) if path.is_dir() else read_archive(path)
-    images = reader.images().images
-    platform = requested or engine.host()
-    image = next((image for image in images if platform.matches(image.platform)), None)
-    if image is None:
-        platforms = ", ".join(str(image.platform) for image in images)
-        raise UsageError(f"{path} has no image for {platform}", hint=f"It has {platforms}: choose one with --platform.")
-    _check_runnable(engine, image.platform)
-    name = Reference.parse(reader.names[0] if reader.names and ":" in reader.names[0] else slug(path.absolute().stem))
-    config = image.execution
-    loaded = engine.load(make_index([image]), Store(default_root()), name, reporter)
-    return _Loaded(loaded, config, image.platform, name.repository.rpartition("/")[2])
-
-
-def _check_runnable(engine: "Engine", platform: "Platform") -> None:
-    """Raise EngineError before anything is built or loaded if the engine cannot run the platform."""
-    from shipwheel.engine.emulation import check_runnable
-
-    check_runnable(platform, engine.platforms(), engine.emulation_hint)
+def _start(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> int:
+    """Start the container in the background, and wait until it answers. Raise EngineError if it ends first."""
+    container = engine.start(spec)
+    wait_for_start(container, engine, terminal)
+    commands = container.commands
+    lines = [f"{spec.name} runs {_origin(spec, engine)}", *_details(spec, engine)]
+    terminal.note("\n".join((*lines, f"  logs: {commands.logs}", f"  stop: {commands.stop}", f"  remove: {commands.remove}")))
+    terminal.result(lambda: {"name": spec.name, "engine": engine.name, **asdict(commands)}, [spec.name])
+    return 0
 
 
 def _check_detached(engine: "Engine", interactive: bool) -> None:
@@ -230,33 +178,49 @@ def _check_detached(engine: "Engine", interactive: bool) -> None:
         raise detach_error(engine.name)
 
 
-def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Reporter) -> "RunSpec":
+def _requested(engine: "Engine", flags: dict[str, Any]) -> _Requested:
+    """Parse the options, and raise the errors that need no image: before anything is built."""
     import shlex
 
-    from shipwheel.engine.interface import RunSpec
+    from shipwheel.engine.interface import check_supported
     from shipwheel.engine.run_options import (
-        add_image_ports,
-        add_image_volumes,
-        check_host_ports,
+        check_free,
+        parse_engine_options,
         parse_env,
+        parse_memory,
         parse_mount,
         parse_port,
         read_env_file,
-        slug,
     )
 
+    if flags["detach"]:
+        _check_detached(engine, flags["interactive"])
+    memory = parse_memory(flags["memory"]) if flags["memory"] is not None else None
+    check_supported(engine, network=flags["network"], limited=flags["cpus"] is not None or memory is not None)
     env: dict[str, str] = {}
     for file in flags["env_files"]:
         env |= read_env_file(file, os.environ)
-    env |= parse_env(flags["env"], os.environ)
-    requested_ports = [parse_port(text) for text in flags["ports"]]
-    exposed = image.config.exposed_ports
-    if engine.publishes:
-        ports = add_image_ports(exposed, requested_ports, reporter)
-    else:
-        ports = check_host_ports(exposed, requested_ports, engine.name, reporter)
-    requested_mounts = [parse_mount(text) for text in flags["mounts"]]
-    mounts = add_image_volumes(image.config.volumes, requested_mounts, image.project, ephemeral=flags["ephemeral"])
+    ports = tuple(parse_port(text) for text in flags["ports"])
+    if ports and flags["network"] == "none":
+        raise UsageError("a container without a network cannot publish ports", hint="Leave out -p or --network none.")
+    if engine.publishes and not engine.is_remote and flags["network"] != "host":
+        for port in ports:
+            check_free(port)
+    return _Requested(
+        ports=ports,
+        mounts=tuple(parse_mount(text) for text in flags["mounts"]),
+        env=env | parse_env(flags["env"], os.environ),
+        entrypoint=tuple(shlex.split(flags["entrypoint"])) if flags["entrypoint"] is not None else None,
+        memory=memory,
+        engine_options=parse_engine_options(flags["engine_options"]),
+    )
+
+
+def _spec(image: "LoadedImage", engine: "Engine", requested: _Requested, flags: dict[str, Any], reporter: Reporter) -> "RunSpec":
+    from shipwheel.engine.interface import RunSpec
+    from shipwheel.engine.run_options import add_image_volumes, slug
+
+    mounts = add_image_volumes(image.config.volumes, requested.mounts, image.project, ephemeral=flags["ephemeral"])
     _warn_unwritable(mounts, flags["user"] or image.config.user, engine, reporter)
     interactive = flags["interactive"]
     return RunSpec(
@@ -265,16 +229,32 @@ def _spec(image: _Loaded, engine: "Engine", flags: dict[str, Any], reporter: Rep
         platform=image.platform,
         name=flags["name"] or f"{slug(image.project)}-{os.urandom(3).hex()}",
         args=click.get_current_context().meta[_ARGUMENTS],
-        entrypoint=tuple(shlex.split(flags["entrypoint"])) if flags["entrypoint"] is not None else None,
-        ports=ports,
+        entrypoint=requested.entrypoint,
+        ports=_ports(image.config, engine, requested.ports, flags["network"], reporter),
         mounts=mounts,
-        env=env,
+        env=requested.env,
         user=flags["user"],
         read_only=not flags["no_read_only"],
+        network=flags["network"],
         interactive=interactive,
         tty=interactive and sys.stdin.isatty() and sys.stdout.isatty(),
         grace=flags["grace"],
+        cpus=flags["cpus"],
+        memory=requested.memory,
+        engine_options=requested.engine_options,
     )
+
+
+def _ports(
+    config: "ExecutionConfig", engine: "Engine", requested: "tuple[Port, ...]", network: str, reporter: Reporter
+) -> "tuple[Port, ...]":
+    from shipwheel.engine.run_options import add_image_ports, check_host_ports
+
+    if network == "none":
+        return ()
+    if engine.publishes and network != "host":
+        return add_image_ports(config.exposed_ports, requested, reporter)
+    return check_host_ports(config.exposed_ports, requested, engine.name, reporter)
 
 
 def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", reporter: Reporter) -> None:
@@ -287,16 +267,16 @@ def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", r
         reporter(Warned(f"the container's user {user} cannot write to {directory}", hint))
 
 
-def _announcement(spec: "RunSpec", engine: "Engine", end: str) -> Iterator[str]:
-    """Yield lines with the container's name, ports and volumes, for standard error: standard output is the container's."""
-    yield f"running {spec.name} in {engine.name}{end}"
-    if engine.publishes:
-        for port in spec.ports:
-            address = f"{port.address or '127.0.0.1'}:{port.host}"
-            yield f"  {'http://' if port.protocol == 'tcp' else ''}{address} → port {port.container}/{port.protocol}"
-    else:
-        for number, kind in spec.config.exposed_ports:
-            yield f"  {'http://' if kind == 'tcp' else ''}127.0.0.1:{number} (the container uses this machine's network)"
+def _origin(spec: "RunSpec", engine: "Engine") -> str:
+    """Return where the container comes from, for people. bwrap's images are directories."""
+    return f"from {spec.image} in {engine.name}" if engine.name != "bwrap" else f"in {engine.name}"
+
+
+def _details(spec: "RunSpec", engine: "Engine") -> Iterator[str]:
+    """Yield a line for each volume, and for each port that cannot be watched from here."""
+    for port in spec.ports:
+        if engine.is_remote or port.protocol != "tcp":
+            yield f"  port {port.host}/{port.protocol} → {port.container}"
     for mount in spec.mounts:
         if mount.source:
             yield f"  {'directory' if mount.is_path else 'volume'} {mount.source} → {mount.target}"

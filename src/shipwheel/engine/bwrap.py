@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
 from shipwheel.engine.emulation import check_runnable
-from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.interface import RunSpec, check_supported, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, last_lines, make_binds, memory_file
 from shipwheel.engine.program import ProgramResult, is_installed, run_program
 from shipwheel.engine.supervise import Send, supervise
@@ -41,6 +41,7 @@ class Bwrap(LocalEngine):
     name = "bwrap"
     maps_user = True
     detaches = False
+    limits = False
 
     def __init__(self, version: str) -> None:
         super().__init__(version)
@@ -118,10 +119,17 @@ class Bwrap(LocalEngine):
     def _flags(self, spec: RunSpec, binds: Sequence[Bind], overlay: Sequence[str]) -> bytes:
         """Return bwrap's flags as `--args` reads them. `overlay` are those that mount a writable layer over the image."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
+        check_supported(self, network=spec.network, limited=spec.cpus is not None or spec.memory is not None)
         if not spec.command:
             raise EngineError("the image has no command", hint="Name one after `--`.")
         rootfs = Rootfs(Path(spec.image))
-        words = (*_namespaces(spec, rootfs), *self._root(spec, overlay), *_mounts(spec, binds, rootfs), *_process(spec))
+        words = (
+            *_namespaces(spec, rootfs),
+            *self._root(spec, overlay),
+            *_mounts(spec, binds, rootfs),
+            *_process(spec),
+            *spec.engine_options,
+        )
         return _joined(words)
 
     def _root(self, spec: RunSpec, overlay: Sequence[str]) -> Iterator[str]:
@@ -144,8 +152,6 @@ def _joined(words: Iterable[str]) -> bytes:
 
 
 def _namespaces(spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
-    if spec.network not in ("", "host", "none"):
-        raise EngineError(f"bwrap has no network {spec.network!r}", hint="It has `host`, which is the default, and `none`.")
     uid, gid = _ids(spec.user or spec.config.user, rootfs)
     yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
     if spec.network == "none":

@@ -16,7 +16,7 @@ from shipwheel.digest import Digest, as_digest
 from shipwheel.engine.ctr_container import CtrContainer, remove_container
 from shipwheel.engine.delivery import report_present, send_archive
 from shipwheel.engine.emulation import check_runnable
-from shipwheel.engine.interface import RunSpec, image_for
+from shipwheel.engine.interface import RunSpec, check_supported, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, env_file, logs_directory, make_binds
 from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
@@ -139,6 +139,7 @@ class Ctr(LocalEngine):
         """Yield the `ctr run` command of a container, and the file descriptors that it must inherit."""
         with env_file(spec.env) as env:
             flags = [*more, *self._flags(spec), *env.flags]
+            flags += spec.engine_options
             flags += [_mount("bind", bind.source, bind.target, f"rbind:{bind.mode}") for bind in binds]
             argv = ["ctr", "run", *flags, _full_name(spec.image), spec.name]
             if spec.entrypoint is not None or spec.args:
@@ -149,10 +150,13 @@ class Ctr(LocalEngine):
     def _flags(self, spec: RunSpec) -> Iterator[str]:
         # ctr requests CPU shares by default, which fails without that cgroup controller.
         yield from ("--platform", str(spec.platform), "--cpu-shares", "0", "--seccomp")
-        if spec.network in ("", "host"):
+        check_supported(self, network=spec.network, limited=False)
+        if spec.network != "none":
             yield "--net-host"
-        elif spec.network != "none":
-            raise EngineError(f"containerd's ctr has no network {spec.network!r}", hint="It has `host`, which is the default, and `none`.")
+        if spec.cpus is not None:
+            yield f"--cpus={spec.cpus:g}"
+        if spec.memory is not None:
+            yield f"--memory-limit={spec.memory}"
         if spec.read_only:
             yield "--read-only"
         yield from (_mount("tmpfs", "tmpfs", path, "nosuid:nodev:mode=1777") for path in spec.tmpfs)

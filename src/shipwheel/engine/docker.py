@@ -2,7 +2,7 @@
 
 from shipwheel import __version__
 from shipwheel.engine.delivery import send_archive, shared_bottom_layers
-from shipwheel.engine.dockerlike import DockerLike
+from shipwheel.engine.dockerlike import DockerLike, is_elsewhere
 from shipwheel.engine.emulation import engine_platforms
 from shipwheel.engine.interface import image_for
 from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program
@@ -34,7 +34,9 @@ class Docker(DockerLike):
         if not server.get("Version"):
             raise _unusable(result)
         host = Platform("linux", str(server.get("Arch", "")))
-        return cls(str(server["Version"]), host, engine_platforms(host, str(server.get("KernelVersion", ""))))
+        engine = cls(str(server["Version"]), host, engine_platforms(host, str(server.get("KernelVersion", ""))))
+        engine.is_remote = is_elsewhere(run_program(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).stdout)
+        return engine
 
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
         """See `Engine.load`."""

@@ -6,6 +6,7 @@ https://docs.docker.com/reference/cli/docker/container/run; podman-run(1) and ne
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,7 +23,7 @@ from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
-__all__ = ["DockerLike", "InspectedImage"]
+__all__ = ["DockerLike", "InspectedImage", "is_elsewhere"]
 
 _CLIENT_PREFIXES = ("DOCKER_", "CONTAINER", "NERDCTL_", "BUILDKIT_", "XDG_", "LD_", "GO", "SSH_", "PODMAN_", "STORAGE_", "TMP", "LC_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -94,8 +95,11 @@ class DockerLike:
 
     name = ""
     publishes = True
+    is_remote = False
     maps_user = False
     detaches = True
+    networks = True
+    limits = True
     lists_changes = True
     """True if it has the command `diff`."""
     emulation_hint = ""
@@ -215,6 +219,10 @@ class DockerLike:
             yield from ("--cap-drop=ALL", "--security-opt=no-new-privileges")
         if spec.network:
             yield f"--network={spec.network}"
+        if spec.cpus is not None:
+            yield f"--cpus={spec.cpus:g}"
+        if spec.memory is not None:
+            yield f"--memory={spec.memory}b"
         if spec.user:
             yield from ("--user", spec.user)
         if spec.interactive:
@@ -223,6 +231,7 @@ class DockerLike:
             yield "--tty"
         yield from (f"--publish={_port(port)}" for port in spec.ports)
         yield from (f"--volume={_mount(mount)}" for mount in spec.mounts)
+        yield from spec.engine_options
 
     def _image_and_arguments(self, spec: RunSpec) -> Iterator[str]:
         """Yield the image and its arguments. --entrypoint takes one word; its other words go before the arguments."""
@@ -231,6 +240,12 @@ class DockerLike:
             return
         first, *rest = spec.entrypoint or ("",)
         yield from (f"--entrypoint={first}", spec.image, *rest, *spec.args)
+
+
+def is_elsewhere(address: str) -> bool:
+    """Return whether an engine's address (`ssh://host`, `tcp://host:2376`, `unix:///socket`) is on another machine."""
+    host = urlsplit(address.strip()).hostname
+    return host is not None and host != "localhost" and not host.startswith("127.") and host != "::1"
 
 
 def _environment(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

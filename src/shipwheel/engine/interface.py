@@ -28,6 +28,7 @@ __all__ = [
     "Mount",
     "Port",
     "RunSpec",
+    "check_supported",
     "detach_error",
     "image_for",
 ]
@@ -92,6 +93,12 @@ class RunSpec(msgspec.Struct, frozen=True):
     """Standard input and output are a terminal."""
     grace: int = 10
     """Seconds from the stop signal to the kill."""
+    cpus: float | None = None
+    """The number of CPUs that it may use."""
+    memory: int | None = None
+    """The bytes of memory that it may use."""
+    engine_options: tuple[str, ...] = ()
+    """More words for the command of the engine that runs the container."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -184,10 +191,16 @@ class Engine(Protocol):
     name: str
     publishes: bool
     """True if it can publish ports; otherwise the container is in this machine's network."""
+    is_remote: bool
+    """True if its containers are on another machine, where their ports are published."""
     maps_user: bool
     """True if files that the image's user writes into a mounted directory belong to the user who runs the engine."""
     detaches: bool
     """True if a container can outlive the process that starts it."""
+    networks: bool
+    """True if it has networks of its own beside `host` and `none`."""
+    limits: bool
+    """True if it can limit a container's CPUs and memory."""
     emulation_hint: str
     """The engine's own command that installs emulators for other platforms, empty without one."""
 
@@ -237,6 +250,14 @@ class Engine(Protocol):
 def image_for(index: ImageIndex, host: Platform) -> Image:
     """Return the image for the engine's own platform, else the first."""
     return next((image for image in index.images if host.matches(image.platform)), index.images[0])
+
+
+def check_supported(engine: Engine, *, network: str, limited: bool) -> None:
+    """Raise EngineError for a network, or for limits of CPUs and memory, that the engine does not have."""
+    if network not in ("", "host", "none") and not engine.networks:
+        raise EngineError(f"{engine.name} has no network {network!r}", hint="It has `host`, which is the default, and `none`.")
+    if limited and not engine.limits:
+        raise EngineError(f"{engine.name} cannot limit CPUs and memory", hint=f"Use another engine: {', '.join(ENGINES[:-1])}.")
 
 
 def detach_error(engine: str) -> EngineError:

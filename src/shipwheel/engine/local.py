@@ -43,7 +43,10 @@ class LocalEngine:
     """An engine on this machine's kernel, whose containers are in this machine's network."""
 
     publishes = False
+    is_remote = False
     detaches = True
+    networks = False
+    limits = True
     emulation_hint = ""
 
     def __init__(self, version: str) -> None:

@@ -1,7 +1,9 @@
 """podman: as root or rootless, and in its virtual machine on other systems."""
 
+import os
+
 from shipwheel.engine.delivery import send_archive
-from shipwheel.engine.dockerlike import DockerLike
+from shipwheel.engine.dockerlike import DockerLike, is_elsewhere
 from shipwheel.engine.emulation import engine_platforms
 from shipwheel.engine.interface import RunSpec, image_for
 from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program
@@ -36,6 +38,7 @@ class Podman(DockerLike):
         except (KeyError, TypeError) as error:
             raise _unusable(result) from error
         engine = cls(version, platform, engine_platforms(platform, str(host.get("kernel", ""))))
+        engine.is_remote = is_elsewhere(os.environ.get("CONTAINER_HOST", ""))
         security = host.get("security") or {}
         engine.maps_user = bool(security.get("rootless")) and _major_minor(version) >= _KEEP_ID_VERSION
         return engine

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,11 @@ from shipwheel.oci.execution import ExposedPort
 __all__ = [
     "add_image_ports",
     "add_image_volumes",
+    "check_free",
     "check_host_ports",
+    "parse_engine_options",
     "parse_env",
+    "parse_memory",
     "parse_mount",
     "parse_port",
     "read_env_file",
@@ -26,6 +30,10 @@ __all__ = [
 ]
 
 LOOPBACK = "127.0.0.1"
+
+_TAKEN = "is taken"
+_SOCKET_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 _PORT = re.compile(
     r"(?:(?:\[(?P<six>[0-9a-fA-F:]+)\]|(?P<four>\d{1,3}(?:\.\d{1,3}){3})):)?(?:(?P<host>\d{1,5}):)?(?P<inside>\d{1,5})(?:/(?P<kind>tcp|udp))?"
@@ -69,27 +77,45 @@ def check_host_ports(exposed: Iterable[ExposedPort], requested: Sequence[Port], 
     return tuple(requested)
 
 
+def check_free(port: Port) -> None:
+    """Raise UsageError if another program listens on the port that the user requested."""
+    if _bind_problem(port.host, port.protocol, port.address) != _TAKEN:
+        return
+    prefix = f"[{port.address}]:" if ":" in port.address else f"{port.address}:" if port.address else ""
+    kind = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    other = f"-p {prefix}{_any_free_port(port.protocol)}:{port.container}{kind}"
+    raise UsageError(
+        f"-p {prefix}{port.host}:{port.container}{kind}: port {port.host} of this machine is taken",
+        hint=f"Choose another, for example {other}. `ss -ltnp` and `docker ps` show who uses it.",
+    )
+
+
+def _any_free_port(kind: str) -> int:
+    with socket.socket(socket.AF_INET, _SOCKET_TYPES[kind]) as probe:
+        probe.bind((LOOPBACK, 0))
+        number: int = probe.getsockname()[1]
+    return number
+
+
 def _free_port(number: int, kind: str, reporter: Reporter) -> Port:
     problem = _bind_problem(number, kind)
     if problem is None:
         return Port(number, number, kind, LOOPBACK)
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        other: int = probe.getsockname()[1]
+    other = _any_free_port(kind)
     reporter(Warned(f"port {number} {problem}; using port {other} of this machine instead", f"Choose one yourself with -p HOST:{number}."))
     return Port(number, other, kind, LOOPBACK)
 
 
-def _bind_problem(number: int, kind: str) -> str | None:
-    """Return why the loopback port cannot be bound, None if it can."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as probe:
+def _bind_problem(number: int, kind: str, address: str = LOOPBACK) -> str | None:
+    """Return why a port of this machine cannot be bound, None if it can. An empty address means all of the machine's."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, _SOCKET_TYPES[kind]) as probe:
         if kind == "tcp":
             # Connections that were just closed do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, number))
+            probe.bind((address, number))
         except OSError as error:
-            return "is taken" if error.errno == errno.EADDRINUSE else "needs more privileges"
+            return _TAKEN if error.errno == errno.EADDRINUSE else "needs more privileges"
     return None
 
 
@@ -125,6 +151,30 @@ def add_image_volumes(volumes: Iterable[ContainerPath], requested: Sequence[Moun
     """
     others = sorted({*volumes} - {mount.target for mount in requested})
     return (*requested, *(Mount("" if ephemeral else f"{slug(project)}-{slug(volume)}", volume) for volume in others))
+
+
+def parse_memory(text: str) -> int:
+    """Parse `512m`, `2g`, `1.5GiB` or a number of bytes, with docker's units. Raises UsageError for anything else."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)(?:i?b)?", text.strip().lower(), re.ASCII)
+    amount = int(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if amount <= 0:
+        raise UsageError(f"--memory {text}: not an amount of memory", hint="Write a number with a unit, for example 512m or 2g.")
+    return amount
+
+
+def parse_engine_options(texts: Iterable[str]) -> tuple[str, ...]:
+    """Split `--engine-option`s into words as a shell does. Raises UsageError for one that does not begin with an option."""
+    words: list[str] = []
+    for text in texts:
+        try:
+            found = shlex.split(text)
+        except ValueError:
+            found = []
+        # Another first word would stand for the image.
+        if not found or not found[0].startswith("-") or found[0] == "--":
+            raise UsageError(f"--engine-option {text}: not an option", hint='Write --engine-option="--shm-size 1g".')
+        words += found
+    return tuple(words)
 
 
 def slug(text: str) -> str:

@@ -49,6 +49,9 @@ class BuildPlan:
     python_reason: str
     command: tuple[str, ...]
     program: bool
+    """True if the command is the image's entrypoint: words of `docker run` follow it. Otherwise they replace it."""
+    arguments: tuple[str, ...]
+    """The words that follow an entrypoint by default."""
     command_reason: str
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
@@ -81,6 +84,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         python_reason=project.python_reason,
         command=launch.command,
         program=launch.is_program,
+        arguments=launch.arguments,
         command_reason=launch.reason,
         before_start=project.before_start,
         every_start=project.every_start,

@@ -1,0 +1,73 @@
+"""Say when a container answers on its ports, and when it does not."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from shipwheel.cli.terminal import Terminal
+from shipwheel.errors import EngineError
+
+if TYPE_CHECKING:
+    from shipwheel.engine.interface import Container, Engine, Port, RunSpec
+
+__all__ = ["wait_for_start", "watched"]
+
+_TIMEOUT_S = 30.0
+"""Seconds until a port that does not answer is mentioned."""
+
+_LOG_LINES = 15
+
+
+@contextmanager
+def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> Iterator[None]:
+    """Say in a thread when the container of the block answers. A program on the terminal has it for itself."""
+    from shipwheel.engine.ready import answering_ports, reachable_ports
+
+    ports = () if spec.tty else reachable_ports(spec, engine)
+    ended = threading.Event()
+
+    def watch() -> None:
+        answering = []
+        for port in answering_ports(ports, _TIMEOUT_S, ended.is_set):
+            answering.append(port)
+            terminal.note(_answer_line(spec, port))
+        if not ended.is_set():
+            _warn_of_silence(spec, [port for port in ports if port not in answering], terminal)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal) -> None:
+    """Wait until a container in the background answers on its ports. Raise EngineError with its last lines if it fails before."""
+    from shipwheel.engine.ready import answering_ports, reachable_ports
+
+    spec = container.spec
+    silent = list(reachable_ports(spec, engine))
+    for port in answering_ports(tuple(silent), _TIMEOUT_S, lambda: not container.state().running):
+        silent.remove(port)
+        terminal.note(_answer_line(spec, port))
+    if code := container.state().exit_code:
+        lines = "\n".join(f"  {line}" for line in container.logs().splitlines()[-_LOG_LINES:])
+        hint = f"It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
+        raise EngineError(f"{spec.name} ended with status {code}:\n{lines}".rstrip(":\n"), hint=hint)
+    _warn_of_silence(spec, silent, terminal)
+
+
+def _answer_line(spec: "RunSpec", port: "Port") -> str:
+    address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(port.address, port.address)  # noqa: S104 - compared, not bound
+    host = f"[{address}]" if ":" in address else address
+    return f"{spec.name} answers at http://{host}:{port.host}" + ("" if port.host == port.container else f" (its port {port.container})")
+
+
+def _warn_of_silence(spec: "RunSpec", silent: "list[Port]", terminal: Terminal) -> None:
+    """Warn of ports on which nothing answers. Another command than the image's need not serve."""
+    if not silent or spec.args or spec.entrypoint is not None:
+        return
+    numbers = ", ".join(str(port.container) for port in silent)
+    hint = "It may still be starting, or listen on another port, or only on 127.0.0.1 inside the container: `shipwheel check` finds out."
+    terminal.warn(f"nothing answers on port {numbers} of {spec.name} after {_TIMEOUT_S:g} s", hint)
