@@ -1,10 +1,11 @@
 """OCI platforms, for example linux/amd64."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shipwheel.errors import UsageError
 
-__all__ = ["DEBIAN_ARCHITECTURES", "Platform", "host_platform"]
+__all__ = ["DEBIAN_ARCHITECTURES", "Platform", "host_platform", "select_platforms", "without_default_variant"]
 
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64", "armv8": "arm64"}
 
@@ -58,3 +59,24 @@ def host_platform() -> Platform:
 
     machine = platform.machine().lower()
     return Platform("linux", _ALIASES.get(machine, machine))
+
+
+def select_platforms(available: Sequence[Platform], requested: Sequence[Platform], label: str) -> set[Platform]:
+    """Return the available platforms that serve the requested ones. Raise UsageError with all that are missing."""
+    selected = set()
+    missing = []
+    for platform in requested:
+        matching = [candidate for candidate in available if without_default_variant(platform).matches(candidate)]
+        if not matching:
+            missing.append(str(platform))
+        # Of several variants the requested one, else the one without a variant.
+        selected |= set(sorted(matching, key=lambda candidate: (candidate != platform, candidate.variant))[:1])
+    if missing:
+        names = ", ".join(map(str, sorted(set(available)))) or "none"
+        raise UsageError(f"{label} has no image for {', '.join(missing)}", hint=f"Available platforms: {names}. Name them with --platform.")
+    return selected
+
+
+def without_default_variant(platform: Platform) -> Platform:
+    """Return linux/arm64 for linux/arm64/v8, which means the same."""
+    return Platform(platform.os, platform.architecture) if (platform.architecture, platform.variant) == ("arm64", "v8") else platform

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from shipwheel.oci.archive import write_archive
-from shipwheel.oci.layout import write_layout
+from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.validate.check import validate
 from shipwheel.store import Store
-from shipwheel.testing.images import small_index
+from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 
 
@@ -107,6 +107,46 @@ def test_inspects_an_image_without_its_layers(tmp_path: Path, layout: Path) -> N
         raw = run(tmp_path, "inspect", name, "--raw").stdout
         assert json.loads(raw)["manifests"][0]["digest"] == document["images"][0]["digest"]
         assert not registry.received("GET", document["images"][0]["layers"][0]["digest"])
+
+
+@pytest.mark.parametrize("kind", ["layout", "archive"])
+def test_inspects_a_layout_and_an_archive_without_a_registry(tmp_path: Path, layout: Path, kind: str) -> None:
+    subject = layout
+    if kind == "archive":
+        subject = tmp_path / "app.tar"
+        write_archive(read_layout(layout).images(), subject, Store(tmp_path / "store"), name="app:1")
+    shown = run(tmp_path, "inspect", str(subject))
+    assert shown.returncode == 0, shown.stderr
+    for word in ("linux/amd64", "linux/arm64", "65532:65532", "/hello", "shared", "%"):
+        assert word in shown.stdout
+    one = json.loads(run(tmp_path, "inspect", str(subject), "--platform", "linux/arm64", "--json").stdout)
+    assert [image["platform"] for image in one["images"]] == ["linux/arm64"]
+    assert [layer["name"] for layer in one["images"][0]["layers"]] == ["shared", "app"]
+    raw = run(tmp_path, "inspect", str(subject), "--raw").stdout
+    assert f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}" == one["digest"]
+    missing = run(tmp_path, "inspect", str(subject), "--platform", "linux/riscv64")
+    assert (missing.returncode, "Available platforms: linux/amd64, linux/arm64" in missing.stderr) == (2, True)
+
+
+def test_inspects_the_named_image_of_a_layout(tmp_path: Path, layout: Path) -> None:
+    store = Store(tmp_path / "store")
+    write_layout(small_index(store, [AMD64]), layout, store, name="other:2")
+    several = run(tmp_path, "inspect", str(layout))
+    assert (several.returncode, "--name" in several.stderr) == (2, True)
+    named = json.loads(run(tmp_path, "inspect", str(layout), "--name", "other:2", "--json").stdout)
+    assert [image["platform"] for image in named["images"]] == ["linux/amd64"]
+
+
+@pytest.mark.parametrize("words", [("tags", "{}"), ("pull", "{}", "out"), ("copy", "{}", "registry.example/a:1"), ("rebase", "{}")])
+def test_takes_no_path_for_an_image_in_a_registry(tmp_path: Path, layout: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, *(word.format(layout) for word in words))
+    assert done.returncode == 2
+    assert f"{layout} is a path on this machine" in done.stderr
+
+
+def test_inspect_points_from_a_project_to_plan(tmp_path: Path) -> None:
+    done = run(tmp_path, "inspect", str(tmp_path))
+    assert (done.returncode, f"shipwheel plan {tmp_path}" in done.stderr) == (2, True)
 
 
 def test_errors_have_hints_and_exit_codes(tmp_path: Path, layout: Path) -> None:

@@ -3,7 +3,7 @@
 import click
 
 from shipwheel.cli.command import Command
-from shipwheel.cli.remote import reference_document
+from shipwheel.cli.remote import reference_document, remote_reference
 from shipwheel.cli.terminal import Terminal
 
 __all__ = ["command"]
@@ -22,5 +22,7 @@ def command(terminal: Terminal, source: str, target: str, referrers: bool) -> No
     """Copy; print the digest reference."""
     from shipwheel.api import copy
 
+    for text in (source, target):
+        remote_reference(text)
     copied = copy(source, target, referrers=referrers, reporter=terminal.report)
     terminal.result(lambda: reference_document(copied), [copied])

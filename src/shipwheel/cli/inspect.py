@@ -1,63 +1,113 @@
 """`shipwheel inspect`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shipwheel.cli.command import Command
-from shipwheel.cli.remote import open_repository, parse_platforms, tag_or_digest
+from shipwheel.cli.remote import is_path, open_repository, parse_platforms, tag_or_digest
 from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.text import layer_rows
+from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
+    from shipwheel.digest import Digest
     from shipwheel.oci.image import Image
-    from shipwheel.registry.pull import RemoteImages
+    from shipwheel.oci.layout import LayoutReader
+    from shipwheel.platform import Platform
 
 __all__ = ["command"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An image and its name: the document with its media type and digest, and the images for the platforms to show."""
+
+    name: str
+    digest: "Digest"
+    media_type: str
+    document: bytes
+    images: "tuple[Image, ...]"
 
 
 @click.command(
     "inspect",
     cls=Command,
-    help="Show the platforms, digests, sizes, layers and config of the image REF. No layer is fetched.",
+    help="Show what is in an image of a registry, an OCI image layout or an archive: platforms, layers, config. No layer is read.",
     examples=(
         "shipwheel inspect registry.example/team/hello:1",
-        "shipwheel inspect ./hello.oci --platform linux/arm64",
+        "shipwheel inspect hello.oci --platform linux/arm64",
+        "shipwheel inspect hello.tar --all",
     ),
 )
-@click.argument("ref")
+@click.argument("subject", metavar="REF|LAYOUT|ARCHIVE")
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to show [all].")
+@click.option("--name", metavar="NAME|DIGEST", help="Image to show, if the layout holds several.")
+@click.option("--all", "everything", is_flag=True, help="List every package of every layer.")
 @click.option("--raw", is_flag=True, help="Print the manifest or image index byte for byte.")
-def command(terminal: Terminal, ref: str, platforms: tuple[str, ...], raw: bool) -> None:
-    """Print a tree, JSON, or the registry's own bytes."""
+def command(terminal: Terminal, subject: str, platforms: tuple[str, ...], name: str | None, everything: bool, raw: bool) -> None:
+    """Print a tree, JSON, or the document's own bytes."""
+    wanted = parse_platforms(platforms)
+    if is_path(subject):
+        found = _in_files(Path(subject), name, wanted)
+    elif name is not None:
+        raise UsageError("--name selects an image of a layout", hint=f"Name the image itself: {subject}:TAG.")
+    else:
+        found = _in_registry(subject, wanted, terminal)
+    if raw:
+        terminal.raw(found.document)
+    else:
+        terminal.result(lambda: _document(found), _tree(found, everything))
+
+
+def _in_registry(subject: str, platforms: "Sequence[Platform] | None", terminal: Terminal) -> _Found:
     from shipwheel.oci.reference import Reference
     from shipwheel.registry.pull import remote_images
 
-    reference = Reference.parse(ref)
+    reference = Reference.parse(subject)
     with open_repository(reference, terminal.report) as repository:
-        if raw:
-            terminal.raw(repository.manifest(tag_or_digest(reference)).data)
-            return
-        found = remote_images(repository, tag_or_digest(reference), parse_platforms(platforms))
+        found = remote_images(repository, tag_or_digest(reference), platforms)
     name = f"{reference.name}@{found.digest}"
-    terminal.result(lambda: _document(name, found), _tree(name, found))
+    return _Found(name, found.digest, found.document.descriptor.media_type, found.document.data, found.images)
 
 
-def _document(name: str, found: "RemoteImages") -> dict[str, Any]:
+def _in_files(path: Path, name: str | None, platforms: "Sequence[Platform] | None") -> _Found:
+    from shipwheel.platform import select_platforms
+
+    reader = _reader(path)
+    entry, images = reader.entry(name), reader.images(name).images
+    selected = select_platforms([image.platform for image in images], platforms, str(path)) if platforms is not None else None
+    shown = tuple(sorted((image for image in images if selected is None or image.platform in selected), key=lambda image: image.platform))
+    return _Found(f"{path}@{entry.digest}", entry.digest, entry.media_type, reader.document(entry.digest), shown)
+
+
+def _reader(path: Path) -> "LayoutReader":
+    from shipwheel.oci.archive import read_archive
+    from shipwheel.oci.layout import LAYOUT, read_layout
+
+    if path.is_dir() and not (path / LAYOUT).is_file():
+        raise UsageError(
+            f"{path} is a directory, but not an OCI image layout", hint=f"To see what would be built from a project: shipwheel plan {path}"
+        )
+    return read_archive(path) if path.is_file() else read_layout(path)
+
+
+def _document(found: _Found) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": found.name,
         "digest": found.digest,
-        "media-type": found.document.descriptor.media_type,
+        "media-type": found.media_type,
         "images": [
             {
                 "platform": str(image.platform),
                 "digest": image.digest,
                 "media-type": image.manifest_media_type,
                 "size": image.size,
-                "layers": [
-                    {"digest": layer.descriptor.digest, "size": layer.descriptor.size, "diff-id": layer.diff_id} for layer in image.layers
-                ],
+                "layers": list(_layers(image)),
                 "config": json.loads(image.config),
                 "annotations": json.loads(image.manifest).get("annotations") or {},
             }
@@ -66,18 +116,29 @@ def _document(name: str, found: "RemoteImages") -> dict[str, Any]:
     }
 
 
-def _tree(name: str, found: "RemoteImages") -> Iterator[str]:
-    yield name
-    yield f"├── type      {found.document.descriptor.media_type}"
+def _layers(image: "Image") -> Iterator[dict[str, Any]]:
+    from shipwheel.oci.layer_text import layer_texts
+
+    for layer, text in zip(image.layers, layer_texts(image.config_file, len(image.layers)), strict=True):
+        yield {
+            "name": text.name,
+            "contents": list(text.contents),
+            "digest": layer.descriptor.digest,
+            "size": layer.descriptor.size,
+            "diff-id": layer.diff_id,
+        }
+
+
+def _tree(found: _Found, everything: bool) -> Iterator[str]:
+    yield found.name
+    yield f"├── type      {found.media_type}"
     for number, image in enumerate(found.images):
         last = number == len(found.images) - 1
-        yield from _image(image, "└── " if last else "├── ", "    " if last else "│   ")
+        yield from _image(image, "└── " if last else "├── ", "    " if last else "│   ", everything)
 
 
-def _image(image: "Image", branch: str, indent: str) -> Iterator[str]:
-    from shipwheel.oci.model import ConfigFile, decode
-
-    config = decode(image.config, ConfigFile, image.digest)
+def _image(image: "Image", branch: str, indent: str, everything: bool) -> Iterator[str]:
+    config = image.config_file
     run = config.config
     yield f"{branch}{image.platform}"
     yield f"{indent}├── digest    {image.digest}"
@@ -94,6 +155,15 @@ def _image(image: "Image", branch: str, indent: str) -> Iterator[str]:
             yield f"{indent}├── {label:<9} {value}"
     for variable in run.env:
         yield f"{indent}├── env       {variable if len(variable) <= 100 else variable[:97] + '…'}"
-    for number, layer in enumerate(image.layers):
-        end = "└── " if number == len(image.layers) - 1 else "├── "
-        yield f"{indent}{end}layer     {layer.descriptor.digest}  {layer.descriptor.size / 1e6:8.1f} MB"
+    yield f"{indent}└── layers    {len(image.layers)}"
+    yield from (f"{indent}    {line}" for line in _layer_lines(image, everything))
+
+
+def _layer_lines(image: "Image", everything: bool) -> Iterator[str]:
+    from shipwheel.oci.layer_text import layer_texts
+
+    texts = layer_texts(image.config_file, len(image.layers))
+    sizes = [layer.descriptor.size for layer in image.layers]
+    # The history of another tool's image may not tell what is in its layers.
+    names = [text.name or layer.descriptor.digest for layer, text in zip(image.layers, texts, strict=True)]
+    return layer_rows(names, sizes, [text.contents for text in texts], everything=everything)

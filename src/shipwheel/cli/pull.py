@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from shipwheel.cli.command import Command
-from shipwheel.cli.remote import open_repository, parse_platforms, reference_document, tag_or_digest
+from shipwheel.cli.remote import open_repository, parse_platforms, reference_document, remote_reference, tag_or_digest
 from shipwheel.cli.terminal import Terminal
 
 __all__ = ["command"]
@@ -25,11 +25,10 @@ __all__ = ["command"]
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH[,…]", help="Platforms to pull [all].")
 def command(terminal: Terminal, ref: str, directory: Path, platforms: tuple[str, ...]) -> None:
     """Pull; print the digest reference of the image in the layout, which differs from the registry's if it had to be converted."""
-    from shipwheel.oci.reference import Reference
     from shipwheel.registry.pull import pull, remote_images
     from shipwheel.store import Store, default_root
 
-    reference, selected = Reference.parse(ref), parse_platforms(platforms)
+    reference, selected = remote_reference(ref), parse_platforms(platforms)
     with open_repository(reference, terminal.report) as repository:
         found = remote_images(repository, tag_or_digest(reference), selected)
         pulled = pull(repository, found, directory, Store(default_root()), name=str(reference), reporter=terminal.report)

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from shipwheel.cli.command import Command
-from shipwheel.cli.remote import open_repository, tag_or_digest
+from shipwheel.cli.remote import open_repository, remote_reference, tag_or_digest
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import format_size
@@ -45,11 +45,10 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 @click.option("--dry-run", is_flag=True, help="Check and show what would change; push nothing.")
 def command(terminal: Terminal, ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool) -> None:
     """Check and push; print the digest reference on standard output, everything else on standard error."""
-    from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.rebase import push_rebased, rebase
     from shipwheel.store import Store, default_root
 
-    reference = Reference.parse(ref)
+    reference = remote_reference(ref)
     names = _tags(reference, tags)
     store = Store(default_root())
     traffic = None

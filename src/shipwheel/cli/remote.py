@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipwheel.cli.command import on_interruption
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from shipwheel.platform import Platform
     from shipwheel.registry.repository import Repository
 
-__all__ = ["open_repository", "parse_platforms", "reference_document", "tag_or_digest"]
+__all__ = ["is_path", "open_repository", "parse_platforms", "reference_document", "remote_reference", "tag_or_digest"]
 
 
 @contextmanager
@@ -24,6 +25,23 @@ def open_repository(reference: "Reference", reporter: Reporter = silent) -> "Ite
     with Repository(reference, reporter) as repository:
         on_interruption(repository.transport.closed.set)
         yield repository
+
+
+def is_path(text: str) -> bool:
+    """Return whether text names a file or directory of this machine, and not an image in a registry."""
+    return text.startswith(("./", "../", "/", "~")) or text in (".", "..") or Path(text).exists()
+
+
+def remote_reference(text: str) -> "Reference":
+    """Parse the name of an image in a registry. Raise UsageError for a path on this machine, and for anything else."""
+    from shipwheel.oci.reference import Reference
+
+    if is_path(text):
+        raise UsageError(
+            f"{text} is a path on this machine, not an image in a registry",
+            hint="A layout or archive is sent with `shipwheel push`, and read with `shipwheel inspect`, `validate` and `run`.",
+        )
+    return Reference.parse(text)
 
 
 def tag_or_digest(reference: "Reference") -> str:

@@ -3,7 +3,7 @@
 import click
 
 from shipwheel.cli.command import Command
-from shipwheel.cli.remote import open_repository
+from shipwheel.cli.remote import open_repository, remote_reference
 from shipwheel.cli.terminal import Terminal
 
 __all__ = ["command"]
@@ -13,8 +13,7 @@ __all__ = ["command"]
 @click.argument("ref")
 def command(terminal: Terminal, ref: str) -> None:
     """Print one tag per line, in the registry's order."""
-    from shipwheel.oci.reference import Reference
 
-    reference = Reference.parse(ref)
+    reference = remote_reference(ref)
     with open_repository(reference, terminal.report) as repository:
         terminal.result(lambda: {"name": reference.name, "tags": list(repository.tags())}, repository.tags())

@@ -2,14 +2,15 @@
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import click
 
-__all__ = ["columns", "cut", "labelled", "printable"]
+__all__ = ["branches", "columns", "cut", "labelled", "layer_rows", "printable"]
 
 _DEFAULT_WIDTH = 80
+_MAX_CONTENTS_WIDTH = 80
 _MAX_WIDTH = 120
 """Longer lines of prose are hard to read."""
 
@@ -58,3 +59,36 @@ def _width(stream: TextIO) -> int:
         return int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
     except (OSError, ValueError):
         return _DEFAULT_WIDTH
+
+
+def layer_rows(names: Sequence[str], sizes: Sequence[int], contents: Sequence[Sequence[str]], *, everything: bool) -> Iterator[str]:
+    """Yield a branch of a tree for each layer: its size in MB, its share of all layers, its name, and the packages in it.
+
+    `sizes` are in bytes. With `everything`, each package has a branch of its own.
+    """
+    total = sum(sizes) or 1
+    for number, (name, size, packages) in enumerate(zip(names, sizes, contents, strict=True), 1):
+        last = number == len(names)
+        text = name if everything else _with_contents(name, packages)
+        yield f"{'└──' if last else '├──'} {size / 1e6:7.1f} MB {100 * size / total:3.0f} %  {text}"
+        if everything:
+            yield from (f"{' ' if last else '│'}   {branch} {package}" for branch, package in branches(packages))
+
+
+def branches(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each text with its branch in a tree."""
+    for number, text in enumerate(texts, 1):
+        yield "└──" if number == len(texts) else "├──", text
+
+
+def _with_contents(name: str, packages: Sequence[str]) -> str:
+    """Return a layer's name and as many of its packages as fit on a line. Some layers have no name but that of their first package."""
+    if not packages:
+        return name
+    start = "" if name.startswith(packages[0]) else f"{name}: "
+    return textwrap.shorten(start + ", ".join(map(_without_version, packages)), _MAX_CONTENTS_WIDTH, placeholder=" …")
+
+
+def _without_version(package: str) -> str:
+    name, _, version = package.rpartition(" ")
+    return name if name and version[:1].isdigit() else package

@@ -16,6 +16,7 @@ from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import DamagedBlob, ImageError
 from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.layer import Layer, layer_chunks
+from shipwheel.oci.layer_text import LayerText, layer_history
 from shipwheel.oci.model import (
     MEDIA_TYPE_CONFIG,
     MEDIA_TYPE_INDEX,
@@ -63,6 +64,7 @@ class FileLayer(msgspec.Struct, frozen=True):
     path: Path
     offset: int = 0
     name: str = ""
+    contents: tuple[str, ...] = ()
 
 
 class RemoteLayer(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class RemoteLayer(msgspec.Struct, frozen=True):
     open: Callable[[], Iterator[bytes]]
     origin: str = ""
     name: str = ""
+    contents: tuple[str, ...] = ()
 
 
 ImageLayer = Layer | FileLayer | RemoteLayer
@@ -199,7 +202,7 @@ def make_image(
     described = sum(not line.empty_layer for line in base_history)
     # A history for more layers than there are would describe the wrong ones.
     kept = tuple(base_history) if described <= len(layers) else ()
-    lines = (*kept, *(History(created=time, created_by=_created_by(layer)) for layer in layers[described if kept else 0 :]))
+    lines = (*kept, *(layer_history(_text(layer), time) for layer in layers[described if kept else 0 :]))
     data = encode(
         ConfigFile(
             architecture=platform.architecture,
@@ -244,8 +247,8 @@ def rfc3339(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _created_by(layer: ImageLayer) -> str:
-    return f"shipwheel: {layer.name or layer.descriptor.digest}"
+def _text(layer: ImageLayer) -> LayerText:
+    return LayerText(layer.name or layer.descriptor.digest, layer.contents)
 
 
 def _file_chunks(descriptor: Descriptor, path: Path, offset: int) -> Iterator[bytes]:

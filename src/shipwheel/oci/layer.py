@@ -52,6 +52,11 @@ class LayerSpec:
     sources: tuple[Source, ...]
     base_directories: tuple[tuple[str, Directory], ...] = ()
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The labels of the sources, if there are several: otherwise the name tells."""
+        return tuple(source.label for source in self.sources) if len(self.sources) > 1 else ()
+
     @cached_property
     def key(self) -> str:
         """A hex sha256 over the keys of the sources, in order, and over the base directories."""
@@ -62,7 +67,7 @@ class LayerSpec:
 class Layer(msgspec.Struct, frozen=True):
     """A layer that shipwheel has built. `parts` are the digests of its consecutive blobs, `segments` the keys of its sources.
 
-    A layer that only a registry has, has no parts.
+    A layer that only a registry has, has no parts. `contents` are the labels of its sources, if there are several.
     """
 
     key: str
@@ -73,6 +78,7 @@ class Layer(msgspec.Struct, frozen=True):
     unpacked_size: int
     parts: tuple[Digest, ...]
     segments: tuple[str, ...]
+    contents: tuple[str, ...] = ()
 
     @property
     def descriptor(self) -> Descriptor:

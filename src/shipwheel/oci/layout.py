@@ -270,7 +270,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
         if len(found) != 1:
             names = ", ".join(full or ref or entry.digest for entry in self.entries for full, ref in [_name(entry)]) or "nothing"
             what = f"no image {name!r}" if name else f"{len(found)} images, so you have to name one"
-            raise UsageError(f"{self.path} contains {what}", hint=f"Choose one by its name or digest (push --name). It contains {names}.")
+            raise UsageError(f"{self.path} contains {what}", hint=f"Choose one by its name or digest with --name. It contains {names}.")
         return found[0]
 
     def document(self, digest: Digest) -> bytes:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import msgspec
+
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
@@ -90,7 +92,7 @@ class LayerSupply:
 
     def layers(self, specs: Sequence[LayerSpec]) -> tuple[Layer, ...]:
         """Return the layers of specs that were made or found before."""
-        return tuple(self._layers[spec.key] for spec in specs)
+        return tuple(msgspec.structs.replace(self._layers[spec.key], name=spec.name, contents=spec.contents) for spec in specs)
 
     def read_metadata(self, specs: Sequence[LayerSpec]) -> None:
         """Bring the destination's metadata of segments that are unknown here into the store, as far as it has them."""

@@ -10,6 +10,7 @@ from shipwheel.digest import Digest
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import Image, ImageLayer, RemoteLayer, make_image
 from shipwheel.oci.layer import ANNOTATION_KEY
+from shipwheel.oci.layer_text import layer_texts
 from shipwheel.oci.model import ConfigFile, Manifest, decode
 from shipwheel.pipeline.compose import ANNOTATION_PROOF
 from shipwheel.pipeline.container import DEFAULT_USER, ContainerOptions, container_config
@@ -17,8 +18,6 @@ from shipwheel.pipeline.proof import proof_key, proved_key, start_key
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_REBASE_INFO, RebaseInfo
 
 __all__ = ["NewBase", "rebased_image"]
-
-_CREATED_BY = "shipwheel: "
 
 
 class NewBase(msgspec.Struct, frozen=True):
@@ -89,12 +88,9 @@ def _container_options(container: ExecutionConfig, info: RebaseInfo, facts: Imag
 
 def _own_layers(image: Image, info: RebaseInfo, config: ConfigFile) -> Iterator[ImageLayer]:
     """Yield our layers, named as in the history."""
-    layers = image.layers[info.layers :]
-    lines = [line.created_by for line in config.history if not line.empty_layer][-len(layers) :] if layers else []
-    names = lines if len(lines) == len(layers) else [""] * len(layers)
-    for layer, line in zip(layers, names, strict=True):
-        name = line.removeprefix(_CREATED_BY) if line.startswith(_CREATED_BY) else ""
-        yield msgspec.structs.replace(layer, name=name) if isinstance(layer, RemoteLayer) else layer
+    texts = layer_texts(config, len(image.layers))
+    for layer, text in zip(image.layers[info.layers :], texts[info.layers :], strict=True):
+        yield msgspec.structs.replace(layer, name=text.name, contents=text.contents) if isinstance(layer, RemoteLayer) else layer
 
 
 def _proved_key(image: Image, info: RebaseInfo, config: ConfigFile) -> str:

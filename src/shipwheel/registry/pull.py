@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.digest import Digest
-from shipwheel.errors import ImageError, IntegrityError, UsageError
+from shipwheel.errors import ImageError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
 from shipwheel.file_lock import lock_file
 from shipwheel.oci.convert import to_oci_media_types
@@ -36,7 +36,7 @@ from shipwheel.oci.model import (
     Manifest,
     decode,
 )
-from shipwheel.platform import Platform
+from shipwheel.platform import Platform, select_platforms, without_default_variant
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 
@@ -78,16 +78,16 @@ def remote_images(repository: Repository, reference: str, platforms: Sequence[Pl
     if not root.is_index:
         image = _image(repository, root, None)
         if platforms is not None:
-            _select_platforms([image.platform], platforms, label)
+            select_platforms([image.platform], platforms, label)
         return RemoteImages(root, (image,))
     entries = [entry for entry in decode(root.data, Index, label).manifests if not entry.is_attestation]
     listed = [(entry, _entry_platform(entry)) for entry in entries]
     if platforms is not None and all(platform is not None for _, platform in listed):
-        selected = _select_platforms([platform for _, platform in listed if platform], platforms, label)
+        selected = select_platforms([platform for _, platform in listed if platform], platforms, label)
         listed = [(entry, platform) for entry, platform in listed if platform in selected]
     images = [_image(repository, repository.manifest(entry.digest), entry) for entry, _ in listed]
     if platforms is not None:
-        selected = _select_platforms([image.platform for image in images], platforms, label)
+        selected = select_platforms([image.platform for image in images], platforms, label)
         images = [image for image in images if image.platform in selected]
     if not images:
         raise ImageError(f"{label} is an image index without images", hint="Name another tag or digest.")
@@ -208,28 +208,7 @@ def _hash_partial(stream: BinaryIO, layer: Descriptor, hasher: "hashlib._Hash") 
 
 
 def _entry_platform(entry: Descriptor) -> Platform | None:
-    return None if entry.platform is None else _without_default_variant(entry.platform.platform)
-
-
-def _without_default_variant(platform: Platform) -> Platform:
-    """Return linux/arm64 for linux/arm64/v8, which means the same."""
-    return Platform(platform.os, platform.architecture) if (platform.architecture, platform.variant) == ("arm64", "v8") else platform
-
-
-def _select_platforms(available: Sequence[Platform], requested: Sequence[Platform], label: str) -> set[Platform]:
-    """Return the available platforms that serve the requested ones. Raises UsageError with all that are missing."""
-    selected = set()
-    missing = []
-    for platform in requested:
-        matching = [candidate for candidate in available if _without_default_variant(platform).matches(candidate)]
-        if not matching:
-            missing.append(str(platform))
-        # Of several variants the requested one, else the one without a variant.
-        selected |= set(sorted(matching, key=lambda candidate: (candidate != platform, candidate.variant))[:1])
-    if missing:
-        names = ", ".join(map(str, sorted(set(available)))) or "none"
-        raise UsageError(f"{label} has no image for {', '.join(missing)}", hint=f"Available platforms: {names}. Name them with --platform.")
-    return selected
+    return None if entry.platform is None else without_default_variant(entry.platform.platform)
 
 
 def _image(repository: Repository, document: Document, entry: Descriptor | None) -> Image:
@@ -243,7 +222,7 @@ def _image(repository: Repository, document: Document, entry: Descriptor | None)
     manifest = decode(document.data, Manifest, label)
     data = repository.small_blob(manifest.config)
     config = decode(data, ConfigFile, repository.label(manifest.config.digest))
-    platform = _without_default_variant(Platform(config.os, config.architecture, config.variant))
+    platform = without_default_variant(Platform(config.os, config.architecture, config.variant))
     listed = None if entry is None else _entry_platform(entry)
     if listed is not None and (listed.os, listed.architecture) != (platform.os, platform.architecture):
         raise ImageError(f"{label} is listed for {listed}, but is for {platform}", hint=_INCONSISTENT)
