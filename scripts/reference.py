@@ -138,6 +138,7 @@ _TYPES = {
     "tuple[tuple[str, ...], ...]": "list of lists of strings",
     "dict[str, str]": "table of strings",
     "tuple[AllowedSecret, ...]": "list of tables",
+    "Literal['wheel', 'source']": '"wheel" or "source"',
 }
 
 

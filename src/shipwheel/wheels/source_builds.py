@@ -4,8 +4,6 @@ Each is built once for all platforms, and found again in the store under a key o
 """
 
 import hashlib
-import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,15 +21,13 @@ from shipwheel.project.source_copy import SourceTree, private_copy, read_source_
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
+from shipwheel.wheels.git_source import checkout
 from shipwheel.wheels.isolated_build import BuildJob, build_in_isolation
 
 __all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "needs_source"]
 
 _VERSION = "2"
 """Part of every key: raise it whenever the same source gives another wheel."""
-
-_GIT_TIMEOUT_S = 900
-_MAX_GIT_CHARACTERS = 500
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -62,7 +58,7 @@ def build_pure_wheel(
     if built is not None:
         return built
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        source = _checkout(dist, Path(name).resolve()) if dist.kind == "vcs" else _sdist(dist, Path(name), store)
+        source = checkout(dist, Path(name).resolve() / "source") if dist.kind == "vcs" else _sdist(dist, Path(name), store)
         job = BuildJob(source, dist.label, options.minor, options.as_of, options.settings)
         return build_in_isolation(job, store, key, reporter)
 
@@ -109,27 +105,3 @@ def _sdist(dist: LockedDistribution, directory: Path, store: Store) -> Path:
     path = directory / dist.filename
     path.write_bytes(store.read(dist.digest))
     return path
-
-
-def _checkout(dist: LockedDistribution, directory: Path) -> Path:
-    """Clone a repository at the locked commit, and return the directory of the package in it."""
-    clone = directory / "source"
-    url = dist.urls[0] if dist.urls else str(dist.path)
-    _git(["clone", "--quiet", "--", url, str(clone)], dist.label)
-    _git(["-C", str(clone), "checkout", "--quiet", "--detach", dist.commit], dist.label)
-    return clone / dist.subdirectory
-
-
-def _git(arguments: list[str], label: str) -> None:
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, check=False, env=env, timeout=_GIT_TIMEOUT_S, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(f"{label}: cannot run git: {error}", hint="Install git: this requirement is a git repository.") from None
-    if done.returncode != 0:
-        text = done.stderr.decode(errors="replace").strip()[-_MAX_GIT_CHARACTERS:]
-        raise BuildError(
-            f"{label}: cannot read its repository: {text}", hint="Check the URL, the network, and that you have access to the repository."
-        )
