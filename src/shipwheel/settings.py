@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Top-level modules that the proof of imports takes for granted, because the app finds them in its own way."""
     requirements: tuple[str, ...] = ()
     """Requirements files to use instead of those that shipwheel finds, relative to the project."""
+    build_network: tuple[str, ...] = ()
+    """Names of packages, or of the project, whose builds from source may use the network. Builds have none otherwise."""
     debian_mirror: str | None = None
     """URL of a Debian mirror. shipwheel verifies the signatures and hashes of what it sends."""
     accelerator: str | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.process import until
 
-from shipwheel.locking import uv
+from shipwheel.locking import process, uv
 
 
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -54,7 +54,7 @@ def test_an_interruption_ends_uv_and_its_children(tmp_path: Path, monkeypatch: p
     def waits() -> bool:
         """Return whether uv.run waits for the process: an earlier signal would reach subprocess.Popen."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        while frame is not None and frame.f_code is not uv._wait.__code__:
+        while frame is not None and frame.f_code is not process._wait.__code__:
             frame = frame.f_back
         return frame is not None
 
@@ -92,7 +92,7 @@ def test_an_event_ends_a_run_in_a_thread(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_run_ends_by_itself_if_its_event_is_never_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "print('done')")
-    assert uv.run([], stop=threading.Event()) == uv.Finished(0, "done\n", "")
+    assert uv.run([], stop=threading.Event()) == process.Finished(0, "done\n", "")
 
 
 def test_removes_the_variables_of_other_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +107,12 @@ def test_removes_the_variables_of_other_projects(tmp_path: Path, monkeypatch: py
         "UV_PYTHON",
         "UV_RESOLUTION",
         "CONDA_PREFIX",
+        "SHIPWHEEL_REGISTRY_PASSWORD",
+        "DOCKER_AUTH_CONFIG",
+        "AWS_SECRET_ACCESS_KEY",
+        "CI_JOB_TOKEN",
+        "UV_PUBLISH_TOKEN",
+        "HATCH_INDEX_AUTH",
     ]
     # An interpreter with PYTHONHOME would not start, so the test fails early if that variable is not removed.
     for name in removed:
@@ -116,12 +122,18 @@ def test_removes_the_variables_of_other_projects(tmp_path: Path, monkeypatch: py
         "HTTPS_PROXY": "http://127.0.0.1:2",
         "UV_OFFLINE": "1",
         "UV_PYTHON_INSTALL_DIR": "/p",
+        "UV_INDEX_CORP_PASSWORD": "p",
+        "LC_ALL": "C.UTF-8",
+        "SSH_AUTH_SOCK": "/s",
+        "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_AUTHLIB": "1.0",
+        "NAMED_IN_A_URL": "n",
     }
+    (tmp_path / "pyproject.toml").write_text('dependencies = ["a @ https://${NAMED_IN_A_URL}@host.example/a.whl"]\n')
     for name, value in passed_on.items():
         monkeypatch.setenv(name, value)
     import json
 
-    seen = json.loads(uv.run([]).stdout)
+    seen = json.loads(uv.run([], cwd=tmp_path).stdout)
     assert not seen.keys() & set(removed)
     assert passed_on.items() <= seen.items()
 

@@ -200,9 +200,8 @@ def test_tells_that_the_time_is_up(tmp_path: Path) -> None:
 def test_keeps_what_a_build_backend_prints_apart_from_uvs_error(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
     (tmp_path / "backend.py").write_text("raise SystemExit('error: no compiler')\n")
-    with pytest.raises(uv.UvFailed) as raised:
-        uv.build_wheel(tmp_path, tmp_path / "out", sys.executable, None, cwd=tmp_path)
-    found = raised.value.failure
+    finished = uv.run(["build", "--wheel", "--python", sys.executable, str(tmp_path)], cwd=tmp_path)
+    found = uv.UvFailed(finished).failure
     assert found.kind is FailureKind.BUILD
     assert "error: no compiler" in found.printed and "no compiler" not in found.text
 

@@ -8,8 +8,9 @@ from shipwheel.errors import LockError
 from shipwheel.events import Event, Warned
 from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
+from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
-from shipwheel.locking.uv import Finished, UvFailed
+from shipwheel.locking.uv import UvFailed
 from shipwheel.pipeline.python_choice import try_pythons
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project

@@ -21,7 +21,8 @@ from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
-from shipwheel.wheels.source_builds import BuildOptions, build_project_wheel, build_pure_wheel
+from shipwheel.wheels.isolated_build import BuildOptions
+from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 DAY = "2024-09-15"

@@ -1,53 +1,55 @@
 """Run uv: resolve, build wheels in isolation, find interpreters. No other module runs it.
 
 uv reads its own configuration (its environment variables, the user's uv.toml), so mirrors and credentials work as the user expects.
-Variables that would tie it to another project, or change the result, are removed from its environment.
+It gets no other secrets of the environment, because it may start build backends, and no variables that would tie it to another project or
+change the result.
 """
 
 import os
 import re
-import signal
-import subprocess
 import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
+from shipwheel.locking.environment import uv_environment
+from shipwheel.locking.process import Finished, run_process
 from shipwheel.locking.uv_output import (
     default_index_in,
     expected_sha256_in,
     is_outdated_lock,
     lacks_upload_times,
     parse_failure,
-    plain_text,
     torch_backend_in,
 )
 
 __all__ = [
-    "Finished",
     "PythonDownload",
     "UvFailed",
     "add_requirements",
-    "build_wheel",
     "default_index",
     "detected_backend",
     "export_project",
     "extra_environment",
     "find_python",
+    "index_variables",
+    "install_command",
+    "install_wheels",
     "list_files",
     "local_python",
     "lock_is_outdated",
     "lock_project",
+    "make_environment",
     "python_downloads",
     "python_sha256",
     "run",
@@ -60,26 +62,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _REMOVED = re.compile(
-    r"VIRTUAL_ENV|CONDA_|PYTHON(PATH|HOME|STARTUP|HASHSEED)$|SOURCE_DATE_EPOCH$|FORCE_COLOR$|"
     r"UV_(PROJECT|WORKING|PYTHON$|FROZEN|LOCKED|ISOLATED|NO_SYNC|EXCLUDE|RESOLUTION|PRERELEASE|FORK|CONSTRAINT|OVERRIDE|BUILD_CONSTRAINT|DEV|"
     r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
 )
-"""Environment variables that would change what is locked or built."""
+"""Variables of uv that would change what is locked or built."""
+
+_INDEX_VARIABLE = re.compile(
+    r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_STRATEGY|OFFLINE|INSECURE_HOST|HTTP_\w+|NO_PROGRESS)|NO_COLOR"
+)
 
 _EXTRA: ContextVar[Mapping[str, str]] = ContextVar("extra_environment", default=MappingProxyType({}))
 
-_POLL_S = 0.02
 _COMMON_FOLDERS = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
 """Directories in which operating systems install Python."""
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The exit code and the output of a run of uv. A run that was stopped has a negative code, as in `subprocess`."""
-
-    code: int
-    stdout: str
-    stderr: str
-    timed_out: bool = False
 
 
 class PythonDownload(msgspec.Struct, frozen=True):
@@ -158,59 +153,7 @@ def run(
 
     In a thread, which no signal interrupts, setting `stop` has the same effect as the timeout.
     """
-    output: dict[str, bytes] = {}
-    readers: list[threading.Thread] = []
-    timed_out = False
-    process = subprocess.Popen(
-        [_binary(), *arguments],
-        cwd=cwd,
-        env=_environment(env or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        umask=0o022,
-        start_new_session=True,
-    )
-    # Nothing comes between the start and this block: an interruption there would leave uv running.
-    try:
-        assert process.stdout is not None and process.stderr is not None  # noqa: S101
-        readers += [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
-        _wait(process, timeout, stop)
-    except subprocess.TimeoutExpired:
-        timed_out = True
-        _kill(process)
-    except BaseException:
-        _kill(process)
-        raise
-    finally:
-        for reader in readers:
-            reader.join(5)
-    return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
-
-
-def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
-    if stop is None:
-        process.wait(timeout)
-        return
-    while process.poll() is None:
-        if stop.wait(_POLL_S):
-            raise subprocess.TimeoutExpired(process.args, 0)
-
-
-def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.Thread:
-    def read() -> None:
-        with pipe:
-            output[name] = pipe.read()
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return run_process([_binary(), *arguments], env=_environment(env or {}, cwd), cwd=cwd, timeout=timeout, stop=stop)
 
 
 @contextmanager
@@ -237,8 +180,8 @@ def with_extra_environment(work: Callable[[T], R]) -> Callable[[T], R]:
     return in_thread
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not _REMOVED.match(name)}
+def _environment(variables: Mapping[str, str], directory: Path | None = None) -> dict[str, str]:
+    inherited = {name: value for name, value in uv_environment(os.environ, directory).items() if not _REMOVED.match(name)}
     return {**inherited, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_NO_ENV_FILE": "1", **_EXTRA.get(), **variables}
 
 
@@ -313,31 +256,39 @@ def list_files(
     return _checked(run([*command, *_limit(exclude_newer), *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
 
 
-def build_wheel(
-    source: Path,
-    out: Path,
-    python: str,
-    exclude_newer: str | None,
-    *,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    stop: threading.Event | None = None,
-) -> tuple[Path, str]:
-    """Build one wheel from a directory or sdist into `out`, in isolation; return its path and the build's output. Raise UvFailed.
+def make_environment(directory: Path, python: str) -> None:
+    """Make an empty virtual environment with an interpreter. Raise UvFailed."""
+    _checked(run(["venv", "--no-project", "--no-config", "--python", python, str(directory)], cwd=directory.parent))
+
+
+def install_wheels(
+    environment: Path, requirements: Path, exclude_newer: str | None, *, cwd: Path, stop: threading.Event | None = None
+) -> None:
+    """Install the wheels of a list of requirements into a virtual environment; build nothing. Raise UvFailed.
 
     uv looks for its settings in `cwd`. If the index does not say when files were uploaded, none of them counts as older than
-    `exclude_newer`; the requirements of the build are then resolved without that limit.
+    `exclude_newer`; the requirements are then resolved without that limit.
     """
-    command = ["build", "--wheel", "--out-dir", str(out), "--python", python]
-    limit = _limit(exclude_newer)
-    finished = run([*command, *limit, str(source)], cwd=cwd, env=env, stop=stop)
-    if finished.code != 0 and limit and lacks_upload_times(finished.stderr):
-        finished = run([*command, str(source)], cwd=cwd, env=env, stop=stop)
+    command = ["pip", "install", "--no-build", *_install_options(environment, requirements)]
+    finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
+    if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
+        finished = run(command, cwd=cwd, stop=stop)
     _checked(finished)
-    wheels = sorted(out.glob("*.whl"))
-    if len(wheels) != 1:
-        raise UvFailed(Finished(finished.code, finished.stdout, f"error: the build made {len(wheels)} wheels"))
-    return wheels[0], finished.stderr
+
+
+def install_command(environment: Path, requirements: Path, exclude_newer: str | None) -> list[str]:
+    """Return the command that installs requirements and builds those without a wheel, to be run where builds may run."""
+    return [_binary(), "pip", "install", *_install_options(environment, requirements), *_limit(exclude_newer)]
+
+
+def _install_options(environment: Path, requirements: Path) -> tuple[str, ...]:
+    return "--python", str(environment / "bin" / "python"), "--requirements", str(requirements)
+
+
+def index_variables() -> dict[str, str]:
+    """Return the variables that name uv's indexes, without user names and passwords."""
+    variables = {name: value for name, value in _environment({}).items() if _INDEX_VARIABLE.fullmatch(name)}
+    return {name: re.sub(r"(?<=://)[^/@\s]+@", "", value) for name, value in variables.items()}
 
 
 def find_python(minor: str, *, timeout: float = 300) -> Path | None:

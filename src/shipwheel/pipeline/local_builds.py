@@ -16,6 +16,7 @@ from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.project.secret_files import token_error
 from shipwheel.project.source_copy import read_source_tree
 from shipwheel.store import Store
+from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
@@ -79,7 +80,8 @@ class LocalBuilds:
         is_package = project.kind == "package"
         if not sources and not is_package:
             return {}, None
-        from shipwheel.wheels.source_builds import BuildOptions, build_project_wheel, build_pure_wheel, needs_source
+        from shipwheel.wheels.isolated_build import BuildOptions
+        from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
 
         store, reporter, lock = self._store, self._reporter, self._resolution.lock
         options = BuildOptions(
@@ -87,6 +89,8 @@ class LocalBuilds:
             lock.as_of,
             project.inputs.workspace.settings,
             tuple(secret.path for secret in project.settings.allow_secrets),
+            frozenset(map(normalized, project.settings.build_network)),
+            project.inputs.pretended_version,
         )
         tree = read_source_tree(project.root, project.files)
         pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
@@ -105,7 +109,7 @@ class LocalBuilds:
         """Run a build while uv uses the chosen index: build requirements come from there too."""
         from shipwheel.locking.uv import extra_environment
 
-        with extra_environment({**self._downloads.indexes.environment, **self._resolution.project.inputs.pretended_version}):
+        with extra_environment(self._downloads.indexes.environment):
             return build()
 
     def _app_tree(self) -> AppTree | None:

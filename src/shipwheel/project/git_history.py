@@ -1,11 +1,12 @@
 """Git's facts about a directory: the repository it is in, its last commit, and its description. File times only tell when it was copied."""
 
+import os
 import re
 import subprocess
 from datetime import date
 from pathlib import Path
 
-__all__ = ["describe", "last_commit", "old_last_commit", "pretended_version", "repository_root"]
+__all__ = ["describe", "last_commit", "old_last_commit", "pretended_version", "repository_directories", "repository_root"]
 
 _NO_VERSION = "0.0.0"
 
@@ -47,6 +48,16 @@ def pretended_version(root: Path, name: str, backend: str) -> dict[str, str]:
     if backend.startswith(("hatch", "pdm")):
         values |= {"SETUPTOOLS_SCM_PRETEND_VERSION": _NO_VERSION, "PDM_BUILD_SCM_VERSION": _NO_VERSION}
     return values
+
+
+def repository_directories(root: Path) -> tuple[Path, ...]:
+    """Return git's own directories of a work tree: that of the work tree, and the common one. Empty without git."""
+    command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(Path(os.fsdecode(line)) for line in dict.fromkeys(done.stdout.splitlines()) if line)
 
 
 def describe(root: Path) -> bytes:

@@ -5,6 +5,7 @@ A build backend runs in a copy only, so that it leaves nothing in the user's dir
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.git_history import describe, repository_root
+from shipwheel.project.git_history import describe, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
 from shipwheel.user_files import UserFiles
 
-__all__ = ["SourceTree", "private_copy", "read_source_tree", "tree_digest"]
+__all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 
 _NEVER = frozenset(
     """
@@ -66,7 +67,24 @@ def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
             reasons = error.args[0] if isinstance(error, shutil.Error) else [(error.filename, "", error.strerror)]
             text = "\n".join(f"{source}: {reason}" for source, _, reason in reasons[:5])
             raise ProjectError(f"the project cannot be copied for its build:\n{text}", hint="Make these files readable.") from error
+        _drop_git_settings(copy)
         yield copy
+
+
+def git_directories(copy: Path) -> tuple[Path, ...]:
+    """Return the directories of a repository that a copy of a work tree points to; none if it has its own."""
+    if not (copy / ".git").is_file():
+        return ()
+    return repository_directories(copy)
+
+
+def _drop_git_settings(copy: Path) -> None:
+    """Leave of the repository's settings those about its format: the others may have passwords, as those of remotes and CI jobs do."""
+    path = copy / ".git" / "config"
+    if path.is_file():
+        sections = re.split(r"(?m)^(?=\s*\[)", path.read_text(encoding="utf-8", errors="surrogateescape"))
+        kept = [section for section in sections if re.match(r"\s*\[(core|extensions)\]", section)]
+        path.write_text("".join(kept), encoding="utf-8", errors="surrogateescape")
 
 
 def tree_digest(root: Path, *, history: bool = False) -> str:

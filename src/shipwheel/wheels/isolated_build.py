@@ -1,13 +1,14 @@
-"""Building a pure Python wheel with uv, in isolation.
+"""Building a pure Python wheel from a source that anyone can have written.
 
-The build runs in an environment of its own, as of a given day, and without compilers: a package that must compile fails at once with a
-clear error, and one that may compile becomes pure Python, the same on every host.
+The backend runs in an environment of its own, as of a given day, without secrets, and without compilers: a package that must compile fails
+at once with a clear error, and one that may compile becomes pure Python, the same on every host.
 """
 
 import os
 import shlex
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,17 +16,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.store import Store
-from shipwheel.versions import end_of_day
+from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
+from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
+from shipwheel.wheels.sandbox import is_available
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
-__all__ = ["BuildJob", "build_in_isolation"]
+__all__ = ["BuildJob", "BuildOptions", "build_in_isolation"]
 
 _COMPILERS = """
     cc gcc g++ c++ cpp clang clang++ c89 c99 gfortran f77 f90 cargo rustc rustup go nvcc cmake meson ninja make gmake swig
@@ -46,37 +52,47 @@ _MAX_OUTPUT_LINES = 25
 _MAX_MESSAGE_CHARACTERS = 4000
 
 
+class BuildOptions(msgspec.Struct, frozen=True):
+    """The settings that all builds of one image share.
+
+    `minor` is the target's Python version, `as_of` the lock's day, which limits the build requirements, empty for no limit. `settings` are
+    uv's, of which those for package indexes are used. `allowed_secrets` are patterns of files that the wheels of the user's own directories
+    may have, `with_network` normalized names of packages whose builds may use the network. `variables` are for the backend of the project.
+    """
+
+    minor: str
+    as_of: str
+    settings: Mapping[str, Any] = {}
+    allowed_secrets: tuple[str, ...] = ()
+    with_network: frozenset[str] = frozenset()
+    variables: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class BuildJob:
-    """One build.
+    """One build: of `source`, a directory, in `top`, which the backend may need around it.
 
-    `source` is an sdist or a directory, `label` its name in errors, `minor` the Python version. `as_of` is the lock's day, which limits the
-    build requirements, empty for no limit. `settings` are uv's, of which those for package indexes are used. The user's own source has
-    `secret_rules`: its wheel must not have secrets.
+    `label` names it in errors. `readable` are further paths for the backend to read. The user's own source has `secret_rules`: its wheel
+    must not have secrets.
     """
 
     source: Path
+    top: Path
+    name: str
     label: str
-    minor: str
-    as_of: str
-    settings: Mapping[str, Any]
+    options: BuildOptions
+    readable: tuple[Path, ...] = ()
     secret_rules: SecretRules | None = None
+
+    @property
+    def network(self) -> bool:
+        """True if the backend may use the network."""
+        return normalized(self.name) in self.options.with_network
 
     @property
     def is_project(self) -> bool:
         """True if the source is the user's own."""
         return self.secret_rules is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sandbox:
-    """A directory with uv's settings and stubs in place of compilers, and an environment that is the same on every host."""
-
-    root: Path
-    environment: Mapping[str, str]
-
-    def compiler_was_called(self) -> bool:
-        return _marker(self.root).exists()
 
 
 def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter) -> BuiltWheel:
@@ -85,16 +101,14 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
     Raise ProjectError if the wheel of the user's own source has a token in a file.
     """
     reporter(StageStarted(job.label, detail=True))
-    # Any interpreter builds a pure Python wheel, so none is downloaded for it.
-    python = str(uv.local_python(job.minor) or sys.executable)
-    exclude_newer = end_of_day(date.fromisoformat(job.as_of)) if job.as_of else None
-    with _sandbox(job) as sandbox:
-        root, env = sandbox.root, sandbox.environment
+    with _place(job, store.closed) as place:
         try:
-            wheel, _ = uv.build_wheel(job.source, root / "out", python, exclude_newer, cwd=root, env=env, stop=store.closed)
+            wheel = build_wheel(place)
+        except HookFailed as error:
+            raise _build_failed(job, place.root, str(error), error.output) from None
         except uv.UvFailed as error:
-            raise _build_failed(job, error, sandbox) from None
-        _check_pure(wheel.name, job, sandbox)
+            raise _requirements_failed(job, place.root, error) from None
+        _check_pure(wheel.name, job, place.root)
         left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
@@ -105,15 +119,15 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
 
 
 def _marker(root: Path) -> Path:
-    return root / "compiler-was-called"
+    """Return the file that a stub in place of a compiler writes: in the one directory that every program of the build may change."""
+    return root / "home" / ".compiler-was-called"
 
 
 @contextmanager
-def _sandbox(job: BuildJob) -> Iterator[_Sandbox]:
-    import tomli_w
-
+def _place(job: BuildJob, stop: threading.Event) -> Iterator[BuildPlace]:
+    """Make the directory of a build, with stubs in place of compilers, and an environment that is the same on every host."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        root = Path(name).resolve()
+        root, options = Path(name).resolve(), job.options
         stubs = root / "no-compilers"
         stubs.mkdir()
         refuse = f'#!/bin/sh\n: > {shlex.quote(str(_marker(root)))}\necho "shipwheel: compiling is not allowed here" >&2\nexit 1\n'
@@ -121,27 +135,50 @@ def _sandbox(job: BuildJob) -> Iterator[_Sandbox]:
             stub = stubs / compiler
             stub.write_text(refuse)
             stub.chmod(0o755)
-        settings = {key: job.settings[key] for key in _INDEX_SETTINGS if key in job.settings}
-        (root / "uv.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
-        environment = {
-            **dict.fromkeys(_COMPILER_VARIABLES, str(stubs / "cc")),
-            "PATH": f"{stubs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "SOURCE_DATE_EPOCH": str(source_date_epoch()),
-            "PYTHONHASHSEED": "0",
-            "TZ": "UTC",
-            "LC_ALL": "C.UTF-8",
-            "LANGUAGE": "",
-        }
-        yield _Sandbox(root, environment)
+        yield BuildPlace(
+            root,
+            job.source,
+            job.top,
+            # Any interpreter builds a pure Python wheel, so none is downloaded for it.
+            str(uv.local_python(options.minor) or sys.executable),
+            _environment(job, root),
+            stop,
+            {key: options.settings[key] for key in _INDEX_SETTINGS if key in options.settings},
+            end_of_day(date.fromisoformat(options.as_of)) if options.as_of else None,
+            job.network,
+            job.readable,
+        )
 
 
-def _check_pure(filename: str, job: BuildJob, sandbox: _Sandbox) -> None:
+def _environment(job: BuildJob, root: Path) -> dict[str, str]:
+    stubs, home = root / "no-compilers", str(root / "home")
+    return {
+        **job.options.variables,
+        **build_variables(os.environ),
+        **(network_variables(os.environ) if job.network else {}),
+        **dict.fromkeys(_COMPILER_VARIABLES, str(stubs / "cc")),
+        "PATH": os.pathsep.join((str(stubs), str(root / "venv" / "bin"), os.environ.get("PATH", os.defpath))),
+        "VIRTUAL_ENV": str(root / "venv"),
+        "HOME": home,
+        "TMPDIR": home,
+        "USER": "build",
+        "LOGNAME": "build",
+        "SOURCE_DATE_EPOCH": str(source_date_epoch()),
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "LANGUAGE": "",
+    }
+
+
+def _check_pure(filename: str, job: BuildJob, root: Path) -> None:
     """Raise BuildError unless the wheel works on every platform (binary distribution format: abi none, platform any)."""
     from packaging.utils import parse_wheel_filename
 
     tags = parse_wheel_filename(filename)[3]
     if not all(tag.platform == "any" and tag.abi == "none" for tag in tags):
-        compiled = " (it tried to compile)" if sandbox.compiler_was_called() else ""
+        compiled = " (it tried to compile)" if _marker(root).exists() else ""
         raise BuildError(f"{job.label} builds a platform wheel, {filename}{compiled}", hint=_platform_wheel_hint(job))
 
 
@@ -151,16 +188,31 @@ def _platform_wheel_hint(job: BuildJob) -> str:
     return "shipwheel cannot compile yet: choose a version that has wheels for the platforms, or another package."
 
 
-def _build_failed(job: BuildJob, error: "uv.UvFailed", sandbox: _Sandbox) -> BuildError:
-    if sandbox.compiler_was_called():
+def _build_failed(job: BuildJob, root: Path, message: str, output: str) -> BuildError:
+    if _marker(root).exists():
         return BuildError(f"{job.label} needs a compiler, so it builds a platform wheel", hint=_platform_wheel_hint(job))
-    output = error.failure.printed.splitlines()[-_MAX_OUTPUT_LINES:]
-    text = "\n  ".join([error.failure.text, *output])
-    text = text.replace(f"{job.source.parent}/", "").replace(f"{sandbox.root}/", "")
+    lines = [line for line in output.splitlines() if line.strip()][-_MAX_OUTPUT_LINES:]
+    text = "\n  ".join([message, *lines]).replace(f"{job.top.parent}/", "").replace(f"{root}/", "")
     if len(text) > _MAX_MESSAGE_CHARACTERS:
         half = _MAX_MESSAGE_CHARACTERS // 2
         text = f"{text[:half]}\n  …\n{text[-half:]}"
+    return BuildError(f"{job.label} cannot be built: {text}", hint=_failure_hint(job))
+
+
+def _failure_hint(job: BuildJob) -> str:
+    more = "" if job.is_project else " Otherwise try another version."
+    if job.network or not is_available():
+        return f"Its own build failed in isolation; the output above has the reason.{more}"
+    return (
+        "The output above has the reason. Builds see no network, no home directory and few of your variables. "
+        f'If this one needs the network: build-network = ["{job.name}"].{more}'
+    )
+
+
+def _requirements_failed(job: BuildJob, root: Path, error: uv.UvFailed) -> BuildError:
+    if _marker(root).exists():
+        return BuildError(f"{job.label} requires a package for its build that needs a compiler", hint=_platform_wheel_hint(job))
     return BuildError(
-        f"{job.label} cannot be built: {text}",
-        hint="Its own build failed in isolation; the output above has the reason. Try another version.",
+        f"{job.label} cannot be built: what its build requires cannot be installed: {error.failure.text}",
+        hint="Check the package index and the network." if error.failure.unreachable else "Try another version.",
     )

@@ -4,10 +4,9 @@ Each is built once for all platforms, and found again in the store under a key o
 """
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,32 +14,21 @@ from shipwheel.errors import BuildError, ProjectWheelError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.locking.environment import build_variables
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.secret_files import SecretRules
-from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
+from shipwheel.project.source_copy import SourceTree, git_directories, private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.git_source import checkout
-from shipwheel.wheels.isolated_build import BuildJob, build_in_isolation
+from shipwheel.wheels.isolated_build import BuildJob, BuildOptions, build_in_isolation
+from shipwheel.wheels.sdist import unpack_sdist
 
 __all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "needs_source"]
 
-_VERSION = "2"
+_VERSION = "3"
 """Part of every key: raise it whenever the same source gives another wheel."""
-
-
-class BuildOptions(msgspec.Struct, frozen=True):
-    """The settings that all builds of one image share.
-
-    `minor` is the target's Python version, `as_of` the lock's day, `settings` are uv's for the indexes of build requirements.
-    `allowed_secrets` are patterns of files that the wheels of the user's own directories may have.
-    """
-
-    minor: str
-    as_of: str
-    settings: Mapping[str, Any] = {}
-    allowed_secrets: tuple[str, ...] = ()
 
 
 def build_pure_wheel(
@@ -50,6 +38,7 @@ def build_pure_wheel(
 
     Without `need_bytes`, a wheel that another machine built is good enough. Raise BuildError.
     """
+    options = msgspec.structs.replace(options, variables={})
     if dist.kind == "directory":
         tree = read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles())
         return build_project_wheel(tree, store, options, reporter=reporter, need_bytes=need_bytes)
@@ -58,9 +47,9 @@ def build_pure_wheel(
     if built is not None:
         return built
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        source = checkout(dist, Path(name).resolve() / "source") if dist.kind == "vcs" else _sdist(dist, Path(name), store)
-        job = BuildJob(source, dist.label, options.minor, options.as_of, options.settings)
-        return build_in_isolation(job, store, key, reporter)
+        top = Path(name).resolve() / "source"
+        source = checkout(dist, top) if dist.kind == "vcs" else _unpacked(dist, top, store)
+        return build_in_isolation(BuildJob(source, top, dist.name, dist.label, options), store, key, reporter)
 
 
 def needs_source(dist: LockedDistribution, store: Store, options: BuildOptions, *, need_bytes: bool = True) -> bool:
@@ -80,10 +69,12 @@ def build_project_wheel(
     key = _key(tree_digest(tree.top, history=tree.has_history), below.as_posix(), options.as_of, options.minor, *allowed)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is None:
+        # A wheel has the packages below src/ without it.
+        rules = SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
         with private_copy(tree.top, history=tree.has_history) as copy:
-            # A wheel has the packages below src/ without it.
-            rules = SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
-            job = BuildJob(copy / below, f"the project {tree.name}", options.minor, options.as_of, tree.settings, rules)
+            history = git_directories(copy) if tree.has_history else ()
+            own = msgspec.structs.replace(options, settings=tree.settings)
+            job = BuildJob(copy / below, copy, tree.name, f"the project {tree.name}", own, history, rules)
             try:
                 built = build_in_isolation(job, store, key, reporter)
             except BuildError as error:
@@ -97,11 +88,15 @@ def _distribution_key(dist: LockedDistribution, options: BuildOptions) -> str:
 
 
 def _key(*parts: str) -> str:
-    text = "\0".join((_VERSION, uv.version(), str(source_date_epoch()), *parts))
+    variables = (f"{name}={value}" for name, value in build_variables(os.environ).items())
+    text = "\0".join((_VERSION, uv.version(), str(source_date_epoch()), *variables, *parts))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sdist(dist: LockedDistribution, directory: Path, store: Store) -> Path:
-    path = directory / dist.filename
-    path.write_bytes(store.read(dist.digest))
-    return path
+def _unpacked(dist: LockedDistribution, directory: Path, store: Store) -> Path:
+    """Unpack an sdist, and return the directory of the package in it."""
+    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+        archive = Path(name, dist.filename)
+        archive.write_bytes(store.read(dist.digest))
+        directory.mkdir()
+        return unpack_sdist(archive, directory, dist.label) / dist.subdirectory

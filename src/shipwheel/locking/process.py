@@ -1,0 +1,95 @@
+"""Run a program to its end, in a process group of its own that dies with an interruption."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from shipwheel.locking.uv_output import plain_text
+
+__all__ = ["Finished", "run_process"]
+
+_POLL_S = 0.02
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The exit code and the output of a program. A run that was stopped has a negative code, as in `subprocess`."""
+
+    code: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+def run_process(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    stop: threading.Event | None = None,
+) -> Finished:
+    """Run a program with exactly this environment, and return its output.
+
+    Kill it and its children when interrupted, or after `timeout` seconds. In a thread, which no signal interrupts, setting `stop` has the
+    same effect as the timeout. Raise OSError if the program cannot be started.
+    """
+    output: dict[str, bytes] = {}
+    readers: list[threading.Thread] = []
+    timed_out = False
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        umask=0o022,
+        start_new_session=True,
+    )
+    # Nothing comes between the start and this block: an interruption there would leave the program running.
+    try:
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101
+        readers += [_reader("stdout", process.stdout, output), _reader("stderr", process.stderr, output)]
+        _wait(process, timeout, stop)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        _kill(process)
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        for reader in readers:
+            reader.join(5)
+    return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
+
+
+def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
+    if stop is None:
+        process.wait(timeout)
+        return
+    while process.poll() is None:
+        if stop.wait(_POLL_S):
+            raise subprocess.TimeoutExpired(process.args, 0)
+
+
+def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.Thread:
+    def read() -> None:
+        with pipe:
+            output[name] = pipe.read()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

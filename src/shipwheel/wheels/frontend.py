@@ -1,0 +1,185 @@
+"""A build front end (PEP 517): it installs what a build requires, then runs the hooks of the backend in the sandbox.
+
+uv installs, with the user's indexes and their passwords. The backend, which anyone can have written, runs afterwards and gets none of them.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from shipwheel.errors import BuildError
+from shipwheel.locking import uv
+from shipwheel.locking.environment import network_variables
+from shipwheel.locking.process import run_process
+from shipwheel.locking.uv_output import FailureKind
+from shipwheel.wheels.sandbox import confined, is_available
+
+__all__ = ["BuildPlace", "HookFailed", "build_wheel"]
+
+_QUERY = "import os, sys; print(sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.path.realpath(sys.executable)), sep='\\n')"
+_QUERY_TIMEOUT_S = 60
+
+
+class HookFailed(Exception):
+    """A hook of the backend failed, or one of its answers is wrong. `output` is what it printed."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlace:
+    """The place of a build: `root` is a directory for it alone, `source` the directory to build.
+
+    `top` is one around `source` that the backend may change, too, `readable` are further paths that it may read. `environment` is all that
+    the backend gets; `network` lets it use the network. `settings` are uv's, for the indexes of the build's requirements, which
+    `exclude_newer`, an RFC 3339 instant, limits. Setting `stop` ends the build.
+    """
+
+    root: Path
+    source: Path
+    top: Path
+    python: str
+    environment: Mapping[str, str]
+    stop: threading.Event
+    settings: Mapping[str, Any]
+    exclude_newer: str | None = None
+    network: bool = False
+    readable: tuple[Path, ...] = ()
+
+    @property
+    def out(self) -> Path:
+        """The directory of the finished wheel."""
+        return self.root / "out"
+
+    @property
+    def venv(self) -> Path:
+        """The virtual environment of the backend."""
+        return self.root / "venv"
+
+    @property
+    def home(self) -> Path:
+        """The home directory of the backend."""
+        return self.root / "home"
+
+
+def build_wheel(place: BuildPlace) -> Path:
+    """Build a wheel and return its path. Raise HookFailed, BuildError for a broken pyproject.toml, UvFailed if requirements are missing."""
+    from build import BuildBackendException, BuildException, ProjectBuilder
+    from pyproject_hooks import BuildBackendWarning
+
+    # What a backend warns of is for its author.
+    warnings.simplefilter("ignore", BuildBackendWarning)
+    uv.make_environment(place.venv, place.python)
+    place.out.mkdir()
+    place.home.mkdir()
+    try:
+        builder = ProjectBuilder(place.source, str(place.venv / "bin" / "python"), _Runner(place))
+        _install(place, builder.build_system_requires)
+        _install(place, builder.get_requires_for_build("wheel"))
+        builder.build("wheel", place.out)
+    except BuildBackendException as error:
+        if isinstance(error.exception, HookFailed):
+            raise error.exception from None
+        raise HookFailed(str(error), str(getattr(error.exception, "traceback", ""))) from error
+    except BuildException as error:
+        raise HookFailed(str(error)) from error
+    return _only_wheel(place.out)
+
+
+class _Runner:
+    """Runs a hook: the protocol of pyproject_hooks."""
+
+    def __init__(self, place: BuildPlace) -> None:
+        self._place = place
+
+    def __call__(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        place = self._place
+        # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.
+        _, script, hook, exchange = cmd
+        command = _confined(place, cmd, readable=(Path(script),), writable=(place.top, Path(exchange)), network=place.network)
+        environment = {**place.environment, **(extra_environ or {})}
+        finished = run_process(command, env=environment, cwd=Path(cwd or place.source), stop=place.stop)
+        if finished.code != 0:
+            raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}")
+
+
+def _confined(place: BuildPlace, command: Sequence[str], *, readable: Iterable[Path], writable: Iterable[Path], network: bool) -> list[str]:
+    """Return a command that runs in the sandbox, if there is one."""
+    if not is_available():
+        return list(command)
+    readable = (*_interpreter_paths(place.python), place.root / "no-compilers", place.venv, *place.readable, *readable)
+    return confined(command, readable=readable, writable=(place.out, place.home, *writable), network=network)
+
+
+@lru_cache(maxsize=8)
+def _interpreter_paths(python: str) -> tuple[Path, ...]:
+    """Return the directories of an interpreter and its standard library. Raise BuildError if it does not start."""
+    try:
+        done = subprocess.run([python, "-I", "-c", _QUERY], capture_output=True, text=True, check=True, timeout=_QUERY_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"{python} does not start: {error}", hint="Install this Python again.") from error
+    return tuple(Path(line) for line in dict.fromkeys(done.stdout.splitlines()))
+
+
+def _install(place: BuildPlace, requirements: Iterable[str]) -> None:
+    """Install requirements into the backend's environment: wheels. What has none is built, in the sandbox and without passwords."""
+    lines = sorted(map(_checked, requirements))
+    if not lines:
+        return
+    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+        path = Path(name).resolve() / "build-requirements.txt"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _write_settings(path.parent, place.settings)
+        try:
+            uv.install_wheels(place.venv, path, place.exclude_newer, cwd=path.parent, stop=place.stop)
+        except uv.UvFailed as error:
+            if not (error.failure.unusable or error.failure.kind is FailureKind.BUILD):
+                raise
+            _write_settings(path.parent, place.settings, passwords=False)
+            _install_building(place, path)
+
+
+def _install_building(place: BuildPlace, requirements: Path) -> None:
+    """Install requirements of which some have no wheel: uv, which builds these, runs in the sandbox itself, with the network."""
+    command = uv.install_command(place.venv, requirements, place.exclude_newer)
+    writable = (place.venv, requirements.parent)
+    command = _confined(place, command, readable=(Path(command[0]),), writable=writable, network=True)
+    environment = {**place.environment, **uv.index_variables(), **network_variables(os.environ)}
+    finished = run_process(command, env=environment, cwd=requirements.parent, stop=place.stop)
+    if finished.code != 0:
+        raise uv.UvFailed(finished)
+
+
+def _write_settings(directory: Path, settings: Mapping[str, Any], *, passwords: bool = True) -> None:
+    import tomli_w
+
+    text = tomli_w.dumps(settings)
+    (directory / "uv.toml").write_text(text if passwords else re.sub(r"(?<=://)[^/@\s\"]+@", "", text), encoding="utf-8")
+
+
+def _checked(requirement: str) -> str:
+    """Return a requirement that is one, and no option of uv. Raise HookFailed for anything else."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(requirement))
+    except InvalidRequirement as error:
+        raise HookFailed(f"{requirement!r} is not a requirement: {error}") from error
+
+
+def _only_wheel(directory: Path) -> Path:
+    """Return the wheel that the backend wrote. It must be a file: a link could lead to any file of this machine."""
+    wheels = [path for path in directory.iterdir() if path.name.endswith(".whl") and path.is_file() and not path.is_symlink()]
+    if len(wheels) != 1:
+        raise HookFailed(f"the build made {len(wheels)} wheels")
+    return wheels[0]
