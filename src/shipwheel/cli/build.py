@@ -125,7 +125,7 @@ def _check(request: "Request", engine_name: str) -> "Check":
 
     def check(built: "Built") -> None:
         project = built.resolution.project
-        check_images(built.index, project.name, project.settings.tag, engine, request.store, request.reporter)
+        check_images(built.index, project.name, engine, request.store, request.reporter)
 
     return check
 

@@ -61,13 +61,13 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""
     from shipwheel.cli.loading import load_subject
     from shipwheel.errors import TrialError
-    from shipwheel.trial.observe import Subject
+    from shipwheel.trial.observe import Subject, trial_name
     from shipwheel.trial.report import to_json, to_lines
     from shipwheel.trial.trial import try_image
 
     build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
     engine = trial_engine(flags["engine"], terminal.report)
-    loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report)
+    loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report, trial_name)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
     trial = try_image(engine, image, _conditions(flags), terminal.report)
     terminal.result(lambda: to_json(trial), to_lines(trial))
@@ -95,9 +95,13 @@ def _conditions(flags: dict[str, Any]) -> Any:
     import os
 
     from shipwheel.engine.run_options import parse_env, read_env_file
+    from shipwheel.errors import UsageError
     from shipwheel.trial.observe import Conditions
     from shipwheel.trial.paths import USUAL_PATHS
 
+    wrong = next((path for path in flags["paths"] if not path.startswith("/")), None)
+    if wrong is not None:
+        raise UsageError(f"--path {wrong} does not start with a slash", hint=f"Write --path /{wrong}.")
     env: dict[str, str] = {}
     for file in flags["env_files"]:
         env |= read_env_file(file, os.environ)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,50 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
 
     engine = trial_engine(flags["engine"], terminal.report)
     request = request_from(path, {"platforms": (str(engine.host()),), "yes": yes}, terminal.report)
-    improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
+    with _locks_kept(request.path) if dry_run else nullcontext():
+        improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
     edit = _edit(request, improved)
     written = edit is not None and not dry_run
     if edit is not None and written:
         edit.write()
+    if improved.rejected and not dry_run:
+        _lock_again(request, improved)
     terminal.result(lambda: _document(improved, edit, written), _lines(improved, edit, written))
     return 0 if improved.trial.verdict.is_good else TrialError.exit_code
+
+
+@contextmanager
+def _locks_kept(project: Path) -> Iterator[None]:
+    """Put every lock of a project back at the end of the block: building writes them."""
+    folder = project if project.is_dir() else project.parent
+    before = {path: path.read_bytes() for path in folder.glob("*pylock*.toml")}
+    try:
+        yield
+    finally:
+        for path in {*before, *folder.glob("*pylock*.toml")}:
+            if path not in before:
+                path.unlink()
+            elif path.read_bytes() != before[path]:
+                path.write_bytes(before[path])
+
+
+def _lock_again(request: "Request", improved: "Improved") -> None:
+    """Lock for the settings that stayed: the last lock may be that of a change that did not help."""
+    from dataclasses import replace
+
+    from shipwheel.pipeline.build import resolve_request
+
+    resolve_request(replace(request, settings=_settings(request, improved)))
+
+
+def _settings(request: "Request", improved: "Improved") -> "Settings":
+    """Return the project's settings with the changes that stayed."""
+    from shipwheel.settings import added
+
+    settings = request.settings
+    for change in improved.changes:
+        settings = added(settings, change.setting.key, change.setting.value)
+    return settings
 
 
 def _document(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> dict[str, Any]:
@@ -101,10 +139,9 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
     from dataclasses import replace
 
     from shipwheel.cli.advice import ProjectAdvisor
-    from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import build, retry_damaged
     from shipwheel.trial.improve import Round
-    from shipwheel.trial.observe import Conditions, Subject
+    from shipwheel.trial.observe import Conditions, Subject, trial_name
     from shipwheel.trial.paths import USUAL_PATHS
     from shipwheel.trial.trial import try_image
 
@@ -113,9 +150,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 
         def load() -> Any:
             built = build(now)
-            project = built.resolution.project
-            name = engine.load(built.index, now.store, Reference.parse(project.settings.tag or project.name), now.reporter)
-            return built, name
+            return built, engine.load(built.index, now.store, trial_name(built.resolution.project.name), now.reporter)
 
         built, name = retry_damaged(now, load)
         image = built.index.images[0]
@@ -130,13 +165,11 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 def _edit(request: "Request", improved: "Improved") -> "SettingsEdit | None":
     """Return the edit of the settings file with the changes, None without any."""
     from shipwheel.project.settings_file import Addition, edit_settings
-    from shipwheel.settings import added
 
     if not improved.changes:
         return None
-    settings, reasons = request.settings, dict[str, list[str]]()
+    settings, reasons = _settings(request, improved), dict[str, list[str]]()
     for change in improved.changes:
-        settings = added(settings, change.setting.key, change.setting.value)
         reasons.setdefault(change.setting.key, []).append(change.reason)
     additions = []
     for key, why in reasons.items():

@@ -1,5 +1,6 @@
 """Bring what a command names into an engine: a project (built first), an image layout, an archive, or an image that the engine pulls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from shipwheel.events import Reporter
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
     from shipwheel.oci.execution import ExecutionConfig
+    from shipwheel.oci.reference import Reference
     from shipwheel.platform import Platform
 
-__all__ = ["LoadedImage", "load_subject"]
+__all__ = ["LoadedImage", "Naming", "load_subject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,14 @@ class LoadedImage:
     project: str
 
 
-def load_subject(subject: str, engine: "Engine", platform: str | None, build_flags: dict[str, Any], reporter: Reporter) -> LoadedImage:
-    """Build or pull what `subject` names, as needed, so that the engine has it."""
+Naming = Callable[[str], "Reference"]
+"""Returns the name to load an image under, for the name of its project."""
+
+
+def load_subject(
+    subject: str, engine: "Engine", platform: str | None, build_flags: dict[str, Any], reporter: Reporter, naming: Naming | None = None
+) -> LoadedImage:
+    """Build or pull what `subject` names, as needed, so that the engine has it, by default under its own name."""
     from shipwheel.oci.layout import LAYOUT
     from shipwheel.oci.reference import Reference
     from shipwheel.platform import Platform
@@ -35,11 +43,11 @@ def load_subject(subject: str, engine: "Engine", platform: str | None, build_fla
     path = Path(subject)
     requested = Platform.parse(platform) if platform else None
     if (path.is_dir() and not (path / LAYOUT).is_file()) or (path.is_file() and path.suffix == ".py"):
-        return _build_project(path, engine, requested, build_flags, reporter)
+        return _build_project(path, engine, requested, build_flags, reporter, naming)
     if any(build_flags.values()):
         raise UsageError(f"{subject} is not a project, so it is not built", hint="Leave out the build options.")
     if path.exists():
-        return _load_saved(path, engine, requested, reporter)
+        return _load_saved(path, engine, requested, reporter, naming)
     if subject.startswith((".", "/", "~")) or "\\" in subject:
         raise UsageError(f"{subject} does not exist", hint="Name a project, an image layout, an archive, or an image.")
     reference = Reference.parse(subject)
@@ -53,7 +61,12 @@ def load_subject(subject: str, engine: "Engine", platform: str | None, build_fla
 
 
 def _build_project(
-    path: Path, engine: "Engine", requested: "Platform | None", build_flags: dict[str, Any], reporter: Reporter
+    path: Path,
+    engine: "Engine",
+    requested: "Platform | None",
+    build_flags: dict[str, Any],
+    reporter: Reporter,
+    naming: Naming | None,
 ) -> LoadedImage:
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import Built, build, retry_damaged
@@ -65,14 +78,14 @@ def _build_project(
     def work() -> "tuple[Built, str]":
         built = build(request)
         project = built.resolution.project
-        name = Reference.parse(project.settings.tag or project.name)
+        name = naming(project.name) if naming is not None else Reference.parse(project.settings.tag or project.name)
         return built, engine.load(built.index, request.store, name, reporter)
 
     built, image = retry_damaged(request, work)
     return LoadedImage(image, built.index.images[0].execution, built.index.images[0].platform, built.resolution.project.name)
 
 
-def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter) -> LoadedImage:
+def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter, naming: Naming | None) -> LoadedImage:
     """Load the image of a layout or archive for the requested platform, else for the engine's own."""
     from shipwheel.engine.run_options import slug
     from shipwheel.oci.archive import read_archive
@@ -90,9 +103,9 @@ def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", repo
         raise UsageError(f"{path} has no image for {platform}", hint=f"It has {platforms}: choose one with --platform.")
     _check_runnable(engine, image.platform)
     name = Reference.parse(reader.names[0] if reader.names and ":" in reader.names[0] else slug(path.absolute().stem))
-    config = image.execution
-    loaded = engine.load(make_index([image]), Store(default_root()), name, reporter)
-    return LoadedImage(loaded, config, image.platform, name.repository.rpartition("/")[2])
+    project = name.repository.rpartition("/")[2]
+    loaded = engine.load(make_index([image]), Store(default_root()), naming(project) if naming is not None else name, reporter)
+    return LoadedImage(loaded, image.execution, image.platform, project)
 
 
 def _check_runnable(engine: "Engine", platform: "Platform") -> None:

@@ -3,16 +3,15 @@
 from shipwheel.engine.interface import Engine, image_for
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import ImageIndex, make_index
-from shipwheel.oci.reference import Reference
 from shipwheel.store import Store
-from shipwheel.trial.observe import Conditions, Subject
+from shipwheel.trial.observe import Conditions, Subject, trial_name
 from shipwheel.trial.paths import USUAL_PATHS
 from shipwheel.trial.trial import Trial, require_good, try_image
 
 __all__ = ["check_images"]
 
 
-def check_images(index: ImageIndex, project: str, tag: str | None, engine: Engine, store: Store, reporter: Reporter) -> Trial:
+def check_images(index: ImageIndex, project: str, engine: Engine, store: Store, reporter: Reporter) -> Trial:
     """Try the image for the engine's own platform, else for one that it emulates. The trial of one stands for all: they hold the same.
 
     Raises TrialError if it does not serve, EngineError if the engine runs none of the platforms.
@@ -22,7 +21,7 @@ def check_images(index: ImageIndex, project: str, tag: str | None, engine: Engin
         (each for platform in platforms for each in index.images if platform.matches(each.platform)), image_for(index, engine.host())
     )
     others = [str(each.platform) for each in index.images if each is not image]
-    name = engine.load(make_index([image]), store, Reference.parse(tag or project), reporter)
+    name = engine.load(make_index([image]), store, trial_name(project), reporter)
     subject = Subject(name, image.execution, image.platform, project)
     trial = try_image(engine, subject, Conditions(paths=USUAL_PATHS), reporter)
     require_good([trial], project)

@@ -10,10 +10,11 @@ from shipwheel.engine.interface import Engine, Mount, RunSpec
 from shipwheel.engine.run_options import slug
 from shipwheel.errors import EngineError
 from shipwheel.oci.execution import ExecutionConfig
+from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 
-__all__ = ["Conditions", "Subject", "observe", "split_init"]
+__all__ = ["Conditions", "Subject", "observe", "split_init", "trial_name"]
 
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
@@ -102,6 +103,11 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         network=conditions.network,
         no_privileges=True,
     )
+
+
+def trial_name(project: str) -> Reference:
+    """Return the name under which an engine gets a project's image for a trial: the project's own name keeps what it has."""
+    return Reference(slug(project), tag="check")
 
 
 def split_init(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

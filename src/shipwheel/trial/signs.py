@@ -110,6 +110,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
     (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(/[\w./-]++)"),
     (SignKind.WRITE, r"()(?:unable to open database file|readonly database)"),
+    (SignKind.WRITE, rf"Error: \[Errno \d+\] {_UNWRITABLE}: ['\"]([^'\"]++)['\"]$"),
     (SignKind.WRITE, r"()OSError: \[Errno 30\] Read-only file system$"),
     (SignKind.VARIABLE, rf"UndefinedValueError: ({_NAME}) not found"),
     (SignKind.VARIABLE, rf"ImproperlyConfigured: Set the ({_NAME}) environment variable"),
