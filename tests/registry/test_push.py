@@ -13,7 +13,7 @@ from support.digests import ANY
 
 from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError, ShipwheelError
-from shipwheel.events import Event, StageFinished, StageStarted, silent
+from shipwheel.events import Event, StageFinished, StageStarted, format_size, silent
 from shipwheel.oci.image import Blob, ImageIndex
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
 from shipwheel.oci.reference import Reference
@@ -254,7 +254,8 @@ def test_reports_start_and_traffic(store: Store) -> None:
         assert "team/app" not in registry.tags
     started = [event for event in events if isinstance(event, StageStarted)]
     assert [(event.stage, event.unit) for event in started] == [("push", "bytes")]
-    assert [event.summary for event in events if isinstance(event, StageFinished)] == ["pushed 4.0 kB (everything was new)"]
+    size = format_size(sum({blob.descriptor.digest: blob.descriptor.size for blob in index.blobs(store)}.values()))
+    assert [event.summary for event in events if isinstance(event, StageFinished)] == [f"pushed {size} (everything was new)"]
 
 
 def test_sends_no_credentials_with_an_upload_to_another_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
