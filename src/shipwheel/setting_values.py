@@ -263,6 +263,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "requirements": _each(_RELATIVE),
     "allow-secrets": _allowed_secrets,
     "debian-mirror": _mirror,
+    "compression": _matching(r"gzip|zstd", 'Write "gzip" or "zstd".'),
     "accelerator": _matching(
         r"cpu|cuda|auto|xpu|cu[0-9]{2,3}|rocm[0-9]+(\.[0-9]+){1,2}", 'Write "cpu", "cuda", "auto", or a version such as "cu126".'
     ),

@@ -5,17 +5,20 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import deflated
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, read_content, symlink
-from shipwheel.oci.layer import Layer, LayerSpec, find_layer, layer_chunks, make_layer
+from shipwheel.oci.layer import Compression, Layer, LayerSpec, find_layer, layer_chunks, layer_from_descriptor, make_layer
 from shipwheel.store import Store
 from shipwheel.testing.images import EntriesSource
 
@@ -195,6 +198,23 @@ def test_a_changed_source_makes_only_its_own_segment(store: Store) -> None:
     after = make_layer(spec([file("a", b"1" * 3000)], [file("b", b"3" * 3000)]), store)
     assert before.parts[:2] == after.parts[:2]
     assert before.parts[2] != after.parts[2]
+
+
+def test_a_zstd_layer_has_the_same_content_and_another_key(store: Store, tmp_path: Path) -> None:
+    sources = spec(
+        [file("a/one", b"1" * 9000)], [FileEntry("a/two", EntryType.FILE, 0o644, deflated(b"2" * 9000)), symlink("link", "a/two")]
+    )
+    plain, packed_spec = make_layer(sources, store), replace(sources, compression=Compression.ZSTD)
+    layer = make_layer(packed_spec, store)
+    data = packed(layer, store)
+    assert (layer.descriptor.media_type, layer.size) == ("application/vnd.oci.image.layer.v1.tar+zstd", len(data))
+    assert layer.digest == digest_of(data) and layer.key == packed_spec.key != plain.key
+    unpacked = zstandard.ZstdDecompressor().decompress(data)
+    assert (layer.diff_id, layer.unpacked_size) == (plain.diff_id, plain.unpacked_size) == (digest_of(unpacked), len(unpacked))
+    assert find_layer(packed_spec, store) == layer == make_layer(packed_spec, Store(tmp_path / "other"))
+    assert layer_from_descriptor(packed_spec, layer.descriptor, layer.diff_id) is not None
+    as_gzip = msgspec.structs.replace(layer.descriptor, media_type=plain.descriptor.media_type)
+    assert layer_from_descriptor(packed_spec, as_gzip, layer.diff_id) is None
 
 
 LONG = "/".join(["ünicode" * 8] * 6)

@@ -14,7 +14,9 @@ from shipwheel.digest import digest_of
 from shipwheel.errors import FetchError
 from shipwheel.events import silent
 from shipwheel.files.entry import file
-from shipwheel.oci.image import Blob, ImageIndex
+from shipwheel.oci.archive import write_archive
+from shipwheel.oci.image import Blob, ImageIndex, make_index
+from shipwheel.oci.layer import Compression
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
 from shipwheel.oci.reference import Reference
@@ -106,6 +108,33 @@ def test_containerd_pulls_the_image(registry: Registry, pushed: ImageIndex, cont
     for image in pushed.images:
         containerd.cli("images", "pull", "--plain-http", "--platform", str(image.platform), f"{registry.host}/team/app:1")
     assert pushed.digest in containerd.cli("images", "list").stdout
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "containerd"])
+def test_engines_pull_layers_in_zstd(registry: Registry, store: Store, engine: str, request: pytest.FixtureRequest) -> None:
+    """With content of their own, because engines recognize layers by their diff_ids."""
+    layer = small_layer(store, {"opt/data.txt": f"for {engine}\n" * 5000}, compression=Compression.ZSTD)
+    index = make_index([small_image(store, AMD64, [layer])])
+    push(registry.host, f"zstd/{engine}", index, store)
+    running: Dockerd | Podman | Containerd = request.getfixturevalue(engine)
+    running.reach(registry.host)
+    name = f"{registry.host}/zstd/{engine}:1"
+    if isinstance(running, Containerd):
+        running.cli("images", "pull", "--plain-http", name)
+        assert index.digest in running.cli("images", "list").stdout
+    else:
+        running.cli("pull", *(["--tls-verify=false"] if isinstance(running, Podman) else []), name)
+        assert json.loads(running.cli("image", "inspect", name).stdout)[0]["RootFS"]["Layers"] == [layer.diff_id]
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_engines_load_layers_in_zstd(store: Store, engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    layer = small_layer(store, {"opt/data.txt": f"loaded into {engine}\n" * 5000}, compression=Compression.ZSTD)
+    index = make_index([small_image(store, AMD64, [layer])])
+    write_archive(index, tmp_path / "zstd.tar", store, name="zstd/loaded:1", docker_platform=AMD64)
+    running: Dockerd | Podman = request.getfixturevalue(engine)
+    running.cli("load", "--input", str(tmp_path / "zstd.tar"))
+    assert json.loads(running.cli("image", "inspect", "zstd/loaded:1").stdout)[0]["RootFS"]["Layers"] == [layer.diff_id]
 
 
 def test_a_second_push_and_a_second_project_upload_no_layer(registry: Registry, pushed: ImageIndex, store: Store) -> None:

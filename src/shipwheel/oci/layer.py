@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 
 import deflate
@@ -17,18 +18,19 @@ import msgspec
 
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.files import tar
-from shipwheel.files.compress import GZIP_HEADER
+from shipwheel.files.compress import GZIP_HEADER, gunzip
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
 from shipwheel.files.fragments import end_of_member, fragment
 from shipwheel.files.overlaps import check_kinds, replaced_paths
 from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, uncompressed_chunks
 from shipwheel.files.trimmed import TrimmedSegment
-from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, Descriptor
+from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD, Descriptor
 from shipwheel.store import Store
 
 __all__ = [
     "ANNOTATION_KEY",
     "ANNOTATION_UNPACKED",
+    "Compression",
     "Layer",
     "LayerSpec",
     "find_layer",
@@ -39,6 +41,16 @@ __all__ = [
 
 ANNOTATION_KEY = "io.shipwheel.layer.key"
 ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
+
+ZSTD_LEVEL = 9
+"""A fifth smaller than gzip; higher levels take several times as long for little more."""
+
+
+class Compression(Enum):
+    """How layers are compressed. The values are their media types."""
+
+    GZIP = MEDIA_TYPE_LAYER_GZIP
+    ZSTD = MEDIA_TYPE_LAYER_ZSTD
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class LayerSpec:
     name: str
     sources: tuple[Source, ...]
     base_directories: tuple[tuple[str, Directory], ...] = ()
+    compression: Compression = Compression.GZIP
 
     @property
     def contents(self) -> tuple[str, ...]:
@@ -59,9 +72,18 @@ class LayerSpec:
 
     @cached_property
     def key(self) -> str:
-        """A hex sha256 over the keys of the sources, in order, and over the base directories."""
+        """A hex sha256 over the keys of the sources, in order, the base directories and, unless it is gzip, the compressor."""
         directories = (f"{path} {directory.mode:o} {directory.uid}:{directory.gid}" for path, directory in self.base_directories)
-        return key_of("layer", *(source.key for source in self.sources), *directories)
+        return key_of("layer", *(source.key for source in self.sources), *directories, *self._compressor)
+
+    @property
+    def _compressor(self) -> tuple[str, ...]:
+        """What decides the bytes besides what is compressed: segments are gzip data, so for gzip that is in their keys."""
+        if self.compression is Compression.GZIP:
+            return ()
+        import zstandard
+
+        return (f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))} {ZSTD_LEVEL}",)
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -79,12 +101,13 @@ class Layer(msgspec.Struct, frozen=True):
     parts: tuple[Digest, ...]
     segments: tuple[str, ...]
     contents: tuple[str, ...] = ()
+    compression: Compression = Compression.GZIP
 
     @property
     def descriptor(self) -> Descriptor:
         """The descriptor for a manifest. Its annotations contain the key, so that the layer can be found without fetching it."""
         annotations = {ANNOTATION_KEY: self.key, ANNOTATION_UNPACKED: str(self.unpacked_size)}
-        return Descriptor(media_type=MEDIA_TYPE_LAYER_GZIP, digest=self.digest, size=self.size, annotations=annotations)
+        return Descriptor(media_type=self.compression.value, digest=self.digest, size=self.size, annotations=annotations)
 
 
 def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
@@ -101,10 +124,10 @@ def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: Dige
     size = descriptor.annotations.get(ANNOTATION_UNPACKED, "")
     if descriptor.annotations.get(ANNOTATION_KEY) != spec.key or not re.fullmatch(r"[0-9]{1,18}", size):
         return None
-    if descriptor.size < 0:
+    if descriptor.size < 0 or descriptor.media_type != spec.compression.value:
         return None
     keys = tuple(source.key for source in spec.sources)
-    return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys)
+    return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys, spec.compression)
 
 
 def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
@@ -145,8 +168,23 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
         parts=parts,
         segments=tuple(source.key for source in spec.sources),
     )
+    if spec.compression is Compression.ZSTD:
+        layer = _with_zstd(layer, store)
     store.put("layer", spec.key, msgspec.json.encode(layer))
     return layer
+
+
+def _with_zstd(layer: Layer, store: Store) -> Layer:
+    """Return the layer in one zstd frame (RFC 8878)."""
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compressobj(size=layer.unpacked_size)
+    with store.writer() as blob:
+        for chunk in gunzip(layer_chunks(layer, store)):
+            blob.write(compressor.compress(chunk))
+        blob.write(compressor.flush())
+    changed = {"digest": blob.digest, "size": blob.size, "parts": (blob.digest,), "compression": Compression.ZSTD}
+    return msgspec.structs.replace(layer, **changed)
 
 
 class _LayerHasher:

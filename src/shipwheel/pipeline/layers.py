@@ -14,7 +14,7 @@ from shipwheel.digest import Digest
 from shipwheel.files.entry import Source, directory, file, symlink
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
-from shipwheel.oci.layer import LayerSpec
+from shipwheel.oci.layer import Compression, LayerSpec
 from shipwheel.pipeline.app_source import AppSource
 from shipwheel.pipeline.container import container_stop_signal, container_user
 from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, volume_directories
@@ -53,6 +53,9 @@ class LayerPlanner:
 
         On top of a base image there are only the libraries, a /tmp if the image has none, and the init.
         """
+        return self._compressed(self._base_layers(platform))
+
+    def _base_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
         base = platform.base
         if base.image is not None or base.suite is None:
             return self._layers_on_image(base)
@@ -79,6 +82,9 @@ class LayerPlanner:
 
         `winning` are files of wheels that must be above all wheels.
         """
+        return self._compressed(self._app_layers(platform, local, winning))
+
+    def _app_layers(self, platform: Resolved, local: LocalSources, winning: tuple[WinningFiles, ...]) -> tuple[LayerSpec, ...]:
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
         in_venv = inherited_attributes(owned, (VENV,))
         budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
@@ -101,6 +107,10 @@ class LayerPlanner:
             # Above the source, which may hold a directory of the same name.
             layers.append(self._volumes(platform.base, owned, workdir))
         return tuple(layers)
+
+    def _compressed(self, layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+        compression = Compression[self.project.settings.compression.upper()]
+        return tuple(replace(layer, compression=compression) for layer in layers)
 
     def _sized(self, item: LockedDistribution, local: LocalSources, minor: str) -> SizedSource:
         built = local.built.get(item.name)

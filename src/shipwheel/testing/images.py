@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shipwheel.files.entry import EntryType, FileEntry, file, read_content
 from shipwheel.files.segment import key_of, source_date_epoch
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
-from shipwheel.oci.layer import Layer, LayerSpec, make_layer
+from shipwheel.oci.layer import Compression, Layer, LayerSpec, make_layer
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -39,10 +39,15 @@ class EntriesSource:
         return iter(self.files)
 
 
-def small_layer(store: Store, files: Mapping[str, bytes | str] | Sequence[FileEntry], name: str = "small") -> Layer:
+def small_layer(
+    store: Store,
+    files: Mapping[str, bytes | str] | Sequence[FileEntry],
+    name: str = "small",
+    compression: Compression = Compression.GZIP,
+) -> Layer:
     """Make a layer of one source from path -> content, or from file entries."""
     entries = tuple(file(path, data) for path, data in files.items()) if isinstance(files, Mapping) else tuple(files)
-    return make_layer(LayerSpec(name, (EntriesSource(entries, name),)), store)
+    return make_layer(LayerSpec(name, (EntriesSource(entries, name),), compression=compression), store)
 
 
 def small_image(
