@@ -78,7 +78,7 @@ class LayerSpec:
 
     @property
     def _compressor(self) -> tuple[str, ...]:
-        """What decides the bytes besides what is compressed: segments are gzip data, so for gzip that is in their keys."""
+        """The compressor's version and level, which decide the bytes. For gzip, they are part of the segments' keys."""
         if self.compression is Compression.GZIP:
             return ()
         import zstandard
@@ -127,7 +127,7 @@ def layer_from_descriptor(spec: LayerSpec, descriptor: Descriptor, diff_id: Dige
     if descriptor.size < 0 or descriptor.media_type != spec.compression.value:
         return None
     keys = tuple(source.key for source in spec.sources)
-    return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys, spec.compression)
+    return Layer(spec.key, spec.name, descriptor.digest, descriptor.size, diff_id, int(size), (), keys, compression=spec.compression)
 
 
 def layer_chunks(layer: Layer, store: Store) -> Iterator[bytes]:
