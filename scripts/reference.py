@@ -6,6 +6,7 @@ The pages come from click's commands, the source of `Settings`, the tree of erro
 import ast
 import copy
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
+from settings_schema import settings_schema
 
 import shipwheel
 from shipwheel import errors
 from shipwheel.cli import COMMANDS, cli
 from shipwheel.cli.command import Command
+from shipwheel.settings import Settings
 
 __all__ = ["pages"]
 
@@ -52,6 +56,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": _page(_commands()),
         "settings.md": _page(_settings()),
+        "settings.schema.json": _schema(),
         "errors.md": _page(_errors()),
         "python.md": _page(_python()),
     }
@@ -130,16 +135,34 @@ def _cell(text: str) -> str:
 
 # --- settings -----------------------------------------------------------------------------------------------------
 
-_TYPES = {
-    "str": "string",
-    "bool": "boolean",
-    "datetime.date": "date",
-    "tuple[str, ...]": "list of strings",
-    "tuple[tuple[str, ...], ...]": "list of lists of strings",
-    "dict[str, str]": "table of strings",
-    "tuple[AllowedSecret, ...]": "list of tables",
-    "Literal['wheel', 'source']": '"wheel" or "source"',
-}
+_NAMES = {msgspec.inspect.StrType: "string", msgspec.inspect.BoolType: "boolean", msgspec.inspect.DateType: "date"}
+
+
+def _schema() -> str:
+    descriptions = {name.replace("_", "-"): " ".join(text.split()) for name, _, _, text in _fields(SOURCE / "settings.py", "Settings")}
+    return json.dumps(settings_schema(descriptions), indent=2, ensure_ascii=False) + "\n"
+
+
+def _struct(kind: type[msgspec.Struct]) -> msgspec.inspect.StructType:
+    found = msgspec.inspect.type_info(kind)
+    assert isinstance(found, msgspec.inspect.StructType)  # noqa: S101 - what it returns for a Struct
+    return found
+
+
+def _type(kind: msgspec.inspect.Type, plural: str = "") -> str:
+    """Return the words for a type, as a plural if `plural` is "s"."""
+    match kind:
+        case msgspec.inspect.UnionType(types):
+            return next(_type(each, plural) for each in types if not isinstance(each, msgspec.inspect.NoneType))
+        case msgspec.inspect.LiteralType(values):
+            return " or ".join(f'"{value}"' for value in values)
+        case msgspec.inspect.VarTupleType(item):
+            return f"list{plural} of {_type(item, 's')}"
+        case msgspec.inspect.DictType(_, value):
+            return f"table{plural} of {_type(value, 's')}"
+        case msgspec.inspect.StructType():
+            return f"table{plural}"
+    return _NAMES[type(kind)] + plural
 
 
 def _settings() -> Iterator[str]:
@@ -149,13 +172,17 @@ def _settings() -> Iterator[str]:
     yield "`[tool.shipwheel]` in a script's inline metadata. A flag overrides the setting of the same name; `env`, `labels` and"
     yield "`annotations` are merged key by key. An unknown key is an error."
     yield ""
+    yield "[settings.schema.json](settings.schema.json) is a JSON schema of shipwheel.toml. Editors with Taplo or Tombi check and complete"
+    yield "the file if its first line is `#:schema` and the path or URL of a copy."
+    yield ""
     yield "| key | type | default | flag | meaning |"
     yield "|---|---|---|---|---|"
     flags = _flags()
-    for name, annotation, default, text in _fields(SOURCE / "settings.py", "Settings"):
+    types = {field.name: field.type for field in _struct(Settings).fields}
+    for name, _, default, text in _fields(SOURCE / "settings.py", "Settings"):
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
-        yield f"| `{key}` | {_TYPES[annotation.removesuffix(' | None')]} | {_default(default)} | {flag} | {_cell(text)} |"
+        yield f"| `{key}` | {_cell(_type(types[name]))} | {_default(default)} | {flag} | {_cell(text)} |"
     yield ""
     yield "## Environment variables"
     yield ""

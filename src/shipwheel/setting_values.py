@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from shipwheel.container_path import as_container_path
 from shipwheel.linux_signals import signal_name
 
-__all__ = ["AllowedSecret", "InvalidValue", "setting_value"]
+__all__ = ["AllowedSecret", "InvalidValue", "pattern_of", "setting_value"]
 
 
 class AllowedSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +45,14 @@ def setting_value(key: str, value: object, kind: Any) -> Any:
             (f"at {key}{place.rstrip('`')} " if place else "") + reason[:1].lower() + reason[1:], _HINTS.get(key, "")
         ) from None
     return _CHECKS[key](converted) if key in _CHECKS else converted
+
+
+def pattern_of(key: str) -> str:
+    """Return the regular expression that the text of a setting, or each text of its list, matches as a whole; empty if there is none."""
+    check = _CHECKS.get(key)
+    if isinstance(check, _Each):
+        check = check.check
+    return check.pattern if isinstance(check, _Matching) else ""
 
 
 def _words(value: object) -> object:
@@ -166,13 +175,17 @@ def _argvs(steps: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(_argv(step) for step in steps)
 
 
-def _matching(pattern: str, hint: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise InvalidValue(f"{value!r} is not allowed", hint)
-        return value
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """The check of a text by a regular expression, which must match it as a whole."""
 
-    return check
+    pattern: str
+    hint: str
+
+    def __call__(self, value: str) -> str:
+        if re.fullmatch(self.pattern, value) is None:
+            raise InvalidValue(f"{value!r} is not allowed", self.hint)
+        return value
 
 
 def _mirror(address: str) -> str:
@@ -207,8 +220,14 @@ def _signal(text: str) -> str:
     return name
 
 
-def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    return lambda values: tuple(check(value) for value in values)
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """The check of each text of a list."""
+
+    check: Callable[[str], str]
+
+    def __call__(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.check(value) for value in values)
 
 
 def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret, ...]:
@@ -218,7 +237,7 @@ def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret,
     return allowed
 
 
-_RELATIVE = _matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
+_RELATIVE = _Matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
 
 _TO_TYPE: dict[str, Callable[[object], object]] = {
     "command": _words,
@@ -243,32 +262,32 @@ _HINTS = {
     "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
 }
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Use letters, digits, '.', '_' and '-'."),
-    "tag": _matching(r"\S+", "Write NAME:TAG."),
+    "name": _Matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Use letters, digits, '.', '_' and '-'."),
+    "tag": _Matching(r"\S+", "Write NAME:TAG."),
     "platforms": lambda values: tuple(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip())),
-    "python": _matching(r"3\.[0-9]{1,2}(\.[0-9]{1,3})?", 'Write the major and minor version, for example "3.11".'),
+    "python": _Matching(r"3\.[0-9]{1,2}(\.[0-9]{1,3})?", 'Write the major and minor version, for example "3.11".'),
     "command": _argv,
     "entrypoint": _argv,
     "before-start": _argvs,
     "ports": _ports,
     "volumes": _volumes,
-    "state": _each(_state_path),
-    "dependencies": _each(_requirement),
+    "state": _Each(_state_path),
+    "dependencies": _Each(_requirement),
     "env": _env,
     "user": _user,
     "workdir": _workdir,
     "labels": _keys,
     "annotations": _keys,
-    "packages": _each(_matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
-    "requirements": _each(_RELATIVE),
+    "packages": _Each(_Matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
+    "requirements": _Each(_RELATIVE),
     "allow-secrets": _allowed_secrets,
     "debian-mirror": _mirror,
-    "compression": _matching(r"gzip|zstd", 'Write "gzip" or "zstd".'),
-    "accelerator": _matching(
+    "compression": _Matching(r"gzip|zstd", 'Write "gzip" or "zstd".'),
+    "accelerator": _Matching(
         r"cpu|cuda|auto|xpu|cu[0-9]{2,3}|rocm[0-9]+(\.[0-9]+){1,2}", 'Write "cpu", "cuda", "auto", or a version such as "cu126".'
     ),
     "accelerator-index": _index,
-    "suite": _matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
+    "suite": _Matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
     "python-builds": _python_builds,
     "stop-signal": _signal,
 }

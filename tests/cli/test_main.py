@@ -16,7 +16,7 @@ from shipwheel import __version__, cli, errors
 from shipwheel.cli import stages, usage
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal, Verbosity
-from shipwheel.errors import DamagedBlob, ShipwheelError
+from shipwheel.errors import DamagedBlob, MissingImports, ShipwheelError
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
@@ -55,7 +55,7 @@ def test_every_command_has_help(name: str) -> None:
         (("zzz",), "there is no command zzz"),
         (("--nope",), "has no option --nope"),
         (("build", "--nope"), "build has no option --nope"),
-        (("inspect",), "missing argument 'REF'"),
+        (("tags",), "missing argument 'REF'"),
         (("check", "--timeout", "x"), "'x' is not a valid integer"),
         (("build", "--quiet", "--verbose"), "cannot be combined"),
     ],
@@ -135,8 +135,12 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 
 def all_errors() -> list[ShipwheelError]:
-    kinds = [getattr(errors, name) for name in errors.__all__]
-    return [kind(ANY) if kind is DamagedBlob else kind("it went wrong", hint="do this") for kind in kinds]
+    """Return an error of each kind."""
+    special: dict[str, ShipwheelError] = {
+        "DamagedBlob": DamagedBlob(ANY),
+        "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
+    }
+    return [special.get(name) or getattr(errors, name)("it went wrong", hint="do this") for name in errors.__all__]
 
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: type(error).__name__)
