@@ -5,6 +5,7 @@ import io
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,14 @@ def test_a_stream_that_is_not_read_to_its_end_disturbs_no_other() -> None:
     one.close()  # type: ignore[attr-defined]
     assert {piece[0] for piece in (pieces[0], pieces[2])} == {1} and {piece[0] for piece in (pieces[1], *two)} == {2}
     assert spliced(first)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    contents = [bytes([number]) * (1000 * number) + b"end" for number in range(40)]
+    expected = [(fragment(data), spliced(deflated(data))) for data in contents]
+    forget()
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda data: (fragment(data), spliced(deflated(data))), contents)) == expected
 
 
 def test_inflating_has_bounded_chunks() -> None:

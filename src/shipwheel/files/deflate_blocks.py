@@ -37,7 +37,10 @@ def inflate_blocks(raw: Buffer) -> Generator[bytes, None, LastBlock]:
     """Yield the uncompressed bytes, then return the last block. Raise zlib.error unless `raw` is one complete deflate stream."""
     if _inflate_functions() is None:
         return (yield from inflate_blocks_slowly(raw))
-    inflater = _idle.pop() if _idle else _Inflater()
+    try:
+        inflater = _idle.pop()
+    except IndexError:
+        inflater = _Inflater()
     try:
         return (yield from inflater.inflate(raw))
     finally:
@@ -164,7 +167,7 @@ class _Inflater:
 
 
 _idle: list[_Inflater] = []
-"""States that no stream uses: making one takes longer than inflating a small file."""
+"""States that no stream uses: making one takes longer than inflating a small file. Threads may take and return them at any time."""
 
 
 def inflate_blocks_slowly(raw: Buffer) -> Generator[bytes, None, LastBlock]:

@@ -21,7 +21,10 @@ def compress(data: bytes) -> bytes:
     """Compress to raw deflate data."""
     if _library() is None:
         return bytes(deflate.deflate_compress(data, LEVEL))
-    compressor = _idle.pop() if _idle else _Compressor()
+    try:
+        compressor = _idle.pop()
+    except IndexError:
+        compressor = _Compressor()
     try:
         return compressor.compress(data)
     finally:
