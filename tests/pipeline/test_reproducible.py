@@ -1,15 +1,20 @@
 """Same input, same bytes: one test for each property, and one with all of them at once on a real project."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shipwheel.oci.layout import read_layout
 from shipwheel.testing.world import MINOR, CommandResult, World
 
 PLATFORMS = "linux/amd64,linux/arm64"
@@ -39,7 +44,8 @@ class Vary:
 
 def project(world: World, vary: Vary) -> Path:
     """The same app in a folder, with files whose order, size and modes could leak."""
-    folder = world.app("small\nnative\n", vary.folder)
+    # A day of its own: at midnight, locks of two days would differ.
+    folder = world.app("small\nnative\n", vary.folder, 'as-of = "2024-02-01"\n')
     (folder / "pkg").mkdir(exist_ok=True)
     for name in ("zeta", "alpha", "Beta", "ünicode"):
         (folder / "pkg" / f"{name}.py").write_text(MODULE)
@@ -79,6 +85,41 @@ def test_bytecode_is_in_it(shared_world: World, reference: str) -> None:
     bare = shared_world.run("build", project(shared_world, Vary(folder="bare/shop")), "--no-bytecode", "--json", "-o", "bare.oci")
     without = {layer["name"]: layer["size"] for layer in bare.document["images"][0]["layers"]}
     assert layers["the source of shop"] > without["the source of shop"]
+
+
+def config(world: World, place: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The config of the first image that is built of a project."""
+    assert world.build(place, env=env).code == 0
+    found: dict[str, Any] = json.loads(read_layout(world.output(place)).images().images[0].config)
+    return found
+
+
+def test_images_are_from_the_day_of_the_lock(shared_world: World) -> None:
+    place = shared_world.app("small\n", "dated/shop")
+    assert shared_world.run("lock", place).code == 0
+    lock = place / "pylock.toml"
+    day = tomllib.loads(lock.read_text())["tool"]["shipwheel"]["as-of"]
+    found = config(shared_world, place)
+    assert found["created"] == f"{day}T00:00:00Z"
+    assert {line["created"] for line in found["history"]} == {f"{day}T00:00:00Z"}
+    lock.write_text(lock.read_text().replace(day, "2024-02-29"))
+    assert config(shared_world, place)["created"] == "2024-02-29T00:00:00Z", "the lock decides, not the clock"
+
+
+def test_images_are_from_source_date_epoch(shared_world: World) -> None:
+    place = shared_world.app("small\n", "epoch/shop")
+    assert config(shared_world, place, {"SOURCE_DATE_EPOCH": "1700000000"})["created"] == "2023-11-14T22:13:20Z"
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2024-02-30", "0000-01-01"])
+def test_a_lock_of_no_day_is_an_error(shared_world: World, day: str) -> None:
+    place = shared_world.app("small\n", "odd/shop")
+    assert shared_world.run("lock", place).code == 0
+    lock = place / "pylock.toml"
+    lock.write_text(re.sub(r'as-of = "[^"]*"', f'as-of = "{day}"', lock.read_text()))
+    done = shared_world.build(place)
+    assert done.code == 4
+    assert f"as-of is '{day}', which is not a day" in done.err
 
 
 def test_folder(shared_world: World, reference: str) -> None:

@@ -253,6 +253,18 @@ def test_a_volume_of_the_image_stays_unless_it_is_ephemeral(target: RunTarget, f
     assert target.left() == ""
 
 
+def test_any_user_of_group_0_can_write_to_a_volume(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
+    """As clusters such as OpenShift run containers: with a number of their own, and group 0."""
+    project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "group")
+    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text() + '\n[tool.shipwheel]\nvolumes = ["/kept"]\n')
+    code = "import os; open(f'/kept/{os.getuid()}', 'w'); print(sorted(os.listdir('/kept')))"
+    said = [shipwheel(target, str(project), "--user", user, "--", "python", "-c", code) for user in ("65532:65532", "1000650000:0")]
+    assert [done.stdout for done in said] == ["['65532']\n", "['1000650000', '65532']\n"], said
+    if target.name in ("docker", "podman"):
+        target.sandbox.run([target.name, "volume", "rm", "hello-kept"])
+    assert target.left() == ""
+
+
 def test_the_engine_runs_the_name_that_load_prints(target: RunTarget, fastapi: Example) -> None:
     project = str(fastapi.archive.parent / "fastapi")
     done = target.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", target.name])

@@ -362,21 +362,21 @@ def test_keys_depend_on_what_is_generated() -> None:
         launcher_files([["a", "b"]], "/data").key,
         launcher_files([["a b"]], "/data").key,
         launcher_files([["a", "b"]], "/other").key,
-        volume_directories(["/data"], (1, 2)).key,
-        volume_directories(["/data"], (1, 3)).key,
+        volume_directories(["/data"], 1).key,
+        volume_directories(["/data"], 2).key,
     }
     assert len(keys) == 7
     assert venv_files("3.11.9", "/usr/bin/python3.11").key in keys, "a patch release changes nothing"
     assert launcher_files([["a"]], "/data").key == launcher_files([("a",)], "/data").key
 
 
-def test_volume_directories_belong_to_the_user() -> None:
-    source = volume_directories(["/srv/b/", "/srv/a"], (65532, 65532))
+def test_volume_directories_are_writable_for_the_user_and_for_group_0() -> None:
+    source = volume_directories(["/srv/b/", "/srv/a"], 65532)
     assert [(entry.path, entry.mode, entry.uid, entry.gid) for entry in source.entries()] == [
-        ("srv/a", 0o755, 65532, 65532),
-        ("srv/b", 0o755, 65532, 65532),
+        ("srv/a", 0o775, 65532, 0),
+        ("srv/b", 0o775, 65532, 0),
     ]
-    assert source.key == volume_directories(["/srv/a", "/srv/b"], (65532, 65532)).key
+    assert source.key == volume_directories(["/srv/a", "/srv/b"], 65532).key
 
 
 def test_writes_the_launcher_s_settings_as_json(tmp_path: Path) -> None:
@@ -385,10 +385,10 @@ def test_writes_the_launcher_s_settings_as_json(tmp_path: Path) -> None:
 
 
 def test_links_a_file_in_the_working_directory_to_a_volume() -> None:
-    source = volume_directories(["/data"], (65532, 65532), "app", [("db.sqlite3", "/data/db.sqlite3")])
+    source = volume_directories(["/data"], 65532, "app", [("db.sqlite3", "/data/db.sqlite3")])
     link = next(entry for entry in source.entries() if entry.path == "app/db.sqlite3")
     assert (link.type, link.target) == (EntryType.SYMLINK, "/data/db.sqlite3")
-    assert source.key != volume_directories(["/data"], (65532, 65532)).key
+    assert source.key != volume_directories(["/data"], 65532).key
 
 
 def test_moves_files_aside_that_links_replace(tmp_path: Path) -> None:

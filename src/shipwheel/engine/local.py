@@ -117,7 +117,8 @@ class Binds(NamedTuple):
 def make_binds(spec: RunSpec, *, chown: bool) -> Binds:
     """Return the bind mounts for a container's mounts. Creates named volumes that are new, and throwaway ones.
 
-    With `chown`, gives new volumes to the container's user, if root runs this. Raises EngineError if a volume cannot be created.
+    With `chown`, gives new volumes to the container's user, and to group 0 with the same rights, if root runs this. Raises EngineError if
+    a volume cannot be created.
     """
     owner = (spec.user or spec.config.user) if chown and hasattr(os, "geteuid") and os.geteuid() == 0 else ""
     mounts: list[Bind] = []
@@ -204,7 +205,8 @@ def _named_volume(directory: Path, owner: str) -> Path:
 
 def _give_to(directory: Path, owner: str) -> Path:
     directory.chmod(0o755)
-    uid, _, gid = owner.partition(":")
+    uid = owner.partition(":")[0]
     if uid.isdecimal():
-        os.chown(directory, int(uid), int(gid) if gid.isdecimal() else int(uid))
+        os.chown(directory, int(uid), 0)
+        directory.chmod(0o775)
     return directory

@@ -103,7 +103,7 @@ def _build_once(request: Request, destination: Destination | None) -> Built:
             _warn_of_missed_libraries(context, closed)
         wheels = context.local.current.wheels
     resolution = _pin_bases(resolution, platforms)
-    return Built(resolution, platforms, compose(resolution.project, platforms), wheels)
+    return Built(resolution, platforms, compose(resolution, platforms), wheels)
 
 
 def _resolve(request: Request) -> tuple[Bases, Resolution]:

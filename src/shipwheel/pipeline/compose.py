@@ -1,9 +1,13 @@
 """The image configs, manifests and image index of a build. Pure."""
 
+import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from shipwheel import __version__
+from shipwheel.errors import LockError
 from shipwheel.files.segment import source_date_epoch
+from shipwheel.locking.pylock import Lock
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
 from shipwheel.pipeline.container import CERTIFICATES, ContainerOptions, container_config, container_user
@@ -11,7 +15,7 @@ from shipwheel.pipeline.generated import launcher_command
 from shipwheel.pipeline.import_proof import imports_of
 from shipwheel.pipeline.programs import programs_of
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BASE_NAME, ANNOTATION_REBASE_INFO, RebaseInfo
-from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.resolve import Resolution, Resolved
 from shipwheel.pipeline.stages import BuiltPlatform
 from shipwheel.project.project import Project
 from shipwheel.settings import expand_env
@@ -23,13 +27,26 @@ ANNOTATION_PROOF = "io.shipwheel.proof"
 """Annotation of a manifest: the key of everything that was proved about the image."""
 
 
-def compose(project: Project, platforms: Sequence[BuiltPlatform]) -> ImageIndex:
+def compose(resolution: Resolution, platforms: Sequence[BuiltPlatform]) -> ImageIndex:
     """Return the images of all platforms, in order, and their image index."""
+    project, created = resolution.project, _creation_time(resolution.lock)
     annotations = _annotations(project)
-    return make_index([_image(project, platform, annotations) for platform in platforms], annotations)
+    return make_index([_image(project, platform, annotations, created) for platform in platforms], annotations)
 
 
-def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str]) -> Image:
+def _creation_time(lock: Lock) -> int:
+    """Return the time of the images, in seconds: SOURCE_DATE_EPOCH, else the start of the lock's day, which is the same for each build."""
+    if os.environ.get("SOURCE_DATE_EPOCH") or not lock.as_of:
+        return source_date_epoch()
+    try:
+        day = datetime.strptime(lock.as_of, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        what = f"{lock.path}: [tool.shipwheel] as-of is {lock.as_of!r}, which is not a day"
+        raise LockError(what, hint="Write it as YYYY-MM-DD, or make the lock again: shipwheel lock.") from error
+    return max(0, int(day.timestamp()))
+
+
+def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str], created: int) -> Image:
     resolved = platform.resolved
     parent = resolved.base.parent.execution if resolved.base.parent is not None else None
     annotations = {**_base_annotations(resolved), **annotations}
@@ -41,7 +58,7 @@ def _image(project: Project, platform: BuiltPlatform, annotations: dict[str, str
         platform.layers,
         container_config(options, parent),
         resolved.target.platform,
-        created=source_date_epoch(),
+        created=created,
         annotations={**annotations, **own},
         base_history=_history(resolved),
     )

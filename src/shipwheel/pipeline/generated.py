@@ -55,14 +55,13 @@ def venv_files(version: str, interpreter: str) -> Generated:
     )
 
 
-def volume_directories(
-    volumes: Sequence[str], owner: tuple[int, int], workdir: str = "", links: Sequence[tuple[str, str]] = ()
-) -> Generated:
+def volume_directories(volumes: Sequence[str], uid: int, workdir: str = "", links: Sequence[tuple[str, str]] = ()) -> Generated:
     """Return the mount points of volumes, and the links from below `workdir` to files on them.
 
-    `owner` is (uid, gid) of the image's user: an engine that creates a volume copies the owner of its mount point.
+    `uid` is that of the image's user: an engine that creates a volume copies owner and mode of its mount point. The group is 0, with the
+    owner's rights, because clusters such as OpenShift run containers as any user of group 0.
     """
-    mount_points = tuple(directory(path.strip("/"), 0o755, uid=owner[0], gid=owner[1]) for path in sorted(volumes))
+    mount_points = tuple(directory(path.strip("/"), 0o775, uid=uid, gid=0) for path in sorted(volumes))
     return Generated("volumes", (*mount_points, *(symlink(f"{workdir}/{path}", target) for path, target in sorted(links))))
 
 

@@ -181,11 +181,10 @@ class LayerPlanner:
 
     def _volumes(self, base: Base, owned: Mapping[str, Directory], workdir: str) -> LayerSpec:
         project = self.project
-        uid, _, gid = container_user(project.settings.user, base).partition(":")
-        owner = (int(uid), int(gid or uid))
+        uid = int(container_user(project.settings.user, base).partition(":")[0])
         links = project.launch.links if project.launch else ()
-        around = dict((*volume_attributes(owned, project.volumes, owner[0]), *(inherited_attributes(owned, (workdir,)) if links else ())))
-        return LayerSpec("volumes", (volume_directories(project.volumes, owner, workdir, links),), tuple(sorted(around.items())))
+        around = dict((*volume_attributes(owned, project.volumes, uid), *(inherited_attributes(owned, (workdir,)) if links else ())))
+        return LayerSpec("volumes", (volume_directories(project.volumes, uid, workdir, links),), tuple(sorted(around.items())))
 
 
 def _base_directories(base: Base) -> Mapping[str, Directory]:

@@ -406,7 +406,7 @@ def test_volumes_for_any_writes_make_a_layer(writes: list[tuple[str, str]], work
         assert len({target for _, target in launch.links}) == len(launch.links)
         assert not [path for path in launch.volumes if f"{workdir}/".startswith(f"{path}/") or "/opt/venv/".startswith(f"{path}/")]
         if launch.volumes:
-            places = volume_directories(launch.volumes, (1, 1), workdir.strip("/"), launch.links)
+            places = volume_directories(launch.volumes, 1, workdir.strip("/"), launch.links)
             make_layer(LayerSpec("volumes", (places,)), Store(Path(folder) / "store"))
 
 
