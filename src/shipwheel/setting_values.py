@@ -64,6 +64,17 @@ def _words(value: object) -> object:
         raise InvalidValue(f"cannot be split into words ({str(error).lower()})", 'Write a list: ["python", "main.py"].') from None
 
 
+def _commands(value: object) -> object:
+    return {name: _words(words) for name, words in value.items()} if isinstance(value, Mapping) else value
+
+
+def _processes(processes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for name in processes:
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) is None:
+            raise InvalidValue(f"{name!r} is not the name of a process", "Use letters, digits, '-' and '_'.")
+    return {name: _argv(words) for name, words in processes.items()}
+
+
 def _steps(value: object) -> object:
     if isinstance(value, (list, tuple)) and value and all(isinstance(word, str) for word in value):
         raise InvalidValue("must be a list of commands, each a list of words", f"Write [[{', '.join(map(_quoted, value))}]].")
@@ -246,6 +257,7 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "ports": _port_texts,
     "user": _user_text,
     "env": _texts,
+    "processes": _commands,
     "labels": _texts,
     "annotations": _texts,
 }
@@ -257,6 +269,7 @@ _HINTS = {
     "records": "Write true or false.",
     "command": 'Write a list of words: ["python", "main.py"].',
     "entrypoint": 'Write a list of words: ["python", "main.py"].',
+    "processes": 'Write a table of commands: {worker = "celery -A shop worker"}.',
     "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',
     "ports": 'Write a list of ports: [8000, "53/udp"].',
     "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
@@ -274,6 +287,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "state": _Each(_state_path),
     "dependencies": _Each(_requirement),
     "env": _env,
+    "processes": _processes,
     "user": _user,
     "workdir": _workdir,
     "labels": _keys,

@@ -50,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()
     """Commands to run once for each new volume, before the app starts. Each is a list of words."""
+    processes: dict[str, tuple[str, ...]] = {}
+    """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
+    stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""
     user: str | None = None
     """User to run as, as numeric "uid:gid" or "uid"; "0" is root. Default: the base image's user unless that is root, else 65532:65532."""
     workdir: str = "/app"
@@ -178,7 +181,7 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
             hints.append(error.hint)
     if problems:
         raise UsageError(f"{origin}: " + "; ".join(problems), hint=" ".join(dict.fromkeys(filter(None, hints))) or "Correct these keys.")
-    for name in ("env", "labels", "annotations"):
+    for name in ("env", "labels", "annotations", "processes"):
         if name in values:
             values[name] = {**getattr(settings, name), **values[name]}
     return msgspec.structs.replace(settings, **values)

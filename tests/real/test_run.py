@@ -212,6 +212,21 @@ def test_the_image_s_stop_signal_stops_a_start_step(target: RunTarget, fastapi: 
     assert target.left() == ""
 
 
+def test_another_process_of_the_image_runs_without_the_steps_of_the_web_server(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
+    project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "fastapi")
+    settings = """
+[tool.shipwheel]
+before-start = [["python", "-c", "print('step')"]]
+[tool.shipwheel.processes]
+worker = ["python", "-c", "print('worker of', open('/proc/1/comm').read())"]
+"""
+    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text() + settings)
+    ran = shipwheel(target, str(project), "--process", "worker")
+    assert (ran.returncode, ran.stdout.strip()) == (0, "worker of tini"), ran.stderr
+    assert shipwheel(target, str(project), "--process", "beat").returncode == 2
+    assert target.left() == ""
+
+
 def test_passes_on_exit_code_user_variables_and_volumes(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     file = tmp_path / "variables"
     file.write_text("# a comment\nFROM_FILE=two words\n")

@@ -43,6 +43,9 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     yield f"│             {_argument_rule(plan)}"
     for step in plan.before_start:
         yield f"├── first     {' '.join(step)}  ({'at every start' if step in plan.every_start else 'once per volume'})"
+    for name, words in plan.processes.items():
+        if name != "web":
+            yield f"├── process   {name}: {' '.join(words)}"
     if plan.ports:
         yield f"├── ports     {', '.join(plan.ports)}"
     if plan.volumes:

@@ -108,6 +108,7 @@ class _WithArguments(Command):
     help="Replace the image's entrypoint and command; split into words as a shell does.",
     group="Container",
 )
+@option("--process", metavar="NAME", help="Process of the image to run, such as worker [web].", group="Container")
 @option("-d", "--detach", is_flag=True, help="Start the container, print its name, and return.", group="Container")
 @option(
     "-i",
@@ -220,6 +221,7 @@ def _spec(image: "LoadedImage", engine: "Engine", requested: _Requested, flags: 
     from shipwheel.engine.interface import RunSpec
     from shipwheel.engine.run_options import add_image_volumes, slug
 
+    process = _process(image, flags["process"], requested.entrypoint)
     mounts = add_image_volumes(image.config.volumes, requested.mounts, image.project, ephemeral=flags["ephemeral"])
     _warn_unwritable(mounts, flags["user"] or image.config.user, engine, reporter)
     interactive = flags["interactive"]
@@ -229,8 +231,8 @@ def _spec(image: "LoadedImage", engine: "Engine", requested: _Requested, flags: 
         platform=image.platform,
         name=flags["name"] or f"{slug(image.project)}-{os.urandom(3).hex()}",
         args=click.get_current_context().meta[_ARGUMENTS],
-        entrypoint=requested.entrypoint,
-        ports=_ports(image.config, engine, requested.ports, flags["network"], reporter),
+        entrypoint=requested.entrypoint if process is None else process,
+        ports=_ports(image.config, engine, requested.ports, flags["network"], reporter) if process is None else requested.ports,
         mounts=mounts,
         env=requested.env,
         user=flags["user"],
@@ -255,6 +257,15 @@ def _ports(
     if engine.publishes and network != "host":
         return add_image_ports(config.exposed_ports, requested, reporter)
     return check_host_ports(config.exposed_ports, requested, engine.name, reporter)
+
+
+def _process(image: "LoadedImage", name: str | None, entrypoint: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the command of the chosen process; None for the image's own."""
+    from shipwheel.oci.processes import process_command
+
+    if name is not None and entrypoint is not None:
+        raise UsageError("--process and --entrypoint exclude each other", hint="Leave out one of them.")
+    return process_command(image.config, name, image.name) if name is not None else None
 
 
 def _warn_unwritable(mounts: "tuple[Mount, ...]", user: str, engine: "Engine", reporter: Reporter) -> None:

@@ -10,6 +10,7 @@ from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking.pylock import Lock
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
+from shipwheel.oci.processes import processes_label
 from shipwheel.pipeline.container import CERTIFICATES, ContainerOptions, container_config, container_user
 from shipwheel.pipeline.generated import launcher_command
 from shipwheel.pipeline.import_proof import imports_of
@@ -118,7 +119,7 @@ def _container_options(project: Project, each: Resolved, annotations: dict[str, 
         env=expand_env({**launch.env, **settings.env}, f"/{Paths(minor).site_packages}"),
         user=container_user(settings.user, each.base),
         workdir=project.start_directory,
-        labels={**annotations, **settings.labels},
+        labels={**annotations, **processes_label(dict(launch.processes)), **settings.labels},
         stop_signal=settings.stop_signal or "",
         launcher=launcher_command(each.base.interpreter) if project.before_start else (),
         init=each.base.init_path,

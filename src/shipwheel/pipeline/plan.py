@@ -56,6 +56,8 @@ class BuildPlan:
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
+    processes: Mapping[str, tuple[str, ...]]
+    """Everything that the image can run, by name; empty if that is the command alone."""
     ports: tuple[str, ...]
     volumes: tuple[str, ...]
     env: Mapping[str, str]
@@ -88,6 +90,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         command_reason=launch.reason,
         before_start=project.before_start,
         every_start=project.every_start,
+        processes=dict(launch.processes),
         ports=launch.ports,
         volumes=project.volumes,
         env={**launch.env, **project.settings.env},

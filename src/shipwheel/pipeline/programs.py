@@ -11,9 +11,10 @@ __all__ = ["check_programs", "missing_programs", "programs_of"]
 
 
 def programs_of(project: Project, init: str) -> tuple[str, ...]:
-    """Return the init, if its path is not empty, and the first word of each step before the start and of the command."""
+    """Return the init, if its path is not empty, and the first word of each step before the start and of each process."""
     command = project.launch.command if project.launch else ()
-    words = (init, *(words[0] for words in (*project.before_start, command) if words))
+    others = tuple(words for _, words in project.launch.processes) if project.launch else ()
+    words = (init, *(words[0] for words in (*project.before_start, command, *others) if words))
     return tuple(dict.fromkeys(filter(None, words)))
 
 

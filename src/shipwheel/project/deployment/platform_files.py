@@ -10,15 +10,13 @@ from typing import Any
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.find_dockerfile import Build
-from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
+from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.user_files import UserFiles, table_at
 
 __all__ = ["Hosting", "read_hosting"]
-
-_RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def _fly(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
         if isinstance(command, str) and command:
             found.commands["web" if process in ("app", "web") else process] = (command, _line(text, process))
     if isinstance(release := table_at(tables, "deploy").get("release_command"), str):
-        found.commands[_RELEASE] = (release, _line(text, "release_command"))
+        found.commands[RELEASE] = (release, _line(text, "release_command"))
     found.variables |= {key: str(value) for key, value in table_at(tables, "env").items()}
     found.dockerfile = str(table_at(tables, "build").get("dockerfile") or "")
     services = [table_at(tables, "http_service"), *_tables(tables.get("services"))]
@@ -125,7 +123,7 @@ def _render(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
         directory = posixpath.normpath(yaml_text(service.get("rootDir")) or ".")
         found = _Described(name, ProjectFiles(path.parent, files=files), service.line, directory=directory)
         process = "web" if kind in ("web", "pserv") else yaml_text(service.get("name")) or kind
-        for key, command_name in (("startCommand", process), ("dockerCommand", process), ("preDeployCommand", _RELEASE)):
+        for key, command_name in (("startCommand", process), ("dockerCommand", process), ("preDeployCommand", RELEASE)):
             if text := yaml_text(service.get(key)):
                 found.commands[command_name] = (text, service.line_of(key))
         for item in map(yaml_table, yaml_list(service.get("envVars"))):
@@ -162,7 +160,7 @@ def _app_platform(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
         for item in map(yaml_table, yaml_list(table.get(kind))):
             found = _Described(name, ProjectFiles(path.parent.parent, files=files), item.line)
             found.directory = yaml_text(item.get("source_dir")).strip("/") or "."
-            process = {"services": "web", "jobs": _RELEASE}.get(kind, yaml_text(item.get("name")) or "worker")
+            process = {"services": "web", "jobs": RELEASE}.get(kind, yaml_text(item.get("name")) or "worker")
             if text := yaml_text(item.get("run_command")):
                 found.commands[process] = (text, item.line_of("run_command"))
             for variable in map(yaml_table, (*yaml_list(table.get("envs")), *yaml_list(item.get("envs")))):

@@ -11,7 +11,11 @@ from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
 from shipwheel.user_files import UserFiles
 
-__all__ = ["DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
+__all__ = ["RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
+
+
+RELEASE = "release"
+"""The process that runs before a new version starts, and ends."""
 
 
 class DeploymentFile(Enum):

@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from shipwheel.project.deployment.process import DeploymentFile, Process
+from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of
@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["declared_finder", "declared_steps", "own_command_finder"]
+__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder"]
 
 _DEFAULT_PORT = "8000"
 _MAX_COMMAND = 8192
@@ -33,13 +33,17 @@ _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessage
 """Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
 
 
+_Steps = tuple[tuple[str, ...], ...]
+"""Commands that run before the start."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The command that a process comes to, and the steps before it."""
 
     command: ShellCommand
     words: tuple[str, ...]
-    steps: tuple[tuple[str, ...], ...]
+    steps: _Steps
     notes: tuple[str, ...]
 
 
@@ -60,18 +64,37 @@ def own_command_finder(kind: DeploymentFile) -> Finder:
     return lambda evidence, scan: _find(kind, evidence, scan)
 
 
-def declared_steps(evidence: Evidence, scan: Scan) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """Return (the steps before the start of the first process that has some, notes about them), for a command from elsewhere."""
-    for process in scan.deployment.processes:
-        found = _steps(process, evidence, process.commands(_variables(process, evidence)))
-        if found[0]:
-            return found
-    return (), ()
+def find_process(process: Process, evidence: Evidence, directory: str) -> tuple[tuple[str, ...], str]:
+    """Return (the command of a process in an image that starts in `directory`, why it cannot run; empty if it can)."""
+    found = _main_command(process, evidence, process.commands(_variables(process, evidence)))
+    if isinstance(found, str):
+        return (), found
+    if (Runnable(evidence, process.files).directory(found.command) or "") != directory:
+        return (), "it runs in another directory"
+    env = dict(found.command.env)
+    return (found.words, "") if not _has_secret(found.words, env) else ((), "it contains a secret")
+
+
+def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Steps, tuple[str, ...]]:
+    """Return (the steps before the start, notes about them): those of a release, then the `given` ones of the command.
+
+    If the command has none because it comes from elsewhere, the steps of the first process that has some count.
+    """
+    processes = scan.deployment.processes
+    release = next((process for process in processes if process.name == RELEASE), None)
+    others = () if given else [process for process in processes if process.name != RELEASE]
+    first, notes = _all_steps(release, evidence) if release is not None else ((), ())
+    found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
+    return tuple(dict.fromkeys((*first, *found[0]))), (*notes, *found[1])
+
+
+def _all_steps(process: Process, evidence: Evidence) -> tuple[_Steps, tuple[str, ...]]:
+    return _steps(process, evidence, process.commands(_variables(process, evidence)))
 
 
 def _find(kind: DeploymentFile, evidence: Evidence, scan: Scan) -> Launch | None:
     processes = scan.deployment.of_kind(kind)
-    named = {process.name: process for process in processes if process.name != "release"}
+    named = {process.name: process for process in processes if process.name != RELEASE}
     process = named.get("web") or (next(iter(named.values())) if len(named) == 1 else None)
     return _launch(process, evidence, scan) if process is not None else None
 
@@ -80,7 +103,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     runnable = Runnable(evidence, process.files)
     variables = _variables(process, evidence)
     found = _main_command(process, evidence, process.commands(variables))
-    if found is None:
+    if isinstance(found, str):
         return None
     own_env = {name: runnable.value(value) for name, value in found.command.env}
     env = {**({"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}), **own_env}
@@ -111,16 +134,17 @@ def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
     return {"PORT": port, **settings.env}
 
 
-def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> _Found | None:
-    """Return the last command that a process runs, which lasts, with the steps before it; None if the image cannot run it."""
+def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> _Found | str:
+    """Return the last command that a process runs, which lasts, with the steps before it, or why the image cannot run it."""
     runnable = Runnable(evidence, process.files)
     lasting = [command for command in commands if not command.background and not _is_side_work(command)]
     if not lasting or sum(map(len, lasting[-1].words)) > _MAX_COMMAND:
-        return None
+        return "it starts nothing that is known"
     main = lasting[-1]
     words = runnable.words(main)
-    if main.doubt or runnable.obstacle(words, runnable.directory(main)) or _is_of_another_machine(process, words):
-        return None
+    obstacle = main.doubt or runnable.obstacle(words, runnable.directory(main))
+    if obstacle or _is_of_another_machine(process, words):
+        return obstacle or "it names files of the machine that it is installed on"
     steps, notes = _steps(process, evidence, commands)
     return _Found(main, words, steps, notes)
 
@@ -135,7 +159,7 @@ def _is_side_work(command: ShellCommand) -> bool:
     return posixpath.basename(command.words[0]) in _WITHOUT_STEP
 
 
-def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[_Steps, tuple[str, ...]]:
     """Return (the one-time steps before the last command, notes about what cannot be one)."""
     runnable = Runnable(evidence, process.files)
     lasting = [command for command in commands if not command.background]
@@ -143,7 +167,8 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
     notes: list[str] = []
     home = runnable.directory(lasting[-1]) if lasting else ""
     for command in commands:
-        if command is (lasting[-1] if lasting else None) or _is_side_work(command):
+        is_main = process.name != RELEASE and command is (lasting[-1] if lasting else None)
+        if is_main or _is_side_work(command):
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app" if command.background else "")

@@ -16,6 +16,7 @@ from shipwheel.project.entrypoint.file_servers import find_file_server, find_twi
 from shipwheel.project.entrypoint.image_settings import with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
+from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_script
@@ -74,6 +75,8 @@ def _from_settings(evidence: Evidence) -> Launch | None:
         return Launch(settings.entrypoint, True, settings.command, reason="The setting `entrypoint` names it.")
     if settings.command:
         return with_server(Launch(settings.command, reason="The setting `command` names it."), evidence)
+    if web := settings.processes.get("web"):
+        return with_server(Launch(web, reason="The setting `processes.web` names it."), evidence)
     return None
 
 
@@ -85,8 +88,8 @@ def _source_matters(evidence: Evidence, launch: Launch) -> bool:
 def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     """Return the launch with what deployment files say, static files, ports, volumes and the project's directory if it needs that."""
     modules = scan.modules
-    if not launch.before_start and not launch.is_program:
-        steps, notes = declared_steps(evidence, scan)
+    if not launch.is_program:
+        steps, notes = declared_steps(evidence, scan, launch.before_start)
         launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
@@ -99,7 +102,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
     launch = replace(launch, ports=ports, outside_wheel=outside_wheel)
-    return with_state(with_volumes(launch, evidence, modules), evidence)
+    return with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
 
 
 def _with_surroundings(launch: Launch, scan: Scan) -> Launch:

@@ -53,6 +53,8 @@ class Launch:
     """Patterns of files that the command needs even if .gitignore excludes them."""
     outside_wheel: tuple[str, ...] = ()
     """Paths in the project's directory that a package reads outside its wheel, or writes where an installed package cannot."""
+    processes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(name, command) of all processes that the image can run, `web` for this one; empty if there is no other."""
     health: str = ""
     """The path of a URL that tells that the app is well, from a health check; empty if there is none."""
     companions: tuple[str, ...] = ()

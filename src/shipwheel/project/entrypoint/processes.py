@@ -1,0 +1,39 @@
+"""The processes of a project beside its web server: workers, schedulers and the release step that deployment files declare."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shipwheel.project.deployment.process import DeploymentFile
+from shipwheel.project.entrypoint.declared import find_process
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["with_processes"]
+
+_WEB = "web"
+_MAX_PROCESSES = 20
+
+
+def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with the other processes that the image can run, and notes about those that it cannot.
+
+    Those of the settings come before those of the deployment files. An image with its command alone has none.
+    """
+    found, notes = dict[str, tuple[str, ...]](), []
+    for kind in DeploymentFile:
+        declared = [process for process in scan.deployment.of_kind(kind) if process.name != _WEB]
+        for process in declared[:_MAX_PROCESSES] if not found else ():
+            words, reason = find_process(process, evidence, launch.directory)
+            if reason and kind is not DeploymentFile.SYSTEMD:
+                notes.append(f"{process.place}: the process {process.name} cannot run in the image: {reason}.")
+            elif not reason:
+                found[process.name] = words
+    processes = {**found, **dict(evidence.settings.processes)}
+    processes.pop(_WEB, None)
+    more = {**processes, _WEB: (*launch.command, *launch.arguments)} if processes else {}
+    return replace(launch, processes=tuple(sorted(more.items())), notes=(*launch.notes, *_without_repetition(notes, launch)))
+
+
+def _without_repetition(notes: list[str], launch: Launch) -> Iterator[str]:
+    return (note for note in dict.fromkeys(notes) if note not in launch.notes)

@@ -1,0 +1,46 @@
+"""Further processes of a project."""
+
+from pathlib import Path
+
+from support.project_tree import launched
+
+from shipwheel.settings import Settings, settings_from
+
+FILES = {"app.py": "from flask import Flask\napp = Flask('x')\n", "jobs.py": "", "manage.py": ""}
+
+
+def test_a_procfile_names_them(tmp_path: Path) -> None:
+    procfile = "web: gunicorn -b :$PORT app:app\nworker: celery -A jobs worker\nclock: python clock.py\nrelease: python manage.py migrate\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn celery flask")
+    assert dict(launch.processes) == {
+        "web": ("gunicorn", "-b", ":8000", "app:app"),
+        "worker": ("celery", "-A", "jobs", "worker"),
+        "release": ("python", "manage.py", "migrate"),
+    }
+    assert launch.before_start == (("python", "manage.py", "migrate"),)
+    assert "Procfile, line 3: the process clock cannot run in the image" in "\n".join(launch.notes)
+
+
+def test_services_of_a_compose_file_are_processes_of_one_image(tmp_path: Path) -> None:
+    compose = """
+services:
+  api: {build: ., ports: ["8000:8000"], command: "gunicorn -b 0.0.0.0:8000 app:app"}
+  worker: {build: ., command: celery -A jobs worker}
+"""
+    files = {**FILES, "compose.yaml": compose, "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\n"}
+    launch = launched(tmp_path, files, "gunicorn celery flask")
+    assert dict(launch.processes) == {
+        "web": ("gunicorn", "-b", "0.0.0.0:8000", "app:app"),
+        "worker": ("celery", "-A", "jobs", "worker"),
+    }
+
+
+def test_settings_come_first(tmp_path: Path) -> None:
+    settings = settings_from({"processes": {"worker": "rq worker 'a b'", "web": ["gunicorn", "app:app"]}}, "x")
+    launch = launched(tmp_path, {**FILES, "Procfile": "worker: celery -A jobs worker\n"}, "gunicorn celery", settings)
+    assert dict(launch.processes) == {"web": ("gunicorn", "app:app"), "worker": ("rq", "worker", "a b")}
+    assert launch.command == ("gunicorn", "app:app")
+
+
+def test_an_image_with_one_command_has_none(tmp_path: Path) -> None:
+    assert launched(tmp_path, FILES, "gunicorn flask", Settings()).processes == ()
