@@ -201,7 +201,7 @@ _VARIABLES = {
     "REGISTRY_AUTH_FILE, DOCKER_CONFIG": "Path of podman's auth.json; directory of docker's config.json.",
     "SHIPWHEEL_PLAIN_HTTP": "Registries (HOST or HOST:PORT, separated by commas) to use over plain HTTP. Loopback addresses need no entry.",
     "SSL_CERT_FILE, SSL_CERT_DIR": "Certificate authorities to trust instead of the system's.",
-    "SOURCE_DATE_EPOCH": "Time of all files and images, in seconds since 1970. Default: 1980-01-02 for files, and the day of the lock for images.",
+    "SOURCE_DATE_EPOCH": "Time of files and images, in seconds since 1970. Default: 1980-01-02 for files, the day of the lock for images.",
     "UV_DEFAULT_INDEX, UV_INDEX, …": "uv's settings for package indexes; see uv's documentation.",
 }
 
