@@ -45,6 +45,25 @@ def test_the_plan_says_what_is_left_out_and_why(world: World, frozen: Path) -> N
     assert any("pywinpty 2.0.13" in line and "Windows" in line and "requirements.txt, line 5" in line for line in lines)
 
 
+def test_wheels_for_other_pythons_tell_what_a_source_is_for(world: World, frozen: Path) -> None:
+    """pywinpty 1.1 has no wheel for this Python, and its source compiles; what has wheels of other systems and is needed is built."""
+    world.add(SmallWheel("pywinpty", "1.1", tag="cp38-cp38-win_amd64", purelib=False))
+    world.add(SmallWheel("wanted", "1.0", tag="cp38-cp38-win_amd64", purelib=False), SmallWheel("needy", requires=["wanted"]))
+    world.index.add("pywinpty-1.1.tar.gz", sdist("pywinpty", "1.1"))
+    world.index.add("wanted-1.0.tar.gz", sdist("wanted", "1.0"))
+    (frozen / "requirements.txt").write_text(FROZEN.replace("2.0.13", "1.1").replace("pywin32==306\n", "") + "wanted==1.0\nneedy==1.0\n")
+    for _ in range(2):
+        ran = world.run("plan", frozen, "--json")
+        assert ran.code == 0, ran.err
+        found = ran.document
+        for platform in found["platforms"]:
+            gone = {item["name"]: item["reason"] for item in platform["left_out"]}
+            assert set(gone) == {"pywinpty"}
+            assert "Windows" in gone["pywinpty"]
+            assert {item["name"]: item["kind"] for item in platform["distributions"]}["wanted"] == "sdist"
+    assert world.build(frozen).code == 0
+
+
 def test_it_builds(world: World, frozen: Path) -> None:
     ran = world.build(frozen)
     assert ran.digest

@@ -1,15 +1,19 @@
 """Turn the pylock.toml that uv wrote into the one to keep: only what serves this Python version, and nothing of this machine."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from shipwheel.errors import FetchError
+from shipwheel.locking.no_compatible_file import system_names
 from shipwheel.locking.pylock import file_name
 from shipwheel.locking.target import python_tags
 from shipwheel.project.lock_inputs import relative_path
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 __all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
 
@@ -29,13 +33,29 @@ def _python_tags(wheel: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(python, abi) for python in pythons.split(".") for abi in abis.split(".")}
 
 
-def note_systems(pylock: dict[str, Any]) -> None:
-    """Note in packages with a source and wheels for other systems only, whether their metadata says that they run on Linux."""
+def note_systems(pylock: dict[str, Any], every_file: Callable[[str, str], Mapping[str, Any] | None]) -> None:
+    """Note in packages with a source and wheels for other systems only what their files say about Linux.
+
+    `serves-linux` means that their metadata says that they run on Linux. `only-for` lists the systems of the wheels for other Python
+    versions, if there is none for this one. `every_file` returns the package of a name and a specifier with its files for all Pythons.
+    """
     for package in pylock.get("packages", []):
-        wheels = package.get("wheels", [])
-        is_elsewhere = "sdist" in package and wheels and all(_is_for_other_system(wheel) for wheel in wheels)
-        if is_elsewhere and _serves_linux(str(wheels[0].get("url", ""))):
+        if "url" not in package.get("sdist", {}) or "version" not in package:
+            continue
+        of_this_python = package.get("wheels", [])
+        wheels = of_this_python or (every_file(package["name"], f"=={package['version']}") or {}).get("wheels", [])
+        if not wheels or not all(_is_for_other_system(wheel) for wheel in wheels):
+            continue
+        if _serves_linux(str(wheels[0].get("url", ""))):
             package["tool"] = {"shipwheel": {"serves-linux": True}}
+        elif not of_this_python:
+            package["tool"] = {"shipwheel": {"only-for": system_names([tag for wheel in wheels for tag in _tags(wheel)])}}
+
+
+def _tags(wheel: Mapping[str, Any]) -> "frozenset[Tag]":
+    from packaging.utils import parse_wheel_filename
+
+    return parse_wheel_filename(file_name(wheel))[3]
 
 
 def _is_for_other_system(wheel: Mapping[str, Any]) -> bool:

@@ -96,7 +96,7 @@ def resolve(
             reporter(warn_of_failed_mirror(request.indexes, failure.reason))
         else:
             if requirements is not None and requirements.is_pinned:
-                note_systems(pylock)
+                note_systems(pylock, Lookup(synthetic, request.exclude_newer).every_file)
             drop_other_pythons(pylock, request.python)
             relocate(pylock, folder, request.root, synthetic.copies)
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)

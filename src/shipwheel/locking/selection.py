@@ -144,15 +144,16 @@ class _Selector:
     def select(self) -> tuple[Selection, list[MissingFile]]:
         """Return the selection, and the packages that should be in it but have no usable file."""
         files = {name: self._file(package) for name, package in self.active.items()}
-        selected = [file for file in files.values() if file is not None]
-        names = {file.name for file in selected}
-        left_out, missing = [], []
+        names = {name for name, file in files.items() if file is not None}
+        left_out, missing = {}, []
         for name, file in files.items():
-            if file is None and self._may_be_left_out(self.active[name], names):
-                left_out.append(self._left_out(self.active[name]))
+            package = self.active[name]
+            if (file is None or _only_for(package)) and self._may_be_left_out(package, names):
+                left_out[name] = self._left_out(package)
             elif file is None:
-                missing.append(self._missing(self.active[name]))
-        return Selection(self.target, tuple(selected), tuple(left_out)), missing
+                missing.append(self._missing(package))
+        selected = tuple(file for name, file in files.items() if file is not None and name not in left_out)
+        return Selection(self.target, selected, tuple(left_out.values())), missing
 
     def _file(self, package: "Package") -> LockedDistribution | None:
         """Return the best file of a package for the target; its sdist only if it has no wheel at all."""
@@ -180,16 +181,20 @@ class _Selector:
         A package that no other package anywhere depends on is what the application itself requires: it may be left out if its files are
         for other systems, but not if they are for other machines.
         """
-        serves_linux = (package.tool or {}).get("shipwheel", {}).get("serves-linux", False)
+        serves_linux = _own_table(package).get("serves-linux", False)
         if not self.lock.frozen or serves_linux or any(name in selected for name in self.parents[package.name]):
             return False
         tags = _tags(package)
-        return only_for_other_systems(tags) or (package.name in self.required_names and only_for_other_machines(tags, self.target))
+        return (
+            bool(_only_for(package))
+            or only_for_other_systems(tags)
+            or (package.name in self.required_names and only_for_other_machines(tags, self.target))
+        )
 
     def _left_out(self, package: "Package") -> LeftOut:
         tags = _tags(package)
-        other_systems = only_for_other_systems(tags)
-        files = f"its files are for {system_names(tags)} only" if other_systems else f"it has no file for {self.target.platform.machine}"
+        systems = _only_for(package) or (system_names(tags) if only_for_other_systems(tags) else "")
+        files = f"its files are for {systems} only" if systems else f"it has no file for {self.target.platform.machine}"
         reason = f"{files}, and no selected package needs it"
         return LeftOut(package.name, str(package.version or ""), reason, tuple(self.requirers(package.name)))
 
@@ -226,6 +231,16 @@ class _Selector:
                     paths[parent] = [*paths[item], _label(self.active[parent])]
                     queue.append(parent)
         return self.lock.origin
+
+
+def _own_table(package: "Package") -> Mapping[str, Any]:
+    table: Mapping[str, Any] = (package.tool or {}).get("shipwheel", {})
+    return table
+
+
+def _only_for(package: "Package") -> str:
+    """Return the systems that a source is for, as far as the wheels for other Python versions tell; empty if they do not."""
+    return str(_own_table(package).get("only-for", ""))
 
 
 def _label(package: "Package") -> str:
