@@ -322,6 +322,27 @@ def test_accepts_metadata_spelled_differently_from_the_file_name(store: Store) -
     check_record(tree, inner)
 
 
+@pytest.mark.parametrize(
+    ("wheel", "path", "start"),
+    [
+        (
+            SmallWheel(data={"scripts": {"con": "#!python\n1\n"}}, console_scripts={"con": "small:main"}),
+            "bin/con",
+            b"from small import main",
+        ),
+        (SmallWheel(console_scripts={"con": "small:main"}, gui_scripts={"con": "small:main"}), "bin/con", b"from small import main"),
+        (SmallWheel(data={"purelib": {"small/__init__.py": "X = 'data'\n"}}), "small/__init__.py", b"X = 'data'"),
+        (SmallWheel(data={"purelib": {"a.py": "1\n"}, "platlib": {"a.py": "2\n"}}), "a.py", b"2\n"),
+    ],
+    ids=["script and entry point", "two entry points", "package and data", "two kinds of data"],
+)
+def test_of_two_files_at_one_path_the_one_that_pip_keeps_is_installed(store: Store, wheel: SmallWheel, path: str, start: bytes) -> None:
+    """As pip 23 and uv 0.13 do with the same wheels."""
+    tree = installed(wheel, store)
+    assert [start in content for name, (_, content) in tree.items() if name.endswith(f"/{path}")] == [True]
+    check_record(tree, wheel)
+
+
 def test_changes_no_global_state(store: Store) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -406,8 +427,6 @@ HOSTILE: dict[str, SmallWheel | bytes] = {
     "lzma": tricky(Member("a.py", TEXT, method=14)),
     "no such method": tricky(Member("a.py", TEXT, method=77)),
     "twice": tricky(Member("a.py", TEXT), Member("a.py", b"other")),
-    "twice across schemes": SmallWheel(files={"a.py": "1"}, data={"purelib": {"a.py": "2"}}),
-    "script twice": SmallWheel(console_scripts={"x": "a:b"}, data={"scripts": {"x": "1"}}),
     "file and directory": tricky(Member("a", TEXT), Member("a/b.py", TEXT)),
     "file and directory entry": tricky(Member("a", TEXT), Member("a/", b"", stat.S_IFDIR | 0o755, stored=True)),
     "file and directory across schemes": SmallWheel(files={"a/b.py": "1"}, data={"purelib": {"a": "2"}}),

@@ -10,7 +10,8 @@ import io
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from enum import IntEnum
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
@@ -99,6 +100,7 @@ class WheelSource:
         try:
             source = WheelFile(archive.zip)
             _prepare(source, archive)
+            destination.data_directory = source.data_dir
             destination.stated = {row[0]: row[1:] for row in parse_record_file(source.read_dist_info("RECORD").splitlines())}
             install(source, destination, {_INSTALLER: b"shipwheel\n"})  # type: ignore[arg-type]
         except (InstallerError, InvalidRecordEntry, configparser.Error, csv.Error, AssertionError, KeyError, ValueError) as error:
@@ -148,6 +150,23 @@ def _prepare(source: "WheelFile", archive: "ZipArchive") -> None:
     archive.zip.filelist[:] = members
 
 
+class _Origin(IntEnum):
+    """The origin of an installed file. Of two files at one path, that of the later origin remains, as if pip had installed the wheel."""
+
+    PACKAGE = 0
+    DATA = 1
+    ENTRY_POINT = 2
+
+
+class _Placed(NamedTuple):
+    """A file with its hash and size as RECORD has them."""
+
+    origin: _Origin
+    entry: FileEntry
+    value: str
+    size: str
+
+
 class _Destination:
     """A WheelDestination for installer that collects file entries."""
 
@@ -157,9 +176,15 @@ class _Destination:
         self._distribution = wheel.filename.split("-")[0]
         self.stated: dict[str, tuple[str, str]] = {}
         """Path -> (hash, size) in the wheel's RECORD."""
-        self._record: list[tuple[str, str, str]] = []
+        self.data_directory = ""
+        """The wheel's .data directory."""
+        self._placed: dict[str, _Placed] = {}
         self._record_path = ""
-        self.entries: list[FileEntry] = []
+
+    @property
+    def entries(self) -> list[FileEntry]:
+        """The installed files, without RECORD."""
+        return [placed.entry for placed in self._placed.values()]
 
     def write_file(self, scheme: "Scheme", path: str, stream: BinaryIO, is_executable: bool) -> "RecordEntry":
         """Add a file of the wheel, or metadata that installer generates."""
@@ -169,13 +194,13 @@ class _Destination:
         mode = 0o755 if is_executable or scheme == "scripts" else 0o644
         name = getattr(stream, "name", None)
         if name is None:
-            return self._add(target, stream.read(), mode)
+            return self._add(_Origin.PACKAGE, target, stream.read(), mode)
         if scheme == "scripts":
             with fix_shebang(stream, PYTHON) as fixed:
-                return self._add(target, fixed.read(), mode)
-        self.entries.append(FileEntry(target, EntryType.FILE, mode, self._archive.content(name)))
-        self._record_row(target, *self._hash_and_size(name, stream))
-        return _record_entry(target)
+                return self._add(_Origin.DATA, target, fixed.read(), mode)
+        origin = _Origin.DATA if name.startswith(f"{self.data_directory}/") else _Origin.PACKAGE
+        entry = FileEntry(target, EntryType.FILE, mode, self._archive.content(name))
+        return self._place(_Placed(origin, entry, *self._hash_and_size(name, stream)))
 
     def _hash_and_size(self, name: str, stream: BinaryIO) -> tuple[str, str]:
         """Return a file's hash and size: those in the wheel's RECORD, as other installers do, unless they are clearly wrong."""
@@ -189,7 +214,7 @@ class _Destination:
         from installer.scripts import Script
 
         name, data = Script(name, module, attr, section).generate(PYTHON, "posix")
-        return self._add(self._target("scripts", name), data, 0o755)
+        return self._add(_Origin.ENTRY_POINT, self._target("scripts", name), data, 0o755)
 
     def finalize_installation(self, scheme: "Scheme", record_file_path: str, records: object) -> None:  # noqa: ARG002 - see `record`
         """Remember the path of RECORD."""
@@ -197,7 +222,8 @@ class _Destination:
 
     def record(self, bytecode: Sequence[FileEntry]) -> FileEntry:
         """Return RECORD; bytecode is listed without hash and size, as PEP 376 allows."""
-        rows = [*self._record, *((self._relative(path), "", "") for path in (self._record_path, *(entry.path for entry in bytecode)))]
+        rows = [(self._relative(path), placed.value, placed.size) for path, placed in self._placed.items()]
+        rows += [(self._relative(path), "", "") for path in (self._record_path, *(entry.path for entry in bytecode))]
         text = io.StringIO()
         import csv
 
@@ -214,19 +240,17 @@ class _Destination:
             return path[len(site_packages) :]
         return posixpath.relpath(f"/{path}", f"/{site_packages}")
 
-    def _add(self, path: str, data: bytes, mode: int) -> "RecordEntry":
-        self.entries.append(file(path, data, mode))
-        self._record_row(path, *_hashed(io.BytesIO(data)))
-        return _record_entry(path)
+    def _add(self, origin: _Origin, path: str, data: bytes, mode: int) -> "RecordEntry":
+        return self._place(_Placed(origin, file(path, data, mode), *_hashed(io.BytesIO(data))))
 
-    def _record_row(self, path: str, value: str, size: str) -> None:
-        self._record.append((self._relative(path), value, size))
+    def _place(self, new: _Placed) -> "RecordEntry":
+        from installer.records import RecordEntry
 
-
-def _record_entry(path: str) -> "RecordEntry":
-    from installer.records import RecordEntry
-
-    return RecordEntry(path, None, None)
+        path = new.entry.path
+        known = self._placed.get(path)
+        if known is None or new.origin >= known.origin:
+            self._placed[path] = new
+        return RecordEntry(path, None, None)
 
 
 def _hashed(stream: BinaryIO) -> tuple[str, str]:
