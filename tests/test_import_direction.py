@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"file_lock", "setting_values", "user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"directory_cache", "file_lock", "setting_values", "user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -28,6 +28,7 @@ BELOW = {
     # errors is under the leaves as well.
     "decoding": {"digest"},
     "digest": set(),
+    "directory_cache": {"file_lock"},
     "container_path": set(),
     "linux_signals": set(),
     "errors": {"digest"},

@@ -9,14 +9,17 @@ from typing import BinaryIO
 __all__ = ["lock_file", "locked_directory"]
 
 
-def lock_file(file: BinaryIO | int, *, wait: bool = True) -> bool:
-    """Lock an open file or file descriptor until it is closed. Return False if it is locked elsewhere and `wait` is false."""
+def lock_file(file: BinaryIO | int, *, wait: bool = True, shared: bool = False) -> bool:
+    """Lock an open file or file descriptor until it is closed. Return False if it is locked elsewhere and `wait` is false.
+
+    Any number of processes may hold a `shared` lock at the same time, if none holds one that is not.
+    """
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from shipwheel.base.compile_interpreter import needs_image_interpreter, sandboxed_interpreter, unpacked_interpreter
+from shipwheel.directory_cache import CachedDirectory
 from shipwheel.events import silent
 from shipwheel.files.entry import FileEntry, file, symlink
-from shipwheel.locking import uv
-from shipwheel.oci.read.rootfs_cache import CachedRootfs
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.images import AMD64, small_image
@@ -50,7 +49,7 @@ def test_skips_an_interpreter_that_does_not_start(tmp_path: Path, program: str) 
 def test_an_image_s_interpreter_has_no_capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default, bubblewrap leaves all capabilities to a program if root starts it."""
     store = Store(tmp_path / "store")
-    monkeypatch.setattr("shipwheel.oci.read.rootfs_cache.unpack_image", lambda *_: CachedRootfs(Path("/"), os.open("/", os.O_RDONLY)))
+    monkeypatch.setattr("shipwheel.oci.read.rootfs_cache.unpack_image", lambda *_: CachedDirectory(Path("/"), os.open("/", os.O_RDONLY)))
     monkeypatch.setattr("shipwheel.base.compile_interpreter._starts", lambda _: True)
     monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     found = sandboxed_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
@@ -62,9 +61,8 @@ def test_an_image_s_interpreter_has_no_capabilities(tmp_path: Path, monkeypatch:
 def test_an_image_s_interpreter_is_only_used_if_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(uv, "local_python", lambda _: Path("/usr/bin/python3.12"))
-    assert not needs_image_interpreter("3.12")
-    monkeypatch.setattr(uv, "local_python", lambda _: None)
-    assert needs_image_interpreter("3.12")
+    assert not needs_image_interpreter("3.12.4", "3.12.4")
+    assert needs_image_interpreter("3.12.4", "3.12.7")
+    assert needs_image_interpreter("3.12.4", None)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert not needs_image_interpreter("3.12")
+    assert not needs_image_interpreter("3.12.4", None)

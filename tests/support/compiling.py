@@ -18,7 +18,8 @@ def compiler_of(folder: Path, python: str = sys.executable, workers: int = 2, ve
     if not version:
         command = [python, "-c", "import platform; print(platform.python_version())"]
         version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return BytecodeCompiler(lambda: Interpreter((python,)), version, BytecodeCache(folder / "cache"), workers)
+    identity = f"cpython-{version}"
+    return BytecodeCompiler(lambda: Interpreter((python,), identity=identity), identity, BytecodeCache(folder / "cache"), workers)
 
 
 def data_of(item: Deflated | None) -> bytes:

@@ -22,7 +22,6 @@ from shipwheel.wheels import bytecode as module
 from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, pyc_path
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
-HERE = Interpreter((sys.executable,))
 VERSION = ".".join(str(part) for part in sys.version_info[:3])
 
 
@@ -89,7 +88,7 @@ def test_the_code_matches_the_source(compiler: BytecodeCompiler) -> None:
 @ALL
 def test_python_uses_it_even_if_the_source_differs(tmp_path: Path, python: str) -> None:
     compiler = compiler_of(tmp_path, python)
-    minor = ".".join(compiler.version.split(".")[:2])
+    minor = ".".join(compiler.identity.removeprefix("cpython-").split(".")[:2])
     (item,) = compiler.compile([("/img/mod.py", b"VALUE = 'compiled'\n")])
     compiler.close()
     target = tmp_path / pyc_path("mod.py", minor).lstrip("/")
@@ -177,7 +176,7 @@ def test_cached_bytecode_is_the_same(tmp_path: Path) -> None:
     def never() -> Interpreter:
         raise AssertionError("the cache has it all")
 
-    second = BytecodeCompiler(never, VERSION, BytecodeCache(tmp_path / "cache"))
+    second = BytecodeCompiler(never, f"cpython-{VERSION}", BytecodeCache(tmp_path / "cache"))
     assert compile_all(second, many()) == fresh
     second.close()
 
@@ -353,7 +352,7 @@ def test_an_interrupted_answer_is_never_read_as_another_one(tmp_path: Path) -> N
 
 def test_the_key_covers_version_path_and_source(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path)
-    other = BytecodeCompiler(lambda: HERE, "3.11.99", compiler.cache)
+    other = BytecodeCompiler(compiler.start, "cpython-3.11.99", compiler.cache)
     keys = {compiler._key("/a.py", b"1"), compiler._key("/b.py", b"1"), compiler._key("/a.py", b"2"), other._key("/a.py", b"1")}
     assert len(keys) == 4
     compiler.close()

@@ -1,31 +1,32 @@
-"""The interpreter that compiles bytecode: that of the composed base if this machine can run it, else one that uv finds.
+"""The interpreters that can compile bytecode: the composed base's own, the base image's own in bubblewrap, and one of this machine.
 
-The interpreter of a base image comes last, and only in bubblewrap: unlike Debian's signed packages, an image can come from anywhere.
+Whose it is, is part of its identity, under which bytecode is kept: bytecode of one never passes for that of another.
 """
 
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from shipwheel.base.interpreter_tree import unpack_interpreter
 from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
-from shipwheel.files.entry import FileEntry, Source, write_entries
-from shipwheel.files.segment import key_of
+from shipwheel.files.entry import Source
 from shipwheel.locking import uv
 from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.store import Store
+from shipwheel.versions import minor_version
 from shipwheel.wheels.bytecode import Interpreter
 
 __all__ = [
+    "host_identity",
     "host_interpreter",
     "interpreter_packages",
+    "local_version",
     "needs_image_interpreter",
     "runnable_platform",
     "sandboxed_interpreter",
@@ -35,6 +36,17 @@ __all__ = [
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 _LINKED_PACKAGES = ("libc6", "libexpat1", "libgcc-s1", "zlib1g")
 _START_TIMEOUT_S = 60
+
+
+def host_identity(python: str, version: str) -> str:
+    """Return the identity of an interpreter of this machine, of this full version, that compiles for a base with `python`."""
+    return f"cpython-{python}-host-{version}"
+
+
+def local_version(python: str) -> str | None:
+    """Return the full version of this machine's Python of the same minor version, None if it has none."""
+    path = uv.local_python(minor_version(python))
+    return None if path is None else _version(path)
 
 
 def runnable_platform() -> Platform | None:
@@ -49,26 +61,26 @@ def interpreter_packages(seed: Sequence[DebianPackage]) -> tuple[DebianPackage, 
 
 
 def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: str, store: Store) -> Interpreter | None:
-    """Unpack the interpreter at `path` of a base into the store, once. Return None if it does not start on this machine."""
-    root = store.root / "interpreters" / key_of("interpreter", *(source.key for source in sources))
-    if not root.is_dir():
-        _fill_once(root, lambda directory: _unpack_all(sources, directory, store))
+    """Return the interpreter at `path` of a base. Return None if it does not start on this machine."""
+    tree = unpack_interpreter(sources, store)
+    # It may be started as long as the store is in use.
+    weakref.finalize(store, tree.close)
     # The base's own loader keeps the host's libraries out. At this path it is a file or a relative link in every suite; the path that
     # programs name can be an absolute link, which would lead to the host's loader.
-    libraries, program = root / "usr/lib" / platform.multiarch, root / path.lstrip("/")
+    libraries, program = tree.path / "usr/lib" / platform.multiarch, tree.path / path.lstrip("/")
     command = (
         str(libraries / _LOADERS[platform.architecture]),
         "--library-path",
-        ":".join(dict.fromkeys((str(libraries), f"{root}/usr/lib", str(program.parents[1] / "lib")))),
+        ":".join(dict.fromkeys((str(libraries), f"{tree.path}/usr/lib", str(program.parents[1] / "lib")))),
         str(program),
     )
     interpreter = Interpreter(command, (("PYTHONHOME", str(program.parents[1])),))
     return interpreter if _starts(interpreter) else None
 
 
-def needs_image_interpreter(minor: str) -> bool:
-    """Return whether to compile with a base image's own interpreter: bubblewrap is there, and no other Python of that minor version."""
-    return runnable_platform() is not None and shutil.which("bwrap") is not None and uv.local_python(minor) is None
+def needs_image_interpreter(python: str, local: str | None) -> bool:
+    """Return whether to compile with a base image's own interpreter: bubblewrap is there, and `local` is not the same full version."""
+    return runnable_platform() is not None and shutil.which("bwrap") is not None and local != python
 
 
 def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Reporter) -> Interpreter | None:
@@ -76,64 +88,53 @@ def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Repor
 
     Return None if it does not start in there; it is never run outside.
     """
-    if runnable_platform() != image.platform:
-        return None
     from shipwheel.oci.read.rootfs_cache import unpack_image
 
     files = unpack_image(image, store, reporter)
-    # The interpreter may be started as long as the store is in use.
     weakref.finalize(store, files.close)
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
     isolation = ("--unshare-all", "--cap-drop", "ALL", "--new-session")
-    interpreter = Interpreter(("bwrap", *isolation, "--ro-bind", str(files.path), "/", "--proc", "/proc", "--dev", "/dev", path))
+    command = ("bwrap", *isolation, "--ro-bind", str(files.path), "/", "--proc", "/proc", "--dev", "/dev", path)
+    interpreter = Interpreter(command)
     return interpreter if _starts(interpreter) else None
 
 
-def host_interpreter(minor: str) -> Interpreter:
-    """Return a Python of this machine, or one that uv downloads. Raise BuildError if there is none."""
-    path = uv.find_python(minor)
-    if path is None:
+def host_interpreter(python: str) -> Interpreter:
+    """Return a Python of this machine with the same minor version as `python`, or one that uv downloads, of this very version if possible.
+
+    Raise BuildError if there is none.
+    """
+    minor = minor_version(python)
+    path = uv.local_python(minor) or uv.find_python(python) or uv.find_python(minor)
+    version = _version(path) if path is not None else None
+    if path is None or version is None:
         raise BuildError(
             f"no Python {minor} on this machine to compile bytecode with, and uv cannot download one",
             hint=f"Install Python {minor}, or bubblewrap to use a base image's own; or build with --no-bytecode (the app starts slower).",
         )
-    return Interpreter((str(path),))
+    return Interpreter((str(path),), identity=host_identity(python, version))
 
 
-def _unpack_all(sources: Sequence[Source], directory: Path, store: Store) -> None:
-    for source in sources:
-        write_entries(_while_open(source.entries(), store), directory, source.label)
-
-
-def _while_open(entries: Iterable[FileEntry], store: Store) -> Iterator[FileEntry]:
-    for entry in entries:
-        store.check_open()
-        yield entry
+def _version(path: Path) -> str | None:
+    """Return the full version of an interpreter, None if it does not start."""
+    return _output(Interpreter((str(path),)), "import sys; print('%d.%d.%d' % sys.version_info[:3])")
 
 
 def _starts(interpreter: Interpreter) -> bool:
+    return _output(interpreter, "import marshal") is not None
+
+
+def _output(interpreter: Interpreter, program: str) -> str | None:
     try:
         process = subprocess.run(
-            [*interpreter.command, "-S", "-c", "import marshal"],
+            # Without -B it would write bytecode into its own tree.
+            [*interpreter.command, "-B", "-S", "-c", program],
             env=dict(interpreter.environment),
             capture_output=True,
             check=False,
+            text=True,
             timeout=_START_TIMEOUT_S,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return process.returncode == 0
-
-
-def _fill_once(root: Path, fill: Callable[[Path], None]) -> None:
-    """Create a directory with its content in one step, also if another process does the same."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(dir=root.parent))
-    try:
-        fill(directory)
-        os.rename(directory, root)  # noqa: PTH104 - fails if another process was first, which is fine
-    except OSError:
-        if not root.is_dir():
-            raise
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return process.stdout.strip() if process.returncode == 0 else None

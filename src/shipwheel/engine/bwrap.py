@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shipwheel.directory_cache import CachedDirectory
 from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import RunSpec, check_supported, image_for
@@ -22,7 +23,7 @@ from shipwheel.linux_signals import signal_number
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.oci.read.rootfs_cache import CachedRootfs, unpack_image
+from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -45,7 +46,7 @@ class Bwrap(LocalEngine):
 
     def __init__(self, version: str) -> None:
         super().__init__(version)
-        self._unpacked: list[CachedRootfs] = []
+        self._unpacked: list[CachedDirectory] = []
 
     @classmethod
     def connect(cls) -> "Bwrap":

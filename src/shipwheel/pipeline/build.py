@@ -30,6 +30,7 @@ from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import Request
+from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
@@ -94,7 +95,16 @@ def _build(request: Request, destination: Destination | None) -> Built:
 def _build_once(request: Request, destination: Destination | None) -> Built:
     bases, resolution = _resolve(request)
     _report_notes(request, resolution.project)
-    with build_context(request, bases, resolution, destination) as context:
+    try:
+        return _build_with(request, bases, resolution, destination)
+    except OtherInterpreter as other:
+        return _build_with(request, bases, resolution, destination, other.interpreter)
+
+
+def _build_with(
+    request: Request, bases: Bases, resolution: Resolution, destination: Destination | None, interpreter: Interpreter | None = None
+) -> Built:
+    with build_context(request, bases, resolution, destination, interpreter) as context:
         layered = _make_app_layers(context, _plan_apps(context, resolution))
         closed = _make_base_layers(context, layered)
         try:

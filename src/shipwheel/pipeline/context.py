@@ -16,6 +16,7 @@ from shipwheel.pipeline.resolve import Resolution
 from shipwheel.project.project import Project
 from shipwheel.request import Request
 from shipwheel.store import Store
+from shipwheel.wheels.bytecode import Interpreter
 
 __all__ = ["BuildContext", "build_context"]
 
@@ -35,12 +36,17 @@ class BuildContext:
 
 
 @contextmanager
-def build_context(request: Request, bases: Bases, resolution: Resolution, destination: Destination | None) -> Iterator[BuildContext]:
-    """Yield the context of a build; the interpreters that compile bytecode end with the block."""
+def build_context(
+    request: Request, bases: Bases, resolution: Resolution, destination: Destination | None, interpreter: Interpreter | None = None
+) -> Iterator[BuildContext]:
+    """Yield the context of a build; the interpreters that compile bytecode end with the block.
+
+    `interpreter` compiles if it is known that the preferred one does not start.
+    """
     project, platforms, store, reporter = resolution.project, resolution.platforms, request.store, request.reporter
     downloads = Downloads(project, bases.archive, store, reporter, request.workers)
     local = LocalBuilds(resolution, downloads, store, reporter, request.workers)
     supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers)
-    with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers) as compiler:
+    with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers, interpreter) as compiler:
         planner = LayerPlanner(project, store, compiler)
         yield BuildContext(project, store, reporter, downloads, local, supply, planner, destination)

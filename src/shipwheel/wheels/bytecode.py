@@ -24,7 +24,7 @@ from shipwheel.files.entry import EntryType, FileEntry, Source, read_content
 from shipwheel.files.segment import LAYOUT_VERSION, key_of
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
-__all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "pyc_path"]
+__all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "OtherInterpreter", "pyc_path"]
 
 _MAX_BATCH_BYTES = 1 << 20
 _MAX_BATCH_FILES = 100
@@ -38,10 +38,22 @@ _WITHOUT_WORKING_DIRECTORY = "import sys; sys.path = [folder for folder in sys.p
 
 
 class Interpreter(msgspec.Struct, frozen=True):
-    """How to start an interpreter: the command, and variables to add to the environment."""
+    """How to start an interpreter: the command, and variables to add to the environment.
+
+    `identity` is the implementation with its full version, and whose it is.
+    """
 
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
+    identity: str = ""
+
+
+class OtherInterpreter(Exception):
+    """Another interpreter than expected has to compile. Its bytecode has other keys, so the build must be planned with it."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        super().__init__(interpreter.identity)
+        self.interpreter = interpreter
 
 
 class _Worker:
@@ -139,7 +151,8 @@ class BytecodeCompiler:
 
     start: Callable[[], Interpreter]
     """Called once, when a source must be compiled: to find or unpack the interpreter can take a while."""
-    version: str
+    identity: str
+    """The identity of the interpreter that `start` is expected to return; `compile` raises OtherInterpreter if it returns another."""
     cache: BytecodeCache
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
 
@@ -150,11 +163,6 @@ class BytecodeCompiler:
         self._lock = threading.Lock()
         for _ in range(self.workers):
             self._idle.put(None)
-
-    @property
-    def identity(self) -> str:
-        """The implementation and its full version."""
-        return f"cpython-{self.version}"
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
         """See Compiler."""
@@ -199,6 +207,8 @@ class BytecodeCompiler:
         with self._lock:
             if self._interpreter is None:
                 self._interpreter = self.start()
+            if self._interpreter.identity != self.identity:
+                raise OtherInterpreter(self._interpreter)
             worker = _Worker(self._interpreter)
             self._started.append(worker)
             return worker

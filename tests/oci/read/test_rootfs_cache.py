@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import DamagedBlob, ImageError, StoreError
 from shipwheel.events import silent
 from shipwheel.oci.image import Image
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.oci.read.rootfs_cache import KEPT, CachedRootfs, unpack_image
+from shipwheel.oci.read.rootfs_cache import KEPT, unpack_image
 from shipwheel.store import Store
 from shipwheel.testing.images import small_image
 
@@ -126,7 +127,7 @@ def test_concurrent_users_keep_their_files(store: Store) -> None:
     images = [image(store, number) for number in range(KEPT * 2)]
 
     def work(number: int) -> bool:
-        found: CachedRootfs = unpack_image(images[number % len(images)], store, silent)
+        found: CachedDirectory = unpack_image(images[number % len(images)], store, silent)
         files = sorted(path.relative_to(found.path).as_posix() for path in found.path.rglob("*") if path.is_file())
         found.close()
         return files == ["etc/platform", "opt/app/main.py", "opt/shared/data.txt"]

@@ -1,0 +1,76 @@
+"""The interpreter of a composed base, unpacked into the store. It is verified before every use: its bytecode is kept under its name.
+
+Nothing forces the files to the disk: if a power cut takes some of them, the checksum does not match, and they are unpacked again.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from shipwheel.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.files.entry import FileEntry, Source, write_entries
+from shipwheel.files.segment import key_of
+from shipwheel.store import Store, store_write_error
+
+__all__ = ["INTERPRETERS", "tree_checksum", "unpack_interpreter"]
+
+INTERPRETERS = "interpreters"
+"""The name of the directory in the store."""
+
+_RECORD = "interpreter"
+_KEPT = 4
+"""The number of unused interpreters that stay."""
+
+
+def unpack_interpreter(sources: Sequence[Source], store: Store) -> CachedDirectory:
+    """Return a directory with the files of the sources, as they were when it was unpacked.
+
+    Raise ArchiveError or DamagedBlob for a source, StoreError if the files cannot be written.
+    """
+    cache, name = DirectoryCache(store.root / INTERPRETERS), key_of("interpreter", *(source.key for source in sources))
+
+    def unpack(directory: Path) -> None:
+        for source in sources:
+            write_entries(_while_open(source.entries(), store), directory, source.label)
+        store.put(_RECORD, name, tree_checksum(directory))
+
+    try:
+        tree = cache.find(name)
+        if tree is not None and tree_checksum(tree.path) != store.get(_RECORD, name):
+            tree.close()
+            cache.discard(name)
+            tree = None
+        return tree or cache.fill(name, unpack, keep=_KEPT)
+    except OSError as error:
+        raise store_write_error(store.root, error) from error
+
+
+def tree_checksum(root: Path) -> bytes:
+    """Return a hash over the paths, types, executable bits and contents of everything below a directory."""
+    seen = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            path = os.path.join(folder, name)  # noqa: PTH118 - for thousands of files
+            mode = os.lstat(path).st_mode
+            seen.update(
+                b"%b\0%o\0%b\0" % (os.fsencode(os.path.relpath(path, root)), stat.S_IFMT(mode) | mode & 0o111, _content(path, mode))
+            )
+    return seen.hexdigest().encode()
+
+
+def _content(path: str, mode: int) -> bytes:
+    if stat.S_ISLNK(mode):
+        return os.fsencode(os.readlink(path))  # noqa: PTH115 - for thousands of files
+    if not stat.S_ISREG(mode):
+        return b""
+    with open(path, "rb") as stream:  # noqa: PTH123 - for thousands of files
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _while_open(entries: Iterable[FileEntry], store: Store) -> Iterator[FileEntry]:
+    for entry in entries:
+        store.check_open()
+        yield entry
