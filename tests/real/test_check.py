@@ -1,0 +1,115 @@
+"""`shipwheel check` with real engines: each says the same of the same image, and an interruption leaves nothing behind."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import shipwheel, shipwheel_json
+from support.engines import Registry, wait_until
+from support.process import HANG_S
+from support.run_target import RunTarget
+from support.trial_projects import PROJECTS
+
+TRIED = ("server", "loopback", "usage", "module", "write", "variable", "companion", "batch", "worker")
+OBSERVER = "Run an image.s command, watch it from inside"
+"""The observer's first line, which is in the list of processes."""
+
+
+@dataclass
+class Archives:
+    """Built projects, each built when it is first needed."""
+
+    folder: Path
+    built: dict[tuple[str, str], Path] = field(default_factory=dict)
+
+    def of(self, name: str, platform: str = "linux/amd64") -> Path:
+        """Return the archive of a project for a platform."""
+        if (name, platform) not in self.built:
+            folder = self.folder / f"{name}-{platform.replace('/', '-')}"
+            archive = folder / "image.tar"
+            shipwheel_json("build", PROJECTS[name].write(folder / "shop"), "--platform", platform, "-o", archive)
+            self.built[name, platform] = archive
+        return self.built[name, platform]
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
+    """The archives of the small projects."""
+    return Archives(tmp_path_factory.mktemp("archives"))
+
+
+BINFMT = ["unshare", "--mount", "sh", "-c", 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$@"', "sh"]
+"""Lets a command of a sandbox see which emulators the kernel has."""
+
+
+def check(target: RunTarget, subject: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    """Run `shipwheel check --json`. Return its exit code and its document."""
+    argv = [*BINFMT, sys.executable, "-m", "shipwheel", "check", str(subject), "--engine", target.name, "--json", *more]
+    done = target.sandbox.run(argv, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def observers(target: RunTarget) -> str:
+    """Return the processes of the observer."""
+    return target.sandbox.run(["pgrep", "-f", OBSERVER], check=False).stdout
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_every_engine_says_the_same_of_an_image(target: RunTarget, archives: Archives, name: str) -> None:
+    expected = PROJECTS[name]
+    status, document = check(target, archives.of(name))
+    found = {finding["kind"] for finding in document["findings"] if finding["blocks"]}
+    assert (document["verdict"], found, status) == (expected.verdict, expected.blocking, expected.exit_code), document
+    if name == "server":
+        assert [(found["address"], found["port"]) for found in document["seen"]["sockets"]] == [("0.0.0.0", 8000)]
+        assert document["seen"]["memory"] > 1 << 20
+        assert document["seen"]["stop"]["killed"] is False
+    if name == "write":
+        assert [finding["setting"] for finding in document["findings"] if finding["setting"]] == [{"key": "state", "value": ["var/"]}]
+    assert target.left() == ""
+
+
+def test_an_image_of_another_platform_is_tried_by_emulation(target: RunTarget, archives: Archives, arm64: str) -> None:
+    status, document = check(target, archives.of("server", arm64), "--platform", arm64)
+    assert status == 0, document
+    assert document["verdict"] == "serves"
+    status, document = check(target, archives.of("loopback", arm64), "--platform", arm64)
+    assert (status, [finding["kind"] for finding in document["findings"]]) == (12, ["loopback"])
+    assert target.left() == ""
+
+
+def test_an_interruption_leaves_no_container(target: RunTarget, archives: Archives) -> None:
+    """The whole process group gets the signal, as from a terminal."""
+    pid = target.sandbox.root / "check.pid"
+    argv = [sys.executable, "-m", "shipwheel", "check", str(archives.of("worker")), "--engine", target.name, "--timeout", "3600"]
+    process = target.sandbox.spawn(
+        ["setsid", "--wait", "sh", "-c", 'echo $$ >"$0" && exec "$@"', str(pid), *argv], target.sandbox.root / "check.log"
+    )
+
+    def has_started() -> bool:
+        return target.left() != "" if target.listing else observers(target) != ""
+
+    wait_until(has_started, "the start of the container")
+    target.sandbox.run(["kill", "-INT", "--", f"-{pid.read_text().strip()}"])
+    assert process.wait(HANG_S) == 130, (target.sandbox.root / "check.log").read_text()
+    assert target.left() == ""
+    assert observers(target) == ""
+
+
+def test_a_checked_build_of_a_broken_app_pushes_no_tag(registry: Registry, tmp_path: Path) -> None:
+    project, repository = PROJECTS["server"].write(tmp_path), f"{registry.host}/checked/shop"
+    arguments = ("build", project, "--platform", "linux/amd64", "--push", "--check", "bwrap", "-t")
+    good = shipwheel(*arguments, f"{repository}:1")
+    assert good.returncode == 0, good.stderr
+    before = shipwheel_json("tags", repository)["tags"]
+    PROJECTS["variable"].write(project)
+    for tag in ("1", "2"):
+        bad = shipwheel(*arguments, f"{repository}:{tag}")
+        assert bad.returncode == 12, bad.stderr
+    assert shipwheel_json("tags", repository)["tags"] == before
+    (reference,) = good.stdout.split()
+    assert shipwheel_json("inspect", f"{repository}:1")["digest"] == reference.rpartition("@")[2]
