@@ -1,7 +1,7 @@
 """Small projects that serve, or fail in one way each, and what a trial finds. They need click only, and share their base."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,8 +51,8 @@ class TrialProject:
 
     files: Mapping[str, str]
     verdict: str
-    blocking: frozenset[str] = frozenset()
-    others: frozenset[str] = frozenset()
+    blocking: Set[str] = frozenset()
+    others: Set[str] = frozenset()
     settings: Mapping[str, object] = field(default_factory=dict)
     """The settings that `init` adds."""
     serves_then: bool = True
