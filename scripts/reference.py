@@ -35,7 +35,7 @@ EXAMPLES = SOURCE.parent.parent / "docs" / "reference" / "python"
 SECTIONS = {
     "Say what to build": (
         ("request", "store"),
-        ("make_request", "Request", "Settings", "load_settings", "Platform", "Store", "default_root"),
+        ("make_request", "Request", "LockMode", "Settings", "load_settings", "Platform", "Store", "default_root"),
     ),
     "See what would be built": (("plan",), ("plan", "BuildPlan", "PlatformPlan")),
     "Lock": (("lock",), ("lock", "Locked")),

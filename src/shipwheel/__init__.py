@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
     from shipwheel.platform import Platform
-    from shipwheel.request import Request
+    from shipwheel.request import LockMode, Request
     from shipwheel.settings import Settings, load_settings
     from shipwheel.store import Store, default_root
 
@@ -40,6 +40,7 @@ __all__ = [
     "Delivered",
     "Event",
     "ImageReport",
+    "LockMode",
     "Locked",
     "Moved",
     "Platform",
@@ -76,7 +77,7 @@ _MODULES = {
     "pipeline.lock_project": ("Locked",),
     "pipeline.plan": ("BuildPlan", "PlatformPlan"),
     "platform": ("Platform",),
-    "request": ("Request",),
+    "request": ("LockMode", "Request"),
     "settings": ("Settings", "load_settings"),
     "store": ("Store", "default_root"),
 }

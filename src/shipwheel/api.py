@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.deliver import Check, Delivered
     from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan
-    from shipwheel.request import Request
+    from shipwheel.request import LockMode, Request
     from shipwheel.store import Store
 
 __all__ = ["build", "copy", "lock", "make_request", "plan", "push"]
@@ -27,23 +27,32 @@ def make_request(
     store: "Store | None" = None,
     reporter: Reporter = silent,
     upgrade_base: bool = False,
+    lock_mode: "LockMode | None" = None,
     **settings: object,
 ) -> "Request":
     """Return a request for the project at `path`, a directory or a single-file script.
 
     The keyword arguments are settings (`tag="hello:1"`, `platforms=["linux/arm64"]`); they override those of the project's own files.
-    The store defaults to the one that the command line uses. `upgrade_base` takes the newest base instead of the locked one.
+    The store defaults to the one that the command line uses. `upgrade_base` takes the newest base instead of the locked one; `lock_mode`
+    says whether the lock may change, by default it may.
 
     Raises UsageError for a wrong setting and ProjectError for a file that cannot be read.
     """
     from shipwheel.project.read import find_settings
-    from shipwheel.request import Request
+    from shipwheel.request import LockMode, Request
     from shipwheel.settings import merge
     from shipwheel.store import Store, default_root
 
     path = Path(path)
     merged = merge(find_settings(path.absolute()), settings)
-    return Request(path, merged, Store(default_root()) if store is None else store, reporter, upgrade_base=upgrade_base)
+    return Request(
+        path,
+        merged,
+        Store(default_root()) if store is None else store,
+        reporter,
+        upgrade_base=upgrade_base,
+        lock_mode=lock_mode or LockMode.UPDATE,
+    )
 
 
 def plan(request: "Request") -> "BuildPlan":

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from shipwheel.events import Reporter, silent
@@ -9,14 +10,26 @@ from shipwheel.platform import Platform
 from shipwheel.settings import Settings
 from shipwheel.store import Store
 
-__all__ = ["Request"]
+__all__ = ["LockMode", "Request"]
+
+
+class LockMode(Enum):
+    """The use of an existing lock."""
+
+    UPDATE = "update"
+    """Make a new lock if the project has none that is current."""
+    LOCKED = "locked"
+    """Raise LockError unless the lock is current and has everything."""
+    FROZEN = "frozen"
+    """Take the lock as it is, whatever changed in the project since. Raise LockError if it lacks something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request to build: a project at `path`, and `settings` that already include the flags.
 
-    `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one.
+    `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
+    may change.
     """
 
     path: Path
@@ -25,6 +38,7 @@ class Request:
     reporter: Reporter = silent
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
     upgrade_base: bool = False
+    lock_mode: LockMode = LockMode.UPDATE
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

@@ -15,7 +15,6 @@ from support.project_tree import written
 from shipwheel.base.model import Base, ImageFacts, LockedImage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.digest import digest_of
-from shipwheel.events import silent
 from shipwheel.locking.preferences import Upgrade
 from shipwheel.locking.pylock import Lock
 from shipwheel.pipeline.lock_project import project_to_lock, update_lock
@@ -182,8 +181,8 @@ def test_nothing_is_opened_after_the_project_was_read(request_for: Any, tmp_path
     request = request_for(name)
     project = read_project(request.path, request.settings)
     with opened(tmp_path / "tree") as files:
-        resolution = resolve(project, [AMD64], ImageBase(), silent)
-        resolve(project, [AMD64], ImageBase(), silent)
+        resolution = resolve(project, request, ImageBase())
+        resolve(project, request, ImageBase())
     assert resolution.lock.path.is_file()
     assert files == Counter()
 

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "trial_engine"]
 
-_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "yes")
+_BUILD_FLAGS = (
+    "python",
+    "python_builds",
+    "as_of",
+    "accelerator",
+    "extras",
+    "groups",
+    "requirements",
+    "packages",
+    "base",
+    "locked",
+    "frozen",
+    "yes",
+)
 
 
 @click.command(

@@ -12,7 +12,7 @@ from shipwheel.errors import UsageError
 from shipwheel.events import Reporter
 
 if TYPE_CHECKING:
-    from shipwheel.request import Request
+    from shipwheel.request import LockMode, Request
 
 __all__ = ["project_options", "request_from", "some_options"]
 
@@ -54,6 +54,8 @@ _OPTIONS = (
     option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case.", group=_BASE),
     option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages].", group=_BASE),
     option("--upgrade-base", is_flag=True, help="Update the base (Debian packages, Python build or image) in the lock.", group=_BASE),
+    option("--locked", is_flag=True, help="Fail if the lock is not current, instead of updating it.", group=_PACKAGES),
+    option("--frozen", is_flag=True, help="Take the lock as it is, without checking whether it is current.", group=_PACKAGES),
     option("--yes", is_flag=True, help="Accept your home directory, or one above it, as the project.", group=_PACKAGES),
 )
 
@@ -94,10 +96,20 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Requ
 
     if not flags.pop("yes", False):
         _reject_home(path)
-    upgrade = flags.pop("upgrade_base", False)
-    request = make_request(path, reporter=reporter, upgrade_base=upgrade, **_settings(flags))
+    upgrade, mode = flags.pop("upgrade_base", False), _lock_mode(flags.pop("locked", False), flags.pop("frozen", False))
+    if upgrade and mode is not None:
+        raise UsageError(f"--upgrade-base and --{mode.value} cannot be combined", hint="Updating the base changes the lock: leave out one.")
+    request = make_request(path, reporter=reporter, upgrade_base=upgrade, lock_mode=mode, **_settings(flags))
     on_interruption(request.store.close)
     return request
+
+
+def _lock_mode(locked: bool, frozen: bool) -> "LockMode | None":
+    from shipwheel.request import LockMode
+
+    if locked and frozen:
+        raise UsageError("--locked and --frozen cannot be combined", hint="--locked checks the lock, --frozen does not: leave out one.")
+    return LockMode.LOCKED if locked else LockMode.FROZEN if frozen else None
 
 
 def _reject_home(path: Path) -> None:

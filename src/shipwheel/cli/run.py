@@ -26,7 +26,20 @@ __all__ = ["command"]
 _ARGUMENTS = "shipwheel.arguments"
 """Key of the container's arguments in click's context."""
 
-_BUILD_FLAGS = ("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base", "yes")
+_BUILD_FLAGS = (
+    "python",
+    "python_builds",
+    "as_of",
+    "accelerator",
+    "extras",
+    "groups",
+    "requirements",
+    "packages",
+    "base",
+    "locked",
+    "frozen",
+    "yes",
+)
 """Parameters that only a build uses."""
 
 

@@ -23,7 +23,7 @@ from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.prove import is_proved, prove_image
 from shipwheel.pipeline.python_choice import with_suitable_python
-from shipwheel.pipeline.resolve import Resolution, composed_bases, lock_with_bases, resolve
+from shipwheel.pipeline.resolve import Resolution, check_bases_locked, composed_bases, lock_with_bases, resolve
 from shipwheel.pipeline.secrets import check_settings
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
 from shipwheel.pipeline.winning_files import winning_files
@@ -112,7 +112,7 @@ def _build_with(
         finally:
             _warn_of_missed_libraries(context, closed)
         wheels = context.local.current.wheels
-    resolution = _pin_bases(resolution, platforms)
+    resolution = _pin_bases(request, resolution, platforms)
     return Built(resolution, platforms, compose(resolution, platforms), wheels)
 
 
@@ -124,7 +124,7 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
 
     def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
-        return chosen, resolve(project, request.platforms, chosen, request.reporter, upgrade_base=request.upgrade_base)
+        return chosen, resolve(project, request, chosen)
 
     check_settings(request.settings, request.reporter)
     try:
@@ -242,11 +242,13 @@ def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:
     return BuiltPlatform(closed.resolved, (*closed.parent_layers, *layers), size, platform.proof, platform.key, platform.needs)
 
 
-def _pin_bases(resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> Resolution:
-    """Write the completed bases into the lock, if they are not the ones that it has."""
+def _pin_bases(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> Resolution:
+    """Write the completed bases into the lock, if they are not the ones that it has. Raise LockError if the request forbids it."""
     resolved = tuple(platform.resolved for platform in platforms)
     lock = resolution.lock
-    if any(after.base != before.base for after, before in zip(resolved, resolution.platforms, strict=True)):
+    same = [after.base == before.base for after, before in zip(resolved, resolution.platforms, strict=True)]
+    check_bases_locked(same, request, lock)
+    if not all(same):
         lock = lock_with_bases(lock, resolved, resolution.project.packages)
         lock.write()
     return msgspec.structs.replace(resolution, lock=lock, platforms=resolved)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from shipwheel.base.model import Bases, lock_table, read_locked_base
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, ProjectError, UsageError
-from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
-from shipwheel.locking.pylock import FORMAT, Lock, read_lock
+from shipwheel.locking.inputs import LockRequest, inputs_digest
+from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.pipeline.python_choice import with_suitable_python
-from shipwheel.pipeline.resolve import lock_request, lock_with_command
+from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
@@ -116,10 +116,7 @@ def outdated_reasons(request: "Request") -> tuple[str, ...]:
     project = _as_locked(project, lock)
     wanted = _wanted(project, lock)
     if not lock.is_current(inputs_digest(wanted)):
-        changes = changed_parts(lock.parts, input_parts(wanted))
-        unnamed = "its inputs changed" if lock.format == FORMAT else "another version of shipwheel made it"
-        what = "; ".join(changes) if changes else unnamed
-        return (f"{path.name} is out of date: {what}.", *_changed_names(project, lock))
+        return (f"{path.name} is out of date: {outdated_reason(lock, wanted)}.", *_changed_names(project, lock))
     try:
         select_all(lock, targets_of(project, lock, request.platforms))
     except LockError as error:

@@ -18,6 +18,7 @@ from shipwheel.locking.target import Target
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_python
+from shipwheel.request import LockMode
 from shipwheel.suites import SUITES
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def with_suitable_python(
     """
     with _naming_alternatives(project, request.reporter):
         if project.settings.base is None:
+            if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
+                return attempt(project if lock.python == project.python else adapt(project, lock.python))
             return try_pythons(project, request.reporter, attempt, adapt)
         from shipwheel.base.image import project_on_image
 

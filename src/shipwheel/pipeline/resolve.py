@@ -7,29 +7,31 @@ import msgspec
 
 from shipwheel.base.debian import DebianBases
 from shipwheel.base.init import with_init
-from shipwheel.base.model import Base, Bases, lock_table
+from shipwheel.base.model import Base, Bases, lock_table, read_locked_base
 from shipwheel.base.targets import suite_of, targets_of
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.errors import ProjectError
+from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
-from shipwheel.locking.inputs import LockRequest, inputs_digest
-from shipwheel.locking.pylock import Lock, read_lock
+from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
+from shipwheel.locking.pylock import FORMAT, Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
-from shipwheel.platform import Platform
 from shipwheel.project.indexes import indexes_of
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_dependencies
+from shipwheel.request import LockMode, Request
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
 __all__ = [
     "Resolution",
     "Resolved",
+    "check_bases_locked",
     "composed_bases",
     "lock_request",
     "lock_with_bases",
     "lock_with_command",
+    "outdated_reason",
     "resolve",
 ]
 
@@ -50,19 +52,22 @@ class Resolution(msgspec.Struct, frozen=True):
     platforms: tuple[Resolved, ...]
 
 
-def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, reporter: Reporter, *, upgrade_base: bool = False) -> Resolution:
+def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
     """Read or make the lock, find the bases, and select the Python packages of every platform. A new lock is written if it serves them all.
 
-    Raise LockError with everything that is missing on any platform.
+    Raise LockError with everything that is missing on any platform, and for a lock that would have to change if the request forbids it.
     """
+    platforms, upgrade = request.platforms, request.upgrade_base
     before = read_lock(project.inputs.lock_path)
-    project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, reporter))
+    project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, request))
     if lock is not before and project.settings.base is None:
         # Report what no Debian package can change before the archive is asked.
         select_all(lock, targets_of(project, lock, platforms))
-    found = bases.resolve(platforms, lock, project.packages, upgrade=upgrade_base)
+    check_bases_locked([read_locked_base(lock, platform) is not None for platform in platforms], request, lock)
+    found = bases.resolve(platforms, lock, project.packages, upgrade=upgrade)
     if project.settings.init:
-        found = with_init(found, platforms, lock, bases, upgrade=upgrade_base)
+        found = with_init(found, platforms, lock, bases, upgrade=upgrade)
+    check_bases_locked([base.locked for base in found], request, lock)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     selections = select_all(lock, targets)
     if lock is not before:
@@ -70,13 +75,33 @@ def resolve(project: Project, platforms: Sequence[Platform], bases: Bases, repor
     return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
 
 
-def _renewed(request: LockRequest, before: Lock | None, reporter: Reporter) -> Lock:
+def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock:
     """Return the lock if it is current, without importing the modules that make locks; else a new one."""
-    if before is not None and before.is_current(inputs_digest(request)):
+    if before is not None and (request.lock_mode is LockMode.FROZEN or before.is_current(inputs_digest(wanted))):
         return before
+    if request.lock_mode is not LockMode.UPDATE:
+        name = wanted.inputs.lock_path.name
+        message = f"there is no {name}" if before is None else f"{name} is out of date: {outdated_reason(before, wanted)}"
+        raise LockError(message, hint=f"Run `shipwheel lock` and commit {name}, or leave out --{request.lock_mode.value}.")
     from shipwheel.locking.make import renewed
 
-    return renewed(request, before, reporter)
+    return renewed(wanted, before, request.reporter)
+
+
+def outdated_reason(lock: Lock, wanted: LockRequest) -> str:
+    """Return why a lock is not current, a few words for each reason."""
+    unnamed = "its inputs changed" if lock.format == FORMAT else "another version of shipwheel made it"
+    return "; ".join(changed_parts(lock.parts, input_parts(wanted))) or unnamed
+
+
+def check_bases_locked(locked: Sequence[bool], request: Request, lock: Lock) -> None:
+    """Raise LockError if the request forbids to change the lock, and it does not have the base of each platform."""
+    missing = [str(platform) for platform, known in zip(request.platforms, locked, strict=True) if not known]
+    if missing and request.lock_mode is not LockMode.UPDATE:
+        raise LockError(
+            f"{lock.path.name} does not have the whole base for {', '.join(missing)}",
+            hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
+        )
 
 
 def lock_with_command(project: Project, before: Lock | None, make: Callable[[LockRequest], Lock]) -> tuple[Project, Lock]:
