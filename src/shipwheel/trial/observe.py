@@ -76,8 +76,11 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     config = subject.config
     volumes = config.volumes
     init, command = split_init((*config.entrypoint, *config.cmd))
+    command = conditions.command or command
+    if not command:
+        raise EngineError(f"{subject.image} has no command to try", hint="Build it with the setting `command`.")
     options = {
-        "command": conditions.command or command,
+        "command": command,
         "ports": [port.number for port in config.exposed_ports],
         "paths": conditions.paths,
         "host": conditions.host,
