@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import LockError
+from shipwheel.errors import LockError, MissingImports
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.findings import Setting, find, verdict_of
@@ -153,6 +153,34 @@ def test_it_ends_although_every_change_uncovers_another() -> None:
     found = improve(project, Settings(), project.lines.append)
     assert not found.trial.verdict.is_good
     assert len(found.changes) == len(project.tries) - 1
+
+
+@dataclass
+class Importing(Project):
+    """A project that is not built as long as packages of its imports are missing."""
+
+    imports: tuple[str, ...] = ()
+
+    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+        missing = self.imports[len(settings.dependencies) :]
+        if missing:
+            raise MissingImports("the program would not start", missing[:2], hint="Add them.")
+        return super().__call__(settings, env)
+
+
+def test_the_packages_of_imports_are_added_before_anything_runs() -> None:
+    project = Importing(lambda settings, env: SERVES, imports=("yaml", "flask", "cv2"))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert [settings.dependencies for settings in project.tries] == [("pyyaml", "flask", "opencv-python-headless")]
+    assert found.changes[0].reason == "It imports yaml, which no package in the image has"
+
+
+@pytest.mark.parametrize("name", ["google", "_private"])
+def test_an_import_whose_package_the_name_does_not_tell_is_an_error(name: str) -> None:
+    project = Importing(lambda settings, env: SERVES, imports=("yaml", name))
+    with pytest.raises(MissingImports):
+        improve(project, Settings(), project.lines.append)
 
 
 def test_a_project_that_cannot_be_built_is_an_error() -> None:

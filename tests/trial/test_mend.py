@@ -85,6 +85,27 @@ def test_a_loopback_server_gets_its_option() -> None:
     assert settings_of([blocking(FindingKind.LOOPBACK)], FakeAdvisor(words=("shop",), help={(): HELP["click"]})) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "opened"),
+    [
+        (("g", "--bind", "127.0.0.1:5000", "app"), ("g", "--bind", "0.0.0.0:5000", "app")),
+        (("g", "--bind=127.0.0.1", "app"), ("g", "--bind=0.0.0.0", "app")),
+        (("g", "--bind", "[::1]:5000"), ("g", "--bind", "0.0.0.0:5000")),
+        (("g", "--bind", "localhost"), ("g", "--bind", "0.0.0.0")),
+        (("g", "--bind", "0.0.0.0:5000"), None),
+    ],
+)
+def test_an_option_that_the_command_has_gets_another_value(command: tuple[str, ...], opened: tuple[str, ...] | None) -> None:
+    advisor = FakeAdvisor(words=command, help={(): HELP["argparse_runserver"]})
+    expected = [] if opened is None else [Setting("command", opened)]
+    assert settings_of([blocking(FindingKind.LOOPBACK)], advisor) == expected
+
+
+def test_the_output_of_a_command_without_arguments_may_list_its_sub_commands() -> None:
+    (change,) = changes_for(trial(blocking(FindingKind.USAGE), log=HELP["fire"]), FakeAdvisor(words=("shop",)))
+    assert change.setting == Setting("command", ("shop", "serve"))
+
+
 def test_a_usage_text_gives_a_sub_command_that_stays_only_if_it_helps() -> None:
     advisor = FakeAdvisor(words=("shop",), help={(): HELP["typer"]})
     (change,) = changes_for(trial(blocking(FindingKind.USAGE)), advisor)

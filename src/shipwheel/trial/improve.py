@@ -79,8 +79,9 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
         try:
             return settings, attempt(settings, env), found
         except MissingImports as error:
-            new = [change for name in error.modules if (change := change_for_module(name)) not in found]
-            if not new:
+            changes = [change_for_module(name) for name in error.modules]
+            new = [change for change in changes if change is not None and change not in found]
+            if len(new) < len(changes):
                 raise
             for change in new:
                 report(f"  set {change.setting.key}: {change.reason}")

@@ -142,6 +142,9 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             continue
         mend = _MENDS.get(finding.kind)
         setting = mend(finding, advisor) if mend is not None else finding.setting
+        if setting is None and finding.kind is FindingKind.USAGE:
+            # Fire prints its list of commands only if it is asked for nothing.
+            setting = _sub_command(trial.seen.log, advisor)
         if setting is not None:
             yield Change(setting, _reason(finding), tentative=finding.kind is FindingKind.USAGE)
     if is_outgrown(trial):
@@ -165,21 +168,29 @@ def _reason(finding: Finding) -> str:
     return finding.message[:1].upper() + finding.message[1:]
 
 
-def change_for_module(name: str) -> Change:
-    """Return the change that adds the package of a module which the program imports."""
-    requirement = _DISTRIBUTIONS.get(name) or name.replace("_", "-")
-    return Change(Setting("dependencies", (requirement,)), f"It imports {name}, which no package in the image has")
+def change_for_module(name: str) -> Change | None:
+    """Return the change that adds the package of a module which the program imports; None if the name does not tell which."""
+    requirement = _known_requirement(name) or _guessed_requirement(name)
+    reason = f"It imports {name}, which no package in the image has"
+    return None if requirement is None else Change(Setting("dependencies", (requirement,)), reason)
+
+
+def _known_requirement(module: str) -> str | None:
+    parts = module.split(".")
+    return next((found for end in range(len(parts), 0, -1) if (found := _DISTRIBUTIONS.get(".".join(parts[:end])))), None)
+
+
+def _guessed_requirement(module: str) -> str | None:
+    """Return the package of a module's own name, None for names that a stranger's package on the index may have."""
+    top = module.partition(".")[0]
+    is_ambiguous = top.startswith("_") or top in _NAMESPACES or top in sys.stdlib_module_names
+    return None if is_ambiguous else top.replace("_", "-")
 
 
 def _module(finding: Finding, advisor: Advisor) -> Setting | None:
-    parts = finding.subject.split(".")
-    top = parts[0]
-    known = next((found for end in range(len(parts), 0, -1) if (found := _DISTRIBUTIONS.get(".".join(parts[:end])))), None)
-    if known is None and (top.startswith("_") or top in _NAMESPACES or top in sys.stdlib_module_names or advisor.has_module(top)):
-        # A stranger's package on the index may have that name.
-        return None
-    requirement = known or top.replace("_", "-")
-    if advisor.has_package(requirement):
+    top = finding.subject.partition(".")[0]
+    requirement = _known_requirement(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
+    if requirement is None or advisor.has_package(requirement):
         return None
     package = re.split(r"[^\w.-]", requirement)[0]
     settings = (advisor.package_setting(name) for name in dict.fromkeys((top, package)))
@@ -200,11 +211,32 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
 def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
     command = advisor.command()
     option = listening_option(advisor.help_text(()))
-    return None if option is None or option in command else Setting("command", (*command, option, _EVERY_ADDRESS))
+    opened = _listening_on_all(command, option) if option is not None else command
+    return None if opened == command else Setting("command", opened)
+
+
+def _listening_on_all(command: tuple[str, ...], option: str) -> tuple[str, ...]:
+    """Return a command with the option for every address, with the port that its value has: --bind 127.0.0.1:5000."""
+    for number, word in enumerate(command):
+        name, equals, value = word.partition("=")
+        if name == option and equals:
+            return (*command[:number], f"{option}={_opened(value)}", *command[number + 1 :])
+        if word == option and number + 1 < len(command):
+            return (*command[: number + 1], _opened(command[number + 1]), *command[number + 2 :])
+    return (*command, option, _EVERY_ADDRESS)
+
+
+def _opened(address: str) -> str:
+    port = address.rpartition(":")[2]
+    return f"{_EVERY_ADDRESS}:{port}" if port.isdecimal() and port != address else _EVERY_ADDRESS
 
 
 def _usage(_finding: Finding, advisor: Advisor) -> Setting | None:
-    found = serving_command(advisor.help_text(()))
+    return _sub_command(advisor.help_text(()), advisor)
+
+
+def _sub_command(help_text: str, advisor: Advisor) -> Setting | None:
+    found = serving_command(help_text)
     return None if found is None else Setting("command", (*advisor.command(), found))
 
 
