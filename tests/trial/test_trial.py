@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,9 +11,14 @@ from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Mount, RunSpec
 from shipwheel.engine.program import ProgramResult
 from shipwheel.errors import EngineError, TrialError
-from shipwheel.events import silent
+from shipwheel.events import Event, Reporter, Warned, silent
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
+from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.trial.built import check_images
 from shipwheel.trial.findings import FindingKind, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.observe import Conditions, Subject, observe, split_init, trial_name
@@ -42,6 +48,12 @@ SERVES = Observation(
 CANNOT_WRITE = Observation(ended=1, seconds=0.3, log="OSError: [Errno 30] Read-only file system: '/app/x'\n")
 
 
+def image_for(platform: Platform) -> Image:
+    """Return an image without layers."""
+    config = ContainerConfig(cmd=("gunicorn", "app:app"), exposed_ports={"8000/tcp": {}})
+    return make_image((), config, platform, created=0)
+
+
 @dataclass
 class FakeEngine:
     """An engine whose containers print what it is given, one after the other."""
@@ -50,9 +62,20 @@ class FakeEngine:
     specs: list[RunSpec] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     name: str = "fake"
+    runs: tuple[Platform, ...] = (AMD64,)
+    loaded: list[Platform] = field(default_factory=list)
+    emulation_hint: str = ""
 
     def host(self) -> Platform:
         return AMD64
+
+    def platforms(self) -> tuple[Platform, ...]:
+        return self.runs
+
+    def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
+        (image,) = index.images
+        self.loaded.append(image.platform)
+        return str(name)
 
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         self.specs.append(spec)
@@ -255,3 +278,31 @@ def test_a_build_that_is_checked_names_every_reason_once() -> None:
         "  the Python module x is missing",
     ]
     assert caught.value.hint.endswith("See more with: shipwheel check.")
+
+
+def warnings_of(*outputs: Observation, engine: FakeEngine, tmp_path: Path) -> list[str]:
+    """Return the warnings of a build that is checked, for both platforms."""
+    events: list[Event] = []
+    engine.outputs += outputs
+    check_images(make_index([image_for(AMD64), image_for(ARM64)]), "shop", engine, Store(tmp_path), events.append)  # type: ignore[arg-type]
+    return [event.message for event in events if isinstance(event, Warned)]
+
+
+def test_a_checked_build_starts_the_image_for_the_engines_own_platform(tmp_path: Path) -> None:
+    engine = FakeEngine([], runs=(ARM64, AMD64))
+    assert warnings_of(SERVES, engine=engine, tmp_path=tmp_path) == ["only the image for linux/arm64 was started, not linux/amd64"]
+    assert engine.loaded == [ARM64]
+    assert engine.specs[0].image == "shop:check"
+
+
+def test_a_checked_build_warns_of_what_does_not_keep_it_from_serving(tmp_path: Path) -> None:
+    seen = msgspec.structs.replace(SERVES, log=" * Debugger is active!\n")
+    found = warnings_of(seen, engine=FakeEngine([]), tmp_path=tmp_path)
+    assert "the debug mode is on: it shows its source and secrets to every caller" in found
+
+
+def test_a_checked_build_needs_an_engine_that_can_run_it(tmp_path: Path) -> None:
+    engine = FakeEngine([], runs=(Platform.parse("linux/arm64"),))
+    with pytest.raises(EngineError, match="cannot run linux/amd64 programs here"):
+        check_images(make_index([image_for(AMD64)]), "shop", engine, Store(tmp_path), silent)  # type: ignore[arg-type]
+    assert engine.loaded == []
