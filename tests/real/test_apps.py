@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.command import ROOT, shipwheel
-from support.engines import STOPPED, Container, Podman
+from support.engines import STOPPED, Container, Podman, wait_until
 
 APPS = ROOT / "tests" / "apps"
 PLATFORM = "linux/amd64"
@@ -105,7 +105,7 @@ class Service:
     status: int = 0
 
 
-GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
 UVICORN = ("uvicorn", "--host", "0.0.0.0", "--port", "8000")
 SERVICES = {
     "flask": Service((*GUNICORN, "app:app"), 8000, {"/": "<h1>Hi</h1>", "/static/style.css": "color"}, message="left out as secrets: "),
@@ -121,10 +121,10 @@ SERVICES = {
         (*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}, status=STOPPED
     ),
     "bottle": Service(
-        ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}
+        ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "waitress", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}
     ),
     "windows": Service(
-        ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "main:app"),
+        ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "--threads", "8", "main:app"),
         8000,
         {"/": "<h1>built</h1>"},
         message="Python 3.11 is used, since 3.13 does not work",
@@ -150,6 +150,54 @@ def test_a_service_answers_and_stops(name: str, tmp_path: Path, podman: Podman) 
         asked = "import os, sys; print(os.getuid(), os.getgid(), '%d.%d' % sys.version_info[:2])"
         assert container.exec(["python", "-c", asked]).output.split() == ["65532", "65532", expected.python]
         assert container.stop(10) == expected.status, container.logs()
+
+
+MEETING = """
+import threading
+barrier = threading.Barrier(2)
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/meet":
+        barrier.wait(30)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"met"]
+"""
+"""A WSGI application whose requests answer only if it has two of them at a time."""
+
+MEET = """
+import threading, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask():
+    print(opener.open("http://127.0.0.1:8000/meet", timeout=60).read().decode(), flush=True)
+asking = [threading.Thread(target=ask) for _ in range(2)]
+for thread in asking: thread.start()
+for thread in asking: thread.join()
+"""
+
+COUNT = """
+import os, pathlib, sys
+others = [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.parent.name != str(os.getpid())]
+print(sum(sys.argv[1].encode() in path.read_bytes() for path in others))
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "program", "processes"), [("gunicorn", "gunicorn", 3), ("waitress", "waitress-serve", 1), ("granian", "granian", 3)]
+)
+def test_a_wsgi_application_has_several_requests_at_a_time(
+    server: str, program: str, processes: int, tmp_path: Path, podman: Podman
+) -> None:
+    (project := tmp_path / "meeting").mkdir()
+    (project / "wsgi.py").write_text(MEETING)
+    (project / "requirements.txt").write_text(f"{server}\n")
+    done = shipwheel("build", project, "--output", tmp_path / "meeting.tar", "--platform", PLATFORM)
+    assert done.returncode == 0, done.stderr
+    image = podman.load(tmp_path / "meeting.tar")
+    with podman.run(image) as container:
+        container.wait_http("http://127.0.0.1:8000/")
+        assert container.exec(["python", "-c", MEET]).output == "met\nmet\n"
+    with podman.run(image, env={"WEB_CONCURRENCY": "2"}) as container:
+        container.wait_http("http://127.0.0.1:8000/")
+        wait_until(lambda: container.exec(["python", "-c", COUNT, f"/bin/{program}"]).output == f"{processes}\n", f"{processes} processes")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ class Volume:
     steps: list[list[str]] = field(default_factory=list)
     every_start: list[list[str]] = field(default_factory=list)
     stop_signal: str = "SIGTERM"
+    workers_variable: str = ""
 
     @property
     def marks(self) -> Path:
@@ -68,7 +69,9 @@ class Volume:
         return [self.python, "-S", "-c", code]
 
     def start(self, *command: str, session: bool = False) -> "subprocess.Popen[str]":
-        source = launcher_files(self.steps, str(self.marks), self.every_start, stop_signal=self.stop_signal)
+        source = launcher_files(
+            self.steps, str(self.marks), self.every_start, stop_signal=self.stop_signal, workers_variable=self.workers_variable
+        )
         settings = self.folder / "launch.json"
         settings.write_text(text_of(source, "opt/shipwheel/launch.json"))
         program = self.folder / "launcher.py"
@@ -197,6 +200,53 @@ def test_a_signal_ends_a_launcher_that_waits_for_the_lock(volume: Volume) -> Non
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=HANG_S)
     assert volume.log == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "odd\n"}, None),
+        ({"cpu.max": "1 0\n"}, None),
+        ({}, None),
+    ],
+)
+def test_reads_the_limit_of_cpus(tmp_path: Path, files: dict[str, str], limit: int | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert module.cpu_limit(tmp_path) == limit
+
+
+@pytest.mark.parametrize(
+    ("given", "limit", "found"),
+    [
+        ({}, 1, "1"),
+        ({}, None, None),
+        ({"WEB_CONCURRENCY": "3"}, 1, "3"),
+        ({"WEB_CONCURRENCY": "3"}, None, "3"),
+        ({"WEB_CONCURRENCY": "3", "GRANIAN_WORKERS": "4"}, 1, "4"),
+    ],
+)
+def test_the_user_s_number_of_processes_wins(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], limit: int | None, found: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(module, "cpu_limit", lambda: limit)
+    module.set_workers("GRANIAN_WORKERS")
+    assert os.environ.get("GRANIAN_WORKERS") == found
+
+
+def test_tells_the_server_how_many_processes_to_start(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume.workers_variable = "UWSGI_PROCESSES"
+    monkeypatch.setenv("WEB_CONCURRENCY", "7")
+    status, out, _ = volume.run(volume.python, "-c", "import os; print(os.environ['UWSGI_PROCESSES'])")
+    assert (status, out) == (0, "7\n")
 
 
 def test_changed_steps_run_again(volume: Volume) -> None:
@@ -381,7 +431,7 @@ def test_volume_directories_are_writable_for_the_user_and_for_group_0() -> None:
 
 def test_writes_the_launcher_s_settings_as_json(tmp_path: Path) -> None:
     settings = json.loads(text_of(launcher_files([["x", 'quote " and é']], "/data/marks"), "opt/shipwheel/launch.json"))
-    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']], "stop-signal": 15}
+    assert settings == {"always": [], "marks": "/data/marks", "steps": [["x", 'quote " and é']], "stop-signal": 15, "workers": ""}
 
 
 def test_links_a_file_in_the_working_directory_to_a_volume() -> None:

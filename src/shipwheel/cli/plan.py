@@ -41,6 +41,8 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     yield f"├── command   {' '.join((*plan.command, *plan.arguments))}"
     yield f"│             {plan.command_reason}"
     yield f"│             {_argument_rule(plan)}"
+    if plan.workers_variable:
+        yield "├── workers   one per CPU of the container's limit, else one; WEB_CONCURRENCY sets another number"
     for step in plan.before_start:
         yield f"├── first     {' '.join(step)}  ({'at every start' if step in plan.every_start else 'once per volume'})"
     for name, words in plan.processes.items():

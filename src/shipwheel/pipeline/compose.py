@@ -121,7 +121,7 @@ def _container_options(project: Project, each: Resolved, annotations: dict[str, 
         workdir=project.start_directory,
         labels={**annotations, **processes_label(dict(launch.processes)), **settings.labels},
         stop_signal=settings.stop_signal or "",
-        launcher=launcher_command(each.base.interpreter) if project.before_start else (),
+        launcher=launcher_command(each.base.interpreter) if project.needs_launcher else (),
         init=each.base.init_path,
         certificates=each.base.image.facts.certificates if each.base.image is not None else CERTIFICATES,
     )

@@ -66,14 +66,23 @@ def volume_directories(volumes: Sequence[str], uid: int, workdir: str = "", link
 
 
 def launcher_files(
-    steps: Sequence[Sequence[str]], marks: str, every_start: Sequence[Sequence[str]] = (), *, stop_signal: str = "SIGTERM"
+    steps: Sequence[Sequence[str]],
+    marks: str,
+    every_start: Sequence[Sequence[str]] = (),
+    *,
+    stop_signal: str = "SIGTERM",
+    workers_variable: str = "",
 ) -> Generated:
-    """Return the launcher and its settings; `marks` is the directory where it records finished steps."""
+    """Return the launcher and its settings.
+
+    `marks` is the directory where it records finished steps, `workers_variable` the variable that it sets to the number of CPUs.
+    """
     values = {
         "always": [number for number, step in enumerate(steps) if step in every_start],
         "marks": marks,
         "steps": [list(step) for step in steps],
         "stop-signal": signal_number(stop_signal),
+        "workers": workers_variable,
     }
     settings = json.dumps(values, indent=2, sort_keys=True)
     return Generated("launcher", (file(LAUNCHER, _program("launcher.py")), file(SETTINGS, settings + "\n")))

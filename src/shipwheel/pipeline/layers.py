@@ -93,7 +93,7 @@ class LayerPlanner:
         if winning:
             layers.append(LayerSpec("files of several packages", winning, in_venv))
         aliases = [path for path, _ in self.project.launch.aliases] if self.project.launch is not None else []
-        roots = (VENV, workdir, *aliases, *((_LAUNCHER,) if self.project.before_start else ()))
+        roots = (VENV, workdir, *aliases, *((_LAUNCHER,) if self.project.needs_launcher else ()))
         layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
         if local.project_wheel is not None:
             wheel = local.project_wheel
@@ -174,9 +174,10 @@ class LayerPlanner:
         if project.launch is not None and project.launch.aliases:
             links = ((path, posixpath.join(workdir, target).rstrip("/")) for path, target in project.launch.aliases)
             sources.append(Generated("links", tuple(symlink(path.strip("/"), target) for path, target in links)))
-        if project.before_start:
+        if project.needs_launcher:
             marks, stop_signal = _marks_directory(project.volumes), container_stop_signal(project.settings.stop_signal, platform.base)
-            sources.append(launcher_files(project.before_start, marks, project.every_start, stop_signal=stop_signal))
+            steps, workers = project.before_start, project.workers_variable
+            sources.append(launcher_files(steps, marks, project.every_start, stop_signal=stop_signal, workers_variable=workers))
         return tuple(sources)
 
     def _volumes(self, base: Base, owned: Mapping[str, Directory], workdir: str) -> LayerSpec:

@@ -53,6 +53,8 @@ class BuildPlan:
     arguments: tuple[str, ...]
     """The words that follow an entrypoint by default."""
     command_reason: str
+    workers_variable: str
+    """The variable from which the server takes its number of processes, if the container's CPUs decide it."""
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
@@ -88,6 +90,7 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         program=launch.is_program,
         arguments=launch.arguments,
         command_reason=launch.reason,
+        workers_variable=project.workers_variable,
         before_start=project.before_start,
         every_start=project.every_start,
         processes=dict(launch.processes),

@@ -96,6 +96,16 @@ class Project:
         return self.launch.before_start
 
     @property
+    def workers_variable(self) -> str:
+        """The environment variable that the launcher sets to the number of the container's CPUs; empty for none."""
+        return self.launch.workers_variable if self.launch is not None else ""
+
+    @property
+    def needs_launcher(self) -> bool:
+        """True if something happens in a container before the command starts."""
+        return bool(self.before_start or self.workers_variable)
+
+    @property
     def every_start(self) -> tuple[tuple[str, ...], ...]:
         """The steps of `before_start` that run at every start; steps in the settings never do."""
         return () if self.settings.before_start or self.launch is None else self.launch.every_start

@@ -1,4 +1,6 @@
-"""Run an image's start steps, then become its command. Runs inside the image, with the standard library alone.
+"""Run an image's start steps, tell its server how many CPUs there are, then become its command.
+
+Runs inside the image, with the standard library alone.
 
 Each step runs once per volume. A step that succeeds leaves a mark on the volume, so after a crash the next start goes on with the step
 that failed. Steps that also depend on the image run at every start. A lock keeps two containers from running steps on one volume at the
@@ -18,6 +20,7 @@ from pathlib import Path
 __all__ = ["main"]
 
 SETTINGS = Path("/opt/shipwheel/launch.json")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def log(text: str) -> None:
@@ -123,6 +126,27 @@ def acquire(lock: io.TextIOWrapper) -> None:
         log(f"the volume does not support locks ({error.strerror}): do not start two containers on it for the first time at once")
 
 
+def cpu_limit(cgroups: Path = CGROUPS) -> "int | None":
+    """Return the number of CPUs that the container's quota allows, rounded up; None without a quota (cgroup v2: cpu.max, v1: cpu.cfs_*)."""
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = map(int, " ".join((cgroups / file).read_text() for file in files).split())
+        except (OSError, ValueError):
+            # There is no such file, or no quota: "max 100000".
+            continue
+        if quota > 0 and period > 0:
+            return -(-quota // period)
+    return None
+
+
+def set_workers(variable: str) -> None:
+    """Set the variable from which the server takes its number of processes: to WEB_CONCURRENCY, else to the number of CPUs of the quota."""
+    limit = cpu_limit()
+    workers = os.environ.get("WEB_CONCURRENCY") or (str(min(limit, len(os.sched_getaffinity(0)))) if limit else "")
+    if workers:
+        os.environ.setdefault(variable, workers)
+
+
 def main() -> None:
     """Run the steps, then replace this process with the command."""
     settings = json.loads(SETTINGS.read_text())
@@ -130,6 +154,8 @@ def main() -> None:
     status = run_steps(settings["steps"], Path(settings["marks"]), settings["always"], SignalForwarder(settings["stop-signal"]))
     if status:
         sys.exit(status)
+    if settings["workers"]:
+        set_workers(settings["workers"])
     if not command:
         log("no command to run")
         sys.exit(2)

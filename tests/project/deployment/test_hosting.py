@@ -139,4 +139,4 @@ WantedBy=x
 def test_a_unit_of_another_machine_is_no_command(tmp_path: Path) -> None:
     unit = "[Service]\nExecStart=/usr/bin/gunicorn --config /etc/shop/gunicorn.py app:app\n"
     launch = launched(tmp_path, {"shop.service": unit, "app.py": "from flask import Flask\napp = Flask('x')\n"}, "gunicorn flask")
-    assert launch.command == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+    assert launch.command == ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8", "app:app")

@@ -10,7 +10,7 @@ from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.settings import Settings
 
-GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
 
 LAYOUTS: dict[str, Layout] = {
     "wsgi": (

@@ -119,7 +119,7 @@ def test_prefers_an_application_in_the_source(tmp_path: Path) -> None:
 def test_prefers_a_packages_web_application_to_a_command_that_runs_its_file(tmp_path: Path) -> None:
     evidence = _evidence(tmp_path, 'FROM python\nENTRYPOINT ["python", "app.py"]\n', "flask")
     (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask('x')\n")
-    assert find_launch(replace(evidence, kind="package")).command == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+    assert find_launch(replace(evidence, kind="package")).command == ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8", "app:app")
 
 
 def test_takes_the_port_from_the_file_that_the_command_runs(tmp_path: Path) -> None:

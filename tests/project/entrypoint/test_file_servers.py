@@ -84,9 +84,9 @@ def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> N
 def test_serves_routes_of_bottles_default_application(tmp_path: Path) -> None:
     text = "from bottle import route, run\n@route('/')\ndef index():\n    return 'x'\nrun(host='localhost', port=8080)\n"
     launch = launched(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")
-    assert launch.command == ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "gunicorn", "web")
-    assert (launch.ports, launch.extra_requirements, launch.python_path) == (("8000/tcp",), ("gunicorn",), ("src",))
-    assert launched(tmp_path, {}, "bottle waitress").command[-2:] == ("waitress", "web")
+    assert launch.command == ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "waitress", "web")
+    assert (launch.ports, launch.extra_requirements, launch.python_path) == (("8000/tcp",), ("waitress",), ("src",))
+    assert launched(tmp_path, {}, "bottle gunicorn").command[-2:] == ("gunicorn", "web")
 
 
 def test_chainlit_writes_to_a_volume_or_to_tmp(tmp_path: Path) -> None:

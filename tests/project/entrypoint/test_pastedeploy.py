@@ -7,7 +7,8 @@ from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.errors import ProjectError
 
-GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+BOUND_GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+GUNICORN = (*BOUND_GUNICORN, "--threads", "8")
 
 LAYOUTS: dict[str, Layout] = {
     "listens on every address": (
@@ -19,6 +20,11 @@ LAYOUTS: dict[str, Layout] = {
         {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = localhost:6543\n"},
         "pyramid gunicorn",
         (*GUNICORN, "--paste", "production.ini"),
+    ),
+    "chooses its threads": (
+        {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nuse = egg:gunicorn#main\nthreads = 2\n"},
+        "pyramid gunicorn",
+        (*BOUND_GUNICORN, "--paste", "production.ini"),
     ),
     "an impossible port": (
         {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:99999\n"},

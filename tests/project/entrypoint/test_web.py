@@ -9,7 +9,9 @@ from shipwheel.errors import ProjectError
 from shipwheel.settings import Settings
 
 HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
-GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+BOUND_GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")
+GUNICORN = (*BOUND_GUNICORN, "--threads", "8")
+WAITRESS = ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "--threads", "8")
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FACTORY = "import flask\ndef create_app(config=None):\n    app = flask.Flask(__name__)\n    return app\n"
@@ -110,12 +112,12 @@ LAYOUTS: dict[str, Layout] = {
         "fastapi uvicorn",
         ("uvicorn", *HOST_AND_PORT, "main:app"),
     ),
-    "flask and waitress": ({"app.py": FLASK}, "flask waitress", ("waitress-serve", *HOST_AND_PORT, "app:app")),
-    "factory and waitress": ({"app.py": FACTORY}, "flask waitress", ("waitress-serve", *HOST_AND_PORT, "--call", "app:create_app")),
+    "flask and waitress": ({"app.py": FLASK}, "flask waitress", (*WAITRESS, "app:app")),
+    "factory and waitress": ({"app.py": FACTORY}, "flask waitress", (*WAITRESS, "--call", "app:create_app")),
     "flask and uwsgi": (
         {"app.py": FLASK},
         "flask uwsgi",
-        ("uwsgi", "--http-socket", "0.0.0.0:8000", "--master", "--need-app", "--module", "app:app"),
+        ("uwsgi", "--http-socket", "0.0.0.0:8000", "--master", "--enable-threads", "--threads", "8", "--need-app", "--module", "app:app"),
     ),
     "granian": ({"app.py": FASTAPI}, "fastapi granian", ("granian", "--interface", "asgi", *HOST_AND_PORT, "app:app")),
     "hypercorn": ({"app.py": FASTAPI}, "fastapi hypercorn", ("hypercorn", "--bind", "0.0.0.0:8000", "app:app")),
@@ -133,7 +135,7 @@ LAYOUTS: dict[str, Layout] = {
     "pyramid": (
         {"app.py": "from pyramid.config import Configurator\nwith Configurator() as c:\n    app = c.make_wsgi_app()\n"},
         "pyramid waitress",
-        ("waitress-serve", *HOST_AND_PORT, "app:app"),
+        (*WAITRESS, "app:app"),
     ),
     "dash with a server variable": (
         {"app.py": "from dash import Dash\napp = Dash()\nserver = app.server\n"},
@@ -152,13 +154,13 @@ LAYOUTS: dict[str, Layout] = {
             "def main():\n    web.run_app(init(), host='localhost')\n",
         },
         "aiohttp gunicorn",
-        (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "polls.main:init"),
+        (*BOUND_GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "polls.main:init"),
     ),
-    "flask-socketio": ({"app.py": FLASK}, "flask flask-socketio gunicorn", (*GUNICORN, "--threads", "100", "app:app")),
+    "flask-socketio": ({"app.py": FLASK}, "flask flask-socketio gunicorn", (*BOUND_GUNICORN, "--threads", "100", "app:app")),
     "flask-socketio and gevent": (
         {"app.py": FLASK},
         "flask flask-socketio gunicorn gevent gevent-websocket",
-        (*GUNICORN, "--worker-class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "app:app"),
+        (*BOUND_GUNICORN, "--worker-class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "app:app"),
     ),
     "socketio around fastapi": (
         {
@@ -179,7 +181,7 @@ LAYOUTS: dict[str, Layout] = {
     "web.py": (
         {"site1.py": "import web\napp = web.application((), globals())\n"},
         "web-py waitress",
-        ("waitress-serve", *HOST_AND_PORT, "--call", "site1:app.wsgifunc"),
+        (*WAITRESS, "--call", "site1:app.wsgifunc"),
     ),
     "web.py in a module named like the standard library": (
         {"code.py": "import web\napp = web.application((), globals())\n" + MAIN},
@@ -232,7 +234,7 @@ LAYOUTS: dict[str, Layout] = {
             "index.py": "from app import app\napp.layout = 1\nif __name__ == '__main__':\n    app.run_server()\n",
         },
         "dash waitress",
-        ("waitress-serve", *HOST_AND_PORT, "index:app.server"),
+        (*WAITRESS, "index:app.server"),
     ),
     "fastapi before celery": (
         {"app.py": FASTAPI, "w.py": "from celery import Celery\napp = Celery()\n"},
@@ -253,6 +255,40 @@ def test_adds_a_production_server(tmp_path: Path, files: dict[str, str], server:
     assert launch.command[0] == server
     assert launch.extra_requirements == (server,)
     assert server in launch.reason
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "variable"),
+    [
+        ("flask gunicorn", "WEB_CONCURRENCY"),
+        ("flask", "WEB_CONCURRENCY"),
+        ("flask granian", "GRANIAN_WORKERS"),
+        ("flask uwsgi", "UWSGI_PROCESSES"),
+        # It has one process.
+        ("flask waitress", ""),
+        # A client must reach the same process again.
+        ("flask flask-socketio gunicorn", ""),
+        # Each process would run the jobs.
+        ("flask gunicorn flask-apscheduler", ""),
+    ],
+)
+def test_processes_follow_the_cpus_where_they_can(tmp_path: Path, dependencies: str, variable: str) -> None:
+    assert launched(tmp_path, {"app.py": FLASK}, dependencies).workers_variable == variable
+
+
+def test_processes_of_asynchronous_servers_do_not_follow_the_cpus(tmp_path: Path) -> None:
+    assert launched(tmp_path, {"app.py": FASTAPI}, "fastapi uvicorn").workers_variable == ""
+
+
+def test_gunicorn_s_own_settings_decide_about_threads(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"app.py": FLASK, "gunicorn.conf.py": "threads = 2\n"}, "flask gunicorn")
+    assert launch.command == (*BOUND_GUNICORN, "app:app")
+
+
+def test_a_command_of_the_user_stays_as_it_is(tmp_path: Path) -> None:
+    command = ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+    launch = launched(tmp_path, {"app.py": FLASK}, "flask gunicorn", Settings(command=command))
+    assert (launch.command, launch.workers_variable) == (command, "")
 
 
 def test_compares_package_names_exactly(tmp_path: Path) -> None:
@@ -289,7 +325,7 @@ def test_names_other_candidates(tmp_path: Path) -> None:
 
 def test_serves_a_dash_object_without_a_server_variable(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"app.py": "import dash\nd = dash.Dash()\n"}, "dash")
-    assert launch.command == ("waitress-serve", *HOST_AND_PORT, "app:d.server")
+    assert launch.command == (*WAITRESS, "app:d.server")
     assert (launch.extra_requirements, launch.ports) == (("waitress",), ("8000/tcp",))
 
 

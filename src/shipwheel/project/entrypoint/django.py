@@ -47,7 +47,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
             f"{manager.file} is Django's, but there is no WSGI_APPLICATION in its settings and no wsgi.py",
             hint='Set the command: command = ["gunicorn", "--bind", "0.0.0.0:8000", "PROJECT.wsgi"].',
         )
-    server = choose_server(server_kind, "django", evidence.dependencies, evidence.port or _DEFAULT_PORT)
+    server = choose_server(server_kind, "django", evidence, evidence.port or _DEFAULT_PORT)
     name, _, variable = target.rpartition(".")
     path = ModulePath(project.modules.get(name, manager).file, name, project.directory.rstrip("/"))
     app = Application(path, variable, Framework("django", server_kind))

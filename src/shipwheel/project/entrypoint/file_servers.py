@@ -137,11 +137,14 @@ def launch_aiohttp(evidence: Evidence, modules: list[Module]) -> Launch | None:
 
 
 def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
-    """Return the launch of Bottle's own program, which imports the routes and passes them to a production server."""
+    """Return the launch of Bottle's own program, which imports the routes and passes them to a production server.
+
+    It passes on no options, and waitress has threads without any.
+    """
     using = [module for module in modules if not module.calls.isdisjoint({"bottle.run", "bottle.route", "bottle.get", "bottle.post"})]
     if not using:
         return None
-    server = next((name for name in ("gunicorn", "waitress") if evidence.has(name)), "gunicorn")
+    server = next((name for name in ("waitress", "gunicorn") if evidence.has(name)), "waitress")
     port = evidence.port or _BOTTLE_PORT
     command = ("python", "-m", "bottle", "--bind", f"{EVERY_ADDRESS}:{port}", "--server", server, using[0].name)
     launch = launch_module(evidence, using[0], command, f"{server} serves the Bottle routes in {using[0].file}.")

@@ -31,6 +31,8 @@ class Launch:
     ports: tuple[str, ...] = ()
     """Ports with their protocol, for example 8000/tcp."""
     env: dict[str, str] = field(default_factory=dict)
+    workers_variable: str = ""
+    """The environment variable from which the server takes its number of processes; the launcher sets it from the container's CPUs."""
     directory: str = ""
     """The directory in the project that the command starts in; empty for the project's own."""
     needs_source: bool = False
@@ -79,7 +81,7 @@ def launch_module(evidence: Evidence, module: ModulePath, command: tuple[str, ..
 def launch_application(evidence: Evidence, app: Application, server: Server, reason: str) -> Launch:
     """Return the launch of a server with an application."""
     launch = launch_module(evidence, app.module, server.command(app), reason)
-    return replace(launch, ports=(f"{server.port}/tcp",), extra_requirements=server.requirements)
+    return replace(launch, ports=(f"{server.port}/tcp",), extra_requirements=server.requirements, workers_variable=server.workers_variable)
 
 
 def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason: str) -> Launch:

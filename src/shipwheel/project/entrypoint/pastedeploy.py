@@ -31,13 +31,20 @@ def find_pastedeploy(evidence: Evidence, scan: Scan) -> Launch | None:
             return Launch(("pserve", name), ports=(f"{listening}/tcp",), needs_source=True, reason=reason)
         port = evidence.port or _DEFAULT_PORT
         return Launch(
-            ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", "--paste", name),
+            ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", *_threads(parser), "--paste", name),
             ports=(f"{port}/tcp",),
             needs_source=True,
             extra_requirements=() if evidence.has("gunicorn") else ("gunicorn",),
             reason=f"gunicorn serves the application that {name} describes.",
+            workers_variable="WEB_CONCURRENCY",
         )
     return None
+
+
+def _threads(parser: configparser.RawConfigParser) -> tuple[str, ...]:
+    """Return the option for threads, unless the file's server section decides. gunicorn reads it, and its options override it."""
+    decided = any({"threads", "worker_class"} & {*parser.options(name)} for name in parser.sections() if name.startswith("server:"))
+    return () if decided else ("--threads", "8")
 
 
 def _parsed(text: str) -> configparser.RawConfigParser | None:

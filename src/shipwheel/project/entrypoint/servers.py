@@ -6,6 +6,7 @@ To add a server, add a function that returns it, and a line in `choose_server` o
 from dataclasses import dataclass, replace
 
 from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
 
 __all__ = ["EVERY_ADDRESS", "PROGRAM_PACKAGES", "Server", "choose_server"]
@@ -25,6 +26,16 @@ PROGRAM_PACKAGES = {
 """Program -> its Python package. Deployments often install a server beside the project's requirements."""
 
 
+_THREADS = "8"
+"""Requests that a process of a WSGI server handles at a time."""
+
+_GUNICORN_SETTINGS = "gunicorn.conf.py"
+"""The file that gunicorn reads by itself. Options of the command would override it."""
+
+_SCHEDULERS = ("apscheduler", "django-apscheduler", "flask-apscheduler", "rocketry", "schedule")
+"""Python packages that run jobs inside the server: with two processes, each job would run twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server program and its arguments, in which `{target}` stands for module:variable."""
@@ -36,6 +47,8 @@ class Server:
     """Inserted before the target if that is a factory. A server without any takes a factory written as a call."""
     requirements: tuple[str, ...] = ()
     """The server's Python package if the project does not depend on it."""
+    workers_variable: str = ""
+    """The environment variable from which it takes its number of processes, if that should follow the container's CPUs."""
 
     def command(self, app: Application) -> tuple[str, ...]:
         """Return the command that serves an application."""
@@ -48,11 +61,12 @@ class Server:
         return tuple(words)
 
 
-def choose_server(kind: FrameworkKind, distribution: str, dependencies: frozenset[str], port: str) -> Server:
+def choose_server(kind: FrameworkKind, distribution: str, evidence: Evidence, port: str) -> Server:
     """Return the server for an application of this kind: one among the dependencies, or else one that must be added.
 
     `distribution` is the framework's Python package, whose own dependencies may include a server.
     """
+    dependencies = evidence.dependencies
     match kind:
         case FrameworkKind.SANIC:
             return Server("sanic", port, (*_host_and_port(port), "{target}"), ("--factory",))
@@ -64,7 +78,8 @@ def choose_server(kind: FrameworkKind, distribution: str, dependencies: frozense
             # Waitress alone can serve an attribute of an object: the Flask application is the Dash object's `server`.
             return _required(_waitress(port, "{target}.server"), "waitress", dependencies)
         case FrameworkKind.WSGI:
-            return _wsgi_server(dependencies, port)
+            server = _wsgi_server(evidence, port)
+            return replace(server, workers_variable="") if evidence.has(*_SCHEDULERS) else server
     return _asgi_server(distribution, dependencies, port)
 
 
@@ -83,20 +98,29 @@ def _asgi_server(distribution: str, dependencies: frozenset[str], port: str) -> 
     return _uvicorn(port) if distribution == "python-fasthtml" else _required(_uvicorn(port), "uvicorn", dependencies)
 
 
-def _wsgi_server(dependencies: frozenset[str], port: str) -> Server:
+def _wsgi_server(evidence: Evidence, port: str) -> Server:
+    dependencies = evidence.dependencies
     if dependencies & {"flask-socketio", "flask-sock"}:
         return _required(_websocket_gunicorn(port, dependencies), "gunicorn", dependencies)
     if "gunicorn" in dependencies:
-        return _gunicorn(port)
+        return _threaded_gunicorn(evidence, port)
     if "waitress" in dependencies:
         return replace(_waitress(port, "{target}"), factory_arguments=("--call",))
     if "granian" in dependencies:
-        return _granian(port, "wsgi")
+        # It has hundreds of threads by itself.
+        return replace(_granian(port, "wsgi"), workers_variable="GRANIAN_WORKERS")
     if "uwsgi" in dependencies:
-        return Server("uwsgi", port, ("--http-socket", f"{EVERY_ADDRESS}:{port}", "--master", "--need-app", "--module", "{target}"))
+        threads = ("--enable-threads", "--threads", _THREADS)
+        words = ("--http-socket", f"{EVERY_ADDRESS}:{port}", "--master", *threads, "--need-app", "--module", "{target}")
+        return Server("uwsgi", port, words, workers_variable="UWSGI_PROCESSES")
     if "hypercorn" in dependencies:
         return _hypercorn(port, "wsgi:{target}")
-    return _required(_gunicorn(port), "gunicorn", dependencies)
+    return _required(_threaded_gunicorn(evidence, port), "gunicorn", dependencies)
+
+
+def _threaded_gunicorn(evidence: Evidence, port: str) -> Server:
+    threads = () if evidence.has_file(_GUNICORN_SETTINGS) else ("--threads", _THREADS)
+    return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", *threads, "{target}"), workers_variable="WEB_CONCURRENCY")
 
 
 def _websocket_gunicorn(port: str, dependencies: frozenset[str]) -> Server:
@@ -127,12 +151,11 @@ def _hypercorn(port: str, target: str = "{target}") -> Server:
 
 
 def _waitress(port: str, *target: str) -> Server:
-    return Server("waitress-serve", port, (*_host_and_port(port), *target))
+    return Server("waitress-serve", port, (*_host_and_port(port), "--threads", _THREADS, *target))
 
 
-def _gunicorn(port: str, worker_class: str = "") -> Server:
-    worker = ("--worker-class", worker_class) if worker_class else ()
-    return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", *worker, "{target}"))
+def _gunicorn(port: str, worker_class: str) -> Server:
+    return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", "--worker-class", worker_class, "{target}"))
 
 
 def _required(server: Server, distribution: str, dependencies: frozenset[str]) -> Server:

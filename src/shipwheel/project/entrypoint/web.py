@@ -52,7 +52,7 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
         return launch_file(evidence, module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
-    server = choose_server(kind, distribution, evidence.dependencies, evidence.port or _DEFAULT_PORT)
+    server = choose_server(kind, distribution, evidence, evidence.port or _DEFAULT_PORT)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
@@ -106,7 +106,7 @@ def _conventional(evidence: Evidence, scan: Scan) -> Launch | None:
             variable = next((variable for variable in _CONVENTIONAL_VARIABLES if variable in module.names), None)
             if module.name.rpartition(".")[2] == name and variable is not None:
                 app = Application(module, variable, Framework("", kind))
-                server = choose_server(kind, "", evidence.dependencies, evidence.port or _DEFAULT_PORT)
+                server = choose_server(kind, "", evidence, evidence.port or _DEFAULT_PORT)
                 reason = f"{server.program} serves {variable} in {module.file}."
                 return launch_application(evidence, app, server, reason)
     return None
