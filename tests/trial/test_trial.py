@@ -105,7 +105,7 @@ def test_runs_an_image_as_production_would() -> None:
     assert trial.verdict is Verdict.SERVES
     assert spec.command[:5] == ("/usr/bin/tini", "--", "python", "-I", "-S")
     assert (spec.read_only, spec.network, spec.no_privileges, spec.user) == (True, "none", True, None)
-    assert spec.mounts == (Mount("", "/data"),)
+    assert spec.mounts == (Mount("", ContainerPath("/data")),)
     assert spec.name.startswith("shop-check-")
     given = options(spec)
     assert (given["command"], given["ports"], given["signal"]) == (["gunicorn", "app:app"], [8000], "SIGINT")
