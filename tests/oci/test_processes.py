@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import UsageError
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.oci.processes import LABEL_PROCESSES, process_command, processes_label, read_processes
+from shipwheel.oci.processes import LABEL_HEALTH, LABEL_PROCESSES, process_command, processes_label, read_health_path, read_processes
 
 PROCESSES = {"web": ("gunicorn", "a:b"), "worker": ("celery", "-A", "a", "worker")}
 
@@ -36,3 +36,9 @@ def test_an_unknown_process_is_an_error_that_names_the_known_ones() -> None:
 @given(st.text() | st.sampled_from(["[]", '{"a": []}', '{"a": "b"}', '{"a": [""]}', '{"a": ["\\u0000"]}', "null"]))
 def test_any_label_has_processes_that_can_start_or_none(text: str) -> None:
     assert all(words and words[0] for words in read_processes({LABEL_PROCESSES: text}).values())
+
+
+def test_a_health_path_is_a_path() -> None:
+    assert read_health_path({LABEL_HEALTH: "/healthz"}) == "/healthz"
+    for text in ("", "healthz", "http://x/y", "/a b", "/a\n"):
+        assert read_health_path({LABEL_HEALTH: text}) == ""

@@ -22,6 +22,7 @@ VOLUME /code/uploads
 EXPOSE 5000
 USER 1001
 STOPSIGNAL SIGINT
+HEALTHCHECK --interval=5s CMD curl -f http://localhost:5000/up || exit 1
 WORKDIR /code/web
 ENTRYPOINT ["/code/docker/entry.sh"]
 CMD ["serve"]
@@ -64,6 +65,7 @@ def test_an_image_does_what_the_dockerfile_says(world: World) -> None:
     assert (dict(config.exposed_ports), dict(config.volumes)) == ({"5000/tcp": {}}, {"/app/uploads": {}})
     assert config.cmd == ("python", "main.py", "--port", "5000")
     assert {"MODE=fast", "CONF=/app/conf/app.ini"} <= set(config.env)
+    assert config.labels["io.shipwheel.health"] == "/up"
     names = _names(world.output(project))
     assert names["code"] == "/app"
     assert {"app/web/main.py", "usr/share/doc/libfoo1/copyright"} <= names.keys()

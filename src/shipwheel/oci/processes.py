@@ -1,4 +1,4 @@
-"""The processes that one image can run, recorded as a label: web, worker, release and others, each with its command."""
+"""Labels of an image about running it: its processes (web, worker, release) with their commands, and its health path."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,12 @@ import msgspec
 from shipwheel.errors import UsageError
 from shipwheel.oci.execution import ExecutionConfig
 
-__all__ = ["LABEL_PROCESSES", "process_command", "processes_label", "read_processes"]
+__all__ = ["LABEL_HEALTH", "LABEL_PROCESSES", "process_command", "processes_label", "read_health_path", "read_processes"]
 
 LABEL_PROCESSES = "io.shipwheel.processes"
 """Label of an image: a JSON object of process -> list of words."""
+LABEL_HEALTH = "io.shipwheel.health"
+"""Label of an image: the path of a URL that tells over HTTP that the app is well."""
 
 
 def processes_label(processes: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -25,6 +27,12 @@ def read_processes(labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     except msgspec.MsgspecError:
         return {}
     return {name: words for name, words in found.items() if words and words[0] and not any("\0" in word for word in words)}
+
+
+def read_health_path(labels: Mapping[str, str]) -> str:
+    """Return the health path of an image's labels; empty if there is none."""
+    path = labels.get(LABEL_HEALTH, "")
+    return path if path.startswith("/") and path.isprintable() and " " not in path else ""
 
 
 def process_command(config: ExecutionConfig, name: str, image: str) -> tuple[str, ...] | None:

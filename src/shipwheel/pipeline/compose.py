@@ -10,7 +10,7 @@ from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking.pylock import Lock
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
-from shipwheel.oci.processes import processes_label
+from shipwheel.oci.processes import LABEL_HEALTH, processes_label
 from shipwheel.pipeline.container import CERTIFICATES, ContainerOptions, container_config, container_user
 from shipwheel.pipeline.generated import launcher_command
 from shipwheel.pipeline.import_proof import imports_of
@@ -119,12 +119,16 @@ def _container_options(project: Project, each: Resolved, annotations: dict[str, 
         env=expand_env({**launch.env, **settings.env}, f"/{Paths(minor).site_packages}"),
         user=container_user(settings.user, each.base),
         workdir=project.start_directory,
-        labels={**annotations, **processes_label(dict(launch.processes)), **settings.labels},
+        labels={**annotations, **processes_label(dict(launch.processes)), **_health_label(launch.health), **settings.labels},
         stop_signal=settings.stop_signal or "",
         launcher=launcher_command(each.base.interpreter) if project.needs_launcher else (),
         init=each.base.init_path,
         certificates=each.base.image.facts.certificates if each.base.image is not None else CERTIFICATES,
     )
+
+
+def _health_label(path: str) -> dict[str, str]:
+    return {LABEL_HEALTH: path} if path else {}
 
 
 def _annotations(project: Project) -> dict[str, str]:

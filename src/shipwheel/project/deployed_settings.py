@@ -55,6 +55,6 @@ def _more(given: tuple[str, ...], found: Iterable[str]) -> tuple[str, ...]:
 
 def _notes(place: str, added: Iterable[str], source: Iterable[str]) -> Iterator[str]:
     if names := ", ".join(added):
-        yield f"{place} and below: {names} are in the image as well, because the Dockerfile installs them."
+        yield f"{place} and below: the Dockerfile installs {names} beside the project's requirements, and so does this build."
     if names := ", ".join(source):
-        yield f"{place} and below: {names} are left out; the package index has them only as source with C code."
+        yield f"{place} and below: not installed, because the package index has only their C source: {names}."

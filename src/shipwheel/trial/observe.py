@@ -10,6 +10,7 @@ from shipwheel.engine.interface import Engine, Mount, RunSpec
 from shipwheel.engine.run_options import slug
 from shipwheel.errors import EngineError
 from shipwheel.oci.execution import ExecutionConfig
+from shipwheel.oci.processes import read_health_path
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
@@ -79,10 +80,11 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     command = conditions.command or command
     if not command:
         raise EngineError(f"{subject.image} has no command to try", hint="Build it with the setting `command`.")
+    health = [path] if (path := read_health_path(config.labels)) else []
     options = {
         "command": command,
         "ports": [port.number for port in config.exposed_ports],
-        "paths": conditions.paths,
+        "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
         "host": conditions.host,
         "timeout": (conditions.timeout or 0) * factor,
         "patience": conditions.patience * factor,

@@ -86,3 +86,12 @@ def test_skips_a_stage_for_development(tmp_path: Path) -> None:
     written(tmp_path, {"app.py": "", "Dockerfile": text})
     (found,) = find_dockerfiles(tmp_path, UserFiles())
     assert found.stage.command == "a"
+
+
+def test_finds_out_where_an_unknown_base_image_starts(tmp_path: Path) -> None:
+    text = 'FROM shop/base\nCOPY container/ ./\nCOPY --from=shop/built /usr/local/shop/pkg ./pkg\nENTRYPOINT ["/usr/local/shop/entry.sh"]\n'
+    written(tmp_path, {"container/Dockerfile": text, "container/entry.sh": "exec serve\n", "pkg/__init__.py": ""})
+    (found,) = find_dockerfiles(tmp_path, UserFiles())
+    assert (found.stage.workdir, found.files.home) == ("/usr/local/shop", "/usr/local/shop")
+    assert found.files.read_script("/usr/local/shop/entry.sh") is not None
+    assert found.files.project_path("/usr/local/shop") == "."

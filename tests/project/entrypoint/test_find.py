@@ -85,3 +85,11 @@ def test_does_not_follow_links_or_enter_environments(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
     (tmp_path / "loop").symlink_to(".")
     assert [module.file for module in Scanner(tmp_path).scan_modules()] == ["main.py"]
+
+
+def test_names_declared_commands_that_are_not_taken(tmp_path: Path) -> None:
+    files = {"Procfile": "web: nginx -g x\n", "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nCMD flask run\n", "main.py": FASTAPI}
+    assert launched(tmp_path, files, "fastapi uvicorn flask").notes == (
+        "Procfile, line 1: `nginx -g x` is not the image's command: nginx is not in the image.",
+        "Dockerfile, line 4: `flask run` is not the image's command: it starts a development server.",
+    )

@@ -76,6 +76,10 @@ class CopiedFiles:
                 votes[posixpath.normpath(posixpath.join(item.target, below_source))] += 100
             elif below_project and item.target.endswith(f"/{below_project}"):
                 votes[item.target[: -len(below_project) - 1] or "/"] += 1
+        if not votes:
+            # Another Dockerfile's image has the project's packages: they keep their names.
+            named = (copy.target.rstrip("/") for copy in self.stage.copies if copy.origin is not None or copy.image)
+            votes.update(posixpath.dirname(path) for path in named if self._has(self.project / posixpath.basename(path) / "__init__.py"))
         return max(votes, key=lambda path: votes[path], default="")
 
     def is_copied(self, path: str) -> bool:
@@ -89,7 +93,7 @@ class CopiedFiles:
         path = posixpath.normpath(path)
         for source in self._sources(path):
             found = self._in_project(source)
-            if found is not None and self._has(self.context / source):
+            if found is not None and self._has(self.context / source) and not self._is_only_laid_over(path, source):
                 return found
         home = self.home or ("" if self.placed else self.stage.workdir or "/")
         if home and (path == home or path.startswith(home.rstrip("/") + "/")):
@@ -125,6 +129,10 @@ class CopiedFiles:
                 yield item.source
             elif item.is_directory and path.startswith(item.target.rstrip("/") + "/"):
                 yield posixpath.normpath(posixpath.join(item.source, posixpath.relpath(path, item.target)))
+
+    def _is_only_laid_over(self, path: str, source: str) -> bool:
+        """Return whether a directory without code is copied over the project's own: that stays the project's."""
+        return path == self.home and source != "." and not any((self.context / source).glob("*.py"))
 
     def _placed(self, stage: Stage, depth: int) -> Iterator[Placed]:
         for copy in stage.copies if depth < _MAX_DEPTH else ():

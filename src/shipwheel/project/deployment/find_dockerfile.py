@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from shipwheel.project.deployment.copied_files import CopiedFiles
-from shipwheel.project.deployment.dockerfile import Instruction, parse_dockerfile
+from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_dockerfile
 from shipwheel.project.deployment.stage import Stage, evaluate_stages
 from shipwheel.user_files import UserFiles
 
@@ -117,11 +117,30 @@ def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles, b
         instructions = parse_dockerfile(files.read_bytes(path))
     except OSError:
         return None
-    stage = _production_stage(evaluate_stages(instructions, name, build.arguments if build else None), build.target if build else "")
-    if stage is None:
-        return None
-    image = CopiedFiles(stage, build.context if build else _context(instructions, path, root, folders), root, files)
-    return Dockerfile(name, stage, image, path) if _is_about(image, path, root) else None
+    context = build.context if build else _context(instructions, path, root, folders)
+
+    def image_of(workdir: str = "") -> CopiedFiles | None:
+        stages = evaluate_stages(instructions, name, build.arguments if build else None, workdir)
+        stage = _production_stage(stages, build.target if build else "")
+        return CopiedFiles(stage, context, root, files) if stage is not None else None
+
+    image = image_of()
+    if image is not None and (workdir := _workdir_of_base(image)):
+        image = image_of(workdir)
+    return Dockerfile(name, image.stage, image, path) if image is not None and _is_about(image, path, root) else None
+
+
+def _workdir_of_base(image: CopiedFiles) -> str:
+    """Return the working directory that a base image must have: files that are copied to `./` are started at an absolute path."""
+    words = (exec_form(image.stage.entrypoint) or exec_form(image.stage.command) or ("",)) if not image.stage.workdir else ("",)
+    started = words[0]
+    for item in image.placed if started.startswith("/") else ():
+        name = posixpath.basename(started)
+        holds = item.is_directory and (image.context / item.source / name).is_file()
+        target = posixpath.join(item.target, name) if holds else item.target
+        if (holds or not item.is_directory) and started.endswith(target) and started != target:
+            return started.removesuffix(target)
+    return ""
 
 
 def _production_stage(stages: tuple[Stage, ...], target: str) -> Stage | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
+from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
 from shipwheel.user_files import UserFiles
@@ -14,6 +15,7 @@ from shipwheel.user_files import UserFiles
 __all__ = ["RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
 
 
+_MAX_SHOWN = 80
 RELEASE = "release"
 """The process that runs before a new version starts, and ends."""
 
@@ -65,6 +67,12 @@ class Process:
     def place(self) -> str:
         """The position as messages name it."""
         return f"{self.file}, line {self.line}"
+
+    @property
+    def shown(self) -> str:
+        """The command in one line, shortened for messages."""
+        text = masked(" ".join((self.text or " ".join((*self.words, *self.arguments))).split()))
+        return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
     def commands(self, variables: Mapping[str, str]) -> tuple[ShellCommand, ...]:
         """Return the commands that it runs, with more variables than those of the file."""

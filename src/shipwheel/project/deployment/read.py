@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from shipwheel.project.deployment.built_files import built_file_notes
 from shipwheel.project.deployment.ci_builds import find_ci_builds
 from shipwheel.project.deployment.compose import find_compose_services
 from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
@@ -81,7 +82,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         ),
         _installs(dockerfile, hosting),
         run.companions,
-        run.notes,
+        (*run.notes, *(built_file_notes(dockerfile) if dockerfile is not None else ())),
     )
 
 

@@ -2,12 +2,15 @@
 
 import re
 
-__all__ = ["has_credentials", "is_secret_variable"]
+__all__ = ["has_credentials", "is_secret_variable", "masked"]
 
 _SECRET = re.compile(
     r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|pat|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
 )
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
+_VALUE = r"""("[^"]*"|'[^']*'|[^\s;&|]+)"""
+_ASSIGNED = re.compile(rf"(?<![\w-])([A-Za-z_]\w*)(=){_VALUE}|(?<!\S)(--?[A-Za-z][\w-]*)(=|\s+){_VALUE}")
+"""NAME=VALUE, --name=VALUE or --name VALUE."""
 
 
 def is_secret_variable(name: str) -> bool:
@@ -18,3 +21,13 @@ def is_secret_variable(name: str) -> bool:
 def has_credentials(text: str) -> bool:
     """Return whether a text contains a URL with a user name or password."""
     return _CREDENTIALS.search(text) is not None
+
+
+def masked(text: str) -> str:
+    """Return a command line without the values that may be secret, for messages."""
+
+    def value(match: re.Match[str]) -> str:
+        name, between = match[1] or match[4], match[2] or match[5]
+        return f"{name}{between}…" if is_secret_variable(name.lstrip("-").replace("-", "_")) else match[0]
+
+    return _CREDENTIALS.sub("://…@", _ASSIGNED.sub(value, text))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shipwheel.project.deployment.conditions import decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
+from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell_words import UNKNOWN, ShellState, expand_pattern, expand_word, text_of
 from shipwheel.project.deployment.wrappers import unwrapped
 
@@ -313,7 +314,9 @@ class _Shell:
         exported = ((name, value) for name in self.state.exported if UNKNOWN not in (value := self.state.variables.get(name, UNKNOWN)))
         given = tuple({**dict(exported), **dict(env)}.items())
         doubt = doubt or (self.doubts[0] if self.doubts else "")
-        self.commands.append(ShellCommand(words, given, self.state.directory, self.file, self.line + row, text, doubt, self.background))
+        self.commands.append(
+            ShellCommand(words, given, self.state.directory, self.file, self.line + row, masked(text), doubt, self.background)
+        )
 
     def _call(self, body: "Node", arguments: tuple[str, ...]) -> bool | None:
         before, self.state.positional = self.state.positional, arguments

@@ -85,10 +85,13 @@ class Stage:
         return tuple(found.values())
 
 
-def evaluate_stages(instructions: Iterable[Instruction], name: str, arguments: Mapping[str, str] | None = None) -> tuple[Stage, ...]:
+def evaluate_stages(
+    instructions: Iterable[Instruction], name: str, arguments: Mapping[str, str] | None = None, workdir: str = ""
+) -> tuple[Stage, ...]:
     """Return the stages of a Dockerfile.
 
-    `name` is the file's, for messages. `arguments` are build arguments (--build-arg), which replace the defaults of ARG.
+    `name` is the file's, for messages. `arguments` are build arguments (--build-arg), which replace the defaults of ARG. `workdir` is the
+    working directory that the images have which stages start from.
     """
     stages: list[Stage] = []
     builder, defaults, given = _StageBuilder(name, {}), dict[str, str](), dict(arguments or {})
@@ -103,6 +106,7 @@ def evaluate_stages(instructions: Iterable[Instruction], name: str, arguments: M
             if builder.line:
                 stages.append(builder.stage())
             builder = _StageBuilder.start(instruction, name, stages, defaults)
+            builder.workdir = builder.workdir or workdir
         elif instruction.keyword == "ARG" and (text := instruction.text.partition("=")[0].strip()) in {**defaults, **given}:
             # Docker takes the value that was given, or the default of the first ARG.
             builder.arguments[text] = {**defaults, **given}[text]

@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder"]
+__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder", "unused_commands"]
 
 _DEFAULT_PORT = "8000"
 _MAX_COMMAND = 8192
@@ -92,10 +92,28 @@ def _all_steps(process: Process, evidence: Evidence) -> tuple[_Steps, tuple[str,
     return _steps(process, evidence, process.commands(_variables(process, evidence)))
 
 
-def _find(kind: DeploymentFile, evidence: Evidence, scan: Scan) -> Launch | None:
-    processes = scan.deployment.of_kind(kind)
+def unused_commands(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str, ...]:
+    """Return a sentence for each declared command before the launch's own that the image cannot run, or should not."""
+    notes: list[str] = []
+    for kind in DeploymentFile:
+        process = _main_process(scan.deployment.of_kind(kind))
+        if process is None or kind is DeploymentFile.SYSTEMD:
+            continue
+        if process.place == launch.declared_at:
+            break
+        found = _main_command(process, evidence, process.commands(_variables(process, evidence)))
+        if isinstance(found, str):
+            notes.append(f"{process.place}: `{process.shown}` is not the image's command: {found}.")
+    return tuple(notes)
+
+
+def _main_process(processes: tuple[Process, ...]) -> Process | None:
     named = {process.name: process for process in processes if process.name != RELEASE}
-    process = named.get("web") or (next(iter(named.values())) if len(named) == 1 else None)
+    return named.get("web") or (next(iter(named.values())) if len(named) == 1 else None)
+
+
+def _find(kind: DeploymentFile, evidence: Evidence, scan: Scan) -> Launch | None:
+    process = _main_process(scan.deployment.of_kind(kind))
     return _launch(process, evidence, scan) if process is not None else None
 
 
@@ -122,6 +140,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         before_start=found.steps,
         every_start=found.steps,
         reason=_reason(process, scan),
+        declared_at=process.place,
         notes=(*found.notes, *_address_notes(process, listening)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)

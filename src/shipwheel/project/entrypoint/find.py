@@ -9,7 +9,7 @@ from dataclasses import replace
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
-from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder
+from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, unused_commands
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_twisted, find_voila
@@ -66,6 +66,8 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
         scan = Scan((), deployment)
     if launch is None:
         raise _no_command(evidence)
+    if not evidence.settings.command and not evidence.settings.entrypoint:
+        launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
 
 

@@ -43,6 +43,8 @@ class Launch:
     """Python packages that the command needs and the project does not require."""
     reason: str = ""
     """One sentence: why this command."""
+    declared_at: str = ""
+    """File and line of the deployment file that declares the command; empty if it comes from elsewhere."""
     notes: tuple[str, ...] = ()
     """Remarks about the command for the user, one sentence each."""
     volumes: tuple[str, ...] = ()

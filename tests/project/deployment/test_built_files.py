@@ -1,0 +1,35 @@
+"""Files that only instructions of a Dockerfile make."""
+
+from pathlib import Path
+
+from support.project_tree import written
+
+from shipwheel.project.deployment.read import read_deployment
+from shipwheel.user_files import UserFiles
+
+DOCKERFILE = """
+FROM node:22 AS assets
+WORKDIR /ui
+COPY ui .
+RUN npm ci && npm run build
+FROM python:3.12
+WORKDIR /code
+COPY . .
+COPY --from=assets /ui/dist /code/shop/static/dist
+RUN pip install -r requirements.txt && SECRET_KEY=hidden python manage.py compilemessages && python manage.py collectstatic
+"""
+FILES = {"Dockerfile": DOCKERFILE, "manage.py": "", "shop/x.py": "", "ui/package.json": "{}", "requirements.txt": ""}
+
+
+def test_names_what_the_image_lacks(tmp_path: Path) -> None:
+    notes = read_deployment(written(tmp_path, FILES), UserFiles()).notes
+    missing, unmade = notes
+    assert missing.startswith(
+        "Dockerfile, line 9: shop/static/dist, which `npm run build` makes, is not in the project, so the image lacks it."
+    )
+    assert unmade.startswith("Dockerfile, line 10: `SECRET_KEY=… python manage.py compilemessages` does not run here.")
+
+
+def test_is_content_with_what_was_made_before(tmp_path: Path) -> None:
+    files = {**FILES, "Dockerfile": DOCKERFILE.partition("RUN pip")[0], "shop/static/dist/app.js": ""}
+    assert read_deployment(written(tmp_path, files), UserFiles()).notes == ()
