@@ -7,12 +7,14 @@ STAMP := $(VENV)/.ready
 WORK := .work
 # `unit`, `online` (package index and Debian archive), `engines` (as root: starts docker, podman and containerd in namespaces of their own).
 TIERS ?= unit online engines
+ENGINE ?= bwrap
 
-.PHONY: help demo test lint format bench docs registries clean
+.PHONY: help demo test corpus lint format bench docs registries clean
 
 help:
 	@echo "make demo   build examples/chatchat for amd64 and arm64, from nothing"
 	@echo "make test   run the tests; TIERS=unit runs only those that need no network and no root"
+	@echo "make corpus check and init the applications of tests/corpus; APPS='NAME NAME' selects, ENGINE names the engine [bwrap]"
 	@echo "make lint   check style, types and import directions"
 	@echo "make format format the code and fix what ruff can fix"
 	@echo "make bench  measure shipwheel and other tools"
@@ -28,6 +30,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	PYTHON=$(BIN)/python scripts/test $(TIERS)
+
+corpus: $(STAMP)
+	$(BIN)/python tests/corpus_runner.py --engine $(ENGINE) $(APPS)
 
 lint format: export NO_SYSTEM_PACKAGES = 1
 

@@ -18,6 +18,9 @@ from shipwheel.testing.world import World, fill, make_archive
 settings.register_profile("shipwheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shipwheel")
 
+# Applications, some with files that are named like tests.
+collect_ignore = ["corpus"]
+
 # nohup and shells without job control start us with signals ignored. All programs that tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -162,6 +162,11 @@ def test_an_end_is_told_with_its_status_and_the_last_line() -> None:
     assert one(K.ENDED, ended(-11)).message == "the command was killed by signal 11 after 1.5 s and printed nothing"
 
 
+def test_an_end_is_told_with_its_error_whatever_a_server_prints_after_it() -> None:
+    log = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1\nKeyError: 'today'\n[ERROR] Reason: Worker failed to boot.\n"
+    assert one(K.ENDED, ended(3, log)).evidence == "KeyError: 'today'"
+
+
 def test_a_program_that_cannot_be_started_is_named() -> None:
     found = one(K.NOT_STARTED, Observation(program_error="/app/run: Permission denied"))
     assert (found.subject, found.message) == ("/app/run", "the command cannot be started: /app/run: Permission denied")

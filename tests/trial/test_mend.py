@@ -106,6 +106,17 @@ def test_the_output_of_a_command_without_arguments_may_list_its_sub_commands() -
     assert change.setting == Setting("command", ("shop", "serve"))
 
 
+def test_tornados_options_take_their_value_behind_an_equals_sign() -> None:
+    text = "Options:\n\n  --address  address to listen on\n\n/venv/tornado/log.py options:\n\n  --logging  level\n"
+    advisor = FakeAdvisor(words=("python", "server.py"), help={(): text})
+    assert settings_of([blocking(FindingKind.LOOPBACK)], advisor) == [Setting("command", ("python", "server.py", "--address=0.0.0.0"))]
+
+
+def test_a_program_comes_with_the_package_that_has_it() -> None:
+    found = blocking(FindingKind.PROGRAM, "ffprobe", Setting("packages", ("ffprobe",)))
+    assert settings_of([found], FakeAdvisor()) == [Setting("packages", ("ffmpeg",))]
+
+
 def test_a_usage_text_gives_a_sub_command_that_stays_only_if_it_helps() -> None:
     advisor = FakeAdvisor(words=("shop",), help={(): HELP["typer"]})
     (change,) = changes_for(trial(blocking(FindingKind.USAGE)), advisor)

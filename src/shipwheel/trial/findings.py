@@ -135,7 +135,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign])
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
     elif seen.ended or server:
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
-        yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=last_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=_error_line(seen.log), blocks=True)
 
 
 def _from_sockets(seen: Observation, config: ExecutionConfig) -> Iterator[Finding]:
@@ -158,7 +158,7 @@ def _from_sockets(seen: Observation, config: ExecutionConfig) -> Iterator[Findin
     elif exposed:
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
         hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
-        yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=last_line(seen.log), blocks=True)
+        yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=_error_line(seen.log), blocks=True)
 
 
 def _loopback(found: Socket) -> Finding:
@@ -184,14 +184,14 @@ def _from_answers(seen: Observation, signs: Sequence[Sign]) -> Iterator[Finding]
     silent = next((answer for answer in seen.answers if not answer.status and answer.error not in _OTHER_PROTOCOLS), None)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
-        yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, last_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, _error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         hint = "Let the allowed hosts (Django's ALLOWED_HOSTS) come from the environment, and set them to the names that callers use."
         evidence = refused or f"400 {seen.answers[0].body}".strip()
         yield Finding(FindingKind.HOST_REFUSED, "it refuses every caller, probably by host name", hint, evidence=evidence, blocks=True)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
-        yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), last_line(seen.log), blocks=True)
+        yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
 
 
 _OTHER_PROTOCOLS = ("BadStatusLine", "RemoteDisconnected", "LineTooLong", "ConnectionResetError", "HTTPException", "UnknownProtocol")
@@ -305,3 +305,14 @@ def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
 def last_line(log: str) -> str:
     """Return the last line of a log with something in it."""
     return next((line.strip()[:400] for line in reversed(plain_lines(log)) if line.strip()), "")
+
+
+def _error_line(log: str) -> str:
+    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line."""
+    found, inside = "", False
+    for line in plain_lines(log):
+        if line.startswith("Traceback (most recent call last)"):
+            inside = True
+        elif inside and line.strip() and not line[0].isspace():
+            found, inside = line.strip()[:400], False
+    return found or last_line(log)

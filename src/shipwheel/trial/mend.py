@@ -79,7 +79,23 @@ _DISTRIBUTIONS = {
 _NAMESPACES = frozenset({"google", "azure"})
 """Namespaces of many packages: the name does not tell which."""
 
-_PROGRAM_PACKAGES = {"node": "nodejs", "psql": "postgresql-client", "convert": "imagemagick", "pdftotext": "poppler-utils"}
+_PROGRAM_PACKAGES = {
+    "7z": "p7zip-full",
+    "convert": "imagemagick",
+    "dot": "graphviz",
+    "ffplay": "ffmpeg",
+    "ffprobe": "ffmpeg",
+    "gs": "ghostscript",
+    "identify": "imagemagick",
+    "node": "nodejs",
+    "pdftoppm": "poppler-utils",
+    "pdftotext": "poppler-utils",
+    "pg_dump": "postgresql-client",
+    "psql": "postgresql-client",
+    "soffice": "libreoffice",
+    "ssh": "openssh-client",
+    "tesseract": "tesseract-ocr",
+}
 """Program -> Debian package, where the two differ."""
 
 
@@ -210,12 +226,15 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
 
 def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
     command = advisor.command()
-    option = listening_option(advisor.help_text(()))
-    opened = _listening_on_all(command, option) if option is not None else command
+    text = advisor.help_text(())
+    option = listening_option(text)
+    # Tornado's options take their value behind an equals sign only.
+    joined = "tornado/log.py options" in text
+    opened = _listening_on_all(command, option, joined=joined) if option is not None else command
     return None if opened == command else Setting("command", opened)
 
 
-def _listening_on_all(command: tuple[str, ...], option: str) -> tuple[str, ...]:
+def _listening_on_all(command: tuple[str, ...], option: str, *, joined: bool = False) -> tuple[str, ...]:
     """Return a command with the option for every address, with the port that its value has: --bind 127.0.0.1:5000."""
     for number, word in enumerate(command):
         name, equals, value = word.partition("=")
@@ -223,7 +242,7 @@ def _listening_on_all(command: tuple[str, ...], option: str) -> tuple[str, ...]:
             return (*command[:number], f"{option}={_opened(value)}", *command[number + 1 :])
         if word == option and number + 1 < len(command):
             return (*command[: number + 1], _opened(command[number + 1]), *command[number + 2 :])
-    return (*command, option, _EVERY_ADDRESS)
+    return (*command, f"{option}={_EVERY_ADDRESS}") if joined else (*command, option, _EVERY_ADDRESS)
 
 
 def _opened(address: str) -> str:

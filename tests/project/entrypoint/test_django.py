@@ -53,6 +53,28 @@ def test_finds_the_command(tmp_path: Path, layout: str) -> None:
     assert_command(tmp_path, LAYOUTS[layout])
 
 
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ("DEBUG = True\nSECRET_KEY = 'django-insecure-1'\n", ("DEBUG", "SECRET_KEY")),
+        ("DEBUG: bool = True\n", ("DEBUG",)),
+        ("import os\nDEBUG = os.environ.get('DEBUG') == '1'\nSECRET_KEY = os.environ['SECRET_KEY']\n", ()),
+        ("import os\nDEBUG = False\nif os.environ.get('DEV'):\n    DEBUG = True\n", ()),
+    ],
+)
+def test_warns_about_settings_for_development(tmp_path: Path, settings: str, warned: tuple[str, ...]) -> None:
+    files = {
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.local')\n",
+        "s/__init__.py": "",
+        "s/local.py": "DEBUG = True\nSECRET_KEY = 'x'\n",
+        "s/settings.py": settings,
+        "s/wsgi.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n",
+    }
+    notes = launched(tmp_path, files, "django gunicorn").notes
+    assert len(notes) == len(warned)
+    assert all(name in note and "s/settings.py" in note for name, note in zip(warned, notes, strict=True))
+
+
 @pytest.mark.parametrize(("dependencies", "warned"), [("django gunicorn", True), ("django gunicorn whitenoise", False)])
 def test_warns_about_static_files_without_a_server(tmp_path: Path, dependencies: str, warned: bool) -> None:
     files = {

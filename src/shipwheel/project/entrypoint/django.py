@@ -1,7 +1,7 @@
 """Django: manage.py, the application that its settings name, static files for WhiteNoise, and migrations."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     app = Application(path, variable, Framework("django", server_kind))
     reason = f"{server.program} serves {target}, the application of the Django project in {manager.file}."
     launch = launch_application(evidence, app, server, reason)
+    launch = replace(launch, notes=(*launch.notes, *_development_settings(project, name)))
     has_static_files = any(name == "STATIC_URL" for module in project.modules.values() for name, _ in module.strings)
     if evidence.has("whitenoise") or not has_static_files:
         return launch
@@ -61,6 +62,25 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
         " or serve them from another server."
     )
     return replace(launch, notes=(*launch.notes, note))
+
+
+def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:
+    """Yield what the settings that the application starts with have for development only."""
+    starters = (module for module in (project.modules.get(application), project.manager) if module is not None)
+    named = (value for module in starters for name, value in module.strings if name == "DJANGO_SETTINGS_MODULE")
+    settings = project.modules.get(next(named, ""))
+    if settings is None:
+        return
+    if "DEBUG" in settings.true_names:
+        yield (
+            f"{settings.file} sets DEBUG = True: error pages show source and settings to every caller."
+            ' Write DEBUG = os.environ.get("DEBUG") == "1", and name your hosts in ALLOWED_HOSTS.'
+        )
+    if any(name == "SECRET_KEY" and value for name, value in settings.strings):
+        yield (
+            f"{settings.file} holds the SECRET_KEY: whoever has the image can sign sessions."
+            ' Write SECRET_KEY = os.environ["SECRET_KEY"], and give it where the container runs.'
+        )
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:

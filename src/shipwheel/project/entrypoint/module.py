@@ -61,6 +61,8 @@ class Module(ModulePath):
     """Functions that return an application; of an __init__.py, also what it re-exports from other modules."""
     strings: tuple[tuple[str, str], ...] = ()
     """(name, value) of string assignments and of os.environ.setdefault; outer ones first, then in source order."""
+    true_names: frozenset[str] = frozenset()
+    """The names that it sets to True, whatever the environment."""
     ports: tuple[str, ...] = ()
     """TCP ports that it starts servers on."""
     loopback_only: bool = False
@@ -106,6 +108,7 @@ def _scan(source: SourceFile) -> Module:
         unresolved=tuple(unresolved),
         factories=(*factories, *exports),
         strings=tuple(dict.fromkeys(_strings(source))),
+        true_names=frozenset(_true_names(tree)),
         ports=find_ports(source),
         loopback_only=listens_on_loopback(source),
         bind=find_bind(source),
@@ -152,6 +155,13 @@ def _strings(source: SourceFile) -> Iterator[tuple[str, str]]:
                 yield "STATIC_ROOT", "/".join(str(part.value) for part in sorted(parts, key=lambda part: (part.lineno, part.col_offset)))
             case ast.Call(func=ast.Attribute(attr="setdefault"), args=[ast.Constant(value=key), ast.Constant(value=str(text))]):
                 yield str(key), text
+
+
+def _true_names(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant) and node.value.value is True:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def link_factories(modules: Sequence[Module]) -> tuple[Module, ...]:

@@ -1,0 +1,5 @@
+import time
+
+while True:
+    print("sorting", flush=True)
+    time.sleep(5)

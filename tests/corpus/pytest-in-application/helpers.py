@@ -1,0 +1,5 @@
+import pytest
+
+
+def near(one: float, other: float) -> bool:
+    return one == pytest.approx(other)

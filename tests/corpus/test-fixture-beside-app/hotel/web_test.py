@@ -1,0 +1,8 @@
+from flask import Flask
+
+app = Flask("fixture")
+
+
+@app.route("/")
+def index():
+    raise RuntimeError("a test's application")

@@ -1,0 +1,140 @@
+"""`make corpus`: check and init every application of tests/corpus, and compare the results with tests/corpus/corpus.toml.
+
+Each application is copied, and locked as of one day, so that new releases change nothing. `shipwheel check` says what it does untouched;
+if it does not serve, `shipwheel init` mends it. The table goes to standard output; the exit status is 1 if a result is unexpected.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+__all__ = ["CORPUS", "Expected", "Result", "expectations", "main", "try_app"]
+
+CORPUS = Path(__file__).parent / "corpus"
+AS_OF = "2026-11-01"
+"""The day that every application is locked for."""
+
+_GOOD = ("serves", "runs", "ends")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An application's line of corpus.toml."""
+
+    cause: str
+    """What keeps applications of this shape from serving."""
+    built: str
+    """The verdict without `init`: serves, runs, ends, needs, fails, or refused."""
+    after: str
+    """The verdict with the settings that `init` wrote."""
+    settings: tuple[str, ...] = ()
+    """The keys that `init` writes."""
+    says: tuple[str, ...] = ()
+    """Words of the output that tell the person what is wanted."""
+    reason: str = ""
+    """Why it does not serve after `init`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of an application. `output` is what the last command printed."""
+
+    built: str
+    after: str
+    settings: tuple[str, ...]
+    findings: tuple[str, ...]
+    output: str
+    seconds: float
+
+    def differences(self, expected: Expected) -> list[str]:
+        """Return what is not as expected."""
+        pairs = (("built", self.built, expected.built), ("after", self.after, expected.after))
+        found = [f"{name}: {now}, expected {then}" for name, now, then in pairs if now != then]
+        if set(self.settings) != set(expected.settings):
+            found.append(f"settings: {list(self.settings)}, expected {list(expected.settings)}")
+        return found + [f"does not say {words!r}" for words in expected.says if words not in self.output]
+
+
+def expectations() -> dict[str, Expected]:
+    """Return what each application is expected to do, by the name of its folder."""
+    return msgspec.toml.decode((CORPUS / "corpus.toml").read_text(encoding="utf-8"), type=dict[str, Expected])
+
+
+def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -> Result:
+    """Check an application's copy, and run `init` if it does not serve. `options` are those of both commands."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
+        project = Path(folder) / name
+        shutil.copytree(CORPUS / name, project)
+        (project / "shipwheel.toml").write_text(f"as-of = {AS_OF}\n", encoding="utf-8")
+        built, output = _shipwheel("check", project, options, store)
+        document: dict[str, Any] = {"trial": built}
+        if _verdict(built) != "serves":
+            document, output = _shipwheel("init", project, options, store)
+    trial = document.get("trial", document)
+    return Result(
+        built=_verdict(built),
+        after=_verdict(trial),
+        settings=tuple(dict.fromkeys(change["key"] for change in document.get("changes", ()))),
+        findings=tuple(dict.fromkeys(finding["kind"] for finding in trial.get("findings", ()))),
+        output=output,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _shipwheel(command: str, project: Path, options: Sequence[str], store: Path | None) -> tuple[dict[str, Any], str]:
+    """Return the document and all output of a command."""
+    environment = os.environ if store is None else {**os.environ, "SHIPWHEEL_CACHE": str(store)}
+    line = [sys.executable, "-m", "shipwheel", command, str(project), *options, "--json"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout), done.stdout + done.stderr
+
+
+def _verdict(trial: dict[str, Any]) -> str:
+    return str(trial.get("verdict", "refused"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; return 1 if an application differs from its expectation."""
+    parser = argparse.ArgumentParser(prog="make corpus", description=__doc__)
+    parser.add_argument("apps", nargs="*", help="names of folders [all]")
+    parser.add_argument("--engine", default="bwrap")
+    parser.add_argument("--output", action="store_true", help="print what the last command said")
+    chosen = parser.parse_args(arguments)
+    known = expectations()
+    names = chosen.apps or sorted(known)
+    print(f"{'application':28} {'as built':8} {'after init':10} {'s':>5}  settings; findings")
+    results = {name: _report(name, chosen.engine, known.get(name), chosen.output) for name in names}
+    served, mended = (sum(getattr(result, at) in _GOOD for result in results.values()) for at in ("built", "after"))
+    differ = sum(name not in known or bool(result.differences(known[name])) for name, result in results.items())
+    print(f"{len(names)} applications: {served} work as built, {mended} after init; {differ} differ from what is expected")
+    return 1 if differ else 0
+
+
+def _report(name: str, engine: str, expected: Expected | None, output: bool) -> Result:
+    """Try an application, and print its line."""
+    result = try_app(name, ("--engine", engine))
+    rest = "; ".join(filter(None, (", ".join(result.settings), ", ".join(result.findings))))
+    print(f"{name:28} {result.built:8} {result.after:10} {result.seconds:5.0f}  {rest}", flush=True)
+    for line in ["has no line in corpus.toml"] if expected is None else result.differences(expected):
+        print(f"  DIFFERS  {line}", flush=True)
+    if expected is not None and expected.reason:
+        print(f"  {expected.reason}", flush=True)
+    if output:
+        print(result.output, flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
