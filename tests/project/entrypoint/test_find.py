@@ -81,6 +81,12 @@ def test_never_runs_the_code(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_an_application_in_a_test_is_not_the_projects(tmp_path: Path) -> None:
+    fixtures = {f"{name}.py": FASTAPI for name in ("app_test", "test_app", "conftest")}
+    files = {**fixtures, "shop/__init__.py": "", "shop/core/__init__.py": "", "shop/core/site.py": FASTAPI}
+    assert launched(tmp_path, files, "fastapi uvicorn").command[-1] == "shop.core.site:app"
+
+
 def test_does_not_follow_links_or_enter_environments(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "myenv/pyvenv.cfg": "", "myenv/app.py": FASTAPI})
     (tmp_path / "loop").symlink_to(".")

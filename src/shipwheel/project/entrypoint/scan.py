@@ -123,7 +123,8 @@ def _python_files(root: Path) -> Iterator[str]:
 
 def _is_candidate(entry: os.DirEntry[str]) -> bool:
     name = entry.name
-    return name.endswith(".py") and entry.is_file() and not name.startswith(("test_", ".")) and name != "conftest.py"
+    is_test = name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
+    return name.endswith(".py") and entry.is_file() and not name.startswith(".") and not is_test
 
 
 class _FileReader:
