@@ -48,6 +48,16 @@ def test_reads_every_compression(store: Store, compression: str) -> None:
     assert sorted(found) == ["etc/a.conf", "usr/bin/a", "var/lib/dpkg/status.d/a", "var/lib/dpkg/status.d/a.md5sums"]
 
 
+def test_keeps_names_with_a_backslash(store: Store) -> None:
+    """Units of systemd have such names."""
+    name = "usr/lib/thing/system-systemd\\x2dcryptsetup.slice"
+    data = make_deb("a", "1.0-1", {name: b"[Slice]\n", "etc/link": f"/{name}"})
+    found = _entries(store, data)
+    assert read_content(found[name].content) == b"[Slice]\n"
+    assert found["etc/link"].target == f"/{name}"
+    assert name in make_segment(_source(store, data), store).files
+
+
 def test_adds_metadata_for_scanners(store: Store) -> None:
     found = _entries(store, make_deb("a", "1.0-1", {"lib/x": b"1", "usr/share/man/man1/a.1.gz": b"2"}))
     assert read_content(found["var/lib/dpkg/status.d/a"].content).startswith(b"Package: a\nVersion: 1.0-1\nArchitecture: amd64\n")

@@ -242,6 +242,13 @@ def test_rejects_a_name_that_is_not_utf8(tmp_path: Path) -> None:
         list_app(tmp_path)
 
 
+def test_includes_names_with_a_backslash(tmp_path: Path) -> None:
+    (tmp_path / "a\\b.txt").write_text("x")
+    (tmp_path / "link").symlink_to("a\\b.txt")
+    tree = list_app(tmp_path)
+    assert [(item.path, item.link) for item in tree.files] == [("a\\b.txt", None), ("link", "a\\b.txt")]
+
+
 def test_an_invalid_pattern_is_reported_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="gitignore"):
         list_app(written(tmp_path, {".gitignore": "!\n"}))

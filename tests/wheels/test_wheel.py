@@ -155,7 +155,6 @@ def wheels(draw: st.DrawFn) -> SmallWheel:
         zip64=draw(st.booleans()),
         descriptors=draw(st.booleans()),
         directories=draw(st.booleans()),
-        prefix=draw(st.sampled_from([b"", b"#!/bin/sh\nexec true\n"])),
         record=draw(st.sampled_from(["true", "partial", "wrong size"])),
     )
 
@@ -183,7 +182,7 @@ EVERYTHING = SmallWheel(
 
 
 @example(EVERYTHING)
-@example(replace(EVERYTHING, stored=True, zip64=True, descriptors=True, prefix=b"MZ", record="partial"))
+@example(replace(EVERYTHING, stored=True, zip64=True, descriptors=True, record="partial"))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(wheels().filter(free_of_clashes))
 def test_matches_what_installer_installs(wheel: SmallWheel) -> None:
@@ -211,7 +210,6 @@ def test_the_way_of_packing_does_not_change_the_tree(store: Store) -> None:
         {"stored": True},
         {"zip64": True},
         {"descriptors": True},
-        {"prefix": b"MZ"},
         {"directories": False},
         {"record": "partial"},
         {"record": "wrong size"},
@@ -397,6 +395,12 @@ def overlapping() -> bytes:
     return zip_bytes([Member("a.py", inner, stored=True), Member("b.py", TEXT, offset=30 + len("a.py"))])
 
 
+def hidden() -> bytes:
+    """Return a member without its entry in the central directory."""
+    whole = zip_bytes([Member("hidden.py", TEXT)])
+    return whole[: whole.index(b"PK\1\2")]
+
+
 def odd_metadata(name: str, text: str) -> SmallWheel:
     return SmallWheel(files={"x.py": "", f"{GOOD.dist_info}/{name}": text}, omitted=frozenset({name}))
 
@@ -440,6 +444,16 @@ HOSTILE: dict[str, SmallWheel | bytes] = {
     "offset at the end": tricky(Member("a.py", TEXT, offset=len(GOOD.content()))),
     "offset into nothing": tricky(Member("a.py", TEXT, offset=7)),
     "overlapping": overlapping(),
+    "hidden before": replace(GOOD, prefix=hidden()),
+    "something before": replace(GOOD, prefix=b"MZ"),
+    "hidden between": tricky(Member("a.py", TEXT, before=hidden())),
+    "something between": tricky(Member("a.py", TEXT, before=bytes(7))),
+    "hidden at the end": tricky(Member("a.py", TEXT, packed=bytes(deflated(TEXT).raw) + hidden(), packed_size=len(deflated(TEXT).raw))),
+    "something after": GOOD.content() + b"more",
+    "hidden after": GOOD.content() + zip_bytes([Member("b.py", TEXT)]),
+    "an end in the comment": zip_bytes([Member("a.py", TEXT)], comment=b"PK\5\6" + bytes(18)),
+    "a wrong descriptor": replace(GOOD, descriptors=True).content().replace(b"PK\7\x08", b"PK\7\x09", 1),
+    "no descriptor": tricky(Member("a.py", TEXT, flags=8, stored=True, local_crc=0)),
     "longer than the archive": tricky(Member("a.py", TEXT, packed_size=1 << 20)),
     "wrong checksum": tricky(Member("a.py", TEXT, crc=1)),
     "wrong checksum, stored": tricky(Member("a.py", TEXT, crc=1, stored=True)),
@@ -484,6 +498,23 @@ def test_rejects_hostile_wheels(name: str, store: Store) -> None:
     assert "small-1.0" in caught.value.message or "small 1.0" in caught.value.message
     assert caught.value.hint
     assert in_store(store) == before
+
+
+def test_says_that_a_wheel_was_made_with_backslashes(store: Store) -> None:
+    with pytest.raises(ArchiveError, match="backslash") as caught:
+        make_segment(source_of(tricky(Member("small\\data.py", TEXT)), store), store)
+    assert "made on Windows" in caught.value.hint
+
+
+@pytest.mark.parametrize("way", [{}, {"stored": True}, {"zip64": True}, {"zip64": True, "stored": True}], ids=str)
+def test_accepts_data_descriptors(store: Store, way: dict[str, bool]) -> None:
+    wheel = replace(EVERYTHING, descriptors=True, **way)  # type: ignore[arg-type]
+    assert installed(wheel, store) == installed(EVERYTHING, store)
+
+
+def test_accepts_a_data_descriptor_without_signature(store: Store) -> None:
+    wheel = zip_bytes([Member(path, data, descriptor=True, signed=False) for path, data in GOOD._all()])
+    assert installed(wheel, store) == installed(GOOD, store)
 
 
 def test_rejects_many_small_bombs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

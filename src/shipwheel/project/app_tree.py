@@ -189,7 +189,7 @@ class _Walk:
             return
         if not _is_storable(path):
             name = path.encode(errors="surrogateescape")
-            self.problems.append(f"an image cannot hold the name {name!r}: it is not UTF-8, or contains a backslash")
+            self.problems.append(f"an image cannot hold the name {name!r}: it is not UTF-8")
         elif is_whiteout(path) and not is_directory:
             self.problems.append(f"an image cannot hold the name {path}: there, a name that starts with .wh. deletes other files")
         elif self._secret_rules.is_secret_by_name(path + "/" * is_directory):
@@ -234,7 +234,7 @@ class _Walk:
     def _take_symlink(self, path: str, entry: os.DirEntry[str]) -> None:
         target = os.fspath(Path(entry).readlink())
         if not _is_storable(_image_name(target)):
-            self.problems.append(f"an image cannot hold the target of the symbolic link {path}: it is not UTF-8, or contains a backslash")
+            self.problems.append(f"an image cannot hold the target of the symbolic link {path}: it is not UTF-8")
             return
         lexical = os.path.normpath(Path(entry).parent / target)
         in_root = _is_below(lexical, str(self._root))
@@ -266,7 +266,7 @@ def _is_storable(name: str) -> bool:
         name.encode()
     except UnicodeEncodeError:
         return False
-    return "\\" not in name
+    return True
 
 
 def _is_image_archive(entry: os.DirEntry[str]) -> bool:

@@ -28,7 +28,8 @@ _MODE = stat.S_IFREG | 0o644
 class Member:
     """A member of a zip archive. Fields that are None are computed; all others are written unchecked.
 
-    `local_*` are fields of the local header that differ from the central directory.
+    `local_*` are fields of the local header that differ from the central directory. `before` are bytes that precede the member.
+    A `descriptor` follows the data, with a signature if it is `signed`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Member:
     stored: bool = False
     zip64: bool = False
     descriptor: bool = False
+    signed: bool = True
     flags: int = 0
     method: int | None = None
     packed: bytes | None = None
@@ -47,6 +49,7 @@ class Member:
     local_name: str | None = None
     local_size: int | None = None
     local_crc: int | None = None
+    before: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ def zip_bytes(members: Iterable[Member], *, prefix: bytes = b"", zip64: bool = F
     count = 0
     for member in members:
         count += 1
+        body += member.before
         offset = len(body)
         fields, packed = _fields(member)
         body += _local(member, fields) + packed + (_descriptor(member, fields) if member.descriptor else b"")
@@ -105,7 +109,8 @@ def _local(member: Member, fields: _Fields) -> bytes:
 
 def _descriptor(member: Member, fields: _Fields) -> bytes:
     # 4.3.9: with the signature, and with sizes of eight bytes for zip64.
-    return b"PK\x07\x08" + struct.pack("<IQQ" if member.zip64 else "<III", fields.crc, fields.packed_size, fields.size)
+    signature = b"PK\x07\x08" if member.signed else b""
+    return signature + struct.pack("<IQQ" if member.zip64 else "<III", fields.crc, fields.packed_size, fields.size)
 
 
 def _central(member: Member, fields: _Fields, offset: int) -> bytes:

@@ -1,6 +1,7 @@
 """Zip archives that are checked before use, so that every reader sees the same files in them (APPNOTE 6.3).
 
-The central directory must agree with the local headers, members must not overlap, and no name may lead outside the archive.
+The central directory must agree with the local headers, and the two cover the whole file: a reader that goes from header to header finds
+the same members as one that starts at the end. No name may lead outside the archive.
 """
 
 import io
@@ -30,6 +31,8 @@ _MAX_RATIO = 300
 
 _SMALL_BYTES = 64 << 20
 _LOCAL = struct.Struct("<4s5H3I2H")
+_SIGNATURE, _END = b"PK\7\x08", b"PK\5\6"
+_CENTRAL_BYTES, _END_BYTES, _LOCATOR_BYTES = 46, 22, 20
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 
 
@@ -97,7 +100,8 @@ def _check(opened: zipfile.ZipFile, data: memoryview, filename: str) -> None:
         _check_member(info, filename)
         _check_local(info, data, filename)
     _check_names([info.filename for info in members], filename)
-    _check_offsets(members, data, opened.start_dir, filename)
+    _check_members_adjoin(members, data, opened.start_dir, filename)
+    _check_end(members, data, opened.start_dir, filename)
     total = sum(info.file_size for info in members)
     if total > _SMALL_BYTES and total > len(data) * _MAX_RATIO:
         raise ArchiveError(f"{filename} unpacks to {total} bytes: a zip bomb", hint=HINT)
@@ -105,6 +109,10 @@ def _check(opened: zipfile.ZipFile, data: memoryview, filename: str) -> None:
 
 def _check_member(info: zipfile.ZipInfo, filename: str) -> None:
     name = info.filename
+    if "\\" in info.orig_filename:
+        # 4.4.17.1: "All slashes MUST be forward slashes". Readers differ in whether it separates directories.
+        what = f"{filename}: {name} has a backslash in its path, which zip archives must not have"
+        raise ArchiveError(what, hint="The wheel was made on Windows by a broken tool; use another version, or its sdist.")
     # Readers differ in what they make of `./x`, `x//` and a name that contains a zero byte.
     if checked_path(name, filename) != name.removesuffix("/") or info.orig_filename != name:
         raise ArchiveError(f"{filename}: the path {info.orig_filename!r} is not allowed in an archive", hint=HINT)
@@ -161,15 +169,50 @@ def _check_names(names: Sequence[str], filename: str) -> None:
         raise ArchiveError(f"{filename}: {conflicts[0]} is a file and a directory", hint=HINT)
 
 
-def _check_offsets(members: Sequence[zipfile.ZipInfo], data: memoryview, end: int, filename: str) -> None:
-    """Raise ArchiveError if a member overlaps another one or the central directory, which begins at `end`."""
-    last = 0
-    for info in sorted(members, key=lambda info: info.header_offset):
-        if info.header_offset < last:
-            raise ArchiveError(f"{filename}: {info.filename} overlaps another file", hint=HINT)
-        last = _start(data, info) + info.compress_size
-        if last > end:
-            raise ArchiveError(f"{filename}: {info.filename} is outside the archive", hint=HINT)
+def _check_members_adjoin(members: Sequence[zipfile.ZipInfo], data: memoryview, end: int, filename: str) -> None:
+    """Raise ArchiveError unless the members follow one another from the first byte to the central directory, which begins at `end`.
+
+    Bytes between them could be a member that some readers find, and overlapping ones could differ from reader to reader.
+    """
+    ordered = sorted(members, key=lambda info: info.header_offset)
+    offsets = [*(info.header_offset for info in ordered), end]
+    if offsets[0]:
+        raise ArchiveError(f"{filename} has bytes before its first file", hint=HINT)
+    for info, following in zip(ordered, offsets[1:], strict=True):
+        behind = _start(data, info) + info.compress_size
+        if behind > following:
+            raise ArchiveError(f"{filename}: {info.filename} overlaps another file or the central directory", hint=HINT)
+        if bytes(data[behind:following]) not in _descriptors(info, data):
+            raise ArchiveError(f"{filename} has bytes after {info.filename} that belong to no file", hint=HINT)
+
+
+def _descriptors(info: zipfile.ZipInfo, data: memoryview) -> tuple[bytes, ...]:
+    """Return what may follow a member's data: nothing, or, if its local header says so, a descriptor in one of four forms (4.3.9)."""
+    flags: int = struct.unpack_from("<H", data, info.header_offset + 6)[0]
+    if not flags & _DESCRIPTOR:
+        return (b"",)
+    long = struct.pack("<IQQ", info.CRC, info.compress_size, info.file_size)
+    if max(info.compress_size, info.file_size) > 0xFFFFFFFF:
+        return (long, _SIGNATURE + long)
+    short = struct.pack("<III", info.CRC, info.compress_size, info.file_size)
+    return (short, _SIGNATURE + short, long, _SIGNATURE + long)
+
+
+def _check_end(members: Sequence[zipfile.ZipInfo], data: memoryview, start: int, filename: str) -> None:
+    """Raise ArchiveError unless the central directory, which begins at `start`, its end record and a comment are all that follows.
+
+    `members` are in the order of the central directory.
+    """
+    at = start
+    for _ in members:
+        at += _CENTRAL_BYTES + sum(struct.unpack_from("<3H", data, at + 28))
+    rest = bytes(data[at:])
+    if rest.startswith(b"PK\6\6"):
+        rest = rest[12 + int(struct.unpack_from("<Q", rest, 4)[0]) :]
+        rest = rest[_LOCATOR_BYTES:] if rest.startswith(b"PK\6\7") else rest
+    size = _END_BYTES + int(struct.unpack_from("<H", rest, _END_BYTES - 2)[0]) if len(rest) >= _END_BYTES else 0
+    if not rest.startswith(_END) or len(rest) != size or rest.rfind(_END):
+        raise ArchiveError(f"{filename} does not end with its central directory", hint=HINT)
 
 
 def _start(data: memoryview, info: zipfile.ZipInfo) -> int:
