@@ -82,6 +82,7 @@ def test_tokens_in_the_apps_files_stop_the_build_before_anything_is_made(world: 
     token = tokens()["GitHub"]
     written(app, {"shop/api.py": f"\nTOKEN = '{token}'\n", "conf.yaml": private_key()})
     (app / "conf.yaml").write_text("key: |\n  x\n" + private_key())
+    assert world.run("plan", app).code == 3
     ran = world.build(app)
     assert ran.code == 3
     assert "shop/api.py, line 2: a GitHub token" in ran.err and "conf.yaml, line 3: a private key" in ran.err
@@ -100,13 +101,27 @@ def test_a_token_in_the_config_stops_and_a_password_warns(world: World) -> None:
     token = tokens()["Stripe"]
     app = world.app(REQUIREMENTS, settings=f'[env]\nPAYMENT = "{token}"\n')
     ran = world.build(app)
-    assert ran.code == 3 and "env.PAYMENT is a Stripe key" in ran.err and token not in ran.err
+    assert ran.code == 3 and "env.PAYMENT has a Stripe key" in ran.err and token not in ran.err
+    other = world.app(REQUIREMENTS, "other")
+    ran = world.run("plan", other, "--command", f"python main.py --key {token}")
+    assert ran.code == 3 and "command has a Stripe key" in ran.err and token not in ran.err
     settings = '[env]\nDB_PASSWORD = "correct horse"\nDEBUG_TOKEN = "0"\nURL = "http://x/"\n'
     ran = world.run("plan", world.app(REQUIREMENTS, settings=settings))
     assert ran.code == 0, ran.err
     assert ran.err.count("looks like a password") == 1 and "env.DB_PASSWORD" in ran.err
     allowed = 'allow-secrets = [{path = "env.DB_PASSWORD", reason = "of the demo"}]\n' + settings
     assert "looks like" not in world.run("plan", world.app(REQUIREMENTS, settings=allowed)).err
+
+
+def test_a_token_in_a_deployment_file_is_dropped(world: World) -> None:
+    token = tokens()["Slack webhook"]
+    app = world.app(REQUIREMENTS)
+    (app / "shipwheel.toml").write_text((app / "shipwheel.toml").read_text().replace('command = ["python", "main.py"]\n', ""))
+    (app / "Dockerfile").write_text(f'FROM python:3\nENV NOTIFY={token} MODE=fast\nCMD ["python", "main.py"]\n')
+    ran = world.run("plan", app, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.document["env"].get("MODE") == "fast"
+    assert token not in ran.out + ran.err
 
 
 def _package(world: World, files: dict[str, str], readme: str = "") -> Path:

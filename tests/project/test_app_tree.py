@@ -284,11 +284,19 @@ def test_names_are_utf8_in_every_locale(tmp_path: Path) -> None:
 
 def test_leaves_out_files_with_the_password_of_an_index(tmp_path: Path) -> None:
     told = "--index-url https://bob:s3cret@host.example/simple\nsmall\n"
-    files = {"requirements.txt": told, "requirements/base.in": told, "a/dev-requirements.txt": told, "pip.conf": told, "uv.toml": told}
+    files = {
+        "requirements.txt": told,
+        "requirements/base.in": told,
+        "a/deps.txt": told,
+        "a/dev-requirements.txt": told,
+        "pip.conf": told,
+        "uv.toml": told,
+    }
     harmless = {
         "constraints.txt": "--index-url https://${USER}:${PASSWORD}@host.example/simple\n",
         "pyproject.toml": 'url = "https://bob@host.example/simple"\nnext = "a:b@c"\n',
         "notes.txt": "see https://user:password@host.example/\n",
+        "data/urls.txt": "https://user:password@host.example/\n",
         "main.py": 'URL = "postgresql://user:password@db"\n',
     }
     tree = list_app(written(tmp_path, {**files, **harmless}))

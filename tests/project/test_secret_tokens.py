@@ -60,6 +60,10 @@ def test_the_public_half_of_a_signed_url_is_no_secret() -> None:
     assert _found(f"https://files.example/a?AWSAccessKeyId={key}&Expires=1") == []
 
 
+def test_an_example_of_what_a_key_becomes_is_no_secret() -> None:
+    assert _found(f'Example:\n    "{tokens()["AWS access key"]}" => "123456789012"\n') == []
+
+
 def test_an_api_key_that_browsers_send_is_no_secret() -> None:
     key = tokens()["Google API"]
     assert _found(f"key: '{key}'", "static/app.js") == []

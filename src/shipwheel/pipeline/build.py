@@ -17,6 +17,7 @@ from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
+from shipwheel.pipeline.app_files import app_tree
 from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
@@ -54,7 +55,9 @@ class Built(msgspec.Struct, frozen=True):
 
 def resolve_request(request: Request) -> Resolution:
     """Run the stages before anything large is downloaded: what `plan` shows. Raises any ShipwheelError."""
-    return _resolve(request)[1]
+    resolution = _resolve(request)[1]
+    app_tree(resolution.project, request.reporter)
+    return resolution
 
 
 def build(request: Request, destination: Destination | None = None) -> Built:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.events import Reporter, Warned, stage
-from shipwheel.pipeline.app_source import without_linked
+from shipwheel.events import Reporter, stage
+from shipwheel.pipeline.app_files import app_tree
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
-from shipwheel.pipeline.secrets import left_out_secrets, secret_rules
-from shipwheel.project.app_tree import AppTree, list_app
-from shipwheel.project.secret_files import token_error
+from shipwheel.pipeline.secrets import left_out_secrets
+from shipwheel.project.app_tree import AppTree
 from shipwheel.project.source_copy import read_source_tree
 from shipwheel.store import Store
 from shipwheel.versions import normalized
@@ -60,7 +59,7 @@ class LocalBuilds:
         With `trust_metadata`, a wheel whose digest another machine recorded is not built here, and the store lacks its bytes.
         Raises ProjectError for a secret that would get into the image, FetchError or BuildError.
         """
-        tree = self._app_tree()
+        tree = app_tree(self._resolution.project, self._reporter)
         built, own = self._wheels(whole=not trust_metadata)
         self.current = LocalSources(built, own, tree)
         return self.current
@@ -111,18 +110,3 @@ class LocalBuilds:
 
         with extra_environment(self._downloads.indexes.environment):
             return build()
-
-    def _app_tree(self) -> AppTree | None:
-        project = self._resolution.project
-        if project.launch is None or not project.launch.needs_source:
-            return None
-        include = (*project.settings.include, *project.launch.include)
-        rules = secret_rules(project.settings)
-        tree = list_app(project.root, include=include, exclude=project.settings.exclude, only=project.only, secret_rules=rules)
-        if tree.tokens:
-            raise token_error(tree.tokens)
-        if tree.secrets:
-            self._reporter(left_out_secrets(tree.secrets))
-        if tree.special:
-            self._reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
-        return without_linked(tree, project.launch.links)

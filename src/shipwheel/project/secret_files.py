@@ -13,8 +13,9 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.gitignore import gitignore_spec
 from shipwheel.project.secret_tokens import FoundToken, find_tokens
+from shipwheel.settings import Settings
 
-__all__ = ["MAX_READ_BYTES", "FileSecrets", "SecretRules", "token_error"]
+__all__ = ["MAX_READ_BYTES", "FileSecrets", "SecretRules", "secret_rules", "token_error"]
 
 MAX_READ_BYTES = 32 << 20
 """How much of a file is read to look for secrets."""
@@ -83,10 +84,12 @@ _KEY_AT_START = re.compile(
 )
 _MIN_KEY_BYTES = 21
 _MAX_KEY_FILE_BYTES = 1 << 20
-_PACKAGING_FILE = re.compile(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint|/).*\.(txt|in)")
+_PACKAGING_FILE = re.compile(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint).*\.(txt|in)")
 """Files that may name a package index."""
 _PASSWORD = re.compile(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
 """A URL with a password, unless that is a variable."""
+_INDEX_LINE = re.compile(rb"^\s*(-i|-f|--(extra-)?index-url|--find-links)[\s=]", re.MULTILINE)
+"""The line of a requirements file under any name."""
 
 _NOT_NEEDED = re.compile(
     r"(.*/)?((tests?|testing|testdata|test_data|fixtures|cassettes|__tests__|specs?|docs?|examples?)/.*|"
@@ -147,6 +150,11 @@ class SecretRules:
         return FileSecrets(tokens=tokens) if tokens else _NONE
 
 
+def secret_rules(settings: Settings) -> SecretRules:
+    """Return the rules for the files of a project with these settings."""
+    return SecretRules(secret.path for secret in settings.allow_secrets)
+
+
 def token_error(tokens: Sequence[FoundToken]) -> ProjectError:
     """Return the error for tokens in files that would get into an image."""
     lines = "".join(f"\n  {token.label}" for token in tokens[:_MAX_REPORTED])
@@ -159,10 +167,16 @@ def token_error(tokens: Sequence[FoundToken]) -> ProjectError:
     )
 
 
+def _may_name_index(path: str, data: bytes) -> bool:
+    if _PACKAGING_FILE.fullmatch(path) or _PACKAGING_FILE.fullmatch(Path(path).name):
+        return True
+    return path.endswith((".txt", ".in")) and _INDEX_LINE.search(data) is not None
+
+
 def _is_secret_by_content(path: str, data: bytes) -> bool:
     name = path.rpartition("/")[2].lower()
     if _KEY_AT_START.match(data) or (name.endswith(_KEY_SUFFIXES) and _KEY.search(data, 0, _MAX_KEY_FILE_BYTES)):
         return True
-    if len(data) <= _MAX_KEY_FILE_BYTES and (_PACKAGING_FILE.fullmatch(path) or _PACKAGING_FILE.fullmatch(Path(path).name)):
-        return _PASSWORD.search(data) is not None
+    if len(data) <= _MAX_KEY_FILE_BYTES and _may_name_index(path, data) and _PASSWORD.search(data):
+        return True
     return any(names.fullmatch(name) and content.search(data) for names, content in _CONTENTS if not _EXAMPLE.search(name))

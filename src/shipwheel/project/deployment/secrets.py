@@ -2,6 +2,8 @@
 
 import re
 
+from shipwheel.project.secret_tokens import find_tokens
+
 __all__ = ["has_credentials", "is_secret_variable", "masked"]
 
 _SECRET = re.compile(
@@ -19,8 +21,8 @@ def is_secret_variable(name: str) -> bool:
 
 
 def has_credentials(text: str) -> bool:
-    """Return whether a text contains a URL with a user name or password."""
-    return _CREDENTIALS.search(text) is not None
+    """Return whether a text contains a URL with a user name or password, or a token of a known form."""
+    return _CREDENTIALS.search(text) is not None or any(find_tokens("", text.encode(errors="surrogateescape")))
 
 
 def masked(text: str) -> str:

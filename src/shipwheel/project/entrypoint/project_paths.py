@@ -77,11 +77,18 @@ def list_app_files(evidence: Evidence, include: Iterable[str] = ()) -> AppFiles 
     """Return the files that the build will put into the image; None if it will refuse to."""
     # Reading ignore files takes a library that is slow to load and most projects do not need here.
     from shipwheel.project.app_tree import list_app
+    from shipwheel.project.secret_files import secret_rules
 
     settings = evidence.settings
     only = () if evidence.single_file is None else (evidence.single_file,)
     try:
-        tree = list_app(evidence.root, include=(*settings.include, *include), exclude=settings.exclude, only=only)
+        tree = list_app(
+            evidence.root,
+            include=(*settings.include, *include),
+            exclude=settings.exclude,
+            only=only,
+            secret_rules=secret_rules(settings),
+        )
     except ProjectError:
         return None
     files = frozenset(file.path for file in tree.files)

@@ -1,0 +1,29 @@
+"""The project's files that go into the image, and the warnings about those that do not."""
+
+from shipwheel.events import Reporter, Warned
+from shipwheel.pipeline.app_source import without_linked
+from shipwheel.pipeline.secrets import left_out_secrets
+from shipwheel.project.app_tree import AppTree, list_app
+from shipwheel.project.project import Project
+from shipwheel.project.secret_files import secret_rules, token_error
+
+__all__ = ["app_tree"]
+
+
+def app_tree(project: Project, reporter: Reporter) -> AppTree | None:
+    """Return the files of a project whose directory goes into the image; None for one that is only installed as a wheel.
+
+    Raise ProjectError for a secret that would get into the image.
+    """
+    launch, settings = project.launch, project.settings
+    if launch is None or not launch.needs_source:
+        return None
+    include = (*settings.include, *launch.include)
+    tree = list_app(project.root, include=include, exclude=settings.exclude, only=project.only, secret_rules=secret_rules(settings))
+    if tree.tokens:
+        raise token_error(tree.tokens)
+    if tree.secrets:
+        reporter(left_out_secrets(tree.secrets))
+    if tree.special:
+        reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
+    return without_linked(tree, launch.links)
