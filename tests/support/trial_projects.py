@@ -85,10 +85,13 @@ def _kinds(*kinds: str) -> frozenset[str]:
 PROJECTS: dict[str, TrialProject] = {
     "server": TrialProject(serving(), "serves"),
     "loopback": TrialProject(
-        {"pyproject.toml": _PACKAGE + '[tool.shipwheel]\ncommand = "shop serve"\n', "src/shop/__init__.py": _SERVE + _CONSOLE_SCRIPT},
+        {
+            "pyproject.toml": _PACKAGE.replace("shop:cli", "shop:serve_command") + "[tool.shipwheel]\n",
+            "src/shop/__init__.py": _SERVE + _CONSOLE_SCRIPT,
+        },
         "fails",
         _kinds("loopback"),
-        settings={"command": ["shop", "serve", "--host", "0.0.0.0"], "ports": ["8000/tcp"]},
+        settings={"command": ["shop", "--host", "0.0.0.0"], "ports": ["8000/tcp"]},
     ),
     "usage": TrialProject(
         {"pyproject.toml": _PACKAGE + "[tool.shipwheel]\nports = [8000]\n", "src/shop/__init__.py": _SERVE + _CONSOLE_SCRIPT},

@@ -81,6 +81,17 @@ def test_init_keeps_what_a_person_wrote(tmp_path: Path) -> None:
     assert settings.read_text() == mine.replace("# mine\n", '# mine\n  "pyyaml",\n')
 
 
+def test_init_does_not_replace_a_command_that_a_person_wrote(tmp_path: Path) -> None:
+    project = PROJECTS["usage"].write(tmp_path)
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text() + 'command = "shop serve" # mine\n')
+    before = contents(project)
+    done = shipwheel("init", project, *ENGINE)
+    assert done.returncode == 12
+    assert 'which init leaves as it is: command = ["shop", "serve", "--host", "0.0.0.0"]' in done.stdout
+    assert {name: data for name, data in contents(project).items() if name != "pylock.toml"} == before
+
+
 def test_init_names_the_variables_that_a_project_wants_and_writes_none(tmp_path: Path) -> None:
     project = PROJECTS["variable"].write(tmp_path)
     before = settings_of(project)

@@ -1,8 +1,10 @@
 """`shipwheel init`."""
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,14 +60,26 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
     request = request_from(path, {"platforms": (str(engine.host()),), "yes": yes}, terminal.report)
     with _locks_kept(request.path) if dry_run else nullcontext():
         improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
-    edit = _edit(request, improved)
-    written = edit is not None and not dry_run
-    if edit is not None and written:
-        edit.write()
+    proposal = _proposal(request, improved, written=not dry_run)
+    if proposal.edit is not None and not dry_run:
+        proposal.edit.write()
     if improved.rejected and not dry_run:
-        _lock_again(request, improved)
-    terminal.result(lambda: _document(improved, edit, written), _lines(improved, edit, written))
-    return 0 if improved.trial.verdict.is_good else TrialError.exit_code
+        _lock_again(request, proposal.settings)
+    terminal.result(lambda: _document(improved, proposal), _lines(improved, proposal))
+    return 0 if improved.trial.verdict.is_good and not proposal.by_hand else TrialError.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """What becomes of the changes that stayed: all of them as settings, the edit of the file, and what is left to a person.
+
+    `by_hand` is the command to write in place of the one that a person wrote, empty if that stays.
+    """
+
+    settings: "Settings"
+    edit: "SettingsEdit | None"
+    by_hand: tuple[str, ...]
+    written: bool
 
 
 @contextmanager
@@ -83,34 +97,25 @@ def _locks_kept(project: Path) -> Iterator[None]:
                 path.write_bytes(before[path])
 
 
-def _lock_again(request: "Request", improved: "Improved") -> None:
+def _lock_again(request: "Request", settings: "Settings") -> None:
     """Lock for the settings that stayed: the last lock may be that of a change that did not help."""
     from dataclasses import replace
 
     from shipwheel.pipeline.build import resolve_request
 
-    resolve_request(replace(request, settings=_settings(request, improved)))
+    resolve_request(replace(request, settings=settings))
 
 
-def _settings(request: "Request", improved: "Improved") -> "Settings":
-    """Return the project's settings with the changes that stayed."""
-    from shipwheel.settings import added
-
-    settings = request.settings
-    for change in improved.changes:
-        settings = added(settings, change.setting.key, change.setting.value)
-    return settings
-
-
-def _document(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> dict[str, Any]:
+def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
     from shipwheel.trial.report import to_json
 
     return {
         "trial": to_json(improved.trial),
         "changes": [_change(change) for change in improved.changes],
         "rejected": [{**_change(change), "result": why} for change, why in improved.rejected],
-        "file": str(edit.path) if edit is not None else None,
-        "written": written,
+        "by-hand": {"command": list(proposal.by_hand)} if proposal.by_hand else {},
+        "file": str(proposal.edit.path) if proposal.edit is not None else None,
+        "written": proposal.written,
         "variables": list(improved.variables),
     }
 
@@ -119,17 +124,19 @@ def _change(change: "Change") -> dict[str, Any]:
     return {"key": change.setting.key, "value": change.setting.value, "reason": change.reason}
 
 
-def _lines(improved: "Improved", edit: "SettingsEdit | None", written: bool) -> Iterator[str]:
+def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
     from shipwheel.trial.report import to_lines
 
     yield from to_lines(improved.trial)
     for change, why in improved.rejected:
         yield f"  tried     {change.setting.key} = {change.setting.value!r}: {why.splitlines()[0]}"
-    if edit is not None:
+    if (edit := proposal.edit) is not None:
         yield from _difference(edit)
-        yield f"wrote {edit.path}" if written else f"{edit.path} was not written (--dry-run)"
-    elif improved.trial.verdict.is_good:
+        yield f"wrote {edit.path}" if proposal.written else f"{edit.path} was not written (--dry-run)"
+    elif improved.trial.verdict.is_good and not proposal.by_hand:
         yield "no settings are needed"
+    if proposal.by_hand:
+        yield f"change the command that you wrote, which init leaves as it is: command = {json.dumps(proposal.by_hand)}"
     for name in improved.variables:
         yield f"it wants {name}: give it a value where the container runs (-e {name}=…)"
 
@@ -162,20 +169,23 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
     return attempt
 
 
-def _edit(request: "Request", improved: "Improved") -> "SettingsEdit | None":
-    """Return the edit of the settings file with the changes, None without any."""
+def _proposal(request: "Request", improved: "Improved", *, written: bool) -> _Proposal:
+    """Return what to write into the settings file. What a person wrote stays: lists and tables only grow, and a command is not replaced."""
     from shipwheel.project.settings_file import Addition, edit_settings
+    from shipwheel.settings import added
 
-    if not improved.changes:
-        return None
-    settings, reasons = _settings(request, improved), dict[str, list[str]]()
+    settings, reasons = request.settings, dict[str, list[str]]()
     for change in improved.changes:
+        settings = added(settings, change.setting.key, change.setting.value)
         reasons.setdefault(change.setting.key, []).append(change.reason)
+    by_hand = settings.command if request.settings.command and "command" in reasons else ()
     additions = []
     for key, why in reasons.items():
         before, after = (getattr(each, key.replace("-", "_")) for each in (request.settings, settings))
-        additions.append(Addition(key, _added(key, before, after), "\n".join(dict.fromkeys(why))))
-    return edit_settings(request.path, additions)
+        if after != before and not (by_hand and key == "command"):
+            additions.append(Addition(key, _added(key, before, after), "\n".join(dict.fromkeys(why))))
+    edit = edit_settings(request.path, additions) if additions else None
+    return _Proposal(settings, edit, by_hand, written and edit is not None)
 
 
 def _added(key: str, before: Any, after: Any) -> Any:
