@@ -71,7 +71,7 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """What becomes of the changes that stayed: all of them as settings, the edit of the file, and what is left to a person.
+    """The changes that stayed: all of them as settings, the edit of the file, and what is left to a person.
 
     `by_hand` is the command to write in place of the one that a person wrote, empty if that stays.
     """
