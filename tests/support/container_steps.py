@@ -77,7 +77,7 @@ def steps(engine: Engine, archive: Path) -> dict[str, object]:
     name = engine.load(index, Store(default_root()), Reference.parse("steps:1"), lambda _event: None)
 
     def spec(name_of: str, **options: object) -> RunSpec:
-        fields: dict[str, object] = {"image": name, "config": image.config_file.config, "platform": image.platform, "name": name_of}
+        fields: dict[str, object] = {"image": name, "config": image.execution, "platform": image.platform, "name": name_of}
         fields |= {"args": ("python", "-c", WRITES), "env": {"MARK": "a=b c"}, "network": "none"}
         return RunSpec(**{**fields, **options})  # type: ignore[arg-type]
 
