@@ -6,13 +6,14 @@ is their own concern.
 
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.project import Project
 from shipwheel.venv import Paths
 
@@ -69,7 +70,9 @@ def imports_of(project: Project) -> tuple[str, ...]:
 def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -> tuple[MissingImport, ...]:
     """Return the modules that the command imports and that no segment has; nothing if the program changes its own import path."""
     modules = {module.name: module for module in (project.scanner.scan_modules() if project.scanner is not None else ())}
-    reached = _reached(_entry(project, modules), modules)
+    launch = project.launch
+    entry = entry_module(launch.command, launch.directory, project.scripts, modules) if launch is not None else ""
+    reached = reached_modules(entry, modules)
     if not reached or any(not module.calls.isdisjoint(_MOVES_THE_PATH) for module in reached):
         return ()
     wanted: dict[str, MissingImport] = {}
@@ -88,43 +91,6 @@ def _standard_library(minor: str) -> frozenset[str]:
     version = int(minor.partition(".")[2])
     removed = (name for since, names in _REMOVED.items() if since <= version for name in names.split())
     return sys.stdlib_module_names - {*removed, *_PACKAGED_APART}
-
-
-def _entry(project: Project, modules: Mapping[str, Module]) -> str:
-    """Return the module that the command runs or serves, empty if it is none of the project's."""
-    command = project.launch.command if project.launch is not None else ()
-    if not command:
-        return ""
-    if command[0] in project.scripts:
-        return project.scripts[command[0]].partition(":")[0]
-    by_file = {module.file: name for name, module in modules.items()}
-    words = command[1:]
-    if words[:1] == ("-m",) and len(words) > 1:
-        return next((name for name in (f"{words[1]}.__main__", words[1]) if name in modules), "")
-    for word in words:
-        if (name := by_file.get(word)) is not None:
-            return name
-        if (name := word.partition(":")[0]) in modules and ":" in word:
-            return name
-    return ""
-
-
-def _reached(entry: str, modules: Mapping[str, Module]) -> tuple[Module, ...]:
-    """Return the project's modules that importing one imports, in order."""
-    found: dict[str, Module] = {}
-    pending = [entry]
-    while pending:
-        name = pending.pop()
-        for part in _with_parents(name):
-            if part in modules and part not in found:
-                found[part] = modules[part]
-                pending += [imported for imported, _ in modules[part].required]
-    return tuple(found.values())
-
-
-def _with_parents(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
 
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:

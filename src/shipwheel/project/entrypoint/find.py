@@ -15,6 +15,7 @@ from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_twisted, find_voila
 from shipwheel.project.entrypoint.image_settings import with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
@@ -93,6 +94,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if not launch.is_program:
         steps, notes = declared_steps(evidence, scan, launch.before_start)
         launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
+    launch = with_open_address(launch, evidence, modules)
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name
 
-__all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback"]
+__all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback", "names_address"]
 
 _START_CALLS = frozenset(
     """
@@ -45,6 +45,11 @@ def listens_on_loopback(source: SourceFile) -> bool:
         return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *LOOPBACK)
     calls = (node for node in source.nodes if isinstance(node, ast.Call))
     return any(_host(call, host, constants) in LOOPBACK for call in calls for host in _hosts(call))
+
+
+def names_address(source: SourceFile) -> bool:
+    """Return whether a file starts a server on an address that it names, whatever that is."""
+    return any(True for node in source.nodes if isinstance(node, ast.Call) for _ in _hosts(node))
 
 
 def find_bind(source: SourceFile) -> str:

@@ -14,7 +14,8 @@ from shipwheel.project.entrypoint.applications import (
     with_subclasses,
 )
 from shipwheel.project.entrypoint.frameworks import Framework
-from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback
+from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
+from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
 from shipwheel.project.entrypoint.syntax import (
     ModulePath,
     SourceFile,
@@ -34,12 +35,12 @@ _HINTS = re.compile(
     rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
     rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy"
     rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
-    rb"|^if __name__|" + WRITE_HINTS,
+    rb"|[\"']--(host|bind|address|listen|ip)|typer|define\([\"']|^if __name__|" + WRITE_HINTS,
     re.MULTILINE,
 )
 """A file deep in the tree without a match is not parsed: it cannot show anything, and parsing is most of what detection costs."""
 _MAX_UNHINTED_DEPTH = 1
-"""Directories above a file that is parsed even without a hint."""
+"""Directories above a file that is parsed even without a hint, not counting src."""
 _MAX_CHAIN = 4
 """Modules that a factory may delegate through."""
 
@@ -67,6 +68,10 @@ class Module(ModulePath):
     """TCP ports that it starts servers on."""
     loopback_only: bool = False
     """True if it starts a server on the loopback interface."""
+    serves: bool = False
+    """True if it starts a server on an address that it names."""
+    listen_options: tuple[ListenOptions, ...] = ()
+    """Command-line options whose default is the loopback interface."""
     bind: str = ""
     """The address that it assigns to `bind`, as gunicorn's configuration does."""
     reads_arguments: bool = False
@@ -83,7 +88,7 @@ class Module(ModulePath):
 
 def read_module(path: ModulePath, data: bytes) -> Module | None:
     """Return what a source file shows; None if this interpreter cannot parse it."""
-    if path.file.count("/") > _MAX_UNHINTED_DEPTH and not _HINTS.search(data):
+    if path.file.removeprefix("src/").count("/") > _MAX_UNHINTED_DEPTH and not _HINTS.search(data):
         return Module(path.file, path.name, path.import_root)
     try:
         return _scan(with_subclasses(parse_source(path, data)))
@@ -111,6 +116,8 @@ def _scan(source: SourceFile) -> Module:
         true_names=frozenset(_true_names(tree)),
         ports=find_ports(source),
         loopback_only=listens_on_loopback(source),
+        serves=names_address(source),
+        listen_options=find_listen_options(source),
         bind=find_bind(source),
         reads_arguments=_reads_arguments(source),
         paths=scan_paths(source),

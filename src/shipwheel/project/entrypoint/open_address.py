@@ -1,0 +1,51 @@
+"""A program of the project that listens on the loopback interface by default gets the option that opens its address, if that is clear."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from shipwheel.project.entrypoint.command_address import without_flags
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.listen_options import ListenOptions
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.reached import entry_module, reached_modules
+from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+
+__all__ = ["with_open_address"]
+
+
+def with_open_address(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch with the option, or else with a note that names it; unchanged if its server listens elsewhere, or it has none.
+
+    The user's own command stays as it is.
+    """
+    by_name = {module.name: module for module in reversed(modules)}
+    words = (*launch.command, *launch.arguments)
+    runs_own_code = launch.command[0] == "python" or launch.command[0] in evidence.scripts
+    entry = entry_module(without_flags(words), launch.directory, evidence.scripts, by_name) if runs_own_code else ""
+    reached = reached_modules(entry, by_name) if entry else ()
+    if not any(module.serves for module in reached):
+        return launch
+    found = list(_options(reached, words))
+    if not found or any(options.option in {word.partition("=")[0] for word in words} for _, options in found):
+        return launch
+    module, options = found[0]
+    clear = len({each.option for _, each in found}) == 1 and options.subcommand is not None
+    by_user = bool(evidence.settings.command or evidence.settings.entrypoint)
+    ports = launch.ports or ((f"{options.port}/tcp",) if options.port else ())
+    what = f"{module.file} starts a server that listens on {options.default} unless {options.option} says otherwise"
+    if not clear or by_user:
+        note = f"{what}, which cannot be reached from outside the container: set the command with {options.option} {EVERY_ADDRESS}."
+        return replace(launch, notes=(*launch.notes, note))
+    others = (note for note in launch.notes if module.file not in note or "127.0.0.1" not in note)
+    notes = (*others, f"{what}: the image's command does.")
+    command = (*words, options.option, EVERY_ADDRESS)
+    return replace(launch, command=command, arguments=(), is_program=False, ports=ports, notes=notes)
+
+
+def _options(modules: Sequence[Module], words: Sequence[str]) -> Iterator[tuple[Module, ListenOptions]]:
+    """Yield the options that the command's subcommand has, or that may be its own."""
+    for module in modules:
+        for options in module.listen_options:
+            if not options.subcommand or options.subcommand in words[1:]:
+                yield module, options

@@ -1,0 +1,51 @@
+"""The modules of a project that its command runs: the entry, and what it imports."""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+
+from shipwheel.project.entrypoint.module import Module
+
+__all__ = ["entry_module", "reached_modules"]
+
+
+def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, str], modules: Mapping[str, Module]) -> str:
+    """Return the module that a command runs or serves, empty if it is none of the project's.
+
+    Args:
+        command: The words.
+        directory: The directory in the project that it starts in.
+        scripts: Console script -> module:function.
+        modules: Import name -> module.
+    """
+    if not command:
+        return ""
+    if command[0] in scripts:
+        return scripts[command[0]].partition(":")[0]
+    by_file = {module.file: name for name, module in modules.items()}
+    words = command[1:]
+    if tuple(words[:1]) == ("-m",) and len(words) > 1:
+        return next((name for name in (f"{words[1]}.__main__", words[1]) if name in modules), "")
+    for word in words:
+        if (name := by_file.get(posixpath.normpath(posixpath.join(directory, word)) if "\0" not in word else "")) is not None:
+            return name
+        if (name := word.partition(":")[0]) in modules and ":" in word:
+            return name
+    return ""
+
+
+def reached_modules(entry: str, modules: Mapping[str, Module]) -> tuple[Module, ...]:
+    """Return the project's modules that importing one imports, in order."""
+    found: dict[str, Module] = {}
+    pending = [entry]
+    while pending:
+        name = pending.pop()
+        for part in _with_parents(name):
+            if part in modules and part not in found:
+                found[part] = modules[part]
+                pending += [imported for imported, _ in modules[part].required]
+    return tuple(found.values())
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
