@@ -56,14 +56,14 @@ def make_request(
 
 
 def plan(request: "Request") -> "BuildPlan":
-    """Return what `build` would make, and why, without downloading anything large.
+    """Return what `build` would make, and why. Raise what `build` would raise before it makes layers.
 
-    Writes the lock if none is current.
+    Writes the lock if none is current. Builds what has no wheel, and downloads the wheel with the command, but nothing large.
     """
-    from shipwheel.pipeline.build import resolve_request
     from shipwheel.pipeline.plan import make_plan
+    from shipwheel.pipeline.preview import preview
 
-    return make_plan(resolve_request(request))
+    return make_plan(preview(request))
 
 
 def lock(request: "Request", *, upgrade: bool = False, upgrade_packages: Iterable[str] = ()) -> "Locked":

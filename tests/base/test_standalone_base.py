@@ -16,6 +16,7 @@ from shipwheel.errors import UsageError
 from shipwheel.locking import uv
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
+from shipwheel.testing.package_index import Fault
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
@@ -184,6 +185,19 @@ def test_uses_the_builds_that_uv_is_configured_with(world: World) -> None:
     assert len([request for request in world.mirror.requests if "/builds/" in request.path]) == 2
     # The same archives on disk give the same images.
     assert world.build(folder, "--python-builds", disk, env={"SHIPWHEEL_CACHE": str(world.root / "other")}).digest == ran.digest
+
+
+def test_plan_refuses_a_python_that_cannot_be_fetched(world: World) -> None:
+    folder, disk = _app(world), _disk(world)
+    env = _metadata(world, *sorted(disk.iterdir()))
+    assert world.run("plan", folder, env=env).code == 0
+    assert not [request for request in world.mirror.requests if "/builds/" in request.path and request.headers.get("range")]
+    for path in disk.iterdir():
+        world.mirror.fault(f"/files/builds/20240101/{path.name}", Fault(status=404))
+    planned, built = world.run("plan", folder, env=env), world.build(folder, env=env)
+    assert (planned.code, built.code) == (5, 5), planned.err
+    assert "Python 3.12 is not available" in planned.err
+    assert planned.err.partition("hint:")[2] == built.err.partition("hint:")[2]
 
 
 def test_reads_the_hash_from_the_release(world: World) -> None:

@@ -6,11 +6,15 @@ import tarfile
 __all__ = ["sdist"]
 
 
-def sdist(name: str, version: str = "1.0") -> bytes:
-    """Return an sdist that contains its build backend, which makes a pure wheel with the standard library alone."""
+def sdist(name: str, version: str = "1.0", build: str = "") -> bytes:
+    """Return an sdist that contains its build backend, which makes a pure wheel with the standard library alone.
+
+    `build` is Python that runs first.
+    """
     backend = f"""
 import os, zipfile
 def build_wheel(folder, *_):
+    exec({build!r})
     name = "{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         info = "{name}-{version}.dist-info"

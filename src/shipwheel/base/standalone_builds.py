@@ -27,7 +27,7 @@ from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
-__all__ = ["fetch_standalone", "find_builds", "is_acceptable", "pinned_version"]
+__all__ = ["check_fetchable", "fetch_standalone", "find_builds", "is_acceptable", "pinned_version"]
 
 _CHECKSUMS_FILE = "SHA256SUMS"
 
@@ -86,7 +86,7 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
 
     Raise IntegrityError for an archive that does not match the lock, FetchError that lists the alternatives for one that is unavailable.
     """
-    missing = list({build.digest: build for build in builds if not store.has(build.digest)}.values())
+    missing = _missing(builds, store)
     if not missing:
         return
     from shipwheel.download.fetch import Download, fetch
@@ -94,9 +94,7 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
     available = _available_builds(project)
     downloads = []
     for build in missing:
-        urls = tuple(dict.fromkeys(_urls(build, available)))
-        if not urls:
-            raise _unavailable(project, f"{build.filename} is not among the available builds")
+        urls = _all_urls(build, available, project)
         paths = [path for path in map(_local_path, urls) if path is not None and path.is_file()]
         downloads.append(Download(urls, build.digest, paths[0].stat().st_size if paths else None, build.filename))
     try:
@@ -107,6 +105,30 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
         raise
     except FetchError as error:
         raise _unavailable(project, error.message) from error
+
+
+def check_fetchable(builds: Sequence[Standalone], project: Project, store: Store) -> None:
+    """Raise FetchError that lists the alternatives if an archive that the store lacks is unavailable now. Reads no archive."""
+    missing = _missing(builds, store)
+    available = _available_builds(project) if missing else []
+    for build in missing:
+        from shipwheel.download.fetch import probe
+
+        try:
+            probe(_all_urls(build, available, project), build.filename)
+        except FetchError as error:
+            raise _unavailable(project, error.message) from error
+
+
+def _missing(builds: Sequence[Standalone], store: Store) -> list[Standalone]:
+    return list({build.digest: build for build in builds if not store.has(build.digest)}.values())
+
+
+def _all_urls(build: Standalone, available: Sequence[_AvailableBuild], project: Project) -> tuple[str, ...]:
+    urls = tuple(dict.fromkeys(_urls(build, available)))
+    if not urls:
+        raise _unavailable(project, f"{build.filename} is not among the available builds")
+    return urls
 
 
 def _urls(build: Standalone, available: Sequence[_AvailableBuild]) -> Iterator[str]:

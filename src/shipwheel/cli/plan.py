@@ -1,6 +1,6 @@
 """`shipwheel plan`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import click
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.text import branches, layer_rows
 
 if TYPE_CHECKING:
     from shipwheel.locking.selection import LeftOut
@@ -56,7 +57,7 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
         yield f"├── env       {name}={value if len(value) <= 80 else value[:77] + '…'}"
     yield f"├── user      {plan.user}"
     yield f"├── Python    {plan.platforms[0].python}: {plan.python_reason}"
-    yield f"├── lock      {plan.lock}, as of {plan.as_of}"
+    yield f"├── lock      {plan.lock}, as of {plan.as_of} ({'written just now' if plan.lock_written else 'not changed'})"
     for note in plan.notes:
         yield f"├── note      {note}"
     for number, each in enumerate(plan.platforms):
@@ -77,23 +78,24 @@ def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) 
     count = f"{'' if each.complete else 'at least '}{len(each.packages)} packages"
     yield f"{indent}├── base      {each.base}, {each.libc}, {count}"
     if everything:
-        yield from _leaves(f"{indent}│   ", each.packages)
+        yield from (f"{indent}│   {branch} {package}" for branch, package in branches(each.packages))
     for gone in each.left_out:
         yield f"{indent}├── left out  {left_out(gone)}"
     built = [item for item in each.distributions if item.kind != "wheel"]
     for item in built:
         yield f"{indent}├── built     {item.label} from its {item.kind}"
-    yield f"{indent}└── packages  {len(each.distributions)} from the package index, {each.wheel_bytes / 1e6:.1f} MB to download at most"
+    yield f"{indent}├── packages  {len(each.distributions)} from the package index, {each.wheel_bytes / 1e6:.1f} MB to download at most"
     if everything:
-        yield from _leaves(f"{indent}    ", [f"{item.label}  {item.filename}" for item in each.distributions])
+        files = [f"{item.label}  {item.filename}" for item in each.distributions]
+        yield from (f"{indent}│   {branch} {file}" for branch, file in branches(files))
+    # Bytecode comes on top, and so do libraries that are not known yet.
+    size, least = sum(layer.size for layer in each.layers), "" if all(layer.made for layer in each.layers) else "at least "
+    yield f"{indent}└── layers    {len(each.layers)}, {least}{size / 1e6:.1f} MB"
+    names, sizes = [layer.name for layer in each.layers], [layer.size for layer in each.layers]
+    yield from (f"{indent}    {line}" for line in layer_rows(names, sizes, [layer.contents for layer in each.layers], everything=False))
 
 
 def left_out(package: "LeftOut") -> str:
     """Return why a package is not in the image, and what required it."""
     required = f" (required by {', '.join(package.wanted_by)})" if package.wanted_by else ""
     return f"{package.name} {package.version}: {package.reason}{required}"
-
-
-def _leaves(indent: str, texts: Sequence[str]) -> Iterator[str]:
-    for number, text in enumerate(texts, 1):
-        yield f"{indent}{'└──' if number == len(texts) else '├──'} {text}"

@@ -5,13 +5,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from shipwheel.digest import Digest, hash_digest
 from shipwheel.download.attempt import Context, PartialFile, is_local, local_path, read_local
@@ -26,7 +27,9 @@ from shipwheel.store import CHUNK, Store, store_write_error
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Download", "fetch", "fetch_bytes"]
+__all__ = ["Download", "fetch", "fetch_bytes", "probe"]
+
+T = TypeVar("T")
 
 WORKERS = 8
 """Downloads at a time."""
@@ -88,15 +91,41 @@ def fetch_bytes(url: str, *, label: str, limit: int = 64 << 20) -> bytes:
     """Return the bytes of a small file. Raise FetchError if it cannot be fetched or has more than `limit` bytes."""
     if is_local(url):
         return _read_limited(read_local(local_path(url, label), label), url, label, limit)
+    return _retried(lambda client: _get(client, url, label, limit), url, label)
+
+
+def probe(urls: Iterable[str], label: str) -> None:
+    """Raise FetchError unless one of the URLs answers with a file. No more than its start is read."""
+    failures: list[FetchError] = []
+    for url in urls:
+        try:
+            if is_local(url):
+                next(read_local(local_path(url, label), label), b"")
+            else:
+                _retried(partial(_open, url=url, label=label), url, label)
+        except FetchError as error:
+            failures.append(error)
+        else:
+            return
+    if failures:
+        raise failures[-1]
+
+
+def _retried(request: Callable[["httpx.Client"], T], url: str, label: str) -> T:
     with _client() as client:
         for number in range(1, MAX_ATTEMPTS + 1):
             try:
-                return _get(client, url, label, limit)
+                return request(client)
             except TransientError as error:
                 if number == MAX_ATTEMPTS:
                     raise retries_exhausted(url, label, error) from error
                 back_off([error.retry_after], number, time.sleep)
     raise AssertionError("unreachable")
+
+
+def _open(client: "httpx.Client", *, url: str, label: str) -> None:
+    with translate_errors(url, label), client.stream("GET", url) as response:
+        raise_for_status(response, label)
 
 
 def _raise_all(failures: list[FetchError]) -> None:

@@ -5,7 +5,7 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -36,11 +36,28 @@ from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
 
-__all__ = ["Built", "build", "resolve_request", "retry_damaged"]
+__all__ = [
+    "Built",
+    "Work",
+    "build",
+    "make_app_layers",
+    "make_base_layers",
+    "plan_app_layers",
+    "resolve_request",
+    "retry_damaged",
+    "with_context",
+]
 
 T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
 
 _MAX_RETRIES = 5
+
+
+class Work(Protocol[Result]):
+    """The stages after a request is resolved. The request may be another one than the caller's: see `with_context`."""
+
+    def __call__(self, context: BuildContext, resolution: Resolution, request: Request, /) -> Result: ...
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -54,7 +71,7 @@ class Built(msgspec.Struct, frozen=True):
 
 
 def resolve_request(request: Request) -> Resolution:
-    """Run the stages before anything large is downloaded: what `plan` shows. Raises any ShipwheelError."""
+    """Run the stages before anything large is downloaded. Raises any ShipwheelError."""
     resolution = _resolve(request)[1]
     app_tree(resolution.project, request.reporter)
     return resolution
@@ -89,34 +106,43 @@ def retry_damaged(request: Request, work: Callable[[], T]) -> T:
 
 
 def _build(request: Request, destination: Destination | None) -> Built:
-    try:
-        return _build_once(request, destination)
-    except ProjectWheelError as error:
-        return _build_once(_from_source(request, error), destination)
-
-
-def _build_once(request: Request, destination: Destination | None) -> Built:
-    bases, resolution = _resolve(request)
-    _report_notes(request, resolution.project)
-    try:
-        return _build_with(request, bases, resolution, destination)
-    except OtherInterpreter as other:
-        return _build_with(request, bases, resolution, destination, other.interpreter)
-
-
-def _build_with(
-    request: Request, bases: Bases, resolution: Resolution, destination: Destination | None, interpreter: Interpreter | None = None
-) -> Built:
-    with build_context(request, bases, resolution, destination, interpreter) as context:
-        layered = _make_app_layers(context, _plan_apps(context, resolution))
-        closed = _make_base_layers(context, layered)
+    def work(context: BuildContext, resolution: Resolution, current: Request) -> Built:
+        _report_notes(current, resolution.project)
+        layered = make_app_layers(context, _plan_apps(context, resolution))
+        closed = make_base_layers(context, layered)
         try:
             platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
         finally:
             _warn_of_missed_libraries(context, closed)
-        wheels = context.local.current.wheels
-    resolution = _pin_bases(request, resolution, platforms)
-    return Built(resolution, platforms, compose(resolution, platforms), wheels)
+        resolution = _pin_bases(current, resolution, platforms)
+        return Built(resolution, platforms, compose(resolution, platforms), context.local.current.wheels)
+
+    return with_context(request, destination, work)
+
+
+def with_context(request: Request, destination: Destination | None, work: Work[T]) -> T:
+    """Return the result of `work` for the resolved request. Raises any ShipwheelError.
+
+    `work` runs again if the project's wheel cannot be built but its directory can be taken, and if the interpreter that compiles bytecode
+    does not start.
+    """
+    try:
+        return _once(request, destination, work)
+    except ProjectWheelError as error:
+        return _once(_from_source(request, error), destination, work)
+
+
+def _once(request: Request, destination: Destination | None, work: Work[T]) -> T:
+    bases, resolution = _resolve(request)
+
+    def attempt(interpreter: Interpreter | None = None) -> T:
+        with build_context(request, bases, resolution, destination, interpreter) as context:
+            return work(context, resolution, request)
+
+    try:
+        return attempt()
+    except OtherInterpreter as other:
+        return attempt(other.interpreter)
 
 
 def _resolve(request: Request) -> tuple[Bases, Resolution]:
@@ -172,13 +198,14 @@ def _plan_apps(context: BuildContext, resolution: Resolution) -> tuple[Layered, 
     themselves are needed, it builds them after all.
     """
     known = context.destination is not None and context.local.lacks_locked_files() and context.destination.read_builds()
-    layered = _layered(context, resolution, trust_metadata=known)
+    layered = plan_app_layers(context, resolution, trust_metadata=known)
     if known and context.supply.needs_built_wheels(spec for platform in layered for spec in platform.app_layers):
-        layered = _layered(context, resolution, trust_metadata=False)
+        layered = plan_app_layers(context, resolution, trust_metadata=False)
     return layered
 
 
-def _layered(context: BuildContext, resolution: Resolution, *, trust_metadata: bool) -> tuple[Layered, ...]:
+def plan_app_layers(context: BuildContext, resolution: Resolution, *, trust_metadata: bool = False) -> tuple[Layered, ...]:
+    """Build local wheels and plan the layers above the base; ask the destination which layers it has."""
     local = context.local.build(trust_metadata=trust_metadata)
     layered = tuple(Layered(each, context.planner.app_layers(each, local)) for each in resolution.platforms)
     app_layers = (spec for platform in layered for spec in platform.app_layers)
@@ -187,7 +214,7 @@ def _layered(context: BuildContext, resolution: Resolution, *, trust_metadata: b
     return layered
 
 
-def _make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Layered, ...]:
+def make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Layered, ...]:
     """Make the layers above the base. Return the platforms with the layers that turned out to be needed as well."""
     specs = [spec for platform in platforms for spec in platform.app_layers]
     with stage(context.reporter, "fetch"):
@@ -216,7 +243,7 @@ def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
     return platform
 
 
-def _make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Closed, ...]:
+def make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Closed, ...]:
     """Complete the bases by what the app layers need, and make their layers."""
     with stage(context.reporter, "system"):
         closed = tuple(close_base(context, platform) for platform in platforms)

@@ -60,6 +60,13 @@ class Downloads:
 
             fetch_standalone(builds, self._project, self._store, self._reporter)
 
+    def check_standalones(self, builds: Sequence[Standalone]) -> None:
+        """Raise FetchError, which lists the available versions, if a standalone Python is neither stored nor available."""
+        if any(not self._store.has(build.digest) for build in builds):
+            from shipwheel.base.standalone_builds import check_fetchable
+
+            check_fetchable(builds, self._project, self._store)
+
     def standalone_segments(self, build: Standalone | None) -> list[Segment]:
         """Return the segment of a standalone Python; fetch and make it if the store knows nothing about it. Empty for None."""
         if build is None:

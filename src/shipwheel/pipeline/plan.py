@@ -10,7 +10,8 @@ from shipwheel.base.model import Base
 from shipwheel.locking.accelerator import accelerator_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
-from shipwheel.pipeline.resolve import Resolution, Resolved
+from shipwheel.pipeline.preview import PlannedLayer, Preview
+from shipwheel.pipeline.resolve import Resolved
 
 __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
 
@@ -31,6 +32,8 @@ class PlatformPlan:
     """True if `packages` has them all already."""
     distributions: tuple[LockedDistribution, ...]
     left_out: tuple[LeftOut, ...]
+    layers: tuple[PlannedLayer, ...]
+    """All layers, bottom first, as far as they are known: libraries may be added, and wheels share layers with others."""
 
     @property
     def wheel_bytes(self) -> int:
@@ -66,6 +69,8 @@ class BuildPlan:
     user: str
     workdir: str
     lock: str
+    lock_written: bool
+    """True if the plan has made the lock."""
     as_of: str
     notes: tuple[str, ...]
     platforms: tuple[PlatformPlan, ...]
@@ -75,8 +80,9 @@ class BuildPlan:
         return cast("dict[str, Any]", msgspec.to_builtins(self, enc_hook=str))
 
 
-def make_plan(resolution: Resolution) -> BuildPlan:
-    """Return the plan of a resolution."""
+def make_plan(preview: Preview) -> BuildPlan:
+    """Return the plan of a build."""
+    resolution = preview.resolution
     project, lock = resolution.project, resolution.lock
     launch = project.launch
     assert launch is not None  # noqa: S101 - `resolve` saw to it
@@ -100,9 +106,10 @@ def make_plan(resolution: Resolution) -> BuildPlan:
         user=container_user(project.settings.user, resolution.platforms[0].base),
         workdir=project.start_directory,
         lock=str(lock.path),
+        lock_written=resolution.wrote_lock,
         as_of=lock.as_of,
         notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),
-        platforms=tuple(_platform(each) for each in resolution.platforms),
+        platforms=tuple(_platform(each, layers) for each, layers in zip(resolution.platforms, preview.layers, strict=True)),
     )
 
 
@@ -112,7 +119,7 @@ def _base(base: Base) -> str:
     return f"{base.label}@{base.image.digest}"
 
 
-def _platform(resolved: Resolved) -> PlatformPlan:
+def _platform(resolved: Resolved, layers: tuple[PlannedLayer, ...]) -> PlatformPlan:
     target, base = resolved.target, resolved.base
     return PlatformPlan(
         platform=str(target.platform),
@@ -123,4 +130,5 @@ def _platform(resolved: Resolved) -> PlatformPlan:
         complete=base.locked,
         distributions=resolved.selection.distributions,
         left_out=resolved.selection.left_out,
+        layers=layers,
     )

@@ -1,13 +1,13 @@
 """The check that an image holds the programs that it starts. Pure: works on what segments record about their files."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from shipwheel.errors import ProofError
 from shipwheel.files.segment import Segment
 from shipwheel.project.project import Project
 
-__all__ = ["check_programs", "missing_programs", "programs_of"]
+__all__ = ["check_programs", "missing_programs", "paths_of", "programs_of"]
 
 
 def programs_of(project: Project, init: str) -> tuple[str, ...]:
@@ -18,23 +18,27 @@ def programs_of(project: Project, init: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, words)))
 
 
-def missing_programs(project: Project, init: str, path: str, segments: Iterable[Segment]) -> tuple[str, ...]:
-    """Return the programs that no segment has on `path`, the image's PATH. A program on a volume is never missing."""
+def paths_of(segment: Segment) -> Collection[str]:
+    """Return the paths of a segment's files and links."""
+    return segment.files.keys() | segment.links.keys()
+
+
+def missing_programs(project: Project, init: str, path: str, sources: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """Return the programs that no source has on `path`, the image's PATH. A program on a volume is never missing.
+
+    `sources` are the paths of each source's files and links.
+    """
     missing = {word: set(_candidates(word, project, path)) for word in programs_of(project, init)}
-    for segment in segments:
-        missing = {
-            word: candidates
-            for word, candidates in missing.items()
-            if not any(candidate in segment.files or candidate in segment.links for candidate in candidates)
-        }
+    for paths in sources:
+        missing = {word: candidates for word, candidates in missing.items() if not any(candidate in paths for candidate in candidates)}
         if not missing:
             break
     return tuple(word for word in missing if not _is_below(_absolute(word, project), project.volumes))
 
 
 def check_programs(project: Project, init: str, path: str, segments: Iterable[Segment]) -> None:
-    """Raise ProofError with every program that is missing; arguments as in `missing_programs`."""
-    missing = missing_programs(project, init, path, segments)
+    """Raise ProofError with every program that no segment has on `path`, the image's PATH."""
+    missing = missing_programs(project, init, path, map(paths_of, segments))
     if missing:
         raise ProofError(
             f"the image would not start: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in it",

@@ -10,12 +10,12 @@ from shipwheel.files.segment import Segment
 from shipwheel.pipeline.container import container_path
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.import_proof import check_imports, imports_of
-from shipwheel.pipeline.programs import check_programs, missing_programs, programs_of
+from shipwheel.pipeline.programs import check_programs, missing_programs, paths_of, programs_of
 from shipwheel.pipeline.proof import Origin, Part, Proof, proof_key, prove, proved_key, start_key
 from shipwheel.pipeline.stages import Closed, Proved
 from shipwheel.project.project import Project
 
-__all__ = ["is_proved", "parent_segments", "prove_image"]
+__all__ = ["image_path", "is_proved", "parent_segments", "prove_image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
         return Proof(0, ())
     if not started:
         segments = [*parent_segments(context, platform), *context.supply.describe(platform.layers)]
-        check_programs(context.project, platform.resolved.base.init_path, _path(context.project, platform), segments)
+        check_programs(context.project, platform.resolved.base.init_path, image_path(context.project, platform), segments)
         check_imports(context.project, platform.resolved.target.minor, segments)
         context.store.put("start", keys.start, b"{}")
     if (proof := _remembered(context, keys.proof)) is not None:
@@ -89,8 +89,8 @@ def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirement
 
     def find_out() -> BaseRequirements:
         base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.app_layers)
-        path = _path(context.project, platform)
-        programs = missing_programs(context.project, platform.resolved.base.init_path, path, [*base, *app])
+        path = image_path(context.project, platform)
+        programs = missing_programs(context.project, platform.resolved.base.init_path, path, map(paths_of, [*base, *app]))
         parent = parent_segments(context, platform)
         return BaseRequirements(required_libraries(parent, base, app, platform.resolved.target.platform), programs)
 
@@ -100,14 +100,14 @@ def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirement
 
 def _keys(project: Project, platform: Closed) -> _Keys:
     target, base, parent = platform.resolved.target, platform.resolved.base, platform.parent_manifest
-    path, programs = _path(project, platform), programs_of(project, base.init_path)
+    path, programs = image_path(project, platform), programs_of(project, base.init_path)
     return _Keys(
         proof_key(target.platform, base.missing_libraries, parent, platform.keys()),
         start_key(programs, imports_of(project), project.start_directory, path, project.volumes, parent, platform.keys()),
     )
 
 
-def _path(project: Project, platform: Closed) -> str:
+def image_path(project: Project, platform: Closed) -> str:
     """Return the image's PATH."""
     parent = platform.resolved.base.parent
     if parent is None:

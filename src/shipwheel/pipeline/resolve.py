@@ -45,11 +45,12 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """The parts of all images."""
+    """The parts of all images. `wrote_lock` is true if the lock is new."""
 
     project: Project
     lock: Lock
     platforms: tuple[Resolved, ...]
+    wrote_lock: bool = False
 
 
 def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
@@ -72,7 +73,8 @@ def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
     selections = select_all(lock, targets)
     if lock is not before:
         lock.write()
-    return Resolution(project, lock, tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True)))
+    resolved = tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True))
+    return Resolution(project, lock, resolved, wrote_lock=lock is not before)
 
 
 def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock:

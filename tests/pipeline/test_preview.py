@@ -1,0 +1,98 @@
+"""A plan refuses what the build refuses, downloads next to nothing, and says what the layers will hold."""
+
+from pathlib import Path
+
+from support.sdist import sdist
+
+from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.world import MINOR, World
+
+ONE = ("--platform", "linux/amd64")
+
+
+def requested(world: World) -> list[str]:
+    """Return the names of the packages that were asked for: wheels, sdists and Debian packages."""
+    paths = [request.path for server in (world.index, world.mirror) for request in server.requests]
+    return [path.rpartition("/")[2] for path in paths if path.endswith((".whl", ".tar.gz", ".deb"))]
+
+
+def refused_by_both(world: World, place: Path, code: int, words: str) -> None:
+    """Assert that plan and build fail with the same message. The plan comes first."""
+    planned = world.run("plan", place, *ONE)
+    built = world.build(place, *ONE)
+    assert (planned.code, built.code) == (code, code), planned.err
+    message = planned.err.partition("error: ")[2]
+    assert words in message
+    assert message == built.err.partition("error: ")[2]
+    assert planned.out == ""
+
+
+def test_refuses_a_package_that_must_be_compiled(world: World) -> None:
+    compiling = sdist("compiled", build="import subprocess\nsubprocess.run(['cc', '--version'], check=True)\n")
+    world.index.add("compiled-1.0.tar.gz", compiling)
+    refused_by_both(world, world.app("small\ncompiled\n"), 7, "compiled 1.0 needs a compiler")
+
+
+def test_refuses_a_command_that_is_not_in_the_image(world: World) -> None:
+    place = world.app("small\n")
+    (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["serveit", "main:app"]\n')
+    refused_by_both(world, place, 8, "serveit is not in it")
+
+
+def test_refuses_a_script_of_the_project_that_is_not_there(world: World) -> None:
+    place = world.app("small\n")
+    (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["./start.sh"]\n')
+    refused_by_both(world, place, 8, "./start.sh is not in it")
+    (place / "start.sh").write_text("#!/bin/sh\n")
+    assert world.run("plan", place, *ONE).code == 0
+
+
+def test_fetches_only_the_wheel_that_has_the_command(world: World) -> None:
+    scripts = {"serveit.py": "def main(): ...\n", "serveit-1.0.dist-info/entry_points.txt": "[console_scripts]\nserveit = serveit:main\n"}
+    world.add(SmallWheel("serveit", files=scripts))
+    place = world.app("small\nserveit\n")
+    (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["serveit"]\n')
+    planned = world.run("plan", place, *ONE)
+    assert planned.code == 0, planned.err
+    assert sorted(requested(world)) == ["serveit-1.0-py3-none-any.whl", "tini_1.0-1_amd64.deb"]
+
+
+def test_python_is_in_every_image(world: World) -> None:
+    planned = world.run("plan", world.app("small\nnative\n"), "--no-init", *ONE)
+    assert planned.code == 0, planned.err
+    assert requested(world) == []
+
+
+def test_a_command_in_a_debian_package_is_found(world: World) -> None:
+    place = world.app("small\n")
+    (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["tini-static", "-V"]\npackages = ["tini"]\n')
+    planned = world.run("plan", place, *ONE)
+    assert planned.code == 0, planned.err
+
+
+def test_says_whether_it_wrote_the_lock(world: World) -> None:
+    place = world.app("small\n")
+    first, second = world.run("plan", place, *ONE), world.run("plan", place, *ONE)
+    assert "(written just now)" in first.out
+    assert "(not changed)" in second.out
+    assert world.run("plan", place, *ONE, "--json").document["lock_written"] is False
+
+
+def test_shows_what_the_layers_hold(world: World) -> None:
+    place = world.app("small\nnative\n")
+    before = world.run("plan", place, *ONE, "--no-bytecode")
+    assert "at least" in before.out
+    assert "%  virtual environment" in before.out
+    assert "tiny" in before.out
+    assert world.build(place, *ONE).code == 0
+    after = world.run("plan", place, *ONE, "--no-bytecode", "--json").document["platforms"][0]["layers"]
+    layout = world.run("inspect", world.output(place), "--json").document["images"][0]["layers"]
+    assert [(layer["name"], layer["size"]) for layer in after] == [(layer["name"], layer["size"]) for layer in layout]
+    assert all(layer["made"] for layer in after)
+
+
+def test_the_build_reuses_what_the_plan_built(world: World) -> None:
+    world.index.add("sourced-1.0.tar.gz", sdist("sourced"))
+    place = world.app("small\nsourced\n")
+    assert "s  sourced 1.0" in world.run("plan", place, *ONE).err
+    assert "s  sourced 1.0" not in world.build(place, *ONE).err
