@@ -33,7 +33,7 @@ class _Option:
     name: str
     """Without dashes."""
     option: str
-    """As users write it."""
+    """The option as users write it."""
     default: object
     owner: str | None
     """The subcommand, as in `ListenOptions`."""
