@@ -32,7 +32,7 @@ def test_the_cpu_by_default_and_cuda_by_choice(world: World) -> None:
         assert names["linux/arm64"]["torch"] == "2.5.1"
         assert not [it for some in names.values() for it in some if it.startswith("nvidia")]
     failed = world.build(place, "--python", MINOR, "--as-of", "2024-02-01")
-    assert failed.code == 4, "the vendor's index is gone"
+    assert failed.code == 5, "the vendor's index is gone"
     assert 'accelerator = "cuda"' in failed.err
     chosen = world.build(place, "--accelerator", "cuda").document
     amd64 = next(image for image in chosen["images"] if image["platform"] == "linux/amd64")

@@ -20,7 +20,8 @@ def four() -> Iterator[dict[str, PackageIndex]]:
         servers = {name: stack.enter_context(PackageIndex()) for name in ("lying", "slow", "stale", "quick")}
         for number in range(COUNT):
             wheel = SmallWheel(
-                "small" if number == 0 else f"small{number}", files={f"small{number}.py": "".join(map(hex, range(30_000 + number)))}
+                "small" if number == 0 else f"small{number}",
+                files={f"small{number or ''}.py": "VALUE = 1\n# " + "".join(map(hex, range(30_000 + number)))},
             )
             paths = [server.add(wheel.filename, wheel.content(), shared=True) for server in servers.values()]
             kinds = (Fault(data=wheel.content()[::-1]), Fault(cut=3000), Fault(status=500), Fault(stall=10))

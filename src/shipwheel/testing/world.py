@@ -6,6 +6,7 @@ keyring inside that process, because no setting or environment variable must be 
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -190,10 +191,11 @@ class World:
             self.index.add(wheel.filename, wheel.content())
 
     def app(self, requirements: str, name: str = "shop", settings: str = "") -> Path:
-        """Write a small app with a requirements.txt. `settings` are lines of shipwheel.toml."""
+        """Write a small app with a requirements.txt, which imports `small` if that is required. `settings` are lines of shipwheel.toml."""
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "main.py").write_text("import small\n\nprint(small.VALUE)\n")
+        uses = re.search(r"^small(?![\w.])", requirements, re.MULTILINE) is not None
+        (folder / "main.py").write_text("import small\n\nprint(small.VALUE)\n" if uses else 'print("shop")\n')
         (folder / "requirements.txt").write_text(requirements)
         (folder / "shipwheel.toml").write_text(f'command = ["python", "main.py"]\npython = "{MINOR}"\n{settings}')
         return folder
