@@ -256,7 +256,7 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.WRITE: (
         FindingKind.NOT_WRITABLE,
         "it cannot write to {}",
-        "Name the directory in the setting `volumes`, or point the program at one below /data.",
+        "Name the directory in the setting `state`, with a slash at its end, or point the program at one below /data.",
     ),
     SignKind.VARIABLE: (
         FindingKind.VARIABLE,

@@ -108,7 +108,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
-    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(/[\w./-]++)"),
+    (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(?<![\w.])(/[\w./-]++)"),
     (SignKind.WRITE, r"()(?:unable to open database file|readonly database)"),
     (SignKind.WRITE, rf"Error: \[Errno \d+\] {_UNWRITABLE}: ['\"]([^'\"]++)['\"]$"),
     (SignKind.WRITE, r"()OSError: \[Errno 30\] Read-only file system$"),
