@@ -143,6 +143,12 @@ def test_the_build_of_a_service_names_the_dockerfile(tmp_path: Path) -> None:
     assert (found.dockerfile.name, found.dockerfile.stage.command) == ("ops/images/web.txt", "a")
 
 
+def test_a_service_with_the_published_image_is_the_project_s(tmp_path: Path) -> None:
+    text = "services: {shop: {image: 'ghcr.io/me/shop:1', volumes: ['data:/data'], environment: {A: b}}, other: {image: x}}"
+    found = _deployment(tmp_path, text, **{"pyproject.toml": "[project]\nname = 'Shop'\n"})
+    assert (found.settings[1].volumes, found.settings[1].variables) == (("/data",), {"A": "b"})
+
+
 def test_ci_decides_between_several_dockerfiles(tmp_path: Path) -> None:
     slim = "FROM python AS a\nCOPY app.py /\nCMD a\nFROM a AS b\nCMD b\n"
     files = {

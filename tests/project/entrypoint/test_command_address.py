@@ -65,6 +65,7 @@ OPENED = {
     "granian --port 2 a:b": "granian --host 0.0.0.0 --port 2 a:b",
     "litestar run --port 3": "litestar run --host 0.0.0.0 --port 3",
     "mlflow server": "mlflow server --host 0.0.0.0",
+    "gunicorn --bind unix:/tmp/x.sock a:b": "gunicorn --bind 0.0.0.0:8000 a:b",
     "shop --host 127.0.0.1 --port 5": "shop --host 0.0.0.0 --port 5",
 }
 

@@ -158,3 +158,14 @@ def test_keeps_the_notes_of_the_command_it_adds_static_files_to(tmp_path: Path) 
     launch = launched(tmp_path, {**files, "site1/settings.py": settings, "site1/wsgi.py": ""}, "gunicorn whitenoise")
     assert [note for note in launch.notes if "API_TOKEN" in note]
     assert [note for note in launch.notes if "collectstatic" in note]
+
+
+def test_steps_run_where_the_command_starts(tmp_path: Path) -> None:
+    files = {
+        "site/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+        "site/shop/settings.py": "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': '/data/db.sqlite3'}}\n",
+        "site/shop/wsgi.py": "application = 1\n",
+        "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code/site\nCMD gunicorn -b :80 shop.wsgi\n",
+    }
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert (launch.directory, launch.before_start[-1]) == ("site", ("python", "manage.py", "migrate", "--noinput"))

@@ -110,10 +110,23 @@ def test_ignores_a_command_with_a_secret(tmp_path: Path, lines: str) -> None:
     assert _command(_evidence(tmp_path, f"FROM python\n{lines}\n")) is None
 
 
-def test_prefers_an_application_in_the_source(tmp_path: Path) -> None:
-    evidence = _evidence(tmp_path, 'FROM python\nCMD ["python", "run_it.py"]\n', "flask")
+OWN_SERVERS = {
+    "import waitress\nfrom app import app\nwaitress.serve(app)\n": True,
+    "print('a job')\n": True,
+    "from app import app\nfrom engine import Engine\nEngine(app).start()\n": True,
+    "from app import app\napp.run()\n": False,
+    "from app import app\n": False,
+    "if __name__ == '__main__':\n    from app import app\n    app.run()\n": False,
+    "from flask_socketio import SocketIO\nfrom app import app\nSocketIO(app).run(app)\n": False,
+}
+
+
+@pytest.mark.parametrize("text", OWN_SERVERS)
+def test_prefers_a_file_only_if_it_serves_by_itself(tmp_path: Path, text: str) -> None:
+    evidence = _evidence(tmp_path, 'FROM python\nCMD ["python", "run_it.py"]\n', "flask flask-socketio")
     (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask('x')\n")
-    assert find_launch(evidence).command[0] == "gunicorn"
+    (tmp_path / "run_it.py").write_text(text)
+    assert (find_launch(evidence).command == ("python", "run_it.py")) is OWN_SERVERS[text]
 
 
 def test_prefers_a_packages_web_application_to_a_command_that_runs_its_file(tmp_path: Path) -> None:

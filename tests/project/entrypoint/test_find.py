@@ -93,6 +93,15 @@ def test_does_not_follow_links_or_enter_environments(tmp_path: Path) -> None:
     assert [module.file for module in Scanner(tmp_path).scan_modules()] == ["main.py"]
 
 
+def test_a_declared_command_comes_before_a_console_script(tmp_path: Path) -> None:
+    files = {
+        "demo/__init__.py": "",
+        "run.py": "import demo\n",
+        "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nCMD python run.py -d /data\n",
+    }
+    assert _package(tmp_path, files, {"demo": "demo:main"}).command == ("python", "run.py", "-d", "/data")
+
+
 def test_names_declared_commands_that_are_not_taken(tmp_path: Path) -> None:
     files = {"Procfile": "web: nginx -g x\n", "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nCMD flask run\n", "main.py": FASTAPI}
     assert launched(tmp_path, files, "fastapi uvicorn flask").notes == (

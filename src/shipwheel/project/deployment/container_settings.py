@@ -61,8 +61,11 @@ def health_path(command: str) -> str:
 
 
 def _made_directories(dockerfile: Dockerfile) -> Iterator[str]:
+    """Yield the directories that instructions make and leave empty."""
+    filled = [copy.target.rstrip("/") for copy in dockerfile.stage.copies]
     for command in dockerfile.stage.runs:
         if command.words[0] == "mkdir" and not command.doubt:
             for word in command.words[1:]:
-                if not word.startswith("-"):
-                    yield posixpath.normpath(posixpath.join(command.directory or "/", word))
+                path = posixpath.normpath(posixpath.join(command.directory or "/", word))
+                if not word.startswith("-") and not any(f"{target}/".startswith(f"{path}/") for target in filled):
+                    yield path

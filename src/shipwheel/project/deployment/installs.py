@@ -20,7 +20,7 @@ _PYTHON_TAG = re.compile(r"python-?(3\.\d+)", re.IGNORECASE)
 _TOOLS = frozenset(
     """
     pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools twine
-    cython meson meson-python ninja maturin setuptools-scm cmake pyinstaller awscli ansible
+    cython setuptools-rust meson meson-python ninja maturin setuptools-scm cmake pyinstaller awscli ansible
     """.split()  # noqa: SIM905
 )
 """Python packages that only build or install others."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.compose import ComposeService, ServiceMount
 from shipwheel.project.deployment.container_settings import ContainerSettings, health_path
 from shipwheel.project.deployment.dockerfile import exec_form
@@ -13,7 +14,8 @@ from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
 from shipwheel.project.deployment.script import Script
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.user_files import UserFiles
+from shipwheel.user_files import UserFiles, table_at
+from shipwheel.versions import normalized
 
 __all__ = ["Services", "read_services"]
 
@@ -42,7 +44,8 @@ class Services:
 
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
     """Return what the services say that are built from a project's Dockerfile, or, without one, that mount its directory."""
-    own = [service for service in services if _runs_project(service, dockerfile, root)]
+    names = _project_names(root, files) if services else frozenset[str]()
+    own = [service for service in services if _runs_project(service, dockerfile, root, names)]
     if not own:
         return Services()
     file = own[0].file
@@ -65,11 +68,24 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     )
 
 
-def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: Path) -> bool:
+def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: Path, names: frozenset[str]) -> bool:
+    """Return whether a service is built from the project's Dockerfile, has its published image, or mounts its directory."""
     if service.dockerfile is not None:
         return dockerfile is not None and service.dockerfile == dockerfile.path
+    published = re.split(r"[:@]", service.image.rpartition("/")[2])[0]
+    if dockerfile is not None and published and normalized(published) in names:
+        return True
     mounted = any(mount.source is not None and (mount.source == root or mount.source in root.parents) for mount in service.mounts)
     return dockerfile is None and bool(service.words) and mounted
+
+
+def _project_names(root: Path, files: UserFiles) -> frozenset[str]:
+    """Return the normalized names that an image of the project may have: that of its directory, and that in pyproject.toml."""
+    try:
+        name = table_at(files.read_tables(root), "project").get("name")
+    except ProjectError:
+        name = None
+    return frozenset(normalized(each) for each in (root.resolve().name, name) if isinstance(each, str) and each)
 
 
 def _web_rank(service: ComposeService) -> tuple[object, ...]:
@@ -88,21 +104,28 @@ def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) ->
     words = {word for part in service.words for word in part.split()}
     if found := words & _DEVELOPMENT_WORDS:
         return f"it runs `{min(found)}`"
-    if dockerfile is not None:
-        for mount in service.mounts:
-            if (
-                not mount.read_only
-                and mount.source is not None
-                and dockerfile.files.project_path(mount.target) is not None
-                and mount.source.is_dir()
-            ):
-                return f"it mounts the source at {mount.target}"
+    for mount in service.mounts:
+        if not mount.read_only and mount.source is not None and dockerfile is not None and _is_source(mount, dockerfile):
+            return f"it mounts the source at {mount.target}"
     for name, value in service.variables.items():
         if re.match(r"DEBUG|.*DEBUG$", name, re.IGNORECASE) and value.lower() in _TRUE:
             return f"it sets {name}"
         if re.search(r"ENV(IRONMENT)?$|SETTINGS_MODULE$|_ENV$", name.upper()) and _DEVELOPMENT_NAMES.search(value):
             return f"it sets {name} to {value}"
     return ""
+
+
+def _is_source(mount: ServiceMount, dockerfile: Dockerfile) -> bool:
+    """Return whether a mount replaces the project's code in the image, or brings it."""
+    if mount.source is None or not mount.source.is_dir():
+        return False
+    project = dockerfile.files.project
+    of_project = mount.source == project or project in mount.source.parents or mount.source in project.parents
+    return dockerfile.files.project_path(mount.target) is not None or (of_project and _has_code(mount.source))
+
+
+def _has_code(directory: Path) -> bool:
+    return any(any(directory.glob(pattern)) for pattern in ("*.py", "*/*.py", "pyproject.toml"))
 
 
 def _development_note(service: ComposeService, dockerfile: Dockerfile | None) -> str:
@@ -167,12 +190,8 @@ def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
     """Return whether a mount holds data of the app: a volume, or a directory that is not the project's source."""
     if mount.source is None:
         return True
-    return (
-        not mount.read_only
-        and not mount.source.is_file()
-        and "." not in posixpath.basename(mount.target)
-        and files.project_path(mount.target) is None
-    )
+    is_file = mount.source.is_file() or "." in posixpath.basename(mount.target)
+    return not mount.read_only and not is_file and files.project_path(mount.target) is None and not _has_code(mount.source)
 
 
 def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:

@@ -129,6 +129,8 @@ def find_address(
         return _from_config(words, server, configured)
     port = found.port or parse_port(env.get(server.port_env, "")) or server.port
     ports = (port,) if port else ()
+    if found.socket:
+        return found.without_socket(declared or server.port)
     if found.host is not None:
         return found.opened(ports) if found.host in LOOPBACK else Listening(words, ports)
     by_env = env.get(server.host_env, "") or (EVERY_ADDRESS if server.port_env == "PORT" and env.get("PORT") else "")
@@ -146,6 +148,8 @@ class _Options:
         self._words, self._server = words, server
         self.port = ""
         self.host: str | None = None
+        self.socket = ""
+        """The Unix socket that the command listens on instead."""
         self._host_at: tuple[int, str] | None = None
         for number, word in enumerate(words[1:], 1):
             option, equals, value = word.partition("=") if word.startswith("--") else _short(word)
@@ -155,11 +159,13 @@ class _Options:
     @property
     def given(self) -> bool:
         """True if there is such an option."""
-        return bool(self.port) or self.host is not None
+        return bool(self.port) or bool(self.socket) or self.host is not None
 
     def _read(self, option: str, value: str, position: int) -> None:
         server = self._server
-        if option in server.bind_options:
+        if option in server.bind_options and value.startswith("unix:"):
+            self.socket, self._host_at = value, (position, value)
+        elif option in server.bind_options:
             host, port = _split_address(value)
             if port or host:
                 self.port, self.host, self._host_at = self.port or port, host, (position, value)
@@ -167,6 +173,14 @@ class _Options:
             self.host, self._host_at = value, (position, value)
         elif option in server.port_options and (port := parse_port(value)):
             self.port = self.port or port
+
+    def without_socket(self, port: str) -> Listening:
+        """Return the command with a port in the place of a Unix socket, which another server in front of it would open."""
+        assert self._host_at is not None  # noqa: S101 - the caller found a socket
+        position, value = self._host_at
+        words = list(self._words)
+        words[position] = words[position].replace(value, f"{EVERY_ADDRESS}:{port}")
+        return Listening(tuple(words), (port,), value, opened=True)
 
     def opened(self, ports: tuple[str, ...]) -> Listening:
         """Return the command with the loopback address replaced."""

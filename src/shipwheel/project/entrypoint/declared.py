@@ -1,20 +1,22 @@
 """The command of a process that a deployment file declares, with the steps before it, if the image that shipwheel builds can run it."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of
+from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import is_within
+from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder", "unused_commands"]
+__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder", "own_program_finder", "unused_commands"]
 
 _DEFAULT_PORT = "8000"
 _MAX_COMMAND = 8192
@@ -28,6 +30,18 @@ _WITHOUT_STEP = frozenset(
     """.split()  # noqa: SIM905
 )
 """Programs that wait for a companion or prepare directories, which our image's volumes and its user make unnecessary."""
+_PRODUCTION_SERVERS = frozenset(
+    """
+    waitress.serve uvicorn.run uvicorn.Server hypercorn.asyncio.serve hypercorn.trio.serve gevent.pywsgi.WSGIServer eventlet.wsgi.server
+    aiohttp.web.run_app aiohttp.web.AppRunner cheroot.wsgi.Server cherrypy.quickstart tornado.httpserver.HTTPServer granian.Granian
+    bjoern.run nicegui.ui.run
+    """.split()  # noqa: SIM905
+)
+"""Calls that start a production server."""
+_DEVELOPMENT_METHODS = frozenset({"run", "run_server"})
+"""Methods of an application that start its framework's development server."""
+_STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app", "listen", "launch"})
+"""Names of what starts a program."""
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
@@ -57,6 +71,37 @@ def declared_finder(kind: DeploymentFile) -> Finder:
         return launch
 
     return find
+
+
+def own_program_finder(kind: DeploymentFile) -> Finder:
+    """Return the finder of a file of the project that a kind of file runs, unless that is a web application without a production server."""
+
+    def find(evidence: Evidence, scan: Scan) -> Launch | None:
+        launch = _find(kind, evidence, scan)
+        if launch is None:
+            return None
+        modules = {module.name: module for module in reversed(scan.modules)}
+        entry = entry_module(without_flags(launch.command), launch.directory, evidence.scripts, modules)
+        return None if _needs_server(reached_modules(entry, modules), scan.modules, evidence) else launch
+
+    return find
+
+
+def _needs_server(reached: Sequence[Module], modules: Sequence[Module], evidence: Evidence) -> bool:
+    """Return whether a program only defines a web application, or serves it with a development server."""
+    if any(not module.calls.isdisjoint(_PRODUCTION_SERVERS) for module in reached):
+        return False
+    with_application = [module for module in modules if module.applications]
+    variables = {app.variable for module in with_application for app in module.applications}
+    tops = {module.top_level for module in with_application}
+    calls = {tuple(call.split(".")[-2:]) for module in reached for call in module.calls}
+    if ("socketio", "run") in calls or any("flask_socketio" in module.imports for module in reached):
+        # Flask-SocketIO starts a production server if it has one.
+        return not evidence.has("eventlet", "gevent")
+    if any(name in variables and method in _DEVELOPMENT_METHODS for name, method in (call for call in calls if len(call) == 2)):
+        return True
+    imports_application = any(module.applications or module.imports & tops for module in reached)
+    return imports_application and not any(method in _STARTS for *_, method in calls)
 
 
 def own_command_finder(kind: DeploymentFile) -> Finder:
@@ -209,7 +254,8 @@ def _ports(
     process: Process, evidence: Evidence, listening: Listening, words: tuple[str, ...], scan: Scan, directory: str
 ) -> tuple[str, ...]:
     if listening.ports:
-        others = process.ports if {*listening.ports} <= {*process.ports} else ()
+        all_listen = {*listening.ports} <= {*process.ports} and not listening.loopback.startswith("unix:")
+        others = process.ports if all_listen else ()
         return tuple(dict.fromkeys((*listening.ports, *others)))
     if process.ports:
         return process.ports

@@ -98,7 +98,7 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Modu
         return launch
     if evidence.has_entries(folder):
         return replace(launch, include=(f"/{folder}/",))
-    step = ("python", project.manager.file, "collectstatic", "--noinput")
+    step = ("python", _seen_from(launch.directory, project.manager.file), "collectstatic", "--noinput")
     missing = f"Django's static files are not in {folder}, where WhiteNoise expects them"
     before = f"To have them in the image, run `{' '.join(step)}` before the build."
     volume = f"{evidence.workdir}/{folder}"
@@ -109,12 +109,20 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Modu
     return replace(launch, volumes=(*launch.volumes, volume), before_start=(*launch.before_start, step), notes=(*launch.notes, note))
 
 
-def migration_steps(evidence: Evidence, modules: Sequence[Module]) -> tuple[tuple[str, ...], ...]:
-    """Return the step that creates the tables of a Django project's database and updates them to a newer image's models."""
+def migration_steps(evidence: Evidence, modules: Sequence[Module], directory: str) -> tuple[tuple[str, ...], ...]:
+    """Return the step that creates the tables of a Django project's database and updates them to a newer image's models.
+
+    `directory` is the one in the project that the step starts in.
+    """
     manager = _find_manager(modules)
     if manager is None or not _is_django(evidence, manager):
         return ()
-    return (("python", manager.file, "migrate", "--noinput"),)
+    return (("python", _seen_from(directory, manager.file), "migrate", "--noinput"),)
+
+
+def _seen_from(directory: str, file: str) -> str:
+    """Return a file's path relative to the directory in the project that a step starts in."""
+    return posixpath.relpath(file, directory or ".")
 
 
 def _is_django(evidence: Evidence, manager: Module) -> bool:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
-from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, unused_commands
+from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, own_program_finder, unused_commands
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_twisted, find_voila
-from shipwheel.project.entrypoint.image_settings import with_image_settings
+from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
@@ -27,6 +27,17 @@ from shipwheel.project.entrypoint.workers import find_worker
 
 __all__ = ["Evidence", "Launch", "find_launch"]
 
+
+def _unless_declared(finder: Finder) -> Finder:
+    """Return a finder that finds nothing if a deployment file declares a command that the image can run."""
+    declared = [own_command_finder(kind) for kind in DeploymentFile]
+
+    def find(evidence: Evidence, scan: Scan) -> Launch | None:
+        return None if any(other(evidence, scan) is not None for other in declared) else finder(evidence, scan)
+
+    return find
+
+
 _FINDERS: tuple[Finder, ...] = (
     own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
     declared_finder(DeploymentFile.COMPOSE),  # the server, worker or console script that a compose file's service runs,
@@ -34,10 +45,11 @@ _FINDERS: tuple[Finder, ...] = (
     declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml,
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_served_web_application,  # a web application whose server is among the dependencies
-    find_console_script,  # a package's console script
+    *map(own_program_finder, DeploymentFile),  # a file of the project that one of these runs, if that is no application without a server
+    _unless_declared(find_console_script),  # a package's console script, unless one of these files runs something else
     find_web_application,  # a web application whose server must be added
     find_file_server,  # Streamlit, Gradio and others that run a file
-    *map(own_command_finder, DeploymentFile),  # a file of the project that one of these runs
+    *map(own_command_finder, DeploymentFile),  # any other file that one of these runs
     find_pastedeploy,  # PasteDeploy's production.ini
     find_twisted,  # Twisted's .tac file
     find_voila,  # notebooks, if Voilà is among the dependencies
@@ -101,6 +113,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     launch = replace(launch, needs_source=needs_source)
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
+    launch = with_argument_volumes(launch, evidence)
     launch = with_aliases(_with_surroundings(launch, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)

@@ -13,7 +13,7 @@ from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, SYSTEM_DIRECTORIES, is_within
 from shipwheel.project.entrypoint.runnable import Runnable, is_encodable
 
-__all__ = ["with_image_settings"]
+__all__ = ["with_argument_volumes", "with_image_settings"]
 
 _IMAGE_VARIABLE = re.compile(
     r"PYTHON(?!_?ENV)\w*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC|NODE|NPM|YARN|APT|DEBIAN|HATCH)_.*|PATH|HOME|USER|SHELL|LANG|LANGUAGE|VIRTUAL_ENV"
@@ -46,6 +46,14 @@ def with_image_settings(launch: Launch, evidence: Evidence, settings: ContainerS
         python_path=tuple(dict.fromkeys((*launch.python_path, *paths))),
         notes=(*launch.notes, *_withheld_note(settings, {*launch.env, *evidence.settings.env})),
     )
+
+
+def with_argument_volumes(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch with volumes for the directories outside the project that its command names: `--data-dir /data`."""
+    words = (word.rpartition("=")[2] for word in (*launch.command[1:], *launch.arguments))
+    paths = (word.rstrip("/") for word in words if word.startswith("/") and "." not in posixpath.basename(word))
+    found = (path for path in paths if _can_be_volume(path, evidence) and not is_within(path, [*launch.volumes, evidence.workdir]))
+    return replace(launch, volumes=(*launch.volumes, *dict.fromkeys(found))) if not launch.is_program and launch.declared_at else launch
 
 
 def _variables(settings: ContainerSettings, runnable: Runnable, data: tuple[str, ...]) -> Iterator[tuple[str, str]]:

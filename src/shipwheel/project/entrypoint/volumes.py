@@ -64,7 +64,7 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     migration: tuple[tuple[str, ...], ...] = ()
     if not settings.before_start:
         known = {step[:3] for step in launch.before_start}
-        wanted = migration_steps(evidence, modules) if WriteKind.SQLITE in plan.kinds else ()
+        wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
         migration = tuple(step for step in wanted if step[:3] not in known)
         steps = (*_copy_steps(plan.links, evidence, image), *migration)
     return replace(
