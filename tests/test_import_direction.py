@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"directory_cache", "file_lock", "setting_values", "user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"directory_cache", "file_lock", "setting_values", "similar", "user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -34,6 +34,7 @@ BELOW = {
     "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},
+    "similar": {"versions"},
     "suites": {"errors", "versions"},
     "user_dirs": set(),
     "venv": set(),

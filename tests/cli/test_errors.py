@@ -118,11 +118,13 @@ def test_suggests_the_nearest_debian_package(shared_world: World) -> None:
     [
         ("small==9\n", ("no version of small==9",)),
         ("small\nnosuchthing\n", ("not found", "nosuchthing (requirements.txt, line 2)", "spelling")),
+        ("fastpai\n", ("fastpai (requirements.txt, line 1)", "Did you mean fastapi")),
+        ("cv2\n", ("cv2 (requirements.txt, line 1)", "Did you mean opencv-python-headless?")),
         ("needs-old\nneeds-new\n", ("requirements.txt, line", "needs-old requires tiny<1", "needs-new requires tiny>=1")),
         ("needs-old\ntiny>=1\n", ("needs-old requires tiny<1", "requirements.txt, line 2: tiny>=1")),
         ("tiny\nsmall >= one\n", ("requirements.txt, line 2", "'small >= one'")),
     ],
-    ids=["version", "name", "conflict", "own conflict", "syntax"],
+    ids=["version", "name", "misspelled", "module", "conflict", "own conflict", "syntax"],
 )
 def test_explains_requirements_without_a_solution(shared_world: World, requirements: str, words: tuple[str, ...]) -> None:
     shared_world.add(SmallWheel("needs_old", requires=["tiny<1"]), SmallWheel("needs_new", requires=["tiny>=1"]))

@@ -76,12 +76,11 @@ class _Lazy(click.Group):
             formatter.write("".join(f"  {example}\n" for example in _EXAMPLES))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        from difflib import get_close_matches
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, 1)
-            similar = f"Did you mean {near[0]}? " if near else ""
-            raise UsageError(f"there is no command {args[0]}", hint=f"{similar}`{ctx.command_path} --help` lists all commands.")
+            from shipwheel.similar import did_you_mean
+
+            hint = f"{did_you_mean(args[0], COMMANDS)}`{ctx.command_path} --help` lists all commands."
+            raise UsageError(f"there is no command {args[0]}", hint=hint)
         return super().resolve_command(ctx, args)
 
 

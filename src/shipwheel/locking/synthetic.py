@@ -20,6 +20,7 @@ from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.source_copy import private_copy
+from shipwheel.similar import did_you_mean
 from shipwheel.versions import minor_number, normalized
 
 __all__ = ["SYNTHETIC", "Synthetic", "make_synthetic"]
@@ -177,7 +178,8 @@ class _Maker:
         declared = project.get("optional-dependencies", {})
         unknown = [extra for extra in extras if normalized(extra) not in {normalized(name) for name in declared}]
         if unknown and own.is_static:
-            raise LockError(f"pyproject.toml has no extra {', '.join(unknown)}", hint=f"Extras: {', '.join(declared) or 'none'}.")
+            hint = f"{did_you_mean(unknown[0], declared)}Extras: {', '.join(declared) or 'none'}."
+            raise LockError(f"pyproject.toml has no extra {', '.join(unknown)}", hint=hint)
         # A project that states its dependencies needs no build for them, even if its version is dynamic.
         static = bool(project.get("name")) and not {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ()))
         directory = own.path if static else self._buildable(own)
@@ -306,4 +308,5 @@ def _group_requirements(tables: Mapping[str, Any], root: Path, groups: tuple[str
         elif poetry.get("group", {}).get(group) or poetry.get(f"{group}-dependencies"):
             yield from poetry_requirements(poetry, root, (), (group,), main=False)
         else:
-            raise LockError(f"pyproject.toml has no dependency group {group!r}", hint=f"Groups: {', '.join(table) or 'none'}.")
+            hint = f"{did_you_mean(group, table)}Groups: {', '.join(table) or 'none'}."
+            raise LockError(f"pyproject.toml has no dependency group {group!r}", hint=hint)

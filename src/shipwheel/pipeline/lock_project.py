@@ -16,6 +16,7 @@ from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
+from shipwheel.similar import did_you_mean
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
@@ -53,10 +54,7 @@ def update_lock(request: "Request", upgrade: "Upgrade") -> Locked:
     found = with_suitable_python(project, request, attempt, _adapt)
     unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
     if unknown:
-        from difflib import get_close_matches
-
-        similar = get_close_matches(unknown[0], sorted(found.lock.names), 3)
-        hint = f"Similar names: {', '.join(similar)}." if similar else "No package in the lock requires it."
+        hint = did_you_mean(unknown[0], found.lock.names).strip() or "No package in the lock requires it."
         raise UsageError(f"{', '.join(unknown)} cannot be upgraded: not in {found.lock.path.name}", hint=hint)
     if found.lock is not before:
         found.lock.write()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from shipwheel.errors import ProofError
 from shipwheel.files.segment import Segment
 from shipwheel.project.project import Project
+from shipwheel.similar import did_you_mean
 
 __all__ = ["check_programs", "missing_programs", "paths_of", "programs_of"]
 
@@ -38,11 +39,15 @@ def missing_programs(project: Project, init: str, path: str, sources: Iterable[C
 
 def check_programs(project: Project, init: str, path: str, segments: Iterable[Segment]) -> None:
     """Raise ProofError with every program that no segment has on `path`, the image's PATH."""
-    missing = missing_programs(project, init, path, map(paths_of, segments))
+    sources = [paths_of(segment) for segment in segments]
+    missing = missing_programs(project, init, path, sources)
     if missing:
+        folders = {folder.strip("/") for folder in path.split(":")}
+        programs = {posixpath.basename(place) for paths in sources for place in paths if posixpath.dirname(place) in folders}
         raise ProofError(
             f"the image would not start: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in it",
-            hint="Add the Python package that brings it to the project's dependencies, or set another command in the settings.",
+            hint=f"{did_you_mean(missing[0], programs)}Add the Python package that brings it to the project's dependencies, or set another "
+            "command in the settings.",
         )
 
 

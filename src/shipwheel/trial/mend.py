@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.trial.findings import Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -30,51 +31,6 @@ _SERVING = ("serve", "server", "runserver", "run-server", "start", "run", "web",
 
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - in the container
 _ADDRESS_OPTIONS = ("--host", "--bind", "--address", "--listen", "--hostname", "--ip", "--bind-address", "--bind-host", "--server-address")
-_DISTRIBUTIONS = {
-    "pkg_resources": "setuptools<81",
-    "distutils": "setuptools<81",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "dotenv": "python-dotenv",
-    "sklearn": "scikit-learn",
-    "bs4": "beautifulsoup4",
-    "jwt": "pyjwt",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-    "dateutil": "python-dateutil",
-    "jose": "python-jose",
-    "multipart": "python-multipart",
-    "magic": "python-magic",
-    "cgi": "legacy-cgi",
-    "google.protobuf": "protobuf",
-    "docx": "python-docx",
-    "pptx": "python-pptx",
-    "Crypto": "pycryptodome",
-    "git": "gitpython",
-    "slugify": "python-slugify",
-    "attr": "attrs",
-    "websocket": "websocket-client",
-    "ldap": "python-ldap",
-    "fitz": "pymupdf",
-    "decouple": "python-decouple",
-    "environ": "django-environ",
-    "corsheaders": "django-cors-headers",
-    "rest_framework": "djangorestframework",
-    "debug_toolbar": "django-debug-toolbar",
-    "redis": "redis",
-    "zmq": "pyzmq",
-    "serial": "pyserial",
-    "usb": "pyusb",
-    "OpenSSL": "pyopenssl",
-    "faiss": "faiss-cpu",
-    "socketio": "python-socketio",
-    "engineio": "python-engineio",
-    "telegram": "python-telegram-bot",
-    "discord": "discord.py",
-    "pymysql": "pymysql",
-}
-"""Import name -> requirement, where the two differ in more than `_` and `-`."""
 
 _NAMESPACES = frozenset({"google", "azure"})
 """Namespaces of many packages: the name does not tell which."""
@@ -193,7 +149,7 @@ def change_for_module(name: str) -> Change | None:
 
 def _known_requirement(module: str) -> str | None:
     parts = module.split(".")
-    return next((found for end in range(len(parts), 0, -1) if (found := _DISTRIBUTIONS.get(".".join(parts[:end])))), None)
+    return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
 
 
 def _guessed_requirement(module: str) -> str | None:

@@ -1,5 +1,6 @@
 """Explain conflicts between requirements in the user's own lines, with suggestions that were tried before they are made."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from shipwheel.errors import LockError
@@ -7,6 +8,9 @@ from shipwheel.events import Reporter
 from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
+from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
+from shipwheel.similar import PACKAGE_OF_MODULE, did_you_mean
+from shipwheel.versions import normalized
 
 __all__ = ["conflict_lines", "explain_conflict"]
 
@@ -35,7 +39,9 @@ def explain_conflict(
         return error
     if unknown := _unknown_names(error, requirements):
         hint = "Check the spelling, and which index is used (UV_DEFAULT_INDEX); a private index has to be configured."
-        return LockError(f"{error.origin} cannot be locked: not found on the package index: {', '.join(unknown)}", hint=hint)
+        listed = ", ".join(f"{item.name} ({item.location})" for item in unknown)
+        message = f"{error.origin} cannot be locked: not found on the package index: {listed}"
+        return LockError(message, hint="".join(_meant(item.name) for item in unknown) + hint)
     lines, names = conflict_lines(error.failure.premises, requirements, project)
     message = "\n  ".join((f"{error.origin} cannot be locked: these requirements conflict:", *lines)) if lines else error.message
     tried = suggest(names)[:_MAX_SUGGESTIONS]
@@ -54,11 +60,20 @@ def _with_hints(message: str, texts: Sequence[str], without_python: Sequence[str
     return LockError(message, hint=hint(texts), hint_without_python=hint(without_python) if len(without_python) < len(texts) else None)
 
 
-def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[str]:
+def _meant(name: str) -> str:
+    """Return a question: whether the package was meant that has the module of this name, or a known one with a similar name."""
+    modules = {normalized(module): requirement for module, requirement in PACKAGE_OF_MODULE.items()}
+    if normalized(name) in modules:
+        return f"Did you mean {modules[normalized(name)]}? "
+    frameworks = (framework.distribution for framework in FRAMEWORKS.values())
+    return did_you_mean(name, (*frameworks, *(re.split("[<>=]", text)[0] for text in modules.values())))
+
+
+def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[UserRequirement]:
     """Return the user's requirements whose names no index has: no other version, Python or day helps."""
     if error.failure.kind is not FailureKind.NOT_FOUND:
         return []
-    return [f"{item.name} ({item.location})" for item in requirements if item.name in error.failure.not_found]
+    return [item for item in requirements if item.name in error.failure.not_found]
 
 
 def conflict_lines(

@@ -23,6 +23,7 @@ from shipwheel.locking.selection import Selection, requirers
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.locking.uv_output import ROOT, Failure, FailureKind
 from shipwheel.project.requirements import decode
+from shipwheel.similar import did_you_mean
 from shipwheel.versions import normalized
 
 __all__ = ["NewerVersions", "PackageReport", "PlatformReport", "find_newer_versions", "report_package"]
@@ -90,10 +91,7 @@ def report_package(lock: Lock, name: str, selections: Sequence[Selection], newer
     name = normalized(name)
     versions = tuple(sorted({str(it.get("version", "")) for it in lock.data.get("packages", []) if it["name"] == name}))
     if not versions:
-        from difflib import get_close_matches
-
-        similar = get_close_matches(name, sorted(lock.names), 3)
-        hint = f"Similar names: {', '.join(similar)}." if similar else "No package in the lock requires it."
+        hint = did_you_mean(name, lock.names).strip() or "No package in the lock requires it."
         if _mentions(origin_text, name):
             hint = f"{lock.origin} has it, but not for Linux and Python {lock.python} with the chosen extras and groups."
         raise UsageError(f"{name} is not in {lock.path.name}", hint=hint)

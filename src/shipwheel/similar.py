@@ -1,0 +1,68 @@
+"""Names that a person may have meant."""
+
+import difflib
+from collections.abc import Iterable
+
+from shipwheel.versions import normalized
+
+__all__ = ["PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
+
+PACKAGE_OF_MODULE = {
+    "pkg_resources": "setuptools<81",
+    "distutils": "setuptools<81",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dotenv": "python-dotenv",
+    "sklearn": "scikit-learn",
+    "bs4": "beautifulsoup4",
+    "jwt": "pyjwt",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "dateutil": "python-dateutil",
+    "jose": "python-jose",
+    "multipart": "python-multipart",
+    "magic": "python-magic",
+    "cgi": "legacy-cgi",
+    "google.protobuf": "protobuf",
+    "docx": "python-docx",
+    "pptx": "python-pptx",
+    "Crypto": "pycryptodome",
+    "git": "gitpython",
+    "slugify": "python-slugify",
+    "attr": "attrs",
+    "websocket": "websocket-client",
+    "ldap": "python-ldap",
+    "fitz": "pymupdf",
+    "decouple": "python-decouple",
+    "environ": "django-environ",
+    "corsheaders": "django-cors-headers",
+    "rest_framework": "djangorestframework",
+    "debug_toolbar": "django-debug-toolbar",
+    "redis": "redis",
+    "zmq": "pyzmq",
+    "serial": "pyserial",
+    "usb": "pyusb",
+    "OpenSSL": "pyopenssl",
+    "faiss": "faiss-cpu",
+    "socketio": "python-socketio",
+    "engineio": "python-engineio",
+    "telegram": "python-telegram-bot",
+    "discord": "discord.py",
+    "pymysql": "pymysql",
+}
+"""Modules that are not in the Python package of their name -> the package that has them, as a requirement."""
+
+_MAX_NAMES = 3
+
+
+def similar_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return up to three names that differ little from `name`, the most similar first. Case, dashes and underscores do not count."""
+    names = {normalized(each): each for each in known}
+    return tuple(names[each] for each in difflib.get_close_matches(normalized(name), names, _MAX_NAMES))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question with the similar names and a space behind it; empty if there are none."""
+    similar = similar_names(name, known)
+    return f"Did you mean {' or '.join(similar)}? " if similar else ""
