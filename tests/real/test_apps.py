@@ -121,7 +121,10 @@ SERVICES = {
         (*UVICORN, "orders.server:app"), 8000, {"/": "<h1>o</h1>", "/static/a.css": "a{}", "/docs": "swagger"}, status=STOPPED
     ),
     "bottle": Service(
-        ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "waitress", "app"), 8000, {"/": "Hello", "/static/a.txt": "x"}
+        ("python", "-m", "bottle", "--bind", "0.0.0.0:8000", "--server", "waitress", "app"),
+        8000,
+        {"/": "Hello", "/static/a.txt": "x"},
+        status=STOPPED,
     ),
     "windows": Service(
         ("waitress-serve", "--host", "0.0.0.0", "--port", "8000", "--threads", "8", "main:app"),
