@@ -94,14 +94,25 @@ class DirectoryCache:
             complete = [path for path in directories if not _is_leftover(path)]
             complete.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
             old = (*filter(_is_leftover, directories), *complete[keep:])
-            removable += [(self._hide(path), lock) for path in old if (lock := _lock_unused(path)) is not None]
+            for path in old:
+                if (lock := _lock_unused(path)) is not None:
+                    try:
+                        removable.append((self._hide(path), lock))
+                    except FileNotFoundError:
+                        # Another process has removed it since it was opened.
+                        os.close(lock)
         for path, lock in removable:
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
 
     def _hide(self, path: Path) -> Path:
-        """Rename a directory, so that no process finds it by its name."""
-        return path.rename(tempfile.mkdtemp(prefix=".", dir=self.parent))
+        """Rename a directory, so that no process finds it by its name. Raise FileNotFoundError if it is gone."""
+        hidden = Path(tempfile.mkdtemp(prefix=".", dir=self.parent))
+        try:
+            return path.rename(hidden)
+        except FileNotFoundError:
+            hidden.rmdir()
+            raise
 
 
 def _is_leftover(path: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.hostile_configs import configs
 
@@ -60,6 +60,7 @@ def rootless_podman() -> DockerLike:
 
 
 @pytest.mark.parametrize("engine", [docker, rootless_podman])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # most hostile configs are refused, which other tests are about
 @given(config=configs(), ephemeral=st.booleans())
 def test_docker_and_podman_get_known_options_only(engine: Callable[[], DockerLike], config: ContainerConfig, ephemeral: bool) -> None:
     spec = spec_of(config, ephemeral=ephemeral)
@@ -94,6 +95,7 @@ def data_directory() -> Iterator[Path]:
         yield Path(folder)
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # most hostile configs are refused, which other tests are about
 @given(config=configs(), ephemeral=st.booleans())
 def test_containerd_gets_known_options_only(data_directory: Path, config: ContainerConfig, ephemeral: bool) -> None:
     spec = spec_of(config, ephemeral=ephemeral)
@@ -122,6 +124,7 @@ def bwrap_options(flags: bytes) -> Iterator[tuple[str, Sequence[str]]]:
         yield word, [next(words) for _ in range(BWRAP_ARITY[word])]
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # most hostile configs are refused, which other tests are about
 @given(config=configs(), ephemeral=st.booleans())
 def test_bwrap_gets_known_options_only(data_directory: Path, config: ContainerConfig, ephemeral: bool) -> None:
     with tempfile.TemporaryDirectory(dir=data_directory) as root:

@@ -108,7 +108,9 @@ def _paths(context: BuildContext, platform: Layered, source: Source) -> Collecti
     if isinstance(source, DebSource):
         context.downloads.packages([source.package])
     elif isinstance(source, WheelSource):
-        context.downloads.distributions([item for item in platform.resolved.selection.distributions if item.sha256 and item.digest == source.digest])
+        context.downloads.distributions(
+            [item for item in platform.resolved.selection.distributions if item.sha256 and item.digest == source.digest]
+        )
     # Bytecode has no programs, and takes long to make.
     plain = replace(source, compiler=None) if isinstance(source, (WheelSource, AppSource)) else source
     return {entry.path for entry in plain.entries()}
