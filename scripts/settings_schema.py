@@ -18,6 +18,7 @@ _PORT = {"anyOf": [_TEXT, {"type": "integer", "minimum": 1, "maximum": 65535}]}
 _OTHER_FORMS: dict[str, dict[str, Any]] = {
     "ports": {"anyOf": [*_PORT["anyOf"], {"type": "array", "items": _PORT}]},
     "user": {"anyOf": [_TEXT, {"type": "integer", "minimum": 0}]},
+    "processes": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}},
 }
 """The forms that a file may have, where they are not those of the type."""
 

@@ -28,7 +28,10 @@ def checkout(dist: LockedDistribution, directory: Path) -> Path:
         raise BuildError(f"{label}: {dist.commit!r} in the lock is not a whole commit", hint="Lock again: shipwheel lock --upgrade.")
     url = dist.urls[0] if dist.urls else str(dist.path)
     # A repository on this machine may have submodules on it; one from elsewhere must not read this machine's.
-    protocols = f"{_PROTOCOLS}:file" if dist.path is not None or url.startswith("file:") else _PROTOCOLS
+    # The user's git may take another place for a URL (url.<base>.insteadOf).
+    place = _git(["ls-remote", "--get-url", "--", url], label, _PROTOCOLS)
+    is_local = dist.path is not None or place.startswith(("file:", "/"))
+    protocols = f"{_PROTOCOLS}:file" if is_local else _PROTOCOLS
     _git(["clone", "--quiet", "--no-checkout", "--", url, str(directory)], label, protocols)
     inside = ["-C", str(directory)]
     if not _has(directory, commit):
