@@ -256,7 +256,7 @@ def make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tup
 
 def _warn_of_missed_libraries(context: BuildContext, platforms: Sequence[Closed]) -> None:
     """Warn once if no package with a library was found, and the mirror's list of files is not the current one."""
-    lists = context.downloads.archive.incomplete_lists
+    lists = sorted(context.downloads.archive.incomplete_lists)
     missing = needed_sonames(library for platform in platforms for library in platform.resolved.base.missing_libraries)
     if lists and missing:
         message = f"{', '.join(missing)}: no package was found, but the mirror's list of files of {' and '.join(lists)} is out of date"
