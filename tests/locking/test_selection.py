@@ -246,6 +246,7 @@ def test_selects_directories_repositories_and_archives() -> None:
     )
     d, v, w, s = select(made, AMD64).distributions
     assert (d.kind, d.path, d.subdirectory, d.sha256) == ("directory", Path("/d"), "py", None)
+    assert d.digest is None and v.digest is None, "what is fetched are files"
     assert (v.kind, v.urls, v.commit, v.subdirectory, v.label) == ("vcs", ("https://x.invalid/v.git",), "c0ffee", "py", "v 2")
     assert (w.kind, w.filename) == ("wheel", "w-1.0-py3-none-any.whl")
     assert (s.kind, s.urls, s.path) == ("sdist", ("file:///project/dist/s.zip",), Path("/project/dist/s.zip"))

@@ -270,6 +270,7 @@ def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.M
     (tmp_path / "requirements.txt").write_text("memoization==0.4.0\n")
     request = lock_request(tmp_path, "3.11", (tmp_path / "requirements.txt",), as_of=DAY)
     (item,) = select(make_lock(request), Target(Platform("linux", "arm64"), "3.11.2", (2, 36))).distributions
+    assert item.digest is not None
     fetch([Download(item.urls, item.digest, item.size, item.label)], store)
     built = [
         build_pure_wheel(item, Store(tmp_path / name), BuildOptions("3.11", DAY))
@@ -281,5 +282,6 @@ def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.M
 
 def _copied(item: LockedDistribution, store: Store, root: Path) -> bool:
     """A store that has the sdist."""
+    assert item.digest is not None
     data = store.read(item.digest)
     return Store(root).add(data) == digest_of(data)

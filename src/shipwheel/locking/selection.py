@@ -53,10 +53,9 @@ class LockedDistribution:
     commit: str = ""
 
     @property
-    def digest(self) -> Digest:
-        """The digest of the file; directories and repositories have none."""
-        assert self.sha256 is not None, f"{self.label} is a {self.kind}"  # noqa: S101
-        return sha256_digest(self.sha256)
+    def digest(self) -> Digest | None:
+        """The digest of the file; None for a directory or a repository."""
+        return sha256_digest(self.sha256) if self.sha256 is not None else None
 
     @property
     def label(self) -> str:

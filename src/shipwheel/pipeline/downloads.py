@@ -33,8 +33,8 @@ class Downloads:
         return indexes_of(self._project, root=self._store.root)
 
     def distributions(self, items: Sequence[LockedDistribution]) -> None:
-        """Fetch files of the lock. Raises FetchError or IntegrityError."""
-        absent = [item for item in items if not self._store.has(item.digest)]
+        """Fetch files of the lock; directories and repositories are no files. Raises FetchError or IntegrityError."""
+        absent = [(item, digest) for item in items if (digest := item.digest) is not None and not self._store.has(digest)]
         if not absent:
             return
         from shipwheel.download.fetch import Download, fetch
@@ -42,9 +42,9 @@ class Downloads:
 
         signed = credentials_of(self._project)
         downloads = []
-        for item in absent:
+        for item, digest in absent:
             urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.urls(url))
-            downloads.append(Download(tuple(urls), item.digest, item.size, item.filename))
+            downloads.append(Download(tuple(urls), digest, item.size, item.filename))
         fetch(downloads, self._store, self._reporter, stage="wheels")
 
     def packages(self, packages: Sequence[DebianPackage]) -> None:

@@ -44,7 +44,7 @@ class MissingImport(msgspec.Struct, frozen=True):
 
 
 def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> None:
-    """Raise ProofError with every module that the command imports and the image lacks. `minor` is the image's Python."""
+    """Raise MissingImports with every module that the command imports and the image lacks. `minor` is the image's Python."""
     missing = missing_imports(project, minor, segments)
     if not missing:
         return

@@ -70,7 +70,7 @@ class LayerSupply:
             self._downloads.standalones([each.base.standalone for each in self._platforms if each.base.standalone is not None])
             self._downloads.packages([package for each in self._platforms for package in each.base.all_packages])
         locked = (item for each in self._platforms for item in each.selection.distributions)
-        self._downloads.distributions([item for item in locked if item.sha256 and item.digest in wheels])
+        self._downloads.distributions([item for item in locked if item.digest in wheels])
         self._downloads.standalones([build for source in sources for build in _standalones(source, self._store)])
         self._downloads.packages([package for source in sources for package in _packages(source, self._store)])
 

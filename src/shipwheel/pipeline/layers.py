@@ -119,6 +119,7 @@ class LayerPlanner:
     def _locked_wheel(self, item: LockedDistribution, local: LocalSources, minor: str) -> WheelSource:
         built = local.built.get(item.name)
         if built is None:
+            assert item.digest is not None  # noqa: S101 - directories and repositories were built
             return self._wheel(item.label, item.filename, item.digest, minor)
         # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
         return self._wheel(item.label, built.filename, built.digest, minor, spliced=False)

@@ -66,8 +66,8 @@ class LocalBuilds:
 
     def lacks_locked_files(self) -> bool:
         """Return whether the store lacks a file of the lock. Then the destination may know more about built wheels than this machine."""
-        locked = (item for platform in self._resolution.platforms for item in platform.selection.distributions if item.sha256)
-        return any(not self._store.has(item.digest) for item in locked)
+        locked = (item.digest for platform in self._resolution.platforms for item in platform.selection.distributions)
+        return any(digest is not None and not self._store.has(digest) for digest in locked)
 
     def absent_wheels(self) -> frozenset[str]:
         """Return the digests of current wheels whose bytes the store lacks."""

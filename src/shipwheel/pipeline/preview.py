@@ -108,9 +108,7 @@ def _paths(context: BuildContext, platform: Layered, source: Source) -> Collecti
     if isinstance(source, DebSource):
         context.downloads.packages([source.package])
     elif isinstance(source, WheelSource):
-        context.downloads.distributions(
-            [item for item in platform.resolved.selection.distributions if item.sha256 and item.digest == source.digest]
-        )
+        context.downloads.distributions([item for item in platform.resolved.selection.distributions if item.digest == source.digest])
     # Bytecode has no programs, and takes long to make.
     plain = replace(source, compiler=None) if isinstance(source, (WheelSource, AppSource)) else source
     return {entry.path for entry in plain.entries()}
@@ -118,7 +116,8 @@ def _paths(context: BuildContext, platform: Layered, source: Source) -> Collecti
 
 def _sizes(context: BuildContext, resolution: Resolution) -> dict[Digest, int]:
     """Return the sizes of wheels by their digests."""
-    locked = {item.digest: item.size or 0 for each in resolution.platforms for item in each.selection.distributions if item.kind == "wheel"}
+    items = (item for each in resolution.platforms for item in each.selection.distributions if item.kind == "wheel")
+    locked = {digest: item.size or 0 for item in items if (digest := item.digest) is not None}
     return {**locked, **{wheel.digest: wheel.size for wheel in context.local.current.wheels}}
 
 

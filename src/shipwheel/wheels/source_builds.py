@@ -83,7 +83,7 @@ def build_project_wheel(
 
 
 def _distribution_key(dist: LockedDistribution, options: BuildOptions) -> str:
-    content = dist.commit if dist.kind == "vcs" else dist.digest.partition(":")[2]
+    content = dist.commit if dist.kind == "vcs" else dist.sha256 or ""
     return _key(content, dist.subdirectory, options.as_of, options.minor)
 
 
@@ -97,6 +97,7 @@ def _unpacked(dist: LockedDistribution, directory: Path, store: Store) -> Path:
     """Unpack an sdist, and return the directory of the package in it."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         archive = Path(name, dist.filename)
+        assert dist.digest is not None  # noqa: S101 - an sdist is a file
         archive.write_bytes(store.read(dist.digest))
         directory.mkdir()
         return unpack_sdist(archive, directory, dist.label) / dist.subdirectory
