@@ -86,6 +86,9 @@ def test_explains_why_no_engine_works(programs: Programs) -> None:
     ):
         assert text in caught.value.message
     assert "--engine bwrap" in caught.value.hint
+    with pytest.raises(EngineError, match="bwrap is not installed") as caught:
+        find(None, quiet, bwrap=True)
+    assert "--engine bwrap" not in caught.value.hint
 
 
 @pytest.mark.parametrize("body", ["print('not json')", "print('{}')", "print('null')", "pass", "sys.exit(1)", "print('[]')"])

@@ -118,10 +118,10 @@ def _build_and_load(
 
 def _check(request: "Request", engine_name: str) -> "Check":
     """Return the function that raises TrialError for an image that does not serve."""
-    from shipwheel.cli.check import trial_engine
+    from shipwheel.engine.find import find
     from shipwheel.trial.built import check_images
 
-    engine = trial_engine(engine_name or None, request.reporter)
+    engine = find(engine_name or None, request.reporter, bwrap=True)
 
     def check(built: "Built") -> None:
         project = built.resolution.project

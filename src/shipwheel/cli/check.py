@@ -1,34 +1,15 @@
 """`shipwheel check`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from shipwheel.cli.command import Command, option
-from shipwheel.cli.options import some_options
+from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
 
-if TYPE_CHECKING:
-    from shipwheel.engine.interface import Engine
-    from shipwheel.events import Reporter
-
-__all__ = ["command", "trial_engine"]
-
-_BUILD_FLAGS = (
-    "python",
-    "python_builds",
-    "as_of",
-    "accelerator",
-    "extras",
-    "groups",
-    "requirements",
-    "packages",
-    "base",
-    "locked",
-    "frozen",
-    "yes",
-)
+__all__ = ["command"]
 
 
 @click.command(
@@ -69,39 +50,23 @@ _BUILD_FLAGS = (
     help="Time to wait until something listens [60, without a port 10].",
     group="Trial",
 )
-@some_options(*_BUILD_FLAGS)
+@some_options(*BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""
     from shipwheel.cli.loading import load_subject
+    from shipwheel.engine.find import find
     from shipwheel.errors import TrialError
     from shipwheel.trial.observe import Subject, trial_name
     from shipwheel.trial.report import to_json, to_lines
     from shipwheel.trial.trial import try_image
 
-    build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
-    engine = trial_engine(flags["engine"], terminal.report)
+    build_flags = {name: flags.pop(name) for name in BUILD_FLAGS}
+    engine = find(flags["engine"], terminal.report, bwrap=True)
     loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report, trial_name)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
     trial = try_image(engine, image, _conditions(flags), terminal.report)
     terminal.result(lambda: to_json(trial), to_lines(trial))
     return 0 if trial.verdict.is_good else TrialError.exit_code
-
-
-def trial_engine(name: str | None, reporter: "Reporter") -> "Engine":
-    """Return the engine of that name, else the first that works, bubblewrap last. Raise EngineError if there is none."""
-    from shipwheel.engine.find import find
-    from shipwheel.errors import EngineError
-
-    try:
-        return find(name, reporter)
-    except EngineError:
-        if name is not None:
-            raise
-        try:
-            return find("bwrap", reporter)
-        except EngineError:
-            pass
-        raise
 
 
 def _conditions(flags: dict[str, Any]) -> Any:

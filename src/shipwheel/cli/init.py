@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.check import trial_engine
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.terminal import Terminal
@@ -52,11 +51,12 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
     """Print each step and the diff of the settings; return 0 if the project serves, 12 if it does not."""
     import os
 
+    from shipwheel.engine.find import find
     from shipwheel.engine.run_options import parse_env
     from shipwheel.errors import TrialError
     from shipwheel.trial.improve import improve
 
-    engine = trial_engine(flags["engine"], terminal.report)
+    engine = find(flags["engine"], terminal.report, bwrap=True)
     request = request_from(path, {"platforms": (str(engine.host()),), "yes": yes}, terminal.report)
     with _locks_kept(request.path) if dry_run else nullcontext():
         improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))

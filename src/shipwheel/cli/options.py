@@ -14,7 +14,7 @@ from shipwheel.events import Reporter
 if TYPE_CHECKING:
     from shipwheel.request import LockMode, Request
 
-__all__ = ["project_options", "request_from", "some_options"]
+__all__ = ["BUILD_FLAGS", "project_options", "request_from", "some_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,6 +58,13 @@ _OPTIONS = (
     option("--frozen", is_flag=True, help="Take the lock as it is, without checking whether it is current.", group=_PACKAGES),
     option("--yes", is_flag=True, help="Accept your home directory, or one above it, as the project.", group=_PACKAGES),
 )
+
+
+BUILD_FLAGS = (
+    *("python", "python_builds", "as_of", "accelerator", "extras", "groups", "requirements", "packages", "base"),
+    *("locked", "frozen", "yes"),
+)
+"""Parameters that only a build uses, of the commands that also take what is built."""
 
 
 def project_options(function: F) -> F:

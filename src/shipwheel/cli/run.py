@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.command import Command, option
-from shipwheel.cli.options import some_options
+from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.ready import wait_for_start, watched
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
@@ -25,22 +25,6 @@ __all__ = ["command"]
 
 _ARGUMENTS = "shipwheel.arguments"
 """Key of the container's arguments in click's context."""
-
-_BUILD_FLAGS = (
-    "python",
-    "python_builds",
-    "as_of",
-    "accelerator",
-    "extras",
-    "groups",
-    "requirements",
-    "packages",
-    "base",
-    "locked",
-    "frozen",
-    "yes",
-)
-"""Parameters that only a build uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +135,13 @@ class _WithArguments(Command):
     help='Option of the engine\'s own run, for example "--shm-size 1g"; repeatable.',
     group="Engine",
 )
-@some_options(*_BUILD_FLAGS)
+@some_options(*BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Build and load as needed, then run in the foreground and return the exit status; with `--detach`, start and return 0."""
     from shipwheel.cli.loading import load_subject
     from shipwheel.engine.find import find
 
-    build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
+    build_flags = {name: flags.pop(name) for name in BUILD_FLAGS}
     engine = find(flags["engine"], terminal.report)
     requested = _requested(engine, flags)
     loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report)

@@ -21,8 +21,8 @@ _CLASSES = {
 _ALIASES = {"ctr": "containerd", "bubblewrap": "bwrap"}
 
 
-def find(name: str | None, reporter: Reporter) -> Engine:
-    """Return the engine of that name, or for None the first of docker, podman, nerdctl and containerd that works.
+def find(name: str | None, reporter: Reporter, *, bwrap: bool = False) -> Engine:
+    """Return the engine of that name, or for None the first of docker, podman, nerdctl and containerd that works, with `bwrap` also that.
 
     Warns of engines that are installed but do not work. Raises EngineError that explains each failure if none works, UsageError for an
     unknown name.
@@ -30,7 +30,7 @@ def find(name: str | None, reporter: Reporter) -> Engine:
     if name is not None:
         return _connect(name)
     failures: list[tuple[str, EngineError]] = []
-    for candidate in ENGINES[:-1]:
+    for candidate in ENGINES if bwrap else ENGINES[:-1]:
         try:
             engine = _connect(candidate)
         except EngineError as error:
@@ -42,7 +42,7 @@ def find(name: str | None, reporter: Reporter) -> Engine:
                 reporter(Warned(f"using {engine.name}, since {failure.message}", hint))
         return engine
     reasons = "\n".join(f"  {failure.message}\n    {failure.hint}" for _, failure in failures)
-    hint = "Do one of these. On Linux, --engine bwrap runs an image without an engine."
+    hint = "Do one of these." if bwrap else "Do one of these. On Linux, --engine bwrap runs an image without an engine."
     raise EngineError(f"no container engine works:\n{reasons}", hint=hint)
 
 
