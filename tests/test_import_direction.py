@@ -42,7 +42,7 @@ BELOW = {
     "store": {"decoding", "digest", "errors"},
     "file_lock": set(),
     "user_files": {"errors"},
-    "setting_values": {"container_path", "linux_signals"},
+    "setting_values": {"container_path", "linux_signals", "venv"},
     "settings": {"errors", "platform", "setting_values", "user_files"},
     "request": LEAVES,
     "download": LEAVES,

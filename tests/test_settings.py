@@ -274,3 +274,14 @@ def test_adds_to_what_a_person_wrote(before: str, key: str, value: object, after
 def test_a_wrong_addition_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match=r"dependencies: 'a b' is not a requirement"):
         added(Settings(), "dependencies", ("a b",))
+
+
+@pytest.mark.parametrize("target", ["etc/x", "/", "/etc/../x", "/opt/venv/x", "/proc/x", "/tmp", "/etc/.wh.x", "/etc/a:b"])
+def test_nothing_is_copied_to_such_a_place(target: str) -> None:
+    assert "copy:" in _wrong(f'copy = {{"{target}" = "conf/x"}}').message
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "../x", "a/../../x"])
+def test_nothing_is_copied_from_outside(source: str) -> None:
+    assert "copy:" in _wrong(f'copy = {{"/etc/x" = "{source}"}}').message
+    assert _read('copy = {"/etc/x/" = "conf/x"}').copy == {"/etc/x": "conf/x"}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchiveError",
     "BuildError",
+    "CoveredFiles",
     "DamagedBlob",
     "EngineError",
     "FetchError",
@@ -145,6 +146,14 @@ class MissingImports(ProofError):
     def __init__(self, message: str, modules: tuple[str, ...], *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.modules = modules
+
+
+class CoveredFiles(ProofError):
+    """Files that are copied to `targets` would replace others of the image."""
+
+    def __init__(self, message: str, targets: tuple[str, ...], *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.targets = targets
 
 
 class ImageError(ShipwheelError):

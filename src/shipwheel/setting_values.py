@@ -10,6 +10,7 @@ import msgspec
 
 from shipwheel.container_path import as_container_path
 from shipwheel.linux_signals import signal_name
+from shipwheel.venv import VENV
 
 __all__ = ["AllowedSecret", "InvalidValue", "pattern_of", "setting_value"]
 
@@ -250,6 +251,23 @@ def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret,
 
 _RELATIVE = _Matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
 
+_NO_TARGETS = ("/dev/", "/proc/", "/sys/", "/tmp/", "/run/", f"/{VENV}/", "/opt/shipwheel/")  # noqa: S108
+"""Directories that engines mount something at, and those that shipwheel fills."""
+
+
+def _copies(copies: dict[str, str]) -> dict[str, str]:
+    return {_copy_target(target): _RELATIVE(source.rstrip("/")) if source else "" for target, source in copies.items()}
+
+
+def _copy_target(text: str) -> str:
+    path = as_container_path(text)
+    if path is None:
+        raise InvalidValue(f"{text!r} is not an absolute path below /", "Write the whole path: /etc/shop/shop.toml.")
+    if f"{path}/".startswith(_NO_TARGETS) or "/.wh." in path:
+        raise InvalidValue(f"nothing can be copied to {text}", "Copy to a place such as /etc/shop/shop.toml.")
+    return path
+
+
 _TO_TYPE: dict[str, Callable[[object], object]] = {
     "command": _words,
     "entrypoint": _words,
@@ -257,6 +275,7 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "ports": _port_texts,
     "user": _user_text,
     "env": _texts,
+    "copy": _texts,
     "processes": _commands,
     "labels": _texts,
     "annotations": _texts,
@@ -272,6 +291,7 @@ _HINTS = {
     "processes": 'Write a table of commands: {worker = "celery -A shop worker"}.',
     "before-start": 'Write a list of commands: [["python", "setup_data.py"]].',
     "ports": 'Write a list of ports: [8000, "53/udp"].',
+    "copy": 'Write a table: {"/etc/shop/shop.toml" = "conf/shop.toml"}.',
     "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
 }
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -287,6 +307,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "state": _Each(_state_path),
     "dependencies": _Each(_requirement),
     "env": _env,
+    "copy": _copies,
     "processes": _processes,
     "user": _user,
     "workdir": _workdir,

@@ -71,6 +71,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Patterns, as in .gitignore, of files to copy although they would be left out. Secrets need `allow-secrets`."""
     exclude: tuple[str, ...] = ()
     """Patterns, as in .gitignore, of files not to copy into the image."""
+    copy: dict[str, str] = {}
+    """Files and directories of the project to copy to places outside the working directory, in addition to those that a Dockerfile copies:
+    `"/etc/shop/shop.toml" = "conf/shop.toml"`. They are taken even if .gitignore excludes them, and replace no file of a package or the
+    base. An empty path leaves out what a Dockerfile copies there."""
     allow_secrets: tuple[AllowedSecret, ...] = ()
     """Files that look like secrets and are meant to be in the image: a list of `{path = "…", reason = "…"}`, with a pattern as in
     .gitignore and the reason. The path `env.NAME` stands for a variable of `env`."""
@@ -181,7 +185,7 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
             hints.append(error.hint)
     if problems:
         raise UsageError(f"{origin}: " + "; ".join(problems), hint=" ".join(dict.fromkeys(filter(None, hints))) or "Correct these keys.")
-    for name in ("env", "labels", "annotations", "processes"):
+    for name in ("env", "labels", "annotations", "processes", "copy"):
         if name in values:
             values[name] = {**getattr(settings, name), **values[name]}
     return msgspec.structs.replace(settings, **values)

@@ -17,6 +17,8 @@ WORKDIR /code
 COPY requirements/prod.txt ./
 RUN pip install -r prod.txt tiny
 COPY . .
+COPY conf/app.ini /etc/shop/
+COPY conf/app.ini /etc/ld.so.cache
 ENV MODE=fast CONF=/code/conf/app.ini API_KEY=hidden
 VOLUME /code/uploads
 EXPOSE 5000
@@ -68,6 +70,11 @@ def test_an_image_does_what_the_dockerfile_says(world: World) -> None:
     assert config.labels["io.shipwheel.health"] == "/up"
     names = _names(world.output(project))
     assert names["code"] == "/app"
+    assert "etc/shop/app.ini" in names
+    assert "not copied as in the Dockerfile, since the image has files of its own there: /etc/ld.so.cache" in built.err
+    again = world.build(project, "--platform", "linux/amd64", "--json")
+    assert json.loads(again.out)["images"][0]["digest"] == image.digest
+
     assert {"app/web/main.py", "usr/share/doc/libfoo1/copyright"} <= names.keys()
     assert any(name.endswith("/tiny.py") for name in names)
     for word in ("libnowhere1", "git", "API_KEY"):
@@ -75,3 +82,13 @@ def test_an_image_does_what_the_dockerfile_says(world: World) -> None:
     assert "hidden" not in built.err + json.dumps(sorted(config.env))
     before = world.build(project, "--platform", "linux/amd64", "-q")
     assert (before.code, before.digest) == (0, built.digest)
+
+
+def test_the_settings_cannot_replace_files_of_the_image(world: World) -> None:
+    project = written(world.root / "shop", FILES)
+    (project / "shipwheel.toml").write_text('copy = {"/etc/ld.so.cache" = "conf/app.ini"}\n')
+    built = world.build(project, "--platform", "linux/amd64")
+    assert built.code == 8
+    assert "shop would replace files of its image by copies:\n  /etc/ld.so.cache, of " in built.err
+    planned = world.run("plan", project, "--json")
+    assert json.loads(planned.out)["copies"]["/etc/shop/app.ini"] == "conf/app.ini"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.project_tree import written
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.app_tree import AppTree, list_app
+from shipwheel.project.app_tree import AppTree, list_app, list_copies
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"
 
@@ -302,3 +302,27 @@ def test_leaves_out_files_with_the_password_of_an_index(tmp_path: Path) -> None:
     tree = list_app(written(tmp_path, {**files, **harmless}))
     assert tree.secrets == tuple(sorted(files))
     assert _paths(tree) == sorted(harmless)
+
+
+def test_copies_have_other_paths_and_no_ignore_rules(tmp_path: Path) -> None:
+    files = {".gitignore": "conf\n", "conf/a.ini": "1", "conf/.env": "KEY=1", "conf/sub/b.ini": "", "b[1].ini": "22", "b1.ini": ""}
+    root = written(tmp_path, files)
+    (root / "conf/link").symlink_to("sub/b.ini")
+    tree = list_copies(root, {"/etc/shop": "conf", "/etc/shop/a.ini": "b[1].ini"})
+    assert [(file.path, file.size, file.link) for file in tree.files] == [
+        ("etc/shop/a.ini", 2, None),
+        ("etc/shop/link", 0, "sub/b.ini"),
+        ("etc/shop/sub/b.ini", 0, None),
+    ]
+    assert tree.secrets == ("conf/.env",)
+
+
+def test_copies_come_from_inside_the_project(tmp_path: Path) -> None:
+    root = written(tmp_path / "shop", {"conf/a.ini": "", "other.ini": ""})
+    (root / "out").symlink_to("/etc")
+    (root / "conf/link").symlink_to("../other.ini")
+    with pytest.raises(ProjectError) as caught:
+        list_copies(root, {"/etc/a": "out/passwd", "/etc/b": "gone.ini", "/etc/shop": "conf"})
+    assert "out/passwd, which is to be copied to /etc/a, leads out of the project" in caught.value.message
+    assert "gone.ini, which is to be copied to /etc/b, is not in the project" in caught.value.message
+    assert "the symbolic link conf/link leads out of conf, to ../other.ini" in caught.value.message

@@ -53,6 +53,8 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
         yield f"├── ports     {', '.join(plan.ports)}"
     if plan.volumes:
         yield f"├── volumes   {', '.join(plan.volumes)}"
+    for target, source in plan.copies.items():
+        yield f"├── copy      {source} → {target}"
     for name, value in sorted(plan.env.items()):
         yield f"├── env       {name}={value if len(value) <= 80 else value[:77] + '…'}"
     yield f"├── user      {plan.user}"

@@ -3,11 +3,11 @@
 from shipwheel.events import Reporter, Warned
 from shipwheel.pipeline.app_source import without_linked
 from shipwheel.pipeline.secrets import left_out_secrets
-from shipwheel.project.app_tree import AppTree, list_app
+from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import secret_rules, token_error
 
-__all__ = ["app_tree"]
+__all__ = ["app_tree", "copied_tree"]
 
 
 def app_tree(project: Project, reporter: Reporter) -> AppTree | None:
@@ -20,10 +20,24 @@ def app_tree(project: Project, reporter: Reporter) -> AppTree | None:
         return None
     include = (*settings.include, *launch.include)
     tree = list_app(project.root, include=include, exclude=settings.exclude, only=project.only, secret_rules=secret_rules(settings))
+    return without_linked(_checked(tree, reporter), launch.links)
+
+
+def copied_tree(project: Project, reporter: Reporter) -> AppTree | None:
+    """Return the project's files that go to other places of the image; None if there are none.
+
+    Raise ProjectError for a secret that would get into the image.
+    """
+    if not project.copies:
+        return None
+    return _checked(list_copies(project.root, project.copies, secret_rules=secret_rules(project.settings)), reporter)
+
+
+def _checked(tree: AppTree, reporter: Reporter) -> AppTree:
     if tree.tokens:
         raise token_error(tree.tokens)
     if tree.secrets:
         reporter(left_out_secrets(tree.secrets))
     if tree.special:
         reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
-    return without_linked(tree, launch.links)
+    return tree

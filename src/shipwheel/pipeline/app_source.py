@@ -17,7 +17,7 @@ from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
 from shipwheel.wheels.bytecode import pyc_path
 from shipwheel.wheels.wheel import Compiler
 
-__all__ = ["AppSource", "without_linked"]
+__all__ = ["AppSource", "CopiedSource", "without_linked"]
 
 _LARGE = 8 << 20
 _MODULE = 16 << 20
@@ -32,7 +32,7 @@ def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
 
 @dataclass(frozen=True)
 class AppSource:
-    """A plain app's files below `workdir` (without the leading slash), with their bytecode."""
+    """Files of the project below `workdir` (without the leading slash), with their bytecode."""
 
     label: str
     tree: AppTree
@@ -55,14 +55,17 @@ class AppSource:
         entries = [self._entry(item) for item in self.tree.files]
         entries += self._bytecode()
         paths = {self.workdir, *(parent for entry in entries for parent in parents(entry.path)), *parents(self.workdir)}
-        yield from (directory(path) for path in sorted(paths))
+        yield from (directory(path) for path in sorted(paths - {""}))
         yield from sorted(entries, key=lambda entry: entry.path)
 
     def _entry(self, item: AppFile) -> FileEntry:
-        path = f"{self.workdir}/{item.path}"
+        path = self._place(item)
         if item.link is not None:
             return symlink(path, item.link)
         return FileEntry(path, EntryType.FILE, 0o755 if item.executable else 0o644, self._content(item))
+
+    def _place(self, item: AppFile) -> str:
+        return f"{self.workdir}/{item.path}" if self.workdir else item.path
 
     def _content(self, item: AppFile) -> Content:
         return LazyContent(item.size, lambda: _open(item.host)) if item.size > _LARGE else self._read(item)
@@ -79,11 +82,15 @@ class AppSource:
         if self.compiler is None:
             return
         modules = [item for item in self.tree.files if item.path.endswith(".py") and item.link is None and item.size <= _MODULE]
-        paths = [f"{self.workdir}/{item.path}" for item in modules]
+        paths = [self._place(item) for item in modules]
         sources = [(f"/{path}", self._read(item)) for path, item in zip(paths, modules, strict=True)]
         for path, content in zip(paths, self.compiler.compile(sources), strict=True):
             if content is not None:
                 yield FileEntry(pyc_path(path, self.minor), EntryType.FILE, 0o644, content)
+
+
+class CopiedSource(AppSource):
+    """Files of the project at other places of the image: their paths are relative to its root."""
 
 
 def _fingerprint(item: AppFile) -> str:

@@ -11,13 +11,13 @@ import msgspec
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
-from shipwheel.errors import DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError
+from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
-from shipwheel.pipeline.app_files import app_tree
+from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
@@ -74,6 +74,7 @@ def resolve_request(request: Request) -> Resolution:
     """Run the stages before anything large is downloaded. Raises any ShipwheelError."""
     resolution = _resolve(request)[1]
     app_tree(resolution.project, request.reporter)
+    copied_tree(resolution.project, request.reporter)
     return resolution
 
 
@@ -123,13 +124,15 @@ def _build(request: Request, destination: Destination | None) -> Built:
 def with_context(request: Request, destination: Destination | None, work: Work[T]) -> T:
     """Return the result of `work` for the resolved request. Raises any ShipwheelError.
 
-    `work` runs again if the project's wheel cannot be built but its directory can be taken, and if the interpreter that compiles bytecode
-    does not start.
+    `work` runs again if the project's wheel cannot be built but its directory can be taken, if what a Dockerfile copies would replace files
+    of the image, and if the interpreter that compiles bytecode does not start.
     """
     try:
         return _once(request, destination, work)
     except ProjectWheelError as error:
         return _once(_from_source(request, error), destination, work)
+    except CoveredFiles as error:
+        return _once(_without_copies(request, error), destination, work)
 
 
 def _once(request: Request, destination: Destination | None, work: Work[T]) -> T:
@@ -184,6 +187,16 @@ def _from_source(request: Request, error: ShipwheelError) -> Request:
         )
     )
     return replace(request, settings=settings)
+
+
+def _without_copies(request: Request, error: CoveredFiles) -> Request:
+    """Return the request without what a Dockerfile copies over files of the image; raise `error` if the settings ask for it."""
+    if any(request.settings.copy.get(target) for target in error.targets):
+        raise error
+    shown = ", ".join(error.targets)
+    request.reporter(Warned(f"not copied as in the Dockerfile, since the image has files of its own there: {shown}"))
+    copy = {**request.settings.copy, **dict.fromkeys(error.targets, "")}
+    return replace(request, settings=msgspec.structs.replace(request.settings, copy=copy))
 
 
 def _report_notes(request: Request, project: Project) -> None:

@@ -15,7 +15,7 @@ from shipwheel.files.entry import Source, directory, file, symlink
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.oci.layer import Compression, LayerSpec
-from shipwheel.pipeline.app_source import AppSource
+from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.container import container_stop_signal, container_user
 from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, volume_directories
 from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
@@ -37,7 +37,7 @@ _MAX_OTHER_LAYERS = 9
 """Layers that are not wheels: base, system libraries, generated base files, init, files of several packages, virtual environment, project
 wheel, app, volumes.
 
-A standalone Python is one more."""
+A standalone Python is one more, and so are files that are copied elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class LayerPlanner:
     def _app_layers(self, platform: Resolved, local: LocalSources, winning: tuple[WinningFiles, ...]) -> tuple[LayerSpec, ...]:
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
         in_venv = inherited_attributes(owned, (VENV,))
-        budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None)
+        budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None) - (local.copies is not None)
         wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
         layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         if winning:
@@ -103,6 +103,9 @@ class LayerPlanner:
         if local.tree is not None:
             app = AppSource(self.project.name, local.tree, workdir, platform.target.minor, self.compiler)
             layers.append(LayerSpec(f"the source of {self.project.name}", (app,), inherited_attributes(owned, (workdir,))))
+        if local.copies is not None:
+            copies = CopiedSource(f"files for {', '.join(self.project.copies)}", local.copies, "", platform.target.minor)
+            layers.append(LayerSpec(copies.label, (copies,), inherited_attributes(owned, self.project.copies)))
         if self.project.volumes:
             # Above the source, which may hold a directory of the same name.
             layers.append(self._volumes(platform.base, owned, workdir))

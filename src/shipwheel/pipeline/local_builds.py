@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from shipwheel.events import Reporter, stage
-from shipwheel.pipeline.app_files import app_tree
+from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.secrets import left_out_secrets
@@ -28,12 +28,14 @@ T = TypeVar("T")
 class LocalSources(msgspec.Struct, frozen=True):
     """The inputs of all platforms that come from this machine.
 
-    `built` maps a distribution's name to its wheel, `project_wheel` is the project's own, `tree` the files that go into /app.
+    `built` maps a distribution's name to its wheel, `project_wheel` is the project's own, `tree` the files that go into /app, `copies`
+    those that go elsewhere.
     """
 
     built: "dict[str, BuiltWheel]"
     project_wheel: "BuiltWheel | None"
     tree: AppTree | None
+    copies: AppTree | None = None
 
     @property
     def wheels(self) -> "tuple[BuiltWheel, ...]":
@@ -60,8 +62,9 @@ class LocalBuilds:
         Raises ProjectError for a secret that would get into the image, FetchError or BuildError.
         """
         tree = app_tree(self._resolution.project, self._reporter)
+        copies = copied_tree(self._resolution.project, self._reporter)
         built, own = self._wheels(whole=not trust_metadata)
-        self.current = LocalSources(built, own, tree)
+        self.current = LocalSources(built, own, tree, copies)
         return self.current
 
     def lacks_locked_files(self) -> bool:

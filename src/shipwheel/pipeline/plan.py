@@ -65,6 +65,8 @@ class BuildPlan:
     """Everything that the image can run, by name; empty if that is the command alone."""
     ports: tuple[str, ...]
     volumes: tuple[str, ...]
+    copies: Mapping[str, str]
+    """Absolute paths of the image, outside the working directory, to what is copied there of the project."""
     env: Mapping[str, str]
     user: str
     workdir: str
@@ -102,6 +104,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         processes=dict(launch.processes),
         ports=launch.ports,
         volumes=project.volumes,
+        copies=project.copies,
         env={**launch.env, **project.settings.env},
         user=container_user(project.settings.user, resolution.platforms[0].base),
         workdir=project.start_directory,

@@ -9,6 +9,7 @@ from shipwheel.events import Warned
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.container import container_path
 from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.copied_files import check_copies
 from shipwheel.pipeline.import_proof import check_imports, imports_of
 from shipwheel.pipeline.programs import check_programs, missing_programs, paths_of, programs_of
 from shipwheel.pipeline.proof import Origin, Part, Proof, proof_key, prove, proved_key, start_key
@@ -64,6 +65,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
     if not started:
         segments = [*parent_segments(context, platform), *context.supply.describe(platform.layers)]
         check_programs(context.project, platform.resolved.base.init_path, image_path(context.project, platform), segments)
+        check_copies(context.project, platform.app_layers, segments)
         check_imports(context.project, platform.resolved.target.minor, segments)
         context.store.put("start", keys.start, b"{}")
     if (proof := _remembered(context, keys.proof)) is not None:

@@ -6,8 +6,10 @@ rules say (secret_files.py): they are reported, and belong in the environment or
 """
 
 import os
+import posixpath
+import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
 
-__all__ = ["AppFile", "AppTree", "list_app"]
+__all__ = ["AppFile", "AppTree", "list_app", "list_copies"]
 
 _NEVER_INCLUDED = frozenset(
     """
@@ -90,16 +92,24 @@ def list_app(
         walk.take_paths(chosen)
     else:
         walk.take_directory("", walk.rules_above())
-    if walk.problems:
-        raise ProjectError(
-            "; ".join(sorted(walk.problems)), hint='Rename or move these files, or leave them out with the setting exclude = ["..."].'
-        )
-    return AppTree(
-        tuple(sorted(walk.files, key=lambda file: file.path)),
-        tuple(sorted(walk.secrets)),
-        tuple(sorted(walk.tokens, key=lambda token: (token.path, token.line))),
-        tuple(sorted(walk.special)),
-    )
+    return walk.tree()
+
+
+def list_copies(root: Path, copies: Mapping[str, str], *, secret_rules: SecretRules | None = None) -> AppTree:
+    """Return files of the project below `root` with other paths: `copies` maps absolute paths to those in the project.
+
+    Ignore files do not count, secrets do. The paths of the files are relative to the image's root; of two at one path, the last counts.
+    Raises ProjectError as `list_app`, and for a path that the project does not have.
+    """
+    walk = _Walk(Path(os.path.normpath(root.absolute())), tuple(map(_pattern, copies.values())), (), secret_rules or SecretRules())
+    for target, source in copies.items():
+        walk.take_copy(source, target.strip("/"))
+    return walk.tree()
+
+
+def _pattern(path: str) -> str:
+    """Return the pattern that matches a path, and what is below it, alone."""
+    return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)
 
 
 class _Rules(msgspec.Struct, frozen=True):
@@ -156,6 +166,40 @@ class _Walk:
         """Take these paths and nothing else: no rule applies, but secrets stay out."""
         for path in paths:
             self._take_file(path, self._root / path)
+
+    def take_copy(self, source: str, target: str) -> None:
+        """Take a file or directory of the project for another path."""
+        host, known = self._root / source, len(self.files)
+        if not _is_below(os.path.realpath(host), self._real):
+            self.problems.append(f"{source}, which is to be copied to /{target}, leads out of the project")
+        elif host.is_dir():
+            self.take_directory(f"{source}/", (), host=host)
+        elif host.is_file():
+            self._take_file(source, Path(os.path.realpath(host)))
+        else:
+            self.problems.append(f"{source}, which is to be copied to /{target}, is not in the project")
+        taken = [self._moved(file, source, target) for file in self.files[known:]]
+        moved = {file.path for file in taken}
+        self.files = [*(file for file in self.files[:known] if file.path not in moved), *taken]
+
+    def _moved(self, file: AppFile, source: str, target: str) -> AppFile:
+        inside = posixpath.normpath(posixpath.join(posixpath.dirname(file.path), file.link)) if file.link is not None else source
+        if not _is_below(inside, source):
+            self.problems.append(f"the symbolic link {file.path} leads out of {source}, to {file.link}")
+        return msgspec.structs.replace(file, path=target + file.path[len(source) :])
+
+    def tree(self) -> AppTree:
+        """Return what was taken. Raises ProjectError with all problems."""
+        if self.problems:
+            raise ProjectError(
+                "; ".join(sorted(self.problems)), hint='Rename or move these files, or leave them out with the setting exclude = ["..."].'
+            )
+        return AppTree(
+            tuple(sorted(self.files, key=lambda file: file.path)),
+            tuple(sorted(self.secrets)),
+            tuple(sorted(self.tokens, key=lambda token: (token.path, token.line))),
+            tuple(sorted(self.special)),
+        )
 
     def take_directory(self, base: str, rules: tuple[_Rules, ...], ignored: bool = False, host: Path | None = None) -> None:
         """Take what is below a directory.

@@ -84,6 +84,12 @@ class Project:
         return tuple(dict.fromkeys(path for text in texts if (path := as_container_path(text)) is not None))
 
     @property
+    def copies(self) -> dict[str, str]:
+        """Absolute paths of the image -> paths in the project: what a Dockerfile copies, then what the setting `copy` does."""
+        found = dict(self.launch.copies) if self.launch is not None else {}
+        return {target: source for target, source in {**found, **self.settings.copy}.items() if source}
+
+    @property
     def added(self) -> tuple[str, ...]:
         """The requirements beyond the project's own: those in the settings, and those of the command."""
         return (*self.settings.dependencies, *(self.launch.extra_requirements if self.launch else ()))

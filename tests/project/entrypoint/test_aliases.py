@@ -1,4 +1,4 @@
-"""Links at the places that another image has files of the project at."""
+"""Links and copies at the places that another image has files of the project at."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ FILES = {
 }
 
 
-def test_links_are_where_a_configuration_file_or_the_code_expects_files(tmp_path: Path) -> None:
+def test_links_are_where_a_configuration_file_expects_the_project(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**FILES, "Dockerfile": f"{DOCKERFILE}CMD uwsgi --ini conf/uwsgi.ini\n"}, "uwsgi")
-    assert launch.aliases == (("/etc/shop/app.yml", "conf/app.yml"), ("/srv/shop", ""))
-    assert "/conf/app.yml" in launch.include
+    assert launch.aliases == (("/srv/shop", ""),)
+    assert launch.copies == (("/etc/shop/app.yml", "conf/app.yml"), ("/etc/other.yml", "conf/other.yml"))
 
 
 def test_without_a_reader_there_is_no_link(tmp_path: Path) -> None:
@@ -28,4 +28,23 @@ def test_without_a_reader_there_is_no_link(tmp_path: Path) -> None:
 
 def test_the_working_directory_needs_none(tmp_path: Path) -> None:
     files = {**FILES, "Dockerfile": f"{DOCKERFILE}CMD uwsgi --ini conf/uwsgi.ini\n"}
-    assert launched(tmp_path, files, "uwsgi", Settings(workdir="/srv/shop")).aliases == (("/etc/shop/app.yml", "conf/app.yml"),)
+    assert launched(tmp_path, files, "uwsgi", Settings(workdir="/srv/shop")).aliases == ()
+
+
+def test_code_elsewhere_is_a_link_if_something_names_it(tmp_path: Path) -> None:
+    files = {**FILES, "lib/tax.py": "", "wsgi.py": "LIB = '/srv/lib'\n"}
+    launch = launched(tmp_path, {**files, "Dockerfile": f"{DOCKERFILE}COPY lib /srv/lib\nCMD uwsgi --ini conf/uwsgi.ini\n"}, "uwsgi")
+    assert ("/srv/lib", "lib") in launch.aliases
+    assert "/srv/lib" not in dict(launch.copies)
+
+
+def test_what_belongs_to_others_is_not_copied(tmp_path: Path) -> None:
+    copies = "COPY conf /etc\nCOPY conf/app.yml /etc/nginx/app.yml\nCOPY run.sh /\nCOPY requirements.txt /tmp/\nCOPY conf /opt/venv/conf\n"
+    files = {
+        "conf/app.yml": "",
+        "run.sh": "",
+        "requirements.txt": "",
+        "main.py": "",
+        "Dockerfile": f"FROM python\nWORKDIR /srv/x\nCOPY . .\n{copies}",
+    }
+    assert launched(tmp_path, files).copies == ()

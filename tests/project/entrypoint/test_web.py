@@ -333,3 +333,9 @@ def test_rejects_a_dash_factory_and_shows_the_line_to_add(tmp_path: Path) -> Non
     with pytest.raises(ProjectError) as caught:
         launched(tmp_path, {"app.py": "import dash\ndef make_app():\n    return dash.Dash()\n"}, "dash")
     assert "`server = make_app().server`" in caught.value.hint
+
+
+@pytest.mark.parametrize("start", ["app.run()", "import waitress\nwaitress.serve(app)"])
+def test_no_server_imports_what_serves_while_it_is_imported(tmp_path: Path, start: str) -> None:
+    launch = launched(tmp_path, {"shop.py": f"{FLASK}{start}\n"}, "flask waitress gunicorn")
+    assert launch.command == ("python", "shop.py")

@@ -1,12 +1,12 @@
-"""Links at the places where a Dockerfile's image has files of the project, for configuration files and code that name these places."""
+"""Links at the places where a Dockerfile's image has the project, or code of it, for what names these places: code, configuration."""
 
 import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shipwheel.project.deployment.copied_files import Placed
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.entrypoint.copies import has_code, is_only_for_building
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.path_eval import is_plain_path
@@ -50,18 +50,14 @@ def _naming(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[str]:
 
 
 def _places(dockerfile: Dockerfile) -> Iterator[tuple[str, str]]:
-    """Yield (absolute path, path in the project) of what is copied: the project itself first, then single files elsewhere."""
+    """Yield (absolute path, path in the project) of what is copied: the project itself first, then code elsewhere."""
     home = dockerfile.files.home
     if home:
         yield home, ""
     for item in reversed(dockerfile.files.placed):
         inside = dockerfile.files.project_path(item.target)
-        if inside not in (None, ".") and not _is_only_for_building(item):
+        if inside not in (None, ".") and not is_only_for_building(item) and has_code(dockerfile.files.project / str(inside)):
             yield item.target, str(inside)
-
-
-def _is_only_for_building(item: Placed) -> bool:
-    return item.source.endswith((".sh", ".lock")) or posixpath.basename(item.source) in ("requirements.txt", "pyproject.toml", "setup.py")
 
 
 def _can_be_link(path: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
 from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
 
-__all__ = ["Application", "Factory", "factory_applications", "find_applications", "find_factories", "with_subclasses"]
+__all__ = ["Application", "Factory", "factory_applications", "find_applications", "find_factories", "runs_when_imported", "with_subclasses"]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
 _VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")
@@ -21,6 +21,9 @@ _PROTOCOLS = {
 """Argument names of a callable that is an application without a framework (PEP 3333, the ASGI specification)."""
 _WRAPPERS = frozenset({"python-socketio", "asgiref", "gradio"})
 """Frameworks whose application may wrap another one, which then is not the entry point: `ASGIApp(sio, app)`."""
+
+_SERVES = frozenset({"uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.run", "wsgiref.simple_server.make_server"})
+"""Calls that serve the application among their arguments until they are stopped."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -92,6 +95,20 @@ def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple
             dash = [app for app in found if app.variable == full_name(value.value, {}) and app.framework.kind is FrameworkKind.DASH]
             found += [replace(app, variable=variable, framework=Framework("dash", FrameworkKind.WSGI)) for app in dash]
     return found, unresolved
+
+
+def runs_when_imported(app: Application, source: SourceFile) -> bool:
+    """Return whether the file serves an application at its top level, so that no other server can import it."""
+    if app.is_factory or app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
+        return False
+    calls = (node.value for node in source.tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
+    names = {full_name(call.func, source.aliases): call for call in calls}
+    own = {f"{app.variable}.run", f"{app.variable}.run_server"}
+    return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in names.items())
+
+
+def _names(call: ast.Call, variable: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == variable for node in ast.walk(call))
 
 
 def find_factories(source: SourceFile) -> tuple[Factory, ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
+from shipwheel.project.entrypoint.copies import with_copies
 from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, own_program_finder, unused_commands
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -114,7 +115,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
     launch = with_argument_volumes(launch, evidence)
-    launch = with_aliases(_with_surroundings(launch, scan), evidence, scan)
+    launch = with_copies(with_aliases(_with_surroundings(launch, scan), evidence, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports

@@ -65,6 +65,8 @@ class Launch:
     """Other services that the app is deployed with, with their image: "db (postgres:16)"."""
     aliases: tuple[tuple[str, str], ...] = ()
     """(absolute path, path in the project or "" for itself) of links to where another image has files of the project."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """(absolute path, path in the project) of files that a Dockerfile copies out of the working directory."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 

@@ -11,6 +11,7 @@ from shipwheel.project.entrypoint.applications import (
     factory_applications,
     find_applications,
     find_factories,
+    runs_when_imported,
     with_subclasses,
 )
 from shipwheel.project.entrypoint.frameworks import Framework
@@ -54,8 +55,8 @@ class Module(ModulePath):
     applications: tuple[Application, ...] = ()
     calls: frozenset[str] = frozenset()
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
-    has_main_guard: bool = False
-    """True if it has an `if __name__ == "__main__"` block."""
+    is_script: bool = False
+    """True if it has an `if __name__ == "__main__"` block, or serves an application at its top level, so that nothing can import it."""
     unresolved: tuple[tuple[str, str], ...] = ()
     """(variable, dotted name of the called function) of top-level assignments that a factory of another module may decide."""
     factories: tuple[Factory, ...] = ()
@@ -99,7 +100,8 @@ def read_module(path: ModulePath, data: bytes) -> Module | None:
 def _scan(source: SourceFile) -> Module:
     path, tree = source.path, source.tree
     factories = find_factories(source)
-    applications, unresolved = find_applications(source, factories)
+    found, unresolved = find_applications(source, factories)
+    applications = tuple(app for app in found if not runs_when_imported(app, source))
     imported = tuple(imported_names(tree))
     exports = (Factory(name, None, origin) for name, origin in imported) if path.file.endswith("__init__.py") else ()
     return Module(
@@ -107,9 +109,9 @@ def _scan(source: SourceFile) -> Module:
         path.name,
         path.import_root,
         imports=imported_packages(source),
-        applications=tuple(applications),
+        applications=applications,
         calls=frozenset(_calls(source)),
-        has_main_guard=any(is_main_guard(node) for node in tree.body),
+        is_script=len(applications) < len(found) or any(is_main_guard(node) for node in tree.body),
         unresolved=tuple(unresolved),
         factories=(*factories, *exports),
         strings=tuple(dict.fromkeys(_strings(source))),

@@ -53,7 +53,7 @@ def _main_module(evidence: Evidence, scan: Scan) -> Launch | None:
 
 def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one module inside a package that has a main guard and the likeliest name."""
-    found = [module for module in scan.modules if module.has_main_guard and module.name.count(".") == 1 and _name(module) in _FILES]
+    found = [module for module in scan.modules if module.is_script and module.name.count(".") == 1 and _name(module) in _FILES]
     best = min((_FILES.index(_name(module)) for module in found), default=0)
     likeliest = [module for module in found if _FILES.index(_name(module)) == best]
     if len(likeliest) != 1:
@@ -65,7 +65,7 @@ def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
 
 
 def _only_script(evidence: Evidence, scan: Scan) -> Launch | None:
-    found = [module for module in scan.modules if module.has_main_guard and "/" not in module.file and module.file != "setup.py"]
+    found = [module for module in scan.modules if module.is_script and "/" not in module.file and module.file != "setup.py"]
     return launch_file(evidence, found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
 
 

@@ -91,7 +91,7 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
     found: list[Application] = []
     for module in modules:
         stem = Path(module.file).stem
-        is_run = module.has_main_guard and not module.calls.isdisjoint(_RUN_CALLS) and stem != "manage"
+        is_run = module.is_script and not module.calls.isdisjoint(_RUN_CALLS) and stem != "manage"
         variable = next((name for name, origin in module.imported if origin.lstrip(".") == f"{app.module.name}.{app.variable}"), None)
         not_deeper = module.file.count("/") <= app.module.file.count("/")
         if variable is not None and not_deeper and (stem in _CONVENTIONAL_MODULES or is_run):
