@@ -11,7 +11,7 @@ from packaging import tags as packaging_tags
 from packaging.markers import Marker, default_environment
 from support.programs import skip_unless_complete
 
-from shipwheel.locking.target import Target
+from shipwheel.locking.target import Target, python_tags
 from shipwheel.platform import Platform
 
 AMD64 = Platform("linux", "amd64")
@@ -47,6 +47,18 @@ def test_tags_equal_those_of_packaging_on_a_host_with_the_same_glibc() -> None:
         return [tag for tag in tags if not tag.platform.startswith("linux_")]
 
     assert with_libc(here.tags()) == with_libc(theirs)
+
+
+@pytest.mark.parametrize("version", [(3, minor) for minor in range(6, 15)])
+def test_native_tags_are_those_that_packaging_gives_a_release_build(version: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packaging_tags, "_get_config_var", lambda _name, _warn=False: None)
+    monkeypatch.delattr(sys, "gettotalrefcount", raising=False)
+    minor = f"3.{version[1]}"
+    mine = Target(AMD64, f"{minor}.9", (2, 28)).tags()
+    platforms = [name for name in dict.fromkeys(tag.platform for tag in mine) if name != "any"]
+    theirs = list(packaging_tags.cpython_tags(version, platforms=platforms))
+    assert list(mine[: len(theirs)]) == theirs
+    assert {(tag.interpreter, tag.abi) for tag in theirs} <= python_tags(minor)
 
 
 def test_tags_do_not_depend_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

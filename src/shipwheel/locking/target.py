@@ -71,11 +71,9 @@ class Target(msgspec.Struct, frozen=True):
 def _tags(target: Target) -> "tuple[Tag, ...]":
     from packaging.tags import compatible_tags, cpython_tags
 
-    major, minor = (int(part) for part in target.minor.split("."))
-    interpreter = f"cp{major}{minor}"
+    version, interpreter, abi = _names(target.minor)
     platforms = (_musl_platforms if target.musl else _glibc_platforms)(target.platform.machine, target.libc)
-    native = cpython_tags((major, minor), abis=[interpreter], platforms=platforms)
-    return (*native, *compatible_tags((major, minor), interpreter, platforms))
+    return (*cpython_tags(version, abis=[abi], platforms=platforms), *compatible_tags(version, interpreter, platforms))
 
 
 @lru_cache(maxsize=8)
@@ -83,10 +81,16 @@ def python_tags(minor: str) -> frozenset[tuple[str, str]]:
     """Return the (interpreter, abi) pairs of the wheels that a CPython of a minor version can use on some platform."""
     from packaging.tags import compatible_tags, cpython_tags
 
-    version = tuple(int(part) for part in minor.split("."))
-    interpreter = f"cp{version[0]}{version[1]}"
-    tags = (*cpython_tags(version, abis=[interpreter], platforms=["any"]), *compatible_tags(version, interpreter, ["any"]))
+    version, interpreter, abi = _names(minor)
+    tags = (*cpython_tags(version, abis=[abi], platforms=["any"]), *compatible_tags(version, interpreter, ["any"]))
     return frozenset((tag.interpreter, tag.abi) for tag in tags)
+
+
+def _names(minor: str) -> tuple[tuple[int, int], str, str]:
+    """Return a minor version as numbers, and its tags for the interpreter and the ABI; until 3.7, pymalloc was a part of the ABI's name."""
+    major, number = map(int, minor.split("."))
+    interpreter = f"cp{major}{number}"
+    return (major, number), interpreter, interpreter if (major, number) >= (3, 8) else f"{interpreter}m"
 
 
 def _glibc_platforms(machine: str, libc: tuple[int, int]) -> list[str]:
