@@ -2,13 +2,15 @@
 
 import gzip
 import lzma
+import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from shipwheel.debian.archive import Archive
+from shipwheel.debian.mirror import DebianMirror
 from shipwheel.errors import FetchError, IntegrityError, SignatureError
 from shipwheel.events import Event, Warned
 from shipwheel.platform import Platform
@@ -30,10 +32,11 @@ def fake(tmp_path: Path) -> FakeArchive:
     return made
 
 
-def _archive(fake: FakeArchive, tmp_path: Path, events: list[Event] | None = None, *, allow_stale: bool = False) -> Archive:
-    return Archive(
-        fake.mirror, Store(tmp_path / "store"), (events if events is not None else []).append, keyring=fake.keyring, allow_stale=allow_stale
-    )
+def _archive(
+    fake: FakeArchive, tmp_path: Path, events: list[Event] | None = None, *, allow_stale: bool = False, as_of: date | None = None
+) -> Archive:
+    report = (events if events is not None else []).append
+    return Archive(fake.mirror, Store(tmp_path / "store"), report, keyring=fake.keyring, allow_stale=allow_stale, as_of=as_of)
 
 
 def test_the_newest_version_of_all_releases_wins(fake: FakeArchive, tmp_path: Path) -> None:
@@ -123,6 +126,36 @@ def test_warns_of_a_stale_release_and_rejects_an_old_one(fake: FakeArchive, tmp_
     with pytest.raises(SignatureError, match="out of date"):
         _archive(fake, tmp_path).package_index(SUITE, AMD64)
     assert _archive(fake, tmp_path, allow_stale=True).package_index(SUITE, AMD64).newest("liba1")
+
+
+def test_refuses_a_release_that_is_older_than_one_it_has_read(fake: FakeArchive, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    fake.publish(date=now - timedelta(days=30))
+    with pytest.raises(SignatureError, match="is known") as caught:
+        _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    assert "another mirror" in caught.value.hint
+    wanted = (now - timedelta(days=29)).date()
+    assert _archive(fake, tmp_path, as_of=wanted).package_index(SUITE, AMD64).newest("liba1"), "a snapshot of the day that is wanted"
+    with pytest.raises(SignatureError, match="is known"):
+        _archive(fake, tmp_path).package_index(SUITE, AMD64)
+
+
+def test_a_mirror_may_be_some_days_behind_another(fake: FakeArchive, tmp_path: Path) -> None:
+    _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    fake.publish(date=datetime.now(UTC) - timedelta(days=6))
+    assert _archive(fake, tmp_path).package_index(SUITE, AMD64).newest("liba1")
+
+
+def test_takes_the_next_mirror_if_one_serves_an_older_release(fake: FakeArchive, tmp_path: Path) -> None:
+    _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    shutil.copytree(fake.root, tmp_path / "current")
+    fake.publish(date=datetime.now(UTC) - timedelta(days=30))
+    current = DebianMirror(f"file://{tmp_path}/current/debian", f"file://{tmp_path}/current/debian-security")
+    fake.mirror = replace(fake.mirror, fallbacks=(current,))
+    events: list[Event] = []
+    assert _archive(fake, tmp_path, events).package_index(SUITE, AMD64).newest("liba1")
+    assert [event for event in events if isinstance(event, Warned) and "trying another Debian mirror" in event.message]
 
 
 @pytest.mark.parametrize("release", ["updates", "security"])

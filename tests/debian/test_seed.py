@@ -6,7 +6,15 @@ import pytest
 from support.debian_packages import debian_package, index_of
 
 from shipwheel.debian.archive import Archive
-from shipwheel.debian.seed import libc_version, python_version, resolve_seed, seed_names
+from shipwheel.debian.seed import (
+    libc_version,
+    python_version,
+    resolve_packages,
+    resolve_seed,
+    seed_names,
+    virtual_packages,
+    wished_names,
+)
 from shipwheel.errors import LockError, UsageError
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -33,6 +41,24 @@ def test_reports_all_unknown_packages_at_once() -> None:
         resolve_seed(index_of(*seed_names(BOOKWORM), "libmagic1"), BOOKWORM, ["libmagic", "qqqq"])
     assert "libmagic (did you mean libmagic1" in caught.value.message
     assert "qqqq" in caught.value.message
+
+
+def test_a_virtual_package_with_one_provider_stands_for_it() -> None:
+    index = index_of("exim4-daemon-light", "postfix", provides={"exim4-daemon-light": "mail-transport-agent, default-mta"})
+    assert [package.name for package in resolve_packages(index, ["default-mta", "postfix"])] == ["exim4-daemon-light", "postfix"]
+    assert virtual_packages(index, ["default-mta", "postfix"]) == {"default-mta": "exim4-daemon-light"}
+
+
+def test_a_virtual_package_with_several_providers_is_an_error_that_lists_them() -> None:
+    index = index_of("exim4", "postfix", provides={"exim4": "mta", "postfix": "mta (= 2)"})
+    with pytest.raises(UsageError, match="mta is a virtual package of Debian test: name one that provides it, exim4, postfix"):
+        resolve_packages(index, ["mta"])
+    assert wished_names(index, ["mta"]) == ((), ("mta",))
+
+
+def test_a_package_of_the_name_comes_before_those_that_provide_it() -> None:
+    index = index_of("awk", "gawk", provides={"gawk": "awk"})
+    assert [package.name for package in resolve_packages(index, ["awk"])] == ["awk"]
 
 
 def test_reads_versions_of_python_and_libc() -> None:

@@ -1,6 +1,6 @@
 """Packages, package indexes and bases that are made without an archive."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
@@ -25,7 +25,9 @@ def debian_package(name: str, version: str, archive: str = "debian", filename: s
     return DebianPackage(name, version, "amd64", filename, sha256("0" * 64), 7, archive)
 
 
-def index_of(*names: str, contents: bytes = b"") -> DebianPackageIndex:
-    """Return an index with version 1 of these packages; `contents` is a table of sonames."""
-    table = b"".join(b"%b\t1\tamd64\tpool/x.deb\t%b\t1\t\n" % (name.encode(), b"0" * 64) for name in sorted(names))
+def index_of(*names: str, contents: bytes = b"", provides: Mapping[str, str] | None = None) -> DebianPackageIndex:
+    """Return an index with version 1 of these packages; `contents` is a table of sonames, `provides` maps a package to its Provides."""
+    provides = provides or {}
+    rows = (f"{name}\t1\tamd64\tpool/x.deb\t{'0' * 64}\t1\t\t\t\t{provides.get(name, '')}\toptional\n" for name in sorted(names))
+    table = "".join(rows).encode()
     return DebianPackageIndex("Debian test", [("debian", table)], lambda: Contents(contents))

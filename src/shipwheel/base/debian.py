@@ -1,12 +1,13 @@
 """Bases composed of Debian packages."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from shipwheel.base.model import Base, read_locked_base
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.seed import resolve_seed, wished_names
+from shipwheel.debian.seed import describe_provided, resolve_seed, virtual_packages, wished_names
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.locking.pylock import Lock
@@ -14,6 +15,15 @@ from shipwheel.platform import Platform
 from shipwheel.suites import Suite
 
 __all__ = ["DebianBases"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """The first packages of a platform's base; wished names that the suite does not have; virtual packages and what provides them."""
+
+    packages: tuple[DebianPackage, ...]
+    unknown: tuple[str, ...]
+    provided: Mapping[str, str]
 
 
 class DebianBases:
@@ -40,18 +50,19 @@ class DebianBases:
             self.archive.open()
             with ThreadPoolExecutor(len(missing)) as pool:
                 seeds = [*pool.map(partial(self._seed, extra), missing)]
-            bases |= {platform: Base(self.suite, seed, locked=False) for platform, (seed, _) in zip(missing, seeds, strict=True)}
-            if unknown := dict.fromkeys(name for _, names in seeds for name in names):
+            bases |= {platform: Base(self.suite, seed.packages, locked=False) for platform, seed in zip(missing, seeds, strict=True)}
+            if unknown := dict.fromkeys(name for seed in seeds for name in seed.unknown):
                 self._reporter(Warned(f"Debian {self.suite.codename} has no package {', '.join(unknown)}, which the Dockerfile installs"))
             python = f", Python {self.suite.python}" if self.suite.python else ""
-            self._reporter(StageFinished("base", f"Debian {self.suite.codename}{python}"))
+            provided = describe_provided({name: package for seed in seeds for name, package in seed.provided.items()})
+            self._reporter(StageFinished("base", f"Debian {self.suite.codename}{python}{provided}"))
         return [bases[platform] for platform in platforms]
 
-    def _seed(self, extra: Sequence[str], platform: Platform) -> tuple[tuple[DebianPackage, ...], tuple[str, ...]]:
-        """Return (the first packages of a platform's base, wished names that the suite does not have)."""
+    def _seed(self, extra: Sequence[str], platform: Platform) -> "_Seed":
         index = self.archive.package_index(self.suite, platform)
         found, unknown = wished_names(index, [name for name in extra if name in self._wished])
-        return resolve_seed(index, self.suite, (*(name for name in extra if name not in self._wished), *found)), unknown
+        names = (*(name for name in extra if name not in self._wished), *found)
+        return _Seed(resolve_seed(index, self.suite, names), unknown, virtual_packages(index, names))
 
     def _from_lock(self, lock: Lock, platform: Platform, extra: Sequence[str]) -> Base | None:
         locked = read_locked_base(lock, platform)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shipwheel.base.image_facts import image_facts
 from shipwheel.base.image_source import fetch_layers, image_for_platform, open_images
 from shipwheel.base.model import Base, ImageFacts, LockedImage, read_locked_base
-from shipwheel.debian.seed import resolve_packages
+from shipwheel.debian.seed import describe_provided, resolve_packages, virtual_packages
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, ProjectError, UsageError
@@ -75,7 +75,11 @@ class ImageBases:
                 f"the base {self.name} is not of a known Debian suite, so {', '.join(extra)} cannot be added to it",
                 hint="Install the packages in the base, use a Debian base, or leave out `packages`.",
             )
-        return replace(base, packages=resolve_packages(self.archive.package_index(base.suite, platform), extra))
+        index = self.archive.package_index(base.suite, platform)
+        packages = resolve_packages(index, extra)
+        if provided := virtual_packages(index, extra):
+            self._reporter(StageFinished("base", f"{self.name}{describe_provided(provided)}"))
+        return replace(base, packages=packages)
 
     def _open(self, platforms: Sequence[Platform], lock: Lock | None, upgrade: bool) -> dict[Platform, Base]:
         pinned = {} if upgrade or lock is None else self._pinned_images(lock)
@@ -143,7 +147,7 @@ def project_on_image(project: Project, request: Request) -> tuple[Project, Image
     """Return the project for the Python of its base image, and the bases. Raise ProjectError if the project does not support it."""
     settings = project.settings
     assert settings.base is not None  # noqa: S101 - the caller checked
-    archive = ArchiveSession(settings.debian_mirror, request.store, request.reporter)
+    archive = ArchiveSession(settings.debian_mirror, request.store, request.reporter, settings.as_of)
     bases = ImageBases(settings.base, archive, request.store, request.reporter, root=project.root, python=settings.python or "")
     python = bases.python(request.platforms, read_lock(project.inputs.lock_path), upgrade=request.upgrade_base)
     try:

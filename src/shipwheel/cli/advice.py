@@ -135,6 +135,7 @@ class ProjectAdvisor:
             return None
         settings = self._built.resolution.project.settings
         try:
-            return ArchiveSession(settings.debian_mirror, self._store, self._reporter).package_index(base.suite, self._subject.platform)
+            archive = ArchiveSession(settings.debian_mirror, self._store, self._reporter, settings.as_of)
+            return archive.package_index(base.suite, self._subject.platform)
         except ShipwheelError:
             return None

@@ -4,11 +4,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+import msgspec
 
 from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
-from shipwheel.debian.release import Release, check_age, parse_release, verify_release
+from shipwheel.debian.release import Release, check_age, check_rollback, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
 from shipwheel.digest import digest_of, sha256_digest
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
@@ -21,6 +23,7 @@ from shipwheel.suites import Suite
 __all__ = ["Archive"]
 
 _MAX_RELEASE_BYTES = 8 << 20
+_DATES = "debian-release-date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ class Archive:
     """Reads Debian's archive through a mirror.
 
     The store keeps the tables made from Packages and Contents files under the hash of the file. `keyring` replaces Debian's keys; with
-    `allow_stale`, a release far past its Valid-Until is still accepted.
+    `allow_stale`, a release far past its Valid-Until is still accepted. `as_of` is the day that the user wants the packages of, if any.
+
+    The store also keeps the date of the newest release of each suite that was read, and an older one is refused.
     """
 
     def __init__(
@@ -60,12 +65,14 @@ class Archive:
         *,
         keyring: bytes | None = None,
         allow_stale: bool = False,
+        as_of: date | None = None,
     ) -> None:
         self.mirror = mirror
         self.store = store
         self.reporter = reporter
         self._keyring = keyring
         self._allow_stale = allow_stale
+        self._as_of = as_of
         self._lock = threading.Lock()
         self._releases: dict[str, tuple[_SignedRelease, ...]] = {}
 
@@ -117,7 +124,13 @@ class Archive:
 
     def _read_release(self, mirror: DebianMirror, archive: str, codename: str, name: str) -> Release:
         signed = fetch_bytes(f"{mirror.base(archive)}/dists/{codename}/InRelease", label=name, limit=_MAX_RELEASE_BYTES)
-        return parse_release(verify_release(signed, name, self._keyring), name, codename)
+        release = parse_release(verify_release(signed, name, self._keyring), name, codename)
+        newest = self.store.get_as(_DATES, f"{archive}.{codename}", datetime)
+        if not self._allow_stale:
+            check_rollback(release, name, newest, self._as_of)
+        if release.date is not None and (newest is None or release.date > newest):
+            self.store.put(_DATES, f"{archive}.{codename}", msgspec.json.encode(release.date))
+        return release
 
     def _packages_paths(self, signed: _SignedRelease, platform: Platform, suite: Suite) -> Iterator[str]:
         path = f"main/binary-{platform.architecture}/Packages.xz"

@@ -33,10 +33,11 @@ def follow_depends(
     """Return the packages to add for the named ones; those that are already in `packages` are followed further.
 
     Libraries are left to the closure, except for a package without any ELF file, which can only name them in Depends. Below a library,
-    only packages of architecture `all` (data) are added: others would bring in drivers and daemons.
+    only packages of architecture `all` (data) are added: others would bring in drivers and daemons. A virtual package stands for one that
+    provides it.
     """
     found: dict[str, DebianPackage] = {}
-    pending = [(name, False) for name in named]
+    pending = [(real, False) for name in named for real in ((name,) if name in packages else index.providing(name) & packages.keys())]
     seen: set[tuple[str, bool]] = set()
     while pending:
         name, below_library = pending.pop()
@@ -57,10 +58,11 @@ def follow_depends(
 def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "DebianPackageIndex") -> Iterator[DebianPackage]:
     """Yield one package per group of alternatives: one of the base, else the first that the suite has; none for ignored ones."""
     for group in index.depends(package):
-        if not _IGNORED_DEPENDS.isdisjoint(group):
+        if not _IGNORED_DEPENDS.isdisjoint(relation.name for relation in group):
             continue
-        in_base = (packages.get(name) for name in group)
-        newest = (index.newest(name) for name in group)
-        choice = next((it for it in (*in_base, *newest) if it is not None), None)
+        satisfying = [each for relation in group for each in index.satisfying(relation)]
+        # The lock may have an older version than the one that the index knows: its name is enough.
+        names = (*(relation.name for relation in group), *(each.name for each in satisfying))
+        choice = next((packages[name] for name in names if name in packages), satisfying[0] if satisfying else None)
         if choice is not None:
             yield choice

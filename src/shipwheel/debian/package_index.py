@@ -8,6 +8,7 @@ from functools import cached_property
 import msgspec
 
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.relations import Relation, parse_relations
 from shipwheel.debian.version import version_key
 from shipwheel.digest import as_sha256
 from shipwheel.errors import ArchiveError
@@ -22,6 +23,9 @@ _PREFERRED_PROVIDERS = {
     "libjack.so.0": "libjack-jackd2-0",
 }
 """Soname -> the package that Debian prefers, for sonames where the general ranking of providers picks another one."""
+
+_PRIORITIES = (b"required", b"important", b"standard", b"optional", b"extra")
+_PROVIDED_NAME = re.compile(rb"(?:^|,)\s*([^\s,:(]+)")
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -46,8 +50,28 @@ class DebianPackageIndex:
 
     def newest(self, name: str) -> DebianPackage | None:
         """Return the newest version of a package, or None if the suite does not have it."""
-        packages = [_parse_row(archive, row) for archive, row in self._rows.get(name.encode(), ())]
-        return max(packages, key=lambda package: version_key(package.version), default=None)
+        found = self._newest_row(name)
+        return None if found is None else _parse_row(*found)
+
+    def _newest_row(self, name: str) -> tuple[str, bytes] | None:
+        rows = self._rows.get(name.encode(), ())
+        return max(rows, key=lambda each: version_key(each[1].split(b"\t", 2)[1].decode()), default=None)
+
+    def satisfying(self, wanted: Relation) -> tuple[DebianPackage, ...]:
+        """Return the package that a relation names, then those that provide it, in apt's order: by Priority.
+
+        Only the newest version of a package counts.
+        """
+        own = self.newest(wanted.name)
+        rows = (row for name in self.providing(wanted.name) if (row := self._newest_row(name)) is not None)
+        fitting = [(archive, row) for archive, row in rows if any(map(wanted.is_provided_by, _provided(row)))]
+        fitting.sort(key=lambda each: (_priority(each[1]), each[1]))
+        providers = (_parse_row(archive, row) for archive, row in fitting)
+        return (*((own,) if own is not None and wanted.allows(own.version) else ()), *(it for it in providers if it.name != wanted.name))
+
+    def providing(self, name: str) -> frozenset[str]:
+        """Return the names of the packages that provide a virtual package, in any version."""
+        return self._providing.get(name.encode(), frozenset())
 
     def similar_names(self, name: str) -> tuple[str, ...]:
         """Return up to three package names like this one, the most similar first."""
@@ -75,17 +99,14 @@ class DebianPackageIndex:
         """Return whether a package has a library in a loader directory."""
         return name.encode() in self._library_packages
 
-    def depends(self, package: DebianPackage) -> tuple[tuple[str, ...], ...]:
-        """Return the Pre-Depends and Depends of a package as groups of names; one package of each group is enough (deb-control(5)).
+    def depends(self, package: DebianPackage) -> tuple[tuple[Relation, ...], ...]:
+        """Return the Pre-Depends and Depends of a package as groups; one relation of each group is enough (deb-control(5)).
 
         For a version that the index does not list (a lock may have an older one), return those of the newest version.
         """
         rows = [row.decode().split("\t") for _, row in self._rows.get(package.name.encode(), ())]
         rows.sort(key=lambda row: row[1] == package.version)
-        fields = rows[-1][7:] if rows else []
-        groups = (group for field in fields for group in field.split(",") if group.strip())
-        # "libc6 (>= 2.36) [linux-any] <!nocheck>", "python3:any"
-        return tuple(tuple(re.split(r"[\s:(\[<]", choice.strip())[0] for choice in group.split("|")) for group in groups)
+        return tuple(group for field in (rows[-1][7:9] if rows else ()) for group in parse_relations(field))
 
     @cached_property
     def _library_packages(self) -> frozenset[bytes]:
@@ -100,11 +121,32 @@ class DebianPackageIndex:
         return rows
 
     @cached_property
+    def _providing(self) -> dict[bytes, frozenset[str]]:
+        """Virtual package -> the names of the packages that provide it."""
+        found: dict[bytes, set[str]] = {}
+        for rows in self._rows.values():
+            for _, row in rows:
+                if provides := row.rsplit(b"\t", 2)[1]:
+                    name = row[: row.index(b"\t")].decode()
+                    for virtual in _PROVIDED_NAME.findall(provides):
+                        found.setdefault(virtual, set()).add(name)
+        return {virtual: frozenset(names) for virtual, names in found.items()}
+
+    @cached_property
     def _providers(self) -> dict[bytes, bytes]:
         """Soname -> the names of the packages that have it, separated by commas."""
         contents = self._contents()
         self.may_miss_libraries = not contents.is_listed
         return dict(line.split(b"\t") for line in contents.table.splitlines())
+
+
+def _provided(row: bytes) -> tuple[Relation, ...]:
+    return tuple(relation for group in parse_relations(row.decode().rsplit("\t", 2)[1]) for relation in group)
+
+
+def _priority(row: bytes) -> int:
+    name = row.rpartition(b"\t")[2]
+    return _PRIORITIES.index(name) if name in _PRIORITIES else len(_PRIORITIES)
 
 
 def _rank(name: str) -> tuple[bool, int, int, str]:

@@ -7,7 +7,7 @@ rejected. The keys are those of Debian's archive keyring, shipped as `keyring.pg
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.resources import files
 
@@ -15,10 +15,13 @@ from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import SignatureError
 from shipwheel.events import Warned
 
-__all__ = ["MAX_STALE", "Release", "archive_keyring", "check_age", "parse_release", "verify_release"]
+__all__ = ["MAX_LAG", "MAX_STALE", "Release", "archive_keyring", "check_age", "check_rollback", "parse_release", "verify_release"]
 
 MAX_STALE = timedelta(days=60)
 """How long a release is still used, with a warning, after its Valid-Until."""
+
+MAX_LAG = timedelta(days=7)
+"""How much older a release may be than the newest one known: mirrors are updated at different hours. Debian's own Valid-Until is a week."""
 
 _HINT = "The mirror is broken or cannot be trusted: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
 
@@ -93,6 +96,21 @@ def check_age(release: Release, name: str, now: datetime, *, allow_stale: bool =
     if late > MAX_STALE and not allow_stale:
         raise SignatureError(message, hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR): this one lacks recent security updates.")
     return Warned(message, hint="Security updates may be missing; SHIPWHEEL_DEBIAN_MIRROR selects another mirror.")
+
+
+def check_rollback(release: Release, name: str, newest: datetime | None, as_of: date | None = None) -> None:
+    """Raise SignatureError for a release that is more than `MAX_LAG` older than the newest one known, and than the day that is wanted.
+
+    A correctly signed old release without Valid-Until would otherwise hide all later security updates.
+    """
+    if release.date is None or newest is None:
+        return
+    oldest = min(newest, datetime.combine(as_of, time.min, UTC)) if as_of is not None else newest
+    if release.date < oldest - MAX_LAG:
+        raise SignatureError(
+            f"{name} is of {release.date:%Y-%m-%d}, but one of {newest:%Y-%m-%d} is known: the mirror is out of date, or hides updates",
+            hint="Use another mirror (SHIPWHEEL_DEBIAN_MIRROR). For a snapshot of the archive, give its day (--as-of).",
+        )
 
 
 def _hash(text: str) -> Sha256:

@@ -1,10 +1,11 @@
 """The packages that a composed base starts from, and what their versions tell: Python's and glibc's."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.relations import Relation
 from shipwheel.debian.version import upstream
 from shipwheel.errors import LockError, UsageError
 from shipwheel.suites import Suite
@@ -12,7 +13,17 @@ from shipwheel.suites import Suite
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["RENEW_HINT", "libc_version", "python_version", "resolve_packages", "resolve_seed", "seed_names", "wished_names"]
+__all__ = [
+    "RENEW_HINT",
+    "describe_provided",
+    "libc_version",
+    "python_version",
+    "resolve_packages",
+    "resolve_seed",
+    "seed_names",
+    "virtual_packages",
+    "wished_names",
+]
 
 _COMMON_SEED = (
     "base-files",
@@ -63,26 +74,48 @@ def wished_names(index: "DebianPackageIndex", names: Sequence[str]) -> tuple[tup
     The change to 64-bit time renamed libraries: libglib2.0-0 is libglib2.0-0t64 since trixie.
     """
     names_of = {name: (name, f"{name}t64", name.removesuffix("t64")) for name in names}
-    found = {name: next((each for each in every if index.newest(each) is not None), "") for name, every in names_of.items()}
+    found = {name: next((each for each in every if len(_named(index, each)) == 1), "") for name, every in names_of.items()}
     return tuple(each for each in found.values() if each), tuple(name for name, each in found.items() if not each)
 
 
 def resolve_packages(index: "DebianPackageIndex", names: Sequence[str]) -> tuple[DebianPackage, ...]:
-    """Return the newest version of each package, sorted by name. Raise one UsageError with all unknown names and similar ones."""
-    packages: dict[str, DebianPackage] = {}
-    unknown: list[str] = []
-    for name in names:
-        package = index.newest(name)
-        if package is None:
-            unknown.append(name)
-        else:
-            packages[name] = package
-    if unknown:
+    """Return the newest version of each package, sorted by name; for a virtual one, the only package that provides it.
+
+    Raise one UsageError with all unknown names and similar ones, and all virtual packages that several packages provide.
+    """
+    found = {name: _named(index, name) for name in dict.fromkeys(names)}
+    problems = [
+        *(f"{index.label} has no package {_with_similar(name, index)}" for name, packages in found.items() if not packages),
+        *(_several_providers(index, name, packages) for name, packages in found.items() if len(packages) > 1),
+    ]
+    if problems:
         raise UsageError(
-            f"{index.label} has no package {'; '.join(_with_similar(name, index) for name in dict.fromkeys(unknown))}",
+            "; ".join(problems),
             hint="Use the names of Debian's packages. Debian's package search also finds a package by a file that it contains.",
         )
+    packages = {package.name: package for (package,) in found.values()}
     return tuple(packages[name] for name in sorted(packages))
+
+
+def virtual_packages(index: "DebianPackageIndex", names: Sequence[str]) -> dict[str, str]:
+    """Return the virtual packages among some names, each with the only package that provides it."""
+    found = {name: _named(index, name) for name in names}
+    return {name: packages[0].name for name, packages in found.items() if len(packages) == 1 and packages[0].name != name}
+
+
+def describe_provided(provided: Mapping[str, str]) -> str:
+    """Return virtual packages and what provides them for the end of a line: ", exim4-daemon-light for default-mta"."""
+    return "".join(f", {package} for {name}" for name, package in provided.items())
+
+
+def _named(index: "DebianPackageIndex", name: str) -> tuple[DebianPackage, ...]:
+    """Return the package of this name, or else all that provide it."""
+    own = index.newest(name)
+    return (own,) if own is not None else index.satisfying(Relation(name))
+
+
+def _several_providers(index: "DebianPackageIndex", name: str, packages: Sequence[DebianPackage]) -> str:
+    return f"{name} is a virtual package of {index.label}: name one that provides it, {', '.join(package.name for package in packages)}"
 
 
 def _with_similar(name: str, index: "DebianPackageIndex") -> str:

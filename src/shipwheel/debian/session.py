@@ -1,6 +1,7 @@
 """One build's access to Debian's archive."""
 
 import threading
+from datetime import date
 from typing import TYPE_CHECKING
 
 from shipwheel.events import Reporter
@@ -20,11 +21,12 @@ class ArchiveSession:
     """Access to Debian's archive for one build, from any thread.
 
     Nothing happens before a method is called: a build whose packages are locked and stored needs no mirror. The mirror is then chosen once,
-    and each package index is read once. `setting` is the mirror that the user names, if any.
+    and each package index is read once. `setting` is the mirror that the user names, `as_of` the day, if any.
     """
 
-    def __init__(self, setting: str | None, store: Store, reporter: Reporter) -> None:
+    def __init__(self, setting: str | None, store: Store, reporter: Reporter, as_of: date | None = None) -> None:
         self._setting = setting
+        self._as_of = as_of
         self._store = store
         self._reporter = reporter
         self._lock = threading.Lock()
@@ -40,7 +42,7 @@ class ArchiveSession:
         with self._lock:
             if self._archive is None:
                 mirror = choose_mirror(self._setting, saved=load_choice(self._store.root).debian)
-                self._archive = Archive(mirror, self._store, self._reporter)
+                self._archive = Archive(mirror, self._store, self._reporter, as_of=self._as_of)
             return self._archive
 
     def choose_mirror(self) -> "DebianMirror":

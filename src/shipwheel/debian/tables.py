@@ -12,11 +12,11 @@ from shipwheel.errors import ArchiveError
 
 __all__ = ["TABLE_VERSION", "contents_table", "is_alternatives_directory", "packages_table"]
 
-TABLE_VERSION = "2"
+TABLE_VERSION = "3"
 """Part of the tables' names in the store: raise it whenever the columns change."""
 
 _COLUMNS = tuple(b"\n%b: " % name for name in (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size"))
-_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends"))
+_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority"))
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
 _MAX_UNPACKED_BYTES = 2 << 30
 _CHUNK_BYTES = 8 << 20
@@ -29,7 +29,8 @@ def is_alternatives_directory(name: str) -> bool:
 
 
 def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
-    """Convert Packages.xz to lines of `name version architecture filename sha256 size source pre-depends depends`, separated by tabs.
+    """Convert Packages.xz to lines of `name version architecture filename sha256 size source pre-depends depends provides priority`,
+    separated by tabs.
 
     `chunks` are the bytes of the file, `name` is its name in errors. Raise ArchiveError for a damaged file.
     """

@@ -129,7 +129,8 @@ def lock_with_command(project: Project, before: Lock | None, make: Callable[[Loc
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
     """Return bases of Debian packages, with a standalone Python if no suite has the version. Raise UsageError."""
     suite = suite_of(project)
-    debian = DebianBases(suite, ArchiveSession(project.settings.debian_mirror, store, reporter), reporter, project.wished_packages)
+    archive = ArchiveSession(project.settings.debian_mirror, store, reporter, project.settings.as_of)
+    debian = DebianBases(suite, archive, reporter, project.wished_packages)
     if suite.python:
         return debian
     from shipwheel.base.standalone import StandaloneBases

@@ -131,6 +131,8 @@ class FakeArchive:
         contents: Sequence[str] = (),
         source: str = "",
         depends: str = "",
+        provides: str = "",
+        priority: str = "optional",
     ) -> DebianPackage:
         """Add a .deb to the suite, or to the release `updates` or `security`.
 
@@ -144,7 +146,8 @@ class FakeArchive:
         path.write_bytes(deb)
         made = DebianPackage(name, version, architecture, filename, sha256_of(deb), len(deb), archive, source or name)
         fields = {"Package": name, "Source": f"{source} (1)" if source else "", "Version": version, "Architecture": architecture}
-        fields |= {"Filename": filename, "Size": str(made.size), "SHA256": made.sha256, "Depends": depends, "Description": "a test"}
+        fields |= {"Filename": filename, "Size": str(made.size), "SHA256": made.sha256, "Depends": depends, "Provides": provides}
+        fields |= {"Priority": priority, "Description": "a test"}
         stanza = "".join(f"{key}: {value}\n" for key, value in fields.items() if value)
         for one in ("amd64", "arm64") if architecture == "all" else (architecture,):
             self._stanzas.setdefault((archive, self._release(release), one), []).append(stanza)
