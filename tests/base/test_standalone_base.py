@@ -19,6 +19,7 @@ from shipwheel.settings import Settings
 from shipwheel.testing.package_index import Fault
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
+from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
 _SUITE = f'suite = "{SUITE.codename}"\n'
@@ -120,6 +121,24 @@ def test_builds_two_platforms_from_local_archives(world: World) -> None:
         assert found["usr/bin/python3"].linkname == "/opt/python/bin/python3.12"
         assert not [path for path in found if path.startswith(("usr/lib/python", "opt/python/include", "opt/python/lib/tcl"))]
         assert [path for path in found if path.startswith("opt/venv/lib/python3.12/site-packages/small")]
+
+
+def test_takes_the_standalone_python_that_has_the_missing_files(world: World) -> None:
+    for machine in ("x86_64", "aarch64"):
+        world.add(SmallWheel("old", "1.0", tag=f"cp312-cp312-manylinux_2_17_{machine}", purelib=False))
+    folder, disk = world.root / "shop", _disk(world)
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11,<3.14"\ndependencies = ["old==1.0"]\n'
+    )
+    first = world.run("lock", folder, "--python-builds", disk)
+    assert "Python 3.12 is used, since 3.13 does not work: old 1.0: no wheel is for Python 3.13" in first.err
+    # The lock is current, so its Python is the first that is tried.
+    second = world.run("lock", folder, "--python-builds", disk)
+    assert (second.code, "is used" in second.err) == (0, False)
+    assert world.run("lock", folder, "--check").code == 0
+    # What the user names is taken by its word.
+    assert "(--python 3.12)" in _failed(world.run("lock", folder, "--python-builds", disk, "--python", "3.13"), 4)
 
 
 def test_gives_the_same_image_again_and_in_an_empty_store(world: World, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
@@ -27,7 +27,7 @@ from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
-__all__ = ["check_fetchable", "fetch_standalone", "find_builds", "is_acceptable", "pinned_version"]
+__all__ = ["check_fetchable", "fetch_standalone", "find_builds", "is_acceptable", "newest_versions", "pinned_version"]
 
 _CHECKSUMS_FILE = "SHA256SUMS"
 
@@ -71,6 +71,24 @@ def pinned_version(project: Project, locked: Standalone | None) -> str:
     except FetchError:
         builds = []
     return max(builds, key=lambda build: build.rank).version if builds else f"{project.python}.0"
+
+
+def newest_versions(project: Project, platforms: Sequence[Platform]) -> dict[str, str]:
+    """Return minor version -> newest full version that every platform has and the project allows; empty if the builds cannot be listed."""
+    try:
+        available = [each.build for each in _available_builds(project)]
+    except FetchError:
+        return {}
+    architectures = {platform.architecture for platform in platforms}
+    ranked: dict[str, Standalone] = {}
+    for build in sorted(available, key=lambda build: build.rank):
+        if build.architecture in architectures and is_acceptable(build, replace(project, python=build.minor)):
+            ranked[build.minor] = build
+    return {minor: build.version for minor, build in ranked.items() if _architectures(available, minor) >= architectures}
+
+
+def _architectures(builds: Sequence[Standalone], minor: str) -> set[str]:
+    return {build.architecture for build in builds if build.minor == minor}
 
 
 def is_acceptable(build: Standalone, project: Project) -> bool:
@@ -271,7 +289,11 @@ def _no_common_version(project: Project, platforms: Sequence[Platform], availabl
 
 def _unavailable(project: Project, why: str) -> FetchError:
     minor = minor_version(project.python)
-    allowed = allowed_pythons([project.requires_python] if project.requires_python else [])
+    allowed = [
+        version
+        for version in allowed_pythons([project.requires_python] if project.requires_python else [])
+        if version != project.unsuitable_python
+    ]
     versions = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
     debian = f"Debian's Python {versions}, which the project allows (--python {allowed[0]}); " if allowed else ""
     return FetchError(

@@ -1,7 +1,7 @@
 """The error for locked packages that have no file for a target: why, which files there are, and what can be done about it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -74,11 +74,15 @@ class MissingFile(msgspec.Struct, frozen=True):
 
 
 class OtherPython(msgspec.Struct, frozen=True):
-    """Another Python version: its name for the user, the flags that choose it, and the target that it makes."""
+    """Another Python version: its name for the user, the flags that choose it, and the target that it makes.
+
+    `everywhere` is false if it has files for some of the platforms only.
+    """
 
     name: str
     flags: str
     target: Target
+    everywhere: bool = True
 
 
 class Alternatives(msgspec.Struct, frozen=True):
@@ -122,12 +126,25 @@ class NoCompatibleFile(LockError):
         self.missing = missing
         self.targets = targets
         self.tried = tried
+        self.alternatives = alternatives
         hint = _Hint(missing, targets, alternatives, tried)
         super().__init__(
             "\n".join(file.describe(where, alternatives.get(file, Alternatives())) for file, where in missing.items()),
             hint=hint.text(),
             hint_without_python="" if hint.another_python_may_help else None,
+            summary="; ".join(f"{file.label}: {file.reason}" for file in missing),
         )
+
+    @property
+    def usable_python(self) -> OtherPython | None:
+        """The first untried Python that has every missing file for every platform, None without one."""
+        return next((python for python in _common_pythons(self.missing, self.alternatives) if python.everywhere), None)
+
+
+def _common_pythons(missing: Iterable[MissingFile], alternatives: Mapping[MissingFile, Alternatives]) -> list[OtherPython]:
+    """Return the Pythons that have every one of the missing files, in the order of the first one's."""
+    known = [{python.flags: python for python in alternatives.get(file, Alternatives()).pythons} for file in missing]
+    return [python for flags, python in known[0].items() if all(flags in other for other in known)]
 
 
 class _Hint(msgspec.Struct, frozen=True):
@@ -161,9 +178,8 @@ class _Hint(msgspec.Struct, frozen=True):
         return "" if none_left else "another version of these"
 
     def _pythons(self) -> str:
-        known = [{python.flags: python.name for python in self.alternatives[it].pythons} for it in self.missing if it in self.alternatives]
-        if len(known) == len(self.missing) and (flags := next((it for it in known[0] if all(it in other for other in known)), None)):
-            return f"{known[0][flags]} ({flags})"
+        if python := next(iter(_common_pythons(self.missing, self.alternatives)), None):
+            return f"{python.name} ({python.flags})"
         return "another Python version (--python; a newer one brings a newer glibc)" if self.another_python_may_help else ""
 
     def _platforms(self) -> str:

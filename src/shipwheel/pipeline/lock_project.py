@@ -11,7 +11,7 @@ from shipwheel.errors import LockError, ProjectError, UsageError
 from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
-from shipwheel.pipeline.python_choice import with_suitable_python
+from shipwheel.pipeline.python_choice import may_fall_back_to, with_suitable_python
 from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
@@ -140,8 +140,9 @@ def explain_package(request: "Request", name: str) -> "PackageReport":
 
 def _as_locked(project: Project, lock: Lock) -> Project:
     """Return the project for the Python of the lock, which is that of the base image or one that the project can fall back to."""
-    from_image = project.settings.base is not None and lock.python != project.python
-    return _adapt(project, lock.python) if from_image or lock.python in project.other_pythons else project
+    if lock.python == project.python:
+        return project
+    return _adapt(project, lock.python) if project.settings.base is not None or may_fall_back_to(project, lock.python) else project
 
 
 def _wanted(project: Project, lock: Lock) -> LockRequest:

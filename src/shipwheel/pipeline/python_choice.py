@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -17,9 +16,11 @@ from shipwheel.locking.pylock import read_lock
 from shipwheel.locking.target import Target
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.project.project import Project
+from shipwheel.project.python_version import allowed_pythons, satisfies_python
 from shipwheel.project.read import with_python
 from shipwheel.request import LockMode
-from shipwheel.suites import SUITES
+from shipwheel.suites import SUITES, without_python
+from shipwheel.versions import minor_number
 
 if TYPE_CHECKING:
     from shipwheel.request import Request
@@ -31,7 +32,7 @@ _MAX_REASON = 300
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
-__all__ = ["ProjectAttempt", "pythons_to_try", "try_pythons", "with_suitable_python"]
+__all__ = ["ProjectAttempt", "may_fall_back_to", "pythons_to_try", "try_pythons", "with_suitable_python"]
 
 
 class ProjectAttempt(Protocol[Result]):
@@ -43,65 +44,95 @@ class ProjectAttempt(Protocol[Result]):
 def with_suitable_python(
     project: Project, request: "Request", attempt: ProjectAttempt[T], adapt: Callable[[Project, str], Project] = with_python
 ) -> T:
-    """Return the result of `attempt` for the base image's Python, or for the best Python of Debian for which it succeeds.
+    """Return the result of `attempt` for the base image's Python, or for the best Python for which it succeeds.
 
-    `adapt` returns the project for another Python. Raise what `attempt` raises; a NoCompatibleFile error then names alternatives, which the
-    package index is asked for.
+    Debian's Pythons are tried first; after them, the one that has the missing files by what the package index says. `adapt` returns the
+    project for another Python. Raise what `attempt` raises; a NoCompatibleFile error then names alternatives from the index.
     """
-    with _naming_alternatives(project, request.reporter):
-        if project.settings.base is None:
-            if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
-                return attempt(project if lock.python == project.python else adapt(project, lock.python))
-            return try_pythons(project, request.reporter, attempt, adapt)
-        from shipwheel.base.image import project_on_image
-
-        return attempt(*project_on_image(project, request))
-
-
-@contextmanager
-def _naming_alternatives(project: Project, reporter: Reporter) -> Iterator[None]:
     try:
-        yield
-    except NoCompatibleFile as error:
-        from shipwheel.locking.diagnose.alternatives import find_alternatives
+        if project.settings.base is not None:
+            from shipwheel.base.image import project_on_image
 
-        request = replace(lock_request(project), python=error.targets[0].minor)
-        alternatives = find_alternatives(error.missing, request, _other_pythons(project, error.targets), reporter)
-        raise NoCompatibleFile(error.missing, error.targets, alternatives, error.tried) from None
+            return attempt(*project_on_image(project, request))
+        if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
+            return attempt(project if lock.python == project.python else adapt(project, lock.python))
+        return try_pythons(project, request.reporter, attempt, adapt)
+    except NoCompatibleFile as error:
+        informed = _with_alternatives(error, project, request.reporter)
+    python = informed.usable_python
+    if python is None or project.settings.base is not None or project.python_is_named or request.lock_mode is not LockMode.UPDATE:
+        raise informed
+    try:
+        found = attempt(adapt(project, python.target.minor))
+    except LockError:
+        raise informed from None
+    _warn_of_other_python(python.target.minor, project, informed, request.reporter)
+    return found
+
+
+def _with_alternatives(error: NoCompatibleFile, project: Project, reporter: Reporter) -> NoCompatibleFile:
+    from shipwheel.locking.diagnose.alternatives import find_alternatives
+
+    request = replace(lock_request(project), python=error.targets[0].minor)
+    pythons = [python for python in _other_pythons(project, error.targets) if python.target.minor not in error.tried]
+    return NoCompatibleFile(error.missing, error.targets, find_alternatives(error.missing, request, pythons, reporter), error.tried)
+
+
+def _warn_of_other_python(version: str, project: Project, error: LockError, reporter: Reporter) -> None:
+    reason = textwrap.shorten(error.summary, _MAX_REASON, placeholder=" …")
+    reporter(Warned(f"Python {version} is used, since {project.python} does not work: {reason}"))
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
-    """Return the targets with each other Python: that of another Debian suite, or of another image with the same C library."""
-    found = []
-    for target in targets:
-        if project.settings.base is None:
-            found += [
-                OtherPython(
-                    f"Python {suite.python} (Debian {suite.codename})",
-                    f"--python {suite.python}",
-                    Target(target.platform, suite.full_python, suite.libc),
-                )
-                for suite in SUITES
-                if suite.python != target.minor
-            ]
-        else:
-            found += [
-                OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
-                for minor in _IMAGE_PYTHONS
-                if minor != target.minor
-            ]
-    return found
+    """Return the targets with each other Python: one that the project allows, or that of another image with the same C library."""
+    if project.settings.base is not None:
+        return [
+            OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
+            for target in targets
+            for minor in _IMAGE_PYTHONS
+            if minor != target.minor
+        ]
+    allowed = set(allowed_pythons([project.requires_python] if project.requires_python else []))
+    found = [
+        OtherPython(
+            f"Python {suite.python} (Debian {suite.codename})",
+            f"--python {suite.python}",
+            Target(target.platform, suite.full_python, suite.libc),
+        )
+        for target in targets
+        for suite in SUITES
+        if suite.python != target.minor and suite.python in allowed
+    ]
+    return [*found, *_standalone_pythons(project, targets)]
+
+
+def _standalone_pythons(project: Project, targets: Sequence[Target]) -> Iterator[OtherPython]:
+    """Yield the targets with each Python that only standalone builds have, the newest first."""
+    from shipwheel.base.standalone_builds import newest_versions
+
+    versions = newest_versions(project, [target.platform for target in targets])
+    for minor in sorted(versions.keys() - {suite.python for suite in SUITES}, key=minor_number, reverse=True):
+        for target in targets:
+            python = Target(target.platform, versions[minor], without_python().libc)
+            yield OtherPython(f"Python {minor} (standalone build)", f"--python {minor}", python)
 
 
 def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
     """Return the Python versions in the order to try them. The one of a current lock comes first."""
     found = (project.python, *project.other_pythons)
-    lock = read_lock(project.inputs.lock_path) if project.other_pythons else None
-    if lock is None or lock.python not in project.other_pythons:
+    lock = None if project.python_is_named else read_lock(project.inputs.lock_path)
+    if lock is None or lock.python == project.python or not may_fall_back_to(project, lock.python):
         return found
     if not lock.is_current(inputs_digest(lock_request(adapt(project, lock.python)))):
         return found
     return (lock.python, *(version for version in found if version != lock.python))
+
+
+def may_fall_back_to(project: Project, python: str) -> bool:
+    """Return whether a Python ("3.10") may be taken in place of the project's own, because a lock has it."""
+    if project.python_is_named:
+        return False
+    return python in project.other_pythons or bool(project.requires_python and satisfies_python(python, project.requires_python))
 
 
 def try_pythons(
@@ -124,8 +155,7 @@ def try_pythons(
                 break
             continue
         if errors:
-            reason = textwrap.shorten(errors[0].summary, _MAX_REASON, placeholder=" …")
-            reporter(Warned(f"Python {version} is used, since {project.python} does not work: {reason}"))
+            _warn_of_other_python(version, project, errors[0], reporter)
         return found
     best = _best(errors)
     tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]

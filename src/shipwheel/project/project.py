@@ -36,6 +36,10 @@ class Project:
     """The inputs of the lock."""
     other_pythons: tuple[str, ...] = ()
     """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
+    python_is_named: bool = False
+    """True if the user or the project names `python`, so that no other is tried."""
+    unsuitable_python: str = ""
+    """The Python in whose place `python` was taken since it did not work; empty if none was."""
     dependencies: frozenset[str] = frozenset()
     """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
     dynamic: bool = False

@@ -14,7 +14,7 @@ from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import minor_number, minor_version
 
-__all__ = ["PythonChoice", "allowed_pythons", "choose_python"]
+__all__ = ["PythonChoice", "allowed_pythons", "choose_python", "satisfies_python"]
 
 _BY_PYTHON = {suite.python: suite for suite in SUITES_BY_PREFERENCE}
 _BY_CODENAME = {suite.codename: suite for suite in SUITES_BY_PREFERENCE}
@@ -34,7 +34,7 @@ class PythonChoice(msgspec.Struct, frozen=True):
     """A Python version ("3.11", or with the micro version that the user wrote) and the reason for it.
 
     `specifier` is the project's version specifier that it satisfies. `others` are the versions to try if it does not work out, the best
-    first; empty if the user or the project names this one. `note` tells the user what they may not expect.
+    first; empty if the user or the project names this one (`is_named`). `note` tells the user what they may not expect.
     """
 
     version: str
@@ -42,6 +42,7 @@ class PythonChoice(msgspec.Struct, frozen=True):
     specifier: str | None = None
     others: tuple[str, ...] = ()
     note: str = ""
+    is_named: bool = False
 
 
 def choose_python(
@@ -65,7 +66,7 @@ def choose_python(
         choice = _named(version, origin, allowed, metadata.origin)
         if version in _BY_PYTHON:
             others = (other for other in known if not allowed or _matching(other, allowed, metadata.origin) is not None)
-            return msgspec.structs.replace(choice, others=tuple(other for other in others if other != version))
+            return msgspec.structs.replace(choice, is_named=False, others=tuple(other for other in others if other != version))
         return _closest(choice, origin, known, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
 
@@ -78,6 +79,11 @@ def allowed_pythons(specifiers: Sequence[str], origin: str = "requires-python") 
     return tuple(version for version in _BY_PYTHON if not specifiers or _matching(version, specifiers, origin) is not None)
 
 
+def satisfies_python(version: str, specifier: str) -> bool:
+    """Return whether a Python ("3.10") satisfies a specifier: Debian's by the version that it has, any other by some of its versions."""
+    return _satisfies(version, specifier, "requires-python")
+
+
 def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> PythonChoice:
     specifier = _matching(version, allowed, project)
     if allowed and specifier is None:
@@ -85,7 +91,7 @@ def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> P
         raise ProjectError(
             f"{origin} wants Python {version}{has}, but {project} requires {' || '.join(allowed)}", hint="Change one of the two."
         )
-    return PythonChoice(version, f"{origin} names it", specifier)
+    return PythonChoice(version, f"{origin} names it", specifier, is_named=True)
 
 
 def _closest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: Sequence[str], project: str) -> PythonChoice:

@@ -96,7 +96,8 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     found = replace(read_project(path, settings, launch=False, files=project.files), scanner=project.scanner)
     found = with_launch(found) if launch else found
     reason = f"the requirements have no solution for {project.python}"
-    return replace(found, settings=project.settings, python_reason=reason, notes=(*project.notes, *found.notes))
+    notes = (*project.notes, *found.notes)
+    return replace(found, settings=project.settings, python_reason=reason, unsuitable_python=project.python, notes=notes)
 
 
 def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bool) -> Project:
@@ -223,6 +224,7 @@ class _Reader:
             settings=settings,
             inputs=inputs,
             other_pythons=python.others,
+            python_is_named=python.is_named,
             dependencies=dependency_names(requirements, minor_version(python.version)),
             dynamic=metadata.dynamic and not (listed and kind == "app"),
             scripts=dict(metadata.scripts),
