@@ -291,6 +291,13 @@ def test_names_new_files_and_directories_with_nothing_old_in_them(tmp_path: Path
     assert [path.removeprefix(f"{tmp_path}/") for path in seen.written] == ["empty/", "f", "made/", "touched/d", "touched/old"]
 
 
+def test_names_what_is_new_in_an_empty_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    code = "os.makedirs('data/logs'); open('data/logs/a', 'w').close(); open('settings.yaml', 'w').close(); serve().serve_forever()"
+    seen = observe_code(code, tmp_path / "work", look_in=[str(tmp_path)])
+    assert [path.removeprefix(f"{tmp_path}/") for path in seen.written] == ["work/data/", "work/settings.yaml"]
+
+
 def test_names_a_bounded_number_of_paths(tmp_path: Path) -> None:
     code = f"""
     for number in range({observer.MAX_WRITTEN} + 5):

@@ -149,6 +149,12 @@ def test_a_page_that_works_with_a_writable_root_is_further() -> None:
     assert FindingKind.LOST_WRITES in {finding.kind for finding in trial.findings}
 
 
+def test_a_program_that_could_write_and_then_wants_a_sub_command_is_further() -> None:
+    second = Observation(ended=2, log="usage: shop [-h] {serve}\n", written=("/app/logs/",))
+    trial, _ = tried(CANNOT_WRITE, second)
+    assert [finding.subject for finding in trial.findings if finding.kind is FindingKind.LOST_WRITES] == ["/app/logs/"]
+
+
 @pytest.mark.parametrize(
     "seen",
     [

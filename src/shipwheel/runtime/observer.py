@@ -268,6 +268,7 @@ class Written:
         self.skip = frozenset(skip)
         self.since = time.clock_gettime_ns(COARSE_CLOCK)
         self.before = {path for top in self.tops for path in self.files(top)}
+        self.here = os.getcwd()
 
     def entries(self, directory: str) -> list[os.DirEntry[str]]:
         """Return what is in a directory. Raise OSError if it cannot be read, or is very deep."""
@@ -306,7 +307,8 @@ class Written:
                 is_new = is_changed and entry.path not in self.before
                 if stat.S_ISDIR(facts.st_mode):
                     inside = len(found)
-                    is_new = self.add(entry.path, found) and is_new
+                    # The working directory may be empty at first, and is no directory of the program's own.
+                    is_new = self.add(entry.path, found) and is_new and entry.path != self.here
                     if is_new:
                         found[inside:] = [entry.path + "/"]
                 elif is_changed:

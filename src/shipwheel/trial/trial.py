@@ -85,10 +85,11 @@ def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Obs
         return None
 
 
-def _progress(seen: Observation, subject: Subject) -> tuple[bool, bool, int, bool]:
-    """Return how far a program came: it does what it is for, it answers, it listens, it runs."""
-    is_good = verdict_of(seen, find(seen, subject.config)).is_good
-    return is_good, seen.answer is not None, len(seen.reachable), seen.ended is None
+def _progress(seen: Observation, subject: Subject) -> tuple[bool, bool, int, bool, bool]:
+    """Return how far a program came: it does what it is for, it answers, it listens, it runs, it could write."""
+    findings = find(seen, subject.config)
+    could_write = all(finding.kind is not FindingKind.NOT_WRITABLE for finding in findings)
+    return verdict_of(seen, findings).is_good, seen.answer is not None, len(seen.reachable), seen.ended is None, could_write
 
 
 def require_good(trials: Sequence[Trial], name: str) -> None:
