@@ -194,6 +194,31 @@ def test_updates_a_layout_that_another_process_created(store: Store, place: Path
     assert list(place.parent.iterdir()) == [place]
 
 
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("number", range(6))
+def test_accepts_a_layout_that_appears_while_it_looks(
+    store: Store, place: Path, monkeypatch: pytest.MonkeyPatch, number: int, empty: bool
+) -> None:
+    """Another process renames a complete layout into place, before the first look at the path, or the second, and so on."""
+    place.parent.mkdir()
+    if empty:
+        place.mkdir()
+    looks = 0
+    stat = Path.stat
+
+    def overtaken(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        nonlocal looks
+        if path in (place, place / layout.LAYOUT):
+            looks += 1
+            if looks == number + 1:
+                monkeypatch.undo()
+                write_layout(other_index(store), place, store, name="app:2")
+        return stat(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", overtaken)
+    layout.require_layout_or_empty(place)
+
+
 def test_reports_an_unwritable_location(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError) as caught:

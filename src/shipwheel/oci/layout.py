@@ -117,11 +117,16 @@ def write_error(what: str, error: OSError, kind: str) -> BuildError:
 
 def require_layout_or_empty(directory: Path) -> None:
     """Raise UsageError if the path exists and is neither an OCI image layout nor an empty directory."""
-    if (directory / LAYOUT).is_file():
+    if not directory.exists() and not directory.is_symlink():
         return
-    if directory.is_dir() and not any(directory.iterdir()):
+    try:
+        if directory.is_dir() and not any(directory.iterdir()):
+            return
+    except FileNotFoundError:
+        # Another process is about to put a layout in the place of the empty directory.
         return
-    if directory.exists() or directory.is_symlink():
+    # Looked for last: if another process has created the layout in the meantime, it is complete.
+    if not (directory / LAYOUT).is_file():
         kind = "a directory that is not an OCI image layout" if directory.is_dir() else "not a directory"
         raise UsageError(f"{directory} is {kind}", hint="Name a new or an empty directory, or a file that ends in .tar.")
 
