@@ -126,6 +126,13 @@ def test_threads_do_not_disturb_each_other() -> None:
         assert list(pool.map(lambda data: (fragment(data), spliced(deflated(data))), contents)) == expected
 
 
+def test_finds_a_library_that_another_thread_is_importing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import adds the module to its package last, after the module itself can be imported."""
+    forget()
+    monkeypatch.delattr("zlib_ng.zlib_ng")
+    assert deflate_blocks._inflate_functions() is not None
+
+
 def test_inflating_has_bounded_chunks() -> None:
     zeros = deflated(bytes(80 << 20))
     sizes = [len(piece) for piece in Spliced(zeros)]

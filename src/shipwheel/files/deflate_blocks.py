@@ -61,9 +61,10 @@ def _inflate_functions() -> _Functions | None:
     """Return the functions of the fastest library on this machine that can be called, or None."""
     import ctypes
 
-    import zlib_ng.zlib_ng
+    # Not `import zlib_ng.zlib_ng`: while another thread imports it, the package lacks the attribute for a moment.
+    from zlib_ng import zlib_ng
 
-    for name, prefix in ((zlib_ng.zlib_ng.__file__, "zng_"), *((name, "") for name in _SYSTEM_LIBRARIES)):
+    for name, prefix in ((zlib_ng.__file__, "zng_"), *((name, "") for name in _SYSTEM_LIBRARIES)):
         try:
             library = ctypes.CDLL(name)
             inflate, reset, end = (getattr(library, f"{prefix}{verb}") for verb in ("inflate", "inflateReset", "inflateEnd"))
