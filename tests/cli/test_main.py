@@ -16,7 +16,7 @@ from shipwheel import __version__, cli, errors
 from shipwheel.cli import stages, usage
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal, Verbosity
-from shipwheel.errors import DamagedBlob, MissingImports, ShipwheelError
+from shipwheel.errors import CoveredFiles, DamagedBlob, MissingImports, ShipwheelError
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
@@ -137,6 +137,7 @@ def raising(error: BaseException) -> Callable[[], object]:
 def all_errors() -> list[ShipwheelError]:
     """Return an error of each kind."""
     special: dict[str, ShipwheelError] = {
+        "CoveredFiles": CoveredFiles("it went wrong", ("/etc/x",), hint="do this"),
         "DamagedBlob": DamagedBlob(ANY),
         "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
     }
