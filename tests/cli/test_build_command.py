@@ -88,3 +88,9 @@ def test_verbose_shows_requests_and_programs_without_credentials(world: World) -
     assert {"wheels", "packages", "lists", "layers"} == set(details)
     again = world.build(place, env=env)
     assert "GET" not in again.err
+
+
+def test_variables_of_the_trial_need_a_trial(world: World) -> None:
+    done = world.run("build", world.app("small\n"), "--check-env", "TOKEN=1")
+    assert done.code == 2
+    assert "--check-env and --check-env-file need --check" in done.err

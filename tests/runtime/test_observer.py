@@ -321,3 +321,34 @@ def test_reads_addresses_in_the_machines_byte_order(address: object, port: int) 
     word = packed[::-1] if sys.byteorder == "little" else packed
     assert observer.address_of(word.hex()) == str(address)
     assert Socket("tcp", str(address), port).is_loopback == str(address).startswith("127.")
+
+
+def test_asks_as_the_first_host_that_is_not_refused_and_follows_links(tmp_path: Path) -> None:
+    code = """
+    class Hosts(Handler):
+        def do_GET(self):
+            known = self.headers["Host"] == "shop.example"
+            page = b'<link href="/a.css?v=1"><script src=js/b.js></script><img src=c.png><a href="https://x.example/d.js">'
+            self.send_response((200 if self.path in ("/", "/a.css") else 404) if known else 400)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page * known)
+    server = serve()
+    server.RequestHandlerClass = Hosts
+    server.serve_forever()
+    """
+    seen = observe_code(code, tmp_path, hosts=["localhost", "shop.example"])
+    assert seen.answer is not None
+    assert seen.answer.host == "shop.example"
+    assert [(page.path, page.status) for page in seen.pages[:2]] == [("/a.css", 200), ("/js/b.js", 404)]
+    assert [page.path for page in seen.pages[2:]] == [observer.NO_PAGE, observer.DEBUGGER]
+
+
+def test_sees_unix_sockets(tmp_path: Path) -> None:
+    code = f"""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind({str(tmp_path / "x.sock")!r})
+    server.listen()
+    signal.pause()
+    """
+    assert observe_code(code, tmp_path, timeout=0.5).unix == (str(tmp_path / "x.sock"),)

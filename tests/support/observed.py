@@ -20,7 +20,7 @@ SOURCE = files("shipwheel.runtime").joinpath("observer.py").read_text(encoding="
 _OPTIONS: dict[str, Any] = {
     "ports": (),
     "paths": ("/",),
-    "host": "localhost",
+    "hosts": ("localhost",),
     "timeout": 1,
     "patience": 60,
     "grace": 60,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from shipwheel.container_path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.trial.findings import Finding, FindingKind, Setting, Verdict, find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
+from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app", volumes=(ContainerPath("/data"),))
 PROGRAM = ExecutionConfig(working_dir="/app")
@@ -135,6 +137,60 @@ def one(kind: FindingKind, seen: Observation, config: ExecutionConfig = SERVER) 
     """Return the finding of a kind."""
     (found,) = (finding for finding in find(seen, config) if finding.kind is kind)
     return found
+
+
+RULE = HostRule("shop/settings.py, line 5", "ALLOWED_HOSTS", ("shop.example", ".shop.test"))
+
+
+def hosts_finding(rule: HostRule, *found: Answer) -> tuple[Verdict, Finding]:
+    """Return the verdict and the only finding of a server with a list of host names."""
+    seen = running(OPEN, answers=found)
+    (finding,) = findings = find(seen, SERVER, SourceFacts((rule,)))
+    return verdict_of(seen, findings), finding
+
+
+def test_a_server_that_answers_to_its_own_hosts_serves() -> None:
+    verdict, finding = hosts_finding(RULE, Answer(8000, "/", host="shop.test", status=200))
+    assert (verdict, finding.kind, finding.blocks) == (V.SERVES, K.HOST_REFUSED, False)
+    assert finding.evidence == "shop/settings.py, line 5"
+    assert 'ALLOWED_HOSTS += os.environ.get("ALLOWED_HOSTS", "localhost").split(",")' in finding.hint
+    assert "probes" in finding.message
+    assert SourceFacts((RULE,)).host_names == ("shop.example", "shop.test")
+
+
+def test_an_empty_list_of_hosts_is_named_or_the_variable_that_fills_it() -> None:
+    verdict, finding = hosts_finding(msgspec.structs.replace(RULE, hosts=()), *answers(400, 400, body="Bad Request"))
+    assert (verdict, finding.kind) == (V.FAILS, K.HOST_REFUSED)
+    assert finding.evidence == "shop/settings.py, line 5; the answer was: 400 Bad Request"
+    verdict, finding = hosts_finding(msgspec.structs.replace(RULE, hosts=(), variables=("SHOP_HOSTS",)), *answers(400, 400))
+    assert (verdict, finding.kind, finding.subject) == (V.NEEDS, K.VARIABLE, "SHOP_HOSTS")
+
+
+def test_a_unix_socket_is_no_place_for_callers() -> None:
+    facts = SourceFacts(addresses=(("gunicorn.conf.py, line 1", "unix:/tmp/letters.sock"),))
+    seen = running(unix=("/tmp/.gunicorn/gunicorn.ctl", "/tmp/letters.sock"))
+    (finding,) = find(seen, SERVER, facts)
+    assert (finding.kind, finding.blocks, finding.evidence) == (K.LOOPBACK, True, "gunicorn.conf.py, line 1: unix:/tmp/letters.sock")
+    assert find(running(OPEN, unix=("/tmp/x.sock",), answers=[GOOD]), SERVER) == ()
+
+
+PAGES = {
+    "Django": (Answer(8000, "/none", status=404, end="<code>DEBUG = True</code> in your settings"), K.DEBUG),
+    "Werkzeug": (Answer(8000, "/?__debugger__=yes&f=debugger.js", status=200, type="text/javascript; charset=utf-8"), K.DEBUG),
+    "a page for everything": (Answer(8000, "/?__debugger__=yes&f=debugger.js", status=200, type="text/html"), None),
+    "a lost style": (Answer(8000, "/static/shop.css", status=404), K.STATIC),
+    "a style": (Answer(8000, "/static/shop.css", status=200), None),
+    "an ordinary 404": (Answer(8000, "/none", status=404, body="Not Found"), None),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_show_debuggers_and_lost_files(name: str) -> None:
+    page, kind = PAGES[name]
+    seen = running(OPEN, answers=[GOOD], pages=(page,))
+    findings = find(seen, SERVER)
+    assert [finding.kind for finding in findings] == [kind] * (kind is not None)
+    assert verdict_of(seen, findings) is V.SERVES
 
 
 def test_a_loopback_address_is_named_with_its_port_and_the_way_out() -> None:

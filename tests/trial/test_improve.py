@@ -53,7 +53,7 @@ def test_a_project_that_serves_needs_nothing() -> None:
     assert found.trial.verdict.is_good
     assert (found.changes, found.variables, found.rejected) == ((), (), ())
     assert len(project.tries) == 1
-    assert project.lines == ["serves: / on port 8000 answers 200 after 0.0 s"]
+    assert project.lines == [], "the result says it"
 
 
 def test_changes_are_tried_together() -> None:

@@ -290,14 +290,21 @@ def warnings_of(*outputs: Observation, engine: FakeEngine, tmp_path: Path) -> li
     """Return the warnings of a build that is checked, for both platforms."""
     events: list[Event] = []
     engine.outputs += outputs
-    check_images(make_index([image_for(AMD64), image_for(ARM64)]), "shop", engine, Store(tmp_path), events.append)  # type: ignore[arg-type]
+    check_images(make_index([image_for(AMD64), image_for(ARM64)]), "shop", engine, Store(tmp_path), events.append, Conditions())  # type: ignore[arg-type]
     return [event.message for event in events if isinstance(event, Warned)]
 
 
-def test_a_checked_build_starts_the_image_for_the_engines_own_platform(tmp_path: Path) -> None:
-    engine = FakeEngine([], runs=(ARM64, AMD64))
-    assert warnings_of(SERVES, engine=engine, tmp_path=tmp_path) == ["only the image for linux/arm64 was started, not linux/amd64"]
+def test_a_checked_build_starts_the_images_that_the_engine_can(tmp_path: Path) -> None:
+    engine = FakeEngine([], runs=(ARM64,))
+    assert warnings_of(SERVES, engine=engine, tmp_path=tmp_path) == [
+        "only the image for linux/arm64 was started, not linux/amd64: this machine has no emulator for it"
+    ]
     assert engine.loaded == [ARM64]
+    both = FakeEngine([], runs=(ARM64, AMD64))
+    assert warnings_of(SERVES, SERVES, engine=both, tmp_path=tmp_path) == []
+    assert both.loaded == [ARM64, AMD64]
+    with pytest.raises(TrialError, match="shop for linux/amd64 was built, and does not serve"):
+        warnings_of(SERVES, CANNOT_WRITE, CANNOT_WRITE, engine=FakeEngine([], runs=(ARM64, AMD64)), tmp_path=tmp_path)
     assert engine.specs[0].image == "shop:check"
 
 
@@ -310,5 +317,5 @@ def test_a_checked_build_warns_of_what_does_not_keep_it_from_serving(tmp_path: P
 def test_a_checked_build_needs_an_engine_that_can_run_it(tmp_path: Path) -> None:
     engine = FakeEngine([], runs=(Platform.parse("linux/arm64"),))
     with pytest.raises(EngineError, match="cannot run linux/amd64 programs here"):
-        check_images(make_index([image_for(AMD64)]), "shop", engine, Store(tmp_path), silent)  # type: ignore[arg-type]
+        check_images(make_index([image_for(AMD64)]), "shop", engine, Store(tmp_path), silent, Conditions())  # type: ignore[arg-type]
     assert engine.loaded == []

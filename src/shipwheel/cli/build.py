@@ -2,7 +2,8 @@
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from shipwheel.request import Request
 
 __all__ = ["command"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """How --check tries an image: the engine's name, empty for the first that answers, and variables that no image has."""
+
+    engine: str
+    env: Mapping[str, str]
 
 
 @click.command(
@@ -75,18 +84,34 @@ __all__ = ["command"]
     help="Start the image first; deliver nothing that does not serve.",
     group="Destination",
 )
+@option(
+    "--check-env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Variable for the trial of --check alone; repeatable.",
+    group="Destination",
+)
+@option(
+    "--check-env-file",
+    "check_env_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of NAME=VALUE lines for the trial of --check alone; repeatable.",
+    group="Destination",
+)
 def command(terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, **flags: Any) -> None:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""
     from shipwheel.api import build
 
+    tried = _trial(check, flags.pop("check_env"), flags.pop("check_env_files"))
     if flags["cache_repo"] is not None and not push:
         raise UsageError("--cache-repo needs --push", hint="Layers are shared through a registry: add --push.")
     started = time.monotonic()
     if load is not None:
-        delivered, reference = _build_and_load(path, load, push, check, flags, terminal.report)
+        delivered, reference = _build_and_load(path, load, push, tried, flags, terminal.report)
     else:
         request = request_from(path, flags, terminal.report)
-        delivered = build(request, push=push, check=_check(request, check) if check is not None else None)
+        delivered = build(request, push=push, check=_check(request, tried) if tried is not None else None)
         reference = f"{_name(delivered.built)}@{delivered.built.index.digest}"
     seconds = time.monotonic() - started
     if not terminal.as_json:
@@ -95,7 +120,7 @@ def command(terminal: Terminal, path: Path, push: bool, load: str | None, check:
 
 
 def _build_and_load(
-    path: Path, load: str, push: bool, check: str | None, flags: dict[str, Any], reporter: "Reporter"
+    path: Path, load: str, push: bool, tried: _Trial | None, flags: dict[str, Any], reporter: "Reporter"
 ) -> "tuple[Delivered, str]":
     """Build for the engine's own platform, unless `--platform` names another, and load the image."""
     from shipwheel.engine.find import find
@@ -108,24 +133,41 @@ def _build_and_load(
     request = request_from(path, {**flags, "platforms": flags["platforms"] or (str(engine.host()),)}, reporter)
 
     def load_image(built: "Built") -> str:
-        if check is not None:
-            _check(request, check)(built)
+        if tried is not None:
+            _check(request, tried)(built)
         name = Reference.parse(request.settings.tag or built.resolution.project.name)
         return engine.load(built.index, request.store, name, reporter)
 
     return build_and_load(request, load_image)
 
 
-def _check(request: "Request", engine_name: str) -> "Check":
+def _trial(engine: str | None, env: tuple[str, ...], files: tuple[Path, ...]) -> _Trial | None:
+    """Return how to try the image, None for not at all. Raise UsageError for variables that nothing would see."""
+    import os
+
+    from shipwheel.engine.run_options import read_environment
+
+    if engine is None:
+        if env or files:
+            raise UsageError("--check-env and --check-env-file need --check", hint="For a variable of the image: --env NAME=VALUE.")
+        return None
+    return _Trial(engine, read_environment(files, env, os.environ))
+
+
+def _check(request: "Request", tried: _Trial) -> "Check":
     """Return the function that raises TrialError for an image that does not serve."""
+    from shipwheel.cli.source_facts import source_facts
     from shipwheel.engine.find import find
     from shipwheel.trial.built import check_images
+    from shipwheel.trial.observe import Conditions
+    from shipwheel.trial.paths import USUAL_PATHS
 
-    engine = find(engine_name or None, request.reporter, bwrap=True)
+    engine = find(tried.engine or None, request.reporter, bwrap=True)
 
     def check(built: "Built") -> None:
         project = built.resolution.project
-        check_images(built.index, project.name, engine, request.store, request.reporter)
+        conditions = Conditions(paths=USUAL_PATHS, source=source_facts(project), env=tried.env)
+        check_images(built.index, project.name, engine, request.store, request.reporter, conditions)
 
     return check
 

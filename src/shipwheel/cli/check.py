@@ -1,13 +1,17 @@
 """`shipwheel check`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from shipwheel.trial.observe import Conditions
+    from shipwheel.trial.source_facts import SourceFacts
 
 __all__ = ["command"]
 
@@ -58,21 +62,22 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     from shipwheel.errors import TrialError
     from shipwheel.trial.observe import Subject, trial_name
     from shipwheel.trial.report import to_json, to_lines
+    from shipwheel.trial.source_facts import SourceFacts
     from shipwheel.trial.trial import try_image
 
     build_flags = {name: flags.pop(name) for name in BUILD_FLAGS}
     engine = find(flags["engine"], terminal.report, bwrap=True)
     loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report, trial_name)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
-    trial = try_image(engine, image, _conditions(flags), terminal.report)
+    trial = try_image(engine, image, _conditions(flags, loaded.source or SourceFacts()), terminal.report, is_brief=True)
     terminal.result(lambda: to_json(trial), to_lines(trial))
     return 0 if trial.verdict.is_good else TrialError.exit_code
 
 
-def _conditions(flags: dict[str, Any]) -> Any:
+def _conditions(flags: dict[str, Any], source: "SourceFacts") -> "Conditions":
     import os
 
-    from shipwheel.engine.run_options import parse_env, read_env_file
+    from shipwheel.engine.run_options import read_environment
     from shipwheel.errors import UsageError
     from shipwheel.trial.observe import Conditions
     from shipwheel.trial.paths import USUAL_PATHS
@@ -80,9 +85,7 @@ def _conditions(flags: dict[str, Any]) -> Any:
     wrong = next((path for path in flags["paths"] if not path.startswith("/")), None)
     if wrong is not None:
         raise UsageError(f"--path {wrong} does not start with a slash", hint=f"Write --path /{wrong}.")
-    env: dict[str, str] = {}
-    for file in flags["env_files"]:
-        env |= read_env_file(file, os.environ)
-    env |= parse_env(flags["env"], os.environ)
+    env = read_environment(flags["env_files"], flags["env"], os.environ)
     paths = tuple(dict.fromkeys((*flags["paths"], *USUAL_PATHS)))
-    return Conditions(timeout=flags["timeout"], paths=paths, host=flags["host"], env=env, network="" if flags["network"] else "none")
+    network = "" if flags["network"] else "none"
+    return Conditions(timeout=flags["timeout"], paths=paths, host=flags["host"], source=source, env=env, network=network)

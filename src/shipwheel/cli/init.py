@@ -146,6 +146,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
     from dataclasses import replace
 
     from shipwheel.cli.advice import ProjectAdvisor
+    from shipwheel.cli.source_facts import source_facts
     from shipwheel.pipeline.build import build, retry_damaged
     from shipwheel.trial.improve import Round
     from shipwheel.trial.observe import Conditions, Subject, trial_name
@@ -162,8 +163,9 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
         built, name = retry_damaged(now, load)
         image = built.index.images[0]
         subject = Subject(name, image.execution, image.platform, built.resolution.project.name)
-        conditions = Conditions(flags["timeout"], paths=USUAL_PATHS, env=env, network="" if flags["network"] else "none")
-        trial = try_image(engine, subject, conditions, now.reporter)
+        source, network = source_facts(built.resolution.project), "" if flags["network"] else "none"
+        conditions = Conditions(flags["timeout"], paths=USUAL_PATHS, source=source, env=env, network=network)
+        trial = try_image(engine, subject, conditions, now.reporter, is_brief=True)
         return Round(trial, ProjectAdvisor(built, engine, subject, now.store, now.reporter))
 
     return attempt

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shipwheel.oci.execution import ExecutionConfig
     from shipwheel.oci.reference import Reference
     from shipwheel.platform import Platform
+    from shipwheel.trial.source_facts import SourceFacts
 
 __all__ = ["LoadedImage", "Naming", "load_subject"]
 
@@ -26,6 +27,8 @@ class LoadedImage:
     config: "ExecutionConfig"
     platform: "Platform"
     project: str
+    source: "SourceFacts | None" = None
+    """What the source tells, if a project was built."""
 
 
 Naming = Callable[[str], "Reference"]
@@ -68,6 +71,7 @@ def _build_project(
     reporter: Reporter,
     naming: Naming | None,
 ) -> LoadedImage:
+    from shipwheel.cli.source_facts import source_facts
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import Built, build, retry_damaged
 
@@ -82,7 +86,8 @@ def _build_project(
         return built, engine.load(built.index, request.store, name, reporter)
 
     built, image = retry_damaged(request, work)
-    return LoadedImage(image, built.index.images[0].execution, built.index.images[0].platform, built.resolution.project.name)
+    first, project = built.index.images[0], built.resolution.project
+    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(project))
 
 
 def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter, naming: Naming | None) -> LoadedImage:

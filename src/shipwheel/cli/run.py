@@ -184,20 +184,16 @@ def _requested(engine: "Engine", flags: dict[str, Any]) -> _Requested:
     from shipwheel.engine.run_options import (
         check_free,
         parse_engine_options,
-        parse_env,
         parse_memory,
         parse_mount,
         parse_port,
-        read_env_file,
+        read_environment,
     )
 
     if flags["detach"]:
         _check_detached(engine, flags["interactive"])
     memory = parse_memory(flags["memory"]) if flags["memory"] is not None else None
     check_supported(engine, network=flags["network"], limited=flags["cpus"] is not None or memory is not None)
-    env: dict[str, str] = {}
-    for file in flags["env_files"]:
-        env |= read_env_file(file, os.environ)
     ports = tuple(parse_port(text) for text in flags["ports"])
     if ports and flags["network"] == "none":
         raise UsageError("a container without a network cannot publish ports", hint="Leave out -p or --network none.")
@@ -207,7 +203,7 @@ def _requested(engine: "Engine", flags: dict[str, Any]) -> _Requested:
     return _Requested(
         ports=ports,
         mounts=tuple(parse_mount(text) for text in flags["mounts"]),
-        env=env | parse_env(flags["env"], os.environ),
+        env=read_environment(flags["env_files"], flags["env"], os.environ),
         entrypoint=tuple(shlex.split(flags["entrypoint"])) if flags["entrypoint"] is not None else None,
         memory=memory,
         engine_options=parse_engine_options(flags["engine_options"]),

@@ -25,6 +25,7 @@ __all__ = [
     "parse_mount",
     "parse_port",
     "read_env_file",
+    "read_environment",
     "slug",
     "unwritable_directories",
 ]
@@ -210,6 +211,14 @@ def parse_env(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str,
         elif name in environment:
             variables[name] = environment[name]
     return variables
+
+
+def read_environment(files: Iterable[Path], texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of files and of `-e`, which win. Raises UsageError for anything else."""
+    variables: dict[str, str] = {}
+    for file in files:
+        variables |= read_env_file(file, environment)
+    return variables | parse_env(texts, environment)
 
 
 def read_env_file(path: Path, environment: Mapping[str, str]) -> dict[str, str]:

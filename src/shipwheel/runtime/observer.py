@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -20,20 +21,38 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urljoin
 
 __all__ = ["main"]
 
 LOG_HEAD, LOG_TAIL = 16 << 10, 64 << 10
 BODY = 400
+PAGE = 256 << 10
+"""Bytes of a page that are read for its links, and for what a debugger shows at its end."""
+
+MAX_LINKS = 5
+LINK = re.compile(r"""(?:href|src)=["']?((?![a-z]+:|//|#)[^"'>\s?#]+\.(?:css|js|mjs))\b""", re.IGNORECASE)
+"""A file of a page's own server."""
+
+NO_PAGE = "/no-such-page-for-shipwheel-check"
+DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
+"""Werkzeug's debugger answers this with a script."""
+
 POLL_S = 0.1
 SETTLE_S = 0.5
 OTHERS_S = 5.0
 """Seconds after the first socket listens in which the ports that the image exposes may follow: only then are others asked."""
 
+ASSET_S = 3.0
+"""Seconds for what a page links to."""
+
 MAX_WRITTEN = 200
 MAX_DEPTH = 60
 LISTEN = "0A"
 UNCONNECTED = "07"
+ACCEPTS = 0x10000
+"""The flag of a Unix socket that listens (__SO_ACCEPTCON)."""
+
 NOT_DISKS = ("/proc", "/sys", "/dev", "/run/secrets")
 ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
 COARSE_CLOCK = 5
@@ -138,6 +157,17 @@ def listeners(pids: Sequence[int], exposed: Iterable[int]) -> list[tuple[str, st
     return sorted(found)
 
 
+def unix_listeners(pids: Sequence[int]) -> list[str]:
+    """Return the paths of the Unix sockets on which the container's processes wait for callers (proc(5): /proc/net/unix)."""
+    own, found = sockets_of(pids), set()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            fields = line.split(maxsplit=7)
+            if len(fields) == 8 and int(fields[3], 16) & ACCEPTS and (own is None or fields[6] in own):
+                found.add(fields[7])
+    return sorted(found)
+
+
 def connect(address: str, port: int, timeout: float) -> http.client.HTTPConnection:
     """Connect to a listening socket. Raise OSError if none of the addresses at which to ask it accepts."""
     first, *others = ASK_AT.get(address, (address,))
@@ -155,7 +185,7 @@ def connect(address: str, port: int, timeout: float) -> http.client.HTTPConnecti
 def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[str, Any]:
     """Send one GET request, and return what came back: a status, or the error's name."""
     started = time.monotonic()
-    answer: dict[str, Any] = {"port": port, "path": path, "address": address}
+    answer: dict[str, Any] = {"port": port, "path": path, "address": address, "host": host}
     connection = None
     try:
         connection = connect(address, port, timeout)
@@ -165,7 +195,9 @@ def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[s
         answer["location"] = response.getheader("Location", "")[:BODY]
         answer["type"] = response.getheader("Content-Type", "")[:BODY]
         answer["server"] = response.getheader("Server", "")[:BODY]
-        answer["body"] = response.read(BODY).decode("utf-8", "replace")
+        page = response.read(PAGE).decode("utf-8", "replace")
+        answer["body"], answer["end"] = page[:BODY], page[BODY:][-BODY:]
+        answer["links"] = list(dict.fromkeys(LINK.findall(page)))[:MAX_LINKS] if "html" in answer["type"] else []
     except Exception as error:  # whatever a server sends is an observation
         answer["error"] = type(error).__name__
     finally:
@@ -183,7 +215,10 @@ class Watch:
         self.options = options
         self.started = time.monotonic()
         self.sockets: dict[tuple[str, str, int], float] = {}
+        self.unix: list[str] = []
         self.answers: dict[tuple[int, str], dict[str, Any]] = {}
+        self.hosts: list[str] = list(options["hosts"])
+        self.pages: list[dict[str, Any]] = []
         self.ready: float | None = None
         self.memory = 0
         self.zombies = 0
@@ -201,6 +236,7 @@ class Watch:
         self.zombies = sum(state.get("State", "").startswith("Z") for state in states)
         self.memory = max(self.memory, sum(int(state.get("VmRSS", "0 kB").split()[0]) << 10 for state in states))
         self.sockets = {found: self.sockets.get(found, self.elapsed()) for found in listeners(pids, self.options["ports"])}
+        self.unix = unix_listeners(pids)
         if self.ready is None:
             for _, address, port in self.to_ask():
                 if self.is_answered(address, port):
@@ -222,7 +258,7 @@ class Watch:
         """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept."""
         failed = False
         for path in self.options["paths"]:
-            answer = self.answers[(port, path)] = ask(address, port, path, self.options["host"], self.options["patience"])
+            answer = self.answers[(port, path)] = self.ask(address, port, path)
             status = answer.get("status")
             if status is None:
                 return False
@@ -230,6 +266,28 @@ class Watch:
             if status < 400:
                 return not failed
         return False
+
+    def ask(self, address: str, port: int, path: str) -> dict[str, Any]:
+        """Ask as a caller of the first host name that the server does not refuse; it comes first from then on."""
+        refused = None
+        for host in self.hosts:
+            answer = ask(address, port, path, host, self.options["patience"])
+            if answer.get("status") != 400:
+                self.hosts = list(dict.fromkeys([host, *self.hosts]))
+                return answer
+            refused = refused or answer
+        assert refused is not None  # noqa: S101 - there is always a host
+        return refused
+
+    def follow(self) -> None:
+        """Ask for what the first good page links to, for a page that nothing has, and for a debugger's own file."""
+        good = [answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400]
+        if not good:
+            return
+        address, port, path = good[0]["address"], good[0]["port"], good[0]["path"]
+        links = [urljoin(path, link) for link in good[0].get("links", [])]
+        for wanted in dict.fromkeys([*links, NO_PAGE, DEBUGGER]):
+            self.pages.append(ask(address, port, wanted, self.hosts[0], min(ASSET_S, self.options["patience"])))
 
     def is_settled(self) -> bool:
         """Return whether nothing more is to be expected: something answers, or nothing has for long enough."""
@@ -268,7 +326,7 @@ class Written:
         self.skip = frozenset(skip)
         self.since = time.clock_gettime_ns(COARSE_CLOCK)
         self.before = {path for top in self.tops for path in self.files(top)}
-        self.here = os.getcwd()
+        self.here = str(Path.cwd())
 
     def entries(self, directory: str) -> list[os.DirEntry[str]]:
         """Return what is in a directory. Raise OSError if it cannot be read, or is very deep."""
@@ -342,6 +400,7 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(SETTLE_S)
         watch.look()
+        watch.follow()
     seen["ended"] = process.poll()
     seen["seconds"] = watch.elapsed()
     if seen["ended"] is None:
@@ -354,7 +413,9 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         zombies=watch.zombies,
         processes=watch.count,
         sockets=[{"protocol": key[0], "address": key[1], "port": key[2], "seconds": when} for key, when in sorted(watch.sockets.items())],
+        unix=watch.unix,
         answers=list(watch.answers.values()),
+        pages=watch.pages,
         written=written.paths(),
     )
     return seen

@@ -6,27 +6,31 @@ from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import ImageIndex, make_index
 from shipwheel.store import Store
 from shipwheel.trial.observe import Conditions, Subject, trial_name
-from shipwheel.trial.paths import USUAL_PATHS
 from shipwheel.trial.trial import Trial, require_good, try_image
 
 __all__ = ["check_images"]
 
 
-def check_images(index: ImageIndex, project: str, engine: Engine, store: Store, reporter: Reporter) -> Trial:
-    """Try the image for the engine's own platform, else for one that it emulates. The trial of one stands for all: they hold the same.
+def check_images(
+    index: ImageIndex, project: str, engine: Engine, store: Store, reporter: Reporter, conditions: Conditions
+) -> tuple[Trial, ...]:
+    """Try the image of every platform that the engine can start, its own first; a warning names the others.
 
-    Raises TrialError if it does not serve, EngineError if the engine runs none of the platforms.
+    Raises TrialError if one does not serve, EngineError if the engine runs none of the platforms.
     """
     platforms = engine.platforms()
-    image = next((each for platform in platforms for each in index.images if platform.matches(each.platform)), index.images[0])
-    check_runnable(image.platform, platforms, engine.emulation_hint)
-    name = engine.load(make_index([image]), store, trial_name(project), reporter)
-    subject = Subject(name, image.execution, image.platform, project)
-    trial = try_image(engine, subject, Conditions(paths=USUAL_PATHS), reporter)
-    require_good([trial], project)
-    for note in trial.findings:
-        reporter(Warned(note.message, note.hint))
-    others = [str(each.platform) for each in index.images if each is not image]
+    images = [each for platform in platforms for each in index.images if platform.matches(each.platform)]
+    if not images:
+        check_runnable(index.images[0].platform, platforms, engine.emulation_hint)
+    trials = []
+    for image in dict.fromkeys(images):
+        name = engine.load(make_index([image]), store, trial_name(project), reporter)
+        trials.append(try_image(engine, Subject(name, image.execution, image.platform, project), conditions, reporter))
+        require_good(trials, f"{project} for {image.platform}" if len(index.images) > 1 else project)
+    for note in dict.fromkeys((note.message, note.hint) for trial in trials for note in trial.findings):
+        reporter(Warned(*note))
+    others = [str(each.platform) for each in index.images if each not in images]
     if others:
-        reporter(Warned(f"only the image for {image.platform} was started, not {', '.join(others)}"))
-    return trial
+        tried = ", ".join(str(each.platform) for each in images)
+        reporter(Warned(f"only the image for {tried} was started, not {', '.join(others)}: this machine has no emulator for it"))
+    return tuple(trials)

@@ -7,7 +7,8 @@ import msgspec
 
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.trial.observation import Observation, Socket
-from shipwheel.trial.signs import Sign, SignKind, companion_name, plain_lines, signs_in
+from shipwheel.trial.signs import Sign, SignKind, companion_name, is_debug_page, plain_lines, signs_in
+from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "fresh_directories", "last_line", "verdict_of", "with_lost_writes"]
 
@@ -59,6 +60,7 @@ class FindingKind(Enum):
     USAGE = "usage"
     DEVELOPMENT = "development-server"
     DEBUG = "debug"
+    STATIC = "static-files"
     SLOW_STOP = "slow-stop"
     ZOMBIES = "zombies"
 
@@ -85,6 +87,7 @@ class Finding(msgspec.Struct, frozen=True):
     blocks: bool = False
 
 
+_NO_FACTS = SourceFacts()
 _OUTSIDE = frozenset({FindingKind.COMPANION, FindingKind.VARIABLE})
 """Findings about what is not part of an image."""
 
@@ -102,13 +105,19 @@ def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
     return Verdict.SERVES if seen.reachable else Verdict.RUNS
 
 
-def find(seen: Observation, config: ExecutionConfig) -> tuple[Finding, ...]:
+def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_FACTS) -> tuple[Finding, ...]:
     """Return the findings of one observation, those that block first."""
     signs = signs_in(seen.log)
     if seen.program_error:
         found = [_not_started(seen)]
     else:
-        found = [*_from_end(seen, config, signs), *_from_sockets(seen, config), *_from_answers(seen, signs), *_from_stop(seen)]
+        found = [
+            *_from_end(seen, config, signs),
+            *_from_sockets(seen, config, source),
+            *_from_answers(seen, signs, source),
+            *_from_pages(seen),
+            *_from_stop(seen),
+        ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
     found += filter(None, (_of_sign(sign, blocks=unexplained) for sign in signs))
     unique: dict[tuple[FindingKind, str], Finding] = {}
@@ -138,7 +147,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign])
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=_error_line(seen.log), blocks=True)
 
 
-def _from_sockets(seen: Observation, config: ExecutionConfig) -> Iterator[Finding]:
+def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFacts) -> Iterator[Finding]:
     """Yield what is wrong with the addresses and ports: one of the three, or nothing."""
     if seen.ended is not None:
         return
@@ -148,23 +157,37 @@ def _from_sockets(seen: Observation, config: ExecutionConfig) -> Iterator[Findin
         return
     inside = sorted(seen.inside(exposed), key=lambda found: f"{found.port}/{found.protocol}" not in exposed)
     if inside and (not open_ports or f"{inside[0].port}/{inside[0].protocol}" in exposed):
-        yield _loopback(inside[0])
+        yield _loopback(inside[0], source)
     elif open_ports:
         numbers = tuple(number for number, found in open_ports.items() if exposed or not found.is_ephemeral)
         hint = "Name the port in the setting `ports`, so that run and deployments publish it."
         message = f"it listens on port {_listed(numbers)}, and the image exposes {_listed(exposed) or 'none'}"
         if numbers:
             yield Finding(FindingKind.OTHER_PORT, message, hint, setting=Setting("ports", _port_values(numbers)), blocks=bool(exposed))
+    elif exposed and (path := next((path for path in seen.unix if "/." not in path), "")):
+        yield _unix_socket(path, source)
     elif exposed:
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
         hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
         yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=_error_line(seen.log), blocks=True)
 
 
-def _loopback(found: Socket) -> Finding:
+_OPEN_HINT = "Make it listen on 0.0.0.0: by an option of its command, such as --host 0.0.0.0, or in its configuration."
+
+
+def _loopback(found: Socket, source: SourceFacts) -> Finding:
     message = f"it listens on {found.address} port {found.port}, inside the container only: nothing outside can reach it"
-    hint = "Make it listen on 0.0.0.0: by an option of its command, such as --host 0.0.0.0, or in its configuration."
-    return Finding(FindingKind.LOOPBACK, message, hint, str(found.port), blocks=True)
+    evidence = _address_place(source, f"{found.address}:{found.port}")
+    return Finding(FindingKind.LOOPBACK, message, _OPEN_HINT, str(found.port), evidence, blocks=True)
+
+
+def _unix_socket(path: str, source: SourceFacts) -> Finding:
+    message = f"it listens on the Unix socket {path} only: nothing outside the container can reach it"
+    return Finding(FindingKind.LOOPBACK, message, _OPEN_HINT, path, _address_place(source, path), blocks=True)
+
+
+def _address_place(source: SourceFacts, address: str) -> str:
+    return next((f"{place}: {text}" for place, text in source.addresses if text.removeprefix("unix:") == address), "")
 
 
 def _listed(ports: Iterable[str]) -> str:
@@ -175,7 +198,7 @@ def _port_values(ports: Iterable[str]) -> tuple[str, ...]:
     return tuple(port.removesuffix("/tcp") for port in ports)
 
 
-def _from_answers(seen: Observation, signs: Sequence[Sign]) -> Iterator[Finding]:
+def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts) -> Iterator[Finding]:
     if not seen.answers or seen.ended is not None:
         return
     refused = next((sign.line for sign in signs if sign.kind is SignKind.HOST), "")
@@ -186,14 +209,63 @@ def _from_answers(seen: Observation, signs: Sequence[Sign]) -> Iterator[Finding]
         message = f"it answers {failed.path} with {failed.status}"
         yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, _error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
-        hint = "Let the allowed hosts (Django's ALLOWED_HOSTS) come from the environment, and set them to the names that callers use."
-        evidence = refused or f"400 {seen.answers[0].body}".strip()
-        yield Finding(FindingKind.HOST_REFUSED, "it refuses every caller, probably by host name", hint, evidence=evidence, blocks=True)
+        yield _refused(refused or f"400 {seen.answers[0].body}".strip(), source)
+    elif seen.answer is not None and (rule := _rule_of(seen.answer.host, source)) is not None:
+        message = (
+            f"it serves {', '.join(rule.hosts[:_MAX_HOSTS])} only, and refuses other host names with 400, also health probes by address"
+        )
+        yield Finding(FindingKind.HOST_REFUSED, message, _more_hosts(rule), seen.answer.host, rule.place)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
 
 
+def _refused(evidence: str, source: SourceFacts) -> Finding:
+    message = "it refuses every caller, probably by host name"
+    rule = next((rule for rule in source.hosts if rule.variables), next(iter(source.hosts), None))
+    if rule is None:
+        hint = "Let the allowed hosts (Django's ALLOWED_HOSTS) come from the environment, and set them to the names that callers use."
+        return Finding(FindingKind.HOST_REFUSED, message, hint, evidence=evidence, blocks=True)
+    if rule.variables:
+        name = rule.variables[0]
+        message = f"it wants the environment variable {name}: the host names that callers use, for {rule.name}"
+        hint = f"Give it where the container runs: -e {name}=shop.example; health probes by address need theirs too."
+        return Finding(FindingKind.VARIABLE, message, hint, name, f"{rule.place}; the answer was: {evidence}", blocks=True)
+    return Finding(FindingKind.HOST_REFUSED, message, _more_hosts(rule), evidence=f"{rule.place}; the answer was: {evidence}", blocks=True)
+
+
+def _rule_of(host: str, source: SourceFacts) -> HostRule | None:
+    return next((rule for rule in source.hosts if host in {name.lstrip("*.") for name in rule.hosts}), None)
+
+
+def _more_hosts(rule: HostRule) -> str:
+    if not rule.name.isupper():
+        return f"Let {rule.name} in {rule.place} come from the environment."
+    return f'For more, write below it: import os; {rule.name} += os.environ.get("{rule.name}", "localhost").split(",")'
+
+
+def _from_pages(seen: Observation) -> Iterator[Finding]:
+    debug = next((page for page in seen.pages if is_debug_page(page.body + page.end)), None)
+    debugger = next((page for page in seen.pages if "__debugger__" in page.path and page.is_good and "javascript" in page.type), None)
+    if (shown := debug or debugger) is not None:
+        message = "the debug mode is on: it shows its source and secrets to every caller"
+        if debugger is not None:
+            message = "a debugger is on: it shows its source to every caller, and lets them run code"
+        evidence = f"{shown.path} answers {shown.status} with the page of a debugger"
+        yield Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=evidence)
+    lost = [page.path for page in seen.pages if page.status == 404 and page.path.endswith((".css", ".js", ".mjs"))]
+    if lost:
+        message = f"its page links to {', '.join(lost[:_MAX_LINKS])}, which answers 404: nothing serves the static files"
+        yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])
+
+
+_DEBUG_HINT = "Turn it off for production, for example in the setting `env`."
+_STATIC_HINT = (
+    "Let a proxy serve them, or the app. For Django: add whitenoise to its dependencies, and to MIDDLEWARE, after SecurityMiddleware,"
+    ' "whitenoise.middleware.WhiteNoiseMiddleware"; and set STATIC_ROOT = BASE_DIR / "staticfiles". A front end has to be built first.'
+)
+_MAX_HOSTS = 5
+_MAX_LINKS = 3
 _OTHER_PROTOCOLS = ("BadStatusLine", "RemoteDisconnected", "LineTooLong", "ConnectionResetError", "HTTPException", "UnknownProtocol")
 """Errors of a caller that speaks HTTP to a server that speaks something else."""
 
@@ -214,8 +286,8 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
         hint = "Start the application with a production server: set `command`, or add gunicorn or uvicorn to its dependencies."
         return Finding(FindingKind.DEVELOPMENT, "a development server runs: it is slow, and not secure", hint, evidence=sign.line)
     if kind is SignKind.DEBUG:
-        hint = "Turn it off for production, for example in the setting `env`."
-        return Finding(FindingKind.DEBUG, "the debug mode is on: it shows its source and secrets to every caller", hint, evidence=sign.line)
+        message = "the debug mode is on: it shows its source and secrets to every caller"
+        return Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=sign.line)
     if kind in _MISSING:
         finding_kind, message, hint = _MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject

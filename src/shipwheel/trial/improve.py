@@ -52,7 +52,6 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     kept += found
     asked: Trial | None = None
     for _ in range(_ROUNDS):
-        report(now.trial.headline)
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
         tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
         new = [change for change in changes_for(now.trial, now.advisor) if change.setting not in tried]
@@ -60,6 +59,7 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         new = certain or new[:1]
         if not wanted and not new:
             break
+        report(now.trial.headline)
         asked = asked or (now.trial if wanted else None)
         for name in wanted:
             report(f"  with {name} set, for this trial only")

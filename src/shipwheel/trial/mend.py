@@ -253,6 +253,8 @@ def placeholder(name: str) -> str:
     """Return a value for a variable that an application wants, to see how much further it comes: never written anywhere."""
     if "PORT" in name:
         return "8000"
+    if "HOSTS" in name:
+        return "localhost"
     if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
         return "sqlite:////tmp/check.db"
     if "CREDENTIAL" in name:

@@ -31,16 +31,22 @@ class Socket(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a GET request. `status` is 0 if none came, and `error` then names the exception."""
+    """The answer to a GET request for a `host`. `status` is 0 if none came, and `error` then names the exception.
+
+    `body` and `end` are the first and the last characters of a page, `links` files of the same server that it names.
+    """
 
     port: int
     path: str
     address: str = ""
+    host: str = ""
     status: int = 0
     location: str = ""
     type: str = ""
     server: str = ""
     body: str = ""
+    end: str = ""
+    links: tuple[str, ...] = ()
     error: str = ""
     seconds: float = 0.0
 
@@ -75,7 +81,11 @@ class Observation(msgspec.Struct, frozen=True):
     zombies: int = 0
     processes: int = 0
     sockets: tuple[Socket, ...] = ()
+    unix: tuple[str, ...] = ()
+    """The Unix sockets on which it waits for callers."""
     answers: tuple[Answer, ...] = ()
+    pages: tuple[Answer, ...] = ()
+    """Answers to what is asked once it serves: files that its first page links to, a page that nothing has, a debugger's script."""
     written: tuple[str, ...] = ()
 
     @property

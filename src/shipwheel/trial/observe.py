@@ -14,6 +14,7 @@ from shipwheel.oci.processes import read_health_path
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
+from shipwheel.trial.source_facts import SourceFacts
 
 __all__ = ["Conditions", "Subject", "observe", "split_init", "trial_name"]
 
@@ -23,6 +24,8 @@ _EMULATED = 6
 _TIMEOUT_S = 60.0
 _QUIET_S = 10.0
 """Seconds that a program without a port is watched."""
+
+_MAX_HOSTS = 5
 
 _MARGIN_S = 60.0
 """Seconds beyond the observer's own limits after which the engine is given up."""
@@ -50,6 +53,8 @@ class Conditions(msgspec.Struct, frozen=True):
     grace: float = 10.0
     paths: tuple[str, ...] = ("/",)
     host: str = "localhost"
+    source: SourceFacts = SourceFacts()
+    """Names further hosts to ask for, if the server refuses the first."""
     env: Mapping[str, str] = {}
     network: str = "none"
     writable: bool = False
@@ -85,7 +90,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "command": command,
         "ports": [port.number for port in config.exposed_ports],
         "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
-        "host": conditions.host,
+        "hosts": tuple(dict.fromkeys((conditions.host, *conditions.source.host_names[:_MAX_HOSTS]))),
         "timeout": (conditions.timeout or 0) * factor,
         "patience": conditions.patience * factor,
         "grace": conditions.grace * factor,

@@ -20,6 +20,8 @@ def to_lines(trial: Trial) -> Iterator[str]:
     yield trial.headline
     for found in seen.sockets:
         yield f"  listens   {found.address} port {found.port}/{found.protocol} after {found.seconds:.1f} s"
+    for path in seen.unix if not seen.sockets else ():
+        yield f"  listens   Unix socket {path}"
     for answer in (each for each in seen.answers if each.status or seen.ended is None):
         said = f"{answer.status} {answer.type.partition(';')[0]}".strip() if answer.status else answer.error
         yield f"  answers   {answer.path} on port {answer.port}: {said}" + (f" → {answer.location}" if answer.location else "")

@@ -9,7 +9,7 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["Companion", "Sign", "SignKind", "companion_name", "plain_lines", "signs_in"]
+__all__ = ["Companion", "Sign", "SignKind", "companion_name", "is_debug_page", "plain_lines", "signs_in"]
 
 
 class SignKind(Enum):
@@ -261,3 +261,8 @@ def companion_name(address: str) -> str:
     port = address.rpartition(":")[2]
     name = next((each.name for each in COMPANIONS if str(each.port) == port), "")
     return f"{name} at {address}" if name else address or "another server"
+
+
+def is_debug_page(page: str) -> bool:
+    """Return whether the end of an error page says that a framework's debug mode made it."""
+    return "DEBUG = True" in page or "Werkzeug Debugger" in page

@@ -59,12 +59,12 @@ class Trial(msgspec.Struct, frozen=True):
         return f"{self.verdict.value}: " + "; ".join(finding.message for finding in self.blocking[:2])
 
 
-def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter: Reporter) -> Trial:
-    """Run the trial. Raises EngineError if the engine cannot run the image."""
+def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter: Reporter, *, is_brief: bool = False) -> Trial:
+    """Run the trial. Raises EngineError if the engine cannot run the image. A brief one reports its verdict alone."""
     started = time.monotonic()
     reporter(StageStarted(STAGE))
     seen = observe(engine, subject, conditions)
-    findings = find(seen, subject.config)
+    findings = find(seen, subject.config, conditions.source)
     verdict = verdict_of(seen, findings)
     writable = None
     if not verdict.is_good and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
@@ -73,7 +73,7 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
         findings = with_lost_writes(findings, writable, subject.config)
         verdict = verdict_of(seen, findings)
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
-    reporter(StageFinished(STAGE, trial.headline, notable=True))
+    reporter(StageFinished(STAGE, verdict.value if is_brief else trial.headline, notable=True))
     return trial
 
 

@@ -52,12 +52,12 @@ def names_address(source: SourceFile) -> bool:
     return any(True for node in source.nodes if isinstance(node, ast.Call) for _ in _hosts(node))
 
 
-def find_bind(source: SourceFile) -> str:
-    """Return the address that a file assigns to `bind` at its top level, as gunicorn's configuration does; empty if it is not known."""
+def find_bind(source: SourceFile) -> tuple[str, int]:
+    """Return (the address that a file assigns to `bind` at its top level, as gunicorn's configuration does; the line), empty if unknown."""
     value = dict(_constants(source)).get("bind")
     if isinstance(value, (ast.List, ast.Tuple)) and value.elts:
         value = value.elts[0]
-    return _text(value, dict(_constants(source))) if value is not None else ""
+    return (_text(value, dict(_constants(source))), value.lineno) if value is not None else ("", 0)
 
 
 def _host(call: ast.Call, host: ast.expr, constants: _Constants) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from shipwheel.project.entrypoint.allowed_hosts import AllowedHosts, find_allowed_hosts
 from shipwheel.project.entrypoint.applications import (
     Application,
     Factory,
@@ -75,6 +76,9 @@ class Module(ModulePath):
     """Command-line options whose default is the loopback interface."""
     bind: str = ""
     """The address that it assigns to `bind`, as gunicorn's configuration does."""
+    bind_line: int = 0
+    allowed_hosts: tuple[AllowedHosts, ...] = ()
+    """The lists of host names that it serves."""
     reads_arguments: bool = False
     """True if it reads sys.argv."""
     paths: FilePaths = field(default_factory=FilePaths)
@@ -103,6 +107,7 @@ def _scan(source: SourceFile) -> Module:
     found, unresolved = find_applications(source, factories)
     applications = tuple(app for app in found if not runs_when_imported(app, source))
     imported = tuple(imported_names(tree))
+    bind, bind_line = find_bind(source)
     exports = (Factory(name, None, origin) for name, origin in imported) if path.file.endswith("__init__.py") else ()
     return Module(
         path.file,
@@ -120,7 +125,9 @@ def _scan(source: SourceFile) -> Module:
         loopback_only=listens_on_loopback(source),
         serves=names_address(source),
         listen_options=find_listen_options(source),
-        bind=find_bind(source),
+        bind=bind,
+        bind_line=bind_line,
+        allowed_hosts=find_allowed_hosts(source),
         reads_arguments=_reads_arguments(source),
         paths=scan_paths(source),
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),

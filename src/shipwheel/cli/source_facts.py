@@ -1,0 +1,31 @@
+"""What a project's source tells a trial of its image."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shipwheel.project.entrypoint.module import Module
+    from shipwheel.project.project import Project
+    from shipwheel.trial.source_facts import HostRule, SourceFacts
+
+__all__ = ["source_facts"]
+
+_DEVELOPMENT = re.compile(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
+
+
+def source_facts(project: "Project") -> "SourceFacts":
+    """Return the facts of a project, from the modules that were read to find its command."""
+    from shipwheel.trial.source_facts import SourceFacts
+
+    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    production = [module for module in modules if not _DEVELOPMENT.search(module.file)]
+    binds = tuple((f"{module.file}, line {module.bind_line}", module.bind) for module in production if module.bind)
+    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds)
+
+
+def _rules(module: "Module") -> "Iterator[HostRule]":
+    from shipwheel.trial.source_facts import HostRule
+
+    for found in module.allowed_hosts:
+        yield HostRule(f"{module.file}, line {found.line}", found.name, found.hosts, found.variables)

@@ -1,0 +1,30 @@
+"""What a project's source says that a trial can use: an image alone does not tell."""
+
+import msgspec
+
+__all__ = ["HostRule", "SourceFacts"]
+
+
+class HostRule(msgspec.Struct, frozen=True):
+    """A list of the host names that the app serves.
+
+    `place` is its file and line, `name` what it is assigned to, `hosts` the names that it has as text, `variables` the environment
+    variables that it comes from.
+    """
+
+    place: str
+    name: str
+    hosts: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+
+class SourceFacts(msgspec.Struct, frozen=True):
+    """The facts. `addresses` are (file and line, address) of configuration files that name what a server listens on."""
+
+    hosts: tuple[HostRule, ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """A name for each entry of the lists, without wildcards."""
+        return tuple(dict.fromkeys(name.lstrip("*.") for rule in self.hosts for name in rule.hosts if name.lstrip("*.")))
