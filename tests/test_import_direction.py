@@ -59,7 +59,7 @@ BELOW = {
     "trial": LOW | {"oci", "engine", "runtime"},
     "api": PIPELINE - {"engine"},
     "cli": PIPELINE | {"api", "cli", "trial"},
-    "testing": PIPELINE | {"testing"},
+    "testing": PIPELINE | {"api", "cli", "testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}
 SLOW = {

@@ -3,9 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from shipwheel.testing import forks
 
 __all__ = ["ROOT", "TEST_CACHE", "environment", "shipwheel", "shipwheel_json"]
 
@@ -23,8 +24,9 @@ def environment(store: Path = TEST_CACHE) -> dict[str, str]:
 
 def shipwheel(*arguments: str | Path, store: Path = TEST_CACHE) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end, whatever its exit code."""
-    command = [sys.executable, "-m", "shipwheel", *map(str, arguments)]
-    return subprocess.run(command, env=environment(store), capture_output=True, text=True, check=False)
+    words = tuple(map(str, arguments))
+    given = forks.without_start_variables(environment(store))
+    return subprocess.CompletedProcess(words, *forks.run(forks.Command(None, 0, words, str(Path.cwd()), given, -1)))
 
 
 def shipwheel_json(*arguments: str | Path, store: Path = TEST_CACHE) -> dict[str, Any]:

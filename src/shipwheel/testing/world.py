@@ -1,7 +1,6 @@
 """Everything that a build needs without a network: a package index, a signed Debian mirror and a store.
 
-A whole `shipwheel build` then runs offline in a second. The command runs as a process of its own. A small program replaces the archive's
-keyring inside that process, because no setting or environment variable must be able to.
+A whole `shipwheel build` then runs offline in a second. The command runs as a process of its own.
 """
 
 import json
@@ -14,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import shipwheel
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import seed_names
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.store import Store
 from shipwheel.suites import SUITES, Suite, suite_for, without_python
+from shipwheel.testing import forks, offline_command
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -34,40 +33,6 @@ MINOR = SUITE.python
 
 _HANG_S = 600
 """Commands that take longer have failed, however busy the machine is."""
-
-_PROGRAM = """
-import os, sys
-import shipwheel.debian.release, shipwheel.download.http
-with open(sys.argv[1], "rb") as stream:
-    keyring = stream.read()
-assert shipwheel.debian.release.archive_keyring
-shipwheel.debian.release.archive_keyring = lambda: keyring
-assert shipwheel.download.http._MAX_WAIT_S
-shipwheel.download.http._MAX_WAIT_S = 0.01
-workers = int(sys.argv[2])
-if workers:
-    os.cpu_count = lambda: workers
-pause = float(sys.argv[3])
-if pause:
-    import time
-    import shipwheel.oci.layout as layout
-    from shipwheel.cli.interruption import Interruption
-    write, handle, signals = layout._write, Interruption._handle, []
-    def write_and_pause(*arguments):
-        write(*arguments)
-        end = time.monotonic() + pause
-        while not signals and time.monotonic() < end:
-            time.sleep(0.01)
-    layout._write = write_and_pause
-    Interruption._handle = lambda *arguments: (signals.append(1), handle(*arguments))
-sys.argv[:] = ["shipwheel", *sys.argv[4:]]
-from shipwheel.cli import main
-main()
-"""
-"""The command line with another keyring, short waits, a number of workers, and a pause in seconds after each blob of a layout.
-
-A signal ends the pause. The pause leaves a test time to send it, however busy the machine is.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +172,7 @@ class World:
         return {
             "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}",
             "HOME": str(home),
-            # The code under test.
-            "PYTHONPATH": str(Path(shipwheel.__file__).parents[1]),
+            **forks.CODE_UNDER_TEST,
             "SHIPWHEEL_CACHE": str(self.cache),
             "SHIPWHEEL_DEBIAN_MIRROR": f"{self.mirror.url}/files/debian",
             "UV_DEFAULT_INDEX": self.index.simple,
@@ -228,7 +192,8 @@ class World:
 
     def command(self, *arguments: str | Path, workers: int = 0, pause: float = 0) -> list[str]:
         """Return the command line that runs shipwheel with the archive's keyring."""
-        return [sys.executable, "-c", _PROGRAM, str(self.root / "keyring.pgp"), str(workers), str(pause), *map(str, arguments)]
+        own = (str(self.root / "keyring.pgp"), str(workers), str(pause))
+        return [sys.executable, "-m", offline_command.__name__, *own, *map(str, arguments)]
 
     def start(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, pause: float = 0
@@ -253,11 +218,18 @@ class World:
         umask: int = -1,
         workers: int = 0,
     ) -> CommandResult:
-        """Run a command to its end."""
+        """Run a command to its end.
+
+        The process is a fork of one that has imported shipwheel, unless `env` has variables that Python reads when it starts.
+        """
+        place, environment = cwd or self.root, self.environment(env)
+        if forks.can_run(environment):
+            command = forks.Command(str(self.root / "keyring.pgp"), workers, tuple(map(str, arguments)), str(place), environment, umask)
+            return CommandResult(*forks.run(command))
         done = subprocess.run(
             self.command(*arguments, workers=workers),
-            cwd=cwd or self.root,
-            env=self.environment(env),
+            cwd=place,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
