@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"directory_cache", "file_lock", "setting_values", "similar", "user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"directory_cache", "file_lock", "setting_values", "similar", "store_contents", "store_prune", "store_sessions"}
+LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -39,7 +40,10 @@ BELOW = {
     "user_dirs": set(),
     "venv": set(),
     "versions": set(),
-    "store": {"decoding", "digest", "errors"},
+    "store": {"decoding", "digest", "errors", "store_sessions"},
+    "store_contents": {"decoding", "store_sessions"},
+    "store_prune": {"directory_cache", "store_contents", "store_sessions"},
+    "store_sessions": {"file_lock"},
     "file_lock": set(),
     "user_files": {"errors"},
     "setting_values": {"container_path", "linux_signals", "venv"},

@@ -159,6 +159,7 @@ def test_reports_a_disk_that_is_really_full(tmp_path: Path) -> None:
         assert store.get("kind", "k" * 64) is None
         assert store.read(kept) == b"k" * 50_000
         assert store.read(store.add(b"room again" * 100)) == b"room again" * 100
+        store.close()
 
 
 def test_does_not_blame_the_store_for_errors_of_the_block(store: Store) -> None:

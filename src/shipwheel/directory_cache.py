@@ -88,22 +88,33 @@ class DirectoryCache:
 
     def prune(self, keep: int) -> None:
         """Remove unused directories except for the `keep` most recently used ones, and the leftovers of interrupted commands."""
-        removable: list[tuple[Path, int]] = []
         with locked_directory(self.parent):
             directories = [path for path in self.parent.iterdir() if path.is_dir()]
             complete = [path for path in directories if not _is_leftover(path)]
             complete.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-            old = (*filter(_is_leftover, directories), *complete[keep:])
-            for path in old:
-                if (lock := _lock_unused(path)) is not None:
-                    try:
-                        removable.append((self._hide(path), lock))
-                    except FileNotFoundError:
-                        # Another process has removed it since it was opened.
-                        os.close(lock)
-        for path, lock in removable:
-            shutil.rmtree(path, ignore_errors=True)
+            removable = [self._take(path) for path in (*filter(_is_leftover, directories), *complete[keep:])]
+        for taken in filter(None, removable):
+            _remove(*taken)
+
+    def remove(self, name: str) -> bool:
+        """Remove a directory. Return False if it is in use or gone."""
+        with locked_directory(self.parent):
+            taken = self._take(self.parent / name)
+        if taken is not None:
+            _remove(*taken)
+        return taken is not None
+
+    def _take(self, path: Path) -> tuple[Path, int] | None:
+        """Lock and hide an unused directory. Return its new path and the lock, None if it is in use or gone."""
+        lock = _lock_unused(path)
+        if lock is None:
+            return None
+        try:
+            return self._hide(path), lock
+        except FileNotFoundError:
+            # Another process has removed it since it was opened.
             os.close(lock)
+            return None
 
     def _hide(self, path: Path) -> Path:
         """Rename a directory, so that no process finds it by its name. Raise FileNotFoundError if it is gone."""
@@ -113,6 +124,11 @@ class DirectoryCache:
         except FileNotFoundError:
             hidden.rmdir()
             raise
+
+
+def _remove(path: Path, lock: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(lock)
 
 
 def _is_leftover(path: Path) -> bool:

@@ -1,13 +1,14 @@
 """The local content-addressed cache: blobs by their sha256, and small records by key.
 
 A blob is written to a temporary file, hashed while it is written, and renamed into place, so that readers see complete blobs only.
-A record contains a checksum; a damaged record is treated as absent.
+A record contains a checksum; a damaged record is treated as absent. The modification time of a file is that of its last use.
 """
 
 import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,10 +19,14 @@ from typing import BinaryIO, TypeVar
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
+from shipwheel.store_sessions import note_use, open_session
 
-__all__ = ["BlobWriter", "Store", "default_root", "store_write_error"]
+__all__ = ["NO_SPACE", "BlobWriter", "Store", "default_root", "store_write_error"]
 
 CHUNK = 1 << 20
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""The error numbers of a full disk."""
 
 _PLAIN_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{1,199}\Z")
 """Keys that name their record's file. Another machine's records bring keys of their own, so any other text is hashed."""
@@ -70,11 +75,17 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.closed = threading.Event()
+        self.has_written = False
         self._unfinished: set[Path] = set()
         try:
+            root.mkdir(parents=True, exist_ok=True)
+            # First, because empty directories of a store that nobody uses may be removed.
+            self._session = open_session(root)
             for name in ("blobs", "records", "partial", "tmp"):
-                (root / name).mkdir(parents=True, exist_ok=True)
+                (root / name).mkdir(exist_ok=True)
         except OSError as error:
+            if error.errno in NO_SPACE:
+                raise store_write_error(root, error) from error
             raise StoreError(
                 f"the store {root} cannot be used: {error.strerror}", hint="Set SHIPWHEEL_CACHE to a writable directory."
             ) from error
@@ -88,6 +99,8 @@ class Store:
         for path in tuple(self._unfinished):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+        if self._session is not None:
+            self._session.close()
 
     def check_open(self) -> None:
         """Raise StoreError if the store was closed."""
@@ -100,8 +113,14 @@ class Store:
         return self.root / "blobs" / algorithm / value[:2] / value
 
     def has(self, digest: Digest) -> bool:
-        """Return whether the store has the blob. Its bytes are checked when they are read."""
-        return self.path(digest).is_file()
+        """Return whether the store has the blob, for the caller to use. Its bytes are checked when they are read."""
+        path = self.path(digest)
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        note_use(path, status)
+        return stat.S_ISREG(status.st_mode)
 
     def partial(self, digest: Digest) -> Path:
         """Return the path where a download of this blob collects its bytes, so that it can be resumed."""
@@ -120,8 +139,11 @@ class Store:
 
     def open(self, digest: Digest) -> BinaryIO:
         """Open a blob without checking it, for callers that hash what they read or have called `verify`."""
+        path = self.path(digest)
         try:
-            return self.path(digest).open("rb")
+            stream = path.open("rb")
+            note_use(path, os.fstat(stream.fileno()))
+            return stream
         except FileNotFoundError as error:
             raise DamagedBlob(digest) from error
         except OSError as error:
@@ -175,6 +197,7 @@ class Store:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o644)
         temporary.replace(final)
+        self.has_written = True
 
     def add(self, data: bytes) -> Digest:
         """Store a small blob and return its digest."""
@@ -184,8 +207,11 @@ class Store:
 
     def get(self, kind: str, key: str) -> bytes | None:
         """Return a record, or None if it is absent or damaged."""
+        path = self._record(kind, key)
         try:
-            text = self._record(kind, key).read_bytes()
+            with path.open("rb") as stream:
+                note_use(path, os.fstat(stream.fileno()))
+                text = stream.read()
         except OSError:
             return None
         checksum, _, data = text.partition(b"\n")
@@ -208,6 +234,7 @@ class Store:
                 stream.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
                 stream.close()
                 temporary.replace(final)
+                self.has_written = True
         except OSError as error:
             raise store_write_error(self.root, error) from error
 
@@ -216,7 +243,7 @@ class Store:
         """Create a temporary file that is removed after the block, unless the block has moved it."""
         self.check_open()
         try:
-            handle, name = tempfile.mkstemp(dir=self.root / "tmp")
+            handle, name = tempfile.mkstemp(dir=self.root / "tmp", prefix=self._session.prefix if self._session is not None else None)
         except OSError as error:
             raise store_write_error(self.root, error) from error
         stream = os.fdopen(handle, "wb", buffering=CHUNK)
@@ -252,8 +279,9 @@ def _unreadable(root: Path, error: OSError) -> StoreError:
 
 def store_write_error(root: Path, error: OSError) -> StoreError:
     """Return the error for a store that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_SPACE:
         return StoreError(
-            f"no space left on the disk of the store {root}", hint="Free some space, or set SHIPWHEEL_CACHE to a directory on another disk."
+            f"no space left on the disk of the store {root}",
+            hint="Remove what was not used lately with `shipwheel cache prune`, or set SHIPWHEEL_CACHE to a directory on another disk.",
         )
     return StoreError(f"the store {root} cannot be written: {error}", hint="Set SHIPWHEEL_CACHE to a writable directory.")

@@ -9,10 +9,11 @@ import pytest
 from support.disk import small_disk
 from support.programs import needs_root
 
-from shipwheel.base.interpreter_tree import INTERPRETERS, tree_checksum, unpack_interpreter
+from shipwheel.base.interpreter_tree import tree_checksum, unpack_interpreter
 from shipwheel.errors import StoreError
 from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.store import Store
+from shipwheel.store_contents import INTERPRETERS
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def test_removes_what_killed_commands_left(tmp_path: Path) -> None:
 @needs_root
 def test_a_full_disk_is_an_error_that_names_the_store(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "256k") as disk:
+        store = Store(disk)
         with pytest.raises(StoreError, match=f"no space left on the disk of the store {disk}") as caught:
-            unpack_interpreter([_Base(size=1 << 20)], Store(disk))
+            unpack_interpreter([_Base(size=1 << 20)], store)
+        store.close()
         assert "SHIPWHEEL_CACHE" in caught.value.hint
         assert list((disk / INTERPRETERS).iterdir()) == []

@@ -447,6 +447,7 @@ def test_fails_on_a_full_disk(index: PackageIndex, tmp_path: Path) -> None:
             fetch([download(index.url + path)], full)
         assert caught.value.hint
         assert not full.has(digest_of(DATA))
+        full.close()
 
 
 def test_fails_on_a_simulated_full_disk(index: PackageIndex, store: Store) -> None:

@@ -13,11 +13,9 @@ from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store, store_write_error
+from shipwheel.store_contents import INTERPRETERS
 
-__all__ = ["INTERPRETERS", "tree_checksum", "unpack_interpreter"]
-
-INTERPRETERS = "interpreters"
-"""The name of the directory in the store."""
+__all__ = ["tree_checksum", "unpack_interpreter"]
 
 _RECORD = "interpreter"
 _KEPT = 4

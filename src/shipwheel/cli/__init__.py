@@ -4,7 +4,6 @@ In: arguments. Out: the result on standard output; progress, warnings and errors
 and imports click and rich; it may import every other folder, and none imports it.
 """
 
-import errno
 import sys
 from importlib import import_module
 
@@ -29,6 +28,9 @@ GROUPS = {
         "plan": "Show what would be built, and why.",
         "lock": "Lock a project's packages, or check, explain and compare its lock.",
         "mirrors": "Measure and choose mirrors of the package index and the Debian archive.",
+    },
+    "Cache": {
+        "cache": "Show or clean the cache: downloads, layers and all else that a build can make or fetch again.",
     },
     "Registries": {
         "login": "Check and save credentials for a registry.",
@@ -112,7 +114,9 @@ def main() -> None:
     except BrokenPipeError:
         status = 1
     except OSError as error:
-        terminal.error(_from_system(error))
+        from shipwheel.cli.system_errors import from_system
+
+        terminal.error(from_system(error))
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -126,14 +130,3 @@ def _show_usage(error: click.ClickException, terminal: Terminal) -> int:
     found = usage_error(error)
     terminal.error(found)
     return found.exit_code
-
-
-def _from_system(error: OSError) -> ShipwheelError:
-    """Return the error to show for one of the operating system that no code expected, such as a full /tmp."""
-    path = f"{error.filename}: " if error.filename else ""
-    hint = (
-        "Free some space, or set TMPDIR to a directory on another disk."
-        if error.errno == errno.ENOSPC
-        else "Correct this, and run the command again."
-    )
-    return ShipwheelError(f"{path}{error.strerror or error}", hint=hint)

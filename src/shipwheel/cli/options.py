@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from shipwheel.cli.cache_limit import cache_limit, keep_limit
 from shipwheel.cli.command import on_interruption, option
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter
@@ -95,7 +96,7 @@ def _name(option: Callable[[Callable[[], None]], Callable[[], None]]) -> str:
 
 
 def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Request":
-    """Return a request with the project's settings, overridden by the flags. Ctrl-C closes its store.
+    """Return a request with the project's settings, overridden by the flags. Ctrl-C closes its store. Its end keeps the cache's limit.
 
     Raises UsageError for a wrong flag or setting and for the home directory, ProjectError for a file that cannot be read.
     """
@@ -103,11 +104,13 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Requ
 
     if not flags.pop("yes", False):
         _reject_home(path)
+    limit = cache_limit()
     upgrade, mode = flags.pop("upgrade_base", False), _lock_mode(flags.pop("locked", False), flags.pop("frozen", False))
     if upgrade and mode is not None:
         raise UsageError(f"--upgrade-base and --{mode.value} cannot be combined", hint="Updating the base changes the lock: leave out one.")
     request = make_request(path, reporter=reporter, upgrade_base=upgrade, lock_mode=mode, **_settings(flags))
     on_interruption(request.store.close)
+    click.get_current_context().call_on_close(lambda: keep_limit(request.store, limit))
     return request
 
 

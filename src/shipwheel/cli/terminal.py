@@ -84,6 +84,11 @@ class Terminal:
         answer: str = click.prompt(question, hide_input=hidden, err=True)
         return answer
 
+    def confirm(self, question: str) -> bool:
+        """Return whether the answer to a question is yes; the default is no."""
+        self.stop()
+        return bool(click.confirm(question, err=True))
+
     def note(self, text: str) -> None:
         """Write lines for people to standard error, unless they asked for quiet."""
         if not self.quiet:

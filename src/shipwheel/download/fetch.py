@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -258,6 +258,9 @@ def _open_partial(store: Store, digest: Digest) -> Iterator[BinaryIO]:
     try:
         with path.open("a+b") as stream:
             lock_file(stream)
+            # The time of its last use. Another download of the same file may have finished, and moved it.
+            with suppress(FileNotFoundError):
+                os.utime(path)
             yield stream
     except OSError as error:
         raise store_write_error(store.root, error) from error

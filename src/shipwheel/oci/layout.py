@@ -6,7 +6,6 @@ so that readers always find a complete image; one process at a time does so. A b
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -35,7 +34,7 @@ from shipwheel.oci.model import (
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles, StreamedFile
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store import NO_SPACE, Store
 
 __all__ = [
     "ANNOTATION_IMAGE_NAME",
@@ -110,7 +109,7 @@ def write_layout(index: ImageIndex, directory: Path, store: Store, *, name: str 
 
 def write_error(what: str, error: OSError, kind: str) -> BuildError:
     """Return the error for a layout or an archive that cannot be written. `kind` is "directory" or "file"."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in NO_SPACE
     hint = f"Free some space or name another {kind}." if full else f"Name another {kind}, in a location that you can write to."
     return BuildError(f"{what} cannot be written: {error.strerror or error}", hint=hint)
 

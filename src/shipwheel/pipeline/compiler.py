@@ -31,6 +31,7 @@ from shipwheel.pipeline.resolve import Resolved
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.store import Store
+from shipwheel.store_contents import BYTECODE
 from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
@@ -67,7 +68,7 @@ def bytecode_compiler(
     else:
         choice = _preferred(platforms, downloads, store, reporter)
         identity, start = choice.identity, partial(_found, choice, platforms[0].target.python, reporter)
-    compiler = BytecodeCompiler(start, identity, BytecodeCache(store.root / "bytecode.sqlite3"), workers)
+    compiler = BytecodeCompiler(start, identity, BytecodeCache(store.root / BYTECODE), workers)
     try:
         yield compiler
     finally:

@@ -1,5 +1,6 @@
 """Compiled files in one SQLite database, each under a key of everything that determines its bytes."""
 
+import os
 import sqlite3
 import struct
 import threading
@@ -65,6 +66,9 @@ class BytecodeCache:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
+        with suppress(OSError):
+            # The time of its last use, for whoever removes what is not used.
+            os.utime(self._path)
         try:
             return _connect(str(self._path))
         except sqlite3.Error as error:

@@ -7,7 +7,8 @@ from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.store import Store
+from shipwheel.store import NO_SPACE, Store, store_write_error
+from shipwheel.store_contents import IMAGES
 
 __all__ = ["KEPT", "unpack_image"]
 
@@ -22,7 +23,7 @@ def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedDirect
     Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest, StoreError if the
     files cannot be written.
     """
-    cache, name = DirectoryCache(store.root / "rootfs"), image.digest.partition(":")[2]
+    cache, name = DirectoryCache(store.root / IMAGES), image.digest.partition(":")[2]
 
     def unpack(directory: Path) -> None:
         reporter(StageStarted(STAGE, len(image.layers)))
@@ -36,4 +37,9 @@ def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedDirect
     try:
         return cache.find(name) or cache.fill(name, unpack, keep=KEPT)
     except OSError as error:
-        raise StoreError(f"the image cannot be unpacked: {error.filename}: {error.strerror or error}", hint="Free some space.") from error
+        if error.errno in NO_SPACE:
+            raise store_write_error(store.root, error) from error
+        where = f"{error.filename}: {error.strerror or error}"
+        raise StoreError(
+            f"the image cannot be unpacked: {where}", hint="Correct this, or set SHIPWHEEL_CACHE to another directory."
+        ) from error
