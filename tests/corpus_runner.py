@@ -55,7 +55,13 @@ class Result:
     settings: tuple[str, ...]
     findings: tuple[str, ...]
     output: str
-    seconds: float
+    build: float
+    """Seconds of `check` without its trial, of which there is none if it was refused."""
+    trial: float
+    init: float = 0.0
+    """Seconds of `init`, 0 if it was not needed."""
+    rounds: int = 0
+    """The images that `init` tried."""
 
     def differences(self, expected: Expected) -> list[str]:
         """Return what is not as expected."""
@@ -73,15 +79,15 @@ def expectations() -> dict[str, Expected]:
 
 def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -> Result:
     """Check an application's copy, and run `init` if it does not serve. `options` are those of both commands."""
-    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         project = Path(folder) / name
         shutil.copytree(CORPUS / name, project)
         (project / "shipwheel.toml").write_text(f"as-of = {AS_OF}\n", encoding="utf-8")
-        built, output = _shipwheel("check", project, options, store)
+        built, output, checked = _shipwheel("check", project, options, store)
         document: dict[str, Any] = {"trial": built}
+        mended = 0.0
         if _verdict(built) != "serves":
-            document, output = _shipwheel("init", project, options, store)
+            document, output, mended = _shipwheel("init", project, options, store)
     trial = document.get("trial", document)
     return Result(
         built=_verdict(built),
@@ -89,16 +95,20 @@ def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -
         settings=tuple(dict.fromkeys(change["key"] for change in document.get("changes", ()))),
         findings=tuple(dict.fromkeys(finding["kind"] for finding in trial.get("findings", ()))),
         output=output,
-        seconds=time.monotonic() - begun,
+        build=checked - built.get("seconds", 0.0),
+        trial=built.get("seconds", 0.0),
+        init=mended,
+        rounds=document.get("rounds", 0),
     )
 
 
-def _shipwheel(command: str, project: Path, options: Sequence[str], store: Path | None) -> tuple[dict[str, Any], str]:
-    """Return the document and all output of a command."""
+def _shipwheel(command: str, project: Path, options: Sequence[str], store: Path | None) -> tuple[dict[str, Any], str, float]:
+    """Return the document, all output and the seconds of a command."""
     environment = os.environ if store is None else {**os.environ, "SHIPWHEEL_CACHE": str(store)}
     line = [sys.executable, "-m", "shipwheel", command, str(project), *options, "--json"]
+    begun = time.monotonic()
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout), done.stdout + done.stderr
+    return json.loads(done.stdout or "{}"), done.stdout + done.stderr, time.monotonic() - begun
 
 
 def _verdict(trial: dict[str, Any]) -> str:
@@ -114,10 +124,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     known = expectations()
     names = chosen.apps or sorted(known)
-    print(f"{'application':28} {'as built':8} {'after init':10} {'s':>5}  settings; findings")
+    head = f"{'build s':>7} {'trial s':>7} {'init s':>6} {'rounds':>6}"
+    print(f"{'application':32} {'as built':8} {'after init':10} {head}  settings; findings")
     results = {name: _report(name, chosen.engine, known.get(name), chosen.output) for name in names}
     served, mended = (sum(getattr(result, at) in _GOOD for result in results.values()) for at in ("built", "after"))
     differ = sum(name not in known or bool(result.differences(known[name])) for name, result in results.items())
+    every = list(results.values())
+    trials = sorted(result.trial for result in every if result.built in _GOOD)
+    total = f"{sum(result.build for result in every):.0f} s of builds, {sum(result.trial for result in every):.0f} s of trials"
+    median = f", the median of one that works {trials[len(trials) // 2]:.1f} s" if trials else ""
+    print(f"{total}{median}; {sum(result.init for result in every):.0f} s of init")
     print(f"{len(names)} applications: {served} work as built, {mended} after init; {differ} differ from what is expected")
     return 1 if differ else 0
 
@@ -126,7 +142,8 @@ def _report(name: str, engine: str, expected: Expected | None, output: bool) -> 
     """Try an application, and print its line."""
     result = try_app(name, ("--engine", engine))
     rest = "; ".join(filter(None, (", ".join(result.settings), ", ".join(result.findings))))
-    print(f"{name:28} {result.built:8} {result.after:10} {result.seconds:5.0f}  {rest}", flush=True)
+    times = f"{result.build:7.1f} {result.trial:7.1f} {result.init:6.1f} {result.rounds:6}"
+    print(f"{name:32} {result.built:8} {result.after:10} {times}  {rest}", flush=True)
     for line in ["has no line in corpus.toml"] if expected is None else result.differences(expected):
         print(f"  DIFFERS  {line}", flush=True)
     if expected is not None and expected.reason:

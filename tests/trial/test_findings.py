@@ -174,12 +174,22 @@ def test_a_unix_socket_is_no_place_for_callers() -> None:
     assert find(running(OPEN, unix=("/tmp/x.sock",), answers=[GOOD]), SERVER) == ()
 
 
+def test_what_was_not_made_before_the_build_explains_a_failure() -> None:
+    facts = SourceFacts(unmade=(("static/dist", "cd web && npm run build", "Dockerfile, line 9"),))
+    log = "RuntimeError: Directory '/app/static/dist' does not exist\n"
+    made = next(found for found in find(ended(1, log), SERVER, facts) if found.kind is K.NOT_MADE)
+    assert (made.blocks, made.subject, made.hint) == (True, "static/dist", "Make it, and build again: cd web && npm run build")
+    (note,) = find(running(OPEN, answers=[GOOD]), SERVER, facts)
+    assert (note.kind, note.blocks) == (K.NOT_MADE, False)
+
+
 PAGES = {
     "Django": (Answer(8000, "/none", status=404, end="<code>DEBUG = True</code> in your settings"), K.DEBUG),
     "Werkzeug": (Answer(8000, "/?__debugger__=yes&f=debugger.js", status=200, type="text/javascript; charset=utf-8"), K.DEBUG),
     "a page for everything": (Answer(8000, "/?__debugger__=yes&f=debugger.js", status=200, type="text/html"), None),
     "a lost style": (Answer(8000, "/static/shop.css", status=404), K.STATIC),
     "a style": (Answer(8000, "/static/shop.css", status=200), None),
+    "no debugger": (Answer(8000, "/?__debugger__=yes&f=debugger.js", status=404), None),
     "an ordinary 404": (Answer(8000, "/none", status=404, body="Not Found"), None),
 }
 

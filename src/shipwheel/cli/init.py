@@ -117,6 +117,7 @@ def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
         "file": str(proposal.edit.path) if proposal.edit is not None else None,
         "written": proposal.written,
         "variables": list(improved.variables),
+        "rounds": improved.rounds,
     }
 
 

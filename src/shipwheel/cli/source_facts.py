@@ -21,7 +21,9 @@ def source_facts(project: "Project") -> "SourceFacts":
     modules = project.scanner.scan_modules() if project.scanner is not None else ()
     production = [module for module in modules if not _DEVELOPMENT.search(module.file)]
     binds = tuple((f"{module.file}, line {module.bind_line}", module.bind) for module in production if module.bind)
-    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds)
+    built = project.scanner.scan_deployment().built if project.scanner is not None else ()
+    unmade = tuple((it.path, it.instruction, it.place) for it in built if not it.is_there and not it.is_made)
+    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade)
 
 
 def _rules(module: "Module") -> "Iterator[HostRule]":

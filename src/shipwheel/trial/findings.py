@@ -61,6 +61,7 @@ class FindingKind(Enum):
     DEVELOPMENT = "development-server"
     DEBUG = "debug"
     STATIC = "static-files"
+    NOT_MADE = "not-made"
     SLOW_STOP = "slow-stop"
     ZOMBIES = "zombies"
 
@@ -119,11 +120,20 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
             *_from_stop(seen),
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
+    found += _unmade(source, seen.log, blocks=unexplained)
     found += filter(None, (_of_sign(sign, blocks=unexplained) for sign in signs))
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
+
+
+def _unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
+    """Yield what was to be made before the build: the cause of a failure if the log names it."""
+    for path, instruction, place in source.unmade:
+        message = f"{path} is not in the project, so the image lacks it"
+        hint = f"Make it, and build again: {instruction}" if instruction else "Make it before the build."
+        yield Finding(FindingKind.NOT_MADE, message, hint, path, place, blocks=blocks and path in log)
 
 
 def _not_started(seen: Observation) -> Finding:
@@ -253,7 +263,7 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
             message = "a debugger is on: it shows its source to every caller, and lets them run code"
         evidence = f"{shown.path} answers {shown.status} with the page of a debugger"
         yield Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=evidence)
-    lost = [page.path for page in seen.pages if page.status == 404 and page.path.endswith((".css", ".js", ".mjs"))]
+    lost = [page.path for page in seen.pages if page.status == 404 and page.path.endswith((".css", ".js", ".mjs")) and "?" not in page.path]
     if lost:
         message = f"its page links to {', '.join(lost[:_MAX_LINKS])}, which answers 404: nothing serves the static files"
         yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])

@@ -37,6 +37,8 @@ class Improved(msgspec.Struct, frozen=True):
     variables: tuple[str, ...]
     rejected: tuple[tuple[Change, str], ...] = ()
     """Changes that could not be built or did not help, with what happened."""
+    rounds: int = 1
+    """The images that were tried."""
 
 
 def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env: Mapping[str, str] | None = None) -> Improved:
@@ -48,7 +50,15 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     given = frozenset(env)
     kept: list[Change] = []
     rejected: list[tuple[Change, str]] = []
-    settings, now, found = _first(attempt, settings, env, report)
+    rounds = 0
+
+    def counted(settings: Settings, env: Mapping[str, str]) -> Round:
+        nonlocal rounds
+        done = attempt(settings, env)
+        rounds += 1
+        return done
+
+    settings, now, found = _first(counted, settings, env, report)
     kept += found
     asked: Trial | None = None
     for _ in range(_ROUNDS):
@@ -64,12 +74,12 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         for name in wanted:
             report(f"  with {name} set, for this trial only")
             env[name] = placeholder(name)
-        settings, now, accepted, refused = _apply(attempt, settings, env, new, now, report)
+        settings, now, accepted, refused = _apply(counted, settings, env, new, now, report)
         kept += accepted
         rejected += refused
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
-    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected))
+    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds)
 
 
 def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:

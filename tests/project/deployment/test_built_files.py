@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.project_tree import written
+from support.project_tree import launched, written
 
 from shipwheel.project.deployment.read import read_deployment
 from shipwheel.user_files import UserFiles
@@ -27,9 +27,17 @@ def test_names_what_the_image_lacks(tmp_path: Path) -> None:
     assert missing.startswith(
         "Dockerfile, line 9: shop/static/dist, which `npm run build` makes, is not in the project, so the image lacks it."
     )
+    assert missing.endswith("Make it before the build: cd ui && npm ci && npm run build")
     assert unmade.startswith("Dockerfile, line 10: `SECRET_KEY=… python manage.py compilemessages` does not run here.")
 
 
 def test_is_content_with_what_was_made_before(tmp_path: Path) -> None:
     files = {**FILES, "Dockerfile": DOCKERFILE.partition("RUN pip")[0], "shop/static/dist/app.js": ""}
     assert read_deployment(written(tmp_path, files), UserFiles()).notes == ()
+
+
+def test_takes_what_was_made_from_where_it_was_made(tmp_path: Path) -> None:
+    made = {**FILES, "main.py": "", ".gitignore": "dist\n", "ui/dist/app.js": ""}
+    assert launched(tmp_path, made).copies == (("/app/shop/static/dist", "ui/dist"),)
+    there = launched(tmp_path, {**made, "shop/static/dist/app.js": ""})
+    assert (there.copies, there.include) == ((), ("/shop/static/dist",))

@@ -2,14 +2,15 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.stage import Copy, Stage
 
-__all__ = ["built_file_notes"]
+__all__ = ["BuiltFiles", "built_file_notes", "find_built_files"]
 
 _NODE_IMAGE = re.compile(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
 _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
@@ -17,26 +18,75 @@ _BUILDS = re.compile(r"build|compile|bundle|generate|dist|prod|compress|webpack|
 _MAX_SHOWN = 3
 
 
-def built_file_notes(dockerfile: Dockerfile) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class BuiltFiles:
+    """Files that a node stage makes and the app's image has. All paths are relative to the project."""
+
+    place: str
+    """The file and line that copies them."""
+    path: str
+    """Where the app expects them."""
+    commands: tuple[str, ...]
+    """What makes them."""
+    directory: str = ""
+    """Where to run that; empty if it is not known."""
+    made: str = ""
+    """Where that leaves them; empty if it is not known, or outside the project."""
+    is_there: bool = False
+    """True if they are at `path`."""
+    is_made: bool = False
+    """True if they are at `made`."""
+
+    @property
+    def instruction(self) -> str:
+        """What to type to make them."""
+        steps = " && ".join(self.commands)
+        return f"cd {self.directory} && {steps}" if self.directory not in ("", ".") else steps
+
+    @property
+    def shown(self) -> str:
+        """The command that makes them, for messages."""
+        return f"`{self.commands[-1]}`" if self.commands else "a stage of node"
+
+
+def built_file_notes(dockerfile: Dockerfile, built: Iterable[BuiltFiles]) -> tuple[str, ...]:
     """Return a sentence for each place where the image that production uses has such files, and the project has none."""
-    return tuple(dict.fromkeys((*_from_stages(dockerfile), *_from_own_runs(dockerfile))))
+    missing = (_note(each) for each in built if not each.is_there and not each.is_made)
+    return tuple(dict.fromkeys((*missing, *_from_own_runs(dockerfile))))
 
 
-def _from_stages(dockerfile: Dockerfile) -> Iterator[str]:
-    """Yield notes about what node stages make."""
+def _note(built: BuiltFiles) -> str:
+    note = f"{built.place}: {built.path}, which {built.shown} makes, is not in the project, so the image lacks it."
+    return f"{note} Make it before the build: {built.instruction}" if built.commands else f"{note} Make it before the build."
+
+
+def find_built_files(dockerfile: Dockerfile) -> tuple[BuiltFiles, ...]:
+    """Return what node stages make for the image that production uses."""
+    return tuple(_built(dockerfile))
+
+
+def _built(dockerfile: Dockerfile) -> Iterator[BuiltFiles]:
+    files = dockerfile.files
     for copy in dockerfile.stage.copies:
         stage = copy.origin
-        if stage is None or not _is_node(stage):
+        path = _expected(copy, files) if stage is not None and _is_node(stage) else None
+        if stage is None or path is None:
             continue
-        path = _expected(copy, dockerfile.files)
-        if path is None or _has_files(dockerfile.files, path):
-            continue
-        commands = [command for command in stage.runs if command.words[0] in _NODE_TOOLS and _BUILDS.search(" ".join(command.words))]
-        shown = ", ".join(f"`{command.text}`" for command in commands[:_MAX_SHOWN]) or f"the stage of {stage.image}"
-        yield (
-            f"{dockerfile.name}, line {copy.line}: {path}, which {shown} makes, is not in the project, so the image lacks it."
-            " Make it before the build, and name it in `include` if .gitignore excludes it."
-        )
+        commands = tuple(dict.fromkeys(command.text for command in stage.runs if command.words[0] in _NODE_TOOLS))[-_MAX_SHOWN:]
+        ran_in = next((command.directory for command in stage.runs if command.words[0] in _NODE_TOOLS), "")
+        inside = CopiedFiles(stage, files.context, files.project, files.files)
+        directory = inside.project_path(ran_in) if ran_in else None
+        made = _made(copy.sources, ran_in, directory)
+        place = f"{dockerfile.name}, line {copy.line}"
+        is_made = bool(made) and _has_files(files, made)
+        yield BuiltFiles(place, path, commands, directory or "", made, _has_files(files, path), is_made)
+
+
+def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:
+    """Return where in the project a stage's only copied directory is made."""
+    if directory is None or len(sources) != 1 or not sources[0].startswith(f"{ran_in.rstrip('/')}/"):
+        return ""
+    return posixpath.normpath(posixpath.join(directory, posixpath.relpath(sources[0], ran_in)))
 
 
 def _from_own_runs(dockerfile: Dockerfile) -> Iterator[str]:

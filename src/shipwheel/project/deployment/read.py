@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from shipwheel.project.deployment.built_files import built_file_notes
+from shipwheel.project.deployment.built_files import BuiltFiles, built_file_notes, find_built_files
 from shipwheel.project.deployment.ci_builds import find_ci_builds
 from shipwheel.project.deployment.compose import find_compose_services
 from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
@@ -39,6 +39,8 @@ class Deployment:
     installs: Installs = field(default_factory=Installs)
     companions: tuple[str, ...] = ()
     """Other services that the app needs, with their image."""
+    built: tuple[BuiltFiles, ...] = ()
+    """Files that a node stage makes for the image."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -68,6 +70,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     if len(dockerfiles) > 1 and (in_ci := find_ci_builds(folders[-1], files)):
         dockerfiles = find_dockerfiles(root, files, (*builds, *in_ci))
     dockerfile = dockerfiles[0] if dockerfiles else None
+    built = find_built_files(dockerfile) if dockerfile is not None else ()
     run = read_services(services, dockerfile, root, files)
     docker = _docker_process(dockerfile) if dockerfile is not None else ()
     hosted = tuple(process for each in hosting for process in each.processes)
@@ -82,7 +85,8 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         ),
         _installs(dockerfile, hosting),
         run.companions,
-        (*run.notes, *(built_file_notes(dockerfile) if dockerfile is not None else ())),
+        built,
+        (*run.notes, *(built_file_notes(dockerfile, built) if dockerfile is not None else ())),
     )
 
 

@@ -25,7 +25,10 @@ _MAX_FILES = 2000
 
 
 def with_copies(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
-    """Return the launch with the project's files that a Dockerfile copies elsewhere; its code is in the image already."""
+    """Return the launch with the project's files that a Dockerfile copies elsewhere, and what node stages made of them.
+
+    The project's code is in the image already.
+    """
     dockerfile = scan.deployment.dockerfile
     if dockerfile is None:
         return launch
@@ -37,7 +40,11 @@ def with_copies(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         if source not in (None, ".", "") and not is_only_for_building(item) and not has_code(evidence.root / str(source)):
             copies.pop(item.target, None)
             copies[item.target] = str(source)
-    return replace(launch, copies=tuple(copies.items())[:_MAX_COPIES])
+    for built in scan.deployment.built if launch.needs_source and evidence.workdir != "/" else ():
+        if built.is_made and not built.is_there:
+            copies[f"{evidence.workdir}/{built.path}"] = built.made
+    include = tuple(f"/{built.path}" for built in scan.deployment.built if built.is_there)
+    return replace(launch, copies=tuple(copies.items())[:_MAX_COPIES], include=(*launch.include, *include))
 
 
 def _can_hold(item: Placed, own: list[str]) -> bool:
