@@ -366,3 +366,17 @@ def test_writes_a_lock_that_can_be_read_back(private: PackageIndex, tmp_path: Pa
     lock = make_lock(app(tmp_path / "app", pyproject=index_table(private, login=True)))
     lock.write()
     assert tomllib.loads(lock.path.read_text())["packages"]
+
+
+def test_an_index_of_the_project_that_cannot_be_reached_can_be_replaced(
+    tmp_path: Path, public: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    pyproject = '[[tool.poetry.source]]\nname = "near"\nurl = "http://127.0.0.1:9/simple/"\n'
+    with pytest.raises(LockError) as caught:
+        make_lock(app(tmp_path / "app", pyproject=pyproject))
+    assert "http://127.0.0.1:9/simple/corp" in caught.value.message
+    assert "The project's settings name this package index" in caught.value.hint
+    assert "UV_DEFAULT_INDEX=URL takes another in its place" in caught.value.hint
+    monkeypatch.setenv("UV_DEFAULT_INDEX", public.simple)
+    assert make_lock(app(tmp_path / "again", pyproject=pyproject)).names == {"corp"}

@@ -275,6 +275,17 @@ def test_asks_the_next_path_if_one_is_not_found(tmp_path: Path) -> None:
     assert [(answer.path, answer.status) for answer in seen.answers] == [("/a", 404), ("/b", 200)]
 
 
+def test_waits_longer_for_a_server_that_computes_while_it_starts(tmp_path: Path) -> None:
+    code = "import time\nsince = time.process_time()\nwhile time.process_time() - since < 2: pass\nserve().serve_forever()"
+    seen = observe_code(code, tmp_path, timeout=0.5, starting=60)
+    assert (places(seen), seen.answer is not None) == ([("tcp", "0.0.0.0", 8000)], True)
+
+
+def test_gives_up_a_server_that_waits(tmp_path: Path) -> None:
+    seen = observe_code("import time; time.sleep(20); serve().serve_forever()", tmp_path, timeout=0.5)
+    assert (seen.ended, seen.sockets) == (None, ())
+
+
 def test_names_new_files_and_directories_with_nothing_old_in_them(tmp_path: Path) -> None:
     for name in ("old/kept", "touched/old", "skipped/old"):
         (tmp_path / name).parent.mkdir()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ProjectAdvisor"]
 
 _HELP_S = 20.0
+_MAX_PROGRAMS = 3
+"""Console scripts that are asked for their sub-commands."""
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
 """module:application"""
@@ -101,7 +103,7 @@ class ProjectAdvisor:
             (("alembic", "upgrade", "head"), "alembic.ini"),
         )
         found = tuple(step for step, evidence in steps if (root / evidence).is_file())
-        return found or self._flask_steps()
+        return found or self._flask_steps() or self._program_steps()
 
     def _flask_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands of a Flask application that make its tables, by its own list of commands."""
@@ -115,6 +117,20 @@ class ProjectAdvisor:
         if "db" in commands and (self._built.resolution.project.root / "migrations").is_dir():
             return ((*flask, "db", "upgrade"),)
         return tuple((*flask, name) for name in sorted(commands) if _MAKES_TABLES.fullmatch(name))
+
+    def _program_steps(self) -> tuple[tuple[str, ...], ...]:
+        """Return the sub-commands of the program that runs, or of the project's console scripts, which make its tables."""
+        from shipwheel.trial.mend import listed_commands
+
+        scripts = self._built.resolution.project.scripts
+        name = self.command()[0] if self.command() else ""
+        programs = (name,) if name in scripts else sorted(scripts)[:_MAX_PROGRAMS]
+        return tuple(
+            (program, step)
+            for program in programs
+            for step in sorted(listed_commands(self._help((program, "--help"))))
+            if step == "init" or _MAKES_TABLES.fullmatch(step)
+        )
 
     def other_pythons(self) -> tuple[str, ...]:
         """See `Advisor.other_pythons`."""

@@ -20,13 +20,13 @@ from shipwheel.locking.allowed_files import apply_format_options
 from shipwheel.locking.diagnose.conflicts import explain_conflict
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user_requirements
-from shipwheel.locking.diagnose.uv_errors import ResolutionError, resolution_error
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError, resolution_error
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.no_wheels import package_without_wheels
 from shipwheel.locking.preferences import write_preferences
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
-from shipwheel.project.indexes import warn_of_extra_indexes, warn_of_failed_mirror
+from shipwheel.project.indexes import warn_of_extra_indexes, warn_of_failed_mirror, without_login
 from shipwheel.project.requirements import Requirements
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
@@ -91,6 +91,9 @@ def resolve(
         except LockError as error:
             failure = error.failure if isinstance(error, ResolutionError) else None
             following = request.indexes.next_mirror() if failure is not None and failure.unreachable else None
+            hint = request.indexes.replacement_hint
+            if hint and failure is not None and failure.unreachable and _is_of(failure.url, request.indexes.default):
+                raise IndexUnavailable(error.message, hint=hint) from None
             if failure is None or following is None:
                 raise _explain_conflict(error, request, requirements, synthetic, reporter) from None
             reporter(warn_of_failed_mirror(request.indexes, failure.reason))
@@ -102,6 +105,11 @@ def resolve(
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
     again = replace(request, indexes=following)
     return resolve(again, requirements, preferred=preferred, constraints=constraints, override=override, reporter=reporter)
+
+
+def _is_of(url: str, index: str) -> bool:
+    """Return whether a URL is one of a package index."""
+    return bool(index) and url.startswith(without_login(index).rstrip("/"))
 
 
 def _contents(

@@ -37,6 +37,8 @@ ACCELERATOR_INDEX = "https://download.pytorch.org/whl"
 
 _SHARED_PATH = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
 """The path of a file on the package index and all its mirrors; it holds a hash of the contents."""
+_PROJECT = "the project's settings"
+_REQUIREMENTS = "the requirements"
 _DEFAULT_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
 _EXTRA_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
@@ -56,6 +58,16 @@ class Indexes:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     rewrites: tuple[tuple[str, str], ...] = ()
     is_chosen: bool = False
+
+    @property
+    def replacement_hint(self) -> str:
+        """How to do without a default index that the project itself names; empty if something else names it."""
+        if self.origin not in (_PROJECT, _REQUIREMENTS):
+            return ""
+        return (
+            f"{self.origin.capitalize()} name this package index as the default ([[tool.uv.index]], [[tool.poetry.source]], --index-url):"
+            " if it cannot be reached from here, UV_DEFAULT_INDEX=URL takes another in its place."
+        )
 
     def next_mirror(self) -> "Indexes | None":
         """Return the same with the next chosen mirror, and after the last one with uv's default index; None if none was chosen."""
@@ -142,8 +154,8 @@ def _configured(settings: Mapping[str, Any], environ: Mapping[str, str], listed:
     default, origin = next(((environ[name], name) for name in _DEFAULT_VARIABLES if environ.get(name)), ("", ""))
     has_more = any(environ.get(name) for name in _EXTRA_VARIABLES)
     if not default and listed:
-        default, origin = listed, "the requirements"
-    for name, table in [("the project's settings", settings), *((str(path), table) for path, table in uv_files(environ))]:
+        default, origin = listed, _REQUIREMENTS
+    for name, table in [(_PROJECT, settings), *((str(path), table) for path, table in uv_files(environ))]:
         for index in table.get("index", []):
             if index.get("default") and not default:
                 default, origin = str(index.get("url", "")), name

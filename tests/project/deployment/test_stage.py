@@ -83,7 +83,28 @@ def test_runs_are_commands() -> None:
 
 
 def _files(root: Path, text: str, project: str = "") -> CopiedFiles:
-    return CopiedFiles(_stage(text), root, root / project if project else root)
+    return CopiedFiles(_stage(text), root, root / project if project else root, root)
+
+
+@pytest.mark.parametrize(
+    ("clone", "workdir"),
+    [
+        ("git clone https://git.example/team/shop.git", "/opt/shop/server"),
+        ("git clone --depth 1 https://git.example/team/shop.git code", "/opt/code/server"),
+        ("git clone git@git.example:team/shop /srv/shop", "/srv/shop"),
+    ],
+)
+def test_a_clone_of_the_repository_itself_is_a_copy_of_it(tmp_path: Path, clone: str, workdir: str) -> None:
+    written(tmp_path, {"server/main.py": "", ".git/config": '[remote "origin"]\n\turl = https://elsewhere.example/team/shop.git\n'})
+    files = _files(tmp_path, f"FROM x\nWORKDIR /opt\nRUN {clone}\nWORKDIR {workdir}\n", "server")
+    assert files.project_path(f"{workdir.removesuffix('/server')}/server/main.py") == "main.py"
+
+
+@pytest.mark.parametrize("workdir", ["/opt/other", "/opt/other/docs"])
+def test_a_clone_of_another_repository_is_no_copy(tmp_path: Path, workdir: str) -> None:
+    written(tmp_path, {"server/main.py": "", ".git/config": "url = https://git.example/team/shop.git\n"})
+    files = _files(tmp_path, f"FROM x\nWORKDIR /opt\nRUN git clone https://git.example/team/other.git\nWORKDIR {workdir}\n")
+    assert not files.covers_project
 
 
 def test_finds_files_where_the_image_has_them(tmp_path: Path) -> None:
@@ -157,7 +178,7 @@ _TEXTS = st.text() | st.lists(_INSTRUCTIONS, max_size=40).map(lambda words: "FRO
 @given(_TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary())
 def test_any_file_can_be_read(data: bytes) -> None:
     for stage in evaluate_stages(parse_dockerfile(data), "Dockerfile"):
-        files = CopiedFiles(stage, Path("/nonexistent"), Path("/nonexistent/project"))
+        files = CopiedFiles(stage, Path("/nonexistent"), Path("/nonexistent/project"), Path("/nonexistent"))
         assert files.project_path("/app/x") is None
 
 

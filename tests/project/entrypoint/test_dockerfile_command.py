@@ -48,6 +48,15 @@ TAKEN = {
 }
 
 
+@pytest.mark.parametrize(
+    "command", ["cd bot && python core.py serve --all", "python bot/core.py serve --all", "python -m bot.core serve --all"]
+)
+def test_runs_a_file_of_an_installed_package_as_its_console_script(tmp_path: Path, command: str) -> None:
+    evidence = _evidence(tmp_path, f"FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD {command}\n", scripts={"bot": "bot.core:main"})
+    launch = find_launch(replace(evidence, kind="package", packaged=frozenset({"bot"})))
+    assert (launch.command, launch.directory) == (("bot", "serve", "--all"), "")
+
+
 @pytest.mark.parametrize("lines", TAKEN)
 def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
     evidence = _evidence(tmp_path, f"FROM python:3.11\nEXPOSE 8080\n{lines}\n", scripts={"demo-start": "demo:start"})

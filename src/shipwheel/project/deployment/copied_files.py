@@ -2,6 +2,7 @@
 
 import glob
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from shipwheel.project.deployment.script import Script
+from shipwheel.project.deployment.script import Script, ShellCommand
 from shipwheel.project.deployment.stage import Copy, Stage
 from shipwheel.user_files import UserFiles
 
@@ -40,11 +41,13 @@ class CopiedFiles:
         stage: The stage.
         context: The build context, a directory on this machine.
         project: The project's directory, which is the context, above it or below it.
+        repository: The directory of the repository that the project is in.
     """
 
     stage: Stage
     context: Path
     project: Path
+    repository: Path
     files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
 
     @cached_property
@@ -135,6 +138,7 @@ class CopiedFiles:
         return path == self.home and source != "." and not any((self.context / source).glob("*.py"))
 
     def _placed(self, stage: Stage, depth: int) -> Iterator[Placed]:
+        yield from self._cloned(stage)
         for copy in stage.copies if depth < _MAX_DEPTH else ():
             if copy.origin is not None:
                 inner = tuple(self._placed(copy.origin, depth + 1))
@@ -142,6 +146,22 @@ class CopiedFiles:
             elif not copy.image:
                 for source in copy.sources:
                     yield from self._from_context(source, copy)
+
+    def _cloned(self, stage: Stage) -> Iterator[Placed]:
+        """Yield the clones of the repository itself, which some Dockerfiles make instead of copying it."""
+        source = posixpath.relpath(self.repository.as_posix(), self.context.as_posix())
+        for run in stage.runs:
+            url, target = _clone_of(run)
+            if target and self._is_own_clone(url, target, stage.workdir):
+                yield Placed(source, target, True, run.line)
+
+    def _is_own_clone(self, url: str, target: str, workdir: str) -> bool:
+        """Return whether a clone is of this repository: it has the directory that the stage works in, or the same origin."""
+        if workdir.startswith(f"{target}/") and self._has(self.repository / posixpath.relpath(workdir, target)):
+            return True
+        config = self.repository / ".git" / "config"
+        path = "/".join(re.split(r"[/:]", url.removesuffix(".git"))[-2:])
+        return self.files.is_file(config) and bool(re.search(rf"[/:]{re.escape(path)}(\.git)?\s", self.files.read_text(config)))
 
     def _from_context(self, source: str, copy: Copy) -> Iterator[Placed]:
         if "://" in source or "\0" in source:
@@ -194,3 +214,15 @@ class CopiedFiles:
         if not end and not is_directory and target.endswith("/"):
             end = posixpath.basename(source)
         return Placed(origin, posixpath.normpath(posixpath.join(target, end)), is_directory, copy.line)
+
+
+def _clone_of(run: ShellCommand) -> tuple[str, str]:
+    """Return the URL and the absolute directory of a `git clone`; empty texts for another command."""
+    if run.words[:2] != ("git", "clone"):
+        return "", ""
+    place = next((number for number, word in enumerate(run.words) if "://" in word or word.startswith("git@")), 0)
+    if not place:
+        return "", ""
+    url = run.words[place].rstrip("/")
+    name = run.words[place + 1] if place + 1 < len(run.words) else posixpath.basename(url).removesuffix(".git")
+    return url, posixpath.normpath(posixpath.join(run.directory or "/", name))

@@ -122,7 +122,7 @@ def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles, b
     def image_of(workdir: str = "") -> CopiedFiles | None:
         stages = evaluate_stages(instructions, name, build.arguments if build else None, workdir)
         stage = _production_stage(stages, build.target if build else "")
-        return CopiedFiles(stage, context, root, files) if stage is not None else None
+        return CopiedFiles(stage, context, root, folders[-1], files) if stage is not None else None
 
     image = image_of()
     if image is not None and (workdir := _workdir_of_base(image)):

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
@@ -19,8 +19,8 @@ _PYTHON_IMAGE = re.compile(r"(?:^|/)python:v?(3\.\d+)")
 _PYTHON_TAG = re.compile(r"python-?(3\.\d+)", re.IGNORECASE)
 _TOOLS = frozenset(
     """
-    pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools twine
-    cython setuptools-rust meson meson-python ninja maturin setuptools-scm cmake pyinstaller awscli ansible
+    pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipx pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools
+    twine cython setuptools-rust meson meson-python ninja maturin setuptools-scm cmake pyinstaller awscli ansible
     """.split()  # noqa: SIM905
 )
 """Python packages that only build or install others."""
@@ -64,7 +64,7 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
     """Return what a Dockerfile installs into the image that production uses, and into the stages that this one copies from."""
     found = _Installed()
     for stage in (*reversed(dockerfile.stage.origins), dockerfile.stage):
-        files = CopiedFiles(stage, dockerfile.files.context, dockerfile.files.project, dockerfile.files.files)
+        files = replace(dockerfile.files, stage=stage)
         for command in stage.runs:
             if not command.background:
                 _read(command, files, found)

@@ -172,7 +172,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     env = {**({"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}), **own_env}
     if _has_secret(found.words, env):
         return None
-    directory = runnable.directory(found.command) or ""
+    directory = "" if found.words[0] in evidence.scripts else runnable.directory(found.command) or ""
     everything = {**process.variables, **env, **evidence.settings.env}
     listening = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
     ports = _ports(process, evidence, listening, found.words, scan, directory)

@@ -62,7 +62,8 @@ class Runnable:
         if not words:
             return ()
         inside = self.files.project_path(directory) or "."
-        return (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
+        found = (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
+        return self._as_console_script(found, inside) or found
 
     def value(self, text: str) -> str:
         """Return the value of a variable with paths as they are in our image."""
@@ -83,6 +84,17 @@ class Runnable:
             return f"{words[0]} is not in the image"
         missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
         return f"the project has no module {missing[0]}" if missing else ""
+
+    def _as_console_script(self, words: tuple[str, ...], inside: str) -> tuple[str, ...]:
+        """Return words that run a file of an installed package as the console script of that file; none if there is not exactly one."""
+        command = without_flags(words)
+        if self.evidence.kind != "package" or words[0] != "python" or len(command) < 2:
+            return ()
+        runs_module = command[1] == "-m" and len(command) > 2
+        file = posixpath.normpath(posixpath.join(inside, command[1])).removeprefix("src/")
+        module = command[2] if runs_module else file.removesuffix(".py").replace("/", ".")
+        same = [name for name, target in self.evidence.scripts.items() if target.partition(":")[0] == module]
+        return (same[0], *command[3 if runs_module else 2 :]) if len(same) == 1 else ()
 
     def _is_installed(self, program: str) -> bool:
         return normalized(_DISTRIBUTIONS.get(program, program)) in self.evidence.dependencies
