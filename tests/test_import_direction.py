@@ -110,26 +110,27 @@ def test_there_is_something_to_check() -> None:
     assert set(map(part, MODULES)) <= {*BELOW, "__init__", "__main__"}, "every folder has its place in the order"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_down(module: str) -> None:
-    here = part(module)
-    if here in ("__init__", "__main__"):
-        return
+def test_imports_go_down() -> None:
     wrong = []
-    for line, name in imported(module):
-        if not name.startswith("shipwheel."):
+    for module in MODULES:
+        here = part(module)
+        if here in ("__init__", "__main__"):
             continue
-        there = part(name.removeprefix("shipwheel."))
-        if there not in (here, "__version__") and there not in BELOW[here]:
-            wrong.append(f"{module}:{line} imports {name}")
+        for line, name in imported(module):
+            there = part(name.removeprefix("shipwheel."))
+            if name.startswith("shipwheel.") and there not in (here, "__version__") and there not in BELOW[here]:
+                wrong.append(f"{module}:{line} imports {name}")
     assert not wrong
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_command_line_knows_a_terminal(module: str) -> None:
-    if part(module) == "cli":
-        return
-    wrong = [f"{module}:{line} imports {name}" for line, name in imported(module) if name.split(".")[0] in ONLY_CLI]
+def test_only_the_command_line_knows_a_terminal() -> None:
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in MODULES
+        if part(module) != "cli"
+        for line, name in imported(module)
+        if name.split(".")[0] in ONLY_CLI
+    ]
     assert not wrong
 
 
@@ -198,50 +199,65 @@ PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observ
 """Run inside an image or an interpreter of their own, not imported."""
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module not in PROGRAMS])
-def test_all_is_what_is_public(module: str) -> None:
-    dotted = "shipwheel." + module.removesuffix(".py").replace("/", ".")
-    if module == "__main__.py":
-        return
-    loaded = import_module(dotted.removesuffix(".__init__"))
-    public = public_names(module)
-    exported = getattr(loaded, "__all__", None)
-    assert exported is not None or not public, "a module with public names has __all__"
-    exported = list(exported or ())
-    assert len(set(exported)) == len(exported)
-    assert public <= set(exported), f"not in __all__: {sorted(public - set(exported))}"
-    assert all(hasattr(loaded, name) for name in exported)
+def test_all_is_what_is_public() -> None:
+    for module in MODULES:
+        if module in PROGRAMS or module == "__main__.py":
+            continue
+        dotted = "shipwheel." + module.removesuffix(".py").replace("/", ".")
+        loaded = import_module(dotted.removesuffix(".__init__"))
+        public = public_names(module)
+        exported = getattr(loaded, "__all__", None)
+        assert exported is not None or not public, f"{module}: a module with public names has __all__"
+        exported = list(exported or ())
+        assert len(set(exported)) == len(exported), module
+        assert public <= set(exported), f"{module}: not in __all__: {sorted(public - set(exported))}"
+        assert all(hasattr(loaded, name) for name in exported), module
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module not in PROGRAMS])
-def test_what_is_public_says_what_it_is(module: str) -> None:
-    tree = tree_of(module)
-    assert ast.get_docstring(tree) or not tree.body, "a module says what it is"
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{module}:{node.lineno} {node.name} has no docstring"
+def test_what_is_public_says_what_it_is() -> None:
+    wrong = []
+    for module in MODULES:
+        if module in PROGRAMS:
+            continue
+        tree = tree_of(module)
+        if tree.body and not ast.get_docstring(tree):
+            wrong.append(f"{module} does not say what it is")
+        wrong += [
+            f"{module}:{node.lineno} {node.name} has no docstring"
+            for node in tree.body
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and not ast.get_docstring(node)
+        ]
+    assert not wrong
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_docstrings_open_with_a_noun_phrase_or_an_imperative(module: str) -> None:
-    text = (ROOT / module).read_text(encoding="utf-8")
-    headless = re.findall(r'^ *"""(?:As|Of|What|Where|Whether|Which|Who)\b.*', text, re.MULTILINE)
-    assert not headless
+def test_docstrings_open_with_a_noun_phrase_or_an_imperative() -> None:
+    headless = re.compile(r'^ *"""(?:As|Of|What|Where|Whether|Which|Who)\b.*', re.MULTILINE)
+    found = [(module, line) for module in MODULES for line in headless.findall((ROOT / module).read_text(encoding="utf-8"))]
+    assert not found
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module != "digest.py"])
-def test_only_one_module_makes_digests_of_text(module: str) -> None:
-    calls = {node.func.id for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert not calls & {"Digest", "Sha256"}, "as_digest and as_sha256 check the text"
+def test_only_one_module_makes_digests_of_text() -> None:
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module in MODULES
+        if module != "digest.py"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Digest", "Sha256")
+    ]
+    assert not wrong, "as_digest and as_sha256 check the text"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_are_small(module: str) -> None:
-    lines = (ROOT / module).read_text(encoding="utf-8").count("\n")
-    assert lines < 450
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 60, f"{module}:{node.lineno} {node.name} does not fit a screen"
+def test_modules_are_small() -> None:
+    wrong = []
+    for module in MODULES:
+        if (ROOT / module).read_text(encoding="utf-8").count("\n") >= 450:
+            wrong.append(f"{module} has too many lines")
+        wrong += [
+            f"{module}:{node.lineno} {node.name} does not fit a screen"
+            for node in ast.walk(tree_of(module))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+        ]
+    assert not wrong
 
 
 def test_no_two_public_classes_have_the_same_name() -> None:
