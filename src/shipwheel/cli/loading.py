@@ -28,7 +28,7 @@ class LoadedImage:
     platform: "Platform"
     project: str
     source: "SourceFacts | None" = None
-    """What the source tells, if a project was built."""
+    """The facts of the source, if a project was built."""
 
 
 Naming = Callable[[str], "Reference"]

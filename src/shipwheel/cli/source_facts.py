@@ -1,4 +1,4 @@
-"""What a project's source tells a trial of its image."""
+"""Facts of a project's source for a trial of its image."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a project's source says that a trial can use: an image alone does not tell."""
+"""Facts of a project's source that a trial can use: an image alone does not tell."""
 
 import msgspec
 

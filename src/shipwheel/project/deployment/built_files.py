@@ -25,13 +25,13 @@ class BuiltFiles:
     place: str
     """The file and line that copies them."""
     path: str
-    """Where the app expects them."""
+    """The path where the app expects them."""
     commands: tuple[str, ...]
-    """What makes them."""
+    """The commands that make them."""
     directory: str = ""
-    """Where to run that; empty if it is not known."""
+    """The directory to run that in; empty if it is not known."""
     made: str = ""
-    """Where that leaves them; empty if it is not known, or outside the project."""
+    """The path where that leaves them; empty if it is not known, or outside the project."""
     is_there: bool = False
     """True if they are at `path`."""
     is_made: bool = False
@@ -39,7 +39,7 @@ class BuiltFiles:
 
     @property
     def instruction(self) -> str:
-        """What to type to make them."""
+        """The command line that makes them."""
         steps = " && ".join(self.commands)
         return f"cd {self.directory} && {steps}" if self.directory not in ("", ".") else steps
 
