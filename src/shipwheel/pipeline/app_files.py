@@ -1,11 +1,14 @@
 """The project's files that go into the image, and the warnings about those that do not."""
 
+import msgspec
+
 from shipwheel.events import Reporter, Warned
 from shipwheel.pipeline.app_source import without_linked
 from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import secret_rules, token_error
+from shipwheel.project.translations import uncompiled
 
 __all__ = ["app_tree", "copied_tree"]
 
@@ -20,6 +23,8 @@ def app_tree(project: Project, reporter: Reporter) -> AppTree | None:
         return None
     include = (*settings.include, *launch.include)
     tree = list_app(project.root, include=include, exclude=settings.exclude, only=project.only, secret_rules=secret_rules(settings))
+    if launch.translations:
+        tree = msgspec.structs.replace(tree, catalogues=uncompiled(file.path for file in tree.files))
     return without_linked(_checked(tree, reporter), launch.links)
 
 

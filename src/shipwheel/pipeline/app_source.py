@@ -10,10 +10,11 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.errors import ProjectError
-from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, parents, symlink
+from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, file, parents, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
+from shipwheel.project.translations import TRANSLATIONS_VERSION, compile_catalogue
 from shipwheel.wheels.bytecode import pyc_path
 from shipwheel.wheels.wheel import Compiler
 
@@ -44,7 +45,8 @@ class AppSource:
     def key(self) -> str:
         """Hash of every file's path, mode and content: modification times do not show every edit."""
         compiler = self.compiler.identity if self.compiler else ""
-        return key_of("app", self.workdir, compiler, *(f"{path}\0{text}" for path, text in self._fingerprints.items()))
+        catalogues = (f"catalogue {TRANSLATIONS_VERSION} {path}" for path in sorted(self.tree.catalogues))
+        return key_of("app", self.workdir, compiler, *catalogues, *(f"{path}\0{text}" for path, text in self._fingerprints.items()))
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
@@ -53,6 +55,7 @@ class AppSource:
     def entries(self) -> Iterator[FileEntry]:
         """Yield the directories, then the files, both sorted by path. Raises ProjectError for a file that changed or cannot be read."""
         entries = [self._entry(item) for item in self.tree.files]
+        entries += self._translations()
         entries += self._bytecode()
         paths = {self.workdir, *(parent for entry in entries for parent in parents(entry.path)), *parents(self.workdir)}
         yield from (directory(path) for path in sorted(paths - {""}))
@@ -77,6 +80,11 @@ class AppSource:
         if not self._fingerprints[item.path].endswith(hashlib.sha256(data).hexdigest()):
             raise ProjectError(f"{item.host} changed during the build", hint="Run the command again.")
         return data
+
+    def _translations(self) -> Iterator[FileEntry]:
+        for item in self.tree.files:
+            if item.path in self.tree.catalogues:
+                yield file(f"{self._place(item)[:-3]}.mo", compile_catalogue(self._read(item), item.path))
 
     def _bytecode(self) -> Iterator[FileEntry]:
         if self.compiler is None:

@@ -66,6 +66,8 @@ class AppTree(msgspec.Struct, frozen=True):
     """Tokens in files that the app may need. No image may be made of them."""
     special: tuple[str, ...] = ()
     """Sockets, pipes and devices, which no image can hold."""
+    catalogues: frozenset[str] = frozenset()
+    """Paths of translations that are compiled for the image."""
 
 
 def list_app(

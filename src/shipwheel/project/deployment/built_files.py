@@ -102,8 +102,9 @@ def _makes_files(command: ShellCommand, files: CopiedFiles) -> bool:
         return bool(_BUILDS.search(" ".join(rest)))
     script = rest[0] if rest and re.fullmatch(r"python[\d.]*", name) else command.words[0]
     own = files.project_path(posixpath.normpath(posixpath.join(command.directory or "/", script))) is not None
-    # Django's static files have a way of their own.
-    return (own or name in ("flask", "django-admin", "pybabel")) and bool(_BUILDS.search(" ".join(rest))) and "collectstatic" not in rest
+    # Django's static files and translations have ways of their own.
+    is_done = {"collectstatic", "compilemessages"} & {*rest}
+    return (own or name in ("flask", "django-admin")) and bool(_BUILDS.search(" ".join(rest))) and not is_done
 
 
 def _is_node(stage: Stage) -> bool:

@@ -17,6 +17,7 @@ from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.project.deployment.services import read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.systemd import read_units
+from shipwheel.project.deployment.translations import translation_step
 from shipwheel.user_files import UserFiles
 
 __all__ = ["Deployment", "read_deployment"]
@@ -41,6 +42,8 @@ class Deployment:
     """Other services that the app needs, with their image."""
     built: tuple[BuiltFiles, ...] = ()
     """Files that a node stage makes for the image."""
+    translations: str = ""
+    """The file and line that compiles gettext's catalogues; empty if nothing does."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,6 +89,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         _installs(dockerfile, hosting),
         run.companions,
         built,
+        translation_step(root, dockerfile, files),
         (*run.notes, *(built_file_notes(dockerfile, built) if dockerfile is not None else ())),
     )
 

@@ -129,7 +129,13 @@ def _with_surroundings(launch: Launch, scan: Scan) -> Launch:
     notes = list(deployment.notes)
     if deployment.companions:
         notes.append(f"The app is deployed together with {', '.join(deployment.companions)}: give it their addresses when it starts.")
-    return replace(launch, companions=deployment.companions, health=deployment.health, notes=(*launch.notes, *notes))
+    return replace(
+        launch,
+        companions=deployment.companions,
+        health=deployment.health,
+        translations=deployment.translations,
+        notes=(*launch.notes, *notes),
+    )
 
 
 def _names_source(evidence: Evidence, launch: Launch) -> bool:

@@ -67,6 +67,8 @@ class Launch:
     """(absolute path, path in the project or "" for itself) of links to where another image has files of the project."""
     copies: tuple[tuple[str, str], ...] = ()
     """(absolute path, path in the project) of files that a Dockerfile copies out of the working directory."""
+    translations: str = ""
+    """The file and line of a step that compiles translations, which the image then has; empty if there is none."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 
