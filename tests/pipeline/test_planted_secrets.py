@@ -166,7 +166,10 @@ def test_a_key_in_the_wheel_may_be_allowed(world: World) -> None:
     ran = world.build(root)
     assert ran.code == 0, ran.err
     assert "left out" not in ran.err
-    assert any(private_key().encode() in content for content in _contents(world.output(root)))
+    contents = list(_contents(world.output(root)))
+    assert any(private_key().encode() in content for content in contents)
+    assert any(b'{"dir_info": {}, "url": "file:///shop"}' in content for content in contents), "direct_url.json"
+    assert not any(str(world.root).encode() in content for content in contents)
 
 
 @pytest.mark.parametrize("command", ["build", "plan", "lock"])

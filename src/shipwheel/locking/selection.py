@@ -6,7 +6,7 @@ Nothing is downloaded. Packages without a usable file are collected over all tar
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +38,8 @@ class LockedDistribution:
     """A file of the lock (`kind` wheel or sdist), or a source (`kind` directory or vcs) that a wheel is built from.
 
     `urls` are tried in order, a local file has a file: URL. `sha256` is hex; `size` is in bytes, None where the lock does not say.
-    `path` is a directory or local file, `subdirectory` is relative to it, `commit` is that of a repository.
+    `path` is a directory or local file, `subdirectory` is relative to it. `commit` is that of a repository, `revision` the branch or tag
+    that the requirement names. `is_direct` is true for a file that a requirement names, instead of an index.
     """
 
     name: str
@@ -51,6 +52,8 @@ class LockedDistribution:
     path: Path | None = None
     subdirectory: str = ""
     commit: str = ""
+    revision: str = ""
+    is_direct: bool = False
 
     @property
     def digest(self) -> Digest | None:
@@ -166,7 +169,7 @@ class _Selector:
             kind = "wheel" if name.endswith(".whl") else "sdist"
             if kind == "wheel" and _best([(name, package.archive)], self.rank) is None:
                 return None
-            return _distribution(package.name, version, kind, name, package.archive, self.root)
+            return replace(_distribution(package.name, version, kind, name, package.archive, self.root), is_direct=True)
         wheel = _best([(wheel.filename, wheel) for wheel in package.wheels or ()], self.rank)
         if wheel is not None:
             return _distribution(package.name, version, "wheel", wheel.filename, wheel, self.root)
@@ -318,6 +321,7 @@ def _source(package: "Package", version: str, root: Path) -> LockedDistribution:
         path=Path(os.path.normpath(root / vcs.path)) if vcs.path else None,
         subdirectory=vcs.subdirectory or "",
         commit=vcs.commit_id,
+        revision=vcs.requested_revision or "",
     )
 
 

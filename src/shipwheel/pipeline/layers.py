@@ -10,7 +10,6 @@ from shipwheel.base.model import Base
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.digest import Digest
 from shipwheel.files.entry import Source, directory, file, symlink
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
@@ -26,7 +25,9 @@ from shipwheel.project.project import Project
 from shipwheel.store import Store
 from shipwheel.suites import Suite
 from shipwheel.venv import VENV, Paths
+from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource
+from shipwheel.wheels.direct_url import direct_url, local_direct_url
 from shipwheel.wheels.wheel import WheelSource
 
 __all__ = ["LayerPlanner"]
@@ -98,7 +99,7 @@ class LayerPlanner:
         if local.project_wheel is not None:
             wheel = local.project_wheel
             label = f"{self.project.name} {self.project.version or ''}".strip()
-            source = self._wheel(label, wheel.filename, wheel.digest, platform.target.minor, spliced=False)
+            source = replace(self._built_wheel(label, wheel, platform.target.minor), direct_url=local_direct_url(self.project.name))
             layers.append(LayerSpec(f"the project {self.project.name}", (source,), in_venv))
         if local.tree is not None:
             app = AppSource(self.project.name, local.tree, workdir, platform.target.minor, self.compiler)
@@ -123,12 +124,14 @@ class LayerPlanner:
         built = local.built.get(item.name)
         if built is None:
             assert item.digest is not None  # noqa: S101 - directories and repositories were built
-            return self._wheel(item.label, item.filename, item.digest, minor)
-        # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
-        return self._wheel(item.label, built.filename, built.digest, minor, spliced=False)
+            source = WheelSource(item.label, item.filename, item.digest, self.store, Paths(minor), self.compiler)
+        else:
+            source = self._built_wheel(item.label, built, minor)
+        return replace(source, direct_url=direct_url(item))
 
-    def _wheel(self, label: str, filename: str, digest: Digest, minor: str, *, spliced: bool = True) -> WheelSource:
-        return WheelSource(label, filename, digest, self.store, Paths(minor), self.compiler, spliced)
+    def _built_wheel(self, label: str, wheel: BuiltWheel, minor: str) -> WheelSource:
+        # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
+        return WheelSource(label, wheel.filename, wheel.digest, self.store, Paths(minor), self.compiler, spliced=False)
 
     def _layers_on_image(self, base: Base) -> tuple[LayerSpec, ...]:
         layers = []

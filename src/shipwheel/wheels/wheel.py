@@ -21,6 +21,7 @@ from shipwheel.files.segment import key_of
 from shipwheel.store import Store
 from shipwheel.venv import PYTHON, VENV, Paths
 from shipwheel.wheels.bytecode import pyc_path
+from shipwheel.wheels.direct_url import DIRECT_URL
 
 if TYPE_CHECKING:
     from installer.records import RecordEntry
@@ -52,6 +53,7 @@ class WheelSource:
     """An installed wheel. `digest` is its blob in the store, `label` its name in errors: "numpy 1.26.4".
 
     `spliced` is False for wheels that were built here: their compressed bytes depend on this machine, so they are compressed again.
+    `direct_url` is the text of direct_url.json, if the package does not come from an index.
     """
 
     label: str
@@ -61,12 +63,14 @@ class WheelSource:
     paths: Paths
     compiler: Compiler | None = None
     spliced: bool = True
+    direct_url: bytes | None = None
 
     @property
     def key(self) -> str:
-        """The key, from the wheel and its name, Python's minor version and the compiler."""
+        """The key, from the wheel and its name, Python's minor version, the compiler and, if it has one, direct_url.json."""
         compiler = self.compiler.identity if self.compiler else ""
-        return key_of("wheel", self.digest, self.paths.minor, VENV, compiler, str(self.spliced), self.filename)
+        origin = (self.direct_url.decode(),) if self.direct_url is not None else ()
+        return key_of("wheel", self.digest, self.paths.minor, VENV, compiler, str(self.spliced), self.filename, *origin)
 
     def entries(self) -> Iterator[FileEntry]:
         """Yield directories, then files, each sorted by path. Raise ArchiveError for a damaged or hostile wheel."""
@@ -102,7 +106,8 @@ class WheelSource:
             _prepare(source, archive)
             destination.data_directory = source.data_dir
             destination.stated = {row[0]: row[1:] for row in parse_record_file(source.read_dist_info("RECORD").splitlines())}
-            install(source, destination, {_INSTALLER: b"shipwheel\n"})  # type: ignore[arg-type]
+            origin = {DIRECT_URL: self.direct_url} if self.direct_url is not None else {}
+            install(source, destination, {_INSTALLER: b"shipwheel\n", **origin})  # type: ignore[arg-type]
         except (InstallerError, InvalidRecordEntry, configparser.Error, csv.Error, AssertionError, KeyError, ValueError) as error:
             raise ArchiveError(f"{self.label}: {self.filename} is not a valid wheel: {error}", hint=HINT) from error
         return destination
