@@ -21,7 +21,7 @@ from shipwheel.registry.push import Push, Traffic
 from shipwheel.registry.referrers import fallback_tag, list_referrers
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
-from shipwheel.testing.images import small_index
+from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 
 
@@ -41,6 +41,36 @@ def push(registry: FakeRegistry, index: ImageIndex, store: Store, path: str = "t
         pushing.images(index, store)
         pushing.finish(index, ("1", "latest"))
         return pushing.traffic
+
+
+@pytest.mark.parametrize(
+    "refusal", [(400, "TAG_INVALID"), (403, "DENIED"), (405, "UNSUPPORTED"), (409, "TAG_IMMUTABLE"), (412, "PRECONDITION")], ids=str
+)
+def test_a_tag_that_is_not_moved_is_an_error_with_the_way_on(store: Store, refusal: tuple[int, str]) -> None:
+    with FakeRegistry(Habits(keeps_tags=refusal)) as registry:
+        first, second = small_index(store, [AMD64]), small_index(store)
+        push(registry, first, store)
+        push(registry, first, store)
+        with pytest.raises(FetchError) as caught:
+            push(registry, second, store)
+        name = f"{registry.host}/team/app"
+        assert f"{name}:1 stands for another image ({first.digest})" in caught.value.message
+        assert refusal[1] in caught.value.message and caught.value.status == refusal[0]
+        assert f"`shipwheel copy {name}@{second.digest} {name}:NEWTAG`" in caught.value.hint
+        assert registry.tags["team/app"]["1"] == first.digest
+        with repository(registry) as repo, Push(repo, silent) as pushing:
+            pushing.images(second, store)
+            pushing.finish(second, ("2",))
+            assert pushing.traffic.uploaded <= sum(len(image.manifest) for image in second.images) + len(second.index)
+        assert registry.tags["team/app"]["2"] == second.digest
+
+
+def test_a_refused_tag_that_is_free_keeps_the_registrys_error(store: Store) -> None:
+    with FakeRegistry() as registry:
+        registry.fault(RegistryFault("status", method="PUT", path="manifests/1$", status=403))
+        with pytest.raises(FetchError, match="answered 403") as caught:
+            push(registry, small_index(store), store)
+        assert "permission" in caught.value.hint
 
 
 def blob_of(data: bytes, piece: int = 100_000) -> Blob:

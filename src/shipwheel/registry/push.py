@@ -25,6 +25,9 @@ __all__ = ["STAGE", "Push", "Traffic"]
 
 STAGE = "push"
 
+_REFUSALS = (400, 403, 405, 409, 412)
+"""Statuses with which registries refuse to move a tag. No request tells beforehand: see docs/explanation.md, "Why a push asks first"."""
+
 
 class Traffic(msgspec.Struct, frozen=True):
     """Bytes of blobs and documents: uploaded, present in the repository before, mounted from another repository of the registry."""
@@ -160,9 +163,32 @@ class Push:
             self._reporter(Warned(f"the image was pushed, but not its records: {error.message}", hint))
 
     def tag(self, document: Document, tags: Sequence[str]) -> None:
-        """Point the tags at a document that is complete in the repository."""
+        """Point the tags at a document that is complete in the repository. Raise FetchError, as for a tag that the registry keeps."""
         for tag in dict.fromkeys(tags):
-            self._repository.put_manifest(document, tag)
+            try:
+                self._repository.put_manifest(document, tag)
+            except FetchError as error:
+                raise self._kept_tag(document, tag, error) or error from None
+
+    def _kept_tag(self, document: Document, tag: str, refusal: FetchError) -> FetchError | None:
+        """Return the error for a tag that stands for another image and is not moved; None if the refusal has another cause.
+
+        The document was accepted under its digest, so it is the tag that is refused.
+        """
+        digest = document.descriptor.digest
+        try:
+            kept = self._repository.digest_of_tag(tag) if refusal.status in _REFUSALS else None
+            if kept in (None, digest) or not self._repository.has_manifest(digest):
+                return None
+        except FetchError:
+            return None
+        name = self._repository.name
+        return FetchError(
+            f"the tag {name}:{tag} stands for another image ({kept}), and the registry does not move it: {refusal.message}",
+            hint="Its tags are immutable, or this one is protected. The image is complete there: give it another tag with "
+            f"`shipwheel copy {name}@{digest} {name}:NEWTAG`, or push with another --tag. Nothing is sent twice.",
+            status=refusal.status,
+        )
 
     def report_finished(self) -> None:
         """Report the end of the push, with its traffic."""

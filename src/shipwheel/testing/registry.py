@@ -63,6 +63,7 @@ class Habits:
         conditions: whether If-Match and If-None-Match are heeded.
         digest_header: whether responses have Docker-Content-Digest.
         absent: the status for a manifest that does not exist.
+        keeps_tags: the status and code of the answer to a PUT that would move a tag.
         page: the largest page of tags and referrers. `links`: whether a page links to the next.
         login: the "user:password" that is required.
         storage: the URL without a path to which downloads of blobs are redirected.
@@ -87,6 +88,7 @@ class Habits:
     conditions: bool = False
     digest_header: bool = True
     absent: int = 404
+    keeps_tags: tuple[int, str] | None = None
     page: int = 1000
     links: bool = True
     login: str = ""
@@ -307,6 +309,8 @@ class _Handler(Handler[FakeRegistry]):
             return self._error(400, "MANIFEST_INVALID", f"unknown media type: {_artifact_type(document)}")
         if self.habits.conditions and not self._unchanged(self._resolve(name, reference), reference):
             return self._error(412, "PRECONDITION_FAILED", "the tag has moved")
+        if self.habits.keeps_tags is not None and self._resolve(name, reference) not in (reference, digest):
+            return self._error(*self.habits.keeps_tags, f"{reference} cannot be overwritten")
         known = self.registry.manifests.setdefault(name, {})
         known[digest] = (self.headers.get("Content-Type", ""), self.body)
         if missing := self.registry.missing_blobs(name, digest):
