@@ -360,6 +360,12 @@ def test_sees_unix_sockets(tmp_path: Path) -> None:
     server = socket.socket(socket.AF_UNIX)
     server.bind({str(tmp_path / "x.sock")!r})
     server.listen()
+    for name in (".gunicorn/gunicorn.ctl", "pymp-2a/listener-b"):
+        os.mkdir(os.path.dirname(name))
+        private = socket.socket(socket.AF_UNIX)
+        private.bind(f"{{os.getcwd()}}/{{name}}")
+        private.listen()
+        globals()[name] = private
     signal.pause()
     """
     assert observe_code(code, tmp_path, timeout=0.5).unix == (str(tmp_path / "x.sock"),)

@@ -168,7 +168,7 @@ def test_an_empty_list_of_hosts_is_named_or_the_variable_that_fills_it() -> None
 
 def test_a_unix_socket_is_no_place_for_callers() -> None:
     facts = SourceFacts(addresses=(("gunicorn.conf.py, line 1", "unix:/tmp/letters.sock"),))
-    seen = running(unix=("/tmp/.gunicorn/gunicorn.ctl", "/tmp/letters.sock"))
+    seen = running(unix=("/tmp/letters.sock",))
     (finding,) = find(seen, SERVER, facts)
     assert (finding.kind, finding.blocks, finding.evidence) == (K.LOOPBACK, True, "gunicorn.conf.py, line 1: unix:/tmp/letters.sock")
     assert find(running(OPEN, unix=("/tmp/x.sock",), answers=[GOOD]), SERVER) == ()

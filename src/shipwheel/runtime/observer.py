@@ -47,6 +47,9 @@ WORK_S = 0.1
 IDLE_S = 3.0
 """A program that uses less than WORK_S of the processor within IDLE_S waits for something."""
 
+PRIVATE = ("/.", "/pymp-")
+"""Parts of the paths of Unix sockets that a program's own processes talk over: hidden files, Python's multiprocessing."""
+
 ASSET_S = 3.0
 """Seconds for what a page links to."""
 
@@ -180,7 +183,7 @@ def unix_listeners(pids: Sequence[int]) -> list[str]:
             fields = line.split(maxsplit=7)
             if len(fields) == 8 and int(fields[3], 16) & ACCEPTS and (own is None or fields[6] in own):
                 found.add(fields[7])
-    return sorted(found)
+    return sorted(path for path in found if not any(mark in path for mark in PRIVATE))
 
 
 def connect(address: str, port: int, timeout: float) -> http.client.HTTPConnection:

@@ -174,7 +174,7 @@ def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFact
         message = f"it listens on port {_listed(numbers)}, and the image exposes {_listed(exposed) or 'none'}"
         if numbers:
             yield Finding(FindingKind.OTHER_PORT, message, hint, setting=Setting("ports", _port_values(numbers)), blocks=bool(exposed))
-    elif exposed and (path := next((path for path in seen.unix if "/." not in path), "")):
+    elif exposed and (path := next(iter(seen.unix), "")):
         yield _unix_socket(path, source)
     elif exposed:
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
@@ -74,7 +74,7 @@ def _built(dockerfile: Dockerfile) -> Iterator[BuiltFiles]:
             continue
         commands = tuple(dict.fromkeys(command.text for command in stage.runs if command.words[0] in _NODE_TOOLS))[-_MAX_SHOWN:]
         ran_in = next((command.directory for command in stage.runs if command.words[0] in _NODE_TOOLS), "")
-        inside = CopiedFiles(stage, files.context, files.project, files.files)
+        inside = replace(files, stage=stage)
         directory = inside.project_path(ran_in) if ran_in else None
         made = _made(copy.sources, ran_in, directory)
         place = f"{dockerfile.name}, line {copy.line}"
