@@ -1,7 +1,7 @@
 """Remove from a store what was not used lately, what exceeds a size, or everything.
 
 Any number of builds may run beside it: what they may have found is kept, see `store_sessions`. Whatever is removed is made or downloaded
-again when a build needs it, so an interruption at any place leaves a sound store.
+again when a build needs it, even by one that has found it in the instant before. So an interruption at any place leaves a sound store.
 """
 
 import os

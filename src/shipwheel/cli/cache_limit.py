@@ -1,6 +1,7 @@
 """A standing limit for the size of the cache, kept by every build that has written to it."""
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shipwheel.cli.amounts import parse_size
@@ -24,4 +25,6 @@ def keep_limit(store: "Store", limit: int | None) -> None:
     if limit is not None and store.has_written and not store.closed.is_set():
         from shipwheel.store_prune import prune
 
-        prune(store.root, max_size=limit)
+        # The build is done: a cache that cannot be read does not make it fail.
+        with suppress(OSError):
+            prune(store.root, max_size=limit)
