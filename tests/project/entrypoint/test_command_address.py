@@ -34,6 +34,8 @@ ANYWHERE = {
     "sanic server:app --host=0.0.0.0 --port=1234": "1234",
     "shop --listen 0.0.0.0:81": "81",
     "python serve.py --port 82": "82",
+    "shop --hosts 0.0.0.0:5232,[::]:5232": "5232",
+    "shop --url=http://*:83/ --redis 127.0.0.1:6379": "83",
     "celery -A a worker": "",
     "shop start": "",
 }

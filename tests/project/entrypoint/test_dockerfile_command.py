@@ -49,7 +49,13 @@ TAKEN = {
 
 
 @pytest.mark.parametrize(
-    "command", ["cd bot && python core.py serve --all", "python bot/core.py serve --all", "python -m bot.core serve --all"]
+    "command",
+    [
+        "cd bot && python core.py serve --all",
+        "python bot/core.py serve --all",
+        "python -m bot.core serve --all",
+        "/venv/bin/python /venv/bin/bot serve --all",
+    ],
 )
 def test_runs_a_file_of_an_installed_package_as_its_console_script(tmp_path: Path, command: str) -> None:
     evidence = _evidence(tmp_path, f"FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD {command}\n", scripts={"bot": "bot.core:main"})

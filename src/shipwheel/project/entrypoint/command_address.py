@@ -19,6 +19,8 @@ __all__ = ["Listening", "find_address", "is_server", "tool_of", "without_flags"]
 _INTERPRETER_FLAGS = re.compile(r"-[uOBEsSIx]+m?")
 _HOST_OPTIONS = ("--host", "--address", "--bind-address", "--ip", "--server.address", "--interface")
 _PORT_OPTIONS = ("--port", "-p", "--server.port", "--http-port")
+_EVERY = re.compile(r"(?:^|[=,/])(?:0\.0\.0\.0|\[::\]|\*):(\d+)(?=$|[,/])")
+"""An address that a program listens on, in a list or a URL: nobody calls this one."""
 _BIND_OPTIONS = ("--bind", "-b", "--listen", "--http", "--http-socket")
 
 
@@ -194,10 +196,11 @@ class _Options:
 
 
 def _by_options(words: tuple[str, ...]) -> Listening:
-    """Return where a program listens of which nothing is known: options have their usual names."""
+    """Return where a program listens of which nothing is known: options have their usual names, or name every address with a port."""
     server = _Server("", False, _HOST_OPTIONS, _PORT_OPTIONS, _BIND_OPTIONS)
     found = _Options(words, server)
-    ports = (found.port,) if found.port else ()
+    open_ports = dict.fromkeys(port for word in words[1:] for match in _EVERY.finditer(word) if (port := parse_port(match[1])))
+    ports = (found.port,) if found.port else tuple(open_ports)
     return found.opened(ports) if found.port and found.host in LOOPBACK else Listening(words, ports)
 
 

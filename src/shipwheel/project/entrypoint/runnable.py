@@ -86,10 +86,12 @@ class Runnable:
         return f"the project has no module {missing[0]}" if missing else ""
 
     def _as_console_script(self, words: tuple[str, ...], inside: str) -> tuple[str, ...]:
-        """Return words that run a file of an installed package as the console script of that file; none if there is not exactly one."""
+        """Return words that run a console script's file, or its module's, as that console script; none if there is not exactly one."""
         command = without_flags(words)
         if self.evidence.kind != "package" or words[0] != "python" or len(command) < 2:
             return ()
+        if (in_bin := _IN_BIN.fullmatch(command[1])) and in_bin[2] in self.evidence.scripts:
+            return (in_bin[2], *command[2:])
         runs_module = command[1] == "-m" and len(command) > 2
         file = posixpath.normpath(posixpath.join(inside, command[1])).removeprefix("src/")
         module = command[2] if runs_module else file.removesuffix(".py").replace("/", ".")
