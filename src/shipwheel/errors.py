@@ -3,6 +3,7 @@
     ShipwheelError                 exit code 1
     ├── UsageError                 2   a flag or a setting is wrong
     ├── ProjectError               3   the directory is not a project that can be built
+    │   └── NoRequirements         3   it has code, and nothing says which packages that needs
     ├── LockError                  4   no set of Python packages satisfies the project, or one has no wheel for a platform
     ├── FetchError                 5   a server could not be reached, or refused a request
     │   └── IntegrityError         5   a server sent other bytes than expected
@@ -38,6 +39,7 @@ __all__ = [
     "IntegrityError",
     "LockError",
     "MissingImports",
+    "NoRequirements",
     "NotInstalled",
     "ProjectError",
     "ProjectWheelError",
@@ -71,6 +73,17 @@ class ProjectError(ShipwheelError):
     """The directory is not a project that can be built."""
 
     exit_code = 3
+
+
+class NoRequirements(ProjectError):
+    """A directory has Python files, and nothing says which packages they need.
+
+    `imports` are pairs of a module that is neither theirs nor Python's, and the place that imports it.
+    """
+
+    def __init__(self, message: str, imports: tuple[tuple[str, str], ...], *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.imports = imports
 
 
 class LockError(ShipwheelError):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.project_tree import written
 
-from shipwheel.errors import ProjectError, ShipwheelError, UsageError
+from shipwheel.errors import NoRequirements, ProjectError, ShipwheelError, UsageError
 from shipwheel.project.metadata import dependency_names, parse_python
 from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
@@ -462,6 +462,41 @@ def test_tells_the_next_step_without_a_project(tmp_path: Path, file: str, hint: 
     with pytest.raises(ProjectError) as caught:
         _detect(tmp_path, {file: ""})
     assert hint in caught.value.hint
+
+
+def test_code_without_requirements_is_an_error_that_tells_what_it_imports(tmp_path: Path) -> None:
+    files = {
+        "main.py": "import os, tests.help\nimport yaml\nfrom google.cloud import storage\nfrom inner import x\nimport shop.cart\n",
+        "src/inner.py": "try:\n    import orjson\nexcept ImportError:\n    pass\nimport yaml, cgi\n",
+        "shop/cart.py": "from . import other\nfrom httpx import Client\n",
+        "tests/help.py": "import pytest\n",
+        "ruff.toml": "",
+    }
+    with pytest.raises(NoRequirements) as caught:
+        _detect(tmp_path / "root", files)
+    assert "shipwheel init" in caught.value.hint
+    assert [(name, place) for name, place in caught.value.imports if name.count(".") < 2] == [
+        ("yaml", "main.py, line 2"),
+        ("google.cloud", "main.py, line 3"),
+        ("httpx", "shop/cart.py, line 2"),
+        ("httpx.Client", "shop/cart.py, line 2"),
+    ]
+
+
+def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:
+    with pytest.raises(NoRequirements) as caught:
+        _detect(tmp_path / "root", {"main.py": "import json\n"})
+    assert "shipwheel init" not in caught.value.hint
+    assert caught.value.imports == ()
+
+
+def test_settings_that_name_packages_make_a_project(tmp_path: Path) -> None:
+    project = _detect(tmp_path / "root", {"shipwheel.toml": 'dependencies = ["fastapi", "uvicorn"]\n', "main.py": FASTAPI})
+    assert (project.kind, project.dependencies, project.added) == ("app", {"fastapi", "uvicorn"}, ("fastapi", "uvicorn"))
+    assert project.launch is not None
+    assert project.launch.command[0] == "uvicorn"
+    assert project.inputs.requirements is not None
+    assert project.inputs.requirements.origin == "the setting dependencies"
 
 
 def test_rejects_two_scripts_with_inline_metadata(tmp_path: Path) -> None:

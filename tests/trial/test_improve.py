@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import LockError, MissingImports
+from shipwheel.errors import LockError, MissingImports, NoRequirements
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.findings import Setting, find, verdict_of
@@ -181,6 +181,31 @@ def test_an_import_whose_package_the_name_does_not_tell_is_an_error(name: str) -
     project = Importing(lambda settings, env: SERVES, imports=("yaml", name))
     with pytest.raises(MissingImports):
         improve(project, Settings(), project.lines.append)
+
+
+class WithoutRequirements(Project):
+    """A project that nothing but its imports tells the packages of."""
+
+    def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+        if not settings.dependencies:
+            imports = (
+                ("yaml", "a.py, line 1"),
+                ("yaml.nodes", "a.py, line 2"),
+                ("google.cloud", "a.py, line 3"),
+                ("flask", "b.py, line 1"),
+            )
+            raise NoRequirements("not a project", imports, hint="")
+        return super().__call__(settings, env)
+
+
+def test_the_packages_of_a_project_without_requirements_are_those_it_imports() -> None:
+    project = WithoutRequirements(lambda settings, env: SERVES)
+    found = improve(project, Settings(), project.lines.append)
+    assert [(change.setting.value, change.reason) for change in found.changes] == [
+        (("pyyaml",), "a.py, line 1, imports yaml"),
+        (("flask",), "b, line 1, imports flask"),
+    ]
+    assert project.tries[-1].dependencies == ("pyyaml", "flask")
 
 
 def test_a_project_that_cannot_be_built_is_an_error() -> None:

@@ -5,7 +5,6 @@ is their own concern.
 """
 
 import posixpath
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -15,24 +14,13 @@ from shipwheel.files.segment import Segment
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.project import Project
+from shipwheel.project.standard_library import standard_library
 from shipwheel.venv import Paths
 
 __all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
 
 _MOVES_THE_PATH = ("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
 _ENDINGS = (".py", ".pyc", ".so")
-
-_REMOVED = {
-    12: "asynchat asyncore distutils imp smtpd",
-    13: (
-        "aifc audioop cgi cgitb chunk crypt imghdr lib2to3 mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau telnetlib uu "
-        "xdrlib"
-    ),
-}
-"""Minor version -> the modules of the standard library that it no longer has (What's New in Python)."""
-
-_PACKAGED_APART = ("tkinter", "turtle", "idlelib", "ensurepip", "venv", "distutils", "lib2to3")
-"""Modules that Debian has in packages of their own."""
 
 
 class MissingImport(msgspec.Struct, frozen=True):
@@ -80,17 +68,10 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
         for name, line in module.required:
             top = name.partition(".")[0]
             wanted.setdefault(top, MissingImport(top, module.file, line))
-    present = {*_standard_library(minor), *project.settings.ignore_imports}
+    present = {*standard_library(minor), *project.settings.ignore_imports}
     names = wanted.keys() - present
     names -= set(_top_levels(_directories(project, minor, reached), segments)) if names else set()
     return tuple(sorted((wanted[name] for name in names), key=lambda found: (found.file, found.line)))
-
-
-def _standard_library(minor: str) -> frozenset[str]:
-    """Return the modules that every Python of a minor version has, as far as the running one knows; others are found by their files."""
-    version = int(minor.partition(".")[2])
-    removed = (name for since, names in _REMOVED.items() if since <= version for name in names.split())
-    return sys.stdlib_module_names - {*removed, *_PACKAGED_APART}
 
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:

@@ -108,16 +108,19 @@ def read_lock_inputs(
     files: UserFiles,
     root: Path,
     *,
-    requirements: tuple[Path, ...] = (),
+    requirements: tuple[Path, ...] | None = None,
     script: Path | None = None,
     pipfile: Path | None = None,
     pins: tuple[tuple[str, str], ...] = (),
 ) -> LockInputs:
-    """Read what decides the lock of the project in `root`: the given files, or else its metadata. Raises LockError, ProjectError."""
-    listed = read_requirements(requirements, files) if requirements else None
+    """Read what decides the lock of the project in `root`: the given files, or else its metadata.
+
+    `requirements` without any file means that only the settings name packages. Raises LockError, ProjectError.
+    """
+    listed = read_requirements(requirements, files) if requirements is not None else None
     pipenv = read_pipfile(files, pipfile) if pipfile else None
     workspace = read_workspace(files, root)
-    other_lock = _other_lock(files, root, workspace, bool(requirements), script is not None, pipfile)
+    other_lock = _other_lock(files, root, workspace, listed is not None, script is not None, pipfile)
     return LockInputs(
         root=root,
         tables=files.read_tables(root),

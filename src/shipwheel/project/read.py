@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from shipwheel.errors import ProjectError
+from shipwheel.errors import NoRequirements, ProjectError
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
@@ -15,6 +15,7 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
+from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.pins import pins_beside
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.project import Project
@@ -153,7 +154,7 @@ class _Reader:
             declares = metadata.dependencies or metadata.dynamic or not listed
             note = f"No importable code was found for a wheel of {metadata.name}: its directory goes into /app as it is."
             return self._app(metadata, () if declares else listed, note if metadata.package else "")
-        decisive = listed if settings.requirements or self._decide(metadata, listed) else ()
+        decisive = listed if listed and (settings.requirements or self._decide(metadata, listed)) else None
         pins = () if decisive else pins_beside(self._files, root, listed)
         return self._project(metadata, "package", listed=decisive, packaged=packaged, pins=pins)
 
@@ -164,7 +165,7 @@ class _Reader:
         inline = read_script(self._files, path)
         metadata = replace(inline or Metadata(origin=path.name), name=_plain_name(path.stem))
         listed = tuple(path.parent / name for name in self._settings.requirements)
-        project = self._project(metadata, "app", listed=listed, script=path if inline is not None and not listed else None)
+        project = self._project(metadata, "app", listed=listed or None, script=path if inline is not None and not listed else None)
         return replace(project, only=(path.name,))
 
     def as_app(self, package: Project, outside_wheel: tuple[str, ...]) -> Project:
@@ -187,7 +188,7 @@ class _Reader:
 
     def _app(self, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:
         metadata = metadata or Metadata(origin=listed[0].relative_to(self._root).as_posix())
-        project = self._project(metadata, "app", listed=listed)
+        project = self._project(metadata, "app", listed=listed or None)
         return replace(project, scripts={}, notes=(*project.notes, *([note] if note else ())))
 
     def _project(
@@ -195,7 +196,7 @@ class _Reader:
         metadata: Metadata,
         kind: Literal["package", "app"],
         *,
-        listed: tuple[Path, ...] = (),
+        listed: tuple[Path, ...] | None = None,
         script: Path | None = None,
         pipfile: Path | None = None,
         packaged: frozenset[str] = frozenset(),
@@ -225,8 +226,8 @@ class _Reader:
             inputs=inputs,
             other_pythons=python.others,
             python_is_named=python.is_named,
-            dependencies=dependency_names(requirements, minor_version(python.version)),
-            dynamic=metadata.dynamic and not (listed and kind == "app"),
+            dependencies=dependency_names((*requirements, *settings.dependencies), minor_version(python.version)),
+            dynamic=metadata.dynamic and not (listed is not None and kind == "app"),
             scripts=dict(metadata.scripts),
             packaged=packaged,
             system_packages=self._deployment.installs.system.names,
@@ -246,10 +247,16 @@ class _Reader:
         if len(inline) > 1:
             listed = ", ".join(script.name for script in inline)
             raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")
+        if self._settings.dependencies or self._deployment.installs.packages:
+            return self._project(Metadata(origin="the setting dependencies"), "app", listed=())
         found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
-        hint = _next_step(root, names, scripts)
-        raise ProjectError(f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}", hint=hint)
+        message = f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}"
+        imports = outside_imports(root, Scanner(root, files=self._files).scan_modules())
+        if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
+            raise ProjectError(message, hint=elsewhere or "Give the directory that holds one of these files.")
+        propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
+        raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")
 
     def _has_inline(self, script: Path) -> bool:
         try:
@@ -262,15 +269,14 @@ class _Reader:
         return named or next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
 
 
-def _next_step(root: Path, names: list[str], scripts: list[Path]) -> str:
+def _elsewhere(root: Path, names: list[str]) -> str:
+    """Return where the project may be, if not in this directory; empty if nothing shows that."""
     if found := next((name for name in names if name in ("environment.yml", "environment.yaml")), None):
         return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
     for name in names:
         if any((root / name / file).is_file() for file in ("pyproject.toml", "requirements.txt", "setup.py")):
             return f"There is a project in {root / name}: build that directory."
-    if scripts:
-        return "List the packages that the code imports in a requirements.txt, which may be empty, and build again."
-    return "Give the directory that holds one of these files."
+    return ""
 
 
 def _plain_name(text: str) -> str:

@@ -136,8 +136,8 @@ class Requirements(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """The name of the first file, by which errors and the lock refer to all of them."""
-        return next((path.name for path in self.files), "requirements.txt")
+        """The name of the first file, by which errors and the lock refer to all of them; without one, the settings have them all."""
+        return next((path.name for path in self.files), "the setting dependencies")
 
     @property
     def is_pinned(self) -> bool:

@@ -1,11 +1,11 @@
 """Try a project's image, apply what the findings ask for, and try again, until it serves or nothing new is found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import MissingImports, ShipwheelError
+from shipwheel.errors import MissingImports, NoRequirements, ShipwheelError
 from shipwheel.settings import Settings, added
 from shipwheel.trial.findings import FindingKind, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, placeholder
@@ -88,16 +88,30 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
     for _ in range(_ROUNDS):
         try:
             return settings, attempt(settings, env), found
+        except NoRequirements as error:
+            new = _proposed(error.imports)
+            if not new:
+                raise
         except MissingImports as error:
-            changes = [change_for_module(name) for name in error.modules]
-            new = [change for change in changes if change is not None and change not in found]
+            changes = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
+            new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes):
                 raise
-            for change in new:
-                report(f"  set {change.setting.key}: {change.reason}")
-                settings = added(settings, change.setting.key, change.setting.value)
-            found += new
+        for change in new:
+            report(f"  set {change.setting.key}: {change.reason}")
+            settings = added(settings, change.setting.key, change.setting.value)
+        found += new
     return settings, attempt(settings, env), found
+
+
+def _proposed(imports: Sequence[tuple[str, str]]) -> list[Change]:
+    """Return the changes that add the packages of imported modules, each with the first place that imports it."""
+    found: dict[tuple[str, object], Change] = {}
+    for name, place in imports:
+        change = change_for_module(name, f"{place}, imports {name}")
+        if change is not None:
+            found.setdefault((change.setting.key, change.setting.value), change)
+    return list(found.values())
 
 
 def _progress(trial: Trial) -> tuple[bool, ...]:

@@ -140,10 +140,9 @@ def _reason(finding: Finding) -> str:
     return finding.message[:1].upper() + finding.message[1:]
 
 
-def change_for_module(name: str) -> Change | None:
+def change_for_module(name: str, reason: str) -> Change | None:
     """Return the change that adds the package of a module which the program imports; None if the name does not tell which."""
     requirement = _known_requirement(name) or _guessed_requirement(name)
-    reason = f"It imports {name}, which no package in the image has"
     return None if requirement is None else Change(Setting("dependencies", (requirement,)), reason)
 
 

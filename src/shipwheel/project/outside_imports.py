@@ -1,0 +1,29 @@
+"""The imports of a project's files that lead out of it: what a project without any list of requirements needs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
+
+__all__ = ["outside_imports"]
+
+
+def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (absolute dotted name, "file, line N") of what a project's modules import unconditionally and neither it nor Python has."""
+    known = EVERY_STANDARD_MODULE | set(_own_names(root, modules))
+    found: dict[str, str] = {}
+    for module in modules:
+        for name, line in module.required:
+            if name.partition(".")[0] not in known:
+                found.setdefault(name, f"{module.file}, line {line}")
+    return tuple(found.items())
+
+
+def _own_names(root: Path, modules: tuple[Module, ...]) -> Iterator[str]:
+    """Yield every name by which the project's own code could be imported."""
+    for module in modules:
+        yield from module.file.removesuffix(".py").split("/")
+    # What the scan skips can be imported too: tests, scripts.
+    yield from (entry.name.removesuffix(".py") for entry in os.scandir(root))
