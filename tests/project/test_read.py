@@ -492,7 +492,9 @@ def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:
 
 def test_settings_that_name_packages_make_a_project(tmp_path: Path) -> None:
     project = _detect(tmp_path / "root", {"shipwheel.toml": 'dependencies = ["fastapi", "uvicorn"]\n', "main.py": FASTAPI})
-    assert (project.kind, project.dependencies, project.added) == ("app", {"fastapi", "uvicorn"}, ("fastapi", "uvicorn"))
+    assert project.kind == "app"
+    assert project.dependencies == {"fastapi", "uvicorn"}
+    assert project.added == ("fastapi", "uvicorn")
     assert project.launch is not None
     assert project.launch.command[0] == "uvicorn"
     assert project.inputs.requirements is not None

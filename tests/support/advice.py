@@ -21,6 +21,7 @@ class FakeAdvisor:
     pythons: tuple[str, ...] = ()
     date: str = ""
     steps: tuple[tuple[str, ...], ...] = ()
+    unpackaged: Collection[str] = ()
 
     def command(self) -> tuple[str, ...]:
         return self.words
@@ -51,3 +52,6 @@ class FakeAdvisor:
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps
+
+    def is_unpackaged(self, path: str) -> bool:
+        return path in self.unpackaged

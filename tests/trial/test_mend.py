@@ -36,6 +36,12 @@ def settings_of(findings: list[Finding], advisor: FakeAdvisor) -> list[Setting]:
     return [change.setting for change in changes_for(trial(*findings), advisor)]
 
 
+def test_a_file_that_the_projects_wheel_lacks_asks_for_its_source() -> None:
+    advisor = FakeAdvisor(unpackaged={"today.html"})
+    findings = [blocking(FindingKind.FILE, "today.html"), blocking(FindingKind.FILE, "config.yaml")]
+    assert settings_of(findings, advisor) == [Setting("install", "source")]
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -173,6 +173,15 @@ def test_leaves_the_user_s_tree_alone(tmp_path: Path, store: Store) -> None:
     assert events
 
 
+def test_records_the_data_files_that_the_projects_wheel_lacks(tmp_path: Path, store: Store) -> None:
+    root = project(tmp_path / "app", backend=BACKEND.replace('"made.py"', '"made/__init__.py"'))
+    (root / "made" / "templates").mkdir(parents=True)
+    for name in ("__init__.py", "templates/today.html"):
+        (root / "made" / name).write_text("")
+    built = build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS)
+    assert built.unpackaged == ("made/templates/today.html",)
+
+
 def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) -> None:
     (tmp_path / "ws").mkdir()
     (tmp_path / "ws" / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["libs/*"]\n')

@@ -95,6 +95,11 @@ class ProjectAdvisor:
         found = extra_or_group_with(self._built.resolution.project, name)
         return None if found is None else Setting(found[0], (found[1],))
 
+    def is_unpackaged(self, path: str) -> bool:
+        """See `Advisor.is_unpackaged`."""
+        inside = path.rpartition("/site-packages/")[2].lstrip("/")
+        return any(f"/{file}".endswith(f"/{inside}") for wheel in self._built.wheels for file in wheel.unpackaged)
+
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.table_steps`."""
         root = self._built.resolution.project.root

@@ -1,13 +1,13 @@
 """The inputs that this machine makes before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.events import Reporter, stage
+from shipwheel.events import Reporter, Warned, stage
 from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalBuilds", "LocalSources"]
 
 T = TypeVar("T")
+
+_MAX_NAMED = 3
 
 
 class LocalSources(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class LocalBuilds:
             return {}, None
         from shipwheel.wheels.isolated_build import BuildOptions
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
+        from shipwheel.wheels.unpackaged import looks_needed
 
         store, reporter, lock = self._store, self._reporter, self._resolution.lock
         options = BuildOptions(
@@ -105,6 +108,8 @@ class LocalBuilds:
         for wheel in (*built.values(), *([project_wheel] if project_wheel else ())):
             if wheel.left_out:
                 reporter(left_out_secrets(wheel.left_out, wheel.filename))
+        if project_wheel is not None and project.settings.install is None and (needed := looks_needed(project_wheel.unpackaged)):
+            reporter(_lacks_files(project.name, needed))
         return built, project_wheel
 
     def _with_index(self, build: Callable[[], T]) -> T:
@@ -113,3 +118,11 @@ class LocalBuilds:
 
         with extra_environment(self._downloads.indexes.environment):
             return build()
+
+
+def _lacks_files(name: str, files: Sequence[str]) -> Warned:
+    more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
+    return Warned(
+        f"the wheel of {name} lacks files that its packages have: {', '.join(files[:_MAX_NAMED])}{more}",
+        'If the program reads them, declare them as package data, or set install = "source", which takes the directory as it is.',
+    )

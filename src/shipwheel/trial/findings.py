@@ -333,7 +333,7 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.FILE: (
         FindingKind.FILE,
         "the file {} is missing",
-        "If it is in the project and was left out, add it to the setting `include`; if it holds configuration, mount it.",
+        "If it is in the project, add it to the setting `include`, or set `install` for a package; if it holds configuration, mount it.",
     ),
     SignKind.WRITE: (
         FindingKind.NOT_WRITABLE,

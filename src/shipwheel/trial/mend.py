@@ -97,6 +97,9 @@ class Advisor(Protocol):
     def package_setting(self, name: str) -> Setting | None:
         """Return the setting that brings a Python package from the project's own extras or groups."""
 
+    def is_unpackaged(self, path: str) -> bool:
+        """Return whether the project's packages have a file that its wheel lacks: `path` is its path in the image, or the end of it."""
+
     def other_pythons(self) -> tuple[str, ...]:
         """Return the Python versions that the project allows beside the one that was chosen, the best first."""
 
@@ -179,6 +182,10 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
     return None if package is None else Setting("packages", (package,))
 
 
+def _file(finding: Finding, advisor: Advisor) -> Setting | None:
+    return Setting("install", "source") if advisor.is_unpackaged(finding.subject) else None
+
+
 def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
     command = advisor.command()
     text = advisor.help_text(())
@@ -223,6 +230,7 @@ _MENDS: dict[FindingKind, Callable[[Finding, Advisor], Setting | None]] = {
     FindingKind.MODULE: _module,
     FindingKind.LIBRARY: _library,
     FindingKind.PROGRAM: _program,
+    FindingKind.FILE: _file,
     FindingKind.LOOPBACK: _loopback,
     FindingKind.USAGE: _usage,
     FindingKind.TABLE: _table,

@@ -22,7 +22,7 @@ class SignKind(Enum):
     PROGRAM = "program"
     """A program is missing: its name."""
     FILE = "file"
-    """A file is missing: its path."""
+    """A file is missing: its path, or a template's name."""
     WRITE = "write"
     """A path cannot be written; empty if the message does not name it."""
     VARIABLE = "variable"
@@ -105,6 +105,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
         r"(?:exec: |sh: (?:line )?(?:\d+: )?|env: )['‘]?([\w.+-]++)['’]?: (?:(?:command )?not found|No such file or directory)",
     ),
     (SignKind.PROGRAM, r"Bad (git) executable"),
+    (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),

@@ -21,6 +21,8 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     """A hash over everything that determines the wheel."""
     left_out: tuple[str, ...] = ()
     """Secrets among the files that the build backend put into it: the wheel is without them."""
+    unpackaged: tuple[str, ...] = ()
+    """Data files of the user's own packages that the build backend left out, by their paths in a wheel."""
 
 
 def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel | None:

@@ -29,6 +29,7 @@ from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
 from shipwheel.wheels.sandbox import is_available
+from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
 __all__ = ["BuildJob", "BuildOptions", "build_in_isolation"]
@@ -109,10 +110,11 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
         except uv.UvFailed as error:
             raise _requirements_failed(job, place.root, error) from None
         _check_pure(wheel.name, job, place.root)
+        unpackaged = unpackaged_files(job.source, wheel) if job.is_project else ()
         left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
-        built = BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out)
+        built = BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out, unpackaged)
     record_built_wheel(built, store)
     reporter(StageFinished(job.label, job.label))
     return built
