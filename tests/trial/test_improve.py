@@ -203,7 +203,7 @@ def test_the_packages_of_a_project_without_requirements_are_those_it_imports() -
     found = improve(project, Settings(), project.lines.append)
     assert [(change.setting.value, change.reason) for change in found.changes] == [
         (("pyyaml",), "a.py, line 1, imports yaml"),
-        (("flask",), "b, line 1, imports flask"),
+        (("flask",), "b.py, line 1, imports flask"),
     ]
     assert project.tries[-1].dependencies == ("pyyaml", "flask")
 
