@@ -16,7 +16,7 @@ from shipwheel import __version__, cli, errors
 from shipwheel.cli import stages, usage
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal, Verbosity
-from shipwheel.errors import CoveredFiles, DamagedBlob, MissingImports, ShipwheelError
+from shipwheel.errors import CoveredFiles, DamagedBlob, MissingImports, NoRequirements, ShipwheelError
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
@@ -139,6 +139,7 @@ def all_errors() -> list[ShipwheelError]:
     special: dict[str, ShipwheelError] = {
         "CoveredFiles": CoveredFiles("it went wrong", ("/etc/x",), hint="do this"),
         "DamagedBlob": DamagedBlob(ANY),
+        "NoRequirements": NoRequirements("it went wrong", (("yaml", "a.py, line 1"),), hint="do this"),
         "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
     }
     return [special.get(name) or getattr(errors, name)("it went wrong", hint="do this") for name in errors.__all__]

@@ -139,6 +139,7 @@ def test_tells_that_a_build_failed_whatever_the_backend_prints(tmp_path: Path) -
     found = failure(tmp_path, "broken")
     assert (found.kind, found.unreachable, found.no_solution) == (FailureKind.BUILD, False, False)
     assert found.summary == "Failed to build `broken==1.0`"
+    assert found.built == "broken"
     assert "401 Unauthorized" in found.text
 
 

@@ -18,7 +18,7 @@ def lock_request(
     """Read a directory as it is now; `as_of` is a day ("2024-09-15")."""
     files, pipfile = UserFiles(), root / "Pipfile"
     decides = not requirements and script is None and pipfile.is_file() and read_metadata(files, root) is None
-    inputs = read_lock_inputs(files, root, requirements=requirements, script=script, pipfile=pipfile if decides else None)
+    inputs = read_lock_inputs(files, root, requirements=requirements or None, script=script, pipfile=pipfile if decides else None)
     return LockRequest(inputs, python, date.fromisoformat(as_of) if as_of else None, **choices)
 
 

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.digests import sha256_of
 from support.lock_requests import lock_request
@@ -171,6 +172,17 @@ def test_leaves_the_user_s_tree_alone(tmp_path: Path, store: Store) -> None:
     (root / "new.py").write_text("")
     build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS, reporter=events.append)
     assert events
+
+
+def test_what_a_build_requires_beyond_what_it_states_is_installed(tmp_path: Path, store: Store) -> None:
+    extra = 'extra-build-dependencies = {"Made" = ["absent-1", {requirement = "absent-2", match-runtime = true}], other = ["no"]}'
+    root = project(tmp_path / "app", text=f"{PROJECT}[tool.uv]\n{extra}\n")
+    options = BuildOptions(MINOR, DAY, build_requirements={"made": ("absent-3",), "other": ("no",)})
+    tree = read_source_tree(root, UserFiles())
+    own = msgspec.structs.replace(options, settings=tree.settings)
+    assert own.build_requirements_of("made") == ("absent-1", "absent-2", "absent-3")
+    with pytest.raises(BuildError, match="absent-"):
+        build_project_wheel(tree, store, options)
 
 
 def test_records_the_data_files_that_the_projects_wheel_lacks(tmp_path: Path, store: Store) -> None:

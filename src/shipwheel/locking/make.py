@@ -104,6 +104,8 @@ def _document(request: LockRequest, contents: LockContents, as_of: str) -> dict[
         "origin": contents.origin,
         "frozen": contents.is_pinned,
     }
+    if contents.build_requirements:
+        tool["build-requirements"] = {name: list(needed) for name, needed in contents.build_requirements.items()}
     if contents.accelerator:
         tool["accelerator"] = contents.accelerator
     tool |= {name: list(value) for name, value in (("extras", request.extras), ("groups", request.groups)) if value}

@@ -157,6 +157,11 @@ class Lock:
         return str(self._tool.get("origin", "the project"))
 
     @property
+    def build_requirements(self) -> dict[str, tuple[str, ...]]:
+        """The requirements that the build of a package has beyond those that it states, by its normalized name."""
+        return {name: tuple(needed) for name, needed in self._tool.get("build-requirements", {}).items()}
+
+    @property
     def roots(self) -> dict[str, str]:
         """The packages that the project itself requires, with the file and line of the requirement."""
         return dict(self._tool.get("roots", {}))

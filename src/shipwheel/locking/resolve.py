@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
-from shipwheel.events import Reporter, silent
+from shipwheel.events import Reporter, Warned, silent
 from shipwheel.locking import uv
 from shipwheel.locking.accelerator import accelerator_error, find_switch, record_savings, use_vendor_urls
 from shipwheel.locking.allowed_files import apply_format_options
+from shipwheel.locking.build_requirements import BuildRequirements, missing_build_requirement
 from shipwheel.locking.diagnose.conflicts import explain_conflict
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user_requirements
@@ -39,7 +40,8 @@ class LockContents:
     """The contents of a lock: a pylock.toml, the graph (a uv.lock), and where the requirements come from.
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
-    `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package.
+    `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package. `build_requirements` are
+    what builds need beyond what they state.
     """
 
     pylock: Mapping[str, Any]
@@ -51,6 +53,7 @@ class LockContents:
     is_pinned: bool = False
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accelerator: Mapping[str, Any] = field(default_factory=dict)
+    build_requirements: BuildRequirements = field(default_factory=dict)
 
 
 def declared_requirements(request: LockRequest) -> Requirements | None:
@@ -73,12 +76,42 @@ def resolve(
     """Resolve requirements, or the script or the project where they are None, within `constraints`.
 
     `preferred` packages stay at their versions if they can. With `override`, the requirements overrule the metadata of packages.
-    Raises LockError with uv's explanation.
+    A build that lacks a module is tried again with the package of the module. Raises LockError with uv's explanation.
     """
+    found: BuildRequirements = {}
+    while True:
+        try:
+            contents = _resolve(request, requirements, preferred, constraints, found, override=override, reporter=reporter)
+        except ResolutionError as error:
+            more = missing_build_requirement(error.failure, request.inputs, found)
+            if more is None:
+                raise
+            found = more
+        else:
+            for name, needed in found.items():
+                reporter(_warn_of_build(name, needed))
+            return replace(contents, build_requirements=found)
+
+
+def _warn_of_build(name: str, needed: Sequence[str]) -> Warned:
+    what = f"the build of {name} imports what it does not require: {', '.join(needed)} is installed for it"
+    return Warned(what, 'Name it in [build-system] requires of its pyproject.toml, or in "extra-build-dependencies" of [tool.uv].')
+
+
+def _resolve(
+    request: LockRequest,
+    requirements: Requirements | None,
+    preferred: Packages,
+    constraints: Sequence[str],
+    build_requirements: BuildRequirements,
+    *,
+    override: bool,
+    reporter: Reporter,
+) -> LockContents:
     with ExitStack() as stack:
         stack.enter_context(uv.extra_environment({**request.indexes.environment, **request.inputs.pretended_version}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
-        synthetic = replace(make_synthetic(request, requirements, stack, folder), preferred=preferred)
+        synthetic = replace(make_synthetic(request, requirements, stack, folder, build_requirements), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:
             reporter(warn_of_extra_indexes(synthetic.origin, requirements.extra_index_urls))
         if override:
@@ -104,7 +137,7 @@ def resolve(
             relocate(pylock, folder, request.root, synthetic.copies)
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
     again = replace(request, indexes=following)
-    return resolve(again, requirements, preferred=preferred, constraints=constraints, override=override, reporter=reporter)
+    return _resolve(again, requirements, preferred, constraints, build_requirements, override=override, reporter=reporter)
 
 
 def _is_of(url: str, index: str) -> bool:

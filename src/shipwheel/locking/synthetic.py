@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.locking import uv
+from shipwheel.locking.build_requirements import BuildRequirements
 from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.uv_output import ROOT
@@ -31,6 +35,7 @@ SYNTHETIC = ROOT
 _REQUIRES_PYTHON = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
+_EXTRA = "extra-build-dependencies"
 _SCRIPT_SETTINGS = ("index", "constraint-dependencies", "override-dependencies", "prerelease")
 
 
@@ -88,17 +93,35 @@ class Synthetic:
         (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": tool}}), encoding="utf-8")
 
 
-def make_synthetic(request: LockRequest, requirements: Requirements | None, stack: ExitStack, folder: Path) -> Synthetic:
+def make_synthetic(
+    request: LockRequest,
+    requirements: Requirements | None,
+    stack: ExitStack,
+    folder: Path,
+    build_requirements: BuildRequirements = MappingProxyType({}),
+) -> Synthetic:
     """Make the project that uv locks for a request: of the given requirements, else of the script or the project's metadata.
 
-    A build backend that has to be asked runs in a private copy, which lives as long as `stack`. Raises LockError, ProjectError.
+    A build backend that has to be asked runs in a private copy, which lives as long as `stack`. `build_requirements` are for packages that
+    are built to learn their metadata. Raises LockError, ProjectError.
     """
-    maker = _Maker(request.inputs, request.python, stack)
+    maker = _Maker(_with_build_requirements(request.inputs, build_requirements), request.python, stack)
     if requirements is not None:
         return maker.from_requirements(requirements, folder)
     if request.inputs.script is not None:
         return _from_script(request)
     return maker.from_metadata(request.extras, request.groups)
+
+
+def _with_build_requirements(inputs: LockInputs, more: BuildRequirements) -> LockInputs:
+    """Return the inputs with further build requirements among uv's settings, and the project's name, by which uv assigns them."""
+    if not more:
+        return inputs
+    settings = dict(inputs.workspace.settings)
+    stated = settings.get(_EXTRA, {})
+    settings[_EXTRA] = {**stated, **{name: [*stated.get(name, ()), *requirements] for name, requirements in more.items()}}
+    project = msgspec.structs.replace(inputs.project, name=inputs.project.name or inputs.stated_name)
+    return msgspec.structs.replace(inputs, workspace=replace(inputs.workspace, settings=settings), project=project)
 
 
 def _from_script(request: LockRequest) -> Synthetic:

@@ -58,6 +58,8 @@ _UNREACHABLE = re.compile(
 )
 _NOT_AN_INDEX = re.compile(r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported `?[Cc]ontent.[Tt]ype|Couldn't parse")
 _URL = re.compile(r"(?:for url \(|Failed to fetch: |from )`?(https?://[^\s`)]+)")
+_BUILT = re.compile(rf"Failed to build `({_NAME})(?:==| @ )")
+_MISSING_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
 _BUILD = re.compile(r"[Bb]uild backend|Failed to build")
 _GIT = re.compile(r"Git operation failed")
 
@@ -148,6 +150,10 @@ class Failure:
     """Normalized names of which no index has a version that was asked for."""
     unusable: tuple[UnusablePackage, ...] = ()
     premises: tuple[Premise, ...] = ()
+    built: str = ""
+    """Normalized name of the package whose build failed; empty if uv does not name it."""
+    missing_module: str = ""
+    """The module that a build backend, or the setup.py that it ran, could not import."""
 
 
 def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Failure:
@@ -162,8 +168,11 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
     no_version = frozenset(map(normalized, _NO_VERSION.findall(own)))
     no_upload_times = bool(no_version) and lacks_upload_times(printed)
     url = _URL.search(own)
+    kind = FailureKind.TIMED_OUT if timed_out else _kind(own, hints, no_upload_times=no_upload_times)
+    built = _BUILT.search(own)
+    missing = _MISSING_MODULE.findall(stderr) if kind is FailureKind.BUILD else []
     return Failure(
-        kind=FailureKind.TIMED_OUT if timed_out else _kind(own, hints, no_upload_times=no_upload_times),
+        kind=kind,
         text=_USELESS_HINT.sub("", text).rstrip(),
         summary=chain[0],
         reason=chain[-1],
@@ -175,6 +184,8 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         no_version=no_version,
         unusable=unusable,
         premises=tuple(premise for cause in causes for premise in _premises(cause)),
+        built=normalized(built[1]) if built else "",
+        missing_module=missing[-1] if missing else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -96,8 +97,10 @@ class LocalBuilds:
             tuple(secret.path for secret in project.settings.allow_secrets),
             frozenset(map(normalized, project.settings.build_network)),
             project.inputs.pretended_version,
+            lock.build_requirements,
         )
         tree = read_source_tree(project.root, project.files)
+        tree = replace(tree, name=project.inputs.stated_name or tree.name)
         pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
         own = partial(build_project_wheel, tree, store, options, reporter=reporter, need_bytes=whole)
         with stage(reporter, "build"), ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:

@@ -16,6 +16,7 @@ from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
 from shipwheel.project.workspace import UV_SETTINGS, Workspace, name_in, read_workspace, workspace_root
 from shipwheel.user_files import UserFiles, table_at
+from shipwheel.versions import normalized
 
 __all__ = ["InputFile", "LocalPath", "LockInputs", "OtherLock", "own_line", "read_lock_inputs", "relative_path"]
 
@@ -92,6 +93,8 @@ class LockInputs(msgspec.Struct, frozen=True):
     """The local requirements, by the path as it is written."""
     pins: tuple[tuple[str, str], ...] = ()
     """(name, version) that the project is known to run with; the lock takes them where the requirements are open."""
+    stated_name: str = ""
+    """The normalized name that the project's metadata states, in whichever file."""
     pretended_version: Mapping[str, str] = {}
     """Variables for build backends that would ask git for the version where there is no repository."""
     texts: Mapping[str, bytes] = {}
@@ -112,10 +115,12 @@ def read_lock_inputs(
     script: Path | None = None,
     pipfile: Path | None = None,
     pins: tuple[tuple[str, str], ...] = (),
+    name: str = "",
 ) -> LockInputs:
     """Read what decides the lock of the project in `root`: the given files, or else its metadata.
 
-    `requirements` without any file means that only the settings name packages. Raises LockError, ProjectError.
+    `requirements` without any file means that only the settings name packages; `name` is the name in the metadata. Raises LockError,
+    ProjectError.
     """
     listed = read_requirements(requirements, files) if requirements is not None else None
     pipenv = read_pipfile(files, pipfile) if pipfile else None
@@ -137,6 +142,7 @@ def read_lock_inputs(
         files=tuple(InputFile(relative_path(path, root), _facts(files, path)) for path in _input_files(files, root, workspace)),
         local_paths=_local_paths(files, root, listed, pipenv, other_lock),
         pins=() if other_lock is not None else pins,
+        stated_name=normalized(name),
         pretended_version=_pretended_version(files, root),
         texts=_texts(files, root, listed, script, pipenv),
     )

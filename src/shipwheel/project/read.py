@@ -204,7 +204,9 @@ class _Reader:
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
         python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
-        inputs = read_lock_inputs(self._files, root, requirements=listed, script=script, pipfile=pipfile, pins=pins)
+        inputs = read_lock_inputs(
+            self._files, root, requirements=listed, script=script, pipfile=pipfile, pins=pins, name=metadata.name or ""
+        )
         requirements = [*metadata.dependencies]
         if inputs.requirements is not None:
             requirements = [*(requirements if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]

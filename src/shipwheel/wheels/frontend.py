@@ -42,7 +42,8 @@ class BuildPlace:
 
     `top` is one around `source` that the backend may change, too, `readable` are further paths that it may read. `environment` is all that
     the backend gets; `network` lets it use the network. `settings` are uv's, for the indexes of the build's requirements, which
-    `exclude_newer`, an RFC 3339 instant, limits. Setting `stop` ends the build.
+    `exclude_newer`, an RFC 3339 instant, limits. `requires` are build requirements that the source does not state. Setting `stop` ends the
+    build.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class BuildPlace:
     exclude_newer: str | None = None
     network: bool = False
     readable: tuple[Path, ...] = ()
+    requires: tuple[str, ...] = ()
 
     @property
     def out(self) -> Path:
@@ -84,7 +86,7 @@ def build_wheel(place: BuildPlace) -> Path:
     place.home.mkdir()
     try:
         builder = ProjectBuilder(place.source, str(place.venv / "bin" / "python"), _Runner(place))
-        _install(place, builder.build_system_requires)
+        _install(place, (*builder.build_system_requires, *place.requires))
         _install(place, builder.get_requires_for_build("wheel"))
         builder.build("wheel", place.out)
     except BuildBackendException as error:

@@ -67,6 +67,15 @@ class BuildOptions(msgspec.Struct, frozen=True):
     allowed_secrets: tuple[str, ...] = ()
     with_network: frozenset[str] = frozenset()
     variables: Mapping[str, str] = {}
+    build_requirements: Mapping[str, tuple[str, ...]] = {}
+    """Normalized name of a package -> the requirements of its build that it does not state."""
+
+    def build_requirements_of(self, name: str) -> tuple[str, ...]:
+        """Return what the build of a package requires beyond what it states: of uv's extra-build-dependencies, and of the lock."""
+        stated = self.settings.get("extra-build-dependencies", {})
+        chosen = [each for key, needed in stated.items() if normalized(key) == normalized(name) for each in needed]
+        texts = (str(each["requirement"] if isinstance(each, Mapping) else each) for each in chosen)
+        return (*texts, *self.build_requirements.get(normalized(name), ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ def _place(job: BuildJob, stop: threading.Event) -> Iterator[BuildPlace]:
             end_of_day(date.fromisoformat(options.as_of)) if options.as_of else None,
             job.network,
             job.readable,
+            options.build_requirements_of(job.name),
         )
 
 

@@ -6,6 +6,7 @@ Each is built once for all platforms, and found again in the store under a key o
 import hashlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ def build_pure_wheel(
     """
     options = msgspec.structs.replace(options, variables={})
     if dist.kind == "directory":
-        tree = read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles())
+        tree = replace(read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles()), name=dist.name)
         return build_project_wheel(tree, store, options, reporter=reporter, need_bytes=need_bytes)
     key = _distribution_key(dist, options)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
@@ -65,15 +66,16 @@ def build_project_wheel(
     The copy has the git history if the build backend may take the version from it. The wheel is without the secrets that the backend put
     into it. Raise ProjectWheelError, and ProjectError for a token in a file.
     """
+    own = msgspec.structs.replace(options, settings=tree.settings)
     below, allowed = tree.root.relative_to(tree.top), options.allowed_secrets
-    key = _key(tree_digest(tree.top, history=tree.has_history), below.as_posix(), options.as_of, options.minor, *allowed)
+    parts = (below.as_posix(), options.as_of, options.minor, *allowed, *own.build_requirements_of(tree.name))
+    key = _key(tree_digest(tree.top, history=tree.has_history), *parts)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is None:
         # A wheel has the packages below src/ without it.
         rules = SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
         with private_copy(tree.top, history=tree.has_history) as copy:
             history = git_directories(copy) if tree.has_history else ()
-            own = msgspec.structs.replace(options, settings=tree.settings)
             job = BuildJob(copy / below, copy, tree.name, f"the project {tree.name}", own, history, rules)
             try:
                 built = build_in_isolation(job, store, key, reporter)
@@ -84,7 +86,7 @@ def build_project_wheel(
 
 def _distribution_key(dist: LockedDistribution, options: BuildOptions) -> str:
     content = dist.commit if dist.kind == "vcs" else dist.sha256 or ""
-    return _key(content, dist.subdirectory, options.as_of, options.minor)
+    return _key(content, dist.subdirectory, options.as_of, options.minor, *options.build_requirements_of(dist.name))
 
 
 def _key(*parts: str) -> str:

@@ -1,0 +1,69 @@
+"""What a build imports without requiring it: a setup.py that reads the version from its own dependency, or uses numpy.
+
+uv and shipwheel build in isolation, so such a build fails. If a file of the project names the package of the module, the build is tried
+again with it, and the lock records that, as uv's setting extra-build-dependencies would.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+from shipwheel.locking.uv_output import Failure
+from shipwheel.project.lock_inputs import LockInputs
+from shipwheel.similar import PACKAGE_OF_MODULE
+from shipwheel.versions import normalized
+
+__all__ = ["BuildRequirements", "missing_build_requirement"]
+
+BuildRequirements = Mapping[str, tuple[str, ...]]
+"""Normalized name of a package -> the requirements that its build has beyond those that it states."""
+
+
+def missing_build_requirement(failure: Failure, inputs: LockInputs, known: BuildRequirements) -> BuildRequirements | None:
+    """Return the build requirements with what a failed build could not import; None if no file names it, or if it did not help."""
+    name = failure.built or inputs.stated_name
+    requirement = _requirement_of(failure.missing_module, inputs) if name and failure.missing_module else None
+    if requirement is None or requirement in known.get(name, ()):
+        return None
+    return {**known, name: (*known.get(name, ()), requirement)}
+
+
+def _requirement_of(module: str, inputs: LockInputs) -> str | None:
+    """Return the requirement that brings a module: as the project states it, else as it is generally known."""
+    top = module.partition(".")[0]
+    if any((inputs.root / path).exists() for path in (top, f"{top}.py", f"src/{top}")):
+        return None
+    usual = PACKAGE_OF_MODULE.get(top)
+    names = {normalized(top), *([normalized(re.split(r"[<>=]", usual)[0])] if usual is not None else [])}
+    return next((text for text in _stated(inputs) if normalized(_name(text)) in names), usual)
+
+
+def _stated(inputs: LockInputs) -> Iterator[str]:
+    """Yield every requirement that the project's files state, and other texts of setup.py."""
+    for line in inputs.requirements.lines if inputs.requirements is not None else ():
+        if line.requirement is not None and not line.requirement.url:
+            yield line.text
+    yield from (f"{name}=={version}" for name, version in inputs.pins)
+    yield from inputs.tables.get("project", {}).get("dependencies", ())
+    yield from _requirements_in(inputs.texts.get("setup.cfg", b"").decode(errors="replace"))
+    try:
+        tree = ast.parse(inputs.texts.get("setup.py", b""))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from _requirements_in(node.value)
+
+
+def _requirements_in(text: str) -> Iterator[str]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for line in text.splitlines():
+        try:
+            yield str(Requirement(line.strip()))
+        except InvalidRequirement:
+            continue
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[\s\[@;<>=!~(]", requirement, maxsplit=1)[0]
