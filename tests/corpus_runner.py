@@ -38,6 +38,8 @@ class Expected:
     """The verdict without `init`: serves, runs, ends, needs, fails, or refused."""
     after: str
     """The verdict with the settings that `init` wrote."""
+    path: str = ""
+    """The project's folder in a repository; empty if it is the whole application."""
     settings: tuple[str, ...] = ()
     """The keys that `init` writes."""
     says: tuple[str, ...] = ()
@@ -82,6 +84,9 @@ def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         project = Path(folder) / name
         shutil.copytree(CORPUS / name, project)
+        if path := expectations()[name].path:
+            subprocess.run(["git", "init", "--quiet", str(project)], check=True)
+            project /= path
         (project / "shipwheel.toml").write_text(f"as-of = {AS_OF}\n", encoding="utf-8")
         built, output, checked = _shipwheel("check", project, options, store)
         document: dict[str, Any] = {"trial": built}

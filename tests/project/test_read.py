@@ -490,6 +490,17 @@ def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:
     assert caught.value.imports == ()
 
 
+@pytest.mark.parametrize(
+    ("stated", "tree"),
+    [('shared = { path = "../libs/shared" }', ""), ('shared = "*"', "api"), ('shared = { path = "./shared" }', "api")],
+)
+def test_a_backend_gets_the_repository_if_the_metadata_leads_out_of_the_project(tmp_path: Path, stated: str, tree: str) -> None:
+    (tmp_path / ".git").mkdir()
+    metadata = f'[tool.poetry]\nname = "api"\nversion = "1"\n[tool.poetry.dependencies]\n{stated}\n'
+    project = read_project(written(tmp_path / "api", {"pyproject.toml": metadata + POETRY, "api/__init__.py": ""}), launch=False)
+    assert project.inputs.project.tree == (tmp_path / tree).resolve()
+
+
 def test_settings_that_name_packages_make_a_project(tmp_path: Path) -> None:
     project = _detect(tmp_path / "root", {"shipwheel.toml": 'dependencies = ["fastapi", "uvicorn"]\n', "main.py": FASTAPI})
     assert project.kind == "app"

@@ -68,6 +68,17 @@ def test_reads_every_encoding_alike(pins: list[tuple[str, int]], encoding: str, 
     assert decode(text.encode(encoding)) == text
 
 
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [("-e ./near", "repo/api/requirements/near"), ("./libs/shared", "repo/libs/shared"), ("-e ../outside", "repo/api/outside")],
+)
+def test_a_local_path_is_that_of_the_file_or_of_a_directory_of_the_repository_above_it(tmp_path: Path, written: str, found: str) -> None:
+    for directory in ("repo/.git", "repo/api/requirements/near", "repo/api/near", "repo/libs/shared", "libs/shared", "outside"):
+        (tmp_path / directory).mkdir(parents=True)
+    write(tmp_path, "repo/api/requirements/base.txt", f"{written}\n")
+    assert texts(tmp_path / "repo/api/requirements/base.txt") == [str(tmp_path / found)]
+
+
 def test_honours_a_coding_comment() -> None:
     assert decode("# -*- coding: koi8-r -*-\n# я".encode("koi8-r")).endswith("я")
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from shipwheel.project.git_history import pretended_version
+from shipwheel.project.git_history import pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
@@ -36,7 +36,8 @@ class LocalPath(msgspec.Struct, frozen=True):
     """A local requirement, or the project itself: `path` with symbolic links resolved.
 
     `name` is the normalized name in its pyproject.toml, empty without one. `is_static` tells whether that file states name, version and
-    dependencies, so that no build backend has to run. `tree` is the directory that a build backend needs: the workspace's root or `path`.
+    dependencies, so that no build backend has to run. `tree` is the directory that a build backend needs: the root of the workspace, or of
+    the repository if the metadata leads out of `path`; else `path`.
     """
 
     path: Path
@@ -248,7 +249,14 @@ def _local_path(files: UserFiles, path: Path) -> LocalPath:
     project = table_at(tables, "project")
     dynamic = {"dependencies", "optional-dependencies", "version"} & _names(project.get("dynamic"))
     is_static = bool(project.get("name")) and not dynamic
-    return LocalPath(real, True, True, name_in(tables), is_static, workspace_root(files, real) or real)
+    repository = repository_root(real) if not is_static and _leads_outside(files, real) else None
+    return LocalPath(real, True, True, name_in(tables), is_static, workspace_root(files, real) or repository or real)
+
+
+def _leads_outside(files: UserFiles, root: Path) -> bool:
+    """Return whether the metadata of a directory names something above it, such as a sibling in the same repository."""
+    texts = (files.read_bytes(root / name) for name in _METADATA if files.is_file(root / name))
+    return any(b"../" in text or b'".."' in text or b"'..'" in text for text in texts)
 
 
 def _names(value: object) -> set[str]:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from shipwheel.errors import LockError
+from shipwheel.project.git_history import repository_root
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
@@ -342,8 +343,17 @@ def _absolute(text: str, folder: Path) -> str:
     if Line(text, folder, 0).is_location and "://" not in text and not _VCS.match(text):
         head = re.match(r"(?:file:)?([^\[;]+)(.*)$", text, re.DOTALL)
         if head:
-            return f"{_absolute_path(head[1], folder)}{head[2]}"
+            return f"{_local_directory(head[1], folder)}{head[2]}"
     return text
+
+
+def _local_directory(text: str, folder: Path) -> str:
+    """Return the path of a local requirement: pip takes it from where it is started, which is the file's directory or one above it."""
+    first, repository = _absolute_path(text, folder), repository_root(folder)
+    if repository is None or os.path.exists(first):  # noqa: PTH110 - a line may hold anything
+        return first
+    above = (_absolute_path(text, each) for each in folder.parents if each.is_relative_to(repository))
+    return next((path for path in above if Path(path).is_relative_to(repository) and os.path.exists(path)), first)  # noqa: PTH110
 
 
 def _absolute_path(text: str, folder: Path) -> str:

@@ -28,6 +28,7 @@ from shipwheel.store import Store
 from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
+from shipwheel.wheels.rewrite import remove_local_urls
 from shipwheel.wheels.sandbox import is_available
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
@@ -119,6 +120,7 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
         except uv.UvFailed as error:
             raise _requirements_failed(job, place.root, error) from None
         _check_pure(wheel.name, job, place.root)
+        remove_local_urls(wheel, job.top)
         unpackaged = unpackaged_files(job.source, wheel) if job.is_project else ()
         left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:

@@ -1,12 +1,11 @@
 """Secrets in a wheel that was built from the user's own source: build backends pack whatever lies in a package's directory."""
 
-import csv
-import io
 import zipfile
 from pathlib import Path
 
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules, token_error
 from shipwheel.project.secret_tokens import FoundToken
+from shipwheel.wheels.rewrite import rewrite_wheel
 
 __all__ = ["remove_secrets"]
 
@@ -29,29 +28,10 @@ def remove_secrets(wheel: Path, rules: SecretRules) -> tuple[str, ...]:
     if tokens:
         raise token_error(tokens)
     if left_out:
-        _write_without(wheel, left_out)
+        rewrite_wheel(wheel, dict.fromkeys(left_out))
     return tuple(left_out.values())
 
 
 def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as stream:
         return stream.read(MAX_READ_BYTES)
-
-
-def _write_without(wheel: Path, names: dict[str, str]) -> None:
-    whole = wheel.with_suffix(".whole")
-    wheel.rename(whole)
-    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
-        for info in old.infolist():
-            if info.filename not in names:
-                data = old.read(info)
-                is_record = info.filename.count("/") == 1 and info.filename.endswith(".dist-info/RECORD")
-                new.writestr(info, _record_without(data, names) if is_record else data)
-    whole.unlink()
-
-
-def _record_without(record: bytes, names: dict[str, str]) -> bytes:
-    text = io.StringIO()
-    rows = csv.reader(io.StringIO(record.decode()))
-    csv.writer(text, lineterminator="\n").writerows(row for row in rows if row and row[0] not in names)
-    return text.getvalue().encode()
