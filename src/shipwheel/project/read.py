@@ -155,8 +155,7 @@ class _Reader:
             note = f"No importable code was found for a wheel of {metadata.name}: its directory goes into /app as it is."
             return self._app(metadata, () if declares else listed, note if metadata.package else "")
         decisive = listed if listed and (settings.requirements or self._decide(metadata, listed)) else None
-        pins = () if decisive else pins_beside(self._files, root, listed)
-        return self._project(metadata, "package", listed=decisive, packaged=packaged, pins=pins)
+        return self._project(metadata, "package", listed=decisive, packaged=packaged)
 
     def script(self, path: Path) -> Project:
         """Read a single-file script."""
@@ -200,10 +199,11 @@ class _Reader:
         script: Path | None = None,
         pipfile: Path | None = None,
         packaged: frozenset[str] = frozenset(),
-        pins: tuple[tuple[str, str], ...] = (),
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
         python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
+        decides = listed is not None or script is not None or pipfile is not None
+        pins = () if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
             self._files, root, requirements=listed, script=script, pipfile=pipfile, pins=pins, name=metadata.name or ""
         )
