@@ -12,6 +12,7 @@
     ├── BuildError                 7   a step of the build failed
     │   └── ProjectWheelError      7   the project's own wheel cannot be built
     ├── ProofError                 8   the image would not work on its platform
+    │   ├── CoveredFiles           8   files that are copied would replace others of the image
     │   └── MissingImports         8   its program imports modules that it does not have
     ├── ImageError                 9   an image, layout or archive violates the specification
     ├── StoreError                 10  the local store cannot be used

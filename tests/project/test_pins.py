@@ -60,6 +60,6 @@ def test_an_app_with_open_dependencies_has_the_versions_beside_them(tmp_path: Pa
     assert _pins(tmp_path, {"pyproject.toml": pyproject, "requirements.txt": "flask==2.2.5\n"}) == FLASK
 
 
-@pytest.mark.parametrize("files", [{"poetry.lock": "[["}, {"Pipfile.lock": "{"}, {"requirements.txt": "-e\n"}, {}])
+@pytest.mark.parametrize("files", [{"poetry.lock": "[["}, {"Pipfile.lock": "{"}, {}])
 def test_what_cannot_be_read_pins_nothing(tmp_path: Path, files: dict[str, str]) -> None:
     assert _pins(tmp_path, {"setup.py": OPEN, **files}) == ()

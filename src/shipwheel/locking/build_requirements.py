@@ -1,4 +1,4 @@
-"""What a build imports without requiring it: a setup.py that reads the version from its own dependency, or uses numpy.
+"""Requirements of builds that import them without stating it: a setup.py that reads a version from its own dependency, or uses numpy.
 
 uv and shipwheel build in isolation, so such a build fails. If a file of the project names the package of the module, the build is tried
 again with it, and the lock records that, as uv's setting extra-build-dependencies would.
