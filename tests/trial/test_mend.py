@@ -162,6 +162,12 @@ def test_a_module_of_an_extra_gives_the_extra() -> None:
     assert settings_of([blocking(FindingKind.MODULE, "pkg_resources")], advisor) == [Setting("groups", ("tools",))], "by the package's name"
 
 
+def test_a_package_that_a_library_wants_is_tried() -> None:
+    assert settings_of([blocking(FindingKind.PACKAGE, "granian[pname]")], FakeAdvisor()) == [Setting("dependencies", ("granian[pname]",))]
+    (change,) = changes_for(trial(blocking(FindingKind.PACKAGE, "httpx[socks]")), FakeAdvisor())
+    assert change.tentative
+
+
 def test_a_package_that_is_there_is_not_asked_for_again() -> None:
     assert settings_of([blocking(FindingKind.MODULE, "yaml")], FakeAdvisor(packages={"pyyaml"})) == []
 

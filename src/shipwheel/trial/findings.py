@@ -49,6 +49,7 @@ class FindingKind(Enum):
     HOST_REFUSED = "host-refused"
     NO_ANSWER = "no-answer"
     MODULE = "module"
+    PACKAGE = "package"
     LIBRARY = "library"
     PROGRAM = "program"
     FILE = "file"
@@ -319,6 +320,11 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
         FindingKind.MODULE,
         "the Python module {} is missing",
         "Add the package that brings {0} to the project's dependencies, or to the setting `dependencies`.",
+    ),
+    SignKind.PACKAGE: (
+        FindingKind.PACKAGE,
+        "it wants the Python package {}",
+        "Add {0} to the project's dependencies, or to the setting `dependencies`.",
     ),
     SignKind.LIBRARY: (
         FindingKind.LIBRARY,

@@ -121,7 +121,7 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = _sub_command(trial.seen.log, advisor)
         if setting is not None:
-            yield Change(setting, _reason(finding), tentative=finding.kind is FindingKind.USAGE)
+            yield Change(setting, _reason(finding), tentative=finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
     if is_outgrown(trial):
         yield from _older(advisor)
 
@@ -169,6 +169,11 @@ def _module(finding: Finding, advisor: Advisor) -> Setting | None:
     package = re.split(r"[^\w.-]", requirement)[0]
     settings = (advisor.package_setting(name) for name in dict.fromkeys((top, package)))
     return next(filter(None, settings), Setting("dependencies", (requirement,)))
+
+
+def _package(finding: Finding, advisor: Advisor) -> Setting | None:
+    is_there = "[" not in finding.subject and advisor.has_package(finding.subject)
+    return None if is_there else Setting("dependencies", (finding.subject,))
 
 
 def _library(finding: Finding, advisor: Advisor) -> Setting | None:
@@ -228,6 +233,7 @@ def _table(_finding: Finding, advisor: Advisor) -> Setting | None:
 
 _MENDS: dict[FindingKind, Callable[[Finding, Advisor], Setting | None]] = {
     FindingKind.MODULE: _module,
+    FindingKind.PACKAGE: _package,
     FindingKind.LIBRARY: _library,
     FindingKind.PROGRAM: _program,
     FindingKind.FILE: _file,

@@ -17,6 +17,8 @@ class SignKind(Enum):
 
     MODULE = "module"
     """A Python module is missing: `subject` is its dotted name."""
+    PACKAGE = "package"
+    """A Python package is to be installed: its requirement, as a library words it for pip."""
     LIBRARY = "library"
     """A shared library is missing: its file name."""
     PROGRAM = "program"
@@ -97,6 +99,8 @@ _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
+    (SignKind.PACKAGE, r"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?([A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?)(?![\w./=<>~!-])"),
+    (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
     (SignKind.LIBRARY, r"(?:[Ff]ailed|[Uu]nable) to find (?:(lib\w++)|(\w++) shared library)|OSError: (\w++) library not found"),
