@@ -501,6 +501,12 @@ def test_a_backend_gets_the_repository_if_the_metadata_leads_out_of_the_project(
     assert project.inputs.project.tree == (tmp_path / tree).resolve()
 
 
+def test_uv_gets_the_settings_that_forbid_builds(tmp_path: Path) -> None:
+    text = f'{PROJECT}dependencies = []\n[tool.uv]\nno-build = true\nno-build-package = ["docopt"]\nmanaged = true\n'
+    project = read_project(written(tmp_path / "root", {"pyproject.toml": text, "main.py": ""}), launch=False)
+    assert project.inputs.workspace.settings == {"no-build": True, "no-build-package": ["docopt"]}
+
+
 def test_settings_that_name_packages_make_a_project(tmp_path: Path) -> None:
     project = _detect(tmp_path / "root", {"shipwheel.toml": 'dependencies = ["fastapi", "uvicorn"]\n', "main.py": FASTAPI})
     assert project.kind == "app"

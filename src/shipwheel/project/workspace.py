@@ -16,7 +16,7 @@ UV_SETTINGS = frozenset(
     index index-url extra-index-url find-links no-index index-strategy keyring-provider allow-insecure-host native-tls system-certs
     constraint-dependencies override-dependencies exclude-dependencies build-constraint-dependencies dependency-metadata prerelease
     resolution fork-strategy no-sources no-sources-package config-settings config-settings-package extra-build-dependencies
-    extra-build-variables exclude-newer exclude-newer-package
+    extra-build-variables exclude-newer exclude-newer-package no-build no-build-package
     """.split()  # noqa: SIM905
 )
 """The settings of uv that decide what is resolved and how. `environments` is missing: shipwheel sets its own."""
