@@ -17,7 +17,7 @@ from support.programs import needs
 
 from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import BuildError
-from shipwheel.events import Event, StageFinished, StageStarted
+from shipwheel.events import Event, StageFinished, StageStarted, Warned
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
@@ -183,6 +183,36 @@ def test_what_a_build_requires_beyond_what_it_states_is_installed(tmp_path: Path
     assert own.build_requirements_of("made") == ("absent-1", "absent-2", "absent-3")
     with pytest.raises(BuildError, match="absent-"):
         build_project_wheel(tree, store, options)
+
+
+def _dependency(folder: Path) -> Path:
+    """Write a wheel of the module `needed` into a directory."""
+    folder.mkdir()
+    info = "needed-2.0.dist-info"
+    with zipfile.ZipFile(folder / "needed-2.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("needed.py", "x = 1\n")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: needed\nVersion: 2.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+def test_a_build_gets_what_it_imports_and_the_project_requires(tmp_path: Path, store: Store) -> None:
+    settings = f'[tool.uv]\nno-index = true\nfind-links = ["{_dependency(tmp_path / "wheels")}"]\n'
+    root = project(tmp_path / "app", backend=f"import needed\n{BACKEND}", text=PROJECT + settings)
+    options, events = BuildOptions(MINOR, "", stated=("other", "needed>=1")), list[Event]()
+    built = build_project_wheel(read_source_tree(root, UserFiles()), store, options, reporter=events.append)
+    assert built.filename == "made-1.0-py3-none-any.whl"
+    assert [event.message for event in events if isinstance(event, Warned)] == [
+        "the project made imports needed when it is built, and does not require it: needed>=1 is installed"
+    ]
+
+
+@pytest.mark.parametrize("stated", [(), ("other",), ("absent",)])
+def test_a_build_that_imports_what_nobody_has_fails(tmp_path: Path, store: Store, stated: tuple[str, ...]) -> None:
+    root = project(tmp_path / "app", backend=f"import absent\n{BACKEND}", text=PROJECT + "[tool.uv]\nno-index = true\n")
+    with pytest.raises(BuildError, match="absent"):
+        build_project_wheel(read_source_tree(root, UserFiles()), store, BuildOptions(MINOR, "", stated=stated))
 
 
 def test_records_the_data_files_that_the_projects_wheel_lacks(tmp_path: Path, store: Store) -> None:

@@ -6,14 +6,15 @@ again with it, and the lock records that, as uv's setting extra-build-dependenci
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from shipwheel.locking.uv_output import Failure
 from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["BuildRequirements", "missing_build_requirement"]
+__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_of", "stated_requirements"]
 
 BuildRequirements = Mapping[str, tuple[str, ...]]
 """Normalized name of a package -> the requirements that its build has beyond those that it states."""
@@ -22,24 +23,30 @@ BuildRequirements = Mapping[str, tuple[str, ...]]
 def missing_build_requirement(failure: Failure, inputs: LockInputs, known: BuildRequirements) -> BuildRequirements | None:
     """Return the build requirements with what a failed build could not import; None if no file names it, or if it did not help."""
     name = failure.built or inputs.stated_name
-    requirement = _requirement_of(failure.missing_module, inputs) if name and failure.missing_module else None
+    if not name or not failure.missing_module:
+        return None
+    requirement = requirement_of(failure.missing_module, stated_requirements(inputs), inputs.root)
     if requirement is None or requirement in known.get(name, ()):
         return None
     return {**known, name: (*known.get(name, ()), requirement)}
 
 
-def _requirement_of(module: str, inputs: LockInputs) -> str | None:
-    """Return the requirement that brings a module: as the project states it, else as it is generally known."""
+def requirement_of(module: str, stated: Iterable[str], root: Path) -> str | None:
+    """Return the requirement that brings a module: as it is stated, else as it is generally known; None for a module in `root` itself."""
     top = module.partition(".")[0]
-    if any((inputs.root / path).exists() for path in (top, f"{top}.py", f"src/{top}")):
+    if any((root / path).exists() for path in (top, f"{top}.py", f"src/{top}")):
         return None
     usual = PACKAGE_OF_MODULE.get(top)
     names = {normalized(top), *([normalized(re.split(r"[<>=]", usual)[0])] if usual is not None else [])}
-    return next((text for text in _stated(inputs) if normalized(_name(text)) in names), usual)
+    return next((text for text in stated if normalized(_name(text)) in names), usual)
+
+
+def stated_requirements(inputs: LockInputs) -> tuple[str, ...]:
+    """Return every requirement that the project's files state, and other texts of setup.py that look like one."""
+    return tuple(dict.fromkeys(_stated(inputs)))
 
 
 def _stated(inputs: LockInputs) -> Iterator[str]:
-    """Yield every requirement that the project's files state, and other texts of setup.py."""
     for line in inputs.requirements.lines if inputs.requirements is not None else ():
         if line.requirement is not None and not line.requirement.url:
             yield line.text

@@ -26,6 +26,7 @@ __all__ = [
     "in_users_terms",
     "is_outdated_lock",
     "lacks_upload_times",
+    "missing_module_in",
     "parse_failure",
     "plain_text",
     "torch_backend_in",
@@ -170,7 +171,6 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
     url = _URL.search(own)
     kind = FailureKind.TIMED_OUT if timed_out else _kind(own, hints, no_upload_times=no_upload_times)
     built = _BUILT.search(own)
-    missing = _MISSING_MODULE.findall(stderr) if kind is FailureKind.BUILD else []
     return Failure(
         kind=kind,
         text=_USELESS_HINT.sub("", text).rstrip(),
@@ -185,7 +185,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         unusable=unusable,
         premises=tuple(premise for cause in causes for premise in _premises(cause)),
         built=normalized(built[1]) if built else "",
-        missing_module=missing[-1] if missing else "",
+        missing_module=missing_module_in(stderr) if kind is FailureKind.BUILD else "",
     )
 
 
@@ -291,6 +291,11 @@ def plain_text(data: bytes) -> str:
 def lacks_upload_times(stderr: str) -> bool:
     """Return whether uv warned that an index does not say when a file was uploaded."""
     return _UPLOAD_TIME in stderr
+
+
+def missing_module_in(text: str) -> str:
+    """Return the module that the last traceback of a build ends with lacking; empty if there is none."""
+    return next(reversed(_MISSING_MODULE.findall(text)), "")
 
 
 def is_outdated_lock(stderr: str) -> bool:

@@ -85,6 +85,7 @@ class LocalBuilds:
         is_package = project.kind == "package"
         if not sources and not is_package:
             return {}, None
+        from shipwheel.locking.build_requirements import stated_requirements
         from shipwheel.wheels.isolated_build import BuildOptions
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
         from shipwheel.wheels.unpackaged import looks_needed
@@ -98,6 +99,7 @@ class LocalBuilds:
             frozenset(map(normalized, project.settings.build_network)),
             project.inputs.pretended_version,
             lock.build_requirements,
+            stated_requirements(project.inputs),
         )
         tree = read_source_tree(project.root, project.files)
         tree = replace(tree, name=project.inputs.stated_name or tree.name)

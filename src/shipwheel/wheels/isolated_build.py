@@ -19,10 +19,12 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import BuildError
-from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.locking.build_requirements import requirement_of
 from shipwheel.locking.environment import build_variables, network_variables
+from shipwheel.locking.uv_output import missing_module_in
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.store import Store
 from shipwheel.versions import end_of_day, normalized
@@ -70,6 +72,8 @@ class BuildOptions(msgspec.Struct, frozen=True):
     variables: Mapping[str, str] = {}
     build_requirements: Mapping[str, tuple[str, ...]] = {}
     """Normalized name of a package -> the requirements of its build that it does not state."""
+    stated: tuple[str, ...] = ()
+    """Requirements of the project, from which a build gets what it imports without requiring it."""
 
     def build_requirements_of(self, name: str) -> tuple[str, ...]:
         """Return what the build of a package requires beyond what it states: of uv's extra-build-dependencies, and of the lock."""
@@ -112,11 +116,40 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
     Raise ProjectError if the wheel of the user's own source has a token in a file.
     """
     reporter(StageStarted(job.label, detail=True))
-    with _place(job, store.closed) as place:
+    requires = job.options.build_requirements_of(job.name)
+    while True:
+        try:
+            built = _build(job, requires, store, key)
+        except _ModuleMissing as missing:
+            requirement = requirement_of(missing.module, job.options.stated, job.source)
+            if requirement is None or requirement in requires:
+                raise missing.error from None
+            requires = (*requires, requirement)
+            reporter(Warned(f"{job.label} imports {missing.module} when it is built, and does not require it: {requirement} is installed"))
+        else:
+            record_built_wheel(built, store)
+            reporter(StageFinished(job.label, job.label))
+            return built
+
+
+class _ModuleMissing(Exception):
+    """A build failed with `error`, because it could not import a module."""
+
+    def __init__(self, module: str, error: BuildError) -> None:
+        super().__init__(module)
+        self.module = module
+        self.error = error
+
+
+def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> BuiltWheel:
+    """Build a wheel into the store. Raise as `build_in_isolation` does, or _ModuleMissing."""
+    with _place(job, requires, store.closed) as place:
         try:
             wheel = build_wheel(place)
         except HookFailed as error:
-            raise _build_failed(job, place.root, str(error), error.output) from None
+            failed = _build_failed(job, place.root, str(error), error.output)
+            module = missing_module_in(error.output)
+            raise _ModuleMissing(module, failed) if module else failed from None
         except uv.UvFailed as error:
             raise _requirements_failed(job, place.root, error) from None
         _check_pure(wheel.name, job, place.root)
@@ -125,10 +158,7 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
         left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
-        built = BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out, unpackaged)
-    record_built_wheel(built, store)
-    reporter(StageFinished(job.label, job.label))
-    return built
+        return BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out, unpackaged)
 
 
 def _marker(root: Path) -> Path:
@@ -137,7 +167,7 @@ def _marker(root: Path) -> Path:
 
 
 @contextmanager
-def _place(job: BuildJob, stop: threading.Event) -> Iterator[BuildPlace]:
+def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> Iterator[BuildPlace]:
     """Make the directory of a build, with stubs in place of compilers, and an environment that is the same on every host."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         root, options = Path(name).resolve(), job.options
@@ -160,7 +190,7 @@ def _place(job: BuildJob, stop: threading.Event) -> Iterator[BuildPlace]:
             end_of_day(date.fromisoformat(options.as_of)) if options.as_of else None,
             job.network,
             job.readable,
-            options.build_requirements_of(job.name),
+            requires,
         )
 
 
