@@ -195,7 +195,7 @@ def public_names(module: str) -> set[str]:
     }
 
 
-PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "wheels/compile_worker.py"}
+PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"}
 """Run inside an image or an interpreter of their own, not imported."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.observed import SOURCE, interpreters, observe_code, observe_command
 from support.programs import needs
 
-from shipwheel.runtime import observer
+from shipwheel.runtime import observer, pages
 from shipwheel.trial.observation import Observation, Socket
 
 pytestmark = needs("bwrap")
@@ -369,3 +369,44 @@ def test_sees_unix_sockets(tmp_path: Path) -> None:
     signal.pause()
     """
     assert observe_code(code, tmp_path, timeout=0.5).unix == (str(tmp_path / "x.sock"),)
+
+
+def test_asks_a_server_that_speaks_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    code = f"""
+    import ssl
+    server = serve()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain({str(certificate)!r}, {str(key)!r})
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+    """
+    assert observe_code(code, tmp_path).answer is not None
+
+
+def test_asks_as_a_proxy_where_a_page_redirects_to_itself(tmp_path: Path) -> None:
+    code = """
+    class Secured(Handler):
+        def do_GET(self):
+            self.send_response(200 if self.headers["X-Forwarded-Proto"] == "https" else 301)
+            self.send_header("Location", "https://localhost/")
+            self.end_headers()
+    server = serve()
+    server.RequestHandlerClass = Secured
+    server.serve_forever()
+    """
+    answer = observe_code(code, tmp_path).answer
+    assert answer is not None
+    assert (answer.status, answer.forwarded) == (200, True)
+
+
+@pytest.mark.parametrize(("location", "is_own"), [("https://x/", True), ("/", True), ("", False), ("/login", False), ("/?next=1", False)])
+def test_knows_a_redirect_to_the_same_page(location: str, is_own: bool) -> None:
+    assert pages.is_own_place(location, "/") is is_own
+
+
+def test_sees_processes_that_a_command_leaves(tmp_path: Path) -> None:
+    seen = observe_code("os.fork() or signal.pause()", tmp_path)
+    assert (seen.ended, seen.left) == (0, 1)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from shipwheel.trial.findings import Setting
+from shipwheel.trial.finding import Setting
 
 __all__ = ["FakeAdvisor"]
 

@@ -5,17 +5,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from shipwheel.trial.observation import Observation
+from shipwheel.trial.observe import observer_source
 
 __all__ = ["SOURCE", "interpreters", "observe_code", "observe_command"]
 
-SOURCE = files("shipwheel.runtime").joinpath("observer.py").read_text(encoding="utf-8")
+SOURCE = observer_source()
 
 _OPTIONS: dict[str, Any] = {
     "ports": (),

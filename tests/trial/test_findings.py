@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.trial.findings import Finding, FindingKind, Setting, Verdict, find, verdict_of, with_lost_writes
+from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
+from shipwheel.trial.findings import find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 
@@ -86,6 +87,15 @@ CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], 
     ("it wants parameters", running(OPEN, answers=answers(400, 404)), SERVER, V.SERVES, set(), set()),
     ("it ends", ended(1), SERVER, V.FAILS, {K.ENDED}, set()),
     ("a server ends without an error", ended(0), SERVER, V.FAILS, {K.ENDED}, set()),
+    ("a server goes to the background", Observation(ended=0, left=1), SERVER, V.FAILS, {K.ENDED}, set()),
+    (
+        "its workers crash",
+        running(OPEN, answers=answers(0, error="RemoteDisconnected"), log="[ERROR] Worker (pid:5) was sent SIGSEGV!\n"),
+        SERVER,
+        V.FAILS,
+        {K.NO_ANSWER},
+        set(),
+    ),
     ("a server listens and ends", ended(0, "", OPEN), SERVER, V.FAILS, {K.ENDED}, set()),
     ("it is killed", ended(-9), PROGRAM, V.FAILS, {K.ENDED}, set()),
     ("a batch job does its work", ended(0, "12 rows\n"), PROGRAM, V.ENDS, set(), set()),
@@ -164,6 +174,12 @@ def test_an_empty_list_of_hosts_is_named_or_the_variable_that_fills_it() -> None
     assert finding.evidence == "shop/settings.py, line 5; the answer was: 400 Bad Request"
     verdict, finding = hosts_finding(msgspec.structs.replace(RULE, hosts=(), variables=("SHOP_HOSTS",)), *answers(400, 400))
     assert (verdict, finding.kind, finding.subject) == (V.NEEDS, K.VARIABLE, "SHOP_HOSTS")
+
+
+@pytest.mark.parametrize(("status", "words"), [(200, "unless a proxy says"), (301, "also behind a proxy")])
+def test_a_redirect_to_the_same_page_is_a_note(status: int, words: str) -> None:
+    (note,) = find(running(OPEN, answers=[Answer(8000, "/", status=status, forwarded=True)]), SERVER)
+    assert (note.kind, note.blocks, words in note.message) == (K.REDIRECT, False, True)
 
 
 def test_a_unix_socket_is_no_place_for_callers() -> None:

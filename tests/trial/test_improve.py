@@ -9,7 +9,8 @@ from support.advice import FakeAdvisor
 from shipwheel.errors import LockError, MissingImports, NoRequirements
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
-from shipwheel.trial.findings import Setting, find, verdict_of
+from shipwheel.trial.finding import Setting
+from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.improve import Round, improve
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.trial import Trial

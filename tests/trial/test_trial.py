@@ -19,7 +19,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.trial.built import check_images
-from shipwheel.trial.findings import FindingKind, Verdict
+from shipwheel.trial.finding import FindingKind, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.observe import Conditions, Subject, observe, split_init, trial_name
 from shipwheel.trial.report import to_json, to_lines

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shipwheel.events import Reporter
     from shipwheel.pipeline.build import Built
     from shipwheel.store import Store
-    from shipwheel.trial.findings import Setting
+    from shipwheel.trial.finding import Setting
     from shipwheel.trial.observe import Subject
 
 __all__ = ["ProjectAdvisor"]
@@ -90,7 +90,7 @@ class ProjectAdvisor:
     def package_setting(self, name: str) -> "Setting | None":
         """See `Advisor.package_setting`."""
         from shipwheel.project.module_origin import extra_or_group_with
-        from shipwheel.trial.findings import Setting
+        from shipwheel.trial.finding import Setting
 
         found = extra_or_group_with(self._built.resolution.project, name)
         return None if found is None else Setting(found[0], (found[1],))

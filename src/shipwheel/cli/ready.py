@@ -17,6 +17,7 @@ _TIMEOUT_S = 30.0
 """Seconds until a port that does not answer is mentioned."""
 
 _LOG_LINES = 15
+_MAX_FINDINGS = 3
 
 
 @contextmanager
@@ -52,10 +53,11 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
         silent.remove(port)
         terminal.note(_answer_line(spec, port))
     if code := container.state().exit_code:
-        lines = "\n".join(f"  {line}" for line in container.logs().splitlines()[-_LOG_LINES:])
-        hint = f"It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
+        log = container.logs()
+        lines = "\n".join(f"  {line}" for line in log.splitlines()[-_LOG_LINES:])
+        hint = f"{_lacks(log)}It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
         raise EngineError(f"{spec.name} ended with status {code}:\n{lines}".rstrip(":\n"), hint=hint)
-    _warn_of_silence(spec, silent, terminal)
+    _warn_of_silence(spec, silent, terminal, _lacks(container.logs()) if silent else "")
 
 
 def _answer_line(spec: "RunSpec", port: "Port") -> str:
@@ -64,10 +66,17 @@ def _answer_line(spec: "RunSpec", port: "Port") -> str:
     return f"{spec.name} answers at http://{host}:{port.host}" + ("" if port.host == port.container else f" (its port {port.container})")
 
 
-def _warn_of_silence(spec: "RunSpec", silent: "list[Port]", terminal: Terminal) -> None:
+def _lacks(log: str) -> str:
+    """Return the sentences about what the output says that the program lacks, as `check` finds them, with a space at the end."""
+    from shipwheel.trial.findings import findings_in_log
+
+    return "".join(f"{it.message[:1].upper()}{it.message[1:]}. {it.hint} " for it in findings_in_log(log)[:_MAX_FINDINGS])
+
+
+def _warn_of_silence(spec: "RunSpec", silent: "list[Port]", terminal: Terminal, lacks: str = "") -> None:
     """Warn of ports on which nothing answers. Another command than the image's need not serve."""
     if not silent or spec.args or spec.entrypoint is not None:
         return
     numbers = ", ".join(str(port.container) for port in silent)
     hint = "It may still be starting, or listen on another port, or only on 127.0.0.1 inside the container: `shipwheel check` finds out."
-    terminal.warn(f"nothing answers on port {numbers} of {spec.name} after {_TIMEOUT_S:g} s", hint)
+    terminal.warn(f"nothing answers on port {numbers} of {spec.name} after {_TIMEOUT_S:g} s", lacks + hint)

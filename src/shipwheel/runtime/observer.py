@@ -1,16 +1,15 @@
 """Run an image's command, watch it from inside the container, and print what was seen as one line of JSON.
 
 The program travels as an argument of the image's own Python (`python -c`): it needs no shell, no mount and no tool in the image, and it
-sees the same under every engine. Standard library only, and the syntax of Python 3.7, since base images may have an old one.
+sees the same under every engine. Standard library only, and the syntax of Python 3.7, since base images may have an old one. The sources of
+`pages` travel in front of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
-import re
 import signal
 import socket
 import stat
@@ -23,17 +22,11 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin
 
+from shipwheel.runtime.pages import ask
+
 __all__ = ["main"]
 
 LOG_HEAD, LOG_TAIL = 16 << 10, 64 << 10
-BODY = 400
-PAGE = 256 << 10
-"""Bytes of a page that are read for its links, and for what a debugger shows at its end."""
-
-MAX_LINKS = 5
-LINK = re.compile(r"""(?:href|src)=["']?((?![a-z]+:|//|#)[^"'>\s?#]+\.(?:css|js|mjs))\b""", re.IGNORECASE)
-"""A file of a page's own server."""
-
 NO_PAGE = "/no-such-page-for-shipwheel-check"
 DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
 """Werkzeug's debugger answers this with a script."""
@@ -61,7 +54,6 @@ ACCEPTS = 0x10000
 """The flag of a Unix socket that listens (__SO_ACCEPTCON)."""
 
 NOT_DISKS = ("/proc", "/sys", "/dev", "/run/secrets")
-ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
 COARSE_CLOCK = 5
 """CLOCK_REALTIME_COARSE (clock_gettime(2)): the clock of the times that the kernel gives to files. It is some milliseconds behind."""
 
@@ -186,45 +178,6 @@ def unix_listeners(pids: Sequence[int]) -> list[str]:
     return sorted(path for path in found if not any(mark in path for mark in PRIVATE))
 
 
-def connect(address: str, port: int, timeout: float) -> http.client.HTTPConnection:
-    """Connect to a listening socket. Raise OSError if none of the addresses at which to ask it accepts."""
-    first, *others = ASK_AT.get(address, (address,))
-    connection = http.client.HTTPConnection(first, port, timeout=timeout)
-    try:
-        connection.connect()
-    except OSError:
-        # A server may listen on all addresses where IPv6 is off.
-        if not others:
-            raise
-        return connect(others[0], port, timeout)
-    return connection
-
-
-def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[str, Any]:
-    """Send one GET request, and return what came back: a status, or the error's name."""
-    started = time.monotonic()
-    answer: dict[str, Any] = {"port": port, "path": path, "address": address, "host": host}
-    connection = None
-    try:
-        connection = connect(address, port, timeout)
-        connection.request("GET", path, headers={"Host": host, "Accept": "text/html,*/*", "User-Agent": "shipwheel-check"})
-        response = connection.getresponse()
-        answer["status"] = response.status
-        answer["location"] = response.getheader("Location", "")[:BODY]
-        answer["type"] = response.getheader("Content-Type", "")[:BODY]
-        answer["server"] = response.getheader("Server", "")[:BODY]
-        page = response.read(PAGE).decode("utf-8", "replace")
-        answer["body"], answer["end"] = page[:BODY], page[BODY:][-BODY:]
-        answer["links"] = list(dict.fromkeys(LINK.findall(page)))[:MAX_LINKS] if "html" in answer["type"] else []
-    except Exception as error:  # whatever a server sends is an observation
-        answer["error"] = type(error).__name__
-    finally:
-        if connection is not None:
-            connection.close()
-    answer["seconds"] = round(time.monotonic() - started, 3)
-    return answer
-
-
 class Watch:
     """All that was seen of the running command so far."""
 
@@ -318,6 +271,9 @@ class Watch:
             return True
         if self.sockets:
             return self.since_first() > float(self.options["patience"])
+        if self.unix and self.elapsed() > 2 * float(self.options["patience"]):
+            # What listens on a Unix socket mostly listens nowhere else.
+            return True
         # A server that computes is still starting: on a busy machine, under an emulator, with much to import.
         is_starting = self.elapsed() - self.worked < IDLE_S
         return self.elapsed() > float(self.options["starting" if is_starting else "timeout"])
@@ -427,6 +383,7 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         watch.look()
         watch.follow()
     seen["ended"] = process.poll()
+    seen["left"] = len(processes()) if seen["ended"] is not None else 0
     seen["seconds"] = watch.elapsed()
     if seen["ended"] is None:
         seen["stop"] = stop(process, options)

@@ -1,92 +1,25 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum
-
-import msgspec
 
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.trial.observation import Observation, Socket
+from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
+from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.signs import Sign, SignKind, companion_name, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 
-__all__ = ["Finding", "FindingKind", "Setting", "Verdict", "find", "fresh_directories", "last_line", "verdict_of", "with_lost_writes"]
+__all__ = [
+    "find",
+    "findings_in_log",
+    "fresh_directories",
+    "last_line",
+    "verdict_of",
+    "with_lost_writes",
+]
 
 _STATE_HINT = "Name it in the setting `state`, which moves it to a volume."
 _MAX_LOST = 20
 """Written paths that are named."""
-
-
-class Verdict(Enum):
-    """The result of a trial."""
-
-    SERVES = "serves"
-    """Something answers on an address that others can reach."""
-    RUNS = "runs"
-    """A program without a port runs until it is stopped."""
-    ENDS = "ends"
-    """A program without a port did its work, or said how to use it, and ended."""
-    NEEDS = "needs"
-    """It would go on if something outside the image were there: a database, a variable."""
-    FAILS = "fails"
-    """It does not serve."""
-
-    @property
-    def is_good(self) -> bool:
-        """True if the image does what it is for, as far as that can be seen alone."""
-        return self in (Verdict.SERVES, Verdict.RUNS, Verdict.ENDS)
-
-
-class FindingKind(Enum):
-    """The kinds of findings; the values are those of `check --json`."""
-
-    NOT_STARTED = "not-started"
-    ENDED = "ended"
-    NO_LISTENER = "no-listener"
-    LOOPBACK = "loopback"
-    OTHER_PORT = "other-port"
-    ERROR_ANSWER = "error-answer"
-    HOST_REFUSED = "host-refused"
-    NO_ANSWER = "no-answer"
-    MODULE = "module"
-    PACKAGE = "package"
-    LIBRARY = "library"
-    PROGRAM = "program"
-    FILE = "file"
-    NOT_WRITABLE = "not-writable"
-    LOST_WRITES = "lost-writes"
-    VARIABLE = "variable"
-    COMPANION = "companion"
-    TABLE = "table"
-    USAGE = "usage"
-    DEVELOPMENT = "development-server"
-    DEBUG = "debug"
-    STATIC = "static-files"
-    NOT_MADE = "not-made"
-    SLOW_STOP = "slow-stop"
-    ZOMBIES = "zombies"
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """A value to add to the settings: to a list, to the table `env`, or in place of a value."""
-
-    key: str
-    value: str | tuple[str, ...] | dict[str, str]
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One finding. `hint` is the next step, `setting` the setting that does it, `evidence` the line that it was read from.
-
-    `blocks` is true if the image does not serve because of it. `subject` is the module, path, address or name that it is about.
-    """
-
-    kind: FindingKind
-    message: str
-    hint: str = ""
-    subject: str = ""
-    evidence: str = ""
-    setting: Setting | None = None
-    blocks: bool = False
 
 
 _NO_FACTS = SourceFacts()
@@ -129,6 +62,11 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
 
+def findings_in_log(log: str) -> tuple[Finding, ...]:
+    """Return what a program's output says that it lacks: a server, a variable, a module."""
+    return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in _MISSING)))
+
+
 def _unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
     """Yield what was to be made before the build: the cause of a failure if the log names it."""
     for path, instruction, place in source.unmade:
@@ -153,6 +91,10 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign])
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
+    elif seen.ended == 0 and seen.left:
+        message = f"the command ended, and left {seen.left} in the background: the container ends with it"
+        hint = "Let the program run in the foreground: without a daemon option, without fork."
+        yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
     elif seen.ended or server:
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=_error_line(seen.log), blocks=True)
@@ -216,6 +158,9 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     statuses = {answer.status for answer in seen.answers}
     failed = next((answer for answer in seen.answers if answer.status >= 500), None)
     silent = next((answer for answer in seen.answers if not answer.status and answer.error not in _OTHER_PROTOCOLS), None)
+    redirected = next((answer for answer in seen.answers if answer.forwarded), None)
+    if redirected is not None:
+        yield _redirect(redirected)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
         yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, _error_line(seen.log), blocks=True)
@@ -226,9 +171,22 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
             f"it serves {', '.join(rule.hosts[:_MAX_HOSTS])} only, and refuses other host names with 400, also health probes by address"
         )
         yield Finding(FindingKind.HOST_REFUSED, message, _more_hosts(rule), seen.answer.host, rule.place)
+    elif (crash := next((sign for sign in signs if sign.kind is SignKind.CRASH), None)) is not None and seen.answer is None:
+        hint = "SIGKILL mostly means that the memory was used up: give it more, or start fewer workers with WEB_CONCURRENCY."
+        message = f"its workers are killed by {crash.subject} when they are asked"
+        yield Finding(FindingKind.NO_ANSWER, message, hint, evidence=crash.line, blocks=True)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
+
+
+def _redirect(answer: Answer) -> Finding:
+    if 300 <= answer.status < 400:
+        message = f"{answer.path} redirects to itself, also behind a proxy that says X-Forwarded-Proto: https"
+        return Finding(FindingKind.REDIRECT, message, "A browser would never get there.", answer.path, answer.location)
+    message = f"{answer.path} redirects to https or to itself, unless a proxy says X-Forwarded-Proto: https"
+    hint = "Run it behind a proxy that speaks TLS and sets this header; health probes need it, too."
+    return Finding(FindingKind.REDIRECT, message, hint, answer.path)
 
 
 def _refused(evidence: str, source: SourceFacts) -> Finding:
@@ -299,13 +257,17 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind is SignKind.DEBUG:
         message = "the debug mode is on: it shows its source and secrets to every caller"
         return Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=sign.line)
+    if kind is SignKind.THREAD:
+        message = f"a thread ended with an error, and the program goes on without it: {sign.subject}".rstrip(": ")
+        return Finding(FindingKind.THREAD, message, "Let the program end if a part of it fails.", sign.subject, sign.line)
     if kind in _MISSING:
         finding_kind, message, hint = _MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
-        setting = Setting("packages", (sign.subject,)) if kind is SignKind.PROGRAM else None
+        packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
+        setting = Setting("packages", (packages[kind],)) if kind in packages else None
         return Finding(
             finding_kind,
-            message.format(subject or "a path"),
+            message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
             hint.format(sign.subject),
             sign.subject,
             sign.line,
@@ -355,6 +317,21 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
         FindingKind.COMPANION,
         "it needs {}, which does not answer",
         "Start that server, and point the program at it by its own configuration.",
+    ),
+    SignKind.PRIVILEGED_PORT: (
+        FindingKind.PRIVILEGED_PORT,
+        "it cannot listen on a port as a user other than root: {}",
+        "Let it listen on a port from 1024 on, such as 8080, and publish that: shipwheel run -p 80:8080. Some engines allow low ports.",
+    ),
+    SignKind.TERMINAL: (
+        FindingKind.TERMINAL,
+        "it wants input or a terminal, which a container that serves has not",
+        "Let it read its values from the environment or from options. A program for people: shipwheel run --interactive.",
+    ),
+    SignKind.LOCALE: (
+        FindingKind.LOCALE,
+        "it wants a locale that the image lacks: there is C.UTF-8 only",
+        'Take locale.setlocale out, or format with Babel; packages = ["locales-all"] brings every locale, in 230 MB.',
     ),
     SignKind.TABLE: (
         FindingKind.TABLE,

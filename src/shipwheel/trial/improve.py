@@ -7,7 +7,7 @@ import msgspec
 
 from shipwheel.errors import MissingImports, NoRequirements, ShipwheelError
 from shipwheel.settings import Settings, added
-from shipwheel.trial.findings import FindingKind, Verdict
+from shipwheel.trial.finding import FindingKind, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, placeholder
 from shipwheel.trial.trial import Trial
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.similar import PACKAGE_OF_MODULE
-from shipwheel.trial.findings import Finding, FindingKind, Setting
+from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
 __all__ = [

@@ -47,6 +47,8 @@ class Answer(msgspec.Struct, frozen=True):
     body: str = ""
     end: str = ""
     links: tuple[str, ...] = ()
+    forwarded: bool = False
+    """True if it redirects callers to the same page, and was asked as a proxy with TLS asks."""
     error: str = ""
     seconds: float = 0.0
 
@@ -73,6 +75,8 @@ class Observation(msgspec.Struct, frozen=True):
     program_error: str = msgspec.field(default="", name="program-error")
     python: str = ""
     ended: int | None = None
+    left: int = 0
+    """Processes that ran on when the command ended."""
     seconds: float = 0.0
     stop: Stop | None = None
     log: str = ""

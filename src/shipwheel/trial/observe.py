@@ -16,7 +16,7 @@ from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["Conditions", "Subject", "observe", "split_init", "trial_name"]
+__all__ = ["Conditions", "Subject", "observe", "observer_source", "split_init", "trial_name"]
 
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
@@ -107,8 +107,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "look_in": ["/"] if conditions.writable else volumes,
         "skip": ["/tmp"],  # noqa: S108 - in the container
     }
-    source = files("shipwheel.runtime").joinpath("observer.py").read_text(encoding="utf-8")
-    arguments = ("-I", "-S", "-c", source, msgspec.json.encode(options).decode())
+    arguments = ("-I", "-S", "-c", observer_source(), msgspec.json.encode(options).decode())
     return RunSpec(
         image=subject.image,
         config=config,
@@ -122,6 +121,13 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         network=conditions.network,
         no_privileges=True,
     )
+
+
+def observer_source() -> str:
+    """Return the program that watches from inside the container, in one text: its modules cannot import each other there."""
+    texts = (files("shipwheel.runtime").joinpath(name).read_text(encoding="utf-8") for name in ("pages.py", "observer.py"))
+    lines = (line for text in texts for line in text.splitlines() if not line.startswith(("from __future__", "from shipwheel.")))
+    return "from __future__ import annotations\n" + "\n".join(lines) + "\n"
 
 
 def trial_name(project: str) -> Reference:

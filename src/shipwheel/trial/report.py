@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.trial.findings import Finding, Verdict
+from shipwheel.trial.finding import Finding, Verdict
 from shipwheel.trial.signs import plain_lines
 from shipwheel.trial.trial import Trial
 

@@ -43,6 +43,16 @@ class SignKind(Enum):
     """A debugger, or the debug mode of a framework, is on."""
     PORT_TAKEN = "port"
     """A port cannot be bound."""
+    PRIVILEGED_PORT = "privileged-port"
+    """A port below 1024 cannot be bound, as only root may: its number, empty if the message does not name it."""
+    TERMINAL = "terminal"
+    """The program wants input, or a terminal."""
+    LOCALE = "locale"
+    """A locale is missing."""
+    CRASH = "crash"
+    """A worker of a server was killed: the signal."""
+    THREAD = "thread"
+    """A thread or task ended with an error, and the program went on: the thread's name."""
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -141,7 +151,13 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.USAGE, r"^ {0,4}()[Uu]sage:|^()SYNOPSIS$|^()Type '\S+ help <subcommand>' for help"),
     (SignKind.DEVELOPMENT, r"()This is a development server|()Starting development server at"),
     (SignKind.DEBUG, r"()Debugger is active|()Debug mode: on|()\bDEBUG = True\b"),
-    (SignKind.PORT_TAKEN, r"()(?:Address already in use|error while attempting to bind on address)"),
+    (SignKind.PRIVILEGED_PORT, r"attempting to bind on address \('[^']*+', (\d{1,3})\b[^\n]*(?:permission denied|Permission denied)"),
+    (SignKind.PRIVILEGED_PORT, r"\[ERROR\] Can't connect to \('[^']*+', (\d{2,3})\)"),
+    (SignKind.TERMINAL, r"()EOFError: EOF when reading a line|()Inappropriate ioctl for device|()the input device is not a TTY"),
+    (SignKind.LOCALE, r"()locale\.Error: unsupported locale setting|()setlocale: LC_ALL: cannot change locale"),
+    (SignKind.CRASH, r"[Ww]orker \(pid:\d+\) was sent (SIG(?:KILL|SEGV|ABRT|BUS|ILL|FPE))"),
+    (SignKind.THREAD, r"^Exception in thread ([\w() -]+)|()Task exception was never retrieved"),
+    (SignKind.PORT_TAKEN, r"()[Aa]ddress already in use"),
 )
 _SENTENCES = (
     rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? (?:not set|{_LACKS})",
@@ -160,6 +176,9 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 """Control sequences of terminals (ECMA-48, 5.4), and control characters."""
 
 _MISSING_FILE = re.compile(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
+_NO_TEXT = re.compile(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
+_READ_VARIABLE = re.compile(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
+_NO_PERMISSION = re.compile(r"PermissionError: \[Errno 13\] Permission denied$")
 _KEY_ERROR = re.compile(rf"KeyError: '({_NAME})'")
 _FIELD = re.compile(r" {2}[Ff]ield required")
 _MODEL = re.compile(r"validation errors? for (\w+)")
@@ -184,6 +203,9 @@ _JARGON = frozenset(
         "UUID",
     }
 )
+_NEAR = 3
+"""Lines of a traceback that show the expression that failed."""
+
 _CONTEXT = 12
 """Lines of a traceback that are read for what an error came from."""
 
@@ -258,7 +280,28 @@ def _settings_field(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}")
 
 
-_WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (_missing_file, _environ_key, _settings_field)
+def _absent_variable(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a variable that is not set and was read without a default, in the line that failed."""
+    if _NO_TEXT.search(line) is None:
+        return None
+    match = next((match for each in reversed(before[-_NEAR:]) if (match := _READ_VARIABLE.search(each)) is not None), None)
+    return Sign(SignKind.VARIABLE, match[1], line.strip()) if match is not None else None
+
+
+def _privileged_bind(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a port that only root may bind: the standard library's error does not name it."""
+    if _NO_PERMISSION.search(line) is None or not any(".bind(" in each or "in server_bind" in each for each in before[-_CONTEXT:]):
+        return None
+    return Sign(SignKind.PRIVILEGED_PORT, "", line.strip())
+
+
+_WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
+    _missing_file,
+    _environ_key,
+    _absent_variable,
+    _privileged_bind,
+    _settings_field,
+)
 
 
 def companion_name(address: str) -> str:

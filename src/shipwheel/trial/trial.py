@@ -8,7 +8,8 @@ import msgspec
 from shipwheel.engine.interface import Engine
 from shipwheel.errors import EngineError, TrialError
 from shipwheel.events import Reporter, StageFinished, StageStarted
-from shipwheel.trial.findings import Finding, FindingKind, Verdict, find, verdict_of, with_lost_writes
+from shipwheel.trial.finding import Finding, FindingKind, Verdict
+from shipwheel.trial.findings import find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.observe import Conditions, Subject, observe
 

@@ -80,3 +80,10 @@ def test_every_port_is_a_port_number(calls: list[tuple[str, str, str]]) -> None:
     source = parse_source(ModulePath("main.py", "main"), text.encode())
     assert all(port.isdecimal() and 0 < int(port) < 65536 for port in find_ports(source))
     assert not listens_on_loopback(source)
+
+
+def test_the_default_of_an_option_is_the_port_of_a_server_that_names_none(tmp_path: Path) -> None:
+    option = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--port', type=int, default=7000)\n"
+    serving = "from aiohttp import web\nweb.run_app(web.Application(), port=parser.parse_args().port)\n"
+    assert launched(tmp_path, {"main.py": option + serving}, "aiohttp").ports == ("7000/tcp",)
+    assert launched(tmp_path, {"main.py": option}, "aiohttp").ports == ()

@@ -29,9 +29,12 @@ _Constants = Mapping[str, ast.expr]
 
 
 def find_ports(source: SourceFile) -> tuple[str, ...]:
-    """Return the ports in source order: those of calls that start a server, and the defaults of command-line options called port."""
+    """Return the ports in source order: those of calls that start a server, then the defaults of command-line options called port."""
     constants = dict(_constants(source))
-    found = [port for node in source.nodes if isinstance(node, ast.Call) for port in _ports(node, constants)]
+    calls = [node for node in source.nodes if isinstance(node, ast.Call)]
+    found = [port for call in calls for port in _ports(call, constants)]
+    if found or any(called_name(call) in _START_CALLS for call in calls):
+        found += [port for call in calls for port in _option_ports(call, constants)]
     if _uses_cherrypy(source):
         found += [*_numbers(_cherrypy_setting(source, "server.socket_port"), constants)] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
@@ -102,6 +105,12 @@ def _ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
         yield from _numbers(ast.Constant(_text(first, constants).rpartition(":")[2]), constants)
     if name == "make_server" and len(call.args) > 1:
         yield from _numbers(call.args[1], constants)
+
+
+def _option_ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
+    """Yield the default of argparse's or click's option called port."""
+    if called_name(call) in ("add_argument", "option") and any(_text(word, constants) == "--port" for word in call.args):
+        yield from _keyword_numbers(call, constants, "default")
 
 
 def _keyword_numbers(call: ast.Call, constants: _Constants, *names: str) -> Iterator[int]:

@@ -1,0 +1,83 @@
+"""Ask a server for pages: a part of the observer, which travels with it. Standard library, and the syntax of Python 3.7."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["ask", "is_own_place"]
+
+BODY = 400
+PAGE = 256 << 10
+"""Bytes of a page that are read for its links, and for what a debugger shows at its end."""
+
+MAX_LINKS = 5
+LINK = re.compile(r"""(?:href|src)=["']?((?![a-z]+:|//|#)[^"'>\s?#]+\.(?:css|js|mjs))\b""", re.IGNORECASE)
+"""A file of a page's own server."""
+
+NOT_HTTP = ("BadStatusLine", "RemoteDisconnected", "ConnectionResetError")
+"""Errors of a request to a server that may speak TLS."""
+
+ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
+
+
+def connect(address: str, port: int, timeout: float, tls: bool = False) -> http.client.HTTPConnection:
+    """Connect to a listening socket. Raise OSError if none of the addresses at which to ask it accepts."""
+    first, *others = ASK_AT.get(address, (address,))
+    connection = http.client.HTTPConnection(first, port, timeout=timeout)
+    if tls:
+        import ssl  # only if needed: an image may have a Python without it
+
+        connection = http.client.HTTPSConnection(first, port, timeout=timeout, context=ssl._create_unverified_context())  # noqa: S323
+    try:
+        connection.connect()
+    except OSError:
+        # A server may listen on all addresses where IPv6 is off.
+        if not others:
+            raise
+        return connect(others[0], port, timeout, tls)
+    return connection
+
+
+def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool = False, forwarded: bool = False) -> dict[str, Any]:
+    """Send one GET request, and return what came back: a status, or the error's name.
+
+    With `tls`, no certificate is verified; with `forwarded`, the request is that of a proxy which speaks TLS with its callers.
+    """
+    started = time.monotonic()
+    answer: dict[str, Any] = {"port": port, "path": path, "address": address, "host": host}
+    connection = None
+    try:
+        connection = connect(address, port, timeout, tls)
+        headers = {"Host": host, "Accept": "text/html,*/*", "User-Agent": "shipwheel-check"}
+        connection.request("GET", path, headers={**headers, "X-Forwarded-Proto": "https"} if forwarded else headers)
+        response = connection.getresponse()
+        answer["status"] = response.status
+        answer["location"] = response.getheader("Location", "")[:BODY]
+        answer["type"] = response.getheader("Content-Type", "")[:BODY]
+        answer["server"] = response.getheader("Server", "")[:BODY]
+        page = response.read(PAGE).decode("utf-8", "replace")
+        answer["body"], answer["end"] = page[:BODY], page[BODY:][-BODY:]
+        answer["links"] = list(dict.fromkeys(LINK.findall(page)))[:MAX_LINKS] if "html" in answer["type"] else []
+    except Exception as error:  # whatever a server sends is an observation
+        answer["error"] = type(error).__name__
+    finally:
+        if connection is not None:
+            connection.close()
+    answer["seconds"] = round(time.monotonic() - started, 3)
+    if not tls and answer.get("error") in NOT_HTTP:
+        secured = ask(address, port, path, host, timeout, tls=True)
+        return secured if "status" in secured else answer
+    if not forwarded and is_own_place(answer.get("location", ""), path):
+        behind = ask(address, port, path, host, timeout, tls, forwarded=True)
+        return {**behind, "forwarded": True} if "status" in behind else answer
+    return answer
+
+
+def is_own_place(location: str, path: str) -> bool:
+    """Return whether a redirect leads to the page that was asked for, by http or https."""
+    parts = urlsplit(location)
+    return bool(location) and parts.scheme in ("", "http", "https") and (parts.path or "/") == path and not parts.query

@@ -1,0 +1,40 @@
+"""What `run` says of a container in the background that does not come to answer."""
+
+from typing import Any
+
+import pytest
+
+from shipwheel.cli import ready
+from shipwheel.errors import EngineError
+
+LOG = "redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused.\n"
+
+
+class Ended:
+    """A container that ended with an error."""
+
+    class spec:  # noqa: N801 - stands for a value
+        name = "shop-1"
+        ports = ()
+        network = ""
+
+    class commands:  # noqa: N801 - stands for a value
+        logs, remove = "docker logs shop-1", "docker rm shop-1"
+
+    class State:
+        running, exit_code = False, 1
+
+    def state(self) -> State:
+        return self.State()
+
+    def logs(self) -> str:
+        return LOG
+
+
+def test_names_the_server_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.engine.ready.reachable_ports", lambda *_: ())
+    container: Any = Ended()
+    with pytest.raises(EngineError) as caught:
+        ready.wait_for_start(container, None, None)  # type: ignore[arg-type]
+    assert caught.value.hint.startswith("It needs Redis at 127.0.0.1:6379, which does not answer. Start that server")
+    assert "docker logs shop-1" in caught.value.hint
