@@ -219,6 +219,13 @@ def test_pages_show_debuggers_and_lost_files(name: str) -> None:
     assert verdict_of(seen, findings) is V.SERVES
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "127.0.0.1", "localhost"])
+def test_the_line_of_a_configuration_file_is_named(address: str) -> None:
+    facts = SourceFacts(addresses=(("other.ini", "10.0.0.1"), ("server.ini, line 2", address)))
+    (finding,) = find(running(INSIDE, answers=[GOOD]), SERVER, facts)
+    assert finding.evidence == f"server.ini, line 2: {address}"
+
+
 def test_a_loopback_address_is_named_with_its_port_and_the_way_out() -> None:
     found = one(K.LOOPBACK, running(INSIDE))
     assert found.message == "it listens on 127.0.0.1 port 8000, inside the container only: nothing outside can reach it"

@@ -130,7 +130,8 @@ _OPEN_HINT = "Make it listen on 0.0.0.0: by an option of its command, such as --
 
 def _loopback(found: Socket, source: SourceFacts) -> Finding:
     message = f"it listens on {found.address} port {found.port}, inside the container only: nothing outside can reach it"
-    evidence = _address_place(source, f"{found.address}:{found.port}")
+    evidence = _address_place(source, f"{found.address}:{found.port}") or _address_place(source, found.address)
+    evidence = evidence or _address_place(source, "localhost")
     return Finding(FindingKind.LOOPBACK, message, _OPEN_HINT, str(found.port), evidence, blocks=True)
 
 

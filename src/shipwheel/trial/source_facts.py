@@ -21,8 +21,8 @@ class HostRule(msgspec.Struct, frozen=True):
 class SourceFacts(msgspec.Struct, frozen=True):
     """The facts.
 
-    `addresses` are (file and line, address) of configuration files that name what a server listens on, `unmade` (path, the command line
-    that makes it, file and line) of what the image lacks because the project has not made it.
+    `addresses` are (file and line, address or host) of configuration files that name what a server listens on, `unmade` (path, the command
+    line that makes it, file and line) of what the image lacks because the project has not made it.
     """
 
     hosts: tuple[HostRule, ...] = ()
