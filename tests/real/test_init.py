@@ -7,7 +7,7 @@ from support.engines import STOPPED, Container, Engine, wait_until
 from support.examples import Example
 
 WAITS = "import time; print('up', flush=True); time.sleep(600)"
-LEAVES_AN_ORPHAN = "import subprocess; subprocess.Popen(['python', '-c', 'pass'])"
+LEAVES_ORPHANS = "import subprocess\nfor _ in range(5): subprocess.Popen(['python', '-c', 'pass'])"
 COUNTS_ZOMBIES = """
 import glob
 def state(path):
@@ -40,8 +40,7 @@ def test_a_command_without_a_handler_ends_when_the_container_is_stopped(any_engi
 def test_orphans_are_reaped(any_engine: Engine, image: str) -> None:
     with any_engine.run(image) as container:
         container.wait_http("http://127.0.0.1:8000/")
-        for _ in range(5):
-            assert container.exec(["python", "-c", LEAVES_AN_ORPHAN]).exit_code == 0
+        assert container.exec(["python", "-c", LEAVES_ORPHANS]).exit_code == 0
         wait_until(lambda: container.exec(["python", "-c", COUNTS_ZOMBIES]).output.strip() == "0", "no zombies")
         assert container.stop(10) == STOPPED, container.logs()
 

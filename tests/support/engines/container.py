@@ -6,6 +6,7 @@ import platform as machine
 import re
 import subprocess
 import tarfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypedDict, Unpack
 
-from support.engines.sandbox import TIMEOUT_S, EngineError, Sandbox, wait_until
+from support.engines.sandbox import TIMEOUT_S, EngineError, Sandbox
 
 __all__ = [
     "HTTP_PROBE",
@@ -43,15 +44,27 @@ STOPPED = 143
 """The exit code of a container whose command SIGTERM ended: by default, or raised again after a graceful shutdown, as uvicorn does."""
 
 HTTP_PROBE = """
-import sys, urllib.error, urllib.request
+import sys, time, urllib.error, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-try:
-    status = opener.open(sys.argv[1], timeout=float(sys.argv[2])).status
-except urllib.error.HTTPError as error:
-    status = error.code
+end = time.monotonic() + float(sys.argv[3])
+while True:
+    try:
+        status = opener.open(sys.argv[1], timeout=float(sys.argv[2])).status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    except OSError:
+        status = 0
+    if 0 < status < 400 or time.monotonic() >= end:
+        break
+    time.sleep(0.1)
 print("http-status", status)
 """
-"""A program for the image's own Python that requests a URL: containers without a network cannot be reached from outside."""
+"""A program for the image's own Python, because containers without a network cannot be reached from outside.
+
+It requests a URL until that answers with a status below 400: a new Python for each request would take the time that the server needs to
+start, many times over under emulation. Arguments: the URL, the seconds that a request may take, and those that it tries again. The status
+is 0 if nothing answered.
+"""
 
 
 class ExecResult(NamedTuple):
@@ -133,27 +146,28 @@ class Container(ABC):
     def remove(self) -> None:
         """Kill the container if it runs and remove it with its unnamed volumes. Volumes of `Engine.volume` stay."""
 
-    def http_status(self, url: str, timeout: float = 10.0, python: str = PYTHON) -> int | None:
-        """Request a URL from inside with the image's Python. Return the status, or None if nothing answered."""
-        code, output = self.exec([python, "-c", HTTP_PROBE, url, f"{timeout:g}"])
+    def http_status(self, url: str, timeout: float = 10.0, wait: float = 0.0, python: str = PYTHON) -> int | None:
+        """Request a URL from inside with the image's Python. Return the status, or None if nothing answered.
+
+        `wait` is how many seconds it may take until the status is below 400.
+        """
+        code, output = self.exec([python, "-c", HTTP_PROBE, url, f"{timeout:g}", f"{wait:g}"], seconds=wait + TIMEOUT_S)
         found = re.search(r"^http-status (\d+)$", output, re.MULTILINE)
-        return int(found[1]) if code == 0 and found else None
+        return int(found[1]) or None if code == 0 and found else None
 
     def wait_http(self, url: str, seconds: float = TIMEOUT_S, python: str = PYTHON) -> int:
         """Wait until a URL answers with a status below 400 and return it. Fail at once when the container has ended."""
-        seen: list[int | None] = []
-
-        def answered() -> bool:
+        end = time.monotonic() + seconds
+        while True:
             if not self.running():
                 raise EngineError(f"the container ended with {self.wait()} before {url} answered; its logs:\n{self.logs()}")
-            seen.append(self.http_status(url, python=python))
-            return 0 < (seen[-1] or 0) < 400
-
-        try:
-            wait_until(answered, f"a good answer from {url}", seconds, pause=0.1)
-        except EngineError as error:
-            raise EngineError(f"{error} (answers: {list(dict.fromkeys(seen))}); the logs:\n{self.logs()}") from error
-        return seen[-1] or 0
+            status = self.http_status(url, wait=max(end - time.monotonic(), 0), python=python)
+            if status is not None and status < 400:
+                return status
+            if time.monotonic() >= end:
+                raise EngineError(f"{url} gave no good answer within {seconds:g} seconds, but {status}; the logs:\n{self.logs()}")
+            # The container has ended, or cannot run programs yet.
+            time.sleep(0.1)
 
 
 class Engine(Protocol):

@@ -30,7 +30,7 @@ class EngineError(Exception):
     """An engine did not do what it was asked for; the message contains what it printed."""
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = HANG_S, pause: float = 0.02) -> None:
+def wait_until(done: Callable[[], bool], what: str, seconds: float = HANG_S, pause: float = 0.05) -> None:
     """Poll until `done` returns true; raise EngineError after `seconds`, so that no wait is endless."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -128,7 +128,7 @@ class Sandbox:
                 raise EngineError(f"{argv[0]} ended with {daemon.returncode}:\n{log_tail(log)}")
             return self.run(ready, check=False).returncode == 0
 
-        wait_until(answered, f"an answer from {argv[0]}")
+        wait_until(answered, f"an answer from {argv[0]}", pause=0.2)
 
     def close(self) -> None:
         """End every process in the namespaces, and with them every mount and link; then remove the directory."""
