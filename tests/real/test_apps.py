@@ -160,7 +160,7 @@ import threading
 barrier = threading.Barrier(2)
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/meet":
-        barrier.wait(30)
+        barrier.wait(600)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"met"]
 """
@@ -169,11 +169,13 @@ def application(environ, start_response):
 MEET = """
 import threading, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+answers = []
 def ask():
-    print(opener.open("http://127.0.0.1:8000/meet", timeout=60).read().decode(), flush=True)
+    answers.append(opener.open("http://127.0.0.1:8000/meet", timeout=600).read().decode())
 asking = [threading.Thread(target=ask) for _ in range(2)]
 for thread in asking: thread.start()
 for thread in asking: thread.join()
+print(answers)
 """
 
 COUNT = """
@@ -197,7 +199,7 @@ def test_a_wsgi_application_has_several_requests_at_a_time(
     image = podman.load(tmp_path / "meeting.tar")
     with podman.run(image) as container:
         container.wait_http("http://127.0.0.1:8000/")
-        assert container.exec(["python", "-c", MEET]).output == "met\nmet\n"
+        assert container.exec(["python", "-c", MEET]).output == "['met', 'met']\n"
     with podman.run(image, env={"WEB_CONCURRENCY": "2"}) as container:
         container.wait_http("http://127.0.0.1:8000/")
         wait_until(lambda: container.exec(["python", "-c", COUNT, f"/bin/{program}"]).output == f"{processes}\n", f"{processes} processes")
@@ -220,6 +222,5 @@ def test_a_bot_ends_on_the_stop_signal(tmp_path: Path, podman: Podman) -> None:
     assert_clean(app)
     assert app.config["Entrypoint"] == ["/usr/bin/tini", "--", "python", "-m", "bot"]
     with podman.run(podman.load(app.archive)) as container:
-        while "bot started" not in container.logs():
-            assert container.running(), container.logs()
+        wait_until(lambda: "bot started" in container.logs() or not container.running(), "the start of the bot")
         assert container.stop(10) == STOPPED
