@@ -1,15 +1,14 @@
 """An image with a Python that no Debian suite has, made from a CPython of this machine, run by real engines."""
 
-import json
 import os
 import shutil
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import ROOT
+from support.command import ROOT, shipwheel_json
 from support.engines import PYTHON, STOPPED, Engine
 
 from shipwheel.locking import uv
@@ -39,9 +38,19 @@ def _found() -> tuple[str, Path]:
     pytest.skip("there is no CPython 3.12 or 3.10 in a directory of its own on this machine")
 
 
+@dataclass(frozen=True)
+class Built:
+    """A built example: the version of its Python, its project, its archive and the build's document."""
+
+    version: str
+    project: Path
+    archive: Path
+    result: dict[str, Any]
+
+
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, list[dict[str, Any]]]:
-    """The version, the project, the archive of the image, and the documents of two builds with two stores."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """examples/fastapi with that CPython."""
     version, prefix = _found()
     folder = tmp_path_factory.mktemp("standalone")
     disk = folder / "builds"
@@ -54,44 +63,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, li
     shipped = (project / "pyproject.toml").read_text()
     (project / "pyproject.toml").write_text(shipped.replace('">=3.11"', f'"=={minor}.*"'))
     archive = folder / "fastapi.tar"
-    said = []
-    for store in ("one", "two"):
-        command = [
-            sys.executable,
-            "-m",
-            "shipwheel",
-            "build",
-            str(project),
-            "--python-builds",
-            str(disk),
-            "-o",
-            str(archive),
-            "-t",
-            "py:test",
-            "--json",
-        ]
-        env = {**os.environ, "SHIPWHEEL_CACHE": str(folder / store)}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        said.append(json.loads(done.stdout))
-        shutil.rmtree(folder / store)
-    return version, project, archive, said
+    result = shipwheel_json("build", project, "--python-builds", disk, "-o", archive, "-t", "py:test")
+    return Built(version, project, archive, result)
 
 
 @pytest.mark.online
-def test_two_stores_make_the_same_image(built: tuple[str, Path, Path, list[dict[str, Any]]]) -> None:
-    version, project, _, said = built
-    assert said[0]["digest"] == said[1]["digest"]
-    assert f'version = "{version}"' in (project / "pylock.toml").read_text()
-    assert [image["platform"] for image in said[0]["images"]] == ["linux/amd64", "linux/arm64"]
-
-
-@pytest.mark.online
-def test_the_image_runs_without_rights(built: tuple[str, Path, Path, list[dict[str, Any]]], any_engine: Engine) -> None:
-    version, _, archive, _ = built
-    image = any_engine.load(archive)
-    with any_engine.run(image) as container:
+def test_the_image_runs_without_rights(built: Built, any_engine: Engine) -> None:
+    assert f'version = "{built.version}"' in (built.project / "pylock.toml").read_text()
+    assert [image["platform"] for image in built.result["images"]] == ["linux/amd64", "linux/arm64"]
+    with any_engine.run(any_engine.load(built.archive)) as container:
         assert container.wait_http("http://127.0.0.1:8000/") == 200
         done = container.exec([PYTHON, "-c", _CODE])
-        assert done.output.split() == [version, "/opt/venv", "/opt/python", "True"]
+        assert done.output.split() == [built.version, "/opt/venv", "/opt/python", "True"]
         assert container.stop(10) == STOPPED
