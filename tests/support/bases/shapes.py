@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, cached_layout, first_image, pack
@@ -164,11 +165,11 @@ def ubuntu() -> Path:
 
 
 def pythonless() -> Path:
-    """Like `debian:bookworm-slim`: a base without Python."""
+    """Like `debian:trixie-slim`, the first layer of `official`: a base without Python."""
 
     def made(layout: Layout, work: Path) -> None:
-        root = bootstrapped("bookworm", work / "root", "ca-certificates")
-        layout.index(OCI, "bookworm-slim", [Built("amd64", [pack(root)], {"Env": [f"PATH={SBIN}"], "Cmd": ["bash"]})])
+        debian = replace(first_image(official()), config={"Env": [f"PATH={SBIN}"], "Cmd": ["bash"]})
+        layout.index(OCI, "trixie-slim", [replace(debian, layers=debian.layers[:1])])
 
     return cached_layout("pythonless", made)
 
