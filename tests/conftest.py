@@ -1,6 +1,7 @@
 """The suite: its groups for parallel runs, the comparison of the machine before and after, and worlds without a network."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,11 @@ _MACHINE = pytest.StashKey[Machine]()
 _CHANGES = pytest.StashKey[list[str]]()
 
 
+ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
+
+
 def group_of(test: str) -> str:
-    """Return the name of the group of a test: its file, unless other tests share what takes long to make, or parts of it may run apart."""
+    """Return the name of the group of a test: its file, unless tests of several files share what takes long to make."""
     path, _, name = test.partition("::")
     folder, _, file = path.rpartition("/")
     if folder.endswith("real"):
@@ -38,8 +42,9 @@ def group_of(test: str) -> str:
             return "chatchat"
         if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"
-        if file == "test_run.py":
-            return path + name.partition("[")[2]
+        engine = re.split(r"[-\]]", name.partition("[")[2])[0]
+        if engine in ENGINES and file in ("test_check.py", "test_containers.py", "test_examples.py", "test_init.py", "test_run.py"):
+            return engine
     return path
 
 
@@ -59,9 +64,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the groups that take longest: both cores are busy until the end only if what is left at the end is short."""
 
-    def rank(item: pytest.Item) -> int:
+    first = ("chatchat", "bases", *ENGINES)
+
+    def rank(item: pytest.Item) -> tuple[bool, bool, int]:
         group = group_of(item.nodeid)
-        return ("chatchat", "bases").index(group) if group in ("chatchat", "bases") else 2 if item.get_closest_marker("engines") else 3
+        engines, online = (item.get_closest_marker(tier) is not None for tier in ("engines", "online"))
+        return not engines, not online, first.index(group) if group in first else len(first)
 
     items.sort(key=rank)
 
