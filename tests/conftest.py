@@ -66,10 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     first = ("chatchat", "bases", *ENGINES)
 
-    def rank(item: pytest.Item) -> tuple[bool, bool, int]:
-        group = group_of(item.nodeid)
-        engines, online = (item.get_closest_marker(tier) is not None for tier in ("engines", "online"))
-        return not engines, not online, first.index(group) if group in first else len(first)
+    first = ("chatchat", "bases", *ENGINES)
+
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("engines"):
+            group = group_of(item.nodeid)
+            return first.index(group) if group in first else len(first)
+        return len(first) + (1 if item.get_closest_marker("online") else 2)
 
     items.sort(key=rank)
 

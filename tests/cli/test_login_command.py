@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.process import HANG_S
 
 from shipwheel.testing.token_server import TokenServer
 
@@ -99,6 +100,6 @@ def test_prompts_for_the_password_without_echo(user: dict[str, str]) -> None:
         until(b"Password: ")
         os.write(ours, f"{PASSWORD}\n".encode())
         until(b"Logged in to")
-        assert process.wait(60) == 0
+        assert process.wait(HANG_S) == 0
         os.close(ours)
         assert PASSWORD.encode() not in seen

@@ -86,7 +86,7 @@ def assert_clean(app: App) -> None:
 
 def get(container: Container, address: str) -> str:
     """Request a page from inside the container. Return its body."""
-    code = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read().decode())"
+    code = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=600).read().decode())"
     result = container.exec(["python", "-c", code, address])
     assert result.exit_code == 0, result.output
     return result.output

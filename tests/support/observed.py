@@ -22,7 +22,7 @@ _OPTIONS: dict[str, Any] = {
     "paths": ("/",),
     "hosts": ("localhost",),
     "timeout": 1,
-    "starting": 1,
+    "starting": 60,
     "patience": 60,
     "grace": 60,
     "signal": "SIGTERM",

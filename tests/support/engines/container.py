@@ -146,7 +146,7 @@ class Container(ABC):
     def remove(self) -> None:
         """Kill the container if it runs and remove it with its unnamed volumes. Volumes of `Engine.volume` stay."""
 
-    def http_status(self, url: str, timeout: float = 10.0, wait: float = 0.0, python: str = PYTHON) -> int | None:
+    def http_status(self, url: str, timeout: float = 60.0, wait: float = 0.0, python: str = PYTHON) -> int | None:
         """Request a URL from inside with the image's Python. Return the status, or None if nothing answered.
 
         `wait` is how many seconds it may take until the status is below 400.
