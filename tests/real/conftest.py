@@ -108,9 +108,19 @@ def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
     return build_example("fastapi", tmp_path_factory.mktemp("fastapi"))
 
 
-@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
+@pytest.fixture(scope="module", params=["docker", "podman", "containerd", "bwrap"])
 def target(request: pytest.FixtureRequest) -> RunTarget:
     """Each engine in turn, and bubblewrap, which needs no engine."""
+    return _target(request)
+
+
+@pytest.fixture(scope="module", params=["docker", "docker_containerd_store", "podman", "containerd", "bwrap"])
+def any_store(request: pytest.FixtureRequest) -> RunTarget:
+    """The same, and docker with both of its image stores, for tests of what is loaded."""
+    return _target(request)
+
+
+def _target(request: pytest.FixtureRequest) -> RunTarget:
     match request.param:
         case "docker" | "docker_containerd_store":
             return docker_target(request.getfixturevalue(request.param))

@@ -105,20 +105,20 @@ def start(target: RunTarget, *arguments: str) -> Run:
     return run
 
 
-def test_the_app_answers_and_ctrl_c_ends_it(target: RunTarget, fastapi: Example) -> None:
+def test_the_app_answers_and_ctrl_c_ends_it(any_store: RunTarget, fastapi: Example) -> None:
     # The project itself: the store and the lock have what is needed, since there is no network here.
-    run = start(target, str(fastapi.archive.parent / "fastapi"))
+    run = start(any_store, str(fastapi.archive.parent / "fastapi"))
     assert "Hello from an image" in run.wait_http("http://127.0.0.1:8000/")
     wait_until(lambda: " answers at http://127.0.0.1:8000" in run.read("err"), "the address")
-    image = {"podman": "docker.io/library/hello:latest", "containerd": "docker.io/library/hello:latest"}.get(target.name, "hello:latest")
-    origin = "in bwrap" if target.name == "bwrap" else f"from {image} in {target.name}"
+    image = {"podman": "docker.io/library/hello:latest", "containerd": "docker.io/library/hello:latest"}.get(any_store.name, "hello:latest")
+    origin = "in bwrap" if any_store.name == "bwrap" else f"from {image} in {any_store.name}"
     assert re.search(rf"^starting hello-\w+ {origin}; Ctrl-C stops it$", run.read("err"), re.MULTILINE)
-    assert target.left() != "", "what is looked for afterwards can be seen"
+    assert any_store.left() != "", "what is looked for afterwards can be seen"
     run.signal_group("INT")
     # uvicorn shuts down on the image's stop signal, then raises it again for itself.
     assert run.status() == STOPPED, run.read("err")
     assert "Application startup complete" in run.read("err"), "logs come as they are written"
-    assert target.left() == ""
+    assert any_store.left() == ""
 
 
 def test_a_detached_container_stays_until_removed(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
@@ -252,9 +252,9 @@ def test_passes_on_exit_code_user_variables_and_volumes(target: RunTarget, fasta
     assert target.left() == ""
 
 
-def test_a_second_run_loads_nothing(target: RunTarget, fastapi: Example) -> None:
-    shipwheel(target, str(fastapi.archive), "--", "python", "--version")
-    again = shipwheel(target, str(fastapi.archive), "--", "python", "--version")
+def test_a_second_run_loads_nothing(any_store: RunTarget, fastapi: Example) -> None:
+    shipwheel(any_store, str(fastapi.archive), "--", "python", "--version")
+    again = shipwheel(any_store, str(fastapi.archive), "--", "python", "--version")
     assert again.returncode == 0
     assert " MB to " not in again.stderr
 
@@ -287,17 +287,17 @@ def test_any_user_of_group_0_can_write_to_a_volume(target: RunTarget, fastapi: E
     assert target.left() == ""
 
 
-def test_the_engine_runs_the_name_that_load_prints(target: RunTarget, fastapi: Example) -> None:
+def test_the_engine_runs_the_name_that_load_prints(any_store: RunTarget, fastapi: Example) -> None:
     project = str(fastapi.archive.parent / "fastapi")
-    done = target.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", target.name])
+    done = any_store.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", any_store.name])
     image = done.stdout.strip()
     run = {
         "docker": ["docker", "run", "--rm", "--pull", "never", image, "python", "--version"],
         "podman": ["podman", "run", "--rm", "--pull", "never", image, "python", "--version"],
         "containerd": ["ctr", "run", "--rm", "--cpu-shares", "0", image, "loaded", "/opt/venv/bin/python", "--version"],
         "bwrap": ["bwrap", "--ro-bind", image, "/", "/opt/venv/bin/python", "--version"],
-    }[target.name]
-    assert target.sandbox.run(run).stdout.startswith("Python 3.")
+    }[any_store.name]
+    assert any_store.sandbox.run(run).stdout.startswith("Python 3.")
 
 
 def test_the_container_gets_the_terminal(target: RunTarget, fastapi: Example) -> None:
@@ -308,13 +308,13 @@ def test_the_container_gets_the_terminal(target: RunTarget, fastapi: Example) ->
     assert target.left() == ""
 
 
-def test_an_edit_loads_one_small_layer(target: RunTarget, fastapi: Example, tmp_path: Path) -> None:
+def test_an_edit_loads_one_small_layer(any_store: RunTarget, fastapi: Example, tmp_path: Path) -> None:
     project = shutil.copytree(fastapi.archive.parent / "fastapi", tmp_path / "fastapi")
-    assert shipwheel(target, str(project), "--", "python", "--version").returncode == 0
+    assert shipwheel(any_store, str(project), "--", "python", "--version").returncode == 0
     (project / "main.py").write_text((project / "main.py").read_text() + "\nEDITED = 'yes'\n")
-    done = shipwheel(target, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
+    done = shipwheel(any_store, str(project), "--", "python", "-c", "import main; print(main.EDITED)")
     assert done.stdout == "yes\n", done.stderr
-    if target.name != "bwrap":
+    if any_store.name != "bwrap":
         found = re.search(r"([0-9.]+) MB to \w+(?: \(([0-9.]+) MB already there\))?", done.stderr)
         assert found and float(found[1]) < 0.5 < float(found[2] or 0), done.stderr
 
