@@ -49,7 +49,8 @@ def programs() -> Path:
             "GOCACHE": str(cache / "cache"),
         }
         words = [f"github.com/google/go-containerregistry/cmd/{name}" for name in NAMES]
-        done = subprocess.run(["go", "build", "-o", f"{target}/", *words], env=environment, capture_output=True, text=True)
+        quick = ("-gcflags=all=-N -l", "-ldflags=-s -w")
+        done = subprocess.run(["go", "build", *quick, "-o", f"{target}/", *words], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return target
 
