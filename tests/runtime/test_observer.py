@@ -410,3 +410,22 @@ def test_knows_a_redirect_to_the_same_page(location: str, is_own: bool) -> None:
 def test_sees_processes_that_a_command_leaves(tmp_path: Path) -> None:
     seen = observe_code("os.fork() or signal.pause()", tmp_path)
     assert (seen.ended, seen.left) == (0, 1)
+
+
+def test_does_not_wait_for_the_end_of_a_stream(tmp_path: Path) -> None:
+    code = """
+    class Stream(Handler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+    server = serve()
+    server.RequestHandlerClass = Stream
+    server.serve_forever()
+    """
+    answer = observe_code(code, tmp_path, patience=0.3).answer
+    assert answer is not None
+    assert set(answer.body) == {"x"}

@@ -59,7 +59,7 @@ def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool
         answer["location"] = response.getheader("Location", "")[:BODY]
         answer["type"] = response.getheader("Content-Type", "")[:BODY]
         answer["server"] = response.getheader("Server", "")[:BODY]
-        page = response.read(PAGE).decode("utf-8", "replace")
+        page = read_page(response, PAGE if "html" in answer["type"] else BODY, started + timeout).decode("utf-8", "replace")
         answer["body"], answer["end"] = page[:BODY], page[BODY:][-BODY:]
         answer["links"] = list(dict.fromkeys(LINK.findall(page)))[:MAX_LINKS] if "html" in answer["type"] else []
     except Exception as error:  # whatever a server sends is an observation
@@ -75,6 +75,17 @@ def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool
         behind = ask(address, port, path, host, timeout, tls, forwarded=True)
         return {**behind, "forwarded": True} if "status" in behind else answer
     return answer
+
+
+def read_page(response: http.client.HTTPResponse, size: int, deadline: float) -> bytes:
+    """Return at most `size` bytes of an answer: what has come until the deadline, since a stream of events has no end."""
+    page = b""
+    while len(page) < size and time.monotonic() < deadline:
+        part = response.read1(size - len(page))
+        if not part:
+            break
+        page += part
+    return page
 
 
 def is_own_place(location: str, path: str) -> bool:

@@ -17,6 +17,9 @@ __all__ = ["Trial", "require_good", "try_image"]
 
 STAGE = "check"
 
+_SECOND_PATIENCE_S = 5.0
+"""The second run only has to show what is written."""
+
 _HOPELESS = {
     FindingKind.NOT_STARTED,
     FindingKind.MODULE,
@@ -80,7 +83,8 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
 
 def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Observation | None:
     try:
-        return observe(engine, subject, msgspec.structs.replace(conditions, writable=True))
+        shorter = min(conditions.patience, _SECOND_PATIENCE_S)
+        return observe(engine, subject, msgspec.structs.replace(conditions, writable=True, patience=shorter))
     except EngineError:
         # An old bubblewrap cannot.
         return None
