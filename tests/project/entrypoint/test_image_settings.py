@@ -23,6 +23,14 @@ def test_count_although_the_command_comes_from_elsewhere(tmp_path: Path) -> None
     assert (launch.env, launch.volumes, launch.ports) == ({"MODE": "fast"}, ("/data",), ("1/tcp",))
 
 
+def test_ports_of_udp(tmp_path: Path) -> None:
+    gauge = {"gauge.py": "import socket\nsocket.socket(type=socket.SOCK_DGRAM).bind(('0.0.0.0', 5140))\n"}
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nEXPOSE 5140/udp 8125/udp\nCMD python gauge.py\n"
+    assert launched(tmp_path, {**gauge, "Dockerfile": dockerfile}).ports == ("5140/udp", "8125/udp")
+    both = dockerfile.replace("8125/udp", "5140")
+    assert launched(tmp_path, {**gauge, "Dockerfile": both}).ports == ("5140/tcp", "5140/udp")
+
+
 def test_paths_are_those_of_our_image(tmp_path: Path) -> None:
     launch = _launch(
         tmp_path, "ENV CONF=/code/conf/a.ini PYTHONPATH=/code/lib:/other LIST=/code/conf:/tmp/x\nVOLUME /code/uploads /code/media /etc/x /"

@@ -34,6 +34,7 @@ class ContainerSettings:
     """Absolute directories of PYTHONPATH."""
     health: str = ""
     """The path of a URL that tells that the app is well; empty if there is none."""
+    udp_ports: tuple[str, ...] = ()
 
 
 def dockerfile_settings(dockerfile: Dockerfile) -> ContainerSettings:
@@ -51,6 +52,7 @@ def dockerfile_settings(dockerfile: Dockerfile) -> ContainerSettings:
         stage.ports,
         tuple(part for part in variables.get("PYTHONPATH", "").split(":") if part.startswith("/")),
         health_path(stage.health),
+        stage.udp_ports,
     )
 
 

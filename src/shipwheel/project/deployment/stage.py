@@ -56,6 +56,8 @@ class Stage:
     command_line: int = 0
     ports: tuple[str, ...] = ()
     """The TCP ports of EXPOSE."""
+    udp_ports: tuple[str, ...] = ()
+    """Its UDP ports."""
     volumes: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     """(name, value) of ENV. Those of ARG do not exist when the command starts."""
@@ -133,6 +135,7 @@ class _StageBuilder:
     health: str = ""
     stop_signal: str = ""
     ports: dict[str, None] = field(default_factory=dict)
+    udp_ports: dict[str, None] = field(default_factory=dict)
     volumes: dict[str, None] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
@@ -165,6 +168,7 @@ class _StageBuilder:
             parent.health,
             parent.stop_signal,
             dict.fromkeys(parent.ports),
+            dict.fromkeys(parent.udp_ports),
             dict.fromkeys(parent.volumes),
             dict(parent.variables),
             {},
@@ -184,6 +188,7 @@ class _StageBuilder:
             self.entrypoint[1],
             self.command[1],
             tuple(self.ports),
+            tuple(self.udp_ports),
             tuple(self.volumes),
             tuple(self.variables.items()),
             tuple(self.secrets),
@@ -207,7 +212,10 @@ class _StageBuilder:
                 self.command = ("", 0)
             case "EXPOSE":
                 words = (expanded for word in text.split() if (expanded := self.expanded(word)))
-                self.ports.update(dict.fromkeys(port for word in words for part in word.split() if (port := parse_port(part))))
+                parts = [part for word in words for part in word.split()]
+                self.ports.update(dict.fromkeys(port for part in parts if (port := parse_port(part))))
+                udp = (part.removesuffix("/udp") for part in parts if part.endswith("/udp"))
+                self.udp_ports.update(dict.fromkeys(port for part in udp if (port := parse_port(part))))
             case "VOLUME":
                 paths = (self.expanded(word) for word in exec_form(text) or text.split())
                 self.volumes.update(dict.fromkeys(posixpath.normpath(path) for path in paths if path and path.startswith("/")))

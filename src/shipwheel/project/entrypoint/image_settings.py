@@ -40,12 +40,18 @@ def with_image_settings(launch: Launch, evidence: Evidence, settings: ContainerS
     paths = tuple(_python_path(settings)) if launch.needs_source else ()
     return replace(
         launch,
-        ports=ports,
+        ports=_with_udp(ports, settings) if not launch.is_program else ports,
         env={**variables, **launch.env},
         volumes=(*launch.volumes, *more),
         python_path=tuple(dict.fromkeys((*launch.python_path, *paths))),
         notes=(*launch.notes, *_withheld_note(settings, {*launch.env, *evidence.settings.env})),
     )
+
+
+def _with_udp(ports: tuple[str, ...], settings: ContainerSettings) -> tuple[str, ...]:
+    """Return the ports with those that the file exposes for UDP; the source does not tell the protocol of a port."""
+    only_udp = {f"{number}/tcp" for number in settings.udp_ports if number not in settings.ports}
+    return tuple(dict.fromkeys((*(port for port in ports if port not in only_udp), *(f"{number}/udp" for number in settings.udp_ports))))
 
 
 def with_argument_volumes(launch: Launch, evidence: Evidence) -> Launch:
