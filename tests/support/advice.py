@@ -22,6 +22,7 @@ class FakeAdvisor:
     date: str = ""
     steps: tuple[tuple[str, ...], ...] = ()
     unpackaged: Collection[str] = ()
+    patterns: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> tuple[str, ...]:
         return self.words
@@ -55,3 +56,6 @@ class FakeAdvisor:
 
     def is_unpackaged(self, path: str) -> bool:
         return path in self.unpackaged
+
+    def left_out(self, path: str) -> str:
+        return self.patterns.get(path, "")

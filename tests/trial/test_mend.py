@@ -43,6 +43,12 @@ def test_a_file_that_the_projects_wheel_lacks_asks_for_its_source() -> None:
     assert settings_of(findings, advisor) == [Setting("install", "source")]
 
 
+def test_a_file_that_git_ignores_is_included() -> None:
+    advisor = FakeAdvisor(patterns={"/app/models/plums.bin": "/models/"})
+    findings = [blocking(FindingKind.FILE, "/app/models/plums.bin"), blocking(FindingKind.FILE, "/app/other")]
+    assert settings_of(findings, advisor) == [Setting("include", ("/models/",))]
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -1,6 +1,8 @@
 """Answers to what a trial leaves open: from the image itself, the project's files, and Debian's archive."""
 
+import posixpath
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipwheel.errors import ShipwheelError
@@ -99,6 +101,18 @@ class ProjectAdvisor:
         """See `Advisor.is_unpackaged`."""
         inside = path.rpartition("/site-packages/")[2].lstrip("/")
         return any(f"/{file}".endswith(f"/{inside}") for wheel in self._built.wheels for file in wheel.unpackaged)
+
+    def left_out(self, path: str) -> str:
+        """See `Advisor.left_out`: the whole directory of a file, which is seldom the only one that is wanted."""
+        project = self._built.resolution.project
+        workdir = project.start_directory.rstrip("/")
+        inside = posixpath.normpath(path.removeprefix(f"{workdir}/"))
+        root = project.root / posixpath.relpath(workdir or "/", project.settings.workdir)
+        file, top = (root / inside).resolve(), project.root.resolve()
+        if inside.startswith("/") or not file.is_relative_to(top) or not file.is_file():
+            return ""
+        below = file.relative_to(top)
+        return f"/{below.parent.as_posix()}/" if below.parent != Path() else f"/{below.name}"
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.table_steps`."""

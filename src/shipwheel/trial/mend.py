@@ -100,6 +100,9 @@ class Advisor(Protocol):
     def is_unpackaged(self, path: str) -> bool:
         """Return whether the project's packages have a file that its wheel lacks: `path` is its path in the image, or the end of it."""
 
+    def left_out(self, path: str) -> str:
+        """Return the pattern that includes a file which the project has and the image lacks; empty for any other path."""
+
     def other_pythons(self) -> tuple[str, ...]:
         """Return the Python versions that the project allows beside the one that was chosen, the best first."""
 
@@ -188,7 +191,10 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
 
 
 def _file(finding: Finding, advisor: Advisor) -> Setting | None:
-    return Setting("install", "source") if advisor.is_unpackaged(finding.subject) else None
+    if advisor.is_unpackaged(finding.subject):
+        return Setting("install", "source")
+    left_out = advisor.left_out(finding.subject)
+    return Setting("include", (left_out,)) if left_out else None
 
 
 def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
