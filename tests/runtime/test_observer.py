@@ -429,3 +429,8 @@ def test_does_not_wait_for_the_end_of_a_stream(tmp_path: Path) -> None:
     answer = observe_code(code, tmp_path, patience=0.3).answer
     assert answer is not None
     assert set(answer.body) == {"x"}
+
+
+def test_a_server_that_knows_no_page_is_not_watched_for_long(tmp_path: Path) -> None:
+    seen = observe_code("Handler.statuses = {}\n" + FOREVER, tmp_path, patience=600)
+    assert {answer.status for answer in seen.answers} == {404}

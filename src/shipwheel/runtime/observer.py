@@ -46,6 +46,9 @@ PRIVATE = ("/.", "/pymp-")
 ASSET_S = 3.0
 """Seconds for what a page links to."""
 
+REFUSED_S = 3.0
+"""Seconds after the first socket listens in which 4xx answers may still become others."""
+
 MAX_WRITTEN = 200
 MAX_DEPTH = 60
 LISTEN = "0A"
@@ -265,12 +268,18 @@ class Watch:
         for wanted in dict.fromkeys([*links, NO_PAGE, DEBUGGER]):
             self.pages.append(ask(address, port, wanted, self.hosts[0], min(ASSET_S, self.options["patience"])))
 
+    def is_refused(self) -> bool:
+        """Return whether the server answers everything, and knows none of the pages, or not this caller: time changes nothing."""
+        statuses = [answer.get("status", 0) for answer in self.answers.values()]
+        return bool(statuses) and all(400 <= status < 500 for status in statuses)
+
     def is_settled(self) -> bool:
         """Return whether nothing more is to be expected: something answers, or nothing has for long enough."""
         if self.ready is not None:
             return True
         if self.sockets:
-            return self.since_first() > float(self.options["patience"])
+            patience = float(self.options["patience"])
+            return self.since_first() > (min(REFUSED_S, patience) if self.is_refused() else patience)
         if self.unix and self.elapsed() > 2 * float(self.options["patience"]):
             # What listens on a Unix socket mostly listens nowhere else.
             return True

@@ -71,7 +71,8 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     findings = find(seen, subject.config, conditions.source)
     verdict = verdict_of(seen, findings)
     writable = None
-    if not verdict.is_good and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
+    refused = bool(seen.answers) and all(answer.status == 400 for answer in seen.answers)
+    if not verdict.is_good and not refused and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
         writable = _second_run(engine, subject, conditions)
     if writable is not None and _progress(writable, subject) > _progress(seen, subject):
         findings = with_lost_writes(findings, writable, subject.config)
