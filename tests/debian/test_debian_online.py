@@ -5,10 +5,11 @@ import subprocess
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.command import TEST_CACHE
 from support.debian_packages import base_sources
 from support.digests import ANY
 from support.programs import COMPLETE, needs
@@ -55,9 +56,9 @@ print(sys.version.split()[0], sys.getfilesystemencoding())
 
 
 class _World:
-    def __init__(self, root: Path) -> None:
+    def __init__(self) -> None:
         self.mirror: DebianMirror = choose_mirror()
-        self.store = Store(Path(os.environ.get("SHIPWHEEL_TEST_CACHE") or root))
+        self.store = Store(TEST_CACHE)
 
     def index(self, suite: Suite, platform: Platform) -> DebianPackageIndex:
         return Archive(self.mirror, self.store, allow_stale=True).package_index(suite, platform)
@@ -73,8 +74,8 @@ class _World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_World]:
-    yield _World(tmp_path_factory.mktemp("store"))
+def world() -> _World:
+    return _World()
 
 
 PAIRS = [(suite, architecture) for suite in SUITES for architecture in ("amd64", "arm64")]
