@@ -160,6 +160,8 @@ def _run_and_exit(command: Command, out: int, err: int, status: int) -> NoReturn
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
+    # As at the end of an interpreter, which _exit leaves out.
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(status, str(code).encode())
