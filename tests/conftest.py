@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.collection import COLLECTED
 from support.machine import Machine, changes, look
 from xdist.scheduler import LoadScopeScheduling
 
@@ -61,11 +62,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
     return _Scheduler(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start with the groups that take longest: both cores are busy until the end only if what is left at the end is short."""
-
-    first = ("chatchat", "bases", *ENGINES)
-
+    config.stash[COLLECTED] = [item.nodeid for item in items]
     first = ("chatchat", "bases", *ENGINES)
 
     def rank(item: pytest.Item) -> int:

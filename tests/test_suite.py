@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.collection import COLLECTED
 from support.command import ROOT
 from support.machine import changes, look
 from support.process import ended
@@ -21,8 +22,10 @@ def git(*arguments: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def collected() -> list[str]:
+def collected(pytestconfig: pytest.Config) -> list[str]:
     """The IDs of all tests, as a run of the whole suite collects them."""
+    if {Path(argument).resolve() for argument in pytestconfig.args} == {TESTS}:
+        return pytestconfig.stash[COLLECTED]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
