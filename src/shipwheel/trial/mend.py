@@ -39,6 +39,7 @@ _PROGRAM_PACKAGES = {
     "7z": "p7zip-full",
     "convert": "imagemagick",
     "dot": "graphviz",
+    "exiftool": "libimage-exiftool-perl",
     "ffplay": "ffmpeg",
     "ffprobe": "ffmpeg",
     "gs": "ghostscript",
@@ -46,6 +47,7 @@ _PROGRAM_PACKAGES = {
     "node": "nodejs",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
+    "poppler": "poppler-utils",
     "pg_dump": "postgresql-client",
     "psql": "postgresql-client",
     "soffice": "libreoffice",
@@ -185,7 +187,7 @@ def _library(finding: Finding, advisor: Advisor) -> Setting | None:
 
 
 def _program(finding: Finding, advisor: Advisor) -> Setting | None:
-    name = finding.subject.rpartition("/")[2]
+    name = finding.subject.rpartition("/")[2].lower()
     package = _PROGRAM_PACKAGES.get(name) or advisor.program_package(name)
     return None if package is None else Setting("packages", (package,))
 

@@ -104,6 +104,9 @@ _ENVIRONMENT = r"[Ee]nv(?:ironment)?[- ][Vv]ar(?:iable)?s?"
 _ADDRESS = r"(?<![\w.-])(?P<host>[A-Za-z][\w.-]*+|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})"
 _UNREACHED = r"(?:[Cc]onnection refused|Name or service not known|Temporary failure)"
 _UNWRITABLE = r"(?:Read-only file system|Permission denied)"
+_PROGRAMS = "(?i:ffmpeg|ffprobe|pandoc|tesseract|graphviz|imagemagick|poppler|wkhtmltopdf|libreoffice|ghostscript|exiftool|chromium)"
+"""Programs that libraries name in sentences of their own."""
+
 _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
@@ -119,6 +122,8 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
         r"(?:exec: |sh: (?:line )?(?:\d+: )?|env: )['‘]?([\w.+-]++)['’]?: (?:(?:command )?not found|No such file or directory)",
     ),
     (SignKind.PROGRAM, r"Bad (git) executable"),
+    (SignKind.PROGRAM, rf"\b({_PROGRAMS}) (?:is not installed|not found|was not found|could not be found)\b"),
+    (SignKind.PROGRAM, r"([\w.+-]++) is not installed or it(?:'s| is) not in your PATH"),
     (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
