@@ -286,6 +286,13 @@ def test_a_build_that_is_checked_names_every_reason_once() -> None:
     assert caught.value.hint.endswith("See more with: shipwheel check.")
 
 
+def test_a_missing_variable_can_be_given_to_the_trial() -> None:
+    bad, _ = tried(*[Observation(ended=1, log="decouple.UndefinedValueError: KEY_OF_SHOP not found.\n")] * 2)
+    with pytest.raises(TrialError) as caught:
+        require_good([bad], "shop")
+    assert "--check-env NAME=VALUE" in caught.value.hint
+
+
 def warnings_of(*outputs: Observation, engine: FakeEngine, tmp_path: Path) -> list[str]:
     """Return the warnings of a build that is checked, for both platforms."""
     events: list[Event] = []

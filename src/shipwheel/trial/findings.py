@@ -166,7 +166,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         message = f"it answers {failed.path} with {failed.status}"
         yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, _error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
-        yield _refused(refused or f"400 {seen.answers[0].body}".strip(), source)
+        yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)
     elif seen.answer is not None and (rule := _rule_of(seen.answer.host, source)) is not None:
         message = (
             f"it serves {', '.join(rule.hosts[:_MAX_HOSTS])} only, and refuses other host names with 400, also health probes by address"
@@ -235,6 +235,7 @@ _STATIC_HINT = (
     ' "whitenoise.middleware.WhiteNoiseMiddleware"; and set STATIC_ROOT = BASE_DIR / "staticfiles". A front end has to be built first.'
 )
 _MAX_HOSTS = 5
+_MAX_SHOWN = 120
 _MAX_LINKS = 3
 _OTHER_PROTOCOLS = ("BadStatusLine", "RemoteDisconnected", "LineTooLong", "ConnectionResetError", "HTTPException", "UnknownProtocol")
 """Errors of a caller that speaks HTTP to a server that speaks something else."""

@@ -105,6 +105,8 @@ def require_good(trials: Sequence[Trial], name: str) -> None:
         return
     lines = (line for trial in bad for finding in trial.blocking for line in _lines(finding))
     hints = dict.fromkeys(finding.hint for trial in bad for finding in trial.blocking if finding.hint)
+    if any(finding.kind is FindingKind.VARIABLE for trial in bad for finding in trial.blocking):
+        hints["For the trial alone: --check-env NAME=VALUE."] = None
     hint = " ".join((*hints, "See more with: shipwheel check."))
     raise TrialError(f"{name} was built, and does not serve:\n" + "\n".join(dict.fromkeys(lines)), hint=hint)
 
