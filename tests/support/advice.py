@@ -21,7 +21,6 @@ class FakeAdvisor:
     pythons: tuple[str, ...] = ()
     date: str = ""
     steps: tuple[tuple[str, ...], ...] = ()
-    unpackaged: Collection[str] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> tuple[str, ...]:
@@ -53,9 +52,6 @@ class FakeAdvisor:
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps
-
-    def is_unpackaged(self, path: str) -> bool:
-        return path in self.unpackaged
 
     def left_out(self, path: str) -> str:
         return self.patterns.get(path, "")

@@ -350,3 +350,23 @@ def test_a_verdict_is_good_only_without_a_finding_that_blocks(
         assert not any(answer.status >= 500 for answer in said)
     if config is SERVER and verdict.is_good:
         assert verdict is V.SERVES, "a server that does not serve is never good"
+
+
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        ("jinja2.exceptions.TemplateNotFound: today.html", "today.html"),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/opt/venv/lib/python3.13/site-packages/menu/schema.sql'",
+            "/opt/venv/lib/python3.13/site-packages/menu/schema.sql",
+        ),
+    ],
+)
+def test_a_file_that_only_the_source_of_a_package_has_asks_for_the_source(line: str, subject: str) -> None:
+    seen = Observation(ended=1, log=f"{line}\n")
+    facts = SourceFacts(unpackaged=("menu/templates/today.html", "menu/schema.sql"))
+    found = next(finding for finding in find(seen, SERVER, facts) if finding.kind is FindingKind.FILE)
+    assert (found.subject, found.setting, found.blocks) == (subject, Setting("install", "source"), True)
+    assert "its wheel lacks it" in found.message
+    other = next(finding for finding in find(seen, SERVER, SourceFacts(unpackaged=("menu/x.sql",))) if finding.kind is FindingKind.FILE)
+    assert other.setting is None

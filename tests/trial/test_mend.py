@@ -38,9 +38,8 @@ def settings_of(findings: list[Finding], advisor: FakeAdvisor) -> list[Setting]:
 
 
 def test_a_file_that_the_projects_wheel_lacks_asks_for_its_source() -> None:
-    advisor = FakeAdvisor(unpackaged={"today.html"})
-    findings = [blocking(FindingKind.FILE, "today.html"), blocking(FindingKind.FILE, "config.yaml")]
-    assert settings_of(findings, advisor) == [Setting("install", "source")]
+    findings = [blocking(FindingKind.FILE, "today.html", Setting("install", "source")), blocking(FindingKind.FILE, "config.yaml")]
+    assert settings_of(findings, FakeAdvisor()) == [Setting("install", "source")]
 
 
 def test_a_file_that_git_ignores_is_included() -> None:

@@ -97,11 +97,6 @@ class ProjectAdvisor:
         found = extra_or_group_with(self._built.resolution.project, name)
         return None if found is None else Setting(found[0], (found[1],))
 
-    def is_unpackaged(self, path: str) -> bool:
-        """See `Advisor.is_unpackaged`."""
-        inside = path.rpartition("/site-packages/")[2].lstrip("/")
-        return any(f"/{file}".endswith(f"/{inside}") for wheel in self._built.wheels for file in wheel.unpackaged)
-
     def left_out(self, path: str) -> str:
         """See `Advisor.left_out`: the whole directory of a file, which is seldom the only one that is wanted."""
         project = self._built.resolution.project

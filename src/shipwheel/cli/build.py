@@ -166,7 +166,7 @@ def _check(request: "Request", tried: _Trial) -> "Check":
 
     def check(built: "Built") -> None:
         project = built.resolution.project
-        conditions = Conditions(paths=USUAL_PATHS, source=source_facts(project), env=tried.env)
+        conditions = Conditions(paths=USUAL_PATHS, source=source_facts(built), env=tried.env)
         check_images(built.index, project.name, engine, request.store, request.reporter, conditions)
 
     return check

@@ -164,7 +164,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
         built, name = retry_damaged(now, load)
         image = built.index.images[0]
         subject = Subject(name, image.execution, image.platform, built.resolution.project.name)
-        source, network = source_facts(built.resolution.project), "" if flags["network"] else "none"
+        source, network = source_facts(built), "" if flags["network"] else "none"
         conditions = Conditions(flags["timeout"], paths=USUAL_PATHS, source=source, env=env, network=network)
         trial = try_image(engine, subject, conditions, now.reporter, is_brief=True)
         return Round(trial, ProjectAdvisor(built, engine, subject, now.store, now.reporter))

@@ -87,7 +87,7 @@ def _build_project(
 
     built, image = retry_damaged(request, work)
     first, project = built.index.images[0], built.resolution.project
-    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(project))
+    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(built))
 
 
 def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter, naming: Naming | None) -> LoadedImage:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shipwheel.pipeline.build import Built
     from shipwheel.project.entrypoint.module import Module
-    from shipwheel.project.project import Project
     from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = ["source_facts"]
@@ -14,18 +14,20 @@ __all__ = ["source_facts"]
 _DEVELOPMENT = re.compile(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
 
 
-def source_facts(project: "Project") -> "SourceFacts":
-    """Return the facts of a project, from the modules that were read to find its command."""
+def source_facts(built: "Built") -> "SourceFacts":
+    """Return the facts of a project that was built, from the modules that were read to find its command, and from its wheel."""
     from shipwheel.project.entrypoint.config_addresses import find_config_addresses
     from shipwheel.trial.source_facts import SourceFacts
 
+    project = built.resolution.project
     modules = project.scanner.scan_modules() if project.scanner is not None else ()
     production = [module for module in modules if not _DEVELOPMENT.search(module.file)]
     binds = tuple((f"{module.file}, line {module.bind_line}", module.bind) for module in production if module.bind)
     binds += find_config_addresses(project.root, project.files) if not project.only else ()
-    built = project.scanner.scan_deployment().built if project.scanner is not None else ()
-    unmade = tuple((it.path, it.instruction, it.place) for it in built if not it.is_there and not it.is_made)
-    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade)
+    files = project.scanner.scan_deployment().built if project.scanner is not None else ()
+    unmade = tuple((it.path, it.instruction, it.place) for it in files if not it.is_there and not it.is_made)
+    unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
+    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade, unpackaged)
 
 
 def _rules(module: "Module") -> "Iterator[HostRule]":

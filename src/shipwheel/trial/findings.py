@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -55,7 +57,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
     found += _unmade(source, seen.log, blocks=unexplained)
-    found += filter(None, (_of_sign(sign, blocks=unexplained) for sign in signs))
+    found += (_unpackaged(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
@@ -65,6 +67,17 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
 def findings_in_log(log: str) -> tuple[Finding, ...]:
     """Return what a program's output says that it lacks: a server, a variable, a module."""
     return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in _MISSING)))
+
+
+def _unpackaged(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding with the setting that brings a missing file, if the project's packages have it and its wheel does not."""
+    inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
+    file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
+    if finding.kind is not FindingKind.FILE or file is None:
+        return finding
+    message = f"the file {finding.subject} is missing: the project has {file}, and its wheel lacks it"
+    hint = 'Declare it as package data, or set install = "source", which takes the directory as it is.'
+    return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
 
 
 def _unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:

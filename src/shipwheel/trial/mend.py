@@ -99,9 +99,6 @@ class Advisor(Protocol):
     def package_setting(self, name: str) -> Setting | None:
         """Return the setting that brings a Python package from the project's own extras or groups."""
 
-    def is_unpackaged(self, path: str) -> bool:
-        """Return whether the project's packages have a file that its wheel lacks: `path` is its path in the image, or the end of it."""
-
     def left_out(self, path: str) -> str:
         """Return the pattern that includes a file which the project has and the image lacks; empty for any other path."""
 
@@ -193,8 +190,8 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
 
 
 def _file(finding: Finding, advisor: Advisor) -> Setting | None:
-    if advisor.is_unpackaged(finding.subject):
-        return Setting("install", "source")
+    if finding.setting is not None:
+        return finding.setting
     left_out = advisor.left_out(finding.subject)
     return Setting("include", (left_out,)) if left_out else None
 
