@@ -14,7 +14,7 @@ ENGINE ?= bwrap
 help:
 	@echo "make demo   build examples/chatchat for amd64 and arm64, from nothing"
 	@echo "make test   run the tests; TIERS=unit runs only those that need no network and no root"
-	@echo "make corpus check and init the applications of tests/corpus; APPS='NAME NAME' selects, ENGINE names the engine [bwrap]"
+	@echo "make corpus check and init the applications of tests/corpus; APPS='NAME NAME' selects, ENGINE names the engine [bwrap], PLATFORM another platform"
 	@echo "make lint   check style, types and import directions"
 	@echo "make format format the code and fix what ruff can fix"
 	@echo "make bench  measure shipwheel and other tools"
@@ -32,7 +32,7 @@ test: $(STAMP)
 	PYTHON=$(BIN)/python scripts/test $(TIERS)
 
 corpus: $(STAMP)
-	$(BIN)/python tests/corpus_runner.py --engine $(ENGINE) $(APPS)
+	$(BIN)/python tests/corpus_runner.py --engine $(ENGINE) --platform "$(PLATFORM)" $(APPS)
 
 lint format: export NO_SYSTEM_PACKAGES = 1
 

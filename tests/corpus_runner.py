@@ -64,10 +64,13 @@ class Result:
     """Seconds of `init`, 0 if it was not needed."""
     rounds: int = 0
     """The images that `init` tried."""
+    elsewhere: str = ""
+    """The verdict on another platform, with the same settings; empty if none was asked for."""
 
     def differences(self, expected: Expected) -> list[str]:
         """Return what is not as expected."""
         pairs = (("built", self.built, expected.built), ("after", self.after, expected.after))
+        pairs = (*pairs, ("elsewhere", self.elsewhere, expected.after)) if self.elsewhere else pairs
         found = [f"{name}: {now}, expected {then}" for name, now, then in pairs if now != then]
         if set(self.settings) != set(expected.settings):
             found.append(f"settings: {list(self.settings)}, expected {list(expected.settings)}")
@@ -79,8 +82,11 @@ def expectations() -> dict[str, Expected]:
     return msgspec.toml.decode((CORPUS / "corpus.toml").read_text(encoding="utf-8"), type=dict[str, Expected])
 
 
-def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -> Result:
-    """Check an application's copy, and run `init` if it does not serve. `options` are those of both commands."""
+def try_app(name: str, options: Sequence[str] = (), store: Path | None = None, platform: str = "") -> Result:
+    """Check an application's copy, and run `init` if it does not serve; then check it on another platform.
+
+    `options` are those of all commands.
+    """
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         project = Path(folder) / name
         shutil.copytree(CORPUS / name, project)
@@ -93,6 +99,7 @@ def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -
         mended = 0.0
         if _verdict(built) != "serves":
             document, output, mended = _shipwheel("init", project, options, store)
+        elsewhere = _verdict(_shipwheel("check", project, (*options, "--platform", platform), store)[0]) if platform else ""
     trial = document.get("trial", document)
     return Result(
         built=_verdict(built),
@@ -104,6 +111,7 @@ def try_app(name: str, options: Sequence[str] = (), store: Path | None = None) -
         trial=built.get("seconds", 0.0),
         init=mended,
         rounds=document.get("rounds", 0),
+        elsewhere=elsewhere,
     )
 
 
@@ -125,13 +133,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make corpus", description=__doc__)
     parser.add_argument("apps", nargs="*", help="names of folders [all]")
     parser.add_argument("--engine", default="bwrap")
+    parser.add_argument("--platform", default="", help="also check with what init wrote on this platform, for example linux/arm64")
     parser.add_argument("--output", action="store_true", help="print what the last command said")
     chosen = parser.parse_args(arguments)
     known = expectations()
     names = chosen.apps or sorted(known)
     head = f"{'build s':>7} {'trial s':>7} {'init s':>6} {'rounds':>6}"
     print(f"{'application':32} {'as built':8} {'after init':10} {head}  settings; findings")
-    results = {name: _report(name, chosen.engine, known.get(name), chosen.output) for name in names}
+    results = {name: _report(name, chosen, known.get(name)) for name in names}
     served, mended = (sum(getattr(result, at) in _GOOD for result in results.values()) for at in ("built", "after"))
     differ = sum(name not in known or bool(result.differences(known[name])) for name, result in results.items())
     every = list(results.values())
@@ -143,17 +152,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if differ else 0
 
 
-def _report(name: str, engine: str, expected: Expected | None, output: bool) -> Result:
+def _report(name: str, chosen: argparse.Namespace, expected: Expected | None) -> Result:
     """Try an application, and print its line."""
-    result = try_app(name, ("--engine", engine))
+    result = try_app(name, ("--engine", chosen.engine), platform=chosen.platform)
     rest = "; ".join(filter(None, (", ".join(result.settings), ", ".join(result.findings))))
+    rest = "; ".join(filter(None, (f"{result.elsewhere} on {chosen.platform}" if chosen.platform else "", rest)))
     times = f"{result.build:7.1f} {result.trial:7.1f} {result.init:6.1f} {result.rounds:6}"
     print(f"{name:32} {result.built:8} {result.after:10} {times}  {rest}", flush=True)
     for line in ["has no line in corpus.toml"] if expected is None else result.differences(expected):
         print(f"  DIFFERS  {line}", flush=True)
     if expected is not None and expected.reason:
         print(f"  {expected.reason}", flush=True)
-    if output:
+    if chosen.output:
         print(result.output, flush=True)
     return result
 
