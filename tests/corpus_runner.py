@@ -69,8 +69,8 @@ class Result:
 
     def differences(self, expected: Expected) -> list[str]:
         """Return what is not as expected."""
-        pairs = (("built", self.built, expected.built), ("after", self.after, expected.after))
-        pairs = (*pairs, ("elsewhere", self.elsewhere, expected.after)) if self.elsewhere else pairs
+        pairs = [("built", self.built, expected.built), ("after", self.after, expected.after)]
+        pairs += [("elsewhere", self.elsewhere, expected.after)] if self.elsewhere else []
         found = [f"{name}: {now}, expected {then}" for name, now, then in pairs if now != then]
         if set(self.settings) != set(expected.settings):
             found.append(f"settings: {list(self.settings)}, expected {list(expected.settings)}")
