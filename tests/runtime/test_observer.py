@@ -275,6 +275,11 @@ def test_asks_the_next_path_if_one_is_not_found(tmp_path: Path) -> None:
     assert [(answer.path, answer.status) for answer in seen.answers] == [("/a", 404), ("/b", 200)]
 
 
+def test_leaves_out_what_a_program_prints_when_it_is_stopped(tmp_path: Path) -> None:
+    code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('interrupted')); print('starting', flush=True); serve().serve_forever()"
+    assert observe_code(code, tmp_path).log == "starting\n"
+
+
 def test_waits_longer_for_a_server_that_computes_while_it_starts(tmp_path: Path) -> None:
     code = "import time\nsince = time.process_time()\nwhile time.process_time() - since < 2: pass\nserve().serve_forever()"
     seen = observe_code(code, tmp_path, timeout=0.5, starting=60)

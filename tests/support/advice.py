@@ -53,5 +53,8 @@ class FakeAdvisor:
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps
 
+    def first_steps(self, path: str) -> tuple[tuple[str, ...], ...]:
+        return self.steps if path.startswith("/data/") else ()
+
     def left_out(self, path: str) -> str:
         return self.patterns.get(path, "")

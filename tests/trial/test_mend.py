@@ -194,6 +194,8 @@ def test_libraries_and_programs_give_debian_packages() -> None:
 def test_a_table_gives_the_step_that_makes_it() -> None:
     step = ("python", "manage.py", "migrate", "--noinput")
     (setting,) = settings_of([blocking(FindingKind.TABLE, "users")], FakeAdvisor(steps=(step,)))
+    assert settings_of([blocking(FindingKind.FILE, "/data/media")], FakeAdvisor(steps=(step,))) == [setting]
+    assert settings_of([blocking(FindingKind.FILE, "/etc/media")], FakeAdvisor(steps=(step,))) == []
     assert setting == Setting("before-start", step)
     assert added(Settings(), setting.key, setting.value).before_start == (step,)
     assert settings_of([blocking(FindingKind.TABLE, "users")], FakeAdvisor()) == []

@@ -119,6 +119,11 @@ class ProjectAdvisor:
         found = tuple(step for step, evidence in steps if (root / evidence).is_file())
         return found or self._flask_steps() or self._program_steps()
 
+    def first_steps(self, path: str) -> tuple[tuple[str, ...], ...]:
+        """See `Advisor.first_steps`."""
+        volumes = tuple(f"{str(volume).rstrip('/')}/" for volume in self._subject.config.volumes)
+        return self._program_steps() if path.startswith(volumes or "\0") else ()
+
     def _flask_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands of a Flask application that make its tables, by its own list of commands."""
         from shipwheel.trial.mend import listed_commands
@@ -133,7 +138,7 @@ class ProjectAdvisor:
         return tuple((*flask, name) for name in sorted(commands) if _MAKES_TABLES.fullmatch(name))
 
     def _program_steps(self) -> tuple[tuple[str, ...], ...]:
-        """Return the sub-commands of the program that runs, or of the project's console scripts, which make its tables."""
+        """Return the sub-commands of the program that runs, or of the project's console scripts, which prepare its data."""
         from shipwheel.trial.mend import listed_commands
 
         scripts = self._built.resolution.project.scripts

@@ -394,11 +394,14 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
     seen["ended"] = process.poll()
     seen["left"] = len(processes()) if seen["ended"] is not None else 0
     seen["seconds"] = watch.elapsed()
+    before_stop = ""
     if seen["ended"] is None:
+        # What it prints when it is stopped is no reason why it does not serve.
+        before_stop = log.text()
         seen["stop"] = stop(process, options)
     log.thread.join(1)
     seen.update(
-        log=log.text(),
+        log=before_stop or log.text(),
         ready=watch.ready,
         memory=watch.memory,
         zombies=watch.zombies,

@@ -111,6 +111,9 @@ class Advisor(Protocol):
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""
 
+    def first_steps(self, path: str) -> tuple[tuple[str, ...], ...]:
+        """Return the project's commands that may make a file in a volume at the first start."""
+
 
 def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     """Yield the changes that the findings of a trial ask for, most direct first."""
@@ -192,8 +195,10 @@ def _program(finding: Finding, advisor: Advisor) -> Setting | None:
 def _file(finding: Finding, advisor: Advisor) -> Setting | None:
     if finding.setting is not None:
         return finding.setting
-    left_out = advisor.left_out(finding.subject)
-    return Setting("include", (left_out,)) if left_out else None
+    if left_out := advisor.left_out(finding.subject):
+        return Setting("include", (left_out,))
+    steps = advisor.first_steps(finding.subject)
+    return Setting("before-start", steps[0]) if steps else None
 
 
 def _loopback(_finding: Finding, advisor: Advisor) -> Setting | None:
