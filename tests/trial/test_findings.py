@@ -182,6 +182,14 @@ def test_a_redirect_to_the_same_page_is_a_note(status: int, words: str) -> None:
     assert (note.kind, note.blocks, words in note.message) == (K.REDIRECT, False, True)
 
 
+def test_a_field_of_settings_is_named_by_its_variable() -> None:
+    log = "pydantic_core.ValidationError: 1 validation error for Settings\nsigning_key\n  Field required [type=missing]\n"
+    (finding,) = (
+        found for found in find(ended(1, log), SERVER, SourceFacts(prefixes=(("Settings", "rooms_"),))) if found.kind is K.VARIABLE
+    )
+    assert finding.subject == "ROOMS_SIGNING_KEY"
+
+
 def test_a_unix_socket_is_no_place_for_callers() -> None:
     facts = SourceFacts(addresses=(("gunicorn.conf.py, line 1", "unix:/tmp/letters.sock"),))
     seen = running(unix=("/tmp/letters.sock",))

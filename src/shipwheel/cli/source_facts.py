@@ -27,7 +27,8 @@ def source_facts(built: "Built") -> "SourceFacts":
     files = project.scanner.scan_deployment().built if project.scanner is not None else ()
     unmade = tuple((it.path, it.instruction, it.place) for it in files if not it.is_there and not it.is_made)
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
-    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade, unpackaged)
+    prefixes = tuple(prefix for module in production for prefix in module.prefixes)
+    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade, unpackaged, prefixes)
 
 
 def _rules(module: "Module") -> "Iterator[HostRule]":

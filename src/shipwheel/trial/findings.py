@@ -44,7 +44,7 @@ def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
 
 def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_FACTS) -> tuple[Finding, ...]:
     """Return the findings of one observation, those that block first."""
-    signs = signs_in(seen.log)
+    signs = tuple(_prefixed(sign, source) for sign in signs_in(seen.log))
     if seen.program_error:
         found = [_not_started(seen)]
     else:
@@ -62,6 +62,12 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
+
+
+def _prefixed(sign: Sign, source: SourceFacts) -> Sign:
+    """Return the sign of a settings field with the full name of its variable."""
+    prefix = next((prefix for name, prefix in source.prefixes if name == sign.model), "") if sign.model else ""
+    return msgspec.structs.replace(sign, subject=f"{prefix.upper()}{sign.subject}")
 
 
 def findings_in_log(log: str) -> tuple[Finding, ...]:

@@ -56,11 +56,12 @@ class SignKind(Enum):
 
 
 class Sign(msgspec.Struct, frozen=True):
-    """One sign: `line` is the text that it was seen in."""
+    """One sign: `line` is the text that it was seen in, `model` the class of settings whose field it is about."""
 
     kind: SignKind
     subject: str
     line: str
+    model: str = ""
 
 
 class Companion(msgspec.Struct, frozen=True):
@@ -283,7 +284,7 @@ def _settings_field(line: str, before: list[str]) -> Sign | None:
     model = next((match[1] for each in reversed(before) if (match := _MODEL.search(each)) is not None), "")
     if not name.isidentifier() or re.search("[Ss]ettings|[Cc]onfig|[Ee]nv", model) is None:
         return None
-    return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}")
+    return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}", model)
 
 
 def _absent_variable(line: str, before: list[str]) -> Sign | None:

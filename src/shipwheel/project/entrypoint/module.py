@@ -18,6 +18,7 @@ from shipwheel.project.entrypoint.applications import (
 from shipwheel.project.entrypoint.frameworks import Framework
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
+from shipwheel.project.entrypoint.settings_classes import find_prefixes
 from shipwheel.project.entrypoint.syntax import (
     ModulePath,
     SourceFile,
@@ -79,6 +80,8 @@ class Module(ModulePath):
     bind_line: int = 0
     allowed_hosts: tuple[AllowedHosts, ...] = ()
     """The lists of host names that it serves."""
+    prefixes: tuple[tuple[str, str], ...] = ()
+    """(class, prefix) of the variables that classes of settings read."""
     reads_arguments: bool = False
     """True if it reads sys.argv."""
     paths: FilePaths = field(default_factory=FilePaths)
@@ -128,6 +131,7 @@ def _scan(source: SourceFile) -> Module:
         bind=bind,
         bind_line=bind_line,
         allowed_hosts=find_allowed_hosts(source),
+        prefixes=find_prefixes(source),
         reads_arguments=_reads_arguments(source),
         paths=scan_paths(source),
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),

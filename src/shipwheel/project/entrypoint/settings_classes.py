@@ -1,0 +1,36 @@
+"""The prefixes of the environment variables that classes of pydantic-settings read their fields from."""
+
+import ast
+from collections.abc import Iterator
+
+from shipwheel.project.entrypoint.syntax import SourceFile
+
+__all__ = ["find_prefixes"]
+
+
+def find_prefixes(source: SourceFile) -> tuple[tuple[str, str], ...]:
+    """Return (class, prefix) for each class whose `model_config`, or inner class Config, has a constant `env_prefix`."""
+    return tuple(
+        (node.name, prefix)
+        for node in source.nodes
+        if isinstance(node, ast.ClassDef)
+        for prefix in _prefixes(node)
+        if node.name != "Config"
+    )
+
+
+def _prefixes(node: ast.ClassDef) -> Iterator[str]:
+    for inner in ast.walk(node):
+        match inner:
+            case ast.keyword(arg="env_prefix", value=value) | ast.Assign(targets=[ast.Name(id="env_prefix")], value=value):
+                yield from _text(value)
+            case ast.Dict(keys=keys, values=values):
+                named = (
+                    value for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant) and key.value == "env_prefix"
+                )
+                yield from (text for value in named for text in _text(value))
+
+
+def _text(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
+        yield node.value
