@@ -1,4 +1,4 @@
-"""What `run` says of a container in the background that does not come to answer."""
+"""What `run` says of a container that does not come to answer."""
 
 from typing import Any
 
@@ -38,3 +38,23 @@ def test_names_the_server_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
         ready.wait_for_start(container, None, None)  # type: ignore[arg-type]
     assert caught.value.hint.startswith("It needs Redis at 127.0.0.1:6379, which does not answer. Start that server")
     assert "docker logs shop-1" in caught.value.hint
+
+
+@pytest.mark.parametrize(("status", "warned"), [(1, True), (0, False), (143, False)])
+def test_names_what_a_program_in_the_foreground_lacks(status: int, warned: bool) -> None:
+    said: list[tuple[str, str]] = []
+
+    class Terminal:
+        def warn(self, message: str, hint: str) -> None:
+            said.append((message, hint))
+
+    spec: Any = Ended.spec
+    ready.note_what_it_lacks(spec, status, LOG, Terminal())  # type: ignore[arg-type]
+    assert bool(said) == warned
+    if warned:
+        assert said[0][0] == "shop-1 ended with status 1"
+        assert said[0][1].startswith("It needs Redis at 127.0.0.1:6379, which does not answer.")
+
+
+def test_says_nothing_of_a_failure_that_it_does_not_know() -> None:
+    ready.note_what_it_lacks(Ended.spec, 1, "some other trouble\n", None)  # type: ignore[arg-type]

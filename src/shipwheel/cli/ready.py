@@ -10,21 +10,28 @@ from shipwheel.errors import EngineError
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Container, Engine, Port, RunSpec
+    from shipwheel.engine.tee import Tail
 
-__all__ = ["wait_for_start", "watched"]
+__all__ = ["note_what_it_lacks", "wait_for_start", "watched"]
 
 _TIMEOUT_S = 30.0
 """Seconds until a port that does not answer is mentioned."""
 
 _LOG_LINES = 15
+_SIGNALS = 128
 _MAX_FINDINGS = 3
 
 
 @contextmanager
-def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> Iterator[None]:
-    """Say in a thread when the container of the block answers. A program on the terminal has it for itself."""
-    from shipwheel.engine.ready import answering_ports, reachable_ports
+def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[Tail]":
+    """Say in a thread when the container of the block answers, and give what keeps its output.
 
+    A program on the terminal has it for itself.
+    """
+    from shipwheel.engine.ready import answering_ports, reachable_ports
+    from shipwheel.engine.tee import Tail
+
+    tail = Tail()
     ports = () if spec.tty else reachable_ports(spec, engine)
     ended = threading.Event()
 
@@ -34,13 +41,20 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> Iterator[N
             answering.append(port)
             terminal.note(_answer_line(spec, port))
         if not ended.is_set():
-            _warn_of_silence(spec, [port for port in ports if port not in answering], terminal)
+            silent = [port for port in ports if port not in answering]
+            _warn_of_silence(spec, silent, terminal, _lacks(tail.text()) if silent else "")
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        yield
+        yield tail
     finally:
         ended.set()
+
+
+def note_what_it_lacks(spec: "RunSpec", status: int, log: str, terminal: Terminal) -> None:
+    """Warn of what a program that failed lacks by its own words. A signal's status, above 128, is no failure of the program."""
+    if 0 < status <= _SIGNALS and (lacks := _lacks(log)):
+        terminal.warn(f"{spec.name} ended with status {status}", lacks.rstrip())
 
 
 def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal) -> None:

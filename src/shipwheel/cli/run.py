@@ -11,7 +11,7 @@ import click
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import BUILD_FLAGS, some_options
-from shipwheel.cli.ready import wait_for_start, watched
+from shipwheel.cli.ready import note_what_it_lacks, wait_for_start, watched
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
@@ -150,8 +150,10 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     if flags["detach"]:
         return _start(engine, spec, terminal)
     terminal.note("\n".join((f"starting {spec.name} {_origin(spec, engine)}; Ctrl-C stops it", *_details(spec, engine))))
-    with watched(engine, spec, terminal):
-        return engine.run(spec)
+    with watched(engine, spec, terminal) as tail:
+        status = engine.run(spec, tail)
+    note_what_it_lacks(spec, status, tail.text(), terminal)
+    return status
 
 
 def _start(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> int:

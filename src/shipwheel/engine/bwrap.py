@@ -17,6 +17,7 @@ from shipwheel.engine.interface import RunSpec, check_supported, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, last_lines, make_binds, memory_file
 from shipwheel.engine.program import ProgramResult, is_installed, run_program
 from shipwheel.engine.supervise import Send, supervise
+from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.linux_signals import signal_number
@@ -81,13 +82,13 @@ class Bwrap(LocalEngine):
         """See `Engine.inspect`. Always raises EngineError."""
         raise EngineError(f"bwrap stores no images, so it has no {image}", hint="Name a project, an image layout or an archive.")
 
-    def run(self, spec: RunSpec) -> int:
+    def run(self, spec: RunSpec, tail: Tail | None = None) -> int:
         """See `Engine.run`."""
         with self._flags_file(spec) as handle:
             read_end, write_end = os.pipe()
             try:
                 argv = ["bwrap", "--args", str(handle), "--info-fd", str(write_end), "--", *spec.command]
-                status, _ = supervise(argv, _first_process_sender(read_end), spec, pass_fds=(handle, write_end))
+                status, _ = supervise(argv, _first_process_sender(read_end), spec, tail, pass_fds=(handle, write_end))
             finally:
                 os.close(read_end)
                 os.close(write_end)

@@ -20,6 +20,7 @@ from shipwheel.engine.interface import RunSpec, check_supported, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, env_file, logs_directory, make_binds
 from shipwheel.engine.program import EngineFailure, ProgramResult, is_installed, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
+from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError, ImageError, NotInstalled
 from shipwheel.events import Reporter
 from shipwheel.oci.execution import ExecutionConfig, execution_config
@@ -91,7 +92,7 @@ class Ctr(LocalEngine):
         chosen = next((config for config in configs if host.matches(_platform(config))), configs[0])
         return execution_config(chosen.config, image), _platform(chosen)
 
-    def run(self, spec: RunSpec) -> int:
+    def run(self, spec: RunSpec, tail: Tail | None = None) -> int:
         """See `Engine.run`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         if spec.interactive and not spec.tty:
@@ -100,7 +101,7 @@ class Ctr(LocalEngine):
             raise EngineError("containerd's ctr does not forward the end of an input", hint=hint)
         with bind_mounts(spec, chown=True) as binds, self._run_command(spec, binds, "--rm") as (argv, pass_fds):
             send = send_with_program("ctr", "tasks", "kill", "--signal", "{}", spec.name)
-            status, stopped = supervise(argv, send, spec, pass_fds=pass_fds)
+            status, stopped = supervise(argv, send, spec, tail, pass_fds=pass_fds)
             if stopped or status:
                 # --rm removes the container, unless ctr failed or ended before that.
                 remove_container(spec.name)

@@ -17,6 +17,7 @@ from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Mount, Port, RunSpec
 from shipwheel.engine.program import EngineFailure, ProgramResult, run_program, run_with_messages
 from shipwheel.engine.supervise import send_with_program, supervise
+from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.execution import ExecutionConfig, execution_config
@@ -139,13 +140,13 @@ class DockerLike:
         config = execution_config((found.config or _Config()).container_config, image)
         return config, Platform(found.os or "linux", found.architecture)
 
-    def run(self, spec: RunSpec) -> int:
+    def run(self, spec: RunSpec, tail: Tail | None = None) -> int:
         """See `Engine.run`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
         environment, flags = _environment(spec.env)
         argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._image_and_arguments(spec)]
         send = send_with_program(self.name, "kill", "--signal", "{}", spec.name)
-        status, stopped = supervise(argv, send, spec, env=environment)
+        status, stopped = supervise(argv, send, spec, tail, env=environment)
         if stopped or status > 128:
             # --rm removes the container, unless the engine's program ended before that.
             self._remove(spec.name)

@@ -9,6 +9,7 @@ import msgspec
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.program import ProgramResult
+from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
 from shipwheel.oci.execution import ExecutionConfig
@@ -228,9 +229,10 @@ class Engine(Protocol):
     def inspect(self, image: str) -> tuple[ExecutionConfig, Platform]:
         """Return the config and the platform of one of the engine's images."""
 
-    def run(self, spec: RunSpec) -> int:
+    def run(self, spec: RunSpec, tail: Tail | None = None) -> int:
         """Run a container in the foreground until it ends, remove it and its throwaway volumes, and return its exit status.
 
+        `tail` gets the end of the output, unless the container has the terminal.
         Call it in the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are forwarded to it.
         """
 

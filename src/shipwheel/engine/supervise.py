@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from shipwheel.engine.interface import RunSpec
+from shipwheel.engine.tee import Tail, passed_on
 from shipwheel.errors import EngineError
 
 __all__ = ["Send", "Supervised", "send_with_program", "supervise"]
@@ -42,15 +43,26 @@ class Supervised(NamedTuple):
 
 
 def supervise(
-    argv: Sequence[str], send: Send, spec: RunSpec, *, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    send: Send,
+    spec: RunSpec,
+    tail: Tail | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Supervised:
-    """Run the engine's program for a container until it ends. Raises EngineError if the program cannot be started."""
+    """Run the engine's program for a container until it ends, and keep the end of its output in `tail`, unless that is a terminal's.
+
+    Raises EngineError if the program cannot be started.
+    """
     events: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    with _signal_handlers(events.put, tty=spec.tty):
+    with _signal_handlers(events.put, tty=spec.tty), _output(spec, tail) as (stdout, stderr):
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=None if spec.interactive or spec.tty else subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
                 env=None if env is None else dict(env),
                 pass_fds=tuple(pass_fds),
                 **_own_group(spec.tty),
@@ -61,6 +73,10 @@ def supervise(
         stopped = _SignalRelay(send, spec.stop_signal, spec.grace).run(events)
         status = process.wait()
     return Supervised(128 - status if status < 0 else status, stopped)
+
+
+def _output(spec: RunSpec, tail: Tail | None) -> contextlib.AbstractContextManager[tuple[int | None, int | None]]:
+    return contextlib.nullcontext((None, None)) if spec.tty or tail is None else passed_on(tail)
 
 
 def send_with_program(*argv: str) -> Send:
