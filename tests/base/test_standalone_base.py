@@ -126,6 +126,7 @@ def test_builds_two_platforms_from_local_archives(world: World) -> None:
 def test_takes_the_standalone_python_that_has_the_missing_files(world: World) -> None:
     for machine in ("x86_64", "aarch64"):
         world.add(SmallWheel("old", "1.0", tag=f"cp312-cp312-manylinux_2_17_{machine}", purelib=False))
+        world.add(SmallWheel("old", "2.0", tag=f"cp313-cp313-manylinux_2_17_{machine}", purelib=False))
     folder, disk = world.root / "shop", _disk(world)
     folder.mkdir()
     (folder / "pyproject.toml").write_text(
@@ -133,6 +134,7 @@ def test_takes_the_standalone_python_that_has_the_missing_files(world: World) ->
     )
     first = world.run("lock", folder, "--python-builds", disk)
     assert "Python 3.12 is used, since 3.13 does not work: old 1.0: no wheel is for Python 3.13" in first.err
+    assert 'With other versions, 3.13 may do: in pyproject.toml, [tool.uv] override-dependencies = ["old==2.0"]' in first.err
     # The lock is current, so its Python is the first that is tried.
     second = world.run("lock", folder, "--python-builds", disk)
     assert (second.code, "is used" in second.err) == (0, False)

@@ -136,9 +136,18 @@ class NoCompatibleFile(LockError):
         )
 
     @property
+    def other_versions(self) -> tuple[str, ...]:
+        """The nearest version of each package that has one with files for all targets: "pandas==1.5.0"."""
+        return _nearest(self.alternatives)
+
+    @property
     def usable_python(self) -> OtherPython | None:
         """The first untried Python that has every missing file for every platform, None without one."""
         return next((python for python in _common_pythons(self.missing, self.alternatives) if python.everywhere), None)
+
+
+def _nearest(alternatives: Mapping[MissingFile, Alternatives]) -> tuple[str, ...]:
+    return tuple(f"{file.name}=={it.newer or it.older}" for file, it in alternatives.items() if it.newer or it.older)
 
 
 def _common_pythons(missing: Iterable[MissingFile], alternatives: Mapping[MissingFile, Alternatives]) -> list[OtherPython]:
@@ -171,9 +180,8 @@ class _Hint(msgspec.Struct, frozen=True):
         return f"{tried}Choose {', or '.join(filter(None, choices)) or 'other packages: no version or Python has these files'}."
 
     def _versions(self) -> str:
-        nearest = [f"{file.name} {it.newer or it.older}" for file, it in self.alternatives.items() if it.newer or it.older]
-        if nearest:
-            return ", ".join(nearest)
+        if nearest := _nearest(self.alternatives):
+            return ", ".join(nearest).replace("==", " ")
         none_left = all(file in self.alternatives and not self.alternatives[file].by_platform for file in self.missing)
         return "" if none_left else "another version of these"
 

@@ -66,7 +66,7 @@ def with_suitable_python(
         found = attempt(adapt(project, python.target.minor))
     except LockError:
         raise informed from None
-    _warn_of_other_python(python.target.minor, project, informed, request.reporter)
+    _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found
 
 
@@ -78,9 +78,19 @@ def _with_alternatives(error: NoCompatibleFile, project: Project, reporter: Repo
     return NoCompatibleFile(error.missing, error.targets, find_alternatives(error.missing, request, pythons, reporter), error.tried)
 
 
-def _warn_of_other_python(version: str, project: Project, error: LockError, reporter: Reporter) -> None:
+def _warn_of_other_python(version: str, project: Project, error: LockError, reporter: Reporter, hint: str = "") -> None:
     reason = textwrap.shorten(error.summary, _MAX_REASON, placeholder=" …")
-    reporter(Warned(f"Python {version} is used, since {project.python} does not work: {reason}"))
+    reporter(Warned(f"Python {version} is used, since {project.python} does not work: {reason}", hint))
+
+
+def _override_hint(error: NoCompatibleFile, python: str) -> str:
+    """Return how to keep a Python by other versions of the packages that lack files; empty unless all of them have one."""
+    if len(error.other_versions) < len(error.missing):
+        return ""
+    listed = ", ".join(f'"{version}"' for version in error.other_versions)
+    return (
+        f"With other versions, {python} may do: in pyproject.toml, [tool.uv] override-dependencies = [{listed}] overrules what is required."
+    )
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
