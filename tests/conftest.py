@@ -34,6 +34,15 @@ _CHANGES = pytest.StashKey[list[str]]()
 ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
 
 
+WAITING = (
+    "tests/runtime/test_observer.py",
+    "tests/testing/test_forks.py",
+    "tests/trial/test_check.py",
+    "tests/wheels/test_hostile_backends.py",
+)
+"""Files whose tests wait much, for up to a minute in all."""
+
+
 def group_of(test: str) -> str:
     """Return the name of the group of a test: its file, unless tests of several files share what takes long to make."""
     path, _, name = test.partition("::")
@@ -63,7 +72,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start with the groups that take longest: both cores are busy until the end only if what is left at the end is short."""
+    """Start with the groups that take longest: all processes are busy until the end only if what is left at the end is short."""
     config.stash[COLLECTED] = [item.nodeid for item in items]
     first = ("chatchat", "bases", *ENGINES)
 
@@ -71,7 +80,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("engines"):
             group = group_of(item.nodeid)
             return first.index(group) if group in first else len(first)
-        return len(first) + (1 if item.get_closest_marker("online") else 2)
+        is_long = bool(item.get_closest_marker("online")) or item.nodeid.partition("::")[0] in WAITING
+        return len(first) + (1 if is_long else 2)
 
     items.sort(key=rank)
 

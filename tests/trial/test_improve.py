@@ -230,3 +230,15 @@ def test_what_a_person_wrote_stays() -> None:
     improve(project, settings, project.lines.append)
     assert project.tries[-1].dependencies == ("own", "pyyaml")
     assert project.tries[-1].packages == ("libgl1",)
+
+
+def test_a_package_that_a_library_asked_for_stays_whatever_is_missing_next() -> None:
+    wanted = fails("[ERROR] Setting process name requires the granian[pname] extra")
+    project = Project(
+        lambda settings, env: wanted if not settings.dependencies else fails("Traceback (most recent call last):", "ValueError")
+    )
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("dependencies", ("granian[pname]",))]
+    project = Project(lambda settings, env: wanted)
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.changes, len(found.rejected)) == ((), 1)

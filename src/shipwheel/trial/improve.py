@@ -122,6 +122,11 @@ def _progress(trial: Trial) -> tuple[bool, ...]:
     return seen.answer is not None, listens, trial.verdict is Verdict.NEEDS, seen.ended is None, not usage, "Traceback" not in seen.log
 
 
+def _is_satisfied(change: Change, trial: Trial) -> bool:
+    """Return whether a program got a package that it asked for, whatever it lacks next."""
+    return change.setting.key == "dependencies" and all(finding.subject not in change.setting.value for finding in trial.findings)
+
+
 _Refused = list[tuple[Change, str]]
 
 
@@ -139,7 +144,8 @@ def _apply(
         if len(changes) == 1:
             return settings, now, [], [(changes[0], error.message)]
     else:
-        if not any(change.tentative for change in changes) or _progress(after.trial) > _progress(now.trial):
+        doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, after.trial)]
+        if not doubtful or _progress(after.trial) > _progress(now.trial):
             return together, after, changes, []
         if len(changes) == 1:
             return settings, now, [], [(changes[0], after.trial.headline)]
