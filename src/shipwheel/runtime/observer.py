@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin
@@ -151,28 +151,28 @@ def client_ports() -> range:
     return range(first, last + 1)
 
 
-def listeners(pids: Sequence[int], exposed: Iterable[int]) -> list[tuple[str, str, int]]:
-    """Return the sorted (protocol, address, port) on which the container's processes wait for callers.
+def listeners(own: set[str] | None, exposed: Collection[int]) -> list[tuple[str, str, int]]:
+    """Return the sorted (protocol, address, port) on which the container's processes wait for callers; `own` are their sockets.
 
     A UDP socket on a client's port is a client's, unless the image exposes it.
     """
-    own = sockets_of(pids)
-    clients = set(client_ports()).difference(exposed)
+    clients = client_ports()
     found: set[tuple[str, str, int]] = set()
     for name, state in (("tcp", LISTEN), ("tcp6", LISTEN), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
         with contextlib.suppress(OSError):
             for line in Path("/proc/net", name).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 address, _, port = fields[1].partition(":")
-                is_client = state == UNCONNECTED and int(port, 16) in clients
+                number = int(port, 16)
+                is_client = state == UNCONNECTED and number in clients and number not in exposed
                 if fields[3] == state and not is_client and (own is None or fields[9] in own):
-                    found.add((name[:3], address_of(address), int(port, 16)))
+                    found.add((name[:3], address_of(address), number))
     return sorted(found)
 
 
-def unix_listeners(pids: Sequence[int]) -> list[str]:
+def unix_listeners(own: set[str] | None) -> list[str]:
     """Return the paths of the Unix sockets on which the container's processes wait for callers (proc(5): /proc/net/unix)."""
-    own, found = sockets_of(pids), set()
+    found: set[str] = set()
     with contextlib.suppress(OSError):
         for line in Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
             fields = line.split(maxsplit=7)
@@ -214,8 +214,9 @@ class Watch:
         used = processor_time(pids)
         if not 0 <= used - self.used < WORK_S:
             self.worked, self.used = self.elapsed(), used
-        self.sockets = {found: self.sockets.get(found, self.elapsed()) for found in listeners(pids, self.options["ports"])}
-        self.unix = unix_listeners(pids)
+        own = sockets_of(pids)
+        self.sockets = {found: self.sockets.get(found, self.elapsed()) for found in listeners(own, self.options["ports"])}
+        self.unix = unix_listeners(own)
         if self.ready is None:
             for _, address, port in self.to_ask():
                 if self.is_answered(address, port):
