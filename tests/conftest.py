@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from support.collection import COLLECTED
-from support.machine import Machine, changes, look
+from support.machine import Machine, lasting_changes, look
 from xdist.scheduler import LoadScopeScheduling
 
 from shipwheel.testing.debian import FakeArchive
@@ -101,13 +101,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         session.config.stash[_MACHINE] = look(_folder(session.config))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Compare the machine after every fixture and every worker has ended."""
+    """Compare the machine after every fixture and every worker has ended, and before the terminal's summary."""
     yield
     before = session.config.stash.get(_MACHINE, None)
     if before is not None:
-        found = session.config.stash[_CHANGES] = changes(before, look(_folder(session.config)))
+        found = session.config.stash[_CHANGES] = lasting_changes(before, _folder(session.config))
         if found and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

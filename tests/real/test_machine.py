@@ -1,5 +1,7 @@
 """The comparison of the machine before and after the tests, tried in a sandbox, whose links, mounts and groups are its own."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,3 +39,18 @@ def test_finds_what_tests_leave(sandbox: Sandbox, tmp_path: Path) -> None:
         "cgroups: /sys/fs/cgroup/shipwheel-RUN-x-1 is left",
         "directories: TMPDIR/shipwheel-RUN-x-1 is left",
     ]
+
+
+def test_a_run_that_leaves_something_says_so_and_fails(tmp_path: Path) -> None:
+    program = tmp_path / "test_leaves.py"
+    program.write_text(
+        "import tempfile\nfrom support import machine\n\n"
+        "def test_leaves_a_directory():\n    machine._ENDING_S = 0\n    tempfile.mkdtemp(prefix=machine._OURS)\n"
+    )
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path, program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the tests changed this machine" in done.stdout
+    assert f"directories: {tmp_path}/shipwheel-" in done.stdout
+    assert "1 passed" in done.stdout

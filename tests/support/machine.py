@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -10,11 +11,13 @@ from pathlib import Path
 from support.engines.emulation import BINFMT
 from support.engines.sandbox import RUN
 
-__all__ = ["Machine", "changes", "look"]
+__all__ = ["Machine", "changes", "lasting_changes", "look"]
 
 _PREFIX = "shipwheel-"
 _OURS = f"{_PREFIX}{RUN}-"
 """How the names of this run's engines and registries begin; those of other runs have another number."""
+
+_ENDING_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,14 @@ def changes(before: Machine, after: Machine) -> list[str]:
         old, new = getattr(before, field.name), getattr(after, field.name)
         found += [f"{field.name}: {name} is left" for name in sorted(new - old)]
         found += [f"{field.name}: {name} is gone" for name in sorted(old - new) if field.name != "processes"]
+    return found
+
+
+def lasting_changes(before: Machine, *folders: Path) -> list[str]:
+    """Return the changes that are there after the time that processes and control groups take to end."""
+    end = time.monotonic() + _ENDING_S
+    while (found := changes(before, look(*folders))) and time.monotonic() < end:
+        time.sleep(0.1)
     return found
 
 
