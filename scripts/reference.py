@@ -21,6 +21,7 @@ import shipwheel
 from shipwheel import errors
 from shipwheel.cli import COMMANDS, cli
 from shipwheel.cli.command import Command
+from shipwheel.service_settings import ServiceSettings
 from shipwheel.settings import Settings
 
 __all__ = ["pages"]
@@ -135,11 +136,22 @@ def _cell(text: str) -> str:
 
 # --- settings -----------------------------------------------------------------------------------------------------
 
-_NAMES = {msgspec.inspect.StrType: "string", msgspec.inspect.BoolType: "boolean", msgspec.inspect.DateType: "date"}
+_NAMES = {
+    msgspec.inspect.StrType: "string",
+    msgspec.inspect.BoolType: "boolean",
+    msgspec.inspect.DateType: "date",
+    msgspec.inspect.IntType: "number",
+    msgspec.inspect.FloatType: "number",
+}
 
 
 def _schema() -> str:
-    descriptions = {name.replace("_", "-"): " ".join(text.split()) for name, _, _, text in _fields(SOURCE / "settings.py", "Settings")}
+    structs = (("", "settings.py", "Settings"), ("services.", "service_settings.py", "ServiceSettings"))
+    descriptions = {
+        prefix + name.replace("_", "-"): " ".join(text.split())
+        for prefix, file, struct in structs
+        for name, _, _, text in _fields(SOURCE / file, struct)
+    }
     return json.dumps(settings_schema(descriptions), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -153,7 +165,7 @@ def _type(kind: msgspec.inspect.Type, plural: str = "") -> str:
     """Return the words for a type, as a plural if `plural` is "s"."""
     match kind:
         case msgspec.inspect.UnionType(types):
-            return next(_type(each, plural) for each in types if not isinstance(each, msgspec.inspect.NoneType))
+            return " or ".join(_type(each, plural) for each in types if not isinstance(each, msgspec.inspect.NoneType))
         case msgspec.inspect.LiteralType(values):
             return " or ".join(f'"{value}"' for value in values)
         case msgspec.inspect.VarTupleType(item):
@@ -183,6 +195,16 @@ def _settings() -> Iterator[str]:
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
         yield f"| `{key}` | {_cell(_type(types[name]))} | {_default(default)} | {flag} | {_cell(text)} |"
+    yield ""
+    yield "## Services"
+    yield ""
+    yield "The keys of `[tool.shipwheel.services.NAME]`: see [several services](../how-to/services.md)."
+    yield ""
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    types = {field.name: field.type for field in _struct(ServiceSettings).fields}
+    for name, _, default, text in _fields(SOURCE / "service_settings.py", "ServiceSettings"):
+        yield f"| `{name.replace('_', '-')}` | {_cell(_type(types[name]))} | {_default(default)} | {_cell(text)} |"
     yield ""
     yield "## Environment variables"
     yield ""

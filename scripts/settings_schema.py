@@ -19,15 +19,19 @@ _OTHER_FORMS: dict[str, dict[str, Any]] = {
     "ports": {"anyOf": [*_PORT["anyOf"], {"type": "array", "items": _PORT}]},
     "user": {"anyOf": [_TEXT, {"type": "integer", "minimum": 0}]},
     "processes": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}},
+    "services.ports": {"anyOf": [*_PORT["anyOf"], {"type": "array", "items": _PORT}]},
+    "services.health": {"anyOf": [{**_TEXT, "pattern": "^/"}, {"type": "array", "items": _TEXT, "minItems": 1}]},
 }
 """The forms that a file may have, where they are not those of the type."""
 
 
 def settings_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the schema of a shipwheel.toml. `descriptions` are those of the keys."""
+    """Return the schema of a shipwheel.toml. `descriptions` are those of the keys, with `services.` before those of a service."""
     (schema,), parts = msgspec.json.schema_components([Settings], ref_template="#/definitions/{name}")
     settings = parts.pop(schema["$ref"].rpartition("/")[2])
-    properties = {key: _property(key, form, descriptions[key]) for key, form in settings["properties"].items()}
+    service = parts["ServiceSettings"]
+    service["properties"] = _properties(service, descriptions, "services.")
+    properties = _properties(settings, descriptions)
     return {
         "$schema": _DRAFT,
         "title": "Settings of shipwheel",
@@ -36,6 +40,10 @@ def settings_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
         "additionalProperties": False,
         "definitions": parts,
     }
+
+
+def _properties(struct: Mapping[str, Any], descriptions: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
+    return {key: _property(f"{prefix}{key}", form, descriptions[f"{prefix}{key}"]) for key, form in struct["properties"].items()}
 
 
 def _property(key: str, form: dict[str, Any], description: str) -> dict[str, Any]:

@@ -17,7 +17,16 @@ ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {"directory_cache", "file_lock", "setting_values", "similar", "store_contents", "store_prune", "store_sessions"}
+LEAVES |= {
+    "directory_cache",
+    "file_lock",
+    "service_settings",
+    "setting_values",
+    "similar",
+    "store_contents",
+    "store_prune",
+    "store_sessions",
+}
 LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
@@ -47,7 +56,8 @@ BELOW = {
     "file_lock": set(),
     "user_files": {"errors"},
     "setting_values": {"container_path", "linux_signals", "venv"},
-    "settings": {"errors", "platform", "setting_values", "user_files"},
+    "service_settings": {"setting_values"},
+    "settings": {"errors", "platform", "service_settings", "setting_values", "user_files"},
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},
@@ -61,8 +71,9 @@ BELOW = {
     "base": BASE,
     "pipeline": PIPELINE - {"engine"},
     "trial": LOW | {"oci", "engine", "runtime"},
+    "stack": PROJECT | {"oci", "engine"},
     "api": PIPELINE - {"engine"},
-    "cli": PIPELINE | {"api", "cli", "trial"},
+    "cli": PIPELINE | {"api", "cli", "stack", "trial"},
     "testing": PIPELINE | {"api", "cli", "testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}

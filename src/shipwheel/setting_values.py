@@ -171,6 +171,35 @@ def _env(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
+def _published_port(text: str) -> str:
+    found = re.fullmatch(r"(?:(?:\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:([0-9]{1,5}):)?([0-9]{1,5})(?:/(?:tcp|udp))?", text.strip())
+    if found is None or not all(0 < int(number) < 65536 for number in found.groups() if number):
+        hint = 'Write the port, 8000, this machine\'s and the container\'s, "8080:8000", or an address before both, "0.0.0.0:8080:8000".'
+        raise InvalidValue(f"{text!r} is not a port to publish", hint)
+    return text.strip()
+
+
+def _named_volumes(volumes: dict[str, str]) -> dict[str, str]:
+    for name in volumes:
+        if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name) is None:
+            raise InvalidValue(f"{name!r} is not the name of a volume", "Use letters, digits, '_', '.' and '-'.")
+    return {name: _volume(path) for name, path in volumes.items()}
+
+
+def _health(health: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if not isinstance(health, str):
+        return _argv(health)
+    if not health.startswith("/") or " " in health or not health.isprintable():
+        raise InvalidValue(f"{health!r} is not the path of a URL", _HINTS["services.health"])
+    return health
+
+
+def _positive(number: Any) -> Any:
+    if not 0 < number < 1_000_000:
+        raise InvalidValue(f"{number} is not a positive number", "Write a number above zero.")
+    return number
+
+
 def _keys(table: dict[str, str]) -> dict[str, str]:
     if "" in table:
         raise InvalidValue("has an empty key", "Write a key before the equals sign (image-spec: keys must not be empty).")
@@ -279,6 +308,10 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "processes": _commands,
     "labels": _texts,
     "annotations": _texts,
+    "services.ports": _port_texts,
+    "services.env": _texts,
+    "services.volumes": _texts,
+    "services.command": _words,
 }
 _HINTS = {
     "python": 'Write the version in quotes: python = "3.11".',
@@ -293,6 +326,11 @@ _HINTS = {
     "ports": 'Write a list of ports: [8000, "53/udp"].',
     "copy": 'Write a table: {"/etc/shop/shop.toml" = "conf/shop.toml"}.',
     "allow-secrets": 'Write a list of tables: [{path = "certs/test.pem", reason = "for the demo only"}].',
+    "services.ports": 'Write a list of ports: [8000, "8080:8000"].',
+    "services.volumes": 'Write a table of volumes: {data = "/var/lib/data"}.',
+    "services.health": 'Write the path of a URL, "/health", or a command as a list of words: ["pg_isready", "-U", "app"].',
+    "services.job": "Write true or false.",
+    "services.hardened": "Write true or false.",
 }
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": _Matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "Use letters, digits, '.', '_' and '-'."),
@@ -325,4 +363,15 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "suite": _Matching(r"[a-z]+", "Write a Debian code name, for example bookworm."),
     "python-builds": _python_builds,
     "stop-signal": _signal,
+    "services.image": _Matching(r"[^\s-]\S*", "Write NAME:TAG."),
+    "services.path": _Matching(r"[^\0\s][^\0]*", "Write the directory of a project, relative to this one."),
+    "services.ports": _Each(_published_port),
+    "services.volumes": _named_volumes,
+    "services.env": _env,
+    "services.secrets": _Each(_Matching(r"[A-Za-z_][A-Za-z0-9_]*", "Write names of variables, for example POSTGRES_PASSWORD.")),
+    "services.health": _health,
+    "services.command": _argv,
+    "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),
+    "services.cpus": _positive,
+    "services.start-timeout": _positive,
 }

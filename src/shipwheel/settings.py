@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from shipwheel.errors import UsageError
+from shipwheel.service_settings import ServiceSettings, read_services
 from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
 from shipwheel.user_files import UserFiles
 
@@ -53,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     processes: dict[str, tuple[str, ...]] = {}
     """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
     stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""
+    services: dict[str, ServiceSettings] = {}
+    """Services that run together with the project: databases, other projects, and more about its own processes. Each is a table
+    `[tool.shipwheel.services.NAME]` with keys of its own."""
     user: str | None = None
     """User to run as, as numeric "uid:gid" or "uid"; "0" is root. Default: the base image's user unless that is root, else 65532:65532."""
     workdir: str = "/app"
@@ -179,7 +183,8 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
             hints.append("" if similar else f"Known keys: {', '.join(sorted(fields))}.")
             continue
         try:
-            values[fields[key].name] = setting_value(key, value, fields[key].type)
+            field = fields[key]
+            values[field.name] = read_services(value) if key == "services" else setting_value(key, value, field.type)
         except InvalidValue as error:
             problems.append(f"{key}: {error.message}")
             hints.append(error.hint)
