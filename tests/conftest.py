@@ -34,6 +34,9 @@ _CHANGES = pytest.StashKey[list[str]]()
 ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
 
 
+_WITH_ENGINES = ("test_check.py", "test_containers.py", "test_examples.py", "test_init.py", "test_run.py", "test_services.py")
+"""Files in tests/real whose tests share an engine with those of others."""
+
 WAITING = (
     "tests/runtime/test_observer.py",
     "tests/testing/test_forks.py",
@@ -53,7 +56,14 @@ def group_of(test: str) -> str:
         if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"
         engine = re.split(r"[-\]]", name.partition("[")[2])[0]
-        if engine in ENGINES and file in ("test_check.py", "test_containers.py", "test_examples.py", "test_init.py", "test_run.py"):
+        if engine in ENGINES and file in (
+            "test_check.py",
+            "test_containers.py",
+            "test_examples.py",
+            "test_init.py",
+            "test_run.py",
+            "test_services.py",
+        ):
             return engine
     return path
 

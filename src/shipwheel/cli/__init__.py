@@ -24,6 +24,13 @@ GROUPS = {
         "init": "Find out the settings that a project needs to serve, and write them.",
         "check": "Start an image as production would, and say whether it serves.",
     },
+    "Several services": {
+        "up": "Start a project with its services, and wait until all are well.",
+        "status": "Show the services of a project that run, and whether they are well.",
+        "logs": "Show the output of a project's services.",
+        "down": "Stop a project's services and remove their containers.",
+        "export": "Write files for other tools: a compose file.",
+    },
     "Look before you build": {
         "plan": "Show what would be built, and why.",
         "lock": "Lock a project's packages, or check, explain and compare its lock.",

@@ -23,7 +23,8 @@ _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number :
 class Interruption:
     """The handler of SIGINT, SIGTERM and SIGHUP: calls what was registered, then raises KeyboardInterrupt in the main thread.
 
-    After `CLEANUP_TIMEOUT_S`, or at the next signal, the process exits without waiting for its threads. `write` shows the last line.
+    After `CLEANUP_TIMEOUT_S`, or what `allow` says, or at the next signal, the process exits without waiting for its threads. `write` shows
+    the last line.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -32,6 +33,7 @@ class Interruption:
         self._signal = signal.SIGINT
         self._since: float | None = None
         self._reported = False
+        self._cleanup_s = CLEANUP_TIMEOUT_S
 
     @property
     def status(self) -> int:
@@ -41,6 +43,10 @@ class Interruption:
     def register(self, stop: Callable[[], None]) -> None:
         """Call `stop` when a signal arrives. It runs in the signal handler, so it must not block."""
         self._stops.append(stop)
+
+    def allow(self, seconds: float) -> None:
+        """Give the work this time to clean up after a signal: an engine takes longer than a thread."""
+        self._cleanup_s = seconds
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -71,7 +77,7 @@ class Interruption:
         self._signal = signal.Signals(number)
         for stop in self._stops:
             stop()
-        watchdog = threading.Timer(CLEANUP_TIMEOUT_S, self._exit)
+        watchdog = threading.Timer(self._cleanup_s, self._exit)
         watchdog.daemon = True
         watchdog.start()
         raise KeyboardInterrupt

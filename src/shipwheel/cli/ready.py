@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Container, Engine, Port, RunSpec
     from shipwheel.engine.tee import Tail
 
-__all__ = ["note_what_it_lacks", "wait_for_start", "watched"]
+__all__ = ["lacks", "note_what_it_lacks", "wait_for_start", "watched"]
 
 _TIMEOUT_S = 30.0
 """Seconds until a port that does not answer is mentioned."""
@@ -42,7 +42,7 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[
             terminal.note(_answer_line(spec, port))
         if not ended.is_set():
             silent = [port for port in ports if port not in answering]
-            _warn_of_silence(spec, silent, terminal, _lacks(tail.text()) if silent else "")
+            _warn_of_silence(spec, silent, terminal, lacks(tail.text()) if silent else "")
 
     threading.Thread(target=watch, daemon=True).start()
     try:
@@ -53,8 +53,8 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[
 
 def note_what_it_lacks(spec: "RunSpec", status: int, log: str, terminal: Terminal) -> None:
     """Warn of what a program that failed lacks by its own words. A signal's status, above 128, is no failure of the program."""
-    if 0 < status <= _SIGNALS and (lacks := _lacks(log)):
-        terminal.warn(f"{spec.name} ended with status {status}", lacks.rstrip())
+    if 0 < status <= _SIGNALS and (found := lacks(log)):
+        terminal.warn(f"{spec.name} ended with status {status}", found.rstrip())
 
 
 def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal) -> None:
@@ -69,9 +69,9 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
     if code := container.state().exit_code:
         log = container.logs()
         lines = "\n".join(f"  {line}" for line in log.splitlines()[-_LOG_LINES:])
-        hint = f"{_lacks(log)}It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
+        hint = f"{lacks(log)}It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
         raise EngineError(f"{spec.name} ended with status {code}:\n{lines}".rstrip(":\n"), hint=hint)
-    _warn_of_silence(spec, silent, terminal, _lacks(container.logs()) if silent else "")
+    _warn_of_silence(spec, silent, terminal, lacks(container.logs()) if silent else "")
 
 
 def _answer_line(spec: "RunSpec", port: "Port") -> str:
@@ -80,17 +80,17 @@ def _answer_line(spec: "RunSpec", port: "Port") -> str:
     return f"{spec.name} answers at http://{host}:{port.host}" + ("" if port.host == port.container else f" (its port {port.container})")
 
 
-def _lacks(log: str) -> str:
+def lacks(log: str) -> str:
     """Return the sentences about what the output says that the program lacks, as `check` finds them, with a space at the end."""
     from shipwheel.trial.findings import findings_in_log
 
     return "".join(f"{it.message[:1].upper()}{it.message[1:]}. {it.hint} " for it in findings_in_log(log)[:_MAX_FINDINGS])
 
 
-def _warn_of_silence(spec: "RunSpec", silent: "list[Port]", terminal: Terminal, lacks: str = "") -> None:
+def _warn_of_silence(spec: "RunSpec", silent: "list[Port]", terminal: Terminal, causes: str = "") -> None:
     """Warn of ports on which nothing answers. Another command than the image's need not serve."""
     if not silent or spec.args or spec.entrypoint is not None:
         return
     numbers = ", ".join(str(port.container) for port in silent)
     hint = "It may still be starting, or listen on another port, or only on 127.0.0.1 inside the container: `shipwheel check` finds out."
-    terminal.warn(f"nothing answers on port {numbers} of {spec.name} after {_TIMEOUT_S:g} s", lacks + hint)
+    terminal.warn(f"nothing answers on port {numbers} of {spec.name} after {_TIMEOUT_S:g} s", causes + hint)

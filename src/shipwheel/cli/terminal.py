@@ -73,6 +73,11 @@ class Terminal:
         for line in lines:
             click.echo(printable(line))
 
+    def line(self, text: str) -> None:
+        """Write one line of a result that goes on, such as a log, to standard output."""
+        with self._lock:
+            click.echo(printable(text))
+
     def raw(self, data: bytes) -> None:
         """Write the result to standard output, byte for byte."""
         self.stop()

@@ -22,6 +22,7 @@ class Docker(DockerLike):
     """A docker daemon."""
 
     name = "docker"
+    groups = True
     emulation_hint = "docker run --privileged --rm tonistiigi/binfmt --install all"
 
     @classmethod

@@ -100,6 +100,7 @@ class DockerLike:
     maps_user = False
     detaches = True
     networks = True
+    groups = False
     limits = True
     lists_changes = True
     """True if it has the command `diff`."""
@@ -217,9 +218,15 @@ class DockerLike:
             yield "--read-only"
         yield from (f"--tmpfs={path}" for path in spec.tmpfs)
         if spec.no_privileges:
-            yield from ("--cap-drop=ALL", "--security-opt=no-new-privileges")
+            yield "--cap-drop=ALL"
+        if spec.no_privileges or spec.no_new_privileges:
+            yield "--security-opt=no-new-privileges"
         if spec.network:
             yield f"--network={spec.network}"
+        yield from (f"--network-alias={alias}" for alias in spec.aliases)
+        yield from (f"--label={name}={value}" for name, value in spec.labels.items())
+        if spec.restarts:
+            yield "--restart=unless-stopped"
         if spec.cpus is not None:
             yield f"--cpus={spec.cpus:g}"
         if spec.memory is not None:

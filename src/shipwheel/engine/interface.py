@@ -86,8 +86,16 @@ class RunSpec(msgspec.Struct, frozen=True):
     """Directories in memory, which every user may write to."""
     no_privileges: bool = False
     """Drop every capability, and gain none from setuid programs."""
+    no_new_privileges: bool = False
+    """Gain no capabilities from setuid programs."""
     network: str = ""
     """The engine's default network if empty, `none` for a loopback interface alone, `host`, or the name of one of the engine's networks."""
+    aliases: tuple[str, ...] = ()
+    """Names by which the other containers of its network find it."""
+    labels: Mapping[str, str] = {}
+    """Labels of the container, beside those of the image."""
+    restarts: bool = False
+    """Start it again whenever it ends, until someone stops it."""
     interactive: bool = False
     """Pass standard input to the container."""
     tty: bool = False
@@ -200,6 +208,8 @@ class Engine(Protocol):
     """True if a container can outlive the process that starts it."""
     networks: bool
     """True if it has networks of its own beside `host` and `none`."""
+    groups: bool
+    """True if `group.py` can manage its containers, networks and volumes by their labels."""
     limits: bool
     """True if it can limit a container's CPUs and memory."""
     emulation_hint: str

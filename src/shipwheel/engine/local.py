@@ -46,6 +46,7 @@ class LocalEngine:
     is_remote = False
     detaches = True
     networks = False
+    groups = False
     limits = True
     emulation_hint = ""
 

@@ -24,6 +24,7 @@ class Podman(DockerLike):
     """A podman."""
 
     name = "podman"
+    groups = True
 
     @classmethod
     def connect(cls) -> "Podman":

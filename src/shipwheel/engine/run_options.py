@@ -19,6 +19,7 @@ __all__ = [
     "add_image_volumes",
     "check_free",
     "check_host_ports",
+    "is_free",
     "parse_engine_options",
     "parse_env",
     "parse_memory",
@@ -78,9 +79,14 @@ def check_host_ports(exposed: Iterable[ExposedPort], requested: Sequence[Port], 
     return tuple(requested)
 
 
+def is_free(port: Port) -> bool:
+    """Return whether no program listens on a port of this machine."""
+    return _bind_problem(port.host, port.protocol, port.address) != _TAKEN
+
+
 def check_free(port: Port) -> None:
     """Raise UsageError if another program listens on the port that the user requested."""
-    if _bind_problem(port.host, port.protocol, port.address) != _TAKEN:
+    if is_free(port):
         return
     prefix = f"[{port.address}]:" if ":" in port.address else f"{port.address}:" if port.address else ""
     kind = "" if port.protocol == "tcp" else f"/{port.protocol}"

@@ -24,12 +24,13 @@ _PACKAGES = {
     "setpriv": "util-linux",
     "skopeo": "skopeo",
     "unshare": "util-linux",
+    "/usr/lib/podman/aardvark-dns": "aardvark-dns",
     "/usr/libexec/qemu-binfmt/aarch64-binfmt-P": "qemu-user-binfmt",
 }
 _SANDBOX = ("ip", "mount", "nsenter", "unshare")
 _PROGRAMS = {
     "docker": (*_SANDBOX, "containerd", "docker", "dockerd", "iptables", "runc", "skopeo"),
-    "podman": (*_SANDBOX, "crun", "iptables", "podman", "runc"),
+    "podman": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "iptables", "podman", "runc"),
     "containerd": (*_SANDBOX, "containerd", "ctr", "runc"),
     "registry": ("docker-registry", "setpriv"),
     "arm64": ("mount", "/usr/libexec/qemu-binfmt/aarch64-binfmt-P"),

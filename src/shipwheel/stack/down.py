@@ -1,0 +1,31 @@
+"""Stop a stack."""
+
+from shipwheel.engine.group import ContainerGroup
+from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
+from shipwheel.stack.containers import LABEL_SERVICE
+from shipwheel.stack.model import Stack
+from shipwheel.stack.up import check_owner
+
+__all__ = ["stop_stack"]
+
+_STAGE = "stop"
+
+
+def stop_stack(stack: Stack, group: ContainerGroup, reporter: Reporter, *, volumes: bool) -> tuple[str, ...]:
+    """Stop the containers of a stack, those started last first, and remove them and the network; with `volumes` also these.
+
+    Return the names of the volumes that are left. Raises UsageError if another directory has a stack of that name.
+    """
+    found = group.containers()
+    check_owner(stack, found, group.engine.name)
+    reporter(StageStarted(_STAGE, len(found)))
+    for container in reversed(found):
+        group.stop(container.name)
+        reporter(Moved(_STAGE, container.name, 1, 1))
+    group.remove([container.name for container in found])
+    group.remove_networks(sorted(group.networks()))
+    if volumes:
+        group.remove_volumes(sorted(group.volumes()))
+    names = ", ".join(container.labels.get(LABEL_SERVICE, container.name) for container in reversed(found))
+    reporter(StageFinished(_STAGE, names or "nothing was running", notable=True))
+    return tuple(sorted(group.volumes()))

@@ -1,0 +1,122 @@
+"""`shipwheel export compose`, and what `up` refuses before an engine has anything to do: offline, with a fake registry and fake engines."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from support.fake_programs import Programs
+
+from shipwheel.oci.image import make_image, make_index
+from shipwheel.oci.layout import write_layout
+from shipwheel.oci.model import ContainerConfig
+from shipwheel.platform import Platform
+from shipwheel.testing.images import small_layer
+from shipwheel.testing.registry import FakeRegistry
+from shipwheel.testing.world import CommandResult, World
+
+PLATFORM = 'platforms = "linux/amd64"\nbytecode = false\n'
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        yield running
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    """Programs for the PATH of commands."""
+    return Programs(tmp_path / "bin")
+
+
+def pushed_image(world: World, registry: FakeRegistry) -> str:
+    """Push an image by another tool. Return its NAME@DIGEST."""
+    layer = small_layer(world.store, {"bin/db": ""})
+    image = make_image([layer], ContainerConfig(volumes={"/var/lib/db": {}}), Platform("linux", "amd64"), created=0)
+    write_layout(make_index([image]), world.root / "db.oci", world.store, name="db:1")
+    done = world.run("push", world.root / "db.oci", f"{registry.host}/db:1")
+    assert done.code == 0, done.err
+    return done.out.strip()
+
+
+def test_a_compose_file_names_every_image_by_its_digest(world: World, registry: FakeRegistry) -> None:
+    db = pushed_image(world, registry)
+    settings = f"""{PLATFORM}
+tag = "{registry.host}/shop:1"
+ports = 8000
+[services.web]
+needs = "db"
+secrets = "KEY"
+[services.db]
+image = "{registry.host}/db:1"
+"""
+    done = world.run("export", "compose", world.app("small\n", settings=settings), "--push", "-o", "deploy", "--json")
+    assert done.code == 0, done.err
+    found = yaml.safe_load((world.root / "deploy" / "compose.yaml").read_text())
+    assert found["services"]["db"]["image"] == db
+    assert found["services"]["db"]["volumes"] == [{"type": "volume", "source": "db-var-lib-db", "target": "/var/lib/db"}]
+    web = found["services"]["web"]
+    assert web["image"] == f"{registry.host}/shop@{registry.tags['shop']['1']}"
+    assert web["user"] == "65532:65532"
+    assert done.document["images"] == {"db": db, "web": web["image"]}
+    assert "it reads secrets/KEY beside it" in done.err
+
+
+def test_an_image_in_no_registry_is_named_with_a_warning(world: World) -> None:
+    done = world.run("export", "compose", world.app("small\n", settings=PLATFORM))
+    assert done.code == 0, done.err
+    found = yaml.safe_load(done.out)
+    assert found["services"]["web"]["image"] == "shop:latest"
+    assert found["services"]["web"]["pull_policy"] == "never"
+    assert "shop:latest is in no registry" in done.err
+
+
+def test_an_image_that_a_registry_lacks_is_named_with_its_key(world: World, registry: FakeRegistry) -> None:
+    app = world.app("small\n", settings=f'{PLATFORM}[services.db]\nimage = "{registry.host}/db:1"\n')
+    done = world.run("export", "compose", app)
+    assert done.code == 5
+    assert f"{app}/shipwheel.toml: services.db.image: " in done.err
+
+
+DOCKER = """
+if args[0] == 'version': print(json.dumps({'Version': '26.1.5', 'Arch': 'amd64', 'KernelVersion': 'x'}))
+elif args[:2] == ['image', 'inspect']: print('[]'); sys.exit(1)
+elif args[0] == 'pull': sys.exit(1)
+"""
+
+
+def up(world: World, programs: Programs, app: Path, *arguments: str) -> CommandResult:
+    programs.add("docker", DOCKER)
+    path = f"{programs.folder}:{world.environment()['PATH']}"
+    return world.run("up", app, "--engine", "docker", *arguments, env={"PATH": path})
+
+
+def changes(programs: Programs) -> list[list[str]]:
+    """Return the calls that would have changed something in the engine."""
+    return [call[1:] for call in programs.calls if call[1] in ("run", "load", "rm") or call[2:3] == ["create"]]
+
+
+def test_a_secret_that_is_not_set_is_named_before_anything_is_built(world: World, programs: Programs) -> None:
+    app = world.app("small\n", settings='[services.web]\nsecrets = "KEY"\n')
+    done = up(world, programs, app)
+    assert done.code == 2
+    assert f"{app}/shipwheel.toml: services.web: the variable KEY is not set" in done.err
+    assert "--env-file FILE" in done.err
+    assert programs.calls == []
+
+
+def test_an_image_that_does_not_exist_is_named_before_anything_is_built(world: World, programs: Programs) -> None:
+    app = world.app("small\n", settings='[services.db]\nimage = "nowhere:1"\n')
+    done = up(world, programs, app)
+    assert done.code == 11
+    assert f"{app}/shipwheel.toml: services.db.image: docker could not pull nowhere:1" in done.err
+    assert changes(programs) == []
+    assert not (app / "pylock.toml").exists()
+
+
+def test_a_project_that_does_not_build_starts_nothing(world: World, programs: Programs) -> None:
+    done = up(world, programs, world.app("no-such-package\n", settings=PLATFORM))
+    assert done.code == 4
+    assert "no-such-package" in done.err
+    assert changes(programs) == []

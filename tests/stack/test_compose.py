@@ -1,0 +1,154 @@
+"""The compose file of a stack, and the containers that an engine is asked for: the same decisions in two forms."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from shipwheel.container_path import ContainerPath
+from shipwheel.engine.interface import Mount, Port
+from shipwheel.errors import UsageError
+from shipwheel.oci.execution import ExecutionConfig, ExposedPort
+from shipwheel.platform import Platform
+from shipwheel.stack.compose import compose_file
+from shipwheel.stack.containers import LABEL_CONFIG, run_spec
+from shipwheel.stack.image import PlacedService, ServiceImage, place
+from shipwheel.stack.model import (
+    HealthCommand,
+    HealthPath,
+    HealthPort,
+    ProjectSource,
+    PulledImage,
+    Service,
+    ServiceHealth,
+    ServiceVolume,
+    Stack,
+)
+
+AMD64 = Platform("linux", "amd64")
+ROOT = Path("/work/shop")
+OURS = ExecutionConfig(
+    entrypoint=("/usr/bin/tini", "--"),
+    cmd=("gunicorn",),
+    user="65532:65532",
+    exposed_ports=(ExposedPort(8000, "tcp"),),
+    volumes=(ContainerPath("/data"),),
+    labels={
+        "io.shipwheel.version": "0.1.0",
+        "io.shipwheel.health": "/ready",
+        "io.shipwheel.processes": '{"web": ["gunicorn"], "worker": ["celery", "$X"]}',
+    },
+)
+PLACE = "shipwheel.toml"
+
+
+def ours(**labels: str) -> ServiceImage:
+    """The image of the project, with other labels if they are given."""
+    config = msgspec.structs.replace(OURS, labels=labels or OURS.labels)
+    return ServiceImage("registry.example/shop@sha256:" + "0" * 64, config, AMD64, "shop")
+
+
+POSTGRES = ServiceImage("postgres:16", ExecutionConfig(cmd=("postgres",), volumes=(ContainerPath("/var/lib/pg"),)), AMD64, "postgres")
+WEB = Service(
+    "web",
+    ProjectSource(ROOT),
+    publishes_all=True,
+    env={"URL": "pg://${PASSWORD}@db/$1"},
+    secrets=("KEY",),
+    needs=("db", "release"),
+    cpus=0.5,
+    memory=1 << 20,
+)
+WORKER = Service("worker", ProjectSource(ROOT, "worker"))
+RELEASE = Service("release", ProjectSource(ROOT), is_job=True)
+DB = Service("db", PulledImage("postgres:16"), health=HealthCommand(("pg_isready",)), ports=(Port(5432, 5433, "tcp", "127.0.0.1"),))
+STACK = Stack("shop", ROOT, PLACE, (DB, RELEASE, WORKER, WEB))
+
+
+def placed() -> Iterator[PlacedService]:
+    for service in STACK.services:
+        yield place(service, POSTGRES if service is DB else ours(), PLACE)
+
+
+def test_a_compose_file_says_all_that_the_settings_say() -> None:
+    text = compose_file(STACK, tuple(placed()))
+    found = yaml.safe_load(text)
+    web, db, worker = (found["services"][name] for name in ("web", "db", "worker"))
+    assert found["name"] == "shop"
+    assert found["volumes"] == {"db-var-lib-pg": {}, "shop-data": {}}
+    assert found["secrets"] == {"KEY": {"file": "./secrets/KEY"}}
+    assert web["image"] == ours().name
+    assert web["environment"] == {"KEY_FILE": "/run/secrets/KEY", "URL": "pg://${PASSWORD:?set PASSWORD}@db/$$1"}
+    assert web["depends_on"] == {"db": {"condition": "service_healthy"}, "release": {"condition": "service_completed_successfully"}}
+    assert web["ports"] == [{"target": 8000, "published": "8000", "host_ip": "127.0.0.1", "protocol": "tcp"}]
+    assert web["healthcheck"]["test"][:2] == ["CMD", "/opt/venv/bin/python"]
+    assert web["healthcheck"]["test"][-2:] == ["8000", "/ready"]
+    assert (web["user"], web["read_only"], web["tmpfs"], web["cap_drop"]) == ("65532:65532", True, ["/tmp"], ["ALL"])
+    assert (web["security_opt"], web["restart"], web["cpus"], web["mem_limit"]) == (
+        ["no-new-privileges:true"],
+        "unless-stopped",
+        0.5,
+        1 << 20,
+    )
+    assert worker["entrypoint"] == ["/usr/bin/tini", "--", "celery", "$$X"]
+    assert "healthcheck" not in worker, "it does not listen on the port of the image"
+    assert (db["pull_policy"], db["healthcheck"]["test"]) == ("never", ["CMD", "pg_isready"])
+    assert db.keys().isdisjoint({"read_only", "cap_drop", "user"}), "an image of others may need them"
+    assert found["services"]["release"]["restart"] == "no"
+
+
+def test_a_container_has_the_same() -> None:
+    web, worker = (next(it for it in placed() if it.service is service) for service in (WEB, WORKER))
+    variables = {"PASSWORD": "p", "KEY": "k"}
+    spec = run_spec(STACK, web, "sha256:1", variables, Path("/secrets"))
+    assert (spec.name, spec.network, spec.aliases, spec.restarts) == ("shop-web", "shop-stack", ("web",), True)
+    assert spec.env == {"KEY_FILE": "/run/secrets/KEY", "URL": "pg://p@db/$1"}
+    assert spec.mounts == (
+        Mount("shop_shop-data", ContainerPath("/data")),
+        Mount("/secrets/KEY", ContainerPath("/run/secrets/KEY"), read_only=True),
+    )
+    assert (spec.read_only, spec.no_privileges, spec.entrypoint) == (True, True, None)
+    assert run_spec(STACK, worker, "sha256:1", variables, Path("/s")).command == ("/usr/bin/tini", "--", "celery", "$X")
+    same, secret, image = (
+        run_spec(STACK, web, image, values, Path("/secrets")).labels[LABEL_CONFIG]
+        for image, values in (("sha256:1", variables), ("sha256:1", {**variables, "KEY": "new"}), ("sha256:2", variables))
+    )
+    assert same == spec.labels[LABEL_CONFIG]
+    assert len({same, secret, image}) == 3, "another secret or image means another container"
+
+
+@pytest.mark.parametrize(
+    ("labels", "health", "expected"),
+    [
+        ({"io.shipwheel.version": "1"}, None, HealthPort(8000)),
+        ({"io.shipwheel.version": "1", "io.shipwheel.health": "/a"}, None, HealthPath("/a", 8000)),
+        ({"io.shipwheel.version": "1", "io.shipwheel.health": "/a"}, HealthPath("/b"), HealthPath("/b", 8000)),
+        ({"other": "1"}, None, None),
+        ({"other": "1"}, HealthCommand(("ok",)), HealthCommand(("ok",))),
+    ],
+)
+def test_the_health_check_is_that_of_the_settings_then_of_the_image(
+    labels: dict[str, str], health: ServiceHealth | None, expected: ServiceHealth | None
+) -> None:
+    assert place(Service("web", ProjectSource(ROOT), health=health), ours(**labels), PLACE).health == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "image", "message"),
+    [
+        (Service("db", PulledImage("a"), health=HealthPath("/x")), POSTGRES, "services.db.health: postgres:16 may have no Python"),
+        (Service("beat", ProjectSource(ROOT, "beat")), ours(), "has no process beat"),
+        (
+            Service("web", ProjectSource(ROOT), volumes=(ServiceVolume("a", ContainerPath("/other")),)),
+            ours(),
+            "services.web.volumes: /other is no volume of its image",
+        ),
+    ],
+)
+def test_an_image_that_does_not_suit_its_service_is_named(service: Service, image: ServiceImage, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        place(service, image, PLACE)
+    assert message in caught.value.message
+    assert caught.value.hint
