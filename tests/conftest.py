@@ -59,6 +59,7 @@ def group_of(test: str) -> str:
         if engine in ENGINES and file in (
             "test_check.py",
             "test_containers.py",
+            "test_dev.py",
             "test_examples.py",
             "test_init.py",
             "test_run.py",

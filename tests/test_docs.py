@@ -181,6 +181,7 @@ CHECKED = {
     "sh": "test_commands_in_the_documentation_parse",
     "toml": "test_settings_in_the_documentation_are_settings",
     "python": "test_python_in_the_documentation_runs_with_this_version",
+    "json": "",
     "yaml": "",
     "text": "",
     "console": "",

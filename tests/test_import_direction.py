@@ -71,9 +71,10 @@ BELOW = {
     "base": BASE,
     "pipeline": PIPELINE - {"engine"},
     "trial": LOW | {"oci", "engine", "runtime"},
+    "dev": PROJECT | {"oci", "engine", "runtime", "dev"},
     "stack": PROJECT | {"oci", "engine"},
     "api": PIPELINE - {"engine"},
-    "cli": PIPELINE | {"api", "cli", "stack", "trial"},
+    "cli": PIPELINE | {"api", "cli", "dev", "stack", "trial"},
     "testing": PIPELINE | {"api", "cli", "testing"},
 }
 ONLY_CLI = {"click", "rich", "typer"}

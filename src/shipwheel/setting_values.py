@@ -352,6 +352,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "labels": _keys,
     "annotations": _keys,
     "packages": _Each(_Matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
+    "lock": _Matching(r"pylock\.[^./\\\s]+\.toml", 'Write "pylock.NAME.toml", as PEP 751 names a lock.'),
     "requirements": _Each(_RELATIVE),
     "allow-secrets": _allowed_secrets,
     "debian-mirror": _mirror,

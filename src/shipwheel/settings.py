@@ -89,6 +89,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     the wheel, and the source if that cannot be built while requirements are known without it."""
     ignore_imports: tuple[str, ...] = ()
     """Top-level modules that the proof of imports takes for granted, because the app finds them in its own way."""
+    lock: str | None = None
+    """Name of the lock, for a variant of the project beside its own: "pylock.NAME.toml" (PEP 751). Where the variant leaves versions open,
+    it takes those of the project's lock. Default: "pylock.toml"."""
     requirements: tuple[str, ...] = ()
     """Requirements files to use instead of those that shipwheel finds, relative to the project."""
     build_network: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ def test_a_run_that_leaves_something_says_so_and_fails(tmp_path: Path) -> None:
         "def test_leaves_a_directory():\n    machine._ENDING_S = 0\n    tempfile.mkdtemp(prefix=machine._OURS)\n"
     )
     environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path, program]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(program)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "the tests changed this machine" in done.stdout

@@ -21,6 +21,7 @@ GROUPS = {
     "Build and run": {
         "build": "Build container images of a Python project.",
         "run": "Run a project, an image layout, an archive or an image in a container engine.",
+        "dev": "Run a project with its source mounted, and start it again when a file is saved.",
         "init": "Find out the settings that a project needs to serve, and write them.",
         "check": "Start an image as production would, and say whether it serves.",
     },

@@ -10,11 +10,14 @@ from shipwheel.cli.interruption import Interruption
 from shipwheel.cli.terminal import Terminal, Verbosity
 from shipwheel.errors import UsageError
 
-__all__ = ["Command", "Option", "Session", "on_interruption", "option"]
+__all__ = ["Command", "CommandWithArguments", "Option", "Session", "container_arguments", "on_interruption", "option"]
 
 _OTHERS = "Options"
 _OUTPUT = "Output"
 """Heading of the options that every command has; it comes last."""
+
+_ARGUMENTS = "shipwheel.arguments"
+"""Key of a container's arguments in click's context."""
 
 _MAX_FLAGS_WIDTH = 28
 """Longer flags have a line of their own."""
@@ -95,6 +98,26 @@ class Command(click.Command):
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for example in self.examples:
                 formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+
+class CommandWithArguments(Command):
+    """A command that passes all words after `--` to a container."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words off before click sees them."""
+        cut = args.index("--") if "--" in args else len(args)
+        ctx.meta[_ARGUMENTS] = tuple(args[cut + 1 :])
+        return super().parse_args(ctx, args[:cut])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line."""
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def container_arguments() -> tuple[str, ...]:
+    """Return the words after `--` of the command that runs."""
+    found: tuple[str, ...] = click.get_current_context().meta[_ARGUMENTS]
+    return found
 
 
 def on_interruption(stop: Callable[[], None]) -> None:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
     from shipwheel.oci.execution import ExecutionConfig
     from shipwheel.oci.reference import Reference
+    from shipwheel.pipeline.build import Built
     from shipwheel.platform import Platform
+    from shipwheel.request import Request
     from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["LoadedImage", "Naming", "load_subject"]
+__all__ = ["LoadedImage", "Naming", "build_and_load", "check_runnable_by", "load_subject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,27 @@ def _build_project(
     naming: Naming | None,
 ) -> LoadedImage:
     from shipwheel.cli.source_facts import source_facts
-    from shipwheel.oci.reference import Reference
-    from shipwheel.pipeline.build import Built, build, retry_damaged
 
     platform = requested or engine.host()
-    _check_runnable(engine, platform)
+    check_runnable_by(engine, platform)
     request = request_from(path, {**build_flags, "platforms": (str(platform),)}, reporter)
+    built, image = build_and_load(request, engine, naming)
+    first, project = built.index.images[0], built.resolution.project
+    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(built))
+
+
+def build_and_load(request: "Request", engine: "Engine", naming: Naming | None = None) -> "tuple[Built, str]":
+    """Build a project and load it into the engine. Return what was built, and the engine's name for it."""
+    from shipwheel.oci.reference import Reference
+    from shipwheel.pipeline.build import build, retry_damaged
 
     def work() -> "tuple[Built, str]":
         built = build(request)
         project = built.resolution.project
         name = naming(project.name) if naming is not None else Reference.parse(project.settings.tag or project.name)
-        return built, engine.load(built.index, request.store, name, reporter)
+        return built, engine.load(built.index, request.store, name, request.reporter)
 
-    built, image = retry_damaged(request, work)
-    first, project = built.index.images[0], built.resolution.project
-    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(built))
+    return retry_damaged(request, work)
 
 
 def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", reporter: Reporter, naming: Naming | None) -> LoadedImage:
@@ -106,14 +113,14 @@ def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", repo
     if image is None:
         platforms = ", ".join(str(image.platform) for image in images)
         raise UsageError(f"{path} has no image for {platform}", hint=f"It has {platforms}: choose one with --platform.")
-    _check_runnable(engine, image.platform)
+    check_runnable_by(engine, image.platform)
     name = Reference.parse(reader.names[0] if reader.names and ":" in reader.names[0] else slug(path.absolute().stem))
     project = name.repository.rpartition("/")[2]
     loaded = engine.load(make_index([image]), Store(default_root()), naming(project) if naming is not None else name, reporter)
     return LoadedImage(loaded, image.execution, image.platform, project)
 
 
-def _check_runnable(engine: "Engine", platform: "Platform") -> None:
+def check_runnable_by(engine: "Engine", platform: "Platform") -> None:
     """Raise EngineError before anything is built or loaded if the engine cannot run the platform."""
     from shipwheel.engine.emulation import check_runnable
 

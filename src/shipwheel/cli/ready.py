@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Container, Engine, Port, RunSpec
     from shipwheel.engine.tee import Tail
 
-__all__ = ["lacks", "note_what_it_lacks", "wait_for_start", "watched"]
+__all__ = ["answer_line", "lacks", "note_what_it_lacks", "wait_for_start", "watched"]
 
 _TIMEOUT_S = 30.0
 """Seconds until a port that does not answer is mentioned."""
@@ -39,7 +39,7 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[
         answering = []
         for port in answering_ports(ports, _TIMEOUT_S, ended.is_set):
             answering.append(port)
-            terminal.note(_answer_line(spec, port))
+            terminal.note(answer_line(spec, port))
         if not ended.is_set():
             silent = [port for port in ports if port not in answering]
             _warn_of_silence(spec, silent, terminal, lacks(tail.text()) if silent else "")
@@ -65,7 +65,7 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
     silent = list(reachable_ports(spec, engine))
     for port in answering_ports(tuple(silent), _TIMEOUT_S, lambda: not container.state().running):
         silent.remove(port)
-        terminal.note(_answer_line(spec, port))
+        terminal.note(answer_line(spec, port))
     if code := container.state().exit_code:
         log = container.logs()
         lines = "\n".join(f"  {line}" for line in log.splitlines()[-_LOG_LINES:])
@@ -74,7 +74,8 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
     _warn_of_silence(spec, silent, terminal, lacks(container.logs()) if silent else "")
 
 
-def _answer_line(spec: "RunSpec", port: "Port") -> str:
+def answer_line(spec: "RunSpec", port: "Port") -> str:
+    """Return the sentence with the address that a container answers at."""
     address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(port.address, port.address)  # noqa: S104 - compared, not bound
     host = f"[{address}]" if ":" in address else address
     return f"{spec.name} answers at http://{host}:{port.host}" + ("" if port.host == port.container else f" (its port {port.container})")

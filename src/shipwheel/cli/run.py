@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command, option
+from shipwheel.cli.command import CommandWithArguments, container_arguments, option
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.ready import note_what_it_lacks, wait_for_start, watched
 from shipwheel.cli.terminal import Terminal
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from shipwheel.oci.execution import ExecutionConfig
 
 __all__ = ["command"]
-
-_ARGUMENTS = "shipwheel.arguments"
-"""Key of the container's arguments in click's context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +36,9 @@ class _Requested:
     engine_options: tuple[str, ...]
 
 
-class _WithArguments(Command):
-    """A command that passes all words after `--` to the container."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        cut = args.index("--") if "--" in args else len(args)
-        ctx.meta[_ARGUMENTS] = tuple(args[cut + 1 :])
-        return super().parse_args(ctx, args[:cut])
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
-
-
 @click.command(
     "run",
-    cls=_WithArguments,
+    cls=CommandWithArguments,
     help="Run a project (built first), an image layout, an archive, or an image in a container engine.",
     examples=(
         "shipwheel run .",
@@ -225,7 +210,7 @@ def _spec(image: "LoadedImage", engine: "Engine", requested: _Requested, flags: 
         config=image.config,
         platform=image.platform,
         name=flags["name"] or f"{slug(image.project)}-{os.urandom(3).hex()}",
-        args=click.get_current_context().meta[_ARGUMENTS],
+        args=container_arguments(),
         entrypoint=requested.entrypoint if process is None else process,
         ports=_ports(image.config, engine, requested.ports, flags["network"], reporter) if process is None else requested.ports,
         mounts=mounts,

@@ -74,9 +74,10 @@ class Terminal:
             click.echo(printable(line))
 
     def line(self, text: str) -> None:
-        """Write one line of a result that goes on, such as a log, to standard output."""
+        """Write one line of a result that goes on, such as a log, to standard output, above the rows of the stages in progress."""
         with self._lock:
-            click.echo(printable(text))
+            if self._progress is None or not self._progress.write(printable(text)):
+                click.echo(printable(text))
 
     def raw(self, data: bytes) -> None:
         """Write the result to standard output, byte for byte."""

@@ -102,7 +102,8 @@ class BwrapContainer(LocalContainer):
         self._scratch.remove()
         self._binds.remove()
 
-    def _send(self, signal: str) -> None:
+    def send(self, signal: str) -> None:
+        """See `Container.send`."""
         number = signal_number(signal)
         if self.state().running and number is not None:
             with suppress(ProcessLookupError):

@@ -44,6 +44,7 @@ class Ctr(LocalEngine):
 
     name = "containerd"
     maps_user = False
+    takes_pipes = False
 
     @classmethod
     def connect(cls) -> "Ctr":

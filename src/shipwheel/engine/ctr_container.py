@@ -64,7 +64,8 @@ class CtrContainer(LocalContainer):
         self._log.unlink(missing_ok=True)
         self._binds.remove()
 
-    def _send(self, signal: str) -> None:
+    def send(self, signal: str) -> None:
+        """See `Container.send`."""
         if self._end is None:
             run_program(["ctr", "tasks", "kill", "--signal", signal, self.spec.name])
 

@@ -39,6 +39,14 @@ class Docker(DockerLike):
         engine.is_remote = is_elsewhere(run_program(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).stdout)
         return engine
 
+    def as_caller(self, user: str) -> tuple[str, tuple[str, ...]]:
+        """See `Engine.as_caller`. In a rootless daemon root is the caller, and one that remaps users can leave it out for a container."""
+        security = run_program(["docker", "info", "--format", "{{json .SecurityOptions}}"]).stdout
+        if "name=rootless" in security:
+            return "0:0", ()
+        found, options = super().as_caller(user)
+        return found, (*options, "--userns=host") if "name=userns" in security else options
+
     def load(self, index: ImageIndex, store: Store, name: Reference, reporter: Reporter) -> str:
         """See `Engine.load`."""
         image, short_name = image_for(index, self.host()), f"{name.name}:{name.tag_or_latest}"

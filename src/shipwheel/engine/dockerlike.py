@@ -101,6 +101,7 @@ class DockerLike:
     detaches = True
     networks = True
     groups = False
+    takes_pipes = True
     limits = True
     lists_changes = True
     """True if it has the command `diff`."""
@@ -122,6 +123,10 @@ class DockerLike:
     def platforms(self) -> tuple[Platform, ...]:
         """See `Engine.platforms`."""
         return self._platforms
+
+    def as_caller(self, user: str) -> tuple[str, tuple[str, ...]]:
+        """See `Engine.as_caller`. Group 0 may write to the volumes of our images."""
+        return user, ("--group-add=0",)
 
     def has(self, image: str) -> bool:
         """See `Engine.has`."""

@@ -42,6 +42,10 @@ class DockerLikeContainer(Container):
         """See `Container.exec`."""
         return self._run("exec", self.spec.name, *argv, timeout=timeout)
 
+    def send(self, signal: str) -> None:
+        """See `Container.send`."""
+        self._run("kill", "--signal", signal, self.spec.name)
+
     def stop(self, grace: float | None = None) -> int:
         """See `Container.stop`."""
         seconds = self.spec.grace if grace is None else grace

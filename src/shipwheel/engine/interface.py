@@ -179,6 +179,10 @@ class Container(ABC):
         """
 
     @abstractmethod
+    def send(self, signal: str) -> None:
+        """Send a signal (`SIGHUP`) to its first process, if that runs."""
+
+    @abstractmethod
     def stop(self, grace: float | None = None) -> int:
         """Send the stop signal, kill it after `grace` seconds (the spec's if None), and return its exit code. It may have ended before."""
 
@@ -210,6 +214,8 @@ class Engine(Protocol):
     """True if it has networks of its own beside `host` and `none`."""
     groups: bool
     """True if `group.py` can manage its containers, networks and volumes by their labels."""
+    takes_pipes: bool
+    """True if a container's input can come from elsewhere than a terminal."""
     limits: bool
     """True if it can limit a container's CPUs and memory."""
     emulation_hint: str
@@ -223,6 +229,10 @@ class Engine(Protocol):
 
     def platforms(self) -> tuple[Platform, ...]:
         """Return the platforms that it can run: the host's, then the emulated ones."""
+
+    def as_caller(self, user: str) -> tuple[str, tuple[str, ...]]:
+        """Return as which user a container must run, and with which options of the engine, so that the files that it writes into mounted
+        directories belong to `user` (`UID:GID`) of this machine."""
 
     def has(self, image: str) -> bool:
         """Return whether it has an image of this name or digest."""

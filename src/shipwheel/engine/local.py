@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import time
-from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +46,7 @@ class LocalEngine:
     detaches = True
     networks = False
     groups = False
+    takes_pipes = True
     limits = True
     emulation_hint = ""
 
@@ -61,6 +61,10 @@ class LocalEngine:
         """See `Engine.host`."""
         return host_platform()
 
+    def as_caller(self, user: str) -> tuple[str, tuple[str, ...]]:
+        """See `Engine.as_caller`."""
+        return user, ()
+
     def platforms(self) -> tuple[Platform, ...]:
         """See `Engine.platforms`."""
         return (self.host(), *emulated_platforms())
@@ -69,14 +73,10 @@ class LocalEngine:
 class LocalContainer(Container):
     """A container on this machine, whose engine does not wait between the stop signal and the kill."""
 
-    @abstractmethod
-    def _send(self, signal: str) -> None:
-        """Send a signal to its first process, if that runs."""
-
     def stop(self, grace: float | None = None) -> int:
         """See `Container.stop`."""
         for signal, seconds in ((self.spec.stop_signal, self.spec.grace if grace is None else grace), ("SIGKILL", _KILL_TIMEOUT_S)):
-            self._send(signal)
+            self.send(signal)
             deadline = time.monotonic() + seconds
             while (state := self.state()).running and time.monotonic() < deadline:
                 time.sleep(_POLL_S)

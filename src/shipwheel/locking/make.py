@@ -12,7 +12,7 @@ from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
-from shipwheel.locking.preferences import Upgrade, pinned_packages, preferred_packages
+from shipwheel.locking.preferences import Upgrade, pinned_packages, preferred_packages, with_pins
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
@@ -40,8 +40,13 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     upgrade = upgrade or Upgrade()
     if found is not None and not upgrade and found.is_current(inputs_digest(request)):
         return found
-    lock = make_lock(request, reporter, preferred_packages(found, request.day, upgrade))
-    for architecture, base in (found.base if found is not None else {}).items():
+    main = read_lock(request.inputs.main_lock) if request.inputs.main_lock is not None else None
+    preferred = preferred_packages(found, request.day, upgrade)
+    if main is not None:
+        # A variant has the versions of the project's own lock, whatever it had before.
+        preferred = with_pins(preferred, request.inputs.pins)
+    lock = make_lock(request, reporter, preferred)
+    for architecture, base in {**(main.base if main is not None else {}), **(found.base if found is not None else {})}.items():
         lock = lock.with_base(architecture, base)
     return lock
 

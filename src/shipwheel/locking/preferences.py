@@ -12,7 +12,7 @@ from typing import Any
 from shipwheel.locking.pylock import Lock
 from shipwheel.versions import normalized
 
-__all__ = ["Upgrade", "pinned_packages", "preferred_packages", "write_preferences"]
+__all__ = ["Upgrade", "pinned_packages", "preferred_packages", "with_pins", "write_preferences"]
 
 _UNUSED_INDEX = "https://index.invalid/simple"
 """uv requires an index in the entries, but reads only their names and versions."""
@@ -47,6 +47,13 @@ def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple
 def pinned_packages(pins: Iterable[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
     """Return (name, version) pairs as packages that should have these versions."""
     return tuple({"name": name, "version": version, "wheels": ()} for name, version in pins)
+
+
+def with_pins(packages: Iterable[Mapping[str, Any]], pins: Iterable[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the packages, with (name, version) pairs in place of those of the same name."""
+    pinned = pinned_packages(pins)
+    names = {package["name"] for package in pinned}
+    return (*(package for package in packages if package["name"] not in names), *pinned)
 
 
 def write_preferences(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:

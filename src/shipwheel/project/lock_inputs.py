@@ -12,6 +12,7 @@ import msgspec
 
 from shipwheel.project.git_history import pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
+from shipwheel.project.pins import pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
 from shipwheel.project.workspace import UV_SETTINGS, Workspace, name_in, read_workspace, workspace_root
@@ -83,6 +84,8 @@ class LockInputs(msgspec.Struct, frozen=True):
     project: LocalPath
     workspace: Workspace
     lock_path: Path
+    main_lock: Path | None = None
+    """The lock of the project itself if `lock_path` is that of a variant."""
     requirements: Requirements | None = None
     own_line: Line | None = None
     """The line of the requirements that names the project itself, as `-e .` does."""
@@ -117,15 +120,19 @@ def read_lock_inputs(
     pipfile: Path | None = None,
     pins: tuple[tuple[str, str], ...] = (),
     name: str = "",
+    lock: str = "",
 ) -> LockInputs:
     """Read what decides the lock of the project in `root`: the given files, or else its metadata.
 
-    `requirements` without any file means that only the settings name packages; `name` is the name in the metadata. Raises LockError,
-    ProjectError.
+    `requirements` without any file means that only the settings name packages; `name` is the name in the metadata, `lock` that of the
+    lock of a variant. Raises LockError, ProjectError.
     """
     listed = read_requirements(requirements, files) if requirements is not None else None
     pipenv = read_pipfile(files, pipfile) if pipfile else None
     workspace = read_workspace(files, root)
+    main_lock = _lock_path(files, root) if lock else None
+    if main_lock is not None:
+        pins = pins_of_lock(files, main_lock) or pins
     other_lock = _other_lock(files, root, workspace, listed is not None, script is not None, pipfile)
     return LockInputs(
         root=root,
@@ -134,7 +141,8 @@ def read_lock_inputs(
         has_setup=files.is_file(root / "setup.py") or files.is_file(root / "setup.cfg"),
         project=_local_path(files, root),
         workspace=workspace,
-        lock_path=_lock_path(files, root),
+        lock_path=root / lock if lock else _lock_path(files, root),
+        main_lock=main_lock,
         requirements=listed,
         own_line=own_line(listed, root) if listed else None,
         script=read_script(files, script) if script else None,

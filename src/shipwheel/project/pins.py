@@ -1,6 +1,6 @@
 """Versions that stand beside a project's open requirements, in a pinned list or a lock: what the project is known to run with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ from shipwheel.project.requirements import read_requirements
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
-__all__ = ["pins_beside"]
+__all__ = ["pins_beside", "pins_of_lock"]
 
 _LISTS = ("poetry.lock", "pdm.lock", "uv.lock")
 """Locks that list their packages alike. Beside a pyproject.toml they are the project's own; beside a setup.py they are only evidence."""
@@ -33,6 +33,10 @@ class _PackageList(msgspec.Struct, frozen=True):
     package: list[_Package] = []
 
 
+class _PyLock(msgspec.Struct, frozen=True):
+    packages: list[_Package] = []
+
+
 def pins_beside(files: UserFiles, root: Path, listed: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     """Return (normalized name, version) of what the requirements files pin, or else a lock; empty if none of them can be read.
 
@@ -42,6 +46,19 @@ def pins_beside(files: UserFiles, root: Path, listed: Sequence[Path]) -> tuple[t
         found = list(_from_requirements(files, tuple(listed)) if listed else _from_lock(files, root))
     except (ShipwheelError, OSError, msgspec.MsgspecError):
         return ()
+    return _unambiguous(found)
+
+
+def pins_of_lock(files: UserFiles, path: Path) -> tuple[tuple[str, str], ...]:
+    """Return (normalized name, version) of what a pylock.toml (PEP 751) has; empty if there is none, or one that cannot be read."""
+    try:
+        packages = msgspec.toml.decode(files.read_bytes(path), type=_PyLock).packages if files.is_file(path) else []
+    except (OSError, msgspec.MsgspecError):
+        return ()
+    return _unambiguous((package.name, package.version) for package in packages if package.version)
+
+
+def _unambiguous(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     versions: dict[str, set[str]] = {}
     for name, version in found:
         versions.setdefault(normalized(name), set()).add(version)

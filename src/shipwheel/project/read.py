@@ -205,7 +205,14 @@ class _Reader:
         decides = listed is not None or script is not None or pipfile is not None
         pins = () if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
-            self._files, root, requirements=listed, script=script, pipfile=pipfile, pins=pins, name=metadata.name or ""
+            self._files,
+            root,
+            requirements=listed,
+            script=script,
+            pipfile=pipfile,
+            pins=pins,
+            name=metadata.name or "",
+            lock=settings.lock or "",
         )
         requirements = [*metadata.dependencies]
         if inputs.requirements is not None:

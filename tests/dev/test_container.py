@@ -1,0 +1,107 @@
+"""The container of a process in development, and the saved files that matter to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shipwheel.container_path import ContainerPath
+from shipwheel.dev.changes import Watched
+from shipwheel.dev.container import DevProcess, debugged, environment, import_roots, processes, source_mounts, under_reloader
+from shipwheel.dev.developer import Developer
+from shipwheel.errors import UsageError
+from shipwheel.oci.execution import ExecutionConfig
+from shipwheel.project.project import Project
+from shipwheel.project.read import read_project
+
+INIT = ("/usr/bin/tini", "--")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Project:
+    (tmp_path / "requirements.txt").write_text("flask\ngunicorn\ncelery\n")
+    (tmp_path / "Procfile").write_text("web: gunicorn app:app\nworker: celery -A app worker\n")
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    (tmp_path / "shipwheel.toml").write_text('state = ["uploads/", "db.sqlite3"]\n')
+    return read_project(tmp_path)
+
+
+def config(project: Project) -> ExecutionConfig:
+    assert project.launch is not None
+    return ExecutionConfig(entrypoint=INIT, cmd=project.launch.command, volumes=(ContainerPath("/app/uploads"), ContainerPath("/data")))
+
+
+def test_the_process_starts_again_on_a_signal_behind_the_init(app: Project) -> None:
+    web, worker = processes(app, config(app), ["web", "worker"])
+    words = under_reloader(worker, "SIGINT")
+    assert words[:6] == (*INIT, "python", "-I", "-S", "-c")
+    assert json.loads(words[-1]) == {"command": ["celery", "-A", "app", "worker"], "grace": 3.0, "stop": "SIGINT"}
+    assert web.command[0] == "gunicorn"
+    assert processes(app, config(app), []) == (web,)
+
+
+def test_names_the_processes_that_there_are(app: Project) -> None:
+    with pytest.raises(UsageError, match="no process 'beat'") as caught:
+        processes(app, config(app), ["beat"])
+    assert "web, worker" in caught.value.hint
+
+
+def test_volumes_inside_the_directory_are_the_directory(app: Project) -> None:
+    mounts = source_mounts(app, "shop-dev", config(app).volumes)
+    assert [(mount.source, mount.target) for mount in mounts] == [
+        (str(app.root), "/app"),
+        (str(app.root / "uploads"), "/app/uploads"),
+        ("shop-dev-data", "/data"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("gunicorn", "app:app"), ("/opt/venv/bin/gunicorn", "app:app")),
+        (("python", "-m", "shop"), ("-m", "shop")),
+        (("python", "main.py"), ("main.py",)),
+    ],
+)
+def test_debugpy_starts_the_command(command: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert debugged(command, 5678) == ("python", "-m", "debugpy", "--listen", "0.0.0.0:5678", *expected)
+
+
+@pytest.mark.parametrize(("folder", "roots"), [("src/", ("src",)), ("", (".",)), ("code/", ("code",))])
+def test_modules_of_a_package_come_from_the_directory(tmp_path: Path, folder: str, roots: tuple[str, ...]) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\nscripts = {shop = "shop:main"}\n'
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        f'[tool.hatch.build.targets.wheel]\npackages = ["{folder}shop"]\n'
+    )
+    (tmp_path / folder / "shop").mkdir(parents=True)
+    (tmp_path / folder / "shop" / "__init__.py").write_text("def main(): pass\n")
+    project = read_project(tmp_path)
+    assert import_roots(project) == roots
+    found = environment(project, ExecutionConfig(), DevProcess("web", (), ("shop",)), roots, {"A": "b"})
+    assert found["PYTHONPATH"] == ("/app" if roots == (".",) else f"/app/{roots[0]}")
+    assert (found["A"], found["PYTHONDONTWRITEBYTECODE"]) == ("b", "")
+
+
+def test_streamlit_loads_saved_files_itself(app: Project) -> None:
+    process = DevProcess("web", (), ("streamlit", "run", "app.py"))
+    assert process.reloads
+    assert environment(app, ExecutionConfig(), process, (), {})["STREAMLIT_SERVER_RUN_ON_SAVE"] == "true"
+
+
+def test_knows_which_saved_files_matter(app: Project) -> None:
+    watched = Watched.of(app)
+    names = ("app.py", "requirements.txt", "templates/a.html", ".venv/x.py", ".git/config", "uploads/a.yaml", "db.sqlite3", "pylock.toml")
+    saved = watched.saved([*(str(app.root / name) for name in names), "/elsewhere/a.py"])
+    assert (saved.rebuilding, saved.restarting) == (("requirements.txt",), ("app.py", "templates/a.html"))
+    assert not watched.saved([str(app.root / "db.sqlite3")])
+
+
+@pytest.mark.parametrize(("uid", "users"), [(0, [0]), (1000, [0, 1000]), (100000, [0, 100000])])
+def test_the_developer_has_a_name_and_a_home(tmp_path: Path, uid: int, users: list[int]) -> None:
+    passwd, group = Developer(uid, uid).mounts(tmp_path / "dev")
+    lines = [line.split(":") for line in Path(passwd.source).read_text().splitlines()]
+    assert [int(line[2]) for line in lines] == users
+    assert lines[-1][5] == "/tmp"
+    assert (passwd.target, passwd.read_only, group.target) == ("/etc/passwd", True, "/etc/group")
+    assert Path(group.source).read_text().splitlines()[-1].split(":")[2] == str(uid)

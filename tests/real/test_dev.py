@@ -1,0 +1,68 @@
+"""`shipwheel dev` with real engines: a saved file is answered, what is written belongs to the developer, and nothing is left behind."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.engines import wait_until
+from support.examples import Example
+from support.run_target import RunTarget
+from support.running import answer, start
+
+URL = "http://127.0.0.1:8000/"
+UID = 100000
+GREETING = "Hello from an image"
+
+
+@pytest.fixture
+def project(target: RunTarget, fastapi: Example) -> Iterator[Path]:
+    """The example, in a directory of somebody else than root."""
+    folder = target.sandbox.folder("project")
+    shutil.copytree(fastapi.archive.parent / "fastapi", folder, dirs_exist_ok=True)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, UID, UID)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def owners(folder: Path) -> set[int]:
+    return {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
+def once(target: RunTarget, project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "shipwheel", "dev", str(project), "--engine", target.name, "--", *words]
+    return target.sandbox.run(argv, check=False)
+
+
+def test_a_saved_file_is_answered(target: RunTarget, project: Path) -> None:
+    run = start(target, str(project), command="dev")
+    assert GREETING in run.wait_http(URL)
+    wait_until(lambda: "answers at" in run.read("err"), "the address")
+    main = project / "main.py"
+    text = main.read_text()
+    main.write_text(text.replace(GREETING, "Hello again"))
+    wait_until(lambda: "Hello again" in answer(target, URL, run.folder / "status"), "the answer of the saved file")
+    main.write_text("no Python")
+    wait_until(lambda: "saving a file starts it again" in run.read("out"), "the error")
+    assert "SyntaxError" in run.read("out")
+    main.write_text(text)
+    wait_until(lambda: GREETING in answer(target, URL, run.folder / "status"), "the answer after the error")
+    run.signal_group("INT")
+    assert run.status() == 0, run.read("err")
+    assert target.left() == ""
+    assert owners(project) == {UID}
+
+
+def test_a_command_runs_once_as_the_developer(target: RunTarget, project: Path) -> None:
+    program = (
+        "import getpass, os, fastapi; open('made', 'w'); os.makedirs('a/b'); print(getpass.getuser(), os.getcwd()); raise SystemExit(3)"
+    )
+    done = once(target, project, "python", "-c", program)
+    assert (done.returncode, done.stdout) == (3, "developer /app\n"), done.stderr
+    # bubblewrap's containers are the caller's, who is root here.
+    assert owners(project) == ({UID, os.getuid()} if target.name == "bwrap" else {UID})
+    assert target.left() == ""

@@ -1,0 +1,69 @@
+"""The process in front of a command in development, run as it is in a container."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.process import ended
+
+from shipwheel.runtime import reloader
+
+SERVES = "import os, signal, time; print('started', os.getpid(), flush=True); signal.pause()"
+IGNORES = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SERVES}"
+FAILS = "print('started', 0, flush=True); raise SystemExit(3)"
+
+
+@contextmanager
+def running(program: str, grace: float = 5.0) -> Iterator["subprocess.Popen[str]"]:
+    options = {"command": [sys.executable, "-c", program], "grace": grace, "stop": "SIGTERM"}
+    argv = [sys.executable, "-I", "-S", "-c", Path(reloader.__file__).read_text(), json.dumps(options)]
+    with ended(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
+        yield process
+
+
+def started(process: "subprocess.Popen[str]") -> int:
+    assert process.stdout is not None
+    word, _, number = process.stdout.readline().partition(" ")
+    assert word == "started"
+    return int(number)
+
+
+@pytest.mark.parametrize(("program", "grace"), [(SERVES, 5.0), (IGNORES, 0.05)])
+def test_starts_again_on_a_signal(program: str, grace: float) -> None:
+    with running(program, grace) as process:
+        first = started(process)
+        process.send_signal(signal.SIGUSR1)
+        assert started(process) != first
+        assert not Path(f"/proc/{first}").exists()
+
+
+def test_ends_with_its_command() -> None:
+    with running(SERVES) as process:
+        number = started(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+        assert not Path(f"/proc/{number}").exists()
+
+
+def test_outlives_a_command_that_fails() -> None:
+    with running(FAILS) as process:
+        started(process)
+        assert process.stderr is not None
+        assert "ended with status 3; saving a file starts it again" in process.stderr.readline()
+        process.send_signal(signal.SIGUSR1)
+        started(process)
+
+
+def test_outlives_a_command_that_cannot_start() -> None:
+    options = {"command": ["/nowhere"], "grace": 1, "stop": "SIGTERM"}
+    argv = [sys.executable, "-I", "-S", "-c", Path(reloader.__file__).read_text(), json.dumps(options)]
+    with ended(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stderr is not None
+        assert "cannot start /nowhere" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 128 + signal.SIGINT
