@@ -23,8 +23,8 @@ __all__ = ["command"]
 @option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C, or until all have ended.", group="Services")
 @option("-n", "--lines", type=click.IntRange(0), metavar="NUMBER", help="Lines of each service to begin with [all].", group="Services")
 @engine_option
-def command(terminal: Terminal, services: tuple[str, ...], path: Path, follow: bool, lines: int | None, engine: str | None) -> None:
-    """Print lines as the engine has them; raise UsageError for a service that has no container."""
+def command(terminal: Terminal, services: tuple[str, ...], path: Path, follow: bool, lines: int | None, engine: str | None) -> int:
+    """Print lines as the engine has them; raise UsageError for a service that has no container. Ctrl-C is the usual end of `--follow`."""
     from shipwheel.stack.containers import LABEL_SERVICE
     from shipwheel.stack.read import read_stack
 
@@ -38,4 +38,9 @@ def command(terminal: Terminal, services: tuple[str, ...], path: Path, follow: b
     chosen = [name for name, service in there.items() if not services or service in services]
     width = max(len(there[name]) for name in chosen)
     terminal.stop()
-    group.read_logs(chosen, lines, lambda name, line: terminal.line(f"{there[name]:<{width}} | {line}"), follow=follow)
+    try:
+        group.read_logs(chosen, lines, lambda name, line: terminal.line(f"{there[name]:<{width}} | {line}"), follow=follow)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    return 0

@@ -7,7 +7,7 @@ import msgspec
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
-from shipwheel.trial.signs import Sign, SignKind, companion_name, is_debug_page, plain_lines, signs_in
+from shipwheel.trial.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = [
@@ -284,12 +284,13 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind in _MISSING:
         finding_kind, message, hint = _MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
+        service = companion_service(sign.subject) if kind is SignKind.COMPANION else ""
         packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
         setting = Setting("packages", (packages[kind],)) if kind in packages else None
         return Finding(
             finding_kind,
             message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
-            hint.format(sign.subject),
+            hint.format(sign.subject) + (f" `shipwheel up` starts one beside the app with the setting {service}." if service else ""),
             sign.subject,
             sign.line,
             setting,

@@ -9,7 +9,7 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["Companion", "Sign", "SignKind", "companion_name", "is_debug_page", "plain_lines", "signs_in"]
+__all__ = ["Companion", "Sign", "SignKind", "companion_name", "companion_service", "is_debug_page", "plain_lines", "signs_in"]
 
 
 class SignKind(Enum):
@@ -69,12 +69,22 @@ class Companion(msgspec.Struct, frozen=True):
 
     name: str
     port: int
+    service: str = ""
+    """The setting that lets `shipwheel up` start one beside the application; empty if there is no usual image."""
 
 
 COMPANIONS = (
-    Companion("PostgreSQL", 5432),
-    Companion("MySQL or MariaDB", 3306),
-    Companion("Redis", 6379),
+    Companion(
+        "PostgreSQL",
+        5432,
+        'services.db = {image = "postgres:17", secrets = ["POSTGRES_PASSWORD"], health = ["pg_isready", "-U", "postgres"]}',
+    ),
+    Companion(
+        "MySQL or MariaDB",
+        3306,
+        'services.db = {image = "mariadb:11", secrets = ["MARIADB_ROOT_PASSWORD"], health = ["healthcheck.sh", "--connect"]}',
+    ),
+    Companion("Redis", 6379, 'services.redis = {image = "redis:8", health = ["redis-cli", "ping"]}'),
     Companion("RabbitMQ", 5672),
     Companion("MongoDB", 27017),
     Companion("Elasticsearch", 9200),
@@ -313,9 +323,18 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
 
 def companion_name(address: str) -> str:
     """Return what probably listens at `host:port`, for people."""
-    port = address.rpartition(":")[2]
-    name = next((each.name for each in COMPANIONS if str(each.port) == port), "")
-    return f"{name} at {address}" if name else address or "another server"
+    companion = _companion(address)
+    return f"{companion.name} at {address}" if companion is not None else address or "another server"
+
+
+def companion_service(address: str) -> str:
+    """Return the setting for a service that is probably what listens at `host:port`; empty if there is none."""
+    companion = _companion(address)
+    return companion.service if companion is not None else ""
+
+
+def _companion(address: str) -> Companion | None:
+    return next((each for each in COMPANIONS if str(each.port) == address.rpartition(":")[2]), None)
 
 
 def is_debug_page(page: str) -> bool:
