@@ -70,11 +70,11 @@ def sdist(name: str, backend: str) -> bytes:
     return out.getvalue()
 
 
-def failure(folder: Path, *requirements: str, everywhere: bool = False, limit: str | None = None, python: str = sys.executable) -> Failure:
+def failure(folder: Path, *requirements: str, everywhere: bool = False, limit: str | None = None) -> Failure:
     """Return how uv fails to lock these requirements."""
     Synthetic(MINOR, "requirements.txt", tuple(requirements)).write(folder, everywhere=everywhere)
     with pytest.raises(uv.UvFailed) as raised:
-        uv.lock_project(folder, exclude_newer=limit, python=python)
+        uv.lock_project(folder, MINOR, exclude_newer=limit)
     return raised.value.failure
 
 
@@ -132,7 +132,9 @@ def test_tells_that_a_package_requires_another_python(tmp_path: Path) -> None:
 
 
 def test_tells_that_there_is_no_interpreter(tmp_path: Path) -> None:
-    assert failure(tmp_path, "leaf", python="3.99").kind is FailureKind.NO_INTERPRETER
+    Synthetic(MINOR, "requirements.txt", ("leaf",)).write(tmp_path, everywhere=False)
+    finished = uv.run(["lock", "--python", "3.99"], cwd=tmp_path)
+    assert uv.UvFailed(finished).failure.kind is FailureKind.NO_INTERPRETER
 
 
 def test_tells_that_a_build_failed_whatever_the_backend_prints(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_tells_that_an_index_has_no_upload_times(tmp_path: Path, index: PackageI
 def test_tells_that_the_time_is_up(tmp_path: Path) -> None:
     Synthetic(MINOR, "requirements.txt", ("leaf",)).write(tmp_path, everywhere=False)
     with pytest.raises(uv.UvFailed) as raised:
-        uv.lock_project(tmp_path, exclude_newer=None, timeout=0.0001)
+        uv.lock_project(tmp_path, MINOR, exclude_newer=None, timeout=0.0001)
     assert raised.value.failure.kind is FailureKind.TIMED_OUT
 
 
@@ -209,11 +211,11 @@ def test_keeps_what_a_build_backend_prints_apart_from_uvs_error(tmp_path: Path) 
 
 def test_tells_an_outdated_lock(tmp_path: Path) -> None:
     Synthetic(MINOR, "requirements.txt", ("leaf",)).write(tmp_path, everywhere=True)
-    assert not uv.lock_is_outdated(tmp_path), "there is no lock yet"
-    uv.lock_project(tmp_path, exclude_newer=None)
-    assert not uv.lock_is_outdated(tmp_path)
+    assert not uv.lock_is_outdated(tmp_path, MINOR), "there is no lock yet"
+    uv.lock_project(tmp_path, MINOR, exclude_newer=None)
+    assert not uv.lock_is_outdated(tmp_path, MINOR)
     Synthetic(MINOR, "requirements.txt", ("small",)).write(tmp_path, everywhere=True)
-    assert uv.lock_is_outdated(tmp_path)
+    assert uv.lock_is_outdated(tmp_path, MINOR)
 
 
 def test_tells_the_default_index_and_the_torch_backend() -> None:

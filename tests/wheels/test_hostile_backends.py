@@ -14,10 +14,10 @@ import pytest
 from support.programs import needs
 
 from shipwheel.errors import BuildError
+from shipwheel.locking import sandbox
 from shipwheel.project.source_copy import read_source_tree
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
-from shipwheel.wheels import sandbox
 from shipwheel.wheels.isolated_build import BuildOptions
 from shipwheel.wheels.source_builds import build_project_wheel
 

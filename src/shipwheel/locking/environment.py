@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["build_variables", "network_variables", "uv_environment"]
+__all__ = ["build_variables", "locale_variables", "network_variables", "uv_environment"]
 
 _SYSTEM = re.compile(
     r"PATH|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|SYSTEMROOT|COMSPEC|PATHEXT|LD_LIBRARY_PATH|NIX_\w+|SDKROOT|DEVELOPER_DIR", re.ASCII
@@ -45,6 +45,11 @@ def uv_environment(environ: Mapping[str, str], directory: Path | None) -> dict[s
 def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that change what a build backend makes. They belong into the key of the result."""
     return {name: value for name, value in sorted(environ.items()) if _BUILD.fullmatch(name)}
+
+
+def locale_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the language and of its encoding."""
+    return {name: value for name, value in environ.items() if name == "LANG" or name.startswith("LC_")}
 
 
 def network_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -27,7 +27,8 @@ class LockRequest:
 
     `python` is a minor version ("3.11"). `as_of` is the day whose packages count. `extras` and `groups` are the chosen optional
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.
-    `accelerator_index` and `indexes` say where files come from, which does not change what is locked.
+    `accelerator_index` and `indexes` say where files come from, which does not change what is locked. `build_network` names the packages
+    whose builds may use the network.
     """
 
     inputs: LockInputs
@@ -38,6 +39,7 @@ class LockRequest:
     added: tuple[str, ...] = ()
     accelerator: str = ""
     accelerator_index: str = ""
+    build_network: tuple[str, ...] = ()
     indexes: Indexes = field(default_factory=Indexes)
 
     @property

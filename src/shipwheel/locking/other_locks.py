@@ -35,7 +35,7 @@ def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, rep
 
 def _from_uv_lock(other: OtherLock, request: LockRequest) -> LockContents:
     """Take the versions of the user's own uv.lock."""
-    if uv.lock_is_outdated(request.root):
+    if uv.lock_is_outdated(request.root, request.python):
         raise LockError(
             f"{other.path} does not match pyproject.toml",
             hint="Run `uv lock` and build again, or give a day (--as-of) to resolve without it.",

@@ -3,7 +3,6 @@
 uv's lock of the synthetic project, for one Python version, holds for every Linux machine.
 """
 
-import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from shipwheel.events import Reporter, Warned, silent
 from shipwheel.locking import uv
 from shipwheel.locking.accelerator import accelerator_error, find_switch, record_savings, use_vendor_urls
 from shipwheel.locking.allowed_files import apply_format_options
+from shipwheel.locking.build_python import allowed_network
 from shipwheel.locking.build_requirements import BuildRequirements, missing_build_requirement
 from shipwheel.locking.diagnose.conflicts import explain_conflict
 from shipwheel.locking.diagnose.lookup import Lookup
@@ -109,7 +109,8 @@ def _resolve(
     reporter: Reporter,
 ) -> LockContents:
     with ExitStack() as stack:
-        stack.enter_context(uv.extra_environment({**request.indexes.environment, **request.inputs.pretended_version}))
+        allowed = allowed_network(request.build_network)
+        stack.enter_context(uv.extra_environment({**request.indexes.environment, **request.inputs.pretended_version, **allowed}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic = replace(make_synthetic(request, requirements, stack, folder, build_requirements), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:
@@ -218,10 +219,8 @@ def _lock(
     A package that only another system can use is then in the lock: a pinned list leaves it out, and the selection of any other list
     reports it. With `without_wheels`, packages without any file for this Python are in the lock too, with the files that they have.
     """
-    # Any interpreter will do; one of the right version gives the right answers where a build backend is asked for metadata.
-    python = str(uv.local_python(synthetic.python) or sys.executable)
     try:
-        uv_lock, pylock = _lock_once(synthetic, folder, limit, python, everywhere=False)
+        uv_lock, pylock = _lock_once(synthetic, folder, limit, everywhere=False)
     except uv.UvFailed as error:
         if not pinned and not error.failure.unusable:
             raise _explained(error, synthetic, folder) from None
@@ -229,7 +228,7 @@ def _lock(
         _add_wheels_of_other_systems(pylock, Lookup(synthetic, limit), synthetic.python)
         return uv_lock, pylock
     try:
-        return _lock_once(synthetic, folder, limit, python, everywhere=True)
+        return _lock_once(synthetic, folder, limit, everywhere=True)
     except uv.UvFailed as error:
         found = package_without_wheels(error.failure, Lookup(synthetic, limit)) if without_wheels else None
         if found is None:
@@ -242,12 +241,11 @@ def _explained(failed: uv.UvFailed, synthetic: Synthetic, folder: Path) -> LockE
     return resolution_error(failed.failure, synthetic.origin, {str(folder): "", **synthetic.copies}, synthetic.python)
 
 
-def _lock_once(
-    synthetic: Synthetic, folder: Path, limit: str | None, python: str, *, everywhere: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _lock_once(synthetic: Synthetic, folder: Path, limit: str | None, *, everywhere: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     synthetic.write(folder, everywhere=everywhere)
     write_preferences(synthetic.preferred, folder)
-    uv_lock, pylock = uv.lock_project(folder, exclude_newer=limit, export=synthetic.export_options, python=python)
+    options, readable = synthetic.export_options, synthetic.readable()
+    uv_lock, pylock = uv.lock_project(folder, synthetic.python, exclude_newer=limit, export=options, readable=readable)
     return tomllib.loads(uv_lock), tomllib.loads(pylock)
 
 

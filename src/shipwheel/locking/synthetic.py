@@ -20,6 +20,7 @@ from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.uv_output import ROOT
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
+from shipwheel.project.git_history import repository_root
 from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
@@ -62,6 +63,17 @@ class Synthetic:
     def export_options(self) -> tuple[str, ...]:
         """Options for `uv export`."""
         return ("--no-emit-package", self.project) if self.project else ()
+
+    def readable(self) -> tuple[str, ...]:
+        """Return the directories that a build in one of them may read: private copies, and the repositories of what the sources name."""
+        named = [
+            Path(it["path"])
+            for source in self.sources.values()
+            for it in (source if isinstance(source, list) else [source])
+            if "path" in it
+        ]
+        repositories = (repository_root(path) for path in named)
+        return (*self.copies, *dict.fromkeys(str(path) for path in repositories if path is not None))
 
     def name_of(self, line: Line) -> str:
         """Return the normalized name of the package that a line requires; empty if it is not known."""
@@ -263,7 +275,7 @@ class _Maker:
         listed = folder / "unnamed.txt"
         listed.write_text(f"{text}\n", encoding="utf-8")
         try:
-            uv.add_requirements(folder, listed)
+            uv.add_requirements(folder, listed, self._made.python, readable=self._finish().readable())
         except uv.UvFailed as error:
             raise resolution_error(error.failure, line.place, {str(listed): line.path.name, str(folder): "", **self._copies}) from None
         after = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

@@ -1,16 +1,17 @@
 """Run uv: resolve, build wheels in isolation, find interpreters. No other module runs it.
 
 uv reads its own configuration (its environment variables, the user's uv.toml), so mirrors and credentials work as the user expects.
-It gets no other secrets of the environment, because it may start build backends, and no variables that would tie it to another project or
-change the result.
+It gets no other secrets of the environment, and no variables that would tie it to another project or change the result. The build backends
+that it starts get even less: they run in the sandbox, where there is one.
 """
 
 import os
 import re
+import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -22,8 +23,10 @@ import msgspec
 
 from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
+from shipwheel.locking.build_python import build_python, hook_variables
 from shipwheel.locking.environment import uv_environment
 from shipwheel.locking.process import Finished, run_process
+from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.uv_output import (
     default_index_in,
     expected_sha256_in,
@@ -32,6 +35,8 @@ from shipwheel.locking.uv_output import (
     parse_failure,
     torch_backend_in,
 )
+from shipwheel.project.git_history import repository_root
+from shipwheel.versions import minor_version
 
 __all__ = [
     "PythonDownload",
@@ -54,6 +59,7 @@ __all__ = [
     "python_sha256",
     "run",
     "try_lock",
+    "usable_python",
     "version",
     "with_extra_environment",
 ]
@@ -156,6 +162,29 @@ def run(
     return run_process([_binary(), *arguments], env=_environment(env or {}, cwd), cwd=cwd, timeout=timeout, stop=stop)
 
 
+def _run_with_builds(
+    command: Sequence[str], *, cwd: Path, python: str, readable: Iterable[str] = (), timeout: float | None = None
+) -> Finished:
+    """Run a command of uv that may start build backends, with an interpreter. Where there is a sandbox, they run in it.
+
+    `readable` are directories of the user: a build in one of them may read all of it.
+    """
+    env: dict[str, str] = {}
+    if is_available():
+        # Links into uv's cache would lead nowhere in the sandbox.
+        env = {**hook_variables(_environment({}, cwd), readable), "UV_LINK_MODE": "clone"}
+        python = str(build_python(python))
+    return run([*command, "--python", python], cwd=cwd, env=env, timeout=timeout)
+
+
+def usable_python(minor: str) -> str:
+    """Return an interpreter of a minor version ("3.11") on this machine, else the running one.
+
+    Any will do for uv; one of the right version gives the right answers where a build backend is asked for metadata.
+    """
+    return str(local_python(minor) or sys.executable)
+
+
 @contextmanager
 def extra_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set further environment variables for the runs of uv in this block and this thread, in place of those of an outer block.
@@ -193,17 +222,19 @@ def _checked(finished: Finished) -> Finished:
 
 def lock_project(
     directory: Path,
+    python: str,
     *,
     exclude_newer: str | None,
     export: Sequence[str] = (),
-    python: str | None = None,
+    readable: Iterable[str] = (),
     timeout: float | None = None,
 ) -> tuple[str, str]:
     """Lock the project in `directory` and return the texts of its uv.lock and of the pylock.toml that uv exports from it.
 
-    `exclude_newer` is an RFC 3339 instant, `export` are further options of `uv export`, `timeout` is in seconds. Raise UvFailed.
+    `python` is a minor version ("3.11"), `exclude_newer` an RFC 3339 instant, `export` are further options of `uv export`, `readable`
+    directories that the build of a source in them may read, `timeout` is in seconds. Raise UvFailed.
     """
-    _checked(_lock(directory, exclude_newer, python, timeout))
+    _checked(_lock(directory, python, exclude_newer, readable, timeout))
     return (directory / "uv.lock").read_text(encoding="utf-8"), export_project(directory, export)
 
 
@@ -213,30 +244,32 @@ def export_project(directory: Path, options: Sequence[str] = ()) -> str:
     return _checked(run([*command, "--no-emit-project", *options], cwd=directory)).stdout
 
 
-def try_lock(directory: Path, *, exclude_newer: str | None, python: str | None, timeout: float) -> str | None:
+def try_lock(directory: Path, python: str, *, exclude_newer: str | None, readable: Iterable[str] = (), timeout: float) -> str | None:
     """Return the text of the uv.lock of a project, or None if uv finds no solution within `timeout` seconds."""
-    finished = _lock(directory, exclude_newer, python, timeout)
+    finished = _lock(directory, python, exclude_newer, readable, timeout)
     return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else None
 
 
-def _lock(directory: Path, exclude_newer: str | None, python: str | None, timeout: float | None) -> Finished:
-    interpreter = ("--python", python) if python else ()
-    return run(["lock", *_limit(exclude_newer), *interpreter], cwd=directory, timeout=timeout)
+def _lock(directory: Path, python: str, exclude_newer: str | None, readable: Iterable[str], timeout: float | None) -> Finished:
+    command = ["lock", *_limit(exclude_newer)]
+    return _run_with_builds(command, cwd=directory, python=usable_python(python), readable=readable, timeout=timeout)
 
 
 def _limit(exclude_newer: str | None) -> tuple[str, ...]:
     return ("--exclude-newer", exclude_newer) if exclude_newer else ()
 
 
-def lock_is_outdated(directory: Path) -> bool:
+def lock_is_outdated(directory: Path, python: str) -> bool:
     """Return whether the uv.lock of a project no longer fits its pyproject.toml; False if uv cannot tell."""
-    finished = run(["lock", "--check"], cwd=directory, timeout=120)
+    around = repository_root(directory) or directory
+    finished = _run_with_builds(["lock", "--check"], cwd=directory, python=usable_python(python), readable=(str(around),), timeout=120)
     return finished.code != 0 and is_outdated_lock(finished.stderr)
 
 
-def add_requirements(directory: Path, requirements: Path) -> None:
+def add_requirements(directory: Path, requirements: Path, python: str, *, readable: Iterable[str] = ()) -> None:
     """Add requirements without a name (directories, URLs, repositories) to the project in `directory`. Raise UvFailed."""
-    _checked(run(["add", "--frozen", "--raw", "-r", str(requirements)], cwd=directory))
+    command = ["add", "--frozen", "--raw", "-r", str(requirements)]
+    _checked(_run_with_builds(command, cwd=directory, python=usable_python(python), readable=readable))
 
 
 def list_files(
@@ -253,7 +286,8 @@ def list_files(
     `python` is a version, minor or full; `options` are further options of `uv pip compile`; `timeout` is in seconds. Raise UvFailed.
     """
     command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
-    return _checked(run([*command, *_limit(exclude_newer), *options, str(requirements)], cwd=directory, timeout=timeout)).stdout
+    command += [*_limit(exclude_newer), *options, str(requirements)]
+    return _checked(_run_with_builds(command, cwd=directory, python=usable_python(minor_version(python)), timeout=timeout)).stdout
 
 
 def make_environment(directory: Path, python: str) -> None:

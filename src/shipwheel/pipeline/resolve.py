@@ -150,6 +150,7 @@ def lock_request(project: Project) -> LockRequest:
         added=project.added,
         accelerator=settings.accelerator or "",
         accelerator_index=settings.accelerator_index or "",
+        build_network=settings.build_network,
         indexes=indexes_of(project),
     )
 

@@ -5,27 +5,21 @@ uv installs, with the user's indexes and their passwords. The backend, which any
 
 import os
 import re
-import subprocess
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shipwheel.errors import BuildError
 from shipwheel.locking import uv
 from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import run_process
+from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
-from shipwheel.wheels.sandbox import confined, is_available
 
 __all__ = ["BuildPlace", "HookFailed", "build_wheel"]
-
-_QUERY = "import os, sys; print(sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.path.realpath(sys.executable)), sep='\\n')"
-_QUERY_TIMEOUT_S = 60
 
 
 class HookFailed(Exception):
@@ -119,18 +113,8 @@ def _confined(place: BuildPlace, command: Sequence[str], *, readable: Iterable[P
     """Return a command that runs in the sandbox, if there is one."""
     if not is_available():
         return list(command)
-    readable = (*_interpreter_paths(place.python), place.root / "no-compilers", place.venv, *place.readable, *readable)
+    readable = (*interpreter_paths(place.python), place.root / "no-compilers", place.venv, *place.readable, *readable)
     return confined(command, readable=readable, writable=(place.out, place.home, *writable), network=network)
-
-
-@lru_cache(maxsize=8)
-def _interpreter_paths(python: str) -> tuple[Path, ...]:
-    """Return the directories of an interpreter and its standard library. Raise BuildError if it does not start."""
-    try:
-        done = subprocess.run([python, "-I", "-c", _QUERY], capture_output=True, text=True, check=True, timeout=_QUERY_TIMEOUT_S)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BuildError(f"{python} does not start: {error}", hint="Install this Python again.") from error
-    return tuple(Path(line) for line in dict.fromkeys(done.stdout.splitlines()))
 
 
 def _install(place: BuildPlace, requirements: Iterable[str]) -> None:

@@ -6,7 +6,6 @@ at once with a clear error, and one that may compile becomes pure Python, the sa
 
 import os
 import shlex
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
 from shipwheel.locking.build_requirements import requirement_of
 from shipwheel.locking.environment import build_variables, network_variables
+from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.uv_output import missing_module_in
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.store import Store
@@ -31,7 +31,6 @@ from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
 from shipwheel.wheels.rewrite import remove_local_urls
-from shipwheel.wheels.sandbox import is_available
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
@@ -183,7 +182,7 @@ def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> I
             job.source,
             job.top,
             # Any interpreter builds a pure Python wheel, so none is downloaded for it.
-            str(uv.local_python(options.minor) or sys.executable),
+            uv.usable_python(options.minor),
             _environment(job, root),
             stop,
             {key: options.settings[key] for key in _INDEX_SETTINGS if key in options.settings},

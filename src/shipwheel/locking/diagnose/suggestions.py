@@ -1,7 +1,6 @@
 """Suggestions for requirements that conflict: the requirements that the user wrote, which changes are worth trying, and which work."""
 
 import re
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,9 +165,9 @@ def _working_advice(suggestion: Suggestion) -> str:
     """Return the advice with the version that it leads to; empty if uv finds no solution in time."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-lock-") as name:
         folder = Path(name).resolve()
-        suggestion.synthetic.write(folder, everywhere=False)
-        python = str(uv.local_python(suggestion.synthetic.python) or sys.executable)
-        text = uv.try_lock(folder, exclude_newer=suggestion.limit, python=python, timeout=_TIMEOUT_S)
+        made = suggestion.synthetic
+        made.write(folder, everywhere=False)
+        text = uv.try_lock(folder, made.python, exclude_newer=suggestion.limit, readable=made.readable(), timeout=_TIMEOUT_S)
     if text is None:
         return ""
     versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}

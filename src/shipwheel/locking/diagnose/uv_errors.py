@@ -20,7 +20,8 @@ class _Hint:
 
 _HINTS = {
     FailureKind.BUILD: _Hint(
-        "Its build failed, in isolation, for the reason above: try another version of it, an older Python (--python) or day (--as-of).",
+        "Its build failed, in isolation, for the reason above: try another version of it, an older Python (--python) or day (--as-of). "
+        "If it needs the network, name it in build-network.",
         another_python=True,
     ),
     FailureKind.CREDENTIALS: _Hint(

@@ -180,9 +180,8 @@ def _obstacles(failure: Failure, requirements: Sequence[UserRequirement], projec
 def _lock(synthetic: Synthetic, folder: Path, request: LockRequest) -> Mapping[str, Any]:
     synthetic.write(folder, everywhere=False)
     write_preferences(synthetic.preferred, folder)
-    python = uv.local_python(synthetic.python)
-    interpreter = str(python) if python else None
-    graph, _ = uv.lock_project(folder, exclude_newer=request.exclude_newer, python=interpreter, timeout=_TIMEOUT_S)
+    limit, readable = request.exclude_newer, synthetic.readable()
+    graph, _ = uv.lock_project(folder, synthetic.python, exclude_newer=limit, readable=readable, timeout=_TIMEOUT_S)
     return tomllib.loads(graph)
 
 

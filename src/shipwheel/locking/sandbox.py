@@ -8,17 +8,27 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
-__all__ = ["confined", "is_available"]
+from shipwheel.errors import BuildError
+
+__all__ = ["confined", "interpreter_paths", "is_available"]
 
 _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 """Directories in / that are links into /usr, or stand beside it."""
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/nix/store")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/gai.conf")
 _START_TIMEOUT_S = 20
+
+_QUERY = """
+import os, sys
+for path in os.path.realpath(getattr(sys, "_base_executable", sys.executable)), sys.base_prefix, sys.base_exec_prefix:
+    print(path)
+"""
+_QUERY_TIMEOUT_S = 60
 
 
 @lru_cache(maxsize=1)
@@ -33,20 +43,48 @@ def is_available() -> bool:
         return False
 
 
-def confined(command: Sequence[str], *, writable: Iterable[Path], readable: Iterable[Path], network: bool) -> list[str]:
+def confined(
+    command: Sequence[str],
+    *,
+    writable: Iterable[Path],
+    readable: Iterable[Path],
+    network: bool,
+    placed: Mapping[Path, Path] = MappingProxyType({}),
+    links: Mapping[Path, Path] = MappingProxyType({}),
+) -> list[str]:
     """Return the command that runs another one in the sandbox.
 
     Args:
         command: The program and its arguments; its environment and its working directory stay as they are.
         writable: Directories and files that it may change, at the same paths.
-        readable: Further ones that it may read.
+        readable: Further ones that it may read, also in a directory that it may change.
         network: Allow it the network of this machine.
+        placed: Paths in the sandbox, and the directories of this machine that it finds and may change there.
+        links: Paths in the sandbox, and the targets of the symbolic links there.
     """
-    binds = [
-        *(word for path in _existing(readable) for word in ("--ro-bind", path, path)),
-        *(word for path in _existing(writable) for word in ("--bind", path, path)),
-    ]
-    return ["bwrap", *_isolation(network), *_system(network), *binds, "--", *command]
+    binds = {
+        **{path: ("--ro-bind", path) for path in _existing(readable)},
+        **{path: ("--bind", path) for path in _existing(writable)},
+        **{str(path): ("--bind", str(source)) for path, source in placed.items()},
+    }
+    # Parents first: a later mount hides what is below it.
+    mounts = [word for path in sorted(binds) for word in (*binds[path], path)]
+    linked = [word for path, target in links.items() for word in ("--symlink", str(target), str(path))]
+    return ["bwrap", *_isolation(network), *_system(network), *mounts, *linked, "--", *command]
+
+
+@lru_cache(maxsize=8)
+def interpreter_paths(python: str) -> tuple[Path, ...]:
+    """Return an interpreter's executable, outside of any virtual environment, and the directories that it needs.
+
+    Raise BuildError if it does not start.
+    """
+    try:
+        done = subprocess.run([python, "-I", "-c", _QUERY], capture_output=True, text=True, check=True, timeout=_QUERY_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"{python} does not start: {error}", hint="Install this Python again.") from error
+    executable, *prefixes = map(Path, done.stdout.splitlines())
+    return tuple(dict.fromkeys((executable, executable.parent, *prefixes)))
 
 
 def _isolation(network: bool) -> Iterator[str]:
@@ -69,6 +107,6 @@ def _system(network: bool) -> Iterator[str]:
 
 
 def _existing(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield the paths in an order in which a later mount hides none before it: parents first."""
+    """Yield the paths that exist and that the sandbox does not have anyway."""
     below_usr = Path("/usr")
-    yield from sorted({str(path) for path in paths if path.exists() and not path.is_relative_to(below_usr)})
+    yield from (str(path) for path in paths if path.exists() and not path.is_relative_to(below_usr))

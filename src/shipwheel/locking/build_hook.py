@@ -1,0 +1,175 @@
+"""Stand for the Python that uv builds with: answer what uv asks of it, and run build backends in the sandbox.
+
+uv starts this program in two ways. As the interpreter itself, to learn its version and paths; then the real one answers. And through the
+link in a build's virtual environment, with a script that calls the backend and writes what it returns into that environment. That script
+runs in the sandbox. It sees the interpreter, the environment and the source, and can change the source alone. The text files that it
+writes beside those of the environment are brought to uv afterwards.
+
+Only the standard library is imported, so that this starts quickly.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from shipwheel.locking.environment import build_variables, locale_variables, network_variables
+from shipwheel.locking.sandbox import confined
+
+__all__ = ["NETWORK", "READABLE", "WITHHELD", "main"]
+
+WITHHELD = "SHIPWHEEL_UV_VARIABLES"
+"""The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
+READABLE = "SHIPWHEEL_BUILD_READABLE"
+"""The user's directories, or private copies of them: a build in one may read all of it."""
+NETWORK = "SHIPWHEEL_BUILD_NETWORK"
+"""Normalized names of the packages whose builds may use the network."""
+
+_SOURCE = "UV_INTERNAL__BUILD_DIR"
+"""uv's variable with the directory of the source. It is set when uv calls a backend, and only then."""
+_METADATA = "metadata_directory"
+"""The directory in the environment for what prepare_metadata_for_build_wheel writes."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the interpreter, or a call of a backend, and return the exit code.
+
+    `arguments` are the interpreter's executable and directories, `--`, the path by which uv started this program, and uv's own.
+    """
+    end = arguments.index("--")
+    paths, called, words = tuple(map(Path, arguments[:end])), Path(arguments[end + 1]), arguments[end + 2 :]
+    if called.is_symlink():
+        return _call_backend(paths, called, words)
+    if _SOURCE in os.environ:
+        sys.stderr.write("shipwheel does not build without isolation\n")
+        return 1
+    return _describe(paths[0], called, words)
+
+
+def _describe(executable: Path, called: Path, words: Sequence[str]) -> int:
+    """Let the interpreter describe itself to uv, as if it were `called`."""
+    done = subprocess.run([executable, *words], stdout=subprocess.PIPE, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and "sys_executable" in answer:
+        # As part of a standalone Python, uv would look for the files around it.
+        answer |= {"sys_executable": str(called), "sys_base_executable": str(called), "standalone": False}
+        done.stdout = json.dumps(answer).encode()
+    sys.stdout.buffer.write(done.stdout)
+    return done.returncode
+
+
+def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -> int:
+    """Run uv's script in the sandbox with the interpreter of the virtual environment that `called` is in."""
+    venv, source = called.parent.parent, Path(os.environ[_SOURCE])
+    cache = venv.parent.parent
+    around, network = _around(source, cache), _may_use_network(source, cache)
+    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+        place = Path(name)
+        results = [venv / _METADATA, *_wheel_directories(words, venv)]
+        command = confined(
+            [str(called), *words],
+            writable=(source, *results),
+            readable=(*paths[1:], around, around / ".git", *_lay_out(venv, place, paths[0])),
+            network=network,
+            placed={venv: place},
+            links={called.readlink(): paths[0]},
+        )
+        done = subprocess.run(command, env=_environment(os.environ, network=network), check=False)
+        _bring(place, venv)
+        for path in results:
+            _drop_links(path)
+    return done.returncode
+
+
+def _lay_out(venv: Path, place: Path, executable: Path) -> Iterator[Path]:
+    """Fill the directory that stands for the environment, and yield what it gets from there, to be read only."""
+    for entry in os.scandir(venv):
+        if entry.is_symlink():
+            (place / entry.name).symlink_to(Path(entry.path).readlink())
+        elif entry.is_dir() and entry.name != _METADATA:
+            (place / entry.name).mkdir()
+            yield Path(entry.path)
+    settings = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    lines = (f"home = {executable.parent}" if line.startswith("home =") else line for line in settings)
+    (place / "pyvenv.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _bring(place: Path, venv: Path) -> None:
+    """Copy the files that uv's script wrote beside those of the environment. A backend may have put anything there, links as well."""
+    for entry in os.scandir(place):
+        if entry.name.endswith(".txt") and entry.is_file(follow_symlinks=False):
+            shutil.copyfile(entry.path, venv / entry.name)
+
+
+def _drop_links(directory: Path) -> None:
+    """Remove symbolic links, which could lead uv to any file of this machine."""
+    for folder, folders, names in os.walk(directory):
+        for path in (Path(folder, name) for name in (*folders, *names)):
+            if path.is_symlink():
+                path.unlink()
+
+
+def _wheel_directories(words: Sequence[str], venv: Path) -> Iterator[Path]:
+    """Yield the empty directories beside the environment that uv's script names: it puts a wheel there."""
+    for text in {part for word in words for part in word.split('"')}:
+        if text.startswith(f"{venv.parent}/"):
+            path = Path(text)
+            if path.parent == venv.parent and path.is_dir() and not any(path.iterdir()):
+                yield path
+
+
+def _around(source: Path, cache: Path) -> Path:
+    """Return the directory around a source that belongs to it: one of the user's, a repository, or what an archive had."""
+    for directory in filter(None, os.environ.get(READABLE, "").split(os.pathsep)):
+        if source.is_relative_to(directory):
+            return Path(directory)
+    parts = source.relative_to(cache).parts if source.is_relative_to(cache) else ()
+    # In uv's cache: git-v0/checkouts/<repository>/<commit>, and sdists-v9/<kind>/<…>/src.
+    if parts[1:2] == ("checkouts",):
+        return cache.joinpath(*parts[:4])
+    if "src" in parts:
+        return cache.joinpath(*parts[: parts.index("src") + 1])
+    return source
+
+
+def _may_use_network(source: Path, cache: Path) -> bool:
+    names = os.environ.get(NETWORK, "").split()
+    return bool(names) and _name_of(source, cache) in names
+
+
+def _name_of(source: Path, cache: Path) -> str:
+    """Return the normalized name of the package: by its place in uv's cache, else as its pyproject.toml states it; empty if unknown."""
+    import tomllib
+
+    from shipwheel.versions import normalized
+
+    parts = source.relative_to(cache).parts if source.is_relative_to(cache) else ()
+    if parts[1:2] == ("pypi",):
+        return normalized(parts[2])
+    if parts[1:2] == ("index",):
+        return normalized(parts[3])
+    try:
+        tables = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return normalized(str(tables.get("project", {}).get("name", "")))
+
+
+def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
+    """Return what a backend gets of the environment: what uv added for it, and what decides the result of a build."""
+    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK}
+    return {
+        **{name: value for name, value in environ.items() if name not in withheld},
+        **locale_variables(environ),
+        **build_variables(environ),
+        **(network_variables(environ) if network else {}),
+        "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+        "PATH": environ.get("PATH", os.defpath),
+    }

@@ -1,0 +1,55 @@
+"""An interpreter for uv that runs build backends in the sandbox.
+
+While uv resolves, it asks the backends of packages without wheels for their metadata, as its own children: with its environment, which has
+the passwords of indexes, and with everything that the user may read. It runs all of them with the interpreter that it is given, through
+virtual environments that link to it. So it is given a program that stands for the interpreter, and starts `build_hook.py`.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from shipwheel.locking import build_hook
+from shipwheel.locking.sandbox import interpreter_paths
+from shipwheel.store import default_root
+from shipwheel.versions import normalized
+
+__all__ = ["allowed_network", "build_python", "hook_variables"]
+
+_SCRIPT = '#!/bin/sh\nexec {command} -- "$0" "$@"\n'
+_CODE = "import sys; sys.path.insert(0, {root!r}); from shipwheel.locking.build_hook import main; sys.exit(main(sys.argv[1:]))"
+
+
+@lru_cache(maxsize=8)
+def build_python(python: str) -> Path:
+    """Return the program that stands for an interpreter. Raise BuildError if the interpreter does not start."""
+    executable = Path(python).resolve()
+    hook = (sys.executable, "-I", "-S", "-c", _CODE.format(root=str(Path(build_hook.__file__).parents[2])))
+    info = executable.stat()
+    # uv remembers an interpreter by its path and its time, so another interpreter needs a program at another path.
+    facts = (_SCRIPT, *hook, str(executable), info.st_mtime_ns, info.st_size)
+    identity = hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()
+    path = default_root().absolute() / "build-pythons" / identity[:32] / "bin" / executable.name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = shlex.join([*hook, *map(str, interpreter_paths(python))])
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(os.fsencode(_SCRIPT.format(command=command)))
+        Path(file.name).chmod(0o755)
+        Path(file.name).replace(path)
+    return path
+
+
+def hook_variables(environment: Mapping[str, str], readable: Iterable[str]) -> dict[str, str]:
+    """Return the variables for the hook beside uv's `environment`: the names in it, and the directories that builds in them may read."""
+    return {build_hook.WITHHELD: " ".join(environment), build_hook.READABLE: os.pathsep.join(readable)}
+
+
+def allowed_network(names: Iterable[str]) -> dict[str, str]:
+    """Return the variable for the hook that lets the builds of these packages use the network."""
+    return {build_hook.NETWORK: " ".join(map(normalized, names))}

@@ -1,0 +1,228 @@
+"""Build backends that uv asks for metadata while the lock is made, and that want more than that."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.lock_requests import lock_request
+from support.programs import needs
+
+from shipwheel.locking import sandbox
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.make import make_lock
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+PASSWORD = "correct-horse-battery"
+FINDINGS = ("key", "password", "process", "network", "variable", "around")
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+BACKEND = """
+import os, pathlib, socket, stat, sys
+HOME, PORT, PASSWORD = CONSTANTS
+def text_of(*paths):
+    for path in paths:
+        try:
+            yield pathlib.Path(path).read_text(errors="replace")
+        except OSError:
+            pass
+def findings():
+    # Each is told by requiring a package of its name.
+    if any(text_of(HOME + "/.ssh/id_rsa")):
+        yield "key"
+    if PASSWORD in repr(os.environ):
+        yield "password"
+    if any(PASSWORD in text for text in text_of(*pathlib.Path("/proc").glob("[0-9]*/environ"))):
+        yield "process"
+    try:
+        socket.create_connection(("127.0.0.1", PORT), timeout=2).close()
+        yield "network"
+    except OSError:
+        pass
+    if os.environ.get("MADE_SETTING") == "for made":
+        yield "variable"
+    if any(text_of("../VERSION")):
+        yield "around"
+def plant():
+    # uv runs what it finds here again.
+    for name in ("python", "python3", "evil"):
+        try:
+            program = pathlib.Path(sys.prefix, "bin", name)
+            program.unlink(missing_ok=True)
+            program.write_text("#!/bin/sh\\necho changed > %s/canary\\n" % HOME)
+            program.chmod(0o755)
+        except OSError:
+            pass
+    for path in (HOME + "/canary", ".git/config", "../.git/config"):
+        try:
+            pathlib.Path(path).write_text("changed")
+        except OSError:
+            pass
+def get_requires_for_build_wheel(config_settings=None):
+    plant()
+    return []
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    plant()
+    info = pathlib.Path(folder, "made-1.0.dist-info")
+    info.mkdir()
+    requires = "".join("Requires-Dist: %s\\n" % name for name in findings())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: made\\nVersion: 1.0\\n" + requires)
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    return info.name
+"""
+BUILDING = """
+import zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(pathlib.Path(folder, "made-1.0-py3-none-any.whl"), "w") as archive:
+        for path in metadata_of(folder).iterdir():
+            archive.write(path, "made-1.0.dist-info/" + path.name)
+    return "made-1.0-py3-none-any.whl"
+def metadata_of(folder):
+    pathlib.Path("metadata").mkdir()
+    return pathlib.Path("metadata", prepare("metadata"))
+prepare = prepare_metadata_for_build_wheel
+del prepare_metadata_for_build_wheel
+"""
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[PackageIndex]:
+    with PackageIndex() as served:
+        for wheel in (SmallWheel(name, files={f"{name}.py": ""}) for name in FINDINGS):
+            served.add(wheel.filename, wheel.content())
+        yield served
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """The port of a server on the loopback interface."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def home(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home directory with a key, and an environment with passwords."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id_rsa").write_text(PASSWORD)
+    (home / "canary").write_text("untouched")
+    for name, value in {
+        "HOME": str(home),
+        "UV_CACHE_DIR": str(home / ".cache" / "uv"),
+        "SHIPWHEEL_CACHE": str(home / ".cache" / "shipwheel"),
+        "UV_DEFAULT_INDEX": index.simple.replace("://", f"://bob:{PASSWORD}@"),
+        "UV_INDEX_CORP_PASSWORD": PASSWORD,
+        "HTTPS_PROXY": f"http://bob:{PASSWORD}@127.0.0.1:1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }.items():
+        monkeypatch.setenv(name, value)
+    sandbox.is_available.cache_clear()
+    yield home
+    sandbox.is_available.cache_clear()
+
+
+def files(home: Path, port: int, backend: str = BACKEND) -> dict[str, str]:
+    return {"pyproject.toml": PYPROJECT, "backend.py": backend.replace("CONSTANTS", repr((str(home), port, PASSWORD)))}
+
+
+def write(folder: Path, contents: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+
+
+def archive(contents: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, text in {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents}.items():
+            info = tarfile.TarInfo(f"made-1.0/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def request(app: Path, requirement: str, settings: str = "", build_network: tuple[str, ...] = ()) -> LockRequest:
+    app.mkdir(exist_ok=True)
+    (app / "requirements.txt").write_text(f"{requirement}\n")
+    if settings:
+        (app / "pyproject.toml").write_text(settings)
+    return lock_request(app, MINOR, (app / "requirements.txt",), build_network=build_network)
+
+
+def found(request: LockRequest) -> set[str]:
+    """Make the lock, and return what the backend found."""
+    names = {str(package.name) for package in make_lock(request).packages}
+    assert "made" in names
+    return names - {"made"}
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("more", ["", BUILDING], ids=["metadata", "wheel"])
+def test_the_backend_of_a_package_in_the_index_sees_nothing_of_this_machine(
+    index: PackageIndex, home: Path, tmp_path: Path, listener: int, more: str
+) -> None:
+    assert sandbox.is_available()
+    index.add("made-1.0.tar.gz", archive(files(home, listener, BACKEND + more)))
+    assert found(request(tmp_path / "app", "made")) == set()
+    assert (home / "canary").read_text() == "untouched"
+    assert not list(home.rglob("evil"))
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("named", ["./made", "made @ file://{app}/made"])
+def test_the_backend_of_a_directory_sees_nothing_of_this_machine(home: Path, tmp_path: Path, listener: int, named: str) -> None:
+    app = tmp_path / "app"
+    write(app / "made", files(home, listener))
+    assert found(request(app, named.format(app=app))) == set()
+    assert (home / "canary").read_text() == "untouched"
+
+
+@needs("bwrap")
+@needs("git")
+def test_the_backend_of_a_repository_sees_the_repository_alone(home: Path, tmp_path: Path, listener: int) -> None:
+    repository = tmp_path / "repository"
+    write(repository / "made", files(home, listener))
+    (repository / "VERSION").write_text("1.0")
+    for command in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "1"],
+    ):
+        subprocess.run(["git", "-C", str(repository), *command], check=True)
+    requirement = f"made @ git+file://{repository}#subdirectory=made"
+    assert found(request(tmp_path / "app", requirement)) == {"around"}
+    assert (home / "canary").read_text() == "untouched"
+    settings = [path.read_text() for path in home.rglob("config")]
+    assert settings and "changed" not in settings
+
+
+@needs("bwrap")
+def test_a_build_gets_the_variables_that_are_set_for_it(index: PackageIndex, home: Path, tmp_path: Path, listener: int) -> None:
+    index.add("made-1.0.tar.gz", archive(files(home, listener)))
+    settings = '[tool.uv.extra-build-variables]\nmade = { MADE_SETTING = "for made" }\n'
+    assert found(request(tmp_path / "app", "made", settings)) == {"variable"}
+
+
+@needs("bwrap")
+def test_a_build_that_may_use_the_network_gets_no_password_of_an_index(
+    index: PackageIndex, home: Path, tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HTTPS_PROXY")
+    index.add("made-1.0.tar.gz", archive(files(home, listener)))
+    assert found(request(tmp_path / "app", "made", build_network=("Made",))) == {"network"}
+
+
+def test_locks_without_a_sandbox(index: PackageIndex, home: Path, tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = tmp_path / "stubs" / "bwrap"
+    write(stub.parent, {"bwrap": "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"})
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stub.parent}{os.pathsep}{os.environ['PATH']}")
+    index.add("made-1.0.tar.gz", archive(files(home, listener, BACKEND.replace("    plant()\n", ""))))
+    assert found(request(tmp_path / "app", "made")) >= {"network", "key"}
