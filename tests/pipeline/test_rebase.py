@@ -1,6 +1,8 @@
 """Images laid upon another base in the registry: what they become, what is checked before, and what is never read."""
 
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +27,7 @@ from shipwheel.pipeline.rebase import push_rebased, rebase
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_REBASE_INFO, read_rebase_info
 from shipwheel.platform import Platform
 from shipwheel.registry.repository import Repository
+from shipwheel.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.images import AMD64, ARM64, small_layer
@@ -129,8 +132,12 @@ def test_a_rebase_is_what_a_build_upon_the_new_base_would_be(world: World, regis
     put_base(world, registry, 8, env={"FROM_BASE": "2", "NEW": "1"}, labels={"theirs": "new"}, stop_signal="SIGHUP")
     since = len(registry.requests)
     name = f"{registry.host}/team/shop"
-    done = world.run("rebase", f"{name}:1", env={"SHIPWHEEL_CACHE": str(world.root / "empty")})
+    cache = Store(world.root / "empty")
+    unused = cache.path(cache.add(b"unused" * 2000))
+    os.utime(unused, (time.time() - 3600,) * 2)
+    done = world.run("rebase", f"{name}:1", env={"SHIPWHEEL_CACHE": str(cache.root), "SHIPWHEEL_CACHE_LIMIT": "1kB"})
     assert done.code == 0, done.err
+    assert not unused.exists(), "it keeps the limit of the cache"
     assert done.out.strip() == f"{name}@{registry.tags['team/shop']['1']}"
     assert not registry.missing_blobs("team/shop", done.digest)
     old, new = layers_of(registry, first.digest), layers_of(registry, done.digest)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shipwheel.cli.cache_limit import cache_limit, keep_limit
-from shipwheel.cli.command import on_interruption, option
+from shipwheel.cli.cache_limit import cache_limit, use_store
+from shipwheel.cli.command import option
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter
 
@@ -109,8 +109,7 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Requ
     if upgrade and mode is not None:
         raise UsageError(f"--upgrade-base and --{mode.value} cannot be combined", hint="Updating the base changes the lock: leave out one.")
     request = make_request(path, reporter=reporter, upgrade_base=upgrade, lock_mode=mode, **_settings(flags))
-    on_interruption(request.store.close)
-    click.get_current_context().call_on_close(lambda: keep_limit(request.store, limit))
+    use_store(request.store, limit)
     return request
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from shipwheel.cli.cache_limit import limited_store
 from shipwheel.cli.command import Command
 from shipwheel.cli.remote import open_repository, remote_reference, tag_or_digest
 from shipwheel.cli.terminal import Terminal
@@ -46,11 +47,10 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 def command(terminal: Terminal, ref: str, base: str, tags: tuple[str, ...], trust_config: bool, dry_run: bool) -> None:
     """Check and push; print the digest reference on standard output, everything else on standard error."""
     from shipwheel.pipeline.rebase import push_rebased, rebase
-    from shipwheel.store import Store, default_root
 
     reference = remote_reference(ref)
     names = _tags(reference, tags)
-    store = Store(default_root())
+    store = limited_store()
     traffic = None
     reporter = terminal.report
     with open_repository(reference, reporter) as repository:
