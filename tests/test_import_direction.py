@@ -33,7 +33,8 @@ PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
 WHEELS = LOCKING | {"wheels", "oci"}
 BASE = WHEELS | {"debian", "registry", "base"}
-PIPELINE = BASE | {"runtime", "engine", "pipeline"}
+BUILDER = WHEELS | {"debian", "builder"}
+PIPELINE = BASE | {"builder"} | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
     "decoding": {"digest"},
@@ -69,6 +70,7 @@ BELOW = {
     "locking": LOCKING,
     "wheels": WHEELS,
     "base": BASE,
+    "builder": BUILDER,
     "pipeline": PIPELINE - {"engine"},
     "trial": LOW | {"oci", "engine", "runtime"},
     "dev": PROJECT | {"oci", "engine", "runtime", "dev"},

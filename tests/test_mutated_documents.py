@@ -283,7 +283,9 @@ def debian_lists(room: Room) -> None:
 
     def look_up() -> None:
         table = packages_table([packed], "it")
-        index = DebianPackageIndex("it", [("debian", table)], lambda: Contents(contents_table([contents], "x86_64-linux-gnu", "it")))
+        index = DebianPackageIndex(
+            "it", [("debian", table)], lambda: Contents(contents_table([contents], "x86_64-linux-gnu", "it")), lambda _pattern: {}
+        )
         for name in ("tool", "libx1"):
             if (found := index.newest(name)) is not None:
                 index.depends(found)

@@ -29,7 +29,7 @@ class Request:
     """A request to build: a project at `path`, and `settings` that already include the flags.
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
-    may change.
+    may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class Request:
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
     upgrade_base: bool = False
     lock_mode: LockMode = LockMode.UPDATE
+    compiles: bool = False
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

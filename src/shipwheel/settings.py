@@ -16,10 +16,18 @@ from shipwheel.service_settings import ServiceSettings, read_services
 from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
 from shipwheel.user_files import UserFiles
 
-__all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
+__all__ = ["SITE_PACKAGES", "BuildSettings", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 
 SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
+
+
+class BuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Additions of a user to the builds that compile: Debian packages, environment variables, constraints of build requirements."""
+
+    packages: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    constraints: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -96,6 +104,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Requirements files to use instead of those that shipwheel finds, relative to the project."""
     build_network: tuple[str, ...] = ()
     """Names of packages, or of the project, whose builds from source may use the network. Builds have none otherwise."""
+    build: BuildSettings | None = None
+    """Additions to what shipwheel finds for compiling: `packages` are Debian packages, `env` is variables for build backends, and
+    `constraints` limits the versions of build requirements, for example "cython<3"."""
     debian_mirror: str | None = None
     """URL of a Debian mirror. shipwheel verifies the signatures and hashes of what it sends."""
     accelerator: str | None = None

@@ -17,10 +17,13 @@ import msgspec
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.store_sessions import TEMPORARY_NAME, exclusive, leftover_files
 
-__all__ = ["BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
+__all__ = ["BUILDERS", "BUILD_LOGS", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
 
-BYTECODE, IMAGES, INTERPRETERS = "bytecode.sqlite3", "rootfs", "interpreters"
-"""Names in a store: of the database with compiled files, and of two directories of directories (see `directory_cache`)."""
+BYTECODE, BUILD_LOGS = "bytecode.sqlite3", "build-logs"
+"""Names in a store: of the database with compiled files, and of the directory with the output of failed builds."""
+
+IMAGES, INTERPRETERS, BUILDERS = "rootfs", "interpreters", "builders"
+"""Names in a store of directories of directories (see `directory_cache`)."""
 
 _BLOCK_BYTES = 4096
 _HEX = re.compile(r"[0-9a-f]{64,128}")
@@ -37,6 +40,8 @@ class Kind(Enum):
     BYTECODE = "bytecode"
     IMAGES = "unpacked images"
     INTERPRETERS = "interpreters"
+    BUILDERS = "compilers"
+    BUILD_LOGS = "build logs"
     RECORDS = "records"
     PARTIAL = "unfinished downloads"
     TEMPORARY = "temporary files"
@@ -76,7 +81,10 @@ def _items(root: Path) -> Iterator[StoredItem]:
     for entry in _files(root / "tmp", 0):
         if TEMPORARY_NAME.fullmatch(entry.name):
             yield from _item(Kind.TEMPORARY, entry, leftover=Path(entry.path) in leftovers)
-    for kind, name in ((Kind.IMAGES, IMAGES), (Kind.INTERPRETERS, INTERPRETERS)):
+    for entry in _files(root / BUILD_LOGS, 0):
+        if entry.name.endswith(".log"):
+            yield from _item(Kind.BUILD_LOGS, entry)
+    for kind, name in ((Kind.IMAGES, IMAGES), (Kind.INTERPRETERS, INTERPRETERS), (Kind.BUILDERS, BUILDERS)):
         for entry in _entries(root / name):
             if _CACHED_DIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 with suppress(FileNotFoundError):

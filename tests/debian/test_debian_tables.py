@@ -53,4 +53,4 @@ def test_rejects_damaged_files() -> None:
 
 def test_ignores_stanzas_without_a_required_field() -> None:
     full = "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: f\nSHA256: s\nSize: 3\n"
-    assert packages_table([lzma.compress(f"{full}\nPackage: b\nVersion: 1\n\n\n".encode())], "x") == b"a\t1\tamd64\tf\ts\t3\t\t\t\t\t\n"
+    assert packages_table([lzma.compress(f"{full}\nPackage: b\nVersion: 1\n\n\n".encode())], "x") == b"a\t1\tamd64\tf\ts\t3\t\t\t\t\t\t\n"

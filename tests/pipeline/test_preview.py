@@ -30,7 +30,7 @@ def refused_by_both(world: World, place: Path, code: int, words: str) -> None:
 def test_refuses_a_package_that_must_be_compiled(world: World) -> None:
     compiling = sdist("compiled", build="import subprocess\nsubprocess.run(['cc', '--version'], check=True)\n")
     world.index.add("compiled-1.0.tar.gz", compiling)
-    refused_by_both(world, world.app("small\ncompiled\n"), 7, "compiled 1.0 needs a compiler")
+    refused_by_both(world, world.app("small\ncompiled\n"), 5, "which compiling needs")
 
 
 def test_refuses_a_command_that_is_not_in_the_image(world: World) -> None:

@@ -1,6 +1,8 @@
 """Packages, package indexes and bases that are made without an archive."""
 
+import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
@@ -25,9 +27,27 @@ def debian_package(name: str, version: str, archive: str = "debian", filename: s
     return DebianPackage(name, version, "amd64", filename, sha256("0" * 64), 7, archive)
 
 
-def index_of(*names: str, contents: bytes = b"", provides: Mapping[str, str] | None = None) -> DebianPackageIndex:
-    """Return an index with version 1 of these packages; `contents` is a table of sonames, `provides` maps a package to its Provides."""
-    provides = provides or {}
-    rows = (f"{name}\t1\tamd64\tpool/x.deb\t{'0' * 64}\t1\t\t\t\t{provides.get(name, '')}\toptional\n" for name in sorted(names))
+def index_of(
+    *names: str,
+    contents: bytes = b"",
+    provides: Mapping[str, str] = MappingProxyType({}),
+    depends: Mapping[str, str] = MappingProxyType({}),
+    multi_arch: Mapping[str, str] = MappingProxyType({}),
+    architecture: str = "amd64",
+    paths: Mapping[str, str] = MappingProxyType({}),
+) -> DebianPackageIndex:
+    """Return an index with version 1 of these packages.
+
+    `contents` is a table of sonames; `provides`, `depends` and `multi_arch` map a package to that field, `paths` a file to its packages.
+    """
+    rows = (
+        f"{name}\t1\t{architecture}\tpool/x.deb\t{'0' * 64}\t1\t\t\t{depends.get(name, '')}\t{provides.get(name, '')}\toptional"
+        f"\t{multi_arch.get(name, '')}\n"
+        for name in sorted(names)
+    )
     table = "".join(rows).encode()
-    return DebianPackageIndex("Debian test", [("debian", table)], lambda: Contents(contents))
+
+    def find_paths(pattern: bytes) -> dict[str, frozenset[str]]:
+        return {path: frozenset(found.split(",")) for path, found in paths.items() if re.fullmatch(pattern, path.encode())}
+
+    return DebianPackageIndex("Debian test", [("debian", table)], lambda: Contents(contents), find_paths)

@@ -132,7 +132,7 @@ def test_another_day_gives_another_build(store: Store) -> None:
 def test_rejects_a_platform_wheel(store: Store, tag: str) -> None:
     with pytest.raises(BuildError, match=r"made 1\.0 builds a platform wheel") as raised:
         build_pure_wheel(sdist(store, BACKEND.replace("py3-none-any", tag)), store, OPTIONS)
-    assert "choose a version that has wheels" in raised.value.hint
+    assert "Choose a version that has wheels" in raised.value.hint
 
 
 def test_rejects_a_package_that_must_compile(store: Store) -> None:

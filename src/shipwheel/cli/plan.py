@@ -85,7 +85,10 @@ def _platform(each: "PlatformPlan", branch: str, indent: str, everything: bool) 
         yield f"{indent}├── left out  {left_out(gone)}"
     built = [item for item in each.distributions if item.kind != "wheel"]
     for item in built:
-        yield f"{indent}├── built     {item.label} from its {item.kind}"
+        if not any(line.startswith(f"{item.label}: ") for line in each.compiled):
+            yield f"{indent}├── built     {item.label} from its {item.kind}"
+    for line in each.compiled:
+        yield f"{indent}├── compiled  {line}"
     yield f"{indent}├── packages  {len(each.distributions)} from the package index, {each.wheel_bytes / 1e6:.1f} MB to download at most"
     if everything:
         files = [f"{item.label}  {item.filename}" for item in each.distributions]

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 import msgspec
 
 from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.debian.release import Release, check_age, check_rollback, parse_release, verify_release
-from shipwheel.debian.tables import TABLE_VERSION, contents_table, packages_table
+from shipwheel.debian.tables import TABLE_VERSION, contents_table, find_paths, packages_table
 from shipwheel.digest import digest_of, sha256_digest
 from shipwheel.download.fetch import Download, fetch, fetch_bytes
 from shipwheel.errors import FetchError, SignatureError
@@ -86,7 +87,7 @@ class Archive:
         files = [(release, path) for release in releases for path in self._packages_paths(release, platform, suite)]
         tables = self._packages_tables(files)
         label = f"Debian {suite.codename} {platform.architecture}"
-        return DebianPackageIndex(label, tables, lambda: self._contents(releases[0], platform))
+        return DebianPackageIndex(label, tables, lambda: self._contents(releases[0], platform), partial(self._paths, releases[0], platform))
 
     def _suite_releases(self, suite: Suite) -> tuple[_SignedRelease, ...]:
         with self._lock:
@@ -170,6 +171,19 @@ class Archive:
         table = contents_table(self.store.chunks(sha256_digest(digest)), platform.multiarch, signed.label(path))
         self.store.put(kind, digest, table)
         return Contents(table)
+
+    def _paths(self, signed: _SignedRelease, platform: Platform, pattern: bytes) -> dict[str, frozenset[str]]:
+        """Return the paths of the suite that a regular expression matches, with their packages; those of architecture `all` are missing."""
+        path = f"main/Contents-{platform.architecture}.gz"
+        if path not in signed.release.files:
+            return {}
+        download = signed.download(self.mirror, path)
+        try:
+            fetch([download], self.store, self.reporter, stage="lists")
+        except FetchError:
+            # As for libraries: an older file only finds less.
+            return find_paths([fetch_bytes(download.urls[-1], label=download.label)], pattern, download.label)
+        return find_paths(self.store.chunks(download.digest), pattern, download.label)
 
     def _unlisted_contents(self, download: Download, platform: Platform) -> Contents:
         """Return the table of a Contents file that differs from the one in the release, as on mirrors just after a point release.

@@ -15,9 +15,9 @@ from shipwheel.files.segment import Segment
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["follow_depends"]
+__all__ = ["IGNORED_DEPENDS", "follow_depends"]
 
-_IGNORED_DEPENDS = frozenset(
+IGNORED_DEPENDS = frozenset(
     """
     adduser base-passwd cdebconf debconf debconf-2.0 debianutils dictionaries-common dpkg emacsen-common
     init-system-helpers install-info lsb-base passwd sysvinit-utils ucf update-inetd usrmerge usr-is-merged
@@ -58,7 +58,7 @@ def follow_depends(
 def _choices(package: DebianPackage, packages: Mapping[str, DebianPackage], index: "DebianPackageIndex") -> Iterator[DebianPackage]:
     """Yield one package per group of alternatives: one of the base, else the first that the suite has; none for ignored ones."""
     for group in index.depends(package):
-        if not _IGNORED_DEPENDS.isdisjoint(relation.name for relation in group):
+        if not IGNORED_DEPENDS.isdisjoint(relation.name for relation in group):
             continue
         satisfying = [each for relation in group for each in index.satisfying(relation)]
         # The lock may have an older version than the one that the index knows: its name is enough.

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
@@ -25,6 +26,7 @@ _PREFERRED_PROVIDERS = {
 """Soname -> the package that Debian prefers, for sonames where the general ranking of providers picks another one."""
 
 _PRIORITIES = (b"required", b"important", b"standard", b"optional", b"extra")
+_NAMES = re.compile(rb"(?:^|[,|])\s*([^\s,|:(]+)")
 _PROVIDED_NAME = re.compile(rb"(?:^|,)\s*([^\s,:(]+)")
 
 
@@ -39,10 +41,18 @@ class DebianPackageIndex:
     """The main, updates and security archives of a suite as one index.
 
     `tables` are (archive, table of `packages_table`) pairs; `contents` is called only when a soname is looked up, since the file is large.
+    `find_paths` returns the paths of the suite that a regular expression matches, with the packages that have them.
     """
 
-    def __init__(self, label: str, tables: Sequence[tuple[str, bytes]], contents: Callable[[], Contents]) -> None:
+    def __init__(
+        self,
+        label: str,
+        tables: Sequence[tuple[str, bytes]],
+        contents: Callable[[], Contents],
+        find_paths: Callable[[bytes], Mapping[str, frozenset[str]]],
+    ) -> None:
         self.label = label
+        self.find_paths = find_paths
         self.may_miss_libraries = False
         """True once a soname was looked up in a Contents file that the release does not list."""
         self._tables = tables
@@ -108,6 +118,20 @@ class DebianPackageIndex:
         rows.sort(key=lambda row: row[1] == package.version)
         return tuple(group for field in (rows[-1][7:9] if rows else ()) for group in parse_relations(field))
 
+    def multi_arch(self, name: str) -> str:
+        """Return the field Multi-Arch of a package: "same", "foreign", "allowed", or empty (Debian's specification of multiarch)."""
+        found = self._newest_row(name)
+        return "" if found is None else found[1].rpartition(b"\t")[2].decode()
+
+    def dependents(self, name: str) -> int:
+        """Return how many packages of the suite name a package in Depends: of equal ones, the one that Debian itself uses most."""
+        return self._dependents[name.encode()]
+
+    @cached_property
+    def _dependents(self) -> Counter[bytes]:
+        rows = (row for rows in self._rows.values() for _, row in rows)
+        return Counter(name for row in rows for name in {*_NAMES.findall(row.split(b"\t", 9)[8])})
+
     @cached_property
     def _library_packages(self) -> frozenset[bytes]:
         return frozenset(name for names in self._providers.values() for name in names.split(b","))
@@ -126,7 +150,7 @@ class DebianPackageIndex:
         found: dict[bytes, set[str]] = {}
         for rows in self._rows.values():
             for _, row in rows:
-                if provides := row.rsplit(b"\t", 2)[1]:
+                if provides := row.rsplit(b"\t", 3)[1]:
                     name = row[: row.index(b"\t")].decode()
                     for virtual in _PROVIDED_NAME.findall(provides):
                         found.setdefault(virtual, set()).add(name)
@@ -141,11 +165,11 @@ class DebianPackageIndex:
 
 
 def _provided(row: bytes) -> tuple[Relation, ...]:
-    return tuple(relation for group in parse_relations(row.decode().rsplit("\t", 2)[1]) for relation in group)
+    return tuple(relation for group in parse_relations(row.decode().rsplit("\t", 3)[1]) for relation in group)
 
 
 def _priority(row: bytes) -> int:
-    name = row.rpartition(b"\t")[2]
+    name = row.rsplit(b"\t", 2)[1]
     return _PRIORITIES.index(name) if name in _PRIORITIES else len(_PRIORITIES)
 
 

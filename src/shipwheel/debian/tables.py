@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["TABLE_VERSION", "contents_table", "is_alternatives_directory", "packages_table"]
+__all__ = ["TABLE_VERSION", "contents_table", "find_paths", "is_alternatives_directory", "packages_table"]
 
-TABLE_VERSION = "3"
+TABLE_VERSION = "4"
 """Part of the tables' names in the store: raise it whenever the columns change."""
 
 _COLUMNS = tuple(b"\n%b: " % name for name in (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size"))
-_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority"))
+_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority", b"Multi-Arch"))
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
 _MAX_UNPACKED_BYTES = 2 << 30
 _CHUNK_BYTES = 8 << 20
@@ -29,8 +29,8 @@ def is_alternatives_directory(name: str) -> bool:
 
 
 def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
-    """Convert Packages.xz to lines of `name version architecture filename sha256 size source pre-depends depends provides priority`,
-    separated by tabs.
+    """Convert Packages.xz to lines of `name version architecture filename sha256 size source pre-depends depends provides priority
+    multi-arch`, separated by tabs.
 
     `chunks` are the bytes of the file, `name` is its name in errors. Raise ArchiveError for a damaged file.
     """
@@ -60,6 +60,21 @@ def contents_table(chunks: Iterable[bytes], multiarch: str, name: str) -> bytes:
             packages_by_soname.setdefault(soname, set()).update(entry.rpartition(b"/")[2] for entry in packages.split(b","))
     rows = (b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(packages_by_soname.items()))
     return _text(b"".join(rows))
+
+
+def find_paths(chunks: Iterable[bytes], pattern: bytes, name: str) -> dict[str, frozenset[str]]:
+    """Return the paths of a Contents.gz that a regular expression matches as a whole, each with the packages that have it.
+
+    The file is read for each question, in some two seconds: as a table, all its paths would take as much space as a base. Raise
+    ArchiveError for a damaged file.
+    """
+    line = re.compile(rb"\n(%b)[ \t]+(\S+)(?=\n)" % pattern)
+    found: dict[str, frozenset[str]] = {}
+    for block in _blocks(_gunzip(chunks, name), b"\n"):
+        for path, packages in line.findall(b"\n" + block + b"\n"):
+            names = (entry.rpartition(b"/")[2].decode(errors="replace") for entry in packages.split(b","))
+            found[path.decode(errors="replace")] = frozenset(names)
+    return found
 
 
 def _row(stanza: bytes) -> bytes | None:

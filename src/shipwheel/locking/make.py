@@ -35,7 +35,8 @@ def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
 def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silent, upgrade: Upgrade | None = None) -> Lock:
     """Return the existing lock if it is current and nothing is to be upgraded; else a new one, not yet written. Raises LockError.
 
-    The new lock keeps the versions that still satisfy the requirements, and the base: the base changes only if the user asks for it.
+    The new lock keeps the versions that still satisfy the requirements, what is compiled, and the base: that changes only if the user asks
+    for it.
     """
     upgrade = upgrade or Upgrade()
     if found is not None and not upgrade and found.is_current(inputs_digest(request)):
@@ -46,9 +47,14 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
         # A variant has the versions of the project's own lock, whatever it had before.
         preferred = with_pins(preferred, request.inputs.pins)
     lock = make_lock(request, reporter, preferred)
-    for architecture, base in {**(main.base if main is not None else {}), **(found.base if found is not None else {})}.items():
+    bases: dict[str, Any] = {}
+    compiled: dict[str, tuple[str, ...]] = {}
+    for known in filter(None, (main, found)):
+        bases |= known.base
+        compiled |= {name: needed for name, needed in known.compiled.items() if name in lock.names}
+    for architecture, base in bases.items():
         lock = lock.with_base(architecture, base)
-    return lock
+    return lock.with_compiled(compiled) if compiled else lock
 
 
 def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = ()) -> Lock:

@@ -49,6 +49,7 @@ class MissingFile(msgspec.Struct, frozen=True):
     """A locked package without a usable file; `reason` says why in words.
 
     `wheels` and `sdist` are the names of the files that it has; `chain` is the path of dependencies from the project to it.
+    `can_compile` is true if a source of it may serve the target.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MissingFile(msgspec.Struct, frozen=True):
     wheels: tuple[str, ...]
     sdist: str
     chain: str
+    can_compile: bool = False
 
     @property
     def label(self) -> str:
@@ -69,8 +71,14 @@ class MissingFile(msgspec.Struct, frozen=True):
         lines = [f"{self.label} has no file for {'; '.join(map(str, targets))}: {self.reason}"]
         lines += [f"it has: {_shortened(self.wheels)}"] if self.wheels else []
         if self.wheels and self.sdist:
-            lines.append(f"its source {self.sdist} is not used: it builds a platform wheel, and shipwheel does not build those")
+            lines.append(f"its source {self.sdist} is not used: {_why_unused(self)}")
         return "\n  ".join((*lines, f"required by: {self.chain}", *alternatives.lines))
+
+
+def _why_unused(file: MissingFile) -> str:
+    if file.can_compile:
+        return "the lock does not say that it is compiled, or other files are missing as well"
+    return "nothing says that it works with Linux and this Python"
 
 
 class OtherPython(msgspec.Struct, frozen=True):
@@ -134,6 +142,11 @@ class NoCompatibleFile(LockError):
             hint_without_python="" if hint.another_python_may_help else None,
             summary="; ".join(f"{file.label}: {file.reason}" for file in missing),
         )
+
+    @property
+    def to_compile(self) -> frozenset[str]:
+        """The names of the packages that would be compiled; empty if that does not help with all of them."""
+        return frozenset(file.name for file in self.missing) if all(file.can_compile for file in self.missing) else frozenset()
 
     @property
     def other_versions(self) -> tuple[str, ...]:

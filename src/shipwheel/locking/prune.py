@@ -1,7 +1,11 @@
 """Turn the pylock.toml that uv wrote into the one to keep: only what serves this Python version, and nothing of this machine."""
 
+import io
 import re
+import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 __all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
+
+
+_MAX_SOURCE_BYTES = 32 << 20
+_MAX_MEMBERS = 10_000
 
 
 def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
@@ -46,7 +54,7 @@ def note_systems(pylock: dict[str, Any], every_file: Callable[[str, str], Mappin
         wheels = of_this_python or (every_file(package["name"], f"=={package['version']}") or {}).get("wheels", [])
         if not wheels or not all(_is_for_other_system(wheel) for wheel in wheels):
             continue
-        if _serves_linux(str(wheels[0].get("url", ""))):
+        if _serves_linux({**package, "wheels": wheels}):
             package["tool"] = {"shipwheel": {"serves-linux": True}}
         elif not of_this_python:
             package["tool"] = {"shipwheel": {"only-for": system_names([tag for wheel in wheels for tag in _tags(wheel)])}}
@@ -62,19 +70,43 @@ def _is_for_other_system(wheel: Mapping[str, Any]) -> bool:
     return file_name(wheel).removesuffix(".whl").rpartition("-")[2].startswith(("win", "macosx", "ios", "android"))
 
 
-def _serves_linux(url: str) -> bool:
-    """Read the classifiers in the metadata file of a wheel (PEP 658); False if the index has no such file."""
+def _serves_linux(package: Mapping[str, Any]) -> bool:
+    """Return whether the classifiers of a package name Linux: those of a wheel, or of its source if the index has no metadata files."""
+    head = _wheel_metadata(str(package["wheels"][0].get("url", ""))) if package.get("wheels") else None
+    head = head if head is not None else _source_metadata(str(package["sdist"]["url"]))
+    systems = [line.partition(":: ")[2] for line in head.splitlines() if line.startswith("Classifier: Operating System ::")]
+    return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
+
+
+def _wheel_metadata(url: str) -> str | None:
+    """Return the fields in the metadata file of a wheel (PEP 658); None if the index has no such file."""
     from shipwheel.download.fetch import fetch_bytes
 
     if not url.startswith("https://"):
-        return False
+        return None
     try:
         text = fetch_bytes(f"{url}.metadata", label="metadata", limit=1 << 20).decode(errors="replace")
     except FetchError:
-        return False
-    head = text.split("\n\n", 1)[0]
-    systems = [line.partition(":: ")[2] for line in head.splitlines() if line.startswith("Classifier: Operating System ::")]
-    return any(system.startswith(("POSIX", "Unix", "OS Independent")) and not system.endswith("MacOS") for system in systems)
+        return None
+    return text.split("\n\n", 1)[0]
+
+
+def _source_metadata(url: str) -> str:
+    """Return the fields in the PKG-INFO of a source distribution; empty if there is none, or if it is too large to look."""
+    from shipwheel.download.fetch import fetch_bytes
+
+    if not url.startswith("https://"):
+        return ""
+    try:
+        data = fetch_bytes(url, label="source distribution", limit=_MAX_SOURCE_BYTES)
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
+            for info in islice(archive, _MAX_MEMBERS):
+                if info.isfile() and re.fullmatch(r"[^/]+/PKG-INFO", info.name) and info.size < 1 << 20:
+                    stream = archive.extractfile(info)
+                    return stream.read().decode(errors="replace").split("\n\n", 1)[0] if stream is not None else ""
+    except (FetchError, tarfile.TarError, OSError, EOFError, ValueError, zlib.error):
+        pass
+    return ""
 
 
 def relocate(pylock: dict[str, Any], folder: Path, root: Path, copies: Mapping[str, str]) -> None:

@@ -1,8 +1,8 @@
 """The lock: a pylock.toml (PEP 751) beside the project, one file for all targets.
 
 shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
-the Python version, the requirements of the project itself (`roots`), and the exact packages of the base (`base.<architecture>`), whose
-contents this module does not interpret.
+the Python version, the requirements of the project itself (`roots`), the packages that are compiled with the Debian packages that this
+needs (`compiled`), and the exact packages of the base (`base.<architecture>`), whose contents this module does not interpret.
 """
 
 import json
@@ -67,6 +67,7 @@ class _Table(msgspec.Struct):
     groups: list[str] = []
     extras: list[str] = []
     accelerator: dict[str, Any] = {}
+    compiled: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
 
 
@@ -178,6 +179,11 @@ class Lock:
         return dict(self._tool.get("accelerator", {}))
 
     @property
+    def compiled(self) -> dict[str, tuple[str, ...]]:
+        """The packages that are compiled where no wheel fits: normalized name -> the Debian packages that this needs."""
+        return {name: tuple(needed) for name, needed in self._tool.get("compiled", {}).items()}
+
+    @property
     def base(self) -> dict[str, Any]:
         """The exact parts of the base by architecture."""
         return dict(self._tool.get("base", {}))
@@ -188,8 +194,17 @@ class Lock:
 
     def with_base(self, architecture: str, base: Mapping[str, Any]) -> "Lock":
         """Return the lock with another base for an architecture."""
-        tool = {**self._tool, "base": {**self.base, architecture: dict(base)}}
-        return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": tool}})
+        return self._with({**self._tool, "base": {**self.base, architecture: dict(base)}})
+
+    def with_compiled(self, compiled: Mapping[str, tuple[str, ...]]) -> "Lock":
+        """Return the lock with other packages to compile."""
+        tool = {key: value for key, value in self._tool.items() if key not in ("compiled", "base")}
+        listed = {name: sorted(needed) for name, needed in sorted(compiled.items())}
+        base = {"base": self._tool["base"]} if "base" in self._tool else {}
+        return self._with({**tool, **({"compiled": listed} if listed else {}), **base})
+
+    def _with(self, tool: Mapping[str, Any]) -> "Lock":
+        return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": dict(tool)}})
 
     def text(self) -> str:
         """Return the text of the file: in canonical order, with one wheel per line."""

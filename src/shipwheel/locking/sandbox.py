@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from shipwheel.errors import BuildError
 
-__all__ = ["confined", "interpreter_paths", "is_available"]
+__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available"]
 
 _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 """Directories in / that are links into /usr, or stand beside it."""
@@ -85,6 +85,29 @@ def interpreter_paths(python: str) -> tuple[Path, ...]:
         raise BuildError(f"{python} does not start: {error}", hint="Install this Python again.") from error
     executable, *prefixes = map(Path, done.stdout.splitlines())
     return tuple(dict.fromkeys((executable, executable.parent, *prefixes)))
+
+
+def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tuple[Path, bool]], directory: str) -> list[str]:
+    """Return the command that runs another one in the sandbox with the programs and libraries of `root`, and without a network.
+
+    Args:
+        command: The program and its arguments, with paths of the sandbox.
+        root: A directory with `usr`, into which the directories beside it are merged.
+        binds: Paths in the sandbox, each with a path of this machine and whether it may be changed.
+        directory: The working directory in the sandbox.
+    """
+    words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/var/tmp"]  # noqa: S108
+    for name in _SYSTEM_DIRECTORIES:
+        if (root / "usr" / name).is_dir():
+            words += ["--symlink", f"usr/{name}", f"/{name}"]
+    if (root / "etc").is_dir():
+        words += ["--ro-bind", str(root / "etc"), "/etc"]
+    if (root / "opt").is_dir():
+        words += ["--ro-bind", str(root / "opt"), "/opt"]
+    for inside in sorted(binds):
+        path, writable = binds[inside]
+        words += ["--bind" if writable else "--ro-bind", str(path), inside]
+    return ["bwrap", *_isolation(network=False), *words, "--chdir", directory, "--", *command]
 
 
 def _isolation(network: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,8 +39,9 @@ class LockedDistribution:
     """A file of the lock (`kind` wheel or sdist), or a source (`kind` directory or vcs) that a wheel is built from.
 
     `urls` are tried in order, a local file has a file: URL. `sha256` is hex; `size` is in bytes, None where the lock does not say.
-    `path` is a directory or local file, `subdirectory` is relative to it. `commit` is that of a repository, `revision` the branch or tag
-    that the requirement names. `is_direct` is true for a file that a requirement names, instead of an index.
+    `uploaded` is the day of its publication, None where the lock does not say. `path` is a directory or local file, `subdirectory` is
+    relative to it. `commit` is that of a repository, `revision` the branch or tag that the requirement names. `is_direct` is true for a
+    file that a requirement names, instead of an index.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LockedDistribution:
     commit: str = ""
     revision: str = ""
     is_direct: bool = False
+    uploaded: date | None = None
 
     @property
     def digest(self) -> Digest | None:
@@ -158,7 +161,7 @@ class _Selector:
         return Selection(self.target, selected, tuple(left_out.values())), missing
 
     def _file(self, package: "Package") -> LockedDistribution | None:
-        """Return the best file of a package for the target; its sdist only if it has no wheel at all."""
+        """Return the best file of a package for the target; its sdist if it has no wheel, or if none fits and it is to be compiled."""
         version = str(package.version or "")
         if self._excludes_python(package):
             return None
@@ -173,7 +176,7 @@ class _Selector:
         wheel = _best([(wheel.filename, wheel) for wheel in package.wheels or ()], self.rank)
         if wheel is not None:
             return _distribution(package.name, version, "wheel", wheel.filename, wheel, self.root)
-        if not package.wheels and package.sdist is not None:
+        if package.sdist is not None and (not package.wheels or package.name in self.lock.compiled):
             return _distribution(package.name, version, "sdist", package.sdist.filename, package.sdist, self.root)
         return None
 
@@ -209,7 +212,13 @@ class _Selector:
         mismatch, reason = self._mismatch(package)
         wheels = tuple(wheel.filename for wheel in package.wheels or ())
         sdist = package.sdist.filename if package.sdist is not None else ""
-        return MissingFile(package.name, str(package.version or ""), mismatch, reason, wheels, sdist, self.chain(package.name))
+        chain, version = self.chain(package.name), str(package.version or "")
+        return MissingFile(package.name, version, mismatch, reason, wheels, sdist, chain, self._can_be_compiled(package))
+
+    def _can_be_compiled(self, package: "Package") -> bool:
+        """Return whether a package has a source that can serve Linux and this Python, by all that its files say."""
+        serves_linux = _own_table(package).get("serves-linux", False) or not (only_for_other_systems(_tags(package)) or _only_for(package))
+        return package.sdist is not None and serves_linux and not self._excludes_python(package)
 
     def _mismatch(self, package: "Package") -> tuple[Mismatch, str]:
         if self._excludes_python(package):
@@ -302,6 +311,7 @@ def _distribution(
         urls=urls,
         sha256=as_sha256(str(file.hashes["sha256"])),
         size=file.size,
+        uploaded=file.upload_time.date() if file.upload_time is not None else None,
         path=path,
         subdirectory=getattr(file, "subdirectory", None) or "",
     )

@@ -49,6 +49,7 @@ __all__ = [
     "find_python",
     "index_variables",
     "install_command",
+    "install_for",
     "install_wheels",
     "list_files",
     "local_python",
@@ -304,6 +305,29 @@ def install_wheels(
     `exclude_newer`; the requirements are then resolved without that limit.
     """
     command = ["pip", "install", "--no-build", *_install_options(environment, requirements)]
+    finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
+    if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
+        finished = run(command, cwd=cwd, stop=stop)
+    _checked(finished)
+
+
+def install_for(
+    directory: Path,
+    requirements: Path,
+    minor: str,
+    platform: str,
+    exclude_newer: str | None,
+    *,
+    constraints: Path,
+    cwd: Path,
+    stop: threading.Event | None = None,
+) -> None:
+    """Install the wheels of a list of requirements into a directory, for a Python that need not be on this machine. Raise UvFailed.
+
+    `minor` is its version ("3.13"), `platform` uv's name for what it runs on ("x86_64-manylinux_2_36").
+    """
+    target = ["--target", str(directory), "--python-version", minor, "--python-platform", platform, "--python", sys.executable]
+    command = ["pip", "install", "--no-build", *target, "--requirements", str(requirements), "--constraints", str(constraints)]
     finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
     if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
         finished = run(command, cwd=cwd, stop=stop)

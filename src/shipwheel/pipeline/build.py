@@ -3,7 +3,7 @@
 Every stage asks the store first. A build that was interrupted, or that met a damaged blob, continues from what the store has.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -24,7 +24,15 @@ from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.prove import is_proved, prove_image
 from shipwheel.pipeline.python_choice import with_suitable_python
-from shipwheel.pipeline.resolve import Resolution, check_bases_locked, composed_bases, lock_with_bases, resolve
+from shipwheel.pipeline.resolve import (
+    Resolution,
+    check_bases_locked,
+    composed_bases,
+    lock_with_bases,
+    resolve,
+    with_build_packages,
+    with_sources,
+)
 from shipwheel.pipeline.secrets import check_settings
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
 from shipwheel.pipeline.winning_files import winning_files
@@ -115,7 +123,7 @@ def _build(request: Request, destination: Destination | None) -> Built:
             platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
         finally:
             _warn_of_missed_libraries(context, closed)
-        resolution = _pin_bases(current, resolution, platforms)
+        resolution = _pin(current, resolution, platforms, context.local.current.build_packages)
         return Built(resolution, platforms, compose(resolution, platforms), context.local.current.wheels)
 
     return with_context(request, destination, work)
@@ -154,18 +162,22 @@ def _resolve(request: Request) -> tuple[Bases, Resolution]:
         # Nothing is fetched for an image that cannot have its name.
         Reference.parse_target(request.settings.tag)
 
-    def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
-        chosen = bases or composed_bases(project, request.store, request.reporter)
-        return chosen, resolve(project, request, chosen)
-
     check_settings(request.settings, request.reporter)
     try:
-        return with_suitable_python(read_project(request.path, request.settings), request, attempt)
+        return with_sources(request, _resolve_once)
     except LockError as error:
         cause = error.__cause__ or error
         if not isinstance(cause, ResolutionError) or cause.failure.kind is not FailureKind.BUILD:
             raise
-        return with_suitable_python(read_project(request.path, _from_source(request, error).settings), request, attempt)
+        return with_sources(_from_source(request, error), _resolve_once)
+
+
+def _resolve_once(request: Request) -> tuple[Bases, Resolution]:
+    def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
+        chosen = bases or composed_bases(project, request.store, request.reporter)
+        return chosen, resolve(project, request, chosen)
+
+    return with_suitable_python(read_project(request.path, request.settings), request, attempt)
 
 
 def _from_source(request: Request, error: ShipwheelError) -> Request:
@@ -285,13 +297,17 @@ def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:
     return BuiltPlatform(closed.resolved, (*closed.parent_layers, *layers), size, platform.proof, platform.key, platform.needs)
 
 
-def _pin_bases(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatform, ...]) -> Resolution:
-    """Write the completed bases into the lock, if they are not the ones that it has. Raise LockError if the request forbids it."""
+def _pin(
+    request: Request, resolution: Resolution, platforms: tuple[BuiltPlatform, ...], build_packages: Mapping[str, tuple[str, ...]]
+) -> Resolution:
+    """Write the completed bases, and what was compiled with what, into the lock. Raise LockError if the request forbids it."""
     resolved = tuple(platform.resolved for platform in platforms)
     lock = resolution.lock
     same = [after.base == before.base for after, before in zip(resolved, resolution.platforms, strict=True)]
     check_bases_locked(same, request, lock)
+    pinned = with_build_packages(lock, build_packages, request)
     if not all(same):
-        lock = lock_with_bases(lock, resolved, resolution.project.packages)
-        lock.write()
-    return msgspec.structs.replace(resolution, lock=lock, platforms=resolved)
+        pinned = lock_with_bases(pinned, resolved, resolution.project.packages)
+    if pinned is not lock:
+        pinned.write()
+    return msgspec.structs.replace(resolution, lock=pinned, platforms=resolved)

@@ -13,6 +13,7 @@ from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file, symlink
 from shipwheel.files.segment import Directory
 from shipwheel.locking.selection import LockedDistribution
+from shipwheel.locking.target import Target
 from shipwheel.oci.layer import Compression, LayerSpec
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.container import container_stop_signal, container_user
@@ -76,7 +77,7 @@ class LayerPlanner:
 
     def wheels(self, platform: Resolved, local: LocalSources) -> tuple[WheelSource, ...]:
         """Return the wheels of the lock, in its order."""
-        return tuple(self._locked_wheel(item, local, platform.target.minor) for item in platform.selection.distributions)
+        return tuple(self._locked_wheel(item, local, platform.target) for item in platform.selection.distributions)
 
     def app_layers(self, platform: Resolved, local: LocalSources, winning: tuple[WinningFiles, ...] = ()) -> tuple[LayerSpec, ...]:
         """Return the layers above the base: wheels, the virtual environment's own files, and the project last.
@@ -89,15 +90,14 @@ class LayerPlanner:
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
         in_venv = inherited_attributes(owned, (VENV,))
         budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None) - (local.copies is not None)
-        wheels = [self._sized(item, local, platform.target.minor) for item in platform.selection.distributions]
+        wheels = [self._sized(item, local, platform.target) for item in platform.selection.distributions]
         layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         if winning:
             layers.append(LayerSpec("files of several packages", winning, in_venv))
         aliases = [path for path, _ in self.project.launch.aliases] if self.project.launch is not None else []
         roots = (VENV, workdir, *aliases, *((_LAUNCHER,) if self.project.needs_launcher else ()))
         layers.append(LayerSpec("virtual environment", self._environment(platform), inherited_attributes(owned, roots)))
-        if local.project_wheel is not None:
-            wheel = local.project_wheel
+        if (wheel := local.project_wheel_for(platform.target.platform)) is not None:
             label = f"{self.project.name} {self.project.version or ''}".strip()
             source = replace(self._built_wheel(label, wheel, platform.target.minor), direct_url=local_direct_url(self.project.name))
             layers.append(LayerSpec(f"the project {self.project.name}", (source,), in_venv))
@@ -116,12 +116,12 @@ class LayerPlanner:
         compression = Compression[self.project.settings.compression.upper()]
         return tuple(replace(layer, compression=compression) for layer in layers)
 
-    def _sized(self, item: LockedDistribution, local: LocalSources, minor: str) -> SizedSource:
-        built = local.built.get(item.name)
-        return SizedSource(item.name, built.size if built is not None else item.size or 0, self._locked_wheel(item, local, minor))
+    def _sized(self, item: LockedDistribution, local: LocalSources, target: Target) -> SizedSource:
+        built = local.wheel_for(item.name, target.platform)
+        return SizedSource(item.name, built.size if built is not None else item.size or 0, self._locked_wheel(item, local, target))
 
-    def _locked_wheel(self, item: LockedDistribution, local: LocalSources, minor: str) -> WheelSource:
-        built = local.built.get(item.name)
+    def _locked_wheel(self, item: LockedDistribution, local: LocalSources, target: Target) -> WheelSource:
+        built, minor = local.wheel_for(item.name, target.platform), target.minor
         if built is None:
             assert item.digest is not None  # noqa: S101 - directories and repositories were built
             source = WheelSource(item.label, item.filename, item.digest, self.store, Paths(minor), self.compiler)

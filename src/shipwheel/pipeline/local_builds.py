@@ -1,6 +1,6 @@
 """The inputs that this machine makes before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,13 +13,16 @@ from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.secrets import left_out_secrets
+from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree
 from shipwheel.project.source_copy import read_source_tree
+from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
+    from shipwheel.wheels.isolated_build import BuildOptions
 
 __all__ = ["LocalBuilds", "LocalSources"]
 
@@ -32,23 +35,37 @@ class LocalSources(msgspec.Struct, frozen=True):
     """The inputs of all platforms that come from this machine.
 
     `built` maps a distribution's name to its wheel, `project_wheel` is the project's own, `tree` the files that go into /app, `copies`
-    those that go elsewhere.
+    those that go elsewhere. `compiled` maps (name, architecture) to a wheel for one platform; the project's own has the name "". Their
+    builds need `build_packages`, by name.
     """
 
     built: "dict[str, BuiltWheel]"
     project_wheel: "BuiltWheel | None"
     tree: AppTree | None
     copies: AppTree | None = None
+    compiled: "Mapping[tuple[str, str], BuiltWheel]" = {}
+    build_packages: Mapping[str, tuple[str, ...]] = {}
+    ways: Mapping[tuple[str, str], str] = {}
+    """Words about how each of `compiled` was made."""
 
     @property
     def wheels(self) -> "tuple[BuiltWheel, ...]":
         """Every built wheel, sorted by name, the project's last."""
         own = (self.project_wheel,) if self.project_wheel is not None else ()
-        return (*(self.built[name] for name in sorted(self.built)), *own)
+        compiled = [self.compiled[key] for key in sorted(self.compiled, key=lambda key: (key[0] == "", key))]
+        return (*(self.built[name] for name in sorted(self.built)), *compiled, *own)
+
+    def wheel_for(self, name: str, platform: Platform) -> "BuiltWheel | None":
+        """Return the wheel of a distribution that was built here, for a platform."""
+        return self.compiled.get((name, platform.architecture)) or self.built.get(name)
+
+    def project_wheel_for(self, platform: Platform) -> "BuiltWheel | None":
+        """Return the project's own wheel for a platform."""
+        return self.compiled.get(("", platform.architecture)) or self.project_wheel
 
 
 class LocalBuilds:
-    """Builds wheels from sources, once for all platforms. `current` is what the last call to `build` returned."""
+    """Builds wheels from sources: once for all platforms, or compiled for each. `current` is what the last call to `build` returned."""
 
     def __init__(self, resolution: Resolution, downloads: Downloads, store: Store, reporter: Reporter, workers: int) -> None:
         self.current = LocalSources({}, None, None)
@@ -66,8 +83,7 @@ class LocalBuilds:
         """
         tree = app_tree(self._resolution.project, self._reporter)
         copies = copied_tree(self._resolution.project, self._reporter)
-        built, own = self._wheels(whole=not trust_metadata)
-        self.current = LocalSources(built, own, tree, copies)
+        self.current = msgspec.structs.replace(self._wheels(whole=not trust_metadata), tree=tree, copies=copies)
         return self.current
 
     def lacks_locked_files(self) -> bool:
@@ -79,20 +95,51 @@ class LocalBuilds:
         """Return the digests of current wheels whose bytes the store lacks."""
         return frozenset(wheel.digest for wheel in self.current.wheels if not self._store.has(wheel.digest))
 
-    def _wheels(self, *, whole: bool) -> "tuple[dict[str, BuiltWheel], BuiltWheel | None]":
+    def _wheels(self, *, whole: bool) -> LocalSources:
         platforms, project = self._resolution.platforms, self._resolution.project
         sources = {item.name: item for each in platforms for item in each.selection.distributions if item.kind != "wheel"}
         is_package = project.kind == "package"
         if not sources and not is_package:
-            return {}, None
+            return LocalSources({}, None, None)
+        from shipwheel.pipeline.compiled_builds import CompiledBuilds
+        from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
+
+        store, reporter, options = self._store, self._reporter, self._options()
+        tree = read_source_tree(project.root, project.files)
+        tree = replace(tree, name=project.inputs.stated_name or tree.name)
+        compiled = CompiledBuilds(self._resolution, self._downloads, store, reporter, options, need_bytes=whole)
+        pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
+        own = partial(build_project_wheel, tree, store, options, reporter=reporter, need_bytes=whole)
+        with stage(reporter, "build"), ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
+            locked = self._resolution.lock.compiled
+            self._downloads.distributions(
+                [it for it in sources.values() if it.name not in locked and needs_source(it, store, options, need_bytes=whole)]
+            )
+            jobs = {
+                name: pool.submit(self._with_index, partial(compiled.distribution, item, partial(pure, item)))
+                for name, item in sorted(sources.items())
+            }
+            own_job = pool.submit(self._with_index, partial(compiled.project, tree, own)) if is_package else None
+            built, project_wheel = {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
+        found = LocalSources(
+            {name: wheel for name, wheel in built.items() if wheel is not None},
+            project_wheel,
+            None,
+            compiled=compiled.wheels,
+            build_packages=compiled.build_packages,
+            ways=compiled.ways,
+        )
+        self._report(found)
+        return found
+
+    def _options(self) -> "BuildOptions":
         from shipwheel.locking.build_requirements import stated_requirements
         from shipwheel.wheels.isolated_build import BuildOptions
-        from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
-        from shipwheel.wheels.unpackaged import looks_needed
 
-        store, reporter, lock = self._store, self._reporter, self._resolution.lock
-        options = BuildOptions(
-            platforms[0].target.minor,
+        project, lock = self._resolution.project, self._resolution.lock
+        stated = project.settings.build or BuildSettings()
+        return BuildOptions(
+            self._resolution.platforms[0].target.minor,
             lock.as_of,
             project.inputs.workspace.settings,
             tuple(secret.path for secret in project.settings.allow_secrets),
@@ -100,22 +147,22 @@ class LocalBuilds:
             project.inputs.pretended_version,
             lock.build_requirements,
             stated_requirements(project.inputs),
+            stated.packages,
+            stated.env,
+            stated.constraints,
         )
-        tree = read_source_tree(project.root, project.files)
-        tree = replace(tree, name=project.inputs.stated_name or tree.name)
-        pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
-        own = partial(build_project_wheel, tree, store, options, reporter=reporter, need_bytes=whole)
-        with stage(reporter, "build"), ThreadPoolExecutor(self._workers, thread_name_prefix="build") as pool:
-            self._downloads.distributions([item for item in sources.values() if needs_source(item, store, options, need_bytes=whole)])
-            jobs = {name: pool.submit(self._with_index, partial(pure, item)) for name, item in sorted(sources.items())}
-            own_job = pool.submit(self._with_index, own) if is_package else None
-            built, project_wheel = {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
-        for wheel in (*built.values(), *([project_wheel] if project_wheel else ())):
+
+    def _report(self, found: LocalSources) -> None:
+        """Warn of secrets that were left out, and of data files that the project's wheel lacks."""
+        from shipwheel.wheels.unpackaged import looks_needed
+
+        project = self._resolution.project
+        for wheel in found.wheels:
             if wheel.left_out:
-                reporter(left_out_secrets(wheel.left_out, wheel.filename))
-        if project_wheel is not None and project.settings.install is None and (needed := looks_needed(project_wheel.unpackaged)):
-            reporter(_lacks_files(project.name, needed))
-        return built, project_wheel
+                self._reporter(left_out_secrets(wheel.left_out, wheel.filename))
+        own = found.project_wheel_for(self._resolution.platforms[0].target.platform)
+        if own is not None and project.settings.install is None and (needed := looks_needed(own.unpackaged)):
+            self._reporter(_lacks_files(project.name, needed))
 
     def _with_index(self, build: Callable[[], T]) -> T:
         """Run a build while uv uses the chosen index: build requirements come from there too."""

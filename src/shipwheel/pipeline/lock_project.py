@@ -12,7 +12,7 @@ from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.pipeline.python_choice import may_fall_back_to, with_suitable_python
-from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason
+from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason, with_compiled, with_sources
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
@@ -50,8 +50,11 @@ def update_lock(request: "Request", upgrade: "Upgrade") -> Locked:
     """Make the lock unless it is current, and write it if it serves every platform. Raise LockError, ProjectError or UsageError."""
     project = project_to_lock(request)
     before = read_lock(project.inputs.lock_path)
-    attempt = partial(_attempt, request, before=before, upgrade=upgrade)
-    found = with_suitable_python(project, request, attempt, _adapt)
+
+    def lock(wanted: "Request") -> Locked:
+        return with_suitable_python(project, wanted, partial(_attempt, wanted, before=before, upgrade=upgrade), _adapt)
+
+    found = with_sources(request, lock)
     unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
     if unknown:
         hint = did_you_mean(unknown[0], found.lock.names).strip() or "No package in the lock requires it."
@@ -87,7 +90,7 @@ def _attempt(request: "Request", project: Project, bases: Bases | None = None, *
         lock = make(lock_request(project))
     if bases is not None:
         lock = _with_bases(lock, project, request.platforms, bases)
-    return Locked(project, before, lock, select_all(lock, targets_of(project, lock, request.platforms)))
+    return Locked(project, before, *with_compiled(lock, targets_of(project, lock, request.platforms), request))
 
 
 def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:

@@ -34,6 +34,8 @@ class PlatformPlan:
     left_out: tuple[LeftOut, ...]
     layers: tuple[PlannedLayer, ...]
     """All layers, bottom first, as far as they are known: libraries may be added, and wheels share layers with others."""
+    compiled: tuple[str, ...] = ()
+    """The wheels that are compiled: what, in which way and with which Debian packages."""
 
     @property
     def wheel_bytes(self) -> int:
@@ -112,7 +114,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         lock_written=resolution.wrote_lock,
         as_of=lock.as_of,
         notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),
-        platforms=tuple(_platform(each, layers) for each, layers in zip(resolution.platforms, preview.layers, strict=True)),
+        platforms=tuple(_platform(each, layers, preview.ways) for each, layers in zip(resolution.platforms, preview.layers, strict=True)),
     )
 
 
@@ -122,7 +124,7 @@ def _base(base: Base) -> str:
     return f"{base.label}@{base.image.digest}"
 
 
-def _platform(resolved: Resolved, layers: tuple[PlannedLayer, ...]) -> PlatformPlan:
+def _platform(resolved: Resolved, layers: tuple[PlannedLayer, ...], ways: Mapping[tuple[str, str], str]) -> PlatformPlan:
     target, base = resolved.target, resolved.base
     return PlatformPlan(
         platform=str(target.platform),
@@ -134,4 +136,5 @@ def _platform(resolved: Resolved, layers: tuple[PlannedLayer, ...]) -> PlatformP
         distributions=resolved.selection.distributions,
         left_out=resolved.selection.left_out,
         layers=layers,
+        compiled=tuple(way for (_, architecture), way in sorted(ways.items()) if architecture == target.platform.architecture),
     )

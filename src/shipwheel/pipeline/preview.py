@@ -6,7 +6,7 @@ stages of the build run up to the proof, which then has the last word.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -51,6 +51,8 @@ class Preview(msgspec.Struct, frozen=True):
 
     resolution: Resolution
     layers: tuple[tuple[PlannedLayer, ...], ...]
+    ways: Mapping[tuple[str, str], str] = {}
+    """Words about how wheels are compiled, by name and architecture."""
 
 
 def preview(request: Request) -> Preview:
@@ -64,7 +66,7 @@ def preview(request: Request) -> Preview:
             if any(not _finds_programs(context, platform) for platform in layered):
                 _prove(context, layered)
         sizes = _sizes(context, resolution)
-        return Preview(resolution, tuple(_layers(context, platform, sizes) for platform in layered))
+        return Preview(resolution, tuple(_layers(context, platform, sizes) for platform in layered), context.local.current.ways)
 
     return retry_damaged(request, lambda: with_context(request, None, work))
 

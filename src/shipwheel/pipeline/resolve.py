@@ -1,7 +1,9 @@
 """Resolve a project: its lock, and each platform's base and Python packages. Nothing large is downloaded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +15,7 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
+from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
@@ -33,7 +36,12 @@ __all__ = [
     "lock_with_command",
     "outdated_reason",
     "resolve",
+    "with_build_packages",
+    "with_compiled",
+    "with_sources",
 ]
+
+T = TypeVar("T")
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -63,18 +71,61 @@ def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
     project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, request))
     if lock is not before and project.settings.base is None:
         # Report what no Debian package can change before the archive is asked.
-        select_all(lock, targets_of(project, lock, platforms))
+        lock = with_compiled(lock, targets_of(project, lock, platforms), request)[0]
     check_bases_locked([read_locked_base(lock, platform) is not None for platform in platforms], request, lock)
     found = bases.resolve(platforms, lock, project.packages, upgrade=upgrade)
     if project.settings.init:
         found = with_init(found, platforms, lock, bases, upgrade=upgrade)
     check_bases_locked([base.locked for base in found], request, lock)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
-    selections = select_all(lock, targets)
+    lock, selections = with_compiled(lock, targets, request)
     if lock is not before:
         lock.write()
     resolved = tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True))
     return Resolution(project, lock, resolved, wrote_lock=lock is not before)
+
+
+def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tuple[Lock, tuple[Selection, ...]]:
+    """Return the lock with the packages that are to be compiled, and the files for each target.
+
+    Raise NoCompatibleFile if files are missing, and the request does not compile or that does not help with all of them.
+    """
+    try:
+        return lock, select_all(lock, targets)
+    except NoCompatibleFile as error:
+        if not (request.compiles and error.to_compile):
+            raise
+        lock = lock.with_compiled({**lock.compiled, **dict.fromkeys(error.to_compile, ())})
+    return lock, select_all(lock, targets)
+
+
+def with_build_packages(lock: Lock, build_packages: Mapping[str, tuple[str, ...]], request: Request) -> Lock:
+    """Return the lock with what was compiled and the Debian packages that this needed; the same lock if it has them.
+
+    Another platform may need more, so that nothing is removed from a package's list. Raise LockError if the request forbids to change it.
+    """
+    named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
+    if all(lock.compiled.get(name) == needed for name, needed in named.items()):
+        return lock
+    if request.lock_mode is not LockMode.UPDATE:
+        raise LockError(
+            f"{lock.path.name} does not say what is compiled, and with what: {', '.join(sorted(named))}",
+            hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
+        )
+    return lock.with_compiled({**lock.compiled, **named})
+
+
+def with_sources(request: Request, work: Callable[[Request], T]) -> T:
+    """Return the result of `work`; if files are missing for which a source can be compiled, that of the request to do so.
+
+    Compiling comes last: another Python that has the files is better.
+    """
+    try:
+        return work(request)
+    except NoCompatibleFile as error:
+        if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
+            raise
+    return work(replace(request, compiles=True))
 
 
 def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock:

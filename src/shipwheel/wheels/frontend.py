@@ -8,10 +8,12 @@ import re
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from shipwheel.locking import uv
 from shipwheel.locking.environment import network_variables
@@ -19,7 +21,10 @@ from shipwheel.locking.process import run_process
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
 
-__all__ = ["BuildPlace", "HookFailed", "build_wheel"]
+if TYPE_CHECKING:
+    from pyproject_hooks import SubprocessRunner
+
+__all__ = ["BuildPlace", "HookFailed", "build_wheel", "checked_requirements", "run_backend", "write_index_settings"]
 
 
 class HookFailed(Exception):
@@ -70,26 +75,44 @@ class BuildPlace:
 
 def build_wheel(place: BuildPlace) -> Path:
     """Build a wheel and return its path. Raise HookFailed, BuildError for a broken pyproject.toml, UvFailed if requirements are missing."""
+    uv.make_environment(place.venv, place.python)
+    place.out.mkdir()
+    place.home.mkdir()
+    python = place.venv / "bin" / "python"
+    return run_backend(place.source, python, place.out, _Runner(place), partial(_install, place), place.requires)
+
+
+def run_backend(
+    source: Path,
+    python: Path,
+    out: Path,
+    runner: "SubprocessRunner",
+    install: Callable[[Iterable[str]], None],
+    requires: Sequence[str] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Build a source into a wheel below `out`, and return its path.
+
+    `runner` runs a hook with `python`, `install` installs requirements; `requires` are those that the source does not state. `settings`
+    are for the backend. Raise HookFailed, BuildError for a broken pyproject.toml, and what `install` raises.
+    """
     from build import BuildBackendException, BuildException, ProjectBuilder
     from pyproject_hooks import BuildBackendWarning
 
     # What a backend warns of is for its author.
     warnings.simplefilter("ignore", BuildBackendWarning)
-    uv.make_environment(place.venv, place.python)
-    place.out.mkdir()
-    place.home.mkdir()
     try:
-        builder = ProjectBuilder(place.source, str(place.venv / "bin" / "python"), _Runner(place))
-        _install(place, (*builder.build_system_requires, *place.requires))
-        _install(place, builder.get_requires_for_build("wheel"))
-        builder.build("wheel", place.out)
+        builder = ProjectBuilder(source, str(python), runner)
+        install((*builder.build_system_requires, *requires))
+        install(builder.get_requires_for_build("wheel", dict(settings)))
+        builder.build("wheel", out, dict(settings))
     except BuildBackendException as error:
         if isinstance(error.exception, HookFailed):
             raise error.exception from None
         raise HookFailed(str(error), str(getattr(error.exception, "traceback", ""))) from error
     except BuildException as error:
         raise HookFailed(str(error)) from error
-    return _only_wheel(place.out)
+    return _only_wheel(out)
 
 
 class _Runner:
@@ -119,19 +142,19 @@ def _confined(place: BuildPlace, command: Sequence[str], *, readable: Iterable[P
 
 def _install(place: BuildPlace, requirements: Iterable[str]) -> None:
     """Install requirements into the backend's environment: wheels. What has none is built, in the sandbox and without passwords."""
-    lines = sorted(map(_checked, requirements))
+    lines = checked_requirements(requirements)
     if not lines:
         return
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         path = Path(name).resolve() / "build-requirements.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        _write_settings(path.parent, place.settings)
+        write_index_settings(path.parent, place.settings)
         try:
             uv.install_wheels(place.venv, path, place.exclude_newer, cwd=path.parent, stop=place.stop)
         except uv.UvFailed as error:
             if not (error.failure.unusable or error.failure.kind is FailureKind.BUILD):
                 raise
-            _write_settings(path.parent, place.settings, passwords=False)
+            write_index_settings(path.parent, place.settings, passwords=False)
             _install_building(place, path)
 
 
@@ -146,11 +169,17 @@ def _install_building(place: BuildPlace, requirements: Path) -> None:
         raise uv.UvFailed(finished)
 
 
-def _write_settings(directory: Path, settings: Mapping[str, Any], *, passwords: bool = True) -> None:
+def write_index_settings(directory: Path, settings: Mapping[str, Any], *, passwords: bool = True) -> None:
+    """Write uv's settings for package indexes into a directory, as uv.toml."""
     import tomli_w
 
     text = tomli_w.dumps(settings)
     (directory / "uv.toml").write_text(text if passwords else re.sub(r"(?<=://)[^/@\s\"]+@", "", text), encoding="utf-8")
+
+
+def checked_requirements(requirements: Iterable[str]) -> list[str]:
+    """Return requirements, sorted. Raise HookFailed if one is none: it could be an option of uv."""
+    return sorted(map(_checked, requirements))
 
 
 def _checked(requirement: str) -> str:

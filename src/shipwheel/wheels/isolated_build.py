@@ -34,14 +34,14 @@ from shipwheel.wheels.rewrite import remove_local_urls
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
-__all__ = ["BuildJob", "BuildOptions", "build_in_isolation"]
+__all__ = ["INDEX_SETTINGS", "BackendFailed", "BuildJob", "BuildOptions", "build_in_isolation"]
 
 _COMPILERS = """
     cc gcc g++ c++ cpp clang clang++ c89 c99 gfortran f77 f90 cargo rustc rustup go nvcc cmake meson ninja make gmake swig
     x86_64-linux-gnu-gcc x86_64-linux-gnu-g++ aarch64-linux-gnu-gcc aarch64-linux-gnu-g++
     """.split()  # noqa: SIM905
 _COMPILER_VARIABLES = ("CC", "CXX", "FC", "F77", "F90", "LD", "RUSTC", "CARGO", "CMAKE")
-_INDEX_SETTINGS = (
+INDEX_SETTINGS = (
     "index",
     "index-url",
     "extra-index-url",
@@ -51,6 +51,7 @@ _INDEX_SETTINGS = (
     "keyring-provider",
     "allow-insecure-host",
 )
+_PLATFORM_WHEEL_HINT = "Choose a version that has wheels for the platforms, or another package."
 _MAX_OUTPUT_LINES = 25
 _MAX_MESSAGE_CHARACTERS = 4000
 
@@ -73,6 +74,13 @@ class BuildOptions(msgspec.Struct, frozen=True):
     """Normalized name of a package -> the requirements of its build that it does not state."""
     stated: tuple[str, ...] = ()
     """Requirements of the project, from which a build gets what it imports without requiring it."""
+
+    build_packages: tuple[str, ...] = ()
+    """Debian packages that the user names for builds that compile."""
+    build_env: Mapping[str, str] = {}
+    """Variables that the user sets for builds that compile."""
+    build_constraints: tuple[str, ...] = ()
+    """Constraints of build requirements, as requirements."""
 
     def build_requirements_of(self, name: str) -> tuple[str, ...]:
         """Return what the build of a package requires beyond what it states: of uv's extra-build-dependencies, and of the lock."""
@@ -131,6 +139,18 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
             return built
 
 
+class BackendFailed(BuildError):
+    """A build in pure Python failed, or made a wheel for one platform. `output` is what the backend printed.
+
+    `compiles` is true if it is known to need a compiler.
+    """
+
+    def __init__(self, message: str, *, hint: str, output: str = "", compiles: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
+        self.compiles = compiles
+
+
 class _ModuleMissing(Exception):
     """A build failed with `error`, because it could not import a module."""
 
@@ -185,7 +205,7 @@ def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> I
             uv.usable_python(options.minor),
             _environment(job, root),
             stop,
-            {key: options.settings[key] for key in _INDEX_SETTINGS if key in options.settings},
+            {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
             end_of_day(date.fromisoformat(options.as_of)) if options.as_of else None,
             job.network,
             job.readable,
@@ -222,24 +242,19 @@ def _check_pure(filename: str, job: BuildJob, root: Path) -> None:
     tags = parse_wheel_filename(filename)[3]
     if not all(tag.platform == "any" and tag.abi == "none" for tag in tags):
         compiled = " (it tried to compile)" if _marker(root).exists() else ""
-        raise BuildError(f"{job.label} builds a platform wheel, {filename}{compiled}", hint=_platform_wheel_hint(job))
-
-
-def _platform_wheel_hint(job: BuildJob) -> str:
-    if job.is_project:
-        return "shipwheel cannot compile yet: build a wheel of the project for each platform elsewhere, and require that."
-    return "shipwheel cannot compile yet: choose a version that has wheels for the platforms, or another package."
+        raise BackendFailed(f"{job.label} builds a platform wheel, {filename}{compiled}", hint=_PLATFORM_WHEEL_HINT, compiles=True)
 
 
 def _build_failed(job: BuildJob, root: Path, message: str, output: str) -> BuildError:
     if _marker(root).exists():
-        return BuildError(f"{job.label} needs a compiler, so it builds a platform wheel", hint=_platform_wheel_hint(job))
+        message = f"{job.label} needs a compiler, so it builds a platform wheel"
+        return BackendFailed(message, hint=_PLATFORM_WHEEL_HINT, output=output, compiles=True)
     lines = [line for line in output.splitlines() if line.strip()][-_MAX_OUTPUT_LINES:]
     text = "\n  ".join([message, *lines]).replace(f"{job.top.parent}/", "").replace(f"{root}/", "")
     if len(text) > _MAX_MESSAGE_CHARACTERS:
         half = _MAX_MESSAGE_CHARACTERS // 2
         text = f"{text[:half]}\n  …\n{text[-half:]}"
-    return BuildError(f"{job.label} cannot be built: {text}", hint=_failure_hint(job))
+    return BackendFailed(f"{job.label} cannot be built: {text}", hint=_failure_hint(job), output=output)
 
 
 def _failure_hint(job: BuildJob) -> str:
@@ -254,7 +269,8 @@ def _failure_hint(job: BuildJob) -> str:
 
 def _requirements_failed(job: BuildJob, root: Path, error: uv.UvFailed) -> BuildError:
     if _marker(root).exists():
-        return BuildError(f"{job.label} requires a package for its build that needs a compiler", hint=_platform_wheel_hint(job))
+        message = f"{job.label} requires a package for its build that needs a compiler"
+        return BackendFailed(message, hint=_PLATFORM_WHEEL_HINT, compiles=True)
     return BuildError(
         f"{job.label} cannot be built: what its build requires cannot be installed: {error.failure.text}",
         hint="Check the package index and the network." if error.failure.unreachable else "Try another version.",

@@ -26,7 +26,7 @@ from shipwheel.wheels.git_source import checkout
 from shipwheel.wheels.isolated_build import BuildJob, BuildOptions, build_in_isolation
 from shipwheel.wheels.sdist import unpack_sdist
 
-__all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "needs_source"]
+__all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "needs_source", "secret_rules", "write_source"]
 
 _VERSION = "3"
 """Part of every key: raise it whenever the same source gives another wheel."""
@@ -49,7 +49,7 @@ def build_pure_wheel(
         return built
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         top = Path(name).resolve() / "source"
-        source = checkout(dist, top) if dist.kind == "vcs" else _unpacked(dist, top, store)
+        source = write_source(dist, top, store)
         return build_in_isolation(BuildJob(source, top, dist.name, dist.label, options), store, key, reporter)
 
 
@@ -72,8 +72,7 @@ def build_project_wheel(
     key = _key(tree_digest(tree.top, history=tree.has_history), *parts)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is None:
-        # A wheel has the packages below src/ without it.
-        rules = SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
+        rules = secret_rules(options)
         with private_copy(tree.top, history=tree.has_history) as copy:
             history = git_directories(copy) if tree.has_history else ()
             job = BuildJob(copy / below, copy, tree.name, f"the project {tree.name}", own, history, rules)
@@ -93,6 +92,17 @@ def _key(*parts: str) -> str:
     variables = (f"{name}={value}" for name, value in build_variables(os.environ).items())
     text = "\0".join((_VERSION, uv.version(), str(source_date_epoch()), *variables, *parts))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_source(dist: LockedDistribution, directory: Path, store: Store) -> Path:
+    """Write an sdist, which must be in the store, or a repository into a new directory, and return the package's directory in it."""
+    return checkout(dist, directory) if dist.kind == "vcs" else _unpacked(dist, directory, store)
+
+
+def secret_rules(options: BuildOptions) -> SecretRules:
+    """Return the rules for secrets in the wheel of a user's own directory. A wheel has the packages below src/ without it."""
+    allowed = options.allowed_secrets
+    return SecretRules((*allowed, *(path.removeprefix("/").removeprefix("src/") for path in allowed)))
 
 
 def _unpacked(dist: LockedDistribution, directory: Path, store: Store) -> Path:

@@ -1,0 +1,107 @@
+"""One attempt to build a wheel: PEP 517's hooks in a builder's root, without a network, a home directory or anything of this machine."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipwheel.builder.surroundings import INSIDE, Surroundings
+from shipwheel.locking import uv
+from shipwheel.locking.process import Finished, run_process
+from shipwheel.locking.sandbox import confined_in_root
+from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
+
+__all__ = ["BuildRun"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRun:
+    """A build in `place`, a directory for it alone whose `source` has the source.
+
+    `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
+    does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version of
+    the builder's. Setting `stop` ends the build.
+    """
+
+    place: Path
+    root: Path
+    surroundings: Surroundings
+    stop: threading.Event
+    glibc: int
+    below: str = ""
+    requires: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+    index_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Path:
+        """Build the wheel, and return its path. Raise HookFailed, BuildError for a broken pyproject.toml, UvFailed without requirements."""
+        for name in ("out", "home"):
+            (self.place / name).mkdir()
+        self._make_environment()
+        source, python = self.place / "source" / self.below, self.place / "venv" / "bin" / "python"
+        return run_backend(source, python, self.place / "out", self._run_hook, self._install, self.requires)
+
+    def run(self, command: Sequence[str], directory: str = INSIDE, more: Mapping[str, tuple[Path, bool]] | None = None) -> Finished:
+        """Run a program in the sandbox with the build's variables. `more` are further paths in it."""
+        binds = {f"{INSIDE}/{name}": (self.place / name, name != "venv") for name in ("source", "venv", "out", "home")}
+        words = confined_in_root(command, self.root, {**binds, **(more or {})}, directory)
+        return run_process([*words], env=self.surroundings.variables(), stop=self.stop)
+
+    @property
+    def _site_packages(self) -> Path:
+        return self.place / "venv" / "lib" / f"python{self.surroundings.minor}" / "site-packages"
+
+    def _make_environment(self) -> None:
+        """Make a virtual environment of the builder's Python, which this machine need not be able to start."""
+        minor, programs = self.surroundings.minor, self.place / "venv" / "bin"
+        programs.mkdir(parents=True)
+        self._site_packages.mkdir(parents=True)
+        for name in ("python", "python3", f"python{minor}"):
+            (programs / name).symlink_to(f"/usr/bin/python{minor}")
+        (self.place / "venv" / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {minor}\n")
+        if text := self.surroundings.start_up():
+            (self._site_packages / "_shipwheel_target.py").write_text(text)
+            (self._site_packages / "_shipwheel_target.pth").write_text("import _shipwheel_target\n")
+
+    def _install(self, requirements: Iterable[str]) -> None:
+        lines = checked_requirements(requirements)
+        if not lines:
+            return
+        with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+            folder = Path(name).resolve()
+            listed = folder / "build-requirements.txt"
+            listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            limits = folder / "constraints.txt"
+            limits.write_text("".join(f"{line}\n" for line in self.constraints), encoding="utf-8")
+            write_index_settings(folder, self.index_settings)
+            platform = f"{self.surroundings.host.machine}-manylinux_2_{min(self.glibc, 40)}"
+            minor, limit = self.surroundings.minor, self.exclude_newer
+            uv.install_for(self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop)
+        _rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
+
+    def _run_hook(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.
+        _, script, hook, exchange = cmd
+        arguments = Path(exchange) / "input.json"
+        arguments.write_text(self._inside(arguments.read_text(encoding="utf-8")), encoding="utf-8")
+        more = {script: (Path(script), False), exchange: (Path(exchange), True)}
+        added = [f"{name}={self._inside(value)}" for name, value in (extra_environ or {}).items()]
+        command = ["env", *added, *map(self._inside, cmd)]
+        finished = self.run(command, self._inside(cwd or str(self.place / "source" / self.below)), more)
+        if finished.code != 0:
+            raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}")
+
+    def _inside(self, text: str) -> str:
+        return text.replace(str(self.place), INSIDE)
+
+
+def _rewrite_scripts(folder: Path, python: str) -> None:
+    """Make scripts start the environment's Python: uv names the one that it runs with."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        data = path.read_bytes()
+        if data.startswith(b"#!") and b"python" in data.partition(b"\n")[0]:
+            path.write_bytes(b"#!" + os.fsencode(python) + b"\n" + data.partition(b"\n")[2])

@@ -1,0 +1,253 @@
+"""Compiling a wheel for one target: tried, and tried again with the Debian packages that the build turned out to miss."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.builder.build_run import BuildRun
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines
+from shipwheel.builder.product import check_product, strip_product
+from shipwheel.builder.workshop import Workshop
+from shipwheel.errors import BuildError
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
+from shipwheel.files.segment import source_date_epoch
+from shipwheel.locking import uv
+from shipwheel.locking.build_requirements import requirement_of
+from shipwheel.locking.uv_output import missing_module_in
+from shipwheel.store import Store
+from shipwheel.store_contents import BUILD_LOGS
+from shipwheel.versions import end_of_day
+from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_built_wheel
+from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions
+from shipwheel.wheels.rewrite import remove_local_urls
+
+__all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
+
+_VERSION = "1"
+"""Part of every key: raise it whenever the same source gives another wheel."""
+_FOUND = "compiled-with"
+_MAX_ROUNDS = 30
+_RUST = frozenset({"cargo", "rustc", "rustup", "maturin"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceToCompile:
+    """A source that must be compiled. `content` is a hash of it; `write` puts it below a directory and returns where in that it is.
+
+    `uploaded` is the day on which it was published, None if nobody knows. `label` names it in errors, `variables` are for its backend.
+    """
+
+    name: str
+    label: str
+    content: str
+    write: Callable[[Path], str]
+    uploaded: date | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    finish: Callable[[Path, Path], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _source, _wheel: ((), ())
+    """Takes a source and its wheel, removes secrets from the wheel, and returns their paths and those of data files that it lacks."""
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A wheel, and the names of the Debian packages that its build needs besides the compilers."""
+
+    wheel: BuiltWheel
+    packages: tuple[str, ...]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    packages: tuple[str, ...] = ()
+
+
+class _Failed(Exception):
+    """An attempt failed; `output` is what it printed."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """The ingredients of a build that its failures add to: names of Debian packages, build requirements."""
+
+    packages: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+def compile_wheel(
+    source: SourceToCompile,
+    workshop: Workshop,
+    options: BuildOptions,
+    store: Store,
+    reporter: Reporter,
+    *,
+    known: tuple[str, ...] | None,
+    need_bytes: bool = True,
+) -> Compiled:
+    """Return the wheel of a source for the workshop's target; compile it if necessary.
+
+    `known` are the Debian packages that the lock has for it, None if it has none. Without `need_bytes`, a wheel that another machine built
+    is good enough. Raise BuildError, and any error of a download.
+    """
+    packages = tuple(sorted({*(known or ()), *options.build_packages}))
+    start = _key(source, workshop, options, packages)
+    if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
+        packages = found.packages
+    built = find_built_wheel(_key(source, workshop, options, packages), store, need_bytes=need_bytes)
+    if built is not None:
+        return Compiled(built, _without(packages, options))
+    name = f"{source.label} for {workshop.target.platform.architecture}"
+    reporter(StageStarted(name, detail=True))
+    wheel, recipe = _Compilation(source, workshop, options, store, reporter).run(packages)
+    wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages))
+    record_built_wheel(wheel, store)
+    store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages)))
+    added = f" with {', '.join(recipe.packages)}" if recipe.packages else ""
+    reporter(StageFinished(name, f"{name}{added}"))
+    return Compiled(wheel, _without(recipe.packages, options))
+
+
+def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...]:
+    """Return the packages that the lock is to know: not those of the settings, which the user may remove again."""
+    return tuple(name for name in packages if name not in options.build_packages)
+
+
+def _key(source: SourceToCompile, workshop: Workshop, options: BuildOptions, packages: tuple[str, ...]) -> str:
+    target, name = workshop.target, source.name
+    facts = (
+        *(_VERSION, source.content, workshop.suite.codename, str(target), options.as_of, str(source_date_epoch())),
+        *(str(source.uploaded or ""), *options.build_requirements_of(name), *options.build_constraints),
+        *("packages", *packages, "env", *(f"{key}={value}" for key, value in sorted(options.build_env.items()))),
+    )
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Compilation:
+    """One compilation with all of its attempts."""
+
+    source: SourceToCompile
+    workshop: Workshop
+    options: BuildOptions
+    store: Store
+    reporter: Reporter
+
+    def run(self, packages: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
+        """Return the wheel, and with what it was built. Raise BuildError."""
+        recipe, failures = _Recipe(packages, self.options.build_requirements_of(self.source.name)), []
+        days = tuple(self._days())
+        for day in days:
+            try:
+                return self._on_day(day, recipe)
+            except _Failed as failed:
+                failures.append(failed)
+        raise self._error(failures[-1])
+
+    def _days(self) -> Iterator[str]:
+        """Yield the days as of which build requirements are taken: that of the source, since newer ones may no longer build it; then any.
+
+        Build requirements that are older than the Python do not work with it.
+        """
+        last = self.options.as_of
+        if self.source.uploaded is not None:
+            day = max(self.source.uploaded, self.workshop.suite.python_released).isoformat()
+            if not last or day < last:
+                yield day
+        yield last
+
+    def _on_day(self, day: str, recipe: _Recipe) -> tuple[BuiltWheel, _Recipe]:
+        for _ in range(_MAX_ROUNDS):
+            try:
+                return self._attempt(day, recipe), recipe
+            except _Failed as failed:
+                more = self._improved(recipe, failed)
+                if more is None:
+                    raise
+                recipe = more
+        raise _Failed("its build misses one thing after the other", "")
+
+    def _attempt(self, day: str, recipe: _Recipe) -> BuiltWheel:
+        from shipwheel.wheels.frontend import HookFailed
+
+        workshop, options = self.workshop, self.options
+        with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+            place = Path(name).resolve()
+            below = self.source.write(place / "source")
+            root = workshop.root(recipe.packages)
+            try:
+                run = BuildRun(
+                    place,
+                    root.path,
+                    workshop.surroundings({**self.source.variables, **options.build_env}),
+                    self.store.closed,
+                    workshop.target.libc[1],
+                    below,
+                    recipe.requires,
+                    options.build_constraints,
+                    end_of_day(date.fromisoformat(day)) if day else None,
+                    {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
+                )
+                wheel = run.build()
+                check_product(wheel, workshop.target, self.source.label)
+                strip_product(wheel, run)
+            except HookFailed as error:
+                raise _Failed(str(error), error.output) from None
+            except uv.UvFailed as error:
+                raise _Failed("what its build requires cannot be installed", error.failure.text) from None
+            finally:
+                root.close()
+            remove_local_urls(wheel, place / "source")
+            left_out, unpackaged = self.source.finish(place / "source" / below, wheel)
+            with self.store.writer() as blob:
+                blob.write(wheel.read_bytes())
+            return BuiltWheel(wheel.name, blob.digest, blob.size, left_out=left_out, unpackaged=unpackaged)
+
+    def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
+        """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""
+        lacks = [lack for lack in lacks_in(failed.output) if lack.name not in _RUST]
+        found = self.workshop.find(lacks) if lacks else {}
+        packages = tuple(sorted({*recipe.packages, *found.values()}))
+        if packages != recipe.packages:
+            return replace(recipe, packages=packages)
+        if module := missing_module_in(failed.output):
+            requirement = requirement_of(module, self.options.stated, Path("/nonexistent"))
+            if requirement is not None and requirement not in recipe.requires:
+                message = f"{self.source.label} imports {module} when it is built, and does not require it: {requirement} is installed"
+                self.reporter(Warned(message))
+                return replace(recipe, requires=(*recipe.requires, requirement))
+        return None
+
+    def _error(self, failed: _Failed) -> BuildError:
+        log = self._write_log(failed.output)
+        missing = [lack for lack in lacks_in(failed.output) if lack.name not in _RUST]
+        lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
+        message = f"{self.source.label} cannot be compiled for {self.workshop.target.platform}: {lines}\n  whole output: {log}"
+        return BuildError(message, hint=_hint(self.source.name, failed.output, missing, self.workshop.suite.codename))
+
+    def _write_log(self, output: str) -> Path:
+        folder = self.store.root / BUILD_LOGS
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.source.name}-{self.workshop.target.platform.architecture}.log"
+        path.write_text(output, encoding="utf-8", errors="replace")
+        return path
+
+
+def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
+    if any(program in output for program in ("cargo", "rustc")):
+        return "It needs Rust, which shipwheel does not compile yet: choose a version that has wheels for the platforms."
+    if missing:
+        named = ", ".join(dict.fromkeys(lack.name for lack in missing))
+        what = "programs" if all(lack.kind is LackKind.PROGRAM for lack in missing) else "files"
+        return (
+            f"Debian {codename} has no package that would bring {what} it misses ({named}), or the package does not help. "
+            f'Name Debian packages for the build in [tool.shipwheel.build] packages = ["…"], or choose another version of {name}.'
+        )
+    return (
+        "The output above has the reason. Builds see no network and no home directory. [tool.shipwheel.build] sets packages, env and "
+        f"constraints of builds; otherwise choose another version of {name}."
+    )

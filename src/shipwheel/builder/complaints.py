@@ -1,0 +1,72 @@
+"""Parsing what compilers, linkers, pkg-config and build backends print when something is missing. No other module does it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines"]
+
+
+class LackKind(Enum):
+    """The kind of a missing thing."""
+
+    HEADER = auto()
+    """A file that C or C++ code includes, as it names it: `ldap.h`, `curl/curl.h`."""
+    LIBRARY = auto()
+    """A library that the linker is told to take, without `lib` and `.so`: `sasl2`."""
+    MODULE = auto()
+    """A module of pkg-config: `libffi`."""
+    PROGRAM = auto()
+    """A program: `pg_config`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A thing that a build misses."""
+
+    kind: LackKind
+    name: str
+
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9+._-]*"
+_FORMS = (
+    (LackKind.HEADER, r"fatal error: ([\w+./-]+\.\w+|[\w+./-]+): No such file or directory"),
+    (LackKind.HEADER, r"""['"]([\w+./-]+\.h(?:pp)?)['"] file not found"""),
+    (LackKind.HEADER, r"(?i:unable|cannot|could not|can't) (?i:to )?(?i:find|locate) (?:the )?([\w+./-]+\.h)\b"),
+    (LackKind.LIBRARY, r"cannot find -l([\w+.-]+?)(?::|$|\s)"),
+    (LackKind.MODULE, rf"Package '?({_NAME})'?(?:, required by '[^']+',)? (?:was )?not found"),
+    (LackKind.MODULE, rf"No package '({_NAME})' found"),
+    (LackKind.MODULE, rf"pkg-config (?:--[\w-]+ )+'?({_NAME})'?' (?:returned|died|failed)"),
+    (LackKind.MODULE, rf"'pkg-config', (?:'--[\w-]+', )+'({_NAME})'"),
+    (LackKind.MODULE, rf"Dependency \"({_NAME})\" not found"),
+    (LackKind.PROGRAM, rf"({_NAME}[_-]config)(?:\.exe)? (?:executable )?(?:is )?(?:not found|required)"),
+    (LackKind.PROGRAM, rf"(?:No such file or directory|not found): '({_NAME})'"),
+    (LackKind.PROGRAM, rf"(?:^|: )({_NAME}): (?:command )?not found"),
+    (LackKind.PROGRAM, rf"Could not run ({_NAME})"),
+    (LackKind.PROGRAM, rf"Program '({_NAME})' not found|[Uu]nable to find (?:program )?'({_NAME}[_-]config)'"),
+)
+_PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORMS)
+_ERROR = re.compile(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
+_COMMAND = re.compile(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
+_MAX_LINES = 25
+
+
+def lacks_in(output: str) -> tuple[Lack, ...]:
+    """Return what a failed build misses by its output, in the order in which it is named."""
+    found: list[tuple[int, Lack]] = []
+    for kind, pattern in _PATTERNS:
+        found += [(match.start(), Lack(kind, next(filter(None, match.groups())))) for match in pattern.finditer(output)]
+    return tuple(dict.fromkeys(lack for _, lack in sorted(found, key=lambda each: each[0])))
+
+
+def last_useful_lines(output: str) -> tuple[str, ...]:
+    """Return the lines of a failed build's output that explain it: those with errors first, without the compiler's long commands."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not _COMMAND.match(line)]
+    errors = list(dict.fromkeys(_errors(lines)))
+    rest = [line for line in lines[-_MAX_LINES:] if line not in errors]
+    return (*errors[:_MAX_LINES], *rest[-max(5, _MAX_LINES - len(errors)) :])
+
+
+def _errors(lines: list[str]) -> Iterator[str]:
+    yield from (line for line in lines if _ERROR.search(line) and not line.lstrip().startswith(("File ", "raise ", "warning")))

@@ -1,0 +1,81 @@
+"""The builder of one target: its root of Debian packages, made when a build needs it, and the search for what a build misses."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from shipwheel.builder.complaints import Lack
+from shipwheel.builder.packages import BuilderIndex
+from shipwheel.builder.root import unpack_builder
+from shipwheel.builder.search import find_packages
+from shipwheel.builder.surroundings import Surroundings
+from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.session import ArchiveSession
+from shipwheel.directory_cache import CachedDirectory
+from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.suites import Suite
+
+__all__ = ["Workshop"]
+
+
+class Workshop:
+    """Compilers of `suite` on `host` for `target`. `fetch` brings Debian packages into the store. Any thread may use it.
+
+    Nothing is downloaded before a method is called.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        host: Platform,
+        target: Target,
+        archive: ArchiveSession,
+        fetch: Callable[[Sequence[DebianPackage]], None],
+        store: Store,
+    ) -> None:
+        self.suite = suite
+        self.target = target
+        self._host = host
+        self._archive = archive
+        self._fetch = fetch
+        self._store = store
+        self._lock = threading.Lock()
+
+    @property
+    def label(self) -> str:
+        """The way of compiling, for people: "gcc of Debian trixie for arm64, on amd64"."""
+        return f"gcc of Debian {self.suite.codename}{self.way}"
+
+    @property
+    def way(self) -> str:
+        """The two processors of a cross build, for people; empty for a native one."""
+        architecture = self.target.platform.architecture
+        return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
+
+    def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
+        """Return what a build sees, with variables that the user states."""
+        return Surroundings(self._host, self.target.platform, self.target.minor, stated)
+
+    def root(self, names: Iterable[str]) -> CachedDirectory:
+        """Return the root with these Debian packages. Raise any error of a download or of the store."""
+        with self._lock:
+            added = self._index.with_packages(names)
+            self._fetch((*self._core, *added))
+            return unpack_builder(self._core, added, self.target.platform.multiarch, self.target.minor, self._store)
+
+    def find(self, lacks: Sequence[Lack]) -> dict[Lack, str]:
+        """Return the Debian package for each missing thing that the suite has."""
+        with self._lock:
+            return find_packages(lacks, self._index.of_target, self.target.platform.multiarch)
+
+    @cached_property
+    def _index(self) -> BuilderIndex:
+        of_host = self._archive.package_index(self.suite, self._host)
+        of_target = self._archive.package_index(self.suite, self.target.platform)
+        return BuilderIndex(self.suite, self._host, self.target.platform, of_host, of_target)
+
+    @cached_property
+    def _core(self) -> tuple[DebianPackage, ...]:
+        return self._index.core()

@@ -1,0 +1,142 @@
+"""The wheels of a build that must be compiled, for each of its platforms."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from shutil import copytree
+
+from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
+from shipwheel.builder.complaints import lacks_in
+from shipwheel.builder.workshop import Workshop
+from shipwheel.errors import BuildError
+from shipwheel.events import Reporter
+from shipwheel.locking.sandbox import is_available
+from shipwheel.locking.selection import LockedDistribution
+from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.resolve import Resolution, Resolved
+from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
+from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
+from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
+from shipwheel.user_files import UserFiles
+from shipwheel.wheels.built_wheels import BuiltWheel
+from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
+from shipwheel.wheels.source_builds import secret_rules, write_source
+from shipwheel.wheels.unpackaged import unpackaged_files
+from shipwheel.wheels.wheel_secrets import remove_secrets
+
+__all__ = ["CompiledBuilds"]
+
+
+class CompiledBuilds:
+    """Compiles what cannot be built in pure Python. `wheels` and `build_packages` grow with each call, from any thread.
+
+    `wheels` maps (name, architecture) to a wheel, `ways` to words about how it was compiled, `build_packages` a name to the
+    Debian packages that its build needs. The project's own wheel has the name "" in the first two.
+    """
+
+    def __init__(
+        self, resolution: Resolution, downloads: Downloads, store: Store, reporter: Reporter, options: BuildOptions, *, need_bytes: bool
+    ) -> None:
+        self.wheels: dict[tuple[str, str], BuiltWheel] = {}
+        self.build_packages: dict[str, tuple[str, ...]] = {}
+        self.ways: dict[tuple[str, str], str] = {}
+        self._resolution = resolution
+        self._downloads = downloads
+        self._store = store
+        self._reporter = reporter
+        self._options = options
+        self._need_bytes = need_bytes
+        self._lock = threading.Lock()
+        self._workshops: dict[str, Workshop] = {}
+
+    def distribution(self, item: LockedDistribution, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
+        """Return the wheel of a distribution in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
+        if item.kind == "directory":
+            tree = read_source_tree((item.path or Path()) / item.subdirectory, UserFiles())
+            source = self._source_of_tree(tree, item.name, item.label)
+        else:
+            write = partial(self._write, item)
+            content = f"{item.commit or item.sha256}/{item.subdirectory}"
+            source = SourceToCompile(item.name, item.label, content, write, item.uploaded)
+        platforms = [
+            each
+            for each in self._resolution.platforms
+            if any(other.name == item.name and other.kind != "wheel" for other in each.selection.distributions)
+        ]
+        return self._pure_or_compiled(source, platforms, item.name, pure)
+
+    def project(self, tree: SourceTree, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
+        """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
+        source = self._source_of_tree(tree, self._resolution.project.name, f"the project {tree.name}")
+        return self._pure_or_compiled(source, self._resolution.platforms, "", pure)
+
+    def _pure_or_compiled(
+        self, source: SourceToCompile, platforms: "list[Resolved] | tuple[Resolved, ...]", name: str, pure: Callable[[], BuiltWheel]
+    ) -> BuiltWheel | None:
+        known = self._resolution.lock.compiled.get(source.name)
+        if known is None:
+            try:
+                return pure()
+            except BuildError as error:
+                if not _must_compile(error):
+                    raise
+        for platform in platforms:
+            workshop, architecture = self._workshop(source.label, platform), platform.target.platform.architecture
+            compiled = self._compile(source, workshop, known or None)
+            added = f", with {', '.join(compiled.packages)}" if compiled.packages else ""
+            with self._lock:
+                self.wheels[name, architecture] = compiled.wheel
+                self.ways[name, architecture] = f"{source.label}: {workshop.label}{added}"
+                self.build_packages[source.name] = tuple(sorted({*self.build_packages.get(source.name, ()), *compiled.packages}))
+        return None
+
+    def _compile(self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None) -> Compiled:
+        return compile_wheel(source, workshop, self._options, self._store, self._reporter, known=known, need_bytes=self._need_bytes)
+
+    def _workshop(self, label: str, platform: Resolved) -> Workshop:
+        """Return the compilers for a platform. Raise BuildError if there are none."""
+        architecture = platform.target.platform.architecture
+        with self._lock:
+            if architecture not in self._workshops:
+                self._workshops[architecture] = self._new_workshop(label, platform)
+            return self._workshops[architecture]
+
+    def _new_workshop(self, label: str, platform: Resolved) -> Workshop:
+        base, target, host = platform.base, platform.target, host_platform()
+        message = f"{label} must be compiled for {target.platform}"
+        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or not is_available():
+            hint = "Build on Linux (amd64 or arm64) where bubblewrap works, or choose versions that have wheels for the platforms."
+            raise BuildError(f"{message}, which needs bubblewrap", hint=hint)
+        codename = base.image.facts.codename if base.image is not None else base.suite.codename if base.suite is not None else ""
+        suite = suite_by_name(codename) if codename and not target.musl else None
+        if suite is None or suite.python != target.minor:
+            with_python = f"{base.label} has Python {target.minor}, and compilers are those of a Debian suite for its own Python"
+            hint = "Choose a Python that Debian has (--python 3.13 or 3.11), or versions that have wheels for the platforms."
+            raise BuildError(f"{message}: {with_python}", hint=hint)
+        return Workshop(suite, host, target, self._downloads.archive, self._downloads.packages, self._store)
+
+    def _write(self, item: LockedDistribution, directory: Path) -> str:
+        self._downloads.distributions([item])
+        return write_source(item, directory, self._store).relative_to(directory).as_posix()
+
+    def _source_of_tree(self, tree: SourceTree, name: str, label: str) -> SourceToCompile:
+        rules = secret_rules(self._options)
+
+        def write(directory: Path) -> str:
+            with private_copy(tree.top, history=tree.has_history) as copy:
+                copytree(copy, directory, symlinks=True)
+            return tree.root.relative_to(tree.top).as_posix()
+
+        def finish(source: Path, wheel: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+            return remove_secrets(wheel, rules), unpackaged_files(source, wheel)
+
+        content = f"{tree_digest(tree.top, history=tree.has_history)}/{tree.root.relative_to(tree.top)}"
+        return SourceToCompile(name, label, content, write, variables=self._options.variables, finish=finish)
+
+
+def _must_compile(error: BuildError) -> bool:
+    """Return whether a build in pure Python failed because it lacks a compiler, or what a compiler would use."""
+    failed = error if isinstance(error, BackendFailed) else error.__cause__
+    return isinstance(failed, BackendFailed) and (failed.compiles or bool(lacks_in(failed.output)))

@@ -1,0 +1,197 @@
+"""Compiling: what a failed build misses is added and tried again, what was found is remembered, and a wrong wheel is refused."""
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shipwheel.builder import compile as compiling
+from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
+from shipwheel.builder.complaints import Lack
+from shipwheel.builder.product import check_product
+from shipwheel.builder.surroundings import Surroundings
+from shipwheel.errors import BuildError
+from shipwheel.events import silent
+from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
+from shipwheel.testing.debian import shared_object
+from shipwheel.wheels.frontend import HookFailed
+from shipwheel.wheels.isolated_build import BuildOptions
+
+ARM64 = Platform("linux", "arm64")
+TARGET = Target(ARM64, "3.13.5", (2, 41))
+OPTIONS = BuildOptions("3.13", "2026-01-01")
+NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
+
+
+def wheel_bytes(architecture: str = "arm64") -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("made.so", shared_object("made.so", architecture=architecture))
+        archive.writestr("made-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n")
+        archive.writestr("made-1.0.dist-info/RECORD", "")
+    return out.getvalue()
+
+
+@dataclass
+class FakeWorkshop:
+    """A builder without an archive: `has` are the packages of missing things."""
+
+    has: dict[str, str]
+    target: Target = TARGET
+    suite: Any = field(default_factory=lambda: suite_by_name("trixie"))
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def root(self, names: Sequence[str]) -> SimpleNamespace:
+        self.asked.append(tuple(names))
+        return SimpleNamespace(path=Path("/nonexistent"), close=lambda: None)
+
+    def find(self, lacks: Sequence[Lack]) -> dict[Lack, str]:
+        return {lack: self.has[lack.name] for lack in lacks if lack.name in self.has}
+
+    def surroundings(self, stated: dict[str, str]) -> Surroundings:
+        return Surroundings(Platform("linux", "amd64"), ARM64, "3.13", stated)
+
+
+Outcome = Callable[[Any], str]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The builds that were run; `outcome` decides how each ends."""
+    made: list[Any] = []
+
+    class Run:
+        outcome: Outcome = staticmethod(lambda _run: "")
+
+        def __init__(self, place: Path, root: Path, *facts: Any) -> None:
+            self.place, self.requires, self.exclude_newer = place, facts[4], facts[6]
+            made.append(self)
+
+        def build(self) -> Path:
+            if output := type(self).outcome(self):
+                raise HookFailed("its backend failed in build_wheel", output)
+            path = self.place / NAME
+            path.write_bytes(wheel_bytes())
+            return path
+
+    monkeypatch.setattr(compiling, "BuildRun", Run)
+    monkeypatch.setattr(compiling, "strip_product", lambda _wheel, _run: None)
+    return made
+
+
+def ends(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> None:
+    monkeypatch.setattr("shipwheel.builder.compile.BuildRun.outcome", staticmethod(outcome))
+
+
+def source(**more: Any) -> SourceToCompile:
+    def write(directory: Path) -> str:
+        directory.mkdir()
+        return "."
+
+    return SourceToCompile("made", "made 1.0", "content", write, **more)
+
+
+def compiled(
+    workshop: FakeWorkshop, store: Store, *, known: tuple[str, ...] | None = None, options: BuildOptions = OPTIONS, **more: Any
+) -> Compiled:
+    return compile_wheel(source(**more), workshop, options, store, silent, known=known)  # type: ignore[arg-type]
+
+
+def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = FakeWorkshop({"lber.h": "libldap-dev", "sasl2": "libsasl2-dev"})
+    outputs = ["a.c:1:1: fatal error: lber.h: No such file or directory", "ld: cannot find -lsasl2", ""]
+    ends(monkeypatch, lambda _run: outputs[len(runs) - 1])
+    store = Store(tmp_path)
+    first = compiled(workshop, store)
+    assert first.packages == ("libldap-dev", "libsasl2-dev")
+    assert workshop.asked == [(), ("libldap-dev",), ("libldap-dev", "libsasl2-dev")]
+    assert compiled(workshop, store) == first
+    assert compiled(workshop, store, known=("libldap-dev", "libsasl2-dev")).wheel == first.wheel
+    assert len(runs) == 3, "the store has the wheel, and the packages for those who do not know them"
+
+
+def test_a_lock_starts_with_its_packages(tmp_path: Path, runs: list[Any]) -> None:
+    workshop = FakeWorkshop({})
+    assert compiled(workshop, Store(tmp_path), known=("libldap-dev",)).packages == ("libldap-dev",)
+    assert (workshop.asked, len(runs)) == ([("libldap-dev",)], 1)
+
+
+def test_build_requirements_are_of_the_sources_time_and_then_newer(
+    tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(monkeypatch, lambda run: "too old" if run.exclude_newer < "2025-07" else "")
+    compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2025, 6, 1))
+    assert [run.exclude_newer for run in runs] == ["2025-06-02T00:00:00Z", "2026-01-02T00:00:00Z"]
+
+
+def test_build_requirements_are_not_older_than_the_python(tmp_path: Path, runs: list[Any]) -> None:
+    compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2015, 6, 1))
+    assert [run.exclude_newer for run in runs] == ["2024-10-08T00:00:00Z"]
+
+
+def test_a_failure_shows_its_reason_and_keeps_the_output(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(monkeypatch, lambda _run: "a.c:7: fatal error: own.h: No such file or directory\n" + "noise\n" * 200)
+    with pytest.raises(BuildError, match=r"(?s)made 1\.0 cannot be compiled for linux/arm64.*own\.h") as raised:
+        compiled(FakeWorkshop({}), Store(tmp_path))
+    assert "own.h" in raised.value.hint and "packages" in raised.value.hint
+    assert len(raised.value.message) < 1000
+    log = Path(raised.value.message.rpartition("whole output: ")[2])
+    assert log.read_text().count("noise") == 200
+
+
+def test_rust_is_refused_with_its_reason(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(monkeypatch, lambda _run: "error: can't find Rust compiler\nFileNotFoundError: No such file or directory: 'cargo'")
+    with pytest.raises(BuildError) as raised:
+        compiled(FakeWorkshop({"cargo": "cargo"}), Store(tmp_path))
+    assert "needs Rust" in raised.value.hint
+    assert len(runs) == 1
+
+
+def test_a_package_that_does_not_help_ends_the_search(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(monkeypatch, lambda _run: "a.c:7: fatal error: x.h: No such file or directory")
+    with pytest.raises(BuildError):
+        compiled(FakeWorkshop({"x.h": "libx-dev"}), Store(tmp_path))
+    assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "words"),
+    [
+        (NAME, "amd64", "made.so is for X86_64 instead of linux/arm64"),
+        ("made-1.0-cp313-cp313-linux_x86_64.whl", "arm64", "which is not for linux/arm64"),
+        ("made-1.0-cp312-cp312-linux_aarch64.whl", "arm64", "which is not for linux/arm64"),
+    ],
+)
+def test_a_wheel_for_another_target_is_refused(tmp_path: Path, name: str, architecture: str, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(wheel_bytes(architecture))
+    with pytest.raises(BuildError, match=words):
+        check_product(path, TARGET, "made 1.0")
+
+
+@pytest.mark.parametrize("tags", ["cp313-cp313-linux_aarch64", "cp39-abi3-linux_aarch64", "py3-none-any"])
+def test_a_wheel_for_the_target_is_taken(tmp_path: Path, tags: str) -> None:
+    path = tmp_path / f"made-1.0-{tags}.whl"
+    path.write_bytes(wheel_bytes())
+    check_product(path, TARGET, "made 1.0")
+
+
+def test_a_build_is_told_its_target_and_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI_JOB_TOKEN", "secret")
+    cross = Surroundings(Platform("linux", "amd64"), ARM64, "3.13", {"MYSQLCLIENT_CFLAGS": "-I/usr/include/mariadb"})
+    variables = cross.variables()
+    assert variables["CC"] == "aarch64-linux-gnu-gcc"
+    assert variables["_PYTHON_HOST_PLATFORM"] == "linux-aarch64"
+    assert variables["MYSQLCLIENT_CFLAGS"] == "-I/usr/include/mariadb"
+    assert "secret" not in variables.values()
+    assert "aarch64" in cross.start_up()
+    assert Surroundings(ARM64, ARM64, "3.13", {}).start_up() == ""

@@ -1,0 +1,49 @@
+"""What is read from the output of compilers, linkers, pkg-config and setup.py files. The lines are those of real builds."""
+
+import pytest
+
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "name"),
+    [
+        ("Modules/common.h:9:10: fatal error: lber.h: No such file or directory", LackKind.HEADER, "lber.h"),
+        ("src/a.cpp:1:10: fatal error: curl/curl.h: No such file or directory", LackKind.HEADER, "curl/curl.h"),
+        ("x.c:3:10: fatal error: 'sasl/sasl.h' file not found", LackKind.HEADER, "sasl/sasl.h"),
+        ("/usr/bin/aarch64-linux-gnu-ld: cannot find -lsasl2: No such file or directory", LackKind.LIBRARY, "sasl2"),
+        ("/usr/bin/ld: cannot find -lfoo", LackKind.LIBRARY, "foo"),
+        ("Package libffi was not found in the pkg-config search path.", LackKind.MODULE, "libffi"),
+        ("Package 'libffi' not found", LackKind.MODULE, "libffi"),
+        ("Package 'libxml-2.0', required by 'virtual:world', not found", LackKind.MODULE, "libxml-2.0"),
+        ("No package 'xmlsec1' found", LackKind.MODULE, "xmlsec1"),
+        ("Command 'pkg-config --exists mariadb' returned non-zero exit status 1.", LackKind.MODULE, "mariadb"),
+        ("Error: pg_config executable not found.", LackKind.PROGRAM, "pg_config"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'mysql_config'", LackKind.PROGRAM, "mysql_config"),
+        ("/bin/sh: 1: krb5-config: not found", LackKind.PROGRAM, "krb5-config"),
+        ("Exception: Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'", LackKind.PROGRAM, "curl-config"),
+        ("make: swig: command not found", LackKind.PROGRAM, "swig"),
+    ],
+)
+def test_finds_what_is_missing(line: str, kind: LackKind, name: str) -> None:
+    assert lacks_in(f"building\n{line}\nerror: command failed\n") == (Lack(kind, name),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "gcc -c a.c -lfoo", "ModuleNotFoundError: No module named 'numpy'", "No such file or directory: '/build/source/README.md'"],
+)
+def test_finds_nothing_else(text: str) -> None:
+    assert lacks_in(text) == ()
+
+
+def test_each_thing_is_named_once_and_in_order() -> None:
+    output = "a.c:1: fatal error: b.h: No such file or directory\n" * 2 + "cannot find -la\n"
+    assert lacks_in(output) == (Lack(LackKind.HEADER, "b.h"), Lack(LackKind.LIBRARY, "a"))
+
+
+def test_errors_come_before_the_last_lines_and_commands_are_left_out() -> None:
+    output = "\n".join(["x.c:9: error: unknown type name 'y'", "gcc -Wall -c " + "x" * 900, *map(str, range(100)), "the end"])
+    lines = last_useful_lines(output)
+    assert (lines[0], lines[-1]) == ("x.c:9: error: unknown type name 'y'", "the end")
+    assert len(lines) < 30 and not any(line.startswith("gcc") for line in lines)
