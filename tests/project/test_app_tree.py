@@ -127,6 +127,12 @@ def test_reads_nested_and_negated_gitignore_patterns(tmp_path: Path) -> None:
     assert _paths(list_app(tmp_path)) == ["keep.log", "local.py", "sub/b.log", "sub/data/x"]
 
 
+def test_takes_a_directory_that_git_keeps_by_its_ignore_file_alone(tmp_path: Path) -> None:
+    written(tmp_path, {"main.py": "", ".gitignore": "/logs/*\n", "static/fonts/.gitignore": "", "uploads/.gitignore": "*\n!.gitignore\n"})
+    written(tmp_path, {"cache/.gitignore": "*\n", "logs/.gitignore": "", "a/.gitignore": "*.log\n", "a/b.txt": "", "a/x.log": ""})
+    assert _paths(list_app(tmp_path)) == ["a/b.txt", "main.py", "static/fonts/.gitignore", "uploads/.gitignore"]
+
+
 def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
     written(
         tmp_path, {".gitignore": "*.log\nbuild*/\n/top\n**/gen\n!gen/keep\na/**/z\nsp\\ ace\n[ab].txt\n", "s/.gitignore": "/top\n!x.log\n"}

@@ -304,6 +304,20 @@ def test_postpones_the_command_while_dependencies_are_dynamic(tmp_path: Path) ->
         with_dependencies(project, frozenset())
 
 
+def test_a_dockerfile_may_start_a_program_of_dependencies_that_only_a_build_tells(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', install_requires=open('r').read().split(), packages=['d'])\n",
+        "d/__init__.py": "",
+        "d/__main__.py": "print(1)\n",
+        "Dockerfile": "FROM python:3.13\nRUN pip install celery d\nEXPOSE 5555\nCMD celery d\n",
+    }
+    project = _detect(tmp_path, files)
+    assert project.launch is None
+    launch = with_dependencies(project, frozenset({"celery"})).launch
+    assert launch is not None
+    assert (launch.command, launch.ports) == (("celery", "d"), ("5555/tcp",))
+
+
 def test_scans_the_source_once_for_all_dependencies_and_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = _detect(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n", "main.py": FASTAPI})
     monkeypatch.setattr("shipwheel.project.entrypoint.scan.read_module", None)

@@ -22,6 +22,10 @@ class FakeAdvisor:
     date: str = ""
     steps: tuple[tuple[str, ...], ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
+    served: tuple[str, ...] = ()
+
+    def application(self) -> tuple[str, ...]:
+        return self.served
 
     def command(self) -> tuple[str, ...]:
         return self.words

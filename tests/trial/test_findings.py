@@ -335,6 +335,16 @@ _SOCKETS = st.builds(
 _ANSWERS = st.builds(
     Answer, st.sampled_from([5000, 8000]), st.sampled_from(["/", "/docs"]), status=st.sampled_from([0, 200, 302, 400, 404, 500])
 )
+
+
+def test_a_command_line_of_a_project_that_is_a_server_does_not_serve() -> None:
+    facts = SourceFacts(serving="Dockerfile exposes port 8000")
+    (found,) = find(ended(2, USAGE), PROGRAM, facts)
+    assert (found.kind, found.blocks) == (K.USAGE, True)
+    assert "; Dockerfile exposes port 8000" in found.message
+    assert "Set `command`" in found.hint
+
+
 _LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "fine\n"]), max_size=3).map("".join)
 
 

@@ -135,6 +135,12 @@ def test_a_usage_text_gives_a_sub_command_that_stays_only_if_it_helps() -> None:
     assert change == Change(Setting("command", ("shop", "serve")), "Something with ", tentative=True)
 
 
+def test_serves_the_application_before_it_looks_for_a_sub_command() -> None:
+    advisor = FakeAdvisor(words=("shop",), served=("gunicorn", "shop:app"), help={(): "Commands:\n  serve   Serve.\n"})
+    found = [change.setting.value for change in changes_for(trial(blocking(FindingKind.USAGE)), advisor)]
+    assert found == [("gunicorn", "shop:app"), ("shop", "serve")]
+
+
 def test_a_command_line_without_a_port_gets_its_server_as_well() -> None:
     found = Finding(FindingKind.USAGE, "the command prints how to use it")
     assert settings_of([found], FakeAdvisor(words=("shop",), help={(): HELP["click"]})) == [Setting("command", ("shop", "serve"))]

@@ -43,6 +43,11 @@ class ProjectAdvisor:
         launch = self._built.resolution.project.launch
         return (*launch.command, *launch.arguments) if launch is not None else ()
 
+    def application(self) -> tuple[str, ...]:
+        """See `Advisor.application`."""
+        launch = self._built.resolution.project.launch
+        return launch.application if launch is not None else ()
+
     def help_text(self, arguments: tuple[str, ...]) -> str:
         """See `Advisor.help_text`."""
         return self._help((*self.command(), *arguments, "--help"))

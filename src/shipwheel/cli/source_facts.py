@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built
     from shipwheel.project.entrypoint.module import Module
+    from shipwheel.project.project import Project
     from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = ["source_facts"]
@@ -28,7 +29,20 @@ def source_facts(built: "Built") -> "SourceFacts":
     unmade = tuple((it.path, it.instruction, it.place) for it in files if not it.is_there and not it.is_made)
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
     prefixes = tuple(prefix for module in production for prefix in module.prefixes)
-    return SourceFacts(tuple(rule for module in production for rule in _rules(module)), binds, unmade, unpackaged, prefixes)
+    hosts = tuple(rule for module in production for rule in _rules(module))
+    return SourceFacts(hosts, binds, unmade, unpackaged, prefixes, _serving(project))
+
+
+def _serving(project: "Project") -> str:
+    """Return why a project is a server although its command is a command-line program; empty if nothing says so."""
+    launch = project.launch
+    if launch is None or not launch.is_program or launch.ports:
+        return ""
+    if launch.application:
+        return f"the project has a web application, which `{' '.join(launch.application)}` would serve"
+    deployment = project.scanner.scan_deployment() if project.scanner is not None else None
+    exposing = next((each for each in deployment.settings if each.ports), None) if deployment is not None else None
+    return f"{exposing.place} exposes port {exposing.ports[0]}" if exposing is not None else ""
 
 
 def _rules(module: "Module") -> "Iterator[HostRule]":

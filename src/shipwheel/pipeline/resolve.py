@@ -168,13 +168,13 @@ def lock_with_command(project: Project, before: Lock | None, make: Callable[[Loc
             launched = with_dependencies(project, before.names)
             if before.is_current(inputs_digest(lock_request(launched))):
                 return launched, make(lock_request(launched))
-    lock = make(lock_request(project))
+    wanted = lock_request(project)
+    lock = make(wanted)
     if project.launch is not None:
         return project, lock
     launched = with_dependencies(project, lock.names)
-    if set(launched.added) - set(project.added):
-        lock = make(lock_request(launched))
-    return launched, lock
+    with_its_own = lock_request(launched)
+    return launched, lock if inputs_digest(with_its_own) == inputs_digest(wanted) else make(with_its_own)
 
 
 def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:

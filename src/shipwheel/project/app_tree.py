@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,13 +223,23 @@ class _Walk:
             return
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
             rules = (*rules, _Rules(base, read_gitignore(host / ".gitignore")))
+        known = len(self.files)
         for entry in entries:
             if entry.name not in _NEVER_INCLUDED:
                 self._take_entry(base + _image_name(entry.name), entry, rules, ignored)
+        if base and len(self.files) == known:
+            self._take_marker(base, entries, rules, ignored)
+
+    def _take_marker(self, base: str, entries: Sequence[os.DirEntry[str]], rules: tuple[_Rules, ...], ignored: bool) -> None:
+        """Take the .gitignore file of a directory that is in git for nothing else: the app expects that directory."""
+        marker = next((entry for entry in entries if entry.name == ".gitignore" and entry.is_file(follow_symlinks=False)), None)
+        path = base + ".gitignore"
+        if marker is not None and not self._is_excluded(path, False, _is_ignored(path, False, rules, ignored)):
+            self._take_file(path, marker)
 
     def _take_entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], ignored: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        ignored = self._is_ignored(path, is_directory, rules, ignored)
+        ignored = _is_ignored(path, is_directory, (self._default, *rules), ignored)
         excluded = self._is_excluded(path, is_directory, ignored)
         if excluded and not (is_directory and self._enters_excluded):
             return
@@ -248,13 +258,6 @@ class _Walk:
             self._take_symlink(path, entry)
         elif not _is_image_archive(entry):
             self._take_file(path, entry)
-
-    def _is_ignored(self, path: str, is_directory: bool, rules: tuple[_Rules, ...], ignored: bool) -> bool:
-        """Return whether .gitignore files exclude a path; nothing below an ignored directory comes back."""
-        for rule in (self._default, *rules) if not ignored else ():
-            decision = rule.decide(path, is_directory)
-            ignored = ignored if decision is None else decision
-        return ignored
 
     def _is_excluded(self, path: str, is_directory: bool, ignored: bool) -> bool:
         excluded = ignored or (self._docker is not None and _docker_excludes(self._docker.spec, path, is_directory))
@@ -291,6 +294,14 @@ class _Walk:
             below_root = os.path.relpath(lexical, str(self._root) if in_root else self._real)
             target = os.path.relpath(below_root, os.path.relpath(Path(entry).parent, self._root))
         self.files.append(AppFile(path, Path(entry.path), False, 0, _image_name(target)))
+
+
+def _is_ignored(path: str, is_directory: bool, rules: tuple[_Rules, ...], ignored: bool) -> bool:
+    """Return whether .gitignore files exclude a path; nothing below an ignored directory comes back."""
+    for rule in rules if not ignored else ():
+        decision = rule.decide(path, is_directory)
+        ignored = ignored if decision is None else decision
+    return ignored
 
 
 def _read_start(path: Path) -> bytes:

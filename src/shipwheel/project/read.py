@@ -78,16 +78,16 @@ def _read_deployment(scanner: Scanner) -> Deployment:
 
 
 def with_launch(project: Project) -> Project:
-    """Return the project with the command that suits its direct dependencies, or as it is if these are not all known.
+    """Return the project with the command that suits its direct dependencies, or as it is if only a build tells these.
 
     Raises ProjectError if there is no command to start.
     """
-    return _with_launch(project, project.dependencies, complete=not project.dynamic)
+    return project if project.dynamic else _with_launch(project, project.dependencies)
 
 
 def with_dependencies(project: Project, dependencies: frozenset[str]) -> Project:
     """Return the project with the command that suits the packages in its lock. Raises ProjectError if there is none."""
-    return _with_launch(project, frozenset(map(normalized, dependencies)), complete=True)
+    return _with_launch(project, frozenset(map(normalized, dependencies)))
 
 
 def with_python(project: Project, version: str, *, launch: bool = True) -> Project:
@@ -101,7 +101,7 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     return replace(found, settings=project.settings, python_reason=reason, unsuitable_python=project.python, notes=notes)
 
 
-def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bool) -> Project:
+def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
     evidence = Evidence(
         project.root,
         project.name,
@@ -109,22 +109,16 @@ def _with_launch(project: Project, dependencies: frozenset[str], *, complete: bo
         project.settings,
         dict(project.scripts),
         dependencies,
-        complete,
         project.packaged,
         project.only[0] if project.only else None,
     )
     scanner = project.scanner or Scanner(project.root, evidence.single_file, project.files)
     project = replace(project, scanner=scanner)
-    try:
-        launch = find_launch(evidence, scanner)
-    except ProjectError:
-        if complete:
-            raise
-        return project
+    launch = find_launch(evidence, scanner)
     if launch.outside_wheel:
         app = _Reader(project.root, project.settings, project.files, _read_deployment(scanner)).as_app(project, launch.outside_wheel)
         app = replace(app, scanner=scanner)
-        return _with_launch(app, dependencies | app.dependencies, complete=complete)
+        return _with_launch(app, dependencies | app.dependencies)
     return replace(project, launch=launch)
 
 

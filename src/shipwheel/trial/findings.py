@@ -1,5 +1,6 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -49,7 +50,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
         found = [_not_started(seen)]
     else:
         found = [
-            *_from_end(seen, config, signs),
+            *_from_end(seen, config, signs, source),
             *_from_sockets(seen, config, source),
             *_from_answers(seen, signs, source),
             *_from_pages(seen),
@@ -100,7 +101,7 @@ def _not_started(seen: Observation) -> Finding:
     return Finding(FindingKind.NOT_STARTED, f"the command cannot be started: {program}: {reason}", hint, program, blocks=True)
 
 
-def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign]) -> Iterator[Finding]:
+def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign], source: SourceFacts) -> Iterator[Finding]:
     if seen.ended is None:
         return
     usage = next((sign for sign in signs if sign.kind is SignKind.USAGE), None)
@@ -108,6 +109,8 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign])
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
     if usage is not None and seen.ended in (0, 1, 2) and "Traceback (most recent call last)" not in seen.log:
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
+        message += f"; {source.serving}" if source.serving and not server else ""
+        server = server or bool(source.serving)
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
     elif seen.ended == 0 and seen.left:
@@ -192,12 +195,19 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         )
         yield Finding(FindingKind.HOST_REFUSED, message, _more_hosts(rule), seen.answer.host, rule.place)
     elif (crash := next((sign for sign in signs if sign.kind is SignKind.CRASH), None)) is not None and seen.answer is None:
-        hint = "SIGKILL mostly means that the memory was used up: give it more, or start fewer workers with WEB_CONCURRENCY."
-        message = f"its workers are killed by {crash.subject} when they are asked"
-        yield Finding(FindingKind.NO_ANSWER, message, hint, evidence=crash.line, blocks=True)
+        yield _crashed(crash, seen.log)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
+
+
+def _crashed(sign: Sign, log: str) -> Finding:
+    if sign.subject.isdecimal():
+        message = f"its workers end with status {sign.subject}, and it starts others for them"
+        return Finding(FindingKind.NO_ANSWER, message, "", evidence=_error_line(log), blocks=True)
+    hint = "SIGKILL mostly means that the memory was used up: give it more, or start fewer workers with WEB_CONCURRENCY."
+    message = f"its workers are killed by {sign.subject} when they are asked"
+    return Finding(FindingKind.NO_ANSWER, message, hint, evidence=sign.line, blocks=True)
 
 
 def _redirect(answer: Answer) -> Finding:
@@ -310,6 +320,11 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
         "it wants the Python package {}",
         "Add {0} to the project's dependencies, or to the setting `dependencies`.",
     ),
+    SignKind.SUBMODULE: (
+        FindingKind.MODULE,
+        "the module {} is missing in a package that is there: its version does not fit this Python, or another package",
+        "Take a version that fits, an older Python (the setting `python`), or the packages of an earlier day (`as-of`).",
+    ),
     SignKind.LIBRARY: (
         FindingKind.LIBRARY,
         "the library {} is missing",
@@ -329,6 +344,11 @@ _MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
         FindingKind.NOT_WRITABLE,
         "it cannot write to {}",
         "Name the directory in the setting `state`, with a slash at its end, or point the program at one below /data.",
+    ),
+    SignKind.DATABASE: (
+        FindingKind.NOT_WRITABLE,
+        "it cannot open its SQLite database: the directory is missing, or cannot be written",
+        "Point the program at a file below a volume such as /data, or name the directory in the setting `state`, with a slash at its end.",
     ),
     SignKind.VARIABLE: (
         FindingKind.VARIABLE,
@@ -380,6 +400,10 @@ def _lost_write(path: str, workdir: str) -> Finding:
     return Finding(FindingKind.LOST_WRITES, f"it writes {path}", hint, path, setting=setting, blocks=True)
 
 
+_OF_SERVER = re.compile(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
+"""The start of a line that gunicorn, uWSGI or the launcher writes."""
+
+
 def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
     """Return the topmost of the directories in `written`, which the observer lists if nothing was in them before."""
     found: list[str] = []
@@ -395,11 +419,14 @@ def last_line(log: str) -> str:
 
 
 def _error_line(log: str) -> str:
-    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line."""
+    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
+
+    Lines of a server about its processes count only if there are no others.
+    """
     found, inside = "", False
     for line in plain_lines(log):
         if line.startswith("Traceback (most recent call last)"):
             inside = True
         elif inside and line.strip() and not line[0].isspace():
             found, inside = line.strip()[:400], False
-    return found or last_line(log)
+    return found or last_line("\n".join(line for line in plain_lines(log) if not _OF_SERVER.match(line))) or last_line(log)

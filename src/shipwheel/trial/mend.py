@@ -78,6 +78,9 @@ class Change(msgspec.Struct, frozen=True):
 class Advisor(Protocol):
     """Answers questions that a finding leaves open, from the project, the image and the package indexes."""
 
+    def application(self) -> tuple[str, ...]:
+        """Return the command that would serve the web application in the source, if the image's command is another program."""
+
     def help_text(self, arguments: tuple[str, ...]) -> str:
         """Return what the image's command prints when it is asked for help, with these words before `--help`."""
 
@@ -122,9 +125,11 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             continue
         mend = _MENDS.get(finding.kind)
         setting = mend(finding, advisor) if mend is not None else finding.setting
-        if setting is None and finding.kind is FindingKind.USAGE:
+        if finding.kind is FindingKind.USAGE:
+            if application := advisor.application():
+                yield Change(Setting("command", application), "The project has a web application, which it serves", tentative=True)
             # Fire prints its list of commands only if it is asked for nothing.
-            setting = _sub_command(trial.seen.log, advisor)
+            setting = setting or _sub_command(trial.seen.log, advisor)
         if setting is not None:
             yield Change(setting, _reason(finding), tentative=finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
     if is_outgrown(trial):

@@ -17,6 +17,8 @@ class SignKind(Enum):
 
     MODULE = "module"
     """A Python module is missing: `subject` is its dotted name."""
+    SUBMODULE = "submodule"
+    """An installed package asks for a module of its own that is not there: its dotted name."""
     PACKAGE = "package"
     """A Python package is to be installed: its requirement, as a library words it for pip."""
     LIBRARY = "library"
@@ -27,6 +29,8 @@ class SignKind(Enum):
     """A file is missing: its path, or a template's name."""
     WRITE = "write"
     """A path cannot be written; empty if the message does not name it."""
+    DATABASE = "database"
+    """SQLite cannot open its file."""
     VARIABLE = "variable"
     """An environment variable is wanted: its name."""
     COMPANION = "companion"
@@ -50,7 +54,7 @@ class SignKind(Enum):
     LOCALE = "locale"
     """A locale is missing."""
     CRASH = "crash"
-    """A worker of a server was killed: the signal."""
+    """A worker of a server was killed or ended: the signal, or the status."""
     THREAD = "thread"
     """A thread or task ended with an error, and the program went on: the thread's name."""
 
@@ -101,6 +105,7 @@ COMPANIONS = (
 )
 
 _NAME = r"\b[A-Z][A-Z0-9_]++"
+_LONG_NAME = r"\b[A-Z][A-Z0-9]*+_[A-Z0-9_]++"
 _QUOTE = r"['\"`‘’]"
 _LACKS = (
     r"(?:(?:is|was|are|has) (?:not (?:been )?(?:set|provided|given|defined|configured|specified|found)"
@@ -141,7 +146,8 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
     (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(?<![\w.])(/[\w./-]++)"),
-    (SignKind.WRITE, r"()(?:unable to open database file|readonly database)"),
+    (SignKind.WRITE, r"()readonly database"),
+    (SignKind.DATABASE, r"()unable to open database file"),
     (SignKind.WRITE, rf"Error: \[Errno \d+\] {_UNWRITABLE}: ['\"]([^'\"]++)['\"]$"),
     (SignKind.WRITE, r"()OSError: \[Errno 30\] Read-only file system$"),
     (SignKind.VARIABLE, rf"UndefinedValueError: ({_NAME}) not found"),
@@ -171,8 +177,9 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PRIVILEGED_PORT, r"attempting to bind on address \('[^']*+', (\d{1,3})\b[^\n]*(?:permission denied|Permission denied)"),
     (SignKind.PRIVILEGED_PORT, r"\[ERROR\] Can't connect to \('[^']*+', (\d{2,3})\)"),
     (SignKind.TERMINAL, r"()EOFError: EOF when reading a line|()Inappropriate ioctl for device|()the input device is not a TTY"),
+    (SignKind.TERMINAL, r"()setupterm: could not find terminal|()Error opening terminal|()TERM environment variable (?:is )?not set"),
     (SignKind.LOCALE, r"()locale\.Error: unsupported locale setting|()setlocale: LC_ALL: cannot change locale"),
-    (SignKind.CRASH, r"[Ww]orker \(pid:\d+\) was sent (SIG(?:KILL|SEGV|ABRT|BUS|ILL|FPE))"),
+    (SignKind.CRASH, r"[Ww]orker \(pid:\d+\) (?:was sent (SIG(?:KILL|SEGV|ABRT|BUS|ILL|FPE))|exited with code ([1-9]\d*))"),
     (SignKind.THREAD, r"^Exception in thread ([\w() -]+)|()Task exception was never retrieved"),
     (SignKind.PORT_TAKEN, r"()[Aa]ddress already in use"),
 )
@@ -182,6 +189,7 @@ _SENTENCES = (
     rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} (?:not set|{_LACKS})",
     rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}? {_ENVIRONMENT}",
     rf"({_NAME}){_QUOTE}? {_LACKS}",
+    rf"[Pp]lease (?:set|configure|define|provide|specify|supply|export|add|give)\b[^=\n.]{{0,40}}? {_QUOTE}?\$?({_LONG_NAME})",
     rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",
 )
 """Sentences of people's own about a variable that is not set. They count in lines that are no news, and with names that are no jargon."""
@@ -218,6 +226,7 @@ _JARGON = frozenset(
         "SSL",
         "ID",
         "UUID",
+        "TERM",
     }
 )
 _NEAR = 3
@@ -250,9 +259,10 @@ def signs_in(log: str) -> tuple[Sign, ...]:
 
 def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
     seen = set()
-    for kind, pattern in _COMPILED:
-        if kind not in seen and (match := pattern.search(line)) is not None:
-            seen.add(kind)
+    for general, pattern in _COMPILED:
+        if general not in seen and (match := pattern.search(line)) is not None:
+            seen.add(general)
+            kind = _of_its_own(general, match, before)
             subject = _address(match) if kind is SignKind.COMPANION else next(filter(None, match.groups()), "")
             yield Sign(kind, subject, line.strip())
     if SignKind.VARIABLE not in seen and _NEWS.search(line[:100]) is None:
@@ -262,6 +272,12 @@ def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
     for read in _WITH_CONTEXT:
         if (sign := read(line, before)) is not None:
             yield sign
+
+
+def _of_its_own(kind: SignKind, match: re.Match[str], before: list[str]) -> SignKind:
+    """Return SUBMODULE for a missing module of the package that a traceback's last lines are in."""
+    top = f"site-packages/{match[1].partition('.')[0]}/" if kind is SignKind.MODULE and "." in match[1] else "\0"
+    return SignKind.SUBMODULE if any(top in each for each in before[-_CONTEXT:]) else kind
 
 
 def _address(match: re.Match[str]) -> str:

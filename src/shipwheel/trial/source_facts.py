@@ -24,6 +24,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `addresses` are (file and line, address or host) of configuration files that name what a server listens on, `unmade` (path, the command
     line that makes it, file and line) of what the image lacks because the project has not made it. `unpackaged` are data files of the
     project's packages that its wheel lacks, by their paths in a wheel. `prefixes` are (class of settings, prefix of its variables).
+    `serving` is a clause that says why the project is a server, although its command has no port; empty if nothing does.
     """
 
     hosts: tuple[HostRule, ...] = ()
@@ -31,6 +32,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     unmade: tuple[tuple[str, str, str], ...] = ()
     unpackaged: tuple[str, ...] = ()
     prefixes: tuple[tuple[str, str], ...] = ()
+    serving: str = ""
 
     @property
     def host_names(self) -> tuple[str, ...]:

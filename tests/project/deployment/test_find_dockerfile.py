@@ -55,6 +55,11 @@ def test_prefers_production(tmp_path: Path, first: str, second: str) -> None:
     assert _found(tmp_path, second, first) == [first, second]
 
 
+def test_one_inside_a_package_is_for_that_part(tmp_path: Path) -> None:
+    written(tmp_path, {"docker/__init__.py": ""})
+    assert _found(tmp_path, "docker/Dockerfile", "images/web/Dockerfile") == ["images/web/Dockerfile", "docker/Dockerfile"]
+
+
 def test_looks_above_the_project_only_inside_its_repository(tmp_path: Path) -> None:
     text = "FROM python\nCOPY backend/ /app\n"
     files = ("docker/backend/Dockerfile", "backend/main.py")

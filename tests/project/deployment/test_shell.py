@@ -24,6 +24,9 @@ class _Files:
     def exists(self, path: str) -> bool | None:
         return True if path in self._scripts else None
 
+    def names_in(self, path: str) -> tuple[str, ...]:
+        return tuple(name.rpartition("/")[2] for name in self._scripts if name.rpartition("/")[0] == path)
+
 
 def _run(text: str, *arguments: str, variables: Mapping[str, str] | None = None) -> tuple[ShellCommand, ...]:
     return run_shell(Script("start.sh", text.encode()), ShellState(dict(variables or {}), arguments, "/app"), NoFiles())

@@ -41,6 +41,25 @@ def _package(root: Path, files: dict[str, str], scripts: dict[str, str], depende
     )
 
 
+def test_a_console_script_is_known_beside_the_application_that_it_may_not_serve(tmp_path: Path) -> None:
+    launch = _package(tmp_path, {"demo/__init__.py": "", "demo/main.py": FASTAPI}, {"demo": "demo:main"}, "fastapi")
+    assert (launch.command, launch.application[-1]) == (("demo",), "demo.main:app")
+    assert "demo/main.py" in launch.application_reason
+    served = _package(tmp_path, {}, {"demo": "demo:main"}, "fastapi uvicorn")
+    assert (served.command[-1], served.application) == ("demo.main:app", ())
+
+
+def test_a_program_that_names_nothing_of_the_wheel_finds_it_in_the_directory(tmp_path: Path) -> None:
+    dockerfile = "FROM python:3.13\nCOPY . /srv\nWORKDIR /srv\nCMD fastapi run --workers 4{}\n"
+    files = {"demo/__init__.py": "", "demo/main.py": FASTAPI, "alembic.ini": "", "Dockerfile": dockerfile.format("")}
+    launch = _package(tmp_path, files, {}, "fastapi")
+    assert (launch.command, launch.needs_source) == (("fastapi", "run", "--workers", "4"), True)
+    named = {**files, "Dockerfile": dockerfile.format("\nCMD uvicorn demo.main:app")}
+    assert not _package(tmp_path, named, {}, "uvicorn").needs_source
+    stepping = {**files, "Dockerfile": dockerfile.format("\nCMD alembic upgrade head && uvicorn demo.main:app")}
+    assert _package(tmp_path, stepping, {}, "uvicorn alembic").needs_source
+
+
 def test_console_scripts_are_programs(tmp_path: Path) -> None:
     launch = _package(tmp_path, {"src/demo/__init__.py": ""}, {"demo-cli": "demo:main"})
     assert (launch.command, launch.is_program, launch.needs_source) == (("demo-cli",), True, False)

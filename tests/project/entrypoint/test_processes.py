@@ -35,6 +35,26 @@ services:
     }
 
 
+def test_what_works_beside_a_web_server_for_developing_is_not_the_web_server(tmp_path: Path) -> None:
+    compose = """
+services:
+  web: {build: ., ports: ["8000:8000"], command: flask run --reload, volumes: [".:/code"]}
+  dashboard: {build: ., ports: ["5556:5555"], command: celery -A jobs flower}
+"""
+    files = {**FILES, "compose.yaml": compose, "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\n"}
+    launch = launched(tmp_path, files, "gunicorn celery flask")
+    assert launch.command[-1] == "app:app"
+    assert dict(launch.processes)["dashboard"] == ("celery", "-A", "jobs", "flower")
+
+
+def test_a_directory_without_code_that_is_mounted_is_no_sign_of_developing(tmp_path: Path) -> None:
+    compose = 'services: {bot: {build: ., command: python bot/bot.py, volumes: ["./config:/code/config"]}}\n'
+    files = {"bot/__init__.py": "", "bot/bot.py": "import store\nstore.run()\n", "bot/store.py": "", "config/bot.yml": ""}
+    files |= {"compose.yaml": compose, "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\nCMD bash\n"}
+    launch = launched(tmp_path, files)
+    assert (launch.command, launch.declared_at) == (("python", "bot/bot.py"), "compose.yaml, line 1")
+
+
 def test_settings_come_first(tmp_path: Path) -> None:
     settings = settings_from({"processes": {"worker": "rq worker 'a b'", "web": ["gunicorn", "app:app"]}}, "x")
     launch = launched(tmp_path, {**FILES, "Procfile": "worker: celery -A jobs worker\n"}, "gunicorn celery", settings)

@@ -12,6 +12,11 @@ LAYOUTS: dict[str, Layout] = {
     "main.py": ({"main.py": "print(1)\n"}, "", ("python", "main.py")),
     "the only script": ({"collect.py": MAIN, "helper.py": "x = 1\n", "setup.py": MAIN}, "", ("python", "collect.py")),
     "package with __main__": ({"demo/__init__.py": "", "demo/__main__.py": MAIN}, "", ("python", "-m", "demo")),
+    "file that imports its neighbours": (
+        {"bot/__init__.py": "", "bot/main.py": "import store\n" + MAIN, "bot/store.py": ""},
+        "",
+        ("python", "bot/main.py"),
+    ),
     "main module of a package": ({"bot/__init__.py": "", "bot/main.py": MAIN, "bot/other.py": MAIN}, "", ("python", "-m", "bot.main")),
     "main module of a namespace package": ({"src/tg/main.py": "import tg.x\n" + MAIN, "src/tg/x.py": ""}, "", ("python", "-m", "tg.main")),
     "factory that needs arguments": (

@@ -1,7 +1,7 @@
 """Conditions of shell scripts, decided as far as they are known without running anything (POSIX shell, `test`)."""
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from shipwheel.project.deployment.shell_words import ShellState, expand_pattern, expand_word, text_of
@@ -9,7 +9,7 @@ from shipwheel.project.deployment.shell_words import ShellState, expand_pattern,
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["decide", "matches_pattern"]
+__all__ = ["clauses", "decide", "matches_pattern"]
 
 _MAX_DEPTH = 20
 _NUMERIC: dict[str, Callable[[int, int], bool]] = {
@@ -90,3 +90,16 @@ def _known(node: "Node", state: ShellState) -> str | None:
     doubts: list[str] = []
     fields = expand_word(node, state, doubts, unset_is_empty=True)
     return None if doubts else " ".join(fields)
+
+
+def clauses(node: "Node") -> Iterator[tuple[list["Node"], list["Node"]]]:
+    """Yield (condition, body) of `if`, each `elif`, and `else`, which has no condition."""
+    if node.type == "else_clause":
+        yield [], node.children[1:]
+        return
+    children = node.children[1:]
+    cut = next((number for number, child in enumerate(children) if child.type == "then"), len(children))
+    others = [child for child in children if child.type in ("elif_clause", "else_clause")]
+    yield [child for child in children[:cut] if child.is_named], [child for child in children[cut + 1 :] if child not in others]
+    for other in others:
+        yield from clauses(other)

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from shipwheel.project.deployment.script import Script, ShellCommand
+from shipwheel.project.deployment.script import Script, ShellCommand, list_names
 from shipwheel.project.deployment.stage import Copy, Stage
 from shipwheel.user_files import UserFiles
 
@@ -124,6 +124,12 @@ class CopiedFiles:
         if not path.startswith("/"):
             path = posixpath.join(self.stage.workdir or "/", path)
         return True if self.project_path(path) is not None else None
+
+    def names_in(self, path: str) -> tuple[str, ...]:
+        """See `ScriptFiles`."""
+        below = [posixpath.basename(item.target) for item in self.placed if posixpath.dirname(item.target) == path]
+        below += [name for source in self._sources(path) for name in list_names(self.context / source)]
+        return tuple(sorted(set(below)))
 
     def _sources(self, path: str) -> Iterator[str]:
         """Yield where a path of the image may come from in the context, the last copy first."""

@@ -106,7 +106,9 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     relative = Path(os.path.relpath(path, root)).as_posix()
     words = _words(relative) - {"dockerfile", "containerfile", "docker", ""}
     ups = relative.count("../")
-    return (bool(words & (_OTHER_PURPOSE - {"build"})), ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
+    # One inside a Python package is about that part of the project.
+    is_other = bool(words & (_OTHER_PURPOSE - {"build"})) or (path.parent / "__init__.py").is_file()
+    return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
 def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles, build: Build | None) -> Dockerfile | None:

@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
+from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand, list_names
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
@@ -112,3 +112,8 @@ class ProjectFiles:
     def exists(self, path: str) -> bool | None:
         """See `ScriptFiles`."""
         return True if self.project_path(path if path.startswith("/") else f"{self.home}/{path}") is not None else None
+
+    def names_in(self, path: str) -> tuple[str, ...]:
+        """See `ScriptFiles`."""
+        inside = self.project_path(path)
+        return list_names(self.project / inside) if inside is not None else ()

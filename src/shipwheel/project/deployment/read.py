@@ -1,5 +1,6 @@
 """The entry point: everything that a repository says about its deployment."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -76,11 +77,12 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     built = find_built_files(dockerfile) if dockerfile is not None else ()
     run = read_services(services, dockerfile, root, files)
     docker = _docker_process(dockerfile) if dockerfile is not None else ()
+    beside = tuple(other for process in (*run.processes, *docker) for other in _supervised(process))
     hosted = tuple(process for each in hosting for process in each.processes)
     return Deployment(
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
-        (*_procfile(root, files), *run.processes, *docker, *hosted, *read_units(root, files)),
+        (*_procfile(root, files), *run.processes, *docker, *beside, *hosted, *read_units(root, files)),
         (
             *([dockerfile_settings(dockerfile)] if dockerfile is not None else []),
             *run.settings,
@@ -142,3 +144,20 @@ def _docker_process(dockerfile: Dockerfile) -> tuple[Process, ...]:
         fixed=entrypoint is not None,
     )
     return (process,)
+
+
+def _supervised(process: Process) -> Iterator[Process]:
+    """Yield the processes that supervisord starts beside the main one."""
+    for command in process.commands({}):
+        if command.program and command.background and not command.doubt:
+            variables = {**process.variables, **dict(command.env)}
+            yield Process(
+                process.kind,
+                command.program,
+                command.file,
+                command.line,
+                process.files,
+                words=command.words,
+                directory=command.directory,
+                variables=variables,
+            )

@@ -1,9 +1,10 @@
 """Scripts, the commands that they run, and the files that they find."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["NoFiles", "Script", "ScriptFiles", "ShellCommand"]
+__all__ = ["NoFiles", "Script", "ScriptFiles", "ShellCommand", "list_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class ShellCommand:
     doubt: str = ""
     """The reason why it may not run, or not with these words; empty if it does."""
     background: bool = False
+    program: str = ""
+    """The name that supervisord knows it by; empty if that does not start it."""
 
     @property
     def place(self) -> str:
@@ -36,6 +39,11 @@ class Script:
     name: str
     data: bytes
 
+    def is_for_a_shell(self, started_as: str) -> bool:
+        """Return whether a shell runs it when it is started by a name."""
+        first = self.data[:200].split(b"\n", 1)[0]
+        return b"sh" in first.rpartition(b"/")[2] if first.startswith(b"#!") else started_as.endswith(".sh")
+
 
 class ScriptFiles(Protocol):
     """The files that a script finds where it runs."""
@@ -46,6 +54,17 @@ class ScriptFiles(Protocol):
     def exists(self, path: str) -> bool | None:
         """Return whether an absolute path exists; None if that is not known."""
 
+    def names_in(self, path: str) -> tuple[str, ...]:
+        """Return the names in the directory at an absolute path, as far as they are the repository's."""
+
+
+def list_names(directory: Path) -> tuple[str, ...]:
+    """Return the sorted names in a directory of this machine; none if it cannot be read."""
+    try:
+        return tuple(sorted(entry.name for entry in directory.iterdir()))
+    except (OSError, ValueError):
+        return ()
+
 
 class NoFiles:
     """The files of a script that runs where nothing is known about files."""
@@ -55,3 +74,7 @@ class NoFiles:
 
     def exists(self, path: str) -> bool | None:
         """Return None."""
+
+    def names_in(self, path: str) -> tuple[str, ...]:  # noqa: ARG002 - the protocol's
+        """Return nothing."""
+        return ()

@@ -12,7 +12,7 @@ from shipwheel.project.deployment.container_settings import ContainerSettings, h
 from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
-from shipwheel.project.deployment.script import Script
+from shipwheel.project.deployment.script import Script, list_names
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import normalized
@@ -21,6 +21,8 @@ __all__ = ["Services", "read_services"]
 
 _WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "flask", "fastapi", "site", "www")
 _DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
+_WORKS_BESIDE = frozenset({"celery", "flower", "rq", "rqworker", "rqscheduler", "worker", "beat", "dramatiq", "arq", "huey_consumer"})
+"""Words of commands that work beside a web server, and may show a page of their own."""
 _DEVELOPMENT_NAMES = re.compile(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _NO_COMPANION = re.compile(
@@ -52,7 +54,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     own = sorted((service for service in own if service.file == file), key=_web_rank)
     others = [service for service in services if service.file == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
-    web = production[0] if production else None
+    web = _web_service(production, own)
     notes = () if production else tuple(_development_note(service, dockerfile) for service in own[:1])
     companions = tuple(dict.fromkeys(_companions(own, others)))
     seen = {service.name: _files(service, dockerfile, root, files) for service in production}
@@ -93,6 +95,14 @@ def _web_rank(service: ComposeService) -> tuple[object, ...]:
     return (not service.ports, _WEB_NAMES.index(name) if name in _WEB_NAMES else len(_WEB_NAMES), bool(service.words), service.line)
 
 
+def _web_service(production: Sequence[ComposeService], own: Sequence[ComposeService]) -> ComposeService | None:
+    """Return the web server among the services for production; None if that is only there for developing."""
+    servers = [service for service in production if not _WORKS_BESIDE & {*service.words}]
+    if servers or not production:
+        return servers[0] if servers else None
+    return production[0] if all(service in production or _WORKS_BESIDE & {*service.words} for service in own) else None
+
+
 def _has_command(service: ComposeService) -> bool:
     return bool(service.words) or service.entrypoint is not None
 
@@ -117,11 +127,11 @@ def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) ->
 
 def _is_source(mount: ServiceMount, dockerfile: Dockerfile) -> bool:
     """Return whether a mount replaces the project's code in the image, or brings it."""
-    if mount.source is None or not mount.source.is_dir():
+    if mount.source is None or not mount.source.is_dir() or not _has_code(mount.source):
         return False
     project = dockerfile.files.project
     of_project = mount.source == project or project in mount.source.parents or mount.source in project.parents
-    return dockerfile.files.project_path(mount.target) is not None or (of_project and _has_code(mount.source))
+    return of_project or dockerfile.files.project_path(mount.target) is not None
 
 
 def _has_code(directory: Path) -> bool:
@@ -243,3 +253,8 @@ class _MountedFiles:
     def exists(self, path: str) -> bool | None:
         """See `ScriptFiles`."""
         return True if self.project_path(path) is not None else None
+
+    def names_in(self, path: str) -> tuple[str, ...]:
+        """See `ScriptFiles`."""
+        inside = self.project_path(path)
+        return list_names(self.project / inside) if inside is not None else ()

@@ -5,15 +5,16 @@ that may not run as it is written, or not at all, is reported with the reason fo
 """
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shipwheel.project.deployment.conditions import decide, matches_pattern
+from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell_words import UNKNOWN, ShellState, expand_pattern, expand_word, text_of
+from shipwheel.project.deployment.supervisor import is_supervisor, supervised
 from shipwheel.project.deployment.wrappers import unwrapped
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class _Shell:
     doubts: tuple[str, ...] = ()
     """Reasons why the commands at this point may not run."""
     background: bool = False
+    program: str = ""
+    """The name of the program of supervisord that is followed."""
     steps: int = 0
     depth: int = 0
 
@@ -224,7 +227,7 @@ class _Shell:
     def _if(self, node: "Node") -> bool | None:
         """Run the branch that the conditions select; with a doubt from the first condition that is not known."""
         doubt = ""
-        for conditions, body in _clauses(node):
+        for conditions, body in clauses(node):
             outcome = self._sequence(conditions) if conditions else True
             if outcome is None:
                 doubt = doubt or f"it depends on `{_one_line(conditions)}`"
@@ -304,7 +307,7 @@ class _Shell:
         words = unwrapped(words)
         if self.depth >= _MAX_DEPTH:
             raise _Ended
-        if words and (doubt or not self._start_script(words, env, row)):
+        if words and (doubt or not (self._start_supervised(words) or self._start_script(words, env, row))):
             self._record(words, env, text, row, doubt)
         if becomes and not self.doubts:
             raise _Ended
@@ -315,7 +318,7 @@ class _Shell:
         given = tuple({**dict(exported), **dict(env)}.items())
         doubt = doubt or (self.doubts[0] if self.doubts else "")
         self.commands.append(
-            ShellCommand(words, given, self.state.directory, self.file, self.line + row, masked(text), doubt, self.background)
+            ShellCommand(words, given, self.state.directory, self.file, self.line + row, masked(text), doubt, self.background, self.program)
         )
 
     def _call(self, body: "Node", arguments: tuple[str, ...]) -> bool | None:
@@ -338,7 +341,7 @@ class _Shell:
                 rest = rest[2:] if rest[0] == "-o" else rest[1:]
             words = rest or words
         script = self.files.read_script(_joined(self.state.directory, words[0]))
-        if script is None or not _is_shell_script(script.data, words[0]):
+        if script is None or not script.is_for_a_shell(words[0]):
             return False
         self._nested(script, words[1:], env, 1)
         return True
@@ -348,9 +351,27 @@ class _Shell:
         state.positional = arguments
         state.variables.update(env)
         state.exported.update(dict.fromkeys(name for name, _ in env))
-        inner = _Shell(self.files, state, script.name, line, self.commands, doubts=self.doubts, background=self.background)
+        self._follow(
+            _Shell(self.files, state, script.name, line, self.commands, {}, self.doubts, self.background, self.program), script.data
+        )
+
+    def _start_supervised(self, words: tuple[str, ...]) -> bool:
+        """Follow the programs that supervisord starts, the main one last; return False for any other program."""
+        programs = supervised(words, self.state.directory or "/", self.files) if is_supervisor(words) and not self.program else ()
+        for program in reversed(programs):
+            state = self.state.copy()
+            state.directory = posixpath.normpath(posixpath.join(state.directory or "/", program.directory))
+            state.variables.update(program.variables)
+            state.exported.update(dict.fromkeys(name for name, _ in program.variables))
+            beside = self.background or program is not programs[0]
+            inner = _Shell(self.files, state, program.file, program.line, self.commands, {}, self.doubts, beside, program.name)
+            self._follow(inner, program.command.encode())
+        return bool(programs)
+
+    def _follow(self, inner: "_Shell", data: bytes) -> None:
+        """Run what another shell runs, as part of this one."""
         inner.steps, inner.depth = self.steps, self.depth + 1
-        inner.run_text(script.data)
+        inner.run_text(data)
         self.steps = inner.steps
 
     def cd(self, words: tuple[str, ...]) -> bool | None:
@@ -406,19 +427,6 @@ _BUILTINS: dict[str, Callable[[_Shell, tuple[str, ...]], bool | None]] = {
 }
 
 
-def _clauses(node: "Node") -> "Iterator[tuple[list[Node], list[Node]]]":
-    """Yield (condition, body) of `if`, each `elif`, and `else`, which has no condition."""
-    if node.type == "else_clause":
-        yield [], node.children[1:]
-        return
-    children = node.children[1:]
-    cut = next((number for number, child in enumerate(children) if child.type == "then"), len(children))
-    others = [child for child in children if child.type in ("elif_clause", "else_clause")]
-    yield [child for child in children[:cut] if child.is_named], [child for child in children[cut + 1 :] if child not in others]
-    for other in others:
-        yield from _clauses(other)
-
-
 def _first_word(node: "Node") -> str:
     name = node.child_by_field_name("name") if node.type == "command" else None
     return text_of(name) if name is not None else ""
@@ -434,8 +442,3 @@ def _joined(directory: str, path: str) -> str:
     if not path.startswith("/") and not directory:
         return ""
     return posixpath.normpath(posixpath.join(directory, path))
-
-
-def _is_shell_script(data: bytes, name: str) -> bool:
-    first = data[:200].split(b"\n", 1)[0]
-    return b"sh" in first.rpartition(b"/")[2] if first.startswith(b"#!") else name.endswith(".sh")

@@ -154,7 +154,9 @@ def unused_commands(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
 
 def _main_process(processes: tuple[Process, ...]) -> Process | None:
     named = {process.name: process for process in processes if process.name != RELEASE}
-    return named.get("web") or (next(iter(named.values())) if len(named) == 1 else None)
+    # A compose file's only service is called web, unless the web server is another one that production does not use.
+    only = next(iter(named.values())) if len(named) == 1 else None
+    return named.get("web") or (only if only is not None and only.kind is not DeploymentFile.COMPOSE else None)
 
 
 def _find(kind: DeploymentFile, evidence: Evidence, scan: Scan) -> Launch | None:
@@ -232,7 +234,7 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
     home = runnable.directory(lasting[-1]) if lasting else ""
     for command in commands:
         is_main = process.name != RELEASE and command is (lasting[-1] if lasting else None)
-        if is_main or _is_side_work(command):
+        if is_main or _is_side_work(command) or (command.background and command.program):
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app" if command.background else "")

@@ -25,8 +25,6 @@ class Evidence:
     """Console script -> module:function."""
     dependencies: frozenset[str] = frozenset()
     """Normalised names of Python packages."""
-    complete: bool = True
-    """True if `dependencies` holds all direct dependencies. If not, an import in the source counts as well."""
     packaged: frozenset[str] = frozenset()
     """Top-level import names in the project's wheel."""
     single_file: str | None = None

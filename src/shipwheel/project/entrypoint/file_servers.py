@@ -84,13 +84,13 @@ def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of a file of Streamlit, Gradio and other frameworks that serve files."""
     for distribution, package, launch in _FILE_SERVERS:
         using = [module for module in scan.modules if package in module.imports and not _PAGE.search(module.file)]
-        if not using or not (evidence.has(distribution) or not evidence.complete or evidence.kind == "app"):
+        if not using or not (evidence.has(distribution) or evidence.kind == "app"):
             continue
         found = launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
         if found is not None:
             # Hosting services for such files install the framework themselves, so its requirement may be missing.
-            missing = evidence.complete and not evidence.has(distribution)
-            return replace(found, extra_requirements=(distribution, *found.extra_requirements)) if missing else found
+            known = evidence.has(distribution)
+            return found if known else replace(found, extra_requirements=(distribution, *found.extra_requirements))
     return None
 
 

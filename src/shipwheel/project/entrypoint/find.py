@@ -4,6 +4,7 @@
 """
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 from shipwheel.errors import ProjectError
@@ -74,6 +75,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if launch is None:
         scan = scanner.scan_project()
         launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
+        launch = _with_application(launch, evidence, scan) if launch is not None else None
     elif _source_matters(evidence, launch):
         scan = Scan(scanner.scan_modules(), deployment)
     else:
@@ -83,6 +85,16 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if not evidence.settings.command and not evidence.settings.entrypoint:
         launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
+
+
+def _with_application(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return a command-line program with the command that would serve the project's web application, if it has one."""
+    if not launch.is_program or launch.ports:
+        return launch
+    with suppress(ProjectError):
+        if (other := find_web_application(evidence, scan)) is not None:
+            return replace(launch, application=other.command, application_reason=other.reason)
+    return launch
 
 
 def _from_settings(evidence: Evidence) -> Launch | None:
@@ -110,7 +122,9 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     launch = with_open_address(launch, evidence, modules)
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
+    started = (*([launch.command] if launch.declared_at else []), *launch.before_start)
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
+    needs_source = needs_source or any(_reads_directory(evidence, words) for words in started)
     launch = replace(launch, needs_source=needs_source)
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
@@ -151,6 +165,15 @@ def _names_source(evidence: Evidence, launch: Launch) -> bool:
         if own and (evidence.has_file(f"{prefix}{top}.py") or evidence.has_file(f"{prefix}{top}/__init__.py")):
             return True
     return False
+
+
+def _reads_directory(evidence: Evidence, words: tuple[str, ...]) -> bool:
+    """Return whether a program of a dependency names nothing of the wheel: `fastapi run`, `alembic upgrade head`.
+
+    It finds what it runs, or its configuration, in the directory that it starts in.
+    """
+    named = (re.split(r"[.:]", word.rpartition("=")[2])[0] for word in words[1:])
+    return words[0] not in evidence.scripts and evidence.packaged.isdisjoint(named)
 
 
 def _no_command(evidence: Evidence) -> ProjectError:

@@ -1,5 +1,6 @@
 """The command that starts a project, and the parts that finders build one from."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +10,20 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
+from shipwheel.similar import PACKAGE_OF_MODULE
+from shipwheel.versions import normalized
 
-__all__ = ["INITIAL_SUFFIX", "Finder", "Launch", "also_found", "launch_application", "launch_file", "launch_module", "with_server"]
+__all__ = [
+    "INITIAL_SUFFIX",
+    "Finder",
+    "Launch",
+    "also_found",
+    "imports_neighbours",
+    "launch_application",
+    "launch_file",
+    "launch_module",
+    "with_server",
+]
 
 INITIAL_SUFFIX = ".initial"
 """Appended to the name of a file of the app if a link into a volume replaces it in the image."""
@@ -43,6 +56,10 @@ class Launch:
     """Python packages that the command needs and the project does not require."""
     reason: str = ""
     """One sentence: why this command."""
+    application: tuple[str, ...] = ()
+    """The command that would serve the web application in the source, if `command` is a command-line program."""
+    application_reason: str = ""
+    """One sentence: why that command."""
     declared_at: str = ""
     """File and line of the deployment file that declares the command; empty if it comes from elsewhere."""
     notes: tuple[str, ...] = ()
@@ -94,6 +111,7 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
     """Return the launch of a script, on `ports` or else on the first port that its source names.
 
     A file of a package runs as a module: as a script, its own directory would come first on the import path, and hide modules of others.
+    A file that imports its neighbours by their own names wants just that.
     """
     ports = tuple(ports) or tuple(f"{port}/tcp" for port in module.ports[:1])
     is_program = (module.reads_arguments or not module.imports.isdisjoint(_ARGUMENT_PARSERS)) and not ports
@@ -102,9 +120,19 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
         f" make it listen on {EVERY_ADDRESS}."
     )
     notes = (note,) if module.loopback_only else ()
-    in_package = "/" in module.file and evidence.has_file(f"{module.file.rpartition('/')[0]}/__init__.py")
-    words = ("-m", module.name.removesuffix(".__main__")) if in_package and not module.import_root else (module.file,)
+    folder = module.file.rpartition("/")[0]
+    in_package = bool(folder) and evidence.has_file(f"{folder}/__init__.py") and not module.import_root
+    as_module = in_package and not imports_neighbours(evidence, module)
+    words = ("-m", module.name.removesuffix(".__main__")) if as_module else (module.file,)
     return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
+
+
+def imports_neighbours(evidence: Evidence, module: Module) -> bool:
+    """Return whether a file imports files of its own directory by their names alone, as only a script can."""
+    folder = module.file.rpartition("/")[0]
+    imported = {name.split(".")[0] for name, _ in module.required} - sys.stdlib_module_names if folder else set[str]()
+    outside = {name for name in imported if evidence.has(normalized(name), normalized(PACKAGE_OF_MODULE.get(name, name)))}
+    return any(evidence.has_file(f"{folder}/{name}.py") and not evidence.has_file(f"{name}.py") for name in imported - outside)
 
 
 def also_found(others: Iterable[str]) -> str:

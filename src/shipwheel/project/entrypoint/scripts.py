@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
+from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
@@ -60,6 +60,8 @@ def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     (module,) = likeliest
     started = launch_file(evidence, module, (), f"{module.file} can be run as a program.")
+    if imports_neighbours(evidence, module):
+        return started
     packaged = launch_module(evidence, module, ("python", "-m", module.name), started.reason)
     return replace(started, command=packaged.command, needs_source=packaged.needs_source, python_path=packaged.python_path)
 

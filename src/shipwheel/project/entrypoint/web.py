@@ -70,7 +70,7 @@ def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
 def _is_own(evidence: Evidence, app: Application) -> bool:
     """Return whether an application is the project's own: its framework is a dependency, or may come with one."""
     known = not app.framework.distribution or app.framework.distribution in evidence.dependencies
-    return known or evidence.kind == "app" or not evidence.complete
+    return known or evidence.kind == "app"
 
 
 def _choose(apps: Sequence[Application], modules: Sequence[Module]) -> Application:

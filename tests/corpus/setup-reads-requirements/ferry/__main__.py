@@ -1,0 +1,4 @@
+import sys
+
+print("usage: ferry [-h] {serve,list} ...")
+sys.exit(2)
