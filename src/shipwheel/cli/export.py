@@ -1,5 +1,6 @@
 """`shipwheel export`."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose",)
+_FORMATS = ("compose", "kubernetes")
+_MEMORY_STEP = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """Files by their relative paths: those to write each time, and those that are a person's once they are there."""
+
+    files: dict[str, str]
+    once: dict[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 @click.command(
     "export",
     cls=Command,
-    help="Build a project and write a compose file for it and its services, with the digests of all images.",
-    examples=("shipwheel export compose", "shipwheel export compose . --push -o deploy"),
+    help="""Build a project and write files that run it and its services elsewhere, with the digests of all images: a compose file, or
+    manifests for Kubernetes with a kustomization.""",
+    examples=("shipwheel export compose", "shipwheel export compose . --push -o deploy", "shipwheel export kubernetes --push -o deploy"),
 )
 @click.argument("form", metavar="FORMAT", type=click.Choice(_FORMATS))
 @stack_argument
@@ -31,30 +43,91 @@ _FORMATS = ("compose",)
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Directory to write into [standard output].", group="Destination"
 )
 @option("--push", is_flag=True, help="Push the images of the projects to the registries that their `tag` names.", group="Destination")
+@option(
+    "--measure",
+    is_flag=False,
+    flag_value="",
+    metavar="[ENGINE]",
+    help="Start the image of each project, as check does, and limit its memory to twice of what it used, unless the settings limit it.",
+    group="Services",
+)
 @some_options("locked", "frozen", "yes")
-def command(terminal: Terminal, form: str, path: Path, output: Path | None, push: bool, **flags: Any) -> None:  # noqa: ARG001 - compose alone
+def command(terminal: Terminal, form: str, path: Path, output: Path | None, push: bool, measure: str | None, **flags: Any) -> None:
     """Build, resolve the images of others, and write; nothing is started."""
-    from shipwheel.stack.compose import SECRETS_FOLDER, compose_file
     from shipwheel.stack.read import read_stack
 
     stack = read_stack(path)
+    if measure is not None:
+        stack = _measured(stack, measure, flags, terminal)
     placed = _placed(stack, flags, push, terminal)
-    text = compose_file(stack, placed)
-    file = None
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        file = output / "compose.yaml"
-        file.write_text(text, encoding="utf-8")
-    if secrets := sorted({name for service in stack.services for name in service.secrets}):
-        terminal.note(f"it reads {', '.join(f'{SECRETS_FOLDER}/{name}' for name in secrets)} beside it: write a value into each, mode 0444")
+    exported = _compose(stack, placed) if form == "compose" else _kubernetes(stack, placed)
+    written = _write(exported, output) if output is not None else []
+    if exported.note:
+        terminal.note(exported.note)
     terminal.result(
         lambda: {
-            "file": str(file) if file is not None else None,
-            "text": text,
+            "files": written,
+            "texts": exported.files,
             "images": {it.service.name: it.image.name for it in placed},
         },
-        [str(file)] if file is not None else text.splitlines(),
+        written if output is not None else "---\n".join(exported.files.values()).splitlines(),
     )
+
+
+def _write(exported: _Exported, output: Path) -> list[str]:
+    """Write the files below a directory, and return their paths. A file that is a person's stays as it is."""
+    written = []
+    for name, text in {**exported.files, **exported.once}.items():
+        file = output / name
+        if name in exported.once and file.exists():
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        written.append(str(file))
+    return written
+
+
+def _compose(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
+    from shipwheel.stack.compose import SECRETS_FOLDER, compose_file
+
+    secrets = sorted({name for service in stack.services for name in service.secrets})
+    listed = ", ".join(f"{SECRETS_FOLDER}/{name}" for name in secrets)
+    note = f"it reads {listed} beside it: write a value into each, mode 0444" if secrets else ""
+    return _Exported({"compose.yaml": compose_file(stack, placed)}, note=note)
+
+
+def _kubernetes(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
+    from shipwheel.stack.kubernetes import secret_name
+    from shipwheel.stack.kustomize import kustomize_files
+
+    files, once = kustomize_files(stack, placed)
+    values = " ".join(f"--from-literal={name}=…" for name in stack.variables)
+    note = f"the pods read a Secret, which you make: kubectl create secret generic {secret_name(stack)} {values}" if values else ""
+    return _Exported(files, once, note)
+
+
+def _measured(stack: "Stack", engine_name: str, flags: dict[str, Any], terminal: Terminal) -> "Stack":
+    """Return the stack with limits for the memory of its projects' servers, by a trial of each. Raise TrialError if one does not serve."""
+    import msgspec
+
+    from shipwheel.cli.loading import load_subject
+    from shipwheel.engine.find import find
+    from shipwheel.stack.model import ProjectSource
+    from shipwheel.trial.observe import Conditions, Subject, trial_name
+    from shipwheel.trial.trial import require_good, try_image
+
+    engine = find(engine_name or None, terminal.report, bwrap=True)
+    services = []
+    for service in stack.services:
+        source = service.source
+        if isinstance(source, ProjectSource) and source.process == "web" and not service.is_job and service.memory is None:
+            loaded = load_subject(str(source.path), engine, None, dict(flags), terminal.report, trial_name)
+            trial = try_image(engine, Subject(loaded.name, loaded.config, loaded.platform, loaded.project), Conditions(), terminal.report)
+            require_good([trial], service.name)
+            used = trial.seen.memory
+            service = msgspec.structs.replace(service, memory=-(-2 * used // _MEMORY_STEP) * _MEMORY_STEP)
+        services.append(service)
+    return msgspec.structs.replace(stack, services=tuple(services))
 
 
 def _placed(stack: "Stack", flags: dict[str, Any], push: bool, terminal: Terminal) -> "tuple[PlacedService, ...]":

@@ -5,6 +5,7 @@ from typing import Any
 
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, Stack, pieces
+from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["SECRETS_FOLDER", "compose_document", "compose_file"]
 
@@ -17,11 +18,8 @@ _TIMEOUT = "10s"
 
 def compose_file(stack: Stack, placed: Sequence[PlacedService]) -> str:
     """Return the text of a compose file. The names of the images should have digests."""
-    import yaml
-
     head = "# Made by `shipwheel export compose`: change the settings, and make it again.\n"
-    document = compose_document(stack, placed)
-    return head + str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False))
+    return head + yaml_documents([compose_document(stack, placed)])
 
 
 def compose_document(stack: Stack, placed: Sequence[PlacedService]) -> dict[str, Any]:

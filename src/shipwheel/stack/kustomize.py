@@ -1,0 +1,51 @@
+"""The manifests of a stack as files for `kubectl apply -k`: a base, and an overlay for one place where it runs.
+
+https://kubectl.docs.kubernetes.io/references/kustomize/kustomization
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shipwheel.stack.image import PlacedService
+from shipwheel.stack.kubernetes import manifests
+from shipwheel.stack.model import Stack
+from shipwheel.stack.yaml_file import yaml_documents
+
+__all__ = ["kustomize_files"]
+
+_HEAD = "# Made by `shipwheel export kubernetes`: change the settings, and make it again.\n"
+_OVERLAY_HEAD = "# Made once by `shipwheel export kubernetes`, which leaves it as it is from then on: it is yours.\n"
+_HOST = "shop.example.com"
+
+
+def kustomize_files(stack: Stack, placed: Sequence[PlacedService]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the files of the base, which are made anew each time, and those of an overlay, which a person changes; by relative path."""
+    made = manifests(stack, placed)
+    base = {f"base/{name}": _HEAD + yaml_documents(documents) for name, documents in made.files.items()}
+    base["base/kustomization.yaml"] = _HEAD + yaml_documents([_kustomization(resources=list(made.files))])
+    overlay: dict[str, Any] = {"resources": ["../../base"], "namespace": stack.name}
+    files = {}
+    if (web := _web_port(made.documents)) is not None:
+        overlay["resources"].append("ingress.yaml")
+        files["overlays/production/ingress.yaml"] = _OVERLAY_HEAD + yaml_documents([_ingress(stack, *web)])
+    files["overlays/production/kustomization.yaml"] = _OVERLAY_HEAD + yaml_documents([_kustomization(**overlay)])
+    return base, files
+
+
+def _kustomization(**fields: Any) -> dict[str, Any]:
+    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **fields}
+
+
+def _web_port(documents: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """Return the name of the Service `web` and of its first port; None if there is none."""
+    for document in documents:
+        if document["kind"] == "Service" and document["metadata"]["name"] == "web":
+            return "web", document["spec"]["ports"][0]["name"]
+    return None
+
+
+def _ingress(stack: Stack, service: str, port: str) -> dict[str, Any]:
+    backend = {"service": {"name": service, "port": {"name": port}}}
+    rule = {"host": _HOST, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    spec = {"rules": [rule], "tls": [{"hosts": [_HOST], "secretName": f"{stack.name}-tls"}]}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": stack.name}, "spec": spec}

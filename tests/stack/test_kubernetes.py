@@ -1,0 +1,158 @@
+"""The manifests of a stack for Kubernetes."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from support.stacks import PLACE, POSTGRES, ROOT, STACK, ours, placed
+from uv import find_uv_bin
+
+from shipwheel.container_path import ContainerPath
+from shipwheel.stack.image import place
+from shipwheel.stack.kubernetes import manifests
+from shipwheel.stack.kustomize import kustomize_files
+from shipwheel.stack.model import ProjectSource, Service, ServiceVolume, Stack
+
+VERSIONS = ("1.35.0", "1.36.0", "1.37.0")
+
+
+def found(*services: Service) -> dict[tuple[str, str], dict[str, Any]]:
+    """(kind, name) -> document of a stack: the one of every test, or one with these services of the project."""
+    stack, each = (STACK, tuple(placed())) if not services else (Stack("shop", ROOT, PLACE, services), ())
+    made = manifests(stack, each or [place(service, ours(), PLACE) for service in services])
+    return {(it["kind"], it["metadata"]["name"]): it for it in made.documents}
+
+
+def pod(document: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = document["spec"]["template"]["spec"]
+    return spec
+
+
+def test_every_kind_of_service_is_the_kind_that_suits_it() -> None:
+    kinds = {name for name in found() if name[0] in ("Deployment", "StatefulSet", "Job", "Service", "PersistentVolumeClaim")}
+    assert kinds == {
+        ("StatefulSet", "db"),
+        ("Service", "db"),
+        ("Deployment", "web"),
+        ("Service", "web"),
+        ("Deployment", "worker"),
+        ("PersistentVolumeClaim", "shop-data"),
+    }
+    assert ("Job", "release-00000000") in found(Service("release", ProjectSource(ROOT), is_job=True))
+
+
+def test_a_pod_waits_for_what_it_needs_and_runs_the_jobs_before_it() -> None:
+    wait, release = pod(found()["Deployment", "web"])["initContainers"]
+    assert wait["command"][-1:] == ["db:5432"]
+    assert (release["name"], "readinessProbe" in release) == ("release", False)
+
+
+def test_a_container_is_confined_and_probed() -> None:
+    web = found()["Deployment", "web"]
+    assert pod(web)["securityContext"] == {
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+    }
+    container = pod(web)["containers"][0]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 120
+    assert container["resources"]["limits"] == {"memory": "1Mi"}
+    assert container["volumeMounts"][0] == {"name": "tmp", "mountPath": "/tmp"}
+    db = pod(found()["StatefulSet", "db"])
+    assert "readOnlyRootFilesystem" not in db["containers"][0]["securityContext"], "an image of others may need it"
+    assert db["containers"][0]["readinessProbe"]["exec"] == {"command": ["pg_isready"]}
+
+
+def test_passwords_come_from_a_secret_that_nothing_writes() -> None:
+    web = pod(found()["Deployment", "web"])
+    env = web["containers"][0]["env"]
+    assert env == [
+        {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "shop-secrets", "key": "PASSWORD"}}},
+        {"name": "KEY_FILE", "value": "/run/secrets/KEY"},
+        {"name": "URL", "value": "pg://$(PASSWORD)@db/$1"},
+    ]
+    assert next(volume for volume in web["volumes"] if volume["name"] == "secrets")["secret"]["secretName"] == "shop-secrets"
+    assert not [kind for kind, _ in found() if kind == "Secret"]
+
+
+def test_processes_that_share_a_volume_are_on_one_node_one_after_the_other() -> None:
+    web, worker = found()["Deployment", "web"]["spec"], found()["Deployment", "worker"]["spec"]
+    assert (web["replicas"], web["strategy"]["type"]) == (1, "Recreate")
+    near = [it["template"]["spec"].get("affinity", {}) for it in (web, worker)]
+    assert sorted(map(len, near)) == [0, 1]
+
+
+def test_a_server_that_keeps_nothing_has_replicas() -> None:
+    config = msgspec.structs.replace(ours().config, volumes=())
+    service = Service("web", ProjectSource(ROOT))
+    made = manifests(Stack("shop", ROOT, PLACE, (service,)), [place(service, msgspec.structs.replace(ours(), config=config), PLACE)])
+    by_kind = {it["kind"]: it for it in made.documents}
+    assert (by_kind["HorizontalPodAutoscaler"]["spec"]["minReplicas"], by_kind["PodDisruptionBudget"]["spec"]["maxUnavailable"]) == (2, 1)
+    assert "replicas" not in by_kind["Deployment"]["spec"], "applying it again would undo what the autoscaler did"
+
+
+def test_nothing_is_reached_that_nothing_needs() -> None:
+    everything = found()
+    assert everything["NetworkPolicy", "shop-deny"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    db = everything["NetworkPolicy", "db"]["spec"]
+    assert db["ingress"][0]["ports"] == [{"port": 5432}]
+    assert [it["ports"] for it in db["egress"]] == [[{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]]
+    web = everything["NetworkPolicy", "web"]["spec"]
+    assert {"port": 5432} in [port for rule in web["egress"] for port in rule.get("ports", ())]
+
+
+def test_dollar_signs_of_words_stay() -> None:
+    service = Service("web", ProjectSource(ROOT), command=("run", "$(date)"), env={"A": "$(B) ${C}"})
+    container = pod(found(service)["Deployment", "web"])["containers"][0]
+    assert container["args"] == ["run", "$$(date)"]
+    assert container["env"][-1] == {"name": "A", "value": "$$(B) $(C)"}
+
+
+def test_the_overlay_is_the_persons() -> None:
+    base, overlay = kustomize_files(STACK, tuple(placed()))
+    listed = yaml.safe_load(base["base/kustomization.yaml"])["resources"]
+    assert sorted(f"base/{name}" for name in listed) == sorted(set(base) - {"base/kustomization.yaml"})
+    assert yaml.safe_load(overlay["overlays/production/kustomization.yaml"])["resources"] == ["../../base", "ingress.yaml"]
+    assert not [text for text in (*base.values(), *overlay.values()) if "&id" in text]
+
+
+@pytest.mark.online
+def test_the_manifests_are_valid(tmp_path: Path) -> None:
+    volume = ServiceVolume("files", ContainerPath("/data"))
+    job = Service("once", ProjectSource(ROOT), is_job=True, volumes=(volume,))
+    other = manifests(Stack("shop", ROOT, PLACE, (job,)), [place(job, POSTGRES, PLACE)])
+    base, overlay = kustomize_files(STACK, tuple(placed()))
+    paths = []
+    for name, text in {**base, **overlay, "job.yaml": yaml.safe_dump_all(other.documents)}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if path.name != "kustomization.yaml":
+            paths.append(str(path))
+    for version in VERSIONS:
+        command = [
+            find_uv_bin(),
+            "tool",
+            "run",
+            "--quiet",
+            "--from",
+            "kubernetes-validate==1.37.0",
+            "kubernetes-validate",
+            "--strict",
+            "-k",
+            version,
+        ]
+        done = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "passed for resource statefulset/db" in done.stdout + done.stderr
