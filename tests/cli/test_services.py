@@ -120,3 +120,27 @@ def test_a_project_that_does_not_build_starts_nothing(world: World, programs: Pr
     assert done.code == 4
     assert "no-such-package" in done.err
     assert changes(programs) == []
+
+
+def test_manifests_get_the_digests_of_what_they_name(world: World, registry: FakeRegistry) -> None:
+    db = pushed_image(world, registry)
+    app = world.app("small\n", settings=f'{PLATFORM}tag = "{registry.host}/shop:1"\n')
+    folder = world.root / "k8s" / "parts"
+    folder.mkdir(parents=True)
+    text = f"# mine\nspec:\n  containers:\n    - image: shipwheel://../../{app.name}\n    - {{image: '{registry.host}/db:1'}} # old\n"
+    (folder / "pod.yaml").write_text(text)
+    done = world.run("resolve", "-f", "k8s", "-o", "out")
+    assert done.code == 0, done.err
+    shop = f"{registry.host}/shop@{registry.tags['shop']['1']}"
+    expected = text.replace(f"shipwheel://../../{app.name}", shop).replace(f"'{registry.host}/db:1'", db)
+    assert (world.root / "out" / "parts" / "pod.yaml").read_text() == expected
+    assert world.run("resolve", "-f", "k8s", "--no-push").out == f"---\n{expected}"
+
+
+def test_a_manifest_that_cannot_be_resolved_is_named_with_its_line(world: World, registry: FakeRegistry) -> None:
+    (world.root / "pod.yaml").write_text(f"containers:\n- image: {registry.host}/db:1\n")
+    done = world.run("resolve", "-f", "pod.yaml")
+    assert (done.code, done.out) == (5, "")
+    assert f"pod.yaml, line 2: {registry.host}/db:1: " in done.err
+    (world.root / "pod.yaml").write_text("containers:\n- image: shipwheel://nowhere\n")
+    assert "pod.yaml, line 2: shipwheel://nowhere: nowhere does not exist" in world.run("resolve", "-f", "pod.yaml").err

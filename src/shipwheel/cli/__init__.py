@@ -31,6 +31,7 @@ GROUPS = {
         "logs": "Show the output of a project's services.",
         "down": "Stop a project's services and remove their containers.",
         "export": "Write files for other tools: a compose file.",
+        "resolve": "Write the digests of images into manifests, and build those that are projects.",
     },
     "Look before you build": {
         "plan": "Show what would be built, and why.",

@@ -1,0 +1,61 @@
+"""The images in manifests that a person keeps, and their replacement: nothing else of a file changes, comments and spacing neither."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from shipwheel.errors import UsageError
+
+__all__ = ["PROJECT_SCHEME", "ManifestImage", "manifest_images", "with_images"]
+
+PROJECT_SCHEME = "shipwheel://"
+"""Begins the name of an image that is the path of a project, relative to the manifest."""
+
+_CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestImage:
+    """The image of a container: its name, and where it is in the text. The line counts from 1."""
+
+    name: str
+    start: int
+    end: int
+    line: int
+
+
+def manifest_images(text: str, origin: str) -> tuple[ManifestImage, ...]:
+    """Return the images of all containers in the documents of a YAML text, whatever their kind, in their order.
+
+    Raise UsageError, with the line, for a text that is no YAML.
+    """
+    import yaml
+
+    try:
+        return tuple(image for document in yaml.compose_all(text, yaml.SafeLoader) for image in _images(document, inside=False))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        raise UsageError(f"{origin}{line}: not YAML: {getattr(error, 'problem', error)}", hint="Correct it.") from error
+
+
+def with_images(text: str, images: Mapping[ManifestImage, str]) -> str:
+    """Return the text with other names in place of these images."""
+    for image in sorted(images, key=lambda it: it.start, reverse=True):
+        text = f"{text[: image.start]}{images[image]}{text[image.end :]}"
+    return text
+
+
+def _images(node: "object", *, inside: bool) -> Iterator[ManifestImage]:
+    """Yield the images below a node of the document. `inside` a list of containers, their own ones count."""
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _images(item, inside=inside)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            is_image = inside and key.value == "image" and isinstance(value, yaml.ScalarNode) and value.value
+            if is_image:
+                yield ManifestImage(value.value, value.start_mark.index, value.end_mark.index, value.start_mark.line + 1)
+            else:
+                yield from _images(value, inside=key.value in _CONTAINERS)
