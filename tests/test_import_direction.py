@@ -33,7 +33,7 @@ PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
 WHEELS = LOCKING | {"wheels", "oci"}
 BASE = WHEELS | {"debian", "registry", "base"}
-BUILDER = WHEELS | {"debian", "builder"}
+BUILDER = BASE | {"builder"}
 PIPELINE = BASE | {"builder"} | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.

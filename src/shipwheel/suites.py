@@ -6,7 +6,7 @@ from datetime import date
 from shipwheel.errors import UsageError
 from shipwheel.versions import minor_version
 
-__all__ = ["SUITES", "SUITES_BY_PREFERENCE", "Suite", "suite_by_name", "suite_for", "without_python"]
+__all__ = ["SUITES", "SUITES_BY_PREFERENCE", "Suite", "python_released", "suite_by_name", "suite_for", "without_python"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,20 @@ SUITES = (_BULLSEYE, _BOOKWORM, _TRIXIE, _FORKY)
 
 SUITES_BY_PREFERENCE = (_TRIXIE, _BOOKWORM, _FORKY, _BULLSEYE)
 """The suites in the order in which their Pythons are tried for a project that accepts several."""
+
+
+_PYTHONS_RELEASED = {
+    **{suite.python: suite.python_released for suite in SUITES},
+    "3.8": date(2019, 10, 14),
+    "3.10": date(2021, 10, 4),
+    "3.12": date(2023, 10, 2),
+}
+"""Minor version of Python -> the day on which it first came out."""
+
+
+def python_released(minor: str) -> date:
+    """Return the day on which a minor version of Python ("3.12") first came out; for an unknown one, a day before all."""
+    return _PYTHONS_RELEASED.get(minor, date.min)
 
 
 def suite_for(python: str) -> Suite:

@@ -14,6 +14,7 @@ import pytest
 from shipwheel.builder import compile as compiling
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import Lack
+from shipwheel.builder.interpreter import BuilderPython, suite_python
 from shipwheel.builder.product import check_product
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.errors import BuildError
@@ -28,6 +29,7 @@ from shipwheel.wheels.isolated_build import BuildOptions
 
 ARM64 = Platform("linux", "arm64")
 TARGET = Target(ARM64, "3.13.5", (2, 41))
+PYTHON = suite_python("3.13", ARM64.multiarch)
 OPTIONS = BuildOptions("3.13", "2026-01-01")
 NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
 
@@ -47,6 +49,7 @@ class FakeWorkshop:
 
     has: dict[str, str]
     target: Target = TARGET
+    python: BuilderPython = PYTHON
     suite: Any = field(default_factory=lambda: suite_by_name("trixie"))
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -58,7 +61,7 @@ class FakeWorkshop:
         return {lack: self.has[lack.name] for lack in lacks if lack.name in self.has}
 
     def surroundings(self, stated: dict[str, str]) -> Surroundings:
-        return Surroundings(Platform("linux", "amd64"), ARM64, "3.13", stated)
+        return Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, stated)
 
 
 Outcome = Callable[[Any], str]
@@ -187,11 +190,11 @@ def test_a_wheel_for_the_target_is_taken(tmp_path: Path, tags: str) -> None:
 
 def test_a_build_is_told_its_target_and_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI_JOB_TOKEN", "secret")
-    cross = Surroundings(Platform("linux", "amd64"), ARM64, "3.13", {"MYSQLCLIENT_CFLAGS": "-I/usr/include/mariadb"})
+    cross = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {"MYSQLCLIENT_CFLAGS": "-I/usr/include/mariadb"})
     variables = cross.variables()
     assert variables["CC"] == "aarch64-linux-gnu-gcc"
     assert variables["_PYTHON_HOST_PLATFORM"] == "linux-aarch64"
     assert variables["MYSQLCLIENT_CFLAGS"] == "-I/usr/include/mariadb"
     assert "secret" not in variables.values()
     assert "aarch64" in cross.start_up()
-    assert Surroundings(ARM64, ARM64, "3.13", {}).start_up() == ""
+    assert Surroundings(ARM64, ARM64, PYTHON, {}).start_up() == ""

@@ -2,43 +2,47 @@
 
 from pathlib import Path
 
+from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.root import unpack_builder
-from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.digest import sha256_of
+from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.testing.debian import make_deb
 
-MULTIARCH = "aarch64-linux-gnu"
+ARM64 = Platform("linux", "arm64")
+MULTIARCH = ARM64.multiarch
+PYTHON = suite_python("3.13", MULTIARCH)
 
 
-def package(store: Store, name: str, files: dict[str, bytes | str]) -> DebianPackage:
+def package(store: Store, name: str, files: dict[str, bytes | str]) -> DebSource:
     deb = make_deb(name, "1", files)
     store.add(deb)
-    return DebianPackage(name, "1", "amd64", "pool/x.deb", sha256_of(deb), len(deb))
+    return DebSource(DebianPackage(name, "1", "amd64", "pool/x.deb", sha256_of(deb), len(deb)), store)
 
 
 def test_has_the_tools_under_their_plain_names_and_is_shared(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     core = [package(store, "gcc", {f"usr/bin/{MULTIARCH}-gcc": b"compiler", "usr/bin/dash": b"shell", "usr/bin/python3.13": b"python"})]
     added = [package(store, "libx-dev", {"usr/include/x.h": b"int x;", "usr/bin/x-config": b"#!/bin/sh"})]
-    plain = unpack_builder(core, (), MULTIARCH, "3.13", store)
-    more = unpack_builder(core, added, MULTIARCH, "3.13", store)
+    plain = unpack_builder(core, (), ARM64, PYTHON, store)
+    more = unpack_builder(core, added, ARM64, PYTHON, store)
     programs = more.path / "usr" / "bin"
-    assert {name: (programs / name).read_bytes() for name in ("gcc", "cc", "sh", "python3")} == {
+    assert {name: (programs / name).read_bytes() for name in ("gcc", "cc", "sh")} == {
         "gcc": b"compiler",
         "cc": b"compiler",
         "sh": b"shell",
-        "python3": b"python",
     }
+    assert (programs / "python3").readlink() == Path("/usr/bin/python3.13")
     assert (more.path / "usr/include/x.h").read_bytes() == b"int x;"
     assert not (plain.path / "usr/include").exists()
     assert (programs / "dash").samefile(plain.path / "usr" / "bin" / "dash"), "nothing is unpacked twice"
-    assert unpack_builder(core, (), MULTIARCH, "3.13", store).path == plain.path
+    assert unpack_builder(core, (), ARM64, PYTHON, store).path == plain.path
 
 
 def test_a_package_that_replaces_a_file_does_not_change_the_shared_root(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     core = [package(store, "a", {"usr/bin/tool": b"old"})]
-    plain = unpack_builder(core, (), MULTIARCH, "3.13", store)
-    more = unpack_builder(core, [package(store, "b", {"usr/bin/tool": b"new"})], MULTIARCH, "3.13", store)
+    plain = unpack_builder(core, (), ARM64, PYTHON, store)
+    more = unpack_builder(core, [package(store, "b", {"usr/bin/tool": b"new"})], ARM64, PYTHON, store)
     assert ((plain.path / "usr/bin/tool").read_bytes(), (more.path / "usr/bin/tool").read_bytes()) == (b"old", b"new")

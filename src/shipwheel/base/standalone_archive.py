@@ -42,6 +42,7 @@ _MAX_UNPACKED_BYTES = 2 << 30
 _MAX_MEMBERS = 50_000
 
 _PROGRAM = re.compile(r"bin/python(3(\.\d+)?)?")
+_HEADERS = re.compile(r"include/|lib/python3\.\d+/_sysconfigdata_[^/]*\.py$")
 _LIBRARY = r"lib/python3\.\d+"
 _EXCLUDED = re.compile(
     r"include/|share/|lib/pkgconfig/|lib/[^/]+\.a|"
@@ -108,15 +109,16 @@ def is_excluded(path: str) -> bool:
 
 
 class StandaloneSource(msgspec.Struct, frozen=True):
-    """A standalone build in the store as a source of file entries."""
+    """A standalone build in the store as a source of file entries. With `headers`, it has only what compilers need of it."""
 
     build: Standalone
     store: Store
+    headers: bool = False
 
     @property
     def key(self) -> str:
-        """The key, from the archive's sha256 alone."""
-        return key_of("standalone", RULES_VERSION, self.build.digest.partition(":")[2])
+        """The key, from the archive's sha256 and which of its files are taken."""
+        return key_of("standalone", RULES_VERSION, self.build.digest.partition(":")[2], *(["headers"] if self.headers else []))
 
     @property
     def label(self) -> str:
@@ -138,7 +140,7 @@ class StandaloneSource(msgspec.Struct, frozen=True):
                     types[entry.path] = entry.type
                     yield entry
         program = interpreter_path(self.build.minor).lstrip("/")
-        if types.get(program) is not EntryType.FILE:
+        if not self.headers and types.get(program) is not EntryType.FILE:
             raise ArchiveError(
                 f"{self.label}: it has no bin/python{self.build.minor}",
                 hint="Use an install_only archive of python-build-standalone under its published name.",
@@ -174,14 +176,14 @@ class StandaloneSource(msgspec.Struct, frozen=True):
         top, _, inner = path.partition("/")
         if top != "python":
             raise self._refused(f"{path} is not below python/ as in an install_only archive")
-        if not inner or info.isdir() or is_excluded(inner):
+        if not inner or info.isdir() or self._is_left_out(inner):
             return
         image_path = f"{PREFIX}/{inner}"
         mode = 0o755 if info.mode & 0o111 else 0o644
         if info.issym():
             target = self._target(path, info.linkname)
             # A link to an excluded file would dangle.
-            if not is_excluded(target):
+            if not self._is_left_out(target):
                 yield FileEntry(image_path, EntryType.SYMLINK, 0o777, target=info.linkname)
         elif info.islnk():
             target = checked_path(info.linkname, self.label)
@@ -192,6 +194,9 @@ class StandaloneSource(msgspec.Struct, frozen=True):
             yield from spooled_file(content, info.size, image_path, mode)
         else:
             raise self._refused(f"{path} is a device or another type of file that such archives never contain")
+
+    def _is_left_out(self, path: str) -> bool:
+        return _HEADERS.match(path) is None if self.headers else is_excluded(path)
 
     def _target(self, path: str, text: str) -> str:
         """Return the path that a link leads to, relative to python/. Raise ArchiveError if it is outside."""

@@ -53,16 +53,17 @@ class BuildRun:
 
     @property
     def _site_packages(self) -> Path:
-        return self.place / "venv" / "lib" / f"python{self.surroundings.minor}" / "site-packages"
+        return self.place / "venv" / "lib" / f"python{self.surroundings.python.minor}" / "site-packages"
 
     def _make_environment(self) -> None:
         """Make a virtual environment of the builder's Python, which this machine need not be able to start."""
-        minor, programs = self.surroundings.minor, self.place / "venv" / "bin"
+        python, programs = self.surroundings.python, self.place / "venv" / "bin"
         programs.mkdir(parents=True)
         self._site_packages.mkdir(parents=True)
-        for name in ("python", "python3", f"python{minor}"):
-            (programs / name).symlink_to(f"/usr/bin/python{minor}")
-        (self.place / "venv" / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {minor}\n")
+        for name in ("python", "python3", f"python{python.minor}"):
+            (programs / name).symlink_to(python.path)
+        text = f"home = {python.home}\ninclude-system-site-packages = false\nversion = {python.minor}\n"
+        (self.place / "venv" / "pyvenv.cfg").write_text(text)
         if text := self.surroundings.start_up():
             (self._site_packages / "_shipwheel_target.py").write_text(text)
             (self._site_packages / "_shipwheel_target.pth").write_text("import _shipwheel_target\n")
@@ -79,7 +80,7 @@ class BuildRun:
             limits.write_text("".join(f"{line}\n" for line in self.constraints), encoding="utf-8")
             write_index_settings(folder, self.index_settings)
             platform = f"{self.surroundings.host.machine}-manylinux_2_{min(self.glibc, 40)}"
-            minor, limit = self.surroundings.minor, self.exclude_newer
+            minor, limit = self.surroundings.python.minor, self.exclude_newer
             uv.install_for(self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop)
         _rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
 

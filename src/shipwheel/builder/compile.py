@@ -155,7 +155,7 @@ class _Compilation:
         """
         last = self.options.as_of
         if self.source.uploaded is not None:
-            day = max(self.source.uploaded, self.workshop.suite.python_released).isoformat()
+            day = max(self.source.uploaded, self.workshop.python.released).isoformat()
             if not last or day < last:
                 yield day
         yield last

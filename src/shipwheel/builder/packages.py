@@ -41,12 +41,13 @@ class BuilderIndex:
         return self.host != self.target
 
     def core(self) -> tuple[DebianPackage, ...]:
-        """Return the packages of every builder for the target: compilers, tools, Python and its headers.
+        """Return the packages of every builder for the target: compilers, tools, the suite's Python and its headers.
 
         Raise FetchError if the archive lacks one that no build can do without.
         """
-        needed = [(name, False) for name in (*self._compilers, f"python{self.suite.python}")]
-        needed += [(name, True) for name in ("libc6-dev", f"libpython{self.suite.python}-dev")]
+        python = self.suite.python
+        needed = [(name, False) for name in (*self._compilers, *([f"python{python}"] if python else []))]
+        needed += [(name, True) for name in ("libc6-dev", *([f"libpython{python}-dev"] if python else []))]
         missing = [name for name, on_target in needed if self._index(on_target).newest(name) is None]
         if missing:
             raise FetchError(
@@ -54,7 +55,7 @@ class BuilderIndex:
                 hint="The mirror is incomplete: use another one (SHIPWHEEL_DEBIAN_MIRROR).",
             )
         host = [name for name, on_target in needed if not on_target]
-        return self._closed((*host, *_TOOLS, *_SPLIT_STDLIB), [name for name, on_target in needed if on_target])
+        return self._closed((*host, *_TOOLS, *(_SPLIT_STDLIB if python else ())), [name for name, on_target in needed if on_target])
 
     @property
     def _compilers(self) -> tuple[str, ...]:

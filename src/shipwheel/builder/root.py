@@ -5,63 +5,66 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.builder.interpreter import BuilderPython, write_build_variables
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
-from shipwheel.files.entry import FileEntry, write_entries
+from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
+from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import BUILDERS
 
-__all__ = ["builder_key", "unpack_builder"]
+__all__ = ["unpack_builder"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same packages make another root."""
 _KEPT = 8
 """The number of unused roots that stay."""
 _TOOLS = ("gcc", "g++", "cpp", "ar", "as", "ld", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip", "gcc-ar", "gcc-nm", "gcc-ranlib")
-_GENERIC = {"cc": "gcc", "c++": "g++", "sh": "dash", "awk": "gawk", "python3": "python{minor}", "python": "python{minor}"}
+_GENERIC = {"cc": "gcc", "c++": "g++", "sh": "dash", "awk": "gawk"}
 """Programs that maintainer scripts would link, and to what."""
 
 
-def builder_key(core: Sequence[DebianPackage], added: Sequence[DebianPackage], multiarch: str) -> str:
-    """Return the key of a root, which decides its files."""
-    return key_of("builder", _VERSION, multiarch, *(package.sha256 for package in (*core, *added)))
-
-
 def unpack_builder(
-    core: Sequence[DebianPackage], added: Sequence[DebianPackage], multiarch: str, minor: str, store: Store
+    core: Sequence[Source], added: Sequence[Source], target: Platform, python: BuilderPython, store: Store
 ) -> CachedDirectory:
-    """Return a directory with the files of the packages, which must be in the store.
+    """Return a directory with the files of the sources, whose archives must be in the store.
 
-    `multiarch` is that of the target, whose tools are also there under their plain names; `minor` is the version of Python. Raise
-    ArchiveError or DamagedBlob for a package, StoreError if the files cannot be written.
+    The tools for `target` are also there under their plain names. Raise ArchiveError or DamagedBlob for a source, StoreError if the files
+    cannot be written.
     """
     cache = DirectoryCache(store.root / BUILDERS)
     try:
-        base = _filled(cache, builder_key(core, (), multiarch), core, None, multiarch, minor, store)
+        base = _filled(cache, _key(core, (), target), core, None, target, python, store)
         if not added:
             return base
-        return _filled(cache, builder_key(core, added, multiarch), added, base, multiarch, minor, store)
+        return _filled(cache, _key(core, added, target), added, base, target, python, store)
     except OSError as error:
         raise store_write_error(store.root, error) from error
+
+
+def _key(core: Sequence[Source], added: Sequence[Source], target: Platform) -> str:
+    return key_of("builder", _VERSION, str(target), *(source.key for source in (*core, *added)))
 
 
 def _filled(
     cache: DirectoryCache,
     name: str,
-    packages: Sequence[DebianPackage],
+    sources: Sequence[Source],
     base: CachedDirectory | None,
-    multiarch: str,
-    minor: str,
+    target: Platform,
+    python: BuilderPython,
     store: Store,
 ) -> CachedDirectory:
     def fill(directory: Path) -> None:
         if base is not None:
             # Hard links: a file is replaced by the next steps, and never written to.
             shutil.copytree(base.path, directory, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
-        for package in packages:
-            write_entries(_without_metadata(DebSource(package, store).entries(), store), directory, package.label)
-        _link_tools(directory / "usr" / "bin", multiarch, minor)
+        for source in sources:
+            write_entries(_without_metadata(source.entries(), store), directory, source.label)
+        _link_tools(directory / "usr" / "bin", target.multiarch, python)
+        if base is None and python.sources:
+            path, text = write_build_variables(python.minor, target.machine, target.multiarch)
+            (directory / path).write_text(text, encoding="utf-8")
 
     return cache.find(name) or cache.fill(name, fill, keep=_KEPT)
 
@@ -73,12 +76,12 @@ def _without_metadata(entries: Iterator[FileEntry], store: Store) -> Iterator[Fi
             yield entry
 
 
-def _link_tools(programs: Path, multiarch: str, minor: str) -> None:
+def _link_tools(programs: Path, multiarch: str, python: BuilderPython) -> None:
     """Give the target's tools their plain names, since some builds call gcc whatever CC says, and add links of maintainer scripts."""
-    links = {name: f"{multiarch}-{name}" for name in _TOOLS}
-    links |= {name: target.format(minor=minor) for name, target in _GENERIC.items()}
-    for name, target in links.items():
+    links = {**{name: f"{multiarch}-{name}" for name in _TOOLS}, **_GENERIC}
+    found = {name: target for name, target in links.items() if (programs / target).exists()}
+    for name, target in {**found, "python3": python.path, "python": python.path}.items():
         link = programs / name
-        if (programs / target).exists() and not link.exists():
+        if not link.exists() and programs.is_dir():
             link.unlink(missing_ok=True)
             link.symlink_to(target)

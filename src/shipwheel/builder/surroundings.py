@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.platform import Platform
 
@@ -15,11 +16,11 @@ INSIDE = "/build"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """A build for `target` on `host`, by Python `minor`. `stated` are variables that the user adds."""
+    """A build for `target` on `host`, by `python`. `stated` are variables that the user adds."""
 
     host: Platform
     target: Platform
-    minor: str
+    python: BuilderPython
     stated: Mapping[str, str]
 
     @property
@@ -32,7 +33,7 @@ class Surroundings:
         machine, home = self.target.multiarch, f"{INSIDE}/home"
         compiler, flags = f"{machine}-gcc", f"-O2 -g0 -ffile-prefix-map={INSIDE}/source=."
         return {
-            "PATH": f"{INSIDE}/venv/bin:{INSIDE}/venv/lib/python{self.minor}/site-packages/bin:/usr/bin:/usr/sbin",
+            "PATH": f"{INSIDE}/venv/bin:{INSIDE}/venv/lib/python{self.python.minor}/site-packages/bin:/usr/bin:/usr/sbin",
             "VIRTUAL_ENV": f"{INSIDE}/venv",
             "HOME": home,
             "TMPDIR": home,
@@ -62,7 +63,7 @@ class Surroundings:
             "PKG_CONFIG_LIBDIR": f"/usr/lib/{machine}/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig",
             # Python's own variables for cross builds: sysconfig then answers for the target.
             "_PYTHON_HOST_PLATFORM": f"linux-{self.target.machine}",
-            "_PYTHON_SYSCONFIGDATA_NAME": f"_sysconfigdata__{machine}",
+            "_PYTHON_SYSCONFIGDATA_NAME": self.python.variables,
             **self.stated,
         }
 

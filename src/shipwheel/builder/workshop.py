@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from shipwheel.builder.complaints import Lack
+from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.builder.packages import BuilderIndex
 from shipwheel.builder.root import unpack_builder
 from shipwheel.builder.search import find_packages
 from shipwheel.builder.surroundings import Surroundings
-from shipwheel.debian.package import DebianPackage
+from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory
+from shipwheel.files.entry import Source
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -21,7 +23,9 @@ __all__ = ["Workshop"]
 
 
 class Workshop:
-    """Compilers of `suite` on `host` for `target`. `fetch` brings Debian packages into the store. Any thread may use it.
+    """Compilers of `suite` on `host` for `target`, with `python`, which is the suite's own if the suite has one.
+
+    `fetch` brings Debian packages into the store. Any thread may use it.
 
     Nothing is downloaded before a method is called.
     """
@@ -31,12 +35,14 @@ class Workshop:
         suite: Suite,
         host: Platform,
         target: Target,
+        python: BuilderPython,
         archive: ArchiveSession,
         fetch: Callable[[Sequence[DebianPackage]], None],
         store: Store,
     ) -> None:
         self.suite = suite
         self.target = target
+        self.python = python
         self._host = host
         self._archive = archive
         self._fetch = fetch
@@ -56,19 +62,23 @@ class Workshop:
 
     def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
         """Return what a build sees, with variables that the user states."""
-        return Surroundings(self._host, self.target.platform, self.target.minor, stated)
+        return Surroundings(self._host, self.target.platform, self.python, stated)
 
     def root(self, names: Iterable[str]) -> CachedDirectory:
         """Return the root with these Debian packages. Raise any error of a download or of the store."""
         with self._lock:
             added = self._index.with_packages(names)
             self._fetch((*self._core, *added))
-            return unpack_builder(self._core, added, self.target.platform.multiarch, self.target.minor, self._store)
+            core = (*self._sources(self._core), *self.python.sources)
+            return unpack_builder(core, self._sources(added), self.target.platform, self.python, self._store)
 
     def find(self, lacks: Sequence[Lack]) -> dict[Lack, str]:
         """Return the Debian package for each missing thing that the suite has."""
         with self._lock:
             return find_packages(lacks, self._index.of_target, self.target.platform.multiarch)
+
+    def _sources(self, packages: Sequence[DebianPackage]) -> tuple[Source, ...]:
+        return tuple(DebSource(package, self._store) for package in packages)
 
     @cached_property
     def _index(self) -> BuilderIndex:

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import copytree
 
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in
+from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
@@ -15,10 +17,10 @@ from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution, Resolved
-from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
-from shipwheel.suites import suite_by_name
+from shipwheel.suites import suite_by_name, without_python
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
@@ -110,12 +112,28 @@ class CompiledBuilds:
             hint = "Build on Linux (amd64 or arm64) where bubblewrap works, or choose versions that have wheels for the platforms."
             raise BuildError(f"{message}, which needs bubblewrap", hint=hint)
         codename = base.image.facts.codename if base.image is not None else base.suite.codename if base.suite is not None else ""
-        suite = suite_by_name(codename) if codename and not target.musl else None
-        if suite is None or suite.python != target.minor:
-            with_python = f"{base.label} has Python {target.minor}, and compilers are those of a Debian suite for its own Python"
-            hint = "Choose a Python that Debian has (--python 3.13 or 3.11), or versions that have wheels for the platforms."
-            raise BuildError(f"{message}: {with_python}", hint=hint)
-        return Workshop(suite, host, target, self._downloads.archive, self._downloads.packages, self._store)
+        if target.musl or not codename:
+            hint = "Choose a base of Debian, or versions that have wheels for the platforms."
+            raise BuildError(f"{message}, and {base.label} is not of a Debian suite, whose compilers it would take", hint=hint)
+        suite = suite_by_name(codename)
+        if suite.python == target.minor:
+            python = suite_python(target.minor, target.platform.multiarch)
+        else:
+            suite, python = without_python(suite), self._standalone_python(platform, host)
+        return Workshop(suite, host, target, python, self._downloads.archive, self._downloads.packages, self._store)
+
+    def _standalone_python(self, platform: Resolved, host: Platform) -> BuilderPython:
+        """Return a standalone Python with the headers of the platform's: the base's own, or one of the image's minor version."""
+        from shipwheel.base.standalone_builds import find_builds
+
+        wanted = tuple(dict.fromkeys((host, platform.target.platform)))
+        known = {each.target.platform: each.base.standalone for each in self._resolution.platforms if each.base.standalone is not None}
+        if any(each not in known for each in wanted):
+            own = platform.base.standalone
+            version = own.version if own is not None else platform.target.minor
+            known = dict(zip(wanted, find_builds(replace(self._resolution.project, python=version), wanted), strict=True))
+        self._downloads.standalones([known[each] for each in wanted])
+        return standalone_python(known[host], known[platform.target.platform], self._store)
 
     def _write(self, item: LockedDistribution, directory: Path) -> str:
         self._downloads.distributions([item])
