@@ -56,7 +56,8 @@ def test_leaves_out_environments_caches_and_build_output(tmp_path: Path) -> None
         "build/lib/x.py",
         "pylock.toml",
     ]
-    clutter += ["out/oci-layout", "out/blobs/sha256/x"]
+    clutter += ["out/oci-layout", "out/blobs/sha256/x", "cached/CACHEDIR.TAG", "cached/x.py"]
+    clutter += [f".shipwheel-cache/{name}/x" for name in ("blobs", "records", "partial", "tmp", "rootfs")]
     written(tmp_path, dict.fromkeys([*clutter, "main.py", "tests/test_a.py", "README.md", "build2/x"], ""))
     assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
 

@@ -11,6 +11,7 @@ from shipwheel.cli.image_digests import built_image, image_in_registry
 from shipwheel.cli.options import some_options
 from shipwheel.cli.services import check_distinct, stack_argument
 from shipwheel.cli.terminal import Terminal
+from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
     from shipwheel.stack.image import PlacedService
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose", "kubernetes")
+_FORMATS = ("compose", "kubernetes", "github-actions", "gitlab-ci")
 _MEMORY_STEP = 32 << 20
 
 
@@ -34,9 +35,14 @@ class _Exported:
 @click.command(
     "export",
     cls=Command,
-    help="""Build a project and write files that run it and its services elsewhere, with the digests of all images: a compose file, or
-    manifests for Kubernetes with a kustomization.""",
-    examples=("shipwheel export compose", "shipwheel export compose . --push -o deploy", "shipwheel export kubernetes --push -o deploy"),
+    help="""Write files that run a project and its services elsewhere: a compose file, or manifests for Kubernetes with a kustomization. The
+    project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it.""",
+    examples=(
+        "shipwheel export compose",
+        "shipwheel export compose . --push -o deploy",
+        "shipwheel export kubernetes --push -o deploy",
+        "shipwheel export github-actions -o .",
+    ),
 )
 @click.argument("form", metavar="FORMAT", type=click.Choice(_FORMATS))
 @stack_argument
@@ -57,22 +63,41 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
     """Build, resolve the images of others, and write; nothing is started."""
     from shipwheel.stack.read import read_stack
 
+    if form not in ("compose", "kubernetes"):
+        _show(_pipeline(form, path), output, {}, terminal)
+        return
     stack = read_stack(path)
     if measure is not None:
         stack = _measured(stack, measure, flags, terminal)
     placed = _placed(stack, flags, push, terminal)
     exported = _compose(stack, placed) if form == "compose" else _kubernetes(stack, placed)
+    _show(exported, output, {it.service.name: it.image.name for it in placed}, terminal)
+
+
+def _show(exported: _Exported, output: Path | None, images: dict[str, str], terminal: Terminal) -> None:
     written = _write(exported, output) if output is not None else []
     if exported.note:
         terminal.note(exported.note)
-    terminal.result(
-        lambda: {
-            "files": written,
-            "texts": exported.files,
-            "images": {it.service.name: it.image.name for it in placed},
-        },
-        written if output is not None else "---\n".join(exported.files.values()).splitlines(),
-    )
+    texts = exported.files or exported.once
+    lines = written if output is not None else "---\n".join(texts.values()).splitlines()
+    terminal.result(lambda: {"files": written, "texts": texts, "images": images}, lines)
+
+
+def _pipeline(form: str, path: Path) -> _Exported:
+    """Return the pipeline of a project. Raise UsageError if its tag names no registry."""
+    from shipwheel import __version__
+    from shipwheel.oci.reference import Reference
+    from shipwheel.project.read import find_settings
+    from shipwheel.stack.pipelines import github_workflow, gitlab_pipeline
+
+    tag = find_settings(path).tag
+    reference = Reference.parse(tag) if tag is not None else None
+    if reference is None or reference.registry is None:
+        hint = 'Set tag = "registry.example/team/app:1" in the settings: the pipeline pushes there.'
+        raise UsageError(f"{path}: {'its tag names no registry' if tag else 'it has no tag'}", hint=hint)
+    if form == "gitlab-ci":
+        return _Exported({}, {".gitlab-ci.yml": gitlab_pipeline(reference.name, __version__)})
+    return _Exported({}, {".github/workflows/image.yaml": github_workflow(reference.name, __version__)})
 
 
 def _write(exported: _Exported, output: Path) -> list[str]:

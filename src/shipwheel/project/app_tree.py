@@ -37,6 +37,12 @@ _EXCLUDED_BY_DEFAULT = """
     /Pipfile.lock
     """.split()  # noqa: SIM905
 """Patterns that a .gitignore file may negate."""
+_NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")
+"""Files that mark a directory as a virtual environment, an image layout or a cache (https://bford.info/cachedir)."""
+
+_STORE = frozenset({"blobs", "records", "partial", "tmp"})
+"""What shipwheel's own store has: a CI job may keep it in the project."""
+
 _ARCHIVE_START = b"oci-layout\0"
 """The name of the first member of an image archive."""
 
@@ -219,7 +225,8 @@ class _Walk:
         except OSError as error:
             self.problems.append(f"{base or self._root} cannot be read: {error.strerror or error}")
             return
-        if base and any(entry.name in ("pyvenv.cfg", "oci-layout") for entry in entries):
+        names = {entry.name for entry in entries}
+        if base and (not names.isdisjoint(_NO_SOURCE) or names >= _STORE):
             return
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
             rules = (*rules, _Rules(base, read_gitignore(host / ".gitignore")))
