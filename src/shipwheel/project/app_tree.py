@@ -41,7 +41,7 @@ _NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")
 """Files that mark a directory as a virtual environment, an image layout or a cache (https://bford.info/cachedir)."""
 
 _STORE = frozenset({"blobs", "records", "partial", "tmp"})
-"""What shipwheel's own store has: a CI job may keep it in the project."""
+"""The directories of shipwheel's own store, which a CI job may keep in the project."""
 
 _ARCHIVE_START = b"oci-layout\0"
 """The name of the first member of an image archive."""
