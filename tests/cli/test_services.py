@@ -7,8 +7,10 @@ import pytest
 import yaml
 from support.fake_programs import Programs
 
+from shipwheel.errors import ImageError
+from shipwheel.oci.bundle import Bundle, read_bundle, write_bundle
 from shipwheel.oci.image import make_image, make_index
-from shipwheel.oci.layout import write_layout
+from shipwheel.oci.layout import create_empty_layout, write_layout
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 from shipwheel.testing.images import small_layer
@@ -144,3 +146,44 @@ def test_a_manifest_that_cannot_be_resolved_is_named_with_its_line(world: World,
     assert f"pod.yaml, line 2: {registry.host}/db:1: " in done.err
     (world.root / "pod.yaml").write_text("containers:\n- image: shipwheel://nowhere\n")
     assert "pod.yaml, line 2: shipwheel://nowhere: nowhere does not exist" in world.run("resolve", "-f", "pod.yaml").err
+
+
+def test_a_bundle_brings_everything_to_another_registry(world: World, registry: FakeRegistry) -> None:
+    db = pushed_image(world, registry)
+    settings = f'{PLATFORM}tag = "{registry.host}/team/shop:1"\nports = 8000\n[services.db]\nimage = "{registry.host}/db:1"\n'
+    app = world.app("small\n", settings=settings)
+    done = world.run("bundle", app, "-o", "shop.tar", "--json")
+    assert done.code == 0, done.err
+    shop = done.document["images"]["team/shop"]
+    assert done.document["images"]["db"] == db.partition("@")[2]
+    assert not (world.root / "shop.tar.partial").exists()
+    bundle = (world.root / "shop.tar").read_bytes()
+    assert world.run("bundle", app, "-o", "again.tar").code == 0
+    assert (world.root / "again.tar").read_bytes() == bundle, "the same twice"
+    with FakeRegistry() as other:
+        done = world.run("unbundle", "shop.tar", "--push", f"{other.host}/air", "-o", "there")
+        assert done.code == 0, done.err
+        assert other.tags == {"air/db": {"1": db.partition("@")[2]}, "air/team/shop": {"1": shop}}
+        found = yaml.safe_load((world.root / "there" / "compose.yaml").read_text())
+        assert found["services"]["web"]["image"] == f"{other.host}/air/team/shop@{shop}"
+        assert found["services"]["db"]["image"] == f"{other.host}/air/db@{db.partition('@')[2]}"
+    assert registry.host not in "".join(path.read_text() for path in (world.root / "there" / "kubernetes").rglob("*.yaml"))
+    assert (world.root / "there" / "locks" / "shop" / "pylock.toml").read_bytes() == (app / "pylock.toml").read_bytes()
+    start = bundle.index(b"shipwheel-bundle.json")
+    assert start == 0, "a reader of the stream knows first what comes"
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/x", "a/../../x", "a\\b"])
+def test_a_bundle_writes_nothing_outside_its_directory(tmp_path: Path, path: str) -> None:
+    layout = tmp_path / "layout"
+    create_empty_layout(layout)
+    write_bundle(layout, Bundle("shop", (), {path: "text"}), tmp_path / "shop.tar")
+    with pytest.raises(ImageError, match="not a path below a directory"):
+        read_bundle(tmp_path / "shop.tar")
+
+
+def test_an_archive_that_is_no_bundle_is_refused(world: World) -> None:
+    assert world.run("build", world.app("small\n", settings=PLATFORM), "-o", "shop.tar").code == 0
+    done = world.run("unbundle", "shop.tar", "--load")
+    assert (done.code, "is an image archive, but no bundle" in done.err) == (2, True)
+    assert world.run("unbundle", "shop.tar").code == 2

@@ -32,6 +32,8 @@ GROUPS = {
         "down": "Stop a project's services and remove their containers.",
         "export": "Write files for other tools: a compose file.",
         "resolve": "Write the digests of images into manifests, and build those that are projects.",
+        "bundle": "Write a project, its services and all that starts them into one file, for machines without a network.",
+        "unbundle": "Bring the images of a bundle into a registry or an engine, and write its files.",
     },
     "Look before you build": {
         "plan": "Show what would be built, and why.",

@@ -1,34 +1,43 @@
 """Images by their digests: what a registry has under a name, and what a project builds into."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipwheel.cli.options import request_from
 from shipwheel.cli.terminal import Terminal
+from shipwheel.errors import FetchError, UsageError
 from shipwheel.events import Reporter
 
 if TYPE_CHECKING:
     from shipwheel.stack.image import ServiceImage
 
-__all__ = ["built_image", "image_in_registry"]
+__all__ = ["at_place", "built_image", "image_in_registry"]
+
+
+@contextmanager
+def at_place(where: str) -> Iterator[None]:
+    """Let the errors of a registry or of an image's name in the block begin with the place that names the image."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", hint=error.hint) from error
+    except FetchError as error:
+        raise FetchError(f"{where}: {error.message}", hint=error.hint, status=error.status, not_found=error.not_found) from error
 
 
 def image_in_registry(text: str, where: str, reporter: Reporter) -> "ServiceImage":
     """Return an image of others by its digest. Raise what the registry refuses; `where` is the place that names the image."""
     from shipwheel.cli.remote import open_repository, tag_or_digest
-    from shipwheel.errors import FetchError, UsageError
     from shipwheel.oci.reference import Reference
     from shipwheel.registry.pull import remote_images
     from shipwheel.stack.image import ServiceImage
 
-    try:
+    with at_place(where):
         reference = Reference.parse(text)
         with open_repository(reference, reporter) as repository:
             found = remote_images(repository, tag_or_digest(reference))
-    except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", hint=error.hint) from error
-    except FetchError as error:
-        raise FetchError(f"{where}: {error.message}", hint=error.hint, status=error.status, not_found=error.not_found) from error
     first = found.images[0]
     return ServiceImage(f"{reference.name}@{found.digest}", first.execution, first.platform, reference.repository.rpartition("/")[2])
 

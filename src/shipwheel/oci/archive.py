@@ -36,7 +36,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
 
-__all__ = ["archive_chunks", "read_archive", "write_archive"]
+__all__ = ["archive_chunks", "read_archive", "read_member", "write_archive"]
 
 DOCKER_MANIFEST = "manifest.json"
 
@@ -120,6 +120,12 @@ def read_archive(file: Path) -> LayoutReader:
     files = {name: found for name, found in opened.files.items() if isinstance(found, FileRange)}
     data = _small(files[INDEX], file, INDEX)
     return _ArchiveReader(file, data, decode(data, Index, f"{file}: {INDEX}").manifests, files)
+
+
+def read_member(reader: LayoutReader, name: str) -> bytes | None:
+    """Return a small member of an archive that is no part of the layout; None if there is none. Raise ImageError if it is too large."""
+    found = reader.files.get(name) if isinstance(reader, _ArchiveReader) else None
+    return None if found is None else _small(found, reader.path, name)
 
 
 def _small(found: FileRange, file: Path, name: str) -> bytes:

@@ -1,0 +1,120 @@
+"""`shipwheel bundle`."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipwheel.cli.command import Command, option
+from shipwheel.cli.options import request_from, some_options
+from shipwheel.cli.services import stack_argument
+from shipwheel.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from shipwheel.oci.bundle import BundledImage
+    from shipwheel.oci.reference import Reference
+    from shipwheel.stack.image import ServiceImage
+    from shipwheel.stack.model import Stack
+
+__all__ = ["command"]
+
+_PARTIAL = ".partial"
+
+
+@click.command(
+    "bundle",
+    cls=Command,
+    help="""Write the images of a project and its services, for all platforms, into one file with a compose file, manifests for Kubernetes
+    and the locks. `shipwheel unbundle` needs no network. A bundle that was interrupted goes on where it was.""",
+    examples=("shipwheel bundle -o shop.tar",),
+)
+@stack_argument
+@option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The bundle.", group="Destination")
+@some_options("locked", "frozen", "yes")
+def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
+    """Collect the images in a layout beside the bundle, then write the bundle and remove the layout."""
+    from shipwheel.oci.bundle import Bundle, write_bundle
+    from shipwheel.stack.compose import compose_file
+    from shipwheel.stack.image import place
+    from shipwheel.stack.kustomize import kustomize_files
+    from shipwheel.stack.model import PulledImage
+    from shipwheel.stack.read import read_stack
+
+    stack = read_stack(path)
+    layout = output.with_name(output.name + _PARTIAL)
+    collected = _Collected(stack, layout, terminal, flags)
+    pulled = {
+        it.source.reference: collected.pull(it.name, it.source.reference) for it in stack.services if isinstance(it.source, PulledImage)
+    }
+    built = {project: collected.build(project) for project in stack.projects}
+    placed = tuple(
+        place(it, pulled[it.source.reference] if isinstance(it.source, PulledImage) else built[it.source.path], stack.place)
+        for it in stack.services
+    )
+    base, overlay = kustomize_files(stack, placed)
+    manifests = {f"kubernetes/{name}": text for name, text in {**base, **overlay}.items()}
+    files = {"compose.yaml": compose_file(stack, placed), **manifests, **collected.locks}
+    images = tuple(dict.fromkeys(collected.images))
+    write_bundle(layout, Bundle(stack.name, images, files), output)
+    shutil.rmtree(layout)
+    terminal.note(f"{output.stat().st_size / 1e6:.1f} MB with {len(images)} images")
+    terminal.result(
+        lambda: {"output": str(output), "images": {it.repository: it.digest for it in images}, "files": [*files]}, [str(output)]
+    )
+
+
+class _Collected:
+    """The images of a stack in a layout, and the locks of its projects."""
+
+    def __init__(self, stack: "Stack", layout: Path, terminal: Terminal, flags: dict[str, Any]) -> None:
+        self.images: list[BundledImage] = []
+        self.locks: dict[str, str] = {}
+        self._stack = stack
+        self._layout = layout
+        self._terminal = terminal
+        self._flags = flags
+
+    def pull(self, service: str, text: str) -> "ServiceImage":
+        """Pull an image of others. Raise what the registry refuses, with the key that names the image."""
+        from shipwheel.cli.image_digests import at_place
+        from shipwheel.cli.remote import open_repository, tag_or_digest
+        from shipwheel.oci.reference import Reference
+        from shipwheel.registry.pull import pull, remote_images
+        from shipwheel.store import Store, default_root
+
+        with at_place(f"{self._stack.place}: services.{service}.image"):
+            reference = Reference.parse(text)
+            with open_repository(reference, self._terminal.report) as repository:
+                found = remote_images(repository, tag_or_digest(reference))
+                pulled = pull(repository, found, self._layout, Store(default_root()), name=text, reporter=self._terminal.report)
+        return self._added(reference, pulled.entry.digest, found.images[0])
+
+    def build(self, path: Path) -> "ServiceImage":
+        """Build a project, and keep its lock."""
+        from shipwheel.oci.layout import write_layout
+        from shipwheel.oci.reference import Reference
+        from shipwheel.pipeline.deliver import build_and_load
+
+        request = request_from(path, dict(self._flags), self._terminal.report)
+        name = ""
+
+        def write(built: Any) -> str:
+            nonlocal name
+            project = built.resolution.project
+            name = project.settings.tag or project.name
+            write_layout(built.index, self._layout, request.store, name=name)
+            return ""
+
+        built = build_and_load(request, write)[0].built
+        lock = built.resolution.lock
+        self.locks[f"locks/{built.resolution.project.name}/{lock.path.name}"] = lock.path.read_text(encoding="utf-8")
+        return self._added(Reference.parse(name), built.index.digest, built.index.images[0])
+
+    def _added(self, reference: "Reference", digest: Any, first: Any) -> "ServiceImage":
+        from shipwheel.oci.bundle import BundledImage
+        from shipwheel.stack.image import ServiceImage
+
+        name = f"{reference.name}@{digest}"
+        self.images.append(BundledImage(name, digest, reference.repository, reference.tag_or_latest))
+        return ServiceImage(name, first.execution, first.platform, reference.repository.rpartition("/")[2])
