@@ -337,6 +337,20 @@ _ANSWERS = st.builds(
 )
 
 
+def test_a_missing_file_is_made_from_its_example() -> None:
+    log = "FileNotFoundError: [Errno 2] No such file or directory: '/app/conf/bot.yml'\n"
+    found = find(ended(1, log), SERVER, SourceFacts(examples=(("conf/bot.yml", "conf/bot.example.yml"),)))
+    (missing,) = [finding for finding in found if finding.kind is K.FILE]
+    assert "Make it from conf/bot.example.yml" in missing.hint
+
+
+def test_a_missing_file_is_made_by_an_instruction_that_is_not_run() -> None:
+    log = "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shop/shop.ini'\n"
+    facts = SourceFacts(made=(("shop init --ini /etc/shop/shop.ini", "Dockerfile, line 7"),))
+    (missing,) = [finding for finding in find(ended(1, log), SERVER, facts) if finding.kind is K.FILE]
+    assert "Dockerfile, line 7 makes it with `shop init --ini /etc/shop/shop.ini`" in missing.hint
+
+
 def test_a_command_line_of_a_project_that_is_a_server_does_not_serve() -> None:
     facts = SourceFacts(serving="Dockerfile exposes port 8000")
     (found,) = find(ended(2, USAGE), PROGRAM, facts)

@@ -1,7 +1,10 @@
 """Facts of a project's source for a trial of its image."""
 
+import os
 import re
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +14,11 @@ if TYPE_CHECKING:
     from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = ["source_facts"]
+
+_WORDS = "(?:example|sample|dist|template|tmpl|default)"
+_EXAMPLE = re.compile(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
+_MAX_FOLDERS = 500
+_WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
 _DEVELOPMENT = re.compile(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
 
@@ -30,7 +38,26 @@ def source_facts(built: "Built") -> "SourceFacts":
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
     prefixes = tuple(prefix for module in production for prefix in module.prefixes)
     hosts = tuple(rule for module in production for rule in _rules(module))
-    return SourceFacts(hosts, binds, unmade, unpackaged, prefixes, _serving(project))
+    return SourceFacts(hosts, binds, unmade, unpackaged, prefixes, _serving(project), tuple(_examples(project.root)), tuple(_made(project)))
+
+
+def _examples(root: Path) -> "Iterator[tuple[str, str]]":
+    """Yield the files that a person makes from an example in the project, with the example: config.yml, config.example.yml."""
+    for folder, below, names in islice(os.walk(root), _MAX_FOLDERS):
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in ("node_modules", "venv"))
+        for name in sorted(names):
+            if (match := _EXAMPLE.fullmatch(name)) is not None:
+                made = Path(folder, match["name"] or match["stem"] + (match["end"] or ""))
+                if not made.exists():
+                    yield made.relative_to(root).as_posix(), Path(folder, name).relative_to(root).as_posix()
+
+
+def _made(project: "Project") -> "Iterator[tuple[str, str]]":
+    """Yield the commands that the Dockerfile runs while its image is built."""
+    dockerfile = project.scanner.scan_deployment().dockerfile if project.scanner is not None else None
+    for command in dockerfile.stage.runs if dockerfile is not None else ():
+        if not command.doubt and "\0" not in "".join(command.words) and command.words[0] not in _WITHOUT_CONTENT:
+            yield " ".join(command.words), command.place
 
 
 def _serving(project: "Project") -> str:

@@ -58,7 +58,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
     found += _unmade(source, seen.log, blocks=unexplained)
-    found += (_unpackaged(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
+    found += (_with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
@@ -76,12 +76,22 @@ def findings_in_log(log: str) -> tuple[Finding, ...]:
     return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in _MISSING)))
 
 
-def _unpackaged(finding: Finding, source: SourceFacts) -> Finding:
-    """Return the finding with the setting that brings a missing file, if the project's packages have it and its wheel does not."""
+def _with_origin(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
+    if finding.kind is not FindingKind.FILE:
+        return finding
     inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
     file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
-    if finding.kind is not FindingKind.FILE or file is None:
-        return finding
+    if file is None:
+        example = next((example for path, example in source.examples if f"/{finding.subject}".endswith(f"/{path}")), "")
+        hint = f"Make it from {example}, and mount it at this path, or put it into the project before the build if it holds no secret."
+        line, place = next(((line, place) for line, place in source.made if finding.subject in line.split()), ("", ""))
+        if line:
+            hint = (
+                f"{place} makes it with `{line}`, and no RUN instruction is run here: make it before the build and name it in `copy`,"
+                " or let a step of `before-start` make it in a directory that `state` names."
+            )
+        return msgspec.structs.replace(finding, hint=hint) if example or line else finding
     message = f"the file {finding.subject} is missing: the project has {file}, and its wheel lacks it"
     hint = 'Declare it as package data, or set install = "source", which takes the directory as it is.'
     return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))

@@ -141,7 +141,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PROGRAM, rf"\b({_PROGRAMS}) (?:is not installed|not found|was not found|could not be found)\b"),
     (SignKind.PROGRAM, r"([\w.+-]++) is not installed or it(?:'s| is) not in your PATH"),
     (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
-    (SignKind.FILE, r"[Dd]irectory ['\"]?(/[\w./-]++)['\"]? (?:does not|doesn't) exist"),
+    (SignKind.FILE, r"[Dd]irectory (?:['\"]([\w./-]++)['\"]|(/[\w./-]++)) (?:does not|doesn't) exist"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),

@@ -24,6 +24,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `addresses` are (file and line, address or host) of configuration files that name what a server listens on, `unmade` (path, the command
     line that makes it, file and line) of what the image lacks because the project has not made it. `unpackaged` are data files of the
     project's packages that its wheel lacks, by their paths in a wheel. `prefixes` are (class of settings, prefix of its variables).
+    `examples` are (path of a file that the project has not, path of the example that it is made from).
+    `made` are (command line, file and line) of what a Dockerfile runs while its image is built, which no build of ours does.
     `serving` is a clause that says why the project is a server, although its command has no port; empty if nothing does.
     """
 
@@ -33,6 +35,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     unpackaged: tuple[str, ...] = ()
     prefixes: tuple[tuple[str, str], ...] = ()
     serving: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+    made: tuple[tuple[str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

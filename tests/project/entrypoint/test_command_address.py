@@ -107,6 +107,15 @@ def test_a_configuration_file_may_close_the_address(tmp_path: Path) -> None:
     assert (found.words, found.ports) == (("gunicorn", "--bind", "0.0.0.0:7000", "a:b"), ("7000",))
 
 
+def test_a_configuration_file_may_name_a_socket_for_another_server(tmp_path: Path) -> None:
+    files = {"gunicorn.conf.py": "bind = ['unix:/run/a.sock']\n", "uwsgi.ini": "[uwsgi]\nsocket = /run/a.sock\n"}
+    evidence, modules = Evidence(written(tmp_path, files), "demo", "app"), Scanner(tmp_path).scan_modules()
+    found = find_address(("gunicorn", "a:b"), {}, evidence, modules, "", "5000")
+    assert (found.words, found.ports) == (("gunicorn", "--bind", "0.0.0.0:5000", "a:b"), ("5000",))
+    found = find_address(("uwsgi", "--ini", "uwsgi.ini"), {}, evidence, modules, "")
+    assert (found.words, found.ports) == (("uwsgi", "--http-socket", "0.0.0.0:8000", "--ini", "uwsgi.ini"), ("8000",))
+
+
 def test_knows_the_tool_behind_the_interpreter() -> None:
     assert tool_of(("python", "-u", "-m", "gunicorn", "x")) == "gunicorn"
     assert tool_of(("python", "-um", "app")) == "app"

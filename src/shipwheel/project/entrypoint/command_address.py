@@ -24,6 +24,9 @@ _EVERY = re.compile(r"(?:^|[=,/])(?:0\.0\.0\.0|\[::\]|\*):(\d+)(?=$|[,/])")
 _BIND_OPTIONS = ("--bind", "-b", "--listen", "--http", "--http-socket")
 
 
+_DEFAULT_PORT = "8000"
+
+
 @dataclass(frozen=True, slots=True)
 class _Server:
     """The options of a server that say where it listens."""
@@ -128,6 +131,10 @@ def find_address(
         return _by_options(words)
     found = _Options(words, server)
     if not found.given and (configured := _configured(words, evidence, modules, directory)):
+        if configured.startswith(("unix:", "/")):
+            # Another server in front of it opens the socket elsewhere. An option counts more than the file.
+            port = declared or server.port or _DEFAULT_PORT
+            return Listening(_with_host(words, server, port), (port,), configured, opened=True)
         return _from_config(words, server, configured)
     port = found.port or parse_port(env.get(server.port_env, "")) or server.port
     ports = (port,) if port else ()

@@ -1,0 +1,57 @@
+"""Facts of a project's source for a trial."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.cli.source_facts import source_facts
+from shipwheel.project.read import read_project
+
+if TYPE_CHECKING:
+    from shipwheel.pipeline.build import Built
+    from shipwheel.trial.source_facts import SourceFacts
+
+PACKAGE = (
+    '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n[project.scripts]\nshop = "shop.cli:main"\n'
+    '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+)
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+
+
+def _facts(root: Path, files: dict[str, str]) -> "SourceFacts":
+    project = read_project(written(root, files))
+    return source_facts(cast("Built", SimpleNamespace(resolution=SimpleNamespace(project=project), wheels=())))
+
+
+def test_finds_the_examples_of_files_that_a_person_makes(tmp_path: Path) -> None:
+    names = ["conf/bot.example.yml", "example-config.yaml", "settings.py.dist", "kept.sample.ini", "kept.ini", ".git/x.example"]
+    facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", **dict.fromkeys(names, "")})
+    assert dict(facts.examples) == {
+        "conf/bot.yml": "conf/bot.example.yml",
+        "config.yaml": "example-config.yaml",
+        "settings.py": "settings.py.dist",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({}, ""),
+        ({"shop/web.py": FLASK}, "the project has a web application, which `gunicorn"),
+        ({"Dockerfile": "FROM python\nCOPY . /x\nEXPOSE 9000\n"}, "Dockerfile exposes port 9000"),
+    ],
+)
+def test_says_why_a_command_line_program_is_a_server(tmp_path: Path, more: dict[str, str], reason: str) -> None:
+    files = {"pyproject.toml": PACKAGE, "shop/__init__.py": "", "shop/cli.py": "def main(): ...\n"}
+    serving = _facts(tmp_path, {**files, **more}).serving
+    assert serving.startswith(reason)
+    assert bool(serving) == bool(reason)
+
+
+def test_knows_what_a_dockerfile_makes(tmp_path: Path) -> None:
+    dockerfile = "FROM python\nCOPY . /x\nRUN mkdir /etc/shop && shop init --ini /etc/shop/shop.ini\nRUN make $(arch)\n"
+    facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", "Dockerfile": dockerfile})
+    assert facts.made == (("shop init --ini /etc/shop/shop.ini", "Dockerfile, line 3"),)
