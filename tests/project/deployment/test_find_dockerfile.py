@@ -6,6 +6,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.project.deployment.find_dockerfile import find_dockerfiles
+from shipwheel.project.deployment.read import read_deployment
 from shipwheel.user_files import UserFiles
 
 COPIES = "FROM python\nCOPY . /app\n"
@@ -100,3 +101,55 @@ def test_finds_out_where_an_unknown_base_image_starts(tmp_path: Path) -> None:
     assert (found.stage.workdir, found.files.home) == ("/usr/local/shop", "/usr/local/shop")
     assert found.files.read_script("/usr/local/shop/entry.sh") is not None
     assert found.files.project_path("/usr/local/shop") == "."
+
+
+BUILD = "docker build -t ground:v2 -f docker/base.Dockerfile ."
+BASE = "FROM python:3.12\nENV MODE=fast\nWORKDIR /srv\nCOPY requirements.txt /tmp/\nRUN pip install -r /tmp/requirements.txt\nCMD serve\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "more"),
+    [
+        ("acme/shop-base:1.2", {}),
+        ("shop:base", {}),
+        ("team/ground", {"compose.yaml": "services: {b: {build: {context: ., dockerfile: docker/base.Dockerfile}, image: team/ground}}\n"}),
+        (
+            "ground:v2",
+            {".gitlab-ci.yml": "build: {script: [docker build -t ground:v2 -f docker/base.Dockerfile .]}\n", "docker/Dockerfile": COPIES},
+        ),
+    ],
+)
+def test_follows_an_image_that_another_dockerfile_makes(tmp_path: Path, image: str, more: dict[str, str]) -> None:
+    files = {
+        "requirements.txt": "flask\n",
+        "app.py": "",
+        "docker/base.Dockerfile": BASE,
+        "Dockerfile": f"FROM {image}\nCOPY . .\nEXPOSE 80\n",
+    }
+    deployment = read_deployment(written(tmp_path / "shop", {".git/HEAD": "", **files, **more}), UserFiles())
+    assert deployment.dockerfile is not None
+    stage = deployment.dockerfile.stage
+    assert (stage.image, stage.workdir, dict(stage.variables), stage.command) == ("python:3.12", "/srv", {"MODE": "fast"}, "serve")
+    assert deployment.installs.requirements == ("requirements.txt",)
+    assert (deployment.installs.python, deployment.installs.python_place) == ("3.12", "Dockerfile, line 1")
+    assert [process.place for process in deployment.processes if process.name == "web"] == ["docker/base.Dockerfile, line 6"]
+
+
+def test_an_image_of_others_or_of_itself_is_not_followed(tmp_path: Path) -> None:
+    texts = {"Dockerfile": "FROM shop-base\n", "Dockerfile.base": "FROM shop\nCOPY . /x\n"}
+    root = written(tmp_path / "shop", {"app.py": "", **texts})
+    assert [found.stage.image for found in find_dockerfiles(root, UserFiles())][:1] == ["shop"]
+    root = written(tmp_path / "other", {"app.py": "", "Dockerfile": "FROM nvidia/cuda:base\nCOPY . /y\n", "base.Dockerfile": BASE})
+    assert find_dockerfiles(root, UserFiles())[0].stage.image == "nvidia/cuda:base"
+
+
+def test_the_files_of_an_image_are_those_of_its_own_context(tmp_path: Path) -> None:
+    base = 'FROM python\nCOPY start.sh /start.sh\nENTRYPOINT ["/start.sh"]\n'
+    files = {"app.py": "", "docker/base/Dockerfile": base, "docker/base/start.sh": "#!/bin/sh\nserve\n"}
+    compose = "services: {base: {build: docker/base, image: acme/base}, web: {build: .}}\n"
+    root = written(tmp_path / "shop", {**files, "compose.yaml": compose, "Dockerfile": "FROM acme/base\nCOPY . /srv\n"})
+    deployment = read_deployment(root, UserFiles())
+    assert deployment.dockerfile is not None
+    assert deployment.dockerfile.files.project_path("/start.sh") == "docker/base/start.sh"
+    (process,) = (process for process in deployment.processes if process.name == "web")
+    assert [command.words for command in process.commands({})] == [("serve",)]

@@ -77,7 +77,7 @@ def _built(dockerfile: Dockerfile) -> Iterator[BuiltFiles]:
         inside = replace(files, stage=stage)
         directory = inside.project_path(ran_in) if ran_in else None
         made = _made(copy.sources, ran_in, directory)
-        place = f"{dockerfile.name}, line {copy.line}"
+        place = f"{copy.file or dockerfile.name}, line {copy.line}"
         is_made = bool(made) and _has_files(files, made)
         yield BuiltFiles(place, path, commands, directory or "", made, _has_files(files, path), is_made)
 

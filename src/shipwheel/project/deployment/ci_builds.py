@@ -1,6 +1,7 @@
 """The image builds that CI runs: build steps of GitHub workflows, and `docker build` in their scripts and in .gitlab-ci.yml."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _builds(table: YamlTable, repository: Path) -> Iterator[tuple[bool, Build]]:
         for step in map(yaml_table, yaml_list(job.get("steps"))):
             if yaml_text(step.get("uses")).startswith(_ACTION):
                 options = yaml_table(step.get("with"))
-                build = _build(repository, *(yaml_text(options.get(key)) for key in ("context", "file", "target")))
+                build = _build(repository, *(yaml_text(options.get(key)) for key in ("context", "file", "target", "tags")))
                 if build is not None:
                     yield yaml_text(options.get("push")) not in ("", "false"), build
             yield from _from_script(yaml_text(step.get("run")), repository)
@@ -54,7 +55,8 @@ def _from_script(text: str, repository: Path) -> Iterator[tuple[bool, Build]]:
         if words[0] in ("docker", "podman", "buildah") and "build" in words[1:3]:
             options, rest = _options(words[words.index("build") + 1 :])
             context = posixpath.normpath(posixpath.join(command.directory, rest[-1] if rest else ".")).lstrip("/")
-            build = _build(repository, context, options.get("-f", options.get("--file", "")), options.get("--target", ""))
+            file = options.get("-f", options.get("--file", ""))
+            build = _build(repository, context, file, options.get("--target", ""), options.get("-t", options.get("--tag", "")))
             if build is not None:
                 yield pushes or "--push" in words, build
 
@@ -81,11 +83,16 @@ def _options(words: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
 _FLAGS = frozenset({"--push", "--load", "--pull", "--no-cache", "-q", "--quiet", "--rm", "--squash"})
 
 
-def _build(repository: Path, context: str, file: str, target: str) -> Build | None:
-    """Return a build; None if one of its paths is not known, or is not in the repository."""
+def _build(repository: Path, context: str, file: str, target: str, tags: str) -> Build | None:
+    """Return a build; None if one of its paths is not known, or is not in the repository.
+
+    `tags` are names of the image, of which the first counts.
+    """
     values: Mapping[str, str] = {"context": context or ".", "file": file}
     if any("$" in value or UNKNOWN in value or "://" in value or value.startswith(("/", "..")) for value in values.values()):
         return None
     where = repository / values["context"]
     # Docker looks for the file from where it is started, and in the context without one.
-    return Build(repository / posixpath.normpath(file) if file else where / "Dockerfile", Path(posixpath.normpath(where)), target)
+    path = repository / posixpath.normpath(file) if file else where / "Dockerfile"
+    image = next((tag for tag in re.split(r"[\s,]+", tags) if tag and "$" not in tag and UNKNOWN not in tag), "")
+    return Build(path, Path(posixpath.normpath(where)), target, image=image)

@@ -4,16 +4,18 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_dockerfile
-from shipwheel.project.deployment.stage import Stage, evaluate_stages
-from shipwheel.user_files import UserFiles
+from shipwheel.project.deployment.stage import Copy, Stage, evaluate_stages
+from shipwheel.user_files import UserFiles, table_at
+from shipwheel.versions import normalized
 
-__all__ = ["Build", "Dockerfile", "find_dockerfiles", "repository_folders"]
+__all__ = ["Build", "Dockerfile", "find_dockerfiles", "project_names", "repository_folders"]
 
 _FILE = re.compile(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
 _FOLDERS = frozenset(
@@ -28,6 +30,8 @@ _OTHER_PURPOSE = frozenset(
 )
 """Words in the name of a Dockerfile or stage that production does not use, or not for the app."""
 _PRODUCTION = frozenset("prod production release runtime deploy final app web server backend api".split())  # noqa: SIM905
+_VERSION = re.compile(r"v?\d+|latest|main|master")
+_MAX_CHAIN = 5
 _MAX_UP = 3
 _MAX_CANDIDATES = 12
 _MAX_ENTRIES = 500
@@ -43,6 +47,8 @@ class Build:
     target: str = ""
     """The name of a stage; empty for the last one."""
     arguments: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    """The name that the image gets; empty if the file gives it none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,9 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
     folders = repository_folders(root)
     named = {build.dockerfile: build for build in reversed(builds)}
     candidates = {*_candidates(folders), *(path for path in named if path.is_file())}
-    likeliest = sorted(candidates, key=lambda path: (_rank(path, root)[0], path not in named, *_rank(path, root)))[:_MAX_CANDIDATES]
-    found = (_read(path, root, folders, files, named.get(path)) for path in likeliest)
+    ordered = sorted(candidates, key=lambda path: (_rank(path, root)[0], path not in named, *_rank(path, root)))
+    every = _Dockerfiles(root, folders, files, named, tuple(builds), tuple(ordered))
+    found = (every.read(path) for path in ordered[:_MAX_CANDIDATES])
     return tuple(dockerfile for dockerfile in found if dockerfile is not None)
 
 
@@ -111,25 +118,105 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
-def _read(path: Path, root: Path, folders: tuple[Path, ...], files: UserFiles, build: Build | None) -> Dockerfile | None:
-    name = Path(os.path.relpath(path, root)).as_posix()
-    try:
-        if path.stat().st_size > _MAX_BYTES:
+@dataclass(frozen=True, slots=True)
+class _Dockerfiles:
+    """The Dockerfiles of a repository, whose images may be made from each other's."""
+
+    root: Path
+    folders: tuple[Path, ...]
+    files: UserFiles
+    named: Mapping[Path, Build]
+    builds: tuple[Build, ...]
+    paths: tuple[Path, ...]
+
+    def read(self, path: Path) -> Dockerfile | None:
+        """Return the stage that production uses; None if it has nothing of the project."""
+        instructions = self._instructions(path)
+        build = self.named.get(path)
+        context = self._context_of(path, instructions)
+        name = self._name(path)
+
+        def image_of(workdir: str = "") -> CopiedFiles | None:
+            stages = self._stages(path, instructions, workdir, frozenset({path}))
+            stage = _production_stage(stages, build.target if build else "")
+            return CopiedFiles(stage, context, self.root, self.folders[-1], self.files) if stage is not None else None
+
+        image = image_of()
+        if image is not None and (workdir := _workdir_of_base(image)):
+            image = image_of(workdir)
+        return Dockerfile(name, image.stage, image, path) if image is not None and _is_about(image, path, self.root) else None
+
+    def _name(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self.root)).as_posix()
+
+    def _instructions(self, path: Path) -> tuple[Instruction, ...]:
+        try:
+            return parse_dockerfile(self.files.read_bytes(path)) if path.stat().st_size <= _MAX_BYTES else ()
+        except OSError:
+            return ()
+
+    def _context_of(self, path: Path, instructions: tuple[Instruction, ...]) -> Path:
+        build = self.named.get(path)
+        return build.context if build else _context(instructions, path, self.root, self.folders)
+
+    def _stages(self, path: Path, instructions: tuple[Instruction, ...], workdir: str, seen: frozenset[Path]) -> tuple[Stage, ...]:
+        build, context = self.named.get(path), self._context_of(path, instructions)
+        return evaluate_stages(
+            instructions, self._name(path), build.arguments if build else None, workdir, lambda image: self._made_here(image, context, seen)
+        )
+
+    def _made_here(self, image: str, context: Path, seen: frozenset[Path]) -> Stage | None:
+        """Return the stage of another Dockerfile that makes an image, with its files as they are in a context."""
+        build = next((build for build in self.builds if build.image and _is_same_image(image, build.image)), None)
+        path = build.dockerfile if build is not None else self._by_name(image)
+        if path is None or path in seen or len(seen) > _MAX_CHAIN:
             return None
-        instructions = parse_dockerfile(files.read_bytes(path))
-    except OSError:
+        instructions = self._instructions(path)
+        stages = self._stages(path, instructions, "", seen | {path})
+        target = build.target.lower() if build is not None else ""
+        stage = next((stage for stage in stages if target and stage.name == target), stages[-1] if stages else None)
+        return _moved(stage, self._context_of(path, instructions), context) if stage is not None else None
+
+    def _by_name(self, image: str) -> Path | None:
+        """Return the Dockerfile whose name is the part of an image's name that the project's is not: Dockerfile.base for shop-base."""
+        parts = [part for part in re.split(r"[^a-z0-9]+", image.lower().rpartition("/")[2]) if part and not _VERSION.fullmatch(part)]
+        names = project_names(self.root, self.files) | {normalized(self.folders[-1].name)}
+        for path in self.paths:
+            own = _words(self._name(path)) - _FOLDERS - {"dockerfile", "containerfile", "docker", ""}
+            if own <= {*parts} and "-".join(part for part in parts if part not in own) in names:
+                return path
         return None
-    context = build.context if build else _context(instructions, path, root, folders)
 
-    def image_of(workdir: str = "") -> CopiedFiles | None:
-        stages = evaluate_stages(instructions, name, build.arguments if build else None, workdir)
-        stage = _production_stage(stages, build.target if build else "")
-        return CopiedFiles(stage, context, root, folders[-1], files) if stage is not None else None
 
-    image = image_of()
-    if image is not None and (workdir := _workdir_of_base(image)):
-        image = image_of(workdir)
-    return Dockerfile(name, image.stage, image, path) if image is not None and _is_about(image, path, root) else None
+def project_names(root: Path, files: UserFiles) -> frozenset[str]:
+    """Return the normalized names that an image of the project may have: that of its directory, and that in pyproject.toml."""
+    try:
+        name = table_at(files.read_tables(root), "project").get("name")
+    except ProjectError:
+        name = None
+    return frozenset(normalized(each) for each in (root.resolve().name, name) if isinstance(each, str) and each)
+
+
+def _is_same_image(image: str, other: str) -> bool:
+    """Return whether two names are of one image: equal, but for a registry or a tag that only one of them has."""
+    (name, _, tag), (other_name, _, other_tag) = (
+        each.partition("@")[0].rpartition("/")[2].partition(":") for each in (image.lower(), other.lower())
+    )
+    return name == other_name and (tag == other_tag or not tag or not other_tag)
+
+
+def _moved(stage: Stage, base: Path, context: Path) -> Stage:
+    """Return a stage whose files are copied from one context with their paths in another."""
+    if base == context:
+        return stage
+    prefix = os.path.relpath(base, context)
+
+    def moved(copy: Copy) -> Copy:
+        if copy.origin is not None:
+            return replace(copy, origin=_moved(copy.origin, base, context))
+        return copy if copy.image else replace(copy, sources=tuple(posixpath.join(prefix, source.lstrip("/")) for source in copy.sources))
+
+    return replace(stage, copies=tuple(map(moved, stage.copies)))
 
 
 def _workdir_of_base(image: CopiedFiles) -> str:

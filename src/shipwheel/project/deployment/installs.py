@@ -68,10 +68,10 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
         for command in stage.runs:
             if not command.background:
                 _read(command, files, found)
-    python, line = _python(dockerfile.stage)
+    python, place = _python(dockerfile.stage)
     return Installs(
         python,
-        f"{dockerfile.name}, line {line}" if python else "",
+        place,
         _without_development(found.requirements),
         _without_development(found.extras),
         _without_development(found.groups),
@@ -82,12 +82,12 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
     )
 
 
-def _python(stage: Stage) -> tuple[str, int]:
-    """Return (minor version, line) of the image's Python, or of a stage's that files are copied from."""
+def _python(stage: Stage) -> tuple[str, str]:
+    """Return (minor version, file and line) of the image's Python, or of a stage's that files are copied from."""
     for each in (stage, *stage.origins):
         if match := _PYTHON_IMAGE.search(each.image) or _PYTHON_TAG.search(each.image.rpartition("/")[2]):
-            return match[1], each.line
-    return "", 0
+            return match[1], f"{each.file}, line {each.line}"
+    return "", ""
 
 
 def _without_development(names: Sequence[str]) -> tuple[str, ...]:

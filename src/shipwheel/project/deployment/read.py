@@ -68,7 +68,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     folders = repository_folders(root)
     services = find_compose_services(folders, files)
     hosting = read_hosting(root, files)
-    composed = (Build(it.dockerfile, it.context, it.target, it.arguments) for it in services if it.dockerfile and it.context)
+    composed = (Build(it.dockerfile, it.context, it.target, it.arguments, it.image) for it in services if it.dockerfile and it.context)
     builds = (*composed, *(build for each in hosting for build in each.builds))
     dockerfiles = find_dockerfiles(root, files, builds)
     if len(dockerfiles) > 1 and (in_ci := find_ci_builds(folders[-1], files)):
@@ -132,7 +132,7 @@ def _docker_process(dockerfile: Dockerfile) -> tuple[Process, ...]:
     process = Process(
         DeploymentFile.DOCKERFILE,
         "web",
-        dockerfile.name,
+        stage.started_in or dockerfile.name,
         line,
         dockerfile.files,
         text,

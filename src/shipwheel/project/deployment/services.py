@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.compose import ComposeService, ServiceMount
 from shipwheel.project.deployment.container_settings import ContainerSettings, health_path
 from shipwheel.project.deployment.dockerfile import exec_form
-from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.deployment.find_dockerfile import Dockerfile, project_names
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
 from shipwheel.project.deployment.script import Script, list_names
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["Services", "read_services"]
@@ -46,7 +45,7 @@ class Services:
 
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
     """Return what the services say that are built from a project's Dockerfile, or, without one, that mount its directory."""
-    names = _project_names(root, files) if services else frozenset[str]()
+    names = project_names(root, files) if services else frozenset[str]()
     own = [service for service in services if _runs_project(service, dockerfile, root, names)]
     if not own:
         return Services()
@@ -79,15 +78,6 @@ def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: 
         return True
     mounted = any(mount.source is not None and (mount.source == root or mount.source in root.parents) for mount in service.mounts)
     return dockerfile is None and bool(service.words) and mounted
-
-
-def _project_names(root: Path, files: UserFiles) -> frozenset[str]:
-    """Return the normalized names that an image of the project may have: that of its directory, and that in pyproject.toml."""
-    try:
-        name = table_at(files.read_tables(root), "project").get("name")
-    except ProjectError:
-        name = None
-    return frozenset(normalized(each) for each in (root.resolve().name, name) if isinstance(each, str) and each)
 
 
 def _web_rank(service: ComposeService) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_pairs
@@ -37,6 +37,8 @@ class Copy:
     """The stage that they come from; None for the build context."""
     image: str = ""
     """The image that they come from, if that is no stage of this file."""
+    file: str = ""
+    """The Dockerfile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +75,42 @@ class Stage:
     copies: tuple[Copy, ...] = ()
     runs: tuple[ShellCommand, ...] = ()
     """The commands of RUN instructions."""
+    file: str = ""
+    """The Dockerfile of the stage."""
+    started_in: str = ""
+    """The Dockerfile that has the last ENTRYPOINT or CMD, which may be the one of a stage's image."""
 
     @property
     def origins(self) -> "tuple[Stage, ...]":
         """The stages that files are copied from, directly or not."""
-        found: dict[int, Stage] = {}
+        found: dict[tuple[str, int], Stage] = {}
         pending = [self]
         while pending:
             for copy in pending.pop().copies:
-                if copy.origin is not None and copy.origin.line not in found:
-                    found[copy.origin.line] = copy.origin
+                if copy.origin is not None and (place := (copy.origin.file, copy.origin.line)) not in found:
+                    found[place] = copy.origin
                     pending.append(copy.origin)
         return tuple(found.values())
 
 
+def _no_image(_name: str) -> Stage | None:
+    return None
+
+
 def evaluate_stages(
-    instructions: Iterable[Instruction], name: str, arguments: Mapping[str, str] | None = None, workdir: str = ""
+    instructions: Iterable[Instruction],
+    name: str,
+    arguments: Mapping[str, str] | None = None,
+    workdir: str = "",
+    images: Callable[[str], Stage | None] = _no_image,
 ) -> tuple[Stage, ...]:
     """Return the stages of a Dockerfile.
 
     `name` is the file's, for messages. `arguments` are build arguments (--build-arg), which replace the defaults of ARG. `workdir` is the
-    working directory that the images have which stages start from.
+    working directory that the images have which stages start from. `images` returns the stage that makes an image, None for one of others.
     """
     stages: list[Stage] = []
-    builder, defaults, given = _StageBuilder(name, {}), dict[str, str](), dict(arguments or {})
+    builder, defaults, given = _StageBuilder(name, {}, images), dict[str, str](), dict(arguments or {})
     for instruction in instructions:
         if instruction.keyword == "FROM":
             if len(stages) == _MAX_STAGES:
@@ -107,7 +121,7 @@ def evaluate_stages(
                 builder.arguments = defaults
             if builder.line:
                 stages.append(builder.stage())
-            builder = _StageBuilder.start(instruction, name, stages, defaults)
+            builder = _StageBuilder.start(instruction, name, stages, defaults, images)
             builder.workdir = builder.workdir or workdir
         elif instruction.keyword == "ARG" and (text := instruction.text.partition("=")[0].strip()) in {**defaults, **given}:
             # Docker takes the value that was given, or the default of the first ARG.
@@ -125,6 +139,7 @@ class _StageBuilder:
 
     file: str
     stages: Mapping[str, Stage]
+    images: Callable[[str], Stage | None] = _no_image
     name: str = ""
     image: str = ""
     line: int = 0
@@ -143,21 +158,30 @@ class _StageBuilder:
     unknown: dict[str, None] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
     runs: list[ShellCommand] = field(default_factory=list)
+    started_in: str = ""
 
     @classmethod
-    def start(cls, instruction: Instruction, file: str, stages: Sequence[Stage], defaults: Mapping[str, str]) -> "_StageBuilder":
+    def start(
+        cls,
+        instruction: Instruction,
+        file: str,
+        stages: Sequence[Stage],
+        defaults: Mapping[str, str],
+        images: Callable[[str], Stage | None],
+    ) -> "_StageBuilder":
         """Return the builder of the stage that a FROM starts, with what it inherits."""
         known = {**{str(number): stage for number, stage in enumerate(stages)}, **{stage.name: stage for stage in stages if stage.name}}
         words = instruction.text.split()
-        outer = cls(file, known, arguments=dict(defaults))
+        outer = cls(file, known, images, arguments=dict(defaults))
         image = outer.expanded(words[0]) or words[0] if words else ""
         name = words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
-        parent = known.get(image.lower())
+        parent = known.get(image.lower()) or images(image)
         if parent is None:
-            return cls(file, known, name, image, instruction.line)
+            return cls(file, known, images, name, image, instruction.line)
         return cls(
             file,
             known,
+            images,
             name,
             parent.image,
             instruction.line,
@@ -176,6 +200,7 @@ class _StageBuilder:
             dict.fromkeys(parent.unknown),
             list(parent.copies),
             list(parent.runs),
+            parent.started_in,
         )
 
     def stage(self) -> Stage:
@@ -199,17 +224,19 @@ class _StageBuilder:
             self.stop_signal,
             tuple(self.copies),
             tuple(self.runs),
+            self.file,
+            self.started_in,
         )
 
     def add(self, instruction: Instruction) -> None:
         text = instruction.text
         match instruction.keyword:
             case "CMD":
-                self.command = (text, instruction.line)
+                self.command, self.started_in = (text, instruction.line), self.file
             case "ENTRYPOINT":
                 # An ENTRYPOINT resets a CMD that was set before it.
                 self.entrypoint = ("" if re.fullmatch(r"\[\s*\]", text) else text, instruction.line)
-                self.command = ("", 0)
+                self.command, self.started_in = ("", 0), self.file
             case "EXPOSE":
                 words = (expanded for word in text.split() if (expanded := self.expanded(word)))
                 parts = [part for word in words for part in word.split()]
@@ -246,11 +273,14 @@ class _StageBuilder:
         absolute = _directory(self.workdir or "/", target)
         is_directory = target.endswith(("/", "/.")) or target == "." or len(sources) > 1
         origin = instruction.flag("from")
-        stage = self.stages.get((self.expanded(origin) or "").lower())
+        source = self.expanded(origin) or ""
+        stage = self.stages.get(source.lower()) or (self.images(source) if source else None)
         if instruction.flag("parents") or "parents" in dict(instruction.flags):
             return
         image = origin if origin and stage is None else ""
-        self.copies.append(Copy(tuple(sources), absolute + "/" * (is_directory and absolute != "/"), instruction.line, stage, image))
+        self.copies.append(
+            Copy(tuple(sources), absolute + "/" * (is_directory and absolute != "/"), instruction.line, stage, image, self.file)
+        )
 
     def _run(self, instruction: Instruction) -> None:
         self.copies += _bound(instruction)
@@ -266,7 +296,7 @@ class _StageBuilder:
             arguments = [word for word in command.words[1:] if not word.startswith("-")]
             if command.words[0] in _MOVES and len(arguments) == 2 and not command.doubt and command.directory:
                 source, target = (posixpath.join(command.directory, word) for word in arguments)
-                self.copies.append(Copy((posixpath.normpath(source),), target, command.line, self.stage()))
+                self.copies.append(Copy((posixpath.normpath(source),), target, command.line, self.stage(), file=self.file))
 
     def _set(self, target: dict[str, str], name: str, value: str) -> None:
         plain = self._unquoted(value)
