@@ -3,6 +3,7 @@
 Python's tracebacks, the libraries that many applications use, and the C library's messages are recognised; a line that is not is no sign.
 """
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -142,6 +143,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PROGRAM, r"([\w.+-]++) is not installed or it(?:'s| is) not in your PATH"),
     (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
     (SignKind.FILE, r"[Dd]irectory (?:['\"]([\w./-]++)['\"]|(/[\w./-]++)) (?:does not|doesn't) exist"),
+    (SignKind.FILE, r"FileNotFoundError: [^'\"\[]*['\"]([\w./-]++)['\"] (?:was |is )?(?:not found|does not exist)"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
@@ -264,6 +266,7 @@ def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
             seen.add(general)
             kind = _of_its_own(general, match, before)
             subject = _address(match) if kind is SignKind.COMPANION else next(filter(None, match.groups()), "")
+            subject = posixpath.normpath(subject) if kind is SignKind.FILE else subject
             yield Sign(kind, subject, line.strip())
     if SignKind.VARIABLE not in seen and _NEWS.search(line[:100]) is None:
         names = (match[1] for pattern in _COMPILED_SENTENCES if (match := pattern.search(line)) is not None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.project_tree import launched
 
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.declared import own_command_finder
@@ -239,3 +240,23 @@ def test_any_file_can_be_parsed(tmp_path: Path, data: bytes) -> None:
 @given(entry=st.lists(st.text() | _WORDS, max_size=6), command=st.lists(st.text() | _WORDS, max_size=6))
 def test_any_words_can_be_a_command(tmp_path: Path, entry: list[str], command: list[str]) -> None:
     _command(_evidence(tmp_path, f"FROM x\nWORKDIR /app\nENTRYPOINT {json.dumps(entry)}\nCMD {json.dumps(command)}\n"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'COPY docker/start.sh /usr/local/bin/start-app\nENTRYPOINT ["start-app", "gunicorn", "app:app"]',
+        'ENV PATH /code/docker:$PATH\nENTRYPOINT ["start.sh"]\nCMD ["gunicorn", "app:app"]',
+        'ENV PATH="/venv/bin:${PATH}"\nCOPY docker/start.sh /bin/start\nCMD start gunicorn app:app',
+    ],
+)
+def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> None:
+    files = {
+        "Dockerfile": f"FROM python\nCOPY . /code\nWORKDIR /code\n{lines}\n",
+        "docker/start.sh": '#!/bin/sh\nflask db upgrade\nexec "$@"\n',
+        "app.py": "from flask import Flask\napp = Flask(__name__)\n",
+    }
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert launch.before_start == (("flask", "db", "upgrade"),)
+    assert launch.declared_at
+    assert "PATH" not in launch.env

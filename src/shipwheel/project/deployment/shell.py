@@ -340,7 +340,8 @@ class _Shell:
                     return True
                 rest = rest[2:] if rest[0] == "-o" else rest[1:]
             words = rest or words
-        script = self.files.read_script(_joined(self.state.directory, words[0]))
+        found = (self.files.read_script(place) for place in self.state.places(words[0]))
+        script = next((each for each in found if each is not None), None)
         if script is None or not script.is_for_a_shell(words[0]):
             return False
         self._nested(script, words[1:], env, 1)

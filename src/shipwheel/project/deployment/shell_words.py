@@ -1,5 +1,6 @@
 """Words of a shell command with their expansions, as far as these are known without running anything (POSIX shell, 2.6)."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,12 +11,14 @@ from shipwheel.project.deployment.secrets import is_secret_variable
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["UNKNOWN", "ShellState", "expand_pattern", "expand_word", "text_of"]
+__all__ = ["UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "text_of"]
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
 UNKNOWN = "\0"
 """Stands in a value for a part that is not known. No value that a process gets can contain it."""
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The value of PATH in an image that sets none."""
 _USER = "65532"
 """The user of a container: never root."""
 _MAX_DEPTH = 20
@@ -43,6 +46,15 @@ class ShellState:
             number = int(name) if len(name) < 5 else 0
             return self.positional[number - 1] if 0 < number <= len(self.positional) else None
         return self.variables.get(name)
+
+    def places(self, program: str) -> tuple[str, ...]:
+        """Return the absolute paths that a program may be found at, and last the one in the working directory, if that is known."""
+        if "/" in program:
+            known = program.startswith("/") or self.directory
+            return (posixpath.normpath(posixpath.join(self.directory, program)),) if known else ()
+        path = self.variables.get("PATH", USUAL_PATH)
+        folders = [folder for folder in path.split(":") if folder.startswith("/") and UNKNOWN not in path]
+        return tuple(posixpath.join(folder, program) for folder in (*folders, self.directory) if folder)
 
     def copy(self) -> "ShellState":
         """Return an independent copy, as a subshell has it."""

@@ -9,7 +9,7 @@ from shipwheel.project.deployment.dockerfile import Instruction, exec_form, pars
 from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.deployment.shell import run_shell, run_words
-from shipwheel.project.deployment.shell_words import ShellState
+from shipwheel.project.deployment.shell_words import USUAL_PATH, ShellState
 
 __all__ = ["Copy", "Stage", "evaluate_stages", "parse_port"]
 
@@ -332,7 +332,7 @@ class _StageBuilder:
             if match[1]:
                 return match[1]
             name, operator = match[2] or match[3], match[4] or ""
-            found = self.variables.get(name, self.arguments.get(name))
+            found = self.variables.get(name, self.arguments.get(name, USUAL_PATH if name == "PATH" else None))
             if operator.endswith("+"):
                 return match[5] if found else ""
             found = match[5] if operator and not found else found
