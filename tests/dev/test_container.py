@@ -64,7 +64,7 @@ def test_volumes_inside_the_directory_are_the_directory(app: Project) -> None:
     ],
 )
 def test_debugpy_starts_the_command(command: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    assert debugged(command, 5678) == ("python", "-m", "debugpy", "--listen", "0.0.0.0:5678", *expected)
+    assert debugged(command, 5678) == ("python", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", *expected)
 
 
 @pytest.mark.parametrize(("folder", "roots"), [("src/", ("src",)), ("", (".",)), ("code/", ("code",))])

@@ -59,10 +59,11 @@ def under_reloader(process: DevProcess, stop_signal: str) -> tuple[str, ...]:
     return (*process.before, "python", "-I", "-S", "-c", source, options)
 
 
-def debugged(command: Sequence[str], port: int, *, wait: bool = False) -> tuple[str, ...]:
+def debugged(command: Sequence[str], port: int) -> tuple[str, ...]:
     """Return the command under debugpy, which listens for an editor on a port of the container."""
     program, *rest = command
-    listen = ("python", "-m", "debugpy", "--listen", f"0.0.0.0:{port}", *(("--wait-for-client",) if wait else ()))
+    # Breakpoints in frozen modules of the standard library would be missed, with a warning at each start.
+    listen = ("python", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", f"0.0.0.0:{port}")
     if program in ("python", "python3"):
         return (*listen, *rest)
     return (*listen, program if program.startswith("/") else f"/{VENV}/bin/{program}", *rest)
