@@ -51,7 +51,7 @@ def group_of(test: str) -> str:
     path, _, name = test.partition("::")
     folder, _, file = path.rpartition("/")
     if folder.endswith("real"):
-        if file == "test_examples_pushed.py" or (file == "test_examples.py" and "chatchat" in name):
+        if file in ("test_examples_pushed.py", "test_chatchat_services.py") or (file == "test_examples.py" and "chatchat" in name):
             return "chatchat"
         if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"

@@ -42,7 +42,7 @@ def command(terminal: Terminal, path: Path, engine: str | None) -> int:
             for it in found
         ],
     }
-    terminal.result(lambda: document, columns(rows, left=(0, 1, 3)))
+    terminal.result(lambda: document, [columns(rows, left=(0, 1, 3))])
     return 0 if all(it.is_good for it in found) else 1
 
 
