@@ -39,6 +39,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     shipwheel what they declare, else that their first port accepts connections."""
     needs: tuple[str, ...] = ()
     """Names of the services that have to be well before this one starts, and of the jobs that have to be done."""
+    profiles: tuple[str, ...] = ()
+    """Start it only with one of these profiles: `shipwheel up --profile debug`. Default: always."""
     start_timeout: int = 120
     """Seconds until a service that is not well, or a job that is not done, counts as failed."""
     cpus: float | None = None

@@ -370,6 +370,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "services.volumes": _named_volumes,
     "services.env": _env,
     "services.secrets": _Each(_Matching(r"[A-Za-z_][A-Za-z0-9_]*", "Write names of variables, for example POSTGRES_PASSWORD.")),
+    "services.profiles": _Each(_Matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", "Use two or more letters, digits, '_', '.' and '-'.")),
     "services.health": _health,
     "services.command": _argv,
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),

@@ -143,6 +143,7 @@ def test_a_process_of_a_procfile_can_be_a_service(tmp_path: Path) -> None:
         ),
         ('[services.a]\nimage = "a"\nports = ["80:1", "80:2"]\n', "a publishes port 80 of this machine too"),
         ('[services.a]\nimage = "a"\nport = 80\n', "unknown key 'port'"),
+        ('[services.web]\nneeds = "a"\n[services.a]\nimage = "a"\nprofiles = "debug"\n', "needs: a is only in the profile debug"),
         ('[services.a]\nimage = "a"\nvolumes = { data = "data" }\n', "'data' is not an absolute path"),
         ('[services.a_b]\nimage = "a"\n', "'a_b' is not the name of a service"),
         ('[services.a]\nimage = "a"\nhealth = "curl localhost"\n', "a: health: 'curl localhost' is not the path of a URL"),
@@ -152,6 +153,19 @@ def test_a_process_of_a_procfile_can_be_a_service(tmp_path: Path) -> None:
 )
 def test_a_problem_is_named_with_its_file_and_key(tmp_path: Path, settings: str, message: str) -> None:
     assert message in _problem(tmp_path, settings).message
+
+
+def test_a_profile_adds_its_services(tmp_path: Path) -> None:
+    settings = (
+        '[services.mail]\nimage = "m"\nprofiles = "debug"\n[services.admin]\nimage = "a"\nneeds = ["web", "mail"]\nprofiles = "debug"\n'
+    )
+    stack = _stack(tmp_path, settings)
+    usual, debug = stack.with_profiles(()), stack.with_profiles(["debug"])
+    assert ([it.name for it in usual.services], set(usual.inactive)) == (["web"], {"mail", "admin"})
+    assert (debug.services, debug.inactive) == (stack.services, ())
+    with pytest.raises(UsageError) as caught:
+        stack.with_profiles(["other"])
+    assert (caught.value.message.endswith("there is no profile other"), caught.value.hint) == (True, "There are debug.")
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ def test_what_ended_starts_again_and_what_is_gone_from_the_settings_ends(group: 
     assert names(group) == ["shop-db"]
 
 
+def test_a_service_of_a_profile_stays_when_others_change(group: FakeGroup) -> None:
+    profiled = msgspec.structs.replace(STACK, services=(DB, msgspec.structs.replace(DB, name="admin", profiles=("debug",))))
+    up(group, profiled.with_profiles(["debug"]))
+    assert up(group, profiled.with_profiles(())) == Done(unchanged=("db",))
+    assert names(group) == ["shop-admin", "shop-db"]
+    assert [it.name for it in stack_status(profiled, group)] == ["db", "admin"]
+    group.remove(["shop-admin"])
+    assert [it.name for it in stack_status(profiled, group)] == ["db"]
+
+
 @pytest.mark.parametrize("failure", ["ends", "job fails", "unwell", "interrupted", "engine"])
 def test_a_failed_start_leaves_nothing(group: FakeGroup, failure: str) -> None:
     with pytest.raises((ShipwheelError, KeyboardInterrupt)) as caught:

@@ -48,14 +48,23 @@ _CLEANUP_S = 60.0
     help="File of NAME=VALUE lines that the services take; repeatable.",
     group="Services",
 )
+@option("--profile", "profiles", multiple=True, metavar="NAME", help="Start this profile's services, too; repeatable.", group="Services")
 @some_options(*_BUILD_FLAGS)
-def command(terminal: Terminal, path: Path, engine: str | None, env: tuple[str, ...], env_files: tuple[Path, ...], **flags: Any) -> None:
+def command(
+    terminal: Terminal,
+    path: Path,
+    engine: str | None,
+    env: tuple[str, ...],
+    env_files: tuple[Path, ...],
+    profiles: tuple[str, ...],
+    **flags: Any,
+) -> None:
     """Start what is not running as it should; print the addresses on standard output."""
     from shipwheel.engine.run_options import read_environment
     from shipwheel.stack.read import read_stack
     from shipwheel.stack.secrets import check_variables, remove_secrets, secrets_directory, write_secrets
 
-    stack = read_stack(path)
+    stack = read_stack(path).with_profiles(profiles)
     variables = {**os.environ, **read_environment(env_files, env, os.environ)}
     check_variables(stack, variables)
     group = group_of(stack, engine, terminal.report)

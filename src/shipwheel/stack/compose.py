@@ -60,6 +60,8 @@ def _service(placed: PlacedService, by_name: dict[str, PlacedService]) -> Iterat
         yield "healthcheck", _check(placed)
     if service.needs:
         yield "depends_on", {name: {"condition": by_name[name].condition.value} for name in service.needs}
+    if service.profiles:
+        yield "profiles", list(service.profiles)
     yield "restart", "no" if service.is_job else "unless-stopped"
     yield from _confinement(placed)
 

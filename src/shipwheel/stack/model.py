@@ -1,7 +1,7 @@
 """A stack and its services, as frozen values. Nothing of them depends on an engine or on the format of a file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import msgspec
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Port
+from shipwheel.errors import UsageError
 
 __all__ = [
     "SECRETS_DIRECTORY",
@@ -102,6 +103,8 @@ class Service(msgspec.Struct, frozen=True):
     health: ServiceHealth | None = None
     """The check in the settings; None leaves it to the image."""
     needs: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    """Profiles that it is a part of; empty for all."""
     start_timeout: int = 120
     """Seconds."""
     cpus: float | None = None
@@ -126,6 +129,18 @@ class Stack(msgspec.Struct, frozen=True):
     place: str
     """The file with the settings, for messages."""
     services: tuple[Service, ...]
+    inactive: tuple[str, ...] = ()
+    """Names of services that `with_profiles` left out."""
+
+    def with_profiles(self, profiles: Collection[str]) -> "Stack":
+        """Return the stack without the services that are only in other profiles. Raise UsageError for one that no service has."""
+        known = {profile for service in self.services for profile in service.profiles}
+        if unknown := sorted(set(profiles) - known):
+            hint = f"There are {', '.join(sorted(known))}." if known else "No service has profiles."
+            raise UsageError(f"{self.place}: there is no profile {unknown[0]}", hint=hint)
+        active = tuple(it for it in self.services if not it.profiles or set(it.profiles) & set(profiles))
+        inactive = tuple(it.name for it in self.services if it not in active)
+        return msgspec.structs.replace(self, services=active, inactive=inactive)
 
     def service(self, name: str) -> Service:
         """Return the service of a name. Raise KeyError if there is none."""

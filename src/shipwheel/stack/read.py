@@ -1,6 +1,6 @@
 """Read the stack of a project from its settings, and check it as a whole: what no single value shows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -105,6 +105,7 @@ def _service(path: Path, name: str, table: ServiceSettings, known: frozenset[str
         secrets=table.secrets,
         health=_health(table.health),
         needs=tuple(dict.fromkeys(table.needs)),
+        profiles=table.profiles,
         start_timeout=table.start_timeout,
         cpus=table.cpus,
         memory=memory,
@@ -172,11 +173,15 @@ def _with_own_defaults(services: Iterable[Service], path: Path, tables: Mapping[
         )
 
 
-def _wrong_needs(services: Iterable[Service], names: frozenset[str]) -> Iterator[_Problem]:
+def _wrong_needs(services: Sequence[Service], names: frozenset[str]) -> Iterator[_Problem]:
+    profiles = {service.name: frozenset(service.profiles) for service in services}
     for service in services:
         for need in service.needs:
             if need not in names:
                 yield _Problem(service.name, "needs", f"there is no service {need}", f"The stack has {', '.join(sorted(names))}.")
+            elif (others := profiles.get(need)) and not (service.profiles and others.issuperset(service.profiles)):
+                hint = f"Give {need} no profiles, or {service.name} some of the same."
+                yield _Problem(service.name, "needs", f"{need} is only in the profile {', '.join(sorted(others))}", hint)
 
 
 def _repeated_ports(services: Iterable[Service]) -> Iterator[_Problem]:

@@ -48,7 +48,8 @@ def stack_status(stack: Stack, group: ContainerGroup) -> tuple[ServiceStatus, ..
     found = group.containers()
     check_owner(stack, found, group.engine.name)
     there = {it.labels.get(LABEL_SERVICE, it.name): it for it in found}
-    names = dict.fromkeys((*(service.name for service in stack.services), *there))
+    # Nobody misses a service of a profile that was not started.
+    names = dict.fromkeys((*(service.name for service in stack.services if not service.profiles), *there))
     return tuple(_status(name, there[name], group) if name in there else ServiceStatus(name, ServiceState.MISSING) for name in names)
 
 

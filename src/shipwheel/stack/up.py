@@ -104,7 +104,7 @@ def start_stack(stack: Stack, desired: Sequence[Desired], group: ContainerGroup,
     except BaseException:
         undo.undo()
         raise
-    gone = {service for service in there if service not in {each.name for each in desired}}
+    gone = there.keys() - {each.name for each in desired} - set(stack.inactive)
     group.remove(
         [aside_name(name) for name in undo.aside] + [it.name for it in found if there.get(_service(it)) != it or _service(it) in gone]
     )
