@@ -74,6 +74,12 @@ def test_an_image_in_no_registry_is_named_with_a_warning(world: World) -> None:
     assert "shop:latest is in no registry" in done.err
 
 
+def test_a_service_of_a_profile_is_in_the_compose_file_alone(world: World) -> None:
+    app = world.app("small\n", settings=f'{PLATFORM}[services.again]\nprocess = "web"\nprofiles = "debug"\n')
+    compose, manifests = (world.run("export", form, app, "--json") for form in ("compose", "kubernetes"))
+    assert (compose.document["images"].keys(), manifests.document["images"].keys()) == ({"web", "again"}, {"web"})
+
+
 def test_an_image_that_a_registry_lacks_is_named_with_its_key(world: World, registry: FakeRegistry) -> None:
     app = world.app("small\n", settings=f'{PLATFORM}[services.db]\nimage = "{registry.host}/db:1"\n')
     done = world.run("export", "compose", app)
@@ -88,8 +94,8 @@ elif args[0] == 'pull': sys.exit(1)
 """
 
 
-def up(world: World, programs: Programs, app: Path, *arguments: str) -> CommandResult:
-    programs.add("docker", DOCKER)
+def up(world: World, programs: Programs, app: Path, *arguments: str, body: str = "") -> CommandResult:
+    programs.add("docker", DOCKER + body)
     path = f"{programs.folder}:{world.environment()['PATH']}"
     return world.run("up", app, "--engine", "docker", *arguments, env={"PATH": path})
 
@@ -106,6 +112,14 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_built(world: World
     assert f"{app}/shipwheel.toml: services.web: the variable KEY is not set" in done.err
     assert "--env-file FILE" in done.err
     assert programs.calls == []
+
+
+def test_an_engine_elsewhere_gets_no_secrets(world: World, programs: Programs) -> None:
+    app = world.app("small\n", settings='[services.web]\nsecrets = "KEY"\n')
+    done = up(world, programs, app, "-e", "KEY=1", body="if args[0] == 'context': print('ssh://elsewhere')\n")
+    assert done.code == 11
+    assert "docker runs on another machine" in done.err
+    assert changes(programs) == []
 
 
 def test_an_image_that_does_not_exist_is_named_before_anything_is_built(world: World, programs: Programs) -> None:

@@ -67,6 +67,9 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
         _show(_pipeline(form, path), output, {}, terminal)
         return
     stack = read_stack(path)
+    if form != "compose":
+        # Only compose has profiles.
+        stack = stack.with_profiles(())
     if measure is not None:
         stack = _measured(stack, measure, flags, terminal)
     placed = _placed(stack, flags, push, terminal)

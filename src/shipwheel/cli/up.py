@@ -10,6 +10,7 @@ from shipwheel.cli.command import Command, Session, option
 from shipwheel.cli.options import some_options
 from shipwheel.cli.services import addresses, engine_option, group_of, placed_services, stack_argument
 from shipwheel.cli.terminal import Terminal
+from shipwheel.errors import EngineError
 
 if TYPE_CHECKING:
     from shipwheel.engine.group import ContainerGroup
@@ -68,11 +69,14 @@ def command(
     variables = {**os.environ, **read_environment(env_files, env, os.environ)}
     check_variables(stack, variables)
     group = group_of(stack, engine, terminal.report)
+    secrets = {name: variables[name] for service in stack.services for name in service.secrets}
+    if secrets and group.engine.is_remote:
+        hint = f'Use an engine of this machine, or give the values as variables: env = {{{min(secrets)} = "${{{min(secrets)}}}"}}.'
+        raise EngineError(f"{group.engine.name} runs on another machine, where the files of secrets are not", hint=hint)
     placed = placed_services(stack, group.engine, flags, terminal.report)
     session = click.get_current_context().find_object(Session)
     if session is not None:
         session.interruption.allow(_CLEANUP_S)
-    secrets = {name: variables[name] for service in stack.services for name in service.secrets}
     directory = secrets_directory(stack)
     try:
         if secrets:

@@ -20,6 +20,9 @@ __all__ = ["Desired", "Done", "check_owner", "is_well", "start_stack"]
 
 _STAGE = "start"
 _POLL_S = 0.3
+_MAX_POLL_S = 1.5
+"""Each look at a service starts a program in it, which slows down one that takes long to start."""
+
 _SETTLE_S = 1.0
 """Seconds that a service without a health check has to run."""
 
@@ -218,7 +221,7 @@ def _await_once(name: str, desired: Sequence[Desired], group: ContainerGroup, ex
 
 def _await(each: Desired, group: ContainerGroup, explain: Explain) -> None:
     """Wait until a service is well, or a job is done. Raise TrialError with the end of its output if it fails, or takes too long."""
-    service, started = each.placed.service, time.monotonic()
+    service, started, pause = each.placed.service, time.monotonic(), _POLL_S
     while True:
         container = group.container(each.spec.name)
         if container is None:
@@ -232,7 +235,8 @@ def _await(each: Desired, group: ContainerGroup, explain: Explain) -> None:
         if seconds > service.start_timeout:
             what = "is not done" if service.is_job else "is not well"
             raise _failed(each, container, f"{what} after {service.start_timeout} s", group, explain)
-        time.sleep(_POLL_S)
+        time.sleep(pause)
+        pause = min(1.3 * pause, _MAX_POLL_S)
 
 
 def _end(container: GroupContainer) -> str:
