@@ -46,6 +46,7 @@ def programs() -> Path:
             "HOME": str(cache),
             "GOPATH": "/usr/share/gocode",
             "GO111MODULE": "off",
+            "CGO_ENABLED": "0",
             "GOCACHE": str(cache / "cache"),
         }
         words = [f"github.com/google/go-containerregistry/cmd/{name}" for name in NAMES]

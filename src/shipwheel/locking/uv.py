@@ -178,10 +178,12 @@ def _run_with_builds(
     return run([*command, "--python", python], cwd=cwd, env=env, timeout=timeout)
 
 
+@lru_cache(maxsize=16)
 def usable_python(minor: str) -> str:
     """Return an interpreter of a minor version ("3.11") on this machine, else the running one.
 
-    Any will do for uv; one of the right version gives the right answers where a build backend is asked for metadata.
+    Any will do for uv; one of the right version gives the right answers where a build backend is asked for metadata. Looking for one can
+    take longer than what uv is asked, so the answer holds until the process ends.
     """
     return str(local_python(minor) or sys.executable)
 
