@@ -1,15 +1,15 @@
-"""A CPython for musl, built from Debian's source packages, which takes about a minute on two cores. Debian has no binary package."""
+"""A CPython for musl, built from Debian's source packages. Debian has no binary package."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
-from support.bases.parts import link, sources_of, write
+from support.bases.parts import link, packages_of, sources_of, unpack, write
 
 __all__ = ["MUSL_TOOLS", "built_for_musl"]
 
-MUSL_TOOLS = ("make", "musl-gcc", "patchelf", "perl", "xz")
+MUSL_TOOLS = ("ar", "make", "musl-gcc", "patchelf", "xz")
 """The additional programs that the build needs."""
 
 COMPILER = """#!/bin/sh
@@ -17,26 +17,34 @@ COMPILER = """#!/bin/sh
 case " $* " in *" --print-multiarch "*) echo x86_64-linux-musl; exit;; esac
 exec musl-gcc -idirafter {work}/kernel "$@"
 """
-OPENSSL: tuple[str, ...] = (
-    "shared",
-    "tests",
-    "engine",
-    "module",
-    "legacy",
-    "cmp",
-    "cms",
-    "ts",
-    "srp",
-    "async",
-    "afalgeng",
-    "idea",
-    "camellia",
-    "aria",
-    "seed",
-)
-OPENSSL += ("sm2", "sm4", "bf", "cast", "rc2", "rc4")
-"""Parts that Python does not use."""
-DISABLED = ("_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw", "_decimal", "_multibytecodec")
+MISSING = """
+/* What Debian's OpenSSL, which is for glibc, calls and musl does not have. Python starts no asynchronous jobs, which need contexts. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/select.h>
+#include <syslog.h>
+long __fdelt_chk(long fd) { return fd / (8 * sizeof(long)); }
+void *__memcpy_chk(void *to, const void *from, size_t size, size_t room) { return memcpy(to, from, size); }
+void *__memset_chk(void *to, int byte, size_t size, size_t room) { return memset(to, byte, size); }
+char *__strcat_chk(char *to, const char *from, size_t room) { return strcat(to, from); }
+int __vfprintf_chk(FILE *file, int flag, const char *format, va_list list) { return vfprintf(file, format, list); }
+int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
+    va_list list; va_start(list, format); int size = vfprintf(file, format, list); va_end(list); return size;
+}
+int __sprintf_chk(char *to, int flag, size_t room, const char *format, ...) {
+    va_list list; va_start(list, format); int size = vsnprintf(to, room, format, list); va_end(list); return size;
+}
+void __syslog_chk(int priority, int flag, const char *format, ...) {
+    va_list list; va_start(list, format); vsyslog(priority, format, list); va_end(list);
+}
+FILE *fopen64(const char *path, const char *mode) { return fopen(path, mode); }
+int getcontext(void *context) { return -1; }
+int setcontext(const void *context) { return -1; }
+void makecontext(void *context, void (*function)(void), int count, ...) {}
+"""
+DISABLED: tuple[str, ...] = ("_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw", "_decimal")
+DISABLED += ("_elementtree", "_interpchannels", "_interpqueues", "_interpreters", "_lsprof", "_multibytecodec", "pyexpat")
 """Modules of CPython that take long to compile and that no test needs."""
 UNUSED = ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "__pycache__")
 
@@ -46,7 +54,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
 
     OpenSSL, zlib and libffi are linked statically.
     """
-    sources_of("bookworm", work / "sources", "libffi", "openssl", "zlib")
+    sources_of("bookworm", work / "sources", "libffi", "zlib")
     sources = sources_of("trixie", work / "sources", "python3.13")
     host = Path("/usr/include")
     kernel = {"linux": host / "linux", "asm-generic": host / "asm-generic", "asm": host / "x86_64-linux-gnu/asm"}
@@ -58,12 +66,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
     quiet = ("--disable-docs", "--disable-multi-os-directory", "--disable-exec-static-tramp")
     _run(work, sources / "libffi", "./configure", "--disable-shared", "--enable-static", f"--prefix={prefix}", *quiet)
     _run(work, sources / "libffi", "make", "install")
-    where = (f"--prefix={prefix}", "--openssldir=/etc/ssl", "--libdir=lib")
-    _run(work, sources / "openssl", "./Configure", "linux-x86_64", *where, *(f"no-{part}" for part in OPENSSL), "-O0", "-fPIC", "-w")
-    _run(work, sources / "openssl", "make", "build_libs")
-    shutil.copytree(sources / "openssl/include/openssl", prefix / "include/openssl")
-    for library in ("libcrypto.a", "libssl.a"):
-        shutil.copy2(sources / "openssl" / library, prefix / "lib")
+    _openssl(prefix, work)
     _python(sources / "python3.13", prefix, work)
     _install(sources / "python3.13", tree / "usr/local")
     return "3.13"
@@ -75,6 +78,23 @@ def _run(work: Path, folder: Path, *command: str) -> None:
     environment = {**os.environ, "CC": compiler, "CXX": compiler, "CFLAGS": "-O0 -g0 -fPIC -w", "MAKEFLAGS": f"-j{os.cpu_count() or 1}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def _openssl(prefix: Path, work: Path) -> None:
+    """Take OpenSSL's static libraries from Debian's package, with what they miss: compiling it takes longer than the rest."""
+    package = packages_of("bookworm", "amd64", work / "openssl", "libssl-dev")["libssl-dev"]
+    made = unpack(package, work / "libssl-dev") / "usr"
+    for headers in (made / "include/openssl", made / "include/x86_64-linux-gnu/openssl"):
+        shutil.copytree(headers, prefix / "include/openssl", dirs_exist_ok=True)
+    for library in ("libcrypto.a", "libssl.a"):
+        data = (made / "lib/x86_64-linux-gnu" / library).read_bytes()
+        # Certificates are where Alpine has them. A string of another length would move what follows it.
+        for path in (b"/ssl\0", b"/ssl/cert.pem\0", b"/ssl/certs\0", b"/ssl/private\0"):
+            data = data.replace(b"\0/usr/lib" + path, b"\0/etc" + path + bytes(len("/usr/lib") - len("/etc")))
+        (prefix / "lib" / library).write_bytes(data)
+    write(work, {"missing.c": MISSING})
+    _run(work, work, str(work / "cc"), "-c", "-O0", "-fPIC", "-w", "missing.c")
+    _run(work, work, "ar", "r", str(prefix / "lib/libcrypto.a"), "missing.o")
 
 
 def _python(source: Path, prefix: Path, work: Path) -> None:
@@ -91,7 +111,8 @@ def _python(source: Path, prefix: Path, work: Path) -> None:
         places += [f"{name}_CFLAGS={include}", f"{name}_LIBS={library} {flag}"]
     options += tuple(f"py_cv_module_{name}=n/a" for name in DISABLED)
     _run(work, source, "./configure", *options, *places)
-    _run(work, source, "make")
+    # All that `make` makes, but for a program that tests embedding.
+    _run(work, source, "make", "python", "sharedmods")
 
 
 def _install(source: Path, local: Path) -> None:
