@@ -198,3 +198,15 @@ def test_a_build_is_told_its_target_and_nothing_of_this_machine(monkeypatch: pyt
     assert "secret" not in variables.values()
     assert "aarch64" in cross.start_up()
     assert Surroundings(ARM64, ARM64, PYTHON, {}).start_up() == ""
+
+
+def test_meson_and_autoconf_are_told_of_another_machine() -> None:
+    cross = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {})
+    (name, text), (site, script) = cross.backend_files().items()
+    assert cross.backend_settings("mesonpy") == {"setup-args": f"--cross-file=/build/{name}"}
+    assert "c = 'aarch64-linux-gnu-gcc'" in text and "cpu_family = 'aarch64'" in text
+    assert cross.variables()["CONFIG_SITE"] == f"/build/{site}"
+    assert "host_alias=aarch64-linux-gnu" in script
+    assert cross.backend_settings("setuptools.build_meta") == {}
+    native = Surroundings(ARM64, ARM64, PYTHON, {})
+    assert (native.backend_files(), native.backend_settings("mesonpy")) == ({}, {})

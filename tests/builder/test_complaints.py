@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, ran_foreign_program
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_l
         ("FileNotFoundError: [Errno 2] No such file or directory: 'mysql_config'", LackKind.PROGRAM, "mysql_config"),
         ("/bin/sh: 1: krb5-config: not found", LackKind.PROGRAM, "krb5-config"),
         ("Exception: Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'", LackKind.PROGRAM, "curl-config"),
+        ("The headers or library files could not be found for jpeg,", LackKind.LIBRARY, "jpeg"),
+        ("error: xmlsec1 is not installed or not in path.", LackKind.MODULE, "xmlsec1"),
         ("make: swig: command not found", LackKind.PROGRAM, "swig"),
     ],
 )
@@ -47,3 +49,14 @@ def test_errors_come_before_the_last_lines_and_commands_are_left_out() -> None:
     lines = last_useful_lines(output)
     assert (lines[0], lines[-1]) == ("x.c:9: error: unknown type name 'y'", "the end")
     assert len(lines) < 30 and not any(line.startswith("gcc") for line in lines)
+
+
+def test_one_line_can_name_two_libraries() -> None:
+    line = "Error: Please make sure the libxml2 and libxslt development packages are installed."
+    assert lacks_in(line) == (Lack(LackKind.LIBRARY, "xml2"), Lack(LackKind.LIBRARY, "xslt"))
+
+
+def test_a_program_for_another_machine_is_recognized() -> None:
+    assert ran_foreign_program("configure: error: cannot run C compiled programs.")
+    assert ran_foreign_program("OSError: [Errno 8] Exec format error: './conftest'")
+    assert not ran_foreign_program("configure: error: no acceptable C compiler found")

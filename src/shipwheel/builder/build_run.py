@@ -3,6 +3,7 @@
 import os
 import tempfile
 import threading
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,12 +43,16 @@ class BuildRun:
         for name in ("out", "home"):
             (self.place / name).mkdir()
         self._make_environment()
+        for name, text in self.surroundings.backend_files().items():
+            (self.place / name).write_text(text, encoding="utf-8")
         source, python = self.place / "source" / self.below, self.place / "venv" / "bin" / "python"
-        return run_backend(source, python, self.place / "out", self._run_hook, self._install, self.requires)
+        settings = self.surroundings.backend_settings(_backend_of(source))
+        return run_backend(source, python, self.place / "out", self._run_hook, self._install, self.requires, settings)
 
     def run(self, command: Sequence[str], directory: str = INSIDE, more: Mapping[str, tuple[Path, bool]] | None = None) -> Finished:
         """Run a program in the sandbox with the build's variables. `more` are further paths in it."""
-        binds = {f"{INSIDE}/{name}": (self.place / name, name != "venv") for name in ("source", "venv", "out", "home")}
+        readable = ("venv", *self.surroundings.backend_files())
+        binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
         words = confined_in_root(command, self.root, {**binds, **(more or {})}, directory)
         return run_process([*words], env=self.surroundings.variables(), stop=self.stop)
 
@@ -98,6 +103,16 @@ class BuildRun:
 
     def _inside(self, text: str) -> str:
         return text.replace(str(self.place), INSIDE)
+
+
+def _backend_of(source: Path) -> str:
+    """Return the name of a source's build backend; empty if its pyproject.toml names none, or is broken, which its build reports."""
+    try:
+        tables = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    system = tables.get("build-system")
+    return str(system.get("build-backend", "")) if isinstance(system, dict) else ""
 
 
 def _rewrite_scripts(folder: Path, python: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.builder.build_run import BuildRun
-from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, ran_foreign_program
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError
@@ -240,6 +240,11 @@ class _Compilation:
 def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
     if any(program in output for program in ("cargo", "rustc")):
         return "It needs Rust, which shipwheel does not compile yet: choose a version that has wheels for the platforms."
+    if ran_foreign_program(output):
+        return (
+            "Its build runs a program that it has just compiled for the other processor: build on a machine with that processor, or choose "
+            f"a version of {name} that has wheels."
+        )
     if missing:
         named = ", ".join(dict.fromkeys(lack.name for lack in missing))
         what = "programs" if all(lack.kind is LackKind.PROGRAM for lack in missing) else "files"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines"]
+__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "ran_foreign_program"]
 
 
 class LackKind(Enum):
@@ -35,6 +35,9 @@ _FORMS = (
     (LackKind.HEADER, r"""['"]([\w+./-]+\.h(?:pp)?)['"] file not found"""),
     (LackKind.HEADER, r"(?i:unable|cannot|could not|can't) (?i:to )?(?i:find|locate) (?:the )?([\w+./-]+\.h)\b"),
     (LackKind.LIBRARY, r"cannot find -l([\w+.-]+?)(?::|$|\s)"),
+    (LackKind.LIBRARY, rf"(?i:headers or library files could not be found for) ({_NAME})"),
+    (LackKind.LIBRARY, rf"\b(?:lib)?({_NAME})(?: and (?:lib)?({_NAME}))? (?:development|-dev) packages? (?:are|is|must)"),
+    (LackKind.MODULE, rf"({_NAME}) is not installed or not in path"),
     (LackKind.MODULE, rf"Package '?({_NAME})'?(?:, required by '[^']+',)? (?:was )?not found"),
     (LackKind.MODULE, rf"No package '({_NAME})' found"),
     (LackKind.MODULE, rf"pkg-config (?:--[\w-]+ )+'?({_NAME})'?' (?:returned|died|failed)"),
@@ -48,6 +51,8 @@ _FORMS = (
 )
 _PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORMS)
 _ERROR = re.compile(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
+_FOREIGN = re.compile(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
+_NOISE = re.compile(r'\s*(?:File "|\^+$|raise |\+ )')
 _COMMAND = re.compile(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
 _MAX_LINES = 25
 
@@ -56,17 +61,22 @@ def lacks_in(output: str) -> tuple[Lack, ...]:
     """Return what a failed build misses by its output, in the order in which it is named."""
     found: list[tuple[int, Lack]] = []
     for kind, pattern in _PATTERNS:
-        found += [(match.start(), Lack(kind, next(filter(None, match.groups())))) for match in pattern.finditer(output)]
+        found += [(match.start(), Lack(kind, name)) for match in pattern.finditer(output) for name in filter(None, match.groups())]
     return tuple(dict.fromkeys(lack for _, lack in sorted(found, key=lambda each: each[0])))
+
+
+def ran_foreign_program(output: str) -> bool:
+    """Return whether a failed build started a program that it had compiled for another machine."""
+    return _FOREIGN.search(output) is not None
 
 
 def last_useful_lines(output: str) -> tuple[str, ...]:
     """Return the lines of a failed build's output that explain it: those with errors first, without the compiler's long commands."""
-    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not _COMMAND.match(line)]
+    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not (_COMMAND.match(line) or _NOISE.match(line))]
     errors = list(dict.fromkeys(_errors(lines)))
     rest = [line for line in lines[-_MAX_LINES:] if line not in errors]
     return (*errors[:_MAX_LINES], *rest[-max(5, _MAX_LINES - len(errors)) :])
 
 
 def _errors(lines: list[str]) -> Iterator[str]:
-    yield from (line for line in lines if _ERROR.search(line) and not line.lstrip().startswith(("File ", "raise ", "warning")))
+    yield from (line for line in lines if _ERROR.search(line) and not line.lstrip().startswith("warning"))

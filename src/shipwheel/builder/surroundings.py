@@ -8,10 +8,15 @@ from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.platform import Platform
 
-__all__ = ["INSIDE", "Surroundings"]
+__all__ = ["CONFIG_SITE", "INSIDE", "MESON_CROSS_FILE", "Surroundings"]
 
 INSIDE = "/build"
 """The directory of a build in the sandbox, the same on every machine: compilers and backends write it into what they make."""
+
+CONFIG_SITE = "config.site"
+MESON_CROSS_FILE = "meson-cross.ini"
+_LONG_DOUBLES = {"amd64": "INTEL_EXTENDED_16_BYTES_LE", "arm64": "IEEE_QUAD_LE"}
+"""Answers to a question of numpy's build, which cannot run a program to find out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,41 @@ class Surroundings:
             # Python's own variables for cross builds: sysconfig then answers for the target.
             "_PYTHON_HOST_PLATFORM": f"linux-{self.target.machine}",
             "_PYTHON_SYSCONFIGDATA_NAME": self.python.variables,
+            **({"CONFIG_SITE": f"{INSIDE}/{CONFIG_SITE}"} if self.is_cross else {}),
             **self.stated,
         }
+
+    def backend_files(self) -> dict[str, str]:
+        """Return the configuration files of build systems that variables do not reach, by their names in the build's directory."""
+        if not self.is_cross:
+            return {}
+        # Autoconf's scripts read it before they try whether programs run.
+        site = f"cross_compiling=yes\nbuild_alias={self.host.multiarch}\nhost_alias={self.target.multiarch}\n"
+        return {MESON_CROSS_FILE: self._meson_cross_file(), CONFIG_SITE: site}
+
+    def backend_settings(self, backend: str) -> dict[str, str]:
+        """Return the settings (PEP 517, config_settings) for a build backend by its name."""
+        if not self.is_cross or backend.partition(":")[0] != "mesonpy":
+            return {}
+        return {"setup-args": f"--cross-file={INSIDE}/{MESON_CROSS_FILE}"}
+
+    def _meson_cross_file(self) -> str:
+        machine = self.target.multiarch
+        programs = {"c": "gcc", "cpp": "g++", "ar": "ar", "strip": "strip", "objcopy": "objcopy", "ld": "ld"}
+        lines = [
+            "[binaries]",
+            *(f"{name} = '{machine}-{program}'" for name, program in programs.items()),
+            "pkg-config = 'pkg-config'",
+            "[properties]",
+            "needs_exe_wrapper = true",
+            f"longdouble_format = '{_LONG_DOUBLES[self.target.architecture]}'",
+            "[host_machine]",
+            "system = 'linux'",
+            f"cpu_family = '{self.target.machine}'",
+            f"cpu = '{self.target.machine}'",
+            "endian = 'little'",
+        ]
+        return "\n".join(lines) + "\n"
 
     def start_up(self) -> str:
         """Return the module that Python imports when it starts: `platform.machine()` is that of the target."""
