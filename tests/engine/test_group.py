@@ -58,10 +58,18 @@ def test_a_missing_container_is_none(programs: Programs) -> None:
 def test_what_it_makes_has_the_label(programs: Programs) -> None:
     made = group(programs, "")
     made.create_network("net")
-    made.create_volume("data")
+    made.create_volume("data", {"root": "/shop"})
+    label = ["--label", "stack=shop"]
     assert programs.calls == [
-        ["docker", kind, "create", "--label", "stack=shop", name] for kind, name in (("network", "net"), ("volume", "data"))
+        ["docker", "network", "create", *label, "net"],
+        ["docker", "volume", "create", *label, "--label", "root=/shop", "data"],
     ]
+
+
+def test_reads_the_labels_of_volumes(programs: Programs) -> None:
+    found = [{"Name": "data", "Labels": {"a": "b"}, "Driver": "local"}, {"Name": "other", "Labels": None}]
+    made = group(programs, f"print('data other' if args[1] == 'ls' else {json.dumps(json.dumps(found))})")
+    assert made.volumes() == {"data": {"a": "b"}, "other": {}}
 
 
 def test_a_container_waits_under_another_name(programs: Programs) -> None:

@@ -63,7 +63,7 @@ def names(group: FakeGroup) -> list[str]:
 def test_starts_each_service_behind_its_needs(group: FakeGroup) -> None:
     assert up(group).started == ("db", "job", "web")
     assert group.calls == ["start shop-db", "start shop-job", "start shop-web"]
-    assert (group.own_networks, group.own_volumes) == ({"shop-stack"}, {"shop_data"})
+    assert (group.own_networks, set(group.own_volumes)) == ({"shop-stack"}, {"shop_data"})
 
 
 def test_what_did_not_change_stays(group: FakeGroup) -> None:
@@ -102,7 +102,7 @@ def test_a_service_of_a_profile_stays_when_others_change(group: FakeGroup) -> No
 def test_a_failed_start_leaves_nothing(group: FakeGroup, failure: str) -> None:
     with pytest.raises((ShipwheelError, KeyboardInterrupt)) as caught:
         _fail(group, failure)
-    assert (group.there, group.own_networks, group.own_volumes) == ({}, set(), set())
+    assert (group.there, group.own_networks, group.own_volumes) == ({}, set(), {})
     expected = {
         "ends": "web ended with status 3:\n  shop-web says this",
         "job fails": "job ended with status 1",
@@ -120,7 +120,7 @@ def test_a_failed_change_leaves_what_was_there(group: FakeGroup, failure: str) -
     with pytest.raises((ShipwheelError, KeyboardInterrupt)):
         _fail(group, failure)
     assert group.there == before
-    assert (group.own_networks, group.own_volumes) == ({"shop-stack"}, {"shop_data"})
+    assert (group.own_networks, set(group.own_volumes)) == ({"shop-stack"}, {"shop_data"})
 
 
 def _fail(group: FakeGroup, failure: str) -> None:
@@ -153,6 +153,18 @@ def _refused(group: FakeGroup, stack: Stack = STACK) -> UsageError:
 def test_a_volume_of_someone_else_is_left_alone(group: FakeGroup) -> None:
     group.taken.add("shop_data")
     assert "/shop/shipwheel.toml: services.db.volumes: the volume shop_data of docker is not" in _refused(group).message
+
+
+def test_a_volume_of_the_same_stack_elsewhere_is_left_alone(group: FakeGroup, tmp_path: Path) -> None:
+    group.own_volumes["shop_data"] = {LABEL_ROOT: str(tmp_path)}
+    assert "the volume shop_data of docker is not one of this stack" in _refused(group).message
+    assert stop_stack(STACK, group, silent, volumes=True) == ()
+    assert set(group.own_volumes) == {"shop_data"}
+
+
+def test_the_volume_of_a_project_that_moved_is_its_own(group: FakeGroup, tmp_path: Path) -> None:
+    group.own_volumes["shop_data"] = {LABEL_ROOT: str(tmp_path / "moved away")}
+    assert up(group).started == ("db", "job", "web")
 
 
 def test_a_network_of_someone_else_is_left_alone(group: FakeGroup) -> None:
@@ -209,7 +221,7 @@ def test_down_stops_the_newest_first_and_leaves_volumes(group: FakeGroup) -> Non
     assert group.calls == ["stop shop-web", "stop shop-job", "stop shop-db"]
     assert (group.there, group.own_networks) == ({}, set())
     assert stop_stack(STACK, group, silent, volumes=True) == ()
-    assert group.own_volumes == set()
+    assert group.own_volumes == {}
 
 
 def test_status_asks_each_service(group: FakeGroup) -> None:

@@ -1,6 +1,6 @@
 """An engine in memory, as far as stacks need one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -25,7 +25,7 @@ class FakeGroup(ContainerGroup):
         self.others: dict[str, GroupContainer] = {}
         """Containers that are not of the group."""
         self.own_networks: set[str] = set()
-        self.own_volumes: set[str] = set()
+        self.own_volumes: dict[str, Mapping[str, str]] = {}
         self.taken: set[str] = set()
         """Names of networks and volumes of others."""
         self.unwell: set[str] = set()
@@ -56,17 +56,18 @@ class FakeGroup(ContainerGroup):
     def remove_networks(self, names: Sequence[str]) -> None:
         self.own_networks -= set(names)
 
-    def volumes(self) -> frozenset[str]:
-        return frozenset(self.own_volumes)
+    def volumes(self) -> Mapping[str, Mapping[str, str]]:
+        return self.own_volumes
 
     def has_volume(self, name: str) -> bool:
-        return name in self.own_volumes | self.taken
+        return name in self.own_volumes or name in self.taken
 
-    def create_volume(self, name: str) -> None:
-        self.own_volumes.add(name)
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        self.own_volumes[name] = labels
 
     def remove_volumes(self, names: Sequence[str]) -> None:
-        self.own_volumes -= set(names)
+        for name in names:
+            del self.own_volumes[name]
 
     def stop(self, name: str, grace: int = 10) -> None:
         self.calls.append(f"stop {name}")

@@ -6,6 +6,7 @@ The two programs agree in everything used here.
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ from shipwheel.errors import EngineError
 __all__ = ["ContainerGroup", "GroupContainer", "aside_name"]
 
 _REMOVE_TIMEOUT_S = 120.0
+
+
+_Described = TypeVar("_Described")
 
 
 class _State(msgspec.Struct, frozen=True, rename="pascal"):
@@ -43,6 +47,13 @@ class _Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     config: _Config
     host_config: _HostConfig = _HostConfig()
     restart_count: int = 0
+
+
+class _Volume(msgspec.Struct, frozen=True, rename="pascal"):
+    """The parts of `volume inspect` that are used."""
+
+    name: str
+    labels: dict[str, str] | None = None
 
 
 class GroupContainer(msgspec.Struct, frozen=True):
@@ -109,17 +120,20 @@ class ContainerGroup:
         for name in names:
             self._checked("network", "rm", name)
 
-    def volumes(self) -> frozenset[str]:
-        """Return the names of the group's volumes."""
-        return frozenset(self._lines("volume", "ls", "--quiet", "--filter", f"label={self._label}"))
+    def volumes(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the labels of the group's volumes by their names."""
+        names = self._lines("volume", "ls", "--quiet", "--filter", f"label={self._label}")
+        found = self._described("volume", names, list[_Volume])
+        return {it.name: it.labels or {} for it in found}
 
     def has_volume(self, name: str) -> bool:
         """Return whether the engine has a volume of this name, of this group or not."""
         return self._run("volume", "inspect", name).ok
 
-    def create_volume(self, name: str) -> None:
-        """Create a volume of the group."""
-        self._checked("volume", "create", "--label", self._label, name)
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a volume of the group, with more labels."""
+        more = (word for key, value in labels.items() for word in ("--label", f"{key}={value}"))
+        self._checked("volume", "create", "--label", self._label, *more, name)
 
     def remove_volumes(self, names: Sequence[str]) -> None:
         """Remove volumes, with their data."""
@@ -187,15 +201,19 @@ class ContainerGroup:
                     process.stdout.close()
 
     def _inspect(self, names: Sequence[str]) -> tuple[GroupContainer, ...]:
-        if not names:
-            return ()
-        text = self._run("container", "inspect", *names).stdout
-        try:
-            # One that was removed meanwhile makes the status bad, but the others are printed.
-            found = decode_json(text or "[]", list[_Inspected])
-        except InvalidDocument as error:
-            raise EngineError(f"{self.engine.name} describes its containers in an unknown way: {error}", hint="Update it.") from error
+        found = self._described("container", names, list[_Inspected])
         return tuple(sorted(map(_container, found), key=lambda it: it.created))
+
+    def _described(self, kind: str, names: Sequence[str], form: type[list[_Described]]) -> list[_Described]:
+        """Return what the engine says of objects, without those that were removed meanwhile."""
+        if not names:
+            return []
+        # A missing one makes the status bad, but the others are printed.
+        text = self._run(kind, "inspect", *names).stdout
+        try:
+            return decode_json(text or "[]", form)
+        except InvalidDocument as error:
+            raise EngineError(f"{self.engine.name} describes a {kind} in an unknown way: {error}", hint="Update it.") from error
 
     def _lines(self, *words: str) -> list[str]:
         return self._checked(*words).stdout.split()

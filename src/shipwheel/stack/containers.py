@@ -8,7 +8,7 @@ import msgspec
 from shipwheel.container_path import ContainerPath
 from shipwheel.decoding import decode_json
 from shipwheel.digest import sha256_of
-from shipwheel.engine.group import GroupContainer
+from shipwheel.engine.group import ContainerGroup, GroupContainer
 from shipwheel.engine.interface import Mount, RunSpec
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, Stack, expand
@@ -24,6 +24,7 @@ __all__ = [
     "container_name",
     "is_job",
     "network_name",
+    "own_volumes",
     "run_spec",
     "volume_name",
 ]
@@ -31,7 +32,7 @@ __all__ = [
 LABEL_STACK = "io.shipwheel.stack"
 LABEL_SERVICE = "io.shipwheel.service"
 LABEL_ROOT = "io.shipwheel.root"
-"""Label of a container: the directory of the project whose stack it is in."""
+"""Label of a container or volume: the directory of the project whose stack it is in."""
 LABEL_CONFIG = "io.shipwheel.service-config"
 """Label of a container: a digest of all that it was started with. Another one means another container."""
 
@@ -97,6 +98,15 @@ def run_spec(stack: Stack, placed: PlacedService, image_id: str, variables: Mapp
         LABEL_JOB: "true" if service.is_job else "false",
     }
     return msgspec.structs.replace(spec, labels=labels)
+
+
+def own_volumes(stack: Stack, group: ContainerGroup) -> frozenset[str]:
+    """Return the names of the volumes that the stack has made, also under a path that is gone: the project may have moved.
+
+    A stack of the same name in another directory has volumes of its own.
+    """
+    roots = {name: labels.get(LABEL_ROOT, str(stack.root)) for name, labels in group.volumes().items()}
+    return frozenset(name for name, root in roots.items() if root == str(stack.root) or not Path(root).exists())
 
 
 def is_job(container: GroupContainer) -> bool:

@@ -2,7 +2,7 @@
 
 from shipwheel.engine.group import ContainerGroup
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.stack.containers import LABEL_SERVICE
+from shipwheel.stack.containers import LABEL_SERVICE, own_volumes
 from shipwheel.stack.model import Stack
 from shipwheel.stack.up import check_owner
 
@@ -25,7 +25,7 @@ def stop_stack(stack: Stack, group: ContainerGroup, reporter: Reporter, *, volum
     group.remove([container.name for container in found])
     group.remove_networks(sorted(group.networks()))
     if volumes:
-        group.remove_volumes(sorted(group.volumes()))
+        group.remove_volumes(sorted(own_volumes(stack, group)))
     names = ", ".join(container.labels.get(LABEL_SERVICE, container.name) for container in reversed(found))
     reporter(StageFinished(_STAGE, names or "nothing was running", notable=True))
-    return tuple(sorted(group.volumes()))
+    return tuple(sorted(own_volumes(stack, group)))

@@ -12,7 +12,17 @@ from shipwheel.engine.interface import RunSpec
 from shipwheel.engine.run_options import is_free
 from shipwheel.errors import EngineError, TrialError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.stack.containers import LABEL_CONFIG, LABEL_ROOT, LABEL_SERVICE, check_of, container_name, is_job, network_name, volume_name
+from shipwheel.stack.containers import (
+    LABEL_CONFIG,
+    LABEL_ROOT,
+    LABEL_SERVICE,
+    check_of,
+    container_name,
+    is_job,
+    network_name,
+    own_volumes,
+    volume_name,
+)
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import Stack
 
@@ -150,14 +160,14 @@ def _is_current(desired: Desired, container: GroupContainer | None) -> bool:
 def _check_names(stack: Stack, new: Sequence[Desired], there: Mapping[str, GroupContainer], group: ContainerGroup) -> None:
     """Raise UsageError for a container, volume or network that has a name of the stack and belongs to someone else."""
     engine = group.engine.name
-    own_volumes, network = group.volumes(), network_name(stack)
+    own, network = own_volumes(stack, group), network_name(stack)
     for each in new:
         if each.name not in there and group.container(each.spec.name) is not None:
             hint = f"Remove it: {engine} rm {each.spec.name}. Or give the project another name: the setting `name`."
             raise UsageError(f"{stack.place}: services.{each.name}: {engine} has another container {each.spec.name}", hint=hint)
         for volume in each.placed.volumes:
             name = volume_name(stack, volume.name)
-            if name not in own_volumes and group.has_volume(name):
+            if name not in own and group.has_volume(name):
                 hint = f"Name this one differently, or remove the other if nobody needs its data: {engine} volume rm {name}."
                 raise UsageError(
                     f"{stack.place}: services.{each.name}.volumes: the volume {name} of {engine} is not one of this stack", hint=hint
@@ -193,12 +203,12 @@ def _make_network_and_volumes(stack: Stack, desired: Sequence[Desired], group: C
     if network not in group.networks():
         undo.networks.append(network)
         group.create_network(network)
-    known = set(group.volumes())
+    known = set(own_volumes(stack, group))
     for name in (volume_name(stack, volume.name) for each in desired for volume in each.placed.volumes):
         if name not in known:
             known.add(name)
             undo.volumes.append(name)
-            group.create_volume(name)
+            group.create_volume(name, {LABEL_ROOT: str(stack.root)})
 
 
 def _start(each: Desired, before: GroupContainer | None, group: ContainerGroup, undo: _Undo) -> None:
