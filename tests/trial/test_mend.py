@@ -203,6 +203,9 @@ def test_a_table_gives_the_step_that_makes_it() -> None:
     assert settings_of([blocking(FindingKind.FILE, "/data/media")], FakeAdvisor(steps=(step,))) == [setting]
     assert settings_of([blocking(FindingKind.FILE, "/etc/media")], FakeAdvisor(steps=(step,))) == []
     assert setting == Setting("before-start", step)
+    found = trial(blocking(FindingKind.TABLE, "users"), blocking(FindingKind.FILE, "/data/media"))
+    tentative = [change.tentative for change in changes_for(found, FakeAdvisor(steps=(step,)))]
+    assert tentative == [False, True], "a program's own `init` may ask questions, or make other files"
     assert added(Settings(), setting.key, setting.value).before_start == (step,)
     assert settings_of([blocking(FindingKind.TABLE, "users")], FakeAdvisor()) == []
 

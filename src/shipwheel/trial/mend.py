@@ -131,7 +131,8 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
         if setting is not None:
-            yield Change(setting, _reason(finding), tentative=finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
+            guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
+            yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
     if is_outgrown(trial):
         yield from _older(advisor)
 

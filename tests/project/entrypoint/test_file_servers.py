@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from support.project_tree import Layout, assert_command, launched
 
+from shipwheel.errors import ProjectError
+from shipwheel.settings import Settings
+
 HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
 
 LAYOUTS: dict[str, Layout] = {
@@ -96,3 +99,14 @@ def test_chainlit_writes_to_a_volume_or_to_tmp(tmp_path: Path) -> None:
     assert (launch.env, launch.volumes) == ({}, ("/app/.files", "/app/.chainlit"))
     launch = launched(tmp_path, {".chainlit/config.toml": ""}, "chainlit")
     assert (launch.env, launch.volumes) == ({}, ("/app/.files",))
+
+
+def test_a_reflex_app_wants_node(tmp_path: Path) -> None:
+    files = {
+        "rxconfig.py": "import reflex as rx\nconfig = rx.Config(app_name='chat')\n",
+        "chat/chat.py": "import reflex as rx\napp = rx.App()\n",
+    }
+    with pytest.raises(ProjectError, match="compiled with node") as caught:
+        launched(tmp_path, files, "reflex")
+    assert "--backend-only" in caught.value.hint
+    assert launched(tmp_path, {}, "reflex", settings=Settings(command=("reflex", "run"))).command == ("reflex", "run")

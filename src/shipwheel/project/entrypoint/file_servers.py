@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
-__all__ = ["find_file_server", "find_twisted", "find_voila", "launch_aiohttp"]
+__all__ = ["find_file_server", "find_reflex", "find_twisted", "find_voila", "launch_aiohttp"]
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
@@ -149,6 +150,17 @@ def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
     command = ("python", "-m", "bottle", "--bind", f"{EVERY_ADDRESS}:{port}", "--server", server, using[0].name)
     launch = launch_module(evidence, using[0], command, f"{server} serves the Bottle routes in {using[0].file}.")
     return replace(launch, ports=(f"{port}/tcp",), extra_requirements=() if evidence.has(server) else (server,))
+
+
+def find_reflex(evidence: Evidence, _scan: Scan) -> Launch | None:
+    """Raise ProjectError for a Reflex app, whose front end node compiles when it starts; return None for any other project."""
+    if not (evidence.has("reflex") and evidence.has_file("rxconfig.py")):
+        return None
+    raise ProjectError(
+        f"{evidence.root}: rxconfig.py describes a Reflex app. Its front end is compiled with node when it starts, which the image lacks",
+        hint="Make the pages with `reflex export --frontend-only`, for a web server of their own. For the back end alone, set"
+        ' command = ["reflex", "run", "--env", "prod", "--backend-only"], ports = [8000] and state = [".states/", ".web/"].',
+    )
 
 
 def find_twisted(evidence: Evidence, scan: Scan) -> Launch | None:

@@ -14,7 +14,7 @@ from shipwheel.project.entrypoint.copies import with_copies
 from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, own_program_finder, unused_commands
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.file_servers import find_file_server, find_twisted, find_voila
+from shipwheel.project.entrypoint.file_servers import find_file_server, find_reflex, find_twisted, find_voila
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.open_address import with_open_address
@@ -46,6 +46,7 @@ _FINDERS: tuple[Finder, ...] = (
     declared_finder(DeploymentFile.DOCKERFILE),  # a Dockerfile,
     declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml,
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
+    find_reflex,  # no command: a Reflex app wants node
     find_served_web_application,  # a web application whose server is among the dependencies
     *map(own_program_finder, DeploymentFile),  # a file of the project that one of these runs, if that is no application without a server
     _unless_declared(find_console_script),  # a package's console script, unless one of these files runs something else

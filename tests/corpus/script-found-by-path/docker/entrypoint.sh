@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+flask --app ledger init-db
+exec "$@"
