@@ -204,6 +204,32 @@ def test_the_backend_of_a_repository_sees_the_repository_alone(home: Path, tmp_p
 
 
 @needs("bwrap")
+def test_a_package_in_the_index_sees_nothing_of_a_repository_that_holds_uvs_cache(index: PackageIndex, home: Path, listener: int) -> None:
+    index.add("made-1.0.tar.gz", archive(files(home, listener)))
+    (home / ".git").mkdir()
+    app = home / "work" / "app"
+    local = '[project]\nname = "local"\nversion = "1"\n'
+    write(app / "local", {"pyproject.toml": local})
+    settings = '[project]\nname = "app"\nversion = "1"\ndependencies = ["made", "local"]\n[tool.uv.sources]\nlocal = {path = "local"}\n'
+    (app / "pyproject.toml").write_text(settings)
+    assert found(lock_request(app, MINOR)) == {"local"}
+
+
+@needs("bwrap")
+def test_builds_in_a_repository_that_holds_the_caches(home: Path, tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "repository"
+    write(repository / "app" / "made", files(home, listener))
+    (repository / ".git").mkdir()
+    (repository / "app" / "VERSION").write_text("1.0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(repository / "uv"))
+    monkeypatch.setenv("SHIPWHEEL_CACHE", str(repository / "shipwheel"))
+    settings = '[project]\nname = "app"\nversion = "1"\ndependencies = ["made"]\n[tool.uv.sources]\nmade = {path = "made"}\n'
+    (repository / "app" / "pyproject.toml").write_text(settings)
+    assert found(lock_request(repository / "app", MINOR)) == {"around"}
+    assert (home / "canary").read_text() == "untouched"
+
+
+@needs("bwrap")
 def test_a_build_gets_the_variables_that_are_set_for_it(index: PackageIndex, home: Path, tmp_path: Path, listener: int) -> None:
     index.add("made-1.0.tar.gz", archive(files(home, listener)))
     settings = '[tool.uv.extra-build-variables]\nmade = { MADE_SETTING = "for made" }\n'

@@ -71,15 +71,18 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
     cache = venv.parent.parent
     around, network = _around(source, cache), _may_use_network(source, cache)
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        place = Path(name)
+        place, programs = Path(name, "venv"), Path(name, "bin")
+        place.mkdir()
+        programs.mkdir()
+        # In place of this program, the environment's link leads to the interpreter.
+        (programs / called.readlink().name).symlink_to(paths[0])
         results = [venv / _METADATA, *_wheel_directories(words, venv)]
         command = confined(
             [str(called), *words],
             writable=(source, *results),
             readable=(*paths[1:], around, around / ".git", *_lay_out(venv, place, paths[0])),
             network=network,
-            placed={venv: place},
-            links={called.readlink(): paths[0]},
+            placed={venv: place, called.readlink().parent: programs},
         )
         done = subprocess.run(command, env=_environment(os.environ, network=network), check=False)
         _bring(place, venv)
@@ -126,17 +129,15 @@ def _wheel_directories(words: Sequence[str], venv: Path) -> Iterator[Path]:
 
 
 def _around(source: Path, cache: Path) -> Path:
-    """Return the directory around a source that belongs to it: one of the user's, a repository, or what an archive had."""
-    for directory in filter(None, os.environ.get(READABLE, "").split(os.pathsep)):
-        if source.is_relative_to(directory):
-            return Path(directory)
-    parts = source.relative_to(cache).parts if source.is_relative_to(cache) else ()
-    # In uv's cache: git-v0/checkouts/<repository>/<commit>, and sdists-v9/<kind>/<…>/src.
-    if parts[1:2] == ("checkouts",):
-        return cache.joinpath(*parts[:4])
-    if "src" in parts:
-        return cache.joinpath(*parts[: parts.index("src") + 1])
-    return source
+    """Return the directory around a source that belongs to it: a repository, what an archive had, or one of the user's."""
+    if source.is_relative_to(cache):
+        # git-v0/checkouts/<repository>/<commit>, and sdists-v9/<kind>/<…>/src. The cache may be in a directory of the user's.
+        parts = source.relative_to(cache).parts
+        if parts[1] == "checkouts":
+            return cache.joinpath(*parts[:4])
+        return cache.joinpath(*parts[: parts.index("src") + 1]) if "src" in parts else source
+    readable = filter(None, os.environ.get(READABLE, "").split(os.pathsep))
+    return next((Path(directory) for directory in readable if source.is_relative_to(directory)), source)
 
 
 def _may_use_network(source: Path, cache: Path) -> bool:

@@ -50,7 +50,6 @@ def confined(
     readable: Iterable[Path],
     network: bool,
     placed: Mapping[Path, Path] = MappingProxyType({}),
-    links: Mapping[Path, Path] = MappingProxyType({}),
 ) -> list[str]:
     """Return the command that runs another one in the sandbox.
 
@@ -60,7 +59,6 @@ def confined(
         readable: Further ones that it may read, also in a directory that it may change.
         network: Allow it the network of this machine.
         placed: Paths in the sandbox, and the directories of this machine that it finds and may change there.
-        links: Paths in the sandbox, and the targets of the symbolic links there.
     """
     binds = {
         **{path: ("--ro-bind", path) for path in _existing(readable)},
@@ -69,8 +67,7 @@ def confined(
     }
     # Parents first: a later mount hides what is below it.
     mounts = [word for path in sorted(binds) for word in (*binds[path], path)]
-    linked = [word for path, target in links.items() for word in ("--symlink", str(target), str(path))]
-    return ["bwrap", *_isolation(network), *_system(network), *mounts, *linked, "--", *command]
+    return ["bwrap", *_isolation(network), *_system(network), *mounts, "--", *command]
 
 
 @lru_cache(maxsize=8)
