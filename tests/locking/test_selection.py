@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
+from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import LeftOut, Selection, select, select_all
 from shipwheel.locking.target import Target
@@ -179,6 +180,13 @@ def test_leaves_out_nothing_whose_metadata_names_linux() -> None:
     made = package("db", "cp311-cp311-win_amd64", sdist=True, tool={"shipwheel": {"serves-linux": True}})
     with pytest.raises(LockError, match=r"db 1\.0 has no file"):
         select(lock(made, frozen=True), AMD64)
+
+
+def test_compiles_what_an_open_list_requires_although_its_wheels_are_for_windows() -> None:
+    made = package("db", "cp311-cp311-win_amd64", sdist=True)
+    with pytest.raises(NoCompatibleFile) as raised:
+        select(lock(made, roots={"db": "pyproject.toml"}), AMD64)
+    assert raised.value.to_compile == {"db"}
 
 
 @pytest.mark.parametrize(

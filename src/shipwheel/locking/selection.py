@@ -216,8 +216,13 @@ class _Selector:
         return MissingFile(package.name, version, mismatch, reason, wheels, sdist, chain, self._can_be_compiled(package))
 
     def _can_be_compiled(self, package: "Package") -> bool:
-        """Return whether a package has a source that can serve Linux and this Python, by all that its files say."""
-        serves_linux = _own_table(package).get("serves-linux", False) or not (only_for_other_systems(_tags(package)) or _only_for(package))
+        """Return whether a package has a source that can serve Linux and this Python.
+
+        Many projects publish wheels for Windows alone, where nobody has a compiler. Only in a list that another system wrote can such a
+        package be one that Linux cannot have.
+        """
+        others_only = only_for_other_systems(_tags(package)) or bool(_only_for(package))
+        serves_linux = not others_only or not self.lock.frozen or _own_table(package).get("serves-linux", False)
         return package.sdist is not None and serves_linux and not self._excludes_python(package)
 
     def _mismatch(self, package: "Package") -> tuple[Mismatch, str]:

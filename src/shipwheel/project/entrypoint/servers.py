@@ -111,7 +111,8 @@ def _wsgi_server(evidence: Evidence, port: str) -> Server:
         return replace(_granian(port, "wsgi"), workers_variable="GRANIAN_WORKERS")
     if "uwsgi" in dependencies:
         threads = ("--enable-threads", "--threads", _THREADS)
-        words = ("--http-socket", f"{EVERY_ADDRESS}:{port}", "--master", *threads, "--need-app", "--module", "{target}")
+        # By itself it starts again on SIGTERM.
+        words = ("--http-socket", f"{EVERY_ADDRESS}:{port}", "--master", "--die-on-term", *threads, "--need-app", "--module", "{target}")
         return Server("uwsgi", port, words, workers_variable="UWSGI_PROCESSES")
     if "hypercorn" in dependencies:
         return _hypercorn(port, "wsgi:{target}")
