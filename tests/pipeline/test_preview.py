@@ -33,6 +33,26 @@ def test_refuses_a_package_that_must_be_compiled(world: World) -> None:
     refused_by_both(world, world.app("small\ncompiled\n"), 5, "which compiling needs")
 
 
+def test_refuses_a_package_in_rust_before_compilers_are_fetched(world: World) -> None:
+    world.index.add("rusty-1.0.tar.gz", sdist("rusty", build='raise SystemExit("can\'t find Rust compiler")\n'))
+    planned = world.run("plan", world.app("small\nrusty\n"), *ONE)
+    assert (planned.code, "It needs Rust" in planned.err) == (7, True), planned.err
+    assert not [name for name in requested(world) if name.startswith(("gcc", "g++"))]
+
+
+def test_a_project_that_cannot_be_compiled_goes_into_the_image_as_it_is(world: World) -> None:
+    place = world.app("small\n")
+    backend = "import subprocess\ndef build_wheel(*_):\n    subprocess.run(['cc', 'fast.c'], check=True)\n"
+    (place / "backend.py").write_text(backend)
+    (place / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "shop"\nversion = "1"\n'
+    )
+    planned = world.run("plan", place, *ONE)
+    assert planned.code == 0, planned.err
+    assert "the project's wheel cannot be built" in planned.err
+    assert "the source of shop" in planned.out
+
+
 def test_refuses_a_command_that_is_not_in_the_image(world: World) -> None:
     place = world.app("small\n")
     (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["serveit", "main:app"]\n')

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.builder.build_run import BuildRun
-from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, ran_foreign_program
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_rust, ran_foreign_program
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError
@@ -26,13 +26,13 @@ from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_b
 from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions
 from shipwheel.wheels.rewrite import remove_local_urls
 
-__all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
+__all__ = ["RUST_HINT", "Compiled", "SourceToCompile", "compile_wheel"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
-_RUST = frozenset({"cargo", "rustc", "rustup", "maturin"})
+RUST_HINT = "It needs Rust, which shipwheel does not compile yet: choose a version that has wheels for the platforms."
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class _Compilation:
 
     def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""
-        lacks = [lack for lack in lacks_in(failed.output) if lack.name not in _RUST]
+        lacks = () if needs_rust(failed.output) else lacks_in(failed.output)
         found = self.workshop.find(lacks) if lacks else {}
         packages = tuple(sorted({*recipe.packages, *found.values()}))
         if packages != recipe.packages:
@@ -224,7 +224,7 @@ class _Compilation:
 
     def _error(self, failed: _Failed) -> BuildError:
         log = self._write_log(failed.output)
-        missing = [lack for lack in lacks_in(failed.output) if lack.name not in _RUST]
+        missing = list(lacks_in(failed.output))
         lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
         message = f"{self.source.label} cannot be compiled for {self.workshop.target.platform}: {lines}\n  whole output: {log}"
         return BuildError(message, hint=_hint(self.source.name, failed.output, missing, self.workshop.suite.codename))
@@ -238,8 +238,8 @@ class _Compilation:
 
 
 def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
-    if any(program in output for program in ("cargo", "rustc")):
-        return "It needs Rust, which shipwheel does not compile yet: choose a version that has wheels for the platforms."
+    if needs_rust(output):
+        return RUST_HINT
     if ran_foreign_program(output):
         return (
             "Its build runs a program that it has just compiled for the other processor: build on a machine with that processor, or choose "

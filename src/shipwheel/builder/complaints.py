@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "ran_foreign_program"]
+__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "needs_rust", "ran_foreign_program"]
 
 
 class LackKind(Enum):
@@ -52,6 +52,7 @@ _FORMS = (
 _PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORMS)
 _ERROR = re.compile(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
 _FOREIGN = re.compile(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
+_RUST = re.compile(r"\b(?:cargo|rustc|rustup|maturin)\b|\bRust compiler\b")
 _NOISE = re.compile(r'\s*(?:File "|\^+$|raise |\+ )')
 _COMMAND = re.compile(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
 _MAX_LINES = 25
@@ -63,6 +64,11 @@ def lacks_in(output: str) -> tuple[Lack, ...]:
     for kind, pattern in _PATTERNS:
         found += [(match.start(), Lack(kind, name)) for match in pattern.finditer(output) for name in filter(None, match.groups())]
     return tuple(dict.fromkeys(lack for _, lack in sorted(found, key=lambda each: each[0])))
+
+
+def needs_rust(output: str) -> bool:
+    """Return whether a failed build asked for Rust's compiler or its package manager."""
+    return _RUST.search(output) is not None
 
 
 def ran_foreign_program(output: str) -> bool:

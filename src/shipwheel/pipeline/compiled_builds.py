@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from shutil import copytree
 
-from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
-from shipwheel.builder.complaints import lacks_in
+from shipwheel.builder.compile import RUST_HINT, Compiled, SourceToCompile, compile_wheel
+from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.workshop import Workshop
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter
 from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.selection import LockedDistribution
@@ -72,7 +72,12 @@ class CompiledBuilds:
     def project(self, tree: SourceTree, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
         """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
         source = self._source_of_tree(tree, self._resolution.project.name, f"the project {tree.name}")
-        return self._pure_or_compiled(source, self._resolution.platforms, "", pure)
+        try:
+            return self._pure_or_compiled(source, self._resolution.platforms, "", pure)
+        except ProjectWheelError:
+            raise
+        except (BuildError, FetchError) as error:
+            raise ProjectWheelError(error.message, hint=error.hint) from error
 
     def _pure_or_compiled(
         self, source: SourceToCompile, platforms: "list[Resolved] | tuple[Resolved, ...]", name: str, pure: Callable[[], BuiltWheel]
@@ -82,7 +87,12 @@ class CompiledBuilds:
             try:
                 return pure()
             except BuildError as error:
-                if not _must_compile(error):
+                failed = error if isinstance(error, BackendFailed) else error.__cause__
+                if not isinstance(failed, BackendFailed):
+                    raise
+                if needs_rust(failed.output):
+                    raise BuildError(error.message, hint=RUST_HINT) from error
+                if not (failed.compiles or lacks_in(failed.output)):
                     raise
         for platform in platforms:
             workshop, architecture = self._workshop(source.label, platform), platform.target.platform.architecture
@@ -152,9 +162,3 @@ class CompiledBuilds:
 
         content = f"{tree_digest(tree.top, history=tree.has_history)}/{tree.root.relative_to(tree.top)}"
         return SourceToCompile(name, label, content, write, variables=self._options.variables, finish=finish)
-
-
-def _must_compile(error: BuildError) -> bool:
-    """Return whether a build in pure Python failed because it lacks a compiler, or what a compiler would use."""
-    failed = error if isinstance(error, BackendFailed) else error.__cause__
-    return isinstance(failed, BackendFailed) and (failed.compiles or bool(lacks_in(failed.output)))
