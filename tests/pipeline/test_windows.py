@@ -1,11 +1,12 @@
 """A requirements.txt that was frozen on Windows: what only Windows has is left out and said, what merely is for Windows too stays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.sdist import sdist
 
-from shipwheel.testing.wheels import SmallWheel
+from shipwheel.testing.wheels import Member, SmallWheel
 from shipwheel.testing.world import MINOR, World
 
 FROZEN = """\
@@ -79,3 +80,19 @@ def test_what_something_needs_is_not_left_out(world: World, frozen: Path) -> Non
     ran = world.build(frozen)
     assert ran.code == 4, ran.err
     assert "pywin32" in ran.err and "needy" in ran.err
+
+
+@pytest.mark.parametrize("requirement", ["serious", "serious==1.0"])
+@pytest.mark.parametrize(
+    ("system", "code", "words"), [("Unix", 5, "which compiling needs"), ("Microsoft", 4, "nothing says that it works")]
+)
+def test_a_source_that_says_it_runs_on_linux_is_compiled(world: World, requirement: str, system: str, code: int, words: str) -> None:
+    """psycopg2 and mysqlclient have wheels for Windows alone, and a source that everyone else compiles."""
+    python = f"cp{MINOR.replace('.', '')}"
+    metadata = f"Metadata-Version: 2.1\nName: serious\nVersion: 1.0\nClassifier: Operating System :: {system}\n"
+    wheel = SmallWheel("serious", tag=f"{python}-{python}-win_amd64", purelib=False, omitted=frozenset({"METADATA"}))
+    member = Member("serious-1.0.dist-info/METADATA", metadata.encode())
+    world.add(replace(wheel, extra=[member]))
+    world.index.add("serious-1.0.tar.gz", sdist("serious", build="import subprocess; subprocess.run(['cc'], check=True)"))
+    planned = world.run("plan", world.app(f"small\n{requirement}\n"), "--platform", "linux/amd64")
+    assert (planned.code, words in planned.err) == (code, True), planned.err
