@@ -13,7 +13,7 @@ from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Upgrade, pinned_packages, preferred_packages, with_pins
-from shipwheel.locking.prune import note_linux_source, without_credentials
+from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
 from shipwheel.project.git_history import old_last_commit
@@ -103,8 +103,6 @@ def _document(request: LockRequest, contents: LockContents, as_of: str) -> dict[
     """Return the lock as a TOML document: PEP 751, with shipwheel's `created-by` and [tool.shipwheel]."""
     dependencies, direct = read_graph(contents.uv_lock, contents.project, request.extras, request.groups)
     packages = [_with_dependencies(package, dependencies) for package in without_credentials(contents.pylock.get("packages", []))]
-    if not contents.is_pinned:
-        packages = [note_linux_source(package) for package in packages]
     names = {package["name"] for package in packages}
     packages = [_with_locked_dependencies(package, names) for package in packages]
     # A pinned list requires every package in it; the project that it was made from requires fewer.

@@ -19,7 +19,7 @@ from shipwheel.project.lock_inputs import relative_path
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["drop_other_pythons", "note_linux_source", "note_systems", "relocate", "without_credentials"]
+__all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
 
 
 _MAX_SOURCE_BYTES = 32 << 20
@@ -58,13 +58,6 @@ def note_systems(pylock: dict[str, Any], every_file: Callable[[str, str], Mappin
             package["tool"] = {"shipwheel": {"serves-linux": True}}
         elif not of_this_python:
             package["tool"] = {"shipwheel": {"only-for": system_names([tag for wheel in wheels for tag in _tags(wheel)])}}
-
-
-def note_linux_source(package: dict[str, Any]) -> dict[str, Any]:
-    """Return a package with a source and wheels for other systems only with the note that it runs on Linux, if its metadata says so."""
-    wheels = package.get("wheels", [])
-    is_candidate = "url" in package.get("sdist", {}) and "tool" not in package and wheels and all(map(_is_for_other_system, wheels))
-    return {**package, "tool": {"shipwheel": {"serves-linux": True}}} if is_candidate and _serves_linux(package) else package
 
 
 def _tags(wheel: Mapping[str, Any]) -> "frozenset[Tag]":
