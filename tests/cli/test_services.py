@@ -153,6 +153,17 @@ def test_manifests_get_the_digests_of_what_they_name(world: World, registry: Fak
     assert world.run("resolve", "-f", "k8s", "--no-push").out == f"---\n{expected}"
 
 
+def test_manifests_of_one_name_are_all_printed_and_never_written_over(world: World) -> None:
+    for name in ("a", "b"):
+        (world.root / name).mkdir()
+        (world.root / name / "pod.yaml").write_text(f"kind: {name}\n")
+    files = ("-f", "a/pod.yaml", "-f", "b")
+    assert world.run("resolve", *files).out == "---\nkind: a\n---\nkind: b\n"
+    done = world.run("resolve", *files, "-o", "out")
+    assert done.code == 2
+    assert "a/pod.yaml and b/pod.yaml would both be written to pod.yaml" in done.err
+
+
 def test_a_manifest_that_cannot_be_resolved_is_named_with_its_line(world: World, registry: FakeRegistry) -> None:
     (world.root / "pod.yaml").write_text(f"containers:\n- image: {registry.host}/db:1\n")
     done = world.run("resolve", "-f", "pod.yaml")

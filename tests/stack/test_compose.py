@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, WEB, WORKER, ours, placed
@@ -49,6 +50,16 @@ def test_a_compose_file_says_all_that_the_settings_say() -> None:
     assert (db["pull_policy"], db["healthcheck"]["test"]) == ("never", ["CMD", "pg_isready"])
     assert db.keys().isdisjoint({"read_only", "cap_drop", "user"}), "an image of others may need them"
     assert found["services"]["release"]["restart"] == "no"
+
+
+def test_values_of_settings_and_images_stay_what_they_are() -> None:
+    env = {name: name for name in ("1e3", "0o17", "y", "N", "+.5")}
+    service = Service("web", PulledImage("x"), env=env, volumes=(ServiceVolume("data", ContainerPath("/$x")),))
+    config = msgspec.structs.replace(ours().config, user="$USER", volumes=(ContainerPath("/$x"),))
+    text = compose_file(STACK, [place(service, msgspec.structs.replace(ours(), config=config), PLACE)])
+    found = yaml.safe_load(text)["services"]["web"]
+    assert (found["user"], found["volumes"][0]["target"]) == ("$$USER", "/$$x")
+    assert [f"'{name}': '{name}'" in text for name in env] == [True] * len(env), "a number or true to some readers"
 
 
 def test_a_container_has_the_same() -> None:

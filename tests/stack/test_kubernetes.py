@@ -14,7 +14,7 @@ from shipwheel.container_path import ContainerPath
 from shipwheel.stack.image import place
 from shipwheel.stack.kubernetes import manifests
 from shipwheel.stack.kustomize import kustomize_files
-from shipwheel.stack.model import ProjectSource, Service, ServiceVolume, Stack
+from shipwheel.stack.model import HealthCommand, ProjectSource, Service, ServiceVolume, Stack
 
 VERSIONS = ("1.35.0", "1.36.0", "1.37.0")
 
@@ -80,7 +80,7 @@ def test_passwords_come_from_a_secret_that_nothing_writes() -> None:
     assert env == [
         {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "shop-secrets", "key": "PASSWORD"}}},
         {"name": "KEY_FILE", "value": "/run/secrets/KEY"},
-        {"name": "URL", "value": "pg://$(PASSWORD)@db/$1"},
+        {"name": "URL", "value": "pg://$(PASSWORD)@db/$$1"},
     ]
     assert next(volume for volume in web["volumes"] if volume["name"] == "secrets")["secret"]["secretName"] == "shop-secrets"
     assert not [kind for kind, _ in found() if kind == "Secret"]
@@ -113,10 +113,20 @@ def test_nothing_is_reached_that_nothing_needs() -> None:
 
 
 def test_dollar_signs_of_words_stay() -> None:
-    service = Service("web", ProjectSource(ROOT), command=("run", "$(date)"), env={"A": "$(B) ${C}"})
+    check = HealthCommand(("test", "$(x)"))
+    service = Service("web", ProjectSource(ROOT), command=("run", "$(date)", "a$$b"), env={"A": "$(B) ${C}"}, health=check)
     container = pod(found(service)["Deployment", "web"])["containers"][0]
-    assert container["args"] == ["run", "$$(date)"]
+    assert container["args"] == ["run", "$$(date)", "a$$$$b"]
     assert container["env"][-1] == {"name": "A", "value": "$$(B) $(C)"}
+    assert container["readinessProbe"]["exec"]["command"] == ["test", "$$(x)"]
+
+
+def test_variables_come_before_the_values_that_they_are_part_of() -> None:
+    env = {"URL": "pg://${PASSWORD}@db", "PASSWORD": "${PASSWORD}", "PATH": "/x:${PATH}"}
+    container = pod(found(Service("web", ProjectSource(ROOT), env=env))["Deployment", "web"])["containers"][0]
+    references = [(it["name"], it["valueFrom"]["secretKeyRef"]["key"]) for it in container["env"] if "valueFrom" in it]
+    assert references == [("PASSWORD", "PASSWORD"), ("PATH_OF_STACK", "PATH")]
+    assert container["env"][2:] == [{"name": "URL", "value": "pg://$(PASSWORD)@db"}, {"name": "PATH", "value": "/x:$(PATH_OF_STACK)"}]
 
 
 def test_the_overlay_is_the_persons() -> None:

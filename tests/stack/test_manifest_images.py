@@ -40,6 +40,22 @@ def test_changes_nothing_else() -> None:
     assert changed == TEXT.replace("'one:1'", "one@sha256:1").replace('"shipwheel://../shop"', "r.example/shop@sha256:2")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "containers:\n- image: &own !!str one\n  name: a\n- image: *own\n",
+            "containers:\n- image: &own !!str two\n  name: a\n- image: *own\n",
+        ),
+        ("containers:\n- image: >-\n    one\n  name: a\n", "containers:\n- image: two\n  name: a\n"),
+        ("containers:\r\n- image: one\r\n", "containers:\r\n- image: two\r\n"),
+        ("? [a]\n: b\n", "? [a]\n: b\n"),
+    ],
+)
+def test_any_form_of_a_value_is_replaced(text: str, expected: str) -> None:
+    assert with_images(text, dict.fromkeys(manifest_images(text, "x.yaml"), "two")) == expected
+
+
 def test_names_the_line_of_what_is_no_yaml() -> None:
     with pytest.raises(UsageError, match=r"x.yaml, line 2: not YAML"):
         manifest_images("a: 1\nb: {{ .Values.x }}: [\n", "x.yaml")

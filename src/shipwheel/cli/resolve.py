@@ -1,7 +1,7 @@
 """`shipwheel resolve`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,17 +49,20 @@ def command(terminal: Terminal, sources: tuple[Path, ...], output: Path | None, 
     from shipwheel.stack.manifest_images import manifest_images, with_images
 
     read = {path: (name, text) for path, name, text in _read(sources)}
+    if output is not None:
+        _check_distinct({path: name for path, (name, _) in read.items()})
     found = {path: manifest_images(text, str(path)) for path, (_, text) in read.items()}
     names: dict[tuple[Path, str], str] = {}
     for path, images in found.items():
         for image in images:
             key = (path.parent, image.name)
             names[key] = names.get(key) or _resolved(path, image, terminal, push=not no_push, flags=flags)
-    done = {name: with_images(text, {it: names[path.parent, it.name] for it in found[path]}) for path, (name, text) in read.items()}
-    written = [str(_write(output / name, text)) for name, text in done.items()] if output is not None else []
+    done = [(name, with_images(text, {it: names[path.parent, it.name] for it in found[path]})) for path, (name, text) in read.items()]
+    written = [str(_write(output / name, text)) for name, text in done] if output is not None else []
+    texts = [text for _, text in done]
     resolved = {name: digest for (_, name), digest in names.items()}
-    lines = written if output is not None else _joined(done.values()).splitlines()
-    terminal.result(lambda: {"files": written, "texts": [*done.values()], "images": resolved}, lines)
+    lines = written if output is not None else _joined(texts).splitlines()
+    terminal.result(lambda: {"files": written, "texts": texts, "images": resolved}, lines)
 
 
 def _resolved(path: Path, image: "ManifestImage", terminal: Terminal, *, push: bool, flags: dict[str, Any]) -> str:
@@ -78,6 +81,14 @@ def _resolved(path: Path, image: "ManifestImage", terminal: Terminal, *, push: b
     return built.name
 
 
+def _check_distinct(names: Mapping[Path, str]) -> None:
+    """Raise UsageError if two manifests would be written to one file."""
+    paths: dict[str, Path] = {}
+    for path, name in names.items():
+        if (other := paths.setdefault(name, path)) != path:
+            raise UsageError(f"{other} and {path} would both be written to {name}", hint="Name the directory that has both: -f DIR.")
+
+
 def _read(sources: tuple[Path, ...]) -> Iterator[tuple[Path, str, str]]:
     """Yield each manifest: its path, that below its directory, and its text. Raise UsageError for one that cannot be read."""
     for source in sources:
@@ -90,7 +101,7 @@ def _read(sources: tuple[Path, ...]) -> Iterator[tuple[Path, str, str]]:
             raise UsageError(f"{source} has no manifests", hint=f"Name a directory with {' or '.join(_SUFFIXES)} files.")
         for file in files:
             try:
-                yield file, file.relative_to(folder).as_posix(), file.read_text(encoding="utf-8")
+                yield file, file.relative_to(folder).as_posix(), file.read_bytes().decode()
             except (OSError, UnicodeDecodeError) as error:
                 reason = (error.strerror or error) if isinstance(error, OSError) else "not UTF-8"
                 raise UsageError(f"cannot read {file}: {reason}", hint="Name a manifest, or a directory with manifests.") from error
@@ -98,7 +109,8 @@ def _read(sources: tuple[Path, ...]) -> Iterator[tuple[Path, str, str]]:
 
 def _write(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    # As bytes, which keep the ends of lines.
+    file.write_bytes(text.encode())
     return file
 
 

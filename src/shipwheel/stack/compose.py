@@ -53,7 +53,7 @@ def _service(placed: PlacedService, by_name: dict[str, PlacedService]) -> Iterat
     if placed.ports:
         yield "ports", [_port(port.container, port.host, port.protocol, port.address) for port in placed.ports]
     if placed.volumes:
-        yield "volumes", [{"type": "volume", "source": volume.name, "target": str(volume.target)} for volume in placed.volumes]
+        yield "volumes", [{"type": "volume", "source": volume.name, "target": _literal(volume.target)} for volume in placed.volumes]
     if service.secrets:
         yield "secrets", list(service.secrets)
     if placed.health_command:
@@ -74,7 +74,7 @@ def _check(placed: PlacedService) -> dict[str, Any]:
 
 def _confinement(placed: PlacedService) -> Iterator[tuple[str, Any]]:
     if placed.image.is_ours and placed.image.config.user:
-        yield "user", placed.image.config.user
+        yield "user", _literal(placed.image.config.user)
     if placed.hardened:
         yield "read_only", True
         yield "tmpfs", ["/tmp"]  # noqa: S108 - in the container
@@ -92,10 +92,14 @@ def _port(target: int, published: int, protocol: str, address: str) -> dict[str,
 
 
 def _words(words: Sequence[str]) -> list[str]:
-    """Return words of a command; a dollar sign is doubled, since compose replaces what follows a single one."""
-    return [word.replace("$", "$$") for word in words]
+    return [_literal(word) for word in words]
+
+
+def _literal(text: str) -> str:
+    """Return a text that stays as it is; a dollar sign is doubled, since compose replaces what follows a single one."""
+    return text.replace("$", "$$")
 
 
 def _value(text: str) -> str:
     """Return a value of `env` with its variables, which compose refuses to leave empty."""
-    return "".join(f"{literal.replace('$', '$$')}{f'${{{name}:?set {name}}}' if name else ''}" for literal, name in pieces(text))
+    return "".join(f"{_literal(literal)}{f'${{{name}:?set {name}}}' if name else ''}" for literal, name in pieces(text))

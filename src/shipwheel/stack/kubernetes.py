@@ -206,17 +206,20 @@ class _Writer:
     def _env(self, placed: PlacedService) -> Iterator[dict[str, Any]]:
         service = placed.service
         secret = secret_name(self._stack)
-        composed = {name for value in service.env.values() for name in variables_in(value)}
+        # Under another name if the container has another value under this one.
+        names = {
+            name: f"{name}_OF_STACK" if service.env.get(name, f"${{{name}}}") != f"${{{name}}}" else name
+            for value in service.env.values()
+            for name in variables_in(value)
+        }
         # First: only variables that come before can be part of a value.
-        for name in sorted(composed - set(service.env)):
-            yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
+        for key, name in sorted(names.items()):
+            yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
         for name in service.secrets:
             yield {"name": f"{name}_FILE", "value": f"{SECRETS_DIRECTORY}/{name}"}
         for name, value in service.env.items():
-            if value == f"${{{name}}}":
-                yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
-            else:
-                yield {"name": name, "value": _value(value)}
+            if value != f"${{{name}}}":
+                yield {"name": name, "value": _value(value, names)}
 
     def _mounts(self, placed: PlacedService) -> Iterator[dict[str, Any]]:
         if placed.hardened:
@@ -346,7 +349,7 @@ def _probes(placed: PlacedService) -> dict[str, Any]:
         case HealthPort(port):
             ask = {"tcpSocket": {"port": port}}
         case HealthCommand(command):
-            ask = {"exec": {"command": list(command)}}
+            ask = {"exec": {"command": _words(command)}}
         case _:
             return {}
     attempts = max(1, -(-placed.service.start_timeout // _PERIOD_S))
@@ -385,9 +388,14 @@ def _security(placed: PlacedService) -> dict[str, Any]:
 
 
 def _words(words: Sequence[str]) -> list[str]:
-    """Return words of a command; `$(` is doubled, since Kubernetes replaces `$(NAME)`."""
-    return [word.replace("$(", "$$(") for word in words]
+    return [_literal(word) for word in words]
 
 
-def _value(text: str) -> str:
-    return "".join(f"{literal.replace('$(', '$$(')}{f'$({name})' if name else ''}" for literal, name in pieces(text))
+def _literal(text: str) -> str:
+    """Return a text that stays as it is: Kubernetes replaces `$(NAME)`, and `$$` by a single `$` wherever it stands."""
+    return text.replace("$", "$$")
+
+
+def _value(text: str, names: Mapping[str, str]) -> str:
+    """Return a value of `env` with the container's `names` of its variables."""
+    return "".join(f"{_literal(literal)}{f'$({names[name]})' if name else ''}" for literal, name in pieces(text))

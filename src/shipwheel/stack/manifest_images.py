@@ -1,14 +1,22 @@
 """The images in manifests that a person keeps, and their replacement: nothing else of a file changes, comments and spacing neither."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shipwheel.errors import UsageError
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["PROJECT_SCHEME", "ManifestImage", "manifest_images", "with_images"]
 
 PROJECT_SCHEME = "shipwheel://"
 """Begins the name of an image that is the path of a project, relative to the manifest."""
+
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+"""An anchor and a tag before a value, which others may refer to."""
 
 _CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
@@ -31,7 +39,7 @@ def manifest_images(text: str, origin: str) -> tuple[ManifestImage, ...]:
     import yaml
 
     try:
-        return tuple(image for document in yaml.compose_all(text, yaml.SafeLoader) for image in _images(document, inside=False))
+        return tuple(image for document in yaml.compose_all(text, yaml.SafeLoader) for image in _images(document, text, inside=False))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
@@ -45,17 +53,24 @@ def with_images(text: str, images: Mapping[ManifestImage, str]) -> str:
     return text
 
 
-def _images(node: "object", *, inside: bool) -> Iterator[ManifestImage]:
+def _images(node: "object", text: str, *, inside: bool) -> Iterator[ManifestImage]:
     """Yield the images below a node of the document. `inside` a list of containers, their own ones count."""
     import yaml
 
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _images(item, inside=inside)
+            yield from _images(item, text, inside=inside)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            is_image = inside and key.value == "image" and isinstance(value, yaml.ScalarNode) and value.value
-            if is_image:
-                yield ManifestImage(value.value, value.start_mark.index, value.end_mark.index, value.start_mark.line + 1)
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if inside and name == "image" and isinstance(value, yaml.ScalarNode) and value.value:
+                yield _image(value, text)
             else:
-                yield from _images(value, inside=key.value in _CONTAINERS)
+                yield from _images(value, text, inside=name in _CONTAINERS)
+
+
+def _image(node: "yaml.ScalarNode", text: str) -> ManifestImage:
+    """Return the image that a node names. The name of a block ends before the line's end."""
+    start = _PROPERTIES.match(text, node.start_mark.index, node.end_mark.index).end()  # type: ignore[union-attr] - matches all
+    end = start + len(text[start : node.end_mark.index].rstrip())
+    return ManifestImage(node.value, start, end, node.start_mark.line + 1)

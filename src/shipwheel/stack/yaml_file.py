@@ -1,11 +1,15 @@
 """Documents of JSON kinds as YAML, as a person would write them: keys in their order, and nothing by reference."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 __all__ = ["yaml_documents"]
+
+_AMBIGUOUS = re.compile(r"[-+.0-9].*|[yYnN]")
+"""Texts that readers of YAML 1.1 and 1.2 disagree about: `1e3` and `0o17` are numbers to some, `y` is true."""
 
 
 def yaml_documents(documents: Iterable[Any]) -> str:
@@ -16,7 +20,8 @@ def yaml_documents(documents: Iterable[Any]) -> str:
         """Writes texts of several lines as blocks."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        style = "|" if "\n" in value else "'" if _AMBIGUOUS.fullmatch(value) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
     # What is one object twice would become an anchor and an alias.
