@@ -55,6 +55,12 @@ def test_volumes_inside_the_directory_are_the_directory(app: Project) -> None:
     ]
 
 
+def test_a_volume_never_leads_out_of_the_directory(app: Project) -> None:
+    (app.root / "uploads").symlink_to("/")
+    with pytest.raises(UsageError, match="uploads leads out of the project"):
+        source_mounts(app, "shop-dev", config(app).volumes)
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

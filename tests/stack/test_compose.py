@@ -23,6 +23,7 @@ from shipwheel.stack.model import (
     ServiceHealth,
     ServiceVolume,
 )
+from shipwheel.stack.secrets import secret_file
 
 
 def test_a_compose_file_says_all_that_the_settings_say() -> None:
@@ -70,7 +71,7 @@ def test_a_container_has_the_same() -> None:
     assert spec.env == {"KEY_FILE": "/run/secrets/KEY", "URL": "pg://p@db/$1"}
     assert spec.mounts == (
         Mount("shop_shop-data", ContainerPath("/data")),
-        Mount("/secrets/KEY", ContainerPath("/run/secrets/KEY"), read_only=True),
+        Mount(str(secret_file(Path("/secrets"), "KEY", "k")), ContainerPath("/run/secrets/KEY"), read_only=True),
     )
     assert (spec.read_only, spec.no_privileges, spec.entrypoint) == (True, True, None)
     assert run_spec(STACK, worker, "sha256:1", variables, Path("/s")).command == ("/usr/bin/tini", "--", "celery", "$X")

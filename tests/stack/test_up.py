@@ -20,7 +20,7 @@ from shipwheel.stack.containers import LABEL_ROOT, run_spec
 from shipwheel.stack.down import stop_stack
 from shipwheel.stack.image import ServiceImage, place
 from shipwheel.stack.model import HealthCommand, PulledImage, Service, ServiceVolume, Stack
-from shipwheel.stack.secrets import check_variables, remove_secrets, write_secrets
+from shipwheel.stack.secrets import check_variables, remove_secrets, secret_file, secrets_directory, write_secrets
 from shipwheel.stack.status import ServiceState, stack_status
 from shipwheel.stack.up import Desired, Done, start_stack
 
@@ -152,7 +152,16 @@ def _refused(group: FakeGroup, stack: Stack = STACK) -> UsageError:
 
 def test_a_volume_of_someone_else_is_left_alone(group: FakeGroup) -> None:
     group.taken.add("shop_data")
-    assert "/shop/shipwheel.toml: services.db.volumes: the volume shop_data of docker is not" in _refused(group).message
+    assert (
+        "/shop/shipwheel.toml: services.db.volumes: the volume shop_data of docker is not one of this stack" in _refused(group).message
+    )
+
+
+def test_what_waits_to_be_replaced_has_the_name_of_no_service(group: FakeGroup) -> None:
+    both = msgspec.structs.replace(STACK, services=tuple(Service(name, PulledImage("x"), health=CHECK) for name in ("db", "db-replaced")))
+    up(group, both)
+    up(group, both, db="2")
+    assert names(group) == ["shop-db", "shop-db-replaced"]
 
 
 def test_a_volume_of_the_same_stack_elsewhere_is_left_alone(group: FakeGroup, tmp_path: Path) -> None:
@@ -237,9 +246,26 @@ def test_status_asks_each_service(group: FakeGroup) -> None:
 
 def test_secrets_are_files_that_only_the_user_reaches(tmp_path: Path) -> None:
     folder = tmp_path / "secrets" / "shop"
-    write_secrets(folder, {"KEY": "one"})
-    write_secrets(folder, {"KEY": "two\n"})
-    assert (folder / "KEY").read_text() == "two\n"
-    assert (folder.stat().st_mode & 0o777, (folder / "KEY").stat().st_mode & 0o777) == (0o700, 0o444)
+    with write_secrets(folder, {"KEY": "one\n"}):
+        pass
+    path = secret_file(folder, "KEY", "one\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == ("one\n", 0o444, 0o700)
     remove_secrets(folder)
     assert not folder.exists()
+
+
+def test_a_failed_start_leaves_the_secrets_of_what_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    with pytest.raises(TrialError), write_secrets(folder, {"KEY": "one"}):
+        raise TrialError("", hint="")
+    assert not folder.exists()
+    with write_secrets(folder, {"KEY": "one"}):
+        pass
+    with pytest.raises(TrialError), write_secrets(folder, {"KEY": "two", "OTHER": "1"}):
+        raise TrialError("", hint="")
+    assert [path.read_text() for path in folder.iterdir()] == ["one"]
+
+
+def test_stacks_of_two_directories_or_engines_have_their_own_secrets() -> None:
+    other = msgspec.structs.replace(STACK, root=Path("/other"))
+    assert len({secrets_directory(STACK, "docker"), secrets_directory(other, "docker"), secrets_directory(STACK, "podman")}) == 3

@@ -135,7 +135,8 @@ class Workbench:
         name = f"{slug(project.name)}-dev"
         user, options = engine.as_caller(self.developer.user)
         known = {mount.target for mount in self.mounts}
-        mounts = [mount for mount in source_mounts(project, name, config.volumes) if mount.target not in known]
+        volumes = [path for path in config.volumes if path not in known]
+        mounts = [mount for mount in source_mounts(project, name, volumes) if mount.target not in known]
         self._make_directories(Path(mount.source) for mount in mounts if mount.is_path)
         return RunSpec(
             image=image.name,

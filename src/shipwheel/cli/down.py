@@ -29,7 +29,7 @@ def command(terminal: Terminal, path: Path, engine: str | None, volumes: bool) -
     stack = read_stack(path)
     group = group_of(stack, engine, terminal.report)
     left = stop_stack(stack, group, terminal.report, volumes=volumes)
-    remove_secrets(secrets_directory(stack))
+    remove_secrets(secrets_directory(stack, group.engine.name))
     if left:
         terminal.note(f"volumes stay: {', '.join(left)}; `shipwheel down --volumes` removes them")
     terminal.result(lambda: {"stack": stack.name, "engine": group.engine.name, "volumes": list(left)}, [])

@@ -63,7 +63,7 @@ def command(
     """Start what is not running as it should; print the addresses on standard output."""
     from shipwheel.engine.run_options import read_environment
     from shipwheel.stack.read import read_stack
-    from shipwheel.stack.secrets import check_variables, remove_secrets, secrets_directory, write_secrets
+    from shipwheel.stack.secrets import check_variables, secrets_directory, write_secrets
 
     stack = read_stack(path).with_profiles(profiles)
     variables = {**os.environ, **read_environment(env_files, env, os.environ)}
@@ -77,15 +77,9 @@ def command(
     session = click.get_current_context().find_object(Session)
     if session is not None:
         session.interruption.allow(_CLEANUP_S)
-    directory = secrets_directory(stack)
-    try:
-        if secrets:
-            write_secrets(directory, secrets)
+    directory = secrets_directory(stack, group.engine.name)
+    with write_secrets(directory, secrets):
         done = _start(stack, placed, group, variables, directory, terminal)
-    except BaseException:
-        if not group.containers():
-            remove_secrets(directory)
-        raise
     _report(placed, done, group, stack, terminal)
 
 

@@ -104,13 +104,18 @@ def environment(
 def source_mounts(project: Project, name: str, image_volumes: Sequence[ContainerPath]) -> tuple[Mount, ...]:
     """Return the mounts of the project's directory and of the volumes.
 
-    A volume inside the directory is the directory's own: engines would make its mount point there, as root.
+    A volume inside the directory is the directory's own: engines would make its mount point there, as root. Raise UsageError if a link
+    leads out of it: the container would see another place of this machine.
     """
     workdir = ContainerPath(project.settings.workdir)
     root = project.root.resolve()
-    inside = [path for path in image_volumes if path.startswith(f"{workdir}/")]
+    inside = {path: root / path.removeprefix(f"{workdir}/") for path in image_volumes if path.startswith(f"{workdir}/")}
+    for path, place in inside.items():
+        if not place.resolve().is_relative_to(root):
+            hint = f"Remove the link, or mount what it leads to: -v {place.resolve()}:{path}."
+            raise UsageError(f"{place} leads out of the project, so it cannot be the volume {path}", hint=hint)
     return (
         Mount(str(root), workdir),
-        *(Mount(str(root / path.removeprefix(f"{workdir}/")), path) for path in inside),
+        *(Mount(str(place), path) for path, place in inside.items()),
         *(Mount(f"{name}{path.replace('/', '-')}", path) for path in image_volumes if path not in inside),
     )

@@ -78,7 +78,8 @@ class GroupContainer(msgspec.Struct, frozen=True):
 
 def aside_name(name: str) -> str:
     """Return the name of a container that waits to be replaced."""
-    return f"{name}-replaced"
+    # No service can have this name: that of a service has no dot.
+    return f"{name}.replaced"
 
 
 class ContainerGroup:

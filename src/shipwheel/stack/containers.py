@@ -12,6 +12,7 @@ from shipwheel.engine.group import ContainerGroup, GroupContainer
 from shipwheel.engine.interface import Mount, RunSpec
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, Stack, expand
+from shipwheel.stack.secrets import secret_file
 
 __all__ = [
     "LABEL_CHECK",
@@ -74,7 +75,7 @@ def run_spec(stack: Stack, placed: PlacedService, image_id: str, variables: Mapp
         ports=placed.ports,
         mounts=(
             *(Mount(volume_name(stack, volume.name), volume.target) for volume in placed.volumes),
-            *(Mount(str(secrets / name), ContainerPath(path), read_only=True) for name, path in files.items()),
+            *(Mount(str(secret_file(secrets, name, variables[name])), ContainerPath(path), read_only=True) for name, path in files.items()),
         ),
         env=env,
         read_only=placed.hardened,
