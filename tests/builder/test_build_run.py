@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.programs import needs
 
-from shipwheel.builder.build_run import BuildRun
+from shipwheel.builder.build_run import BuildRun, rewrite_scripts
 from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.platform import host_platform
@@ -32,6 +32,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     found = {
         "environment": dict(os.environ),
         "here": os.getcwd(),
+        "host": socket.gethostname(),
         "machine": platform.machine(),
         "key": attempt(lambda: open(CANARY).read()),
         "passwd": attempt(lambda: open("/etc/passwd").read()),
@@ -72,10 +73,22 @@ def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     assert (found["key"], found["passwd"], found["connected"]) == (False, False, False)
     assert (found["root changed"], found["requirements changed"], found["source changed"]) == (False, False, True)
     assert not (place / "venv" / "evil").exists()
-    assert found["here"] == "/build/source"
+    assert (found["here"], found["host"]) == ("/build/source", "build")
     assert found["processes"] < 10
     environment = found["environment"]
     assert environment["ADDED"] == "1"
     assert environment["CC"] == f"{host.multiarch}-gcc"
     assert os.environ["HOME"] not in environment.values()
     assert str(tmp_path) not in "".join(environment.values()), "nothing that differs from build to build gets into what it makes"
+
+
+def test_scripts_are_changed_and_what_they_are_linked_to_is_not(tmp_path: Path) -> None:
+    cached, folder = tmp_path / "cached", tmp_path / "bin"
+    cached.write_text("#!/usr/bin/env python3\n1\n")
+    cached.chmod(0o755)
+    (folder / "package").mkdir(parents=True)
+    (folder / "tool").hardlink_to(cached)
+    rewrite_scripts(folder, "/build/venv/bin/python")
+    assert (folder / "tool").read_text() == "#!/build/venv/bin/python\n1\n"
+    assert (folder / "tool").stat().st_mode & 0o777 == 0o755
+    assert cached.read_text() == "#!/usr/bin/env python3\n1\n"

@@ -15,10 +15,11 @@ from shipwheel.builder import compile as compiling
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import Lack
 from shipwheel.builder.interpreter import BuilderPython, suite_python
-from shipwheel.builder.product import check_product
+from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
+from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -34,11 +35,14 @@ OPTIONS = BuildOptions("3.13", "2026-01-01")
 NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
 
 
+LOCAL = "Requires-Dist: shared @ file:///build/source/shared"
+
+
 def wheel_bytes(architecture: str = "arm64") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("made.so", shared_object("made.so", architecture=architecture))
-        archive.writestr("made-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n")
+        archive.writestr("made-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: made\nVersion: 1.0\n{LOCAL}\n")
         archive.writestr("made-1.0.dist-info/RECORD", "")
     return out.getvalue()
 
@@ -120,6 +124,28 @@ def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], 
     assert compiled(workshop, store) == first
     assert compiled(workshop, store, known=("libldap-dev", "libsasl2-dev")).wheel == first.wheel
     assert len(runs) == 3, "the store has the wheel, and the packages for those who do not know them"
+
+
+def test_a_wheel_does_not_require_a_directory_of_its_build(tmp_path: Path, runs: list[Any]) -> None:
+    store = Store(tmp_path)
+    made = compiled(FakeWorkshop({}), store).wheel
+    with zipfile.ZipFile(io.BytesIO(store.read(made.digest))) as archive:
+        assert archive.read("made-1.0.dist-info/METADATA").endswith(b"\nRequires-Dist: shared\n")
+
+
+def test_symbols_are_removed_where_the_backend_was_not(tmp_path: Path) -> None:
+    wheel, ran = tmp_path / NAME, []
+    wheel.write_bytes(wheel_bytes())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "strip").symlink_to("/")
+
+    def run(command: Sequence[str], more: dict[str, tuple[Path, bool]]) -> Finished:
+        ran.append((*command, *more))
+        return Finished(0, "", "")
+
+    surroundings = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {"STRIP": "changed"})
+    strip_product(wheel, SimpleNamespace(place=tmp_path, surroundings=surroundings, run=run))  # type: ignore[arg-type]
+    assert ran == [("/usr/bin/aarch64-linux-gnu-strip", "--strip-debug", "/build/strip/0", "/build/strip")]
 
 
 def test_a_lock_starts_with_its_packages(tmp_path: Path, runs: list[Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.lock_requests import lock_request
 from support.programs import needs
 
-from shipwheel.locking import sandbox
+from shipwheel.locking import build_hook, sandbox
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.make import make_lock
 from shipwheel.testing.package_index import PackageIndex
@@ -243,6 +243,17 @@ def test_a_build_that_may_use_the_network_gets_no_password_of_an_index(
     monkeypatch.delenv("HTTPS_PROXY")
     index.add("made-1.0.tar.gz", archive(files(home, listener)))
     assert found(request(tmp_path / "app", "made", build_network=("Made",))) == {"network"}
+
+
+def test_uv_finds_no_link_and_no_pipe_that_a_backend_left(tmp_path: Path) -> None:
+    info = tmp_path / "metadata" / "made-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("")
+    (info / "WHEEL").symlink_to("/etc/passwd")
+    (info / "folder").symlink_to("/etc")
+    os.mkfifo(info / "RECORD")
+    build_hook.drop_others(info.parent)
+    assert sorted(path.name for path in info.parent.rglob("*")) == ["METADATA", info.name]
 
 
 def test_locks_without_a_sandbox(index: PackageIndex, home: Path, tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch) -> None:

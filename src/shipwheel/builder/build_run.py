@@ -15,7 +15,7 @@ from shipwheel.locking.process import Finished, run_process
 from shipwheel.locking.sandbox import confined_in_root
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 
-__all__ = ["BuildRun"]
+__all__ = ["BuildRun", "rewrite_scripts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class BuildRun:
             platform = f"{self.surroundings.host.machine}-manylinux_2_{min(self.glibc, 40)}"
             minor, limit = self.surroundings.python.minor, self.exclude_newer
             uv.install_for(self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop)
-        _rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
+        rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
 
     def _run_hook(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.
@@ -115,9 +115,13 @@ def _backend_of(source: Path) -> str:
     return str(system.get("build-backend", "")) if isinstance(system, dict) else ""
 
 
-def _rewrite_scripts(folder: Path, python: str) -> None:
+def rewrite_scripts(folder: Path, python: str) -> None:
     """Make scripts start the environment's Python: uv names the one that it runs with."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        data = path.read_bytes()
-        if data.startswith(b"#!") and b"python" in data.partition(b"\n")[0]:
-            path.write_bytes(b"#!" + os.fsencode(python) + b"\n" + data.partition(b"\n")[2])
+        first, _, rest = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
+        if first.startswith(b"#!") and b"python" in first:
+            mode = path.stat().st_mode
+            # It may be a link to the file in uv's cache.
+            path.unlink()
+            path.write_bytes(b"#!" + os.fsencode(python) + b"\n" + rest)
+            path.chmod(mode)

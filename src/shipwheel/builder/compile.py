@@ -12,6 +12,7 @@ import msgspec
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_rust, ran_foreign_program
 from shipwheel.builder.product import check_product, strip_product
+from shipwheel.builder.surroundings import INSIDE
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
@@ -201,7 +202,7 @@ class _Compilation:
                 raise _Failed("what its build requires cannot be installed", error.failure.text) from None
             finally:
                 root.close()
-            remove_local_urls(wheel, place / "source")
+            remove_local_urls(wheel, Path(INSIDE, "source"))
             left_out, unpackaged = self.source.finish(place / "source" / below, wheel)
             with self.store.writer() as blob:
                 blob.write(wheel.read_bytes())

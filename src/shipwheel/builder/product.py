@@ -1,6 +1,5 @@
 """The checks of a compiled wheel: its tags and its ELF files are for the target. Debugging symbols are removed, as in Debian's packages."""
 
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,9 @@ _HEAD = 64
 
 def check_product(wheel: Path, target: Target, label: str) -> None:
     """Raise BuildError if a wheel is not for the target by its tags, or if an ELF file in it is for another machine."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import parse_wheel_filename
 
-    try:
-        tags = parse_wheel_filename(wheel.name)[3]
-    except InvalidWheelFilename as error:
-        raise BuildError(f"{label} builds a wheel without a valid name: {error}", hint="Choose another version.") from error
-    if tags.isdisjoint(target.tags()):
+    if parse_wheel_filename(wheel.name)[3].isdisjoint(target.tags()):
         raise BuildError(f"{label} builds {wheel.name}, which is not for {target}", hint=_hint(target))
     expected = MACHINES[target.platform.architecture]
     for name, machine in _elf_files(wheel):
@@ -36,19 +31,22 @@ def check_product(wheel: Path, target: Target, label: str) -> None:
 
 
 def strip_product(wheel: Path, run: BuildRun) -> None:
-    """Remove the debugging symbols of a wheel's ELF files, as `strip --strip-unneeded` does. Raise BuildError if that fails."""
+    """Remove the debugging symbols of a wheel's ELF files, as `strip --strip-debug` does. Raise BuildError if that fails.
+
+    Neither the program nor the directory is one that the backend could change.
+    """
     names = [name for name, _ in _elf_files(wheel)]
     if not names:
         return
-    folder = run.place / "home" / "strip"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder, inside = run.place / "strip", f"{INSIDE}/strip"
     folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         for number, name in enumerate(names):
             (folder / str(number)).write_bytes(archive.read(name))
-    files = [f"{INSIDE}/home/strip/{number}" for number in range(len(names))]
+    files = [f"{inside}/{number}" for number in range(len(names))]
     # Programs keep their symbol tables: some load plugins that refer to them.
-    finished = run.run([run.surroundings.variables()["STRIP"], "--strip-debug", *files])
+    program = f"/usr/bin/{run.surroundings.target.multiarch}-strip"
+    finished = run.run([program, "--strip-debug", *files], more={inside: (folder, True)})
     if finished.code != 0:
         raise BuildError(
             f"the debugging symbols of {wheel.name} cannot be removed: {finished.stderr.strip()}", hint="Choose another version."

@@ -20,7 +20,7 @@ from pathlib import Path
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
 from shipwheel.locking.sandbox import confined
 
-__all__ = ["NETWORK", "READABLE", "WITHHELD", "main"]
+__all__ = ["NETWORK", "READABLE", "WITHHELD", "drop_others", "main"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -87,7 +87,7 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
         done = subprocess.run(command, env=_environment(os.environ, network=network), check=False)
         _bring(place, venv)
         for path in results:
-            _drop_links(path)
+            drop_others(path)
     return done.returncode
 
 
@@ -111,11 +111,11 @@ def _bring(place: Path, venv: Path) -> None:
             shutil.copyfile(entry.path, venv / entry.name)
 
 
-def _drop_links(directory: Path) -> None:
-    """Remove symbolic links, which could lead uv to any file of this machine."""
+def drop_others(directory: Path) -> None:
+    """Remove all but files and directories: links could lead uv to any file of this machine, and pipes would let it wait forever."""
     for folder, folders, names in os.walk(directory):
         for path in (Path(folder, name) for name in (*folders, *names)):
-            if path.is_symlink():
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 path.unlink()
 
 

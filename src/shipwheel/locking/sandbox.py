@@ -22,6 +22,8 @@ _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/nix/store")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/gai.conf")
 _START_TIMEOUT_S = 20
+_HOST = "build"
+"""The name of the host, which some builds write into what they make."""
 
 _QUERY = """
 import os, sys
@@ -109,7 +111,7 @@ def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tup
 
 def _isolation(network: bool) -> Iterator[str]:
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
-    yield from ("--unshare-all", "--cap-drop", "ALL", "--new-session", "--die-with-parent")
+    yield from ("--unshare-all", "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--hostname", _HOST)
     if network:
         yield "--share-net"
 

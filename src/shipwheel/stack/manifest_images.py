@@ -71,6 +71,7 @@ def _images(node: "object", text: str, *, inside: bool) -> Iterator[ManifestImag
 
 def _image(node: "yaml.ScalarNode", text: str) -> ManifestImage:
     """Return the image that a node names. The name of a block ends before the line's end."""
-    start = _PROPERTIES.match(text, node.start_mark.index, node.end_mark.index).end()  # type: ignore[union-attr] - matches all
-    end = start + len(text[start : node.end_mark.index].rstrip())
-    return ManifestImage(node.value, start, end, node.start_mark.line + 1)
+    properties = _PROPERTIES.match(text, node.start_mark.index, node.end_mark.index)
+    assert properties is not None  # noqa: S101 - an empty text matches
+    end = len(text[: node.end_mark.index].rstrip())
+    return ManifestImage(node.value, properties.end(), end, node.start_mark.line + 1)

@@ -8,6 +8,7 @@ import re
 import tempfile
 import threading
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -102,7 +103,7 @@ def run_backend(
     # What a backend warns of is for its author.
     warnings.simplefilter("ignore", BuildBackendWarning)
     try:
-        builder = ProjectBuilder(source, str(python), runner)
+        builder = ProjectBuilder(source, str(python), _with_answer(runner))
         install((*builder.build_system_requires, *requires))
         install(builder.get_requires_for_build("wheel", dict(settings)))
         builder.build("wheel", out, dict(settings))
@@ -113,6 +114,18 @@ def run_backend(
     except BuildException as error:
         raise HookFailed(str(error)) from error
     return _only_wheel(out)
+
+
+def _with_answer(runner: "SubprocessRunner") -> "SubprocessRunner":
+    """Return a runner that raises HookFailed if a hook leaves no file with its answer: a pipe would be waited for, a link followed."""
+
+    def run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        runner(cmd, cwd, extra_environ)
+        answer = Path(cmd[3], "output.json")
+        if answer.is_symlink() or not answer.is_file():
+            raise HookFailed(f"its backend gave no answer in {cmd[2]}")
+
+    return run
 
 
 class _Runner:
@@ -193,8 +206,18 @@ def _checked(requirement: str) -> str:
 
 
 def _only_wheel(directory: Path) -> Path:
-    """Return the wheel that the backend wrote. It must be a file: a link could lead to any file of this machine."""
+    """Return the wheel that the backend wrote. Raise HookFailed if it is none.
+
+    It must be a file: a link could lead to any file of this machine.
+    """
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
     wheels = [path for path in directory.iterdir() if path.name.endswith(".whl") and path.is_file() and not path.is_symlink()]
     if len(wheels) != 1:
         raise HookFailed(f"the build made {len(wheels)} wheels")
+    try:
+        parse_wheel_filename(wheels[0].name)
+        zipfile.ZipFile(wheels[0]).close()
+    except (InvalidWheelFilename, zipfile.BadZipFile) as error:
+        raise HookFailed(f"the build made {wheels[0].name}, which is no wheel: {error}") from error
     return wheels[0]
