@@ -152,9 +152,7 @@ def _refused(group: FakeGroup, stack: Stack = STACK) -> UsageError:
 
 def test_a_volume_of_someone_else_is_left_alone(group: FakeGroup) -> None:
     group.taken.add("shop_data")
-    assert (
-        "/shop/shipwheel.toml: services.db.volumes: the volume shop_data of docker is not one of this stack" in _refused(group).message
-    )
+    assert "/shop/shipwheel.toml: services.db.volumes: the volume shop_data of docker is not one of this stack" in _refused(group).message
 
 
 def test_what_waits_to_be_replaced_has_the_name_of_no_service(group: FakeGroup) -> None:
@@ -167,6 +165,16 @@ def test_what_waits_to_be_replaced_has_the_name_of_no_service(group: FakeGroup) 
 def test_a_volume_of_the_same_stack_elsewhere_is_left_alone(group: FakeGroup, tmp_path: Path) -> None:
     group.own_volumes["shop_data"] = {LABEL_ROOT: str(tmp_path)}
     assert "the volume shop_data of docker is not one of this stack" in _refused(group).message
+    assert stop_stack(STACK, group, silent, volumes=True) == ()
+    assert set(group.own_volumes) == {"shop_data"}
+
+
+def test_a_volume_from_another_machine_or_user_is_left_alone(group: FakeGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group.own_volumes["shop_data"] = {LABEL_ROOT: str(tmp_path / "elsewhere")}
+    monkeypatch.setattr(group.engine, "is_remote", True)
+    assert stop_stack(STACK, group, silent, volumes=True) == ()
+    monkeypatch.setattr(group.engine, "is_remote", False)
+    group.own_volumes["shop_data"] = {LABEL_ROOT: "/" + "a" * 300}
     assert stop_stack(STACK, group, silent, volumes=True) == ()
     assert set(group.own_volumes) == {"shop_data"}
 

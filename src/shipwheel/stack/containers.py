@@ -102,12 +102,21 @@ def run_spec(stack: Stack, placed: PlacedService, image_id: str, variables: Mapp
 
 
 def own_volumes(stack: Stack, group: ContainerGroup) -> frozenset[str]:
-    """Return the names of the volumes that the stack has made, also under a path that is gone: the project may have moved.
+    """Return the names of the volumes that the stack has made, also under a path that is gone here: the project may have moved.
 
     A stack of the same name in another directory has volumes of its own.
     """
     roots = {name: labels.get(LABEL_ROOT, str(stack.root)) for name, labels in group.volumes().items()}
-    return frozenset(name for name, root in roots.items() if root == str(stack.root) or not Path(root).exists())
+    return frozenset(name for name, root in roots.items() if root == str(stack.root) or (not group.engine.is_remote and _is_gone(root)))
+
+
+def _is_gone(path: str) -> bool:
+    """Return whether a directory is known to be gone: one that cannot be looked at is another user's."""
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def is_job(container: GroupContainer) -> bool:
