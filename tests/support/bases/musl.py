@@ -54,7 +54,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
 
     OpenSSL, zlib and libffi are linked statically.
     """
-    sources_of("bookworm", work / "sources", "libffi", "zlib")
+    sources_of("bookworm", work / "sources", "zlib")
     sources = sources_of("trixie", work / "sources", "python3.13")
     host = Path("/usr/include")
     kernel = {"linux": host / "linux", "asm-generic": host / "asm-generic", "asm": host / "x86_64-linux-gnu/asm"}
@@ -63,10 +63,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
     prefix = work / "prefix"
     _run(work, sources / "zlib", "./configure", "--static", f"--prefix={prefix}")
     _run(work, sources / "zlib", "make", "install", "libz.a")
-    quiet = ("--disable-docs", "--disable-multi-os-directory", "--disable-exec-static-tramp")
-    _run(work, sources / "libffi", "./configure", "--disable-shared", "--enable-static", f"--prefix={prefix}", *quiet)
-    _run(work, sources / "libffi", "make", "install")
-    _openssl(prefix, work)
+    _made_by_debian(prefix, work)
     _python(sources / "python3.13", prefix, work)
     _install(sources / "python3.13", tree / "usr/local")
     return "3.13"
@@ -80,14 +77,21 @@ def _run(work: Path, folder: Path, *command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
-def _openssl(prefix: Path, work: Path) -> None:
-    """Take OpenSSL's static libraries from Debian's package, with what they miss: compiling it takes longer than the rest."""
-    package = packages_of("bookworm", "amd64", work / "openssl", "libssl-dev")["libssl-dev"]
-    made = unpack(package, work / "libssl-dev") / "usr"
-    for headers in (made / "include/openssl", made / "include/x86_64-linux-gnu/openssl"):
+def _made_by_debian(prefix: Path, work: Path) -> None:
+    """Take static libraries from Debian's packages, with what they miss: compiling OpenSSL takes longer than the rest.
+
+    Debian's zlib is not for shared libraries.
+    """
+    made, machine = work / "made/usr", "x86_64-linux-gnu"
+    for package in packages_of("bookworm", "amd64", work / "packages", "libffi-dev", "libssl-dev").values():
+        unpack(package, work / "made")
+    for headers in (made / "include/openssl", made / "include" / machine / "openssl"):
         shutil.copytree(headers, prefix / "include/openssl", dirs_exist_ok=True)
+    for header in ("ffi.h", "ffitarget.h"):
+        shutil.copy2(made / "include" / machine / header, prefix / "include")
+    shutil.copy2(made / "lib" / machine / "libffi_pic.a", prefix / "lib/libffi.a")
     for library in ("libcrypto.a", "libssl.a"):
-        data = (made / "lib/x86_64-linux-gnu" / library).read_bytes()
+        data = (made / "lib" / machine / library).read_bytes()
         # Certificates are where Alpine has them. A string of another length would move what follows it.
         for path in (b"/ssl\0", b"/ssl/cert.pem\0", b"/ssl/certs\0", b"/ssl/private\0"):
             data = data.replace(b"\0/usr/lib" + path, b"\0/etc" + path + bytes(len("/usr/lib") - len("/etc")))
