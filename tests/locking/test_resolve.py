@@ -136,6 +136,16 @@ def test_asks_a_build_backend_in_a_private_copy(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"pyproject.toml", "backend.py", "pylock.toml"}
 
 
+def test_a_backend_that_fails_is_not_asked_for_the_version_alone(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "made"\ndynamic = ["version"]\ndependencies = ["tool"]\n'
+        "[project.optional-dependencies]\nx = [\"small<2 ; python_version > '3'\"]\n"
+    )
+    project(tmp_path, text + BUILD_SYSTEM, backend="raise SystemExit('no version')\n")
+    assert set(pins(lock_for(lock_request(tmp_path, MINOR)))) == {"tool", "leaf"}
+    assert pins(lock_for(lock_request(tmp_path, MINOR, extras=("x",))))["small"] == "1.0"
+
+
 def test_asks_a_build_backend_for_the_name(tmp_path: Path) -> None:
     project(tmp_path, BUILD_SYSTEM, backend=BACKEND)
     lock = lock_for(lock_request(tmp_path, MINOR))

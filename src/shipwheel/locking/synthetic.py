@@ -37,6 +37,7 @@ _REQUIRES_PYTHON = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
 _EXTRA = "extra-build-dependencies"
+_METADATA = "dependency-metadata"
 _SCRIPT_SETTINGS = ("index", "constraint-dependencies", "override-dependencies", "prerelease")
 
 
@@ -220,6 +221,10 @@ class _Maker:
         directory = own.path if static else self._buildable(own)
         if not own.name:
             return self._add_by_backend(f"{directory}{chosen}")
+        if static and "version" not in project and not self._inputs.workspace.sources:
+            # uv would run the backend for the version alone, and fail with it.
+            stated = self._made.settings.get(_METADATA, [])
+            self._made = replace(self._made, settings={**self._made.settings, _METADATA: [*stated, _stated_metadata(own.name, project)]})
         self._dependencies.append(f"{own.name}{chosen}")
         self._sources[own.name] = {"path": str(directory), **({"package": False} if static else {})}
         return own.name
@@ -326,6 +331,24 @@ def _requirements_settings(settings: Mapping[str, Any], requirements: Requiremen
         if ":all:" in names and not any(line.requirement is None or line.requirement.url for line in requirements.lines):
             found[option] = True
     return found
+
+
+def _stated_metadata(name: str, project: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata that a [project] table states, for uv's setting `dependency-metadata`, with a version that nothing asks for."""
+    extras = project.get("optional-dependencies", {})
+    optional = (_for_extra(text, extra) for extra, texts in extras.items() for text in texts)
+    return {"name": name, "version": "0", "requires-dist": [*project.get("dependencies", ()), *optional], "provides-extra": [*extras]}
+
+
+def _for_extra(text: str, extra: str) -> str:
+    """Return a requirement with the marker of an extra."""
+    from packaging.markers import Marker
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(text)
+    others = f"({requirement.marker}) and " if requirement.marker is not None else ""
+    requirement.marker = Marker(f"{others}extra == '{extra}'")
+    return str(requirement)
 
 
 def _group_requirements(tables: Mapping[str, Any], root: Path, groups: tuple[str, ...]) -> Iterator[str]:

@@ -80,3 +80,15 @@ def test_ignores_other_files_that_are_not_text(tmp_path: Path) -> None:
 def test_imports_decide_which_directory_is_on_the_import_path(tmp_path: Path, main: str, name: str, root: str) -> None:
     written(tmp_path, {"src/main.py": main, "src/db.py": ""})
     assert (name, root) in [(module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()]
+
+
+def test_a_package_that_imports_itself_by_its_name_is_on_the_import_path(tmp_path: Path) -> None:
+    files = {
+        "src/py/shop/__init__.py": "",
+        "src/py/shop/web.py": "from shop.db import x\n",
+        "src/py/shop/db.py": "",
+        "ns/shop2/__init__.py": "",
+    }
+    written(tmp_path, files)
+    found = {module.file: (module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()}
+    assert found["src/py/shop/web.py"] == ("shop.web", "src/py")

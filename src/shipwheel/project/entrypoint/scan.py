@@ -176,7 +176,9 @@ class _FileReader:
             direct = path.parent == directory
             if directory.name in imports or (direct and "." in imports):
                 return False
-            answer = answer or (direct and bool(imports & siblings - {path.stem}))
+            # A package below that imports itself by its bare name, or a file that imports its neighbours.
+            known = siblings - {path.stem} if direct else siblings & {path.relative_to(directory).parts[0]}
+            answer = answer or bool(imports & known)
         return answer
 
     def _imported(self, file: str) -> frozenset[str]:
