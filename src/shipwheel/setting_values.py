@@ -160,6 +160,10 @@ def _requirement(text: str) -> str:
         raise InvalidValue(f"{text!r} is not a requirement ({reason})", 'Write "name", or "name>=1,<2" (PEP 508).') from None
 
 
+def _replacements(replaced: dict[str, str]) -> dict[str, str]:
+    return {_requirement(name): _requirement(text) for name, text in replaced.items()}
+
+
 def _workdir(path: str) -> str:
     return path if path == "/" else _absolute(path)
 
@@ -344,6 +348,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "volumes": _volumes,
     "state": _Each(_state_path),
     "dependencies": _Each(_requirement),
+    "replace": _replacements,
     "env": _env,
     "copy": _copies,
     "processes": _processes,

@@ -92,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     .gitignore and the reason. The path `env.NAME` stands for a variable of `env`."""
     dependencies: tuple[str, ...] = ()
     """Python packages to install in addition to the project's own, as requirements (PEP 508), for example "setuptools<81"."""
+    replace: dict[str, str] = {}
+    """Python packages to install in place of others, such as one that brings wheels: `uwsgi = "pyuwsgi"`. A requirement without a version
+    gets the one that the project requires of the other. Not with a uv.lock."""
     install: Literal["wheel", "source"] | None = None
     """How a project that is a package gets into the image: as its wheel, or with its directory in the working directory as it is. Default:
     the wheel, and the source if that cannot be built while requirements are known without it."""

@@ -17,7 +17,7 @@ __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
 
 _SHORT_DIGEST = 12
 """Hex digits of a part's checksum: enough to see that it changed."""
-_VALUES = frozenset({"Python", "as-of", "extras", "groups", "what settings and command add"})
+_VALUES = frozenset({"Python", "as-of", "extras", "groups", "what settings and command add", "what settings replace"})
 """The parts that are written out; the others are checksums."""
 
 
@@ -28,7 +28,7 @@ class LockRequest:
     `python` is a minor version ("3.11"). `as_of` is the day whose packages count. `extras` and `groups` are the chosen optional
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.
     `accelerator_index` and `indexes` say where files come from, which does not change what is locked. `build_network` names the packages
-    whose builds may use the network.
+    whose builds may use the network. `replaced` maps names to requirements that take their place.
     """
 
     inputs: LockInputs
@@ -40,6 +40,7 @@ class LockRequest:
     accelerator: str = ""
     accelerator_index: str = ""
     build_network: tuple[str, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
     indexes: Indexes = field(default_factory=Indexes)
 
     @property
@@ -77,6 +78,8 @@ def inputs_digest(request: LockRequest) -> str:
         facts["lock"] = request.other_lock.sha256
     if request.accelerator:
         facts["accelerator"] = request.accelerator
+    if request.replaced:
+        facts["replaced"] = sorted(request.replaced.items())
     if request.added:
         facts["added"] = sorted(request.added)
     if inputs.script is not None:
@@ -106,6 +109,7 @@ def input_parts(request: LockRequest) -> dict[str, str]:
         "groups": ", ".join(request.groups),
         "accelerator": request.accelerator,
         "what settings and command add": ", ".join(request.added),
+        "what settings replace": ", ".join(f"{name} by {text}" for name, text in sorted(request.replaced.items())),
     }
     if request.other_lock is not None:
         parts[relative_path(request.other_lock.path, request.root)] = _short(request.other_lock.sha256)

@@ -35,6 +35,11 @@ def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, rep
 
 def _from_uv_lock(other: OtherLock, request: LockRequest) -> LockContents:
     """Take the versions of the user's own uv.lock."""
+    if request.replaced:
+        raise LockError(
+            f"{other.path} is taken as it is, so nothing in it is replaced by others",
+            hint="Replace it in pyproject.toml and run `uv lock`, or give a day (--as-of) to resolve without it.",
+        )
     if uv.lock_is_outdated(request.root, request.python):
         raise LockError(
             f"{other.path} does not match pyproject.toml",

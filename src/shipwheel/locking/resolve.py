@@ -26,6 +26,7 @@ from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.no_wheels import package_without_wheels
 from shipwheel.locking.preferences import write_preferences
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
+from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.project.indexes import warn_of_extra_indexes, warn_of_failed_mirror, without_login
 from shipwheel.project.requirements import Requirements
@@ -118,6 +119,7 @@ def _resolve(
         if override:
             synthetic = synthetic.extended("override-dependencies", synthetic.dependencies)
         synthetic = replace(synthetic, dependencies=(*synthetic.dependencies, *request.added))
+        synthetic = with_replaced(synthetic, request.replaced)
         if constraints:
             synthetic = synthetic.extended("constraint-dependencies", constraints)
         try:

@@ -202,6 +202,7 @@ def lock_request(project: Project) -> LockRequest:
         accelerator=settings.accelerator or "",
         accelerator_index=settings.accelerator_index or "",
         build_network=settings.build_network,
+        replaced=settings.replace,
         indexes=indexes_of(project),
     )
 

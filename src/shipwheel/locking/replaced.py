@@ -1,0 +1,47 @@
+"""Packages that the user replaces by others of the same content, such as one that brings wheels: the setting `replace`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from shipwheel.locking.synthetic import Synthetic
+from shipwheel.versions import normalized
+
+__all__ = ["with_replaced"]
+
+_NEVER = "python_version < '0'"
+
+
+def with_replaced(synthetic: Synthetic, replaced: Mapping[str, str]) -> Synthetic:
+    """Return the project with other packages in place of some, whatever depends on these.
+
+    `replaced` maps a name to the requirement that takes its place. One without a version gets the version that the project requires of the
+    package that it replaces.
+    """
+    if not replaced:
+        return synthetic
+    names = {normalized(name): requirement for name, requirement in replaced.items()}
+    kept = [text for text in synthetic.settings.get("override-dependencies", []) if _name(text) not in names]
+    overrides = [*kept, *(f"{name} ; {_NEVER}" for name in names)]
+    dependencies = (*synthetic.dependencies, *_requirements(synthetic, names))
+    return replace(synthetic, dependencies=dependencies, settings={**synthetic.settings, "override-dependencies": overrides})
+
+
+def _requirements(synthetic: Synthetic, names: Mapping[str, str]) -> Iterator[str]:
+    from packaging.requirements import Requirement
+
+    stated = {name: text for text in synthetic.dependencies if (name := _name(text)) in names}
+    for name, text in names.items():
+        wanted = Requirement(text)
+        if not wanted.specifier and not wanted.url and name in stated:
+            wanted.specifier = Requirement(stated[name]).specifier
+        yield str(wanted)
+
+
+def _name(text: str) -> str:
+    """Return the normalized name of a requirement; empty for a text that is none."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return normalized(Requirement(text).name)
+    except InvalidRequirement:
+        return ""
