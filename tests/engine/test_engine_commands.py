@@ -150,6 +150,7 @@ RUN = "if args[0] == 'run': report('environment', json.dumps(dict(os.environ)));
 
 def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("TOKEN", "that of the shell")
     requested = spec(
         args=("--flag", "x"),
         ports=(Port(8000, 80), Port(53, 53, "udp", "::1")),
@@ -158,7 +159,7 @@ def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: 
             Mount("", At("/gone")),
             Mount("/srv", At("/srv"), read_only=True),
         ),
-        env={"TOKEN": "very secret", "DOCKER_HOST": "theirs", "HTTPS_PROXY": "p"},
+        env={"TOKEN": "very secret", "GOOGLE_API_KEY": "very secret", "DOCKER_HOST": "theirs", "HTTPS_PROXY": "p"},
         user="1:1",
     )
     assert connect(programs, "docker", None, RUN).run(requested) == 4
@@ -168,7 +169,7 @@ def test_run_passes_ports_mounts_and_variables(programs: Programs, monkeypatch: 
         "--rm --name app-1 --pull never --platform linux/amd64 --read-only --tmpfs=/tmp --user 1:1",
         "--publish=80:8000/tcp --publish=[::1]:53:53/udp",
         "--volume=data:/data --volume=/gone --volume=/srv:/srv:ro",
-        "--env TOKEN --env DOCKER_HOST=theirs --env HTTPS_PROXY=p",
+        "--env TOKEN --env GOOGLE_API_KEY --env DOCKER_HOST=theirs --env HTTPS_PROXY=p",
     ):
         assert text in line
     assert line.endswith(" team/app:1 --flag x")

@@ -11,10 +11,11 @@ from support.stacks import PLACE, POSTGRES, ROOT, STACK, ours, placed
 from uv import find_uv_bin
 
 from shipwheel.container_path import ContainerPath
+from shipwheel.errors import UsageError
 from shipwheel.stack.image import place
 from shipwheel.stack.kubernetes import manifests
 from shipwheel.stack.kustomize import kustomize_files
-from shipwheel.stack.model import HealthCommand, ProjectSource, Service, ServiceVolume, Stack
+from shipwheel.stack.model import HealthCommand, ProjectSource, PulledImage, Service, ServiceVolume, Stack
 
 VERSIONS = ("1.35.0", "1.36.0", "1.37.0")
 
@@ -119,6 +120,16 @@ def test_dollar_signs_of_words_stay() -> None:
     assert container["args"] == ["run", "$$(date)", "a$$$$b"]
     assert container["env"][-1] == {"name": "A", "value": "$$(B) $(C)"}
     assert container["readinessProbe"]["exec"]["command"] == ["test", "$$(x)"]
+
+
+def test_names_of_volumes_are_those_that_are_allowed() -> None:
+    volumes = tuple(ServiceVolume(name, ContainerPath(path)) for name, path in (("Shop_files", "/data"), ("shop-files", "/other")))
+    service = Service("db", PulledImage("postgres:16"), volumes=volumes[:1])
+    made = manifests(STACK, [place(service, POSTGRES, PLACE)])
+    claims = next(it for it in made.documents if it["kind"] == "StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert claims[0]["metadata"]["name"] == "shop-files"
+    with pytest.raises(UsageError, match="volumes Shop_files and shop-files would both be shop-files"):
+        manifests(STACK, [place(msgspec.structs.replace(service, volumes=volumes), POSTGRES, PLACE)])
 
 
 def test_variables_come_before_the_values_that_they_are_part_of() -> None:

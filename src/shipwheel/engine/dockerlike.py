@@ -4,6 +4,7 @@ https://docs.docker.com/reference/cli/docker/container/run; podman-run(1) and ne
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,8 +27,12 @@ from shipwheel.platform import Platform
 
 __all__ = ["DockerLike", "InspectedImage", "is_elsewhere"]
 
-_CLIENT_PREFIXES = ("DOCKER_", "CONTAINER", "NERDCTL_", "BUILDKIT_", "XDG_", "LD_", "GO", "SSH_", "PODMAN_", "STORAGE_", "TMP", "LC_")
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+_CLIENT_VARIABLES = re.compile(
+    r"(DOCKER_|CONTAINER|NERDCTL_|BUILDKIT_|PODMAN_|STORAGE_|XDG_|LD_|SSH_|LC_|TMP)\w*|(HTTPS?|NO|ALL)_PROXY|"
+    r"GO(DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)|PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|LANG|LANGUAGE|TZ|DBUS_SESSION_BUS_ADDRESS|"
+    r"REGISTRY_AUTH_FILE|NOTIFY_SOCKET",
+    re.IGNORECASE,
+)
 """Variables that the engines' programs read themselves."""
 
 _START_TIMEOUT_S = 300.0
@@ -269,8 +274,7 @@ def _environment(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str
     """
     environment, flags = dict(os.environ), []
     for name, value in variables.items():
-        differs = name in os.environ and os.environ[name] != value
-        if differs or name.upper().startswith(_CLIENT_PREFIXES) or name.upper() in _PROXIES or not name:
+        if _CLIENT_VARIABLES.fullmatch(name) or not name:
             flags += ["--env", f"{name}={value}"]
         else:
             environment[name] = value

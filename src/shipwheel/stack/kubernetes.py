@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.engine.run_options import slug
+from shipwheel.errors import UsageError
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, HealthCommand, HealthPath, HealthPort, ProjectSource, Stack, pieces, variables_in
 from shipwheel.venv import VENV
@@ -57,13 +59,31 @@ def secret_name(stack: Stack) -> str:
 
 
 def manifests(stack: Stack, placed: Sequence[PlacedService]) -> Manifests:
-    """Return the manifests of a stack. The names of the images should have digests."""
+    """Return the manifests of a stack. The names of the images should have digests.
+
+    Raise UsageError if two volumes would have one name.
+    """
+    placed = _with_valid_volumes(stack, placed)
     writer = _Writer(stack, placed)
     files: dict[str, tuple[dict[str, Any], ...]] = {"stack.yaml": tuple(writer.shared())}
     for each in placed:
         if documents := tuple(writer.service(each)):
             files[f"{each.service.name}.yaml"] = documents
     return Manifests(files)
+
+
+def _with_valid_volumes(stack: Stack, placed: Sequence[PlacedService]) -> list[PlacedService]:
+    """Return the services with names of volumes that Kubernetes allows: small letters, digits and dashes."""
+    names: dict[str, str] = {}
+    found = []
+    for each in placed:
+        for volume in each.volumes:
+            if (other := names.setdefault(slug(volume.name), volume.name)) != volume.name:
+                hint = "Name one differently: in Kubernetes, names have small letters, digits and dashes."
+                raise UsageError(f"{stack.place}: the volumes {other} and {volume.name} would both be {slug(volume.name)}", hint=hint)
+        volumes = tuple(msgspec.structs.replace(volume, name=slug(volume.name)) for volume in each.volumes)
+        found.append(msgspec.structs.replace(each, volumes=volumes))
+    return found
 
 
 class _Writer:
