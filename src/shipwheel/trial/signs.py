@@ -191,6 +191,7 @@ _SENTENCES = (
     rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} (?:not set|{_LACKS})",
     rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}? {_ENVIRONMENT}",
     rf"({_NAME}){_QUOTE}? {_LACKS}",
+    rf"[Ee]nvironment (?:variable|value)s? (?:is|are) (?:missing|required|not set|unset)[^:\n]{{0,40}}: {_QUOTE}?({_NAME})",
     rf"[Pp]lease (?:set|configure|define|provide|specify|supply|export|add|give)\b[^=\n.]{{0,40}}? {_QUOTE}?\$?({_LONG_NAME})",
     rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",
 )

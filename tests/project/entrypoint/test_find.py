@@ -60,6 +60,21 @@ def test_a_program_that_names_nothing_of_the_wheel_finds_it_in_the_directory(tmp
     assert _package(tmp_path, stepping, {}, "uvicorn alembic").needs_source
 
 
+def test_a_step_that_names_a_file_of_the_directory_needs_it(tmp_path: Path) -> None:
+    settings_file = (
+        "import pathlib\nBASE = pathlib.Path('/var/shop')\nDATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': BASE / 'db'}}\n"
+    )
+    files = {
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'demo.settings')\n",
+        "demo/__init__.py": "",
+        "demo/settings.py": settings_file.replace("sqlite3'", "django.db.backends.sqlite3'"),
+        "demo/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+    }
+    launch = _package(tmp_path, files, {}, "django gunicorn")
+    assert launch.before_start
+    assert launch.needs_source
+
+
 def test_console_scripts_are_programs(tmp_path: Path) -> None:
     launch = _package(tmp_path, {"src/demo/__init__.py": ""}, {"demo-cli": "demo:main"})
     assert (launch.command, launch.is_program, launch.needs_source) == (("demo-cli",), True, False)

@@ -135,7 +135,10 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
     launch = replace(launch, ports=ports, outside_wheel=outside_wheel)
-    return with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
+    launch = with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
+    # Django's migrations are a step of their own, with a file that no wheel has.
+    in_source = any(_names_source(evidence, replace(launch, command=step)) for step in launch.before_start)
+    return replace(launch, needs_source=launch.needs_source or in_source)
 
 
 def _with_surroundings(launch: Launch, scan: Scan) -> Launch:
