@@ -80,6 +80,12 @@ def test_a_service_of_a_profile_is_in_the_compose_file_alone(world: World) -> No
     assert (compose.document["images"].keys(), manifests.document["images"].keys()) == ({"web", "again"}, {"web"})
 
 
+def test_no_password_is_to_be_written_on_a_command_line(world: World) -> None:
+    app = world.app("small\n", settings=f'{PLATFORM}[services.web.env]\nURL = "pg://${{PASSWORD}}@db"\n')
+    done = world.run("export", "kubernetes", app)
+    assert "a file with PASSWORD=…: kubectl create secret generic shop-secrets --from-env-file=FILE" in done.err
+
+
 def test_an_image_that_a_registry_lacks_is_named_with_its_key(world: World, registry: FakeRegistry) -> None:
     app = world.app("small\n", settings=f'{PLATFORM}[services.db]\nimage = "{registry.host}/db:1"\n')
     done = world.run("export", "compose", app)
@@ -198,11 +204,20 @@ def test_a_bundle_brings_everything_to_another_registry(world: World, registry: 
     assert start == 0, "a reader of the stream knows first what comes"
 
 
-@pytest.mark.parametrize("path", ["/etc/cron.d/x", "a/../../x", "a\\b"])
-def test_a_bundle_writes_nothing_outside_its_directory(tmp_path: Path, path: str) -> None:
+def test_whole_names_alone_are_replaced_and_once() -> None:
+    bundle = Bundle("shop", (), {"x": "shop:1 shop:10 my/shop:1 'db:1'"})
+    assert bundle.renamed({"shop:1": "db:1", "db:1": "r.example/db@sha256:0"})["x"] == "db:1 shop:10 my/shop:1 'r.example/db@sha256:0'"
+    assert bundle.renamed({}) == bundle.files
+
+
+@pytest.mark.parametrize(
+    ("stack", "path"),
+    [("shop", "/etc/cron.d/x"), ("shop", "a/../../x"), ("shop", "a\\b"), ("/etc/cron.d", "x"), ("..", "x"), ("", "x")],
+)
+def test_a_bundle_writes_nothing_outside_its_directory(tmp_path: Path, stack: str, path: str) -> None:
     layout = tmp_path / "layout"
     create_empty_layout(layout)
-    write_bundle(layout, Bundle("shop", (), {path: "text"}), tmp_path / "shop.tar")
+    write_bundle(layout, Bundle(stack, (), {path: "text"}), tmp_path / "shop.tar")
     with pytest.raises(ImageError, match="not a path below a directory"):
         read_bundle(tmp_path / "shop.tar")
 

@@ -130,9 +130,10 @@ def _kubernetes(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exporte
     from shipwheel.stack.kustomize import kustomize_files
 
     files, once = kustomize_files(stack, placed)
-    values = " ".join(f"--from-literal={name}=…" for name in stack.variables)
-    note = f"the pods read a Secret, which you make: kubectl create secret generic {secret_name(stack)} {values}" if values else ""
-    return _Exported(files, once, note)
+    # Not by --from-literal, which shows the values in the list of processes and keeps them in the shell's history.
+    command = f"kubectl create secret generic {secret_name(stack)} --from-env-file=FILE"
+    note = f"the pods read a Secret, which you make from a file with {', '.join(f'{name}=…' for name in stack.variables)}: {command}"
+    return _Exported(files, once, note if stack.variables else "")
 
 
 def _measured(stack: "Stack", engine_name: str, flags: dict[str, Any], terminal: Terminal) -> "Stack":

@@ -4,6 +4,7 @@ The archive is an OCI image layout, so that other tools read its images too, wit
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,10 +44,9 @@ class Bundle(msgspec.Struct, frozen=True, rename="kebab"):
 
     def renamed(self, names: Mapping[str, str]) -> dict[str, str]:
         """Return the files with other names in place of those of the images."""
-        texts = dict(self.files)
-        for old, new in names.items():
-            texts = {path: text.replace(old, new) for path, text in texts.items()}
-        return texts
+        # Whole names alone: shop:1 is no part of shop:10, nor of a name that has just been put in.
+        old = re.compile(rf"(?<![\w./:@-])(?:{'|'.join(map(re.escape, names))})(?![\w./:@-])")
+        return {path: old.sub(lambda found: names[found[0]], text) if names else text for path, text in self.files.items()}
 
 
 def write_bundle(layout: Path, bundle: Bundle, file: Path) -> None:
@@ -86,6 +86,9 @@ def read_bundle(file: Path) -> tuple[Bundle, LayoutReader]:
     if bundle.format != 1:
         raise ImageError(f"{file} is a bundle of format {bundle.format}, not 1", hint="Upgrade shipwheel.")
     wrong = [path for path in bundle.files if path.startswith("/") or "\\" in path or ".." in path.split("/")]
+    if re.fullmatch(r"[a-z0-9-]+", bundle.stack) is None:
+        # The directory of the files is named after it.
+        wrong.append(bundle.stack)
     if wrong:
         raise ImageError(f"{file}: {wrong[0]!r} is not a path below a directory", hint="The bundle is broken or hostile; do not use it.")
     return bundle, reader
