@@ -209,6 +209,10 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
+    elif statuses == {404}:
+        message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
+        hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
+        yield Finding(FindingKind.NO_ANSWER, message, hint, "404")
 
 
 def _crashed(sign: Sign, log: str) -> Finding:
