@@ -21,6 +21,15 @@ def test_links_are_where_a_configuration_file_expects_the_project(tmp_path: Path
     assert launch.copies == (("/etc/shop/app.yml", "conf/app.yml"), ("/etc/other.yml", "conf/other.yml"))
 
 
+def test_a_field_of_a_settings_class_names_a_place(tmp_path: Path) -> None:
+    files = {
+        **FILES,
+        "wsgi.py": "class Conf:\n    log_config: str = '/srv/shop/log.ini'\n",
+        "Dockerfile": f"{DOCKERFILE}CMD uwsgi -w wsgi\n",
+    }
+    assert launched(tmp_path, files, "uwsgi").aliases == (("/srv/shop", ""),)
+
+
 def test_without_a_reader_there_is_no_link(tmp_path: Path) -> None:
     files = {**FILES, "wsgi.py": "", "Dockerfile": f"{DOCKERFILE}CMD uwsgi --http :80 -w wsgi\n"}
     assert launched(tmp_path, files, "uwsgi").aliases == ()

@@ -169,6 +169,8 @@ def _strings(source: SourceFile) -> Iterator[tuple[str, str]]:
         match node:
             case ast.Assign(value=ast.Constant(value=str(text))):
                 yield from ((target.id, text) for target in node.targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(text))):
+                yield name, text
             case ast.Assign() if any(isinstance(target, ast.Name) and target.id == "STATIC_ROOT" for target in node.targets):
                 # Django's BASE_DIR / "static" or os.path.join(BASE_DIR, "static"); `django` decides what BASE_DIR is.
                 parts = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
