@@ -1,5 +1,6 @@
 """Signs in real output: each rule with what a library really prints, and the lines of healthy programs, which are no signs."""
 
+import json
 import string
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def test_an_unnamed_server_is_the_one_that_another_line_names() -> None:
         "redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. Connection refused.\n"
     )
     assert [sign.subject for sign in signs_in(log)] == ["localhost:6379"]
+
+
+def test_reads_the_traceback_in_a_line_of_json() -> None:
+    trace = "Traceback (most recent call last):\n  File \"/usr/lib/os.py\", line 1\n    raise KeyError(key)\nKeyError: 'API_TOKEN'"
+    log = json.dumps({"level": "ERROR", "exc_info": trace}) + "\n" + json.dumps({"level": "INFO", "message": "bye"}) + "\n"
+    (sign,) = signs_in(log)
+    assert (sign.kind, sign.subject) == (SignKind.VARIABLE, "API_TOKEN")
 
 
 def test_knows_a_server_by_its_port() -> None:

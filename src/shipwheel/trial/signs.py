@@ -245,8 +245,13 @@ _MAX_LINE = 2000
 
 
 def plain_lines(log: str) -> list[str]:
-    """Return the lines of a program's output, without colours and other control characters."""
-    return [_ESCAPES.sub("", line) for line in re.split(r"\r\n|\n|\r", log)]
+    """Return the lines of a program's output, without colours and other control characters; those in a line of JSON, one by one."""
+    return [part for line in re.split(r"\r\n|\n|\r", log) for part in _unfolded(_ESCAPES.sub("", line))]
+
+
+def _unfolded(line: str) -> list[str]:
+    """Return the lines of the traceback that a structured log has in one line of JSON."""
+    return line.replace('\\"', '"').split("\\n") if line.startswith("{") and "\\n" in line else [line]
 
 
 def signs_in(log: str) -> tuple[Sign, ...]:
