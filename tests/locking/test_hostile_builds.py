@@ -36,7 +36,8 @@ def findings():
     # Each is told by requiring a package of its name.
     if any(text_of(HOME + "/.ssh/id_rsa")):
         yield "key"
-    if PASSWORD in repr(os.environ):
+    settings = [path for form in (".git/config", ".git/modules/*/config") for path in pathlib.Path("..").glob(form)]
+    if PASSWORD in repr(os.environ) or any(PASSWORD in text for text in text_of(*settings)):
         yield "password"
     if any(PASSWORD in text for text in text_of(*pathlib.Path("/proc").glob("[0-9]*/environ"))):
         yield "process"
@@ -227,6 +228,32 @@ def test_builds_in_a_repository_that_holds_the_caches(home: Path, tmp_path: Path
     (repository / "app" / "pyproject.toml").write_text(settings)
     assert found(lock_request(repository / "app", MINOR)) == {"around"}
     assert (home / "canary").read_text() == "untouched"
+
+
+@needs("bwrap")
+@needs("git")
+def test_the_password_of_a_repository_is_not_in_its_submodules(
+    home: Path, tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    # Git makes the URL of the submodule from that of the repository, as with a password in it.
+    repository, other = (tmp_path / PASSWORD / name for name in ("repository", "other"))
+    write(other, {"file": ""})
+    write(repository / "made", files(home, listener))
+    (repository / "VERSION").write_text("1.0")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for folder, command in (
+        (other, ["init", "--quiet"]),
+        (other, ["add", "."]),
+        (other, [*identity, "commit", "--quiet", "-m", "1"]),
+        (repository, ["init", "--quiet"]),
+        (repository, ["add", "."]),
+        (repository, ["-c", f"remote.origin.url={repository}", "submodule", "--quiet", "add", "../other", "other"]),
+        (repository, [*identity, "commit", "--quiet", "-m", "1"]),
+    ):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
+    requirement = f"made @ git+file://{repository}#subdirectory=made"
+    assert found(request(tmp_path / "app", requirement)) == {"around"}
 
 
 @needs("bwrap")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
 from shipwheel.locking.sandbox import confined
+from shipwheel.project.git_history import format_settings
 
 __all__ = ["NETWORK", "READABLE", "WITHHELD", "drop_others", "main"]
 
@@ -82,7 +83,7 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
             writable=(source, *results),
             readable=(*paths[1:], around, around / ".git", *_lay_out(venv, place, paths[0])),
             network=network,
-            placed={venv: place, called.readlink().parent: programs},
+            placed={venv: place, called.readlink().parent: programs, **_stand_ins(around / ".git", Path(name))},
         )
         done = subprocess.run(command, env=_environment(os.environ, network=network), check=False)
         _bring(place, venv)
@@ -102,6 +103,22 @@ def _lay_out(venv: Path, place: Path, executable: Path) -> Iterator[Path]:
     settings = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     lines = (f"home = {executable.parent}" if line.startswith("home =") else line for line in settings)
     (place / "pyvenv.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _stand_ins(git: Path, place: Path) -> dict[Path, Path]:
+    """Return what stands in for parts of a repository's directory: settings without passwords, and no submodules.
+
+    git writes the password of the repository's URL into the settings of submodules whose URL is relative.
+    """
+    found = {}
+    settings, modules = git / "config", git / "modules"
+    if settings.is_file():
+        found[settings] = place / "git-config"
+        found[settings].write_bytes(format_settings(settings.read_bytes().decode("latin-1")).encode("latin-1"))
+    if modules.is_dir():
+        found[modules] = place / "git-modules"
+        found[modules].mkdir()
+    return found
 
 
 def _bring(place: Path, venv: Path) -> None:

@@ -6,7 +6,15 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-__all__ = ["describe", "last_commit", "old_last_commit", "pretended_version", "repository_directories", "repository_root"]
+__all__ = [
+    "describe",
+    "format_settings",
+    "last_commit",
+    "old_last_commit",
+    "pretended_version",
+    "repository_directories",
+    "repository_root",
+]
 
 _NO_VERSION = "0.0.0"
 
@@ -58,6 +66,12 @@ def repository_directories(root: Path) -> tuple[Path, ...]:
     except (OSError, subprocess.TimeoutExpired):
         return ()
     return tuple(Path(os.fsdecode(line)) for line in dict.fromkeys(done.stdout.splitlines()) if line)
+
+
+def format_settings(text: str) -> str:
+    """Return the settings of a repository about its format alone: the others may have passwords, as those of remotes and CI jobs do."""
+    sections = re.split(r"(?m)^(?=\s*\[)", text)
+    return "".join(section for section in sections if re.match(r"\s*\[(core|extensions)\]", section))
 
 
 def describe(root: Path) -> bytes:

@@ -5,7 +5,6 @@ A build backend runs in a copy only, so that it leaves nothing in the user's dir
 
 import hashlib
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.git_history import describe, repository_directories, repository_root
+from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
 from shipwheel.user_files import UserFiles
 
@@ -79,12 +78,10 @@ def git_directories(copy: Path) -> tuple[Path, ...]:
 
 
 def _drop_git_settings(copy: Path) -> None:
-    """Leave of the repository's settings those about its format: the others may have passwords, as those of remotes and CI jobs do."""
     path = copy / ".git" / "config"
     if path.is_file():
-        sections = re.split(r"(?m)^(?=\s*\[)", path.read_text(encoding="utf-8", errors="surrogateescape"))
-        kept = [section for section in sections if re.match(r"\s*\[(core|extensions)\]", section)]
-        path.write_text("".join(kept), encoding="utf-8", errors="surrogateescape")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        path.write_text(format_settings(text), encoding="utf-8", errors="surrogateescape")
 
 
 def tree_digest(root: Path, *, history: bool = False) -> str:
