@@ -40,7 +40,7 @@ def test_every_command_parses(name: str) -> None:
 def test_a_workflow_has_no_more_rights_than_it_needs() -> None:
     found = yaml.safe_load(TEXTS["github-workflows"])
     assert found["permissions"] == {}
-    assert found["jobs"]["image"]["permissions"] == {"contents": "read", "packages": "write"}
+    assert found["jobs"]["image"]["permissions"] == {"contents": "read"}
     assert found["jobs"]["image"]["steps"][0]["with"] == {"persist-credentials": False}
 
 

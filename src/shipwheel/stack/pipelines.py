@@ -37,8 +37,9 @@ def github_workflow(repository: str, version: str) -> str:
     names = {"repository": repository, "engine": "docker", "commit": '"$GITHUB_SHA"'}
     login = {
         "SHIPWHEEL_REGISTRY_HOST": registry,
-        "SHIPWHEEL_REGISTRY_USER": "${{ github.actor }}",
-        "SHIPWHEEL_REGISTRY_PASSWORD": "${{ secrets.REGISTRY_PASSWORD || github.token }}",
+        # Made for this registry: the job's own token is for another one, as a rule.
+        "SHIPWHEEL_REGISTRY_USER": "${{ vars.REGISTRY_USER || github.actor }}",
+        "SHIPWHEEL_REGISTRY_PASSWORD": "${{ secrets.REGISTRY_PASSWORD }}",
     }
     push = [_PUSH.format(**names), _RELEASE.format(**names)]
     steps = [
@@ -48,7 +49,7 @@ def github_workflow(repository: str, version: str) -> str:
     ]
     deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(_DEPLOY) + "\n"}]
     cache = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
-    job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read", "packages": "write"}, "env": cache}
+    job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": cache}
     document: dict[str, Any] = {
         "name": "image",
         "on": {"push": {"branches": ["main"]}, "pull_request": {}},
@@ -84,8 +85,8 @@ def gitlab_pipeline(repository: str, version: str) -> str:
             "SHIPWHEEL_CACHE": "$CI_PROJECT_DIR/.shipwheel-cache",
             "SHIPWHEEL_CACHE_LIMIT": "5GB",
             "SHIPWHEEL_REGISTRY_HOST": registry,
-            "SHIPWHEEL_REGISTRY_USER": "$CI_REGISTRY_USER",
-            "SHIPWHEEL_REGISTRY_PASSWORD": "$CI_REGISTRY_PASSWORD",
+            "SHIPWHEEL_REGISTRY_USER": "$REGISTRY_USER",
+            "SHIPWHEEL_REGISTRY_PASSWORD": "$REGISTRY_PASSWORD",
         },
         "verify": {
             **job,
