@@ -182,6 +182,11 @@ def test_a_volume_from_another_machine_or_user_is_left_alone(group: FakeGroup, t
 def test_the_volume_of_a_project_that_moved_is_its_own(group: FakeGroup, tmp_path: Path) -> None:
     group.own_volumes["shop_data"] = {LABEL_ROOT: str(tmp_path / "moved away")}
     assert up(group).started == ("db", "job", "web")
+    group.there = {
+        name: msgspec.structs.replace(it, labels={**it.labels, LABEL_ROOT: str(tmp_path / "moved away")})
+        for name, it in group.there.items()
+    }
+    assert up(group).unchanged == ("db", "job", "web")
 
 
 def test_a_network_of_someone_else_is_left_alone(group: FakeGroup) -> None:
@@ -195,8 +200,8 @@ def test_a_container_of_someone_else_is_left_alone(group: FakeGroup) -> None:
 
 
 def test_a_stack_of_another_directory_is_left_alone(group: FakeGroup) -> None:
-    group.there["shop-db"] = GroupContainer("shop-db", {LABEL_ROOT: "/other"}, None, 0, False, "", ())
-    assert "a stack shop of /other is in docker" in _refused(group).message
+    group.there["shop-db"] = GroupContainer("shop-db", {LABEL_ROOT: "/usr"}, None, 0, False, "", ())
+    assert "a stack shop of /usr is in docker" in _refused(group).message
     with pytest.raises(UsageError):
         stop_stack(STACK, group, silent, volumes=True)
 

@@ -24,6 +24,7 @@ __all__ = [
     "check_of",
     "container_name",
     "is_job",
+    "is_own",
     "network_name",
     "own_volumes",
     "run_spec",
@@ -102,12 +103,13 @@ def run_spec(stack: Stack, placed: PlacedService, image_id: str, variables: Mapp
 
 
 def own_volumes(stack: Stack, group: ContainerGroup) -> frozenset[str]:
-    """Return the names of the volumes that the stack has made, also under a path that is gone here: the project may have moved.
+    """Return the names of the volumes that the stack has made. One of the same name in another directory has volumes of its own."""
+    return frozenset(name for name, labels in group.volumes().items() if is_own(stack, labels.get(LABEL_ROOT, str(stack.root)), group))
 
-    A stack of the same name in another directory has volumes of its own.
-    """
-    roots = {name: labels.get(LABEL_ROOT, str(stack.root)) for name, labels in group.volumes().items()}
-    return frozenset(name for name, root in roots.items() if root == str(stack.root) or (not group.engine.is_remote and _is_gone(root)))
+
+def is_own(stack: Stack, root: str, group: ContainerGroup) -> bool:
+    """Return whether a stack's label `root` is that of its directory, or of one that is gone here: the project may have moved."""
+    return root == str(stack.root) or (not group.engine.is_remote and _is_gone(root))
 
 
 def _is_gone(path: str) -> bool:

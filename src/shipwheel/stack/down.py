@@ -17,7 +17,7 @@ def stop_stack(stack: Stack, group: ContainerGroup, reporter: Reporter, *, volum
     Return the names of the volumes that are left. Raises UsageError if another directory has a stack of that name.
     """
     found = group.containers()
-    check_owner(stack, found, group.engine.name)
+    check_owner(stack, found, group)
     reporter(StageStarted(_STAGE, len(found)))
     for container in reversed(found):
         group.stop(container.name)

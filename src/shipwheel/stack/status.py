@@ -46,7 +46,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
 def stack_status(stack: Stack, group: ContainerGroup) -> tuple[ServiceStatus, ...]:
     """Return the state of each service, first those of the settings. Raises UsageError if another directory has a stack of that name."""
     found = group.containers()
-    check_owner(stack, found, group.engine.name)
+    check_owner(stack, found, group)
     there = {it.labels.get(LABEL_SERVICE, it.name): it for it in found}
     # Nobody misses a service of a profile that was not started.
     names = dict.fromkeys((*(service.name for service in stack.services if not service.profiles), *there))

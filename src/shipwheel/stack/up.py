@@ -19,6 +19,7 @@ from shipwheel.stack.containers import (
     check_of,
     container_name,
     is_job,
+    is_own,
     network_name,
     own_volumes,
     volume_name,
@@ -96,7 +97,7 @@ def start_stack(stack: Stack, desired: Sequence[Desired], group: ContainerGroup,
     after an interruption, everything is as before.
     """
     found = group.containers()
-    check_owner(stack, found, group.engine.name)
+    check_owner(stack, found, group)
     there = {service: it for it in found if it.name == container_name(stack, service := _service(it))}
     new = [it for it in desired if not _is_current(it, there.get(it.name))]
     _check_names(stack, new, there, group)
@@ -138,11 +139,12 @@ def is_well(container: GroupContainer, group: ContainerGroup) -> bool:
     return container.running and (not (command := check_of(container)) or group.exec(container.name, command, _CHECK_TIMEOUT_S).ok)
 
 
-def check_owner(stack: Stack, there: Sequence[GroupContainer], engine: str) -> None:
+def check_owner(stack: Stack, there: Sequence[GroupContainer], group: ContainerGroup) -> None:
     """Raise UsageError if the containers are those of a stack with the same name in another directory."""
+    engine = group.engine.name
     for container in there:
         root = container.labels.get(LABEL_ROOT, "")
-        if root != str(stack.root):
+        if not is_own(stack, root, group):
             hint = f"Stop that one: shipwheel down {root} --engine {engine}. Or give this one another name: the setting `name`."
             raise UsageError(f"{stack.place}: a stack {stack.name} of {root} is in {engine}", hint=hint)
 
