@@ -20,4 +20,5 @@ def test_finds_names_that_differ_little(name: str, known: list[str], similar: tu
 
 def test_asks_only_if_there_is_something_to_ask() -> None:
     assert did_you_mean("srever", ["server", "servers"]) == "Did you mean server or servers? "
+    assert did_you_mean("buidl", ["build", "bundle", "unbundle"]) == "Did you mean build, bundle or unbundle? "
     assert did_you_mean("xyz", ["server"]) == ""

@@ -64,5 +64,5 @@ def similar_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question with the similar names and a space behind it; empty if there are none."""
-    similar = similar_names(name, known)
-    return f"Did you mean {' or '.join(similar)}? " if similar else ""
+    *others, last = similar_names(name, known) or ("",)
+    return f"Did you mean {' or '.join(filter(None, (', '.join(others), last)))}? " if last else ""

@@ -96,7 +96,7 @@ def test_rejects_a_python_version_without_builds(shared_world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("buidl",), ("there is no command buidl", "Did you mean build?")),
+        (("buidl",), ("there is no command buidl", "Did you mean build")),
         (("build", "--platfrom", "x"), ("no option --platfrom", "Did you mean --platform?")),
     ],
     ids=["command", "flag"],

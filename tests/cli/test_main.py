@@ -51,7 +51,7 @@ def test_every_command_has_help(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("biuld",), "Did you mean build?"),
+        (("biuld",), "Did you mean build"),
         (("zzz",), "there is no command zzz"),
         (("--nope",), "has no option --nope"),
         (("build", "--nope"), "build has no option --nope"),

@@ -26,11 +26,11 @@ GROUPS = {
         "check": "Start an image as production would, and say whether it serves.",
     },
     "Several services": {
-        "up": "Start a project with its services, and wait until all are well.",
+        "up": "Build a project and start it with its services, and wait until all are well.",
         "status": "Show the services of a project that run, and whether they are well.",
         "logs": "Show the output of a project's services.",
         "down": "Stop a project's services and remove their containers.",
-        "export": "Write files for other tools: a compose file.",
+        "export": "Write files for other tools: a compose file, manifests for Kubernetes, a pipeline for CI.",
         "resolve": "Write the digests of images into manifests, and build those that are projects.",
         "bundle": "Write a project, its services and all that starts them into one file, for machines without a network.",
         "unbundle": "Bring the images of a bundle into a registry or an engine, and write its files.",
