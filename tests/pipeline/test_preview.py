@@ -35,8 +35,11 @@ def test_refuses_a_package_that_must_be_compiled(world: World) -> None:
 
 def test_refuses_a_package_in_rust_before_compilers_are_fetched(world: World) -> None:
     world.index.add("rusty-1.0.tar.gz", sdist("rusty", build='raise SystemExit("can\'t find Rust compiler")\n'))
+    world.add(SmallWheel("rusty", "0.9"), SmallWheel("rusty_binary", "1.0"))
     planned = world.run("plan", world.app("small\nrusty\n"), *ONE)
     assert (planned.code, "It needs Rust" in planned.err) == (7, True), planned.err
+    assert "nearest versions with files: 0.9 (older)" in planned.err and "required by: requirements.txt, line 2" in planned.err
+    assert 'choose rusty 0.9, or rusty-binary 1.0 ([tool.shipwheel.replace] rusty = "rusty-binary==1.0")' in planned.err
     assert not [name for name in requested(world) if name.startswith(("gcc", "g++"))]
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "find_mismatch",
     "only_for_other_machines",
     "only_for_other_systems",
+    "replacement_setting",
     "system_names",
 ]
 
@@ -31,6 +32,7 @@ _LINUX = re.compile(r"linux|manylinux|musllinux|any$")
 
 _MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(.+)")
 _SYSTEMS = {"win": "Windows", "macosx": "macOS", "ios": "iOS", "android": "Android"}
+_WINDOWS, _NOT_LINUX = "sys_platform == 'win32'", "sys_platform != 'linux'"
 _MAX_REPORTED_FILES = 6
 
 
@@ -66,6 +68,12 @@ class MissingFile(msgspec.Struct, frozen=True):
         """The name and the version: `numpy 1.26.4`."""
         return f"{self.name} {self.version}".strip()
 
+    @property
+    def system_marker(self) -> str:
+        """The requirement with a marker for the systems that its wheels are for: `pywinpty ; sys_platform == 'win32'`."""
+        windows = all(name.removesuffix(".whl").rpartition("-")[2].startswith("win") for name in self.wheels)
+        return f"{self.name} ; {_WINDOWS if windows else _NOT_LINUX}"
+
     def describe(self, targets: Sequence[Target], alternatives: "Alternatives") -> str:
         """Return a paragraph for an error: what is missing for which targets, the existing files, what requires it, the alternatives."""
         lines = [f"{self.label} has no file for {'; '.join(map(str, targets))}: {self.reason}"]
@@ -98,6 +106,7 @@ class Alternatives(msgspec.Struct, frozen=True):
 
     `older` and `newer` are the nearest versions that have files for all the targets in question. `by_platform` describes the nearest
     versions for single platforms, where no version serves all of them. `pythons` are those for which the locked version has files.
+    `sibling` is a package with another name, and its version, that has files for all of the targets: "psycopg2-binary 2.9.10".
     """
 
     known: bool = False
@@ -105,6 +114,7 @@ class Alternatives(msgspec.Struct, frozen=True):
     newer: str = ""
     by_platform: tuple[str, ...] = ()
     pythons: tuple[OtherPython, ...] = ()
+    sibling: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -114,7 +124,23 @@ class Alternatives(msgspec.Struct, frozen=True):
         nearest = [f"{version} ({which})" for version, which in ((self.older, "older"), (self.newer, "newer")) if version]
         versions = f"nearest versions with files: {', '.join(nearest)}" if nearest else "no other version has files"
         pythons = (f"this version has files for {'; '.join(python.name for python in self.pythons)}",) if self.pythons else ()
-        return (versions, *self.by_platform, *pythons)
+        sibling = (f"{self.sibling} has files; it is a package of its own: see who publishes it",) if self.sibling else ()
+        return (versions, *self.by_platform, *pythons, *sibling)
+
+    def choices(self, name: str) -> tuple[str, ...]:
+        """Return what the user can choose in place of the version of a package: a Python, another version, a sibling."""
+        python = next(iter(self.pythons), None)
+        version = self.newer or self.older
+        return (
+            *([f"{python.name} ({python.flags})"] if python is not None else []),
+            *([f"{name} {version}"] if version else []),
+            *([replacement_setting(name, self.sibling)] if self.sibling else []),
+        )
+
+
+def replacement_setting(name: str, sibling: str) -> str:
+    """Return the setting that takes a sibling ("psycopg2-binary 2.9.10") in place of a package."""
+    return f'{sibling} ([tool.shipwheel.replace] {name} = "{sibling.replace(" ", "==")}")'
 
 
 class NoCompatibleFile(LockError):
@@ -184,9 +210,9 @@ class _Hint(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         if all(file.mismatch is Mismatch.SYSTEM for file in self.missing):
-            names = ", ".join(file.name for file in self.missing)
-            return f"Give packages for other systems a marker ({names} ; sys_platform == 'win32'), or remove them."
-        choices = [self._pythons(), self._versions(), self._platforms(), self._marker()]
+            markers = ", ".join(file.system_marker for file in self.missing)
+            return f"Give packages for other systems a marker ({markers}), or remove them."
+        choices = [self._pythons(), self._versions(), self._siblings(), self._platforms(), self._marker()]
         if any(file.sdist for file in self.missing):
             choices.append("a wheel that you build from its source on such a machine, and require by its path or URL")
         tried = f"Python {', '.join(self.tried)} does not have them either. " if self.tried else ""
@@ -202,6 +228,10 @@ class _Hint(msgspec.Struct, frozen=True):
         if python := next(iter(_common_pythons(self.missing, self.alternatives)), None):
             return f"{python.name} ({python.flags})"
         return "another Python version (--python; a newer one brings a newer glibc)" if self.another_python_may_help else ""
+
+    def _siblings(self) -> str:
+        found = {file: self.alternatives.get(file, Alternatives()).sibling for file in self.missing}
+        return " and ".join(replacement_setting(file.name, sibling) for file, sibling in found.items() if sibling)
 
     def _platforms(self) -> str:
         lacking = {target.platform for where in self.missing.values() for target in where}

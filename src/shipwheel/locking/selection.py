@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["LeftOut", "LockedDistribution", "Selection", "requirers", "select", "select_all"]
+__all__ = ["LeftOut", "LockedDistribution", "Selection", "missing_wheel", "requirers", "select", "select_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,13 @@ def requirers(lock: Lock, target: Target, name: str) -> tuple[tuple[str, ...], s
     """
     selector = _Selector(lock, target)
     return (tuple(selector.requirers(name)), selector.chain(name)) if name in selector.active else ((), "")
+
+
+def missing_wheel(lock: Lock, target: Target, name: str) -> MissingFile | None:
+    """Return what a package that is built from its source lacks on a target; None if it is not needed there or has a wheel."""
+    selector = _Selector(lock, target)
+    package = selector.active.get(name)
+    return selector.missing_wheel(package) if package is not None else None
 
 
 class _Selector:
@@ -207,6 +214,11 @@ class _Selector:
         """Return the line of the project that requires a package, and the labels of the packages that depend on it."""
         line = self.lock.roots.get(name)
         return [*([line] if line else []), *(_label(self.active[parent]) for parent in self.parents[name])]
+
+    def missing_wheel(self, package: "Package") -> MissingFile | None:
+        """Return what a package of an index lacks that is not installed from a wheel; None for any other."""
+        file = self._file(package)
+        return self._missing(package) if file is not None and file.kind == "sdist" and not file.is_direct else None
 
     def _missing(self, package: "Package") -> MissingFile:
         mismatch, reason = self._mismatch(package)

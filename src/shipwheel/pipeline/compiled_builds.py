@@ -15,6 +15,7 @@ from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter
 from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.selection import LockedDistribution
+from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution, Resolved
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
@@ -67,7 +68,11 @@ class CompiledBuilds:
             for each in self._resolution.platforms
             if any(other.name == item.name and other.kind != "wheel" for other in each.selection.distributions)
         ]
-        return self._pure_or_compiled(source, platforms, item.name, pure)
+        try:
+            return self._pure_or_compiled(source, platforms, item.name, pure)
+        except BuildError as error:
+            self._store.check_open()
+            raise build_error_with_alternatives(error, item.name, self._resolution, self._reporter) from error
 
     def project(self, tree: SourceTree, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
         """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""

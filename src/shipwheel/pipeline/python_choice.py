@@ -1,32 +1,25 @@
 """Try Python versions until one has packages for a project's requirements, and find alternatives if none has."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
-
-import msgspec
 
 from shipwheel.base.model import Bases
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.inputs import inputs_digest
-from shipwheel.locking.no_compatible_file import NoCompatibleFile, OtherPython
+from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
-from shipwheel.locking.target import Target
+from shipwheel.pipeline.alternatives import with_alternatives
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.project.project import Project
-from shipwheel.project.python_version import allowed_pythons, satisfies_python
+from shipwheel.project.python_version import satisfies_python
 from shipwheel.project.read import with_python
 from shipwheel.request import LockMode
-from shipwheel.suites import SUITES, without_python
-from shipwheel.versions import minor_number
 
 if TYPE_CHECKING:
     from shipwheel.request import Request
 
-_IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
-"""The Python versions for which public images exist."""
 _MAX_REASON = 300
 
 T = TypeVar("T")
@@ -58,7 +51,7 @@ def with_suitable_python(
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
         return try_pythons(project, request.reporter, attempt, adapt)
     except NoCompatibleFile as error:
-        informed = _with_alternatives(error, project, request.reporter)
+        informed = with_alternatives(error, project, request.reporter)
     python = informed.usable_python
     if python is None or project.settings.base is not None or project.python_is_named or request.lock_mode is not LockMode.UPDATE:
         raise informed
@@ -68,14 +61,6 @@ def with_suitable_python(
         raise informed from None
     _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found
-
-
-def _with_alternatives(error: NoCompatibleFile, project: Project, reporter: Reporter) -> NoCompatibleFile:
-    from shipwheel.locking.diagnose.alternatives import find_alternatives
-
-    request = replace(lock_request(project), python=error.targets[0].minor)
-    pythons = [python for python in _other_pythons(project, error.targets) if python.target.minor not in error.tried]
-    return NoCompatibleFile(error.missing, error.targets, find_alternatives(error.missing, request, pythons, reporter), error.tried)
 
 
 def _warn_of_other_python(version: str, project: Project, error: LockError, reporter: Reporter, hint: str = "") -> None:
@@ -91,40 +76,6 @@ def _override_hint(error: NoCompatibleFile, python: str) -> str:
     return (
         f"With other versions, {python} may do: in pyproject.toml, [tool.uv] override-dependencies = [{listed}] overrules what is required."
     )
-
-
-def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
-    """Return the targets with each other Python: one that the project allows, or that of another image with the same C library."""
-    if project.settings.base is not None:
-        return [
-            OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
-            for target in targets
-            for minor in _IMAGE_PYTHONS
-            if minor != target.minor
-        ]
-    allowed = set(allowed_pythons([project.requires_python] if project.requires_python else []))
-    found = [
-        OtherPython(
-            f"Python {suite.python} (Debian {suite.codename})",
-            f"--python {suite.python}",
-            Target(target.platform, suite.full_python, suite.libc),
-        )
-        for target in targets
-        for suite in SUITES
-        if suite.python != target.minor and suite.python in allowed
-    ]
-    return [*found, *_standalone_pythons(project, targets)]
-
-
-def _standalone_pythons(project: Project, targets: Sequence[Target]) -> Iterator[OtherPython]:
-    """Yield the targets with each Python that only standalone builds have, the newest first."""
-    from shipwheel.base.standalone_builds import newest_versions
-
-    versions = newest_versions(project, [target.platform for target in targets])
-    for minor in sorted(versions.keys() - {suite.python for suite in SUITES}, key=minor_number, reverse=True):
-        for target in targets:
-            python = Target(target.platform, versions[minor], without_python().libc)
-            yield OtherPython(f"Python {minor} (standalone build)", f"--python {minor}", python)
 
 
 def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:

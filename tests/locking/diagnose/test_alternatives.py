@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.lock_requests import lock_request
 
@@ -80,6 +81,19 @@ def test_ignores_wheels_for_a_newer_libc(index: PackageIndex, tmp_path: Path) ->
     assert alternatives(tmp_path, "1.0", MUSL).newer == "3.0"
 
 
+def test_finds_a_sibling_with_files_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp311-cp311-{X86}")
+    for version, tags in (("0.9", (X86, ARM)), ("1.0", (X86,)), ("1.1", (X86, ARM))):
+        for tag in tags:
+            wheel = SmallWheel("far_binary", version=version, files={"far.py": ""}, tag=f"cp313-cp313-{tag}")
+            index.add(wheel.filename, wheel.content())
+    found = alternatives(tmp_path, "1.0", AMD64, ARM64)
+    assert found.sibling == "far-binary 1.1"
+    assert found.lines[-1] == "far-binary 1.1 has files; it is a package of its own: see who publishes it"
+    assert alternatives(tmp_path, "1.0", AMD64).sibling == "far-binary 1.0"
+    assert alternatives(tmp_path, "1.2", AMD64).sibling == ""
+
+
 def test_does_not_suggest_a_version_with_only_a_source(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "1.0", f"cp311-cp311-{X86}")
     index.add("far-2.0.tar.gz", b"not looked into")
@@ -129,6 +143,17 @@ def test_hints_at_a_marker_for_other_systems() -> None:
     raised = error(missing(Mismatch.SYSTEM))
     assert "far ; sys_platform == 'win32'" in raised.hint
     assert not raised.another_python_may_help
+
+
+def test_a_marker_for_more_than_windows_names_linux() -> None:
+    files = tuple(f"far-1.0-cp38-cp38-{system}.whl" for system in ("win32", "macosx_11_0_arm64"))
+    assert "far ; sys_platform != 'linux'" in error(msgspec.structs.replace(missing(Mismatch.SYSTEM), wheels=files)).hint
+
+
+def test_hints_at_a_sibling_and_how_to_take_it() -> None:
+    file = missing(Mismatch.OTHER)
+    raised = error(file, alternatives={file: Alternatives(known=True, sibling="far-binary 1.1")})
+    assert raised.hint == 'Choose far-binary 1.1 ([tool.shipwheel.replace] far = "far-binary==1.1").'
 
 
 def test_hints_at_another_python_before_one_was_tried() -> None:

@@ -13,11 +13,12 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking import uv
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.inputs import LockRequest
-from shipwheel.locking.no_compatible_file import Alternatives, MissingFile, OtherPython
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, OtherPython
 from shipwheel.locking.pylock import file_name
 from shipwheel.locking.resolve import declared_requirements
 from shipwheel.locking.synthetic import make_synthetic
 from shipwheel.locking.target import Target
+from shipwheel.versions import normalized
 
 __all__ = ["find_alternatives"]
 
@@ -59,8 +60,8 @@ def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
 
 def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython]) -> Alternatives:
     package = lookup.every_file(file.name, f"=={file.version}")
-    older, older_by_target = _nearest(lookup, file, targets, newest=True)
-    newer, newer_by_target = _nearest(lookup, file, targets, newest=False)
+    older, older_by_target = _nearest(lookup, file.name, f"<{file.version}", targets)
+    newer, newer_by_target = _nearest(lookup, file.name, f">{file.version}", targets)
     by_platform = []
     if not older and not newer:
         for target in targets:
@@ -68,20 +69,25 @@ def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], 
             by_platform += [f"for {target.platform} alone: {', '.join(nearest)}"] if nearest else []
     usable = _usable_pythons(package, targets, pythons) if package else ()
     known = bool(package or older or newer or by_platform)
-    return Alternatives(known, older, newer, tuple(by_platform), usable)
+    sibling = _sibling(lookup, file, targets) if known and file.mismatch is not Mismatch.SYSTEM else ""
+    return Alternatives(known, older, newer, tuple(by_platform), usable, sibling)
 
 
-def _nearest(lookup: Lookup, file: MissingFile, targets: Sequence[Target], *, newest: bool) -> tuple[str, dict[Target, str]]:
-    """Return the nearest version with files for all targets, "" for none, and the nearest for each target.
+def _sibling(lookup: Lookup, file: MissingFile, targets: Sequence[Target]) -> str:
+    """Return the package that by its name brings the wheels of another, and its version; "" if there is none with files for all targets."""
+    name = f"{normalized(file.name)}-binary"
+    version, _ = _nearest(lookup, name, f">={file.version}", targets)
+    return f"{name} {version}" if version else ""
 
-    `newest` looks among the older versions, for the newest of them; otherwise among the newer ones, for the oldest.
-    """
+
+def _nearest(lookup: Lookup, name: str, bound: str, targets: Sequence[Target]) -> tuple[str, dict[Target, str]]:
+    """Return the version nearest to a bound ("<2.0") with files for all targets, "" for none, and the nearest for each target."""
     from packaging.version import Version
 
-    sign, farthest = ("<", min) if newest else (">", max)
-    bound, first = f"{sign}{file.version}", dict.fromkeys(targets, "")
+    newest = bound.startswith("<")
+    sign, farthest, first = bound[0], min if newest else max, dict.fromkeys(targets, "")
     for number in range(_MAX_ROUNDS):
-        found = {target: _version(lookup, file.name, bound, target, newest=newest) for target in targets}
+        found = {target: _version(lookup, name, bound, target, newest=newest) for target in targets}
         first = found if not number else first
         versions = set(found.values())
         if "" in versions:

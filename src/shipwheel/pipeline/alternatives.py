@@ -1,0 +1,83 @@
+"""Versions, Pythons and packages that have wheels, in place of files that are missing or of a source that cannot be built."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from shipwheel.errors import BuildError
+from shipwheel.events import Reporter
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, NoCompatibleFile, OtherPython
+from shipwheel.locking.selection import missing_wheel
+from shipwheel.locking.target import Target
+from shipwheel.pipeline.resolve import Resolution, lock_request
+from shipwheel.project.project import Project
+from shipwheel.project.python_version import allowed_pythons
+from shipwheel.suites import SUITES, without_python
+from shipwheel.versions import minor_number
+
+__all__ = ["build_error_with_alternatives", "with_alternatives"]
+
+_IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
+"""The Python versions for which public images exist."""
+
+
+def with_alternatives(error: NoCompatibleFile, project: Project, reporter: Reporter) -> NoCompatibleFile:
+    """Return the error with what the project's indexes have instead."""
+    from shipwheel.locking.diagnose.alternatives import find_alternatives
+
+    request = replace(lock_request(project), python=error.targets[0].minor)
+    pythons = [python for python in _other_pythons(project, error.targets) if python.target.minor not in error.tried]
+    return NoCompatibleFile(error.missing, error.targets, find_alternatives(error.missing, request, pythons, reporter), error.tried)
+
+
+def build_error_with_alternatives(error: BuildError, name: str, resolution: Resolution, reporter: Reporter) -> BuildError:
+    """Return the error of a package's build with what the project's indexes have instead of its source.
+
+    That is what serves all of the platforms. A source that is of no index has no alternatives: its error stays.
+    """
+    targets = [platform.target for platform in resolution.platforms]
+    missing = next(filter(None, (missing_wheel(resolution.lock, target, name) for target in targets)), None)
+    if missing is None:
+        return error
+    informed = with_alternatives(NoCompatibleFile({missing: targets}, targets), resolution.project, reporter)
+    found = informed.alternatives.get(missing, Alternatives())
+    choices = list(found.choices(name))
+    if missing.mismatch is Mismatch.SYSTEM:
+        choices.insert(0, f"a marker, since {missing.reason} ({missing.system_marker})")
+    message = "\n  ".join((error.message, f"required by: {missing.chain}", *found.lines))
+    return BuildError(message, hint=" ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else []))))
+
+
+def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:
+    """Return the targets with each other Python: one that the project allows, or that of another image with the same C library."""
+    if project.settings.base is not None:
+        return [
+            OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
+            for target in targets
+            for minor in _IMAGE_PYTHONS
+            if minor != target.minor
+        ]
+    allowed = set(allowed_pythons([project.requires_python] if project.requires_python else []))
+    found = [
+        OtherPython(
+            f"Python {suite.python} (Debian {suite.codename})",
+            f"--python {suite.python}",
+            Target(target.platform, suite.full_python, suite.libc),
+        )
+        for target in targets
+        for suite in SUITES
+        if suite.python != target.minor and suite.python in allowed
+    ]
+    return [*found, *_standalone_pythons(project, targets)]
+
+
+def _standalone_pythons(project: Project, targets: Sequence[Target]) -> Iterator[OtherPython]:
+    """Yield the targets with each Python that only standalone builds have, the newest first."""
+    from shipwheel.base.standalone_builds import newest_versions
+
+    versions = newest_versions(project, [target.platform for target in targets])
+    for minor in sorted(versions.keys() - {suite.python for suite in SUITES}, key=minor_number, reverse=True):
+        for target in targets:
+            python = Target(target.platform, versions[minor], without_python().libc)
+            yield OtherPython(f"Python {minor} (standalone build)", f"--python {minor}", python)
