@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shipwheel.dev.variant import development
+from shipwheel.project.pins import Pins
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 
@@ -53,4 +54,5 @@ def test_has_the_versions_of_the_projects_lock(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "flask\n", "app.py": ""})
     (tmp_path / "pylock.toml").write_text('lock-version = "1.0"\n[[packages]]\nname = "flask"\nversion = "2.0"\n[tool.shipwheel]\n')
     inputs = read_project(tmp_path, variant(tmp_path, debugger=True), launch=False).inputs
-    assert (inputs.pins, inputs.lock_path.name, inputs.main_lock) == ((("flask", "2.0"),), "pylock.dev.toml", tmp_path / "pylock.toml")
+    assert inputs.pins == Pins((("flask", "2.0"),), "pylock.toml")
+    assert (inputs.lock_path.name, inputs.main_lock) == ("pylock.dev.toml", tmp_path / "pylock.toml")

@@ -1,12 +1,15 @@
 """Preferences for locked versions, conflicts, and reports about a package: the real uv with a package index on the loopback interface."""
 
+import io
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.lock_requests import lock_path, lock_request, read_again
 
@@ -21,6 +24,7 @@ from shipwheel.locking.selection import select_all
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.git_history import last_commit, old_last_commit
+from shipwheel.project.pins import Pins
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
@@ -76,6 +80,45 @@ def test_drops_the_versions_of_a_day_that_is_no_longer_set(index: PackageIndex, 
     now = listed(tmp_path, "small\n")
     assert pins(lock_for(replace(now, as_of=date(2024, 3, 1)))) == {"small": "1.0", "leaf": "1.0"}
     assert pins(lock_for(now)) == {"small": "1.0", "leaf": "1.7"}
+
+
+def _broken_sdist(name: str, version: str) -> bytes:
+    """Return a source distribution whose build fails."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": "raise SystemExit('too old')",
+        "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
+    }
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
+def test_gives_up_versions_that_cannot_be_had(index: PackageIndex, tmp_path: Path) -> None:
+    index.add("old-1.0.tar.gz", _broken_sdist("old", "1.0"))
+    index.add("tool-1.0-cp36-cp36m-manylinux1_x86_64.whl", SmallWheel("tool", "1.0", files={"tool.py": ""}).content())
+    for name, version in (("old", "2.0"), ("tool", "2.0"), ("leaf", "1.7")):
+        add(index, name, version)
+    request = listed(tmp_path, "leaf\nold\ntool\n")
+    found = Pins((("leaf", "1.0"), ("old", "1.0"), ("tool", "1.0")), "Pipfile.lock")
+    events: list[Event] = []
+    lock = make_lock(replace(request, inputs=msgspec.structs.replace(request.inputs, pins=found)), events.append)
+    assert pins(lock) == {"leaf": "1.0", "old": "2.0", "tool": "2.0"}
+    assert [event.message for event in events if isinstance(event, Warned)] == [
+        f"versions of Pipfile.lock cannot be built for Python {MINOR}: old 1.0 (2.0 is locked)",
+        f"versions of Pipfile.lock do not satisfy the requirements, or have no file for Python {MINOR}: tool 1.0 (2.0 is locked)",
+    ]
+
+
+def test_a_required_version_that_cannot_be_built_is_not_given_up(index: PackageIndex, tmp_path: Path) -> None:
+    index.add("old-1.0.tar.gz", _broken_sdist("old", "1.0"))
+    request = listed(tmp_path, "old<2\n")
+    with pytest.raises(LockError, match="too old"):
+        make_lock(replace(request, inputs=msgspec.structs.replace(request.inputs, pins=Pins((("old", "1.0"),), "Pipfile.lock"))))
 
 
 def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
+from shipwheel.project.pins import Pins
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 
@@ -31,7 +32,7 @@ PIPENV = '{"default": {"flask": {"version": "==2.2.5", "markers": "x"}, "shop": 
 FLASK = (("flask", "2.2.5"),)
 
 
-def _pins(root: Path, files: dict[str, str], **given: object) -> tuple[tuple[str, str], ...]:
+def _pins(root: Path, files: dict[str, str], **given: object) -> Pins:
     tree = written(root, {"shop/__init__.py": "", "shop/templates/a.html": "", "deps.in": "flask", **files})
     return read_project(tree, Settings(**given), launch=False).inputs.pins  # type: ignore[arg-type]
 
@@ -48,18 +49,18 @@ def _pins(root: Path, files: dict[str, str], **given: object) -> tuple[tuple[str
     ],
 )
 def test_a_setup_py_with_open_requirements_has_the_versions_beside_it(tmp_path: Path, setup: str, name: str, text: str) -> None:
-    assert _pins(tmp_path, {"setup.py": setup, name: text}) == FLASK
+    assert _pins(tmp_path, {"setup.py": setup, name: text}) == Pins(FLASK, name)
 
 
 def test_the_directory_of_a_package_has_the_versions_that_its_wheel_has(tmp_path: Path) -> None:
-    assert _pins(tmp_path, {"setup.py": OPEN, "Pipfile.lock": PIPENV}, install="source") == FLASK
+    assert _pins(tmp_path, {"setup.py": OPEN, "Pipfile.lock": PIPENV}, install="source") == Pins(FLASK, "Pipfile.lock")
 
 
 def test_an_app_with_open_dependencies_has_the_versions_beside_them(tmp_path: Path) -> None:
     pyproject = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n'
-    assert _pins(tmp_path, {"pyproject.toml": pyproject, "requirements.txt": "flask==2.2.5\n"}) == FLASK
+    assert _pins(tmp_path, {"pyproject.toml": pyproject, "requirements.txt": "flask==2.2.5\n"}) == Pins(FLASK, "requirements.txt")
 
 
 @pytest.mark.parametrize("files", [{"poetry.lock": "[["}, {"Pipfile.lock": "{"}, {}])
 def test_what_cannot_be_read_pins_nothing(tmp_path: Path, files: dict[str, str]) -> None:
-    assert _pins(tmp_path, {"setup.py": OPEN, **files}) == ()
+    assert _pins(tmp_path, {"setup.py": OPEN, **files}) == Pins()

@@ -50,7 +50,7 @@ def _stated(inputs: LockInputs) -> Iterator[str]:
     for line in inputs.requirements.lines if inputs.requirements is not None else ():
         if line.requirement is not None and not line.requirement.url:
             yield line.text
-    yield from (f"{name}=={version}" for name, version in inputs.pins)
+    yield from (f"{name}=={version}" for name, version in inputs.pins.versions)
     yield from inputs.tables.get("project", {}).get("dependencies", ())
     yield from _requirements_in(inputs.texts.get("setup.cfg", b"").decode(errors="replace"))
     try:

@@ -90,7 +90,7 @@ def inputs_digest(request: LockRequest) -> str:
     if inputs.pipfile is not None:
         facts["pipfile"] = inputs.pipfile.sha256
     if inputs.pins:
-        facts["pins"] = [list(pin) for pin in inputs.pins]
+        facts["pins"] = [list(pin) for pin in inputs.pins.versions]
     if inputs.requirements is None or inputs.has_pyproject or inputs.own_line is not None:
         facts["projects"] = [file.facts for file in inputs.files]
     return _digest(facts)
@@ -118,7 +118,7 @@ def input_parts(request: LockRequest) -> dict[str, str]:
     for path, sha256 in inputs.requirements.files.items() if inputs.requirements is not None else ():
         parts[relative_path(path, request.root)] = _short(sha256)
     if inputs.pins:
-        parts["the versions pinned beside the requirements"] = _short([list(pin) for pin in inputs.pins])
+        parts["the versions pinned beside the requirements"] = _short([list(pin) for pin in inputs.pins.versions])
     if inputs.pipfile is not None:
         parts["Pipfile"] = _short(inputs.pipfile.sha256)
     if inputs.script is None and (inputs.requirements is None or inputs.has_pyproject):

@@ -12,10 +12,10 @@ from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
-from shipwheel.locking.preferences import Upgrade, pinned_packages, preferred_packages, with_pins
+from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
-from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
+from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.git_history import old_last_commit
 
 __all__ = ["lock_for", "make_lock", "renewed"]
@@ -66,12 +66,14 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     as_of = request.day or now.isoformat()
     reporter(StageStarted("lock"))
     other = request.other_lock
-    preferred = preferred or pinned_packages(request.inputs.pins)
+    pins = () if preferred else pinned_packages(request.inputs.pins)
+    preferred = preferred or pins
     if other is not None:
         contents = contents_of(other, request, preferred, reporter)
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
     _check_python(request, contents)
+    _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
     if other is None and not (request.as_of or preferred or contents.is_pinned):
         _warn_of_age(request.root, now, reporter)
     document = _document(request, contents, as_of)
@@ -79,6 +81,16 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     document = canonical(document, request.indexes, reporter)
     reporter(StageFinished("lock", f"{len(document['packages'])} Python packages from {contents.origin}, as of {as_of}"))
     return Lock(request.inputs.lock_path, document)
+
+
+def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Packages, reporter: Reporter, *, chosen: bool) -> None:
+    """Warn of preferred versions that are not kept. Those of a lock that is renewed may move, unless they cannot be built."""
+    inputs = request.inputs
+    if chosen:
+        preferred = tuple(package for package in preferred if package["name"] in contents.unbuildable)
+    origin = (inputs.main_lock or inputs.lock_path).name if chosen else inputs.pins.origin
+    for warning in warn_of_moved(preferred, contents.pylock.get("packages", ()), contents.unbuildable, origin, request.python):
+        reporter(warning)
 
 
 def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:

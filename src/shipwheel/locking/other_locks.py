@@ -13,8 +13,9 @@ from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.formats.read import read_tool_lock
 from shipwheel.locking.formats.tool_lock import requirements_for_linux
 from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.preferences import Packages
 from shipwheel.locking.pylock import Lock
-from shipwheel.locking.resolve import LockContents, Packages, declared_requirements, resolve
+from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.lock_inputs import OtherLock
 
 __all__ = ["contents_of"]

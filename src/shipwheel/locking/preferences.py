@@ -4,15 +4,20 @@ uv prefers the versions in a project's existing uv.lock. A small one, made from 
 """
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shipwheel.events import Warned
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.pylock import Lock
+from shipwheel.project.pins import Pins
 from shipwheel.versions import normalized
 
-__all__ = ["Upgrade", "pinned_packages", "preferred_packages", "with_pins", "write_preferences"]
+__all__ = ["Packages", "Upgrade", "pinned_packages", "preferred_packages", "unbuildable", "warn_of_moved", "with_pins", "write_preferences"]
+
+Packages = tuple[Mapping[str, Any], ...]
 
 _UNUSED_INDEX = "https://index.invalid/simple"
 """uv requires an index in the entries, but reads only their names and versions."""
@@ -33,7 +38,7 @@ class Upgrade:
         return self.everything or name in map(normalized, self.names)
 
 
-def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple[Mapping[str, Any], ...]:
+def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> Packages:
     """Return the packages of a lock that should keep their versions: none if the new lock is for another day.
 
     `as_of` is the day that the user chose for the new lock, or empty.
@@ -44,19 +49,53 @@ def preferred_packages(lock: Lock | None, as_of: str, upgrade: Upgrade) -> tuple
     return tuple(package for package in lock.data.get("packages", []) if not upgrade.covers(package["name"]))
 
 
-def pinned_packages(pins: Iterable[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
-    """Return (name, version) pairs as packages that should have these versions."""
-    return tuple({"name": name, "version": version, "wheels": ()} for name, version in pins)
+def pinned_packages(pins: Pins) -> Packages:
+    """Return pins as packages that should have these versions."""
+    return tuple({"name": name, "version": version, "wheels": ()} for name, version in pins.versions)
 
 
-def with_pins(packages: Iterable[Mapping[str, Any]], pins: Iterable[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
-    """Return the packages, with (name, version) pairs in place of those of the same name."""
+def with_pins(packages: Iterable[Mapping[str, Any]], pins: Pins) -> Packages:
+    """Return the packages, with pins in place of those of the same name."""
     pinned = pinned_packages(pins)
     names = {package["name"] for package in pinned}
     return (*(package for package in packages if package["name"] not in names), *pinned)
 
 
-def write_preferences(packages: tuple[Mapping[str, Any], ...], folder: Path) -> None:
+def unbuildable(error: ResolutionError, preferred: Packages) -> str:
+    """Return the name of the preferred package whose build failed; empty if the build of none did, or for want of a server."""
+    built = "" if isinstance(error, IndexUnavailable) or error.failure.unreachable else error.failure.built
+    return built if any(package["name"] == built for package in preferred) else ""
+
+
+def warn_of_moved(
+    preferred: Packages, locked: Iterable[Mapping[str, Any]], unbuildable: Container[str], origin: str, python: str
+) -> Iterator[Warned]:
+    """Yield warnings of the packages of the file `origin` that are locked at other versions, which nobody asked for."""
+    versions = {package["name"]: package.get("version", "") for package in locked}
+    moved = [
+        (package["name"], f"{package['name']} {package['version']} ({now} is locked)")
+        for package in preferred
+        if (now := versions.get(package["name"])) and package.get("version") and not _is_same(package["version"], now)
+    ]
+    hint = "If the app needs one of these versions, state it in the requirements."
+    if failed := [text for name, text in moved if name in unbuildable]:
+        yield Warned(f"versions of {origin} cannot be built for Python {python}: {', '.join(failed)}", hint)
+    if excluded := [text for name, text in moved if name not in unbuildable]:
+        what = f"do not satisfy the requirements, or have no file for Python {python}"
+        yield Warned(f"versions of {origin} {what}: {', '.join(excluded)}", hint)
+
+
+def _is_same(version: str, locked: str) -> bool:
+    """Return whether a locked version is one, which may have a local part (+cpu) that the other lacks."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version).public == Version(locked).public
+    except InvalidVersion:
+        return version == locked
+
+
+def write_preferences(packages: Packages, folder: Path) -> None:
     """Write a uv.lock with the preferred packages beside the pyproject.toml in `folder`; remove it if there are none."""
     import tomli_w
 
@@ -71,7 +110,7 @@ def write_preferences(packages: tuple[Mapping[str, Any], ...], folder: Path) -> 
     path.write_text(tomli_w.dumps({**head, "package": entries}), encoding="utf-8")
 
 
-def _entries(packages: tuple[Mapping[str, Any], ...]) -> Iterator[dict[str, Any]]:
+def _entries(packages: Packages) -> Iterator[dict[str, Any]]:
     for package in packages:
         vcs = package.get("vcs")
         if vcs is not None and vcs.get("type") == "git" and "url" in vcs:

@@ -24,7 +24,7 @@ from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError, resolution_error
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.no_wheels import package_without_wheels
-from shipwheel.locking.preferences import write_preferences
+from shipwheel.locking.preferences import Packages, unbuildable, write_preferences
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
 from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
@@ -33,8 +33,6 @@ from shipwheel.project.requirements import Requirements
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
 
-Packages = tuple[Mapping[str, Any], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class LockContents:
@@ -42,7 +40,7 @@ class LockContents:
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
     `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package. `build_requirements` are
-    what builds need beyond what they state.
+    what builds need beyond what they state. `unbuildable` are preferred packages whose versions were given up.
     """
 
     pylock: Mapping[str, Any]
@@ -55,6 +53,7 @@ class LockContents:
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accelerator: Mapping[str, Any] = field(default_factory=dict)
     build_requirements: BuildRequirements = field(default_factory=dict)
+    unbuildable: frozenset[str] = frozenset()
 
 
 def declared_requirements(request: LockRequest) -> Requirements | None:
@@ -76,22 +75,28 @@ def resolve(
 ) -> LockContents:
     """Resolve requirements, or the script or the project where they are None, within `constraints`.
 
-    `preferred` packages stay at their versions if they can. With `override`, the requirements overrule the metadata of packages.
-    A build that lacks a module is tried again with the package of the module. Raises LockError with uv's explanation.
+    `preferred` packages stay at their versions if those satisfy and can be built. With `override`, the requirements overrule the metadata
+    of packages. A build that lacks a module is tried again with the package of the module. Raises LockError with uv's explanation.
     """
     found: BuildRequirements = {}
+    given_up: set[str] = set()
     while True:
         try:
             contents = _resolve(request, requirements, preferred, constraints, found, override=override, reporter=reporter)
         except ResolutionError as error:
             more = missing_build_requirement(error.failure, request.inputs, found)
-            if more is None:
+            if more is not None:
+                found = more
+            elif name := unbuildable(error, preferred):
+                given_up.add(name)
+                preferred = tuple(package for package in preferred if package["name"] != name)
+            else:
                 raise
-            found = more
         else:
+            found = {name: needed for name, needed in found.items() if name not in given_up}
             for name, needed in found.items():
                 reporter(_warn_of_build(name, needed))
-            return replace(contents, build_requirements=found)
+            return replace(contents, build_requirements=found, unbuildable=frozenset(given_up))
 
 
 def _warn_of_build(name: str, needed: Sequence[str]) -> Warned:

@@ -12,7 +12,7 @@ import msgspec
 
 from shipwheel.project.git_history import pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
-from shipwheel.project.pins import pins_of_lock
+from shipwheel.project.pins import Pins, pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
 from shipwheel.project.workspace import UV_SETTINGS, Workspace, name_in, read_workspace, workspace_root
@@ -95,8 +95,8 @@ class LockInputs(msgspec.Struct, frozen=True):
     files: tuple[InputFile, ...] = ()
     local_paths: Mapping[Path, LocalPath] = {}
     """The local requirements, by the path as it is written."""
-    pins: tuple[tuple[str, str], ...] = ()
-    """(name, version) that the project is known to run with; the lock takes them where the requirements are open."""
+    pins: Pins = Pins()
+    """The versions that the project is known to run with; the lock takes them where the requirements are open."""
     stated_name: str = ""
     """The normalized name that the project's metadata states, in whichever file."""
     pretended_version: Mapping[str, str] = {}
@@ -118,7 +118,7 @@ def read_lock_inputs(
     requirements: tuple[Path, ...] | None = None,
     script: Path | None = None,
     pipfile: Path | None = None,
-    pins: tuple[tuple[str, str], ...] = (),
+    pins: Pins | None = None,
     name: str = "",
     lock: str = "",
 ) -> LockInputs:
@@ -150,7 +150,7 @@ def read_lock_inputs(
         other_lock=other_lock,
         files=tuple(InputFile(relative_path(path, root), _facts(files, path)) for path in _input_files(files, root, workspace)),
         local_paths=_local_paths(files, root, listed, pipenv, other_lock),
-        pins=() if other_lock is not None else pins,
+        pins=Pins() if other_lock is not None or pins is None else pins,
         stated_name=normalized(name),
         pretended_version=_pretended_version(files, root),
         texts=_texts(files, root, listed, script, pipenv),

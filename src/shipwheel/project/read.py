@@ -16,7 +16,7 @@ from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.outside_imports import outside_imports
-from shipwheel.project.pins import pins_beside
+from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
@@ -197,7 +197,7 @@ class _Reader:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
         python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
         decides = listed is not None or script is not None or pipfile is not None
-        pins = () if decides else pins_beside(self._files, root, self._requirements_files())
+        pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
             self._files,
             root,
