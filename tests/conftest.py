@@ -34,7 +34,15 @@ _CHANGES = pytest.StashKey[list[str]]()
 ENGINES = ("docker", "docker_containerd_store", "podman", "containerd", "bwrap")
 
 
-_WITH_ENGINES = ("test_check.py", "test_containers.py", "test_examples.py", "test_init.py", "test_run.py", "test_services.py")
+_WITH_ENGINES = (
+    "test_check.py",
+    "test_containers.py",
+    "test_dev.py",
+    "test_examples.py",
+    "test_init.py",
+    "test_run.py",
+    "test_services.py",
+)
 """Files in tests/real whose tests share an engine with those of others."""
 
 WAITING = (
@@ -51,20 +59,12 @@ def group_of(test: str) -> str:
     path, _, name = test.partition("::")
     folder, _, file = path.rpartition("/")
     if folder.endswith("real"):
-        if file in ("test_examples_pushed.py", "test_chatchat_services.py") or (file == "test_examples.py" and "chatchat" in name):
+        if file in ("test_examples_pushed.py", "test_chatchat.py"):
             return "chatchat"
         if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"
         engine = re.split(r"[-\]]", name.partition("[")[2])[0]
-        if engine in ENGINES and file in (
-            "test_check.py",
-            "test_containers.py",
-            "test_dev.py",
-            "test_examples.py",
-            "test_init.py",
-            "test_run.py",
-            "test_services.py",
-        ):
+        if engine in ENGINES and file in _WITH_ENGINES:
             return engine
     return path
 

@@ -54,6 +54,10 @@ class CommandLineContainer(Container):
 class CommandLineEngine(BaseEngine):
     """Docker or podman. Subclasses load images."""
 
+    def container(self, name: str) -> Container:
+        """Return a container of the engine by its name, whoever started it."""
+        return CommandLineContainer(self, name)
+
     def run(self, image: str, **options: Unpack[RunOptions]) -> Container:
         """See `Engine.run`."""
         name = self._new_name()
