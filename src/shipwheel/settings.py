@@ -7,7 +7,7 @@ import datetime
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -22,12 +22,17 @@ SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
 
 
-class BuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Additions of a user to the builds that compile: Debian packages, environment variables, constraints of build requirements."""
+class BuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Additions of a user to the builds that compile: Debian packages, environment variables, constraints of build requirements.
+
+    The last two bound each step of all builds from source.
+    """
 
     packages: tuple[str, ...] = ()
     env: dict[str, str] = {}
     constraints: tuple[str, ...] = ()
+    max_minutes: Annotated[int, msgspec.Meta(ge=1)] = 180
+    max_gigabytes: Annotated[int, msgspec.Meta(ge=1)] = 20
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -109,7 +114,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Names of packages, or of the project, whose builds from source may use the network. Builds have none otherwise."""
     build: BuildSettings | None = None
     """Additions to what shipwheel finds for compiling: `packages` are Debian packages, `env` is variables for build backends, and
-    `constraints` limits the versions of build requirements, for example "cython<3"."""
+    `constraints` limits the versions of build requirements, for example "cython<3". `max-minutes` (180) and `max-gigabytes` (20) bound what
+    each step of a build from source may use."""
     debian_mirror: str | None = None
     """URL of a Debian mirror. shipwheel verifies the signatures and hashes of what it sends."""
     accelerator: str | None = None

@@ -1,5 +1,6 @@
 """One run of a build backend in a builder's root: it gets the source and the target's variables, and nothing of this machine."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -7,11 +8,13 @@ import threading
 import zipfile
 from pathlib import Path
 
+import pytest
 from support.programs import needs
 
 from shipwheel.builder.build_run import BuildRun, rewrite_scripts
 from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.builder.surroundings import Surroundings
+from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.platform import host_platform
 
 PYPROJECT = """
@@ -21,7 +24,7 @@ build-backend = "backend"
 backend-path = ["."]
 """
 BACKEND = """
-import os, pathlib, platform, socket, zipfile
+import multiprocessing, os, pathlib, platform, socket, zipfile
 def attempt(action):
     try:
         action()
@@ -39,6 +42,10 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         "connected": attempt(lambda: socket.create_connection(("127.0.0.1", PORT), timeout=2).close()),
         "root changed": attempt(lambda: open("/usr/bin/evil", "w")),
         "requirements changed": attempt(lambda: open("/build/venv/evil", "w")),
+        "root directory changed": attempt(lambda: open("/evil", "w")),
+        "devices changed": attempt(lambda: open("/dev/evil", "w")),
+        "shared memory": attempt(multiprocessing.Lock),
+        "scratch": attempt(lambda: (open("/tmp/own", "w"), open("/var/tmp/own", "w"), open("/dev/null", "w"))),
         "source changed": attempt(lambda: open("/build/source/own", "w")),
         "processes": len([name for name in os.listdir("/proc") if name.isdigit()]),
     }
@@ -49,37 +56,82 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
+def own_python() -> BuilderPython:
+    python = "/usr/bin/python3"
+    minor = subprocess.run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True)
+    return BuilderPython(minor.stdout.strip(), python, f"_sysconfigdata__{host_platform().multiarch}")
+
+
+def build_run(folder: Path, backend: str, bounds: Bounds | None = None) -> BuildRun:
+    """Return a build with this machine's own programs in place of Debian packages."""
+    place, root = folder / "place", folder / "root"
+    (place / "source").mkdir(parents=True)
+    root.mkdir()
+    (root / "usr").symlink_to("/usr")
+    (place / "source" / "pyproject.toml").write_text(PYPROJECT)
+    (place / "source" / "backend.py").write_text(backend)
+    host = host_platform()
+    surroundings = Surroundings(host, host, own_python(), {"ADDED": "1"})
+    return BuildRun(place, root, surroundings, threading.Event(), 36, bounds=bounds or Bounds())
+
+
 @needs("bwrap")
 def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     canary.write_text("secret")
-    place, root = tmp_path / "place", tmp_path / "root"
-    (place / "source").mkdir(parents=True)
-    (root).mkdir()
-    # This machine's own programs stand in for Debian packages.
-    (root / "usr").symlink_to("/usr")
-    python = "/usr/bin/python3"
-    minor = subprocess.run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True)
-    host = host_platform()
-    version = minor.stdout.strip()
-    own = BuilderPython(version, python, f"_sysconfigdata__{host.multiarch}")
     with socket.create_server(("127.0.0.1", 0)) as server:
         constants = f"PORT = {server.getsockname()[1]}\nCANARY = {str(canary)!r}\n"
-        (place / "source" / "pyproject.toml").write_text(PYPROJECT)
-        (place / "source" / "backend.py").write_text(constants + BACKEND)
-        wheel = BuildRun(place, root, Surroundings(host, host, own, {"ADDED": "1"}), threading.Event(), 36).build()
+        run = build_run(tmp_path, constants + BACKEND)
+        wheel = run.build()
     with zipfile.ZipFile(wheel) as archive:
         found = eval(archive.read("made.py"))
     assert (found["key"], found["passwd"], found["connected"]) == (False, False, False)
     assert (found["root changed"], found["requirements changed"], found["source changed"]) == (False, False, True)
-    assert not (place / "venv" / "evil").exists()
+    assert (found["root directory changed"], found["devices changed"]) == (False, False)
+    assert found["shared memory"] and found["scratch"], "multiprocessing and compilers need these"
+    assert not (run.place / "venv" / "evil").exists()
     assert (found["here"], found["host"]) == ("/build/source", "build")
     assert found["processes"] < 10
     environment = found["environment"]
     assert environment["ADDED"] == "1"
-    assert environment["CC"] == f"{host.multiarch}-gcc"
+    assert environment["CC"] == f"{host_platform().multiarch}-gcc"
     assert os.environ["HOME"] not in environment.values()
     assert str(tmp_path) not in "".join(environment.values()), "nothing that differs from build to build gets into what it makes"
+
+
+@needs("bwrap")
+@pytest.mark.parametrize(
+    ("body", "bounds", "words"),
+    [
+        ("while True: time.sleep(9)", Bounds(seconds=0.06), "after 0.001 minutes"),
+        ("while True: open('/tmp/filling', 'ab').write(bytes(1 << 16)); time.sleep(0.001)", Bounds(size=1 << 20), "0.000977 GB of disk"),
+    ],
+)
+def test_a_build_is_stopped_at_its_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, bounds: Bounds, words: str) -> None:
+    monkeypatch.setattr("shipwheel.locking.bounds._SCAN_EVERY_S", 0.01)
+    with pytest.raises(OverBounds, match=words):
+        build_run(tmp_path, f"import time\ndef build_wheel(*_):\n    {body}\n", bounds).build()
+
+
+LEAVING = """
+import fcntl, os, subprocess, sys, zipfile
+CHILD = "import fcntl, time; file = open('held', 'w'); fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); time.sleep(999)"
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout.readline() == b"held\\n"
+    with zipfile.ZipFile(folder + "/made-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("made.py", "")
+    return "made-1.0-py3-none-any.whl"
+"""
+
+
+@needs("bwrap")
+def test_nothing_that_a_build_starts_outlives_it(tmp_path: Path) -> None:
+    run = build_run(tmp_path, LEAVING)
+    run.build()
+    with (run.place / "source" / "held").open() as file:
+        # A process that still ran would have the lock.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_scripts_are_changed_and_what_they_are_linked_to_is_not(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
+from shipwheel.locking.bounds import OverBounds
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
@@ -183,6 +184,16 @@ def test_rust_is_refused_with_its_reason(tmp_path: Path, runs: list[Any], monkey
         compiled(FakeWorkshop({"cargo": "cargo"}), Store(tmp_path))
     assert "needs Rust" in raised.value.hint
     assert len(runs) == 1
+
+
+def test_a_build_over_its_bounds_is_not_tried_again(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(_run: Any) -> str:
+        raise OverBounds("its build was stopped after 180 minutes")
+
+    ends(monkeypatch, over)
+    with pytest.raises(BuildError, match=r"made 1\.0 cannot be compiled for linux/arm64: its build was stopped") as raised:
+        compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2025, 6, 1))
+    assert len(runs) == 1 and "max-minutes" in raised.value.hint
 
 
 def test_a_package_that_does_not_help_ends_the_search(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

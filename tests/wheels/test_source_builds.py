@@ -18,6 +18,7 @@ from support.programs import needs
 from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import BuildError
 from shipwheel.events import Event, StageFinished, StageStarted, Warned
+from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
 from shipwheel.store import Store
@@ -119,6 +120,13 @@ def test_builds_an_sdist_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
     store.discard(built.digest)
     assert build_pure_wheel(sdist(store), store, OPTIONS, reporter=events.append) == built
     assert len(events) == 4
+
+
+def test_a_source_whose_build_never_ends_is_stopped(store: Store) -> None:
+    endless = f"import time\ntime.sleep(999)\n{BACKEND}"
+    with pytest.raises(BuildError, match=r"made 1\.0 cannot be built: its build was stopped after 0 minutes") as raised:
+        build_pure_wheel(sdist(store, endless), store, BuildOptions(MINOR, DAY, bounds=Bounds(seconds=0)))
+    assert "max-minutes" in raised.value.hint
 
 
 def test_another_day_gives_another_build(store: Store) -> None:

@@ -11,11 +11,15 @@ from typing import Any
 
 from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
-from shipwheel.locking.process import Finished, run_process
+from shipwheel.locking.bounds import Bounds, run_bounded
+from shipwheel.locking.process import Finished
 from shipwheel.locking.sandbox import confined_in_root
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 
 __all__ = ["BuildRun", "rewrite_scripts"]
+
+_SCRATCH, _SCRATCH_PATHS = "tmp", ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
+"""One directory below the build's stands for these, so that its size counts, and no memory is filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class BuildRun:
 
     `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
     does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version of
-    the builder's. Setting `stop` ends the build.
+    the builder's. Setting `stop` ends the build, and each of its programs has `bounds`.
     """
 
     place: Path
@@ -37,10 +41,14 @@ class BuildRun:
     constraints: tuple[str, ...] = ()
     exclude_newer: str | None = None
     index_settings: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=Bounds)
 
     def build(self) -> Path:
-        """Build the wheel, and return its path. Raise HookFailed, BuildError for a broken pyproject.toml, UvFailed without requirements."""
-        for name in ("out", "home"):
+        """Build the wheel, and return its path.
+
+        Raise HookFailed, OverBounds, BuildError for a broken pyproject.toml, UvFailed without requirements.
+        """
+        for name in ("out", "home", _SCRATCH):
             (self.place / name).mkdir()
         self._make_environment()
         for name, text in self.surroundings.backend_files().items():
@@ -50,11 +58,13 @@ class BuildRun:
         return run_backend(source, python, self.place / "out", self._run_hook, self._install, self.requires, settings)
 
     def run(self, command: Sequence[str], directory: str = INSIDE, more: Mapping[str, tuple[Path, bool]] | None = None) -> Finished:
-        """Run a program in the sandbox with the build's variables. `more` are further paths in it."""
+        """Run a program in the sandbox with the build's variables. `more` are further paths in it. Raise OverBounds."""
         readable = ("venv", *self.surroundings.backend_files())
         binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
-        words = confined_in_root(command, self.root, {**binds, **(more or {})}, directory)
-        return run_process([*words], env=self.surroundings.variables(), stop=self.stop)
+        binds = {**binds, **dict.fromkeys(_SCRATCH_PATHS, (self.place / _SCRATCH, True)), **(more or {})}
+        words = confined_in_root(command, self.root, binds, directory)
+        writable = tuple({path for path, may_change in binds.values() if may_change})
+        return run_bounded(words, env=self.surroundings.variables(), stop=self.stop, bounds=self.bounds, directories=writable)
 
     @property
     def _site_packages(self) -> Path:

@@ -18,6 +18,7 @@ from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
 from shipwheel.locking.build_requirements import requirement_of
 from shipwheel.locking.uv_output import missing_module_in
 from shipwheel.store import Store
@@ -192,12 +193,16 @@ class _Compilation:
                     options.build_constraints,
                     end_of_day(date.fromisoformat(day)) if day else None,
                     {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
+                    options.bounds,
                 )
                 wheel = run.build()
                 check_product(wheel, workshop.target, self.source.label)
                 strip_product(wheel, run)
             except HookFailed as error:
                 raise _Failed(str(error), error.output) from None
+            except OverBounds as error:
+                # No package would help, and the next attempt would take as long.
+                raise BuildError(f"{self._refusal}: {error}", hint=BOUNDS_HINT) from None
             except uv.UvFailed as error:
                 raise _Failed("what its build requires cannot be installed", error.failure.text) from None
             finally:
@@ -227,8 +232,12 @@ class _Compilation:
         log = self._write_log(failed.output)
         missing = list(lacks_in(failed.output))
         lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
-        message = f"{self.source.label} cannot be compiled for {self.workshop.target.platform}: {lines}\n  whole output: {log}"
-        return BuildError(message, hint=_hint(self.source.name, failed.output, missing, self.workshop.suite.codename))
+        hint = _hint(self.source.name, failed.output, missing, self.workshop.suite.codename)
+        return BuildError(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
+
+    @property
+    def _refusal(self) -> str:
+        return f"{self.source.label} cannot be compiled for {self.workshop.target.platform}"
 
     def _write_log(self, output: str) -> Path:
         folder = self.store.root / BUILD_LOGS

@@ -4,22 +4,35 @@ import os
 import signal
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import msgspec
 
 from shipwheel.locking.uv_output import plain_text
 
-__all__ = ["Finished", "run_process"]
+__all__ = ["Finished", "StopSignal", "run_process"]
 
 _POLL_S = 0.02
+_PIECE = 1 << 16
+_MAX_PIECES = 1 << 10
+
+
+class StopSignal(Protocol):
+    """The part of `threading.Event` that ends a program."""
+
+    def wait(self, timeout: float) -> bool:
+        """Return True, within `timeout` seconds or soon after, if the program is to be stopped."""
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The exit code and the output of a program. A run that was stopped has a negative code, as in `subprocess`."""
+    """The exit code and the output of a program. A run that was stopped has a negative code, as in `subprocess`.
+
+    Of output without an end, only the last 64 MiB or less are there.
+    """
 
     code: int
     stdout: str
@@ -33,7 +46,7 @@ def run_process(
     env: Mapping[str, str],
     cwd: Path | None = None,
     timeout: float | None = None,
-    stop: threading.Event | None = None,
+    stop: StopSignal | None = None,
 ) -> Finished:
     """Run a program with exactly this environment, and return its output.
 
@@ -70,7 +83,7 @@ def run_process(
     return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
 
 
-def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threading.Event | None) -> None:
+def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: StopSignal | None) -> None:
     if stop is None:
         process.wait(timeout)
         return
@@ -81,8 +94,10 @@ def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: threa
 
 def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.Thread:
     def read() -> None:
+        last: deque[bytes] = deque(maxlen=_MAX_PIECES)
         with pipe:
-            output[name] = pipe.read()
+            last.extend(iter(lambda: os.read(pipe.fileno(), _PIECE), b""))
+        output[name] = b"".join(last)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()

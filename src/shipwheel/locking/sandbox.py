@@ -92,10 +92,10 @@ def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tup
     Args:
         command: The program and its arguments, with paths of the sandbox.
         root: A directory with `usr`, into which the directories beside it are merged.
-        binds: Paths in the sandbox, each with a path of this machine and whether it may be changed.
+        binds: Paths in the sandbox, each with a path of this machine and whether it may be changed. Nothing else can be changed.
         directory: The working directory in the sandbox.
     """
-    words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/var/tmp"]  # noqa: S108
+    words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev"]
     for name in _SYSTEM_DIRECTORIES:
         if (root / "usr" / name).is_dir():
             words += ["--symlink", f"usr/{name}", f"/{name}"]
@@ -106,6 +106,8 @@ def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tup
     for inside in sorted(binds):
         path, writable = binds[inside]
         words += ["--bind" if writable else "--ro-bind", str(path), inside]
+    # The sandbox's own directories are in memory.
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return ["bwrap", *_isolation(network=False), *words, "--chdir", directory, "--", *command]
 
 

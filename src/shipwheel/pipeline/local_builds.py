@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from shipwheel.events import Reporter, Warned, stage
+from shipwheel.locking.bounds import Bounds
 from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
@@ -150,6 +151,7 @@ class LocalBuilds:
             stated.packages,
             stated.env,
             stated.constraints,
+            Bounds(stated.max_minutes * 60, stated.max_gigabytes << 30),
         )
 
     def _report(self, found: LocalSources) -> None:

@@ -10,15 +10,16 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shipwheel.locking import uv
+from shipwheel.locking.bounds import Bounds, OverBounds, run_bounded
 from shipwheel.locking.environment import network_variables
-from shipwheel.locking.process import run_process
+from shipwheel.locking.process import Finished
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
 
@@ -43,7 +44,7 @@ class BuildPlace:
     `top` is one around `source` that the backend may change, too, `readable` are further paths that it may read. `environment` is all that
     the backend gets; `network` lets it use the network. `settings` are uv's, for the indexes of the build's requirements, which
     `exclude_newer`, an RFC 3339 instant, limits. `requires` are build requirements that the source does not state. Setting `stop` ends the
-    build.
+    build, and each of its programs has `bounds`.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class BuildPlace:
     network: bool = False
     readable: tuple[Path, ...] = ()
     requires: tuple[str, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
 
     @property
     def out(self) -> Path:
@@ -75,7 +77,10 @@ class BuildPlace:
 
 
 def build_wheel(place: BuildPlace) -> Path:
-    """Build a wheel and return its path. Raise HookFailed, BuildError for a broken pyproject.toml, UvFailed if requirements are missing."""
+    """Build a wheel and return its path.
+
+    Raise HookFailed, OverBounds, BuildError for a broken pyproject.toml, UvFailed if requirements are missing.
+    """
     uv.make_environment(place.venv, place.python)
     place.out.mkdir()
     place.home.mkdir()
@@ -95,7 +100,7 @@ def run_backend(
     """Build a source into a wheel below `out`, and return its path.
 
     `runner` runs a hook with `python`, `install` installs requirements; `requires` are those that the source does not state. `settings`
-    are for the backend. Raise HookFailed, BuildError for a broken pyproject.toml, and what `install` raises.
+    are for the backend. Raise HookFailed, OverBounds, BuildError for a broken pyproject.toml, and what `install` raises.
     """
     from build import BuildBackendException, BuildException, ProjectBuilder
     from pyproject_hooks import BuildBackendWarning
@@ -108,7 +113,7 @@ def run_backend(
         install(builder.get_requires_for_build("wheel", dict(settings)))
         builder.build("wheel", out, dict(settings))
     except BuildBackendException as error:
-        if isinstance(error.exception, HookFailed):
+        if isinstance(error.exception, HookFailed | OverBounds):
             raise error.exception from None
         raise HookFailed(str(error), str(getattr(error.exception, "traceback", ""))) from error
     except BuildException as error:
@@ -138,11 +143,17 @@ class _Runner:
         place = self._place
         # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.
         _, script, hook, exchange = cmd
-        command = _confined(place, cmd, readable=(Path(script),), writable=(place.top, Path(exchange)), network=place.network)
+        writable = (place.top, Path(exchange))
+        command = _confined(place, cmd, readable=(Path(script),), writable=writable, network=place.network)
         environment = {**place.environment, **(extra_environ or {})}
-        finished = run_process(command, env=environment, cwd=Path(cwd or place.source), stop=place.stop)
+        finished = _run(place, command, environment, Path(cwd or place.source), writable)
         if finished.code != 0:
             raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}")
+
+
+def _run(place: BuildPlace, command: Sequence[str], environment: Mapping[str, str], cwd: Path, writable: Sequence[Path]) -> Finished:
+    directories = (place.root, *writable)
+    return run_bounded(command, env=environment, cwd=cwd, stop=place.stop, bounds=place.bounds, directories=directories)
 
 
 def _confined(place: BuildPlace, command: Sequence[str], *, readable: Iterable[Path], writable: Iterable[Path], network: bool) -> list[str]:
@@ -177,7 +188,7 @@ def _install_building(place: BuildPlace, requirements: Path) -> None:
     writable = (place.venv, requirements.parent)
     command = _confined(place, command, readable=(Path(command[0]),), writable=writable, network=True)
     environment = {**place.environment, **uv.index_variables(), **network_variables(os.environ)}
-    finished = run_process(command, env=environment, cwd=requirements.parent, stop=place.stop)
+    finished = _run(place, command, environment, requirements.parent, writable)
     if finished.code != 0:
         raise uv.UvFailed(finished)
 

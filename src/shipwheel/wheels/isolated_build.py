@@ -21,6 +21,7 @@ from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
+from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.build_requirements import requirement_of
 from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.locking.sandbox import is_available
@@ -81,6 +82,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     """Variables that the user sets for builds that compile."""
     build_constraints: tuple[str, ...] = ()
     """Constraints of build requirements, as requirements."""
+    bounds: Bounds = Bounds()
 
     def build_requirements_of(self, name: str) -> tuple[str, ...]:
         """Return what the build of a package requires beyond what it states: of uv's extra-build-dependencies, and of the lock."""
@@ -169,6 +171,8 @@ def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> 
             failed = _build_failed(job, place.root, str(error), error.output)
             module = missing_module_in(error.output)
             raise _ModuleMissing(module, failed) if module else failed from None
+        except OverBounds as error:
+            raise BuildError(f"{job.label} cannot be built: {error}", hint=BOUNDS_HINT) from None
         except uv.UvFailed as error:
             raise _requirements_failed(job, place.root, error) from None
         _check_pure(wheel.name, job, place.root)
@@ -210,6 +214,7 @@ def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> I
             job.network,
             job.readable,
             requires,
+            options.bounds,
         )
 
 

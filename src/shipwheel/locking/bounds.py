@@ -1,0 +1,107 @@
+"""Bounds for programs of others that build something: the time that one takes, and the disk that it fills."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.locking.process import Finished, run_process
+
+__all__ = ["BOUNDS_HINT", "Bounds", "OverBounds", "disk_usage", "run_bounded"]
+
+BOUNDS_HINT = (
+    "If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
+    "Otherwise choose another version or another package."
+)
+_SCAN_EVERY_S = 1.0
+_SCAN_SHARE = 20
+"""A scan of a large tree is followed by a pause of this many times its duration."""
+_FREE_SHARE = 10
+"""One part of this many of the free space stays free for others."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The most that one program of a build may use: seconds, and bytes in its directories."""
+
+    seconds: float = 180 * 60
+    size: int = 20 << 30
+
+
+class OverBounds(Exception):
+    """A program was stopped at its bounds; the message says at which."""
+
+
+def run_bounded(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stop: threading.Event,
+    bounds: Bounds,
+    directories: Sequence[Path],
+) -> Finished:
+    """Run a program as `run_process` does; raise OverBounds if it had to be killed at the bounds. It writes to `directories`."""
+    watch = _Watch(stop, bounds, directories)
+    finished = run_process(command, env=env, cwd=cwd, stop=watch)
+    if watch.reason:
+        raise OverBounds(watch.reason)
+    return finished
+
+
+class _Watch:
+    """An event for `run_process` that is set once a program is over its bounds, or with another event. `reason` says why."""
+
+    def __init__(self, stop: threading.Event, bounds: Bounds, directories: Sequence[Path]) -> None:
+        self.reason = ""
+        self._stop = stop
+        self._bounds = bounds
+        self._directories = directories
+        self._end = time.monotonic() + bounds.seconds
+        self._next_scan = 0.0
+        self._reserve = self._free() // _FREE_SHARE
+
+    def wait(self, timeout: float) -> bool:
+        """Return True if the program is to be stopped, after at most `timeout` seconds and the time to look."""
+        if self._stop.wait(timeout):
+            return True
+        self.reason = self._over()
+        return bool(self.reason)
+
+    def _over(self) -> str:
+        started = time.monotonic()
+        if started > self._end:
+            return f"its build was stopped after {self._bounds.seconds / 60:.3g} minutes"
+        if started < self._next_scan:
+            return ""
+        # Names can be too deep to be measured; the free space tells of their files as well.
+        if self._free() < self._reserve:
+            return "its build was stopped because it had nearly filled the disk"
+        if disk_usage(self._directories) > self._bounds.size:
+            return f"its build was stopped because it used more than {self._bounds.size / (1 << 30):.3g} GB of disk"
+        ended = time.monotonic()
+        self._next_scan = ended + max(_SCAN_EVERY_S, _SCAN_SHARE * (ended - started))
+        return ""
+
+    def _free(self) -> int:
+        return min((shutil.disk_usage(path).free for path in self._directories if path.is_dir()), default=0)
+
+
+def disk_usage(directories: Iterable[Path]) -> int:
+    """Return the bytes that directories take on the disk; links are not followed.
+
+    What vanishes meanwhile, or cannot be read, does not count.
+    """
+    total, pending = 0, [os.fspath(path) for path in directories]
+    while pending:
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+    return total
