@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     env: dict[str, str] = {}
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()
-    """Commands to run once for each new volume, before the app starts. Each is a list of words."""
+    """Commands to run once for each new volume, after those that deployment files declare. Each is a list of words."""
     processes: dict[str, tuple[str, ...]] = {}
     """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
     stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""

@@ -122,12 +122,16 @@ class ProjectAdvisor:
             (("alembic", "upgrade", "head"), "alembic.ini"),
         )
         found = tuple(step for step, evidence in steps if (root / evidence).is_file())
-        return found or self._flask_steps() or self._program_steps()
+        return self._new(found) or self._new(self._flask_steps()) or self._new(self._program_steps())
 
     def first_steps(self, path: str) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.first_steps`."""
         volumes = tuple(f"{str(volume).rstrip('/')}/" for volume in self._subject.config.volumes)
-        return self._program_steps() if path.startswith(volumes or "\0") else ()
+        return self._new(self._program_steps()) if path.startswith(volumes or "\0") else ()
+
+    def _new(self, steps: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        """Return the steps that do not run yet: the settings would only make them run less often."""
+        return tuple(step for step in steps if not self._built.resolution.project.has_step(step))
 
     def _flask_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands of a Flask application that make its tables, by its own list of commands."""

@@ -100,10 +100,15 @@ class Project:
 
     @property
     def before_start(self) -> tuple[tuple[str, ...], ...]:
-        """The one-time steps in the settings, or those that the command needs; before them, those that the setting `state` needs."""
-        if self.launch is None or not self.settings.state:
-            return self.settings.before_start or (self.launch.before_start if self.launch else ())
-        return self.launch.before_start
+        """The steps that the command needs or a deployment file declares, then those in the settings, which replace their like."""
+        own = self.settings.before_start
+        replaced = set(map(_without_options, own))
+        found = self.launch.before_start if self.launch is not None else ()
+        return (*(step for step in found if _without_options(step) not in replaced), *own)
+
+    def has_step(self, step: tuple[str, ...]) -> bool:
+        """Return whether a step runs before the start, maybe with other options (`--noinput`)."""
+        return _without_options(step) in map(_without_options, self.before_start)
 
     @property
     def workers_variable(self) -> str:
@@ -118,4 +123,10 @@ class Project:
     @property
     def every_start(self) -> tuple[tuple[str, ...], ...]:
         """The steps of `before_start` that run at every start; steps in the settings never do."""
-        return () if self.settings.before_start or self.launch is None else self.launch.every_start
+        own = set(self.settings.before_start)
+        steps = set(self.before_start) - own
+        return tuple(step for step in self.launch.every_start if step in steps) if self.launch is not None else ()
+
+
+def _without_options(step: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in step if not word.startswith("--"))

@@ -1,6 +1,7 @@
 """The setting `state`: volumes and links for what a person, or a trial, says that the app writes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,7 @@ from support.project_tree import launched, written
 
 from shipwheel.errors import UsageError
 from shipwheel.project.entrypoint.find import Launch
+from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies
 from shipwheel.settings import Settings, merge
 
@@ -54,6 +56,30 @@ def test_the_copy_comes_before_the_steps_of_the_settings(tmp_path: Path) -> None
     assert "shop.db.initial" in copy[-1]
     assert step == ("flask", "init-db")
     assert project.every_start == ()
+
+
+def _project(root: Path, **settings: Any) -> Project:
+    """Return a project whose Dockerfile starts it with a migration."""
+    files = {
+        "requirements.txt": "flask\ngunicorn\n",
+        "main.py": FLASK,
+        "Dockerfile": 'FROM python:3.12\nCOPY . .\nENTRYPOINT ["sh", "start.sh"]\n',
+        "start.sh": "flask db upgrade\nexec gunicorn main:app\n",
+    }
+    return with_dependencies(read_project(written(root, files), Settings(**settings)), frozenset({"flask", "gunicorn"}))
+
+
+def test_steps_of_the_settings_add_to_those_that_a_deployment_file_declares(tmp_path: Path) -> None:
+    upgrade, own = ("flask", "db", "upgrade"), ("python", "fill.py")
+    project = _project(tmp_path, before_start=(own,))
+    assert (project.before_start, project.every_start) == ((upgrade, own), (upgrade,))
+    assert (project.has_step((*upgrade, "--sql")), project.has_step(("flask", "db", "init"))) == (True, False)
+
+
+def test_a_step_of_the_settings_replaces_its_like(tmp_path: Path) -> None:
+    own = ("flask", "db", "upgrade", "--sql")
+    project = _project(tmp_path, before_start=(own, ("python", "fill.py")))
+    assert (project.before_start, project.every_start) == ((own, ("python", "fill.py")), ())
 
 
 def test_what_was_found_and_what_is_named_share_a_volume(tmp_path: Path) -> None:

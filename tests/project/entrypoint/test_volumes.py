@@ -410,14 +410,15 @@ def test_volumes_for_any_writes_make_a_layer(writes: list[tuple[str, str]], work
             make_layer(LayerSpec("volumes", (places,)), Store(Path(folder) / "store"))
 
 
+def test_a_file_is_copied_before_the_steps_of_the_settings(tmp_path: Path) -> None:
+    files = {"main.py": FLASK + "U = 'sqlite:///x.db'\n", "x.db": "made beforehand"}
+    launch = _launch(tmp_path, files, settings=Settings(before_start=(("python", "init.py"),)))
+    assert (launch.volumes, launch.links, len(launch.before_start)) == (("/data",), (("x.db", "/data/x.db"),), 1)
+
+
 def test_settings_and_programs_get_no_volumes(tmp_path: Path) -> None:
     files = {"main.py": FLASK + "U = 'sqlite:///x.db'\n"}
     launch = _launch(tmp_path / "a", files, settings=Settings(volumes=("/var/lib/mine",)))
-    assert (launch.volumes, launch.links) == ((), ())
-    launch = _launch(tmp_path / "b", files, settings=Settings(before_start=(("python", "init.py"),)))
-    assert (launch.volumes, launch.before_start) == (("/data",), ())
-    (tmp_path / "b" / "x.db").write_text("made beforehand")
-    launch = _launch(tmp_path / "b", {}, settings=Settings(before_start=(("python", "init.py"),)))
     assert (launch.volumes, launch.links) == ((), ())
     launch = _launch(tmp_path / "c", {"main.py": "import argparse, os\nos.makedirs('out')\n"}, "")
     assert (launch.is_program, launch.volumes) == (True, ())

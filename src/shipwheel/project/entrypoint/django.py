@@ -103,7 +103,7 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Modu
     before = f"To have them in the image, run `{' '.join(step)}` before the build."
     volume = f"{evidence.workdir}/{folder}"
     settings = evidence.settings
-    if settings.before_start or settings.volumes or settings.workdir == "/" or not is_plain_path(volume):
+    if settings.volumes or settings.workdir == "/" or not is_plain_path(volume):
         return replace(launch, notes=(*launch.notes, f"{missing}. {before}"))
     note = f"{missing}: each new container collects them into the volume {volume} when it starts. {before}"
     return replace(launch, volumes=(*launch.volumes, volume), before_start=(*launch.before_start, step), notes=(*launch.notes, note))

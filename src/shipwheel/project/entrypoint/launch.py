@@ -67,7 +67,7 @@ class Launch:
     volumes: tuple[str, ...] = ()
     """Paths that the command writes to, used if the settings name no volumes."""
     before_start: tuple[tuple[str, ...], ...] = ()
-    """One-time steps that the command needs, used if the settings name none."""
+    """Steps that run before the command, and before those in the settings."""
     every_start: tuple[tuple[str, ...], ...] = ()
     """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
     include: tuple[str, ...] = ()

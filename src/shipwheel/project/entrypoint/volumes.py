@@ -60,13 +60,10 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     if image is None:
         return launch
     plan = _make_plan(written, launch, evidence, image)
-    steps: tuple[tuple[str, ...], ...] = ()
-    migration: tuple[tuple[str, ...], ...] = ()
-    if not settings.before_start:
-        known = {step[:3] for step in launch.before_start}
-        wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
-        migration = tuple(step for step in wanted if step[:3] not in known)
-        steps = (*_copy_steps(plan.links, evidence, image), *migration)
+    known = {step[:3] for step in launch.before_start}
+    wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
+    migration = tuple(step for step in wanted if step[:3] not in known)
+    steps = (*_copy_steps(plan.links, evidence, image), *migration)
     return replace(
         launch,
         volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in plan.links.values()), *plan.volumes),
@@ -97,7 +94,7 @@ def with_state(launch: Launch, evidence: Evidence) -> Launch:
         launch,
         volumes=tuple(dict.fromkeys((*launch.volumes, *((volume,) if volume and links else ()), *directories))),
         links=tuple(sorted((*launch.links, *links.items()))),
-        before_start=(*steps, *(evidence.settings.before_start or launch.before_start)),
+        before_start=(*steps, *launch.before_start),
     )
 
 
@@ -110,8 +107,7 @@ def _make_plan(written: Sequence[WrittenPath], launch: Launch, evidence: Evidenc
     every_volume = [*launch.volumes, *volumes]
     data = _data_volume(launch, evidence, written)
     files = [item for item in chosen if not item.is_directory and _is_among_files(item, image)]
-    # Nothing would copy a file's content if the settings' own steps run.
-    names = {item.in_workdir for item in files if not (evidence.settings.before_start and item.in_workdir in image.files)}
+    names = {item.in_workdir for item in files}
     links = _link_targets(names, every_volume, data, evidence.workdir, image) if data is not None else {}
     rest += [item for item in files if item.in_workdir not in links]
     return _Plan(

@@ -1,0 +1,34 @@
+"""What `init` is told about a project."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.cli.advice import ProjectAdvisor
+from shipwheel.project.read import read_project, with_dependencies
+from shipwheel.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("start", "steps"),
+    [("", (("alembic", "upgrade", "head"),)), ("alembic upgrade head --sql && ", ())],
+    ids=["no step", "the step runs"],
+)
+def test_a_step_that_runs_is_not_advised(tmp_path: Path, start: str, steps: tuple[tuple[str, ...], ...]) -> None:
+    files = {
+        "requirements.txt": "flask\ngunicorn\nalembic\n",
+        "main.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "alembic.ini": "[alembic]\n",
+        "Procfile": f"web: {start}gunicorn main:app\n",
+    }
+    project = with_dependencies(read_project(written(tmp_path, files), Settings()), frozenset({"flask", "gunicorn", "alembic"}))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project), platforms=[_platform()])
+    unused: Any = None
+    assert ProjectAdvisor(built, unused, unused, unused, unused).table_steps() == steps
+
+
+def _platform() -> SimpleNamespace:
+    return SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=())))
