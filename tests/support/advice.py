@@ -23,9 +23,13 @@ class FakeAdvisor:
     steps: tuple[tuple[str, ...], ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
 
     def application(self) -> tuple[str, ...]:
         return self.served
+
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        return self.others
 
     def command(self) -> tuple[str, ...]:
         return self.words

@@ -116,6 +116,20 @@ def test_a_tentative_change_stays_only_if_the_program_comes_further(helps: bool)
     assert found.trial.verdict.is_good == helps
 
 
+@pytest.mark.parametrize("right", [1, 2, None])
+def test_a_server_without_any_page_gives_way_to_another_that_answers(right: int | None) -> None:
+    others = (("gunicorn", "api:app"), ("python", "panel.py"))
+    lost = Observation(sockets=SERVES.sockets, answers=(Answer(8000, "/", status=404),))
+    project = Project(
+        lambda settings, env: SERVES if right and settings.command == others[right - 1] else lost,
+        FakeAdvisor(words=("gunicorn", "mock:app"), others=others),
+    )
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting.value for change in found.changes] == list(others[right - 1 : right] if right else ())
+    assert [settings.command for settings in project.tries] == [(), *others[:right]]
+    assert found.trial.verdict.is_good, "whoever knows its pages can reach them"
+
+
 def test_a_program_that_fails_in_another_way_has_come_further() -> None:
     advisor = FakeAdvisor(words=("shop",), help={(): COMMANDS})
 

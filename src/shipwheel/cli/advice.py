@@ -48,6 +48,11 @@ class ProjectAdvisor:
         launch = self._built.resolution.project.launch
         return launch.application if launch is not None else ()
 
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """See `Advisor.alternatives`."""
+        launch = self._built.resolution.project.launch
+        return tuple(filter(None, (launch.application, *launch.alternatives))) if launch is not None else ()
+
     def help_text(self, arguments: tuple[str, ...]) -> str:
         """See `Advisor.help_text`."""
         return self._help((*self.command(), *arguments, "--help"))

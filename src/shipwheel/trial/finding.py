@@ -38,6 +38,7 @@ class FindingKind(Enum):
     ERROR_ANSWER = "error-answer"
     HOST_REFUSED = "host-refused"
     NO_ANSWER = "no-answer"
+    NO_PAGE = "no-page"
     MODULE = "module"
     PACKAGE = "package"
     LIBRARY = "library"

@@ -212,7 +212,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     elif statuses == {404}:
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
         hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
-        yield Finding(FindingKind.NO_ANSWER, message, hint, "404")
+        yield Finding(FindingKind.NO_PAGE, message, hint)
 
 
 def _crashed(sign: Sign, log: str) -> Finding:

@@ -81,6 +81,9 @@ class Advisor(Protocol):
     def application(self) -> tuple[str, ...]:
         """Return the command that would serve the web application in the source, if the image's command is another program."""
 
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """Return the commands that may serve the project in place of the one that was found; none for a declared one."""
+
     def help_text(self, arguments: tuple[str, ...]) -> str:
         """Return what the image's command prints when it is asked for help, with these words before `--help`."""
 
@@ -121,6 +124,9 @@ class Advisor(Protocol):
 def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     """Yield the changes that the findings of a trial ask for, most direct first."""
     for finding in trial.findings:
+        if finding.kind is FindingKind.NO_PAGE:
+            for command in advisor.alternatives():
+                yield Change(Setting("command", command), "The command that was found answers 404 to every page", tentative=True)
         if not finding.blocks and finding.kind not in (FindingKind.OTHER_PORT, FindingKind.USAGE):
             continue
         mend = _MENDS.get(finding.kind)

@@ -49,6 +49,27 @@ def test_a_console_script_is_known_beside_the_application_that_it_may_not_serve(
     assert (served.command[-1], served.application) == ("demo.main:app", ())
 
 
+SERVER = """
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+if __name__ == "__main__":
+    HTTPServer(("0.0.0.0", 8080), SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def test_other_applications_and_servers_are_alternatives(tmp_path: Path) -> None:
+    files = {"main.py": FASTAPI, "hooks.py": FASTAPI, "panel.py": SERVER, "tool.py": "if __name__ == '__main__':\n    print(1)\n"}
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert launch.command[-1] == "main:app"
+    application, server = launch.alternatives
+    assert (application[-1], server) == ("hooks:app", ("python", "panel.py"))
+
+
+def test_a_declared_command_has_no_alternatives(tmp_path: Path) -> None:
+    files = {"main.py": FASTAPI, "hooks.py": FASTAPI, "Procfile": "web: uvicorn hooks:app\n"}
+    assert launched(tmp_path, files, "fastapi uvicorn").alternatives == ()
+    assert launched(tmp_path, {}, "fastapi uvicorn", settings=Settings(command=("uvicorn", "main:app"))).alternatives == ()
+
+
 def test_a_program_that_names_nothing_of_the_wheel_finds_it_in_the_directory(tmp_path: Path) -> None:
     dockerfile = "FROM python:3.13\nCOPY . /srv\nWORKDIR /srv\nCMD fastapi run --workers 4{}\n"
     files = {"demo/__init__.py": "", "demo/main.py": FASTAPI, "alembic.ini": "", "Dockerfile": dockerfile.format("")}

@@ -16,7 +16,15 @@ from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["declared_finder", "declared_steps", "find_process", "own_command_finder", "own_program_finder", "unused_commands"]
+__all__ = [
+    "declared_finder",
+    "declared_steps",
+    "find_process",
+    "needs_server",
+    "own_command_finder",
+    "own_program_finder",
+    "unused_commands",
+]
 
 _DEFAULT_PORT = "8000"
 _MAX_COMMAND = 8192
@@ -82,12 +90,12 @@ def own_program_finder(kind: DeploymentFile) -> Finder:
             return None
         modules = {module.name: module for module in reversed(scan.modules)}
         entry = entry_module(without_flags(launch.command), launch.directory, evidence.scripts, modules)
-        return None if _needs_server(reached_modules(entry, modules), scan.modules, evidence) else launch
+        return None if needs_server(reached_modules(entry, modules), scan.modules, evidence) else launch
 
     return find
 
 
-def _needs_server(reached: Sequence[Module], modules: Sequence[Module], evidence: Evidence) -> bool:
+def needs_server(reached: Sequence[Module], modules: Sequence[Module], evidence: Evidence) -> bool:
     """Return whether a program only defines a web application, or serves it with a development server."""
     if any(not module.calls.isdisjoint(_PRODUCTION_SERVERS) for module in reached):
         return False

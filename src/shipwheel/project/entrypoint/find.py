@@ -10,6 +10,7 @@ from dataclasses import replace
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
+from shipwheel.project.entrypoint.alternatives import with_alternatives
 from shipwheel.project.entrypoint.copies import with_copies
 from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, own_program_finder, unused_commands
 from shipwheel.project.entrypoint.django import with_static_files
@@ -76,7 +77,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if launch is None:
         scan = scanner.scan_project()
         launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
-        launch = _with_application(launch, evidence, scan) if launch is not None else None
+        launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan) if launch is not None else None
     elif _source_matters(evidence, launch):
         scan = Scan(scanner.scan_modules(), deployment)
     else:

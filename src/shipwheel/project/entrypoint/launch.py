@@ -60,6 +60,8 @@ class Launch:
     """The command that would serve the web application in the source, if `command` is a command-line program."""
     application_reason: str = ""
     """One sentence: why that command."""
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    """The commands of the project's other web applications and servers, the likeliest first."""
     declared_at: str = ""
     """File and line of the deployment file that declares the command; empty if it comes from elsewhere."""
     notes: tuple[str, ...] = ()

@@ -4,7 +4,8 @@ Development servers, such as those of Flask and Django, are never chosen: withou
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
 
-__all__ = ["find_served_web_application", "find_web_application"]
+__all__ = ["find_other_applications", "find_served_web_application", "find_web_application"]
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
@@ -39,7 +40,20 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     apps = _ranked_applications(evidence, scan)
     if not apps:
         return find_django(evidence, scan) or _conventional(evidence, scan)
-    best = _choose(apps, scan.modules)
+    return _launch(_choose(apps, scan.modules), apps, evidence, scan)
+
+
+def find_other_applications(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
+    """Yield how each of the project's web applications is served, the likeliest first."""
+    apps = _ranked_applications(evidence, scan)
+    for app in apps:
+        with suppress(ProjectError):
+            launch = _launch(_entry_point(app, scan.modules) or app, apps, evidence, scan)
+            if launch is not None:
+                yield launch
+
+
+def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, scan: Scan) -> Launch | None:
     kind, distribution, file = best.framework.kind, best.framework.distribution, best.module.file
     if kind is FrameworkKind.DASH and best.is_factory:
         raise ProjectError(

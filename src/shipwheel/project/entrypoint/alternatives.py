@@ -1,0 +1,32 @@
+"""Other commands that may serve a project: if the one that was found has none of the pages that are asked for, they are tried."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shipwheel.project.entrypoint.declared import needs_server
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch, launch_file
+from shipwheel.project.entrypoint.reached import reached_modules
+from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.web import find_other_applications
+
+__all__ = ["with_alternatives"]
+
+_MAX_ALTERNATIVES = 3
+
+
+def with_alternatives(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with the commands of other web applications and servers, unless a deployment file declares its own."""
+    if launch.declared_at:
+        return launch
+    others = dict.fromkeys(other.command for other in _others(evidence, scan) if other.command != launch.command)
+    return replace(launch, alternatives=tuple(others)[:_MAX_ALTERNATIVES])
+
+
+def _others(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
+    yield from find_other_applications(evidence, scan)
+    modules = {module.name: module for module in reversed(scan.modules)}
+    for module in scan.modules:
+        starts = module.is_script and not module.applications and not module.loopback_only and (module.ports or module.serves)
+        if starts and not needs_server(reached_modules(module.name, modules), scan.modules, evidence):
+            yield launch_file(evidence, module, (), "")
