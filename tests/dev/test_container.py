@@ -103,6 +103,13 @@ def test_knows_which_saved_files_matter(app: Project) -> None:
     assert not watched.saved([str(app.root / "db.sqlite3")])
 
 
+def test_the_lock_that_a_build_writes_is_no_change(app: Project) -> None:
+    (app.root / "pylock.toml").write_text("lock-version = '1.0'\npackages = []\n[tool.shipwheel]\n")
+    assert not Watched.of(read_project(app.root)).saved([str(app.root / "pylock.toml")])
+    (app.root / "pylock.toml").write_text("lock-version = '1.0'\npackages = []\n")
+    assert Watched.of(read_project(app.root)).saved([str(app.root / "pylock.toml")]).rebuilding == ("pylock.toml",), "another tool's"
+
+
 @pytest.mark.parametrize(("uid", "users"), [(0, [0]), (1000, [0, 1000]), (100000, [0, 100000])])
 def test_the_developer_has_a_name_and_a_home(tmp_path: Path, uid: int, users: list[int]) -> None:
     passwd, group = Developer(uid, uid).mounts(tmp_path / "dev")

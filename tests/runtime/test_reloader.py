@@ -37,7 +37,7 @@ def started(process: "subprocess.Popen[str]") -> int:
 def test_starts_again_on_a_signal(program: str, grace: float) -> None:
     with running(program, grace) as process:
         first = started(process)
-        process.send_signal(signal.SIGUSR1)
+        process.send_signal(reloader.RESTART)
         assert started(process) != first
         assert not Path(f"/proc/{first}").exists()
 
@@ -55,7 +55,7 @@ def test_outlives_a_command_that_fails() -> None:
         started(process)
         assert process.stderr is not None
         assert "ended with status 3; saving a file starts it again" in process.stderr.readline()
-        process.send_signal(signal.SIGUSR1)
+        process.send_signal(reloader.RESTART)
         started(process)
 
 
@@ -67,3 +67,11 @@ def test_outlives_a_command_that_cannot_start() -> None:
         assert "cannot start /nowhere" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait() == 128 + signal.SIGINT
+
+
+def test_survives_a_signal_that_comes_too_early() -> None:
+    with running(SERVES) as process:
+        process.send_signal(reloader.RESTART)
+        number = started(process)
+        process.send_signal(reloader.RESTART)
+        assert started(process) != number

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
@@ -40,46 +41,43 @@ class DevSession:
         self._terminal = terminal
         self._containers = ExitStack()
         self._running: tuple[_Running, ...] = ()
+        self._watched: Watched
 
     def run(self, image: "DevImage") -> int:
         """Run until a signal comes; then stop the containers, and return 0. Raise EngineError if one ends by itself."""
-        watched = Watched.of(image.project)
+        self._watched = Watched.of(image.project)
         self._terminal.stop()
         with _interruptible(), self._containers:
             try:
                 self._start(image)
-                for saved in self._changes(watched):
+                for saved in self._changes(self._watched.root):
                     if saved.rebuilding:
-                        image, watched = self._rebuild(image, saved)
+                        image = self._rebuild(image, saved)
+                        self._watched = Watched.of(image.project)
                     else:
                         self._restart(saved.restarting)
             except KeyboardInterrupt:
                 self._terminal.note("stopping; the volumes stay")
         return 0
 
-    def _changes(self, watched: Watched) -> Iterator[Saved]:
-        """Yield what is saved. Between, check that the containers still run."""
+    def _changes(self, root: Path) -> Iterator[Saved]:
+        """Yield what is saved, also during a build. Between, check that the containers still run."""
         from watchfiles import watch
 
-        while True:
-            for changes in watch(
-                watched.root,
-                watch_filter=lambda _, path: bool(watched.name(path)),
-                debounce=_DEBOUNCE_MS,
-                step=_STEP_MS,
-                rust_timeout=_POLL_MS,
-                yield_on_timeout=True,
-                raise_interrupt=True,
-            ):
-                if not changes:
-                    for running in self._running:
-                        running.check()
-                    continue
-                saved = watched.saved(path for _, path in changes)
+        for changes in watch(
+            root,
+            # Another one after each build.
+            watch_filter=lambda _, path: bool(self._watched.name(path)),
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            rust_timeout=_POLL_MS,
+            yield_on_timeout=True,
+            raise_interrupt=True,
+        ):
+            if saved := self._watched.saved(path for _, path in changes):
                 yield saved
-                if saved.rebuilding:
-                    # Other files may matter now.
-                    break
+            for running in self._running:
+                running.check()
 
     def _start(self, image: "DevImage") -> None:
         bench, engine = self._bench, self._bench.engine
@@ -102,7 +100,7 @@ class DevSession:
         if not all(running.reloads for running in self._running):
             self._terminal.note(f"{_listed(names)} saved: started again")
 
-    def _rebuild(self, before: "DevImage", saved: Saved) -> "tuple[DevImage, Watched]":
+    def _rebuild(self, before: "DevImage", saved: Saved) -> "DevImage":
         """Build the image again, and replace the containers if it is another one. An error leaves everything as it is."""
         names = _listed((*saved.rebuilding, *saved.restarting))
         self._terminal.note(f"{names} saved: building")
@@ -111,14 +109,14 @@ class DevSession:
             self._bench.processes(after)
         except ShipwheelError as error:
             self._terminal.warn(f"not built, the containers stay as they are: {error.message}", error.hint)
-            return before, Watched.of(before.project)
+            return before
         if after.digest == before.digest:
             self._restart((*saved.rebuilding, *saved.restarting))
         else:
             self._containers.close()
             self._terminal.note("the image is another one: the containers are replaced")
             self._start(after)
-        return after, Watched.of(after.project)
+        return after
 
 
 class _Running:
@@ -151,7 +149,7 @@ class _Running:
     def restart(self) -> None:
         """Start the process in the container again, unless it loads saved files itself."""
         if not self.reloads:
-            self._container.send("SIGUSR1")
+            self._container.send("SIGURG")
 
     def check(self) -> None:
         """Raise EngineError if the container has ended."""

@@ -100,7 +100,7 @@ class Workbench:
         return processes(image.project, image.config, self.names)
 
     def server(self, image: DevImage, process: "DevProcess") -> "RunSpec":
-        """Return the container of a process, which starts again on SIGUSR1 unless it reloads by itself."""
+        """Return the container of a process, which starts again on SIGURG unless it reloads by itself."""
         from shipwheel.dev.container import debugged, under_reloader
 
         serves = process.name == "web" and self.network != "none"

@@ -47,7 +47,10 @@ class Watched:
         """Return what to watch of a project."""
         workdir = project.settings.workdir.rstrip("/") + "/"
         written = (f"{path.removeprefix(workdir)}/" for path in project.volumes if path.startswith(workdir))
-        return cls(project.root.resolve(), _REBUILDING | frozenset(project.inputs.texts), tuple(written))
+        inputs = project.inputs
+        # A build writes these itself, which would be the next change.
+        own = {path.name for path in (inputs.lock_path, inputs.main_lock) if path is not None}
+        return cls(project.root.resolve(), (_REBUILDING | frozenset(inputs.texts)) - own, tuple(written))
 
     def saved(self, paths: Iterable[str]) -> Saved:
         """Return what matters of the paths that a watcher reports, absolute and with links resolved."""

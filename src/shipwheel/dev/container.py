@@ -53,7 +53,7 @@ def processes(project: Project, config: ExecutionConfig, names: Sequence[str]) -
 
 
 def under_reloader(process: DevProcess, stop_signal: str) -> tuple[str, ...]:
-    """Return the words of a container whose process starts again on SIGUSR1."""
+    """Return the words of a container whose process starts again on SIGURG."""
     source = files("shipwheel.runtime").joinpath("reloader.py").read_text(encoding="utf-8")
     options = json.dumps({"command": process.command, "grace": _RELOAD_GRACE_S, "stop": stop_signal})
     return (*process.before, "python", "-I", "-S", "-c", source, options)

@@ -1,4 +1,4 @@
-"""Run a command, and start it again on SIGUSR1: what `shipwheel dev` puts in front of a container's command.
+"""Run a command, and start it again on SIGURG: what `shipwheel dev` puts in front of a container's command.
 
 Runs inside the container, as an argument of the image's own Python, with the standard library alone. Each command has a session of its own,
 so that processes which it leaves behind end with it.
@@ -13,7 +13,8 @@ import sys
 
 __all__ = ["Reloader", "log", "main", "send"]
 
-RESTART = signal.SIGUSR1
+RESTART = signal.SIGURG
+"""Ignored by a process that has not got so far as to block it, which then starts the command with what was saved anyway."""
 STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}
 
 
