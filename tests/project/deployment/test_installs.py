@@ -88,7 +88,8 @@ def test_reads_stages_that_files_come_from(tmp_path: Path) -> None:
 
 def test_names_another_project_that_is_not_taken_over(tmp_path: Path) -> None:
     found = _installs(tmp_path, "RUN pip install ./libs/a")
-    assert found.notes == ("Dockerfile, line 4: `pip install ./libs/a` installs another project, which is not in the image.",)
+    what = "`pip install ./libs/a` installs the project in libs/a, which is not in the image: build that directory, or require ./libs/a."
+    assert found.notes == (f"Dockerfile, line 4: {what}",)
 
 
 def test_tells_system_packages_from_tools(tmp_path: Path) -> None:

@@ -260,3 +260,23 @@ def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> Non
     assert launch.before_start == (("flask", "db", "upgrade"),)
     assert launch.declared_at
     assert "PATH" not in launch.env
+
+
+@pytest.mark.parametrize(
+    ("own", "command", "named"),
+    [
+        ("requirements.txt", "", True),
+        ("pyproject.toml", "", True),
+        ("notes.txt", "", False),
+        ("requirements.txt", 'CMD ["uvicorn", "main:app"]\n', False),
+    ],
+)
+def test_names_the_directory_that_a_dockerfile_is_for(tmp_path: Path, own: str, command: str, named: bool) -> None:
+    files = {
+        "compose.yaml": "services:\n  web:\n    build: ./backend\n    command: uvicorn main:app --reload\n",
+        "backend/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        f"backend/{own}": "",
+        "backend/Dockerfile": f"FROM python:3.13\nWORKDIR /code\nCOPY . .\n{command}",
+    }
+    notes = launched(tmp_path, files, "fastapi uvicorn").notes
+    assert any(note.endswith("build that directory: `shipwheel build backend`.") for note in notes) == named

@@ -173,7 +173,9 @@ def _add_target(target: str, command: ShellCommand, files: CopiedFiles, found: _
         if inside == ".":
             found.extras += [part.strip() for part in extras.rstrip("]").split(",") if part.strip()]
         elif "*" not in path and not path.endswith((".whl", ".gz", ".txt")) and (inside is not None or files.is_copied(path)):
-            found.notes.append(f"{command.place}: `pip install {target}` installs another project, which is not in the image.")
+            what = f"the project in {inside}" if inside is not None else "another project"
+            more = f": build that directory, or require ./{inside}" if inside is not None else ""
+            found.notes.append(f"{command.place}: `pip install {target}` installs {what}, which is not in the image{more}.")
     elif _NAME.fullmatch(target) and "://" not in target:
         name = normalized(re.split(r"[\[<>=!~; ]", target)[0])
         if name not in _TOOLS and not target.endswith((".whl", ".txt")):

@@ -19,6 +19,7 @@ from shipwheel.project.entrypoint.scan import Scan
 __all__ = [
     "declared_finder",
     "declared_steps",
+    "directory_notes",
     "find_process",
     "needs_server",
     "own_command_finder",
@@ -50,6 +51,8 @@ _DEVELOPMENT_METHODS = frozenset({"run", "run_server"})
 """Methods of an application that start its framework's development server."""
 _STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app", "listen", "launch"})
 """Names of what starts a program."""
+_PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
+"""Files that make a directory a project."""
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
@@ -158,6 +161,21 @@ def unused_commands(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
         if isinstance(found, str):
             notes.append(f"{process.place}: `{process.shown}` is not the image's command: {found}.")
     return tuple(notes)
+
+
+def directory_notes(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str, ...]:
+    """Return a sentence that names the directory to build, if the Dockerfile's image starts in one with a project of its own.
+
+    A command that comes from elsewhere starts in the project's directory, and may miss files that it names by relative paths.
+    """
+    dockerfile = scan.deployment.dockerfile
+    if dockerfile is None or launch.declared_at or launch.directory:
+        return ()
+    folder = dockerfile.files.project_path(dockerfile.stage.workdir or "/") or "."
+    if folder == "." or not any(evidence.has_file(f"{folder}/{name}") for name in _PROJECT_FILES):
+        return ()
+    what = f"{dockerfile.name} is for {folder}, which has requirements of its own, and the command comes from elsewhere"
+    return (f"{what}: if the app misses its files or modules, build that directory: `shipwheel build {folder}`.",)
 
 
 def _main_process(processes: tuple[Process, ...]) -> Process | None:

@@ -12,7 +12,14 @@ from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
 from shipwheel.project.entrypoint.alternatives import with_alternatives
 from shipwheel.project.entrypoint.copies import with_copies
-from shipwheel.project.entrypoint.declared import declared_finder, declared_steps, own_command_finder, own_program_finder, unused_commands
+from shipwheel.project.entrypoint.declared import (
+    declared_finder,
+    declared_steps,
+    directory_notes,
+    own_command_finder,
+    own_program_finder,
+    unused_commands,
+)
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_reflex, find_twisted, find_voila
@@ -85,7 +92,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if launch is None:
         raise _no_command(evidence)
     if not evidence.settings.command and not evidence.settings.entrypoint:
-        launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch)))
+        launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch), *directory_notes(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
 
 
