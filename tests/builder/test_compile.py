@@ -57,6 +57,11 @@ class FakeWorkshop:
     python: BuilderPython = PYTHON
     suite: Any = field(default_factory=lambda: suite_by_name("trixie"))
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
+
+    def compilers(self) -> tuple[str, ...]:
+        assert self.now, "the archive is not to be asked"
+        return self.now
 
     def root(self, names: Sequence[str]) -> SimpleNamespace:
         self.asked.append(tuple(names))
@@ -109,9 +114,9 @@ def source(**more: Any) -> SourceToCompile:
 
 
 def compiled(
-    workshop: FakeWorkshop, store: Store, *, known: tuple[str, ...] | None = None, options: BuildOptions = OPTIONS, **more: Any
+    workshop: FakeWorkshop, store: Store, *, known: tuple[str, ...] | None = None, compilers: tuple[str, ...] = (), **more: Any
 ) -> Compiled:
-    return compile_wheel(source(**more), workshop, options, store, silent, known=known)  # type: ignore[arg-type]
+    return compile_wheel(source(**more), workshop, OPTIONS, store, silent, known=known, compilers=compilers)  # type: ignore[arg-type]
 
 
 def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +152,19 @@ def test_symbols_are_removed_where_the_backend_was_not(tmp_path: Path) -> None:
     surroundings = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {"STRIP": "changed"})
     strip_product(wheel, SimpleNamespace(place=tmp_path, surroundings=surroundings, run=run))  # type: ignore[arg-type]
     assert ran == [("/usr/bin/aarch64-linux-gnu-strip", "--strip-debug", "/build/strip/0", "/build/strip")]
+
+
+def test_a_wheel_is_not_taken_for_one_of_another_compiler(tmp_path: Path, runs: list[Any]) -> None:
+    store, workshop, old = Store(tmp_path), FakeWorkshop({}), ("gcc-14 14.2.0-19",)
+    first = compiled(workshop, store)
+    assert first.compilers == old
+    workshop.now = ("gcc-14 14.2.0-20",)
+    second = compiled(workshop, store)
+    assert (second.compilers, second.wheel.key != first.wheel.key, len(runs)) == (workshop.now, True, 2)
+    assert compiled(workshop, store, compilers=("gcc-14 14.2.0-18",)) == second, "what the archive no longer has is not compiled each time"
+    workshop.now = ()
+    assert compiled(workshop, store, compilers=old) == first, "the lock's is there: the archive is not asked"
+    assert len(runs) == 2
 
 
 def test_a_lock_starts_with_its_packages(tmp_path: Path, runs: list[Any]) -> None:

@@ -6,6 +6,8 @@ from support.debian_packages import index_of
 from shipwheel.builder.complaints import Lack, LackKind
 from shipwheel.builder.packages import BuilderIndex
 from shipwheel.builder.search import find_packages
+from shipwheel.debian.package import DebianPackage
+from shipwheel.digest import Sha256
 from shipwheel.errors import FetchError
 from shipwheel.platform import Platform
 from shipwheel.suites import suite_by_name
@@ -45,6 +47,23 @@ def test_a_cross_builder_has_compilers_of_this_machine_and_libraries_of_the_targ
     assert {"gcc-aarch64-linux-gnu:amd64", "gcc-14-aarch64-linux-gnu:amd64", "python3.13:amd64"} < set(found)
     assert {"libc6-dev:arm64", "libpython3.13-dev:arm64", "libpython3.13-stdlib:arm64", "media-types:amd64"} < set(found)
     assert not {"gcc:amd64", "gcc:arm64", "media-types:arm64", "debconf:amd64"} & set(found)
+
+
+def test_compilers_have_the_same_names_for_every_host_and_target() -> None:
+    found = {target: builder(target).compilers(builder(target).core()) for target in (AMD64, ARM64)}
+    assert found[AMD64] == found[ARM64] and [label.split()[0] for label in found[AMD64]] == ["gcc-14", "libc6-dev"]
+
+
+@pytest.mark.parametrize("version", ["14.2.0-19", "14.2.0-19cross1", "14.2.0-19+b3", "14.2.0-19+b3cross1"])
+def test_a_compiler_that_was_built_again_is_the_same(version: str) -> None:
+    package = DebianPackage("gcc-14-aarch64-linux-gnu", version, "amd64", "gcc.deb", Sha256("0" * 64), 1)
+    assert BuilderIndex.compilers([package]) == ("gcc-14 14.2.0-19",)
+
+
+def test_an_update_of_a_compiler_is_another_one() -> None:
+    versions = ("12.2.0-14", "12.2.0-14+deb12u1")
+    packages = [DebianPackage("gcc-12", version, "amd64", "gcc.deb", Sha256("0" * 64), 1) for version in versions]
+    assert len({BuilderIndex.compilers([package]) for package in packages}) == 2
 
 
 def test_programs_of_this_machine_are_unpacked_last() -> None:

@@ -55,10 +55,11 @@ class SourceToCompile:
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """A wheel, and the names of the Debian packages that its build needs besides the compilers."""
+    """A wheel, the names of the Debian packages that its build needs, and the compilers with their versions."""
 
     wheel: BuiltWheel
     packages: tuple[str, ...]
+    compilers: tuple[str, ...]
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -89,29 +90,40 @@ def compile_wheel(
     reporter: Reporter,
     *,
     known: tuple[str, ...] | None,
+    compilers: tuple[str, ...] = (),
     need_bytes: bool = True,
 ) -> Compiled:
     """Return the wheel of a source for the workshop's target; compile it if necessary.
 
-    `known` are the Debian packages that the lock has for it, None if it has none. Without `need_bytes`, a wheel that another machine built
+    `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are those that the lock names. A wheel of
+    these is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel that another machine built
     is good enough. Raise BuildError, and any error of a download.
     """
     packages = tuple(sorted({*(known or ()), *options.build_packages}))
-    start = _key(source, workshop, options, packages)
+    start = _key(source, workshop, options, packages, ())
     if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
         packages = found.packages
-    built = find_built_wheel(_key(source, workshop, options, packages), store, need_bytes=need_bytes)
-    if built is not None:
-        return Compiled(built, _without(packages, options))
+    for used in _candidates(compilers, workshop):
+        built = find_built_wheel(_key(source, workshop, options, packages, used), store, need_bytes=need_bytes)
+        if built is not None:
+            return Compiled(built, _without(packages, options), used)
     name = f"{source.label} for {workshop.target.platform.architecture}"
     reporter(StageStarted(name, detail=True))
     wheel, recipe = _Compilation(source, workshop, options, store, reporter).run(packages)
-    wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages))
+    used = workshop.compilers()
+    wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used))
     record_built_wheel(wheel, store)
     store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages)))
     added = f" with {', '.join(recipe.packages)}" if recipe.packages else ""
     reporter(StageFinished(name, f"{name}{added}"))
-    return Compiled(wheel, _without(recipe.packages, options))
+    return Compiled(wheel, _without(recipe.packages, options), used)
+
+
+def _candidates(locked: tuple[str, ...], workshop: Workshop) -> Iterator[tuple[str, ...]]:
+    """Yield the compilers of which a wheel is wanted. The archive is asked last: a build of what is there needs no network."""
+    if locked:
+        yield locked
+    yield workshop.compilers()
 
 
 def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...]:
@@ -119,12 +131,12 @@ def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...
     return tuple(name for name in packages if name not in options.build_packages)
 
 
-def _key(source: SourceToCompile, workshop: Workshop, options: BuildOptions, packages: tuple[str, ...]) -> str:
+def _key(source: SourceToCompile, workshop: Workshop, options: BuildOptions, packages: tuple[str, ...], compilers: tuple[str, ...]) -> str:
     target, name = workshop.target, source.name
     facts = (
         *(_VERSION, source.content, workshop.suite.codename, str(target), options.as_of, str(source_date_epoch())),
         *(str(source.uploaded or ""), *options.build_requirements_of(name), *options.build_constraints),
-        *("packages", *packages, "env", *(f"{key}={value}" for key, value in sorted(options.build_env.items()))),
+        *("compilers", *compilers, "packages", *packages, "env", *(f"{key}={value}" for key, value in sorted(options.build_env.items()))),
     )
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 

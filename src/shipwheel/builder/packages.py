@@ -1,5 +1,6 @@
 """The Debian packages of a builder: compilers for this machine that produce for the target, and the target's libraries and headers."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ _TOOLS = (
     *("patch", "perl-base", "pkgconf", "pkg-config", "sed", "tar", "xz-utils"),
 )
 """Programs that builds take for granted. Nothing is Essential in a root that is only unpacked. Suites have one or both of the last two."""
+
+_COMPILERS = re.compile(r"(binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x86-64)-linux-gnu)?")
+"""The packages that decide what a source becomes."""
+_REBUILT = re.compile(r"(?:\+b\d+|cross\d+|\+b\d+cross\d+)$")
+"""The end of a version that was built again from the same source, for one architecture or as a cross compiler."""
 
 _SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
 
@@ -56,6 +62,12 @@ class BuilderIndex:
             )
         host = [name for name, on_target in needed if not on_target]
         return self._closed((*host, *_TOOLS, *(_SPLIT_STDLIB if python else ())), [name for name, on_target in needed if on_target])
+
+    @staticmethod
+    def compilers(core: Iterable[DebianPackage]) -> tuple[str, ...]:
+        """Return the compilers and the C library of a core, "gcc-14 14.2.0-19", by the same names for each host and target."""
+        found = {match[1]: package.version for package in core if (match := _COMPILERS.fullmatch(package.name))}
+        return tuple(f"{name} {_REBUILT.sub('', version)}" for name, version in sorted(found.items()))
 
     @property
     def _compilers(self) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Workshop:
         architecture = self.target.platform.architecture
         return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
 
+    def compilers(self) -> tuple[str, ...]:
+        """Return the compilers and the C library with their versions: "gcc-14 14.2.0-19". Raise any error of a download."""
+        with self._lock:
+            return self._index.compilers(self._core)
+
     def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
         """Return what a build sees, with variables that the user states."""
         return Surroundings(self._host, self.target.platform, self.python, stated)

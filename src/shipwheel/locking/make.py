@@ -49,12 +49,14 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     lock = make_lock(request, reporter, preferred)
     bases: dict[str, Any] = {}
     compiled: dict[str, tuple[str, ...]] = {}
+    compilers: dict[str, tuple[str, ...]] = {}
     for known in filter(None, (main, found)):
         bases |= known.base
         compiled |= {name: needed for name, needed in known.compiled.items() if name in lock.names}
+        compilers |= known.compilers
     for architecture, base in bases.items():
         lock = lock.with_base(architecture, base)
-    return lock.with_compiled(compiled) if compiled else lock
+    return lock.with_compiled(compiled).with_compilers(compilers) if compiled else lock
 
 
 def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = ()) -> Lock:

@@ -2,7 +2,8 @@
 
 shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
 the Python version, the requirements of the project itself (`roots`), the packages that are compiled with the Debian packages that this
-needs (`compiled`), and the exact packages of the base (`base.<architecture>`), whose contents this module does not interpret.
+needs (`compiled`), the `compilers`, and the exact packages of the base (`base.<architecture>`), whose contents this module does not
+interpret.
 """
 
 import json
@@ -68,6 +69,7 @@ class _Table(msgspec.Struct):
     extras: list[str] = []
     accelerator: dict[str, Any] = {}
     compiled: dict[str, list[str]] = {}
+    compilers: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
 
 
@@ -184,6 +186,11 @@ class Lock:
         return {name: tuple(needed) for name, needed in self._tool.get("compiled", {}).items()}
 
     @property
+    def compilers(self) -> dict[str, tuple[str, ...]]:
+        """The compilers and the C library that these were compiled with, by architecture: "gcc-14 14.2.0-19"."""
+        return {architecture: tuple(labels) for architecture, labels in self._tool.get("compilers", {}).items()}
+
+    @property
     def base(self) -> dict[str, Any]:
         """The exact parts of the base by architecture."""
         return dict(self._tool.get("base", {}))
@@ -198,10 +205,16 @@ class Lock:
 
     def with_compiled(self, compiled: Mapping[str, tuple[str, ...]]) -> "Lock":
         """Return the lock with other packages to compile."""
-        tool = {key: value for key, value in self._tool.items() if key not in ("compiled", "base")}
-        listed = {name: sorted(needed) for name, needed in sorted(compiled.items())}
-        base = {"base": self._tool["base"]} if "base" in self._tool else {}
-        return self._with({**tool, **({"compiled": listed} if listed else {}), **base})
+        return self._with_lists("compiled", compiled)
+
+    def with_compilers(self, compilers: Mapping[str, tuple[str, ...]]) -> "Lock":
+        """Return the lock with other compilers."""
+        return self._with_lists("compilers", compilers)
+
+    def _with_lists(self, key: str, lists: Mapping[str, tuple[str, ...]]) -> "Lock":
+        tool = {**self._tool, key: {name: sorted(items) for name, items in sorted(lists.items())}}
+        last = {name: tool[name] for name in ("compiled", "compilers", "base") if tool.get(name)}
+        return self._with({**{name: value for name, value in tool.items() if name not in ("compiled", "compilers", "base")}, **last})
 
     def _with(self, tool: Mapping[str, Any]) -> "Lock":
         return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": dict(tool)}})

@@ -3,7 +3,7 @@
 Every stage asks the store first. A build that was interrupted, or that met a damaged blob, continues from what the store has.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from shipwheel.pipeline.close import close_base
 from shipwheel.pipeline.compose import compose
 from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
+from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.prove import is_proved, prove_image
 from shipwheel.pipeline.python_choice import with_suitable_python
 from shipwheel.pipeline.resolve import (
@@ -123,7 +124,7 @@ def _build(request: Request, destination: Destination | None) -> Built:
             platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
         finally:
             _warn_of_missed_libraries(context, closed)
-        resolution = _pin(current, resolution, platforms, context.local.current.build_packages)
+        resolution = _pin(current, resolution, platforms, context.local.current)
         return Built(resolution, platforms, compose(resolution, platforms), context.local.current.wheels)
 
     return with_context(request, destination, work)
@@ -297,15 +298,13 @@ def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:
     return BuiltPlatform(closed.resolved, (*closed.parent_layers, *layers), size, platform.proof, platform.key, platform.needs)
 
 
-def _pin(
-    request: Request, resolution: Resolution, platforms: tuple[BuiltPlatform, ...], build_packages: Mapping[str, tuple[str, ...]]
-) -> Resolution:
+def _pin(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatform, ...], local: LocalSources) -> Resolution:
     """Write the completed bases, and what was compiled with what, into the lock. Raise LockError if the request forbids it."""
     resolved = tuple(platform.resolved for platform in platforms)
     lock = resolution.lock
     same = [after.base == before.base for after, before in zip(resolved, resolution.platforms, strict=True)]
     check_bases_locked(same, request, lock)
-    pinned = with_build_packages(lock, build_packages, request)
+    pinned = with_build_packages(lock, local.build_packages, local.compilers, request)
     if not all(same):
         pinned = lock_with_bases(pinned, resolved, resolution.project.packages)
     if pinned is not lock:

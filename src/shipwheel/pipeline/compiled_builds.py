@@ -12,7 +12,7 @@ from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError, FetchError, ProjectWheelError
-from shipwheel.events import Reporter
+from shipwheel.events import Reporter, Warned
 from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
@@ -33,10 +33,11 @@ __all__ = ["CompiledBuilds"]
 
 
 class CompiledBuilds:
-    """Compiles what cannot be built in pure Python. `wheels` and `build_packages` grow with each call, from any thread.
+    """Compiles what cannot be built in pure Python. What it has grows with each call, from any thread.
 
     `wheels` maps (name, architecture) to a wheel, `ways` to words about how it was compiled, `build_packages` a name to the
-    Debian packages that its build needs. The project's own wheel has the name "" in the first two.
+    Debian packages that its build needs, `compilers` an architecture to the compilers with their versions. The project's own wheel has the
+    name "" in the first two.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class CompiledBuilds:
     ) -> None:
         self.wheels: dict[tuple[str, str], BuiltWheel] = {}
         self.build_packages: dict[str, tuple[str, ...]] = {}
+        self.compilers: dict[str, tuple[str, ...]] = {}
         self.ways: dict[tuple[str, str], str] = {}
         self._resolution = resolution
         self._downloads = downloads
@@ -106,11 +108,27 @@ class CompiledBuilds:
             with self._lock:
                 self.wheels[name, architecture] = compiled.wheel
                 self.ways[name, architecture] = f"{source.label}: {workshop.label}{added}"
+                self._note_compilers(source.label, architecture, compiled.compilers)
                 self.build_packages[source.name] = tuple(sorted({*self.build_packages.get(source.name, ()), *compiled.packages}))
         return None
 
+    def _note_compilers(self, label: str, architecture: str, used: tuple[str, ...]) -> None:
+        """Keep the compilers for the lock, and warn if it has others."""
+        locked = self._resolution.lock.compilers.get(architecture, used)
+        self.compilers[architecture] = used
+        if used != locked:
+            self._reporter(
+                Warned(
+                    f"{label} for {architecture} is compiled with {', '.join(used)}; the lock has {', '.join(locked)}",
+                    "The archive no longer has the lock's compilers, or others for this machine: --upgrade-base locks those that it has.",
+                )
+            )
+
     def _compile(self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None) -> Compiled:
-        return compile_wheel(source, workshop, self._options, self._store, self._reporter, known=known, need_bytes=self._need_bytes)
+        compilers = self._resolution.lock.compilers.get(workshop.target.platform.architecture, ())
+        return compile_wheel(
+            source, workshop, self._options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes
+        )
 
     def _workshop(self, label: str, platform: Resolved) -> Workshop:
         """Return the compilers for a platform. Raise BuildError if there are none."""

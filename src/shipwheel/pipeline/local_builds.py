@@ -46,6 +46,8 @@ class LocalSources(msgspec.Struct, frozen=True):
     copies: AppTree | None = None
     compiled: "Mapping[tuple[str, str], BuiltWheel]" = {}
     build_packages: Mapping[str, tuple[str, ...]] = {}
+    compilers: Mapping[str, tuple[str, ...]] = {}
+    """The compilers with their versions, by architecture."""
     ways: Mapping[tuple[str, str], str] = {}
     """Words about how each of `compiled` was made."""
 
@@ -128,6 +130,7 @@ class LocalBuilds:
             None,
             compiled=compiled.wheels,
             build_packages=compiled.build_packages,
+            compilers=compiled.compilers,
             ways=compiled.ways,
         )
         self._report(found)

@@ -69,6 +69,8 @@ def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
     platforms, upgrade = request.platforms, request.upgrade_base
     before = read_lock(project.inputs.lock_path)
     project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, request))
+    if upgrade and lock.compilers:
+        lock = lock.with_compilers({})
     if lock is not before and project.settings.base is None:
         # Report what no Debian package can change before the archive is asked.
         lock = with_compiled(lock, targets_of(project, lock, platforms), request)[0]
@@ -99,20 +101,23 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
     return lock, select_all(lock, targets)
 
 
-def with_build_packages(lock: Lock, build_packages: Mapping[str, tuple[str, ...]], request: Request) -> Lock:
-    """Return the lock with what was compiled and the Debian packages that this needed; the same lock if it has them.
+def with_build_packages(
+    lock: Lock, build_packages: Mapping[str, tuple[str, ...]], compilers: Mapping[str, tuple[str, ...]], request: Request
+) -> Lock:
+    """Return the lock with what was compiled, the Debian packages that this needed, and the compilers; the same lock if it has them.
 
-    Another platform may need more, so that nothing is removed from a package's list. Raise LockError if the request forbids to change it.
+    Another platform may need more, so that nothing is removed from a package's list. Locked compilers stay, like the base. Raise LockError
+    if the request forbids to change the lock.
     """
     named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
-    if all(lock.compiled.get(name) == needed for name, needed in named.items()):
+    if all(lock.compiled.get(name) == needed for name, needed in named.items()) and compilers.keys() <= lock.compilers.keys():
         return lock
     if request.lock_mode is not LockMode.UPDATE:
         raise LockError(
             f"{lock.path.name} does not say what is compiled, and with what: {', '.join(sorted(named))}",
             hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
         )
-    return lock.with_compiled({**lock.compiled, **named})
+    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**compilers, **lock.compilers})
 
 
 def with_sources(request: Request, work: Callable[[Request], T]) -> T:
