@@ -1,0 +1,34 @@
+"""Run the API and the page until one of them ends, so that the engine starts both again: `chatchat start -a` runs on with the other."""
+
+import signal
+import sys
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+
+from chatchat.server.knowledge_base.migrate import create_tables
+from chatchat.startup import run_api_server, run_webui
+
+GRACE_S = 5
+
+
+def main() -> None:
+    create_tables()
+    context = get_context("spawn")
+    started = context.Event()
+    servers = [context.Process(target=run, args=(started,)) for run in (run_api_server, run_webui)]
+    for server in servers:
+        server.start()
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        wait([server.sentinel for server in servers])
+        sys.exit("one of the servers has ended")
+    finally:
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.join(GRACE_S)
+            server.kill()
+
+
+if __name__ == "__main__":
+    main()
