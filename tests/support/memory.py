@@ -39,9 +39,11 @@ def _tree(pid: int) -> list[int]:
     """Return a process and its descendants."""
     found = [pid]
     for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            with suppress(OSError):
-                found += map(int, children.read_text().split())
+        # Threads and processes end at any time: a glob stops at that with an error.
+        with suppress(OSError):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                with suppress(OSError):
+                    found += map(int, (thread / "children").read_text().split())
     return found
 
 
