@@ -53,8 +53,8 @@ def test_what_serves_all_platforms_is_asked_for_even_if_one_has_a_wheel(monkeypa
 
 
 def test_a_package_with_wheels_for_windows_alone_may_get_a_marker(monkeypatch: pytest.MonkeyPatch) -> None:
-    error, _ = explained(monkeypatch, Alternatives(known=True), "cp311-cp311-win_amd64")
-    assert "Or choose a marker" in error.hint and "(far ; sys_platform == 'win32')" in error.hint
+    error, _ = explained(monkeypatch, Alternatives(known=True, sibling="far-binary 1.1"), "cp311-cp311-win_amd64")
+    assert "Or choose far-binary 1.1" in error.hint and error.hint.endswith("Windows only (far ; sys_platform == 'win32').")
 
 
 def test_a_source_of_no_index_has_no_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:

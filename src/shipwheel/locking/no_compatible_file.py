@@ -211,7 +211,8 @@ class _Hint(msgspec.Struct, frozen=True):
     def text(self) -> str:
         if all(file.mismatch is Mismatch.SYSTEM for file in self.missing):
             markers = ", ".join(file.system_marker for file in self.missing)
-            return f"Give packages for other systems a marker ({markers}), or remove them."
+            instead = f", or take {siblings}" if (siblings := self._siblings()) else ""
+            return f"Give packages for other systems a marker ({markers}), or remove them{instead}."
         choices = [self._pythons(), self._versions(), self._siblings(), self._platforms(), self._marker()]
         if any(file.sdist for file in self.missing):
             choices.append("a wheel that you build from its source on such a machine, and require by its path or URL")

@@ -44,7 +44,7 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     found = informed.alternatives.get(missing, Alternatives())
     choices = list(found.choices(name))
     if missing.mismatch is Mismatch.SYSTEM:
-        choices.insert(0, f"a marker, since {missing.reason} ({missing.system_marker})")
+        choices.append(f"a marker if Linux does not need it, as {missing.reason} ({missing.system_marker})")
     message = "\n  ".join((error.message, f"required by: {missing.chain}", *found.lines))
     return BuildError(message, hint=" ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else []))))
 

@@ -82,7 +82,7 @@ def test_ignores_wheels_for_a_newer_libc(index: PackageIndex, tmp_path: Path) ->
 
 
 def test_finds_a_sibling_with_files_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:
-    add(index, "1.0", f"cp311-cp311-{X86}")
+    add(index, "1.0", "cp311-cp311-win_amd64")
     for version, tags in (("0.9", (X86, ARM)), ("1.0", (X86,)), ("1.1", (X86, ARM))):
         for tag in tags:
             wheel = SmallWheel("far_binary", version=version, files={"far.py": ""}, tag=f"cp313-cp313-{tag}")
@@ -92,6 +92,9 @@ def test_finds_a_sibling_with_files_for_all_platforms(index: PackageIndex, tmp_p
     assert found.lines[-1] == "far-binary 1.1 has files; it is a package of its own: see who publishes it"
     assert alternatives(tmp_path, "1.0", AMD64).sibling == "far-binary 1.0"
     assert alternatives(tmp_path, "1.2", AMD64).sibling == ""
+    wheels = MissingFile("far", "1.0", Mismatch.SYSTEM, "its wheels are for Windows only", ("far-1.0-cp311-cp311-win_amd64.whl",), "", "")
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",))
+    assert find_alternatives({wheels: [AMD64]}, request, (), silent)[wheels].sibling == "far-binary 1.0"
 
 
 def test_does_not_suggest_a_version_with_only_a_source(index: PackageIndex, tmp_path: Path) -> None:
@@ -154,6 +157,12 @@ def test_hints_at_a_sibling_and_how_to_take_it() -> None:
     file = missing(Mismatch.OTHER)
     raised = error(file, alternatives={file: Alternatives(known=True, sibling="far-binary 1.1")})
     assert raised.hint == 'Choose far-binary 1.1 ([tool.shipwheel.replace] far = "far-binary==1.1").'
+
+
+def test_hints_at_a_sibling_of_a_package_with_wheels_for_windows_alone() -> None:
+    file = missing(Mismatch.SYSTEM)
+    hint = error(file, alternatives={file: Alternatives(known=True, sibling="far-binary 1.1")}).hint
+    assert "sys_platform == 'win32'" in hint and "or take far-binary 1.1 ([tool.shipwheel.replace]" in hint
 
 
 def test_hints_at_another_python_before_one_was_tried() -> None:

@@ -13,7 +13,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking import uv
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.inputs import LockRequest
-from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, OtherPython
+from shipwheel.locking.no_compatible_file import Alternatives, MissingFile, OtherPython
 from shipwheel.locking.pylock import file_name
 from shipwheel.locking.resolve import declared_requirements
 from shipwheel.locking.synthetic import make_synthetic
@@ -69,7 +69,7 @@ def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], 
             by_platform += [f"for {target.platform} alone: {', '.join(nearest)}"] if nearest else []
     usable = _usable_pythons(package, targets, pythons) if package else ()
     known = bool(package or older or newer or by_platform)
-    sibling = _sibling(lookup, file, targets) if known and file.mismatch is not Mismatch.SYSTEM else ""
+    sibling = _sibling(lookup, file, targets) if known else ""
     return Alternatives(known, older, newer, tuple(by_platform), usable, sibling)
 
 
