@@ -75,7 +75,8 @@ class _Watch:
     def _over(self) -> str:
         started = time.monotonic()
         if started > self._end:
-            return f"its build was stopped after {self._bounds.seconds / 60:.3g} minutes"
+            minutes = self._bounds.seconds / 60
+            return f"its build was stopped after {minutes:.3g} minute{'s' if minutes != 1 else ''}"
         if started < self._next_scan:
             return ""
         # Names can be too deep to be measured; the free space tells of their files as well.
