@@ -1,11 +1,11 @@
 """`shipwheel check`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shipwheel.cli.command import Command, option
+from shipwheel.cli.container_options import environment_options
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
 
@@ -28,22 +28,7 @@ __all__ = ["command"]
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
 @option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
 @option("--platform", metavar="OS/ARCH", help="Platform to build for and try [the engine's own].", group="Trial")
-@option(
-    "-e",
-    "--env",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Environment variable, without a value this shell's; repeatable.",
-    group="Trial",
-)
-@option(
-    "--env-file",
-    "env_files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="File of NAME=VALUE lines; repeatable.",
-    group="Trial",
-)
+@environment_options("Trial")
 @option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].", group="Trial")
 @option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].", group="Trial")
 @option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")

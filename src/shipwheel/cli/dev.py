@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.command import CommandWithArguments, container_arguments, option
+from shipwheel.cli.container_options import container_options
 from shipwheel.cli.dev_workbench import Workbench
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
@@ -40,34 +41,7 @@ _LOOPBACK = "127.0.0.1"
 @option(
     "--engine", metavar="NAME", help="docker, podman, nerdctl or bwrap [the first that answers; bwrap if there is none].", group="Engine"
 )
-@option(
-    "-p", "--publish", "ports", multiple=True, metavar="[ADDRESS:]HOST:CONTAINER", help="Publish a port; repeatable.", group="Container"
-)
-@option(
-    "-v",
-    "--volume",
-    "mounts",
-    multiple=True,
-    metavar="NAME|DIR:PATH[:ro]",
-    help="Mount a volume or directory; repeatable.",
-    group="Container",
-)
-@option(
-    "-e",
-    "--env",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Environment variable, without a value this shell's; repeatable.",
-    group="Container",
-)
-@option(
-    "--env-file",
-    "env_files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="File of NAME=VALUE lines; repeatable.",
-    group="Container",
-)
+@container_options
 @option("--process", "names", multiple=True, metavar="NAME", help="Process to run [web]; repeatable.", group="Container")
 @option(
     "--debug",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipwheel.cli.command import CommandWithArguments, container_arguments, option
+from shipwheel.cli.container_options import container_options
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.ready import note_what_it_lacks, wait_for_start, watched
 from shipwheel.cli.terminal import Terminal
@@ -54,34 +55,7 @@ class _Requested:
     group="Engine",
 )
 @option("--platform", metavar="OS/ARCH", help="Platform to build for and run [the engine's own].", group="Engine")
-@option(
-    "-p", "--publish", "ports", multiple=True, metavar="[ADDRESS:]HOST:CONTAINER", help="Publish a port; repeatable.", group="Container"
-)
-@option(
-    "-v",
-    "--volume",
-    "mounts",
-    multiple=True,
-    metavar="NAME|DIR:PATH[:ro]",
-    help="Mount a volume or directory; repeatable.",
-    group="Container",
-)
-@option(
-    "-e",
-    "--env",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Environment variable, without a value this shell's; repeatable.",
-    group="Container",
-)
-@option(
-    "--env-file",
-    "env_files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="File of NAME=VALUE lines; repeatable.",
-    group="Container",
-)
+@container_options
 @option("--name", metavar="NAME", help="Name of the container.", group="Container")
 @option("--user", metavar="UID[:GID]", help="User to run as [the image's].", group="Container")
 @option(

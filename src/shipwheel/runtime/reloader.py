@@ -91,13 +91,8 @@ class Reloader:
 
 def send(pid: int, number: int, *, group: bool) -> None:
     """Send a signal to a process or to all processes of its session, if there still are any."""
-    try:
-        if group:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
-    except ProcessLookupError:
-        pass
+    with contextlib.suppress(ProcessLookupError):
+        (os.killpg if group else os.kill)(pid, number)
 
 
 def main() -> None:

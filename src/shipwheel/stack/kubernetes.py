@@ -106,7 +106,7 @@ class _Writer:
         part = {"matchLabels": {"app.kubernetes.io/part-of": self._stack.name}}
         yield {**policy, "spec": {"podSelector": part, "policyTypes": ["Ingress", "Egress"]}}
         for name, users in self._users.items():
-            if any(self._has_claim(self._placed[user]) for user in users):
+            if not all(self._is_stateful(self._placed[user]) for user in users):
                 claim = self._head("v1", "PersistentVolumeClaim", name, "")
                 yield {**claim, "spec": _claim_spec()}
 
@@ -251,8 +251,7 @@ class _Writer:
 
     def _volumes(self, placed: PlacedService) -> Iterator[dict[str, Any]]:
         """Yield the volumes of a pod: those of its container, and of the jobs that run before."""
-        jobs = [self._placed[name] for name in placed.service.needs if self._placed[name].service.is_job]
-        everyone = (placed, *jobs)
+        everyone = (placed, *self._jobs_of(placed))
         if any(it.hardened for it in everyone):
             yield {"name": "tmp", "emptyDir": {}}
         if not self._is_stateful(placed):
@@ -313,9 +312,6 @@ class _Writer:
 
     def _is_stateful(self, placed: PlacedService) -> bool:
         return bool(placed.volumes) and not isinstance(placed.service.source, ProjectSource)
-
-    def _has_claim(self, placed: PlacedService) -> bool:
-        return not self._is_stateful(placed)
 
     def _is_replicated(self, placed: PlacedService) -> bool:
         """Return whether two replicas of a service can run: those of the project's web server if it keeps nothing."""
