@@ -210,6 +210,14 @@ def test_whole_names_alone_are_replaced_and_once() -> None:
     assert bundle.renamed({}) == bundle.files
 
 
+def test_a_bundle_has_no_two_images_of_one_name(world: World) -> None:
+    other = world.app("small\n", name="other", settings=f'{PLATFORM}tag = "shop:1"\nlabels = {{other = "1"}}\n')
+    app = world.app("small\n", settings=f'{PLATFORM}tag = "team.example/shop:1"\n[services.other]\npath = "../{other.name}"\n')
+    done = world.run("bundle", app, "-o", "shop.tar")
+    assert (done.code, (world.root / "shop.tar").exists()) == (2, False)
+    assert "two images of the bundle would be named shop:1" in done.err
+
+
 @pytest.mark.parametrize(
     ("stack", "path"),
     [("shop", "/etc/cron.d/x"), ("shop", "a/../../x"), ("shop", "a\\b"), ("/etc/cron.d", "x"), ("..", "x"), ("", "x")],

@@ -10,12 +10,12 @@ from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.services import stack_argument
 from shipwheel.cli.terminal import Terminal
+from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
     from shipwheel.oci.bundle import BundledImage
     from shipwheel.oci.reference import Reference
     from shipwheel.stack.image import ServiceImage
-    from shipwheel.stack.model import Stack
 
 __all__ = ["command"]
 
@@ -36,22 +36,14 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
     """Collect the images in a layout beside the bundle, then write the bundle and remove the layout."""
     from shipwheel.oci.bundle import Bundle, write_bundle
     from shipwheel.stack.compose import compose_file
-    from shipwheel.stack.image import place
+    from shipwheel.stack.image import place_all
     from shipwheel.stack.kustomize import kustomize_files
-    from shipwheel.stack.model import PulledImage
     from shipwheel.stack.read import read_stack
 
     stack = read_stack(path)
     layout = output.with_name(output.name + _PARTIAL)
-    collected = _Collected(stack, layout, terminal, flags)
-    pulled = {
-        it.source.reference: collected.pull(it.name, it.source.reference) for it in stack.services if isinstance(it.source, PulledImage)
-    }
-    built = {project: collected.build(project) for project in stack.projects}
-    placed = tuple(
-        place(it, pulled[it.source.reference] if isinstance(it.source, PulledImage) else built[it.source.path], stack.place)
-        for it in stack.services
-    )
+    collected = _Collected(layout, terminal, flags)
+    placed = place_all(stack, collected.pull, collected.build)
     base, overlay = kustomize_files(stack, placed)
     manifests = {f"kubernetes/{name}": text for name, text in {**base, **overlay}.items()}
     files = {"compose.yaml": compose_file(stack, placed), **manifests, **collected.locks}
@@ -67,23 +59,22 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
 class _Collected:
     """The images of a stack in a layout, and the locks of its projects."""
 
-    def __init__(self, stack: "Stack", layout: Path, terminal: Terminal, flags: dict[str, Any]) -> None:
+    def __init__(self, layout: Path, terminal: Terminal, flags: dict[str, Any]) -> None:
         self.images: list[BundledImage] = []
         self.locks: dict[str, str] = {}
-        self._stack = stack
         self._layout = layout
         self._terminal = terminal
         self._flags = flags
 
-    def pull(self, service: str, text: str) -> "ServiceImage":
-        """Pull an image of others. Raise what the registry refuses, with the key that names the image."""
+    def pull(self, where: str, text: str) -> "ServiceImage":
+        """Pull an image of others. Raise what the registry refuses; `where` is the place that names the image."""
         from shipwheel.cli.image_digests import at_place
         from shipwheel.cli.remote import open_repository, tag_or_digest
         from shipwheel.oci.reference import Reference
         from shipwheel.registry.pull import pull, remote_images
         from shipwheel.store import Store, default_root
 
-        with at_place(f"{self._stack.place}: services.{service}.image"):
+        with at_place(where):
             reference = Reference.parse(text)
             with open_repository(reference, self._terminal.report) as repository:
                 found = remote_images(repository, tag_or_digest(reference))
@@ -116,5 +107,9 @@ class _Collected:
         from shipwheel.stack.image import ServiceImage
 
         name = f"{reference.name}@{digest}"
+        # Without their registries, two names can be one.
+        if any((it.repository, it.tag) == (reference.repository, reference.tag_or_latest) and it.digest != digest for it in self.images):
+            same = f"{reference.repository}:{reference.tag_or_latest}"
+            raise UsageError(f"two images of the bundle would be named {same}", hint="Give one of them another name or tag.")
         self.images.append(BundledImage(name, digest, reference.repository, reference.tag_or_latest))
         return ServiceImage(name, first.execution, first.platform, reference.repository.rpartition("/")[2])

@@ -9,7 +9,7 @@ import click
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.image_digests import built_image, image_in_registry
 from shipwheel.cli.options import some_options
-from shipwheel.cli.services import check_distinct, stack_argument
+from shipwheel.cli.services import stack_argument
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 
@@ -61,6 +61,7 @@ class _Exported:
 @some_options("locked", "frozen", "yes")
 def command(terminal: Terminal, form: str, path: Path, output: Path | None, push: bool, measure: str | None, **flags: Any) -> None:
     """Build, resolve the images of others, and write; nothing is started."""
+    from shipwheel.stack.image import place_all
     from shipwheel.stack.read import read_stack
 
     if form not in ("compose", "kubernetes"):
@@ -72,7 +73,11 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
         stack = stack.with_profiles(())
     if measure is not None:
         stack = _measured(stack, measure, flags, terminal)
-    placed = _placed(stack, flags, push, terminal)
+    placed = place_all(
+        stack,
+        lambda where, reference: image_in_registry(reference, where, terminal.report),
+        lambda project: built_image(project, dict(flags), terminal, push=push),
+    )
     exported = _compose(stack, placed) if form == "compose" else _kubernetes(stack, placed)
     _show(exported, output, {it.service.name: it.image.name for it in placed}, terminal)
 
@@ -158,18 +163,3 @@ def _measured(stack: "Stack", engine_name: str, flags: dict[str, Any], terminal:
             service = msgspec.structs.replace(service, memory=-(-2 * used // _MEMORY_STEP) * _MEMORY_STEP)
         services.append(service)
     return msgspec.structs.replace(stack, services=tuple(services))
-
-
-def _placed(stack: "Stack", flags: dict[str, Any], push: bool, terminal: Terminal) -> "tuple[PlacedService, ...]":
-    from shipwheel.stack.image import ServiceImage, place
-    from shipwheel.stack.model import PulledImage
-
-    pulled: dict[str, ServiceImage] = {}
-    for service in stack.services:
-        if isinstance(service.source, PulledImage) and service.source.reference not in pulled:
-            where = f"{stack.place}: services.{service.name}.image"
-            pulled[service.source.reference] = image_in_registry(service.source.reference, where, terminal.report)
-    built = {path: built_image(path, dict(flags), terminal, push=push) for path in stack.projects}
-    check_distinct(built)
-    images = ((it, pulled[it.source.reference] if isinstance(it.source, PulledImage) else built[it.source.path]) for it in stack.services)
-    return tuple(place(service, image, stack.place) for service, image in images)

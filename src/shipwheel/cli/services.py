@@ -1,6 +1,6 @@
 """The stack that a command is about: read, with its images in an engine, and with what the engine has of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shipwheel.stack.image import PlacedService, ServiceImage
     from shipwheel.stack.model import Stack
 
-__all__ = ["addresses", "check_distinct", "engine_option", "group_of", "placed_services", "stack_argument"]
+__all__ = ["addresses", "engine_option", "group_of", "placed_services", "stack_argument"]
 
 stack_argument = click.argument("path", type=click.Path(path_type=Path), default=".")
 engine_option = option("--engine", metavar="NAME", help="docker or podman [the first that answers].", group="Engine")
@@ -34,35 +34,19 @@ def group_of(stack: "Stack", name: str | None, reporter: Reporter) -> "Container
 def placed_services(stack: "Stack", engine: "Engine", build_flags: dict[str, Any], reporter: Reporter) -> "tuple[PlacedService, ...]":
     """Build, load and pull the images of a stack, and return its services with them. Nothing is started."""
     from shipwheel.cli.loading import load_subject
-    from shipwheel.stack.image import ServiceImage, place
-    from shipwheel.stack.model import PulledImage
+    from shipwheel.stack.image import ServiceImage, place_all
 
-    built: dict[Path, ServiceImage] = {}
-    # Pulled first: what does not exist should not come up behind a long build.
-    pulled = {it.name: _pulled(stack, it.name, it.source.reference, engine) for it in stack.services if isinstance(it.source, PulledImage)}
-    for path in stack.projects:
+    def build(path: Path) -> ServiceImage:
         loaded = load_subject(str(path), engine, None, dict(build_flags), reporter)
-        built[path] = ServiceImage(loaded.name, loaded.config, loaded.platform, loaded.project)
-        check_distinct(built)
-    return tuple(
-        place(it, pulled[it.name] if isinstance(it.source, PulledImage) else built[it.source.path], stack.place) for it in stack.services
-    )
+        return ServiceImage(loaded.name, loaded.config, loaded.platform, loaded.project)
+
+    return place_all(stack, lambda where, reference: _pulled(where, reference, engine), build)
 
 
-def check_distinct(built: "Mapping[Path, ServiceImage]") -> None:
-    """Raise UsageError if the images of two projects have one name: the second would take the place of the first."""
-    paths: dict[str, Path] = {}
-    for path, image in built.items():
-        if (other := paths.setdefault(image.name, path)) != path:
-            hint = 'Give one of them another name in its settings: name = "…", or tag.'
-            raise UsageError(f"the images of {other} and {path} are both named {image.name}", hint=hint)
-
-
-def _pulled(stack: "Stack", service: str, reference: str, engine: "Engine") -> "ServiceImage":
+def _pulled(where: str, reference: str, engine: "Engine") -> "ServiceImage":
     from shipwheel.oci.reference import Reference
     from shipwheel.stack.image import ServiceImage
 
-    where = f"{stack.place}: services.{service}.image"
     try:
         name = Reference.parse(reference)
         if not engine.has(reference):

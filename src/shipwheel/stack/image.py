@@ -1,6 +1,7 @@
 """An image of a service, and how the service runs in it: its process, its health check, its volumes and ports."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -17,13 +18,15 @@ from shipwheel.stack.model import (
     HealthPath,
     HealthPort,
     ProjectSource,
+    PulledImage,
     Service,
     ServiceHealth,
     ServiceVolume,
+    Stack,
 )
 from shipwheel.venv import VENV
 
-__all__ = ["PlacedService", "ServiceImage", "condition_of", "place"]
+__all__ = ["PlacedService", "ServiceImage", "condition_of", "place", "place_all"]
 
 _VERSION_LABEL = "io.shipwheel.version"
 _PYTHON = f"/{VENV}/bin/python"
@@ -87,6 +90,27 @@ class PlacedService(msgspec.Struct, frozen=True):
 def condition_of(is_job: bool, *, has_health: bool) -> Condition:
     """Return the state of a service that others wait for."""
     return Condition.DONE if is_job else Condition.HEALTHY if has_health else Condition.STARTED
+
+
+def place_all(stack: Stack, pull: Callable[[str, str], ServiceImage], build: Callable[[Path], ServiceImage]) -> tuple[PlacedService, ...]:
+    """Return the services of a stack with their images. Each image is pulled once, then each project is built.
+
+    `pull` gets the place that names the image, for errors, and its reference. Raises UsageError if the images of two projects have one
+    name, of which the second would take the place, and as `place`.
+    """
+    images: dict[PulledImage | Path, ServiceImage] = {}
+    # Pulled first: what does not exist should not come up behind a long build.
+    for service in stack.services:
+        if isinstance(service.source, PulledImage) and service.source not in images:
+            images[service.source] = pull(f"{stack.place}: services.{service.name}.image", service.source.reference)
+    paths: dict[str, Path] = {}
+    for path in stack.projects:
+        images[path] = build(path)
+        if (other := paths.setdefault(images[path].name, path)) != path:
+            hint = 'Give one of them another name in its settings: name = "…", or tag.'
+            raise UsageError(f"the images of {other} and {path} are both named {images[path].name}", hint=hint)
+    sources = ((it, it.source if isinstance(it.source, PulledImage) else it.source.path) for it in stack.services)
+    return tuple(place(service, images[source], stack.place) for service, source in sources)
 
 
 def place(service: Service, image: ServiceImage, origin: str) -> PlacedService:
