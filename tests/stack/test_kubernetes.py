@@ -137,7 +137,7 @@ def test_variables_come_before_the_values_that_they_are_part_of() -> None:
     container = pod(found(Service("web", ProjectSource(ROOT), env=env))["Deployment", "web"])["containers"][0]
     references = [(it["name"], it["valueFrom"]["secretKeyRef"]["key"]) for it in container["env"] if "valueFrom" in it]
     assert references == [("PASSWORD", "PASSWORD"), ("PATH_OF_STACK", "PATH")]
-    assert container["env"][2:] == [{"name": "URL", "value": "pg://$(PASSWORD)@db"}, {"name": "PATH", "value": "/x:$(PATH_OF_STACK)"}]
+    assert container["env"][2:] == [{"name": "PATH", "value": "/x:$(PATH_OF_STACK)"}, {"name": "URL", "value": "pg://$(PASSWORD)@db"}]
 
 
 def test_the_overlay_is_the_persons() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose", "kubernetes", "github-actions", "gitlab-ci")
+_FORMATS = ("compose", "kubernetes", "helm", "github-actions", "gitlab-ci")
 _MEMORY_STEP = 32 << 20
 
 
@@ -35,12 +35,13 @@ class _Exported:
 @click.command(
     "export",
     cls=Command,
-    help="""Write files that run a project and its services elsewhere: a compose file, or manifests for Kubernetes with a kustomization. The
-    project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it.""",
+    help="""Write files that run a project and its services elsewhere: a compose file, manifests for Kubernetes with a kustomization, or a
+    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
         "shipwheel export kubernetes --push -o deploy",
+        "shipwheel export helm --push -o chart",
         "shipwheel export github-actions -o .",
     ),
 )
@@ -64,7 +65,7 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
     from shipwheel.stack.image import place_all
     from shipwheel.stack.read import read_stack
 
-    if form not in ("compose", "kubernetes"):
+    if form not in _STACK_FORMATS:
         _show(_pipeline(form, path), output, {}, terminal)
         return
     stack = read_stack(path)
@@ -78,8 +79,7 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
         lambda where, reference: image_in_registry(reference, where, terminal.report),
         lambda project: built_image(project, dict(flags), terminal, push=push),
     )
-    exported = _compose(stack, placed) if form == "compose" else _kubernetes(stack, placed)
-    _show(exported, output, {it.service.name: it.image.name for it in placed}, terminal)
+    _show(_STACK_FORMATS[form](stack, placed), output, {it.service.name: it.image.name for it in placed}, terminal)
 
 
 def _show(exported: _Exported, output: Path | None, images: dict[str, str], terminal: Terminal) -> None:
@@ -131,14 +131,30 @@ def _compose(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
 
 
 def _kubernetes(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
-    from shipwheel.stack.kubernetes import secret_name
     from shipwheel.stack.kustomize import kustomize_files
 
     files, once = kustomize_files(stack, placed)
+    return _Exported(files, once, _secret_note(stack))
+
+
+def _helm(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
+    from shipwheel.stack.helm import helm_files
+
+    return _Exported(helm_files(stack, placed), note=_secret_note(stack))
+
+
+def _secret_note(stack: "Stack") -> str:
+    """Return how to make the Secret that the pods read; empty if they read none."""
+    from shipwheel.stack.kubernetes import secret_name
+
+    if not stack.variables:
+        return ""
     # Not by --from-literal, which shows the values in the list of processes and keeps them in the shell's history.
     command = f"kubectl create secret generic {secret_name(stack)} --from-env-file=FILE"
-    note = f"the pods read a Secret, which you make from a file with {', '.join(f'{name}=…' for name in stack.variables)}: {command}"
-    return _Exported(files, once, note if stack.variables else "")
+    return f"the pods read a Secret, which you make from a file with {', '.join(f'{name}=…' for name in stack.variables)}: {command}"
+
+
+_STACK_FORMATS = {"compose": _compose, "kubernetes": _kubernetes, "helm": _helm}
 
 
 def _measured(stack: "Stack", engine_name: str, flags: dict[str, Any], terminal: Terminal) -> "Stack":

@@ -237,7 +237,8 @@ class _Writer:
             yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
         for name in service.secrets:
             yield {"name": f"{name}_FILE", "value": f"{SECRETS_DIRECTORY}/{name}"}
-        for name, value in service.env.items():
+        # In the order that Helm gives to a map.
+        for name, value in sorted(service.env.items()):
             if value != f"${{{name}}}":
                 yield {"name": name, "value": _value(value, names)}
 

@@ -11,7 +11,7 @@ from shipwheel.stack.kubernetes import manifests
 from shipwheel.stack.model import Stack
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["kustomize_files"]
+__all__ = ["ingress", "kustomize_files"]
 
 _HEAD = "# Made by `shipwheel export kubernetes`: change the settings, and make it again.\n"
 _OVERLAY_HEAD = "# Made once by `shipwheel export kubernetes`, which leaves it as it is from then on: it is yours.\n"
@@ -25,9 +25,9 @@ def kustomize_files(stack: Stack, placed: Sequence[PlacedService]) -> tuple[dict
     base["base/kustomization.yaml"] = _HEAD + yaml_documents([_kustomization(resources=list(made.files))])
     overlay: dict[str, Any] = {"resources": ["../../base"], "namespace": stack.name}
     files = {}
-    if (web := _web_port(made.documents)) is not None:
+    if (document := ingress(stack, made.documents)) is not None:
         overlay["resources"].append("ingress.yaml")
-        files["overlays/production/ingress.yaml"] = _OVERLAY_HEAD + yaml_documents([_ingress(stack, *web)])
+        files["overlays/production/ingress.yaml"] = _OVERLAY_HEAD + yaml_documents([document])
     files["overlays/production/kustomization.yaml"] = _OVERLAY_HEAD + yaml_documents([_kustomization(**overlay)])
     return base, files
 
@@ -36,16 +36,12 @@ def _kustomization(**fields: Any) -> dict[str, Any]:
     return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **fields}
 
 
-def _web_port(documents: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Return the name of the Service `web` and of its first port; None if there is none."""
-    for document in documents:
-        if document["kind"] == "Service" and document["metadata"]["name"] == "web":
-            return "web", document["spec"]["ports"][0]["name"]
-    return None
-
-
-def _ingress(stack: Stack, service: str, port: str) -> dict[str, Any]:
-    backend = {"service": {"name": service, "port": {"name": port}}}
+def ingress(stack: Stack, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the Ingress to the first port of the Service `web`; None if the documents have no such Service."""
+    ports = [it["spec"]["ports"][0]["name"] for it in documents if (it["kind"], it["metadata"]["name"]) == ("Service", "web")]
+    if not ports:
+        return None
+    backend = {"service": {"name": "web", "port": {"name": ports[0]}}}
     rule = {"host": _HOST, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     spec = {"rules": [rule], "tls": [{"hosts": [_HOST], "secretName": f"{stack.name}-tls"}]}
     return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": stack.name}, "spec": spec}

