@@ -19,7 +19,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     path: str | None = None
     """Directory of another project, such as a member of the workspace, relative to this one. It is built like this one."""
     process: str | None = None
-    """Process of the project's image to run. Default: the service's own name, with `path` the other project's `web`."""
+    """Process of the project's image to run. Default: the service's own name; with `path`, or with `image`, which has to be an image by
+    shipwheel then, `web`."""
     command: tuple[str, ...] = ()
     """Arguments in place of the image's Cmd, as a list of words or as one string."""
     job: bool | None = None

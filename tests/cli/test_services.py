@@ -1,5 +1,6 @@
 """`shipwheel export compose`, and what `up` refuses before an engine has anything to do: offline, with a fake registry and fake engines."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,6 +187,7 @@ def test_a_bundle_brings_everything_to_another_registry(world: World, registry: 
     app = world.app("small\n", settings=settings)
     done = world.run("bundle", app, "-o", "shop.tar", "--json")
     assert done.code == 0, done.err
+    lock = (app / "pylock.toml").read_bytes()
     shop = done.document["images"]["team/shop"]
     assert done.document["images"]["db"] == db.partition("@")[2]
     assert not (world.root / "shop.tar.partial").exists()
@@ -199,10 +201,26 @@ def test_a_bundle_brings_everything_to_another_registry(world: World, registry: 
         found = yaml.safe_load((world.root / "there" / "compose.yaml").read_text())
         assert found["services"]["web"]["image"] == f"{other.host}/air/team/shop@{shop}"
         assert found["services"]["db"]["image"] == f"{other.host}/air/db@{db.partition('@')[2]}"
+        shutil.rmtree(app)
+        done = world.run("export", "compose", "there")
+        assert done.out == (world.root / "there" / "compose.yaml").read_text(), "its settings are as good as those of the project"
     assert registry.host not in "".join(path.read_text() for path in (world.root / "there" / "kubernetes").rglob("*.yaml"))
-    assert (world.root / "there" / "locks" / "shop" / "pylock.toml").read_bytes() == (app / "pylock.toml").read_bytes()
+    assert registry.host not in (world.root / "there" / "shipwheel.toml").read_text()
+    assert (world.root / "there" / "locks" / "shop" / "pylock.toml").read_bytes() == lock
     start = bundle.index(b"shipwheel-bundle.json")
     assert start == 0, "a reader of the stream knows first what comes"
+
+
+def test_a_bundle_does_not_take_the_place_of_a_project(world: World, registry: FakeRegistry) -> None:
+    app = world.app("small\n", settings=PLATFORM)
+    before = (app / "shipwheel.toml").read_bytes()
+    assert world.run("bundle", app, "-o", "shop.tar").code == 0
+    done = world.run("unbundle", "shop.tar", "--push", registry.host, "-o", app)
+    assert (done.code, registry.tags) == (2, {})
+    assert f"{app} is the directory of a project" in done.err
+    assert (app / "shipwheel.toml").read_bytes() == before
+    for _ in range(2):
+        assert world.run("unbundle", "shop.tar", "--push", registry.host, "-o", "there").code == 0
 
 
 def test_whole_names_alone_are_replaced_and_once() -> None:

@@ -25,8 +25,9 @@ _PARTIAL = ".partial"
 @click.command(
     "bundle",
     cls=Command,
-    help="""Write the images of a project and its services, for all platforms, into one file with a compose file, manifests for Kubernetes
-    and the locks. `shipwheel unbundle` needs no network. A bundle that was interrupted goes on where it was.""",
+    help="""Write the images of a project and its services, for all platforms, into one file with what starts them: settings for `shipwheel
+    up`, a compose file, manifests for Kubernetes. The locks are in it, too. `shipwheel unbundle` needs no network. A bundle that was
+    interrupted goes on where it was.""",
     examples=("shipwheel bundle -o shop.tar",),
 )
 @stack_argument
@@ -37,6 +38,7 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
     from shipwheel.oci.bundle import Bundle, write_bundle
     from shipwheel.stack.compose import compose_file
     from shipwheel.stack.image import place_all
+    from shipwheel.stack.image_settings import FILE, image_settings
     from shipwheel.stack.kustomize import kustomize_files
     from shipwheel.stack.read import read_stack
 
@@ -46,7 +48,8 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
     placed = place_all(stack, collected.pull, collected.build)
     base, overlay = kustomize_files(stack, placed)
     manifests = {f"kubernetes/{name}": text for name, text in {**base, **overlay}.items()}
-    files = {"compose.yaml": compose_file(stack, placed), **manifests, **collected.locks}
+    started = {FILE: image_settings(stack, placed), "compose.yaml": compose_file(stack, placed)}
+    files = {**started, **manifests, **collected.locks}
     images = tuple(dict.fromkeys(collected.images))
     write_bundle(layout, Bundle(stack.name, images, files), output)
     shutil.rmtree(layout)

@@ -19,8 +19,8 @@ __all__ = ["command"]
 @click.command(
     "unbundle",
     cls=Command,
-    help="""Bring the images of a bundle into a registry or an engine, and write its files with their names there. Every byte is checked,
-    and what a registry has is not sent. Nothing else is asked for.""",
+    help="""Bring the images of a bundle into a registry or an engine, and write its files with their names there: `shipwheel up DIR` starts
+    them. Every byte is checked, and what a registry has is not sent. Nothing else is asked for.""",
     examples=("shipwheel unbundle shop.tar --push registry.internal -o shop", "shipwheel unbundle shop.tar --load -o shop"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -48,8 +48,9 @@ def command(terminal: Terminal, file: Path, push: str | None, load: str | None, 
     if (push is None) == (load is None):
         raise UsageError("name one destination", hint="Add --push REGISTRY, or --load.")
     bundle, reader = read_bundle(file)
-    names = _pushed(bundle, reader, push, terminal) if push is not None else _loaded(bundle, reader, load or None, terminal)
     folder = output or Path(bundle.stack)
+    _check_folder(folder)
+    names = _pushed(bundle, reader, push, terminal) if push is not None else _loaded(bundle, reader, load or None, terminal)
     written = []
     for name, text in bundle.renamed(names).items():
         path = folder / name
@@ -57,6 +58,16 @@ def command(terminal: Terminal, file: Path, push: str | None, load: str | None, 
         path.write_text(text, encoding="utf-8")
         written.append(str(path))
     terminal.result(lambda: {"images": [*names.values()], "files": written}, [*names.values(), *written])
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UsageError for the directory of a project: the settings of the bundle would take the place of its own."""
+    from shipwheel.stack.image_settings import FILE, HEAD
+
+    own = folder / FILE
+    is_project = (folder / "pyproject.toml").exists() or (own.exists() and not own.read_text(encoding="utf-8").startswith(HEAD))
+    if is_project:
+        raise UsageError(f"{folder} is the directory of a project", hint="Name another directory for the files: -o DIR.")
 
 
 def _pushed(bundle: "Bundle", reader: "LayoutReader", registry: str, terminal: Terminal) -> dict[str, str]:

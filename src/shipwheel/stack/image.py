@@ -98,18 +98,18 @@ def place_all(stack: Stack, pull: Callable[[str, str], ServiceImage], build: Cal
     `pull` gets the place that names the image, for errors, and its reference. Raises UsageError if the images of two projects have one
     name, of which the second would take the place, and as `place`.
     """
-    images: dict[PulledImage | Path, ServiceImage] = {}
+    images: dict[str | Path, ServiceImage] = {}
     # Pulled first: what does not exist should not come up behind a long build.
     for service in stack.services:
-        if isinstance(service.source, PulledImage) and service.source not in images:
-            images[service.source] = pull(f"{stack.place}: services.{service.name}.image", service.source.reference)
+        if isinstance(service.source, PulledImage) and service.source.reference not in images:
+            images[service.source.reference] = pull(f"{stack.place}: services.{service.name}.image", service.source.reference)
     paths: dict[str, Path] = {}
     for path in stack.projects:
         images[path] = build(path)
         if (other := paths.setdefault(images[path].name, path)) != path:
             hint = 'Give one of them another name in its settings: name = "…", or tag.'
             raise UsageError(f"the images of {other} and {path} are both named {images[path].name}", hint=hint)
-    sources = ((it, it.source if isinstance(it.source, PulledImage) else it.source.path) for it in stack.services)
+    sources = ((it, it.source.reference if isinstance(it.source, PulledImage) else it.source.path) for it in stack.services)
     return tuple(place(service, images[source], stack.place) for service, source in sources)
 
 
@@ -119,7 +119,7 @@ def place(service: Service, image: ServiceImage, origin: str) -> PlacedService:
     Raises UsageError if the image lacks the process, if nothing in it can do the health check, or if its user could not write to a volume.
     """
     where = f"{origin}: services.{service.name}"
-    process = service.source.process if isinstance(service.source, ProjectSource) else "web"
+    process = service.source.process
     hardened = image.is_ours if service.hardened is None else service.hardened
     if image.is_ours:
         _check_volumes(service, image, where)

@@ -346,8 +346,7 @@ def _container_ports(placed: PlacedService) -> list[dict[str, Any]]:
 
 def _serves(placed: PlacedService) -> bool:
     """Return whether a service listens on the ports of its image: another process than `web` does not."""
-    source = placed.service.source
-    return not isinstance(source, ProjectSource) or source.process == "web"
+    return placed.service.source.process == "web"
 
 
 def _port_name(port: Mapping[str, Any]) -> str:

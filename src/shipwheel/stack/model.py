@@ -35,9 +35,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class PulledImage(msgspec.Struct, frozen=True):
-    """An image in a registry, by its reference."""
+    """A process of an image in a registry, by its reference; `web` is the image's own command."""
 
     reference: str
+    process: str = "web"
 
 
 class ProjectSource(msgspec.Struct, frozen=True):

@@ -117,10 +117,9 @@ def _source(
     path: Path, name: str, table: ServiceSettings, known: frozenset[str], problems: list[_Problem]
 ) -> PulledImage | ProjectSource | None:
     if table.image is not None:
-        for key, value in (("path", table.path), ("process", table.process)):
-            if value is not None:
-                problems.append(_Problem(name, key, "cannot be combined with image", f"Leave out image or {key}."))
-        return PulledImage(table.image)
+        if table.path is not None:
+            problems.append(_Problem(name, "path", "cannot be combined with image", "Leave out image or path."))
+        return PulledImage(table.image, table.process or _WEB)
     if table.path is not None:
         other = (path.parent if path.is_file() else path).joinpath(table.path).resolve()
         if not other.exists():
