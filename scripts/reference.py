@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -19,6 +19,7 @@ from settings_schema import settings_schema
 
 import shipwheel
 from shipwheel import errors
+from shipwheel.build_settings import StepSettings
 from shipwheel.cli import COMMANDS, cli
 from shipwheel.cli.command import Command
 from shipwheel.service_settings import ServiceSettings
@@ -145,8 +146,43 @@ _NAMES = {
 }
 
 
+class _Table(NamedTuple):
+    """A table of settings with keys of its own."""
+
+    key: str
+    file: str
+    kind: type[msgspec.Struct]
+    title: str
+    introduction: str
+
+
+_TABLES = (
+    _Table(
+        "services",
+        "service_settings.py",
+        ServiceSettings,
+        "Services",
+        "The keys of `[tool.shipwheel.services.NAME]`: see [several services](../how-to/services.md).",
+    ),
+    _Table(
+        "steps",
+        "build_settings.py",
+        StepSettings,
+        "Steps",
+        "The keys of `[[tool.shipwheel.steps]]`: see [steps and front ends](../how-to/steps.md).",
+    ),
+)
+
+
+def _table(table: _Table) -> Iterator[str]:
+    yield from ("", f"## {table.title}", "", table.introduction, "", "| key | type | default | meaning |", "|---|---|---|---|")
+    types = {field.name: field.type for field in _struct(table.kind).fields}
+    for name, _, default, text in _fields(SOURCE / table.file, table.kind.__name__):
+        yield f"| `{name.replace('_', '-')}` | {_cell(_type(types[name]))} | {_default(default)} | {_cell(text)} |"
+
+
 def _schema() -> str:
-    structs = (("", "settings.py", "Settings"), ("services.", "service_settings.py", "ServiceSettings"))
+    structs = [("", "settings.py", "Settings"), *((f"{table.key}.", table.file, table.kind.__name__) for table in _TABLES)]
     descriptions = {
         prefix + name.replace("_", "-"): " ".join(text.split())
         for prefix, file, struct in structs
@@ -195,16 +231,8 @@ def _settings() -> Iterator[str]:
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
         yield f"| `{key}` | {_cell(_type(types[name]))} | {_default(default)} | {flag} | {_cell(text)} |"
-    yield ""
-    yield "## Services"
-    yield ""
-    yield "The keys of `[tool.shipwheel.services.NAME]`: see [several services](../how-to/services.md)."
-    yield ""
-    yield "| key | type | default | meaning |"
-    yield "|---|---|---|---|"
-    types = {field.name: field.type for field in _struct(ServiceSettings).fields}
-    for name, _, default, text in _fields(SOURCE / "service_settings.py", "ServiceSettings"):
-        yield f"| `{name.replace('_', '-')}` | {_cell(_type(types[name]))} | {_default(default)} | {_cell(text)} |"
+    for table in _TABLES:
+        yield from _table(table)
     yield ""
     yield "## Environment variables"
     yield ""
@@ -242,9 +270,9 @@ def _fields(path: Path, class_name: str) -> Iterator[tuple[str, str, str, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name).body
     for number, node in enumerate(body):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             after = body[number + 1] if number + 1 < len(body) else None
-            yield node.target.id, ast.unparse(node.annotation), ast.unparse(node.value), _docstring(after)
+            yield node.target.id, ast.unparse(node.annotation), ast.unparse(node.value) if node.value else "None", _docstring(after)
 
 
 def _docstring(node: ast.stmt | None) -> str:

@@ -25,12 +25,16 @@ _OTHER_FORMS: dict[str, dict[str, Any]] = {
 """The forms that a file may have, where they are not those of the type."""
 
 
+_TABLES = {"services": "ServiceSettings", "steps": "StepSettings"}
+"""Keys with tables that have keys of their own, and the types of these."""
+
+
 def settings_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the schema of a shipwheel.toml. `descriptions` are those of the keys, with `services.` before those of a service."""
+    """Return the schema of a shipwheel.toml. `descriptions` are those of the keys; tables have prefixes: `services.image`."""
     (schema,), parts = msgspec.json.schema_components([Settings], ref_template="#/definitions/{name}")
     settings = parts.pop(schema["$ref"].rpartition("/")[2])
-    service = parts["ServiceSettings"]
-    service["properties"] = _properties(service, descriptions, "services.")
+    for key, name in _TABLES.items():
+        parts[name]["properties"] = _properties(parts[name], descriptions, f"{key}.")
     properties = _properties(settings, descriptions)
     return {
         "$schema": _DRAFT,

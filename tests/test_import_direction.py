@@ -18,10 +18,12 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
 LEAVES |= {
+    "build_settings",
     "directory_cache",
     "file_lock",
     "service_settings",
     "setting_values",
+    "signs",
     "similar",
     "store_contents",
     "store_prune",
@@ -45,6 +47,7 @@ BELOW = {
     "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},
+    "signs": set(),
     "similar": {"versions"},
     "suites": {"errors", "versions"},
     "user_dirs": set(),
@@ -58,7 +61,8 @@ BELOW = {
     "user_files": {"errors"},
     "setting_values": {"container_path", "linux_signals", "venv"},
     "service_settings": {"setting_values"},
-    "settings": {"errors", "platform", "service_settings", "setting_values", "user_files"},
+    "build_settings": {"setting_values"},
+    "settings": {"build_settings", "errors", "platform", "service_settings", "setting_values", "user_files"},
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},

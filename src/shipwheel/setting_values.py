@@ -316,6 +316,8 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "services.env": _texts,
     "services.volumes": _texts,
     "services.command": _words,
+    "steps.run": _words,
+    "steps.env": _texts,
 }
 _HINTS = {
     "python": 'Write the version in quotes: python = "3.11".',
@@ -334,6 +336,8 @@ _HINTS = {
     "services.volumes": 'Write a table of volumes: {data = "/var/lib/data"}.',
     "services.health": 'Write the path of a URL, "/health", or a command as a list of words: ["pg_isready", "-U", "app"].',
     "services.job": "Write true or false.",
+    "steps.run": 'Write a list of words: ["python", "manage.py", "collectstatic", "--noinput"].',
+    "steps.network": "Write true or false.",
     "services.hardened": "Write true or false.",
 }
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -378,6 +382,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "services.profiles": _Each(_Matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", "Use two or more letters, digits, '_', '.' and '-'.")),
     "services.health": _health,
     "services.command": _argv,
+    "steps.run": _argv,
+    "steps.env": _env,
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),
     "services.cpus": _positive,
     "services.start-timeout": _positive,

@@ -5,18 +5,22 @@ All problems of a table are collected and raised together. An unknown key comes 
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shipwheel.build_settings import StepSettings, read_steps
 from shipwheel.errors import UsageError
 from shipwheel.service_settings import ServiceSettings, read_services
 from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
 from shipwheel.user_files import UserFiles
 
 __all__ = ["SITE_PACKAGES", "BuildSettings", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
+
+_READERS: dict[str, Callable[[object], Any]] = {"services": read_services, "steps": read_steps}
+"""Keys with tables that have keys of their own."""
 
 SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
@@ -64,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Environment variables. `{site-packages}` in a value stands for the image's site-packages directory."""
     before_start: tuple[tuple[str, ...], ...] = ()
     """Commands to run once for each new volume, after those that deployment files declare. Each is a list of words."""
+    steps: tuple[StepSettings, ...] | None = None
+    """Commands that run in the finished image while it is built, in order: what they write becomes a layer. Each is a table
+    `[[tool.shipwheel.steps]]` with `run`, and maybe `env` and `network`. Default: those that were found; `steps = []` runs none."""
     processes: dict[str, tuple[str, ...]] = {}
     """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
     stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""
@@ -207,7 +214,8 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
             continue
         try:
             field = fields[key]
-            values[field.name] = read_services(value) if key == "services" else setting_value(key, value, field.type)
+            read = _READERS.get(key)
+            values[field.name] = read(value) if read is not None else setting_value(key, value, field.type)
         except InvalidValue as error:
             problems.append(f"{key}: {error.message}")
             hints.append(error.hint)

@@ -40,14 +40,14 @@ def test_takes_what_developers_need(tmp_path: Path, files: dict[str, str], group
 
 def test_is_the_project_itself_where_nothing_is_added(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "flask\n", "app.py": ""})
-    assert variant(tmp_path) == Settings()
+    assert variant(tmp_path) == Settings(steps=())
 
 
 def test_has_a_debugger_once(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "flask\n", "app.py": ""})
     assert variant(tmp_path, debugger=True).dependencies == ("debugpy",)
     (tmp_path / "requirements.txt").write_text("debugpy\n")
-    assert variant(tmp_path, debugger=True) == Settings()
+    assert variant(tmp_path, debugger=True) == Settings(steps=())
 
 
 def test_has_the_versions_of_the_projects_lock(tmp_path: Path) -> None:

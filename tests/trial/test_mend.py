@@ -10,9 +10,10 @@ from support.advice import FakeAdvisor
 
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings, added
+from shipwheel.signs import placeholder
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.findings import find, verdict_of
-from shipwheel.trial.mend import Change, changes_for, listed_commands, listening_option, placeholder, serving_command
+from shipwheel.trial.mend import Change, changes_for, listed_commands, listening_option, serving_command
 from shipwheel.trial.observation import Observation, Socket
 from shipwheel.trial.trial import Trial
 

@@ -19,11 +19,12 @@ _REQUIREMENTS = (
 
 
 def development(project: Project, *, debugger: bool) -> Settings:
-    """Return the settings of a project's variant for development: those of the project if it needs nothing else.
+    """Return the settings of a project's variant for development: those of the project if it needs nothing else, without steps.
 
-    The variant has a lock of its own, with the versions of the project's lock.
+    The variant has a lock of its own, with the versions of the project's lock. No steps run for it: the mounted source would hide what they
+    write beside it.
     """
-    settings, added = project.settings, dict[str, object]()
+    settings, added = msgspec.structs.replace(project.settings, steps=()), dict[str, object]()
     if _GROUP not in settings.groups and _has_group(project):
         added["groups"] = (*settings.groups, _GROUP)
     if requirements := _requirements(project):

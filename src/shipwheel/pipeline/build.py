@@ -36,6 +36,7 @@ from shipwheel.pipeline.resolve import (
 )
 from shipwheel.pipeline.secrets import check_settings
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
+from shipwheel.pipeline.steps import make_step_layers, with_steps
 from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
@@ -49,8 +50,8 @@ __all__ = [
     "Built",
     "Work",
     "build",
+    "complete",
     "make_app_layers",
-    "make_base_layers",
     "plan_app_layers",
     "resolve_request",
     "retry_damaged",
@@ -119,7 +120,7 @@ def _build(request: Request, destination: Destination | None) -> Built:
     def work(context: BuildContext, resolution: Resolution, current: Request) -> Built:
         _report_notes(current, resolution.project)
         layered = make_app_layers(context, _plan_apps(context, resolution))
-        closed = make_base_layers(context, layered)
+        closed = complete(context, layered)
         try:
             platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
         finally:
@@ -253,7 +254,7 @@ def make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tupl
 def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
     """Add a layer with the files of wheels that other wheels would wrongly cover, if there are any."""
     resolved, supply, local = platform.resolved, context.supply, context.local.current
-    if resolved.base.locked and is_proved(context, Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)):
+    if resolved.base.locked and is_proved(context, _planned(context, platform)):
         return platform
     wheels = context.planner.wheels(resolved, local)
     keys = {wheel.key for wheel in wheels}
@@ -269,14 +270,20 @@ def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
     return platform
 
 
-def make_base_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Closed, ...]:
-    """Complete the bases by what the app layers need, and make their layers."""
+def _planned(context: BuildContext, platform: Layered) -> Closed:
+    base_layers = context.planner.base_layers(platform.resolved)
+    return with_steps(context.project, Closed(platform.resolved, base_layers, platform.app_layers))
+
+
+def complete(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Closed, ...]:
+    """Complete the bases by what the app layers need, make their layers, and those of the steps, which run in the image."""
     with stage(context.reporter, "system"):
         closed = tuple(close_base(context, platform) for platform in platforms)
         specs = [spec for platform in closed for spec in platform.base_layers]
         context.supply.ask(specs)
         context.supply.fetch(specs)
         context.supply.make(specs)
+    make_step_layers(context, closed)
     return closed
 
 

@@ -10,6 +10,7 @@ from shipwheel.files.segment import Segment
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.prove import is_proved, parent_segments
 from shipwheel.pipeline.stages import Closed, Layered
+from shipwheel.pipeline.steps import with_steps
 from shipwheel.suites import Suite
 
 __all__ = ["close_base"]
@@ -18,14 +19,14 @@ __all__ = ["close_base"]
 def close_base(context: BuildContext, platform: Layered) -> Closed:
     """Complete the platform's base. Debian's archive is asked only for what the lock does not have. Raises FetchError."""
     resolved = platform.resolved
-    planned = Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)
+    planned = with_steps(context.project, Closed(resolved, context.planner.base_layers(resolved), platform.app_layers))
     if resolved.base.locked and is_proved(context, planned):
         return planned
     base = _closed(context, planned)
     if base is resolved.base:
         return planned
     resolved = msgspec.structs.replace(resolved, base=base)
-    return Closed(resolved, context.planner.base_layers(resolved), platform.app_layers)
+    return with_steps(context.project, Closed(resolved, context.planner.base_layers(resolved), platform.app_layers))
 
 
 def _closed(context: BuildContext, platform: Closed) -> Base:

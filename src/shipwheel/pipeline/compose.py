@@ -8,6 +8,7 @@ from shipwheel import __version__
 from shipwheel.errors import LockError
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking.pylock import Lock
+from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.model import History
 from shipwheel.oci.processes import LABEL_HEALTH, processes_label
@@ -22,7 +23,7 @@ from shipwheel.project.project import Project
 from shipwheel.settings import expand_env
 from shipwheel.venv import Paths
 
-__all__ = ["ANNOTATION_PROOF", "compose"]
+__all__ = ["ANNOTATION_PROOF", "compose", "execution_of"]
 
 ANNOTATION_PROOF = "io.shipwheel.proof"
 """Annotation of a manifest: the key of everything that was proved about the image."""
@@ -33,6 +34,12 @@ def compose(resolution: Resolution, platforms: Sequence[BuiltPlatform]) -> Image
     project, created = resolution.project, _creation_time(resolution.lock)
     annotations = _annotations(project)
     return make_index([_image(project, platform, annotations, created) for platform in platforms], annotations)
+
+
+def execution_of(project: Project, resolved: Resolved) -> ExecutionConfig:
+    """Return how containers of a platform's image run. Raise ImageError for values that no engine could take."""
+    parent = resolved.base.parent.execution if resolved.base.parent is not None else None
+    return execution_config(container_config(_container_options(project, resolved, {}), parent), f"the image of {project.name}")
 
 
 def _creation_time(lock: Lock) -> int:

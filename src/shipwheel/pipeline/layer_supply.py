@@ -17,6 +17,7 @@ from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.steps_source import StepsSource
 from shipwheel.pipeline.winning_files import WinningFiles
 from shipwheel.store import Store
 from shipwheel.wheels.bytecode import BytecodeSource
@@ -53,17 +54,19 @@ class LayerSupply:
         self._layers: dict[str, Layer] = {}
 
     def ask(self, specs: Iterable[LayerSpec]) -> None:
-        """Ask the destination for the missing layers, if making one of them would need a download."""
+        """Ask the destination for the missing layers, if making one of them would need a download, or running a program."""
         if self._destination is None:
             return
-        missing = self._missing(specs)
-        digests = {_fetched_digest(source) for spec in missing for source in spec.sources} - {None}
-        if any(digest is not None and not self._store.has(digest) for digest in digests):
+        missing = self.missing(specs)
+        sources = [source for spec in missing for source in spec.sources]
+        digests = {_fetched_digest(source) for source in sources} - {None}
+        is_slow = any(isinstance(source, StepsSource) for source in sources)
+        if is_slow or any(digest is not None and not self._store.has(digest) for digest in digests):
             self._layers |= self._destination.find_layers(missing)
 
     def fetch(self, specs: Iterable[LayerSpec]) -> None:
         """Fetch the files that the missing layers are made from. Raises FetchError or IntegrityError."""
-        sources = [source for spec in self._missing(specs) for source in spec.sources]
+        sources = [source for spec in self.missing(specs) for source in spec.sources]
         wheels = {wheel.digest for source in sources if (wheel := _wheel(source)) and find_segment(source.key, self._store) is None}
         if wheels and not self._has_layers_elsewhere():
             # A first build needs the base's packages as well: they are fetched now, and not after the wheels' layers were made.
@@ -77,7 +80,7 @@ class LayerSupply:
     def make(self, specs: Iterable[LayerSpec]) -> None:
         """Make the missing layers side by side, and hand each layer to the destination as soon as it is finished."""
         specs = list({spec.key: spec for spec in specs}.values())
-        missing = self._missing(specs)
+        missing = self.missing(specs)
         if not missing:
             return
         for spec in specs:
@@ -102,29 +105,38 @@ class LayerSupply:
     def describe(self, specs: Sequence[LayerSpec]) -> list[Segment]:
         """Return the segments of all layers: what is in them. A layer that nobody can describe is made here after all."""
         self.read_metadata(specs)
-        if unknown := self._unknown(specs):
-            for spec in unknown:
-                self._layers.pop(spec.key, None)
-            if self.needs_built_wheels(unknown):
-                self._local.build()
-            self.fetch(unknown)
-            self.make(unknown)
+        self._make_here(self._unknown(specs))
         segments = (load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources)
         return [segment for segment in segments if segment is not None]
+
+    def bring(self, specs: Iterable[LayerSpec]) -> None:
+        """Make here those layers that only the destination has."""
+        self._make_here([spec for spec in specs if not self._layers[spec.key].parts])
+
+    def missing(self, specs: Iterable[LayerSpec]) -> list[LayerSpec]:
+        """Return the layers that neither the store nor, as far as it was asked, the destination has."""
+        return [spec for spec in specs if self._find(spec) is None]
+
+    def _make_here(self, specs: Sequence[LayerSpec]) -> None:
+        if not specs:
+            return
+        for spec in specs:
+            self._layers.pop(spec.key, None)
+        if self.needs_built_wheels(specs):
+            self._local.build()
+        self.fetch(specs)
+        self.make(specs)
 
     def needs_built_wheels(self, specs: Iterable[LayerSpec]) -> bool:
         """Return whether a missing layer needs a built wheel of which the store has only the digest."""
         absent = self._local.absent_wheels()
-        sources = (source for spec in self._missing(specs) for source in spec.sources)
+        sources = (source for spec in self.missing(specs) for source in spec.sources)
         return any(wheel.digest in absent for source in sources if (wheel := _wheel(source)))
 
     def _find(self, spec: LayerSpec) -> Layer | None:
         if (layer := self._layers.get(spec.key) or find_layer(spec, self._store)) is not None:
             self._layers[spec.key] = layer
         return layer
-
-    def _missing(self, specs: Iterable[LayerSpec]) -> list[LayerSpec]:
-        return [spec for spec in specs if self._find(spec) is None]
 
     def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
         return [spec for spec in specs if any(load_segment_metadata(source.key, self._store) is None for source in spec.sources)]

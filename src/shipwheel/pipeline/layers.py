@@ -39,7 +39,7 @@ _MAX_OTHER_LAYERS = 9
 """Layers that are not wheels: base, system libraries, generated base files, init, files of several packages, virtual environment, project
 wheel, app, volumes.
 
-A standalone Python is one more, and so are files that are copied elsewhere."""
+A standalone Python is one more, and so are files that are copied elsewhere, and those of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,13 @@ class LayerPlanner:
     def _app_layers(self, platform: Resolved, local: LocalSources, winning: tuple[WinningFiles, ...]) -> tuple[LayerSpec, ...]:
         owned, workdir = _base_directories(platform.base), self.project.settings.workdir.strip("/")
         in_venv = inherited_attributes(owned, (VENV,))
-        budget = LAYER_BUDGET - _MAX_OTHER_LAYERS - (platform.base.standalone is not None) - (local.copies is not None)
+        budget = (
+            LAYER_BUDGET
+            - _MAX_OTHER_LAYERS
+            - (platform.base.standalone is not None)
+            - (local.copies is not None)
+            - bool(self.project.steps)
+        )
         wheels = [self._sized(item, local, platform.target) for item in platform.selection.distributions]
         layers = [replace(layer, base_directories=in_venv) for layer in wheel_layers(wheels, budget)] if wheels else []
         if winning:

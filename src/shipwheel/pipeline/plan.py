@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from shipwheel.base.model import Base
+from shipwheel.build_settings import StepSettings
 from shipwheel.locking.accelerator import accelerator_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
@@ -63,6 +64,8 @@ class BuildPlan:
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
+    steps: tuple[StepSettings, ...]
+    """The programs that run in the finished image while it is built."""
     processes: Mapping[str, tuple[str, ...]]
     """Everything that the image can run, by name; empty if that is the command alone."""
     ports: tuple[str, ...]
@@ -103,6 +106,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         workers_variable=project.workers_variable,
         before_start=project.before_start,
         every_start=project.every_start,
+        steps=project.steps,
         processes=dict(launch.processes),
         ports=launch.ports,
         volumes=project.volumes,

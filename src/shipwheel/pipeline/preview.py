@@ -21,12 +21,13 @@ from shipwheel.files.segment import load_segment_metadata
 from shipwheel.oci.layer import LayerSpec, find_layer
 from shipwheel.oci.layer_text import layer_texts
 from shipwheel.pipeline.app_source import AppSource
-from shipwheel.pipeline.build import make_app_layers, make_base_layers, plan_app_layers, retry_damaged, with_context
+from shipwheel.pipeline.build import complete, make_app_layers, plan_app_layers, retry_damaged, with_context
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.programs import missing_programs, paths_of
 from shipwheel.pipeline.prove import image_path, parent_segments, prove_image
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.stages import Closed, Layered
+from shipwheel.pipeline.steps import with_steps
 from shipwheel.request import Request
 from shipwheel.wheels.bytecode import BytecodeSource
 from shipwheel.wheels.wheel import WheelSource
@@ -72,7 +73,7 @@ def preview(request: Request) -> Preview:
 
 
 def _prove(context: BuildContext, layered: Sequence[Layered]) -> None:
-    for closed in make_base_layers(context, make_app_layers(context, layered)):
+    for closed in complete(context, make_app_layers(context, layered)):
         prove_image(context, closed)
 
 
@@ -124,8 +125,8 @@ def _sizes(context: BuildContext, resolution: Resolution) -> dict[Digest, int]:
 
 
 def _layers(context: BuildContext, platform: Layered, sizes: dict[Digest, int]) -> tuple[PlannedLayer, ...]:
-    specs = (*context.planner.base_layers(platform.resolved), *platform.app_layers)
-    return (*_parent_layers(platform), *(_layer(context, spec, sizes) for spec in specs))
+    planned = with_steps(context.project, Closed(platform.resolved, context.planner.base_layers(platform.resolved), platform.app_layers))
+    return (*_parent_layers(platform), *(_layer(context, spec, sizes) for spec in planned.layers))
 
 
 def _parent_layers(platform: Layered) -> Iterator[PlannedLayer]:

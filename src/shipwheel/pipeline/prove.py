@@ -73,7 +73,7 @@ def _prove(context: BuildContext, platform: Closed, keys: _Keys) -> Proof:
     parts = [
         *(Part(segment, Origin.PARENT) for segment in parent_segments(context, platform)),
         *(Part(segment, Origin.BASE) for segment in context.supply.describe(platform.base_layers)),
-        *(Part(segment, Origin.APP) for segment in context.supply.describe(platform.app_layers)),
+        *(Part(segment, Origin.APP) for segment in context.supply.describe(platform.above_base)),
     ]
     proof = prove(parts, platform.resolved.target.platform, platform.resolved.base.missing_libraries)
     context.store.put("proof", keys.proof, msgspec.json.encode(proof))
@@ -90,7 +90,7 @@ def _needs(context: BuildContext, platform: Closed, key: str) -> BaseRequirement
         return BaseRequirements()
 
     def find_out() -> BaseRequirements:
-        base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.app_layers)
+        base, app = context.supply.describe(platform.base_layers), context.supply.describe(platform.above_base)
         path = image_path(context.project, platform)
         programs = missing_programs(context.project, platform.resolved.base.init_path, path, map(paths_of, [*base, *app]))
         parent = parent_segments(context, platform)

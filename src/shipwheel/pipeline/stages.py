@@ -26,11 +26,18 @@ class Closed(msgspec.Struct, frozen=True):
     resolved: Resolved
     base_layers: tuple[LayerSpec, ...]
     app_layers: tuple[LayerSpec, ...]
+    step_layers: tuple[LayerSpec, ...] = ()
+    """The files that steps write in the image of the other layers; at most one layer."""
+
+    @property
+    def above_base(self) -> tuple[LayerSpec, ...]:
+        """The layers above the base, bottom first."""
+        return (*self.app_layers, *self.step_layers)
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
         """Every layer of ours, bottom first."""
-        return (*self.base_layers, *self.app_layers)
+        return (*self.base_layers, *self.above_base)
 
     @property
     def parent_manifest(self) -> str:

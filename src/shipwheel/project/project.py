@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from shipwheel.build_settings import StepSettings
 from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.scan import Scanner
@@ -109,6 +110,13 @@ class Project:
     def has_step(self, step: tuple[str, ...]) -> bool:
         """Return whether a step runs before the start, maybe with other options (`--noinput`)."""
         return _without_options(step) in map(_without_options, self.before_start)
+
+    @property
+    def steps(self) -> tuple[StepSettings, ...]:
+        """The programs that run in the finished image while it is built: those in the settings, or those that were found."""
+        if self.settings.steps is not None:
+            return self.settings.steps
+        return self.launch.steps if self.launch is not None else ()
 
     @property
     def workers_variable(self) -> str:

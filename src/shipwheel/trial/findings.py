@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from shipwheel.oci.execution import ExecutionConfig
+from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
-from shipwheel.trial.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 
 __all__ = [

@@ -7,8 +7,9 @@ import msgspec
 
 from shipwheel.errors import MissingImports, NoRequirements, ShipwheelError
 from shipwheel.settings import Settings, added
+from shipwheel.signs import placeholder
 from shipwheel.trial.finding import FindingKind, Verdict
-from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, placeholder
+from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for
 from shipwheel.trial.trial import Trial
 
 __all__ = ["Improved", "Round", "Try", "improve"]

@@ -22,7 +22,6 @@ __all__ = [
     "is_outgrown",
     "listed_commands",
     "listening_option",
-    "placeholder",
     "serving_command",
 ]
 
@@ -282,22 +281,3 @@ def listed_commands(help_text: str) -> frozenset[str]:
     groups = re.findall(r"(?:^ *|[\]}] )\{([\w,.-]+)\}", help_text, re.MULTILINE)
     named = {word for group in groups for word in group.split(",")}
     return frozenset(named | set(re.findall(r"^[ │|]{2,8}([a-z][\w-]*)(?: {2,}|$)", help_text, re.MULTILINE)))
-
-
-def placeholder(name: str) -> str:
-    """Return a value for a variable that an application wants, to see how much further it comes: never written anywhere."""
-    if "PORT" in name:
-        return "8000"
-    if "HOSTS" in name:
-        return "localhost"
-    if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
-        return "sqlite:////tmp/check.db"
-    if "CREDENTIAL" in name:
-        return "user:password"
-    if "REDIS" in name:
-        return "redis://localhost:6379/0"
-    if "URL" in name or "URI" in name or "ORIGIN" in name:
-        return "http://localhost:8000"
-    if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
-        return "false"
-    return "check-" + "0" * 40

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.signs import plain_lines
 from shipwheel.trial.finding import Finding, Verdict
-from shipwheel.trial.signs import plain_lines
 from shipwheel.trial.trial import Trial
 
 __all__ = ["to_json", "to_lines"]

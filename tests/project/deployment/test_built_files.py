@@ -16,7 +16,7 @@ FROM python:3.12
 WORKDIR /code
 COPY . .
 COPY --from=assets /ui/dist /code/shop/static/dist
-RUN pip install -r requirements.txt && SECRET_KEY=hidden python manage.py compress && python manage.py collectstatic
+RUN pip install -r requirements.txt && SECRET_KEY=hidden python manage.py build_index && python manage.py collectstatic
 """
 FILES = {"Dockerfile": DOCKERFILE, "manage.py": "", "shop/x.py": "", "ui/package.json": "{}", "requirements.txt": ""}
 
@@ -28,7 +28,7 @@ def test_names_what_the_image_lacks(tmp_path: Path) -> None:
         "Dockerfile, line 9: shop/static/dist, which `npm run build` makes, is not in the project, so the image lacks it."
     )
     assert missing.endswith("Make it before the build: cd ui && npm ci && npm run build")
-    assert unmade.startswith("Dockerfile, line 10: `SECRET_KEY=… python manage.py compress` does not run here.")
+    assert unmade.startswith("Dockerfile, line 10: `SECRET_KEY=… python manage.py build_index` does not run here.")
 
 
 def test_is_content_with_what_was_made_before(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import Layout, assert_command, launched
 
-from shipwheel.settings import Settings
+from shipwheel.build_settings import StepSettings
 
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
 
@@ -94,70 +94,54 @@ DJANGO = {
 }
 
 
-def test_collects_missing_static_files_into_a_volume(tmp_path: Path) -> None:
+COLLECT = StepSettings(("python", "back/manage.py", "collectstatic", "--noinput"))
+
+
+def test_collects_missing_static_files_while_the_image_is_built(tmp_path: Path) -> None:
     launch = launched(tmp_path, DJANGO, "django gunicorn whitenoise")
-    assert launch.before_start == (("python", "back/manage.py", "collectstatic", "--noinput"),)
-    assert launch.volumes == ("/app/back/out/static",)
-    assert "each new container collects them into the volume /app/back/out/static" in launch.notes[0]
-    assert launched(tmp_path, {}, "django gunicorn").notes == ()
+    assert (launch.steps, launch.before_start, launch.volumes, launch.notes) == ((COLLECT,), (), (), ())
+    assert launched(tmp_path, DJANGO, "django gunicorn").steps == ()
 
 
 def test_collects_static_files_for_a_command_of_a_procfile(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**DJANGO, "Procfile": "web: gunicorn --chdir back site1.wsgi\n"}, "django gunicorn whitenoise")
-    assert launch.command[0] == "gunicorn"
-    assert launch.before_start == (("python", "back/manage.py", "collectstatic", "--noinput"),)
+    assert (launch.command[0], launch.steps, launch.before_start) == ("gunicorn", (COLLECT,), ())
 
 
 def test_takes_collected_static_files_into_the_image(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**DJANGO, "back/out/static/a.css": ""}, "django gunicorn whitenoise")
-    assert (launch.include, launch.volumes, launch.before_start, launch.notes) == (("/back/out/static/",), (), (), ())
-
-
-def test_collects_nothing_if_the_settings_name_volumes(tmp_path: Path) -> None:
-    launch = launched(tmp_path, DJANGO, "django gunicorn whitenoise", Settings(volumes=("/data",)))
-    assert (launch.volumes, launch.before_start) == ((), ())
-    assert "run `python back/manage.py collectstatic --noinput` before the build" in launch.notes[0]
+    assert (launch.include, launch.volumes, launch.steps, launch.notes) == (("/back/out/static/",), (), (), ())
 
 
 def test_ignores_static_files_outside_the_project(tmp_path: Path) -> None:
     settings = "WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = '/var/www/static'\n"
     launch = launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
-    assert (launch.volumes, launch.before_start, launch.notes) == ((), (), ())
+    assert (launch.volumes, launch.steps, launch.notes) == ((), (), ())
 
 
 @pytest.mark.parametrize("root", [".", "../../static", "", "a/..", "C:\\\\static", "x" * 300, "a\\nb", "linked/static"])
-def test_ignores_static_files_where_no_volume_is_possible(tmp_path: Path, root: str) -> None:
+def test_ignores_static_files_in_a_place_that_is_not_plain(tmp_path: Path, root: str) -> None:
     settings = f"WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = BASE_DIR / '{root}'\n"
     (tmp_path / "back").mkdir()
     (tmp_path / "back" / "linked").symlink_to("site1")
     launch = launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn whitenoise")
-    assert (launch.volumes, launch.before_start, launch.include) == ((), (), ())
+    assert (launch.volumes, launch.steps, launch.include) == ((), (), ())
 
 
 def test_takes_the_first_of_two_values_in_every_process(tmp_path: Path) -> None:
     settings = (
         "if DEV:\n    STATIC_ROOT = BASE_DIR / 'z'\nelse:\n    STATIC_ROOT = BASE_DIR / 'a'\nWSGI_APPLICATION = 'site1.wsgi.application'\n"
     )
-    launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings}, "django gunicorn")
+    launched(tmp_path, {**DJANGO, "back/site1/settings.py": settings, "back/z/a.css": "", "back/a/a.css": ""}, "django gunicorn")
     code = (
         "import sys, pathlib\nfrom shipwheel.project.entrypoint.find import Evidence, find_launch\n"
         "names = frozenset(['django', 'gunicorn', 'whitenoise'])\n"
-        "print(*find_launch(Evidence(pathlib.Path(sys.argv[1]), 'demo', 'app', dependencies=names)).volumes)\n"
+        "print(*find_launch(Evidence(pathlib.Path(sys.argv[1]), 'demo', 'app', dependencies=names)).include)\n"
     )
     for seed in range(6):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True, capture_output=True, text=True)
-        assert done.stdout == "/app/back/z\n"
-
-
-def test_keeps_the_notes_of_the_command_it_adds_static_files_to(tmp_path: Path) -> None:
-    dockerfile = "FROM python\nENV API_TOKEN=hidden\nCMD gunicorn site1.wsgi\n"
-    manage = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site1.settings')\n"
-    files = {"manage.py": manage, "site1/__init__.py": "", "Dockerfile": dockerfile}
-    settings = "WSGI_APPLICATION = 'site1.wsgi.application'\nSTATIC_ROOT = 'static'\n"
-    launch = launched(tmp_path, {**files, "site1/settings.py": settings, "site1/wsgi.py": ""}, "gunicorn whitenoise")
-    assert [note for note in launch.notes if "API_TOKEN" in note]
-    assert [note for note in launch.notes if "collectstatic" in note]
+        assert done.stdout == "/back/z/\n"
 
 
 def test_steps_run_where_the_command_starts(tmp_path: Path) -> None:

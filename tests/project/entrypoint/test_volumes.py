@@ -200,12 +200,12 @@ def test_copies_completely_and_never_over_the_volumes_content(tmp_path: Path) ->
     assert not (tmp_path / "db.part").exists()
 
 
-def test_puts_the_volume_of_static_files_first(tmp_path: Path) -> None:
+def test_static_files_are_on_no_volume(tmp_path: Path) -> None:
     files = {**DJANGO, "s/settings.py": DJANGO["s/settings.py"] + "STATIC_ROOT = BASE_DIR / 'static'\n"}
     launch = _launch(tmp_path, files, "django gunicorn whitenoise")
-    assert launch.volumes == ("/app/static", "/data", "/app/media")
-    assert [step[2] for step in launch.before_start] == ["migrate", "collectstatic"]
-    assert [step[2] for step in launch.every_start] == ["migrate"]
+    assert launch.volumes == ("/data", "/app/media")
+    assert [step[2] for step in launch.before_start] == ["migrate"]
+    assert [step.run[2] for step in launch.steps] == ["collectstatic"]
 
 
 def test_resolves_relative_urls_as_flask_sqlalchemy_does(tmp_path: Path) -> None:

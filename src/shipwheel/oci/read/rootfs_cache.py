@@ -1,16 +1,17 @@
 """A cache of unpacked images in the store, for engines that run directories."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.oci.image import Image
+from shipwheel.oci.image import Image, ImageLayer
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store import NO_SPACE, Store, store_write_error
 from shipwheel.store_contents import IMAGES
 
-__all__ = ["KEPT", "unpack_image"]
+__all__ = ["KEPT", "unpack_image", "unpack_layers"]
 
 STAGE = "unpack"
 KEPT = 4
@@ -18,21 +19,26 @@ KEPT = 4
 
 
 def unpack_image(image: Image, store: Store, reporter: Reporter) -> CachedDirectory:
-    """Return the unpacked files of an image, which are created once for each manifest.
+    """Return the unpacked files of an image, which are created once for each manifest. Raise what `unpack_layers` does."""
+    return unpack_layers(image.digest.partition(":")[2], image.layers, store, reporter)
+
+
+def unpack_layers(name: str, layers: Sequence[ImageLayer], store: Store, reporter: Reporter) -> CachedDirectory:
+    """Return the unpacked files of layers, bottom first, which are created once for each name, 64 hex digits.
 
     Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest, StoreError if the
     files cannot be written.
     """
-    cache, name = DirectoryCache(store.root / IMAGES), image.digest.partition(":")[2]
+    cache = DirectoryCache(store.root / IMAGES)
 
     def unpack(directory: Path) -> None:
-        reporter(StageStarted(STAGE, len(image.layers)))
+        reporter(StageStarted(STAGE, len(layers)))
         rootfs = Rootfs(directory)
-        for number, layer in enumerate(image.layers, 1):
+        for number, layer in enumerate(layers, 1):
             store.check_open()
             rootfs.apply(layer, store)
-            reporter(Moved(STAGE, "", number, len(image.layers)))
-        reporter(StageFinished(STAGE, f"{len(image.layers)} layers"))
+            reporter(Moved(STAGE, "", number, len(layers)))
+        reporter(StageFinished(STAGE, f"{len(layers)} layers"))
 
     try:
         return cache.find(name) or cache.fill(name, unpack, keep=KEPT)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.script import ShellCommand
@@ -93,7 +94,8 @@ def _from_own_runs(dockerfile: Dockerfile) -> Iterator[str]:
     """Yield notes about what instructions of the stage itself make from the project's files."""
     for command in dockerfile.stage.runs:
         if not command.doubt and _makes_files(command, dockerfile.files):
-            yield f"{command.place}: `{command.text}` does not run here. If the app needs what it makes, run it before the build."
+            how = "run it before the build" if command.words[0] in _NODE_TOOLS else "run it in the image, by [[tool.shipwheel.steps]]"
+            yield f"{command.place}: `{command.text}` does not run here. If the app needs what it makes, {how}."
 
 
 def _makes_files(command: ShellCommand, files: CopiedFiles) -> bool:
@@ -102,8 +104,8 @@ def _makes_files(command: ShellCommand, files: CopiedFiles) -> bool:
         return bool(_BUILDS.search(" ".join(rest)))
     script = rest[0] if rest and re.fullmatch(r"python[\d.]*", name) else command.words[0]
     own = files.project_path(posixpath.normpath(posixpath.join(command.directory or "/", script))) is not None
-    # Django's static files and translations have ways of their own.
-    is_done = {"collectstatic", "compilemessages"} & {*rest}
+    # Translations are compiled without it.
+    is_done = is_build_step(command.words) or "compilemessages" in rest
     return (own or name in ("flask", "django-admin")) and bool(_BUILDS.search(" ".join(rest))) and not is_done
 
 

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
@@ -55,7 +56,7 @@ _PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
 """Files that make a directory a project."""
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
-"""Words of steps that write files beside the code, where a container has none to write. Django's static files are found otherwise."""
+"""Words of steps that write files beside the code, where a container has none to write."""
 
 
 _Steps = tuple[tuple[str, ...], ...]
@@ -264,12 +265,13 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app" if command.background else "")
-        reason = reason or ("it writes beside the code: run it before the build" if _BUILD_STEPS & {*words[1:3]} else "")
+        is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]}
+        reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
         reason = reason or runnable.obstacle(words, home) or ("it contains a secret" if _has_secret(words, dict(command.env)) else "")
         if not reason:
             steps.append(words)
-        elif "collectstatic" not in words:
+        elif not is_build_step(words):
             notes.append(f"{command.place}: `{command.text}` is not a start step: {reason}.")
     return tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(notes))
 

@@ -17,7 +17,7 @@ from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["find_django", "migration_steps", "with_static_files"]
+__all__ = ["find_django", "migration_steps", "missing_static_files", "with_static_files"]
 
 _DEFAULT_PORT = "8000"
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
@@ -84,29 +84,30 @@ def _development_settings(project: _DjangoProject, application: str) -> Iterator
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
-    """Return a command of a Django project with the static files that WhiteNoise serves.
+    """Return a command of a Django project with the static files that WhiteNoise serves, if somebody collected them before the build."""
+    folder, _ = _static_root(evidence, modules)
+    return replace(launch, include=(*launch.include, f"/{folder}/")) if folder and evidence.has_entries(folder) else launch
 
-    They are in the image if `collectstatic` ran before the build, or else each new container collects them into a volume.
-    """
+
+def missing_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> tuple[str, ...]:
+    """Return the command that collects the static files which WhiteNoise serves; empty if they are there, or their place is not known."""
+    folder, manager = _static_root(evidence, modules)
+    if not folder or evidence.has_entries(folder):
+        return ()
+    return ("python", _seen_from(launch.directory, manager), "collectstatic", "--noinput")
+
+
+def _static_root(evidence: Evidence, modules: Sequence[Module]) -> tuple[str, str]:
+    """Return the directory of the collected static files in the project, and its manage.py; both empty if it is not known."""
     project = _read_project(modules)
     if project is None:
-        return launch
+        return "", ""
     root = project.settings.get("STATIC_ROOT", "")
     folder = posixpath.normpath(project.directory + root)
     outside = posixpath.join(project.directory, root).startswith("/") or folder in (".", project.directory.rstrip("/"))
     if outside or not is_plain_path(f"/{folder}") or any(map(evidence.is_symlink, (folder, *parents(folder)))):
-        return launch
-    if evidence.has_entries(folder):
-        return replace(launch, include=(f"/{folder}/",))
-    step = ("python", _seen_from(launch.directory, project.manager.file), "collectstatic", "--noinput")
-    missing = f"Django's static files are not in {folder}, where WhiteNoise expects them"
-    before = f"To have them in the image, run `{' '.join(step)}` before the build."
-    volume = f"{evidence.workdir}/{folder}"
-    settings = evidence.settings
-    if settings.volumes or settings.workdir == "/" or not is_plain_path(volume):
-        return replace(launch, notes=(*launch.notes, f"{missing}. {before}"))
-    note = f"{missing}: each new container collects them into the volume {volume} when it starts. {before}"
-    return replace(launch, volumes=(*launch.volumes, volume), before_start=(*launch.before_start, step), notes=(*launch.notes, note))
+        return "", ""
+    return folder, project.manager.file
 
 
 def migration_steps(evidence: Evidence, modules: Sequence[Module], directory: str) -> tuple[tuple[str, ...], ...]:

@@ -11,6 +11,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
 from shipwheel.project.entrypoint.alternatives import with_alternatives
+from shipwheel.project.entrypoint.build_steps import with_build_steps
 from shipwheel.project.entrypoint.copies import with_copies
 from shipwheel.project.entrypoint.declared import (
     declared_finder,
@@ -142,10 +143,11 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
-    launch = replace(launch, ports=ports, outside_wheel=outside_wheel)
+    launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
     launch = with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
-    # Django's migrations are a step of their own, with a file that no wheel has.
-    in_source = any(_names_source(evidence, replace(launch, command=step)) for step in launch.before_start)
+    # Steps such as Django's migrations name a file that no wheel has.
+    steps = (*launch.before_start, *(step.run for step in evidence.settings.steps or launch.steps))
+    in_source = any(_names_source(evidence, replace(launch, command=step)) for step in steps)
     return replace(launch, needs_source=launch.needs_source or in_source)
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from shipwheel.build_settings import StepSettings
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
@@ -72,6 +73,8 @@ class Launch:
     """Steps that run before the command, and before those in the settings."""
     every_start: tuple[tuple[str, ...], ...] = ()
     """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
+    steps: tuple[StepSettings, ...] = ()
+    """Programs that run in the finished image while it is built, used if the settings name none."""
     include: tuple[str, ...] = ()
     """Patterns of files that the command needs even if .gitignore excludes them."""
     outside_wheel: tuple[str, ...] = ()

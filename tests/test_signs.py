@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.settings import settings_from
-from shipwheel.trial.signs import COMPANIONS, SignKind, companion_name, companion_service, signs_in
+from shipwheel.signs import COMPANIONS, SignKind, companion_name, companion_service, signs_in
 from shipwheel.user_files import parse_toml
 
-RECORDED = Path(__file__).with_name("recorded")
+RECORDED = Path(__file__).parent / "trial" / "recorded"
 SIGNS = [
     (SignKind(kind), subject, text)
     for block in (RECORDED / "signs.txt").read_text(encoding="utf-8").split("## ")[1:]

@@ -10,7 +10,17 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["Companion", "Sign", "SignKind", "companion_name", "companion_service", "is_debug_page", "plain_lines", "signs_in"]
+__all__ = [
+    "Companion",
+    "Sign",
+    "SignKind",
+    "companion_name",
+    "companion_service",
+    "is_debug_page",
+    "placeholder",
+    "plain_lines",
+    "signs_in",
+]
 
 
 class SignKind(Enum):
@@ -365,3 +375,22 @@ def _companion(address: str) -> Companion | None:
 def is_debug_page(page: str) -> bool:
     """Return whether the end of an error page says that a framework's debug mode made it."""
     return "DEBUG = True" in page or "Werkzeug Debugger" in page
+
+
+def placeholder(name: str) -> str:
+    """Return a value for a variable that an application wants, to see how much further it comes: never written into an image."""
+    if "PORT" in name:
+        return "8000"
+    if "HOSTS" in name:
+        return "localhost"
+    if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
+        return "sqlite:////tmp/check.db"
+    if "CREDENTIAL" in name:
+        return "user:password"
+    if "REDIS" in name:
+        return "redis://localhost:6379/0"
+    if "URL" in name or "URI" in name or "ORIGIN" in name:
+        return "http://localhost:8000"
+    if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
+        return "false"
+    return "check-" + "0" * 40

@@ -1,0 +1,61 @@
+"""The settings of programs that run while an image is built: `[[tool.shipwheel.steps]]`."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from shipwheel.setting_values import InvalidValue, setting_value
+
+__all__ = ["StepSettings", "read_steps"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class StepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A program that runs in the finished image, as its user: the files that it writes become a layer."""
+
+    run: tuple[str, ...]
+    """Command to run in the working directory, as a list of words or as one string. A string is split like in a shell, but no shell runs
+    it."""
+    env: dict[str, str] = {}
+    """Environment variables for this step alone, beside those of the image: `{SECRET_KEY = "not-used"}`."""
+    network: bool = False
+    """Give it the network of this machine."""
+
+
+def read_steps(value: object) -> tuple[StepSettings, ...]:
+    """Return the steps of a TOML array of tables. Raise InvalidValue with all problems."""
+    return _tables(value, "steps", StepSettings)
+
+
+def _tables(value: object, key: str, kind: type[T]) -> tuple[T, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidValue("must be a list of tables", f"Write [[tool.shipwheel.{key}]] and the keys of one below it.")
+    problems: list[InvalidValue] = []
+    found = tuple(table if isinstance(table, kind) else _table(table, number, key, kind, problems) for number, table in enumerate(value, 1))
+    if problems:
+        hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+        raise InvalidValue("; ".join(problem.message for problem in problems), " ".join(hints))
+    return tuple(table for table in found if table is not None)
+
+
+def _table(table: object, number: int, key: str, kind: type[T], problems: list[InvalidValue]) -> T | None:
+    if not isinstance(table, Mapping):
+        problems.append(InvalidValue(f"number {number} is not a table", f"Write [[tool.shipwheel.{key}]] and the keys of one below it."))
+        return None
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    known = len(problems)
+    for name, value in table.items():
+        if name not in fields:
+            problems.append(InvalidValue(f"number {number}: unknown key {name!r}", f"Its keys: {', '.join(fields)}."))
+            continue
+        try:
+            values[fields[name].name] = setting_value(f"{key}.{name}", value, fields[name].type)
+        except InvalidValue as error:
+            problems.append(InvalidValue(f"number {number}: {name}: {error.message}", error.hint))
+    missing = [name for name, field in fields.items() if field.required and name not in table]
+    if missing:
+        problems.append(InvalidValue(f"number {number} has no {' and no '.join(missing)}", f"Its keys: {', '.join(fields)}."))
+    return kind(**values) if len(problems) == known else None

@@ -1,0 +1,198 @@
+"""Programs in an image's unpacked root, in bubblewrap, and the files that they write there.
+
+The root stays as it is: an overlay takes what is written, or, where bubblewrap or the file system has none, a copy of the root does. The
+program sees the root, its variables, and nothing of this machine.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipwheel.locking.bounds import Bounds, run_bounded
+from shipwheel.locking.process import Finished
+from shipwheel.oci.read.rootfs import Rootfs
+from shipwheel.venv import VENV
+
+__all__ = ["ImageRoot", "WrittenFile"]
+
+_SYSTEM = ("dev", "proc", "sys", "tmp", "run", "var/tmp", "var/cache", "var/lock", "root/.cache")
+"""Directories that an image has no files in, or that are caches."""
+_HOST_FILES = ("etc/hosts", "etc/resolv.conf")
+_MEMORY = ("--perms", "1777", "--tmpfs")
+_MOUNTS = ((("--proc",), "/proc"), (("--dev",), "/dev"), (_MEMORY, "/tmp"), (_MEMORY, "/var/tmp"))  # noqa: S108 - in the image
+_CACHES = frozenset({"__pycache__", ".cache", ".pytest_cache", ".mypy_cache"})
+_PYTHON = f"/{VENV}/bin/python"
+_PROBE_TIMEOUT_S = 30
+_COMPARED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file or symbolic link that a program wrote: its path in the image, and where it is on this machine."""
+
+    path: str
+    host: Path
+
+    @property
+    def link(self) -> str | None:
+        """The target of a symbolic link, None for a file."""
+        return os.readlink(self.host) if self.host.is_symlink() else None  # noqa: PTH115 - the target as it is
+
+    @property
+    def executable(self) -> bool:
+        """True if its owner may execute it."""
+        return bool(self.host.lstat().st_mode & stat.S_IXUSR)
+
+    @property
+    def is_elf(self) -> bool:
+        """True for a program or library, which is for one kind of processor."""
+        if self.host.is_symlink():
+            return False
+        with self.host.open("rb") as stream:
+            return stream.read(4) == b"\x7fELF"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRoot:
+    """The unpacked files of an image at `root`, with `place`, a directory for the programs' files alone.
+
+    `user` is `uid:gid`; `directory` is where programs start, absolute in the image. Each has `bounds`, and setting `stop` ends it.
+    """
+
+    root: Path
+    place: Path
+    user: str
+    directory: str
+    stop: threading.Event
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def prepare(self) -> None:
+        """Make the directories, and copy the root if no overlay can be mounted over it. Raise OSError."""
+        for path in (self._upper, self._work):
+            path.mkdir(parents=True)
+        if not self._overlays():
+            shutil.rmtree(self._upper)
+            _make_accessible(self._work)
+            shutil.rmtree(self._work)
+            shutil.copytree(self.root, self._copy, symlinks=True)
+
+    def run(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> Finished:
+        """Run a program. Raise OverBounds if it had to be stopped at the bounds."""
+        words = [*self._bubblewrap(network=network), "--", *command]
+        directory = self._copy if self._copy.is_dir() else self._upper
+        return run_bounded(words, env=env, stop=self.stop, bounds=self.bounds, directories=(directory,))
+
+    def starts(self, program: str = _PYTHON) -> bool:
+        """Return whether this machine can run the root's programs at all: it may be for another processor."""
+        words = [*self._bubblewrap(network=False), "--", program, "-c", ""]
+        try:
+            done = subprocess.run(words, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_PROBE_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+    def written(self) -> tuple[WrittenFile, ...]:
+        """Return what programs wrote so far, sorted by path, without caches and what the system mounts."""
+        return tuple(sorted(self._written(), key=lambda each: each.path))
+
+    def _written(self) -> Iterator[WrittenFile]:
+        top = self._copy if self._copy.is_dir() else self._upper
+        pending = [""]
+        while pending:
+            below = pending.pop()
+            for entry in os.scandir(top / below):
+                path = f"{below}/{entry.name}".lstrip("/")
+                if path in _SYSTEM or path in _HOST_FILES or entry.name in _CACHES:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif (entry.is_file(follow_symlinks=False) or entry.is_symlink()) and self._is_new(path, Path(entry.path)):
+                    yield WrittenFile(path, Path(entry.path))
+
+    def remove(self) -> None:
+        """Remove what programs wrote, also where they forbade it."""
+        _make_accessible(self.place)
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    @property
+    def _upper(self) -> Path:
+        return self.place / "upper"
+
+    @property
+    def _work(self) -> Path:
+        return self.place / "work"
+
+    @property
+    def _copy(self) -> Path:
+        return self.place / "copy"
+
+    def _overlays(self) -> bool:
+        """Return whether bubblewrap mounts an overlay here: it does from 0.11 on, if `place` is not on an overlay itself."""
+        return self.starts()
+
+    def _bubblewrap(self, *, network: bool) -> Iterator[str]:
+        uid, _, gid = self.user.partition(":")
+        # The program's PATH is that of the image.
+        yield from (
+            shutil.which("bwrap") or "bwrap",
+            "--unshare-all",
+            "--cap-drop",
+            "ALL",
+            "--new-session",
+            "--die-with-parent",
+            "--hostname",
+            "build",
+        )
+        yield from ("--uid", uid, "--gid", gid or uid)
+        if network:
+            yield "--share-net"
+        if self._copy.is_dir():
+            yield from ("--bind", str(self._copy), "/")
+        else:
+            yield from ("--overlay-src", str(self.root), "--overlay", str(self._upper), str(self._work), "/")
+        # bubblewrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
+        rootfs = Rootfs(self._copy if self._copy.is_dir() else self.root)
+        for flags, path in _MOUNTS:
+            yield from (*flags, rootfs.make_mount_point(path, directory=True))
+        for path in _HOST_FILES if network else ():
+            yield from ("--ro-bind-try", f"/{path}", rootfs.make_mount_point(path, directory=False))
+        yield from ("--chdir", self.directory)
+
+    def _is_new(self, path: str, host: Path) -> bool:
+        """Return whether a file differs from the root's: an overlay also has files of which only the times were changed."""
+        before = self.root / path
+        with suppress(OSError):
+            if host.is_symlink() or before.is_symlink():
+                return not (host.is_symlink() and before.is_symlink() and host.readlink() == before.readlink())
+            new, old = host.stat(), before.stat()
+            if new.st_size != old.st_size or (new.st_mode ^ old.st_mode) & stat.S_IXUSR:
+                return True
+            return new.st_mtime_ns != old.st_mtime_ns and not _same_content(host, before)
+        return True
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    with one.open("rb") as first, other.open("rb") as second:
+        while True:
+            data = first.read(_COMPARED_BYTES)
+            if data != second.read(_COMPARED_BYTES):
+                return False
+            if not data:
+                return True
+
+
+def _make_accessible(top: Path) -> None:
+    """Make every directory below `top` one that this process can empty: an overlay's work directory has no permissions."""
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        with suppress(OSError):
+            path.chmod(0o700)
+            with os.scandir(path) as entries:
+                pending += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

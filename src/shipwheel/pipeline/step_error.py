@@ -1,0 +1,43 @@
+"""The output of a step that failed: the variables that it wants, and the error for people."""
+
+from collections.abc import Container
+
+from shipwheel.errors import BuildError
+from shipwheel.locking.process import Finished
+from shipwheel.signs import SignKind, signs_in
+from shipwheel.store import Store
+from shipwheel.store_contents import BUILD_LOGS
+
+__all__ = ["step_error", "wanted_variables"]
+
+_MAX_LINES = 12
+_START_FAILURES = {126: "it cannot be started", 127: "there is no such program"}
+
+
+def wanted_variables(finished: Finished, known: Container[str]) -> tuple[str, ...]:
+    """Return the environment variables that a step asks for and did not get."""
+    signs = signs_in(f"{finished.stdout}\n{finished.stderr}") if finished.code != 0 else ()
+    return tuple(dict.fromkeys(sign.subject for sign in signs if sign.kind is SignKind.VARIABLE and sign.subject not in known))
+
+
+def step_error(shown: str, finished: Finished, store: Store, name: str, *, is_found: bool) -> BuildError:
+    """Return the error for a step that failed; its whole output goes to a file in the store.
+
+    `name` is the project's. `is_found` is true for steps that no settings name.
+    """
+    output = f"{finished.stdout}\n{finished.stderr}"
+    folder = store.root / BUILD_LOGS
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}-step.log"
+    log.write_text(output, encoding="utf-8", errors="replace")
+    lines = "\n  ".join([line for line in output.splitlines() if line.strip(" ~^")][-_MAX_LINES:])
+    hints = []
+    if wanted := wanted_variables(finished, ()):
+        values = ", ".join(f'{variable} = "…"' for variable in wanted)
+        hints.append(f"It wants {', '.join(wanted)}, for which any value may do: env = {{{values}}} below [[tool.shipwheel.steps]].")
+    else:
+        hints.append("It sees the image's environment and no network; env and network below [[tool.shipwheel.steps]] change that.")
+    if is_found:
+        hints.append("The project's files name this step; steps = [] in the settings leaves it out.")
+    why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
+    return BuildError(f"the step {shown} failed ({why}):\n  {lines}\n  whole output: {log}", hint=" ".join(hints))

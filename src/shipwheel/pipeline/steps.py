@@ -1,0 +1,203 @@
+"""Steps: the project's own programs that run in the finished image while it is built. What they write becomes its last layer.
+
+They run once, in the image for this machine's processor: files for no processor in particular are right for every platform.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.build_settings import StepSettings
+from shipwheel.builder.step_run import ImageRoot, WrittenFile
+from shipwheel.errors import BuildError
+from shipwheel.events import StageFinished, StageStarted, Warned, stage
+from shipwheel.files.segment import key_of, source_date_epoch
+from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
+from shipwheel.locking.sandbox import is_available
+from shipwheel.oci.layer import Compression, LayerSpec
+from shipwheel.oci.read.rootfs_cache import unpack_layers
+from shipwheel.pipeline.compose import execution_of
+from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.prove import parent_segments
+from shipwheel.pipeline.secrets import left_out_secrets
+from shipwheel.pipeline.stages import Closed
+from shipwheel.pipeline.step_error import step_error, wanted_variables
+from shipwheel.pipeline.steps_source import StepsSource
+from shipwheel.platform import host_platform
+from shipwheel.project.entrypoint.project_paths import is_within
+from shipwheel.project.project import Project
+from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
+from shipwheel.project.secret_tokens import FoundToken
+from shipwheel.settings import BuildSettings
+from shipwheel.signs import placeholder
+
+__all__ = ["make_step_layers", "with_steps"]
+
+_VERSION = "1"
+"""Part of every key: raise it whenever the same steps write other files."""
+_MAX_PLACEHOLDERS = 20
+_MAX_NAMED = 5
+_STEADY = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
+"""Variables that make what a step writes the same each time."""
+
+
+def with_steps(project: Project, platform: Closed) -> Closed:
+    """Return the platform with the layer of its steps, planned; as it is if there are none."""
+    if not project.steps:
+        return platform
+    environment = execution_of(project, platform.resolved).environment
+    facts = [_VERSION, platform.parent_manifest, *platform.keys(), project.start_directory, _user(project, platform), *project.volumes]
+    facts += [f"{name}={value}" for name, value in sorted(environment.items())]
+    for step in project.steps:
+        facts += ["step", *step.run, "env", *(f"{name}={value}" for name, value in sorted(step.env.items())), str(step.network)]
+    source = StepsSource(f"what {_shown(project.steps)} wrote", key_of("steps", *facts))
+    return msgspec.structs.replace(platform, step_layers=(_layer(project, source),))
+
+
+def make_step_layers(context: BuildContext, platforms: Sequence[Closed]) -> None:
+    """Run the steps whose layers are missing, and make these. Raise BuildError for a step that fails or cannot run here."""
+    specs = [spec for platform in platforms for spec in platform.step_layers]
+    context.supply.ask(specs)
+    if not context.supply.missing(specs):
+        return
+    with stage(context.reporter, "steps"):
+        made: set[str] = set()
+        for platform in _runnable_first(platforms):
+            if platform.step_layers[0].key in made or not context.supply.missing(platform.step_layers):
+                continue
+            with _written(context, platform) as files:
+                alike = [other for other in platforms if other is platform or not any(map(_is_for_one_platform, files))]
+                _make(context, platform, alike, files)
+                made |= {other.step_layers[0].key for other in alike}
+
+
+def _runnable_first(platforms: Sequence[Closed]) -> list[Closed]:
+    return sorted(platforms, key=lambda platform: not host_platform().matches(platform.resolved.target.platform))
+
+
+def _layer(project: Project, source: StepsSource) -> LayerSpec:
+    return LayerSpec(source.label, (source,), compression=Compression[project.settings.compression.upper()])
+
+
+def _make(context: BuildContext, platform: Closed, alike: Iterable[Closed], files: Sequence[WrittenFile]) -> None:
+    around = {}
+    for segment in (*parent_segments(context, platform), *context.supply.describe((*platform.base_layers, *platform.app_layers))):
+        around.update(segment.directories)
+    planned = [source for other in alike for spec in other.step_layers for source in spec.sources if isinstance(source, StepsSource)]
+    sources = [replace(source, files=tuple(files), around=around) for source in planned]
+    context.supply.make([_layer(context.project, source) for source in sources])
+
+
+@contextmanager
+def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenFile, ...]]:
+    """Run the steps in the image of a platform, and yield the files that belong into a layer, as long as the block lasts."""
+    project, store = context.project, context.store
+    if not is_available():
+        raise BuildError(
+            f"{_shown(project.steps)} must run in the image, which needs bubblewrap",
+            hint="Build on Linux where bubblewrap works. Or run it before the build, `include` what it writes, and set steps = [].",
+        )
+    below = (*platform.base_layers, *platform.app_layers)
+    context.supply.bring(below)
+    layers = (*platform.parent_layers, *context.supply.layers(below))
+    name = key_of("root", platform.parent_manifest, *(layer.descriptor.digest for layer in layers))
+    root = unpack_layers(name, layers, store, context.reporter)
+    bounds = project.settings.build or BuildSettings()
+    with tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder:
+        run = ImageRoot(
+            root.path,
+            Path(folder).resolve() / "root",
+            _user(project, platform),
+            project.start_directory,
+            store.closed,
+            Bounds(bounds.max_minutes * 60, bounds.max_gigabytes << 30),
+        )
+        try:
+            run.prepare()
+            if not run.starts():
+                raise _foreign(project, platform)
+            for step in project.steps:
+                _run(context, platform, run, step)
+            yield _kept(context, run.written())
+        finally:
+            run.remove()
+            root.close()
+
+
+def _run(context: BuildContext, platform: Closed, run: ImageRoot, step: StepSettings) -> None:
+    """Run a step. One that was found gets a made-up value for each variable that it turns out to want."""
+    shown, given = _shown([step]), dict[str, str]()
+    context.reporter(StageStarted(shown, detail=True))
+    environment = {**_STEADY, "SOURCE_DATE_EPOCH": str(source_date_epoch()), **execution_of(context.project, platform.resolved).environment}
+    for _ in range(_MAX_PLACEHOLDERS):
+        try:
+            finished = run.run(step.run, {**environment, **given, **step.env}, network=step.network)
+        except OverBounds as error:
+            raise BuildError(f"the step {shown} was stopped: {error}", hint=BOUNDS_HINT) from None
+        wanted = wanted_variables(finished, {*given, *step.env}) if context.project.settings.steps is None else ()
+        if finished.code == 0 or not wanted:
+            break
+        given |= {name: placeholder(name) for name in wanted}
+    context.store.check_open()
+    if finished.code != 0:
+        raise step_error(shown, finished, context.store, context.project.name, is_found=context.project.settings.steps is None)
+    with_values = f" with made-up values for {', '.join(given)}" if given else ""
+    context.reporter(StageFinished(shown, f"{shown}{with_values}"))
+
+
+def _kept(context: BuildContext, files: Sequence[WrittenFile]) -> tuple[WrittenFile, ...]:
+    """Return the files that a layer may have. Warn of those on volumes and of secrets. Raise ProjectError for tokens."""
+    project, rules = context.project, secret_rules(context.project.settings)
+    kept, on_volumes, secrets, tokens = list[WrittenFile](), list[str](), list[str](), list[FoundToken]()
+    workdir = project.settings.workdir.strip("/") + "/"
+    for each in files:
+        if is_within(f"/{each.path}", project.volumes):
+            on_volumes.append(f"/{each.path}")
+            continue
+        path = each.path.removeprefix(workdir)
+        found = rules.inspect(path, each.host.lstat().st_size, lambda: _start(each)) if each.link is None else None  # noqa: B023 - called here
+        if found is not None and found.left_out:
+            secrets.append(path)
+            continue
+        tokens += found.tokens if found is not None else ()
+        kept.append(each)
+    if tokens:
+        raise token_error(tokens)
+    if secrets:
+        context.reporter(left_out_secrets(tuple(secrets)))
+    if on_volumes:
+        more = f" and {len(on_volumes) - _MAX_NAMED} more" if len(on_volumes) > _MAX_NAMED else ""
+        what = f"{_shown(project.steps)} wrote to volumes, which an image has no files on: {', '.join(on_volumes[:_MAX_NAMED])}{more}"
+        context.reporter(Warned(what))
+    return tuple(kept)
+
+
+def _start(each: WrittenFile) -> bytes:
+    with each.host.open("rb") as stream:
+        return stream.read(MAX_READ_BYTES)
+
+
+def _is_for_one_platform(each: WrittenFile) -> bool:
+    return each.path.endswith(".pyc") or each.is_elf
+
+
+def _foreign(project: Project, platform: Closed) -> BuildError:
+    target = platform.resolved.target.platform
+    return BuildError(
+        f"{_shown(project.steps)} must run in the image for {target}, which this machine cannot: "
+        "it is the only platform, or what they wrote for another one holds programs or bytecode",
+        hint=f"Build on a machine with that processor, or let the kernel emulate it (apt-get install qemu-user-binfmt). "
+        f"Or build for {host_platform()} alone: --platform {host_platform()}.",
+    )
+
+
+def _user(project: Project, platform: Closed) -> str:
+    return execution_of(project, platform.resolved).user
+
+
+def _shown(steps: Iterable[StepSettings]) -> str:
+    return " and ".join(f"`{' '.join(step.run)}`" for step in steps)

@@ -1,0 +1,42 @@
+"""The files that steps write in an image, as a source of a layer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from shipwheel.builder.step_run import WrittenFile
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, directory, parents, symlink
+from shipwheel.files.segment import Directory
+
+__all__ = ["StepsSource"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsSource:
+    """Files that steps wrote. A layer is planned without them: they are there once the steps have run.
+
+    `around` are directories of the layers below, with the attributes that they keep.
+    """
+
+    label: str
+    key: str
+    files: tuple[WrittenFile, ...] = ()
+    around: Mapping[str, Directory] = field(default_factory=dict)
+
+    def entries(self) -> Iterator[FileEntry]:
+        """Yield the directories that have special attributes, then the files, both sorted by path."""
+        folders = {parent for each in self.files for parent in parents(each.path)}
+        for path in sorted(folders & self.around.keys()):
+            yield directory(path, self.around[path].mode, uid=self.around[path].uid, gid=self.around[path].gid)
+        for each in sorted(self.files, key=lambda each: each.path):
+            yield _entry(each)
+
+
+def _entry(each: WrittenFile) -> FileEntry:
+    if (target := each.link) is not None:
+        return symlink(each.path, target)
+
+    def read() -> BinaryIO:
+        return each.host.open("rb")
+
+    return FileEntry(each.path, EntryType.FILE, 0o755 if each.executable else 0o644, LazyContent(each.host.stat().st_size, read))

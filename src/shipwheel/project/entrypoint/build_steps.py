@@ -1,0 +1,52 @@
+"""Steps that make files for the image from the project's own: those that deployment files run, and those that it cannot do without."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shipwheel.build_settings import StepSettings
+from shipwheel.project.deployment.build_steps import is_build_step
+from shipwheel.project.deployment.process import ProcessFiles
+from shipwheel.project.deployment.script import ShellCommand
+from shipwheel.project.entrypoint.django import missing_static_files
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.runnable import Runnable
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["with_build_steps"]
+
+
+def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with the steps that deployment files run, or without which the app lacks its static files."""
+    if launch.is_program and not launch.declared_at:
+        return launch
+    found: dict[tuple[str, ...], StepSettings] = {}
+    for step in _declared(launch, evidence, scan):
+        found.setdefault(_key(step), step)
+    missing = missing_static_files(launch, evidence, scan.modules) if evidence.has("whitenoise") else ()
+    if missing and not any("collectstatic" in step.run for step in found.values()):
+        found[missing] = StepSettings(missing)
+    return replace(launch, steps=tuple(found.values()))
+
+
+def _key(step: StepSettings) -> tuple[str, ...]:
+    return tuple(word for word in step.run if not word.startswith("-"))
+
+
+def _declared(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[StepSettings]:
+    for files, command in _commands(evidence, scan):
+        runnable = Runnable(evidence, files)
+        words = runnable.words(command)
+        if not is_build_step(words) or command.doubt or command.background or runnable.directory(command) != launch.directory:
+            continue
+        if not runnable.obstacle(words, launch.directory):
+            yield StepSettings(words, {name: runnable.value(value) for name, value in command.env})
+
+
+def _commands(evidence: Evidence, scan: Scan) -> Iterator[tuple[ProcessFiles, ShellCommand]]:
+    """Yield the commands of the Dockerfile's production stage, then those of processes."""
+    dockerfile = scan.deployment.dockerfile
+    if dockerfile is not None:
+        yield from ((dockerfile.files, command) for command in dockerfile.stage.runs)
+    for process in scan.deployment.processes:
+        yield from ((process.files, command) for command in process.commands(evidence.settings.env))

@@ -1,0 +1,124 @@
+"""Programs in an image's root: what they see, what they may do, and which of the files that they write are taken."""
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from support.programs import needs
+
+from shipwheel.builder.step_run import ImageRoot
+from shipwheel.locking.bounds import Bounds, OverBounds
+
+SHELL = "/bin/sh"
+ENVIRONMENT = {"PATH": "/bin", "GREETING": "hello"}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a root with a shell, which also stands for Python: both take `-c`."""
+    root = tmp_path_factory.mktemp("image")
+    listed = subprocess.run(["ldd", SHELL], capture_output=True, text=True, check=True).stdout
+    for library in re.findall(r"(/\S+) \(0x", listed):
+        (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, root / library[1:])
+    for path in ("bin/sh", "opt/venv/bin/python"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHELL, root / path)
+    (root / "app").mkdir()
+    (root / "app" / "main.py").write_text("print(1)\n")
+    return root
+
+
+def image_root(image: Path, folder: Path, bounds: Bounds | None = None) -> ImageRoot:
+    root = ImageRoot(image, folder / "place", "65532:65532", "/app", threading.Event(), bounds or Bounds())
+    root.prepare()
+    return root
+
+
+def run(root: ImageRoot, line: str, *, network: bool = False) -> str:
+    done = root.run(["sh", "-c", line], ENVIRONMENT, network=network)
+    assert done.code == 0, done.stderr
+    return done.stdout
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("overlay", [True, False])
+def test_takes_what_a_program_writes_and_leaves_the_image_as_it_is(
+    image: Path, tmp_path: Path, overlay: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not overlay:
+        monkeypatch.setattr(ImageRoot, "_overlays", lambda _: False)
+    root = image_root(image, tmp_path)
+    out = run(
+        root,
+        "pwd; echo $GREETING; echo a > new; : > main.py; echo b > ../srv; echo x > /tmp/x; echo c > /var/tmp/c;"
+        "umask 077; echo d > private; exec > /opt/venv/.cache; echo e",
+    )
+    assert out == "/app\nhello\n"
+    assert [each.path for each in root.written()] == ["app/main.py", "app/new", "app/private", "srv"]
+    assert (image / "app" / "main.py").read_text() == "print(1)\n"
+    assert run(root, "read line < new; echo $line") == "a\n"
+    root.remove()
+    assert not (tmp_path / "place").exists()
+
+
+@needs("bwrap")
+def test_a_file_that_is_as_before_does_not_count(image: Path, tmp_path: Path) -> None:
+    root = image_root(image, tmp_path)
+    run(root, "echo 'print(1)' > main.py")
+    assert root.written() == ()
+    root.remove()
+
+
+@needs("bwrap")
+def test_a_program_sees_nothing_of_this_machine(image: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("secret")
+    root = image_root(image, tmp_path)
+    assert run(
+        root, f"[ -e {canary} ] && echo seen; [ -e /etc/passwd ] && echo passwd; for each in /proc/[0-9]*; do echo p; done"
+    ).split() in (
+        ["p"],
+        ["p", "p"],
+    )
+    devices = run(root, "while read -r line; do echo $line; done < /proc/net/dev")
+    assert re.findall(r"^(\w+):", devices, re.MULTILINE) == ["lo"]
+    root.remove()
+
+
+@needs("bwrap")
+def test_a_program_is_stopped_at_its_bounds(image: Path, tmp_path: Path) -> None:
+    root = image_root(image, tmp_path, Bounds(seconds=0.2))
+    with pytest.raises(OverBounds, match="stopped after"):
+        root.run(["sh", "-c", "while :; do :; done"], ENVIRONMENT, network=False)
+    root.remove()
+
+
+@needs("bwrap")
+def test_a_root_for_another_processor_does_not_start(image: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(image, other, symlinks=True)
+    (other / "opt" / "venv" / "bin" / "python").write_bytes(b"\x7fELF of another machine")
+    assert not image_root(other, tmp_path).starts()
+    assert image_root(image, tmp_path / "again").starts()
+
+
+@needs("bwrap")
+def test_links_and_programs_are_told(image: Path, tmp_path: Path) -> None:
+    root = image_root(image, tmp_path)
+    upper = tmp_path / "place" / "upper" / "app"
+    upper.mkdir(parents=True)
+    (upper / "link").symlink_to("/srv/target")
+    (upper / "tool").write_bytes(b"\x7fELF")
+    (upper / "tool").chmod(0o755)
+    (upper / "__pycache__").mkdir()
+    (upper / "__pycache__" / "a.pyc").touch()
+    os.mkfifo(upper / "pipe")
+    link, tool = root.written()
+    assert (link.link, link.is_elf) == ("/srv/target", False)
+    assert (tool.link, tool.is_elf, tool.executable) == (None, True, True)
+    root.remove()

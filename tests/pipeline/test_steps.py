@@ -1,0 +1,118 @@
+"""Builds with steps: what these write becomes a layer of every platform, once. A small program stands for bubblewrap."""
+
+import gzip
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from shipwheel.testing.world import World
+
+BUBBLEWRAP = f"""#!{sys.executable}
+import os, pathlib, sys
+here = pathlib.Path(__file__).parent
+words = sys.argv[1:]
+options, command = words[: words.index("--")], words[words.index("--") + 1 :]
+if command[0] == "write":
+    with (here / "log").open("a") as log:
+        log.write("run\\n")
+    upper = pathlib.Path(options[options.index("--overlay") + 1])
+    for path, text in zip(command[1::2], command[2::2]):
+        (upper / path).parent.mkdir(parents=True, exist_ok=True)
+        (upper / path).write_text(os.environ.get(text, text))
+if command[0] == "ask" and "API_KEY" not in os.environ:
+    sys.exit("API_KEY must be set")
+if command[0] == "fail":
+    print("the reason")
+    sys.exit(3)
+"""
+
+
+@pytest.fixture
+def runs(world: World, tmp_path: Path) -> Path:
+    """Put the program on PATH, and return the file in which it counts its runs."""
+    (tmp_path / "bwrap").write_text(BUBBLEWRAP)
+    (tmp_path / "bwrap").chmod(0o755)
+    world.env["PATH"] = f"{tmp_path}:{world.environment()['PATH']}"
+    return tmp_path / "log"
+
+
+def step(*words: str, env: dict[str, str] | None = None) -> str:
+    table = "".join(f'{name} = "{value}", ' for name, value in (env or {}).items())
+    return f"[[steps]]\nrun = {json.dumps(words)}\nenv = {{{table.rstrip(', ')}}}\n"
+
+
+def last_layers(layout: Path) -> list[dict[str, bytes]]:
+    """Return the files of the last layer of each platform."""
+
+    def blob(descriptor: dict[str, str]) -> bytes:
+        return (layout / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+
+    index = json.loads((layout / "index.json").read_bytes())
+    images = json.loads(blob(index["manifests"][0]))
+    found = []
+    for image in images["manifests"]:
+        data = gzip.decompress(blob(json.loads(blob(image))["layers"][-1]))
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            found.append({item.name: archive.extractfile(item).read() for item in archive if item.isreg()})  # type: ignore[union-attr]
+    return found
+
+
+def test_what_steps_write_is_in_every_image_and_they_run_once(world: World, runs: Path) -> None:
+    settings = step("write", "app/out/a.css", "a", "tmp/cache", "x") + step("write", "app/out/b.js", "MODE", env={"MODE": "production"})
+    app = world.app("small==1.0\n", settings=settings)
+    first = world.build(app)
+    assert first.code == 0, first.err
+    assert last_layers(world.output(app)) == [{"app/out/a.css": b"a", "app/out/b.js": b"production"}] * 2
+    again = world.build(app)
+    assert json.loads(again.out)["digest"] == json.loads(first.out)["digest"]
+    assert runs.read_text() == "run\n" * 2
+    (app / "main.py").write_text("import small\n")
+    world.build(app)
+    assert runs.read_text() == "run\n" * 4
+
+
+def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, runs: Path) -> None:
+    failed = world.build(world.app("small==1.0\n", settings=step("fail")))
+    assert failed.code == 7
+    assert "the step `fail` failed (exit status 3)" in failed.err
+    assert "the reason" in failed.err
+    assert not runs.exists()
+
+
+def test_a_step_of_the_settings_gets_no_made_up_values(world: World, runs: Path) -> None:
+    failed = world.build(world.app("small==1.0\n", settings=step("ask")))
+    assert 'env = {API_KEY = "…"}' in failed.err.replace("\n", " ")
+    assert not runs.exists()
+
+
+def test_files_on_volumes_and_secrets_stay_out(world: World, runs: Path) -> None:
+    settings = 'volumes = ["/app/data"]\n' + step("write", "app/data/db", "1", "app/.env", "A=1", "app/a.css", "a")
+    app = world.app("small==1.0\n", settings=settings)
+    built = world.build(app)
+    assert last_layers(world.output(app)) == [{"app/a.css": b"a"}] * 2
+    assert "wrote to volumes" in built.err and "/app/data/db" in built.err and ".env" in built.err
+    assert runs.exists()
+
+
+def test_programs_that_steps_write_are_for_one_platform(world: World, runs: Path) -> None:
+    app = world.app("small==1.0\n", settings=step("write", "app/tool", "\x7fELF"))
+    assert world.build(app, "--platform", "linux/amd64").code == 0
+    assert runs.read_text() == "run\n"
+
+
+def test_the_plan_names_the_steps(world: World) -> None:
+    app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
+    planned = json.loads(world.run("plan", app, "--json").out)
+    assert planned["steps"] == [{"run": ["write", "app/a.css", "a"], "env": {}, "network": False}]
+    assert planned["platforms"][0]["layers"][-1]["name"] == "what `write app/a.css a` wrote"
+
+
+def test_a_build_without_bubblewrap_says_what_to_do(world: World, tmp_path: Path) -> None:
+    app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
+    refused = world.run("build", app, "--no-bytecode", env={"PATH": str(tmp_path), "UV": "uv"})
+    assert refused.code == 7
+    assert "which needs bubblewrap" in refused.err and "steps = []" in refused.err

@@ -1,0 +1,75 @@
+"""Steps that run while the image is built: found in the project's deployment files, and told from everything else that these run."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import launched
+
+from shipwheel.build_settings import StepSettings
+from shipwheel.project.deployment.build_steps import is_build_step
+from shipwheel.settings import Settings
+
+DJANGO = {
+    "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+    "shop/__init__.py": "",
+    "shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'\nSTATIC_ROOT = '/srv/static'\n",
+    "shop/wsgi.py": "",
+}
+COLLECT = ("python", "manage.py", "collectstatic", "--noinput")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python manage.py collectstatic --noinput", True),
+        ("python -B manage.py compress --force", True),
+        ("django-admin collectstatic", True),
+        ("python -m django collectstatic", True),
+        ("flask assets build", True),
+        ("flask --app shop translate compile", True),
+        ("python -m flask digest compile", True),
+        ("python manage.py migrate", False),
+        ("python manage.py createcachetable", False),
+        ("python collectstatic.py", False),
+        ("gunicorn collectstatic", False),
+        ("flask db upgrade", False),
+        ("python", False),
+    ],
+)
+def test_tells_what_makes_files_of_the_image(line: str, expected: bool) -> None:
+    assert is_build_step(tuple(line.split())) == expected
+
+
+def test_takes_over_the_lines_of_a_dockerfile(tmp_path: Path) -> None:
+    dockerfile = (
+        "FROM python:3.13\nWORKDIR /srv\nCOPY . .\nRUN pip install -r requirements.txt\n"
+        "RUN SECRET_KEY=unused CONF=/srv/shop python3 manage.py collectstatic --noinput && python manage.py migrate\n"
+        "RUN python manage.py compress\nCMD gunicorn shop.wsgi\n"
+    )
+    launch = launched(tmp_path, {**DJANGO, "Dockerfile": dockerfile}, "django gunicorn")
+    given = {"SECRET_KEY": "unused", "CONF": "/app/shop"}
+    assert launch.steps == (StepSettings(COLLECT, given), StepSettings(("python", "manage.py", "compress")))
+    assert [note for note in launch.notes if "collectstatic" in note or "compress" in note] == []
+
+
+def test_runs_at_build_what_a_start_script_would_write_beside_the_code(tmp_path: Path) -> None:
+    files = {**DJANGO, "Procfile": "web: python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi\n"}
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert launch.steps == (StepSettings(COLLECT),)
+    assert launch.before_start == (("python", "manage.py", "migrate"),)
+
+
+def test_the_same_step_runs_once(tmp_path: Path) -> None:
+    files = {
+        **DJANGO,
+        "shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'\nSTATIC_ROOT = 'out'\n",
+        "Procfile": "release: python manage.py collectstatic\nweb: python manage.py collectstatic --noinput; gunicorn shop.wsgi\n",
+    }
+    launch = launched(tmp_path, files, "django gunicorn whitenoise")
+    assert [step.run for step in launch.steps] == [("python", "manage.py", "collectstatic")]
+
+
+def test_a_package_whose_steps_need_its_directory_gets_it(tmp_path: Path) -> None:
+    settings = Settings(command=("gunicorn", "shop.wsgi"), steps=(StepSettings(COLLECT),))
+    launch = launched(tmp_path, DJANGO, "django gunicorn", settings, kind="package", packaged=frozenset({"shop"}))
+    assert launch.needs_source
