@@ -1,5 +1,6 @@
 """Reading projects from many small trees, without running any of their code."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from support.project_tree import written
 
 from shipwheel.errors import NoRequirements, ProjectError, ShipwheelError, UsageError
+from shipwheel.project import read
 from shipwheel.project.metadata import dependency_names, parse_python
 from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
@@ -374,6 +376,37 @@ def test_chooses_a_python_that_requires_python_allows(tmp_path: Path, requires: 
     assert _detect(tmp_path, {"pyproject.toml": PROJECT + line, "main.py": ""}).python == chosen
 
 
+def test_names_a_submodule_that_is_not_here(tmp_path: Path) -> None:
+    written(tmp_path, {".gitmodules": '[submodule "backend"]\n', "compose.yaml": "", "site/x": ""})
+    (tmp_path / "backend").mkdir()
+    with pytest.raises(ProjectError) as raised:
+        read_project(tmp_path)
+    assert raised.value.hint.startswith("backend may be a repository of its own") and "git submodule update" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changed", "requires", "chosen", "others"),
+    [
+        (date(2023, 5, 1), "", "3.11", ("3.9", "3.13", "3.14")),
+        (date(2021, 5, 1), ">=3.8", "3.9", ("3.11", "3.13", "3.14")),
+        (date(2019, 5, 1), "", "3.9", ("3.11", "3.13", "3.14")),
+        (date(2023, 5, 1), ">=3.12", "3.13", ("3.14",)),
+        (date(2025, 5, 1), "", "3.13", ("3.11", "3.14", "3.9")),
+    ],
+)
+def test_a_project_that_was_left_alone_gets_a_python_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: date, requires: str, chosen: str, others: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(read, "old_last_commit", lambda _root, _today: changed)
+    line = f'requires-python = "{requires}"\n' if requires else ""
+    project = _detect(tmp_path, {"pyproject.toml": PROJECT + line, "main.py": ""})
+    assert (project.python, project.other_pythons) == (chosen, others)
+    assert [changed.isoformat() in note for note in project.notes] == ([True] if chosen in ("3.9", "3.11") else [])
+    assert read_project(tmp_path, Settings(python="3.14")).python == "3.14"
+    (tmp_path / "runtime.txt").write_text("python-3.13\n")
+    assert read_project(tmp_path).python == "3.13"
+
+
 def test_prefers_the_python_that_the_user_names(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
     project = _detect(tmp_path, files)
@@ -434,6 +467,8 @@ def test_rejects_a_python_that_the_project_excludes(tmp_path: Path) -> None:
 
 def test_ignores_pythons_released_after_the_day(tmp_path: Path) -> None:
     assert _detect(tmp_path, {"requirements.txt": "", "main.py": "", "shipwheel.toml": "as-of = 2024-09-15\n"}).python == "3.11"
+    (tmp_path / "shipwheel.toml").write_text("as-of = 2018-09-15\n")
+    assert read_project(tmp_path).python == "3.9", "the oldest that there is"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -46,9 +47,16 @@ class PythonChoice(msgspec.Struct, frozen=True):
 
 
 def choose_python(
-    files: UserFiles, root: Path, settings: Settings, metadata: Metadata, installs: Installs = _NOTHING_INSTALLED
+    files: UserFiles,
+    root: Path,
+    settings: Settings,
+    metadata: Metadata,
+    installs: Installs = _NOTHING_INSTALLED,
+    last_change: date | None = None,
 ) -> PythonChoice:
     """Choose by the settings, else by a version file, else by the Dockerfile's image, else the best of Debian's that the project allows.
+
+    `last_change` is the day of a project that was left alone since: it never ran on a Python that came out later.
 
     Raises ProjectError if the project does not allow the named version, or no version at all.
     """
@@ -58,6 +66,7 @@ def choose_python(
     if settings.suite in _BY_CODENAME and allowed_pythons(allowed, metadata.origin):
         return _named(_BY_CODENAME[settings.suite].python, f"Debian {settings.suite}, from the setting suite,", allowed, metadata.origin)
     known = [suite.python for suite in SUITES_BY_PREFERENCE if settings.as_of is None or suite.python_released <= settings.as_of]
+    known = known or [SUITES[0].python]
     for version, origin in _named_in_files(files, root):
         choice = _named(version, origin, allowed, metadata.origin)
         return choice if version in _BY_PYTHON else _closest(choice, origin, known, allowed, metadata.origin)
@@ -68,6 +77,8 @@ def choose_python(
             others = (other for other in known if not allowed or _matching(other, allowed, metadata.origin) is not None)
             return msgspec.structs.replace(choice, is_named=False, others=tuple(other for other in others if other != version))
         return _closest(choice, origin, known, allowed, metadata.origin)
+    if last_change is not None and settings.as_of is None and last_change < _BY_PYTHON[known[0]].python_released:
+        return _of_its_time(last_change, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
 
 
@@ -122,6 +133,17 @@ def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonC
         f"{project}: no available Python satisfies {' || '.join(allowed)}",
         hint=f"Change requires-python so that it allows one of Debian's versions: {suites}.",
     )
+
+
+def _of_its_time(day: date, allowed: Sequence[str], project: str) -> PythonChoice:
+    """Return the newest of Debian's versions that a project from before a day can have run on, else the closest one after it."""
+    before = [suite.python for suite in reversed(SUITES) if suite.python_released <= day]
+    choice = _best((*before, *(suite.python for suite in SUITES if suite.python_released > day)), allowed, project)
+    if choice.version == _best((*_BY_PYTHON,), allowed, project).version:
+        return choice
+    note = f"The last commit is of {day.isoformat()}: Python versions of that time come first, as {choice.version}. --python takes another."
+    reason = f"{choice.reason}, and its last commit is of {day.isoformat()}"
+    return msgspec.structs.replace(choice, reason=reason, note=note)
 
 
 def _named_in_files(files: UserFiles, root: Path) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
@@ -195,7 +197,8 @@ class _Reader:
         packaged: frozenset[str] = frozenset(),
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
-        python = choose_python(self._files, root, settings, metadata, self._deployment.installs)
+        last_change = old_last_commit(root, datetime.now(UTC).date())
+        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change)
         decides = listed is not None or script is not None or pipfile is not None
         pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
@@ -276,10 +279,16 @@ def _elsewhere(root: Path, names: list[str]) -> str:
     """Return where the project may be, if not in this directory; empty if nothing shows that."""
     if found := next((name for name in names if name in ("environment.yml", "environment.yaml")), None):
         return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
+    if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
+        return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
     for name in names:
         if any((root / name / file).is_file() for file in ("pyproject.toml", "requirements.txt", "setup.py")):
             return f"There is a project in {root / name}: build that directory."
     return ""
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _plain_name(text: str) -> str:
