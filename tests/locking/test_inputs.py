@@ -230,6 +230,13 @@ RECORDED = {
 }
 
 
+def test_a_project_in_a_repository_has_a_version_for_its_lock_alone(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'My.shop'\ndynamic = ['version', 'dependencies']\n")
+    inputs = lock_request(tmp_path, "3.11").inputs
+    assert (inputs.locked_version, inputs.pretended_version) == ({"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MY_SHOP": "0.0.0"}, {})
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_keeps_the_checksum_and_the_parts_of_earlier_versions(tmp_path: Path, name: str) -> None:
     recorded = RECORDED[name]

@@ -121,3 +121,10 @@ def test_names_the_line_of_an_unsupported_option(tmp_path: Path, line: str, word
     assert raised.value.message.startswith("requirements.txt, line 3: ")
     for word in words:
         assert word in raised.value.message
+
+
+def test_the_index_of_a_requirements_file_is_the_only_default(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    source = f'[[tool.poetry.source]]\nname = "near"\nurl = "{index.simple}"\npriority = "primary"\n'
+    (tmp_path / "pyproject.toml").write_text(f'[tool.poetry]\nname = "shop"\nversion = "1"\n{source}')
+    assert [*files(locked(tmp_path, f"--index-url {index.simple}\nboth\n"))] == ["both"]

@@ -116,7 +116,8 @@ def _resolve(
 ) -> LockContents:
     with ExitStack() as stack:
         allowed = allowed_network(request.build_network)
-        stack.enter_context(uv.extra_environment({**request.indexes.environment, **request.inputs.pretended_version, **allowed}))
+        versions = {**request.inputs.locked_version, **request.inputs.pretended_version}
+        stack.enter_context(uv.extra_environment({**request.indexes.environment, **versions, **allowed}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic = replace(make_synthetic(request, requirements, stack, folder, build_requirements), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:

@@ -314,7 +314,11 @@ def _requirements_settings(settings: Mapping[str, Any], requirements: Requiremen
     if requirements.index_url:
         indexes.append({"url": requirements.index_url, "default": True})
     if indexes:
-        found["index"] = [*indexes, *found.get("index", [])]
+        # Requirements files decide; uv takes one default, and an index of another tool is one among others then.
+        others = found.get("index", [])
+        if any(index.get("default") for index in indexes):
+            others = [{key: value for key, value in index.items() if key != "default"} for index in others]
+        found["index"] = [*indexes, *others]
     if requirements.extra_index_urls:
         # pip takes the highest version from any index.
         found["index-strategy"] = "unsafe-best-match"

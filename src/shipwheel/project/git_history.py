@@ -10,6 +10,7 @@ __all__ = [
     "describe",
     "format_settings",
     "last_commit",
+    "locked_version",
     "old_last_commit",
     "pretended_version",
     "repository_directories",
@@ -43,6 +44,15 @@ def repository_root(path: Path) -> Path | None:
     return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
 
 
+def locked_version(name: str) -> dict[str, str]:
+    """Return the variable that gives setuptools-scm a version for one project, whose lock does not depend on it.
+
+    The copy of the project that is read for its lock has no history.
+    """
+    own = re.sub(r"[-_.]+", "_", name).upper()
+    return {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{own}": _NO_VERSION}
+
+
 def pretended_version(root: Path, name: str, backend: str) -> dict[str, str]:
     """Return variables that give build backends a version where git's data is missing, as in an unpacked archive of a repository.
 
@@ -51,8 +61,7 @@ def pretended_version(root: Path, name: str, backend: str) -> dict[str, str]:
     """
     if repository_root(root) is not None or (root / "PKG-INFO").is_file():
         return {}
-    own = re.sub(r"[-_.]+", "_", name).upper()
-    values = {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{own}": _NO_VERSION}
+    values = locked_version(name)
     if backend.startswith(("hatch", "pdm")):
         values |= {"SETUPTOOLS_SCM_PRETEND_VERSION": _NO_VERSION, "PDM_BUILD_SCM_VERSION": _NO_VERSION}
     return values

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from shipwheel.project.git_history import pretended_version, repository_root
+from shipwheel.project.git_history import locked_version, pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
 from shipwheel.project.pins import Pins, pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
@@ -101,14 +101,16 @@ class LockInputs(msgspec.Struct, frozen=True):
     """The normalized name that the project's metadata states, in whichever file."""
     pretended_version: Mapping[str, str] = {}
     """Variables for build backends that would ask git for the version where there is no repository."""
+    locked_version: Mapping[str, str] = {}
+    """Variables for the build backend while the project is locked: its version does not matter then."""
     texts: Mapping[str, bytes] = {}
     """The contents of the files that state requirements and of other tools' locks, by path relative to the project."""
 
 
-def _pretended_version(files: UserFiles, root: Path) -> dict[str, str]:
+def _name_and_backend(files: UserFiles, root: Path) -> tuple[str, str]:
     tables = files.read_tables(root)
     name = table_at(tables, "project").get("name") or table_at(tables, "tool", "poetry").get("name") or root.resolve().name
-    return pretended_version(root, str(name), str(table_at(tables, "build-system").get("build-backend", "")))
+    return str(name), str(table_at(tables, "build-system").get("build-backend", ""))
 
 
 def read_lock_inputs(
@@ -134,6 +136,7 @@ def read_lock_inputs(
     if main_lock is not None:
         pins = pins_of_lock(files, main_lock) or pins
     other_lock = _other_lock(files, root, workspace, listed is not None, script is not None, pipfile)
+    own_name, backend = _name_and_backend(files, root)
     return LockInputs(
         root=root,
         tables=files.read_tables(root),
@@ -152,7 +155,8 @@ def read_lock_inputs(
         local_paths=_local_paths(files, root, listed, pipenv, other_lock),
         pins=Pins() if other_lock is not None or pins is None else pins,
         stated_name=normalized(name),
-        pretended_version=_pretended_version(files, root),
+        pretended_version=pretended_version(root, own_name, backend),
+        locked_version=locked_version(own_name),
         texts=_texts(files, root, listed, script, pipenv),
     )
 
