@@ -125,6 +125,7 @@ _LACKS = (
     r"|(?:must|has to|needs to|should) be (?:set|provided|given|defined|configured|specified)"
     r"|(?:cannot|can't|must not) be (?:empty|blank|unset))"
 )
+_NOT_SET = rf"(?:not (?:been )?(?:set|provided|given|defined|configured|specified|found)|undefined|missing|required|{_LACKS})"
 _WANTED = r"(?:[Mm]issing|[Rr]equired?s?|[Uu]nset|[Uu]ndefined|[Nn]o|must set|Please set)"
 _SET = r"(?:[Ss]et|[Ss]etting|[Dd]efine|[Pp]rovide|[Ee]xport)"
 _ENVIRONMENT = r"[Ee]nv(?:ironment)?[- ][Vv]ar(?:iable)?s?"
@@ -196,11 +197,12 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PORT_TAKEN, r"()[Aa]ddress already in use"),
 )
 _SENTENCES = (
-    rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? (?:not set|{_LACKS})",
+    rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? {_NOT_SET}",
     rf"{_WANTED}[^=\n]{{0,40}}? {_ENVIRONMENT}:? {_QUOTE}?\$?({_NAME})",
-    rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} (?:not set|{_LACKS})",
+    rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} {_NOT_SET}",
     rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}? {_ENVIRONMENT}",
     rf"({_NAME}){_QUOTE}? {_LACKS}",
+    rf"({_LONG_NAME}){_QUOTE}? (?:not set|not defined|not provided|not configured|not found in (?:the )?env\w*)\b",
     rf"[Ee]nvironment (?:variable|value)s? (?:is|are) (?:missing|required|not set|unset)[^:\n]{{0,40}}: {_QUOTE}?({_NAME})",
     rf"[Pp]lease (?:set|configure|define|provide|specify|supply|export|add|give)\b[^=\n.]{{0,40}}? {_QUOTE}?\$?({_LONG_NAME})",
     rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",

@@ -9,7 +9,7 @@ __all__ = ["PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
 
 PACKAGE_OF_MODULE = {
     "pkg_resources": "setuptools<81",
-    "distutils": "setuptools<81",
+    "distutils": "setuptools",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "yaml": "pyyaml",

@@ -62,6 +62,14 @@ def test_a_package_that_brings_it_under_another_name(world: World) -> None:
     assert world.build(folder).code == 0
 
 
+def test_setuptools_brings_the_module_that_the_standard_library_lost(world: World) -> None:
+    world.add(SmallWheel("other", files={"_distutils_hack/__init__.py": ""}))
+    folder = app(world, {"main.py": "import distutils\nimport nowhere\n"})
+    (folder / "requirements.txt").write_text("small\nother\n")
+    ran = world.build(folder)
+    assert (ran.code, "nowhere" in ran.err, "distutils" in ran.err) == (8, True, False)
+
+
 def app(world: World, files: dict[str, str]) -> Path:
     folder = world.app("small\n")
     (folder / "Procfile").write_text(PROCFILE)

@@ -402,3 +402,37 @@ def test_a_file_that_only_the_source_of_a_package_has_asks_for_the_source(line: 
     assert "its wheel lacks it" in found.message
     other = next(finding for finding in find(seen, SERVER, SourceFacts(unpackaged=("menu/x.sql",))) if finding.kind is FindingKind.FILE)
     assert other.setting is None
+
+
+UNSET = """Traceback (most recent call last):
+  File "/opt/venv/lib/python3.13/site-packages/uvicorn/server.py", line 1, in run
+    URL = self.load()
+  File "/app/main.py", line 7, in <module>
+    engine = create_engine(
+             ^^^^^^^^^^^^^^
+        URL, echo=True)
+  File "/opt/venv/lib/python3.13/site-packages/db/create.py", line 5, in create_engine
+    raise DbError(TOKEN)
+AttributeError: 'NoneType' object has no attribute '_instantiate_plugins'
+"""
+READ = (("TOKEN", "API_TOKEN", "bot.py, line 1"), ("URL", "DATABASE_URL", "main.py, line 3"))
+
+
+def test_names_a_variable_that_the_failing_line_uses() -> None:
+    found = find(ended(1, UNSET), SERVER, SourceFacts(variables=READ))
+    (finding,) = (each for each in found if each.kind is K.VARIABLE)
+    assert (finding.subject, finding.evidence, finding.blocks) == ("DATABASE_URL", "URL, echo=True)", True)
+    assert "main.py, line 3" in finding.message
+    assert verdict_of(ended(1, UNSET), found) is V.NEEDS
+    given = msgspec.structs.replace(SERVER, environment={"DATABASE_URL": "x"})
+    assert not [each for each in find(ended(1, UNSET), given, SourceFacts(variables=READ)) if each.kind is K.VARIABLE]
+    explained = find(ended(1, UNSET + NO_MODULE), SERVER, SourceFacts(variables=READ))
+    assert not [each for each in explained if each.kind is K.VARIABLE]
+
+
+def test_names_the_directory_of_a_module_that_is_not_on_the_path() -> None:
+    facts = SourceFacts(modules=(("shop", "/app/src"), ("shop", "/app/old/src")))
+    found = find(ended(1, "ModuleNotFoundError: No module named 'shop.basket'\n"), SERVER, facts)
+    (finding,) = (each for each in found if each.kind is K.MODULE)
+    assert "has shop in /app/src" in finding.message
+    assert finding.setting == Setting("env", {"PYTHONPATH": "/app/src"})

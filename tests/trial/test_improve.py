@@ -116,6 +116,21 @@ def test_a_tentative_change_stays_only_if_the_program_comes_further(helps: bool)
     assert found.trial.verdict.is_good == helps
 
 
+@pytest.mark.parametrize("helps", [True, False])
+def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> None:
+    def run(settings: Settings, _env: Mapping[str, str]) -> Observation:
+        if settings.python != "3.11":
+            return fails("ImportError: cannot import name 'Iterable' from 'collections'")
+        return no_module("yaml") if "pyyaml" not in settings.dependencies else SERVES if helps else fails("ValueError: no")
+
+    project = Project(run, FakeAdvisor(pythons=("3.11",)))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good == helps
+    wanted = [Setting("python", "3.11"), Setting("dependencies", ("pyyaml",))]
+    assert [change.setting for change in found.changes] == (wanted if helps else [])
+    assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
+
+
 @pytest.mark.parametrize("right", [1, 2, None])
 def test_a_server_without_any_page_gives_way_to_another_that_answers(right: int | None) -> None:
     others = (("gunicorn", "api:app"), ("python", "panel.py"))
@@ -194,6 +209,12 @@ def test_the_packages_of_imports_are_added_before_anything_runs() -> None:
 @pytest.mark.parametrize("name", ["google", "_private"])
 def test_an_import_whose_package_the_name_does_not_tell_is_an_error(name: str) -> None:
     project = Importing(lambda settings, env: SERVES, imports=("yaml", name))
+    with pytest.raises(MissingImports):
+        improve(project, Settings(), project.lines.append)
+
+
+def test_an_import_whose_package_cannot_be_locked_is_the_error() -> None:
+    project = Importing(lambda settings, env: SERVES, imports=("yaml",), unbuildable=lambda settings: bool(settings.dependencies))
     with pytest.raises(MissingImports):
         improve(project, Settings(), project.lines.append)
 

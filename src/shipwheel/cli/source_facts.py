@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,12 @@ _EXAMPLE = re.compile(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P
 _MAX_FOLDERS = 500
 _WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
+_READ_VARIABLE = re.compile(
+    r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:str\()?(?:os\.)?(?:getenv|environ\.get)\("
+    r"[ \t]*[\"'](?P<variable>[A-Za-z_]\w*)[\"'][ \t]*\)\)?[ \t]*(?:#.*)?$",
+    re.MULTILINE | re.ASCII,
+)
+_MAX_SOURCE = 1 << 20
 _DEVELOPMENT = re.compile(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
 
 
@@ -38,7 +44,43 @@ def source_facts(built: "Built") -> "SourceFacts":
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
     prefixes = tuple(prefix for module in production for prefix in module.prefixes)
     hosts = tuple(rule for module in production for rule in _rules(module))
-    return SourceFacts(hosts, binds, unmade, unpackaged, prefixes, _serving(project), tuple(_examples(project.root)), tuple(_made(project)))
+    variables = tuple(found for module in production for found in _variables(project, module))
+    return SourceFacts(
+        hosts,
+        binds,
+        unmade,
+        unpackaged,
+        prefixes,
+        _serving(project),
+        tuple(_examples(project.root)),
+        tuple(_made(project)),
+        variables,
+        tuple(_modules(project, production)) if project.kind == "app" else (),
+    )
+
+
+def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str, str]]":
+    """Yield (name, variable, place) of what a file assigns from the environment, without a default."""
+    try:
+        text = project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace")
+    except OSError:
+        return
+    for match in _READ_VARIABLE.finditer(text):
+        yield match["name"], match["variable"], f"{module.file}, line {text.count(chr(10), 0, match.start('name')) + 1}"
+
+
+def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":
+    """Yield the names of packages and files in directories of the project, with the directory's path in the image, shallow ones first."""
+    from shipwheel.similar import PACKAGE_OF_MODULE
+
+    for module in sorted(modules, key=lambda module: module.file.count("/")):
+        folder, _, file = module.file.rpartition("/")
+        if folder:
+            is_package = file == "__init__.py"
+            above = folder.rpartition("/")[0] if is_package else folder
+            name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
+            if above and name not in PACKAGE_OF_MODULE:
+                yield name, f"{project.settings.workdir.rstrip('/')}/{above}"
 
 
 def _examples(root: Path) -> "Iterator[tuple[str, str]]":

@@ -21,6 +21,8 @@ __all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
 
 _MOVES_THE_PATH = ("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
 _ENDINGS = (".py", ".pyc", ".so")
+_BROUGHT_BY = {"distutils": "_distutils_hack"}
+"""Module that is found in no file of its own -> the one that brings it when Python starts: setuptools has a copy of distutils."""
 
 
 class MissingImport(msgspec.Struct, frozen=True):
@@ -70,8 +72,9 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
             wanted.setdefault(top, MissingImport(top, module.file, line))
     present = {*standard_library(minor), *project.settings.ignore_imports}
     names = wanted.keys() - present
-    names -= set(_top_levels(_directories(project, minor, reached), segments)) if names else set()
-    return tuple(sorted((wanted[name] for name in names), key=lambda found: (found.file, found.line)))
+    found = frozenset(_top_levels(_directories(project, minor, reached), segments)) if names else frozenset[str]()
+    names -= {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}
+    return tuple(sorted((wanted[name] for name in names), key=lambda it: (it.file, it.line)))
 
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:

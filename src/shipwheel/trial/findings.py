@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
+from shipwheel.trial.source_findings import prefixed, unmade, unset_variables, with_origin
 
 __all__ = [
     "find",
@@ -45,7 +44,7 @@ def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
 
 def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_FACTS) -> tuple[Finding, ...]:
     """Return the findings of one observation, those that block first."""
-    signs = tuple(_prefixed(sign, source) for sign in signs_in(seen.log))
+    signs = tuple(prefixed(sign, source) for sign in signs_in(seen.log))
     if seen.program_error:
         found = [_not_started(seen)]
     else:
@@ -57,52 +56,19 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
             *_from_stop(seen),
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
-    found += _unmade(source, seen.log, blocks=unexplained)
-    found += (_with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
+    found += unmade(source, seen.log, blocks=unexplained)
+    found += (with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
+    if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
+        found += unset_variables(source, seen.log, config.environment)
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
 
-def _prefixed(sign: Sign, source: SourceFacts) -> Sign:
-    """Return the sign of a settings field with the full name of its variable."""
-    prefix = next((prefix for name, prefix in source.prefixes if name == sign.model), "") if sign.model else ""
-    return msgspec.structs.replace(sign, subject=f"{prefix.upper()}{sign.subject}")
-
-
 def findings_in_log(log: str) -> tuple[Finding, ...]:
     """Return what a program's output says that it lacks: a server, a variable, a module."""
     return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in _MISSING)))
-
-
-def _with_origin(finding: Finding, source: SourceFacts) -> Finding:
-    """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
-    if finding.kind is not FindingKind.FILE:
-        return finding
-    inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
-    file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
-    if file is None:
-        example = next((example for path, example in source.examples if f"/{finding.subject}".endswith(f"/{path}")), "")
-        hint = f"Make it from {example}, and mount it at this path, or put it into the project before the build if it holds no secret."
-        line, place = next(((line, place) for line, place in source.made if finding.subject in line.split()), ("", ""))
-        if line:
-            hint = (
-                f"{place} makes it with `{line}`, and no RUN instruction is run here: make it before the build and name it in `copy`,"
-                " or let a step of `before-start` make it in a directory that `state` names."
-            )
-        return msgspec.structs.replace(finding, hint=hint) if example or line else finding
-    message = f"the file {finding.subject} is missing: the project has {file}, and its wheel lacks it"
-    hint = 'Declare it as package data, or set install = "source", which takes the directory as it is.'
-    return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
-
-
-def _unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
-    """Yield what was to be made before the build: the cause of a failure if the log names it."""
-    for path, instruction, place in source.unmade:
-        message = f"{path} is not in the project, so the image lacks it"
-        hint = f"Make it, and build again: {instruction}" if instruction else "Make it before the build."
-        yield Finding(FindingKind.NOT_MADE, message, hint, path, place, blocks=blocks and path in log)
 
 
 def _not_started(seen: Observation) -> Finding:

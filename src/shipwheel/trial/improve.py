@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import MissingImports, NoRequirements, ShipwheelError
+from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError
 from shipwheel.settings import Settings, added
 from shipwheel.signs import placeholder
 from shipwheel.trial.finding import FindingKind, Verdict
@@ -86,14 +86,20 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
 def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:
     """Return the first round, with the packages of the modules that the program imports and the project does not require."""
     found: list[Change] = []
+    missing: ShipwheelError | None = None
     for _ in range(_ROUNDS):
         try:
             return settings, attempt(settings, env), found
+        except LockError as error:
+            # The error that led to what cannot be locked says more.
+            raise missing or error from None
         except NoRequirements as error:
+            missing = error
             new = _proposed(error.imports)
             if not new:
                 raise
         except MissingImports as error:
+            missing = error
             changes = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes):
@@ -136,20 +142,23 @@ def _apply(
 ) -> tuple[Settings, Round, list[Change], _Refused]:
     """Try all changes together, and one by one if that cannot be built."""
     together = settings
+    uncovered: list[Change] = []
     try:
         for change in changes:
             report(f"  set {change.setting.key}: {change.reason}")
             together = added(together, change.setting.key, change.setting.value)
-        after = attempt(together, env)
+        first = after = attempt(together, env)
+        if len(changes) == 1 and changes[0].tentative:
+            together, after, uncovered = _with_uncovered(attempt, together, env, now, after)
     except ShipwheelError as error:
         if len(changes) == 1:
             return settings, now, [], [(changes[0], error.message)]
     else:
         doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, after.trial)]
         if not doubtful or _progress(after.trial) > _progress(now.trial):
-            return together, after, changes, []
+            return together, after, [*changes, *uncovered], []
         if len(changes) == 1:
-            return settings, now, [], [(changes[0], after.trial.headline)]
+            return settings, now, [], [(changes[0], first.trial.headline)]
     accepted: list[Change] = []
     refused: _Refused = []
     for change in changes:
@@ -157,3 +166,21 @@ def _apply(
         accepted += yes
         refused += no
     return settings, now, accepted, refused
+
+
+def _with_uncovered(
+    attempt: Try, settings: Settings, env: Mapping[str, str], now: Round, after: Round
+) -> tuple[Settings, Round, list[Change]]:
+    """Add what a program asks for after a tentative change alone, until it comes further than before or asks for nothing new."""
+    found: list[Change] = []
+    known = [change.setting for change in changes_for(now.trial, now.advisor)]
+    for _ in range(_ROUNDS):
+        new = [change for change in changes_for(after.trial, after.advisor) if not change.tentative and change.setting not in known]
+        if not new or _progress(after.trial) > _progress(now.trial):
+            break
+        for change in new:
+            settings = added(settings, change.setting.key, change.setting.value)
+        after = attempt(settings, env)
+        found += new
+        known += (change.setting for change in new)
+    return settings, after, found

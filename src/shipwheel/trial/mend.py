@@ -178,6 +178,8 @@ def _guessed_requirement(module: str) -> str | None:
 
 
 def _module(finding: Finding, advisor: Advisor) -> Setting | None:
+    if finding.setting is not None:
+        return finding.setting
     top = finding.subject.partition(".")[0]
     requirement = _known_requirement(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
     if requirement is None or advisor.has_package(requirement):

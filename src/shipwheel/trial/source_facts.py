@@ -26,6 +26,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     project's packages that its wheel lacks, by their paths in a wheel. `prefixes` are (class of settings, prefix of its variables).
     `examples` are (path of a file that the project has not, path of the example that it is made from).
     `made` are (command line, file and line) of what a Dockerfile runs while its image is built, which no build of ours does.
+    `variables` are (name in the code, environment variable, file and line) of what is read from the environment without a default.
+    `modules` are (import name, directory in the image) of the project's packages and files in sub-directories.
     `serving` is a clause that says why the project is a server, although its command has no port; empty if nothing does.
     """
 
@@ -37,6 +39,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     serving: str = ""
     examples: tuple[tuple[str, str], ...] = ()
     made: tuple[tuple[str, str], ...] = ()
+    variables: tuple[tuple[str, str, str], ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

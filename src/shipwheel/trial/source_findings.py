@@ -1,0 +1,93 @@
+"""Additions of the project's source to the findings of a trial: where a missing file or module is, which variable was not set. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from shipwheel.signs import Sign, plain_lines
+from shipwheel.trial.finding import Finding, FindingKind, Setting
+from shipwheel.trial.source_facts import SourceFacts
+
+__all__ = ["prefixed", "unmade", "unset_variables", "with_origin"]
+
+_FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+')
+_OF_OTHERS = re.compile(r"/site-packages/|/lib/python3|^<")
+"""Paths of code that is not the project's."""
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def prefixed(sign: Sign, source: SourceFacts) -> Sign:
+    """Return the sign of a settings field with the full name of its variable."""
+    prefix = next((prefix for name, prefix in source.prefixes if name == sign.model), "") if sign.model else ""
+    return msgspec.structs.replace(sign, subject=f"{prefix.upper()}{sign.subject}")
+
+
+def with_origin(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding with what the project has of a missing file or module, and the setting that brings it."""
+    if finding.kind is FindingKind.MODULE:
+        return _in_folder(finding, source)
+    return _with_file(finding, source) if finding.kind is FindingKind.FILE else finding
+
+
+def _in_folder(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding of a module that the project has in a directory which is not on the import path."""
+    top = finding.subject.partition(".")[0]
+    folder = next((folder for name, folder in source.modules if name == top), "")
+    if not folder:
+        return finding
+    message = f"the Python module {finding.subject} is missing: the project has {top} in {folder}, which is not on the import path"
+    setting = Setting("env", {"PYTHONPATH": folder})
+    hint = f'Set env = {{PYTHONPATH = "{folder}"}}; or build that directory if it is a project of its own, or require it as a package.'
+    return msgspec.structs.replace(finding, message=message, hint=hint, setting=setting)
+
+
+def _with_file(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
+    inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
+    file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
+    if file is None:
+        example = next((example for path, example in source.examples if f"/{finding.subject}".endswith(f"/{path}")), "")
+        hint = f"Make it from {example}, and mount it at this path, or put it into the project before the build if it holds no secret."
+        line, place = next(((line, place) for line, place in source.made if finding.subject in line.split()), ("", ""))
+        if line:
+            hint = (
+                f"{place} makes it with `{line}`, and no RUN instruction is run here: make it before the build and name it in `copy`,"
+                " or let a step of `before-start` make it in a directory that `state` names."
+            )
+        return msgspec.structs.replace(finding, hint=hint) if example or line else finding
+    message = f"the file {finding.subject} is missing: the project has {file}, and its wheel lacks it"
+    hint = 'Declare it as package data, or set install = "source", which takes the directory as it is.'
+    return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
+
+
+def unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
+    """Yield what was to be made before the build: the cause of a failure if the log names it."""
+    for path, instruction, place in source.unmade:
+        message = f"{path} is not in the project, so the image lacks it"
+        hint = f"Make it, and build again: {instruction}" if instruction else "Make it before the build."
+        yield Finding(FindingKind.NOT_MADE, message, hint, path, place, blocks=blocks and path in log)
+
+
+def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the variables that the project's lines in the last traceback use, and that were read without a default and are not set."""
+    last = log[log.rfind("Traceback (most recent call last)") :] if "Traceback (most recent call last)" in log else ""
+    for name, line in _used_names(last):
+        for assigned, variable, place in source.variables:
+            if assigned == name and variable not in environment:
+                message = f"it wants the environment variable {variable}, which {place} reads without a default"
+                hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
+                yield Finding(FindingKind.VARIABLE, message, hint, variable, line, blocks=True)
+
+
+def _used_names(traceback: str) -> Iterator[tuple[str, str]]:
+    """Yield the names in the lines of the project's code that a traceback shows, each with its line, the innermost first."""
+    shown: list[str] = []
+    is_own = False
+    for line in plain_lines(traceback):
+        if (frame := _FRAME.match(line)) is not None:
+            is_own = _OF_OTHERS.search(frame["path"]) is None
+        elif is_own and line.startswith("    ") and line.strip(" ~^"):
+            shown.append(line.strip())
+    for line in reversed(shown):
+        yield from ((name, line) for name in _NAME.findall(line))
