@@ -130,6 +130,23 @@ def test_a_service_for_developing_decides_nothing(tmp_path: Path, line: str) -> 
     assert found.notes and found.notes[0].startswith("compose.yaml, line 2: the service web is for developing")
 
 
+def test_a_command_for_developing_counts_if_no_other_says_how_the_app_starts(tmp_path: Path) -> None:
+    text = "services: {web: {build: ., command: uvicorn app:app --reload, volumes: ['.:/code'], environment: [DEBUG=1], ports: [9000]}}"
+    found = _deployment(tmp_path, text, Dockerfile="FROM python\nWORKDIR /code\nCOPY . /code\n")
+    assert [(process.name, process.arguments or process.words) for process in found.processes] == [
+        ("web", ("uvicorn", "app:app", "--reload"))
+    ]
+    assert (len(found.settings), found.port) == (1, "9000")
+    assert found.notes[0].endswith("so the image has nothing of it but its command, as far as that is for production.")
+
+
+def test_a_worker_does_not_take_the_place_of_a_web_server_for_developing(tmp_path: Path) -> None:
+    text = "services: {web: {build: ., volumes: ['.:/code'], ports: ['80']}, jobs: {build: ., command: python jobs.py}}"
+    found = _deployment(tmp_path, text)
+    assert [process.name for process in found.processes] == ["jobs", "web"]
+    assert [process.kind.name for process in found.processes] == ["COMPOSE", "DOCKERFILE"]
+
+
 def test_a_read_only_source_is_no_sign_of_developing(tmp_path: Path) -> None:
     found = _deployment(tmp_path, "services: {web: {build: ., volumes: ['.:/code:ro'], ports: ['9000']}}")
     assert (found.settings[1].ports, found.settings[1].volumes) == (("9000",), ())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.project.entrypoint.command_address import find_address, tool_of
+from shipwheel.project.entrypoint.command_address import find_address, tool_of, unprivileged
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.scan import Scanner
 
@@ -78,6 +78,24 @@ def test_opens_what_listens_on_the_loopback_interface(tmp_path: Path, command: s
     assert (" ".join(found.words), found.opened, bool(found.loopback)) == (OPENED[command], True, True)
 
 
+MOVED = {
+    "uvicorn a:b --host 0.0.0.0 --port 80 --limit-concurrency 80": "uvicorn a:b --host 0.0.0.0 --port 8080 --limit-concurrency 80",
+    "gunicorn -b 0.0.0.0:80 -w 80 a:b": "gunicorn -b 0.0.0.0:8080 -w 80 a:b",
+    "gunicorn -b:443 a:b": "gunicorn -b:8443 a:b",
+    "gunicorn --bind=:81 a:b": "gunicorn --bind=:8081 a:b",
+    "streamlit run a.py --server.port=80": "streamlit run a.py --server.port=8080",
+    "uvicorn a:b --host :: --port 1024": "uvicorn a:b --host :: --port 1024",
+    "gunicorn a:b": "gunicorn a:b",
+}
+
+
+@pytest.mark.parametrize("command", MOVED)
+def test_moves_a_port_that_only_root_may_open(tmp_path: Path, command: str) -> None:
+    found = unprivileged(find_address(tuple(command.split()), {"PORT": "80"}, Evidence(tmp_path, "demo", "app"), (), ""))
+    assert " ".join(found.words) == MOVED[command]
+    assert found.ports and (found.ports[0] in MOVED[command]) != (command == "gunicorn a:b")
+
+
 def test_takes_the_declared_port_for_what_it_opens(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path, "demo", "app")
     for command, words, port in (
@@ -105,6 +123,10 @@ def test_a_configuration_file_may_close_the_address(tmp_path: Path) -> None:
     evidence = Evidence(written(tmp_path, {"gunicorn.conf.py": "bind = ['127.0.0.1:7000']\n"}), "demo", "app")
     found = find_address(("gunicorn", "a:b"), {}, evidence, Scanner(tmp_path).scan_modules(), "")
     assert (found.words, found.ports) == (("gunicorn", "--bind", "0.0.0.0:7000", "a:b"), ("7000",))
+    written(tmp_path, {"config/served.py": "bind = '0.0.0.0:7001'\n"})
+    command = ("gunicorn", "-c", "python:config.served", "a:b")
+    found = find_address(command, {}, evidence, Scanner(tmp_path).scan_modules(), "")
+    assert (found.words, found.ports) == (command, ("7001",))
 
 
 def test_a_configuration_file_may_name_a_socket_for_another_server(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ TAKEN = {
     'ENTRYPOINT ["tini", "--"]\nCMD ["uv", "run", "uvicorn", "--host=::", "--port=8080", "bot.core:app"]': (
         *("uvicorn", "--host=::", "--port=8080", "bot.core:app"),
     ),
+    "CMD uvicorn bot.core:app --reload --host :: --reload-dir bot --port 8080": (
+        *("uvicorn", "bot.core:app", "--host", "::", "--port", "8080"),
+    ),
+    "CMD python -um uvicorn --reload --host :: --port=8080 bot.core:app": (
+        *("python", "-um", "uvicorn", "--host", "::", "--port=8080", "bot.core:app"),
+    ),
+    "CMD gunicorn -c python:bot.core -b :8080 'bot.core:make()'": ("gunicorn", "-c", "python:bot.core", "-b", ":8080", "bot.core:make()"),
+    "CMD python run_it.py --debug true": ("python", "run_it.py"),
     "ARG WORD=x\nCMD python run_it.py $WORD": ("python", "run_it.py"),
     "CMD python missing.py && python run_it.py": ("python", "run_it.py"),
     'CMD ["poetry", "run", "python", "run_it.py"]': ("python", "run_it.py"),
@@ -81,7 +89,6 @@ def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
         "CMD python manage.py runserver 0.0.0.0:8000",
         "CMD flask run",
         'CMD ["python", "-m", "flask", "run"]',
-        'CMD ["uvicorn", "bot.core:app", "--reload"]',
         'CMD ["uvicorn", "other.module:app"]',
         'CMD ["python", "missing.py"]',
         'CMD ["nginx"]',
@@ -160,7 +167,7 @@ def test_takes_the_port_from_the_file_that_the_command_runs(tmp_path: Path) -> N
 
 READ = {
     "CMD python run_it.py\r\nHEALTHCHECK --interval=5s \\\r\n  CMD python -m bot.core\r\n": ("python", "run_it.py"),
-    "CMD gunicorn \\\r\n -b :80 bot.core:x\r\n": ("gunicorn", "-b", ":80", "bot.core:x"),
+    "CMD gunicorn \\\r\n -b :8080 bot.core:x\r\n": ("gunicorn", "-b", ":8080", "bot.core:x"),
     "RUN python - <<EOF\nFROM x\nCMD nothing\nEOF\nCMD python run_it.py": ("python", "run_it.py"),
     "CMD python run_it.py\nCOPY <<-'END' /x\nCMD python -m bot.core\n\tEND\n": ("python", "run_it.py"),
     "WORKDIR /app\nCOPY . .\nCMD python /app/run_it.py": ("python", "run_it.py"),
@@ -169,8 +176,8 @@ READ = {
     'WORKDIR /\nCMD ["uvicorn", "bot.core:app", "--host=::", "--root-path", "/"]': (
         *("uvicorn", "bot.core:app", "--host=::", "--root-path", "/"),
     ),
-    "ENV HERE=/app\nWORKDIR $HERE\nCMD gunicorn -b :80 --chdir $HERE bot.core:app": (
-        *("gunicorn", "-b", ":80", "--chdir", ".", "bot.core:app"),
+    "ENV HERE=/app\nWORKDIR $HERE\nCMD gunicorn -b :8080 --chdir $HERE bot.core:app": (
+        *("gunicorn", "-b", ":8080", "--chdir", ".", "bot.core:app"),
     ),
     "ENV A=1\nENV B=$A\nCMD python run_it.py $B": ("python", "run_it.py", "1"),
     "ENV A=1\nCMD python run_it.py $A $OWN": ("python", "run_it.py", "1", "mine"),
@@ -273,10 +280,33 @@ def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> Non
 )
 def test_names_the_directory_that_a_dockerfile_is_for(tmp_path: Path, own: str, command: str, named: bool) -> None:
     files = {
-        "compose.yaml": "services:\n  web:\n    build: ./backend\n    command: uvicorn main:app --reload\n",
+        "compose.yaml": "services:\n  web:\n    build: ./backend\n    command: flask run\n",
         "backend/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
         f"backend/{own}": "",
         "backend/Dockerfile": f"FROM python:3.13\nWORKDIR /code\nCOPY . .\n{command}",
     }
     notes = launched(tmp_path, files, "fastapi uvicorn").notes
     assert any(note.endswith("build that directory: `shipwheel build backend`.") for note in notes) == named
+
+
+@pytest.mark.parametrize(
+    ("source", "command", "directory"),
+    [
+        ("from flask import Flask\napp = Flask(__name__)\nopen('data.txt')\n", "app:app", "site"),
+        ("from flask import Flask\nimport models\napp = Flask(__name__)\n", "app:app", "site"),
+        ("import streamlit\n", "app.py", "site"),
+    ],
+)
+def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source: str, command: str, directory: str) -> None:
+    docker = "FROM python:3.13\nCOPY . /code\nWORKDIR /code/site\nCMD flask run --host 0.0.0.0\n"
+    files = {"Dockerfile": docker, "site/app.py": source, "site/models.py": "", "site/data.txt": ""}
+    launch = launched(tmp_path, files, "flask gunicorn streamlit")
+    assert command in launch.command
+    assert (launch.directory, launch.python_path) == (directory, ())
+
+
+def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:
+    docker = "FROM python:3.13\nEXPOSE 80\nCMD uvicorn app:app --host 0.0.0.0 --port 80\n"
+    launch = launched(tmp_path, {"Dockerfile": docker, "app.py": ""}, "uvicorn")
+    assert (launch.command[-1], launch.ports) == ("8080", ("8080/tcp",))
+    assert [note.partition(", which")[0] for note in launch.notes] == ["Dockerfile, line 3: the command listens on port 8080 instead of 80"]

@@ -82,6 +82,24 @@ def test_imports_decide_which_directory_is_on_the_import_path(tmp_path: Path, ma
     assert (name, root) in [(module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()]
 
 
+@pytest.mark.parametrize(
+    ("files", "name", "root"),
+    [
+        ({"src/main.py": "import db\n"}, "main", "src"),
+        ({"src/main.py": "from shop.views import x\n", "src/shop/__init__.py": ""}, "main", "src"),
+        ({"src/main.py": "import db\n", "wsgi.py": "from src.main import app\n"}, "src.main", ""),
+        ({"src/main.py": "import db\n", "db.py": ""}, "src.main", ""),
+        ({"src/main.py": "import types, logging\n", "src/logging.py": "", "src/types.py": ""}, "src.main", ""),
+        ({"src/main.py": ""}, "src.main", ""),
+    ],
+    ids=["a neighbour", "a package below", "imported as a package", "a file beside it", "Python's modules", "nothing"],
+)
+def test_imports_decide_even_in_a_directory_with_an_init_file(tmp_path: Path, files: dict[str, str], name: str, root: str) -> None:
+    written(tmp_path, {"src/__init__.py": "", "src/db.py": "", **files})
+    found = {module.file: (module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()}
+    assert found["src/main.py"] == (name, root)
+
+
 def test_a_package_that_imports_itself_by_its_name_is_on_the_import_path(tmp_path: Path) -> None:
     files = {
         "src/py/shop/__init__.py": "",

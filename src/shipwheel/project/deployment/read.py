@@ -17,13 +17,12 @@ from shipwheel.project.deployment.process import DeploymentFile, Process, Projec
 from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.project.deployment.services import read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
+from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.systemd import read_units
 from shipwheel.project.deployment.translations import translation_step
 from shipwheel.user_files import UserFiles
 
 __all__ = ["Deployment", "read_deployment"]
-
-_FIRST_PORT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Deployment:
     def port(self) -> str | None:
         """The first TCP port that the files declare and that a user other than root can listen on everywhere."""
         declared = chain(*(process.ports for process in self.processes), *(each.ports for each in self.settings))
-        return next((port for port in declared if int(port) >= _FIRST_PORT), None)
+        return next((port for port in declared if int(port) >= FIRST_PORT), None)
 
     @property
     def health(self) -> str:

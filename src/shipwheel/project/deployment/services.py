@@ -46,7 +46,8 @@ class Services:
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
     """Return what the services say that are built from a project's Dockerfile, or, without one, that mount its directory."""
     names = project_names(root, files) if services else frozenset[str]()
-    own = [service for service in services if _runs_project(service, dockerfile, root, names)]
+    built = {service.image for service in services if dockerfile is not None and service.dockerfile == dockerfile.path} - {""}
+    own = [service for service in services if service.image in built or _runs_project(service, dockerfile, root, names)]
     if not own:
         return Services()
     file = own[0].file
@@ -54,19 +55,25 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     others = [service for service in services if service.file == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
     web = _web_service(production, own)
-    notes = () if production else tuple(_development_note(service, dockerfile) for service in own[:1])
+    # Without any other command, one for developing tells how the app starts: its options for developing are left out later.
+    started = production or [service for service in own[:1] if service.ports and not _has_own_command(dockerfile)]
+    notes = () if production else tuple(_development_note(service, dockerfile, taken=service in started) for service in own[:1])
     companions = tuple(dict.fromkeys(_companions(own, others)))
-    seen = {service.name: _files(service, dockerfile, root, files) for service in production}
+    seen = {service.name: _files(service, dockerfile, root, files) for service in started}
     return Services(
         tuple(
-            _process(service, "web" if service is web else service.name, seen[service.name], dockerfile)
-            for service in production
+            _process(service, "web" if service is web or not production else service.name, seen[service.name], dockerfile)
+            for service in started
             if _has_command(service)
         ),
         () if web is None else (_settings(web, seen[web.name], dockerfile, [service.name for service in others]),),
         companions,
         notes,
     )
+
+
+def _has_own_command(dockerfile: Dockerfile | None) -> bool:
+    return dockerfile is not None and bool(dockerfile.stage.entrypoint or dockerfile.stage.command)
 
 
 def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: Path, names: frozenset[str]) -> bool:
@@ -88,6 +95,8 @@ def _web_rank(service: ComposeService) -> tuple[object, ...]:
 def _web_service(production: Sequence[ComposeService], own: Sequence[ComposeService]) -> ComposeService | None:
     """Return the web server among the services for production; None if that is only there for developing."""
     servers = [service for service in production if not _WORKS_BESIDE & {*service.words}]
+    if servers and own[0] not in production and own[0].ports and not servers[0].ports:
+        return None
     if servers or not production:
         return servers[0] if servers else None
     return production[0] if all(service in production or _WORKS_BESIDE & {*service.words} for service in own) else None
@@ -128,9 +137,10 @@ def _has_code(directory: Path) -> bool:
     return any(any(directory.glob(pattern)) for pattern in ("*.py", "*/*.py", "pyproject.toml"))
 
 
-def _development_note(service: ComposeService, dockerfile: Dockerfile | None) -> str:
+def _development_note(service: ComposeService, dockerfile: Dockerfile | None, *, taken: bool) -> str:
     sign = _development_sign(service, dockerfile)
-    return f"{service.place}: the service {service.name} is for developing ({sign}), so the image has nothing of it."
+    what = "nothing of it but its command, as far as that is for production" if taken and _has_command(service) else "nothing of it"
+    return f"{service.place}: the service {service.name} is for developing ({sign}), so the image has {what}."
 
 
 def _files(service: ComposeService, dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> ProcessFiles:

@@ -11,7 +11,10 @@ from shipwheel.project.deployment.secrets import has_credentials, is_secret_vari
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import USUAL_PATH, ShellState
 
-__all__ = ["Copy", "Stage", "evaluate_stages", "parse_port"]
+__all__ = ["FIRST_PORT", "Copy", "Stage", "evaluate_stages", "parse_port"]
+
+FIRST_PORT = 1024
+"""The first port that a user other than root can listen on everywhere."""
 
 _UNKNOWN_DIRECTORY = "/\0"
 _VARIABLE = re.compile(r"\\(.)|\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-+])([^{}$]*))?\})", re.ASCII)

@@ -6,15 +6,15 @@ To add a server, add a row to `_SERVERS`.
 import configparser
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shipwheel.project.deployment.stage import parse_port
+from shipwheel.project.deployment.stage import FIRST_PORT, parse_port
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
-__all__ = ["Listening", "find_address", "is_server", "tool_of", "without_flags"]
+__all__ = ["Listening", "find_address", "is_server", "tool_of", "unprivileged", "without_flags"]
 
 _INTERPRETER_FLAGS = re.compile(r"-[uOBEsSIx]+m?")
 _HOST_OPTIONS = ("--host", "--address", "--bind-address", "--ip", "--server.address", "--interface")
@@ -76,6 +76,9 @@ _SERVERS = {
     "aiohttp.web": _Server("8080", True, ("--hostname", "-H"), ("--port", "-P")),
 }
 """Program, or module that Python runs -> its options."""
+_EVERY_PORT_OPTION = frozenset(
+    (*_PORT_OPTIONS, *_BIND_OPTIONS, *(option for server in _SERVERS.values() for option in (*server.port_options, *server.bind_options)))
+)
 _WORKERS = frozenset({"celery", "rq", "rqworker", "dramatiq", "arq", "huey_consumer", "faust", "faststream", "taskiq", "twistd", "pserve"})
 """Programs that run for as long as the container does, and listen on no port of their own."""
 
@@ -148,6 +151,27 @@ def find_address(
     if not found.port and declared:
         return Listening(_with_host(words, server, declared, port_too=True), (declared,), "127.0.0.1", opened=True)
     return Listening(_with_host(words, server, port), ports, "127.0.0.1", opened=True)
+
+
+def unprivileged(found: Listening) -> Listening:
+    """Return a command that listens on ports which only root may open with others in their place: 8080 for 80."""
+    words, ports = found.words, found.ports
+    for port in ports:
+        new = str(8000 + int(port)) if port != "443" else "8443"
+        if int(port) < FIRST_PORT:
+            moved = tuple(_moved(word, before, port, new) for before, word in zip(("", *words), words, strict=False))
+            ports = tuple(new if each == port and moved != words else each for each in ports)
+            words = moved
+    return replace(found, words=words, ports=tuple(dict.fromkeys(ports)))
+
+
+def _moved(word: str, before: str, port: str, new: str) -> str:
+    """Return a word with another port, if it is the value of an option for one, alone or after an address."""
+    option, equals, value = word.partition("=") if word.startswith("--") else _short(word)
+    if not equals:
+        option, value = before, word
+    given = option in _EVERY_PORT_OPTION and re.fullmatch(rf"(.*:)?{port}", value) is not None
+    return word.removesuffix(port) + new if given else word
 
 
 class _Options:
@@ -257,6 +281,8 @@ def _configured(words: tuple[str, ...], evidence: Evidence, modules: Sequence[Mo
     prefix = f"{directory}/" if directory not in ("", ".") else ""
     if tool == "gunicorn":
         name = _config_file(words, ("-c", "--config")) or "gunicorn.conf.py"
+        if name.startswith("python:"):
+            return next((module.bind for module in modules if module.name == name.removeprefix("python:")), "")
         return next((module.bind for module in modules if module.file == prefix + name.removeprefix("file:").removeprefix("./")), "")
     if tool == "uwsgi":
         name = _config_file(words, ("--ini",)) or next((word for word in words[1:] if word.endswith(".ini")), "")

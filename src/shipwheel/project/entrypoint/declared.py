@@ -8,7 +8,7 @@ from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, without_flags
+from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.module import Module
@@ -16,6 +16,7 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.working_directory import own_project_folder
 
 __all__ = [
     "declared_finder",
@@ -52,8 +53,6 @@ _DEVELOPMENT_METHODS = frozenset({"run", "run_server"})
 """Methods of an application that start its framework's development server."""
 _STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app", "listen", "launch"})
 """Names of what starts a program."""
-_PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
-"""Files that make a directory a project."""
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write."""
@@ -169,11 +168,8 @@ def directory_notes(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
 
     A command that comes from elsewhere starts in the project's directory, and may miss files that it names by relative paths.
     """
-    dockerfile = scan.deployment.dockerfile
-    if dockerfile is None or launch.declared_at or launch.directory:
-        return ()
-    folder = dockerfile.files.project_path(dockerfile.stage.workdir or "/") or "."
-    if folder == "." or not any(evidence.has_file(f"{folder}/{name}") for name in _PROJECT_FILES):
+    dockerfile, folder = scan.deployment.dockerfile, own_project_folder(evidence, scan)
+    if dockerfile is None or not folder or launch.declared_at or launch.directory:
         return ()
     what = f"{dockerfile.name} is for {folder}, which has requirements of its own, and the command comes from elsewhere"
     return (f"{what}: if the app misses its files or modules, build that directory: `shipwheel build {folder}`.",)
@@ -203,7 +199,8 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     directory = "" if found.words[0] in evidence.scripts else runnable.directory(found.command) or ""
     everything = {**process.variables, **env, **evidence.settings.env}
-    listening = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
+    given = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
+    listening = unprivileged(given)
     ports = _ports(process, evidence, listening, found.words, scan, directory)
     launch = Launch(
         listening.words,
@@ -215,7 +212,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         every_start=found.steps,
         reason=_reason(process, scan),
         declared_at=process.place,
-        notes=(*found.notes, *_address_notes(process, listening)),
+        notes=(*found.notes, *_address_notes(process, listening, given.ports)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)
 
@@ -304,7 +301,9 @@ def _reason(process: Process, scan: Scan) -> str:
     return f"{place} names it as {process.name}" + (f"; it also has {', '.join(names)}." if names else ".")
 
 
-def _address_notes(process: Process, listening: Listening) -> Iterator[str]:
+def _address_notes(process: Process, listening: Listening, ports: Sequence[str]) -> Iterator[str]:
+    if moved := [f"{port} instead of {before}" for before, port in zip(ports, listening.ports, strict=False) if before != port]:
+        yield f"{process.place}: the command listens on port {', '.join(moved)}, which only root may open everywhere."
     if listening.loopback and not listening.opened:
         yield (
             f"{process.place}: the command listens on {listening.loopback} only, which cannot be reached from outside the container:"

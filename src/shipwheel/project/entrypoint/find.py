@@ -35,6 +35,7 @@ from shipwheel.project.entrypoint.scripts import find_console_script, find_scrip
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
+from shipwheel.project.entrypoint.working_directory import with_working_directory
 
 __all__ = ["Evidence", "Launch", "find_launch"]
 
@@ -85,7 +86,9 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if launch is None:
         scan = scanner.scan_project()
         launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
-        launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan) if launch is not None else None
+        if launch is not None:
+            launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan)
+            launch = with_working_directory(launch, evidence, scan)
     elif _source_matters(evidence, launch):
         scan = Scan(scanner.scan_modules(), deployment)
     else:

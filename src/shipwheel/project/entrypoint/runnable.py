@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
+from shipwheel.project.entrypoint.development import is_development_server, without_development_options
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.versions import normalized
@@ -15,7 +16,6 @@ from shipwheel.versions import normalized
 __all__ = ["DEVELOPMENT", "Runnable", "is_encodable"]
 
 DEVELOPMENT = "it starts a development server"
-_DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev"})
 _DISTRIBUTIONS = {
     "django-admin": "django",
     "huey_consumer": "huey",
@@ -33,8 +33,8 @@ _DISTRIBUTIONS = {
 """Program -> the Python package that contains it, if that has another name."""
 _PYTHON = re.compile(r"python(3(\.\d+)?)?|pypy3?")
 _IN_BIN = re.compile(r"(/[^/\0]+)*/s?bin/([^/\0]+)")
-_TARGET = re.compile(r"[\w.]+:\w[\w.]*(\(.*\))?")
-"""module:variable"""
+_TARGET = re.compile(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
+"""module:variable, but not gunicorn's `python:` and `file:` before the name of its configuration."""
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 _MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
 _SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
@@ -63,6 +63,7 @@ class Runnable:
             return ()
         inside = self.files.project_path(directory) or "."
         found = (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
+        found = without_development_options(found)
         return self._as_console_script(found, inside) or found
 
     def value(self, text: str) -> str:
@@ -73,8 +74,7 @@ class Runnable:
         """Return why the image cannot run translated words, or should not; empty if it can."""
         if not is_encodable(words):
             return "it is no command"
-        flask = words[0] == "flask" or without_flags(words)[1:3] == ("-m", "flask")
-        if _DEVELOPMENT_WORDS & {*words[1:]} or (flask and "run" in words):
+        if is_development_server(words):
             return DEVELOPMENT
         if words[0] == "python":
             return "" if self._names_project_code(without_flags(words)[1:], directory) else f"the image lacks what `{' '.join(words)}` runs"

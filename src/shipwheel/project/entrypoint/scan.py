@@ -5,6 +5,7 @@ The finders receive a `Scan` and open no files. Source files that cannot be read
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,13 +165,17 @@ class _FileReader:
         return self._import_roots[directory]
 
     def _imports_from_inside(self, directory: Path) -> bool:
-        """Return whether the files of a directory import each other by their bare names: it is no package and is not imported as one."""
-        if (directory / "__init__.py").exists():
-            return False
-        if not directory.name.isidentifier() or (directory / "manage.py").is_file():
+        """Return whether the files of a directory import each other by their bare names: it is no package, or is not imported as one."""
+        is_package = (directory / "__init__.py").exists()
+        if not is_package and (not directory.name.isidentifier() or (directory / "manage.py").is_file()):
             return True
         siblings = {path.stem for path in directory.glob("*.py")} | {path.parent.name for path in directory.glob("*/__init__.py")}
-        answer = directory.name == "src"
+        if is_package:
+            # The name of a module of its own may be that of Python's or of one beside the package.
+            siblings -= sys.stdlib_module_names | {path.stem for path in directory.parent.iterdir()}
+            if any(directory.name in self._imported(path.relative_to(self._root).as_posix()) for path in directory.parent.glob("*.py")):
+                return False
+        answer = directory.name == "src" and not is_package
         for path in sorted(directory.rglob("*.py"))[:_MAX_FILES_OF_ROOT]:
             imports = self._imported(path.relative_to(self._root).as_posix())
             direct = path.parent == directory

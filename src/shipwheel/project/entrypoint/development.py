@@ -1,0 +1,47 @@
+"""Commands that are for developing: with options that production leaves out, or with a server that production does not use."""
+
+from collections.abc import Sequence
+
+from shipwheel.project.entrypoint.command_address import tool_of, without_flags
+
+__all__ = ["is_development_server", "without_development_options"]
+
+_SERVERS = frozenset({"runserver", "runserver_plus", "dev"})
+_OPTIONS = frozenset("--reload --debug --dev --auto-reload --autoreload --use-reloader --with-reload --watch".split())  # noqa: SIM905
+_OPTIONS_WITH_VALUE = frozenset(
+    """
+    --reload-dir --reload-dirs --reload-include --reload-exclude --reload-delay --reload-engine --reload-extra-file --reload-paths
+    """.split()  # noqa: SIM905
+)
+_TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
+
+
+def without_development_options(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command as production starts it: it restarts for no changed file, and shows no debugger."""
+    found = list(words[:1])
+    values = 0
+    for number, word in enumerate(words[1:], 1):
+        option, equals, _ = word.partition("=")
+        if values:
+            values -= 1
+        elif option in _OPTIONS_WITH_VALUE:
+            values = 0 if equals else 1
+        elif option in _OPTIONS:
+            following = words[number + 1].lower() if number + 1 < len(words) else ""
+            values = 1 if not equals and following in _TRUTHS else 0
+        else:
+            found.append(word)
+    command = tuple(found)
+    cut = _subcommand_at(command)
+    return (*command[:cut], "run", *command[cut + 1 :]) if tool_of(command) == "fastapi" and command[cut : cut + 1] == ("dev",) else command
+
+
+def is_development_server(words: Sequence[str]) -> bool:
+    """Return whether a command starts a server that is only for developing."""
+    return not _SERVERS.isdisjoint(words[1:]) or (tool_of(words) == "flask" and "run" in words)
+
+
+def _subcommand_at(words: tuple[str, ...]) -> int:
+    """Return the position after the program, or after the module that Python runs as one."""
+    command = without_flags(words)
+    return len(words) - len(command) + (3 if command[1:2] == ("-m",) else 1)

@@ -1,0 +1,58 @@
+"""The directory of the project that a Dockerfile's image starts in, for a command that comes from elsewhere."""
+
+import posixpath
+from dataclasses import replace
+
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["own_project_folder", "with_working_directory"]
+
+_PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
+"""Files that make a directory a project."""
+
+
+def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch in the directory that the Dockerfile's image starts in, where the code finds its modules and its files.
+
+    A directory with requirements of its own is another project, and a command from a file that names its directory has it.
+    """
+    folder = _folder(evidence, scan)
+    if not folder or own_project_folder(evidence, scan) or launch.declared_at or launch.directory or evidence.kind != "app":
+        return launch
+    words = tuple(_seen_from(word, folder, evidence) for word in launch.command)
+    below = any(file.startswith(f"{folder}/") for file in _files(launch, evidence))
+    if not below or launch.is_program:
+        return launch
+    python_path = tuple(path for path in launch.python_path if path != folder)
+    return replace(launch, command=words, directory=folder, python_path=python_path)
+
+
+def own_project_folder(evidence: Evidence, scan: Scan) -> str:
+    """Return the directory that the Dockerfile's image starts in, if that has requirements of its own; else an empty text."""
+    folder = _folder(evidence, scan)
+    return folder if folder and any(evidence.has_file(f"{folder}/{name}") for name in _PROJECT_FILES) else ""
+
+
+def _folder(evidence: Evidence, scan: Scan) -> str:
+    dockerfile = scan.deployment.dockerfile
+    found = dockerfile.files.project_path(dockerfile.stage.workdir or "/") if dockerfile is not None else None
+    return found if found not in (None, ".") and evidence.has_directory(found or "") else ""
+
+
+def _files(launch: Launch, evidence: Evidence) -> list[str]:
+    """Return the files of the project that a command names, as paths or as module:variable."""
+    found = [word for word in launch.command if evidence.has_file(word)]
+    for word in launch.command:
+        base = "/".join((*launch.python_path[:1], word.partition(":")[0].replace(".", "/"))) if ":" in word else ""
+        found += [path for path in (f"{base}.py", f"{base}/__init__.py") if base and evidence.has_file(path)]
+    return found
+
+
+def _seen_from(word: str, folder: str, evidence: Evidence) -> str:
+    """Return a word of a command as it is in a directory: the file, or the module, without that directory's name."""
+    if evidence.has_file(word) and word.startswith(f"{folder}/"):
+        return posixpath.relpath(word, folder)
+    dotted = f"{folder.replace('/', '.')}."
+    return word.removeprefix(dotted) if ":" in word else word
