@@ -29,7 +29,7 @@ LEAVES |= {
     "store_prune",
     "store_sessions",
 }
-LEAVES |= {"user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"made_files", "user_dirs", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -44,6 +44,7 @@ BELOW = {
     "directory_cache": {"file_lock"},
     "container_path": set(),
     "linux_signals": set(),
+    "made_files": set(),
     "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},

@@ -84,7 +84,7 @@ def test_a_service_of_a_profile_is_in_the_compose_file_alone(world: World) -> No
 @pytest.mark.parametrize("form", ["kubernetes", "helm"])
 def test_no_password_is_to_be_written_on_a_command_line(world: World, form: str) -> None:
     app = world.app("small\n", settings=f'{PLATFORM}[services.web.env]\nURL = "pg://${{PASSWORD}}@db"\n')
-    done = world.run("export", form, app)
+    done = world.run("export", form, app, "-o", "deploy")
     assert "a file with PASSWORD=…: kubectl create secret generic shop-secrets --from-env-file=FILE" in done.err
 
 

@@ -12,6 +12,7 @@ from shipwheel.cli.options import some_options
 from shipwheel.cli.services import stack_argument
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
+from shipwheel.made_files import is_made
 
 if TYPE_CHECKING:
     from shipwheel.stack.image import PlacedService
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose", "kubernetes", "helm", "github-actions", "gitlab-ci")
+_FORMATS = ("compose", "kubernetes", "helm", "dockerfile", "bake", "github-actions", "gitlab-ci")
+_NEEDS_DIRECTORY = ("helm", "dockerfile", "bake")
+"""The formats of several files that are no documents of one stream."""
+
 _MEMORY_STEP = 32 << 20
 
 
@@ -36,13 +40,15 @@ class _Exported:
     "export",
     cls=Command,
     help="""Write files that run a project and its services elsewhere: a compose file, manifests for Kubernetes with a kustomization, or a
-    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it.""",
+    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it, or a
+    Dockerfile that does what BuildKit can.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
         "shipwheel export kubernetes --push -o deploy",
         "shipwheel export helm --push -o chart",
         "shipwheel export github-actions -o .",
+        "shipwheel export dockerfile -o .",
     ),
 )
 @click.argument("form", metavar="FORMAT", type=click.Choice(_FORMATS))
@@ -65,8 +71,12 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
     from shipwheel.stack.image import place_all
     from shipwheel.stack.read import read_stack
 
+    if output is None and form in _NEEDS_DIRECTORY:
+        raise UsageError(
+            f"export {form} writes several files", hint="Name a directory for them: -o DIR, for a Dockerfile the project's own."
+        )
     if form not in _STACK_FORMATS:
-        _show(_pipeline(form, path), output, {}, terminal)
+        _show(_dockerfile(form, path, flags, terminal) if form in ("dockerfile", "bake") else _pipeline(form, path), output, {}, terminal)
         return
     stack = read_stack(path)
     if form != "compose":
@@ -108,8 +118,30 @@ def _pipeline(form: str, path: Path) -> _Exported:
     return _Exported({}, {".github/workflows/image.yaml": github_workflow(reference.name, __version__)})
 
 
+def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+    from shipwheel.cli.dockerfile_facts import dockerfile_of
+    from shipwheel.oci.reference import Reference
+    from shipwheel.project.read import find_settings
+    from shipwheel.stack.bake import bake_file
+    from shipwheel.stack.dockerfile import FOLDER, LIMITS, dockerfile, dockerignore
+
+    project, beside = dockerfile_of(path, dict(flags), terminal)
+    files = {"Dockerfile": dockerfile(project), "Dockerfile.dockerignore": dockerignore(project)}
+    if form == "bake":
+        files["docker-bake.hcl"] = bake_file(Reference.parse(find_settings(path).tag or project.name), project.platforms)
+    note = f"shipwheel does what a Dockerfile cannot: {'; '.join((*LIMITS, *project.notes))}"
+    return _Exported({**files, **{f"{FOLDER}/{name}": text for name, text in beside.items()}}, note=note)
+
+
 def _write(exported: _Exported, output: Path) -> list[str]:
-    """Write the files below a directory, and return their paths. A file that is a person's stays as it is."""
+    """Write the files below a directory, and return their paths. A file that is a person's stays as it is.
+
+    Raise UsageError, before anything is written, for one that would be written over and that no export made.
+    """
+    for name, text in exported.files.items():
+        file = output / name
+        if is_made(text.encode()) and file.exists() and not is_made(file.read_bytes()):
+            raise UsageError(f"{file} is not by shipwheel export, so it stays", hint="Rename it, or write elsewhere: -o DIR.")
     written = []
     for name, text in {**exported.files, **exported.once}.items():
         file = output / name

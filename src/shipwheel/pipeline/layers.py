@@ -31,7 +31,7 @@ from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource
 from shipwheel.wheels.direct_url import direct_url, local_direct_url
 from shipwheel.wheels.wheel import WheelSource
 
-__all__ = ["LayerPlanner"]
+__all__ = ["LayerPlanner", "launcher_source"]
 
 _LAUNCHER = "opt/shipwheel"
 
@@ -188,9 +188,7 @@ class LayerPlanner:
             links = ((path, posixpath.join(workdir, target).rstrip("/")) for path, target in project.launch.aliases)
             sources.append(Generated("links", tuple(symlink(path.strip("/"), target) for path, target in links)))
         if project.needs_launcher:
-            marks, stop_signal = _marks_directory(project.volumes), container_stop_signal(project.settings.stop_signal, platform.base)
-            steps, workers = project.before_start, project.workers_variable
-            sources.append(launcher_files(steps, marks, project.every_start, stop_signal=stop_signal, workers_variable=workers))
+            sources.append(launcher_source(project, platform.base))
         return tuple(sources)
 
     def _volumes(self, base: Base, owned: Mapping[str, Directory], workdir: str) -> LayerSpec:
@@ -203,6 +201,13 @@ class LayerPlanner:
 
 def _base_directories(base: Base) -> Mapping[str, Directory]:
     return base.image.facts.directories if base.image is not None else COMPOSED_DIRECTORIES
+
+
+def launcher_source(project: Project, base: Base) -> Generated:
+    """Return the launcher of a project's image on a base, with its settings."""
+    marks, stop_signal = _marks_directory(project.volumes), container_stop_signal(project.settings.stop_signal, base)
+    steps, workers = project.before_start, project.workers_variable
+    return launcher_files(steps, marks, project.every_start, stop_signal=stop_signal, workers_variable=workers)
 
 
 def _marks_directory(volumes: Sequence[str]) -> str:

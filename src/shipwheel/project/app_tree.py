@@ -34,7 +34,7 @@ _EXCLUDED_BY_DEFAULT = """
     *.py[cod] *.egg-info *.egg .coverage .coverage.* Thumbs.db desktop.ini *.swp *~ .gitignore .gitattributes .gitmodules .dockerignore
     .github .gitlab-ci.yml .pre-commit-config.yaml .editorconfig .devcontainer Dockerfile* *.Dockerfile Containerfile*
     docker-compose*.y*ml compose.y*ml compose.*.y*ml /shipwheel.toml /pylock.toml /pylock.*.toml /uv.lock /poetry.lock /pdm.lock
-    /Pipfile.lock
+    /Pipfile.lock /.shipwheel docker-bake.hcl
     """.split()  # noqa: SIM905
 """Patterns that a .gitignore file may negate."""
 _NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from shipwheel.made_files import head_for
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, Stack, pieces
 from shipwheel.stack.yaml_file import yaml_documents
@@ -18,8 +19,7 @@ _TIMEOUT = "10s"
 
 def compose_file(stack: Stack, placed: Sequence[PlacedService]) -> str:
     """Return the text of a compose file. The names of the images should have digests."""
-    head = "# Made by `shipwheel export compose`: change the settings, and make it again.\n"
-    return head + yaml_documents([compose_document(stack, placed)])
+    return head_for("compose") + yaml_documents([compose_document(stack, placed)])
 
 
 def compose_document(stack: Stack, placed: Sequence[PlacedService]) -> dict[str, Any]:

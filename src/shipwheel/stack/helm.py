@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.made_files import head_for
 from shipwheel.oci.reference import Reference
 from shipwheel.stack.helm_schema import values_schema
 from shipwheel.stack.image import PlacedService
@@ -21,7 +22,7 @@ from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["helm_files"]
 
-_HEAD = "# Made by `shipwheel export helm`: change the settings, and make it again.\n"
+_HEAD = head_for("helm")
 _VALUES_HEAD = f"""{_HEAD}# Write other values into a file of your own: helm upgrade --install --values FILE. The keys:
 #   registry   takes the place of every image's registry, for a mirror that has them all; pullSecrets names the Secrets that open it
 #   labels     are added to every object and pod

@@ -6,6 +6,7 @@ https://kubectl.docs.kubernetes.io/references/kustomize/kustomization
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shipwheel.made_files import head_for
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.kubernetes import manifests
 from shipwheel.stack.model import Stack
@@ -13,7 +14,7 @@ from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["ingress", "kustomize_files"]
 
-_HEAD = "# Made by `shipwheel export kubernetes`: change the settings, and make it again.\n"
+_HEAD = head_for("kubernetes")
 _OVERLAY_HEAD = "# Made once by `shipwheel export kubernetes`, which leaves it as it is from then on: it is yours.\n"
 _HOST = "shop.example.com"
 

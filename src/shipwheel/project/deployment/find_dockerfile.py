@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
+from shipwheel.made_files import is_made
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_dockerfile
 from shipwheel.project.deployment.stage import Copy, Stage, evaluate_stages
@@ -151,9 +152,11 @@ class _Dockerfiles:
 
     def _instructions(self, path: Path) -> tuple[Instruction, ...]:
         try:
-            return parse_dockerfile(self.files.read_bytes(path)) if path.stat().st_size <= _MAX_BYTES else ()
+            data = self.files.read_bytes(path) if path.stat().st_size <= _MAX_BYTES else b""
         except OSError:
             return ()
+        # What `export` wrote says nothing new, and must not outlive the settings that it was written from.
+        return () if is_made(data) else parse_dockerfile(data)
 
     def _context_of(self, path: Path, instructions: tuple[Instruction, ...]) -> Path:
         build = self.named.get(path)
