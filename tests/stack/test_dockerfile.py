@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from uv import find_uv_bin
 
+from shipwheel.build_settings import StepSettings
 from shipwheel.container_path import ContainerPath
 from shipwheel.made_files import is_made
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
@@ -51,6 +52,7 @@ PROJECT = DockerProject(
     import_paths=("/app/src",),
     site_packages="/opt/venv/lib/python3.13/site-packages",
     has_launcher=True,
+    steps=(StepSettings(("python", "collect.py", "a b"), {"KEY": "x y"}), StepSettings(("fetch",), network=True)),
     bytecode=True,
     platforms=PLATFORMS,
     notes=("something is different",),
@@ -80,6 +82,12 @@ def test_the_stage_of_developers_has_a_user_by_number_and_no_launcher() -> None:
     assert "\nCOPY" not in dockerfile(PROJECT).partition(" AS development")[2].partition("FROM ")[0], "the source is mounted"
 
 
+def test_steps_run_in_the_finished_image() -> None:
+    text = dockerfile(PROJECT)
+    first, second = text.index("RUN --network=none env 'KEY=x y' python collect.py 'a b'\n"), text.index("RUN fetch\n")
+    assert text.index('COPY ["shop/"') < text.index('    PATH="', text.index("AS production")) < first < second < text.index("USER 65532")
+
+
 def test_nothing_is_there_that_a_project_does_not_need() -> None:
     plain = ExecutionConfig(cmd=("python", "main.py"), user="65532:65532")
     empty: dict[str, str] = {}
@@ -98,6 +106,7 @@ def test_nothing_is_there_that_a_project_does_not_need() -> None:
         links=empty,
         import_paths=(),
         has_launcher=False,
+        steps=(),
     )
     text = dockerfile(small)
     for absent in ("apt-get", "pip install", "-m pip", "HEALTHCHECK", "ENTRYPOINT", "VOLUME", "EXPOSE", "STOPSIGNAL", "launcher"):

@@ -82,6 +82,7 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
         import_paths=tuple(posixpath.normpath(posixpath.join(workdir, folder)) for folder in launch.python_path),
         site_packages=f"/{Paths(first.target.minor).site_packages}",
         has_launcher=project.needs_launcher,
+        steps=project.steps,
         bytecode=project.settings.bytecode,
         platforms=request.platforms,
         notes=tuple(_notes(project, tree)),
@@ -170,7 +171,7 @@ def _developers(request: "Request", project: "Project") -> "Resolution | None":
     from shipwheel.pipeline.build import resolve_request
 
     settings = development(project, debugger=False)
-    return resolve_request(replace(request, settings=settings)) if settings != project.settings else None
+    return resolve_request(replace(request, settings=settings)) if settings.lock != project.settings.lock else None
 
 
 def _notes(project: "Project", tree: "AppTree | None") -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from shipwheel.build_settings import StepSettings
 from shipwheel.made_files import head_for
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
@@ -73,6 +74,8 @@ class DockerProject(msgspec.Struct, frozen=True):
     site_packages: str
     """Absolute."""
     has_launcher: bool
+    steps: tuple[StepSettings, ...]
+    """Programs that run in the finished image while it is built."""
     bytecode: bool
     platforms: tuple[Platform, ...]
     notes: tuple[str, ...] = ()
@@ -221,6 +224,7 @@ def _production(project: DockerProject) -> Iterator[str]:
     if config.working_dir != project.workdir:
         yield f"WORKDIR {config.working_dir}"
     yield from _environment(config.environment)
+    yield from map(_step, project.steps)
     yield from (f"LABEL {_quoted_pair(name, value)}" for name, value in sorted(config.labels.items()))
     if config.volumes:
         yield f"VOLUME {_words(config.volumes)}"
@@ -234,6 +238,14 @@ def _production(project: DockerProject) -> Iterator[str]:
         yield f"ENTRYPOINT {_words(config.entrypoint)}"
     if config.cmd:
         yield f"CMD {_words(config.cmd)}"
+
+
+def _step(step: StepSettings) -> str:
+    import shlex
+
+    env = [f"{name}={value}" for name, value in sorted(step.env.items())]
+    network = "" if step.network else "--network=none "
+    return f"RUN {network}{shlex.join([*(['env', *env] if env else []), *step.run])}"
 
 
 def _copied(project: DockerProject) -> Iterator[str]:
