@@ -179,6 +179,17 @@ def test_the_backend_of_a_package_in_the_index_sees_nothing_of_this_machine(
 @needs("bwrap")
 @pytest.mark.parametrize("named", ["./made", "made @ file://{app}/made"])
 def test_the_backend_of_a_directory_sees_nothing_of_this_machine(home: Path, tmp_path: Path, listener: int, named: str) -> None:
+@needs("bwrap")
+@pytest.mark.parametrize("more", ["", BUILDING], ids=["metadata", "wheel"])
+def test_uvs_cache_may_be_behind_a_link(index: PackageIndex, home: Path, tmp_path: Path, listener: int, more: str) -> None:
+    (home / "disk").mkdir()
+    (home / ".cache").symlink_to("disk")
+    index.add("made-1.0.tar.gz", archive(files(home, listener, BACKEND + more)))
+    assert found(request(tmp_path / "app", "made")) == set()
+    assert (home / "canary").read_text() == "untouched"
+    assert not list(home.rglob("evil"))
+
+
     app = tmp_path / "app"
     write(app / "made", files(home, listener))
     assert found(request(app, named.format(app=app))) == set()

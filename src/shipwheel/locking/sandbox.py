@@ -65,11 +65,16 @@ def confined(
     binds = {
         **{path: ("--ro-bind", path) for path in _existing(readable)},
         **{path: ("--bind", path) for path in _existing(writable)},
-        **{str(path): ("--bind", str(source)) for path, source in placed.items()},
+        **{form: ("--bind", str(source)) for path, source in placed.items() for form in _forms(path)},
     }
     # Parents first: a later mount hides what is below it.
     mounts = [word for path in sorted(binds) for word in (*binds[path], path)]
     return ["bwrap", *_isolation(network), *_system(network), *mounts, "--", *command]
+
+
+def _forms(path: Path) -> Iterable[str]:
+    """Return a path, and the one without links in it, which is that of the working directory and what many programs make of the first."""
+    return dict.fromkeys((str(path), os.path.realpath(path)))
 
 
 @lru_cache(maxsize=8)
@@ -133,4 +138,4 @@ def _system(network: bool) -> Iterator[str]:
 def _existing(paths: Iterable[Path]) -> Iterator[str]:
     """Yield the paths that exist and that the sandbox does not have anyway."""
     below_usr = Path("/usr")
-    yield from (str(path) for path in paths if path.exists() and not path.is_relative_to(below_usr))
+    yield from (form for path in paths if path.exists() and not path.is_relative_to(below_usr) for form in _forms(path))
