@@ -33,6 +33,15 @@ def test_markers_describe_the_target(target: Platform, machine: str) -> None:
     assert not Marker("extra == 'x'").evaluate(dict(markers))
 
 
+def test_python_3_7_is_offered_wheels_with_the_abi_cp37m() -> None:
+    # Until 3.7, the suffix stood for pymalloc, with which every release was built: no wheel has the ABI cp37.
+    tags = {str(tag) for tag in Target(AMD64, "3.7.17", (2, 28)).tags()}
+    assert "cp37-cp37m-manylinux_2_17_x86_64" in tags and "cp36-abi3-manylinux_2_17_x86_64" in tags
+    assert not [tag for tag in tags if "-cp37-" in tag]
+    assert "cp38-cp38-manylinux_2_17_x86_64" in {str(tag) for tag in Target(AMD64, "3.8.20", (2, 28)).tags()}
+    assert ("cp37", "cp37m") in python_tags("3.7") and ("cp37", "cp37") not in python_tags("3.7")
+
+
 def test_tags_equal_those_of_packaging_on_a_host_with_the_same_glibc() -> None:
     libc = platform.libc_ver()
     if sys.platform != "linux" or libc[0] != "glibc" or platform.machine() not in ("x86_64", "aarch64"):
