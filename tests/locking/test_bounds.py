@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 
 from shipwheel.locking import process
-from shipwheel.locking.bounds import Bounds, OverBounds, disk_usage, run_bounded
+from shipwheel.locking.bounds import Bounds, OverBounds, disk_usage
+from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.settings import BuildSettings
 
 
-def run(folder: Path, code: str, limits: Bounds) -> process.Finished:
+def run(folder: Path, code: str, limits: Bounds) -> Finished:
     return run_bounded([sys.executable, "-S", "-c", code], env={}, cwd=folder, stop=threading.Event(), bounds=limits, directories=(folder,))
 
 
 def test_bounds_are_those_of_the_settings() -> None:
     settings = BuildSettings()
-    assert Bounds() == Bounds(settings.max_minutes * 60, settings.max_gigabytes << 30)
+    assert Bounds() == Bounds.of(settings.max_minutes, settings.max_gigabytes)
 
 
 def test_a_program_below_its_bounds_ends_as_it_does(tmp_path: Path) -> None:
-    assert run(tmp_path, "print('done'); raise SystemExit(3)", Bounds()) == process.Finished(3, "done\n", "")
+    assert run(tmp_path, "print('done'); raise SystemExit(3)", Bounds()) == Finished(3, "done\n", "")
 
 
 def test_a_program_that_never_ends_is_stopped(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.lock_requests import lock_request
 from support.programs import needs
 
+from shipwheel.errors import LockError
 from shipwheel.locking import build_hook, sandbox
+from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.make import make_lock
 from shipwheel.testing.package_index import PackageIndex
@@ -149,12 +152,12 @@ def archive(contents: dict[str, str]) -> bytes:
     return out.getvalue()
 
 
-def request(app: Path, requirement: str, settings: str = "", build_network: tuple[str, ...] = ()) -> LockRequest:
+def request(app: Path, requirement: str, settings: str = "", **choices: Any) -> LockRequest:
     app.mkdir(exist_ok=True)
     (app / "requirements.txt").write_text(f"{requirement}\n")
     if settings:
         (app / "pyproject.toml").write_text(settings)
-    return lock_request(app, MINOR, (app / "requirements.txt",), build_network=build_network)
+    return lock_request(app, MINOR, (app / "requirements.txt",), **choices)
 
 
 def found(request: LockRequest) -> set[str]:
@@ -177,9 +180,6 @@ def test_the_backend_of_a_package_in_the_index_sees_nothing_of_this_machine(
 
 
 @needs("bwrap")
-@pytest.mark.parametrize("named", ["./made", "made @ file://{app}/made"])
-def test_the_backend_of_a_directory_sees_nothing_of_this_machine(home: Path, tmp_path: Path, listener: int, named: str) -> None:
-@needs("bwrap")
 @pytest.mark.parametrize("more", ["", BUILDING], ids=["metadata", "wheel"])
 def test_uvs_cache_may_be_behind_a_link(index: PackageIndex, home: Path, tmp_path: Path, listener: int, more: str) -> None:
     (home / "disk").mkdir()
@@ -190,6 +190,9 @@ def test_uvs_cache_may_be_behind_a_link(index: PackageIndex, home: Path, tmp_pat
     assert not list(home.rglob("evil"))
 
 
+@needs("bwrap")
+@pytest.mark.parametrize("named", ["./made", "made @ file://{app}/made"])
+def test_the_backend_of_a_directory_sees_nothing_of_this_machine(home: Path, tmp_path: Path, listener: int, named: str) -> None:
     app = tmp_path / "app"
     write(app / "made", files(home, listener))
     assert found(request(app, named.format(app=app))) == set()
@@ -281,6 +284,21 @@ def test_a_build_that_may_use_the_network_gets_no_password_of_an_index(
     monkeypatch.delenv("HTTPS_PROXY")
     index.add("made-1.0.tar.gz", archive(files(home, listener)))
     assert found(request(tmp_path / "app", "made", build_network=("Made",))) == {"network"}
+
+
+@needs("bwrap")
+@pytest.mark.parametrize(
+    ("code", "bounds", "words"),
+    [
+        ("while True: pass", Bounds(seconds=0), "stopped after 0 minutes"),
+        ("open('large', 'wb').write(bytes(1 << 24))\nwhile True: pass", Bounds(size=1 << 20), "it used more than 0.000977 GB of disk"),
+    ],
+)
+def test_a_build_of_uv_is_stopped_at_its_bounds(index: PackageIndex, tmp_path: Path, code: str, bounds: Bounds, words: str) -> None:
+    index.add("made-1.0.tar.gz", archive({"pyproject.toml": PYPROJECT, "backend.py": code}))
+    with pytest.raises(LockError, match=words) as raised:
+        make_lock(request(tmp_path / "app", "made", build_bounds=bounds))
+    assert "[tool.shipwheel.build]" in raised.value.message
 
 
 def test_uv_finds_no_link_and_no_pipe_that_a_backend_left(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
-from shipwheel.locking.bounds import Bounds, run_bounded
-from shipwheel.locking.process import Finished
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined_in_root
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 

@@ -1,18 +1,18 @@
-"""Bounds for programs of others that build something: the time that one takes, and the disk that it fills."""
+"""Bounds for programs of others that build something: the time that one takes, and the disk that it fills.
+
+Only the standard library is imported, because `build_hook` needs this.
+"""
 
 import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from shipwheel.locking.process import Finished, run_process
-
-__all__ = ["BOUNDS_HINT", "Bounds", "OverBounds", "disk_usage", "run_bounded"]
+__all__ = ["BOUNDS_HINT", "Bounds", "BoundsWatch", "OverBounds", "disk_usage"]
 
 BOUNDS_HINT = (
     "If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
@@ -25,36 +25,28 @@ _FREE_SHARE = 10
 """One part of this many of the free space stays free for others."""
 
 
-class Bounds(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Bounds:
     """The most that one program of a build may use: seconds, and bytes in its directories."""
 
     seconds: float = 180 * 60
     size: int = 20 << 30
+
+    @classmethod
+    def of(cls, minutes: int, gigabytes: int) -> "Bounds":
+        """Return the bounds that the settings state."""
+        return cls(minutes * 60, gigabytes << 30)
 
 
 class OverBounds(Exception):
     """A program was stopped at its bounds; the message says at which."""
 
 
-def run_bounded(
-    command: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    cwd: Path | None = None,
-    stop: threading.Event,
-    bounds: Bounds,
-    directories: Sequence[Path],
-) -> Finished:
-    """Run a program as `run_process` does; raise OverBounds if it had to be killed at the bounds. It writes to `directories`."""
-    watch = _Watch(stop, bounds, directories)
-    finished = run_process(command, env=env, cwd=cwd, stop=watch)
-    if watch.reason:
-        raise OverBounds(watch.reason)
-    return finished
+class BoundsWatch:
+    """An event that is set once a program is over its bounds, or with another event. `reason` says why.
 
-
-class _Watch:
-    """An event for `run_process` that is set once a program is over its bounds, or with another event. `reason` says why."""
+    The program writes to `directories`.
+    """
 
     def __init__(self, stop: threading.Event, bounds: Bounds, directories: Sequence[Path]) -> None:
         self.reason = ""

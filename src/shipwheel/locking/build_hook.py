@@ -11,17 +11,20 @@ Only the standard library is imported, so that this starts quickly.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, BoundsWatch
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
 from shipwheel.locking.sandbox import confined
 from shipwheel.project.git_history import format_settings
 
-__all__ = ["NETWORK", "READABLE", "WITHHELD", "drop_others", "main"]
+__all__ = ["BOUNDS", "NETWORK", "READABLE", "WITHHELD", "drop_others", "main"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -29,7 +32,10 @@ READABLE = "SHIPWHEEL_BUILD_READABLE"
 """The user's directories, or private copies of them: a build in one may read all of it."""
 NETWORK = "SHIPWHEEL_BUILD_NETWORK"
 """Normalized names of the packages whose builds may use the network."""
+BOUNDS = "SHIPWHEEL_BUILD_BOUNDS"
+"""The seconds that one call of a backend may take, and the bytes that it may fill."""
 
+_POLL_S = 0.02
 _SOURCE = "UV_INTERNAL__BUILD_DIR"
 """uv's variable with the directory of the source. It is set when uv calls a backend, and only then."""
 _METADATA = "metadata_directory"
@@ -85,11 +91,25 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
             network=network,
             placed={venv: place, called.readlink().parent: programs, **_stand_ins(around / ".git", Path(name))},
         )
-        done = subprocess.run(command, env=_environment(os.environ, network=network), check=False)
+        code = _run(command, _environment(os.environ, network=network), (source, *results, Path(name)))
         _bring(place, venv)
         for path in results:
             drop_others(path)
-    return done.returncode
+    return code
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], directories: Sequence[Path]) -> int:
+    """Run a command that writes to directories, and return its exit code. Kill it at the bounds, and say so where uv finds it."""
+    seconds, _, size = os.environ.get(BOUNDS, "").partition(" ")
+    watch = BoundsWatch(threading.Event(), Bounds(float(seconds), int(size)) if size else Bounds(), directories)
+    # bubblewrap that is killed alone, just when it starts, leaves its child alive: their group is killed.
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        while process.poll() is None:
+            if watch.wait(_POLL_S):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                sys.stderr.write(f"{watch.reason}. {BOUNDS_HINT}\n")
+    return 1 if watch.reason else process.returncode
 
 
 def _lay_out(venv: Path, place: Path, executable: Path) -> Iterator[Path]:
@@ -182,7 +202,7 @@ def _name_of(source: Path, cache: Path) -> str:
 
 def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
     """Return what a backend gets of the environment: what uv added for it, and what decides the result of a build."""
-    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK}
+    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS}
     return {
         **{name: value for name, value in environ.items() if name not in withheld},
         **locale_variables(environ),

@@ -15,11 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from shipwheel.locking import build_hook
+from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.sandbox import interpreter_paths
 from shipwheel.store import default_root
 from shipwheel.versions import normalized
 
-__all__ = ["allowed_network", "build_python", "hook_variables"]
+__all__ = ["build_limits", "build_python", "hook_variables"]
 
 _SCRIPT = '#!/bin/sh\nexec {command} -- "$0" "$@"\n'
 _CODE = "import sys; sys.path.insert(0, {root!r}); from shipwheel.locking.build_hook import main; sys.exit(main(sys.argv[1:]))"
@@ -50,6 +51,6 @@ def hook_variables(environment: Mapping[str, str], readable: Iterable[str]) -> d
     return {build_hook.WITHHELD: " ".join(environment), build_hook.READABLE: os.pathsep.join(readable)}
 
 
-def allowed_network(names: Iterable[str]) -> dict[str, str]:
-    """Return the variable for the hook that lets the builds of these packages use the network."""
-    return {build_hook.NETWORK: " ".join(map(normalized, names))}
+def build_limits(with_network: Iterable[str], bounds: Bounds) -> dict[str, str]:
+    """Return the variables for the hook that name the packages whose builds may use the network, and bound each program of a build."""
+    return {build_hook.NETWORK: " ".join(map(normalized, with_network)), build_hook.BOUNDS: f"{bounds.seconds} {bounds.size}"}

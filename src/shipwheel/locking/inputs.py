@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.pylock import FORMAT
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import LockInputs, OtherLock, relative_path
@@ -28,7 +29,8 @@ class LockRequest:
     `python` is a minor version ("3.11"). `as_of` is the day whose packages count. `extras` and `groups` are the chosen optional
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.
     `accelerator_index` and `indexes` say where files come from, which does not change what is locked. `build_network` names the packages
-    whose builds may use the network. `replaced` maps names to requirements that take their place.
+    whose builds may use the network, `build_bounds` are those of each program of a build. `replaced` maps names to requirements that take
+    their place.
     """
 
     inputs: LockInputs
@@ -40,6 +42,7 @@ class LockRequest:
     accelerator: str = ""
     accelerator_index: str = ""
     build_network: tuple[str, ...] = ()
+    build_bounds: Bounds = field(default_factory=Bounds)
     replaced: Mapping[str, str] = field(default_factory=dict)
     indexes: Indexes = field(default_factory=Indexes)
 

@@ -12,9 +12,10 @@ from typing import IO, Protocol
 
 import msgspec
 
+from shipwheel.locking.bounds import Bounds, BoundsWatch, OverBounds
 from shipwheel.locking.uv_output import plain_text
 
-__all__ = ["Finished", "StopSignal", "run_process"]
+__all__ = ["Finished", "StopSignal", "run_bounded", "run_process"]
 
 _POLL_S = 0.02
 _PIECE = 1 << 16
@@ -81,6 +82,23 @@ def run_process(
         for reader in readers:
             reader.join(5)
     return Finished(process.returncode, plain_text(output.get("stdout", b"")), plain_text(output.get("stderr", b"")), timed_out)
+
+
+def run_bounded(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stop: threading.Event,
+    bounds: Bounds,
+    directories: Sequence[Path],
+) -> Finished:
+    """Run a program as `run_process` does; raise OverBounds if it had to be killed at the bounds. It writes to `directories`."""
+    watch = BoundsWatch(stop, bounds, directories)
+    finished = run_process(command, env=env, cwd=cwd, stop=watch)
+    if watch.reason:
+        raise OverBounds(watch.reason)
+    return finished
 
 
 def _wait(process: "subprocess.Popen[bytes]", timeout: float | None, stop: StopSignal | None) -> None:

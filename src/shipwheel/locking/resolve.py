@@ -16,7 +16,7 @@ from shipwheel.events import Reporter, Warned, silent
 from shipwheel.locking import uv
 from shipwheel.locking.accelerator import accelerator_error, find_switch, record_savings, use_vendor_urls
 from shipwheel.locking.allowed_files import apply_format_options
-from shipwheel.locking.build_python import allowed_network
+from shipwheel.locking.build_python import build_limits
 from shipwheel.locking.build_requirements import BuildRequirements, missing_build_requirement
 from shipwheel.locking.diagnose.conflicts import explain_conflict
 from shipwheel.locking.diagnose.lookup import Lookup
@@ -115,9 +115,9 @@ def _resolve(
     reporter: Reporter,
 ) -> LockContents:
     with ExitStack() as stack:
-        allowed = allowed_network(request.build_network)
+        limits = build_limits(request.build_network, request.build_bounds)
         versions = {**request.inputs.locked_version, **request.inputs.pretended_version}
-        stack.enter_context(uv.extra_environment({**request.indexes.environment, **versions, **allowed}))
+        stack.enter_context(uv.extra_environment({**request.indexes.environment, **versions, **limits}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
         synthetic = replace(make_synthetic(request, requirements, stack, folder, build_requirements), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:

@@ -154,7 +154,7 @@ class LocalBuilds:
             stated.packages,
             stated.env,
             stated.constraints,
-            Bounds(stated.max_minutes * 60, stated.max_gigabytes << 30),
+            Bounds.of(stated.max_minutes, stated.max_gigabytes),
         )
 
     def _report(self, found: LocalSources) -> None:

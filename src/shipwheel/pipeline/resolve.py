@@ -14,6 +14,7 @@ from shipwheel.base.targets import suite_of, targets_of
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
+from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, read_lock
@@ -23,6 +24,7 @@ from shipwheel.project.indexes import indexes_of
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_dependencies
 from shipwheel.request import LockMode, Request
+from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
@@ -197,6 +199,7 @@ def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
 def lock_request(project: Project) -> LockRequest:
     """Return what the project's lock is made from."""
     settings = project.settings
+    build = settings.build or BuildSettings()
     return LockRequest(
         inputs=project.inputs,
         python=minor_version(project.python),
@@ -207,6 +210,7 @@ def lock_request(project: Project) -> LockRequest:
         accelerator=settings.accelerator or "",
         accelerator_index=settings.accelerator_index or "",
         build_network=settings.build_network,
+        build_bounds=Bounds.of(build.max_minutes, build.max_gigabytes),
         replaced=settings.replace,
         indexes=indexes_of(project),
     )

@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shipwheel.locking import uv
-from shipwheel.locking.bounds import Bounds, OverBounds, run_bounded
+from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.environment import network_variables
-from shipwheel.locking.process import Finished
+from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
 
