@@ -1,4 +1,4 @@
-"""`shipwheel export dockerfile` and `bake`: offline."""
+"""`shipwheel export dockerfile`, `bake` and `devcontainer`: offline."""
 
 import json
 
@@ -56,3 +56,19 @@ def test_a_persons_dockerfile_stays(world: World) -> None:
 def test_several_files_need_a_directory(world: World, form: str) -> None:
     done = world.run("export", form, world.app("small\n", settings=SETTINGS))
     assert (done.code, f"export {form} writes several files" in done.err) == (2, True)
+
+
+def test_an_editors_container_is_the_persons(world: World) -> None:
+    app = world.app("small\n", settings=SETTINGS)
+    done = world.run("export", "devcontainer", app, "-o", app)
+    assert done.code == 0, done.err
+    file = app / ".devcontainer" / "devcontainer.json"
+    head, _, text = file.read_text().partition("\n")
+    assert head.startswith("// Made once by `shipwheel export devcontainer`")
+    found = json.loads(text)
+    assert (found["image"], found["initializeCommand"]) == ("shop:devcontainer", ["shipwheel", "dev", "--devcontainer"])
+    assert (found["workspaceFolder"], found["remoteUser"], found["forwardPorts"]) == ("/app", "app", [8000])
+    assert found["workspaceMount"] == "source=${localWorkspaceFolder},target=/app,type=bind"
+    file.write_text("{}")
+    assert world.run("export", "devcontainer", app, "-o", app).code == 0
+    assert file.read_text() == "{}", "it is the person's"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.dev.variant import development
+from shipwheel.dev.variant import development, for_editor
 from shipwheel.project.pins import Pins
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
@@ -56,3 +56,11 @@ def test_has_the_versions_of_the_projects_lock(tmp_path: Path) -> None:
     inputs = read_project(tmp_path, variant(tmp_path, debugger=True), launch=False).inputs
     assert inputs.pins == Pins((("flask", "2.0"),), "pylock.toml")
     assert (inputs.lock_path.name, inputs.main_lock) == ("pylock.dev.toml", tmp_path / "pylock.toml")
+
+
+def test_an_editors_variant_has_a_shell_and_a_lock_of_its_own() -> None:
+    plain = Settings(packages=("ffmpeg",))
+    found = for_editor(plain)
+    assert found.lock == "pylock.devcontainer.toml"
+    assert found.packages[0] == "ffmpeg"
+    assert {"bash", "coreutils", "dash", "git", "libstdc++6", "procps", "sed", "tar"} <= {*found.packages}

@@ -52,6 +52,12 @@ _LOOPBACK = "127.0.0.1"
     group="Container",
 )
 @option("--network", metavar="NAME", default="", help="host, none, or one of the engine's networks [the engine's default].", group="Engine")
+@option(
+    "--devcontainer",
+    is_flag=True,
+    help="Build the image for an editor's container, with a shell and git, and print its name: see export devcontainer.",
+    group="Container",
+)
 @some_options(*BUILD_FLAGS)
 def command(terminal: Terminal, path: Path, **flags: Any) -> int:
     """Run the words after `--` and return their exit status; without any, run the processes until a signal, and return 0."""
@@ -59,6 +65,9 @@ def command(terminal: Terminal, path: Path, **flags: Any) -> int:
     engine = _engine(flags["engine"], terminal)
     bench = _workbench(path, engine, flags, build_flags, terminal)
     image = bench.build()
+    if bench.for_editor:
+        terminal.result(lambda: {"image": image.name, "digest": image.digest}, [image.name])
+        return 0
     arguments = container_arguments()
     if arguments:
         terminal.stop()
@@ -104,6 +113,7 @@ def _workbench(path: Path, engine: "Engine", flags: dict[str, Any], build_flags:
         debug_port=debug_port,
         build_flags=build_flags,
         terminal=terminal,
+        for_editor=flags["devcontainer"],
     )
 
 

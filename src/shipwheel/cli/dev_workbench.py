@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from shipwheel.project.project import Project
     from shipwheel.request import Request
 
-__all__ = ["DevImage", "Workbench"]
+__all__ = ["EDITOR_TAG", "DevImage", "Workbench"]
+
+EDITOR_TAG = "devcontainer"
+"""The tag of the image that an editor uses."""
 
 _HOST_NAME = "--add-host=host.docker.internal:host-gateway"
 """On Linux, only this gives this machine the name that Docker Desktop gives it."""
@@ -52,6 +55,8 @@ class Workbench:
     """The port that debugpy listens on, and that of this machine that leads there."""
     build_flags: dict[str, Any]
     terminal: Terminal
+    for_editor: bool = False
+    """Add what an editor needs inside the container."""
 
     def build(self) -> DevImage:
         """Build the image for this engine, and load it. Raises any ShipwheelError."""
@@ -61,8 +66,8 @@ class Workbench:
 
         platform = self.engine.host()
         check_runnable_by(self.engine, platform)
-        request = self._request(platform)
-        built, name = build_and_load(request, self.engine, lambda project: Reference(slug(project), tag="dev"))
+        request, tag = self._request(platform), EDITOR_TAG if self.for_editor else "dev"
+        built, name = build_and_load(request, self.engine, lambda project: Reference(slug(project), tag=tag))
         inputs = built.resolution.project.inputs
         for lock in (inputs.lock_path, inputs.main_lock):
             if lock is not None and lock.exists():
@@ -79,12 +84,14 @@ class Workbench:
                 self.developer.give(each)
 
     def _request(self, platform: "Platform") -> "Request":
-        from shipwheel.dev.variant import development
+        from shipwheel.dev.variant import development, for_editor
         from shipwheel.project.read import read_project
 
         request = request_from(self.path, {**self.build_flags, "platforms": (str(platform),)}, self.terminal.report)
         project = read_project(request.path, request.settings, launch=False)
         settings = development(project, debugger=self.debug_port is not None)
+        if self.for_editor:
+            settings = for_editor(settings)
         if settings.lock is not None and not project.inputs.lock_path.exists():
             # What production runs decides; the variant follows.
             from shipwheel.locking.preferences import Upgrade

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose", "kubernetes", "helm", "dockerfile", "bake", "github-actions", "gitlab-ci")
+_FORMATS = ("compose", "kubernetes", "helm", "dockerfile", "bake", "devcontainer", "github-actions", "gitlab-ci")
 _NEEDS_DIRECTORY = ("helm", "dockerfile", "bake")
 """The formats of several files that are no documents of one stream."""
 
@@ -40,8 +40,8 @@ class _Exported:
     "export",
     cls=Command,
     help="""Write files that run a project and its services elsewhere: a compose file, manifests for Kubernetes with a kustomization, or a
-    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it, or a
-    Dockerfile that does what BuildKit can.""",
+    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it, a
+    Dockerfile that does what BuildKit can, or the container that an editor develops in.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
@@ -49,6 +49,7 @@ class _Exported:
         "shipwheel export helm --push -o chart",
         "shipwheel export github-actions -o .",
         "shipwheel export dockerfile -o .",
+        "shipwheel export devcontainer -o .",
     ),
 )
 @click.argument("form", metavar="FORMAT", type=click.Choice(_FORMATS))
@@ -76,7 +77,7 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
             f"export {form} writes several files", hint="Name a directory for them: -o DIR, for a Dockerfile the project's own."
         )
     if form not in _STACK_FORMATS:
-        _show(_dockerfile(form, path, flags, terminal) if form in ("dockerfile", "bake") else _pipeline(form, path), output, {}, terminal)
+        _show(_of_project(form, path, flags, terminal), output, {}, terminal)
         return
     stack = read_stack(path)
     if form != "compose":
@@ -99,6 +100,28 @@ def _show(exported: _Exported, output: Path | None, images: dict[str, str], term
     texts = exported.files or exported.once
     lines = written if output is not None else "---\n".join(texts.values()).splitlines()
     terminal.result(lambda: {"files": written, "texts": texts, "images": images}, lines)
+
+
+def _of_project(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+    """Return the files of a format that is about a project alone, without its services."""
+    match form:
+        case "dockerfile" | "bake":
+            return _dockerfile(form, path, flags, terminal)
+        case "devcontainer":
+            return _devcontainer(path, flags, terminal)
+        case _:
+            return _pipeline(form, path)
+
+
+def _devcontainer(path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+    from shipwheel.cli.dev_workbench import EDITOR_TAG
+    from shipwheel.cli.options import request_from
+    from shipwheel.dev.devcontainer import devcontainer_file
+    from shipwheel.engine.run_options import slug
+    from shipwheel.pipeline.build import resolve_request
+
+    project = resolve_request(request_from(path, dict(flags), terminal.report)).project
+    return _Exported({}, {".devcontainer/devcontainer.json": devcontainer_file(project, f"{slug(project.name)}:{EDITOR_TAG}")})
 
 
 def _pipeline(form: str, path: Path) -> _Exported:

@@ -6,7 +6,7 @@ from shipwheel.project.metadata import has_group
 from shipwheel.project.project import Project
 from shipwheel.settings import Settings
 
-__all__ = ["development"]
+__all__ = ["development", "for_editor"]
 
 _DEBUGGER = "debugpy"
 _LOCK = "pylock.dev.toml"
@@ -16,6 +16,19 @@ _REQUIREMENTS = (
     *("requirements-dev.txt", "requirements_dev.txt", "dev-requirements.txt", "dev_requirements.txt", "requirements.dev.txt"),
     *("requirements/dev.txt", "requirements/development.txt", "requirements/local.txt"),
 )
+
+_EDITOR_LOCK = "pylock.devcontainer.toml"
+_EDITOR_PACKAGES = (
+    *("bash", "ca-certificates", "coreutils", "dash", "findutils", "git", "grep", "gzip", "hostname"),
+    *("libstdc++6", "mawk", "openssh-client", "procps", "sed", "tar"),
+)
+"""Debian packages for the server that an editor runs in a container, and for its terminal."""
+
+
+def for_editor(settings: Settings) -> Settings:
+    """Return the settings of a variant for development with all that an editor needs inside the container, under a lock of its own."""
+    packages = tuple(dict.fromkeys((*settings.packages, *_EDITOR_PACKAGES)))
+    return msgspec.structs.replace(settings, lock=_EDITOR_LOCK, packages=packages)
 
 
 def development(project: Project, *, debugger: bool) -> Settings:
