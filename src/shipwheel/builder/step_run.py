@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shipwheel.locking.bounds import Bounds, run_bounded
-from shipwheel.locking.process import Finished
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.venv import VENV
 
