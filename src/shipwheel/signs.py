@@ -17,6 +17,7 @@ __all__ = [
     "companion_name",
     "companion_service",
     "is_debug_page",
+    "is_outgrown",
     "placeholder",
     "plain_lines",
     "signs_in",
@@ -209,6 +210,15 @@ _SENTENCES = (
 )
 """Sentences of people's own about a variable that is not set. They count in lines that are no news, and with names that are no jargon."""
 
+_OUTGROWN = (
+    r"ImportError: cannot import name",
+    r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
+    r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
+    r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
+    r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
+)
+"""Errors of programs that are older than the packages or the Python that they got."""
+
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
 _COMPILED_SENTENCES = tuple(map(re.compile, _SENTENCES))
 _NEWS = re.compile(r"(?:^|[\[\s|\"=])(?:INFO|DEBUG|TRACE|SUCCESS|info|debug)(?:[\]\s|\":,/]|$)")
@@ -372,6 +382,11 @@ def companion_service(address: str) -> str:
 
 def _companion(address: str) -> Companion | None:
     return next((each for each in COMPANIONS if str(each.port) == address.rpartition(":")[2]), None)
+
+
+def is_outgrown(log: str) -> bool:
+    """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
+    return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
 
 
 def is_debug_page(page: str) -> bool:

@@ -436,3 +436,14 @@ def test_names_the_directory_of_a_module_that_is_not_on_the_path() -> None:
     (finding,) = (each for each in found if each.kind is K.MODULE)
     assert "has shop in /app/src" in finding.message
     assert finding.setting == Setting("env", {"PYTHONPATH": "/app/src"})
+
+
+OLDER = "  File \"/app/app.py\", line 1\nImportError: cannot import name 'safe' from 'tools' (/opt/venv/tools.py)\n"
+
+
+def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
+    (finding,) = find(ended(1, OLDER), SERVER)
+    assert (finding.kind, "shipwheel init" in finding.hint, "--as-of" in finding.hint) == (K.ENDED, True, True)
+    assert find(ended(1, "ValueError: no\n"), SERVER)[0].hint == ""
+    assert find(ended(1, "AttributeError: 'NoneType' object has no attribute 'split'\n"), SERVER)[0].hint == ""
+    assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint

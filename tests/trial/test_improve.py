@@ -131,6 +131,13 @@ def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> 
     assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
 
 
+def test_older_packages_are_not_tried_if_a_variable_explains_the_failure() -> None:
+    log = "ImportError: cannot import name 'x'", "BOT_TOKEN is not set"
+    project = Project(lambda settings, env: SERVES if env else fails(*log), FakeAdvisor(date="2020-01-01", pythons=("3.9",)))
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.changes, found.rejected, found.variables) == ((), (), ("BOT_TOKEN",))
+
+
 @pytest.mark.parametrize("right", [1, 2, None])
 def test_a_server_without_any_page_gives_way_to_another_that_answers(right: int | None) -> None:
     others = (("gunicorn", "api:app"), ("python", "panel.py"))

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, plain_lines, signs_in
+from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, is_outgrown, plain_lines, signs_in
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
@@ -60,10 +62,20 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     found += (with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset_variables(source, seen.log, config.environment)
+        found = [*map(_aged, found)] if is_outgrown(seen.log) else found
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
+
+
+def _aged(finding: Finding) -> Finding:
+    """Return a failure without another cause with the next step for a program that is older than its packages."""
+    hint = (
+        "It may be older than its packages or its Python: `shipwheel init` tries those of its last change."
+        " By hand, --as-of YYYY-MM-DD takes the packages of a day, and --python another Python."
+    )
+    return msgspec.structs.replace(finding, hint=hint) if finding.kind in _SYMPTOMS and finding.blocks and not finding.hint else finding
 
 
 def findings_in_log(log: str) -> tuple[Finding, ...]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.signs import is_outgrown
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
@@ -19,7 +20,6 @@ __all__ = [
     "Change",
     "change_for_module",
     "changes_for",
-    "is_outgrown",
     "listed_commands",
     "listening_option",
     "serving_command",
@@ -56,14 +56,8 @@ _PROGRAM_PACKAGES = {
 """Program -> Debian package, where the two differ."""
 
 
-_OUTGROWN = (
-    r"ImportError: cannot import name",
-    r"AttributeError: (?:module|type object|'\w+' object has no attribute)",
-    r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
-    r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
-    r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
-)
-"""Errors of programs that are older than the packages or the Python that they got."""
+_OUTSIDE = frozenset({FindingKind.VARIABLE, FindingKind.COMPANION})
+"""Findings that explain why a program failed, whatever its packages are."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -138,13 +132,8 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         if setting is not None:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
-    if is_outgrown(trial):
+    if not _OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         yield from _older(advisor)
-
-
-def is_outgrown(trial: Trial) -> bool:
-    """Return whether the program failed inside a package, or by what newer versions no longer have: it is older than they are."""
-    return bool(trial.blocking) and any(re.search(pattern, trial.seen.log) is not None for pattern in _OUTGROWN)
 
 
 def _older(advisor: Advisor) -> Iterator[Change]:
@@ -152,7 +141,7 @@ def _older(advisor: Advisor) -> Iterator[Change]:
     if day := advisor.day():
         yield Change(Setting("as-of", day), f"The project was last changed on {day}, and newer packages do not fit it", tentative=True)
     for version in advisor.other_pythons():
-        yield Change(Setting("python", version), f"The project does not run on a newer Python than {version}", tentative=True)
+        yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
 
 
 def _reason(finding: Finding) -> str:

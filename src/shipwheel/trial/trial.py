@@ -98,14 +98,19 @@ def _progress(seen: Observation, subject: Subject) -> tuple[bool, bool, int, boo
     return verdict_of(seen, findings).is_good, seen.answer is not None, len(seen.reachable), seen.ended is None, could_write
 
 
+_VARIABLES_HINT = "Give them values where the container runs: -e NAME=…; values that are no secrets can be in the setting `env`."
+
+
 def require_good(trials: Sequence[Trial], name: str) -> None:
     """Raise TrialError, with every finding that blocks, unless all trials are good."""
     bad = [trial for trial in trials if not trial.verdict.is_good]
     if not bad:
         return
     lines = (line for trial in bad for finding in trial.blocking for line in _lines(finding))
-    hints = dict.fromkeys(finding.hint for trial in bad for finding in trial.blocking if finding.hint)
-    if any(finding.kind is FindingKind.VARIABLE for trial in bad for finding in trial.blocking):
+    blocking = [finding for trial in bad for finding in trial.blocking]
+    names = dict.fromkeys(finding.subject for finding in blocking if finding.kind is FindingKind.VARIABLE)
+    hints = dict.fromkeys(_VARIABLES_HINT if len(names) > 1 and it.kind is FindingKind.VARIABLE else it.hint for it in blocking if it.hint)
+    if names:
         hints["For the trial alone: --check-env NAME=VALUE."] = None
     hint = " ".join((*hints, "See more with: shipwheel check."))
     raise TrialError(f"{name} was built, and does not serve:\n" + "\n".join(dict.fromkeys(lines)), hint=hint)
