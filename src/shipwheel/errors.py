@@ -155,11 +155,15 @@ class ProofError(ShipwheelError):
 
 
 class MissingImports(ProofError):
-    """The program imports `modules`, top-level names, that no package in the image has."""
+    """The program imports `modules`, top-level names, that no package in the image has.
 
-    def __init__(self, message: str, modules: tuple[str, ...], *, hint: str) -> None:
+    `left_out` are patterns of files in the project that the image lacks and that hold some of them, which are not in `modules`.
+    """
+
+    def __init__(self, message: str, modules: tuple[str, ...], left_out: tuple[str, ...] = (), *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.modules = modules
+        self.left_out = left_out
 
 
 class CoveredFiles(ProofError):

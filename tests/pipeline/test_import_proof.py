@@ -62,6 +62,15 @@ def test_a_package_that_brings_it_under_another_name(world: World) -> None:
     assert world.build(folder).code == 0
 
 
+def test_what_the_project_has_and_an_ignore_file_leaves_out_is_named(world: World) -> None:
+    folder = app(
+        world, {"main.py": "import store\nimport nowhere\n", "store/__init__.py": "", ".dockerignore": "store/\n", "Dockerfile": "FROM x\n"}
+    )
+    ran = world.build(folder)
+    assert ran.code == 8
+    assert 'set include = ["/store/"]' in ran.err and 'ignore-imports = ["nowhere"]' in ran.err
+
+
 def test_setuptools_brings_the_module_that_the_standard_library_lost(world: World) -> None:
     world.add(SmallWheel("other", files={"_distutils_hack/__init__.py": ""}))
     folder = app(world, {"main.py": "import distutils\nimport nowhere\n"})

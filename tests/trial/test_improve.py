@@ -220,6 +220,17 @@ def test_an_import_whose_package_the_name_does_not_tell_is_an_error(name: str) -
         improve(project, Settings(), project.lines.append)
 
 
+def test_what_an_ignore_file_leaves_out_is_included() -> None:
+    class LeftOut(Project):
+        def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+            if settings.include != ("/store/",):
+                raise MissingImports("the program would not start", (), ("/store/",), hint="Include it.")
+            return super().__call__(settings, env)
+
+    found = improve(LeftOut(lambda settings, env: SERVES), Settings(), lambda _: None)
+    assert [change.setting for change in found.changes] == [Setting("include", ("/store/",))]
+
+
 def test_an_import_whose_package_cannot_be_locked_is_the_error() -> None:
     project = Importing(lambda settings, env: SERVES, imports=("yaml",), unbuildable=lambda settings: bool(settings.dependencies))
     with pytest.raises(MissingImports):

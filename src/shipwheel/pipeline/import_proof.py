@@ -39,16 +39,38 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     if not missing:
         return
     lines = "\n".join(f"  {found.file}, line {found.line}: {found.module}" for found in missing[:20])
-    modules = tuple(dict.fromkeys(found.module for found in missing))
-    names = ", ".join(f'"{name}"' for name in modules)
+    names = tuple(dict.fromkeys(found.module for found in missing))
+    left_out = {name: pattern for name in names if (pattern := _left_out(project, name))}
+    others = tuple(name for name in names if name not in left_out)
+    hints = []
+    if left_out:
+        listed = ", ".join(f'"{pattern}"' for pattern in left_out.values())
+        hints.append(f"The project has {', '.join(left_out)}, and .gitignore or .dockerignore leaves it out: set include = [{listed}].")
+    if others:
+        ignored = ", ".join(f'"{name}"' for name in others)
+        hints.append(
+            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
+            f"with them. If they are found in another way, set ignore-imports = [{ignored}]."
+        )
     raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
-        modules,
-        hint=(
-            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
-            f"with them. If they are found in another way, set ignore-imports = [{names}]."
-        ),
+        others,
+        tuple(left_out.values()),
+        hint=" ".join(hints),
     )
+
+
+def _left_out(project: Project, name: str) -> str:
+    """Return the pattern that includes a package or file of the project which is not in the image; empty if it has none of the name."""
+    if project.kind != "app":
+        return ""
+    directory = project.launch.directory if project.launch is not None else ""
+    for path in dict.fromkeys((posixpath.join(directory, name), name)):
+        if any((project.root / path).glob("*.py")):
+            return f"/{path}/"
+        if (project.root / f"{path}.py").is_file():
+            return f"/{path}.py"
+    return ""
 
 
 def imports_of(project: Project) -> tuple[str, ...]:

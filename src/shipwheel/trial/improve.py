@@ -8,7 +8,7 @@ import msgspec
 from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError
 from shipwheel.settings import Settings, added
 from shipwheel.signs import placeholder
-from shipwheel.trial.finding import FindingKind, Verdict
+from shipwheel.trial.finding import FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for
 from shipwheel.trial.trial import Trial
 
@@ -104,6 +104,8 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes):
                 raise
+            reason = "The program imports what .gitignore or .dockerignore leaves out"
+            new += [Change(Setting("include", (pattern,)), reason) for pattern in error.left_out]
         for change in new:
             report(f"  set {change.setting.key}: {change.reason}")
             settings = added(settings, change.setting.key, change.setting.value)
