@@ -30,5 +30,29 @@ def test_a_step_that_runs_is_not_advised(tmp_path: Path, start: str, steps: tupl
     assert ProjectAdvisor(built, unused, unused, unused, unused).table_steps() == steps
 
 
+@pytest.mark.parametrize(
+    ("main", "made"),
+    [
+        ("def main():\n    db.create_all()\n    app.run()\nif __name__ == '__main__':\n    main()\n", True),
+        ("if __name__ == '__main__':\n    app.run()\n", False),
+        ("def later():\n    db.create_all()\n", False),
+    ],
+    ids=["its main makes tables", "its main only runs", "it has no main"],
+)
+def test_the_tables_that_a_file_makes_when_it_is_run(tmp_path: Path, main: str, made: bool) -> None:
+    files = {
+        "requirements.txt": "flask\ngunicorn\n",
+        "site.py": f"from flask import Flask\nfrom x import db\napp = Flask(__name__)\n{main}",
+    }
+    project = with_dependencies(read_project(written(tmp_path, files), Settings()), frozenset({"flask", "gunicorn"}))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project), platforms=[_platform()])
+    unused: Any = None
+    steps = ProjectAdvisor(built, unused, unused, unused, unused).table_steps()
+    assert [step[:2] for step in steps] == ([("python", "-c")] if made else [])
+    if made:
+        compile(steps[0][2], "step", "exec")
+        assert "'site.py'" in steps[0][2] and "flask.Flask.run" in steps[0][2]
+
+
 def _platform() -> SimpleNamespace:
     return SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=())))

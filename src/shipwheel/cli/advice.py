@@ -27,6 +27,9 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
 
 _MAKES_TABLES = re.compile(r"(?:init|create|setup|make|migrate)[-_]?(?:db|database|tables|all)|db[-_]?(?:init|create|upgrade)|migrate")
 
+_TABLE_CALLS = (".create_all", ".create_tables", "init_db", "create_tables", "create_db", "setup_db")
+"""Calls that make tables: SQLAlchemy's, peewee's, and people's own functions."""
+
 
 class ProjectAdvisor:
     """See `Advisor`."""
@@ -127,7 +130,7 @@ class ProjectAdvisor:
             (("alembic", "upgrade", "head"), "alembic.ini"),
         )
         found = tuple(step for step, evidence in steps if (root / evidence).is_file())
-        return self._new(found) or self._new(self._flask_steps()) or self._new(self._program_steps())
+        return self._new(found) or self._new(self._flask_steps()) or self._new(self._main_steps()) or self._new(self._program_steps())
 
     def first_steps(self, path: str) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.first_steps`."""
@@ -150,6 +153,21 @@ class ProjectAdvisor:
         if "db" in commands and (self._built.resolution.project.root / "migrations").is_dir():
             return ((*flask, "db", "upgrade"),)
         return tuple((*flask, name) for name in sorted(commands) if _MAKES_TABLES.fullmatch(name))
+
+    def _main_steps(self) -> tuple[tuple[str, ...], ...]:
+        """Return the step that runs what a Flask application's file does when it is run itself, up to its development server.
+
+        Production imports the file, so that nothing makes the tables which it makes there.
+        """
+        project = self._built.resolution.project
+        name = next((word.partition(":")[0] for word in self.command() if _TARGET.fullmatch(word)), "")
+        modules = project.scanner.scan_modules() if project.scanner is not None else ()
+        module = next((each for each in modules if each.name == name and each.is_script), None)
+        if module is None or "flask" not in module.imports or not any(call.endswith(_TABLE_CALLS) for call in module.calls):
+            return ()
+        file = posixpath.relpath(module.file, project.launch.directory if project.launch is not None else "")
+        run = f"runpy.run_path({file!r}, run_name='__main__')"
+        return (("python", "-c", f"import flask, runpy; flask.Flask.run = lambda *_, **__: None; {run}"),)
 
     def _program_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the sub-commands of the program that runs, or of the project's console scripts, which prepare its data."""
