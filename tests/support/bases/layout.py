@@ -1,6 +1,5 @@
 """OCI image layouts of base images. They share no code with shipwheel: tar packs the layers, and the documents are written here."""
 
-import gzip
 import hashlib
 import json
 import subprocess
@@ -10,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zlib_ng import zlib_ng
+
 from support.command import TEST_CACHE
 
-__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "cached_layout", "first_image", "pack"]
+__all__ = ["DOCKER", "OCI", "Built", "Document", "Layout", "Packed", "cached_layout", "first_image", "pack", "unpack_layer"]
 
 CREATED = "2026-01-01T00:00:00Z"
 OCI = {
@@ -127,7 +128,14 @@ def pack(tree: Path) -> Packed:
     names = sorted(path.name for path in tree.iterdir())
     options = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax", "--pax-option=delete=atime,delete=ctime"]
     plain = subprocess.run(["tar", *options, "-C", tree, "-cf", "-", "--", *names], stdout=subprocess.PIPE, check=True).stdout
-    return Packed(gzip.compress(plain, compresslevel=1, mtime=0), f"sha256:{hashlib.sha256(plain).hexdigest()}")
+    return Packed(zlib_ng.compress(plain, 1, wbits=31), f"sha256:{hashlib.sha256(plain).hexdigest()}")
+
+
+def unpack_layer(layer: Packed, tree: Path) -> Path:
+    """Unpack a layer into a new directory."""
+    tree.mkdir()
+    subprocess.run(["tar", "-xzf", "-", "-C", tree], input=layer.data, check=True)
+    return tree
 
 
 def first_image(layout: Path) -> Built:

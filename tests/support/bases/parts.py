@@ -16,6 +16,7 @@ __all__ = [
     "bootstrapped",
     "cpython",
     "edit",
+    "install",
     "link",
     "packages_of",
     "sources_of",
@@ -54,6 +55,15 @@ def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
     (tree / "dev").mkdir()
     tree.chmod(0o755)
     return tree
+
+
+def install(packages: Mapping[str, Path], tree: Path) -> None:
+    """Install packages into a root file system with dpkg, which finds the order of their configuration."""
+    command = ["dpkg", "--force-depends", "--force-unsafe-io", f"--root={tree}", "--install", *map(str, packages.values())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # Scripts wrote to it, without a device.
+    (tree / "dev/null").unlink(missing_ok=True)
 
 
 def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:

@@ -17,9 +17,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, cached_layout, first_image, pack
+from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, cached_layout, first_image, pack, unpack_layer
 from support.bases.musl import built_for_musl
-from support.bases.parts import Files, bootstrapped, cpython, edit, link, packages_of, unpack, upstream, version_of, with_pip, write
+from support.bases.parts import (
+    Files,
+    bootstrapped,
+    cpython,
+    edit,
+    install,
+    link,
+    packages_of,
+    unpack,
+    upstream,
+    version_of,
+    with_pip,
+    write,
+)
 
 __all__ = ["BASES", "alpine", "conda", "distroless", "official", "official_docker", "pythonless", "ubi", "ubuntu"]
 
@@ -142,11 +155,17 @@ def _certificates(package: Path, tree: Path) -> str:
     return "".join(path.read_text() for path in found)
 
 
+UBUNTU: tuple[str, ...] = ("libpython3-stdlib", "libpython3.13-minimal", "libpython3.13-stdlib", "media-types", "python3")
+UBUNTU += ("python3-minimal", "python3.13", "python3.13-minimal")
+"""What `official` lacks of what python3 depends on."""
+
+
 def ubuntu() -> Path:
     """Like `ubuntu:24.04` with python3: no `python`, an externally managed interpreter, dist-packages, a user 1000."""
 
     def made(layout: Layout, work: Path) -> None:
-        root = bootstrapped("trixie", work / "root", "ca-certificates", "python3")
+        root = unpack_layer(first_image(pythonless()).layers[0], work / "root")
+        install(packages_of("trixie", "amd64", work / "debs", *UBUNTU), root)
         names = (
             (r"\bID=debian", "ID=ubuntu\nID_LIKE=debian"),
             (r'VERSION_ID="13"', 'VERSION_ID="24.04"'),
