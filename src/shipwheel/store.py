@@ -110,7 +110,7 @@ class Store:
     def path(self, digest: Digest) -> Path:
         """Return the path that the blob has, or would have."""
         algorithm, _, value = digest.partition(":")
-        return self.root / "blobs" / algorithm / value[:2] / value
+        return self.root.joinpath("blobs", algorithm, value[:2], value)
 
     def has(self, digest: Digest) -> bool:
         """Return whether the store has the blob, for the caller to use. Its bytes are checked when they are read."""
@@ -268,7 +268,7 @@ class Store:
     def _record(self, kind: str, key: str) -> Path:
         # The prefix keeps such a name apart from keys that are hashes themselves, and whose input others may know.
         name = key if _PLAIN_KEY.match(key) else f"key-{hashlib.sha256(key.encode()).hexdigest()}"
-        return self.root / "records" / kind / name[:2] / name
+        return self.root.joinpath("records", kind, name[:2], name)
 
 
 def _unreadable(root: Path, error: OSError) -> StoreError:

@@ -1,4 +1,4 @@
-"""The command line for a world without a network: with the keyring of its archive, and without waiting before it tries again.
+"""The command line for a world without a network: with the keyring of its archive, and without waiting for the disk or before another try.
 
     python -m shipwheel.testing.offline_command KEYRING WORKERS PAUSE ARGUMENTS...
 
@@ -26,6 +26,8 @@ def prepare(keyring: Path, workers: int, pause: float = 0) -> None:
     data = keyring.read_bytes()
     _replace(shipwheel.debian.release, "archive_keyring", lambda: data)
     _replace(shipwheel.download.http, "_MAX_WAIT_S", 0.01)
+    # The store of a test need not survive a power failure.
+    _replace(os, "fsync", lambda _: None)
     if workers:
         _replace(os, "cpu_count", lambda: workers)
     if pause:
