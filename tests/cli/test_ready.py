@@ -1,10 +1,14 @@
 """What `run` says of a container that does not come to answer."""
 
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.process import until
 
 from shipwheel.cli import ready
+from shipwheel.engine.interface import Port
 from shipwheel.errors import EngineError
 
 LOG = "redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused.\n"
@@ -58,3 +62,26 @@ def test_names_what_a_program_in_the_foreground_lacks(status: int, warned: bool)
 
 def test_says_nothing_of_a_failure_that_it_does_not_know() -> None:
     ready.note_what_it_lacks(Ended.spec, 1, "some other trouble\n", None)  # type: ignore[arg-type]
+
+
+def test_no_port_is_asked_before_the_container_runs() -> None:
+    # Until then, the proxies of docker and podman hold connections as a server does.
+    asked: list[None] = []
+    said: list[str] = []
+    runs = False
+
+    def has_started(_spec: object) -> bool:
+        asked.append(None)
+        return runs
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = Port(8000, proxy.getsockname()[1], "tcp", "127.0.0.1")
+        engine: Any = SimpleNamespace(has_started=has_started, publishes=True, is_remote=False)
+        spec: Any = SimpleNamespace(name="shop-1", tty=False, network="", ports=(port,), args=(), entrypoint=None)
+        terminal: Any = SimpleNamespace(note=said.append)
+        with ready.watched(engine, spec, terminal):
+            until(lambda: len(asked) > 2 or said)
+            assert not said
+            runs = True
+            until(lambda: said)
+    assert said[0].startswith("shop-1 answers at http://127.0.0.1:")

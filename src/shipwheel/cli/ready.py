@@ -28,7 +28,7 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[
 
     A program on the terminal has it for itself.
     """
-    from shipwheel.engine.ready import answering_ports, reachable_ports
+    from shipwheel.engine.ready import answering_ports, reachable_ports, wait_until_started
     from shipwheel.engine.tee import Tail
 
     tail = Tail()
@@ -37,6 +37,8 @@ def watched(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> "Iterator[
 
     def watch() -> None:
         answering = []
+        if ports:
+            wait_until_started(engine, spec, _TIMEOUT_S, ended.is_set)
         for port in answering_ports(ports, _TIMEOUT_S, ended.is_set):
             answering.append(port)
             terminal.note(answer_line(spec, port))

@@ -163,6 +163,10 @@ class DockerLike:
             self._remove(spec.name)
         return status
 
+    def has_started(self, spec: RunSpec) -> bool:
+        """See `Engine.has_started`."""
+        return run_program([self.name, "container", "inspect", "--format", "{{.State.Running}}", spec.name]).stdout.strip() == "true"
+
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """See `Engine.capture`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)

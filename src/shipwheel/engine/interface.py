@@ -256,6 +256,9 @@ class Engine(Protocol):
         Call it in the main thread: SIGINT, SIGTERM and SIGHUP stop the container meanwhile, SIGUSR1 and SIGUSR2 are forwarded to it.
         """
 
+    def has_started(self, spec: RunSpec) -> bool:
+        """Return whether the container of a `run` runs yet; True for an engine without proxies in front of a container's ports."""
+
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """Run a container without input to its end, remove it and its throwaway volumes, and return its exit status and output.
 

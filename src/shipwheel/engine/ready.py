@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from shipwheel.engine.interface import Engine, Port, RunSpec
 
-__all__ = ["answering_ports", "is_answered", "reachable_ports"]
+__all__ = ["answering_ports", "is_answered", "reachable_ports", "wait_until_started"]
 
 _CONNECT_TIMEOUT_S = 2.0
 _SILENCE_S = 0.3
@@ -26,10 +26,18 @@ def reachable_ports(spec: RunSpec, engine: Engine) -> tuple[Port, ...]:
     return tuple(Port(port.number, port.number) for port in spec.config.exposed_ports if port.protocol == "tcp")
 
 
+def wait_until_started(engine: Engine, spec: RunSpec, timeout: float, ended: Callable[[], bool]) -> None:
+    """Wait until the container of a run runs, has ended, or `timeout` seconds are over."""
+    deadline = time.monotonic() + timeout
+    while not ended() and time.monotonic() < deadline and not engine.has_started(spec):
+        time.sleep(_POLL_S)
+
+
 def is_answered(port: Port) -> bool:
     """Return whether a server listens behind a port of this machine.
 
-    The proxies of engines accept connections for containers that do not listen, and close them at once.
+    The proxies of engines accept connections for containers that do not listen, and close them at once. Before a container runs, they
+    hold them, as a server would.
     """
     with suppress(OSError), socket.create_connection((_ANY.get(port.address, port.address), port.host), _CONNECT_TIMEOUT_S) as connection:
         connection.settimeout(_SILENCE_S)
