@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from shipwheel.versions import normalized
 
-__all__ = ["PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
+__all__ = ["COMMON_PACKAGES", "PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
 
 PACKAGE_OF_MODULE = {
     "pkg_resources": "setuptools<81",
@@ -52,6 +52,24 @@ PACKAGE_OF_MODULE = {
     "pymysql": "pymysql",
 }
 """Modules that are not in the Python package of their name -> the package that has them, as a requirement."""
+
+COMMON_PACKAGES = tuple(
+    """
+    aiofiles aiohttp alembic anyio apscheduler arq asyncpg attrs authlib azure-identity azure-storage-blob bcrypt beautifulsoup4 bleach
+    boto3 botocore cachetools celery certifi chardet charset-normalizer chromadb click colorama confluent-kafka cryptography dask dramatiq
+    duckdb elasticsearch email-validator feedparser filelock fsspec geopandas gevent google-api-python-client google-auth
+    google-cloud-storage greenlet grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2 joblib jsonschema kombu
+    kubernetes langchain lightgbm loguru lxml markdown markupsafe marshmallow matplotlib minio mlflow mongoengine motor msgpack mypy nltk
+    numpy oauthlib onnxruntime openai opencv-python openpyxl opentelemetry-sdk orjson packaging pandas paramiko passlib peewee pendulum pika
+    pillow playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg pyarrow pydantic pydantic-settings pygments
+    pyjwt pymongo pytest python-dateutil python-dotenv python-multipart pytz pyyaml qdrant-client redis regex reportlab requests rich rq
+    s3fs scikit-image scikit-learn scipy seaborn selenium sentence-transformers sentry-sdk setuptools shapely simplejson six sqlalchemy
+    sqlmodel starlette statsmodels structlog sympy tabulate tenacity tensorflow tiktoken tokenizers toml torch torchvision tornado tqdm
+    transformers typer typing-extensions tzdata urllib3 uvicorn uvloop waitress watchfiles websockets werkzeug whitenoise xgboost xlrd
+    xlsxwriter xmltodict zstandard
+    """.split()  # noqa: SIM905 - a list of one name a line would be ten times as long
+)
+"""Packages that many projects require: one of them may be meant by a name that the index does not have."""
 
 _MAX_NAMES = 3
 

@@ -99,6 +99,13 @@ def test_names_the_lines_whose_packages_no_index_has() -> None:
     assert not error.another_python_may_help
 
 
+@pytest.mark.parametrize(("name", "meant"), [("reqeusts", "requests"), ("numpi", "numpy"), ("flaks", "flask"), ("yaml", "pyyaml")])
+def test_asks_whether_a_common_package_was_meant(name: str, meant: str) -> None:
+    failure = parse_failure(NOT_FOUND.replace(" c ", f" {name} ").replace(" c,", f" {name},"))
+    error = explain_conflict(resolution_error(failure, "r.txt", {}), [UserRequirement(name, name, "l1")], "", unused, silent)
+    assert error.hint.startswith(f"Did you mean {meant}")
+
+
 def test_does_not_call_a_package_missing_if_the_index_refused_access() -> None:
     stderr = f"{NOT_FOUND}\n\nhint: An index could not be queried due to a lack of valid authentication credentials (401 Unauthorized)\n"
     error = resolution_error(parse_failure(stderr), "r.txt", {})

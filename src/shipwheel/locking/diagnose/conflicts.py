@@ -9,7 +9,7 @@ from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, 
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
-from shipwheel.similar import PACKAGE_OF_MODULE, did_you_mean
+from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, did_you_mean
 from shipwheel.versions import normalized
 
 __all__ = ["conflict_lines", "explain_conflict"]
@@ -66,7 +66,7 @@ def _meant(name: str) -> str:
     if normalized(name) in modules:
         return f"Did you mean {modules[normalized(name)]}? "
     frameworks = (framework.distribution for framework in FRAMEWORKS.values())
-    return did_you_mean(name, (*frameworks, *(re.split("[<>=]", text)[0] for text in modules.values())))
+    return did_you_mean(name, (*COMMON_PACKAGES, *frameworks, *(re.split("[<>=]", text)[0] for text in modules.values())))
 
 
 def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[UserRequirement]:
