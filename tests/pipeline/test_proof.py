@@ -7,7 +7,7 @@ import pytest
 from support.digests import ANY
 
 from shipwheel.errors import ProofError
-from shipwheel.files.elf import MACHINES, ElfObject, read_elf
+from shipwheel.files.elf import MACHINES, NO_MACHINE, ElfObject, read_elf
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.proof import Origin, Part, prove
 from shipwheel.platform import Platform
@@ -46,6 +46,13 @@ def test_a_module_for_another_machine_is_named_with_its_package() -> None:
 def test_a_module_for_another_machine_is_refused_even_beside_a_right_one() -> None:
     with pytest.raises(ProofError, match="EM_AARCH64"):
         prove([base(), wheel(module(), module("_other.cpython-311-aarch64-linux-gnu.so", "EM_AARCH64"))], AMD64, ())
+
+
+def test_a_file_that_only_has_the_form_of_elf_is_for_any_machine() -> None:
+    compiled = ElfObject("usr/lib/x86_64-linux-gnu/guile/3.0/ccache/web/uri.go", NO_MACHINE)
+    assert prove([base(compiled), wheel(module())], AMD64, ()).warnings == ()
+    with pytest.raises(ProofError, match=NO_MACHINE):
+        prove([base(ElfObject("usr/lib/x86_64-linux-gnu/libx.so.1", NO_MACHINE)), wheel(module())], AMD64, ())
 
 
 def test_helpers_for_other_machines_beside_our_own_are_a_warning() -> None:

@@ -13,10 +13,13 @@ import msgspec
 
 from shipwheel.errors import ArchiveError
 
-__all__ = ["MACHINES", "ElfObject", "is_elf", "read_elf"]
+__all__ = ["MACHINES", "NO_MACHINE", "ElfObject", "is_elf", "read_elf"]
 
 MACHINES = {"amd64": "EM_X86_64", "arm64": "EM_AARCH64"}
 """OCI architecture -> e_machine."""
+
+NO_MACHINE = "EM_0"
+"""EM_NONE: the e_machine of files that have only the form of ELF, such as Guile's compiled modules."""
 
 _NAMES = {
     3: "EM_386",

@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.base.base_directories import check_path_conflicts
 from shipwheel.errors import ProofError
-from shipwheel.files.elf import MACHINES, ElfObject
+from shipwheel.files.elf import MACHINES, NO_MACHINE, ElfObject
 from shipwheel.files.entry import is_whiteout
 from shipwheel.files.overlaps import replaced_paths, visible
 from shipwheel.files.segment import Segment, key_of
@@ -145,6 +146,8 @@ class _Check:
                 yield _Result(f"{part.segment.label}: {path} would delete other files", fatal=True)
 
     def _problems(self, part: Part, elf: ElfObject) -> Iterator[str]:
+        if elf.machine == NO_MACHINE and ".so" not in PurePosixPath(elf.path).suffixes:
+            return  # the loader is not for it
         if elf.machine != self.machine:
             yield f"{part.segment.label}: {elf.path} is for {elf.machine}, not for {self.platform.architecture}"
             return
