@@ -3,6 +3,7 @@
     ShipwheelError                 exit code 1
     ├── UsageError                 2   a flag or a setting is wrong
     ├── ProjectError               3   the directory is not a project that can be built
+    │   ├── NoCommand              3   nothing says how it starts
     │   └── NoRequirements         3   it has code, and nothing says which packages that needs
     ├── LockError                  4   no set of Python packages satisfies the project, or one has no wheel for a platform
     ├── FetchError                 5   a server could not be reached, or refused a request
@@ -40,6 +41,7 @@ __all__ = [
     "IntegrityError",
     "LockError",
     "MissingImports",
+    "NoCommand",
     "NoRequirements",
     "NotInstalled",
     "ProjectError",
@@ -74,6 +76,10 @@ class ProjectError(ShipwheelError):
     """The directory is not a project that can be built."""
 
     exit_code = 3
+
+
+class NoCommand(ProjectError):
+    """A project has no command to start, as a library has none."""
 
 
 class NoRequirements(ProjectError):

@@ -11,10 +11,15 @@ import yaml
 from uv import find_uv_bin
 
 from shipwheel.cli import cli
-from shipwheel.stack.pipelines import github_workflow, gitlab_pipeline
+from shipwheel.stack.pipelines import PipelineSubject, github_workflow, gitlab_pipeline
 
-REPOSITORY = "registry.example/team/shop"
-TEXTS = {"github-workflows": github_workflow(REPOSITORY, "1.2"), "gitlab-ci": gitlab_pipeline(REPOSITORY, "1.2")}
+SUBJECTS = {
+    "project": PipelineSubject("registry.example", "registry.example/team/shop"),
+    "workspace": PipelineSubject("registry.example", shards=3),
+    "small workspace": PipelineSubject("registry.example", shards=1),
+}
+FORMS = {"github-workflows": github_workflow, "gitlab-ci": gitlab_pipeline}
+TEXTS = {(form, subject): write(SUBJECTS[subject], "1.2") for form, write in FORMS.items() for subject in SUBJECTS}
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -27,9 +32,9 @@ def texts(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_command_parses(name: str) -> None:
+def test_every_command_parses(name: tuple[str, str]) -> None:
     found = [line for text in texts(yaml.safe_load(TEXTS[name])) for line in text.splitlines() if line.startswith("shipwheel ")]
-    assert len(found) >= 5
+    assert len(found) >= (5 if name[1] == "project" else 3)
     for line in found:
         command, *arguments = shlex.split(line.partition(" > ")[0])[1:]
         known = cli.get_command(None, command)  # type: ignore[arg-type]
@@ -38,18 +43,33 @@ def test_every_command_parses(name: str) -> None:
 
 
 def test_a_workflow_has_no_more_rights_than_it_needs() -> None:
-    found = yaml.safe_load(TEXTS["github-workflows"])
+    found = yaml.safe_load(TEXTS["github-workflows", "project"])
     assert found["permissions"] == {}
     assert found["jobs"]["image"]["permissions"] == {"contents": "read"}
     assert found["jobs"]["image"]["steps"][0]["with"] == {"persist-credentials": False}
 
 
+def test_a_workspace_is_spread_over_jobs() -> None:
+    job = yaml.safe_load(TEXTS["github-workflows", "workspace"])["jobs"]["image"]
+    assert job["strategy"] == {"fail-fast": False, "matrix": {"shard": [1, 2, 3]}}
+    main, commit = job["steps"][-1]["run"].splitlines()
+    part = 'shipwheel build . --all --shard "${{ matrix.shard }}/3" --locked'
+    assert main == f"{part} --check docker --tag '{{repository}}:main' --push --json > build.json"
+    assert commit == f'{part} --tag "{{repository}}:$GITHUB_SHA" --push'
+    push = yaml.safe_load(TEXTS["gitlab-ci", "workspace"])["push"]
+    assert push["parallel"] == 3
+    assert '--shard "$CI_NODE_INDEX/$CI_NODE_TOTAL"' in push["script"][0]
+    for form in FORMS:
+        assert "shard" not in TEXTS[form, "small workspace"]
+        assert "deploy" not in yaml.safe_load(TEXTS[form, "workspace"]).get("jobs", yaml.safe_load(TEXTS[form, "workspace"]))
+
+
 @pytest.mark.online
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_pipeline_is_valid(name: str, tmp_path: Path) -> None:
+def test_a_pipeline_is_valid(name: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "pipeline.yaml"
     file.write_text(TEXTS[name])
-    transform = ["--data-transform", "gitlab-ci"] if name == "gitlab-ci" else []
-    words = ["tool", "run", "--quiet", "--from", "check-jsonschema==0.39.0", "check-jsonschema", "--builtin-schema", f"vendor.{name}"]
+    transform = ["--data-transform", "gitlab-ci"] if name[0] == "gitlab-ci" else []
+    words = ["tool", "run", "--quiet", "--from", "check-jsonschema==0.39.0", "check-jsonschema", "--builtin-schema", f"vendor.{name[0]}"]
     done = subprocess.run([find_uv_bin(), *words, *transform, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

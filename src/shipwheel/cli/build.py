@@ -44,6 +44,7 @@ class _Trial:
         "shipwheel build . --tag registry.example/team/hello:1 --push",
         "shipwheel build . --tag hello:1 --output hello.tar",
         "docker run --rm $(shipwheel build . --quiet --load) python --version",
+        "shipwheel build . --all --push",
     ),
 )
 @project_options
@@ -99,24 +100,50 @@ class _Trial:
     help="File of NAME=VALUE lines for the trial of --check alone; repeatable.",
     group="Destination",
 )
-def command(terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, **flags: Any) -> None:
+@option("--all", "everything", is_flag=True, help="Build every member of the uv workspace at PATH that has a command.", group="Workspace")
+@option(
+    "--shard",
+    metavar="I/N",
+    help="With --all, build the I-th of N parts, so that N jobs build the whole workspace.",
+    group="Workspace",
+)
+def command(
+    terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, everything: bool, shard: str | None, **flags: Any
+) -> int:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""
-    from shipwheel.api import build
-
     tried = _trial(check, flags.pop("check_env"), flags.pop("check_env_files"))
     if flags["cache_repo"] is not None and not push:
         raise UsageError("--cache-repo needs --push", hint="Layers are shared through a registry: add --push.")
+    if shard is not None and not everything:
+        raise UsageError("--shard needs --all", hint="A shard is a part of a workspace: add --all.")
+
+    def build_one(one: Path, own_flags: dict[str, Any]) -> "tuple[Delivered, str]":
+        return _deliver(one, load, push, tried, own_flags, terminal.report)
+
+    if everything:
+        from shipwheel.cli.build_all import build_all, parse_shard
+
+        return build_all(path, parse_shard(shard or "1/1"), flags, build_one, _document, terminal)
     started = time.monotonic()
-    if load is not None:
-        delivered, reference = _build_and_load(path, load, push, tried, flags, terminal.report)
-    else:
-        request = request_from(path, flags, terminal.report)
-        delivered = build(request, push=push, check=_check(request, tried) if tried is not None else None)
-        reference = f"{_name(delivered.built)}@{delivered.built.index.digest}"
+    delivered, reference = build_one(path, flags)
     seconds = time.monotonic() - started
     if not terminal.as_json:
         terminal.note("\n".join((*_summary(delivered.built, seconds), *_next_steps(delivered))))
     terminal.result(lambda: _document(delivered, reference, seconds), [reference])
+    return 0
+
+
+def _deliver(
+    path: Path, load: str | None, push: bool, tried: _Trial | None, flags: dict[str, Any], reporter: "Reporter"
+) -> "tuple[Delivered, str]":
+    """Build one project, and bring it where the flags say. Return also its reference there."""
+    from shipwheel.api import build
+
+    if load is not None:
+        return _build_and_load(path, load, push, tried, flags, reporter)
+    request = request_from(path, flags, reporter)
+    delivered = build(request, push=push, check=_check(request, tried) if tried is not None else None)
+    return delivered, f"{_name(delivered.built)}@{delivered.built.index.digest}"
 
 
 def _build_and_load(

@@ -125,20 +125,15 @@ def _devcontainer(path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exp
 
 
 def _pipeline(form: str, path: Path) -> _Exported:
-    """Return the pipeline of a project. Raise UsageError if its tag names no registry."""
+    """Return the pipeline of a project, or of a workspace. Raise UsageError if a tag names no registry."""
     from shipwheel import __version__
-    from shipwheel.oci.reference import Reference
-    from shipwheel.project.read import find_settings
+    from shipwheel.cli.pipeline_subject import pipeline_subject
     from shipwheel.stack.pipelines import github_workflow, gitlab_pipeline
 
-    tag = find_settings(path).tag
-    reference = Reference.parse(tag) if tag is not None else None
-    if reference is None or reference.registry is None:
-        hint = 'Set tag = "registry.example/team/app:1" in the settings: the pipeline pushes there.'
-        raise UsageError(f"{path}: {'its tag names no registry' if tag else 'it has no tag'}", hint=hint)
+    subject = pipeline_subject(path)
     if form == "gitlab-ci":
-        return _Exported({}, {".gitlab-ci.yml": gitlab_pipeline(reference.name, __version__)})
-    return _Exported({}, {".github/workflows/image.yaml": github_workflow(reference.name, __version__)})
+        return _Exported({}, {".gitlab-ci.yml": gitlab_pipeline(subject, __version__)})
+    return _Exported({}, {".github/workflows/image.yaml": github_workflow(subject, __version__)})
 
 
 def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:

@@ -110,10 +110,17 @@ class Terminal:
     def error(self, error: ShipwheelError) -> None:
         """Write an error with its hint to standard error, and as JSON to standard output. It ends the display of the progress."""
         self.stop()
-        self._write_labelled(("error:", "red", error.message), ("hint:", "cyan", error.hint))
+        self.failure(error)
         if self.as_json:
-            details = {"kind": type(error).__name__, "exit-code": error.exit_code, "message": error.message, "hint": error.hint}
-            click.echo(json.dumps({"error": details}, indent=2))
+            click.echo(json.dumps({"error": self.details(error)}, indent=2))
+
+    def failure(self, error: ShipwheelError) -> None:
+        """Write an error with its hint to standard error; the command may go on."""
+        self._write_labelled(("error:", "red", error.message), ("hint:", "cyan", error.hint))
+
+    def details(self, error: ShipwheelError) -> dict[str, Any]:
+        """Return an error as a JSON document."""
+        return {"kind": type(error).__name__, "exit-code": error.exit_code, "message": error.message, "hint": error.hint}
 
     def report(self, event: "Event") -> None:
         """Show an event: this is the reporter of every command."""

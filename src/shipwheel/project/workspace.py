@@ -9,7 +9,7 @@ from shipwheel.project.tool_indexes import bound_packages, tool_indexes
 from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import normalized
 
-__all__ = ["UV_SETTINGS", "Workspace", "name_in", "read_workspace", "workspace_root"]
+__all__ = ["UV_SETTINGS", "Workspace", "is_project", "name_in", "read_workspace", "workspace_root"]
 
 UV_SETTINGS = frozenset(
     """
@@ -57,6 +57,11 @@ def workspace_root(files: UserFiles, root: Path) -> Path | None:
         if isinstance(_uv_table(files, folder).get("workspace"), dict):
             return folder if folder == root or root in _members(files, folder) else None
     return None
+
+
+def is_project(files: UserFiles, folder: Path) -> bool:
+    """Return whether a directory is a project itself, as the root of a workspace may be."""
+    return bool(name_in(files.read_tables(folder)))
 
 
 def name_in(tables: Mapping[str, Any]) -> str:

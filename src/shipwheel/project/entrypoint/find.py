@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 
-from shipwheel.errors import ProjectError
+from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
 from shipwheel.project.entrypoint.alternatives import with_alternatives
@@ -193,12 +193,12 @@ def _reads_directory(evidence: Evidence, words: tuple[str, ...]) -> bool:
     return words[0] not in evidence.scripts and evidence.packaged.isdisjoint(named)
 
 
-def _no_command(evidence: Evidence) -> ProjectError:
+def _no_command(evidence: Evidence) -> NoCommand:
     scripts = sorted(evidence.scripts)
     several = f" among the console scripts {', '.join(scripts)}" if scripts else ""
     where = "[tool.shipwheel]" if evidence.has_file("pyproject.toml") else "shipwheel.toml"
     example = f'["{scripts[0]}"]' if scripts else '["python", "main.py"]'
-    return ProjectError(
+    return NoCommand(
         f"{evidence.root}: no command to start was found{several}. Looked for a Procfile, a console script, an application of a web"
         " framework (in main.py, app.py, PACKAGE/main.py, …), manage.py, an app of Streamlit, Gradio, Chainlit, Panel, NiceGUI and similar,"
         " a Dockerfile, a worker of Celery and similar, PACKAGE/__main__.py, and a script",
