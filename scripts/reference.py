@@ -19,7 +19,7 @@ from settings_schema import settings_schema
 
 import shipwheel
 from shipwheel import errors
-from shipwheel.build_settings import StepSettings
+from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.cli import COMMANDS, cli
 from shipwheel.cli.command import Command
 from shipwheel.service_settings import ServiceSettings
@@ -169,22 +169,34 @@ _TABLES = (
         "build_settings.py",
         StepSettings,
         "Steps",
-        "The keys of `[[tool.shipwheel.steps]]`: see [steps and front ends](../how-to/steps.md).",
+        "The keys of `[[tool.shipwheel.steps]]`: see [steps](../how-to/steps.md).",
+    ),
+    _Table(
+        "assets",
+        "build_settings.py",
+        AssetSettings,
+        "Assets",
+        "The keys of `[[tool.shipwheel.assets]]`: see [front ends](../how-to/assets.md).",
     ),
 )
+
+
+def _key(name: str) -> str:
+    """Return the key of a field: `in_` has an underscore since `in` is a word of Python."""
+    return name.rstrip("_").replace("_", "-")
 
 
 def _table(table: _Table) -> Iterator[str]:
     yield from ("", f"## {table.title}", "", table.introduction, "", "| key | type | default | meaning |", "|---|---|---|---|")
     types = {field.name: field.type for field in _struct(table.kind).fields}
     for name, _, default, text in _fields(SOURCE / table.file, table.kind.__name__):
-        yield f"| `{name.replace('_', '-')}` | {_cell(_type(types[name]))} | {_default(default)} | {_cell(text)} |"
+        yield f"| `{_key(name)}` | {_cell(_type(types[name]))} | {_default(default)} | {_cell(text)} |"
 
 
 def _schema() -> str:
     structs = [("", "settings.py", "Settings"), *((f"{table.key}.", table.file, table.kind.__name__) for table in _TABLES)]
     descriptions = {
-        prefix + name.replace("_", "-"): " ".join(text.split())
+        prefix + _key(name): " ".join(text.split())
         for prefix, file, struct in structs
         for name, _, _, text in _fields(SOURCE / file, struct)
     }

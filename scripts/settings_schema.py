@@ -25,7 +25,7 @@ _OTHER_FORMS: dict[str, dict[str, Any]] = {
 """The forms that a file may have, where they are not those of the type."""
 
 
-_TABLES = {"services": "ServiceSettings", "steps": "StepSettings"}
+_TABLES = {"services": "ServiceSettings", "steps": "StepSettings", "assets": "AssetSettings"}
 """Keys with tables that have keys of their own, and the types of these."""
 
 

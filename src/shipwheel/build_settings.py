@@ -1,5 +1,6 @@
-"""The settings of programs that run while an image is built: `[[tool.shipwheel.steps]]`."""
+"""The settings of programs that run while an image is built: `[[tool.shipwheel.steps]]` and `[[tool.shipwheel.assets]]`."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -7,7 +8,7 @@ import msgspec
 
 from shipwheel.setting_values import InvalidValue, setting_value
 
-__all__ = ["StepSettings", "read_steps"]
+__all__ = ["AssetSettings", "StepSettings", "read_assets", "read_steps", "stated"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -24,9 +25,42 @@ class StepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     """Give it the network of this machine."""
 
 
+class AssetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+    """A front end that node builds from the project's source, once for all platforms. All paths are relative to the project."""
+
+    run: tuple[str, ...]
+    """Command that builds it, as a list of words or as one string: `npm run build`. A string is split like in a shell, but no shell runs
+    it."""
+    output: str
+    """Directory or file that the command makes."""
+    in_: str = "."
+    """Directory with package.json, in which the command runs. Default: the project's."""
+    to: str = ""
+    """Path in the image: below the working directory, or absolute. Default: the same as `output`."""
+    env: dict[str, str] = {}
+    """Environment variables of the command: `{NODE_ENV = "production"}`."""
+    packages: tuple[str, ...] = ()
+    """Debian packages with further programs that it needs."""
+
+
+def read_assets(value: object) -> tuple[AssetSettings, ...]:
+    """Return the front ends of a TOML array of tables. Raise InvalidValue with all problems."""
+    return _tables(value, "assets", AssetSettings)
+
+
 def read_steps(value: object) -> tuple[StepSettings, ...]:
     """Return the steps of a TOML array of tables. Raise InvalidValue with all problems."""
     return _tables(value, "steps", StepSettings)
+
+
+def stated(table: msgspec.Struct) -> dict[str, Any]:
+    """Return a table as a settings file has it: without defaults, and a command as one string."""
+    found = {}
+    for field in msgspec.structs.fields(type(table)):
+        value = getattr(table, field.name)
+        if value not in ({}, ()) and (field.required or value != field.default):
+            found[field.encode_name] = shlex.join(value) if field.name == "run" else value
+    return found
 
 
 def _tables(value: object, key: str, kind: type[T]) -> tuple[T, ...]:

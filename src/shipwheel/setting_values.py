@@ -284,6 +284,8 @@ def _allowed_secrets(allowed: tuple[AllowedSecret, ...]) -> tuple[AllowedSecret,
 
 _RELATIVE = _Matching(r"(?!/)(?!(.*/)?\.\.(/|$))[^\0\\]+", "Write a path inside the project, relative to it.")
 
+_PACKAGE = _Matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")
+
 _NO_TARGETS = ("/dev/", "/proc/", "/sys/", "/tmp/", "/run/", f"/{VENV}/", "/opt/shipwheel/")  # noqa: S108
 """Directories that engines mount something at, and those that shipwheel fills."""
 
@@ -299,6 +301,10 @@ def _copy_target(text: str) -> str:
     if f"{path}/".startswith(_NO_TARGETS) or "/.wh." in path:
         raise InvalidValue(f"nothing can be copied to {text}", "Copy to a place such as /etc/shop/shop.toml.")
     return path
+
+
+def _asset_target(text: str) -> str:
+    return _copy_target(text) if text.startswith("/") else _RELATIVE(text.rstrip("/"))
 
 
 _TO_TYPE: dict[str, Callable[[object], object]] = {
@@ -318,6 +324,8 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "services.command": _words,
     "steps.run": _words,
     "steps.env": _texts,
+    "assets.run": _words,
+    "assets.env": _texts,
 }
 _HINTS = {
     "python": 'Write the version in quotes: python = "3.11".',
@@ -336,6 +344,7 @@ _HINTS = {
     "services.volumes": 'Write a table of volumes: {data = "/var/lib/data"}.',
     "services.health": 'Write the path of a URL, "/health", or a command as a list of words: ["pg_isready", "-U", "app"].',
     "services.job": "Write true or false.",
+    "assets.run": 'Write a list of words: ["npm", "run", "build"].',
     "steps.run": 'Write a list of words: ["python", "manage.py", "collectstatic", "--noinput"].',
     "steps.network": "Write true or false.",
     "services.hardened": "Write true or false.",
@@ -360,7 +369,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "workdir": _workdir,
     "labels": _keys,
     "annotations": _keys,
-    "packages": _Each(_Matching(r"[a-z0-9][a-z0-9+.-]+", "Write names of Debian packages, for example libgl1.")),
+    "packages": _Each(_PACKAGE),
     "lock": _Matching(r"pylock\.[^./\\\s]+\.toml", 'Write "pylock.NAME.toml", as PEP 751 names a lock.'),
     "requirements": _Each(_RELATIVE),
     "allow-secrets": _allowed_secrets,
@@ -384,6 +393,12 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "services.command": _argv,
     "steps.run": _argv,
     "steps.env": _env,
+    "assets.run": _argv,
+    "assets.env": _env,
+    "assets.output": _RELATIVE,
+    "assets.in": _RELATIVE,
+    "assets.to": _asset_target,
+    "assets.packages": _Each(_PACKAGE),
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),
     "services.cpus": _positive,
     "services.start-timeout": _positive,

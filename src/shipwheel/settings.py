@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from shipwheel.build_settings import StepSettings, read_steps
+from shipwheel.build_settings import AssetSettings, StepSettings, read_assets, read_steps
 from shipwheel.errors import UsageError
 from shipwheel.service_settings import ServiceSettings, read_services
 from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
@@ -19,7 +19,7 @@ from shipwheel.user_files import UserFiles
 
 __all__ = ["SITE_PACKAGES", "BuildSettings", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 
-_READERS: dict[str, Callable[[object], Any]] = {"services": read_services, "steps": read_steps}
+_READERS: dict[str, Callable[[object], Any]] = {"services": read_services, "steps": read_steps, "assets": read_assets}
 """Keys with tables that have keys of their own."""
 
 SITE_PACKAGES = "{site-packages}"
@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     steps: tuple[StepSettings, ...] | None = None
     """Commands that run in the finished image while it is built, in order: what they write becomes a layer. Each is a table
     `[[tool.shipwheel.steps]]` with `run`, and maybe `env` and `network`. Default: those that were found; `steps = []` runs none."""
+    assets: tuple[AssetSettings, ...] = ()
+    """Front ends that node builds, once for all platforms. Each is a table `[[tool.shipwheel.assets]]` with `run` and `output`, and maybe
+    `in`, `to`, `env` and `packages`."""
     processes: dict[str, tuple[str, ...]] = {}
     """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
     stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""

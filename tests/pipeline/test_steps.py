@@ -1,13 +1,11 @@
 """Builds with steps: what these write becomes a layer of every platform, once. A small program stands for bubblewrap."""
 
-import gzip
-import io
 import json
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
+from support.last_layers import last_layers
 
 from shipwheel.testing.world import World
 
@@ -43,22 +41,6 @@ def runs(world: World, tmp_path: Path) -> Path:
 def step(*words: str, env: dict[str, str] | None = None) -> str:
     table = "".join(f'{name} = "{value}", ' for name, value in (env or {}).items())
     return f"[[steps]]\nrun = {json.dumps(words)}\nenv = {{{table.rstrip(', ')}}}\n"
-
-
-def last_layers(layout: Path) -> list[dict[str, bytes]]:
-    """Return the files of the last layer of each platform."""
-
-    def blob(descriptor: dict[str, str]) -> bytes:
-        return (layout / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
-
-    index = json.loads((layout / "index.json").read_bytes())
-    images = json.loads(blob(index["manifests"][0]))
-    found = []
-    for image in images["manifests"]:
-        data = gzip.decompress(blob(json.loads(blob(image))["layers"][-1]))
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            found.append({item.name: archive.extractfile(item).read() for item in archive if item.isreg()})  # type: ignore[union-attr]
-    return found
 
 
 def test_what_steps_write_is_in_every_image_and_they_run_once(world: World, runs: Path) -> None:

@@ -81,6 +81,10 @@ class BuilderIndex:
         found = self._closed([name for name in named if not is_for_target(name)], [name for name in named if is_for_target(name)])
         return tuple(package for package in found if package not in core)
 
+    def closed(self, names: Iterable[str]) -> tuple[DebianPackage, ...]:
+        """Return packages for this machine with all that they depend on."""
+        return self._closed(tuple(names), ())
+
     def _closed(self, host: Sequence[str], target: Sequence[str]) -> tuple[DebianPackage, ...]:
         """Return packages with all that they depend on: those of the target first, so that programs of this machine replace its own."""
         found: dict[tuple[str, str], DebianPackage] = {}

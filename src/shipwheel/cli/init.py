@@ -59,7 +59,8 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
     engine = find(flags["engine"], terminal.report, bwrap=True)
     request = request_from(path, {"platforms": (str(engine.host()),), "yes": yes}, terminal.report)
     with _locks_kept(request.path) if dry_run else nullcontext():
-        improved = improve(_try(request, engine, flags), request.settings, terminal.note, parse_env(flags["env"], os.environ))
+        env, first = parse_env(flags["env"], os.environ), _front_ends(request)
+        improved = improve(_try(request, engine, flags), request.settings, terminal.note, env, first)
     proposal = _proposal(request, improved, written=not dry_run)
     if proposal.edit is not None and not dry_run:
         proposal.edit.write()
@@ -67,6 +68,17 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
         _lock_again(request, proposal.settings)
     terminal.result(lambda: _document(improved, proposal), _lines(improved, proposal))
     return 0 if improved.trial.verdict.is_good and not proposal.by_hand else TrialError.exit_code
+
+
+def _front_ends(request: "Request") -> "list[Change]":
+    """Return the settings for front ends that are not built, and that the project's files show how to build."""
+    from shipwheel.project.read import read_project
+    from shipwheel.trial.finding import Setting
+    from shipwheel.trial.mend import Change
+
+    launch = read_project(request.path, request.settings).launch
+    found = launch.front_ends if launch is not None else ()
+    return [Change(Setting("assets", (front.settings,)), front.reason) for front in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,14 @@ def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
 
 
 def _change(change: "Change") -> dict[str, Any]:
-    return {"key": change.setting.key, "value": change.setting.value, "reason": change.reason}
+    return {"key": change.setting.key, "value": _plain(change.setting.value), "reason": change.reason}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a settings file has it."""
+    from shipwheel.build_settings import AssetSettings, stated
+
+    return [stated(item) if isinstance(item, AssetSettings) else item for item in value] if isinstance(value, tuple) else value
 
 
 def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
@@ -194,7 +213,7 @@ def _proposal(request: "Request", improved: "Improved", *, written: bool) -> _Pr
 def _added(key: str, before: Any, after: Any) -> Any:
     """Return what a value has that it did not have before."""
     if isinstance(after, tuple) and key != "command":
-        return after[len(before) :]
+        return _plain(after[len(before) :])
     if isinstance(after, Mapping):
         return {name: text for name, text in after.items() if name not in before}
     return after

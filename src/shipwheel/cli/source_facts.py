@@ -40,7 +40,8 @@ def source_facts(built: "Built") -> "SourceFacts":
     binds = tuple((f"{module.file}, line {module.bind_line}", module.bind) for module in production if module.bind)
     binds += find_config_addresses(project.root, project.files) if not project.only else ()
     files = project.scanner.scan_deployment().built if project.scanner is not None else ()
-    unmade = tuple((it.path, it.instruction, it.place) for it in files if not it.is_there and not it.is_made)
+    ours = {assets.to or assets.output for assets in project.assets}
+    unmade = tuple((it.path, it.instruction, it.place) for it in files if not (it.is_there or it.is_made or it.path in ours))
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
     prefixes = tuple(prefix for module in production for prefix in module.prefixes)
     hosts = tuple(rule for module in production for rule in _rules(module))
@@ -97,8 +98,14 @@ def _examples(root: Path) -> "Iterator[tuple[str, str]]":
 def _made(project: "Project") -> "Iterator[tuple[str, str]]":
     """Yield the commands that the Dockerfile runs while its image is built."""
     dockerfile = project.scanner.scan_deployment().dockerfile if project.scanner is not None else None
+    steps = {step.run[2:3] for step in project.steps}
     for command in dockerfile.stage.runs if dockerfile is not None else ():
-        if not command.doubt and "\0" not in "".join(command.words) and command.words[0] not in _WITHOUT_CONTENT:
+        if (
+            command.words[2:3] not in steps
+            and not command.doubt
+            and "\0" not in "".join(command.words)
+            and command.words[0] not in _WITHOUT_CONTENT
+        ):
             yield " ".join(command.words), command.place
 
 

@@ -32,12 +32,12 @@ def for_editor(settings: Settings) -> Settings:
 
 
 def development(project: Project, *, debugger: bool) -> Settings:
-    """Return the settings of a project's variant for development: those of the project if it needs nothing else, without steps.
+    """Return the settings of a project's variant for development: those of the project if it needs nothing else.
 
-    The variant has a lock of its own, with the versions of the project's lock. No steps run for it: the mounted source would hide what they
-    write beside it.
+    The variant has a lock of its own, with the versions of the project's lock. It has no steps and no front ends: the mounted source would
+    hide their files.
     """
-    settings, added = msgspec.structs.replace(project.settings, steps=()), dict[str, object]()
+    settings, added = msgspec.structs.replace(project.settings, steps=(), assets=()), dict[str, object]()
     if _GROUP not in settings.groups and _has_group(project):
         added["groups"] = (*settings.groups, _GROUP)
     if requirements := _requirements(project):

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from shipwheel.errors import BuildError
 
-__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available"]
+__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available", "network_binds"]
 
 _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 """Directories in / that are links into /usr, or stand beside it."""
@@ -91,14 +91,22 @@ def interpreter_paths(python: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((executable, executable.parent, *prefixes)))
 
 
-def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tuple[Path, bool]], directory: str) -> list[str]:
-    """Return the command that runs another one in the sandbox with the programs and libraries of `root`, and without a network.
+def network_binds() -> dict[str, tuple[Path, bool]]:
+    """Return the files of this machine that a program needs to reach servers, for `confined_in_root`."""
+    return {path: (Path(path), False) for path in _NETWORK_FILES if Path(path).exists()}
+
+
+def confined_in_root(
+    command: Sequence[str], root: Path, binds: Mapping[str, tuple[Path, bool]], directory: str, *, network: bool = False
+) -> list[str]:
+    """Return the command that runs another one in the sandbox with the programs and libraries of `root`.
 
     Args:
         command: The program and its arguments, with paths of the sandbox.
         root: A directory with `usr`, into which the directories beside it are merged.
         binds: Paths in the sandbox, each with a path of this machine and whether it may be changed. Nothing else can be changed.
         directory: The working directory in the sandbox.
+        network: Allow it the network of this machine.
     """
     words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev"]
     for name in _SYSTEM_DIRECTORIES:
@@ -113,7 +121,9 @@ def confined_in_root(command: Sequence[str], root: Path, binds: Mapping[str, tup
         words += ["--bind" if writable else "--ro-bind", str(path), inside]
     # The sandbox's own directories are in memory.
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
-    return ["bwrap", *_isolation(network=False), *words, "--chdir", directory, "--", *command]
+    # The program's PATH is that of the sandbox.
+    bubblewrap = shutil.which("bwrap") or "bwrap"
+    return [bubblewrap, *_isolation(network), *words, "--chdir", directory, "--", *command]
 
 
 def _isolation(network: bool) -> Iterator[str]:

@@ -13,6 +13,7 @@ from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import Segment, find_segment, load_segment_metadata
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
+from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.local_builds import LocalBuilds
@@ -60,7 +61,7 @@ class LayerSupply:
         missing = self.missing(specs)
         sources = [source for spec in missing for source in spec.sources]
         digests = {_fetched_digest(source) for source in sources} - {None}
-        is_slow = any(isinstance(source, StepsSource) for source in sources)
+        is_slow = any(isinstance(source, (StepsSource, AssetsSource)) for source in sources)
         if is_slow or any(digest is not None and not self._store.has(digest) for digest in digests):
             self._layers |= self._destination.find_layers(missing)
 

@@ -113,6 +113,7 @@ class LayerPlanner:
         if local.copies is not None:
             copies = CopiedSource(f"files for {', '.join(self.project.copies)}", local.copies, "", platform.target.minor)
             layers.append(LayerSpec(copies.label, (copies,), inherited_attributes(owned, self.project.copies)))
+        layers += [LayerSpec(assets.label, (assets,), inherited_attributes(owned, assets.places)) for assets in local.assets]
         if self.project.volumes:
             # Above the source, which may hold a directory of the same name.
             layers.append(self._volumes(platform.base, owned, workdir))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from shipwheel.build_settings import AssetSettings
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
 from shipwheel.pipeline.app_files import app_tree, copied_tree
+from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.secrets import left_out_secrets
@@ -44,6 +46,8 @@ class LocalSources(msgspec.Struct, frozen=True):
     project_wheel: "BuiltWheel | None"
     tree: AppTree | None
     copies: AppTree | None = None
+    assets: tuple[AssetsSource, ...] = ()
+    """The front ends, which are built when their files are needed."""
     compiled: "Mapping[tuple[str, str], BuiltWheel]" = {}
     build_packages: Mapping[str, tuple[str, ...]] = {}
     compilers: Mapping[str, tuple[str, ...]] = {}
@@ -86,8 +90,12 @@ class LocalBuilds:
         """
         tree = app_tree(self._resolution.project, self._reporter)
         copies = copied_tree(self._resolution.project, self._reporter)
-        self.current = msgspec.structs.replace(self._wheels(whole=not trust_metadata), tree=tree, copies=copies)
+        assets = tuple(self._assets(settings) for settings in self._resolution.project.assets)
+        self.current = msgspec.structs.replace(self._wheels(whole=not trust_metadata), tree=tree, copies=copies, assets=assets)
         return self.current
+
+    def _assets(self, settings: AssetSettings) -> AssetsSource:
+        return AssetsSource(self._resolution.project, settings, self._downloads, self._store, self._reporter)
 
     def lacks_locked_files(self) -> bool:
         """Return whether the store lacks a file of the lock. Then the destination may know more about built wheels than this machine."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from shipwheel.base.model import Base
-from shipwheel.build_settings import StepSettings
+from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.locking.accelerator import accelerator_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
@@ -64,6 +64,8 @@ class BuildPlan:
     before_start: tuple[tuple[str, ...], ...]
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
+    assets: tuple[AssetSettings, ...]
+    """The front ends that node builds."""
     steps: tuple[StepSettings, ...]
     """The programs that run in the finished image while it is built."""
     processes: Mapping[str, tuple[str, ...]]
@@ -106,6 +108,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         workers_variable=project.workers_variable,
         before_start=project.before_start,
         every_start=project.every_start,
+        assets=project.assets,
         steps=project.steps,
         processes=dict(launch.processes),
         ports=launch.ports,

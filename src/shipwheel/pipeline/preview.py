@@ -21,6 +21,7 @@ from shipwheel.files.segment import load_segment_metadata
 from shipwheel.oci.layer import LayerSpec, find_layer
 from shipwheel.oci.layer_text import layer_texts
 from shipwheel.pipeline.app_source import AppSource
+from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.pipeline.build import complete, make_app_layers, plan_app_layers, retry_damaged, with_context
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.programs import missing_programs, paths_of
@@ -99,7 +100,7 @@ def _by_package(layers: Iterable[LayerSpec]) -> tuple[dict[str, list[Source]], l
     for source in (source for layer in layers for source in layer.sources):
         if isinstance(source, (WheelSource, DebSource)):
             packages.setdefault(source.label.partition(" ")[0], []).append(source)
-        elif not isinstance(source, (BytecodeSource, GeneratedBase, StandaloneSource)):
+        elif not isinstance(source, (AssetsSource, BytecodeSource, GeneratedBase, StandaloneSource)):
             others.append(source)
     return packages, others
 

@@ -4,13 +4,12 @@ from collections.abc import Container
 
 from shipwheel.errors import BuildError
 from shipwheel.locking.process import Finished
+from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.signs import SignKind, signs_in
 from shipwheel.store import Store
-from shipwheel.store_contents import BUILD_LOGS
 
 __all__ = ["step_error", "wanted_variables"]
 
-_MAX_LINES = 12
 _START_FAILURES = {126: "it cannot be started", 127: "there is no such program"}
 
 
@@ -26,11 +25,7 @@ def step_error(shown: str, finished: Finished, store: Store, name: str, *, is_fo
     `name` is the project's. `is_found` is true for steps that no settings name.
     """
     output = f"{finished.stdout}\n{finished.stderr}"
-    folder = store.root / BUILD_LOGS
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{name}-step.log"
-    log.write_text(output, encoding="utf-8", errors="replace")
-    lines = "\n  ".join([line for line in output.splitlines() if line.strip(" ~^")][-_MAX_LINES:])
+    log = write_log(store, f"{name}-step", output)
     hints = []
     if wanted := wanted_variables(finished, ()):
         values = ", ".join(f'{variable} = "…"' for variable in wanted)
@@ -40,4 +35,4 @@ def step_error(shown: str, finished: Finished, store: Store, name: str, *, is_fo
     if is_found:
         hints.append("The project's files name this step; steps = [] in the settings leaves it out.")
     why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
-    return BuildError(f"the step {shown} failed ({why}):\n  {lines}\n  whole output: {log}", hint=" ".join(hints))
+    return BuildError(f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}", hint=" ".join(hints))

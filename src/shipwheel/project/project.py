@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from shipwheel.build_settings import StepSettings
+from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.scan import Scanner
@@ -117,6 +117,11 @@ class Project:
         if self.settings.steps is not None:
             return self.settings.steps
         return self.launch.steps if self.launch is not None else ()
+
+    @property
+    def assets(self) -> tuple[AssetSettings, ...]:
+        """The front ends to build."""
+        return self.settings.assets
 
     @property
     def workers_variable(self) -> str:

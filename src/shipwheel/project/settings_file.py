@@ -171,6 +171,12 @@ def _item(addition: Addition, table: Any) -> Any:
     if isinstance(value, dict):
         item = tomlkit.inline_table()
         item.update(value)
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        item = tomlkit.array()
+        for each in value:
+            row = tomlkit.inline_table()
+            row.update(each)
+            item.append(row)
     if addition.comment and not isinstance(table, InlineTable):
         printable = "".join(char if char.isprintable() else "\n" for char in addition.comment)
         item.trivia.indent = "".join(f"# {line}\n" for line in printable.split("\n"))

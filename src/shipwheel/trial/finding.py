@@ -4,6 +4,8 @@ from enum import Enum
 
 import msgspec
 
+from shipwheel.build_settings import AssetSettings
+
 __all__ = ["Finding", "FindingKind", "Setting", "Verdict"]
 
 
@@ -67,7 +69,7 @@ class Setting(msgspec.Struct, frozen=True):
     """A value to add to the settings: to a list, to the table `env`, or in place of a value."""
 
     key: str
-    value: str | tuple[str, ...] | dict[str, str]
+    value: str | tuple[str, ...] | dict[str, str] | tuple[AssetSettings, ...]
 
 
 class Finding(msgspec.Struct, frozen=True):

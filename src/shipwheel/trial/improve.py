@@ -42,8 +42,16 @@ class Improved(msgspec.Struct, frozen=True):
     """The images that were tried."""
 
 
-def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env: Mapping[str, str] | None = None) -> Improved:
+def improve(
+    attempt: Try,
+    settings: Settings,
+    report: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+    first: Sequence[Change] = (),
+) -> Improved:
     """Apply changes until the image serves or nothing new is found.
+
+    The `first` changes are applied before anything is tried, and left out if nothing can be built with them.
 
     Raises ShipwheelError if not even the first image can be built. `report` gets a line for each step.
     """
@@ -59,8 +67,16 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
         rounds += 1
         return done
 
-    settings, now, found = _first(counted, settings, env, report)
-    kept += found
+    try:
+        settings, now, found = _first(counted, _with_changes(settings, first, report), env, report)
+        kept += (*first, *found)
+    except ShipwheelError as error:
+        if not first:
+            raise
+        report(f"  not set: {error.message.splitlines()[0]}")
+        rejected += ((change, error.message) for change in first)
+        settings, now, found = _first(counted, settings, env, report)
+        kept += found
     asked: Trial | None = None
     for _ in range(_ROUNDS):
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
@@ -81,6 +97,13 @@ def improve(attempt: Try, settings: Settings, report: Callable[[str], None], env
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
     return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds)
+
+
+def _with_changes(settings: Settings, changes: Sequence[Change], report: Callable[[str], None]) -> Settings:
+    for change in changes:
+        report(f"  set {change.setting.key}: {change.reason}")
+        settings = added(settings, change.setting.key, change.setting.value)
+    return settings
 
 
 def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:
@@ -106,9 +129,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
                 raise
             reason = "The program imports what .gitignore or .dockerignore leaves out"
             new += [Change(Setting("include", (pattern,)), reason) for pattern in error.left_out]
-        for change in new:
-            report(f"  set {change.setting.key}: {change.reason}")
-            settings = added(settings, change.setting.key, change.setting.value)
+        settings = _with_changes(settings, new, report)
         found += new
     return settings, attempt(settings, env), found
 

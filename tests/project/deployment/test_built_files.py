@@ -4,6 +4,7 @@ from pathlib import Path
 
 from support.project_tree import launched, written
 
+from shipwheel.project.deployment.built_files import missing_note
 from shipwheel.project.deployment.read import read_deployment
 from shipwheel.user_files import UserFiles
 
@@ -22,12 +23,13 @@ FILES = {"Dockerfile": DOCKERFILE, "manage.py": "", "shop/x.py": "", "ui/package
 
 
 def test_names_what_the_image_lacks(tmp_path: Path) -> None:
-    notes = read_deployment(written(tmp_path, FILES), UserFiles()).notes
-    missing, unmade = notes
+    deployment = read_deployment(written(tmp_path, FILES), UserFiles())
+    (built,), (unmade,) = deployment.built, deployment.notes
+    missing = missing_note(built)
     assert missing.startswith(
         "Dockerfile, line 9: shop/static/dist, which `npm run build` makes, is not in the project, so the image lacks it."
     )
-    assert missing.endswith("Make it before the build: cd ui && npm ci && npm run build")
+    assert missing.endswith("make it before the build: cd ui && npm ci && npm run build")
     assert unmade.startswith("Dockerfile, line 10: `SECRET_KEY=… python manage.py build_index` does not run here.")
 
 

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from shipwheel.project.deployment.build_steps import is_build_step
@@ -11,7 +11,7 @@ from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.stage import Copy, Stage
 
-__all__ = ["BuiltFiles", "built_file_notes", "find_built_files"]
+__all__ = ["BuiltFiles", "find_built_files", "missing_note", "own_run_notes"]
 
 _NODE_IMAGE = re.compile(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
 _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
@@ -50,15 +50,11 @@ class BuiltFiles:
         return f"`{self.commands[-1]}`" if self.commands else "a stage of node"
 
 
-def built_file_notes(dockerfile: Dockerfile, built: Iterable[BuiltFiles]) -> tuple[str, ...]:
-    """Return a sentence for each place where the image that production uses has such files, and the project has none."""
-    missing = (_note(each) for each in built if not each.is_there and not each.is_made)
-    return tuple(dict.fromkeys((*missing, *_from_own_runs(dockerfile))))
-
-
-def _note(built: BuiltFiles) -> str:
+def missing_note(built: BuiltFiles) -> str:
+    """Return a sentence about files that the image of production has, and the project has not."""
     note = f"{built.place}: {built.path}, which {built.shown} makes, is not in the project, so the image lacks it."
-    return f"{note} Make it before the build: {built.instruction}" if built.commands else f"{note} Make it before the build."
+    how = f": {built.instruction}" if built.commands else ""
+    return f"{note} Build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or make it before the build{how}"
 
 
 def find_built_files(dockerfile: Dockerfile) -> tuple[BuiltFiles, ...]:
@@ -90,8 +86,12 @@ def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:
     return posixpath.normpath(posixpath.join(directory, posixpath.relpath(sources[0], ran_in)))
 
 
-def _from_own_runs(dockerfile: Dockerfile) -> Iterator[str]:
-    """Yield notes about what instructions of the stage itself make from the project's files."""
+def own_run_notes(dockerfile: Dockerfile) -> tuple[str, ...]:
+    """Return sentences about what instructions of the stage itself make from the project's files."""
+    return tuple(dict.fromkeys(_own_run_notes(dockerfile)))
+
+
+def _own_run_notes(dockerfile: Dockerfile) -> Iterator[str]:
     for command in dockerfile.stage.runs:
         if not command.doubt and _makes_files(command, dockerfile.files):
             how = "run it before the build" if command.words[0] in _NODE_TOOLS else "run it in the image, by [[tool.shipwheel.steps]]"

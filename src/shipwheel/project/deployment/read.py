@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from shipwheel.project.deployment.built_files import BuiltFiles, built_file_notes, find_built_files
+from shipwheel.project.deployment.built_files import BuiltFiles, find_built_files, own_run_notes
 from shipwheel.project.deployment.ci_builds import find_ci_builds
 from shipwheel.project.deployment.compose import find_compose_services
 from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
@@ -91,7 +91,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         run.companions,
         built,
         translation_step(root, dockerfile, files),
-        (*run.notes, *(built_file_notes(dockerfile, built) if dockerfile is not None else ())),
+        (*run.notes, *(own_run_notes(dockerfile) if dockerfile is not None else ())),
     )
 
 

@@ -24,6 +24,7 @@ from shipwheel.project.entrypoint.declared import (
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, find_reflex, find_twisted, find_voila
+from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
 from shipwheel.project.entrypoint.open_address import with_open_address
@@ -147,6 +148,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
+    launch = with_front_ends(launch, evidence, scan)
     launch = with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
     # Steps such as Django's migrations name a file that no wheel has.
     steps = (*launch.before_start, *(step.run for step in evidence.settings.steps or launch.steps))

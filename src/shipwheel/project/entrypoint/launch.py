@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from shipwheel.build_settings import StepSettings
+from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
@@ -17,6 +17,7 @@ from shipwheel.versions import normalized
 __all__ = [
     "INITIAL_SUFFIX",
     "Finder",
+    "FrontEnd",
     "Launch",
     "also_found",
     "imports_neighbours",
@@ -30,6 +31,14 @@ INITIAL_SUFFIX = ".initial"
 """Appended to the name of a file of the app if a link into a volume replaces it in the image."""
 
 _ARGUMENT_PARSERS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """A front end that node has to build: the settings for that, and why, in one sentence without its full stop."""
+
+    settings: AssetSettings
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,8 @@ class Launch:
     """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
     steps: tuple[StepSettings, ...] = ()
     """Programs that run in the finished image while it is built, used if the settings name none."""
+    front_ends: tuple[FrontEnd, ...] = ()
+    """Front ends that are not built: what would build them."""
     include: tuple[str, ...] = ()
     """Patterns of files that the command needs even if .gitignore excludes them."""
     outside_wheel: tuple[str, ...] = ()

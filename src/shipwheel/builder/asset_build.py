@@ -1,0 +1,193 @@
+"""One build of a front end: packages are fetched by a lock file, then the project's own command runs without a network."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipwheel.errors import BuildError
+from shipwheel.files.segment import source_date_epoch
+from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
+from shipwheel.locking.process import Finished, run_bounded
+from shipwheel.locking.sandbox import confined_in_root, network_binds
+
+__all__ = ["AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
+
+_INSIDE = "/build"
+_SCRATCH_PATHS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - in the sandbox
+_PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
+"""Major version of pnpm-lock.yaml -> that of pnpm."""
+_USER_VARIABLES = re.compile(r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE)
+"""The variables of this machine that say where packages come from."""
+_OFF = ("audit", "fund", "update_notifier")
+_YARN_1 = "1.22.22"
+
+
+class AssetFailed(Exception):
+    """A command of a build failed: `shown` is the command, `output` what it and those before it printed."""
+
+    def __init__(self, shown: str, code: int, output: str) -> None:
+        super().__init__(f"`{shown}` failed (exit status {code})")
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class PackageManager:
+    """How packages are fetched: `tool` is a package of npm's registry that has the program, empty for npm itself."""
+
+    tool: str
+    fetch: tuple[str, ...]
+    rebuild: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    is_locked: bool = True
+
+
+def package_manager(directory: Path) -> PackageManager:
+    """Return the package manager of a directory by its lock file, and by package.json. Raise BuildError if that cannot be read."""
+    stated = _stated(directory / "package.json")
+    lock = next(
+        (name for name in ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json") if (directory / name).is_file()), ""
+    )
+    if lock == "pnpm-lock.yaml":
+        version = stated.get("pnpm") or _pnpm_version(directory / lock)
+        return PackageManager(f"pnpm@{version}", ("pnpm", "install", "--frozen-lockfile", "--ignore-scripts"), ("pnpm", "rebuild"))
+    if lock == "yarn.lock":
+        if _is_berry(directory / lock):
+            env = {"YARN_NODE_LINKER": "node-modules", "YARN_ENABLE_SCRIPTS": "0", "YARN_ENABLE_TELEMETRY": "0"}
+            version = stated.get("yarn") or "4"
+            return PackageManager(f"@yarnpkg/cli-dist@{version}", ("yarn", "install", "--immutable"), ("npm", "rebuild"), env)
+        words = ("yarn", "install", "--frozen-lockfile", "--ignore-scripts", "--non-interactive", "--production=false")
+        return PackageManager(f"yarn@{_YARN_1}", words, ("npm", "rebuild"))
+    if lock:
+        return PackageManager("", ("npm", "ci", "--ignore-scripts", "--include=dev"), ("npm", "rebuild"))
+    return PackageManager(
+        "", ("npm", "install", "--ignore-scripts", "--include=dev", "--no-package-lock"), ("npm", "rebuild"), is_locked=False
+    )
+
+
+def _stated(path: Path) -> dict[str, str]:
+    """Return the package manager that a package.json names, with its version: `"packageManager": "pnpm@9.1.0+sha512…"`."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BuildError(
+            f"{path.name} of the front end cannot be read: {error}", hint="Correct it, or `in` below [[tool.shipwheel.assets]]."
+        ) from error
+    match = (
+        re.match(r"(npm|yarn|pnpm)@(\d+(?:\.\d+){0,2}(?:-[\w.]+)?)", str(data.get("packageManager", "")))
+        if isinstance(data, dict)
+        else None
+    )
+    return {match[1]: match[2]} if match is not None else {}
+
+
+def _pnpm_version(path: Path) -> str:
+    match = re.search(r"^lockfileVersion: '?(\d+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return _PNPM_BY_LOCK.get(match[1] if match is not None else "", "10")
+
+
+def _is_berry(path: Path) -> bool:
+    return re.search(r"^__metadata:", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AssetBuild:
+    """A build in `place`, a directory for it alone whose `source` has the project.
+
+    `root` has node and npm, `cache` is npm's cache, which only the fetch step sees. `below` is the directory with package.json. Setting
+    `stop` ends the build, and each of its programs has `bounds`.
+    """
+
+    place: Path
+    root: Path
+    cache: Path
+    below: str
+    stated: Mapping[str, str]
+    stop: threading.Event
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def run(self, command: Sequence[str]) -> None:
+        """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""
+        for name in ("home", "tmp", "tools"):
+            (self.place / name).mkdir()
+        (self.place / "passwd").write_text(f"build:x:{os.getuid()}:{os.getgid()}::{_INSIDE}/home:/bin/sh\n")
+        self.cache.mkdir(parents=True, exist_ok=True)
+        manager, output = package_manager(self.place / "source" / self.below), []
+        if manager.tool:
+            tool = ("npm", "install", "--prefix", f"{_INSIDE}/tools", "--ignore-scripts", "--no-package-lock", "--no-save", manager.tool)
+            output.append(self._checked(tool, manager, network=True))
+        output.append(self._checked(manager.fetch, manager, network=True))
+        # A script that wants a network fails here; most builds do without what it would bring.
+        output.append(_text(self._run(manager.rebuild, manager, network=False)))
+        finished = self._run(command, manager, network=False)
+        if finished.code != 0:
+            raise AssetFailed(" ".join(command), finished.code, "\n".join((*output, _text(finished))))
+
+    def _checked(self, command: Sequence[str], manager: PackageManager, *, network: bool) -> str:
+        finished = self._run(command, manager, network=network)
+        if finished.code != 0:
+            raise AssetFailed(" ".join(command), finished.code, _text(finished))
+        return _text(finished)
+
+    def _run(self, command: Sequence[str], manager: PackageManager, *, network: bool) -> Finished:
+        own = {f"{_INSIDE}/{name}": (self.place / name, True) for name in ("source", "home", "tools")}
+        binds = {**own, **dict.fromkeys(_SCRATCH_PATHS, (self.place / "tmp", True)), "/etc/passwd": (self.place / "passwd", False)}
+        variables = {**self._variables(), **manager.env, **self.stated}
+        if network:
+            binds |= {f"{_INSIDE}/cache": (self.cache, True), **network_binds(), **_user_configuration()}
+            variables |= _user_variables()
+        words = confined_in_root(command, self.root, binds, f"{_INSIDE}/source/{self.below}".rstrip("/."), network=network)
+        try:
+            return run_bounded(words, env=variables, stop=self.stop, bounds=self.bounds, directories=(self.place,))
+        except OverBounds as error:
+            raise BuildError(f"`{' '.join(command)}`: {error}", hint=BOUNDS_HINT) from None
+
+    def _variables(self) -> dict[str, str]:
+        own = f"{_INSIDE}/source/{self.below}".rstrip("/.")
+        return {
+            "PATH": f"{own}/node_modules/.bin:{_INSIDE}/tools/node_modules/.bin:/usr/bin:/usr/sbin",
+            "HOME": f"{_INSIDE}/home",
+            "USER": "build",
+            "LOGNAME": "build",
+            "SHELL": "/bin/sh",
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+            "SOURCE_DATE_EPOCH": str(source_date_epoch()),
+            "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0",
+            "npm_config_cache": f"{_INSIDE}/cache/npm",
+            "npm_config_store_dir": f"{_INSIDE}/cache/pnpm",
+            "YARN_CACHE_FOLDER": f"{_INSIDE}/cache/yarn",
+            **{f"npm_config_{name}": "false" for name in _OFF},
+        }
+
+
+def _user_variables() -> dict[str, str]:
+    found = {name: value for name, value in os.environ.items() if _USER_VARIABLES.fullmatch(name)}
+    own = {
+        name for name in found if name.lower() in ("npm_config_cache", "npm_config_prefix", "npm_config_globalconfig", "yarn_cache_folder")
+    }
+    found = {name: value for name, value in found.items() if name not in own}
+    return {**found, "npm_config_userconfig": f"{_INSIDE}/npmrc", "npm_config_globalconfig": "/etc/npmrc"}
+
+
+def _user_configuration() -> dict[str, tuple[Path, bool]]:
+    """Return the user's configuration of npm, and certificates that variables name, by their paths in the sandbox."""
+    found = dict(_configuration_files())
+    return {inside: (path, False) for inside, path in found.items() if path.exists()}
+
+
+def _configuration_files() -> Iterator[tuple[str, Path]]:
+    named = next((value for name, value in os.environ.items() if name.lower() == "npm_config_userconfig" and value), "")
+    yield f"{_INSIDE}/npmrc", Path(named) if named else Path.home() / ".npmrc"
+    yield "/etc/npmrc", Path("/etc/npmrc")
+    for name in ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"):
+        path = os.environ.get(name, "")
+        if path.startswith("/") and not path.startswith(("/etc/ssl/", "/usr/")):
+            yield path, Path(path)
+
+
+def _text(finished: Finished) -> str:
+    return f"{finished.stdout}\n{finished.stderr}"

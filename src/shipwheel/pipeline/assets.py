@@ -1,0 +1,150 @@
+"""Front ends: built by node when their layer is missing, on a clean copy of the project, and kept in the store."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from shipwheel.build_settings import AssetSettings
+from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
+from shipwheel.builder.node_root import npm_cache, unpack_node
+from shipwheel.errors import BuildError
+from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
+from shipwheel.files.elf import is_elf
+from shipwheel.files.entry import FileEntry
+from shipwheel.files.segment import key_of
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.sandbox import is_available
+from shipwheel.pipeline.app_source import AppSource, CopiedSource
+from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.failed_output import last_lines, write_log
+from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
+from shipwheel.project.app_tree import AppTree, list_app, list_copies
+from shipwheel.project.project import Project
+from shipwheel.project.secret_files import SecretRules, secret_rules, token_error
+from shipwheel.settings import BuildSettings
+from shipwheel.store import Store
+from shipwheel.suites import without_python
+
+__all__ = ["AssetsSource"]
+
+_VERSION = "1"
+"""Part of every key: raise it whenever the same source gives other files."""
+_CONFIGURATION = (".npmrc", ".yarnrc", ".yarnrc.yml")
+"""Files that may have the tokens of a registry, or the names of variables with them."""
+
+
+@dataclass(frozen=True)
+class AssetsSource:
+    """The files of a front end, in the image. Its key is that of the project's source: nothing is built before the files are needed."""
+
+    project: Project
+    settings: AssetSettings
+    downloads: Downloads = field(repr=False, compare=False)
+    store: Store = field(repr=False, compare=False)
+    reporter: Reporter = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The command, for people."""
+        return f"what `{' '.join(self.settings.run)}` made"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Absolute paths of the files in the image."""
+        to = self.settings.to or self.settings.output
+        if to.startswith("/"):
+            return (to,)
+        return (f"{self.project.settings.workdir.rstrip('/')}/{to}",)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the project's files and of the settings, so that it is known before the front end is built."""
+        stated = self.settings
+        env = (f"{name}={value}" for name, value in sorted(stated.env.items()))
+        facts = (*stated.run, "in", stated.in_, stated.output, *self.places, "env", *env, "packages", *sorted(stated.packages))
+        return key_of("assets", _VERSION, AppSource("", self._tree, "", "").key, *facts)
+
+    @cached_property
+    def _tree(self) -> AppTree:
+        """The project's files that the build sees: those that could go into an image, so no secrets, and nothing that was made before."""
+        return list_app(self.project.root, secret_rules=SecretRules(_CONFIGURATION))
+
+    def entries(self) -> Iterator[FileEntry]:
+        """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
+        stated, shown, host = self.settings, " ".join(self.settings.run), host_platform()
+        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or not is_available():
+            hint = f"Build on Linux where bubblewrap works. Or run it before the build, and `include` {stated.output}."
+            raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap", hint=hint)
+        self.reporter(StageStarted(shown, detail=True))
+        with tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder:
+            place = Path(folder).resolve()
+            self._build(place)
+            copies = dict.fromkeys(self.places, stated.output)
+            self._check_output(place / "source")
+            tree = list_copies(place / "source", copies, secret_rules=secret_rules(self.project.settings))
+            if tree.tokens:
+                raise token_error(tree.tokens)
+            self.reporter(StageFinished(shown, f"`{shown}`"))
+            yield from CopiedSource(self.label, tree, "", "").entries()
+
+    def _build(self, place: Path) -> None:
+        _write(self._tree, place / "source")
+        self._check_source(place / "source" / self.settings.in_)
+        stated, bounds = self.settings, self.project.settings.build or BuildSettings()
+        root = unpack_node(without_python(), host_platform(), stated.packages, self.downloads.archive, self.downloads.packages, self.store)
+        cache = npm_cache(self.store)
+        limits = Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
+        below = "" if stated.in_ == "." else stated.in_
+        try:
+            AssetBuild(place, root.path, cache.path, below, stated.env, self.store.closed, limits).run(stated.run)
+        except AssetFailed as error:
+            raise self._failed(error) from None
+        finally:
+            cache.close()
+            root.close()
+
+    def _check_source(self, source: Path) -> None:
+        if not (source / "package.json").is_file():
+            what = f"{self.settings.in_} has no package.json, and `{' '.join(self.settings.run)}` is to run there"
+            raise BuildError(what, hint="Name the directory with `in` below [[tool.shipwheel.assets]].")
+        if not package_manager(source).is_locked:
+            hint = "Commit the lock file of npm, yarn or pnpm: without one, another build may get other packages."
+            self.reporter(Warned(f"the front end in {self.settings.in_} has no lock file", hint))
+
+    def _failed(self, error: AssetFailed) -> BuildError:
+        self.store.check_open()
+        log = write_log(self.store, f"{self.project.name}-assets", error.output)
+        hint = "It runs with Debian's node, without a network. env, packages and in below [[tool.shipwheel.assets]] change what it sees."
+        return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
+
+    def _check_output(self, source: Path) -> None:
+        """Raise BuildError for no files, and for programs, which are for one kind of processor."""
+        shown, output = " ".join(self.settings.run), self.settings.output
+        made = source / output
+        if not made.exists() or (made.is_dir() and not any(made.iterdir())):
+            hint = "Correct `output` below [[tool.shipwheel.assets]]: it is relative to the project."
+            raise BuildError(f"`{shown}` made no {output}", hint=hint)
+        files = made.rglob("*") if made.is_dir() else (made,)
+        if program := next((path for path in files if path.is_file() and _is_program(path)), None):
+            named = program.relative_to(source).as_posix()
+            hint = "A front end is the same for every platform: leave programs out of `output`."
+            raise BuildError(f"`{shown}` made a program or library for one kind of processor: {named}", hint=hint)
+
+
+def _write(tree: AppTree, directory: Path) -> None:
+    for item in tree.files:
+        path = directory / item.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if item.link is not None:
+            path.symlink_to(item.link)
+        else:
+            shutil.copyfile(item.host, path)
+            path.chmod(0o755 if item.executable else 0o644)
+
+
+def _is_program(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_elf(stream.read(4))

@@ -1,0 +1,99 @@
+"""Front ends that node has to build: those of the Dockerfile's node stages, and one whose output the source serves."""
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from shipwheel.build_settings import AssetSettings
+from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import FrontEnd, Launch
+from shipwheel.project.entrypoint.scan import Scan
+
+__all__ = ["with_front_ends"]
+
+_FETCHES = re.compile(
+    r"(npm|pnpm|yarn|bun)\s+(ci|i|install|add|cache|config|set|update|fetch)\b.*|(yarn|npm|pnpm)(\s+--?[\w=-]+)*|corepack\b.*|.*\bserve\b.*"
+)
+_FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", "assets", "js", "app/frontend", "src/frontend")
+_OUT_DIR = re.compile(r"""outDir\s*:\s*(?:path\.(?:resolve|join)\(\s*__dirname\s*,\s*)?["']([^"']+)["']""")
+_CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
+_MAX_SOURCES = 300
+
+
+def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with the front ends that are missing, and a note about each, unless the settings name some."""
+    if evidence.settings.assets or evidence.single_file is not None:
+        return launch
+    missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
+    found = tuple(front for built in missing if (front := _of_stage(built)) is not None)
+    notes = [missing_note(built) for built in missing]
+    if not missing and launch.needs_source:
+        found = tuple(_served(evidence, scan))
+        notes = [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
+    return replace(launch, front_ends=found, notes=(*launch.notes, *dict.fromkeys(notes)))
+
+
+def _of_stage(built: BuiltFiles) -> FrontEnd | None:
+    """Return the settings for what a node stage makes; None if it is not known what to run, or where."""
+    # Debian has no bun; npm runs the same scripts.
+    commands = [re.sub(r"^bun run ", "npm run ", text) for text in built.commands if _FETCHES.fullmatch(text) is None]
+    if not commands or not built.made or not built.directory:
+        return None
+    try:
+        run = tuple(shlex.split(commands[0])) if len(commands) == 1 else ("sh", "-c", " && ".join(commands))
+    except ValueError:
+        return None
+    to = built.path if built.path != built.made else ""
+    return FrontEnd(AssetSettings(run, built.made, built.directory, to), f"{built.place}: {built.shown} makes {built.path} for the image")
+
+
+def _served(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
+    """Yield the front end whose output the source names by its path, and which is not there."""
+    folder = next((name for name in _FOLDERS if _builds(evidence, name)), None)
+    if folder is None:
+        return
+    output = _output(evidence, folder)
+    if not output or evidence.exists(output):
+        return
+    sources = (module.file for module in scan.modules[:_MAX_SOURCES])
+    place = next((file for file in sources if _names(evidence.read_text(file), folder, output)), "")
+    if place:
+        stated = AssetSettings(("npm", "run", "build"), output, folder or ".")
+        yield FrontEnd(stated, f"{place} serves {output}, which `npm run build` makes from {posixpath.join(folder, 'package.json')}")
+
+
+def _builds(evidence: Evidence, folder: str) -> bool:
+    try:
+        data = json.loads(evidence.read_text(posixpath.join(folder, "package.json")) or "{}")
+        return "build" in data.get("scripts", {})
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
+def _output(evidence: Evidence, folder: str) -> str:
+    """Return the directory that the build makes: vite's outDir or dist, build for Create React App; empty if it is not known."""
+    texts = [evidence.read_text(posixpath.join(folder, name)) for name in _CONFIGURATIONS]
+    package = evidence.read_text(posixpath.join(folder, "package.json"))
+    named = next((match[1] for text in texts if (match := _OUT_DIR.search(text)) is not None), "")
+    if not named:
+        named = "dist" if any(texts) else "build" if '"react-scripts"' in package else ""
+    path = posixpath.normpath(posixpath.join(folder, named)) if named else ""
+    return "" if path in ("", ".", folder) or path.startswith(("..", "/")) else path
+
+
+def _names(text: str, folder: str, output: str) -> bool:
+    """Return whether a source names a directory: "frontend/dist", or "frontend" and "dist" in one line."""
+    parts = [part for part in output.split("/") if part]
+    pieces = [rf"""["'/]{re.escape(part)}["'/]""" for part in parts[-2:]]
+    whole = re.compile(rf"""["'/.]{re.escape(posixpath.join(*parts[-2:]))}["'/]""")
+    if len(parts) == 1 and not folder:
+        return bool(re.search(rf"""(static_folder|directory|StaticFiles|send_from_directory)[^\n]*{pieces[0]}""", text))
+    return bool(whole.search(text)) or any(all(re.search(piece, line) for piece in pieces) for line in _lines_with(text, parts[-1]))
+
+
+def _lines_with(text: str, word: str) -> Iterable[str]:
+    return (line for line in text.splitlines() if word in line)

@@ -1,0 +1,96 @@
+"""The packages of a front end: fetched by the lock file that it has, by a program of the version that the lock file is for."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipwheel.builder import asset_build
+from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
+from shipwheel.errors import BuildError
+from shipwheel.locking.process import Finished
+
+
+@pytest.mark.parametrize(
+    ("files", "tool", "fetch", "is_locked"),
+    [
+        ({"package-lock.json": "{}"}, "", "npm ci", True),
+        ({"npm-shrinkwrap.json": "{}"}, "", "npm ci", True),
+        ({}, "", "npm install", False),
+        ({"yarn.lock": "# yarn lockfile v1\n"}, "yarn@1.22.22", "yarn install", True),
+        ({"yarn.lock": "__metadata:\n  version: 8\n"}, "@yarnpkg/cli-dist@4", "yarn install", True),
+        ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, "pnpm@10", "pnpm install", True),
+        ({"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, "pnpm@8", "pnpm install", True),
+        ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, "pnpm@7", "pnpm install", True),
+        ({"pnpm-lock.yaml": "", "package.json": '{"packageManager": "pnpm@9.1.2+sha512.ab"}'}, "pnpm@9.1.2", "pnpm install", True),
+    ],
+)
+def test_takes_the_package_manager_of_the_lock_file(
+    tmp_path: Path, files: Mapping[str, str], tool: str, fetch: str, is_locked: bool
+) -> None:
+    for name, text in {"package.json": "{}", **files}.items():
+        (tmp_path / name).write_text(text)
+    found = package_manager(tmp_path)
+    assert (found.tool, " ".join(found.fetch[:2]), found.is_locked) == (tool, fetch, is_locked)
+
+
+def test_a_package_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text("{")
+    with pytest.raises(BuildError, match=r"package\.json of the front end cannot be read"):
+        package_manager(tmp_path)
+
+
+class Recorder:
+    """Stands for the sandbox: keeps each command with its variables, and fails those that it is told to."""
+
+    def __init__(self, *failing: str) -> None:
+        self.ran: list[tuple[str, list[str], Mapping[str, str]]] = []
+        self._failing = failing
+
+    def __call__(self, words: Sequence[str], *, env: Mapping[str, str], **_: Any) -> Finished:
+        command = " ".join(words[words.index("--") + 1 :])
+        self.ran.append((command, [*words], env))
+        return Finished(1 if command.startswith(self._failing) and self._failing else 0, f"output of {command}", "")
+
+
+def build(folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asset_build, "run_bounded", recorder)
+    (folder / "place" / "source" / "ui").mkdir(parents=True)
+    (folder / "place" / "source" / "ui" / "package.json").write_text("{}")
+    (folder / "place" / "source" / "ui" / "yarn.lock").write_text("")
+    made = AssetBuild(folder / "place", folder / "root", folder / "cache", "ui", {"MODE": "production"}, threading.Event())
+    made.run(["npm", "run", "build"])
+
+
+def test_only_what_fetches_packages_has_a_network_and_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".npmrc").write_text("//host/:_authToken=secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "https://mirror.example/")
+    monkeypatch.setenv("MY_SECRET", "1")
+    recorder = Recorder()
+    build(tmp_path, recorder, monkeypatch)
+    assert [command.split(" --")[0] for command, _, _ in recorder.ran] == ["npm install", "yarn install", "npm rebuild", "npm run build"]
+    assert all("--ignore-scripts" in words for _, words, _ in recorder.ran[:2])
+    for number, (_, words, env) in enumerate(recorder.ran):
+        fetches = number < 2
+        assert ("--share-net" in words) == fetches
+        assert (str(tmp_path / ".npmrc") in words) == fetches
+        assert (str(tmp_path / "cache") in words) == fetches
+        assert ("npm_config_registry" in env) == fetches
+        assert "MY_SECRET" not in env
+        assert env["MODE"] == "production"
+        assert words[words.index("--chdir") + 1] == "/build/source/ui"
+
+
+def test_a_script_of_a_package_that_fails_does_not_stop_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder("npm rebuild")
+    build(tmp_path, recorder, monkeypatch)
+    assert recorder.ran[-1][0] == "npm run build"
+
+
+def test_a_failure_has_the_output_of_what_ran_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssetFailed, match=r"`npm run build` failed \(exit status 1\)") as failed:
+        build(tmp_path, Recorder("npm run"), monkeypatch)
+    assert "output of npm rebuild" in failed.value.output

@@ -1,0 +1,97 @@
+"""Builds with a front end: node builds it once, when a layer needs it. A small program stands for bubblewrap and all in it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from support.last_layers import last_layers
+
+from shipwheel.platform import DEBIAN_ARCHITECTURES
+from shipwheel.suites import without_python
+from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
+from shipwheel.testing.world import World, make_archive
+
+BUBBLEWRAP = f"""#!{sys.executable}
+import os, pathlib, sys
+words = sys.argv[1:]
+options, command = words[: words.index("--")], words[words.index("--") + 1 :]
+if command[0] == "npm":
+    with (pathlib.Path(__file__).parent / "log").open("a") as log:
+        log.write(" ".join(command[:2]) + "\\n")
+if command[:2] == ["npm", "run"]:
+    source = pathlib.Path(options[options.index("/build/source") - 1])
+    out = source / "ui" / "dist"
+    out.mkdir()
+    (out / "a.js").write_text(command[2])
+    (out / "b.bin").write_bytes(b"\\x7fELF" if command[2] == "program" else b"")
+    if command[2] == "fail":
+        print("the reason")
+        sys.exit(2)
+"""
+ASSETS = '[[assets]]\nrun = "npm run {}"\nin = "ui"\noutput = "ui/dist"\nto = "web"\n'
+
+
+@pytest.fixture(scope="module")
+def node_archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
+    """Return an archive whose newest stable suite has nodejs and npm, as names."""
+    archive = make_archive(tmp_path_factory.mktemp("archive"))
+    stable = archive.other_suite(without_python().codename)
+    for architecture in DEBIAN_ARCHITECTURES:
+        for name in ("nodejs", "npm", "tini"):
+            files = (
+                {"usr/bin/tini-static": shared_object(architecture=architecture)} if name == "tini" else {f"usr/bin/{name}": b"no program"}
+            )
+            stable.add(make_deb(name, "1-1", files, architecture=architecture), (name, "1-1", architecture))
+    stable.publish()
+    return archive
+
+
+@pytest.fixture
+def runs(world: World, tmp_path: Path, node_archive: FakeArchive) -> Path:
+    """Put the program on PATH, and return the file in which it notes what runs."""
+    world.serve(node_archive)
+    (tmp_path / "bwrap").write_text(BUBBLEWRAP)
+    (tmp_path / "bwrap").chmod(0o755)
+    world.env["PATH"] = f"{tmp_path}:{world.environment()['PATH']}"
+    return tmp_path / "log"
+
+
+def app_with(world: World, script: str) -> Path:
+    app = world.app("small==1.0\n", settings=ASSETS.format(script))
+    (app / "ui").mkdir()
+    (app / "ui" / "package.json").write_text("{}")
+    (app / "ui" / "package-lock.json").write_text("{}")
+    return app
+
+
+def test_a_front_end_is_built_once_for_all_platforms(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    first = world.build(app)
+    assert first.code == 0, first.err
+    assert last_layers(world.output(app)) == [{"app/web/a.js": b"build", "app/web/b.bin": b""}] * 2
+    assert runs.read_text().splitlines() == ["npm ci", "npm rebuild", "npm run"]
+    assert not (app / "ui" / "dist").exists()
+    again = world.build(app)
+    assert json.loads(again.out)["digest"] == json.loads(first.out)["digest"]
+    assert len(runs.read_text().splitlines()) == 3
+    (app / "ui" / "main.js").write_text("1")
+    world.build(app)
+    assert len(runs.read_text().splitlines()) == 6
+
+
+def test_the_plan_names_it_and_builds_nothing(world: World, runs: Path) -> None:
+    planned = json.loads(world.run("plan", app_with(world, "build"), "--json").out)
+    assert [(each["run"], each["in"], each["to"]) for each in planned["assets"]] == [(["npm", "run", "build"], "ui", "web")]
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [("fail", "`npm run fail` failed (exit status 2)"), ("program", "made a program or library for one kind of processor: ui/dist/b.bin")],
+)
+def test_a_build_says_why_there_is_no_front_end(world: World, runs: Path, script: str, expected: str) -> None:
+    failed = world.build(app_with(world, script))
+    assert failed.code == 7
+    assert expected in failed.err.replace("\n", " ")
+    assert runs.exists()

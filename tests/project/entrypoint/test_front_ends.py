@@ -1,0 +1,74 @@
+"""Front ends that nobody has built: the settings that build them, by a Dockerfile's node stage or by what the source serves."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import launched
+
+from shipwheel.build_settings import AssetSettings
+from shipwheel.settings import Settings
+
+STAGE = """
+FROM node:22 AS ui
+WORKDIR /ui
+COPY ui .
+RUN npm ci
+RUN npm run build
+FROM python:3.13
+WORKDIR /code
+COPY . .
+COPY --from=ui /ui/dist /code/shop/static
+CMD gunicorn shop.web:app
+"""
+APP = {"shop/__init__.py": "", "shop/web.py": "from flask import Flask\napp = Flask(__name__)\n", "ui/package.json": "{}"}
+VITE = {"frontend/package.json": '{"scripts": {"build": "vite build"}}', "frontend/vite.config.ts": "export default {}"}
+SERVED = "from fastapi.staticfiles import StaticFiles\nfrom fastapi import FastAPI\napp = FastAPI()\n"
+
+
+def test_reads_the_node_stage_of_a_dockerfile(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {**APP, "Dockerfile": STAGE}, "flask gunicorn")
+    (front,) = launch.front_ends
+    assert front.settings == AssetSettings(("npm", "run", "build"), "ui/dist", "ui", "shop/static")
+    assert front.reason == "Dockerfile, line 10: `npm run build` makes shop/static for the image"
+    assert [note for note in launch.notes if "[[tool.shipwheel.assets]]" in note and "shipwheel init" in note]
+
+
+def test_several_commands_of_a_stage_run_in_a_shell(tmp_path: Path) -> None:
+    stage = STAGE.replace("RUN npm run build", "RUN npm run js && npm run css")
+    (front,) = launched(tmp_path, {**APP, "Dockerfile": stage}, "flask gunicorn").front_ends
+    assert front.settings.run == ("sh", "-c", "npm run js && npm run css")
+
+
+@pytest.mark.parametrize("made", ["ui/dist/a.js", "shop/static/a.js"])
+def test_builds_nothing_that_is_there(tmp_path: Path, made: str) -> None:
+    launch = launched(tmp_path, {**APP, "Dockerfile": STAGE, made: ""}, "flask gunicorn")
+    assert (launch.front_ends, [note for note in launch.notes if "assets" in note]) == ((), [])
+
+
+def test_the_settings_have_the_last_word(tmp_path: Path) -> None:
+    settings = Settings(assets=(AssetSettings(("make", "js"), "out"),))
+    launch = launched(tmp_path, {**APP, "Dockerfile": STAGE}, "flask gunicorn", settings)
+    assert (launch.front_ends, [note for note in launch.notes if "assets" in note]) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("line", "config", "output"),
+    [
+        ("app.mount('/', StaticFiles(directory='frontend/dist'))", "export default {}", "frontend/dist"),
+        ("DIST = Path(__file__).parent / 'frontend' / 'dist'", "export default {}", "frontend/dist"),
+        ("app.mount('/', StaticFiles(directory='shop/static'))", "export default {build: {outDir: '../shop/static'}}", "shop/static"),
+        ("app.mount('/', StaticFiles(directory='static'))", "export default {}", ""),
+        ("dist = 'frontend'", "export default {}", ""),
+    ],
+)
+def test_finds_what_the_source_serves(tmp_path: Path, line: str, config: str, output: str) -> None:
+    files = {**VITE, "frontend/vite.config.ts": config, "main.py": f"{SERVED}{line}\n"}
+    fronts = launched(tmp_path, files, "fastapi uvicorn").front_ends
+    expected = [AssetSettings(("npm", "run", "build"), output, "frontend")] if output else []
+    assert [front.settings for front in fronts] == expected
+
+
+def test_a_front_end_without_a_build_or_a_server_is_none(tmp_path: Path) -> None:
+    served = f"{SERVED}app.mount('/', StaticFiles(directory='frontend/dist'))\n"
+    assert launched(tmp_path, {"main.py": served, "frontend/package.json": "[]"}, "fastapi uvicorn").front_ends == ()
+    assert launched(tmp_path, {**VITE, "main.py": SERVED}, "fastapi uvicorn").front_ends == ()
