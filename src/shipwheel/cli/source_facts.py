@@ -100,12 +100,8 @@ def _made(project: "Project") -> "Iterator[tuple[str, str]]":
     dockerfile = project.scanner.scan_deployment().dockerfile if project.scanner is not None else None
     steps = {step.run[2:3] for step in project.steps}
     for command in dockerfile.stage.runs if dockerfile is not None else ():
-        if (
-            command.words[2:3] not in steps
-            and not command.doubt
-            and "\0" not in "".join(command.words)
-            and command.words[0] not in _WITHOUT_CONTENT
-        ):
+        is_unknown = command.doubt or "\0" in "".join(command.words)
+        if not is_unknown and command.words[0] not in _WITHOUT_CONTENT and command.words[2:3] not in steps:
             yield " ".join(command.words), command.place
 
 
