@@ -11,7 +11,6 @@ Only the standard library is imported, so that this starts quickly.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, BoundsWatch
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
+from shipwheel.locking.kill import kill_with_children
 from shipwheel.locking.sandbox import confined
 from shipwheel.project.git_history import format_settings
 
@@ -102,12 +102,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str], directories: Se
     """Run a command that writes to directories, and return its exit code. Kill it at the bounds, and say so where uv finds it."""
     seconds, _, size = os.environ.get(BOUNDS, "").partition(" ")
     watch = BoundsWatch(threading.Event(), Bounds(float(seconds), int(size)) if size else Bounds(), directories)
-    # bubblewrap that is killed alone, just when it starts, leaves its child alive: their group is killed.
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         while process.poll() is None:
             if watch.wait(_POLL_S):
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                kill_with_children(process)
                 sys.stderr.write(f"{watch.reason}. {BOUNDS_HINT}\n")
     return 1 if watch.reason else process.returncode
 

@@ -1,18 +1,17 @@
 """Run a program to its end, in a process group of its own that dies with an interruption."""
 
 import os
-import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
 
 from shipwheel.locking.bounds import Bounds, BoundsWatch, OverBounds
+from shipwheel.locking.kill import kill_with_children
 from shipwheel.locking.uv_output import plain_text
 
 __all__ = ["Finished", "StopSignal", "run_bounded", "run_process"]
@@ -74,9 +73,9 @@ def run_process(
         _wait(process, timeout, stop)
     except subprocess.TimeoutExpired:
         timed_out = True
-        _kill(process)
+        kill_with_children(process)
     except BaseException:
-        _kill(process)
+        kill_with_children(process)
         raise
     finally:
         for reader in readers:
@@ -120,9 +119,3 @@ def _reader(name: str, pipe: IO[bytes], output: dict[str, bytes]) -> threading.T
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     return thread
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
