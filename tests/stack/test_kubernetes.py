@@ -51,6 +51,13 @@ def test_a_pod_waits_for_what_it_needs_and_runs_the_jobs_before_it() -> None:
     assert (release["name"], "readinessProbe" in release) == ("release", False)
 
 
+def test_no_pod_asks_a_registry_for_an_image_that_its_node_has() -> None:
+    """The images of a bundle that was loaded into an engine are in no registry."""
+    templates = [pod(document) for document in found().values() if "template" in document.get("spec", {})]
+    policies = {it["imagePullPolicy"] for each in templates for it in (*each.get("initContainers", []), *each["containers"])}
+    assert policies == {"IfNotPresent"}
+
+
 def test_a_container_is_confined_and_probed() -> None:
     web = found()["Deployment", "web"]
     assert pod(web)["securityContext"] == {

@@ -26,6 +26,8 @@ _REPLICAS = 2
 _MAX_REPLICAS = 6
 _PERIOD_S = 5
 _ROOT_USERS = ("", "0", "root")
+_PULL_POLICY = "IfNotPresent"
+"""A digest stays what it is, and an image that was loaded from a bundle is in no registry. The default pulls `latest` again."""
 
 _WAIT = (
     "import socket, sys, time\n"
@@ -185,8 +187,7 @@ class _Writer:
     def _container(self, placed: PlacedService, name: str, *, probes: bool) -> dict[str, Any]:
         service, image = placed.service, placed.image
         container: dict[str, Any] = {"name": name, "image": image.name}
-        # Without a digest, only the nodes themselves may have it.
-        container["imagePullPolicy"] = "Always" if "@" in image.name else "IfNotPresent"
+        container["imagePullPolicy"] = _PULL_POLICY
         if placed.entrypoint is not None:
             container["command"] = _words(placed.entrypoint)
         elif service.command:
@@ -210,7 +211,7 @@ class _Writer:
             yield {
                 "name": "wait",
                 "image": placed.image.name,
-                "imagePullPolicy": "Always" if "@" in placed.image.name else "IfNotPresent",
+                "imagePullPolicy": _PULL_POLICY,
                 "command": [f"/{VENV}/bin/python", "-I", "-c", _WAIT, *addresses],
                 "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
                 "securityContext": _security(placed),
