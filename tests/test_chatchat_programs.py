@@ -12,6 +12,7 @@ FAKE = """
 import os, time
 
 def run_api_server(started):
+    open("api", "w").close()
     time.sleep(60)
 
 def run_webui(started):
@@ -63,15 +64,20 @@ def chatchat(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def run(data: Path, program: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(data: Path, program: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, "PYTHONPATH": str(data.parent / "packages"), "CHATCHAT_ROOT": str(data), **variables}
-    argv = [sys.executable, str(ROOT / "examples" / "chatchat" / program)]
+    argv = [sys.executable, str(ROOT / "examples" / "chatchat" / program), *words]
     return subprocess.run(argv, cwd=data, env=env, capture_output=True, text=True, check=False)
 
 
 def test_both_servers_end_with_one(chatchat: Path) -> None:
     done = run(chatchat, "serve.py")
     assert (done.returncode, done.stderr) == (1, "one of the servers has ended\n")
+
+
+def test_one_server_can_run_without_the_other(chatchat: Path) -> None:
+    assert run(chatchat, "serve.py", "page").returncode == 1
+    assert not (chatchat / "api").exists()
 
 
 def test_documents_are_read_when_the_model_answers(chatchat: Path) -> None:

@@ -1,4 +1,7 @@
-"""Run the API and the page until one of them ends, so that the engine starts both again: `chatchat start -a` runs on with the other."""
+"""Run the API and the page until one of them ends, so that the engine starts both again: `chatchat start -a` runs on with the other.
+
+With an argument, `api` or `page`, run that alone.
+"""
 
 import signal
 import sys
@@ -9,13 +12,14 @@ from chatchat.server.knowledge_base.migrate import create_tables
 from chatchat.startup import run_api_server, run_webui
 
 GRACE_S = 5
+SERVERS = {"api": run_api_server, "page": run_webui}
 
 
 def main() -> None:
     create_tables()
     context = get_context("spawn")
     started = context.Event()
-    servers = [context.Process(target=run, args=(started,)) for run in (run_api_server, run_webui)]
+    servers = [context.Process(target=SERVERS[name], args=(started,)) for name in sys.argv[1:] or SERVERS]
     for server in servers:
         server.start()
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
