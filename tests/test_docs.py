@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WRITTEN = [page for page in PAGES if page.parent != REFERENCE]
-READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+TRANSLATED = [(page.with_name(page.name.replace(".zh-CN", "")), page) for page in PAGES if page.name.endswith(".zh-CN.md")]
+"""(English page, Chinese page)."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
@@ -78,20 +79,25 @@ def test_the_reference_has_every_command_and_setting(generated: dict[str, str]) 
     assert not [key for key, meaning in rows if not meaning.strip()], "a setting without a docstring"
 
 
-def test_the_readmes_have_the_same_structure() -> None:
-    english, chinese = READMES
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATED, ids=lambda page: page.name)
+def test_a_translation_has_the_same_structure(english: Path, chinese: Path) -> None:
     assert [level for level, _ in headings(english)] == [level for level, _ in headings(chinese)]
     assert len(headings(english)) > 5
     assert blocks(english) == blocks(chinese)
     assert len(blocks(english)) > 3
 
 
-def test_the_readmes_have_the_same_links_and_code_spans() -> None:
-    english, chinese = (prose(page) for page in READMES)
-    assert len(re.findall(r"^\* ", english, re.MULTILINE)) == len(re.findall(r"^\* ", chinese, re.MULTILINE))
-    # Each links to the other; all other links and code spans are the same, in any order.
-    assert sorted(set(LINK.findall(english)) - {READMES[1].name}) == sorted(set(LINK.findall(chinese)) - {READMES[0].name})
-    assert sorted(re.findall(r"`[^`\n]+`", english)) == sorted(re.findall(r"`[^`\n]+`", chinese))
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATED, ids=lambda page: page.name)
+def test_a_translation_has_the_same_links_and_code_spans(english: Path, chinese: Path) -> None:
+    texts = [prose(page) for page in (english, chinese)]
+    for pattern in (r"^\* ", r"^\|"):
+        first, second = (len(re.findall(pattern, text, re.MULTILINE)) for text in texts)
+        assert first == second, pattern
+    # A translated page links to translated pages.
+    first_links, second_links = ({link.replace(".zh-CN.md", ".md") for link in LINK.findall(text)} for text in texts)
+    assert first_links == second_links
+    first_spans, second_spans = (sorted(re.findall(r"`[^`\n]+`", text)) for text in texts)
+    assert first_spans == second_spans
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

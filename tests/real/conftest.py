@@ -1,13 +1,17 @@
 """Engines, registries and built examples. Each starts when the first test of the session needs it, and serves all later tests."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.command import ROOT, environment
 from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, missing
 from support.examples import Example, build_example
 from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target
+from support.tour import Tour
 
 HERE = Path(__file__).parent
 
@@ -95,17 +99,30 @@ def arm64() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chatchat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
-    """examples/chatchat for both platforms."""
-    folder = tmp_path_factory.mktemp("chatchat")
-    yield build_example("chatchat", folder)
+def tour(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Tour]:
+    """The commands of docs/chatchat.md, of which none was run yet."""
+    folder = tmp_path_factory.mktemp("tour")
+    yield Tour(folder, registry.host, ("chatchat", "chatchat-model", "chatchat-postgres"))
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def chatchat(tour: Tour) -> Example:
+    """examples/chatchat for both platforms, locked and built as docs/chatchat.md says, as is its model server."""
+    tour.run("Lock")
+    chatchat, model = tour.lines("Build for amd64 and arm64")
+    built = build_example(tour.project, chatchat[1:], tour.project / chatchat[-1])
+    subprocess.run([sys.executable, "-m", *model], cwd=tour.project, env=environment(), check=True)
+    return built
 
 
 @pytest.fixture(scope="session")
 def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
     """examples/fastapi for both platforms."""
-    return build_example("fastapi", tmp_path_factory.mktemp("fastapi"))
+    folder = tmp_path_factory.mktemp("fastapi")
+    project, archive = folder / "fastapi", folder / "fastapi.tar"
+    shutil.copytree(ROOT / "examples" / "fastapi", project, ignore=shutil.ignore_patterns("pylock*.toml"))
+    return build_example(project, ["build", "-o", str(archive), "-t", "fastapi:test"], archive)
 
 
 @pytest.fixture(scope="module", params=["docker", "podman", "containerd", "bwrap"])

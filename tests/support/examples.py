@@ -1,14 +1,14 @@
 """The examples of the repository, built as their readers would."""
 
 import json
-import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.command import ROOT, environment
+from support.command import environment
 from support.memory import PeakMemory
 
 __all__ = ["Example", "build_example"]
@@ -16,7 +16,7 @@ __all__ = ["Example", "build_example"]
 
 @dataclass(frozen=True)
 class Example:
-    """A built example: the copy of its project, its archive, the build's document, and its peak memory in bytes."""
+    """A built example: the directory of its project, its archive, the build's document, and its peak memory in bytes."""
 
     project: Path
     archive: Path
@@ -29,12 +29,13 @@ class Example:
         return found
 
 
-def build_example(name: str, folder: Path) -> Example:
-    """Build a copy of an example for both platforms with the command line."""
-    project, archive = folder / name, folder / f"{name}.tar"
-    shutil.copytree(ROOT / "examples" / name, project, ignore=shutil.ignore_patterns("pylock*.toml"))
-    command = [sys.executable, "-m", "shipwheel", "build", str(project), "-o", str(archive), "-t", f"{name}:test", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as process, PeakMemory(process.pid) as peak:
+def build_example(project: Path, words: Sequence[str], archive: Path) -> Example:
+    """Run a command line, without `shipwheel`, that builds an example for both platforms into an archive."""
+    command = [sys.executable, "-m", "shipwheel", *words, "--json"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, cwd=project, env=environment(), text=True) as process,
+        PeakMemory(process.pid) as peak,
+    ):
         output, _ = process.communicate()
     assert process.returncode == 0
     return Example(project, archive, json.loads(output), peak.bytes)

@@ -11,6 +11,7 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
     "containerd": "containerd",
     "crun": "crun",
+    "curl": "curl",
     "ctr": "containerd",
     "docker": "docker-cli",
     "docker-registry": "docker-registry",
@@ -29,8 +30,8 @@ _PACKAGES = {
 }
 _SANDBOX = ("ip", "mount", "nsenter", "unshare")
 _PROGRAMS = {
-    "docker": (*_SANDBOX, "containerd", "docker", "dockerd", "iptables", "runc", "skopeo"),
-    "podman": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "iptables", "podman", "runc"),
+    "docker": (*_SANDBOX, "containerd", "curl", "docker", "dockerd", "iptables", "runc", "skopeo"),
+    "podman": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "curl", "iptables", "podman", "runc"),
     "containerd": (*_SANDBOX, "containerd", "ctr", "runc"),
     "registry": ("docker-registry", "setpriv"),
     "arm64": ("mount", "/usr/libexec/qemu-binfmt/aarch64-binfmt-P"),

@@ -1,0 +1,161 @@
+"""docs/chatchat.md: examples/chatchat from the lock to a server without a network, by the commands of the page.
+
+It is built from the real package index and the real Debian archive, and run by real engines without rights and network. It starts once with
+all its services, on an empty volume, and once from a bundle, on what that has left. Each takes a minute.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.engines import NATIVE, PYTHON, Container, Dockerd, Engine, Podman, Registry, wait_until
+from support.examples import Example, build_example
+from support.process import HANG_S
+from support.run_target import docker_target, podman_target
+from support.tour import Tour
+
+API, PAGE = "http://127.0.0.1:7861", "http://127.0.0.1:8501"
+ADDRESSES = f"web {API} {PAGE}\n"
+INITIALIZED = "first start: chatchat init"
+MIB = 1 << 20
+MODULES = "import cv2, faiss, fitz, pathlib, onnxruntime, pandas, pyarrow"
+"""Imports modules that need system libraries, and others of compiled code."""
+
+LIST = f"import urllib.request as it; print(it.urlopen('{API}/knowledge_base/list_files?knowledge_base_name=samples').read().decode())"
+EXTENSION = """
+import os, subprocess
+statements = ("CREATE EXTENSION vector", "SELECT vector '[0,3]' <-> '[4,0]'")
+argv = ["/usr/lib/postgresql/17/bin/psql", "-h", "127.0.0.1", "-U", "postgres", "-tA", *(word for it in statements for word in ("-c", it))]
+subprocess.run(argv, env={**os.environ, "PGPASSWORD": "secret"}, check=True)
+"""
+VOLUME = "chatchat_chatchat-data"
+
+
+@pytest.fixture(scope="module")
+def running(tour: Tour, chatchat: Example, docker: Dockerd) -> Iterator[Container]:
+    """Chatchat's container after a first start with all services, which worked.
+
+    The sandbox of the engine has no network: everything has to be in the store.
+    """
+    sandbox = docker_target(docker).sandbox
+    assert "serves: /health on port 8000 answers 200" in tour.run("Check", sandbox)
+    assert tour.run("Start everything", sandbox).startswith(ADDRESSES)
+    yield docker.container("chatchat-web")
+    tour.shipwheel(sandbox, "down", "--volumes")
+
+
+@pytest.fixture(scope="module")
+def data(tour: Tour, running: Container, docker: Dockerd) -> Path:
+    """The volume that the first start has left. Nothing writes to it any more."""
+    where = Path(docker.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip())
+    tour.run("Stop", docker.sandbox)
+    return where
+
+
+def output(container: Container, command: Sequence[str]) -> str:
+    """Return the output of a program in a container, which must succeed."""
+    done = container.exec(command, seconds=HANG_S)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    """Return the documents of server-sent events. A server that takes long sends comments in between."""
+    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+def test_building_chatchat_takes_less_than_a_gibibyte(chatchat: Example) -> None:
+    assert chatchat.peak < 1024 * MIB
+
+
+def test_chatchat_has_the_libraries_of_its_wheels_but_no_driver(chatchat: Example) -> None:
+    for platform in ("linux/amd64", "linux/arm64"):
+        packages = chatchat.image(platform)["packages"]
+        assert {"libgl1", "libglib2.0-0", "libsm6", "libice6", "libx11-6", "libxext6"} <= set(packages)
+        assert not [name for name in packages if "mesa" in name or "llvm" in name]
+
+
+def test_chatchat_runs_without_rights_and_network(running: Container) -> None:
+    assert INITIALIZED in running.logs(), "the first start, with an empty volume"
+    assert running.wait_http(f"{API}/docs", HANG_S) == 200
+    assert running.wait_http(f"{PAGE}/_stcore/health", HANG_S) == 200
+    rights = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith(('Uid', 'CapEff', 'NoNewPrivs'))])"
+    assert output(running, [PYTHON, "-c", rights]).strip() == "['65532', '0000000000000000', '1']"
+    output(running, [PYTHON, "-c", MODULES])
+
+
+def test_chatchat_answers_from_its_documents(tour: Tour, running: Container, docker: Dockerd) -> None:
+    assert "入库文件数\t：12" in docker.container("chatchat-ingest").logs()
+    sources, answer = events(tour.ask(docker.sandbox))
+    assert "分布式训练技术原理.md" in sources["docs"][0], "the document that the answer is from"
+    assert "并行" in answer["choices"][0]["delta"]["content"], "a sentence about training on several GPUs"
+
+
+def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
+    docker.reach(registry.host)
+    pushed = tour.run("Push", docker.sandbox).strip()
+    assert pushed.startswith(f"{registry.host}/team/chatchat@sha256:")
+    written = tour.run("Write a compose file and manifests", docker.sandbox).split()
+    compose = yaml.safe_load((tour.project / written[0]).read_text())
+    assert compose["services"]["web"]["image"] == compose["services"]["ingest"]["image"] == pushed
+    assert compose["services"]["model"]["image"].startswith(f"{registry.host}/team/chatchat-model@sha256:")
+    docker.sandbox.run(["docker-compose", "--file", str(tour.project / written[0]), "config", "--quiet"])
+    manifests = {Path(name).name: (tour.project / name).read_text() for name in written[1:]}
+    assert pushed in manifests["web.yaml"]
+    assert {"stack.yaml", "model.yaml", "ingest.yaml", "ingress.yaml"} < manifests.keys()
+
+
+def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data: Path, docker: Dockerd, podman: Podman) -> None:
+    """The server has another engine, and the volume of the first start: as if the first one had been from a bundle, too."""
+    bundle = tour.project / tour.run("Bundle it for a server without a network", docker.sandbox).strip()
+    sandbox = podman_target(podman).sandbox
+    server = sandbox.folder("server")
+    os.link(bundle, server / bundle.name)
+    podman.cli("volume", "create", "--label", "io.shipwheel.stack=chatchat", VOLUME)
+    volume = podman.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip()
+    subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
+    try:
+        assert tour.run("On the server", sandbox, server).endswith(ADDRESSES)
+        web = podman.container("chatchat-web")
+        assert INITIALIZED not in web.logs()
+        listed = json.loads(output(web, [PYTHON, "-c", LIST]))
+        assert len([file for file in listed["data"] if file["in_db"]]) == 12, "what the job has read"
+        assert "文件总数量\t：0" in podman.container("chatchat-ingest").logs(), "nothing is read twice"
+        assert "并行" in tour.ask(sandbox)
+    finally:
+        tour.shipwheel(sandbox, "down", str(server / "chatchat"), "--volumes")
+
+
+def test_postgres_has_vectors(tour: Tour, docker: Dockerd, tmp_path: Path) -> None:
+    archive = tmp_path / "postgres.tar"
+    words = ["build", "../chatchat-postgres", "--platform", NATIVE, "--tag", "postgres:test", "--output", str(archive)]
+    image = docker.load(build_example(tour.project, words, archive).archive)
+    password = docker.volume("password") / "POSTGRES_PASSWORD"
+    password.write_text("secret")
+    volumes = {"password": "/run/secrets", "postgres": "/data"}
+    with docker.run(image, env={"POSTGRES_PASSWORD_FILE": "/run/secrets/POSTGRES_PASSWORD"}, volumes=volumes) as postgres:
+        wait_until(lambda: "ready to accept connections" in postgres.logs(), "the start of PostgreSQL")
+        found = output(postgres, [PYTHON, "-c", EXTENSION])
+    assert found.split() == ["CREATE", "EXTENSION", "5"]
+
+
+def test_chatchat_runs_on_arm64(chatchat: Example, data: Path, containerd: Engine, arm64: str) -> None:
+    """Everything that its servers load is imported there; that they answer is seen without an emulator, which makes four programs slow."""
+    image = containerd.load(chatchat.archive, arm64)
+    modules = "streamlit.web.bootstrap, chatchat.server.api_server.server_app as api"
+    code = f"import platform; print(platform.machine()); {MODULES}; import {modules}; print(api.app)"
+    subprocess.run(["cp", "--archive", f"{data}/.", containerd.volume("chatchat-copy")], check=True)
+    volumes = {"chatchat-copy": "/data"}
+    done = containerd.run_once(image, entrypoint=[PYTHON], command=["-c", code], volumes=volumes, platform=arm64, timeout=2 * HANG_S)
+    assert done.returncode == 0, done.stderr
+    machine, *_, app = done.stdout.splitlines()
+    assert (machine, "FastAPI" in app) == ("aarch64", True)
+
+
+def test_every_command_of_the_page_was_run(tour: Tour, data: Path) -> None:
+    assert tour.left == {}, "this needs all tests of the file"

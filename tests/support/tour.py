@@ -1,0 +1,65 @@
+"""docs/chatchat.md, run as its readers do: the commands of one section after the other, in a copy of the examples."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from support.command import ROOT, environment
+from support.engines import Sandbox
+
+__all__ = ["PAGE", "Tour", "commands"]
+
+PAGE = ROOT / "docs" / "chatchat.md"
+
+_SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SHIPWHEEL = f'shipwheel() {{ {shlex.quote(sys.executable)} -m shipwheel "$@"; }}\n'
+
+
+def commands(page: Path) -> Mapping[str, str]:
+    """Return heading -> commands of each section that has some."""
+    _, *parts = _SECTION.split(page.read_text(encoding="utf-8"))
+    found = {heading: "".join(_BLOCK.findall(text)) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
+    return {heading: text for heading, text in found.items() if text}
+
+
+class Tour:
+    """The page in a directory of its own."""
+
+    def __init__(self, folder: Path, registry: str, examples: Iterable[str]) -> None:
+        """Copy examples. `registry` is what `registry.example` stands for."""
+        for name in examples:
+            shutil.copytree(ROOT / "examples" / name, folder / "examples" / name, ignore=shutil.ignore_patterns("pylock*.toml"))
+        self.project = folder / "examples" / "chatchat"
+        self.left = {heading: text.replace("registry.example", registry) for heading, text in commands(PAGE).items()}
+        """The sections that have not been run."""
+        del self.left["What you need"]
+        self.asking = self.left["Ask"]
+
+    def lines(self, heading: str) -> list[list[str]]:
+        """Return the words of each command of a section, which counts as run."""
+        return [shlex.split(line) for line in self.left.pop(heading).splitlines()]
+
+    def run(self, heading: str, sandbox: Sandbox | None = None, folder: Path | None = None) -> str:
+        """Run the commands of a section, which must succeed. Return their output.
+
+        They run in a sandbox, or on this machine, and in the directory that the page starts with, or another one.
+        """
+        text = self.left.pop(heading)
+        argv = ["bash", "-c", f"set -euo pipefail\ncd {shlex.quote(str(folder or self.project))}\n{_SHIPWHEEL}{text}"]
+        if sandbox is not None:
+            return sandbox.run(argv).stdout
+        return subprocess.run(argv, stdout=subprocess.PIPE, env=environment(), text=True, check=True).stdout
+
+    def ask(self, sandbox: Sandbox) -> str:
+        """Ask as the page does, as often as it is wanted. Return the answer."""
+        self.left["Ask"] = self.asking
+        return self.run("Ask", sandbox)
+
+    def shipwheel(self, sandbox: Sandbox, *words: str) -> None:
+        """Run a command that the page does not have, which must succeed."""
+        sandbox.run(["env", f"--chdir={self.project}", sys.executable, "-m", "shipwheel", *words])
