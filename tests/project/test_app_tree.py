@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.project_tree import written
+from support.stacks import STACK, placed
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
+from shipwheel.stack.kustomize import kustomize_files
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"
 
@@ -62,15 +64,23 @@ def test_leaves_out_environments_caches_and_build_output(tmp_path: Path) -> None
     assert _paths(list_app(tmp_path)) == ["README.md", "build2/x", "main.py", "tests/test_a.py"]
 
 
-def test_leaves_out_image_archives_but_no_other_archives(tmp_path: Path) -> None:
+def test_leaves_out_image_archives_and_bundles_but_no_other_archives(tmp_path: Path) -> None:
     written(tmp_path, {"main.py": "", "data.tar": ""})
-    for name, member in {"hello.tar": "oci-layout", "backup.tar": "oci-layout.txt"}.items():
+    for name, member in {"hello.tar": "oci-layout", "shop.tar": "shipwheel-bundle.json", "backup.tar": "oci-layout.txt"}.items():
         with tarfile.open(tmp_path / name, "w") as archive:
             archive.addfile(tarfile.TarInfo(member))
     os.mkfifo(tmp_path / "pipe.tar")
     found = list_app(tmp_path)
     assert _paths(found) == ["backup.tar", "data.tar", "main.py"]
     assert found.special == ("pipe.tar",)
+
+
+def test_leaves_out_what_export_has_written_into_the_project(tmp_path: Path) -> None:
+    """Else the image that a manifest names is another one than the next export names."""
+    files, once = kustomize_files(STACK, tuple(placed()))
+    written(tmp_path, {f"deploy/{name}": text for name, text in {**files, **once}.items()})
+    written(tmp_path, {"main.py": "", "deploy/mine.yaml": "kind: Pod\n", "notes.md": "# Made by `shipwheel export`\n"})
+    assert _paths(list_app(tmp_path)) == ["deploy/mine.yaml", "main.py", "notes.md"]
 
 
 def test_rejects_names_that_delete_files_in_images(tmp_path: Path) -> None:

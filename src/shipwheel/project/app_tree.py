@@ -43,8 +43,13 @@ _NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")
 _STORE = frozenset({"blobs", "records", "partial", "tmp"})
 """The directories of shipwheel's own store, which a CI job may keep in the project."""
 
-_ARCHIVE_START = b"oci-layout\0"
-"""The name of the first member of an image archive."""
+_OUTPUT_STARTS = {
+    # The name of the first member of an image archive, and of a bundle.
+    ".tar": (b"oci-layout\0", b"shipwheel-bundle.json\0"),
+    # The first line of compose files and manifests.
+    ".yaml": (b"# Made by `shipwheel ", b"# Made once by `shipwheel "),
+}
+"""End of a file's name -> how a file starts that shipwheel has written."""
 
 
 class AppFile(msgspec.Struct, frozen=True):
@@ -263,7 +268,7 @@ class _Walk:
                 self.take_directory(path + "/", rules, ignored, Path(entry.path))
         elif entry.is_symlink():
             self._take_symlink(path, entry)
-        elif not _is_image_archive(entry):
+        elif not _is_output(entry):
             self._take_file(path, entry)
 
     def _is_excluded(self, path: str, is_directory: bool, ignored: bool) -> bool:
@@ -333,13 +338,14 @@ def _is_storable(name: str) -> bool:
     return True
 
 
-def _is_image_archive(entry: os.DirEntry[str]) -> bool:
-    """Return whether a file is an image archive from a build: the next build would include it, and grow each time."""
-    if not entry.name.endswith(".tar") or not entry.is_file(follow_symlinks=False):
+def _is_output(entry: os.DirEntry[str]) -> bool:
+    """Return whether shipwheel has written a file: the next image would include it, and be another one each time."""
+    starts = _OUTPUT_STARTS.get(Path(entry).suffix, ())
+    if not starts or not entry.is_file(follow_symlinks=False):
         return False
     try:
         with Path(entry).open("rb") as stream:
-            return stream.read(len(_ARCHIVE_START)) == _ARCHIVE_START
+            return stream.read(max(map(len, starts))).startswith(starts)
     except OSError:
         return False  # Taking the file reports why it cannot be read.
 
