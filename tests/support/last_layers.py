@@ -15,8 +15,9 @@ def last_layers(layout: Path) -> list[dict[str, bytes]]:
 
     index = json.loads((layout / "index.json").read_bytes())
     found = []
-    for image in json.loads(blob(index["manifests"][0]))["manifests"]:
-        data = gzip.decompress(blob(json.loads(blob(image))["layers"][-1]))
+    top = json.loads(blob(index["manifests"][0]))
+    for manifest in [json.loads(blob(image)) for image in top["manifests"]] if "manifests" in top else [top]:
+        data = gzip.decompress(blob(manifest["layers"][-1]))
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             found.append({item.name: archive.extractfile(item).read() for item in archive if item.isreg()})  # type: ignore[union-attr]
     return found
