@@ -27,7 +27,7 @@ from shipwheel.testing.images import small_layer
 
 def shipwheel(target: RunTarget, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `shipwheel run` to its end."""
-    return target.sandbox.run([sys.executable, "-m", "shipwheel", "run", "--engine", target.name, *arguments], check=False)
+    return target.shipwheel("run", "--engine", target.name, *arguments)
 
 
 def test_the_app_answers_and_ctrl_c_ends_it(any_store: RunTarget, fastapi: Example) -> None:
@@ -214,8 +214,7 @@ def test_any_user_of_group_0_can_write_to_a_volume(target: RunTarget, fastapi: E
 
 def test_the_engine_runs_the_name_that_load_prints(any_store: RunTarget, fastapi: Example) -> None:
     project = str(fastapi.archive.parent / "fastapi")
-    done = any_store.sandbox.run([sys.executable, "-m", "shipwheel", "build", project, "-q", "--load", any_store.name])
-    image = done.stdout.strip()
+    image = any_store.shipwheel("build", project, "-q", "--load", any_store.name).stdout.strip()
     run = {
         "docker": ["docker", "run", "--rm", "--pull", "never", image, "python", "--version"],
         "podman": ["podman", "run", "--rm", "--pull", "never", image, "python", "--version"],

@@ -65,7 +65,7 @@ def nothing_left(target: RunTarget, project: Path) -> Iterator[None]:
 
 
 def shipwheel(target: RunTarget, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return target.sandbox.run([sys.executable, "-m", "shipwheel", *arguments, "--engine", target.name], check=False)
+    return target.shipwheel(*arguments, "--engine", target.name)
 
 
 def up(target: RunTarget, project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

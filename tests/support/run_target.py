@@ -1,8 +1,10 @@
 """Engines as `shipwheel run` meets them: found on PATH and in the environment, in a sandbox."""
 
 import os
+import subprocess
 from dataclasses import dataclass
 
+from shipwheel.testing import forks
 from support.command import TEST_CACHE
 from support.engines import Containerd, Dockerd, Podman, Sandbox
 
@@ -24,6 +26,11 @@ class RunTarget:
         self.sandbox.environment |= {
             name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SHIPWHEEL_", "PYTHONPATH"))
         }
+
+    def shipwheel(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end in the sandbox, whatever its exit code: a fork of a process in there that has imported shipwheel."""
+        command = forks.Command(None, 0, arguments, "/", forks.without_start_variables(self.sandbox.environment), -1)
+        return subprocess.CompletedProcess(arguments, *forks.run(command, tuple(self.sandbox.inside(()))))
 
     def left(self) -> str:
         """Return the remaining containers, volumes and tasks, and the processes of the image's Python."""

@@ -63,15 +63,16 @@ def can_run(environment: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and {name: text for name, text in environment.items() if name.startswith(_AT_START)} == CODE_UNDER_TEST
 
 
-def run(command: Command) -> tuple[int, str, str]:
+def run(command: Command, prefix: tuple[str, ...] = ()) -> tuple[int, str, str]:
     """Run a command to its end. Return its exit code, output and error output.
 
-    Raise ChildProcessError if it ended without an exit code, as it does if it hangs.
+    `prefix` is a command that runs what follows it, for example in other namespaces: the process that forks starts behind it.
+    Raise ChildProcessError if the command ended without an exit code, as it does if it hangs.
     """
     reading, writing = os.pipe()
     with TemporaryFile() as out, TemporaryFile() as err, os.fdopen(reading, "rb") as status:
         try:
-            _server().send(command, (out.fileno(), err.fileno(), writing))
+            _server(prefix).send(command, (out.fileno(), err.fileno(), writing))
         finally:
             os.close(writing)
         code = status.read()
@@ -86,11 +87,11 @@ def run(command: Command) -> tuple[int, str, str]:
 class _Server:
     """The process that forks, as its parent sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: tuple[str, ...]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                [*prefix, sys.executable, "-m", __name__, str(theirs.fileno())],
                 env={"PATH": os.defpath, **CODE_UNDER_TEST},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
