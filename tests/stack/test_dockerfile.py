@@ -50,6 +50,7 @@ PROJECT = DockerProject(
     copies={"/etc/shop.toml": "conf/shop.toml"},
     links={"/srv/shop": "/app"},
     import_paths=("/app/src",),
+    development_paths=("/app/src",),
     site_packages="/opt/venv/lib/python3.13/site-packages",
     has_launcher=True,
     steps=(StepSettings(("python", "collect.py", "a b"), {"KEY": "x y"}), StepSettings(("fetch",), network=True)),
@@ -79,6 +80,8 @@ def test_the_stage_of_developers_has_a_user_by_number_and_no_launcher() -> None:
     development = stages()["development"]
     assert (development.user, development.workdir) == ("1000:1000", "/app")
     assert exec_form(development.command) == CONFIG.cmd
+    assert dict(development.variables)["PYTHONPATH"] == "/app/src", "the mounted source, not the installed package"
+    assert "PYTHONPATH" not in dict(stages()["production"].variables)
     assert "\nCOPY" not in dockerfile(PROJECT).partition(" AS development")[2].partition("FROM ")[0], "the source is mounted"
 
 
@@ -105,6 +108,7 @@ def test_nothing_is_there_that_a_project_does_not_need() -> None:
         copies=empty,
         links=empty,
         import_paths=(),
+        development_paths=(),
         has_launcher=False,
         steps=(),
     )

@@ -40,6 +40,7 @@ def dockerfile_of(path: Path, flags: dict[str, Any], terminal: Terminal) -> "tup
 
 
 def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has_developer_requirements: bool) -> "DockerProject":
+    from shipwheel.dev.container import import_roots
     from shipwheel.locking.requirements_file import unhashed_requirements
     from shipwheel.pipeline.app_files import app_tree
     from shipwheel.project.app_tree import list_app
@@ -80,6 +81,7 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
             **{posixpath.join(workdir, path): target for path, target in launch.links},
         },
         import_paths=tuple(posixpath.normpath(posixpath.join(workdir, folder)) for folder in launch.python_path),
+        development_paths=tuple(posixpath.normpath(posixpath.join(workdir, folder)) for folder in import_roots(project)),
         site_packages=f"/{Paths(first.target.minor).site_packages}",
         has_launcher=project.needs_launcher,
         steps=project.steps,

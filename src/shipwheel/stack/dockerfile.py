@@ -71,6 +71,8 @@ class DockerProject(msgspec.Struct, frozen=True):
     """Paths of links in the image -> what they lead to."""
     import_paths: tuple[str, ...]
     """Absolute paths that are on the import path."""
+    development_paths: tuple[str, ...]
+    """Absolute paths that come first on the import path of developers: the mounted source, not what is installed."""
     site_packages: str
     """Absolute."""
     has_launcher: bool
@@ -185,9 +187,10 @@ def _development(project: DockerProject) -> Iterator[str]:
     if project.has_developer_requirements:
         path = f"{FOLDER}/requirements-dev.txt"
         yield _install(f"--require-hashes --requirement {_SOURCE}/{path}", _bind(path))
-    yield from _environment(
-        {**project.config.environment, "PYTHONPYCACHEPREFIX": "/tmp/pycache"}  # noqa: S108 - in the container
-    )
+    variables = {**project.config.environment, "PYTHONPYCACHEPREFIX": "/tmp/pycache"}  # noqa: S108 - in the container
+    if project.development_paths:
+        variables["PYTHONPATH"] = ":".join(filter(None, (*project.development_paths, variables.get("PYTHONPATH", ""))))
+    yield from _environment(variables)
     yield f"WORKDIR {project.workdir}"
     yield from _ports(project)
     yield "# By number: what it writes into the mounted source belongs to you."
