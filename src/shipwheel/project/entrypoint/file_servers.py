@@ -10,13 +10,14 @@ from enum import Enum
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.command_address import tool_of
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
-__all__ = ["find_file_server", "find_reflex", "find_twisted", "find_voila", "launch_aiohttp"]
+__all__ = ["find_file_server", "find_reflex", "find_twisted", "find_voila", "launch_aiohttp", "with_chainlit_files"]
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
@@ -113,14 +114,13 @@ def _streamlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
     return _STREAMLIT.launch(evidence, sorted(modules, key=is_helper))
 
 
-def _chainlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
+def with_chainlit_files(launch: Launch, evidence: Evidence) -> Launch:
     """Return the launch of Chainlit, which writes where its settings are: into the app's directory, or into /tmp if that has none."""
-    launch = _CHAINLIT.launch(evidence, modules)
-    if launch is None:
-        return None
+    if tool_of(launch.command) != "chainlit" or launch.volumes or "CHAINLIT_APP_ROOT" in launch.env:
+        return launch
     own = [name for name in (".chainlit", "chainlit.md", "public") if evidence.exists(name)]
     if not own:
-        return replace(launch, env={"CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
+        return replace(launch, env={**launch.env, "CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
     directories = (".files",) if ".chainlit" in own else (".files", ".chainlit")
     return replace(launch, volumes=tuple(f"{evidence.workdir}/{name}" for name in directories))
 
@@ -260,7 +260,7 @@ _BENTOML = _FileServer(
 
 _FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch | None]], ...] = (
     ("streamlit", "streamlit", _streamlit),
-    ("chainlit", "chainlit", _chainlit),
+    ("chainlit", "chainlit", _CHAINLIT.launch),
     ("gradio", "gradio", _GRADIO.launch),
     ("nicegui", "nicegui", _NICEGUI.launch),
     ("panel", "panel", _PANEL.launch),
