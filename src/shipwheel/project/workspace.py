@@ -56,6 +56,9 @@ def workspace_root(files: UserFiles, root: Path) -> Path | None:
     for folder in (root, *root.parents):
         if isinstance(_uv_table(files, folder).get("workspace"), dict):
             return folder if folder == root or root in _members(files, folder) else None
+        if folder != root and "project" in files.read_tables(folder):
+            # uv looks no further than a project around another one.
+            return None
     return None
 
 
