@@ -25,7 +25,7 @@
 Each has a message, a hint with the next step, and an exit code. Problems of one kind are collected and raised together.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shipwheel.digest import Digest
@@ -163,13 +163,13 @@ class ProofError(ShipwheelError):
 class MissingImports(ProofError):
     """The program imports `modules`, top-level names, that no package in the image has.
 
-    `left_out` are patterns of files in the project that the image lacks and that hold some of them, which are not in `modules`.
+    Those that the project itself has are not among them: `settings` are (key, value) of what brings these.
     """
 
-    def __init__(self, message: str, modules: tuple[str, ...], left_out: tuple[str, ...] = (), *, hint: str) -> None:
+    def __init__(self, message: str, modules: tuple[str, ...], settings: tuple[tuple[str, Any], ...] = (), *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.modules = modules
-        self.left_out = left_out
+        self.settings = settings
 
 
 class CoveredFiles(ProofError):

@@ -71,6 +71,15 @@ def test_what_the_project_has_and_an_ignore_file_leaves_out_is_named(world: Worl
     assert 'set include = ["/store/"]' in ran.err and 'ignore-imports = ["nowhere"]' in ran.err
 
 
+def test_what_the_project_has_in_another_directory_is_named(world: World) -> None:
+    folder = app(world, {"main.py": "import store\n", "lib/store/__init__.py": ""})
+    ran = world.build(folder)
+    assert (ran.code, 'set env = {PYTHONPATH = "/app/lib"}' in ran.err, "ignore-imports" in ran.err) == (8, True, False)
+    with (folder / "shipwheel.toml").open("a") as file:
+        file.write('env = {PYTHONPATH = "/app/lib"}\n')
+    assert world.build(folder).code == 0
+
+
 def test_setuptools_brings_the_module_that_the_standard_library_lost(world: World) -> None:
     world.add(SmallWheel("other", files={"_distutils_hack/__init__.py": ""}))
     folder = app(world, {"main.py": "import distutils\nimport nowhere\n"})

@@ -430,6 +430,11 @@ def test_names_a_variable_that_the_failing_line_uses() -> None:
     assert not [each for each in explained if each.kind is K.VARIABLE]
 
 
+def test_names_a_variable_that_the_failing_line_reads() -> None:
+    log = UNSET.replace("URL, echo=True", 'os.getenv("BOT_TOKEN"), os.getenv("MODE", "x")')
+    assert [each.subject for each in find(ended(1, log), PROGRAM) if each.kind is K.VARIABLE] == ["BOT_TOKEN"]
+
+
 def test_names_the_directory_of_a_module_that_is_not_on_the_path() -> None:
     facts = SourceFacts(modules=(("shop", "/app/src"), ("shop", "/app/old/src")))
     found = find(ended(1, "ModuleNotFoundError: No module named 'shop.basket'\n"), SERVER, facts)

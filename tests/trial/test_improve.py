@@ -224,7 +224,7 @@ def test_what_an_ignore_file_leaves_out_is_included() -> None:
     class LeftOut(Project):
         def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
             if settings.include != ("/store/",):
-                raise MissingImports("the program would not start", (), ("/store/",), hint="Include it.")
+                raise MissingImports("the program would not start", (), (("include", ("/store/",)),), hint="Include it.")
             return super().__call__(settings, env)
 
     found = improve(LeftOut(lambda settings, env: SERVES), Settings(), lambda _: None)

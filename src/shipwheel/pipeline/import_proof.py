@@ -6,6 +6,7 @@ is their own concern.
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
+from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.venv import Paths
 
 __all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
@@ -41,11 +43,18 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     lines = "\n".join(f"  {found.file}, line {found.line}: {found.module}" for found in missing[:20])
     names = tuple(dict.fromkeys(found.module for found in missing))
     left_out = {name: pattern for name in names if (pattern := _left_out(project, name))}
-    others = tuple(name for name in names if name not in left_out)
+    folders = {name: folder for name in names if name not in left_out and (folder := _folder(project, name))}
+    others = tuple(name for name in names if name not in left_out and name not in folders)
     hints = []
+    settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if left_out:
         listed = ", ".join(f'"{pattern}"' for pattern in left_out.values())
         hints.append(f"The project has {', '.join(left_out)}, and .gitignore or .dockerignore leaves it out: set include = [{listed}].")
+    if folders:
+        path = ":".join(dict.fromkeys(folders.values()))
+        settings.append(("env", {"PYTHONPATH": path}))
+        where = "in a directory that is not on the import path"
+        hints.append(f'The project has {", ".join(folders)} {where}: set env = {{PYTHONPATH = "{path}"}}, or require it as a package.')
     if others:
         ignored = ", ".join(f'"{name}"' for name in others)
         hints.append(
@@ -55,7 +64,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
         others,
-        tuple(left_out.values()),
+        tuple(settings),
         hint=" ".join(hints),
     )
 
@@ -71,6 +80,19 @@ def _left_out(project: Project, name: str) -> str:
         if (project.root / f"{path}.py").is_file():
             return f"/{path}.py"
     return ""
+
+
+def _folder(project: Project, name: str) -> str:
+    """Return the directory in the image, not the project's own, with a package or file of the name; empty without one, or with several."""
+    modules = project.scanner.scan_modules() if project.scanner is not None and project.kind == "app" else ()
+    found = {
+        file.removesuffix(end).rstrip("/")
+        for module in modules
+        for file in (f"/{module.file}",)
+        for end in (f"/{name}/__init__.py", f"/{name}.py")
+        if file.endswith(end) and name not in PACKAGE_OF_MODULE
+    }
+    return f"{project.settings.workdir.rstrip('/')}{found.pop()}" if len(found) == 1 else ""
 
 
 def imports_of(project: Project) -> tuple[str, ...]:

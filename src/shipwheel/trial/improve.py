@@ -123,12 +123,12 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
                 raise
         except MissingImports as error:
             missing = error
+            reason = "The program imports a module of the project that is left out or not on the import path"
             changes = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
+            changes += [Change(Setting(key, value), reason) for key, value in error.settings]
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes):
                 raise
-            reason = "The program imports what .gitignore or .dockerignore leaves out"
-            new += [Change(Setting("include", (pattern,)), reason) for pattern in error.left_out]
         settings = _with_changes(settings, new, report)
         found += new
     return settings, attempt(settings, env), found

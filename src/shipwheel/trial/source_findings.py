@@ -14,6 +14,7 @@ __all__ = ["prefixed", "unmade", "unset_variables", "with_origin"]
 _FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = re.compile(r"/site-packages/|/lib/python3|^<")
 """Paths of code that is not the project's."""
+_READ = re.compile(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"']\)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -72,16 +73,18 @@ def unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the variables that the project's lines in the last traceback use, and that were read without a default and are not set."""
     last = log[log.rfind("Traceback (most recent call last)") :] if "Traceback (most recent call last)" in log else ""
-    for name, line in _used_names(last):
-        for assigned, variable, place in source.variables:
-            if assigned == name and variable not in environment:
+    for line in _own_lines(last):
+        read = {match["variable"]: "the line that failed" for match in _READ.finditer(line)}
+        used = frozenset(_NAME.findall(line))
+        for variable, place in (*read.items(), *((variable, place) for name, variable, place in source.variables if name in used)):
+            if variable not in environment:
                 message = f"it wants the environment variable {variable}, which {place} reads without a default"
                 hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
                 yield Finding(FindingKind.VARIABLE, message, hint, variable, line, blocks=True)
 
 
-def _used_names(traceback: str) -> Iterator[tuple[str, str]]:
-    """Yield the names in the lines of the project's code that a traceback shows, each with its line, the innermost first."""
+def _own_lines(traceback: str) -> Iterator[str]:
+    """Yield the lines of the project's code that a traceback shows, the innermost first."""
     shown: list[str] = []
     is_own = False
     for line in plain_lines(traceback):
@@ -89,5 +92,4 @@ def _used_names(traceback: str) -> Iterator[tuple[str, str]]:
             is_own = _OF_OTHERS.search(frame["path"]) is None
         elif is_own and line.startswith("    ") and line.strip(" ~^"):
             shown.append(line.strip())
-    for line in reversed(shown):
-        yield from ((name, line) for name in _NAME.findall(line))
+    yield from reversed(shown)

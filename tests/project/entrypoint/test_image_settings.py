@@ -47,7 +47,7 @@ def test_a_directory_that_is_made_for_a_variable_is_a_volume(tmp_path: Path) -> 
 
 def test_a_port_that_only_root_may_open_is_no_default(tmp_path: Path) -> None:
     assert _launch(tmp_path, "EXPOSE 80").ports == ("8000/tcp",)
-    assert _launch(tmp_path, 'EXPOSE 80\nCMD ["uvicorn", "--host=::", "--port=80", "main:app"]').ports == ("80/tcp",)
+    assert _launch(tmp_path, 'EXPOSE 80\nCMD ["uvicorn", "--host=::", "--port=80", "main:app"]').ports == ("8080/tcp",)
 
 
 def test_a_directory_that_the_command_names_is_a_volume(tmp_path: Path) -> None:
