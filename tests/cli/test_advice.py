@@ -1,5 +1,6 @@
 """What `init` is told about a project."""
 
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.cli.advice import ProjectAdvisor
+from shipwheel.project import last_change
 from shipwheel.project.read import read_project, with_dependencies
 from shipwheel.settings import Settings
 
@@ -52,6 +54,14 @@ def test_the_tables_that_a_file_makes_when_it_is_run(tmp_path: Path, main: str, 
     if made:
         compile(steps[0][2], "step", "exec")
         assert "'site.py'" in steps[0][2] and "flask.Flask.run" in steps[0][2]
+
+
+@pytest.mark.parametrize(("changed", "day"), [("2019-09-01", "2021-10-05"), ("2023-05-04", "2023-05-04")])
+def test_the_day_has_packages_for_a_python_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, day: str) -> None:
+    monkeypatch.setattr(last_change, "last_commit", lambda _root: date.fromisoformat(changed))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=SimpleNamespace(root=tmp_path)))
+    unused: Any = None
+    assert ProjectAdvisor(built, unused, unused, unused, unused).day() == day
 
 
 def _platform() -> SimpleNamespace:

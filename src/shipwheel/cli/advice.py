@@ -1,5 +1,6 @@
 """Answers to what a trial leaves open: from the image itself, the project's files, and Debian's archive."""
 
+import datetime
 import posixpath
 import re
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ProjectAdvisor"]
 
 _HELP_S = 20.0
+_ADOPTION = datetime.timedelta(days=365)
+"""The time that packages take to have files for a new Python."""
 _MAX_PROGRAMS = 3
 """Console scripts that are asked for their sub-commands."""
 
@@ -188,11 +191,12 @@ class ProjectAdvisor:
         return self._built.resolution.project.other_pythons
 
     def day(self) -> str:
-        """See `Advisor.day`."""
+        """See `Advisor.day`: no day on which few packages had files for the oldest Python that there is."""
         from shipwheel.project.last_change import last_change
+        from shipwheel.suites import SUITES
 
         found = last_change(self._built.resolution.project.root)
-        return found.isoformat() if found is not None else ""
+        return max(found, SUITES[0].python_released + _ADOPTION).isoformat() if found is not None else ""
 
     def _package_index(self) -> "DebianPackageIndex | None":
         from shipwheel.debian.session import ArchiveSession
