@@ -51,9 +51,15 @@ def _main_module(evidence: Evidence, scan: Scan) -> Launch | None:
     return replace(launch, is_program=True)
 
 
+def _is_in_package(evidence: Evidence, module: Module) -> bool:
+    """Return whether a file is directly in a package at the top, also in one that is on the import path itself."""
+    on_path = "." not in module.name and bool(module.import_root) and evidence.has_file(f"{module.import_root}/__init__.py")
+    return module.name.count(".") == 1 or on_path
+
+
 def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one module inside a package that has a main guard and the likeliest name."""
-    found = [module for module in scan.modules if module.is_script and module.name.count(".") == 1 and _name(module) in _FILES]
+    found = [module for module in scan.modules if module.is_script and _name(module) in _FILES and _is_in_package(evidence, module)]
     best = min((_FILES.index(_name(module)) for module in found), default=0)
     likeliest = [module for module in found if _FILES.index(_name(module)) == best]
     if len(likeliest) != 1:
