@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shipwheel.build_settings import AssetSettings, stated
 from shipwheel.project.read import find_settings
 from shipwheel.project.settings_file import Addition, edit_settings
 from shipwheel.settings import Settings, load_settings
@@ -162,3 +163,11 @@ def test_all_that_a_person_wrote_stays(tmp_path: Path, chunks: list[str], additi
     assert found == before
     assert load_settings(tmp_path) != Settings()
     assert edited(tmp_path, {"pyproject.toml": after}) == after
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "shipwheel.toml"])
+def test_tables_in_a_list_are_written_in_one_line(tmp_path: Path, name: str) -> None:
+    assets = AssetSettings(("npm", "run", "build"), "ui/dist", "ui")
+    text = edited(tmp_path, {name: ""}, Addition("assets", [stated(assets)], "main.py serves it"), PORT)
+    assert 'assets = [{run = "npm run build", output = "ui/dist", in = "ui"}]' in text
+    assert load_settings(tmp_path).assets == (assets,)

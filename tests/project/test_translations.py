@@ -56,3 +56,8 @@ STEPS = {
 def test_the_step_is_found(name: str, tmp_path: Path) -> None:
     assert launched(tmp_path / "shop", {"main.py": "", name: STEPS[name]}).translations == f"{name}, line 2"
     assert launched(tmp_path / "other", {"main.py": "", name: "# nothing\n"}).translations == ""
+
+
+def test_a_package_that_reads_compiled_translations_is_enough(tmp_path: Path) -> None:
+    assert launched(tmp_path, {"main.py": ""}, "flask flask-babel").translations == "flask-babel"
+    assert launched(tmp_path, {"main.py": ""}, "flask babel").translations == ""

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 from support.advice import FakeAdvisor
 
+from shipwheel.build_settings import AssetSettings
 from shipwheel.errors import LockError, MissingImports, NoRequirements
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.improve import Round, improve
+from shipwheel.trial.mend import Change
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.trial import Trial
 
@@ -295,3 +297,21 @@ def test_a_package_that_a_library_asked_for_stays_whatever_is_missing_next() -> 
     project = Project(lambda settings, env: wanted)
     found = improve(project, Settings(), project.lines.append)
     assert (found.changes, len(found.rejected)) == ((), 1)
+
+
+FRONT = Change(Setting("assets", (AssetSettings(("npm", "run", "build"), "dist"),)), "it serves dist")
+
+
+def test_the_first_changes_are_there_from_the_start() -> None:
+    project = Project(lambda settings, env: SERVES)
+    found = improve(project, Settings(), project.lines.append, first=[FRONT])
+    assert found.changes == (FRONT,)
+    assert [settings.assets for settings in project.tries] == [FRONT.setting.value]
+    assert project.lines == ["  set assets: it serves dist"]
+
+
+def test_the_first_changes_are_left_out_if_nothing_can_be_built_with_them() -> None:
+    project = Project(lambda settings, env: SERVES, unbuildable=lambda settings: bool(settings.assets))
+    found = improve(project, Settings(), project.lines.append, first=[FRONT])
+    assert found.trial.verdict.is_good
+    assert (found.changes, found.rejected) == ((), ((FRONT, "no version of it fits\nat all"),))

@@ -72,6 +72,7 @@ _FINDERS: tuple[Finder, ...] = (
 )
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
+_TRANSLATORS = ("flask-babel", "flask-babelex", "flask-babelplus", "fastapi-babel", "quart-babel")
 
 
 def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
@@ -143,7 +144,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
     launch = with_argument_volumes(launch, evidence)
-    launch = with_copies(with_aliases(_with_surroundings(launch, scan), evidence, scan), evidence, scan)
+    launch = with_copies(with_aliases(_with_surroundings(launch, evidence, scan), evidence, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
     ports = evidence.settings.ports or launch.ports
@@ -156,7 +157,12 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     return replace(launch, needs_source=launch.needs_source or in_source)
 
 
-def _with_surroundings(launch: Launch, scan: Scan) -> Launch:
+def _translator(evidence: Evidence) -> str:
+    """Return the package that reads compiled translations, and compiles none itself; empty if there is none."""
+    return next((name for name in _TRANSLATORS if evidence.has(name)), "")
+
+
+def _with_surroundings(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     """Return the launch with the app's companions and health check."""
     deployment = scan.deployment
     notes = list(deployment.notes)
@@ -166,7 +172,7 @@ def _with_surroundings(launch: Launch, scan: Scan) -> Launch:
         launch,
         companions=deployment.companions,
         health=deployment.health,
-        translations=deployment.translations,
+        translations=deployment.translations or _translator(evidence),
         notes=(*launch.notes, *notes),
     )
 

@@ -101,7 +101,8 @@ class Launch:
     copies: tuple[tuple[str, str], ...] = ()
     """(absolute path, path in the project) of files that a Dockerfile copies out of the working directory."""
     translations: str = ""
-    """The file and line of a step that compiles translations, which the image then has; empty if there is none."""
+    """The file and line of a step that compiles translations, or the package that reads them; the image then has them. Empty if there is
+    neither."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
 
