@@ -40,3 +40,17 @@ def test_takes_the_application_if_the_configuration_is_not_there_or_broken(tmp_p
         launch = launched(tmp_path / str(number), {**FILES, "deploy/supervisord.conf": conf}, "flask gunicorn")
         assert launch.command[0] == "gunicorn"
         assert "app:app" not in launch.command
+
+
+def test_what_a_supervisor_runs_beside_the_server_is_no_step_before_it(tmp_path: Path) -> None:
+    files = {
+        "web.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "work.py": "",
+        "tasks.conf": "[program:work]\ncommand=python work.py\n",
+        "start.sh": '#!/bin/sh\npython prepare.py\nif [ "$TASKS" != off ]; then\n  supervisord -c tasks.conf\nfi\nexec gunicorn web:app\n',
+        "prepare.py": "",
+        "Dockerfile": 'FROM python:3.13\nWORKDIR /srv\nCOPY . .\nCMD ["./start.sh"]\n',
+    }
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert launch.command[:1] == ("gunicorn",)
+    assert launch.before_start == (("python", "prepare.py"),)

@@ -258,7 +258,7 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
     home = runnable.directory(lasting[-1]) if lasting else ""
     for command in commands:
         is_main = process.name != RELEASE and command is (lasting[-1] if lasting else None)
-        if is_main or _is_side_work(command) or (command.background and command.program):
+        if is_main or _is_side_work(command) or command.program:
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app" if command.background else "")
