@@ -78,6 +78,11 @@ def world() -> _World:
     return _World()
 
 
+@pytest.fixture(scope="module")
+def bookworm(world: _World) -> DebianPackageIndex:
+    return world.index(suite_by_name("bookworm"), Platform("linux", "amd64"))
+
+
 PAIRS = [(suite, architecture) for suite in SUITES for architecture in ("amd64", "arm64")]
 DISMANTLED = ("bullseye", "arm64")
 """Its security index lists packages that mirrors no longer have."""
@@ -180,5 +185,5 @@ def test_adds_opengl_without_drivers(world: _World) -> None:
         ("ld-linux-x86-64.so.2", "libc6"),
     ],
 )
-def test_finds_the_provider(world: _World, soname: str, package: str) -> None:
-    assert world.index(suite_by_name("bookworm"), Platform("linux", "amd64")).providers(soname)[0] == package
+def test_finds_the_provider(bookworm: DebianPackageIndex, soname: str, package: str) -> None:
+    assert bookworm.providers(soname)[0] == package
