@@ -209,7 +209,7 @@ def _write_list(root: Path, places: Places) -> None:
 
 
 _PIP_SYNC = (("uv", "venv", "-q", "--no-project", ".venv"), ("uv", "pip", "sync", "-q", "--python", ".venv", "pylock.toml"))
-_VENV = ("python", "-m", "venv", ".venv")
+_VENV = ("python", "-m", "venv", "--without-pip", ".venv")
 
 ORIGINALS = {
     "uv": Original(
@@ -254,21 +254,21 @@ ORIGINALS = {
         "pip-tools",
         _write_piptools,
         (("pip-compile", "-q", "--generate-hashes", "--strip-extras", "requirements.in"),),
-        (_VENV, (".venv/bin/python", "-m", "pip", "install", "-q", "-r", "requirements.txt")),
+        (_VENV, ("pip", "--python", ".venv", "install", "-q", "-r", "requirements.txt")),
         lock_file="requirements.txt",
     ),
     "pip": Original(
         "pip",
         _write_list,
         (),
-        (_VENV, (".venv/bin/python", "-m", "pip", "install", "-q", "-r", "requirements.txt")),
+        (_VENV, ("pip", "--python", ".venv", "install", "-q", "-r", "requirements.txt")),
         lock_file="requirements.txt",
     ),
     "pip-lock": Original(
         "pip",
         _write_list,
         (("pip", "lock", "-q", "-r", "requirements.txt", "-o", "pylock.toml"),),
-        (_VENV, (".venv/bin/python", "-m", "pip", "install", "-q", "-r", "requirements.txt")),
+        (_VENV, ("pip", "--python", ".venv", "install", "-q", "-r", "requirements.txt")),
     ),
 }
 """The tools by the name of their test."""
