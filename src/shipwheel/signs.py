@@ -145,7 +145,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
-    (SignKind.LIBRARY, r"(?:[Ff]ailed|[Uu]nable) to find (?:(lib\w++)|(\w++) shared library)|OSError: (\w++) library not found"),
+    (SignKind.LIBRARY, r"(?:[Ff]ailed|[Uu]nable) to find (?:(lib\w++)|(\w++) shared library)|: (\w++) library not found"),
     (
         SignKind.PROGRAM,
         r"(?:exec: |sh: (?:line )?(?:\d+: )?|env: )['‘]?([\w.+-]++)['’]?: (?:(?:command )?not found|No such file or directory)",

@@ -3,7 +3,7 @@
 from support.debian_packages import index_of
 from support.digests import ANY
 
-from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
+from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, suggest_packages
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -38,3 +38,12 @@ def test_suggests_the_packages_to_add() -> None:
     assert [note.message for note in found] == ["demo 1 can open libocr.so.5, libunused.so.1 by name, and the image does not have them"]
     assert found[0].hint == 'If your app uses that feature, add to the settings: packages = ["libocr5", "libunused1"]'
     assert list(suggest_packages(_missing(("cuda", "AudioToolbox")), index)) == []
+
+
+def test_finds_the_package_behind_the_headers_that_a_dockerfile_installs() -> None:
+    depends = {"libocr-dev": "libocr5 (= 1), libc6-dev", "libother-dev": "libother1"}
+    index = index_of("libocr5", "libother1", *depends, depends=depends, contents=b"libocr.so.5\tlibocr5\n")
+    missing = _missing(("ocr", "libother.so.1"))
+    assert [package.name for package in packages_behind(("libocr-dev", "libunknown-dev"), missing, index)] == ["libocr5"]
+    assert packages_behind(("libother-dev",), missing, index) == ()
+    assert packages_behind((), missing, index) == ()

@@ -14,9 +14,10 @@ from shipwheel.files.ctypes_libraries import library_stem
 from shipwheel.files.segment import Segment
 
 if TYPE_CHECKING:
+    from shipwheel.debian.package import DebianPackage
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["missing_optional_libraries", "needed_sonames", "suggest_packages"]
+__all__ = ["missing_optional_libraries", "needed_sonames", "packages_behind", "suggest_packages"]
 
 _OPENED_PREFIX = "opened:"
 """Tells a name that is opened from a soname that is needed, where a base lists both as absent."""
@@ -44,13 +45,19 @@ def needed_sonames(missing: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({name for name in missing if not name.startswith(_OPENED_PREFIX)}))
 
 
+def packages_behind(headers: Iterable[str], missing: Iterable[str], index: "DebianPackageIndex") -> "tuple[DebianPackage, ...]":
+    """Return the packages with missing libraries that the packages `headers` depend on: libpq5 for libpq-dev."""
+    wanted = {package for name in missing if (package := _provider(name, index)[1])}
+    developed = (package for name in headers if (package := index.newest(name)) is not None)
+    needed = {relation.name for package in developed for group in index.depends(package) for relation in group}
+    return tuple(package for name in sorted(wanted & needed) if (package := index.newest(name)) is not None)
+
+
 def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPackageIndex") -> Iterator[Warned]:
     """Yield a warning per Python package that opens libraries which the suite has, with the Debian packages to add."""
     by_label: dict[str, dict[str, str]] = {}
     for prefixed, labels in missing.items():
-        name = prefixed.removeprefix(_OPENED_PREFIX)
-        soname = name if ".so" in name else next(iter(index.sonames(name)), "")
-        package = next(iter(index.providers(soname)), "")
+        soname, package = _provider(prefixed, index)
         for label in labels if package else ():
             by_label.setdefault(label, {})[soname] = package
     for label, libraries in by_label.items():
@@ -60,3 +67,10 @@ def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPacka
             f"{label} can open {', '.join(libraries)} by name, and the image does not have {them}",
             hint=f"If your app uses that feature, add to the settings: packages = [{packages}]",
         )
+
+
+def _provider(prefixed: str, index: "DebianPackageIndex") -> tuple[str, str]:
+    """Return the soname of a library that is opened, and the package that has it; empty if there is none."""
+    name = prefixed.removeprefix(_OPENED_PREFIX)
+    soname = name if ".so" in name else next(iter(index.sonames(name)), "")
+    return soname, next(iter(index.providers(soname)), "")

@@ -54,13 +54,16 @@ def _closed(context: BuildContext, platform: Closed) -> Base:
 def _completed(context: BuildContext, platform: Closed, suite: Suite, app: Sequence[Segment], parent: Sequence[Segment]) -> Base:
     """Complete the base from its suite."""
     from shipwheel.debian.closure import close_over_libraries
-    from shipwheel.debian.optional_libraries import missing_optional_libraries, suggest_packages
+    from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, suggest_packages
 
     base, target = platform.resolved.base, platform.resolved.target.platform
     index = context.downloads.archive.package_index(suite, target)
     named, load = context.project.packages, context.downloads.package_segments
     closure = close_over_libraries(base.packages, index, target, app, load, named=named, parent=parent)
     optional = missing_optional_libraries((*parent, *closure.segments), app)
+    if optional and (opened := packages_behind(context.project.header_packages, optional, index)):
+        closure = close_over_libraries((*closure.packages, *opened), index, target, app, load, named=named, parent=parent)
+        optional = missing_optional_libraries((*parent, *closure.segments), app)
     for note in suggest_packages({name: labels for name, labels in optional.items() if name not in base.missing_libraries}, index):
         context.reporter(note)
     return replace(base, packages=closure.packages, locked=True, missing_libraries=tuple(sorted({*closure.unresolved, *optional})))

@@ -51,6 +51,8 @@ class Project:
     """Top-level import names in the project's wheel."""
     system_packages: tuple[str, ...] = ()
     """Debian packages that the project's Dockerfile installs for the app."""
+    header_packages: tuple[str, ...] = ()
+    """Debian packages that the project's Dockerfile installs to compile with: libpq-dev."""
     only: tuple[str, ...] = ()
     """The files that are the whole app, for `list_app`; empty for the whole directory."""
     launch: Launch | None = None

@@ -237,6 +237,7 @@ class _Reader:
             scripts=dict(metadata.scripts),
             packaged=packaged,
             system_packages=self._deployment.installs.system.names,
+            header_packages=self._deployment.installs.system.headers,
             notes=(*([python.note] if python.note else ()), *notes, *self._deployment.installs.all_notes),
             files=self._files,
         )

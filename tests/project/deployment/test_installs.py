@@ -100,5 +100,10 @@ def test_tells_system_packages_from_tools(tmp_path: Path) -> None:
     )
     found = _installs(tmp_path, lines).system
     assert (found.names, found.left_out) == (("ffmpeg", "libmagic1", "libpq5"), ("git",))
+    assert found.headers == ()
     assert found.notes == ("Dockerfile, line 8: Alpine's packages are not in the image: tor.",)
     assert "git" in found.left_out_note
+
+
+def test_keeps_the_names_of_headers_that_stay_installed(tmp_path: Path) -> None:
+    assert _installs(tmp_path, "RUN apt-get install -y libpq-dev gcc python3-dev\n").system.headers == ("libpq-dev", "python3-dev")

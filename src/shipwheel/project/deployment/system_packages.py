@@ -43,6 +43,8 @@ class SystemPackages:
     """Debian packages that the app may need when it runs."""
     left_out: tuple[str, ...] = ()
     """Programs that mostly serve the build, and that an app may run all the same."""
+    headers: tuple[str, ...] = ()
+    """Debian packages to compile with (-dev). An app that opens such a library by name needs it without its headers."""
     place: str = ""
     notes: tuple[str, ...] = ()
 
@@ -76,7 +78,8 @@ def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:
             notes.append(f"{command.place}: {_OTHER_SYSTEMS[program]} packages are not in the image: {', '.join(others)}.")
     needed = tuple(_needed(installed))
     left_out = tuple(name for name in installed if _is_tool(name))
-    return SystemPackages(needed, left_out, place, tuple(notes))
+    headers = tuple(name for name in installed if name.endswith("-dev"))
+    return SystemPackages(needed, left_out, headers, place, tuple(notes))
 
 
 def _names(words: Sequence[str]) -> Iterator[str]:
