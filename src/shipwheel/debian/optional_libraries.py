@@ -47,10 +47,10 @@ def needed_sonames(missing: Iterable[str]) -> tuple[str, ...]:
 
 def packages_behind(headers: Iterable[str], missing: Iterable[str], index: "DebianPackageIndex") -> "tuple[DebianPackage, ...]":
     """Return the packages with missing libraries that the packages `headers` depend on: libpq5 for libpq-dev."""
-    wanted = {package for name in missing if (package := _provider(name, index)[1])}
-    developed = (package for name in headers if (package := index.newest(name)) is not None)
+    developed = [package for name in headers if (package := index.newest(name)) is not None]
     needed = {relation.name for package in developed for group in index.depends(package) for relation in group}
-    return tuple(package for name in sorted(wanted & needed) if (package := index.newest(name)) is not None)
+    wanted = {_provider(name, index)[1] for name in missing} & needed
+    return tuple(package for name in sorted(wanted) if (package := index.newest(name)) is not None)
 
 
 def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPackageIndex") -> Iterator[Warned]:
