@@ -60,7 +60,7 @@ def build(folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "place" / "source" / "ui").mkdir(parents=True)
     (folder / "place" / "source" / "ui" / "package.json").write_text("{}")
     (folder / "place" / "source" / "ui" / "yarn.lock").write_text("")
-    made = AssetBuild(folder / "place", folder / "root", folder / "cache", "ui", {"MODE": "production"}, threading.Event())
+    made = AssetBuild(folder / "place", folder / "root", folder / "cache", "ui", {"MODE": "production", "LD_AUDIT": "./a.so"}, threading.Event())
     made.run(["npm", "run", "build"])
 
 
@@ -81,6 +81,7 @@ def test_only_what_fetches_packages_has_a_network_and_the_users_configuration(tm
         assert ("npm_config_registry" in env) == fetches
         assert "MY_SECRET" not in env
         assert env["MODE"] == "production"
+        assert "LD_AUDIT" not in env and words[words.index("LD_AUDIT") - 1] == "--setenv"
         assert words[words.index("--chdir") + 1] == "/build/source/ui"
 
 

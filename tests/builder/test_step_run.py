@@ -91,6 +91,16 @@ def test_a_program_sees_nothing_of_this_machine(image: Path, tmp_path: Path) -> 
 
 
 @needs("bwrap")
+def test_the_loaders_variables_reach_the_program_alone(image: Path, tmp_path: Path) -> None:
+    root = image_root(image, tmp_path)
+    done = root.run(["sh", "-c", "echo $LD_PRELOAD"], {**ENVIRONMENT, "LD_PRELOAD": "/app/nowhere.so"}, network=False)
+    assert done.stdout == "/app/nowhere.so\n"
+    # The sandbox, which runs outside, would complain as well.
+    assert done.stderr.count("nowhere.so") == 1
+    root.remove()
+
+
+@needs("bwrap")
 def test_a_program_is_stopped_at_its_bounds(image: Path, tmp_path: Path) -> None:
     root = image_root(image, tmp_path, Bounds(seconds=0.2))
     with pytest.raises(OverBounds, match="stopped after"):

@@ -12,7 +12,7 @@ from shipwheel.errors import BuildError
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import confined_in_root, network_binds
+from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
 
 __all__ = ["AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
 
@@ -140,8 +140,9 @@ class AssetBuild:
             binds |= {f"{_INSIDE}/cache": (self.cache, True), **network_binds(), **_user_configuration()}
             variables |= _user_variables()
         words = confined_in_root(command, self.root, binds, f"{_INSIDE}/source/{self.below}".rstrip("/."), network=network)
+        words, outside = with_variables(words, variables)
         try:
-            return run_bounded(words, env=variables, stop=self.stop, bounds=self.bounds, directories=(self.place,))
+            return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(self.place,))
         except OverBounds as error:
             raise BuildError(f"`{' '.join(command)}`: {error}", hint=BOUNDS_HINT) from None
 

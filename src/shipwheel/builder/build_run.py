@@ -13,7 +13,7 @@ from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import confined_in_root
+from shipwheel.locking.sandbox import confined_in_root, with_variables
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 
 __all__ = ["BuildRun", "rewrite_scripts"]
@@ -62,9 +62,9 @@ class BuildRun:
         readable = ("venv", *self.surroundings.backend_files())
         binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
         binds = {**binds, **dict.fromkeys(_SCRATCH_PATHS, (self.place / _SCRATCH, True)), **(more or {})}
-        words = confined_in_root(command, self.root, binds, directory)
+        words, outside = with_variables(confined_in_root(command, self.root, binds, directory), self.surroundings.variables())
         writable = tuple({path for path, may_change in binds.values() if may_change})
-        return run_bounded(words, env=self.surroundings.variables(), stop=self.stop, bounds=self.bounds, directories=writable)
+        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=writable)
 
     @property
     def _site_packages(self) -> Path:

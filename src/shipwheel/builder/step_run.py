@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
+from shipwheel.locking.sandbox import with_variables
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.venv import VENV
 
@@ -84,9 +85,9 @@ class ImageRoot:
 
     def run(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> Finished:
         """Run a program. Raise OverBounds if it had to be stopped at the bounds."""
-        words = [*self._bubblewrap(network=network), "--", *command]
+        words, outside = with_variables([*self._bubblewrap(network=network), "--", *command], env)
         directory = self._copy if self._copy.is_dir() else self._upper
-        return run_bounded(words, env=env, stop=self.stop, bounds=self.bounds, directories=(directory,))
+        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(directory,))
 
     def starts(self, program: str = _PYTHON) -> bool:
         """Return whether this machine can run the root's programs at all: it may be for another processor."""

@@ -15,7 +15,10 @@ from types import MappingProxyType
 
 from shipwheel.errors import BuildError
 
-__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available", "network_binds"]
+__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available", "network_binds", "with_variables"]
+
+_LOADER_VARIABLES = frozenset({"GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH"})
+"""Variables besides LD_… that make the C library load files."""
 
 _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 """Directories in / that are links into /usr, or stand beside it."""
@@ -124,6 +127,16 @@ def confined_in_root(
     # The program's PATH is that of the sandbox.
     bubblewrap = shutil.which("bwrap") or "bwrap"
     return [bubblewrap, *_isolation(network), *words, "--chdir", directory, "--", *command]
+
+
+def with_variables(command: Sequence[str], variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return a command of bubblewrap and its environment, so that the program in the sandbox has the variables.
+
+    bubblewrap itself runs outside: LD_PRELOAD in its environment would run a library of the project there. It sets such variables inside.
+    """
+    inside = {name: value for name, value in variables.items() if name.startswith("LD_") or name in _LOADER_VARIABLES}
+    words = [word for name, value in inside.items() for word in ("--setenv", name, value)]
+    return [command[0], *words, *command[1:]], {name: value for name, value in variables.items() if name not in inside}
 
 
 def _isolation(network: bool) -> Iterator[str]:
