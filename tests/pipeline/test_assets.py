@@ -22,8 +22,12 @@ if command[0] == "npm":
 if command[:2] == ["npm", "run"]:
     source = pathlib.Path(options[options.index("/build/source") - 1])
     out = source / "ui" / "dist"
+    if command[2] == "link":
+        out.symlink_to("/usr/bin")
+        sys.exit(0)
     out.mkdir()
     (out / "a.js").write_text(command[2])
+    (out / ".env").write_text("A=1")
     (out / "b.bin").write_bytes(b"\\x7fELF" if command[2] == "program" else b"")
     if command[2] == "fail":
         print("the reason")
@@ -72,6 +76,7 @@ def test_a_front_end_is_built_once_for_all_platforms(world: World, runs: Path) -
     assert last_layers(world.output(app)) == [{"app/web/a.js": b"build", "app/web/b.bin": b""}] * 2
     assert runs.read_text().splitlines() == ["npm ci", "npm rebuild", "npm run"]
     assert not (app / "ui" / "dist").exists()
+    assert "left out as secrets: ui/dist/.env" in first.err
     again = world.build(app)
     assert json.loads(again.out)["digest"] == json.loads(first.out)["digest"]
     assert len(runs.read_text().splitlines()) == 3
@@ -94,4 +99,10 @@ def test_a_build_says_why_there_is_no_front_end(world: World, runs: Path, script
     failed = world.build(app_with(world, script))
     assert failed.code == 7
     assert expected in failed.err.replace("\n", " ")
+    assert runs.exists()
+
+
+def test_an_output_that_leads_out_of_the_source_is_not_read(world: World, runs: Path) -> None:
+    failed = world.build(app_with(world, "link"))
+    assert "leads out of the project" in failed.err
     assert runs.exists()

@@ -20,6 +20,7 @@ from shipwheel.locking.sandbox import is_available
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.failed_output import last_lines, write_log
+from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
@@ -65,6 +66,7 @@ class AssetsSource:
         stated = self.settings
         env = (f"{name}={value}" for name, value in sorted(stated.env.items()))
         facts = (*stated.run, "in", stated.in_, stated.output, *self.places, "env", *env, "packages", *sorted(stated.packages))
+        facts += ("allowed", *(secret.path for secret in self.project.settings.allow_secrets), "node", without_python().codename)
         return key_of("assets", _VERSION, AppSource("", self._tree, "", "").key, *facts)
 
     @cached_property
@@ -85,8 +87,11 @@ class AssetsSource:
             copies = dict.fromkeys(self.places, stated.output)
             self._check_output(place / "source")
             tree = list_copies(place / "source", copies, secret_rules=secret_rules(self.project.settings))
+            self._check_programs(tree, place / "source")
             if tree.tokens:
                 raise token_error(tree.tokens)
+            if tree.secrets:
+                self.reporter(left_out_secrets(tree.secrets))
             self.reporter(StageFinished(shown, f"`{shown}`"))
             yield from CopiedSource(self.label, tree, "", "").entries()
 
@@ -121,17 +126,19 @@ class AssetsSource:
         return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
 
     def _check_output(self, source: Path) -> None:
-        """Raise BuildError for no files, and for programs, which are for one kind of processor."""
+        """Raise BuildError for no files."""
         shown, output = " ".join(self.settings.run), self.settings.output
         made = source / output
         if not made.exists() or (made.is_dir() and not any(made.iterdir())):
             hint = "Correct `output` below [[tool.shipwheel.assets]]: it is relative to the project."
             raise BuildError(f"`{shown}` made no {output}", hint=hint)
-        files = made.rglob("*") if made.is_dir() else (made,)
-        if program := next((path for path in files if path.is_file() and _is_program(path)), None):
+
+    def _check_programs(self, tree: AppTree, source: Path) -> None:
+        """Raise BuildError for a program, which is for one kind of processor."""
+        if program := next((file.host for file in tree.files if file.link is None and _is_program(file.host)), None):
             named = program.relative_to(source).as_posix()
-            hint = "A front end is the same for every platform: leave programs out of `output`."
-            raise BuildError(f"`{shown}` made a program or library for one kind of processor: {named}", hint=hint)
+            what = f"`{' '.join(self.settings.run)}` made a program or library for one kind of processor: {named}"
+            raise BuildError(what, hint="A front end is the same for every platform: leave programs out of `output`.")
 
 
 def _write(tree: AppTree, directory: Path) -> None:
