@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.last_layers import last_layers
 
+from shipwheel.platform import host_platform
 from shipwheel.testing.world import World
 
 BUBBLEWRAP = f"""#!{sys.executable}
@@ -14,12 +15,17 @@ import os, pathlib, sys
 here = pathlib.Path(__file__).parent
 words = sys.argv[1:]
 options, command = words[: words.index("--")], words[words.index("--") + 1 :]
+root = options[options.index("--overlay-src") + 1] if "--overlay-src" in options else ""
+if command[-1] == "" and (here / "native").exists() and (here / "native").read_text() != root:
+    sys.exit(1)
 if command[0] == "write":
+    (here / "root").write_text(root)
     with (here / "log").open("a") as log:
         log.write("run\\n")
     upper = pathlib.Path(options[options.index("--overlay") + 1])
     for path, text in zip(command[1::2], command[2::2]):
         (upper / path).parent.mkdir(parents=True, exist_ok=True)
+        path = os.fsdecode(path.encode("latin-1"))
         (upper / path).write_text(os.environ.get(text, text))
 if command[0] == "ask" and "API_KEY" not in os.environ:
     sys.exit("API_KEY must be set")
@@ -81,11 +87,39 @@ def test_files_on_volumes_and_secrets_stay_out(world: World, runs: Path) -> None
 
 
 def test_programs_that_steps_write_are_for_one_platform(world: World, runs: Path) -> None:
-    app = world.app("small==1.0\n", settings=step("write", "app/tool", "\x7fELF"))
+    app = world.app("small==1.0\n", settings=step("write", "app/tool", "\x7fELF", "app/tool.pyc", "1"))
     assert world.build(app, "--platform", "linux/amd64").code == 0
     assert runs.read_text() == "run\n"
     # The program that stands for bubblewrap runs everything; a machine without an emulator refuses the other platform.
     assert world.build(app).code == 0
+    assert runs.read_text() == "run\n" * 2
+
+
+def test_a_platform_that_is_added_gets_what_steps_wrote_on_this_machines(world: World, runs: Path) -> None:
+    app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
+    assert world.build(app, "--platform", str(host_platform())).code == 0
+    (runs.parent / "root").rename(runs.parent / "native")
+    built = world.build(app)
+    assert built.code == 0, built.err
+    assert last_layers(world.output(app)) == [{"app/a.css": b"a"}] * 2
+
+
+@pytest.mark.parametrize("name", ["app/.wh.main.py", "app/\xff"])
+def test_a_name_that_an_image_cannot_hold_is_refused(world: World, runs: Path, name: str) -> None:
+    failed = world.build(world.app("small==1.0\n", settings=step("write", name, "a")))
+    assert failed.code == 7
+    assert "names that an image cannot hold" in failed.err
+    assert runs.exists()
+
+
+def test_a_secret_that_is_allowed_later_gets_into_the_image(world: World, runs: Path) -> None:
+    settings = step("write", "app/.env", "A=1")
+    app = world.app("small==1.0\n", settings=settings)
+    world.build(app)
+    assert last_layers(world.output(app)) == [{}] * 2
+    (app / "shipwheel.toml").write_text('allow-secrets = [{path = "/.env", reason = "an example"}]\n' + settings)
+    built = world.build(app)
+    assert last_layers(world.output(app)) == [{"app/.env": b"A=1"}] * 2, built.err
     assert runs.read_text() == "run\n" * 2
 
 

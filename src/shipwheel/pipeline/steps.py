@@ -15,6 +15,7 @@ from shipwheel.build_settings import StepSettings
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
 from shipwheel.errors import BuildError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
+from shipwheel.files.entry import is_whiteout
 from shipwheel.files.segment import key_of, source_date_epoch
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.sandbox import is_available
@@ -28,6 +29,7 @@ from shipwheel.pipeline.stages import Closed
 from shipwheel.pipeline.step_error import step_error, wanted_variables
 from shipwheel.pipeline.steps_source import StepsSource
 from shipwheel.platform import host_platform
+from shipwheel.project.app_tree import is_storable
 from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
@@ -52,6 +54,7 @@ def with_steps(project: Project, platform: Closed) -> Closed:
     environment = execution_of(project, platform.resolved).environment
     facts = [_VERSION, platform.parent_manifest, *platform.keys(), project.start_directory, _user(project, platform), *project.volumes]
     facts += [f"{name}={value}" for name, value in sorted(environment.items())]
+    facts += [f"allowed {secret.path}" for secret in project.settings.allow_secrets]
     for step in project.steps:
         facts += ["step", *step.run, "env", *(f"{name}={value}" for name, value in sorted(step.env.items())), str(step.network)]
     source = StepsSource(f"what {_shown(project.steps)} wrote", key_of("steps", *facts))
@@ -65,14 +68,19 @@ def make_step_layers(context: BuildContext, platforms: Sequence[Closed]) -> None
     if not context.supply.missing(specs):
         return
     with stage(context.reporter, "steps"):
-        made: set[str] = set()
         for platform in _runnable_first(platforms):
-            if platform.step_layers[0].key in made or not context.supply.missing(platform.step_layers):
+            lacking = [each for each in platforms if context.supply.missing(each.step_layers)]
+            if platform not in lacking and not (lacking and _is_for_every_platform(context, platform)):
                 continue
             with _written(context, platform) as files:
-                alike = [other for other in platforms if other is platform or not any(map(_is_for_one_platform, files))]
+                alike = [each for each in lacking if each is platform or not any(map(_is_for_one_platform, files))]
                 _make(context, platform, alike, files)
-                made |= {other.step_layers[0].key for other in alike}
+
+
+def _is_for_every_platform(context: BuildContext, platform: Closed) -> bool:
+    """Return whether a layer that was made before has files for no processor in particular: the steps write them for others, too."""
+    segments = context.supply.describe(platform.step_layers)
+    return not any(segment.elf or any(path.endswith(".pyc") for path in segment.files) for segment in segments)
 
 
 def _runnable_first(platforms: Sequence[Closed]) -> list[Closed]:
@@ -154,6 +162,9 @@ def _kept(context: BuildContext, files: Sequence[WrittenFile]) -> tuple[WrittenF
     project, rules = context.project, secret_rules(context.project.settings)
     kept, on_volumes, secrets, tokens = list[WrittenFile](), list[str](), list[str](), list[FoundToken]()
     workdir = project.settings.workdir.strip("/") + "/"
+    if unstorable := [ascii(each.path) for each in files if is_whiteout(each.path) or not is_storable(each.path)]:
+        what = f"{_shown(project.steps)} wrote files with names that an image cannot hold: {', '.join(unstorable[:_MAX_NAMED])}"
+        raise BuildError(what, hint="A name must be UTF-8, and one that starts with .wh. deletes another file. Let the step remove them.")
     for each in files:
         if is_within(f"/{each.path}", project.volumes):
             on_volumes.append(f"/{each.path}")

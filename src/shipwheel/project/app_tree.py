@@ -22,7 +22,7 @@ from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
 
-__all__ = ["AppFile", "AppTree", "list_app", "list_copies"]
+__all__ = ["AppFile", "AppTree", "is_storable", "list_app", "list_copies"]
 
 _NEVER_INCLUDED = frozenset(
     """
@@ -255,7 +255,7 @@ class _Walk:
         excluded = self._is_excluded(path, is_directory, ignored)
         if excluded and not (is_directory and self._enters_excluded):
             return
-        if not _is_storable(path):
+        if not is_storable(path):
             name = path.encode(errors="surrogateescape")
             self.problems.append(f"an image cannot hold the name {name!r}: it is not UTF-8")
         elif is_whiteout(path) and not is_directory:
@@ -294,7 +294,7 @@ class _Walk:
 
     def _take_symlink(self, path: str, entry: os.DirEntry[str]) -> None:
         target = os.fspath(Path(entry).readlink())
-        if not _is_storable(_image_name(target)):
+        if not is_storable(_image_name(target)):
             self.problems.append(f"an image cannot hold the target of the symbolic link {path}: it is not UTF-8")
             return
         lexical = os.path.normpath(Path(entry).parent / target)
@@ -330,7 +330,8 @@ def _image_name(name: str) -> str:
     return os.fsencode(name).decode(errors="surrogateescape")
 
 
-def _is_storable(name: str) -> bool:
+def is_storable(name: str) -> bool:
+    """Return whether an image can hold a name: it must be UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
