@@ -87,8 +87,18 @@ def test_the_stage_of_developers_has_a_user_by_number_and_no_launcher() -> None:
 
 def test_steps_run_in_the_finished_image() -> None:
     text = dockerfile(PROJECT)
-    first, second = text.index("RUN --network=none env 'KEY=x y' python collect.py 'a b'\n"), text.index("RUN fetch\n")
+    first, second = text.index('RUN --network=none ["env", "KEY=x y", "python", "collect.py", "a b"]\n'), text.index('RUN ["fetch"]\n')
     assert text.index('COPY ["shop/"') < text.index('    PATH="', text.index("AS production")) < first < second < text.index("USER 65532")
+
+
+def test_no_value_becomes_an_instruction() -> None:
+    hostile = "a\nRUN evil"
+    config = msgspec.structs.replace(CONFIG, environment={"A": hostile, "B": "b"}, labels={"c": hostile}, cmd=(hostile,))
+    steps = (StepSettings(("sh", "-c", hostile), {"KEY": hostile}),)
+    text = dockerfile(msgspec.structs.replace(PROJECT, config=config, steps=steps, files=("$HOME.py",), notes=(hostile,)))
+    assert "\nRUN evil" not in text
+    assert 'ENV B="b"\n' in text
+    assert 'COPY ["[$]HOME.py", "./"]\n' in text
 
 
 def test_nothing_is_there_that_a_project_does_not_need() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,13 @@ def _notes(project: "Project", tree: "AppTree | None") -> Iterator[str]:
         yield f"translations are not compiled: {', '.join(sorted(tree.catalogues))}"
     if project.dynamic:
         yield "the project's version comes from git, which the build does not see: give its backend a version"
-    for name, value in project.settings.env.items():
-        if "\n" in value:
-            yield f"the variable {name} has several lines, which only the image by shipwheel keeps"
+    for kind, values in (("variable", project.settings.env), ("label", project.settings.labels)):
+        yield from (
+            f"the {kind} {name} has several lines, which only the image by shipwheel keeps"
+            for name, value in values.items()
+            if "\n" in value
+        )
+    for front in project.assets:
+        yield f"`{shlex.join(front.run)}` does not run: the image lacks {front.output}, the front end"
+    if project.steps and project.settings.steps is None:
+        yield "steps get no made-up values for variables that they want: give them env below [[tool.shipwheel.steps]]"

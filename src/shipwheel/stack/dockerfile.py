@@ -107,8 +107,8 @@ def _is_hidden(path: str) -> bool:
 
 
 def _pattern(path: str) -> str:
-    """Return a pattern that matches a path alone (Go's filepath.Match)."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in path)
+    """Return a pattern that matches a path alone (Go's filepath.Match). COPY would take `$` for a variable."""
+    return "".join(f"[{each}]" if each in "*?[$" else each for each in path)
 
 
 def _head(project: DockerProject) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _head(project: DockerProject) -> Iterator[str]:
     yield "#"
     yield "# shipwheel does what this file cannot:"
     yield from (f"# * {limit}" for limit in LIMITS)
-    yield from (f"# Note: {note}" for note in project.notes)
+    yield from (f"# Note: {' '.join(note.splitlines())}" for note in project.notes)
     yield f"ARG BASE={project.base}"
 
 
@@ -228,7 +228,7 @@ def _production(project: DockerProject) -> Iterator[str]:
         yield f"WORKDIR {config.working_dir}"
     yield from _environment(config.environment)
     yield from map(_step, project.steps)
-    yield from (f"LABEL {_quoted_pair(name, value)}" for name, value in sorted(config.labels.items()))
+    yield from (f"LABEL {pair}" for pair in _pairs(config.labels))
     if config.volumes:
         yield f"VOLUME {_words(config.volumes)}"
     yield from _ports(project)
@@ -244,11 +244,9 @@ def _production(project: DockerProject) -> Iterator[str]:
 
 
 def _step(step: StepSettings) -> str:
-    import shlex
-
     env = [f"{name}={value}" for name, value in sorted(step.env.items())]
     network = "" if step.network else "--network=none "
-    return f"RUN {network}{shlex.join([*(['env', *env] if env else []), *step.run])}"
+    return f"RUN {network}{_words((*(['env', *env] if env else []), *step.run))}"
 
 
 def _copied(project: DockerProject) -> Iterator[str]:
@@ -265,8 +263,8 @@ def _copied(project: DockerProject) -> Iterator[str]:
 
 
 def _environment(values: Mapping[str, str]) -> Iterator[str]:
-    if values:
-        yield f"ENV {_INDENT.join(_quoted_pair(name, value) for name, value in sorted(values.items()))}"
+    if pairs := _pairs(values):
+        yield f"ENV {_INDENT.join(pairs)}"
 
 
 def _ports(project: DockerProject) -> Iterator[str]:
@@ -279,10 +277,13 @@ def _words(words: Sequence[str]) -> str:
     return json.dumps(list(words), ensure_ascii=False)
 
 
-def _quoted_pair(name: str, value: str) -> str:
-    """Return NAME="value" for ENV and LABEL, which replace `$NAME` in values and take a backslash for an escape."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'{name}="{escaped}"'
+def _pairs(values: Mapping[str, str]) -> list[str]:
+    """Return NAME="value" for ENV and LABEL, which replace `$NAME` in values and take a backslash for an escape.
+
+    A line break ends the instruction, however it is quoted, so values with one are left out.
+    """
+    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$"})
+    return [f'{name}="{value.translate(escapes)}"' for name, value in sorted(values.items()) if "\n" not in value]
 
 
 def _quoted(text: str) -> str:
