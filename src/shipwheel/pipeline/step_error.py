@@ -33,6 +33,9 @@ def step_error(shown: str, finished: Finished, store: Store, name: str, *, is_fo
     else:
         hints.append("It sees the image's environment and no network; env and network below [[tool.shipwheel.steps]] change that.")
     if is_found:
-        hints.append("The project's files name this step; steps = [] in the settings leaves it out.")
+        hints.append(
+            "The project's files name this step; steps = [] in the settings leaves it out. "
+            "Then before-start can run it when a container starts, with a volume for what it writes."
+        )
     why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
     return BuildError(f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}", hint=" ".join(hints))
