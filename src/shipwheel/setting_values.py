@@ -1,5 +1,6 @@
 """The values of settings: converted to their types, and checked."""
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -303,8 +304,12 @@ def _copy_target(text: str) -> str:
     return path
 
 
+def _inside(text: str) -> str:
+    return posixpath.normpath(_RELATIVE(text))
+
+
 def _asset_target(text: str) -> str:
-    return _copy_target(text) if text.startswith("/") else _RELATIVE(text.rstrip("/"))
+    return _copy_target(text) if text.startswith("/") else _inside(text)
 
 
 _TO_TYPE: dict[str, Callable[[object], object]] = {
@@ -395,8 +400,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "steps.env": _env,
     "assets.run": _argv,
     "assets.env": _env,
-    "assets.output": _RELATIVE,
-    "assets.in": _RELATIVE,
+    "assets.output": _inside,
+    "assets.in": _inside,
     "assets.to": _asset_target,
     "assets.packages": _Each(_PACKAGE),
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),

@@ -85,6 +85,17 @@ def test_a_front_end_is_built_once_for_all_platforms(world: World, runs: Path) -
     assert len(runs.read_text().splitlines()) == 6
 
 
+def test_paths_may_be_written_in_any_form(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    settings = app / "shipwheel.toml"
+    text = settings.read_text().replace('in = "ui"', 'in = "./ui/"').replace('"ui/dist"', '"./ui/dist/"').replace('to = "web"', 'to = "."')
+    settings.write_text(text)
+    built = world.build(app)
+    assert built.code == 0, built.err
+    assert last_layers(world.output(app)) == [{"app/a.js": b"build", "app/b.bin": b""}] * 2
+    assert runs.exists()
+
+
 def test_the_plan_names_it_and_builds_nothing(world: World, runs: Path) -> None:
     planned = json.loads(world.run("plan", app_with(world, "build"), "--json").out)
     assert [(each["run"], each["in"], each["to"]) for each in planned["assets"]] == [(["npm", "run", "build"], "ui", "web")]

@@ -105,6 +105,9 @@ def test_a_token_in_the_config_stops_and_a_password_warns(world: World) -> None:
     other = world.app(REQUIREMENTS, "other")
     ran = world.run("plan", other, "--command", f"python main.py --key {token}")
     assert ran.code == 3 and "command has a Stripe key" in ran.err and token not in ran.err
+    step = f'[[steps]]\nrun = ["fetch", "{token}"]\n[[assets]]\nrun = "build"\noutput = "dist"\n'
+    ran = world.run("plan", world.app(REQUIREMENTS, "stepping", settings=step))
+    assert ran.code == 3 and "steps has a Stripe key" in ran.err and token not in ran.err
     settings = '[env]\nDB_PASSWORD = "correct horse"\nDEBUG_TOKEN = "0"\nURL = "http://x/"\n'
     ran = world.run("plan", world.app(REQUIREMENTS, settings=settings))
     assert ran.code == 0, ran.err

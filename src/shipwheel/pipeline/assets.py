@@ -1,5 +1,6 @@
 """Front ends: built by node when their layer is missing, on a clean copy of the project, and kept in the store."""
 
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -56,9 +57,7 @@ class AssetsSource:
     def places(self) -> tuple[str, ...]:
         """Absolute paths of the files in the image."""
         to = self.settings.to or self.settings.output
-        if to.startswith("/"):
-            return (to,)
-        return (f"{self.project.settings.workdir.rstrip('/')}/{to}",)
+        return (posixpath.normpath(posixpath.join(self.project.settings.workdir, to)),)
 
     @cached_property
     def key(self) -> str:

@@ -49,6 +49,9 @@ def _config_texts(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, words in (("command", settings.command), ("entrypoint", settings.entrypoint)):
         yield name, " ".join(words)
     yield "before-start", "\n".join(" ".join(words) for words in settings.before_start)
+    # The history names the layers by what made them.
+    for name, programs in (("steps", settings.steps or ()), ("assets", settings.assets)):
+        yield name, "\n".join(" ".join(program.run) for program in programs)
 
 
 def _looks_secret(name: str, value: str) -> bool:
