@@ -99,6 +99,9 @@ def test_a_platform_that_is_added_gets_what_steps_wrote_on_this_machines(world: 
     app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
     assert world.build(app, "--platform", str(host_platform())).code == 0
     (runs.parent / "root").rename(runs.parent / "native")
+    other = next(each for each in ("linux/amd64", "linux/arm64") if each != str(host_platform()))
+    refused = world.build(app, "--platform", other)
+    assert refused.code == 7 and f"Or add --platform {host_platform()}" in refused.err
     built = world.build(app)
     assert built.code == 0, built.err
     assert last_layers(world.output(app)) == [{"app/a.css": b"a"}] * 2

@@ -202,7 +202,7 @@ def _foreign(project: Project, platform: Closed) -> BuildError:
         f"{_shown(project.steps)} must run in the image for {target}, which this machine cannot: "
         "it is the only platform, or what they wrote for another one holds programs or bytecode",
         hint=f"Build on a machine with that processor, or let the kernel emulate it (apt-get install qemu-user-binfmt). "
-        f"Or build for {host_platform()} alone: --platform {host_platform()}.",
+        f"Or add --platform {host_platform()}, where they can run. If they write programs or bytecode, build for it alone.",
     )
 
 
