@@ -132,3 +132,13 @@ def test_links_and_programs_are_told(image: Path, tmp_path: Path) -> None:
     assert (link.link, link.is_elf) == ("/srv/target", False)
     assert (tool.link, tool.is_elf, tool.executable) == (None, True, True)
     root.remove()
+
+
+def test_no_file_is_compared_through_a_link_of_the_image(tmp_path: Path) -> None:
+    for folder in ("outside", "image/app", "place/upper/app/out"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "image" / "app" / "out").symlink_to(tmp_path / "outside")
+    for folder in ("outside", "place/upper/app/out"):
+        (tmp_path / folder / "a").write_text("the same")
+    root = ImageRoot(tmp_path / "image", tmp_path / "place", "0:0", "/", threading.Event())
+    assert [each.path for each in root.written()] == ["app/out/a"]

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import with_variables
@@ -168,6 +169,9 @@ class ImageRoot:
     def _is_new(self, path: str, host: Path) -> bool:
         """Return whether a file differs from the root's: an overlay also has files of which only the times were changed."""
         before = self.root / path
+        if any((self.root / parent).is_symlink() for parent in parents(path)):
+            # A directory took the place of the link, which may lead to this machine's files.
+            return True
         with suppress(OSError):
             if host.is_symlink() or before.is_symlink():
                 return not (host.is_symlink() and before.is_symlink() and host.readlink() == before.readlink())
