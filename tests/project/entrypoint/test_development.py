@@ -5,6 +5,9 @@ import pytest
 from shipwheel.project.entrypoint.development import is_development_server, without_development_options
 
 PRODUCTION = {
+    "arq worker.Settings --watch src": "arq worker.Settings",
+    "python -m dramatiq --watch . app": "python -m dramatiq app",
+    "chainlit run --watch app.py": "chainlit run app.py",
     "uvicorn a:b --reload --reload-dir=src --reload-include *.css": "uvicorn a:b",
     "python main.py --debug false --port 80": "python main.py --port 80",
     "fastapi dev main.py": "fastapi run main.py",

@@ -13,6 +13,8 @@ _OPTIONS_WITH_VALUE = frozenset(
     --reload-dir --reload-dirs --reload-include --reload-exclude --reload-delay --reload-engine --reload-extra-file --reload-paths
     """.split()  # noqa: SIM905
 )
+_WATCH_DIRECTORIES = frozenset({"arq", "dramatiq"})
+"""Programs whose `--watch` has a directory behind it."""
 _TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
 
 
@@ -24,7 +26,7 @@ def without_development_options(words: Sequence[str]) -> tuple[str, ...]:
         option, equals, _ = word.partition("=")
         if values:
             values -= 1
-        elif option in _OPTIONS_WITH_VALUE:
+        elif option in _OPTIONS_WITH_VALUE or (option == "--watch" and tool_of(words) in _WATCH_DIRECTORIES):
             values = 0 if equals else 1
         elif option in _OPTIONS:
             following = words[number + 1].lower() if number + 1 < len(words) else ""
