@@ -90,9 +90,10 @@ def test_imports_decide_which_directory_is_on_the_import_path(tmp_path: Path, ma
         ({"src/main.py": "import db\n", "wsgi.py": "from src.main import app\n"}, "src.main", ""),
         ({"src/main.py": "import db\n", "db.py": ""}, "src.main", ""),
         ({"src/main.py": "import types, logging\n", "src/logging.py": "", "src/types.py": ""}, "src.main", ""),
+        ({"src/main.py": "import celery.schedules\n", "src/celery.py": "from celery import Celery\n"}, "src.main", ""),
         ({"src/main.py": ""}, "src.main", ""),
     ],
-    ids=["a neighbour", "a package below", "imported as a package", "a file beside it", "Python's modules", "nothing"],
+    ids=["a neighbour", "a package below", "imported as a package", "a file beside it", "Python's modules", "a package's name", "nothing"],
 )
 def test_imports_decide_even_in_a_directory_with_an_init_file(tmp_path: Path, files: dict[str, str], name: str, root: str) -> None:
     written(tmp_path, {"src/__init__.py": "", "src/db.py": "", **files})

@@ -173,6 +173,10 @@ class _FileReader:
         if is_package:
             # The name of a module of its own may be that of Python's or of one beside the package.
             siblings -= sys.stdlib_module_names | {path.stem for path in directory.parent.iterdir()}
+            # A module that imports its own name means an installed package: celery.py with `from celery import Celery`.
+            siblings -= {
+                path.stem for path in directory.glob("*.py") if path.stem in self._imported(path.relative_to(self._root).as_posix())
+            }
             if any(directory.name in self._imported(path.relative_to(self._root).as_posix()) for path in directory.parent.glob("*.py")):
                 return False
         answer = directory.name == "src" and not is_package
