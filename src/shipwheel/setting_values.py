@@ -304,12 +304,12 @@ def _copy_target(text: str) -> str:
     return path
 
 
-def _inside(text: str) -> str:
-    return posixpath.normpath(_RELATIVE(text))
+def _normal_path(value: object) -> object:
+    return posixpath.normpath(value) if isinstance(value, str) and value else value
 
 
 def _asset_target(text: str) -> str:
-    return _copy_target(text) if text.startswith("/") else _inside(text)
+    return _copy_target(text) if text.startswith("/") else _RELATIVE(text)
 
 
 _TO_TYPE: dict[str, Callable[[object], object]] = {
@@ -330,6 +330,9 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "steps.run": _words,
     "steps.env": _texts,
     "assets.run": _words,
+    "assets.in": _normal_path,
+    "assets.output": _normal_path,
+    "assets.to": _normal_path,
     "assets.env": _texts,
 }
 _HINTS = {
@@ -400,8 +403,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "steps.env": _env,
     "assets.run": _argv,
     "assets.env": _env,
-    "assets.output": _inside,
-    "assets.in": _inside,
+    "assets.output": _RELATIVE,
+    "assets.in": _RELATIVE,
     "assets.to": _asset_target,
     "assets.packages": _Each(_PACKAGE),
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),
