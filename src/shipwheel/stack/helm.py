@@ -90,13 +90,13 @@ class _Chart:
 
     def template(self, documents: Sequence[Mapping[str, Any]]) -> str:
         """Return the template of a file of manifests."""
-        text = TemplateText()
+        text = TemplateText(documents)
         return _HEAD + "".join(self._section(text, document) for document in documents)
 
     def ingress(self, document: Mapping[str, Any]) -> str:
         """Return the template of the way to `web` from outside."""
         self.values["ingress"] = {"host": "", "className": "", "tlsSecret": document["spec"]["tls"][0]["secretName"], "annotations": {}}
-        text = TemplateText()
+        text = TemplateText([document])
         class_name = ("{{- with $.Values.ingress.className }}", "ingressClassName: {{ . | quote }}", "{{- end }}")
         labels, annotations = (
             (f"{{{{- with {it} }}}}", f'{{{{- dict "{key}" . | toYaml | nindent {{indent}} }}}}', "{{- end }}")

@@ -12,25 +12,29 @@ from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["TemplateText"]
 
-_MARK = re.compile(r"(?P<head> *(?:- )?)expression-(?P<block>\d+)-lines(?:: null)?$|expression-(?P<inline>\d+)-inline", re.MULTILINE)
-"""A mark. That of lines is a line of its own: an item of a list, or a key without a value."""
-
 
 class TemplateText:
-    """The expressions of one template."""
+    """The expressions of one template. `others` are the documents as they are, whose texts must not be taken for marks."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[Mapping[str, Any]]) -> None:
         self._expressions: list[Sequence[str]] = []
+        self._name, text = "expression", yaml_documents(others)
+        while self._name in text:
+            self._name += "x"
+        # The mark of lines is a line of its own: an item of a list, or a key without a value.
+        self._marks = re.compile(
+            rf"(?P<head> *(?:- )?){self._name}-(?P<block>\d+)-lines(?:: null)?$|{self._name}-(?P<inline>\d+)-inline", re.MULTILINE
+        )
 
     def inline(self, expression: str) -> str:
         """Return the mark of an expression in a value, or in a part of one."""
         self._expressions.append((f"{{{{ {expression} }}}}",))
-        return f"expression-{len(self._expressions) - 1}-inline"
+        return f"{self._name}-{len(self._expressions) - 1}-inline"
 
     def item(self, *lines: str) -> str:
         """Return the mark of lines in place of an item of a list. They get the indentation of their place, for which `{indent}` stands."""
         self._expressions.append(lines)
-        return f"expression-{len(self._expressions) - 1}-lines"
+        return f"{self._name}-{len(self._expressions) - 1}-lines"
 
     def entries(self, *lines: str) -> dict[str, None]:
         """Return the mark of lines in place of entries of a mapping, to merge into it."""
@@ -39,7 +43,7 @@ class TemplateText:
     def document(self, document: Mapping[str, Any]) -> str:
         """Return a document as a template."""
         text = yaml_documents([document]).replace("{{", '{{ "{{" }}')
-        return _MARK.sub(self._replacement, text)
+        return self._marks.sub(self._replacement, text)
 
     def _replacement(self, mark: re.Match[str]) -> str:
         if mark["inline"] is not None:
