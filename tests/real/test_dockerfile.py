@@ -34,6 +34,9 @@ def project(fastapi: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dockerfile") / "hello"
     shutil.copytree(fastapi.project, folder)
     (folder / ".env").write_text("PASSWORD=secret\n")
+    (folder / "$HOME.py").touch()
+    with (folder / "pyproject.toml").open("a") as settings:
+        settings.write("""\n[[tool.shipwheel.steps]]\nrun = ["python", "-c", "text = 'made'\\nopen('made.txt', 'w').write(text)"]\n""")
     command = [sys.executable, "-m", "shipwheel", "export", "bake", str(folder), "-o", str(folder), "--locked"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -112,7 +115,12 @@ def test_production_runs_as_the_image_by_shipwheel_does(buildkit: BuildKit, prod
     assert labels(made) == labels(ours)
     assert "io.shipwheel.version" not in made["Labels"]
     files = buildkit.run("run", "--rm", "--network=none", production, "find", "/app", "-type", "f")
-    assert sorted(it for it in files.split() if "__pycache__" not in it) == ["/app/main.py", "/app/pyproject.toml"]
+    assert sorted(it for it in files.split() if "__pycache__" not in it) == [
+        "/app/$HOME.py",
+        "/app/made.txt",
+        "/app/main.py",
+        "/app/pyproject.toml",
+    ]
     history = buildkit.run("history", "--no-trunc", production)
     assert "find-links" not in history
 
