@@ -154,6 +154,10 @@ class ProjectWheelError(BuildError):
     """The project's own wheel cannot be built."""
 
 
+class StartStepError(BuildError):
+    """A step that the start of a container runs failed in the build, which has neither its variables nor its network."""
+
+
 class ProofError(ShipwheelError):
     """The image would not work on its platform."""
 

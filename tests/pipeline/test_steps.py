@@ -8,7 +8,7 @@ import pytest
 from support.last_layers import last_layers
 
 from shipwheel.platform import host_platform
-from shipwheel.testing.world import World
+from shipwheel.testing.world import MINOR, World
 
 BUBBLEWRAP = f"""#!{sys.executable}
 import os, pathlib, sys
@@ -29,7 +29,7 @@ if command[0] == "write":
         (upper / path).write_text(os.environ.get(text, text))
 if command[0] == "ask" and "API_KEY" not in os.environ:
     sys.exit("API_KEY must be set")
-if command[0] == "fail":
+if command[0] == "fail" or "collectstatic" in command:
     print("the reason")
     sys.exit(3)
 """
@@ -68,6 +68,21 @@ def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, run
     assert failed.code == 7
     assert "the step `fail` failed (exit status 3)" in failed.err
     assert "the reason" in failed.err
+    assert not runs.exists()
+
+
+def test_a_step_of_a_start_script_that_fails_is_left_out_with_a_warning(world: World, runs: Path) -> None:
+    start = "web: python manage.py collectstatic --noinput && python main.py\n"
+    app = world.app("small==1.0\n")
+    for name, text in {"Procfile": start, "manage.py": "", "shipwheel.toml": f'python = "{MINOR}"\n'}.items():
+        (app / name).write_text(text)
+    for _ in range(2):
+        built = world.build(app)
+        assert built.code == 0, built.err
+        assert "the image lacks what a start script would make" in built.err and "the reason" in built.err
+    run = "FROM python:3.11\nCOPY . .\nRUN python manage.py collectstatic --noinput\nCMD python main.py\n"
+    (app / "Dockerfile").write_text(run)
+    assert world.build(app).code == 7
     assert not runs.exists()
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.build_settings import StepSettings
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, StartStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.entry import is_whiteout
 from shipwheel.files.segment import key_of, source_date_epoch
@@ -105,7 +105,7 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
     """Run the steps in the image of a platform, and yield the files that belong into a layer, as long as the block lasts."""
     project, store = context.project, context.store
     if not is_available():
-        raise BuildError(
+        raise (StartStepError if project.has_only_start_steps else BuildError)(
             f"{_shown(project.steps)} must run in the image, which needs bubblewrap",
             hint="Build on Linux where bubblewrap works. Or run it before the build, `include` what it writes, and set steps = [].",
         )
@@ -152,7 +152,7 @@ def _run(context: BuildContext, platform: Closed, run: ImageRoot, step: StepSett
         given |= {name: placeholder(name) for name in wanted}
     context.store.check_open()
     if finished.code != 0:
-        raise step_error(shown, finished, context.store, context.project.name, is_found=context.project.settings.steps is None)
+        raise step_error(shown, finished, context.store, context.project)
     with_values = f" with made-up values for {', '.join(given)}" if given else ""
     context.reporter(StageFinished(shown, f"{shown}{with_values}"))
 

@@ -126,6 +126,11 @@ class Project:
         return self.settings.assets
 
     @property
+    def has_only_start_steps(self) -> bool:
+        """True if all steps were found in what the start of a container runs."""
+        return self.settings.steps is None and self.launch is not None and self.launch.steps == self.launch.start_steps
+
+    @property
     def workers_variable(self) -> str:
         """The environment variable that the launcher sets to the number of the container's CPUs; empty for none."""
         return self.launch.workers_variable if self.launch is not None else ""

@@ -49,13 +49,14 @@ def test_takes_over_the_lines_of_a_dockerfile(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**DJANGO, "Dockerfile": dockerfile}, "django gunicorn")
     given = {"SECRET_KEY": "unused", "CONF": "/app/shop"}
     assert launch.steps == (StepSettings(COLLECT, given), StepSettings(("python", "manage.py", "compress")))
+    assert launch.start_steps == ()
     assert [note for note in launch.notes if "collectstatic" in note or "compress" in note] == []
 
 
 def test_runs_at_build_what_a_start_script_would_write_beside_the_code(tmp_path: Path) -> None:
     files = {**DJANGO, "Procfile": "web: python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi\n"}
     launch = launched(tmp_path, files, "django gunicorn")
-    assert launch.steps == (StepSettings(COLLECT),)
+    assert launch.steps == launch.start_steps == (StepSettings(COLLECT),)
     assert launch.before_start == (("python", "manage.py", "migrate"),)
 
 

@@ -1,6 +1,6 @@
 """Steps that make files for the image from the project's own: those that deployment files run, and those that it cannot do without."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from shipwheel.build_settings import StepSettings
@@ -21,20 +21,24 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if launch.is_program and not launch.declared_at:
         return launch
     found: dict[tuple[str, ...], StepSettings] = {}
-    for step in _declared(launch, evidence, scan):
+    for step in _declared(_runs(scan), launch, evidence):
         found.setdefault(_key(step), step)
+    built = tuple(found.values())
+    for step in _declared(_starts(evidence, scan), launch, evidence):
+        found.setdefault(_key(step), step)
+    at_start = tuple(found.values())[len(built) :]
     missing = missing_static_files(launch, evidence, scan.modules) if evidence.has("whitenoise") else ()
     if missing and not any("collectstatic" in step.run for step in found.values()):
         found[missing] = StepSettings(missing)
-    return replace(launch, steps=tuple(found.values()))
+    return replace(launch, steps=tuple(found.values()), start_steps=at_start)
 
 
 def _key(step: StepSettings) -> tuple[str, ...]:
     return tuple(word for word in step.run if not word.startswith("-"))
 
 
-def _declared(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[StepSettings]:
-    for files, command in _commands(evidence, scan):
+def _declared(commands: Iterable[tuple[ProcessFiles, ShellCommand]], launch: Launch, evidence: Evidence) -> Iterator[StepSettings]:
+    for files, command in commands:
         runnable = Runnable(evidence, files)
         words = runnable.words(command)
         if not is_build_step(words) or command.doubt or command.background or runnable.directory(command) != launch.directory:
@@ -43,10 +47,14 @@ def _declared(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[StepSe
             yield StepSettings(words, {name: runnable.value(value) for name, value in command.env})
 
 
-def _commands(evidence: Evidence, scan: Scan) -> Iterator[tuple[ProcessFiles, ShellCommand]]:
-    """Yield the commands of the Dockerfile's production stage, then those of processes."""
+def _runs(scan: Scan) -> Iterator[tuple[ProcessFiles, ShellCommand]]:
+    """Yield the commands of the Dockerfile's production stage."""
     dockerfile = scan.deployment.dockerfile
     if dockerfile is not None:
         yield from ((dockerfile.files, command) for command in dockerfile.stage.runs)
+
+
+def _starts(evidence: Evidence, scan: Scan) -> Iterator[tuple[ProcessFiles, ShellCommand]]:
+    """Yield the commands that containers run when they start."""
     for process in scan.deployment.processes:
         yield from ((process.files, command) for command in process.commands(evidence.settings.env))
