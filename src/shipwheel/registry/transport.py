@@ -34,6 +34,7 @@ MAX_BODY = 4 << 20
 _MAX_ERROR_BODY = 16 << 10
 _MAX_REDIRECTS = 8
 _MAX_CHALLENGES = 3
+_FIRST_WAIT_S = 0.25
 _MAX_WAIT_S = 60.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -148,7 +149,7 @@ class Transport:
                 hint = hosts.unreachable_hint(self.host)
             raise FetchError(f"{label}: {self.host.url}: {error} ({MAX_ATTEMPTS} attempts)", hint=hint) from error
         # Jitter keeps clients that were turned away together from returning together.
-        backoff = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
+        backoff = _FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
         self._pause(backoff if error.retry_after is None else error.retry_after + random.uniform(0.0, 0.25))  # noqa: S311
 
     @contextmanager

@@ -22,10 +22,12 @@ def prepare(keyring: Path, workers: int, pause: float = 0) -> None:
     """
     import shipwheel.debian.release
     import shipwheel.download.http
+    import shipwheel.registry.transport
 
     data = keyring.read_bytes()
     _replace(shipwheel.debian.release, "archive_keyring", lambda: data)
     _replace(shipwheel.download.http, "_MAX_WAIT_S", 0.01)
+    _replace(shipwheel.registry.transport, "_FIRST_WAIT_S", 0.001)
     # The store of a test need not survive a power failure.
     _replace(os, "fsync", lambda _: None)
     if workers:
