@@ -39,9 +39,9 @@ class _Exported:
 @click.command(
     "export",
     cls=Command,
-    help="""Write files that run a project and its services elsewhere: a compose file, manifests for Kubernetes with a kustomization, or a
-    Helm chart. The project is built, and every image has its digest. Or write a pipeline that builds, checks, pushes and deploys it, a
-    Dockerfile that does what BuildKit can, or the container that an editor develops in.""",
+    help="""Write files that run a project and its services elsewhere. FORMAT is compose (a compose file), kubernetes (manifests with a
+    kustomization) or helm (a chart): the project is built, and every image has its digest. github-actions and gitlab-ci are pipelines that
+    build, check, push and deploy it; dockerfile and bake do what BuildKit can; devcontainer is for editors.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
