@@ -20,7 +20,7 @@ def test_what_does_not_work_in_the_end_has_a_reason(name: str) -> None:
 
 @pytest.mark.online
 @needs("bwrap")
-@pytest.mark.parametrize("name", ["writes-path-made-at-run-time", "setup-imports-dependency"])
+@pytest.mark.parametrize("name", ["writes-path-made-at-run-time", "setup-imports-dependency", "no-requirements"])
 def test_an_application_does_what_is_expected(name: str) -> None:
     result = try_app(name, ("--engine", "bwrap"), TEST_CACHE)
     assert result.differences(EXPECTED[name]) == [], result.output

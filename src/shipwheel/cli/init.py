@@ -72,11 +72,16 @@ def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: A
 
 def _front_ends(request: "Request") -> "list[Change]":
     """Return the settings for front ends that are not built, and that the project's files show how to build."""
+    from shipwheel.errors import NoRequirements
     from shipwheel.project.read import read_project
     from shipwheel.trial.finding import Setting
     from shipwheel.trial.mend import Change
 
-    launch = read_project(request.path, request.settings).launch
+    try:
+        launch = read_project(request.path, request.settings).launch
+    except NoRequirements:
+        # They are proposed first.
+        return []
     found = launch.front_ends if launch is not None else ()
     return [Change(Setting("assets", (front.settings,)), front.reason) for front in found]
 
