@@ -11,7 +11,8 @@
     ├── ArchiveError               6   a wheel, .deb, sdist or image archive is malformed or hostile
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
-    │   └── ProjectWheelError      7   the project's own wheel cannot be built
+    │   ├── ProjectWheelError      7   the project's own wheel cannot be built
+    │   └── StartStepError         7   a step that a container's start runs failed in the build
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
     │   └── MissingImports         8   its program imports modules that it does not have
@@ -49,6 +50,7 @@ __all__ = [
     "ProofError",
     "ShipwheelError",
     "SignatureError",
+    "StartStepError",
     "StoreError",
     "TrialError",
     "UsageError",
