@@ -1,20 +1,18 @@
 """A small extension module, compiled with the real archive's compilers for both platforms: the header that it misses is found."""
 
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from support.command import TEST_CACHE
-from support.programs import COMPLETE, needs
+from support.programs import needs, needs_mirror
 
 from shipwheel.builder.compile import SourceToCompile, compile_wheel
 from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
-from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
@@ -25,13 +23,7 @@ from shipwheel.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.wheels.isolated_build import BuildOptions
 
-pytestmark = [
-    pytest.mark.online,
-    pytest.mark.skipif(
-        MIRROR_VARIABLE not in os.environ and apt_mirror(Path("/etc/apt")) is None and not COMPLETE,
-        reason=f"no Debian mirror is configured: set {MIRROR_VARIABLE}",
-    ),
-]
+pytestmark = [pytest.mark.online, needs_mirror]
 
 SETUP = """
 from setuptools import Extension, setup

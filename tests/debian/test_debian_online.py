@@ -1,6 +1,5 @@
 """The real archive, read through the mirror that this machine is configured with."""
 
-import os
 import subprocess
 import tarfile
 import urllib.error
@@ -12,12 +11,12 @@ import pytest
 from support.command import TEST_CACHE
 from support.debian_packages import base_sources
 from support.digests import ANY
-from support.programs import COMPLETE, needs
+from support.programs import needs, needs_mirror
 
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.closure import Closure, close_over_libraries
 from shipwheel.debian.downloads import load_segments
-from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror, apt_mirror, choose_mirror
+from shipwheel.debian.mirror import DebianMirror, choose_mirror
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.debian.seed import libc_version, python_version, resolve_seed
@@ -29,13 +28,7 @@ from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
 from shipwheel.suites import SUITES, Suite, suite_by_name
 
-pytestmark = [
-    pytest.mark.online,
-    pytest.mark.skipif(
-        MIRROR_VARIABLE not in os.environ and apt_mirror(Path("/etc/apt")) is None and not COMPLETE,
-        reason=f"no Debian mirror is configured: set {MIRROR_VARIABLE}",
-    ),
-]
+pytestmark = [pytest.mark.online, needs_mirror]
 
 MODULES = (
     "ssl sqlite3 lzma bz2 zlib ctypes readline uuid _uuid curses curses.panel zoneinfo hashlib _hashlib decimal dbm dbm.ndbm "

@@ -1,25 +1,17 @@
 """A Django project with real tools: Debian's node builds its front end, and collectstatic gathers that in the image, in bubblewrap."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from support.command import shipwheel_json
 from support.last_layers import last_layers
-from support.programs import COMPLETE, needs
+from support.programs import needs, needs_mirror
 from support.project_tree import written
 
-from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
 from shipwheel.platform import host_platform
 
-pytestmark = [
-    pytest.mark.online,
-    pytest.mark.skipif(
-        MIRROR_VARIABLE not in os.environ and apt_mirror(Path("/etc/apt")) is None and not COMPLETE,
-        reason=f"no Debian mirror is configured: set {MIRROR_VARIABLE}",
-    ),
-]
+pytestmark = [pytest.mark.online, needs_mirror]
 
 BUILD = "const fs = require('fs'); fs.mkdirSync('shop/static/shop', {recursive: true}); fs.writeFileSync('shop/static/shop/app.js', '1;')"
 FILES = {

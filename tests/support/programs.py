@@ -2,11 +2,14 @@
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-__all__ = ["COMPLETE", "needs", "needs_root", "skip_unless_complete"]
+from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
+
+__all__ = ["COMPLETE", "needs", "needs_mirror", "needs_root", "skip_unless_complete"]
 
 COMPLETE = "SHIPWHEEL_TEST_COMPLETE" in os.environ
 """Set when every tier runs and everything that it needs was installed: a test that cannot run then fails instead of being skipped."""
@@ -19,6 +22,12 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
+
+
+needs_mirror = pytest.mark.skipif(
+    MIRROR_VARIABLE not in os.environ and apt_mirror(Path("/etc/apt")) is None and not COMPLETE,
+    reason=f"no Debian mirror is configured: set {MIRROR_VARIABLE}",
+)
 
 
 def skip_unless_complete(reason: str) -> NoReturn:
