@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import NamedTuple
 
 from shipwheel.engine.changes import leaf_paths
@@ -97,6 +98,10 @@ class BwrapContainer(LocalContainer):
 
     def remove(self) -> None:
         """See `Container.remove`."""
+        if self._process.poll() is None:
+            # While bubblewrap starts, its child does not yet end with it.
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, SIGKILL)
         self._process.kill()
         self._process.wait()
         self._scratch.remove()
