@@ -14,7 +14,7 @@ import pytest
 from support.lock_requests import lock_request
 from support.programs import needs
 
-from shipwheel.errors import LockError
+from shipwheel.errors import LockError, ProjectError
 from shipwheel.locking import build_hook, sandbox
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.inputs import LockRequest
@@ -299,6 +299,27 @@ def test_a_build_of_uv_is_stopped_at_its_bounds(index: PackageIndex, tmp_path: P
     with pytest.raises(LockError, match=words) as raised:
         make_lock(request(tmp_path / "app", "made", build_bounds=bounds))
     assert "[tool.shipwheel.build]" in raised.value.message
+
+
+@needs("bwrap")
+def test_no_program_of_a_build_requirement_stands_for_the_sandbox(index: PackageIndex, home: Path, tmp_path: Path, listener: int) -> None:
+    index.add("planted-1.0-py3-none-any.whl", SmallWheel("planted", files=programs(home)).content())
+    pyproject = PYPROJECT.replace("requires = []", 'requires = ["planted"]')
+    index.add("made-1.0.tar.gz", archive({**files(home, listener), "pyproject.toml": pyproject}))
+    assert found(request(tmp_path / "app", "made")) == set()
+    assert (home / "canary").read_text() == "untouched"
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "SHIPWHEEL_UV_VARIABLES", "UV_INTERNAL__BUILD_DIR", "GLIBC_TUNABLES"])
+def test_variables_for_builds_change_nothing_outside_of_the_sandbox(index: PackageIndex, tmp_path: Path, name: str) -> None:
+    settings = f'[tool.uv.extra-build-variables]\nmade = {{ {name} = "/tmp" }}\n'
+    with pytest.raises(ProjectError, match=rf"extra-build-variables of made.* {name}"):
+        make_lock(request(tmp_path / "app", "made", settings))
+
+
+def programs(home: Path) -> dict[str, str]:
+    """Return the scripts of a wheel that stand for others, and leave a trace outside of a sandbox."""
+    return {f"planted-1.0.data/scripts/{name}": f"#!/bin/sh\necho changed > {home}/canary\n" for name in ("bwrap", "sh", "env")}
 
 
 def test_uv_finds_no_link_and_no_pipe_that_a_backend_left(tmp_path: Path) -> None:

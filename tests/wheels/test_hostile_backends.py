@@ -17,6 +17,8 @@ from shipwheel.errors import BuildError
 from shipwheel.locking import sandbox
 from shipwheel.project.source_copy import read_source_tree
 from shipwheel.store import Store
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.isolated_build import BuildOptions
 from shipwheel.wheels.source_builds import build_project_wheel
@@ -137,6 +139,21 @@ def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path, machine: Path, l
     assert (found["key"], found["passwd"], found["connected"]) == (None, None, False)
     assert found["own source"] == PYPROJECT
     assert found["home"] != str(machine)
+    assert (machine / "canary").read_text() == "untouched"
+
+
+@needs("bwrap")
+def test_no_program_of_a_build_requirement_stands_for_the_sandbox(
+    tmp_path: Path, machine: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"#!/bin/sh\necho changed > {machine}/canary\n"
+    wheel = SmallWheel("planted", files={"planted-1.0.data/scripts/bwrap": script})
+    root = project(tmp_path / "app", machine, listener)
+    (root / "pyproject.toml").write_text(PYPROJECT.replace("requires = []", 'requires = ["planted"]'))
+    with PackageIndex() as index:
+        index.add(wheel.filename, wheel.content())
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.simple)
+        assert build(root, Store(tmp_path / "store"))["key"] is None
     assert (machine / "canary").read_text() == "untouched"
 
 

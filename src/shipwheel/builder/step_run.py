@@ -17,7 +17,7 @@ from pathlib import Path
 from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import with_variables
+from shipwheel.locking.sandbox import bubblewrap, with_variables
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.venv import VENV
 
@@ -140,9 +140,8 @@ class ImageRoot:
 
     def _bubblewrap(self, *, network: bool) -> Iterator[str]:
         uid, _, gid = self.user.partition(":")
-        # The program's PATH is that of the image.
         yield from (
-            shutil.which("bwrap") or "bwrap",
+            bubblewrap(),
             "--unshare-all",
             "--cap-drop",
             "ALL",

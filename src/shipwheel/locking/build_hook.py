@@ -24,7 +24,7 @@ from shipwheel.locking.kill import kill_with_children
 from shipwheel.locking.sandbox import confined
 from shipwheel.project.git_history import format_settings
 
-__all__ = ["BOUNDS", "NETWORK", "READABLE", "WITHHELD", "drop_others", "main"]
+__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "WITHHELD", "drop_others", "main"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -34,6 +34,8 @@ NETWORK = "SHIPWHEEL_BUILD_NETWORK"
 """Normalized names of the packages whose builds may use the network."""
 BOUNDS = "SHIPWHEEL_BUILD_BOUNDS"
 """The seconds that one call of a backend may take, and the bytes that it may fill."""
+SANDBOX = "SHIPWHEEL_BUILD_SANDBOX"
+"""The path of bubblewrap: the first directory of PATH has the programs of the build's requirements."""
 
 _POLL_S = 0.02
 _SOURCE = "UV_INTERNAL__BUILD_DIR"
@@ -90,6 +92,7 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
             readable=(*paths[1:], around, around / ".git", *_lay_out(venv, place, paths[0])),
             network=network,
             placed={venv: place, called.readlink().parent: programs, **_stand_ins(around / ".git", Path(name))},
+            program=os.environ[SANDBOX],
         )
         code = _run(command, _environment(os.environ, network=network), (source, *results, Path(name)))
         _bring(place, venv)
@@ -200,7 +203,7 @@ def _name_of(source: Path, cache: Path) -> str:
 
 def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
     """Return what a backend gets of the environment: what uv added for it, and what decides the result of a build."""
-    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS}
+    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS, SANDBOX}
     return {
         **{name: value for name, value in environ.items() if name not in withheld},
         **locale_variables(environ),

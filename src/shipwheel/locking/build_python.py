@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shipwheel.locking import build_hook
 from shipwheel.locking.bounds import Bounds
-from shipwheel.locking.sandbox import interpreter_paths
+from shipwheel.locking.sandbox import bubblewrap, interpreter_paths
 from shipwheel.store import default_root
 from shipwheel.versions import normalized
 
@@ -47,8 +47,14 @@ def build_python(python: str) -> Path:
 
 
 def hook_variables(environment: Mapping[str, str], readable: Iterable[str]) -> dict[str, str]:
-    """Return the variables for the hook beside uv's `environment`: the names in it, and the directories that builds in them may read."""
-    return {build_hook.WITHHELD: " ".join(environment), build_hook.READABLE: os.pathsep.join(readable)}
+    """Return the variables for the hook beside uv's `environment`: the names in it, the directories that builds in them may read, and the
+    sandbox's program.
+    """
+    return {
+        build_hook.WITHHELD: " ".join(environment),
+        build_hook.READABLE: os.pathsep.join(readable),
+        build_hook.SANDBOX: bubblewrap(),
+    }
 
 
 def build_limits(with_network: Iterable[str], bounds: Bounds) -> dict[str, str]:

@@ -15,7 +15,16 @@ from types import MappingProxyType
 
 from shipwheel.errors import BuildError
 
-__all__ = ["confined", "confined_in_root", "interpreter_paths", "is_available", "network_binds", "with_variables"]
+__all__ = [
+    "bubblewrap",
+    "confined",
+    "confined_in_root",
+    "interpreter_paths",
+    "is_available",
+    "is_for_loader",
+    "network_binds",
+    "with_variables",
+]
 
 _LOADER_VARIABLES = frozenset({"GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH"})
 """Variables besides LD_… that make the C library load files."""
@@ -55,6 +64,7 @@ def confined(
     readable: Iterable[Path],
     network: bool,
     placed: Mapping[Path, Path] = MappingProxyType({}),
+    program: str = "",
 ) -> list[str]:
     """Return the command that runs another one in the sandbox.
 
@@ -64,6 +74,7 @@ def confined(
         readable: Further ones that it may read, also in a directory that it may change.
         network: Allow it the network of this machine.
         placed: Paths in the sandbox, and the directories of this machine that it finds and may change there.
+        program: The path of bubblewrap, where PATH is not the caller's.
     """
     binds = {
         **{path: ("--ro-bind", path) for path in _existing(readable)},
@@ -72,7 +83,12 @@ def confined(
     }
     # Parents first: a later mount hides what is below it.
     mounts = [word for path in sorted(binds) for word in (*binds[path], path)]
-    return ["bwrap", *_isolation(network), *_system(network), *mounts, "--", *command]
+    return [program or bubblewrap(), *_isolation(network), *_system(network), *mounts, "--", *command]
+
+
+def bubblewrap() -> str:
+    """Return the path of bubblewrap. By its name it would be looked for on the PATH of the build, which has programs of others."""
+    return shutil.which("bwrap") or "bwrap"
 
 
 def _forms(path: Path) -> Iterable[str]:
@@ -124,9 +140,7 @@ def confined_in_root(
         words += ["--bind" if writable else "--ro-bind", str(path), inside]
     # The sandbox's own directories are in memory.
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
-    # The program's PATH is that of the sandbox.
-    bubblewrap = shutil.which("bwrap") or "bwrap"
-    return [bubblewrap, *_isolation(network), *words, "--chdir", directory, "--", *command]
+    return [bubblewrap(), *_isolation(network), *words, "--chdir", directory, "--", *command]
 
 
 def with_variables(command: Sequence[str], variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -134,9 +148,14 @@ def with_variables(command: Sequence[str], variables: Mapping[str, str]) -> tupl
 
     bubblewrap itself runs outside: LD_PRELOAD in its environment would run a library of the project there. It sets such variables inside.
     """
-    inside = {name: value for name, value in variables.items() if name.startswith("LD_") or name in _LOADER_VARIABLES}
+    inside = {name: value for name, value in variables.items() if is_for_loader(name)}
     words = [word for name, value in inside.items() for word in ("--setenv", name, value)]
     return [command[0], *words, *command[1:]], {name: value for name, value in variables.items() if name not in inside}
+
+
+def is_for_loader(name: str) -> bool:
+    """Return whether a variable makes the C library load files into every program that has it."""
+    return name.startswith("LD_") or name in _LOADER_VARIABLES
 
 
 def _isolation(network: bool) -> Iterator[str]:

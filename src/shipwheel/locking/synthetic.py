@@ -18,6 +18,7 @@ from shipwheel.locking import uv
 from shipwheel.locking.build_requirements import BuildRequirements
 from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.sandbox import is_for_loader
 from shipwheel.locking.uv_output import ROOT
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.git_history import repository_root
@@ -37,6 +38,9 @@ _REQUIRES_PYTHON = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
 _EXTRA = "extra-build-dependencies"
+_VARIABLES = "extra-build-variables"
+_OUTSIDE = re.compile(r"PATH|(SHIPWHEEL|UV|DYLD)_\w+", re.ASCII)
+"""Variables by which programs are found, and those between shipwheel, uv and its builds."""
 _METADATA = "dependency-metadata"
 _SCRIPT_SETTINGS = ("index", "constraint-dependencies", "override-dependencies", "prerelease")
 
@@ -99,11 +103,22 @@ class Synthetic:
     def _write(self, folder: Path, settings: Mapping[str, Any]) -> None:
         import tomli_w
 
+        _check_variables(self.settings, self.origin)
         tool: dict[str, Any] = {**self.settings, "workspace": {"members": []}, **settings}
         if self.sources:
             tool["sources"] = self.sources
         project = {"name": SYNTHETIC, "version": "0", "requires-python": _REQUIRES_PYTHON, "dependencies": list(self.dependencies)}
         (folder / "pyproject.toml").write_text(tomli_w.dumps({"project": project, "tool": {"uv": tool}}), encoding="utf-8")
+
+
+def _check_variables(settings: Mapping[str, Any], origin: str) -> None:
+    """Raise ProjectError for a variable that decides what runs outside of the sandbox: uv sets them where it starts a build."""
+    stated = settings.get(_VARIABLES, {})
+    for package, variables in stated.items() if isinstance(stated, Mapping) else ():
+        names = variables if isinstance(variables, Mapping) else {}
+        if taken := sorted(name for name in names if _OUTSIDE.fullmatch(name) or is_for_loader(name)):
+            what = f"{origin}: {_VARIABLES} of {package} in [tool.uv] sets {', '.join(taken)}, which acts outside of the build's sandbox"
+            raise ProjectError(what, hint="Leave it out: a build finds its own programs and libraries.")
 
 
 def make_synthetic(
