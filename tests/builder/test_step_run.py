@@ -109,6 +109,16 @@ def test_a_program_is_stopped_at_its_bounds(image: Path, tmp_path: Path) -> None
 
 
 @needs("bwrap")
+@pytest.mark.parametrize("folder", ["/tmp", "/var/tmp", "/dev/shm", "/app"])
+def test_what_a_program_writes_anywhere_counts(image: Path, tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.locking.bounds._SCAN_EVERY_S", 0.01)
+    root = image_root(image, tmp_path, Bounds(size=1 << 20))
+    with pytest.raises(OverBounds, match="GB of disk"):
+        root.run(["sh", "-c", f"while :; do echo {'x' * 4000}; done > {folder}/filling"], ENVIRONMENT, network=False)
+    root.remove()
+
+
+@needs("bwrap")
 def test_a_root_for_another_processor_does_not_start(image: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(image, other, symlinks=True)

@@ -3,11 +3,16 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.last_layers import last_layers
 
+from shipwheel.build_settings import AssetSettings
+from shipwheel.builder.node_root import npm_cache
+from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.platform import DEBIAN_ARCHITECTURES
+from shipwheel.store import Store
 from shipwheel.suites import without_python
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.world import World, make_archive
@@ -80,6 +85,9 @@ def test_a_front_end_is_built_once_for_all_platforms(world: World, runs: Path) -
     again = world.build(app)
     assert json.loads(again.out)["digest"] == json.loads(first.out)["digest"]
     assert len(runs.read_text().splitlines()) == 3
+    (app / "main.py").write_text("x = 2\n")
+    world.build(app)
+    assert len(runs.read_text().splitlines()) == 3, "no Python file is a front end's"
     (app / "ui" / "main.js").write_text("1")
     world.build(app)
     assert len(runs.read_text().splitlines()) == 6
@@ -117,3 +125,34 @@ def test_an_output_that_leads_out_of_the_source_is_not_read(world: World, runs: 
     failed = world.build(app_with(world, "link"))
     assert "leads out of the project" in failed.err
     assert runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reads"),
+    [
+        ("package.json", '{"devDependencies": {"vite": "^5"}}', False),
+        ("package.json", '{"devDependencies": {"tailwindcss": "^3.4"}}', False),
+        ("package.json", '{"devDependencies": {"tailwindcss": "^4.0"}}', True),
+        ("package.json", '{"dependencies": {"@tailwindcss/vite": "4"}}', True),
+        ("tailwind.config.js", 'content: ["../shop/**/*.{html,py}"]', True),
+        ("tailwind.config.js", 'content: ["../shop/**/*.html"]', False),
+        ("README.md", "python manage.py", False),
+        ("deep/x.js", "a.py", False),
+    ],
+)
+def test_python_files_are_a_front_ends_only_if_it_reads_them(tmp_path: Path, name: str, text: str, reads: bool) -> None:
+    path = tmp_path / "ui" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    (tmp_path / "main.py").write_text("")
+    (tmp_path / "page.html").write_text("")
+    project = SimpleNamespace(root=tmp_path)
+    source = AssetsSource(project, AssetSettings(("npm",), "ui/dist", "ui"), *[None] * 3)  # type: ignore[arg-type]
+    assert [file.path for file in source._tree.files] == sorted(["page.html", f"ui/{name}", *(["main.py"] if reads else [])])
+
+
+def test_no_project_sees_what_another_one_downloaded(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (npm_cache(store, Path("/a")).path / "package.tgz").write_text("")
+    assert [*npm_cache(store, Path("/b")).path.iterdir()] == []
+    assert len([*npm_cache(store, Path("/a")).path.iterdir()]) == 1

@@ -67,9 +67,12 @@ def unpack_node(
         raise store_write_error(store.root, error) from error
 
 
-def npm_cache(store: Store) -> CachedDirectory:
-    """Return the directory in which npm, yarn and pnpm keep what they download. Raise StoreError if it cannot be made."""
-    cache, name = DirectoryCache(store.root / BUILDERS), key_of("npm cache", _VERSION)
+def npm_cache(store: Store, project: Path) -> CachedDirectory:
+    """Return the directory in which npm, yarn and pnpm keep what they download for a project. Raise StoreError if it cannot be made.
+
+    A project's configuration can make them run its own programs, which then must not reach what another project gets.
+    """
+    cache, name = DirectoryCache(store.root / BUILDERS), key_of("npm cache", _VERSION, str(project))
     try:
         return cache.find(name) or cache.fill(name, lambda _: None, keep=_KEPT)
     except OSError as error:

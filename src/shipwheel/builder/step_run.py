@@ -26,8 +26,8 @@ __all__ = ["ImageRoot", "WrittenFile"]
 _SYSTEM = ("dev", "proc", "sys", "tmp", "run", "var/tmp", "var/cache", "var/lock", "root/.cache")
 """Directories that an image has no files in, or that are caches."""
 _HOST_FILES = ("etc/hosts", "etc/resolv.conf")
-_MEMORY = ("--perms", "1777", "--tmpfs")
-_MOUNTS = ((("--proc",), "/proc"), (("--dev",), "/dev"), (_MEMORY, "/tmp"), (_MEMORY, "/var/tmp"))  # noqa: S108 - in the image
+_SCRATCH_PATHS = ("/tmp", "/var/tmp")  # noqa: S108 - in the image
+"""One directory beside the programs' files stands for these and for shared memory, so that its size counts, and no memory is filled."""
 _CACHES = frozenset({"__pycache__", ".cache", ".pytest_cache", ".mypy_cache"})
 _PYTHON = f"/{VENV}/bin/python"
 _PROBE_TIMEOUT_S = 30
@@ -76,8 +76,9 @@ class ImageRoot:
 
     def prepare(self) -> None:
         """Make the directories, and copy the root if no overlay can be mounted over it. Raise OSError."""
-        for path in (self._upper, self._work):
+        for path in (self._upper, self._work, self._scratch):
             path.mkdir(parents=True)
+        self._scratch.chmod(0o1777)
         if not self._overlays():
             shutil.rmtree(self._upper)
             _make_accessible(self._work)
@@ -88,7 +89,7 @@ class ImageRoot:
         """Run a program. Raise OverBounds if it had to be stopped at the bounds."""
         words, outside = with_variables([*self._bubblewrap(network=network), "--", *command], env)
         directory = self._copy if self._copy.is_dir() else self._upper
-        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(directory,))
+        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(directory, self._scratch))
 
     def starts(self, program: str = _PYTHON) -> bool:
         """Return whether this machine can run the root's programs at all: it may be for another processor."""
@@ -131,6 +132,10 @@ class ImageRoot:
         return self.place / "work"
 
     @property
+    def _scratch(self) -> Path:
+        return self.place / "tmp"
+
+    @property
     def _copy(self) -> Path:
         return self.place / "copy"
 
@@ -159,8 +164,11 @@ class ImageRoot:
             yield from ("--overlay-src", str(self.root), "--overlay", str(self._upper), str(self._work), "/")
         # bubblewrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
         rootfs = Rootfs(self._copy if self._copy.is_dir() else self.root)
-        for flags, path in _MOUNTS:
-            yield from (*flags, rootfs.make_mount_point(path, directory=True))
+        for flag, path in (("--proc", "/proc"), ("--dev", "/dev")):
+            yield from (flag, rootfs.make_mount_point(path, directory=True))
+        for path in _SCRATCH_PATHS:
+            yield from ("--bind", str(self._scratch), rootfs.make_mount_point(path, directory=True))
+        yield from ("--bind", str(self._scratch), "/dev/shm")  # noqa: S108
         for path in _HOST_FILES if network else ():
             yield from ("--ro-bind-try", f"/{path}", rootfs.make_mount_point(path, directory=False))
         yield from ("--chdir", self.directory)

@@ -1,12 +1,15 @@
 """Front ends: built by node when their layer is missing, on a clean copy of the project, and kept in the store."""
 
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.build_settings import AssetSettings
 from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
@@ -32,8 +35,14 @@ from shipwheel.suites import without_python
 
 __all__ = ["AssetsSource"]
 
-_VERSION = "1"
+_VERSION = "2"
 """Part of every key: raise it whenever the same source gives other files."""
+_OF_PYTHON = (".py", ".pyi")
+_CONFIGURED_IN = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", "package.json")
+_READS_PYTHON = re.compile(
+    rb"""\.py\b|[{,]\s*py\s*[,}]|@tailwindcss/(?:cli|vite|postcss)\b|"tailwindcss"\s*:\s*"[^"\d]*[4-9]""",
+)
+"""A front end's configuration that names Python files, or Tailwind from 4 on: it finds names of classes in every file."""
 _CONFIGURATION = (".npmrc", ".yarnrc", ".yarnrc.yml")
 """Files that may have the tokens of a registry, or the names of variables with them."""
 
@@ -70,8 +79,22 @@ class AssetsSource:
 
     @cached_property
     def _tree(self) -> AppTree:
-        """The project's files that the build sees: those that could go into an image, so no secrets, and nothing that was made before."""
-        return list_app(self.project.root, secret_rules=SecretRules(_CONFIGURATION))
+        """The project's files that the build sees: those that could go into an image, so no secrets, and nothing that was made before.
+
+        Python files are among them only if the front end may read them: otherwise, it would be built again after every edit.
+        """
+        tree = list_app(self.project.root, secret_rules=SecretRules(_CONFIGURATION))
+        if self._reads_python(tree):
+            return tree
+        return msgspec.structs.replace(tree, files=tuple(file for file in tree.files if not file.path.endswith(_OF_PYTHON)))
+
+    def _reads_python(self, tree: AppTree) -> bool:
+        """Return whether the build has a Python, or a configuration beside package.json makes the front end read Python files."""
+        if any(name.startswith("python") for name in self.settings.packages):
+            return True
+        folder = posixpath.normpath(self.settings.in_)
+        own = (file for file in tree.files if file.link is None and (posixpath.dirname(file.path) or ".") == folder)
+        return any(_READS_PYTHON.search(file.host.read_bytes()) for file in own if file.path.endswith(_CONFIGURED_IN))
 
     def entries(self) -> Iterator[FileEntry]:
         """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
@@ -99,7 +122,7 @@ class AssetsSource:
         self._check_source(place / "source" / self.settings.in_)
         stated, bounds = self.settings, self.project.settings.build or BuildSettings()
         root = unpack_node(without_python(), host_platform(), stated.packages, self.downloads.archive, self.downloads.packages, self.store)
-        cache = npm_cache(self.store)
+        cache = npm_cache(self.store, self.project.root)
         limits = Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
         below = "" if stated.in_ == "." else stated.in_
         try:
