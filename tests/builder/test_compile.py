@@ -14,6 +14,7 @@ import pytest
 from shipwheel.builder import compile as compiling
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import Lack
+from shipwheel.builder.crates import CrateFetch, CratesFailed
 from shipwheel.builder.interpreter import BuilderPython, suite_python
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
@@ -69,6 +70,9 @@ class FakeWorkshop:
 
     def find(self, lacks: Sequence[Lack]) -> dict[Lack, str]:
         return {lack: self.has[lack.name] for lack in lacks if lack.name in self.has}
+
+    def rust(self) -> tuple[str, ...]:
+        return ("cargo-web", "rustc-web")
 
     def surroundings(self, stated: dict[str, str]) -> Surroundings:
         return Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, stated)
@@ -196,12 +200,41 @@ def test_a_failure_shows_its_reason_and_keeps_the_output(tmp_path: Path, runs: l
     assert log.read_text().count("noise") == 200
 
 
-def test_rust_is_refused_with_its_reason(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    ends(monkeypatch, lambda _run: "error: can't find Rust compiler\nFileNotFoundError: No such file or directory: 'cargo'")
+def test_rust_is_added_with_the_crates_of_the_source(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(monkeypatch, lambda _run: "error: can't find Rust compiler\nNo such file or directory: 'cargo'" if len(runs) == 1 else "")
+    fetched: list[Path] = []
+    monkeypatch.setattr(CrateFetch, "run", lambda fetch: fetched.append(fetch.place))
+    workshop = FakeWorkshop({"cargo": "cargo"})
+    assert compiled(workshop, Store(tmp_path)).packages == workshop.rust()
+    assert workshop.asked == [(), workshop.rust()]
+    assert fetched == [runs[1].place], "nothing is fetched for a build without cargo"
+
+
+def test_crates_that_cannot_be_fetched_end_the_search(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_fetch: Any) -> None:
+        raise CratesFailed("its crates cannot be fetched", "error: no matching package named `pyo3` found")
+
+    monkeypatch.setattr(CrateFetch, "run", fails)
+    with pytest.raises(BuildError, match=r"(?s)its crates cannot be fetched.*no matching package") as raised:
+        compiled(FakeWorkshop({}), Store(tmp_path), known=("cargo-web",), uploaded=date(2025, 6, 1))
+    assert (runs, "Cargo.lock" in raised.value.hint) == ([], True)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "error: package `a v1.0` cannot be built because it requires rustc 1.90 or newer, while the active version is 1.85.1",
+        "error: rustc 1.85.1 is not supported by the following packages:",
+        "lock file version 4 requires `-Znext-lockfile-bump`",
+        "feature `edition2024` is required",
+    ],
+)
+def test_a_rust_that_is_too_old_is_named(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    ends(monkeypatch, lambda _run: output)
+    monkeypatch.setattr(CrateFetch, "run", lambda _fetch: None)
     with pytest.raises(BuildError) as raised:
-        compiled(FakeWorkshop({"cargo": "cargo"}), Store(tmp_path))
-    assert "needs Rust" in raised.value.hint
-    assert len(runs) == 1
+        compiled(FakeWorkshop({}), Store(tmp_path), known=("cargo-web",))
+    assert "newest Rust of Debian trixie is too old" in raised.value.hint
 
 
 def test_a_build_over_its_bounds_is_not_tried_again(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,11 +290,12 @@ def test_a_build_is_told_its_target_and_nothing_of_this_machine(monkeypatch: pyt
 
 def test_meson_and_autoconf_are_told_of_another_machine() -> None:
     cross = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {})
-    (name, text), (site, script) = cross.backend_files().items()
+    (name, text), (site, script), (_, variables) = cross.backend_files().items()
     assert cross.backend_settings("mesonpy") == {"setup-args": f"--cross-file=/build/{name}"}
     assert "c = 'aarch64-linux-gnu-gcc'" in text and "cpu_family = 'aarch64'" in text
     assert cross.variables()["CONFIG_SITE"] == f"/build/{site}"
     assert "host_alias=aarch64-linux-gnu" in script
+    assert '"_sysconfigdata__aarch64-linux-gnu"' in variables.replace("'", '"')
     assert cross.backend_settings("setuptools.build_meta") == {}
     native = Surroundings(ARM64, ARM64, PYTHON, {})
     assert (native.backend_files(), native.backend_settings("mesonpy")) == ({}, {})

@@ -12,6 +12,7 @@ from shipwheel.errors import FetchError
 from shipwheel.platform import Platform
 from shipwheel.suites import suite_by_name
 
+_RUST = (("cargo", ""), ("rustc", ""), ("libstd-rust", "-dev"))
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 TRIXIE = suite_by_name("trixie")
 DEPENDS = {
@@ -75,6 +76,24 @@ def test_a_native_builder_has_no_other_compiler() -> None:
     found = listed(builder(AMD64).core())
     assert {"gcc:amd64", "g++:amd64", "libc6-dev:amd64"} < set(found)
     assert not any("aarch64" in name or name.endswith(":arm64") for name in found)
+
+
+def test_the_newest_rust_that_is_there_for_both_machines_is_taken() -> None:
+    def rust(host: dict[str, str], target: dict[str, str]) -> tuple[str, ...]:
+        indexes = [
+            index_of(
+                versions={f"{name}{suffix}{dev}": version for suffix, version in has.items() for name, dev in _RUST},
+                architecture=architecture,
+            )
+            for has, architecture in ((host, "amd64"), (target, "arm64"))
+        ]
+        return BuilderIndex(TRIXIE, AMD64, ARM64, *indexes).rust()
+
+    web, own = ("cargo-web", "libstd-rust-web-dev", "rustc-web"), ("cargo", "libstd-rust-dev", "rustc")
+    assert rust({"": "1.85-1", "-web": "1.96-1+b1"}, {"": "1.85-1", "-web": "1.96-1"}) == web
+    assert rust({"": "1.97-1", "-web": "1.96-1"}, {"": "1.97-1", "-web": "1.96-1"}) == own
+    assert rust({"": "1.85-1", "-web": "1.96-1"}, {"": "1.85-1", "-web": "1.95-1"}) == own, "crates need one compiler for both"
+    assert rust({"": "1.85-1"}, {}) == ()
 
 
 def test_a_dev_package_is_the_targets_and_a_program_is_of_this_machine() -> None:

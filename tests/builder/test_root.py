@@ -46,3 +46,12 @@ def test_a_package_that_replaces_a_file_does_not_change_the_shared_root(tmp_path
     plain = unpack_builder(core, (), ARM64, PYTHON, store)
     more = unpack_builder(core, [package(store, "b", {"usr/bin/tool": b"new"})], ARM64, PYTHON, store)
     assert ((plain.path / "usr/bin/tool").read_bytes(), (more.path / "usr/bin/tool").read_bytes()) == (b"old", b"new")
+
+
+def test_plain_names_stay_the_targets_where_this_machine_has_compilers_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    core = [package(store, "cross", {f"usr/bin/{MULTIARCH}-{name}": f"target's {name}".encode() for name in ("gcc", "ld")})]
+    own = [package(store, "rust", {f"usr/bin/{name}": f"own {name}".encode() for name in ("gcc", "ld")})]
+    programs = unpack_builder(core, own, ARM64, PYTHON, store).path / "usr" / "bin"
+    assert (programs / "gcc").read_bytes() == b"target's gcc"
+    assert (programs / "ld").read_bytes() == b"own ld", "the compiler for this machine starts its linker by this name"

@@ -33,11 +33,17 @@ def test_refuses_a_package_that_must_be_compiled(world: World) -> None:
     refused_by_both(world, world.app("small\ncompiled\n"), 5, "which compiling needs")
 
 
-def test_refuses_a_package_in_rust_before_compilers_are_fetched(world: World) -> None:
+def test_refuses_a_package_in_rust_where_there_are_no_compilers(world: World) -> None:
     world.index.add("rusty-1.0.tar.gz", sdist("rusty", build='raise SystemExit("can\'t find Rust compiler")\n'))
+    planned = world.run("plan", world.app("small\nrusty\n"), *ONE)
+    assert (planned.code, "which compiling needs" in planned.err) == (5, True), planned.err
+
+
+def test_names_what_the_index_has_in_place_of_a_source_that_cannot_be_built(world: World) -> None:
+    world.index.add("rusty-1.0.tar.gz", sdist("rusty", build='raise SystemExit("it is Friday")\n'))
     world.add(SmallWheel("rusty", "0.9"), SmallWheel("rusty_binary", "1.0"))
     planned = world.run("plan", world.app("small\nrusty\n"), *ONE)
-    assert (planned.code, "It needs Rust" in planned.err) == (7, True), planned.err
+    assert (planned.code, "it is Friday" in planned.err) == (7, True), planned.err
     assert "nearest versions with files: 0.9 (older)" in planned.err and "required by: requirements.txt, line 2" in planned.err
     assert 'choose rusty 0.9, or rusty-binary 1.0 ([tool.shipwheel.replace] rusty = "rusty-binary==1.0")' in planned.err
     assert not [name for name in requested(world) if name.startswith(("gcc", "g++"))]

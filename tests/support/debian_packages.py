@@ -35,15 +35,16 @@ def index_of(
     multi_arch: Mapping[str, str] = MappingProxyType({}),
     architecture: str = "amd64",
     paths: Mapping[str, str] = MappingProxyType({}),
+    versions: Mapping[str, str] = MappingProxyType({}),
 ) -> DebianPackageIndex:
-    """Return an index with version 1 of these packages.
+    """Return an index with version 1 of these packages, and with those of `versions`.
 
     `contents` is a table of sonames; `provides`, `depends` and `multi_arch` map a package to that field, `paths` a file to its packages.
     """
     rows = (
-        f"{name}\t1\t{architecture}\tpool/x.deb\t{'0' * 64}\t1\t\t\t{depends.get(name, '')}\t{provides.get(name, '')}\toptional"
-        f"\t{multi_arch.get(name, '')}\n"
-        for name in sorted(names)
+        f"{name}\t{versions.get(name, 1)}\t{architecture}\tpool/x.deb\t{'0' * 64}\t1\t\t\t{depends.get(name, '')}"
+        f"\t{provides.get(name, '')}\toptional\t{multi_arch.get(name, '')}\n"
+        for name in sorted({*names, *versions})
     )
     table = "".join(rows).encode()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shipwheel.builder.crates import CRATES_INSIDE, use_crates
 from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
@@ -28,7 +29,7 @@ class BuildRun:
 
     `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
     does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version of
-    the builder's. Setting `stop` ends the build, and each of its programs has `bounds`.
+    the builder's. Setting `stop` ends the build, and each of its programs has `bounds`. `crates` is a directory of a `CrateFetch`.
     """
 
     place: Path
@@ -42,6 +43,7 @@ class BuildRun:
     exclude_newer: str | None = None
     index_settings: Mapping[str, Any] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=Bounds)
+    crates: Path | None = None
 
     def build(self) -> Path:
         """Build the wheel, and return its path.
@@ -54,6 +56,8 @@ class BuildRun:
         for name, text in self.surroundings.backend_files().items():
             (self.place / name).write_text(text, encoding="utf-8")
         source, python = self.place / "source" / self.below, self.place / "venv" / "bin" / "python"
+        if self.crates is not None:
+            use_crates(source, self.crates)
         settings = self.surroundings.backend_settings(_backend_of(source))
         return run_backend(source, python, self.place / "out", self._run_hook, self._install, self.requires, settings)
 
@@ -62,6 +66,8 @@ class BuildRun:
         readable = ("venv", *self.surroundings.backend_files())
         binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
         binds = {**binds, **dict.fromkeys(_SCRATCH_PATHS, (self.place / _SCRATCH, True)), **(more or {})}
+        if self.crates is not None:
+            binds[CRATES_INSIDE] = (self.crates, False)
         words, outside = with_variables(confined_in_root(command, self.root, binds, directory), self.surroundings.variables())
         writable = tuple({path for path, may_change in binds.values() if may_change})
         return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=writable)

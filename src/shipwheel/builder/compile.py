@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.builder.build_run import BuildRun
-from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_rust, ran_foreign_program
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
+from shipwheel.builder.crates import CrateFetch, CratesFailed
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.builder.workshop import Workshop
@@ -28,13 +29,16 @@ from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_b
 from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions
 from shipwheel.wheels.rewrite import remove_local_urls
 
-__all__ = ["RUST_HINT", "Compiled", "SourceToCompile", "compile_wheel"]
+__all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
-RUST_HINT = "It needs Rust, which shipwheel does not compile yet: choose a version that has wheels for the platforms."
+_CRATES_HINT = (
+    "cargo fetches them by the Cargo.lock of the source, from where your own configuration of cargo says, by default from its registry. "
+    "Without that, a version that has wheels for the platforms is the way out."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ class _Recipe:
 
     packages: tuple[str, ...]
     requires: tuple[str, ...]
+
+    @property
+    def has_cargo(self) -> bool:
+        """True if Rust is compiled."""
+        return any(name.partition("-")[0] == "cargo" for name in self.packages)
 
 
 def compile_wheel(
@@ -192,8 +201,10 @@ class _Compilation:
         with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
             place = Path(name).resolve()
             below = self.source.write(place / "source")
-            root = workshop.root(recipe.packages)
+            root, crates = workshop.root(recipe.packages), None
             try:
+                if recipe.has_cargo:
+                    crates = CrateFetch(place, root.path, below, self.store, self.store.closed, options.bounds).run()
                 run = BuildRun(
                     place,
                     root.path,
@@ -206,12 +217,15 @@ class _Compilation:
                     end_of_day(date.fromisoformat(day)) if day else None,
                     {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
                     options.bounds,
+                    crates.path if crates is not None else None,
                 )
                 wheel = run.build()
                 check_product(wheel, workshop.target, self.source.label)
                 strip_product(wheel, run)
             except HookFailed as error:
                 raise _Failed(str(error), error.output) from None
+            except CratesFailed as error:
+                raise self._error(_Failed(str(error), error.output), _CRATES_HINT) from None
             except OverBounds as error:
                 # No package would help, and the next attempt would take as long.
                 raise BuildError(f"{self._refusal}: {error}", hint=BOUNDS_HINT) from None
@@ -219,6 +233,8 @@ class _Compilation:
                 raise _Failed("what its build requires cannot be installed", error.failure.text) from None
             finally:
                 root.close()
+                if crates is not None:
+                    crates.close()
             remove_local_urls(wheel, Path(INSIDE, "source"))
             left_out, unpackaged = self.source.finish(place / "source" / below, wheel)
             with self.store.writer() as blob:
@@ -227,7 +243,9 @@ class _Compilation:
 
     def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""
-        lacks = () if needs_rust(failed.output) else lacks_in(failed.output)
+        if needs_rust(failed.output) and not recipe.has_cargo and (rust := self.workshop.rust()):
+            return replace(recipe, packages=tuple(sorted({*recipe.packages, *rust})))
+        lacks = lacks_in(failed.output)
         found = self.workshop.find(lacks) if lacks else {}
         packages = tuple(sorted({*recipe.packages, *found.values()}))
         if packages != recipe.packages:
@@ -240,11 +258,11 @@ class _Compilation:
                 return replace(recipe, requires=(*recipe.requires, requirement))
         return None
 
-    def _error(self, failed: _Failed) -> BuildError:
+    def _error(self, failed: _Failed, hint: str = "") -> BuildError:
         log = self._write_log(failed.output)
         missing = list(lacks_in(failed.output))
         lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
-        hint = _hint(self.source.name, failed.output, missing, self.workshop.suite.codename)
+        hint = hint or _hint(self.source.name, failed.output, missing, self.workshop.suite.codename)
         return BuildError(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
 
     @property
@@ -260,8 +278,11 @@ class _Compilation:
 
 
 def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
-    if needs_rust(output):
-        return RUST_HINT
+    if needs_newer_rust(output):
+        return (
+            f"The newest Rust of Debian {codename} is too old for it, or for one of its crates: choose an older version of {name}, "
+            "or a newer Python, whose base is a newer Debian."
+        )
     if ran_foreign_program(output):
         return (
             "Its build runs a program that it has just compiled for the other processor: build on a machine with that processor, or choose "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "needs_rust", "ran_foreign_program"]
+__all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "needs_newer_rust", "needs_rust", "ran_foreign_program"]
 
 
 class LackKind(Enum):
@@ -53,6 +53,11 @@ _PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORM
 _ERROR = re.compile(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
 _FOREIGN = re.compile(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
 _RUST = re.compile(r"\b(?:cargo|rustc|rustup|maturin)\b|\bRust compiler\b")
+_NEWER_RUST = re.compile(
+    r"requires rustc \d|rustc [\d.]+ is not supported by|newer than the currently active|older than the `\d+` edition|"
+    r"lock file version .{0,9}requires|lock file version `?\d+`? was found|feature `edition\d+` is required|requires rust-version|"
+    r"rust-version [\d.]+ or newer|[Mm]inimum supported [Rr]ust|MSRV"
+)
 _NOISE = re.compile(r'\s*(?:File "|\^+$|raise |\+ )')
 _COMMAND = re.compile(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
 _MAX_LINES = 25
@@ -69,6 +74,11 @@ def lacks_in(output: str) -> tuple[Lack, ...]:
 def needs_rust(output: str) -> bool:
     """Return whether a failed build asked for Rust's compiler or its package manager."""
     return _RUST.search(output) is not None
+
+
+def needs_newer_rust(output: str) -> bool:
+    """Return whether a failed build refused the version of Rust's compiler or of cargo."""
+    return _NEWER_RUST.search(output) is not None
 
 
 def ran_foreign_program(output: str) -> bool:

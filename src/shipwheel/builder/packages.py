@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shipwheel.debian.depends import IGNORED_DEPENDS
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.relations import Relation
+from shipwheel.debian.version import version_key
 from shipwheel.errors import FetchError
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite
@@ -27,6 +28,9 @@ _COMPILERS = re.compile(r"(binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x8
 """The packages that decide what a source becomes."""
 _REBUILT = re.compile(r"(?:\+b\d+|cross\d+|\+b\d+cross\d+)$")
 """The end of a version that was built again from the same source, for one architecture or as a cross compiler."""
+
+_RUSTS = ("", "-web")
+"""The ends of the names of Rust's packages."""
 
 _SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
 
@@ -73,6 +77,21 @@ class BuilderIndex:
     def _compilers(self) -> tuple[str, ...]:
         gnu = self.target.multiarch.replace("_", "-")
         return (f"gcc-{gnu}", f"g++-{gnu}") if self.is_cross else ("gcc", "g++")
+
+    def rust(self) -> tuple[str, ...]:
+        """Return the names of the packages with the suite's newest Rust, for this machine and the target; none if it has no Rust for both.
+
+        Debian keeps a second, newer Rust in its stable suites, with which it builds browsers.
+        """
+        found = {}
+        for suffix in _RUSTS:
+            names = (f"cargo{suffix}", f"libstd-rust{suffix}-dev", f"rustc{suffix}")
+            packages = [self._index(is_for_target(name)).newest(name) for name in names]
+            versions = {_REBUILT.sub("", package.version) if package is not None else "" for package in packages}
+            # Crates are compiled for both: the libraries must be those of the same compiler.
+            if len(versions) == 1 and (version := versions.pop()):
+                found[names] = version_key(version)
+        return max(found, key=lambda names: found[names], default=())
 
     def with_packages(self, names: Iterable[str]) -> tuple[DebianPackage, ...]:
         """Return the packages that these names add to the core, with what they depend on. A name that the suite lacks adds nothing."""

@@ -15,11 +15,12 @@ from shipwheel.store_contents import BUILDERS
 
 __all__ = ["unpack_builder"]
 
-_VERSION = "1"
+_VERSION = "3"
 """Part of every key: raise it whenever the same packages make another root."""
 _KEPT = 8
 """The number of unused roots that stay."""
 _TOOLS = ("gcc", "g++", "cpp", "ar", "as", "ld", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip", "gcc-ar", "gcc-nm", "gcc-ranlib")
+_STARTED_BY_GCC = ("as", "ld")
 _GENERIC = {"cc": "gcc", "c++": "g++", "sh": "dash", "awk": "gawk"}
 """Programs that maintainer scripts would link, and to what."""
 
@@ -78,10 +79,12 @@ def _without_metadata(entries: Iterator[FileEntry], store: Store) -> Iterator[Fi
 
 def _link_tools(programs: Path, multiarch: str, python: BuilderPython) -> None:
     """Give the target's tools their plain names, since some builds call gcc whatever CC says, and add links of maintainer scripts."""
-    links = {**{name: f"{multiarch}-{name}" for name in _TOOLS}, **_GENERIC}
+    tools = {name: f"{multiarch}-{name}" for name in _TOOLS}
+    links = {**tools, **_GENERIC}
     found = {name: target for name, target in links.items() if (programs / target).exists()}
     for name, target in {**found, "python3": python.path, "python": python.path}.items():
         link = programs / name
-        if not link.exists() and programs.is_dir():
+        # Rust brings compilers for this machine under the plain names. They start its assembler and linker by theirs.
+        if programs.is_dir() and (not link.exists() or (name in tools and name not in _STARTED_BY_GCC)):
             link.unlink(missing_ok=True)
             link.symlink_to(target)

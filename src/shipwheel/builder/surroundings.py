@@ -70,7 +70,27 @@ class Surroundings:
             "_PYTHON_HOST_PLATFORM": f"linux-{self.target.machine}",
             "_PYTHON_SYSCONFIGDATA_NAME": self.python.variables,
             **({"CONFIG_SITE": f"{INSIDE}/{CONFIG_SITE}"} if self.is_cross else {}),
+            **self._cargo_variables(home),
             **self.stated,
+        }
+
+    def _cargo_variables(self, home: str) -> dict[str, str]:
+        """Return the variables of cargo, which also compiles programs that run while it builds, and of pyo3, which looks for Python."""
+        linkers = {
+            f"CARGO_TARGET_{_triple(each).upper().replace('-', '_')}_LINKER": f"{each.multiarch}-gcc" for each in (self.host, self.target)
+        }
+        found = {"CARGO_HOME": f"{home}/.cargo", "CARGO_NET_OFFLINE": "true", "CARGO_TERM_COLOR": "never", **linkers}
+        if not self.is_cross:
+            return found
+        return {
+            **found,
+            "CARGO_BUILD_TARGET": _triple(self.target),
+            "HOST_CC": f"{self.host.multiarch}-gcc",
+            "HOST_CXX": f"{self.host.multiarch}-g++",
+            "HOST_CFLAGS": "-O2",
+            "PKG_CONFIG_ALLOW_CROSS": "1",
+            "PYO3_CROSS_LIB_DIR": INSIDE,
+            "PYO3_CROSS_PYTHON_VERSION": self.python.minor,
         }
 
     def backend_files(self) -> dict[str, str]:
@@ -79,7 +99,9 @@ class Surroundings:
             return {}
         # Autoconf's scripts read it before they try whether programs run.
         site = f"cross_compiling=yes\nbuild_alias={self.host.multiarch}\nhost_alias={self.target.multiarch}\n"
-        return {MESON_CROSS_FILE: self._meson_cross_file(), CONFIG_SITE: site}
+        # maturin and pyo3 run the file of this name, and take no link, which it is in some suites.
+        variables = f"import importlib\nbuild_time_vars = importlib.import_module({self.python.variables!r}).build_time_vars\n"
+        return {MESON_CROSS_FILE: self._meson_cross_file(), CONFIG_SITE: site, f"{self.python.variables}.py": variables}
 
     def backend_settings(self, backend: str) -> dict[str, str]:
         """Return the settings (PEP 517, config_settings) for a build backend by its name."""
@@ -112,3 +134,8 @@ class Surroundings:
         return (
             f"import os\n_own = os.uname()\n_target = os.uname_result((*_own[:4], {self.target.machine!r}))\nos.uname = lambda: _target\n"
         )
+
+
+def _triple(platform: Platform) -> str:
+    """Return Rust's name of a platform."""
+    return f"{platform.machine}-unknown-linux-gnu"

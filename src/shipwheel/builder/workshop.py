@@ -65,6 +65,11 @@ class Workshop:
         with self._lock:
             return self._index.compilers(self._core)
 
+    def rust(self) -> tuple[str, ...]:
+        """Return the names of the packages with Rust; none if the suite has none. Raise any error of a download."""
+        with self._lock:
+            return self._index.rust()
+
     def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
         """Return what a build sees, with variables that the user states."""
         return Surroundings(self._host, self.target.platform, self.python, stated)

@@ -125,13 +125,13 @@ def confined_in_root(
         root: A directory with `usr`, into which the directories beside it are merged.
         binds: Paths in the sandbox, each with a path of this machine and whether it may be changed. Nothing else can be changed.
         directory: The working directory in the sandbox.
-        network: Allow it the network of this machine.
+        network: Allow it the network of this machine. `binds` then have all of /etc.
     """
     words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev"]
     for name in _SYSTEM_DIRECTORIES:
         if (root / "usr" / name).is_dir():
             words += ["--symlink", f"usr/{name}", f"/{name}"]
-    if (root / "etc").is_dir():
+    if (root / "etc").is_dir() and not network:
         words += ["--ro-bind", str(root / "etc"), "/etc"]
     if (root / "opt").is_dir():
         words += ["--ro-bind", str(root / "opt"), "/opt"]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from shutil import copytree
 
-from shipwheel.builder.compile import RUST_HINT, Compiled, SourceToCompile, compile_wheel
+from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.workshop import Workshop
@@ -97,9 +97,7 @@ class CompiledBuilds:
                 failed = error if isinstance(error, BackendFailed) else error.__cause__
                 if not isinstance(failed, BackendFailed):
                     raise
-                if needs_rust(failed.output):
-                    raise BuildError(error.message, hint=RUST_HINT) from error
-                if not (failed.compiles or lacks_in(failed.output)):
+                if not (failed.compiles or needs_rust(failed.output) or lacks_in(failed.output)):
                     raise
         for platform in platforms:
             workshop, architecture = self._workshop(source.label, platform), platform.target.platform.architecture

@@ -1,0 +1,205 @@
+"""The crates of a source in Rust: its own if it brings them, else fetched by its Cargo.lock, before anything of the source runs.
+
+The source's own configuration of cargo can name programs to run, so the step that has a network does not read it.
+"""
+
+import os
+import re
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipwheel.builder.surroundings import INSIDE
+from shipwheel.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.errors import BuildError
+from shipwheel.files.segment import key_of
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.environment import network_variables
+from shipwheel.locking.process import Finished, run_bounded
+from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
+from shipwheel.store import Store, store_write_error
+from shipwheel.store_contents import BUILDERS
+
+__all__ = ["CRATES_INSIDE", "CrateFetch", "CratesFailed", "use_crates"]
+
+CRATES_INSIDE = f"{INSIDE}/crates"
+"""The directory of fetched crates in the sandbox."""
+
+_VERSION = "1"
+"""Part of every key: raise it whenever the same lock file gives another directory."""
+_KEPT = 8
+_CARGO_HOME = f"{INSIDE}/cargo"
+_CONFIGURATION = "config.toml"
+_TABLES = ("source", "registries", "registry", "http", "net")
+"""The tables of the user's configuration that say where crates come from. Others name programs of this machine."""
+_VARIABLES = re.compile(r"CARGO_(REGISTRY|REGISTRIES|HTTP|NET)_\w+", re.ASCII)
+_SKIPPED = frozenset({"target", "vendor", "node_modules"})
+
+
+class CratesFailed(Exception):
+    """The crates of a source cannot be had; `output` is what cargo printed."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class CrateFetch:
+    """The crates for the source in `place`, whose `source` has it; `below` is the package's directory in it.
+
+    `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`.
+    """
+
+    place: Path
+    root: Path
+    below: str
+    store: Store
+    stop: threading.Event
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def run(self) -> CachedDirectory | None:
+        """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError."""
+        manifests = _manifests(self._source)
+        (self.place / "cargo").mkdir()
+        output = self._missing(manifests)
+        if output is None:
+            return None
+        locks = [path.with_name("Cargo.lock") for path in manifests]
+        if not all(path.is_file() for path in locks):
+            raise CratesFailed("its source has neither its crates nor a Cargo.lock with their checksums", output)
+        cache = DirectoryCache(self.store.root / BUILDERS)
+        name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
+        try:
+            return cache.find(name) or cache.fill(name, lambda directory: self._fetch(manifests, directory), keep=_KEPT)
+        except OSError as error:
+            raise store_write_error(self.store.root, error) from error
+
+    @property
+    def _source(self) -> Path:
+        return self.place / "source" / self.below
+
+    def _missing(self, manifests: Sequence[Path]) -> str | None:
+        """Return what cargo prints if crates are missing."""
+        for path in manifests:
+            command = ("cargo", "fetch", "--offline", "--manifest-path", self._inside(path))
+            finished = self._cargo(command, {f"{INSIDE}/source": (self.place / "source", True)}, self._inside(self._source))
+            if finished.code != 0:
+                return _text(finished)
+        return None
+
+    def _fetch(self, manifests: Sequence[Path], directory: Path) -> None:
+        """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
+        configuration, binds = _user_configuration(os.environ)
+        (self.place / "cargo" / _CONFIGURATION).write_text(configuration, encoding="utf-8")
+        first, *more = map(self._inside, manifests)
+        also = [word for path in more for word in ("--sync", path)]
+        command = ("cargo", "vendor", "--locked", "--versioned-dirs", "--respect-source-config", "--manifest-path", first, *also)
+        binds |= {f"{INSIDE}/source": (self.place / "source", False), CRATES_INSIDE: (directory, True), **network_binds()}
+        finished = self._cargo((*command, f"{CRATES_INSIDE}/vendor"), binds, _CARGO_HOME, _user_variables(os.environ), network=True)
+        if finished.code != 0:
+            raise CratesFailed("its crates cannot be fetched", _text(finished))
+        (directory / _CONFIGURATION).write_text(finished.stdout, encoding="utf-8")
+
+    def _cargo(
+        self,
+        command: Sequence[str],
+        binds: Mapping[str, tuple[Path, bool]],
+        directory: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        network: bool = False,
+    ) -> Finished:
+        every = {**binds, _CARGO_HOME: (self.place / "cargo", True)}
+        own = {"PATH": "/usr/bin", "HOME": _CARGO_HOME, "CARGO_HOME": _CARGO_HOME, "CARGO_TERM_COLOR": "never", "LC_ALL": "C.UTF-8"}
+        words, outside = with_variables(
+            confined_in_root(command, self.root, every, directory, network=network), {**own, **(variables or {})}
+        )
+        writable = tuple(path for path, may_change in every.values() if may_change)
+        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=writable)
+
+    def _inside(self, path: Path) -> str:
+        return str(path).replace(str(self.place), INSIDE)
+
+
+def use_crates(source: Path, crates: Path) -> None:
+    """Make cargo take the fetched crates for a source, in place of the servers that its own configuration names.
+
+    Raise BuildError if that cannot be read.
+    """
+    folder = source / ".cargo"
+    named = next((folder / name for name in ("config", _CONFIGURATION) if (folder / name).is_file()), folder / _CONFIGURATION)
+    try:
+        own = tomllib.loads(named.read_text(encoding="utf-8")) if named.is_file() else {}
+        fetched = tomllib.loads((crates / _CONFIGURATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{named.relative_to(source)} cannot be read: {error}", hint="Correct it, or choose another version.") from error
+    import tomli_w
+
+    folder.mkdir(exist_ok=True)
+    named.unlink(missing_ok=True)
+    named.write_text(tomli_w.dumps({**own, "source": fetched.get("source", {})}), encoding="utf-8")
+
+
+def _manifests(source: Path) -> tuple[Path, ...]:
+    """Return the manifests of a source, of crates or workspaces: those that are nearest to its top, and have a Cargo.lock if one has."""
+    found = sorted(_walk(source), key=lambda path: (not path.with_name("Cargo.lock").is_file(), len(path.parts), path))
+    if not found:
+        return ()
+    first = found[0]
+    is_locked = first.with_name("Cargo.lock").is_file()
+    if not is_locked:
+        return (first,)
+    return tuple(path for path in found if len(path.parts) == len(first.parts) and path.with_name("Cargo.lock").is_file())
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(source):
+        names[:] = [name for name in names if name not in _SKIPPED and not name.startswith(".")]
+        if "Cargo.toml" in files:
+            yield Path(folder, "Cargo.toml")
+
+
+def _user_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in environ.items() if _VARIABLES.fullmatch(name)}
+    certificates = {name: f"{INSIDE}/{name}" for name in ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO") if environ.get(name)}
+    return {**own, **network_variables(environ), **certificates}
+
+
+def _user_configuration(environ: Mapping[str, str]) -> tuple[str, dict[str, tuple[Path, bool]]]:
+    """Return what the user's configuration of cargo says about servers and directories of crates, and the paths that it needs."""
+    home = Path(environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    binds = {f"{INSIDE}/{name}": (Path(path), False) for name in ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO") if (path := environ.get(name))}
+    named = next((home / name for name in ("config", _CONFIGURATION) if (home / name).is_file()), None)
+    tables: dict[str, Any] = {}
+    if named is not None:
+        try:
+            tables = tomllib.loads(named.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BuildError(f"{named} cannot be read: {error}", hint="Correct it: crates come from where it says.") from error
+    for name in ("credentials.toml", "credentials"):
+        if (home / name).is_file():
+            binds[f"{_CARGO_HOME}/{name}"] = (home / name, False)
+    tables = {name: table for name, table in tables.items() if name in _TABLES}
+    for number, (table, key) in enumerate(_paths(tables)):
+        inside = f"{INSIDE}/registry-{number}"
+        # Relative paths start at the parent of the configuration's directory.
+        binds[inside] = (home.parent / table[key], False)
+        table[key] = inside
+    import tomli_w
+
+    return tomli_w.dumps(tables), binds
+
+
+def _paths(tables: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the settings that are paths of this machine: each a table and its key."""
+    places = [*tables.get("source", {}).values(), tables.get("http", {})]
+    for table in places:
+        yield from ((table, key) for key in ("directory", "local-registry", "cainfo") if isinstance(table, dict) and key in table)
+
+
+def _text(finished: Finished) -> str:
+    return f"{finished.stdout}\n{finished.stderr}"
