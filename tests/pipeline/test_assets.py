@@ -74,6 +74,17 @@ def app_with(world: World, script: str) -> Path:
     return app
 
 
+def test_a_bundle_for_a_build_has_the_front_end(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    assert world.run("bundle", app, "--for-build", "-o", "inputs.tar").code == 0
+    ran, digest = runs.read_text(), world.build(app).digest
+    world.close()
+    world.env["SHIPWHEEL_CACHE"] = str(world.root / "air")
+    assert world.run("unbundle", "inputs.tar").code == 0
+    assert world.build(app).digest == digest
+    assert runs.read_text() == ran, "not again"
+
+
 def test_a_front_end_is_built_once_for_all_platforms(world: World, runs: Path) -> None:
     app = app_with(world, "build")
     first = world.build(app)

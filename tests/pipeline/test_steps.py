@@ -63,6 +63,17 @@ def test_what_steps_write_is_in_every_image_and_they_run_once(world: World, runs
     assert runs.read_text() == "run\n" * 4
 
 
+def test_a_bundle_for_a_build_has_what_steps_wrote(world: World, runs: Path) -> None:
+    app = world.app("small==1.0\n", settings=f"bytecode = false\n{step('write', 'app/a.css', 'a')}")
+    assert world.run("bundle", app, "--for-build", "-o", "inputs.tar").code == 0
+    digest = world.build(app).digest
+    world.close()
+    world.env["SHIPWHEEL_CACHE"] = str(world.root / "air")
+    assert world.run("unbundle", "inputs.tar").code == 0
+    assert world.build(app).digest == digest
+    assert runs.read_text() == "run\n", "not again"
+
+
 def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, runs: Path) -> None:
     failed = world.build(world.app("small==1.0\n", settings=step("fail")))
     assert failed.code == 7

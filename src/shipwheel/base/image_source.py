@@ -28,10 +28,13 @@ from shipwheel.store import Store
 if TYPE_CHECKING:
     from shipwheel.registry.repository import Repository
 
-__all__ = ["fetch_layers", "image_for_platform", "open_images"]
+__all__ = ["IMAGE_RECORD", "fetch_layers", "image_for_platform", "image_record_key", "open_images"]
 
 _LAYOUT_PREFIX = "oci:"
 """The prefix of a layout's name: `oci:DIR` or `oci:DIR:NAME`."""
+
+IMAGE_RECORD = "base-image"
+"""The kind of the store's records of images from registries: everything but the bytes of their layers."""
 
 _STAGE = "base layers"
 _WORKERS = 4
@@ -109,7 +112,7 @@ def _open_remote(
         layers = tuple((layer.descriptor, layer.diff_id) for layer in image.layers)
         described = (image.platform.os, image.platform.architecture, image.platform.variant)
         record = _ImageRecord(described, image.manifest, image.config, layers, reference.name)
-        store.put("base-image", _record_key(remote.digest, platform), msgspec.json.encode(record))
+        store.put(IMAGE_RECORD, image_record_key(remote.digest, platform), msgspec.json.encode(record))
     return make_index([_with_remote_layers(image, source) for image in images]), remote.digest
 
 
@@ -162,12 +165,13 @@ class _LayerSource:
         return self._store.chunks(descriptor.digest)
 
 
-def _record_key(digest: Digest, platform: Platform) -> str:
+def image_record_key(digest: Digest, platform: Platform) -> str:
+    """Return the key of the store's record of an image for a platform."""
     return f"{digest.partition(':')[2]}-{str(platform).replace('/', '-')}"
 
 
 def _recorded_image(digest: Digest, platform: Platform, store: Store, source: _LayerSource) -> Image | None:
-    record = store.get_as("base-image", _record_key(digest, platform), _ImageRecord)
+    record = store.get_as(IMAGE_RECORD, image_record_key(digest, platform), _ImageRecord)
     if record is None:
         return None
     layers = tuple(source.layer(descriptor, diff_id) for descriptor, diff_id in record.layers)

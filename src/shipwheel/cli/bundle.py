@@ -1,6 +1,7 @@
 """`shipwheel bundle`."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,15 @@ _PARTIAL = ".partial"
     cls=Command,
     help="""Write the images of a project and its services, for all platforms, into one file with what starts them: settings for `shipwheel
     up`, a compose file, manifests for Kubernetes. The locks are in it, too. `shipwheel unbundle` needs no network. A bundle that was
-    interrupted goes on where it was.""",
-    examples=("shipwheel bundle -o shop.tar",),
+    interrupted goes on where it was. With --for-build, the bundle holds instead what builds of the current locks need: packages, bases and
+    what was built from source.""",
+    examples=("shipwheel bundle -o shop.tar", "shipwheel bundle --for-build -o inputs.tar"),
 )
 @stack_argument
 @option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The bundle.", group="Destination")
+@option("--for-build", is_flag=True, help="Bundle what a build needs, in place of images.", group="Destination")
 @some_options("locked", "frozen", "yes")
-def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
+def command(terminal: Terminal, path: Path, output: Path, for_build: bool, **flags: Any) -> None:
     """Collect the images in a layout beside the bundle, then write the bundle and remove the layout."""
     from shipwheel.oci.bundle import Bundle, write_bundle
     from shipwheel.stack.compose import compose_file
@@ -43,6 +46,9 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
     from shipwheel.stack.read import read_stack
 
     stack = read_stack(path)
+    if for_build:
+        _bundle_inputs(stack.projects, output, terminal, flags)
+        return
     layout = output.with_name(output.name + _PARTIAL)
     collected = _Collected(layout, terminal, flags)
     placed = place_all(stack, collected.pull, collected.build)
@@ -57,6 +63,21 @@ def command(terminal: Terminal, path: Path, output: Path, **flags: Any) -> None:
     terminal.result(
         lambda: {"output": str(output), "images": {it.repository: it.digest for it in images}, "files": [*files]}, [str(output)]
     )
+
+
+def _bundle_inputs(projects: Sequence[Path], output: Path, terminal: Terminal, flags: dict[str, Any]) -> None:
+    """Build each project, and write what its next build needs."""
+    from shipwheel.pipeline.build_inputs import collect_inputs
+    from shipwheel.pipeline.input_archive import write_inputs
+    from shipwheel.store import Store, default_root
+
+    if not projects:
+        raise UsageError("the stack has no project to build", hint="Leave out --for-build: the bundle has the images.")
+    inputs = [collect_inputs(request_from(path, dict(flags), terminal.report)) for path in projects]
+    write_inputs(inputs, Store(default_root()), output)
+    names, files = [each.project for each in inputs], {digest for each in inputs for digest in each.blobs}
+    terminal.note(f"{output.stat().st_size / 1e6:.1f} MB with {len(files)} files for {', '.join(names)}")
+    terminal.result(lambda: {"output": str(output), "projects": names, "files": len(files)}, [str(output)])
 
 
 class _Collected:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shipwheel.cli.cache_limit import limited_store
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
@@ -20,8 +21,13 @@ __all__ = ["command"]
     "unbundle",
     cls=Command,
     help="""Bring the images of a bundle into a registry or an engine, and write its files with their names there: `shipwheel up DIR` starts
-    them. Every byte is checked, and what a registry has is not sent. Nothing else is asked for.""",
-    examples=("shipwheel unbundle shop.tar --push registry.internal -o shop", "shipwheel unbundle shop.tar --load -o shop"),
+    them. Every byte is checked, and what a registry has is not sent. Nothing else is asked for. A bundle of `bundle --for-build` goes into
+    the cache: then `shipwheel build` needs no network.""",
+    examples=(
+        "shipwheel unbundle shop.tar --push registry.internal -o shop",
+        "shipwheel unbundle shop.tar --load -o shop",
+        "shipwheel unbundle inputs.tar",
+    ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @option("--push", metavar="REGISTRY[/PREFIX]", help="Push the images for all platforms to this registry.", group="Destination")
@@ -44,7 +50,14 @@ __all__ = ["command"]
 def command(terminal: Terminal, file: Path, push: str | None, load: str | None, output: Path | None) -> None:
     """Push or load each image, then write the files."""
     from shipwheel.oci.bundle import read_bundle
+    from shipwheel.pipeline.input_archive import fill, read_inputs
 
+    if (inputs := read_inputs(file)) is not None:
+        if (push, load, output) != (None, None, None):
+            raise UsageError(f"{file} has no images, but what builds need", hint="It goes into the cache: leave out --push, --load and -o.")
+        fill(inputs, limited_store(), terminal.report)
+        terminal.result(lambda: {"projects": [*inputs.projects]}, [*inputs.projects])
+        return
     if (push is None) == (load is None):
         raise UsageError("name one destination", hint="Add --push REGISTRY, or --load.")
     bundle, reader = read_bundle(file)

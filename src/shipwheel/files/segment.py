@@ -27,6 +27,7 @@ from shipwheel.store import BlobWriter, Store
 
 __all__ = [
     "LAYOUT_VERSION",
+    "SEGMENT_RECORD",
     "Directory",
     "Observer",
     "Segment",
@@ -45,7 +46,7 @@ LAYOUT_VERSION = "3"
 MIN_SPLICED_BYTES = 2048
 """Deflated files from this size on are spliced; smaller ones are compressed together with their headers."""
 
-_OWN, _FOREIGN = "segment", "told"
+SEGMENT_RECORD, _FOREIGN = "segment", "told"
 """Kinds of records: about segments that this machine has made, and about those that another machine describes."""
 
 _MAX_TIME = 0o77777777777
@@ -101,7 +102,7 @@ def key_of(*parts: str) -> str:
 
 def load_segment_metadata(key: str, store: Store) -> Segment | None:
     """Return the metadata of a segment, whether or not the store has its bytes: this machine's own, else another machine's."""
-    return store.get_as(_OWN, key, Segment) or store.get_as(_FOREIGN, key, Segment)
+    return store.get_as(SEGMENT_RECORD, key, Segment) or store.get_as(_FOREIGN, key, Segment)
 
 
 def save_segment_metadata(segment: Segment, store: Store) -> None:
@@ -111,7 +112,7 @@ def save_segment_metadata(segment: Segment, store: Store) -> None:
 
 def find_segment(key: str, store: Store) -> Segment | None:
     """Return the segment with this key if this machine has made it and the store has its bytes."""
-    segment = store.get_as(_OWN, key, Segment)
+    segment = store.get_as(SEGMENT_RECORD, key, Segment)
     return segment if segment is not None and store.has(segment.digest) else None
 
 
@@ -154,7 +155,7 @@ def make_segment(source: Source, store: Store, observer: Observer | None = None)
         elf=tuple(writer.elf),
         ctypes_libraries=tuple(sorted(writer.ctypes_libraries)),
     )
-    store.put(_OWN, source.key, msgspec.json.encode(segment))
+    store.put(SEGMENT_RECORD, source.key, msgspec.json.encode(segment))
     return segment
 
 

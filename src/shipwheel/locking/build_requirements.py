@@ -14,7 +14,7 @@ from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_of", "stated_requirements"]
+__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_name", "requirement_of", "stated_requirements"]
 
 BuildRequirements = Mapping[str, tuple[str, ...]]
 """Normalized name of a package -> the requirements that its build has beyond those that it states."""
@@ -38,7 +38,7 @@ def requirement_of(module: str, stated: Iterable[str], root: Path) -> str | None
         return None
     usual = PACKAGE_OF_MODULE.get(top)
     names = {normalized(top), *([normalized(re.split(r"[<>=]", usual)[0])] if usual is not None else [])}
-    return next((text for text in stated if normalized(_name(text)) in names), usual)
+    return next((text for text in stated if normalized(requirement_name(text)) in names), usual)
 
 
 def stated_requirements(inputs: LockInputs) -> tuple[str, ...]:
@@ -72,5 +72,6 @@ def _requirements_in(text: str) -> Iterator[str]:
             continue
 
 
-def _name(requirement: str) -> str:
+def requirement_name(requirement: str) -> str:
+    """Return the name in a requirement."""
     return re.split(r"[\s\[@;<>=!~(]", requirement, maxsplit=1)[0]

@@ -49,9 +49,11 @@ __all__ = [
     "find_python",
     "index_variables",
     "install_command",
+    "install_files",
     "install_for",
     "install_wheels",
     "list_files",
+    "list_wheels",
     "local_python",
     "lock_is_outdated",
     "lock_project",
@@ -311,6 +313,25 @@ def install_wheels(
     if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
         finished = run(command, cwd=cwd, stop=stop)
     _checked(finished)
+
+
+def install_files(environment: Path, requirements: Path, directory: Path, *, cwd: Path, stop: threading.Event | None = None) -> None:
+    """Install a list of requirements from the wheels in a directory, without a network. Raise UvFailed."""
+    command = ["pip", "install", "--no-build", *_install_options(environment, requirements), "--no-config", "--offline", "--no-index"]
+    _checked(run([*command, "--find-links", str(directory)], cwd=cwd, stop=stop))
+
+
+def list_wheels(environment: Path, requirements: Path, exclude_newer: str | None) -> str:
+    """Return a pylock.toml of requirements and of what they depend on, for a virtual environment. Raise UvFailed if one has no wheel.
+
+    uv looks for its settings beside `requirements`.
+    """
+    command = ["pip", "compile", "--no-build", "--no-header", "--format", "pylock.toml"]
+    command += ["--python", str(environment / "bin" / "python"), str(requirements)]
+    finished = run([*command, *_limit(exclude_newer)], cwd=requirements.parent)
+    if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
+        finished = run(command, cwd=requirements.parent)
+    return _checked(finished).stdout
 
 
 def install_for(

@@ -22,7 +22,16 @@ from shipwheel.files.compress import GZIP_HEADER, gunzip
 from shipwheel.files.entry import EntryType, FileEntry, Source, parents
 from shipwheel.files.fragments import end_of_member, fragment
 from shipwheel.files.overlaps import check_kinds, replaced_paths
-from shipwheel.files.segment import Directory, Segment, find_segment, key_of, make_segment, source_date_epoch, uncompressed_chunks
+from shipwheel.files.segment import (
+    SEGMENT_RECORD,
+    Directory,
+    Segment,
+    find_segment,
+    key_of,
+    make_segment,
+    source_date_epoch,
+    uncompressed_chunks,
+)
 from shipwheel.files.trimmed import TrimmedSegment
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD, Descriptor
 from shipwheel.store import Store
@@ -30,6 +39,7 @@ from shipwheel.store import Store
 __all__ = [
     "ANNOTATION_KEY",
     "ANNOTATION_UNPACKED",
+    "LAYER_RECORD",
     "Compression",
     "Layer",
     "LayerSpec",
@@ -41,6 +51,9 @@ __all__ = [
 
 ANNOTATION_KEY = "io.shipwheel.layer.key"
 ANNOTATION_UNPACKED = "io.shipwheel.layer.unpacked-size"
+
+LAYER_RECORD = "layer"
+"""The kind of the store's records of layers."""
 
 ZSTD_LEVEL = 9
 """A fifth smaller than gzip; higher levels take several times as long for little more."""
@@ -112,10 +125,10 @@ class Layer(msgspec.Struct, frozen=True):
 
 def find_layer(spec: LayerSpec, store: Store) -> Layer | None:
     """Return the layer of a spec if the store has all of its parts and the metadata of its segments."""
-    layer = store.get_as("layer", spec.key, Layer)
+    layer = store.get_as(LAYER_RECORD, spec.key, Layer)
     if layer is None:
         return None
-    known = all(store.get("segment", key) is not None for key in layer.segments)
+    known = all(store.get(SEGMENT_RECORD, key) is not None for key in layer.segments)
     return layer if known and all(store.has(part) for part in layer.parts) else None
 
 
@@ -170,7 +183,7 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
     )
     if spec.compression is Compression.ZSTD:
         layer = _with_zstd(layer, store)
-    store.put("layer", spec.key, msgspec.json.encode(layer))
+    store.put(LAYER_RECORD, spec.key, msgspec.json.encode(layer))
     return layer
 
 

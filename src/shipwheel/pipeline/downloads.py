@@ -7,12 +7,14 @@ from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.downloads import fetch_packages, load_segments
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
+from shipwheel.digest import Digest
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.project.project import Project
 from shipwheel.store import Store
+from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["Downloads"]
 
@@ -34,7 +36,15 @@ class Downloads:
 
     def distributions(self, items: Sequence[LockedDistribution]) -> None:
         """Fetch files of the lock; directories and repositories are no files. Raises FetchError or IntegrityError."""
-        absent = [(item, digest) for item in items if (digest := item.digest) is not None and not self._store.has(digest)]
+        self._files([(item.filename, digest, item.size, item.urls) for item in items if (digest := item.digest) is not None])
+
+    def build_requirements(self, wheels: Sequence[KeptWheel]) -> None:
+        """Fetch wheels that builds require. Raises FetchError or IntegrityError."""
+        self._files([(wheel.filename, wheel.digest, wheel.size, (wheel.url,)) for wheel in wheels])
+
+    def _files(self, items: Sequence[tuple[str, Digest, int | None, Sequence[str]]]) -> None:
+        """Fetch files of package indexes: name, digest, size in bytes if it is known, URLs."""
+        absent = [item for item in items if not self._store.has(item[1])]
         if not absent:
             return
         from shipwheel.download.fetch import Download, fetch
@@ -42,9 +52,9 @@ class Downloads:
 
         signed = credentials_of(self._project)
         downloads = []
-        for item, digest in absent:
-            urls = dict.fromkeys(signed(address) for url in item.urls for address in self.indexes.urls(url))
-            downloads.append(Download(tuple(urls), digest, item.size, item.filename))
+        for name, digest, size, stated in absent:
+            urls = dict.fromkeys(signed(address) for url in stated for address in self.indexes.urls(url))
+            downloads.append(Download(tuple(urls), digest, size, name))
         fetch(downloads, self._store, self._reporter, stage="wheels")
 
     def packages(self, packages: Sequence[DebianPackage]) -> None:

@@ -18,7 +18,7 @@ from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree
-from shipwheel.project.source_copy import read_source_tree
+from shipwheel.project.source_copy import SourceTree, read_source_tree
 from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
 from shipwheel.versions import normalized
@@ -26,6 +26,7 @@ from shipwheel.versions import normalized
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
     from shipwheel.wheels.isolated_build import BuildOptions
+    from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["LocalBuilds", "LocalSources"]
 
@@ -97,6 +98,38 @@ class LocalBuilds:
     def _assets(self, settings: AssetSettings) -> AssetsSource:
         return AssetsSource(self._resolution.project, settings, self._downloads, self._store, self._reporter)
 
+    def keep_requirements(self) -> "dict[str, tuple[KeptWheel, ...]]":
+        """Build the current wheels of the user's own directories again, and fetch what their builds require.
+
+        Return these wheels by the key of their record. What is compiled is left out. Raises FetchError or BuildError.
+        """
+        from shipwheel.wheels.built_wheels import record_built_wheel
+        from shipwheel.wheels.kept_requirements import KeptRequirements
+        from shipwheel.wheels.source_builds import build_project_wheel, directory_tree
+
+        options = self._options()
+        kept = KeptRequirements(self._store, options.minor, self._downloads.build_requirements)
+        build = partial(build_project_wheel, store=self._store, reporter=self._reporter, kept=kept)
+        directories = {
+            item.name: item
+            for each in self._resolution.platforms
+            for item in each.selection.distributions
+            if item.kind == "directory" and item.name in self.current.built
+        }
+        for _, item in sorted(directories.items()):
+            self._with_index(partial(build, directory_tree(item), options=msgspec.structs.replace(options, variables={})))
+        if self.current.project_wheel is not None:
+            self._with_index(partial(build, self._project_tree(), options=options))
+        for wheel in self.current.wheels:
+            # The image has the wheel of the first build, and some backends make other bytes each time.
+            record_built_wheel(wheel, self._store)
+        return kept.kept
+
+    def _project_tree(self) -> SourceTree:
+        project = self._resolution.project
+        tree = read_source_tree(project.root, project.files)
+        return replace(tree, name=project.inputs.stated_name or tree.name)
+
     def lacks_locked_files(self) -> bool:
         """Return whether the store lacks a file of the lock. Then the destination may know more about built wheels than this machine."""
         locked = (item.digest for platform in self._resolution.platforms for item in platform.selection.distributions)
@@ -115,9 +148,7 @@ class LocalBuilds:
         from shipwheel.pipeline.compiled_builds import CompiledBuilds
         from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel, needs_source
 
-        store, reporter, options = self._store, self._reporter, self._options()
-        tree = read_source_tree(project.root, project.files)
-        tree = replace(tree, name=project.inputs.stated_name or tree.name)
+        store, reporter, options, tree = self._store, self._reporter, self._options(), self._project_tree()
         compiled = CompiledBuilds(self._resolution, self._downloads, store, reporter, options, need_bytes=whole)
         pure = partial(build_pure_wheel, store=store, options=options, reporter=reporter, need_bytes=whole)
         own = partial(build_project_wheel, tree, store, options, reporter=reporter, need_bytes=whole)

@@ -15,6 +15,7 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
 from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.build_requirements import requirement_name, stated_requirements
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, read_lock
@@ -26,7 +27,7 @@ from shipwheel.project.read import with_dependencies
 from shipwheel.request import LockMode, Request
 from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
-from shipwheel.versions import minor_version
+from shipwheel.versions import minor_version, normalized
 
 __all__ = [
     "Resolution",
@@ -143,9 +144,23 @@ def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock
         name = wanted.inputs.lock_path.name
         message = f"there is no {name}" if before is None else f"{name} is out of date: {outdated_reason(before, wanted)}"
         raise LockError(message, hint=f"Run `shipwheel lock` and commit {name}, or leave out --{request.lock_mode.value}.")
+    from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
     from shipwheel.locking.make import renewed
 
-    return renewed(wanted, before, request.reporter)
+    try:
+        return renewed(wanted, before, request.reporter)
+    except IndexUnavailable as error:
+        if before is not None:
+            error.message += f"\n  a new lock is needed, since {before.path.name} is out of date: {_difference(before, wanted)}"
+            error.hint += " A machine without a network builds what the lock has: lock on another one, and bring `bundle --for-build`."
+        raise
+
+
+def _difference(before: Lock, wanted: LockRequest) -> str:
+    """Return why a lock is not current, with the packages that the project states and the lock lacks."""
+    stated = {normalized(requirement_name(text)) for text in stated_requirements(wanted.inputs)}
+    lacking = sorted(stated - {normalized(name) for name in before.names})
+    return outdated_reason(before, wanted) + (f" (it lacks {', '.join(lacking)})" if lacking else "")
 
 
 def outdated_reason(lock: Lock, wanted: LockRequest) -> str:

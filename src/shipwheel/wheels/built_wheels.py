@@ -5,9 +5,10 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.store import Store
 
-__all__ = ["BuiltWheel", "find_built_wheel", "record_built_wheel", "record_remote_wheel"]
+__all__ = ["BUILT_RECORD", "BuiltWheel", "find_built_wheel", "record_built_wheel", "record_remote_wheel"]
 
-_BUILT = "built"
+BUILT_RECORD = "built"
+"""The kind of the store's records of wheels that were built here."""
 _BUILT_ELSEWHERE = "built-elsewhere"
 
 
@@ -30,7 +31,7 @@ def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel 
 
     With `need_bytes`, only a wheel that was built here and whose bytes the store has; else also one that another machine built.
     """
-    wheel = store.get_as(_BUILT, key, BuiltWheel) or (None if need_bytes else store.get_as(_BUILT_ELSEWHERE, key, BuiltWheel))
+    wheel = store.get_as(BUILT_RECORD, key, BuiltWheel) or (None if need_bytes else store.get_as(_BUILT_ELSEWHERE, key, BuiltWheel))
     if wheel is None or (need_bytes and not store.has(wheel.digest)):
         return None
     return msgspec.structs.replace(wheel, key=key)
@@ -38,7 +39,7 @@ def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel 
 
 def record_built_wheel(wheel: BuiltWheel, store: Store) -> None:
     """Record a wheel that was built here and is in the store."""
-    store.put(_BUILT, wheel.key, msgspec.json.encode(wheel))
+    store.put(BUILT_RECORD, wheel.key, msgspec.json.encode(wheel))
 
 
 def record_remote_wheel(wheel: BuiltWheel, store: Store) -> None:

@@ -22,6 +22,7 @@ from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
+from shipwheel.wheels.kept_requirements import KeptRequirements
 
 if TYPE_CHECKING:
     from pyproject_hooks import SubprocessRunner
@@ -44,7 +45,7 @@ class BuildPlace:
     `top` is one around `source` that the backend may change, too, `readable` are further paths that it may read. `environment` is all that
     the backend gets; `network` lets it use the network. `settings` are uv's, for the indexes of the build's requirements, which
     `exclude_newer`, an RFC 3339 instant, limits. `requires` are build requirements that the source does not state. Setting `stop` ends the
-    build, and each of its programs has `bounds`.
+    build, and each of its programs has `bounds`. Requirements that are `kept` are installed without a network.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class BuildPlace:
     readable: tuple[Path, ...] = ()
     requires: tuple[str, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
+    kept: KeptRequirements | None = None
 
     @property
     def out(self) -> Path:
@@ -173,6 +175,10 @@ def _install(place: BuildPlace, requirements: Iterable[str]) -> None:
         path = Path(name).resolve() / "build-requirements.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         write_index_settings(path.parent, place.settings)
+        if place.kept is not None and (wheels := place.kept.find(path, place.venv, place.exclude_newer, place.settings)):
+            place.kept.write(wheels, path.parent / "wheels")
+            uv.install_files(place.venv, path, path.parent / "wheels", cwd=path.parent, stop=place.stop)
+            return
         try:
             uv.install_wheels(place.venv, path, place.exclude_newer, cwd=path.parent, stop=place.stop)
         except uv.UvFailed as error:

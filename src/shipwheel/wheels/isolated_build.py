@@ -7,7 +7,6 @@ at once with a clear error, and one that may compile becomes pure Python, the sa
 import os
 import shlex
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from shipwheel.store import Store
 from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
+from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.rewrite import remove_local_urls
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
@@ -97,7 +97,7 @@ class BuildJob:
     """One build: of `source`, a directory, in `top`, which the backend may need around it.
 
     `label` names it in errors. `readable` are further paths for the backend to read. The user's own source has `secret_rules`: its wheel
-    must not have secrets.
+    must not have secrets. `kept` collects what the build requires, for another store; by default, what this store has is used.
     """
 
     source: Path
@@ -107,6 +107,7 @@ class BuildJob:
     options: BuildOptions
     readable: tuple[Path, ...] = ()
     secret_rules: SecretRules | None = None
+    kept: KeptRequirements | None = None
 
     @property
     def network(self) -> bool:
@@ -164,7 +165,7 @@ class _ModuleMissing(Exception):
 
 def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> BuiltWheel:
     """Build a wheel into the store. Raise as `build_in_isolation` does, or _ModuleMissing."""
-    with _place(job, requires, store.closed) as place:
+    with _place(job, requires, store) as place:
         try:
             wheel = build_wheel(place)
         except HookFailed as error:
@@ -190,7 +191,7 @@ def _marker(root: Path) -> Path:
 
 
 @contextmanager
-def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> Iterator[BuildPlace]:
+def _place(job: BuildJob, requires: tuple[str, ...], store: Store) -> Iterator[BuildPlace]:
     """Make the directory of a build, with stubs in place of compilers, and an environment that is the same on every host."""
     with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
         root, options = Path(name).resolve(), job.options
@@ -208,13 +209,14 @@ def _place(job: BuildJob, requires: tuple[str, ...], stop: threading.Event) -> I
             # Any interpreter builds a pure Python wheel, so none is downloaded for it.
             uv.usable_python(options.minor),
             _environment(job, root),
-            stop,
+            store.closed,
             {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
             end_of_day(date.fromisoformat(options.as_of)) if options.as_of else None,
             job.network,
             job.readable,
             requires,
             options.bounds,
+            job.kept or KeptRequirements(store, options.minor),
         )
 
 

@@ -24,9 +24,10 @@ from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.git_source import checkout
 from shipwheel.wheels.isolated_build import BuildJob, BuildOptions, build_in_isolation
+from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.sdist import unpack_sdist
 
-__all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "needs_source", "secret_rules", "write_source"]
+__all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "directory_tree", "needs_source", "secret_rules", "write_source"]
 
 _VERSION = "3"
 """Part of every key: raise it whenever the same source gives another wheel."""
@@ -41,8 +42,7 @@ def build_pure_wheel(
     """
     options = msgspec.structs.replace(options, variables={})
     if dist.kind == "directory":
-        tree = replace(read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles()), name=dist.name)
-        return build_project_wheel(tree, store, options, reporter=reporter, need_bytes=need_bytes)
+        return build_project_wheel(directory_tree(dist), store, options, reporter=reporter, need_bytes=need_bytes)
     key = _distribution_key(dist, options)
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is not None:
@@ -53,15 +53,28 @@ def build_pure_wheel(
         return build_in_isolation(BuildJob(source, top, dist.name, dist.label, options), store, key, reporter)
 
 
+def directory_tree(dist: LockedDistribution) -> SourceTree:
+    """Return the source of a directory of the lock."""
+    return replace(read_source_tree((dist.path or Path()) / dist.subdirectory, UserFiles()), name=dist.name)
+
+
 def needs_source(dist: LockedDistribution, store: Store, options: BuildOptions, *, need_bytes: bool = True) -> bool:
     """Return whether `build_pure_wheel` would read the sdist."""
     return dist.kind == "sdist" and find_built_wheel(_distribution_key(dist, options), store, need_bytes=need_bytes) is None
 
 
 def build_project_wheel(
-    tree: SourceTree, store: Store, options: BuildOptions, *, reporter: Reporter = silent, need_bytes: bool = True
+    tree: SourceTree,
+    store: Store,
+    options: BuildOptions,
+    *,
+    reporter: Reporter = silent,
+    need_bytes: bool = True,
+    kept: KeptRequirements | None = None,
 ) -> BuiltWheel:
     """Return the wheel of a project's directory, which may be a member of a workspace; build it if necessary, from a private copy.
+
+    With `kept`, it is built in any case, and what its build requires is collected there.
 
     The copy has the git history if the build backend may take the version from it. The wheel is without the secrets that the backend put
     into it. Raise ProjectWheelError, and ProjectError for a token in a file.
@@ -70,12 +83,12 @@ def build_project_wheel(
     below, allowed = tree.root.relative_to(tree.top), options.allowed_secrets
     parts = (below.as_posix(), options.as_of, options.minor, *allowed, *own.build_requirements_of(tree.name))
     key = _key(tree_digest(tree.top, history=tree.has_history), *parts)
-    built = find_built_wheel(key, store, need_bytes=need_bytes)
+    built = find_built_wheel(key, store, need_bytes=need_bytes) if kept is None else None
     if built is None:
         rules = secret_rules(options)
         with private_copy(tree.top, history=tree.has_history) as copy:
             history = git_directories(copy) if tree.has_history else ()
-            job = BuildJob(copy / below, copy, tree.name, f"the project {tree.name}", own, history, rules)
+            job = BuildJob(copy / below, copy, tree.name, f"the project {tree.name}", own, history, rules, kept)
             try:
                 built = build_in_isolation(job, store, key, reporter)
             except BuildError as error:
