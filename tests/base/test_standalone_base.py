@@ -230,6 +230,24 @@ def test_reads_the_hash_from_the_release(world: World) -> None:
     assert world.build(folder, env=env).digest
 
 
+def test_a_chosen_mirror_is_used_and_not_trusted(world: World) -> None:
+    folder, disk = _app(world), _disk(world)
+    env, other = _metadata(world, *sorted(disk.iterdir())), "elsewhere/python-build-standalone"
+    chosen = ("mirrors", "--use", f"{world.mirror.url}/files/{other}")
+    for path in sorted(disk.iterdir()):
+        world.mirror.add(f"{other}/20240101/{path.name}", path.read_bytes())
+    world.mirror.fault("/files/builds/*", Fault(status=404))
+    assert world.run(*chosen).code == 0
+    first = world.build(folder, env=env)
+    assert first.code == 0, first.err
+    for path in sorted(disk.iterdir()):
+        world.mirror.add(f"{other}/20240101/{path.name}", b"evil")
+    world.mirror.fault("/files/builds/*", Fault())
+    env["SHIPWHEEL_CACHE"] = str(world.root / "new")
+    assert world.run(*chosen, env=env).code == 0
+    assert world.build(folder, env=env).digest == first.digest
+
+
 def test_rejects_wrong_bytes_from_a_server(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()))

@@ -88,6 +88,20 @@ def test_prefers_the_fastest_mirror(stack: ExitStack) -> None:
     assert best_addresses(found, "index")[0] == quick.simple.rstrip("/")
 
 
+def test_measures_standalone_pythons(stack: ExitStack) -> None:
+    path = "20240101/cpython-3.12.1%2B20240101-x86_64.tar.gz"
+    good, wrong, behind = (stack.enter_context(PackageIndex()) for _ in range(3))
+    good.add(f"pythons/{path.replace('%2B', '+')}", b"\x1f\x8b" + bytes(100_000))
+    wrong.add(f"pythons/{path.replace('%2B', '+')}", b"<html>")
+    table = [Mirror(name, pythons=f"{it.url}/files/pythons") for name, it in (("good", good), ("wrong", wrong), ("behind", behind))]
+    found = {it.name: it for it in measure(table, seconds=5.0, python=path)}
+    assert (found["good"].problem, found["good"].fresh) == ("", "20240101")
+    assert found["wrong"].problem == "not a mirror of standalone Pythons"
+    assert found["behind"].problem == "answered 404"
+    assert best_addresses(tuple(found.values()), "pythons") == (f"{good.url}/files/pythons",)
+    assert measure(table, seconds=1) == (), "only if it is known what they should have"
+
+
 def test_measures_an_index_with_html_pages(stack: ExitStack) -> None:
     html = served(stack)
     html.fault(f"/simple/{PROBE_PROJECT}/", Fault(data=html.body(f"/simple/{PROBE_PROJECT}/", "text/html")[1]))  # type: ignore[index]
@@ -96,7 +110,7 @@ def test_measures_an_index_with_html_pages(stack: ExitStack) -> None:
 
 
 def test_a_choice_is_valid_until_it_expires(tmp_path: Path) -> None:
-    choice = Choice(("https://a.example/simple",), ("https://b.example/debian",), "2024-06-08")
+    choice = Choice(("https://a.example/simple",), ("https://b.example/debian",), "2024-06-08", ("https://c.example/pythons",))
     save_choice(tmp_path / "new", choice)
     assert load_choice(tmp_path / "new", today="2024-06-08") == choice
     assert load_choice(tmp_path / "new", today="2024-06-09") == Choice()
@@ -123,6 +137,8 @@ def test_chooses_by_name_url_or_measurement(stack: ExitStack) -> None:
     assert choose("ustc", list).index == (find_mirror("USTC").index,)
     assert choose("https://x.example/pypi/simple/", list).index == ("https://x.example/pypi/simple",)
     assert choose("https://x.example/debian", list, before=Choice(("https://i.example/simple",))).index == ("https://i.example/simple",)
+    pythons = choose("https://x.example/astral-sh/python-build-standalone/", list, before=Choice(("https://i.example/simple",)))
+    assert (pythons.index, pythons.pythons) == (("https://i.example/simple",), ("https://x.example/astral-sh/python-build-standalone",))
     with pytest.raises(UsageError, match="no mirror of the table"):
         choose("auto", lambda: measure([], seconds=1))
     assert choose("auto", lambda: measure([mirror("one", served(stack))], seconds=3)).index
@@ -142,3 +158,11 @@ def test_every_mirror_has_a_name_and_well_formed_urls() -> None:
     assert {"tsinghua", "ustc", "aliyun", "tencent", "huawei", "nju"} <= {mirror.name for mirror in MIRRORS}
     assert all(mirror.index.endswith("/simple") for mirror in MIRRORS if mirror.index)
     assert all(mirror.debian.endswith("/debian") for mirror in MIRRORS if mirror.debian)
+    pythons = [mirror.pythons for mirror in MIRRORS if mirror.pythons]
+    assert pythons and all(url.endswith("/python-build-standalone") and "/debian/" not in url for url in pythons)
+    assert all(find_mirror(url).pythons == url for url in pythons)
+
+
+def test_a_choice_of_an_earlier_version_has_no_pythons(tmp_path: Path) -> None:
+    (tmp_path / "mirrors.json").write_text('{"format": 1, "until": "2024-06-08", "index": ["https://a.example/simple"], "debian": []}')
+    assert load_choice(tmp_path, today="2024-06-08") == Choice(("https://a.example/simple",), (), "2024-06-08")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -17,6 +18,7 @@ import msgspec
 from shipwheel.base.standalone_archive import Standalone, parse_filename
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Sha256, as_sha256
+from shipwheel.download.mirrors import load_choice
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Reporter
 from shipwheel.locking import uv
@@ -27,9 +29,19 @@ from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
 from shipwheel.versions import minor_version
 
-__all__ = ["check_fetchable", "fetch_standalone", "find_builds", "is_acceptable", "newest_versions", "pinned_version"]
+__all__ = [
+    "check_fetchable",
+    "fetch_standalone",
+    "find_builds",
+    "is_acceptable",
+    "newest_path",
+    "newest_versions",
+    "pinned_version",
+    "uv_mirror",
+]
 
 _CHECKSUMS_FILE = "SHA256SUMS"
+_MIRROR_VARIABLE, _MIRROR_KEY = "UV_PYTHON_INSTALL_MIRROR", "python-install-mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +124,7 @@ def fetch_standalone(builds: Sequence[Standalone], project: Project, store: Stor
     available = _available_builds(project)
     downloads = []
     for build in missing:
-        urls = _all_urls(build, available, project)
+        urls = _all_urls(build, available, project, store)
         paths = [path for path in map(_local_path, urls) if path is not None and path.is_file()]
         downloads.append(Download(urls, build.digest, paths[0].stat().st_size if paths else None, build.filename))
     try:
@@ -133,7 +145,7 @@ def check_fetchable(builds: Sequence[Standalone], project: Project, store: Store
         from shipwheel.download.fetch import probe
 
         try:
-            probe(_all_urls(build, available, project), build.filename)
+            probe(_all_urls(build, available, project, store), build.filename)
         except FetchError as error:
             raise _unavailable(project, error.message) from error
 
@@ -142,11 +154,35 @@ def _missing(builds: Sequence[Standalone], store: Store) -> list[Standalone]:
     return list({build.digest: build for build in builds if not store.has(build.digest)}.values())
 
 
-def _all_urls(build: Standalone, available: Sequence[_AvailableBuild], project: Project) -> tuple[str, ...]:
+def _all_urls(build: Standalone, available: Sequence[_AvailableBuild], project: Project, store: Store) -> tuple[str, ...]:
+    """Return the URLs of a build: on the mirrors that were chosen, unless the settings name one, then those that uv knows."""
     urls = tuple(dict.fromkeys(_urls(build, available)))
     if not urls:
         raise _unavailable(project, f"{build.filename} is not among the available builds")
-    return urls
+    if project.settings.python_builds or uv_mirror(project.inputs.workspace.settings, os.environ):
+        return urls
+    path = f"{build.release}/{quote(build.filename, safe='')}"
+    return (*(f"{mirror}/{path}" for mirror in load_choice(store.root).pythons), *urls)
+
+
+def uv_mirror(settings: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Return the mirror of standalone Pythons that uv is set up with, empty for none. `settings` are uv's of the project."""
+    tables = (settings, *(table for _, table in uv_files(environ)))
+    return environ.get(_MIRROR_VARIABLE) or next((str(table[_MIRROR_KEY]) for table in tables if table.get(_MIRROR_KEY)), "")
+
+
+def newest_path(directory: Path) -> str:
+    """Return the path on every mirror of the newest build that uv knows; empty if it cannot list them.
+
+    uv looks for its settings in `directory`.
+    """
+    try:
+        urls = [item.url for item in uv.python_downloads(directory)]
+    except uv.UvFailed:
+        return ""
+    paths = ["/".join(urlsplit(url).path.split("/")[-2:]) for url in urls]
+    # A release is named after its day.
+    return max((path for path in paths if parse_filename(unquote(path.rpartition("/")[2])) is not None), default="")
 
 
 def _urls(build: Standalone, available: Sequence[_AvailableBuild]) -> Iterator[str]:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_KINDS = {"index": "package index", "debian": "Debian archive"}
+_KINDS = {"index": "package index", "debian": "Debian archive", "pythons": "Pythons"}
 
 
 @click.command(
     "mirrors",
     cls=Command,
-    help="Measure public mirrors of the package index and the Debian archive, and choose some.",
+    help="Measure public mirrors of the package index, the Debian archive and standalone Pythons, and choose some.",
     examples=(
         "shipwheel mirrors",
         "shipwheel mirrors --use auto",
@@ -31,13 +31,14 @@ _KINDS = {"index": "package index", "debian": "Debian archive"}
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long to keep the choice.")
 def command(terminal: Terminal, use: str | None, days: int) -> None:
     """Print the measurements as a table. `--use` with a name or an address measures nothing."""
+    from shipwheel.base.standalone_builds import newest_path
     from shipwheel.download.mirrors import choose, delete_choice, load_choice, measure, save_choice
     from shipwheel.store import default_root
 
     root = default_root()
     measured: Sequence[Measurement] = ()
     if use is None or use == "auto":
-        measured = measure()
+        measured = measure(python=newest_path(Path.cwd()))
     if use == "none":
         delete_choice(root)
     elif use is not None:
@@ -59,7 +60,7 @@ def _table(measured: "Sequence[Measurement]", choice: "Choice") -> Iterator[str]
         if rows:
             yield f"{title:<16} {'first byte':>10} {'throughput':>12}  fresh"
         for it in rows:
-            mark = "*" if it.address in (choice.index if kind == "index" else choice.debian) else " "
+            mark = "*" if it.address in choice.addresses(kind) else " "
             if it.problem:
                 yield f"{mark} {it.name:<14} {'':>10} {'':>12}  {it.problem}"
             else:
@@ -70,12 +71,14 @@ def _table(measured: "Sequence[Measurement]", choice: "Choice") -> Iterator[str]
 
 def _used(choice: "Choice") -> dict[str, dict[str, str]]:
     """Return the mirror of each kind that is used now, and where the choice comes from."""
+    from shipwheel.base.standalone_builds import uv_mirror
     from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
     from shipwheel.project.indexes import read_indexes, without_login
     from shipwheel.project.workspace import read_workspace
     from shipwheel.user_files import UserFiles
 
-    indexes = read_indexes(read_workspace(UserFiles(), Path.cwd()).settings, choice=lambda: choice)
+    settings = read_workspace(UserFiles(), Path.cwd()).settings
+    indexes, pythons = read_indexes(settings, choice=lambda: choice), uv_mirror(settings, os.environ)
     variable, apt = os.environ.get(MIRROR_VARIABLE), apt_mirror(Path("/etc/apt"))
     debian = (
         (variable, MIRROR_VARIABLE)
@@ -89,6 +92,10 @@ def _used(choice: "Choice") -> dict[str, dict[str, str]]:
     return {
         "index": {"address": without_login(indexes.default), "origin": indexes.origin or "uv's default"},
         "debian": {"address": without_login(debian[0]), "origin": debian[1]},
+        "pythons": {
+            "address": without_login(pythons or next(iter(choice.pythons), "")),
+            "origin": "uv's settings" if pythons else "the saved choice" if choice.pythons else "uv's default",
+        },
     }
 
 

@@ -1,7 +1,7 @@
-"""Public mirrors of the package index and of Debian's archive: the table, measuring, and the stored choice.
+"""Public mirrors of the package index, Debian's archive and standalone Pythons: the table, measuring, and the stored choice.
 
-Nothing that a mirror sends is trusted: the lock has the hashes of Python packages, and Debian's archive is signed. The choice is stored
-beside the store for some days. The settings of pip, uv and apt take precedence over it.
+Nothing that a mirror sends is trusted: the lock has the hashes of Python packages and Pythons, and Debian's archive is signed. The choice
+is stored beside the store for some days. The settings of pip, uv and apt take precedence over it.
 """
 
 import hashlib
@@ -50,26 +50,34 @@ _MAX_DAYS_BEHIND = 2
 _MAX_PROBE_BYTES = 1 << 20
 """Bytes of a package list after which the throughput is known."""
 
-_INDEX, _DEBIAN = "index", "debian"
+_INDEX, _DEBIAN, _PYTHONS = _KINDS = ("index", "debian", "pythons")
+_PYTHONS_PATH = "/github-release/astral-sh/python-build-standalone"
+"""The path of standalone Pythons on mirrors of files that projects release."""
+_GZIP = b"\x1f\x8b"
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class Mirror(msgspec.Struct, frozen=True):
-    """A mirror's name and its URLs: of the package index, of Debian's archive. One that it does not have is empty."""
+    """A mirror's name and its URLs: of the package index, Debian's archive, standalone Pythons. One that it does not have is empty."""
 
     name: str
     index: str = ""
     debian: str = ""
+    pythons: str = ""
 
     def address(self, kind: str) -> str:
-        """Return the URL of its package index ("index") or Debian archive ("debian")."""
-        return self.index if kind == _INDEX else self.debian
+        """Return the URL of its package index ("index"), Debian archive ("debian") or standalone Pythons ("pythons")."""
+        return {_INDEX: self.index, _DEBIAN: self.debian, _PYTHONS: self.pythons}[kind]
+
+    def with_pythons(self) -> "Mirror":
+        """Return the mirror with standalone Pythons, which are beside its Debian archive."""
+        return msgspec.structs.replace(self, pythons=urljoin(self.debian, _PYTHONS_PATH))
 
 
 MIRRORS = (
-    Mirror("tsinghua", "https://pypi.tuna.tsinghua.edu.cn/simple", "https://mirrors.tuna.tsinghua.edu.cn/debian"),
-    Mirror("ustc", "https://mirrors.ustc.edu.cn/pypi/simple", "https://mirrors.ustc.edu.cn/debian"),
-    Mirror("nju", "https://mirror.nju.edu.cn/pypi/web/simple", "https://mirror.nju.edu.cn/debian"),
+    Mirror("tsinghua", "https://pypi.tuna.tsinghua.edu.cn/simple", "https://mirrors.tuna.tsinghua.edu.cn/debian").with_pythons(),
+    Mirror("ustc", "https://mirrors.ustc.edu.cn/pypi/simple", "https://mirrors.ustc.edu.cn/debian").with_pythons(),
+    Mirror("nju", "https://mirror.nju.edu.cn/pypi/web/simple", "https://mirror.nju.edu.cn/debian").with_pythons(),
     Mirror("sjtu", "https://mirror.sjtu.edu.cn/pypi/web/simple", "https://mirror.sjtu.edu.cn/debian"),
     Mirror("bfsu", "https://mirrors.bfsu.edu.cn/pypi/web/simple", "https://mirrors.bfsu.edu.cn/debian"),
     Mirror("zju", "https://mirrors.zju.edu.cn/pypi/web/simple", "https://mirrors.zju.edu.cn/debian"),
@@ -111,6 +119,11 @@ class Choice(msgspec.Struct, frozen=True):
     index: tuple[str, ...] = ()
     debian: tuple[str, ...] = ()
     until: str = ""
+    pythons: tuple[str, ...] = ()
+
+    def addresses(self, kind: str) -> tuple[str, ...]:
+        """Return the URLs of a kind."""
+        return {_INDEX: self.index, _DEBIAN: self.debian, _PYTHONS: self.pythons}[kind]
 
 
 NO_CHOICE = Choice()
@@ -135,22 +148,28 @@ def find_mirror(text: str, mirrors: Sequence[Mirror] = MIRRORS) -> Mirror:
         return Mirror(parts.netloc, index=address)
     if address.endswith("/debian"):
         return Mirror(parts.netloc, debian=address)
+    if "/python-build-standalone" in parts.path:
+        return Mirror(parts.netloc, pythons=address)
     raise UsageError(
-        f"{address} is neither a package index nor a Debian archive",
-        hint="The URL of a package index ends with /simple, that of a Debian archive with /debian.",
+        f"{address} is neither a package index nor a Debian archive nor a mirror of standalone Pythons",
+        hint="The URL of a package index ends with /simple, that of a Debian archive with /debian; the third has /python-build-standalone.",
     )
 
 
-def measure(mirrors: Sequence[Mirror] = MIRRORS, *, seconds: float = _TIMEOUT_S, suite: str = "sid") -> tuple[Measurement, ...]:
+def measure(
+    mirrors: Sequence[Mirror] = MIRRORS, *, seconds: float = _TIMEOUT_S, suite: str = "sid", python: str = ""
+) -> tuple[Measurement, ...]:
     """Measure all mirrors in parallel, in at most `seconds`, and return the results in the order of the table.
 
-    A mirror that has not answered by then has a problem. Of Debian archives, `suite` is measured.
+    A mirror that has not answered by then has a problem. Of Debian archives, `suite` is measured, of standalone Pythons the archive at the
+    path `python`, as in "20240101/cpython-3.12.1…tar.gz"; without it, none is.
     """
-    jobs = [(mirror, kind, mirror.address(kind).rstrip("/")) for kind in (_INDEX, _DEBIAN) for mirror in mirrors if mirror.address(kind)]
+    kinds = _KINDS if python else (_INDEX, _DEBIAN)
+    jobs = [(mirror, kind, mirror.address(kind).rstrip("/")) for kind in kinds for mirror in mirrors if mirror.address(kind)]
     results: queue.SimpleQueue[Measurement] = queue.SimpleQueue()
     deadline = time.monotonic() + seconds
     for mirror, kind, address in jobs:
-        probe = _Probe(mirror.name, kind, address, deadline - _RESERVE_S, suite)
+        probe = _Probe(mirror.name, kind, address, deadline - _RESERVE_S, python if kind == _PYTHONS else suite)
         threading.Thread(target=lambda probe=probe: results.put(probe.run()), daemon=True, name=f"measure {mirror.name}").start()
     done: dict[tuple[str, str], Measurement] = {}
     while len(done) < len(jobs):
@@ -169,7 +188,7 @@ def measure(mirrors: Sequence[Mirror] = MIRRORS, *, seconds: float = _TIMEOUT_S,
 
 def _mark_stale(measured: Sequence[Measurement]) -> tuple[Measurement, ...]:
     """Set the problem of mirrors that are far behind the freshest one."""
-    newest = {kind: max((it.fresh for it in measured if it.kind == kind and not it.problem), default="") for kind in (_INDEX, _DEBIAN)}
+    newest = {kind: max((it.fresh for it in measured if it.kind == kind and not it.problem), default="") for kind in _KINDS}
     marked = []
     for it in measured:
         days = _days_between(it.fresh, newest[it.kind])
@@ -192,13 +211,13 @@ def best_addresses(measured: Sequence[Measurement], kind: str, count: int = 3) -
 
 @dataclass(slots=True)
 class _Probe:
-    """The measurement of one mirror, which ends at `deadline`."""
+    """The measurement of one mirror, which ends at `deadline`. `what` is Debian's suite, or the path of a standalone Python."""
 
     name: str
     kind: str
     address: str
     deadline: float
-    suite: str
+    what: str
     first: float = 0.0
     rate: float = 0.0
     fresh: str = ""
@@ -211,7 +230,7 @@ class _Probe:
         problem = ""
         try:
             with httpx.Client(follow_redirects=True, timeout=self._remaining(), headers={"User-Agent": "shipwheel"}) as client:
-                (self._measure_index if self.kind == _INDEX else self._measure_debian)(client)
+                {_INDEX: self._measure_index, _DEBIAN: self._measure_debian, _PYTHONS: self._measure_pythons}[self.kind](client)
         except _UnusableError as error:
             problem = str(error)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -261,15 +280,20 @@ class _Probe:
     def _measure_debian(self, client: "httpx.Client") -> None:
         from email.utils import parsedate_to_datetime
 
-        text = self._get(client, f"{self.address}/dists/{self.suite}/InRelease", 1 << 20).decode(errors="replace")
+        text = self._get(client, f"{self.address}/dists/{self.what}/InRelease", 1 << 20).decode(errors="replace")
         date = re.search(r"^Date: (.+)$", text, re.MULTILINE)
         if not text.startswith("-----BEGIN PGP SIGNED MESSAGE") or date is None:
             raise _UnusableError("not a Debian archive")
         self.fresh = parsedate_to_datetime(date[1].replace("UTC", "+0000")).isoformat()
         try:
-            self._get(client, f"{self.address}/dists/{self.suite}/main/binary-amd64/Packages.xz", _MAX_PROBE_BYTES)
+            self._get(client, f"{self.address}/dists/{self.what}/main/binary-amd64/Packages.xz", _MAX_PROBE_BYTES)
         except _UnusableError:
             return  # the throughput of InRelease has to do
+
+    def _measure_pythons(self, client: "httpx.Client") -> None:
+        if not self._get(client, f"{self.address}/{self.what}", _MAX_PROBE_BYTES).startswith(_GZIP):
+            raise _UnusableError("not a mirror of standalone Pythons")
+        self.fresh = self.what.partition("/")[0]
 
 
 class _UnusableError(Exception):
@@ -300,7 +324,7 @@ def _choice_path(root: Path) -> Path:
 def save_choice(root: Path, choice: Choice) -> None:
     """Write the choice into the store's directory. Raise StoreError if that is not possible."""
     path = _choice_path(root)
-    document = {"format": 1, "until": choice.until, "index": list(choice.index), "debian": list(choice.debian)}
+    document = {"format": 1, "until": choice.until, **{kind: list(choice.addresses(kind)) for kind in _KINDS}}
     try:
         root.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
@@ -319,14 +343,14 @@ def load_choice(root: Path, *, today: str | None = None) -> Choice:
     """Return the stored choice, or an empty one if there is none, if it has expired, or if the file is damaged."""
     try:
         document: Any = json.loads(_choice_path(root).read_text(encoding="utf-8"))
-        choice = Choice(_addresses(document, _INDEX), _addresses(document, _DEBIAN), str(document["until"]))
+        choice = Choice(_addresses(document, _INDEX), _addresses(document, _DEBIAN), str(document["until"]), _addresses(document, _PYTHONS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return NO_CHOICE
     return choice if choice.until >= (today or datetime.now(UTC).date().isoformat()) else NO_CHOICE
 
 
 def _addresses(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return tuple(text for text in document[key] if isinstance(text, str) and re.fullmatch(r"https?://[^\s@]+", text))
+    return tuple(text for text in document.get(key, ()) if isinstance(text, str) and re.fullmatch(r"https?://[^\s@]+", text))
 
 
 def choose(
@@ -339,17 +363,18 @@ def choose(
 ) -> Choice:
     """Return the choice that `--use` asks for: "auto" (the best three of each kind), a mirror's name, or a URL.
 
-    A mirror with only one kind leaves the other kind as in `before`. Raise UsageError for another text, or if auto finds no usable mirror.
+    A mirror without a kind leaves that kind as in `before`. Raise UsageError for another text, or if auto finds no usable mirror.
     """
     until = (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
     if use == "auto":
         results = measured()
-        choice = Choice(best_addresses(results, _INDEX), best_addresses(results, _DEBIAN), until)
-        if not (choice.index or choice.debian):
+        choice = Choice(best_addresses(results, _INDEX), best_addresses(results, _DEBIAN), until, best_addresses(results, _PYTHONS))
+        if not any(map(choice.addresses, _KINDS)):
             raise UsageError(
                 "no mirror of the table can be used from here",
                 hint="Run `shipwheel mirrors` to see why. Without a mirror, the settings of uv and apt apply.",
             )
         return choice
     mirror = find_mirror(use, mirrors)
-    return Choice((mirror.index,) if mirror.index else before.index, (mirror.debian,) if mirror.debian else before.debian, until)
+    index, debian, pythons = ((mirror.address(kind),) if mirror.address(kind) else before.addresses(kind) for kind in _KINDS)
+    return Choice(index, debian, until, pythons)
