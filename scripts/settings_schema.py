@@ -35,6 +35,9 @@ def settings_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
     settings = parts.pop(schema["$ref"].rpartition("/")[2])
     for key, name in _TABLES.items():
         parts[name]["properties"] = _properties(parts[name], descriptions, f"{key}.")
+    # A table in this one with the name of a package has settings for that package.
+    of_packages = parts["BuildSettings"]["properties"].pop("by-package")
+    parts["BuildSettings"]["additionalProperties"] = of_packages["additionalProperties"]
     properties = _properties(settings, descriptions)
     return {
         "$schema": _DRAFT,

@@ -63,7 +63,7 @@ BELOW = {
     "user_files": {"errors"},
     "setting_values": {"container_path", "linux_signals", "venv"},
     "service_settings": {"setting_values"},
-    "build_settings": {"setting_values"},
+    "build_settings": {"setting_values", "versions"},
     "settings": {"build_settings", "errors", "platform", "service_settings", "setting_values", "user_files"},
     "request": LEAVES,
     "download": LEAVES,

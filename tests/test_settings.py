@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
 from shipwheel.settings import Settings, added, expand_env, load_settings, merge, settings_from
 from shipwheel.user_files import parse_toml, read_toml
+from shipwheel.wheels.isolated_build import BuildOptions
 
 
 def _read(text: str) -> Settings:
@@ -223,6 +224,21 @@ def test_any_text_gives_a_table_or_a_project_error(text: str) -> None:
         parse_toml(text, "x.toml")
     except ShipwheelError as error:
         assert error.message.startswith("x.toml")
+
+
+def test_a_build_has_settings_for_all_packages_and_for_one() -> None:
+    text = '[build]\nconstraints = ["setuptools<66"]\nenv = { A = "1" }\n[build.Old_Name]\nconstraints = ["cython<3"]\nenv = { B = "2" }\n'
+    build = _read(text).build
+    assert build is not None and [*build.by_package] == ["old-name"]
+    options = BuildOptions("3.11", "", build_env=build.env, build_constraints=build.constraints, by_package=build.by_package)
+    assert options.of("old.name").build_constraints == ("setuptools<66", "cython<3")
+    assert options.of("old.name").build_env == {"A": "1", "B": "2"}
+    assert options.of("other") is options
+
+
+def test_a_wrong_key_for_the_build_of_a_package_is_named() -> None:
+    assert "pakages" in _wrong('[build.old]\npakages = ["swig"]\n').message
+    assert "build: must be a table" in _wrong("build = 1\n").message
 
 
 @pytest.mark.parametrize("place", ["builds", "/srv/builds/", "https://mirror.invalid/builds/", "file:///srv/builds"])

@@ -55,6 +55,7 @@ def test_every_setting_is_described() -> None:
         {"before-start": [["python", "manage.py", "migrate"]], "env": {"A": "1"}},
         {"platforms": "linux/arm64", "packages": ["libpq5"], "install": "source", "bytecode": False},
         {"allow-secrets": [{"path": "a.pem", "reason": "for a demo"}]},
+        {"build": {"packages": ["swig"], "max-minutes": 9, "pandas": {"constraints": ["cython<3"]}}},
     ],
 )
 def test_accepts_every_form_of_a_value(table: dict[str, Any]) -> None:
@@ -75,6 +76,8 @@ def test_accepts_every_form_of_a_value(table: dict[str, Any]) -> None:
         {"before-start": ["python"]},
         {"allow-secrets": [{"path": "a.pem"}]},
         {"install": "zip"},
+        {"build": {"pandas": {"max-minutes": 9}}},
+        {"build": {"pandas": 9}},
         {"accelerator": "fast"},
     ],
 )

@@ -1,16 +1,39 @@
-"""The settings of programs that run while an image is built: `[[tool.shipwheel.steps]]` and `[[tool.shipwheel.assets]]`."""
+"""The settings of programs that run while an image is built: the tables `build`, `steps` and `assets` of `[tool.shipwheel]`."""
 
 import shlex
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from shipwheel.setting_values import InvalidValue, setting_value
+from shipwheel.versions import normalized
 
-__all__ = ["AssetSettings", "StepSettings", "read_assets", "read_steps", "stated"]
+__all__ = ["AssetSettings", "BuildSettings", "PackageBuildSettings", "StepSettings", "read_assets", "read_build", "read_steps", "stated"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+class PackageBuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Additions of a user to the build of one package that compiles: Debian packages, environment variables, constraints."""
+
+    packages: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    constraints: tuple[str, ...] = ()
+
+
+class BuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Additions of a user to all builds that compile, and to those of some packages by their normalized names.
+
+    `max_minutes` and `max_gigabytes` bound each step of all builds from source.
+    """
+
+    packages: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    constraints: tuple[str, ...] = ()
+    max_minutes: Annotated[int, msgspec.Meta(ge=1)] = 180
+    max_gigabytes: Annotated[int, msgspec.Meta(ge=1)] = 20
+    by_package: dict[str, PackageBuildSettings] = {}
 
 
 class StepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -51,6 +74,17 @@ def read_assets(value: object) -> tuple[AssetSettings, ...]:
 def read_steps(value: object) -> tuple[StepSettings, ...]:
     """Return the steps of a TOML array of tables. Raise InvalidValue with all problems."""
     return _tables(value, "steps", StepSettings)
+
+
+def read_build(value: object) -> BuildSettings:
+    """Return the settings of a TOML table, in which a table with a name of its own is that of a package. Raise InvalidValue."""
+    if not isinstance(value, Mapping):
+        raise InvalidValue("must be a table", "Write [tool.shipwheel.build] and the keys of it below.")
+    own = {field.encode_name for field in msgspec.structs.fields(BuildSettings) if field.name != "by_package"}
+    tables = {name: table for name, table in value.items() if name not in own and isinstance(table, Mapping)}
+    found: BuildSettings = setting_value("build", {name: each for name, each in value.items() if name not in tables}, BuildSettings)
+    of_packages = {normalized(name): setting_value(f"build.{name}", table, PackageBuildSettings) for name, table in tables.items()}
+    return msgspec.structs.replace(found, by_package=of_packages)
 
 
 def stated(table: msgspec.Struct) -> dict[str, Any]:

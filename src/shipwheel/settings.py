@@ -7,36 +7,23 @@ import datetime
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings, StepSettings, read_assets, read_steps
+from shipwheel.build_settings import AssetSettings, BuildSettings, StepSettings, read_assets, read_build, read_steps
 from shipwheel.errors import UsageError
 from shipwheel.service_settings import ServiceSettings, read_services
 from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
 from shipwheel.user_files import UserFiles
 
-__all__ = ["SITE_PACKAGES", "BuildSettings", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
+__all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 
-_READERS: dict[str, Callable[[object], Any]] = {"services": read_services, "steps": read_steps, "assets": read_assets}
+_READERS: dict[str, Callable[[object], Any]] = {"services": read_services, "steps": read_steps, "assets": read_assets, "build": read_build}
 """Keys with tables that have keys of their own."""
 
 SITE_PACKAGES = "{site-packages}"
 """Placeholder for the image's site-packages directory in the values of `env`."""
-
-
-class BuildSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """Additions of a user to the builds that compile: Debian packages, environment variables, constraints of build requirements.
-
-    The last two bound each step of all builds from source.
-    """
-
-    packages: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    constraints: tuple[str, ...] = ()
-    max_minutes: Annotated[int, msgspec.Meta(ge=1)] = 180
-    max_gigabytes: Annotated[int, msgspec.Meta(ge=1)] = 20
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -125,7 +112,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     build: BuildSettings | None = None
     """Additions to what shipwheel finds for compiling: `packages` are Debian packages, `env` is variables for build backends, and
     `constraints` limits the versions of build requirements, for example "cython<3". `max-minutes` (180) and `max-gigabytes` (20) bound what
-    each step of a build from source may use."""
+    each step of a build from source may use. A table with the name of a package, `[tool.shipwheel.build.NAME]`, has `packages`, `env` and
+    `constraints` for that one alone."""
     debian_mirror: str | None = None
     """URL of a Debian mirror. shipwheel verifies the signatures and hashes of what it sends."""
     accelerator: str | None = None

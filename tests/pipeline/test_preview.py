@@ -39,6 +39,11 @@ def test_refuses_a_package_in_rust_where_there_are_no_compilers(world: World) ->
     assert (planned.code, "which compiling needs" in planned.err) == (5, True), planned.err
 
 
+def test_warns_of_settings_for_the_build_of_a_package_with_a_wheel(world: World) -> None:
+    planned = world.run("plan", world.app("small\n", settings='[build.Small]\npackages = ["swig"]\n'), *ONE)
+    assert (planned.code, "[tool.shipwheel.build.small] has no effect" in planned.err) == (0, True), planned.err
+
+
 def test_names_what_the_index_has_in_place_of_a_source_that_cannot_be_built(world: World) -> None:
     world.index.add("rusty-1.0.tar.gz", sdist("rusty", build='raise SystemExit("it is Friday")\n'))
     world.add(SmallWheel("rusty", "0.9"), SmallWheel("rusty_binary", "1.0"))

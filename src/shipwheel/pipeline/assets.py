@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings
+from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
 from shipwheel.builder.node_root import npm_cache, unpack_node
 from shipwheel.errors import BuildError
@@ -29,7 +29,6 @@ from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import SecretRules, secret_rules, token_error
-from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
 from shipwheel.suites import without_python
 

@@ -124,8 +124,9 @@ class CompiledBuilds:
 
     def _compile(self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None) -> Compiled:
         compilers = self._resolution.lock.compilers.get(workshop.target.platform.architecture, ())
+        options = self._options.of(source.name)
         return compile_wheel(
-            source, workshop, self._options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes
+            source, workshop, options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes
         )
 
     def _workshop(self, label: str, platform: Resolved) -> Workshop:

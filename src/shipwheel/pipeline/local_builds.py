@@ -1,6 +1,6 @@
 """The inputs that this machine makes before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings
+from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
 from shipwheel.pipeline.app_files import app_tree, copied_tree
@@ -19,7 +19,6 @@ from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree
 from shipwheel.project.source_copy import SourceTree, read_source_tree
-from shipwheel.settings import BuildSettings
 from shipwheel.store import Store
 from shipwheel.versions import normalized
 
@@ -143,6 +142,7 @@ class LocalBuilds:
         platforms, project = self._resolution.platforms, self._resolution.project
         sources = {item.name: item for each in platforms for item in each.selection.distributions if item.kind != "wheel"}
         is_package = project.kind == "package"
+        self._warn_of_unused(sources)
         if not sources and not is_package:
             return LocalSources({}, None, None)
         from shipwheel.pipeline.compiled_builds import CompiledBuilds
@@ -194,7 +194,16 @@ class LocalBuilds:
             stated.env,
             stated.constraints,
             Bounds.of(stated.max_minutes, stated.max_gigabytes),
+            stated.by_package,
         )
+
+    def _warn_of_unused(self, sources: Iterable[str]) -> None:
+        """Warn of settings for the builds of packages that are not built from source."""
+        project = self._resolution.project
+        stated = (project.settings.build or BuildSettings()).by_package
+        if unused := sorted({*stated} - {normalized(project.name), *map(normalized, sources)}):
+            hint = "Remove the table, or correct its name: it is for a package that has no wheel for one of the platforms."
+            self._reporter(Warned(f"[tool.shipwheel.build.{unused[0]}] has no effect: {unused[0]} is not built from source", hint))
 
     def _report(self, found: LocalSources) -> None:
         """Warn of secrets that were left out, and of data files that the project's wheel lacks."""

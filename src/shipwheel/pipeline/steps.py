@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.build_settings import StepSettings
+from shipwheel.build_settings import BuildSettings, StepSettings
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
 from shipwheel.errors import BuildError, StartStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
@@ -34,7 +34,6 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
 from shipwheel.project.secret_tokens import FoundToken
-from shipwheel.settings import BuildSettings
 from shipwheel.signs import placeholder
 
 __all__ = ["make_step_layers", "with_steps"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.build_settings import PackageBuildSettings
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
@@ -83,6 +84,20 @@ class BuildOptions(msgspec.Struct, frozen=True):
     build_constraints: tuple[str, ...] = ()
     """Constraints of build requirements, as requirements."""
     bounds: Bounds = Bounds()
+    by_package: Mapping[str, PackageBuildSettings] = {}
+    """Normalized name of a package -> what the user adds to its build alone."""
+
+    def of(self, name: str) -> "BuildOptions":
+        """Return the options with what the user adds to the build of this package."""
+        own = self.by_package.get(normalized(name))
+        if own is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            build_packages=(*self.build_packages, *own.packages),
+            build_env={**self.build_env, **own.env},
+            build_constraints=(*self.build_constraints, *own.constraints),
+        )
 
     def build_requirements_of(self, name: str) -> tuple[str, ...]:
         """Return what the build of a package requires beyond what it states: of uv's extra-build-dependencies, and of the lock."""
