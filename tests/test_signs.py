@@ -26,10 +26,10 @@ NO_SIGNS = (RECORDED / "no_signs.txt").read_text(encoding="utf-8").split("##\n")
 
 @pytest.mark.parametrize(("kind", "subject", "text"), SIGNS, ids=[f"{kind.value}-{number}" for number, (kind, _, _) in enumerate(SIGNS)])
 def test_reads_what_programs_print(kind: SignKind, subject: str, text: str) -> None:
-    (sign,) = signs_in(f"INFO: starting\n{text}\n")
-    assert (sign.kind, sign.subject) == (kind, subject)
-    assert sign.line in text or sign.line.partition(": ")[2] in text
-    assert "\x1b" not in sign.line
+    signs = signs_in(f"INFO: starting\n{text}\n")
+    assert [(sign.kind, sign.subject) for sign in signs] == [(kind, each) for each in subject.split(", ")]
+    assert all(sign.line in text or sign.line.partition(": ")[2] in text for sign in signs)
+    assert "\x1b" not in "".join(sign.line for sign in signs)
 
 
 @pytest.mark.parametrize("text", NO_SIGNS)
@@ -44,6 +44,11 @@ def test_every_kind_has_a_real_line() -> None:
 def test_names_each_thing_once_in_the_order_of_the_log() -> None:
     log = "ModuleNotFoundError: No module named 'b'\nModuleNotFoundError: No module named 'a'\nModuleNotFoundError: No module named 'b'\n"
     assert [sign.subject for sign in signs_in(log)] == ["b", "a"]
+
+
+def test_a_line_can_list_several_variables() -> None:
+    (first, second, third) = signs_in("environment variables are missing: BOT_TOKEN, API_KEY and 'DB_NAME'. See LICENSE_TEXT\n")
+    assert (first.subject, second.subject, third.subject) == ("BOT_TOKEN", "API_KEY", "DB_NAME")
 
 
 def test_an_unnamed_server_is_the_one_that_another_line_names() -> None:

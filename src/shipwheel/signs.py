@@ -136,12 +136,14 @@ _UNWRITABLE = r"(?:Read-only file system|Permission denied)"
 _PROGRAMS = "(?i:ffmpeg|ffprobe|pandoc|tesseract|graphviz|imagemagick|poppler|wkhtmltopdf|libreoffice|ghostscript|exiftool|chromium)"
 """Programs that libraries name in sentences of their own."""
 
+_REQUIREMENT = r"[A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?(?:==[\w.]*\w)?"
+
 _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
-    (SignKind.PACKAGE, r"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?([A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?)(?![\w./=<>~!-])"),
+    (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
@@ -214,6 +216,7 @@ _SENTENCES = (
 
 _OUTGROWN = (
     r"ImportError: cannot import name",
+    r"ModuleNotFoundError: No module named '\w+\.[\w.]+'",
     r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
     r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
     r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
@@ -301,10 +304,17 @@ def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
     if SignKind.VARIABLE not in seen and _NEWS.search(line[:100]) is None:
         names = (match[1] for pattern in _COMPILED_SENTENCES if (match := pattern.search(line)) is not None)
         if (name := next((name for name in names if name not in _JARGON), None)) is not None:
-            yield Sign(SignKind.VARIABLE, name, line.strip())
+            for each in (name, *_named_with(name, line)):
+                yield Sign(SignKind.VARIABLE, each, line.strip())
     for read in _WITH_CONTEXT:
         if (sign := read(line, before)) is not None:
             yield sign
+
+
+def _named_with(name: str, line: str) -> list[str]:
+    """Return the variables that a line lists after this one: `A_TOKEN, B_TOKEN and C_TOKEN`."""
+    listed = re.search(rf"\b{name}{_QUOTE}?((?:,? and |, ?){_QUOTE}?{_LONG_NAME}{_QUOTE}?)+", line)
+    return re.findall(_LONG_NAME, listed[0])[1:] if listed is not None else []
 
 
 def _of_its_own(kind: SignKind, match: re.Match[str], before: list[str]) -> SignKind:
@@ -340,8 +350,10 @@ def _settings_field(line: str, before: list[str]) -> Sign | None:
     if _FIELD.match(line) is None or not before:
         return None
     name = before[-1].strip().split(".")[0]
-    model = next((match[1] for each in reversed(before) if (match := _MODEL.search(each)) is not None), "")
-    if not name.isidentifier() or re.search("[Ss]ettings|[Cc]onfig|[Ee]nv", model) is None:
+    head = next((number for number in reversed(range(len(before))) if _MODEL.search(before[number])), len(before) - 1)
+    model = match[1] if (match := _MODEL.search(before[head])) is not None else ""
+    is_settings = any("pydantic_settings/" in each for each in before[max(0, head - _CONTEXT) : head])
+    if not name.isidentifier() or not (is_settings or re.search("[Ss]ettings|[Cc]onfig|[Ee]nv", model)):
         return None
     return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}", model)
 

@@ -146,7 +146,8 @@ def test_takes_a_directory_that_git_keeps_by_its_ignore_file_alone(tmp_path: Pat
 
 def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
     written(
-        tmp_path, {".gitignore": "*.log\nbuild*/\n/top\n**/gen\n!gen/keep\na/**/z\nsp\\ ace\n[ab].txt\n", "s/.gitignore": "/top\n!x.log\n"}
+        tmp_path,
+        {".gitignore": "*.log\nbuild*/\n/top\n**/gen\n!gen/keep\na/**/z\nsp\\ ace\n[ab].txt\np/**/\n", "s/.gitignore": "/top\n!x.log\n"},
     )
     names = [
         "x.log",
@@ -164,13 +165,28 @@ def test_gitignore_agrees_with_git(tmp_path: Path) -> None:
         "a.txt",
         "c.txt",
         "s/b.txt",
+        "p/x",
+        "p/q/y",
     ]
     written(tmp_path, dict.fromkeys(names, ""))
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    assert _paths(list_app(tmp_path)) == sorted(name for name in listed.splitlines() if not name.endswith(".gitignore"))
+    assert _paths(list_app(tmp_path)) == _not_ignored(tmp_path)
+    assert "p/x" in _not_ignored(tmp_path)
+    subprocess.run(["git", "add", "-f", "buildx/y", "s/t/top", "p/q/y"], cwd=tmp_path, check=True)
+    assert _paths(list_app(tmp_path)) == _not_ignored(tmp_path)
+    assert {"buildx/y", "s/t/top", "p/q/y"} <= {*_not_ignored(tmp_path)}
+
+
+def _not_ignored(root: Path) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, check=True, capture_output=True, text=True).stdout
+    return sorted(name for name in listed.splitlines() if not name.endswith(".gitignore"))
+
+
+def test_a_project_in_a_repository_has_what_git_tracks_below_it(tmp_path: Path) -> None:
+    written(tmp_path, {".gitignore": "data/\n*.db\n", "app/main.py": "", "app/data/a.csv": "", "app/data/b.csv": "", "app/x.db": ""})
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "add", "-f", "app/data/a.csv"], cwd=tmp_path, check=True)
+    assert _paths(list_app(tmp_path / "app")) == ["data/a.csv", "main.py"]
 
 
 def test_reads_gitignore_files_above_the_project(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
+from shipwheel.signs import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.findings import find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
@@ -452,3 +453,11 @@ def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     assert find(ended(1, "ValueError: no\n"), SERVER)[0].hint == ""
     assert find(ended(1, "AttributeError: 'NoneType' object has no attribute 'split'\n"), SERVER)[0].hint == ""
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint
+
+
+def test_a_module_of_a_package_that_may_be_there_can_be_one_that_its_version_lacks() -> None:
+    log = "ModuleNotFoundError: No module named 'chains.memory.buffer'\n"
+    (hint,) = (each.hint for each in find(ended(1, log), SERVER) if each.kind is K.MODULE)
+    assert "If chains.memory is there, its version has no such module: `shipwheel init`" in hint
+    assert is_outgrown(log)
+    assert not is_outgrown(NO_MODULE)

@@ -38,7 +38,7 @@ class Surroundings:
         machine, home = self.target.multiarch, f"{INSIDE}/home"
         compiler, flags = f"{machine}-gcc", f"-O2 -g0 -ffile-prefix-map={INSIDE}/source=."
         return {
-            "PATH": f"{INSIDE}/venv/bin:{INSIDE}/venv/lib/python{self.python.minor}/site-packages/bin:/usr/bin:/usr/sbin",
+            "PATH": f"{INSIDE}/venv/bin:{INSIDE}/venv/lib/python{self.python.minor}/site-packages/bin:/usr/local/bin:/usr/bin:/usr/sbin",
             "VIRTUAL_ENV": f"{INSIDE}/venv",
             "HOME": home,
             "TMPDIR": home,

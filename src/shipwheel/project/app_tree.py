@@ -1,15 +1,16 @@
 """The files of a plain app's directory that go into /app.
 
 .gitignore files from the repository's root down (gitignore(5)), .dockerignore and the setting `exclude` leave files out; the setting
-`include` takes them back. Virtual environments, caches and version control never go into an image. Secrets never do either, whatever the
-rules say (secret_files.py): they are reported, and belong in the environment or a volume of the container.
+`include` takes them back. A .gitignore file leaves nothing out that git tracks. Virtual environments, caches and version control never go
+into an image. Secrets never do either, whatever the rules say (secret_files.py): they are reported, and belong in the environment or a
+volume of the container.
 """
 
 import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import is_whiteout
+from shipwheel.project.git_history import repository_root, tracked_files
 from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_gitignore
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
@@ -153,6 +155,8 @@ class _Walk:
         self._docker = _docker_rules(root / ".dockerignore")
         # A pattern that takes files back may match below an excluded directory.
         self._enters_excluded = include or (self._docker and any(pattern.include is False for pattern in self._docker.spec.patterns))
+        self._tracked = tracked_files(root) if repository_root(root) is not None else frozenset[str]()
+        self._tracked_directories = frozenset(parent for file in self._tracked for parent in _directories_above(file))
         self._secret_rules = secret_rules
         self.files: list[AppFile] = []
         self.secrets: list[str] = []
@@ -251,9 +255,10 @@ class _Walk:
 
     def _take_entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], ignored: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        ignored = _is_ignored(path, is_directory, (self._default, *rules), ignored)
+        is_tracked = path in self._tracked
+        ignored = _is_ignored(path, is_directory, (self._default, *(() if is_tracked else rules)), ignored and not is_tracked)
         excluded = self._is_excluded(path, is_directory, ignored)
-        if excluded and not (is_directory and self._enters_excluded):
+        if excluded and not (is_directory and (self._enters_excluded or path in self._tracked_directories)):
             return
         if not is_storable(path):
             name = path.encode(errors="surrogateescape")
@@ -314,6 +319,11 @@ def _is_ignored(path: str, is_directory: bool, rules: tuple[_Rules, ...], ignore
         decision = rule.decide(path, is_directory)
         ignored = ignored if decision is None else decision
     return ignored
+
+
+def _directories_above(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
 
 
 def _read_start(path: Path) -> bytes:

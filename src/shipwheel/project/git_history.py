@@ -15,6 +15,7 @@ __all__ = [
     "pretended_version",
     "repository_directories",
     "repository_root",
+    "tracked_files",
 ]
 
 _NO_VERSION = "0.0.0"
@@ -42,6 +43,16 @@ def old_last_commit(root: Path, today: date) -> date | None:
 def repository_root(path: Path) -> Path | None:
     """Return the top directory of the git repository that holds `path`; None outside of one."""
     return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
+def tracked_files(root: Path) -> frozenset[str]:
+    """Return the paths below a directory that git tracks, relative to it, those of submodules too; empty without git."""
+    command = ["git", "-C", str(root), "ls-files", "-z"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+    return frozenset(name.decode(errors="surrogateescape") for name in done.stdout.split(b"\0") if name)
 
 
 def locked_version(name: str) -> dict[str, str]:

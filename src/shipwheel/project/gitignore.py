@@ -22,7 +22,9 @@ def read_gitignore(path: Path) -> PathSpec[Any]:
 
 def gitignore_spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:
     """Return patterns, compiled. Raise ProjectError that names their `origin` if one is wrong."""
-    return _compiled(lambda: GitIgnoreSpec.from_lines(patterns), origin)
+    # pathspec lets `a/**/` match `a/` itself; it means the directories below.
+    lines = [re.sub(r"/\*\*/\s*$", "/**/*/", line) for line in patterns]
+    return _compiled(lambda: GitIgnoreSpec.from_lines(lines), origin)
 
 
 def dockerignore_spec(path: Path) -> PathSpec[Any]:

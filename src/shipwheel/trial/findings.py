@@ -250,6 +250,10 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])
 
 
+_SUBMODULE_HINT = (
+    " If {} is there, its version has no such module: `shipwheel init` tries the packages of the project's last change;"
+    " by hand, --as-of YYYY-MM-DD takes those of a day."
+)
 _DEBUG_HINT = "Turn it off for production, for example in the setting `env`."
 _STATIC_HINT = (
     "Let a proxy serve them, or the app. For Django: add whitenoise to its dependencies, and to MIDDLEWARE, after SecurityMiddleware,"
@@ -287,6 +291,8 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
         finding_kind, message, hint = _MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
         service = companion_service(sign.subject) if kind is SignKind.COMPANION else ""
+        if kind is SignKind.MODULE and "." in sign.subject:
+            hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
         packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
         setting = Setting("packages", (packages[kind],)) if kind in packages else None
         return Finding(

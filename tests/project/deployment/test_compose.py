@@ -140,6 +140,28 @@ def test_a_command_for_developing_counts_if_no_other_says_how_the_app_starts(tmp
     assert found.notes[0].endswith("so the image has nothing of it but its command, as far as that is for production.")
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "port"),
+    [
+        ("services: {bot: {build: ., command: python -m bot, volumes: ['.:/code']}}", ["web"], None),
+        (
+            "services: {web: {build: ., command: app --reload, ports: [9000]}, panel: {build: ., command: celery flower, ports: [5555]}}",
+            ["web", "panel"],
+            "9000",
+        ),
+        (
+            "services: {web: {build: ., command: app --reload, ports: [9000]}, panel: {build: ., command: other, ports: [5555]}}",
+            ["web"],
+            "5555",
+        ),
+    ],
+    ids=["the only service, without a port", "with a dashboard", "with another server"],
+)
+def test_a_main_service_for_developing_says_how_the_app_starts(tmp_path: Path, text: str, names: list[str], port: str | None) -> None:
+    found = _deployment(tmp_path, text, Dockerfile="FROM python\nWORKDIR /code\nCOPY . /code\n")
+    assert ([process.name for process in found.processes], found.port) == (names, port)
+
+
 def test_a_worker_does_not_take_the_place_of_a_web_server_for_developing(tmp_path: Path) -> None:
     text = "services: {web: {build: ., volumes: ['.:/code'], ports: ['80']}, jobs: {build: ., command: python jobs.py}}"
     found = _deployment(tmp_path, text)

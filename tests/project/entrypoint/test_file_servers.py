@@ -78,6 +78,12 @@ def test_robyn_listens_on_every_address(tmp_path: Path) -> None:
     assert launch.env == {"ROBYN_HOST": "0.0.0.0", "ROBYN_PORT": "9000"}
 
 
+def test_flet_serves_pages_on_every_address(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"main.py": "import flet as ft\nft.app(target=print)\n"}, "flet")
+    assert (launch.command, launch.ports, launch.extra_requirements) == (("python", "main.py"), ("8550/tcp",), ("flet[web]",))
+    assert launch.env == {"FLET_FORCE_WEB_SERVER": "true", "FLET_SERVER_IP": "0.0.0.0", "FLET_SERVER_PORT": "8550"}
+
+
 def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> None:
     files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
     assert launched(tmp_path, files, "numpy").extra_requirements == ("gradio",)

@@ -129,6 +129,15 @@ def test_without_a_command_the_error_shows_the_settings_to_add(tmp_path: Path) -
     assert "shipwheel.toml: command = [" in caught.value.hint
 
 
+def test_without_a_command_the_error_names_the_programs_that_could_be_meant(tmp_path: Path) -> None:
+    main = 'if __name__ == "__main__":\n    print(1)\n'
+    files = {"a.py": main, "b.py": main, "examples/chat/app.py": main, "examples/lib.py": "x = 1\n"}
+    with pytest.raises(ProjectError, match="no command to start was found") as caught:
+        launched(tmp_path, files)
+    assert 'command = ["python", "a.py"]' in caught.value.hint
+    assert "Its programs are a.py, b.py, examples/chat/app.py." in caught.value.hint
+
+
 def test_never_runs_the_code(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     evil = f"open({str(mark)!r}, 'w')\n"

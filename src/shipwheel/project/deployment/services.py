@@ -55,14 +55,14 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     others = [service for service in services if service.file == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
     web = _web_service(production, own)
-    # Without any other command, one for developing tells how the app starts: its options for developing are left out later.
-    started = production or [service for service in own[:1] if service.ports and not _has_own_command(dockerfile)]
-    notes = () if production else tuple(_development_note(service, dockerfile, taken=service in started) for service in own[:1])
+    started = _started(production, own, dockerfile)
+    developing = [service for service in own[:1] if service not in production and (service in started or not production)]
+    notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
     companions = tuple(dict.fromkeys(_companions(own, others)))
     seen = {service.name: _files(service, dockerfile, root, files) for service in started}
     return Services(
         tuple(
-            _process(service, "web" if service is web or not production else service.name, seen[service.name], dockerfile)
+            _process(service, "web" if service is web or service not in production else service.name, seen[service.name], dockerfile)
             for service in started
             if _has_command(service)
         ),
@@ -70,6 +70,22 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
         companions,
         notes,
     )
+
+
+def _started(production: list[ComposeService], own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> list[ComposeService]:
+    """Return the services whose commands the image can run.
+
+    Without any other command, one for developing tells how the app starts: its options for developing are left out later.
+    """
+    first = own[0]
+    is_main = first.ports or len(own) == 1
+    if first in production or not is_main or _has_own_command(dockerfile):
+        return production
+    return [first, *production] if all(_works_beside(service) for service in production) else production
+
+
+def _works_beside(service: ComposeService) -> bool:
+    return bool(_WORKS_BESIDE & {*service.words})
 
 
 def _has_own_command(dockerfile: Dockerfile | None) -> bool:
@@ -94,12 +110,12 @@ def _web_rank(service: ComposeService) -> tuple[object, ...]:
 
 def _web_service(production: Sequence[ComposeService], own: Sequence[ComposeService]) -> ComposeService | None:
     """Return the web server among the services for production; None if that is only there for developing."""
-    servers = [service for service in production if not _WORKS_BESIDE & {*service.words}]
+    servers = [service for service in production if not _works_beside(service)]
     if servers and own[0] not in production and own[0].ports and not servers[0].ports:
         return None
     if servers or not production:
         return servers[0] if servers else None
-    return production[0] if all(service in production or _WORKS_BESIDE & {*service.words} for service in own) else None
+    return production[0] if all(service in production or _works_beside(service) for service in own) else None
 
 
 def _has_command(service: ComposeService) -> bool:

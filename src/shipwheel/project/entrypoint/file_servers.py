@@ -56,6 +56,8 @@ class _FileServer:
     """The places to look for a port; the first that has one wins."""
     env: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    """Added to the requirements of a project that has the framework."""
 
     def launch(self, evidence: Evidence, modules: list[Module]) -> Launch | None:
         """Return the launch of the first of these files that the framework can serve."""
@@ -72,6 +74,7 @@ class _FileServer:
             needs_source=True,
             reason=f"{first.file} is {self.what}{also_found(module.file for module in served[1:])}.",
             notes=self.notes,
+            extra_requirements=self.requirements,
         )
 
     def _port(self, evidence: Evidence, module: Module) -> str:
@@ -254,6 +257,15 @@ _ROBYN = _FileServer(
     (_PortFrom.SETTINGS, _PortFrom.SOURCE),
     {"ROBYN_HOST": EVERY_ADDRESS, "ROBYN_PORT": "{port}"},
 )
+_FLET = _FileServer(
+    ("python", "{file}"),
+    "a Flet application",
+    "8550",
+    _calls("flet.app", "flet.run"),
+    (_PortFrom.SETTINGS, _PortFrom.SOURCE),
+    {"FLET_FORCE_WEB_SERVER": "true", "FLET_SERVER_IP": EVERY_ADDRESS, "FLET_SERVER_PORT": "{port}"},
+    requirements=("flet[web]",),
+)
 _BENTOML = _FileServer(
     ("bentoml", "serve", "{module}", "--host", EVERY_ADDRESS, "--port", "{port}"), "a BentoML service", "3000", _calls("bentoml.service")
 )
@@ -269,6 +281,7 @@ _FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch |
     ("solara", "solara", _SOLARA.launch),
     ("marimo", "marimo", _MARIMO.launch),
     ("robyn", "robyn", _ROBYN.launch),
+    ("flet", "flet", _FLET.launch),
     ("bentoml", "bentoml", _BENTOML.launch),
     ("bottle", "bottle", _bottle),
     ("aiohttp", "aiohttp", launch_aiohttp),

@@ -32,7 +32,7 @@ from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
-from shipwheel.project.entrypoint.scripts import find_console_script, find_script
+from shipwheel.project.entrypoint.scripts import find_console_script, find_script, list_programs
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -72,6 +72,7 @@ _FINDERS: tuple[Finder, ...] = (
 )
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
+_MAX_PROGRAMS = 6
 _TRANSLATORS = ("flask-babel", "flask-babelex", "flask-babelplus", "fastapi-babel", "quart-babel")
 
 
@@ -96,7 +97,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     else:
         scan = Scan((), deployment)
     if launch is None:
-        raise _no_command(evidence)
+        raise _no_command(evidence, scan)
     if not evidence.settings.command and not evidence.settings.entrypoint:
         launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch), *directory_notes(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
@@ -201,14 +202,16 @@ def _reads_directory(evidence: Evidence, words: tuple[str, ...]) -> bool:
     return words[0] not in evidence.scripts and evidence.packaged.isdisjoint(named)
 
 
-def _no_command(evidence: Evidence) -> NoCommand:
+def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     scripts = sorted(evidence.scripts)
     several = f" among the console scripts {', '.join(scripts)}" if scripts else ""
     where = "[tool.shipwheel]" if evidence.has_file("pyproject.toml") else "shipwheel.toml"
-    example = f'["{scripts[0]}"]' if scripts else '["python", "main.py"]'
+    programs = list_programs(evidence, scan)
+    example = f'["{scripts[0]}"]' if scripts else f'["python", "{(*programs, "main.py")[0]}"]'
+    shown = f" Its programs are {', '.join(programs[:_MAX_PROGRAMS])}{' and more' if programs[_MAX_PROGRAMS:] else ''}." if programs else ""
     return NoCommand(
         f"{evidence.root}: no command to start was found{several}. Looked for a Procfile, a console script, an application of a web"
         " framework (in main.py, app.py, PACKAGE/main.py, …), manage.py, an app of Streamlit, Gradio, Chainlit, Panel, NiceGUI and similar,"
         " a Dockerfile, a worker of Celery and similar, PACKAGE/__main__.py, and a script",
-        hint=f"Set it in {where}: command = {example}, and for a service ports = [8000].",
+        hint=f"Set it in {where}: command = {example}, and for a service ports = [8000].{shown}",
     )

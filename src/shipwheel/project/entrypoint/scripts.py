@@ -9,9 +9,12 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
 
-__all__ = ["find_console_script", "find_script"]
+__all__ = ["find_console_script", "find_script", "list_programs"]
 
 _FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
+
+_EXAMPLES = ("examples", "example", "samples")
+"""Directories whose files are never an application, unless somebody names one."""
 
 
 def find_console_script(evidence: Evidence, _scan: Scan) -> Launch | None:
@@ -79,3 +82,11 @@ def _only_script(evidence: Evidence, scan: Scan) -> Launch | None:
 
 def _name(module: Module) -> str:
     return Path(module.file).name
+
+
+def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
+    """Return the files that can be run as programs, those of examples last: none of them is the application by itself."""
+    own = [module.file for module in scan.modules if module.is_script and Path(module.file).name != "setup.py"]
+    below = sorted(path for name in _EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
+    files = [path.relative_to(evidence.root).as_posix() for path in below]
+    return [*own, *(file for file in files if "__main__" in evidence.read_text(file))]
