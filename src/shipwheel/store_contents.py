@@ -17,12 +17,12 @@ import msgspec
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.store_sessions import TEMPORARY_NAME, exclusive, leftover_files
 
-__all__ = ["BUILDERS", "BUILD_LOGS", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
+__all__ = ["BUILDERS", "BUILD_LOGS", "BUILD_PACKAGES", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
 
 BYTECODE, BUILD_LOGS = "bytecode.sqlite3", "build-logs"
 """Names in a store: of the database with compiled files, and of the directory with the output of failed builds."""
 
-IMAGES, INTERPRETERS, BUILDERS = "rootfs", "interpreters", "builders"
+IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES = "rootfs", "interpreters", "builders", "build-packages"
 """Names in a store of directories of directories (see `directory_cache`)."""
 
 _BLOCK_BYTES = 4096
@@ -41,10 +41,19 @@ class Kind(Enum):
     IMAGES = "unpacked images"
     INTERPRETERS = "interpreters"
     BUILDERS = "compilers"
+    BUILD_PACKAGES = "packages of npm and cargo"
     BUILD_LOGS = "build logs"
     RECORDS = "records"
     PARTIAL = "unfinished downloads"
     TEMPORARY = "temporary files"
+
+
+_DIRECTORIES = {
+    Kind.IMAGES: IMAGES,
+    Kind.INTERPRETERS: INTERPRETERS,
+    Kind.BUILDERS: BUILDERS,
+    Kind.BUILD_PACKAGES: BUILD_PACKAGES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ def _items(root: Path) -> Iterator[StoredItem]:
     for entry in _files(root / BUILD_LOGS, 0):
         if entry.name.endswith(".log"):
             yield from _item(Kind.BUILD_LOGS, entry)
-    for kind, name in ((Kind.IMAGES, IMAGES), (Kind.INTERPRETERS, INTERPRETERS), (Kind.BUILDERS, BUILDERS)):
+    for kind, name in _DIRECTORIES.items():
         for entry in _entries(root / name):
             if _CACHED_DIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 with suppress(FileNotFoundError):

@@ -21,6 +21,8 @@ from shipwheel.locking.process import Finished
         ({}, "", "npm install", False),
         ({"yarn.lock": "# yarn lockfile v1\n"}, "yarn@1.22.22", "yarn install", True),
         ({"yarn.lock": "__metadata:\n  version: 8\n"}, "@yarnpkg/cli-dist@4", "yarn install", True),
+        ({"yarn.lock": "# a comment\n__metadata:\n  version: 6\n  cacheKey: 8\n"}, "@yarnpkg/cli-dist@3", "yarn install", True),
+        ({"yarn.lock": "__metadata:\n"}, "@yarnpkg/cli-dist@4", "yarn install", True),
         ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, "pnpm@10", "pnpm install", True),
         ({"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, "pnpm@8", "pnpm install", True),
         ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, "pnpm@7", "pnpm install", True),
@@ -34,6 +36,14 @@ def test_takes_the_package_manager_of_the_lock_file(
         (tmp_path / name).write_text(text)
     found = package_manager(tmp_path)
     assert (found.tool, " ".join(found.fetch[:2]), found.is_locked) == (tool, fetch, is_locked)
+
+
+def test_a_project_may_let_yarn_change_its_lock_file(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "yarn.lock").write_text("__metadata:\n  version: 6\n")
+    assert package_manager(tmp_path).fetch == ("yarn", "install", "--immutable")
+    (tmp_path / ".yarnrc.yml").write_text("nodeLinker: node-modules\nenableImmutableInstalls: false\n")
+    assert package_manager(tmp_path).fetch == ("yarn", "install")
 
 
 def test_a_package_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:

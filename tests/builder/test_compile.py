@@ -210,6 +210,13 @@ def test_rust_is_added_with_the_crates_of_the_source(tmp_path: Path, runs: list[
     assert fetched == [runs[1].place], "nothing is fetched for a build without cargo"
 
 
+def test_a_lock_of_another_suite_gets_the_rust_of_this_one(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CrateFetch, "run", lambda _fetch: None)
+    workshop = FakeWorkshop({})
+    compiled(workshop, Store(tmp_path), known=("cargo-old", "libffi-dev"))
+    assert workshop.asked == [("cargo-old", "cargo-web", "libffi-dev", "rustc-web")]
+
+
 def test_crates_that_cannot_be_fetched_end_the_search(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_fetch: Any) -> None:
         raise CratesFailed("its crates cannot be fetched", "error: no matching package named `pyo3` found")
@@ -235,6 +242,13 @@ def test_a_rust_that_is_too_old_is_named(tmp_path: Path, runs: list[Any], monkey
     with pytest.raises(BuildError) as raised:
         compiled(FakeWorkshop({}), Store(tmp_path), known=("cargo-web",))
     assert "newest Rust of Debian trixie is too old" in raised.value.hint
+
+
+def test_what_runs_its_own_programs_needs_an_emulator(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(monkeypatch, lambda _run: "OSError: [Errno 8] Exec format error: './probe'")
+    with pytest.raises(BuildError) as raised:
+        compiled(FakeWorkshop({}), Store(tmp_path))
+    assert "qemu-user-binfmt" in raised.value.hint
 
 
 def test_a_build_over_its_bounds_is_not_tried_again(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ _INSIDE = "/build"
 _SCRATCH_PATHS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - in the sandbox
 _PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
 """Major version of pnpm-lock.yaml -> that of pnpm."""
+_YARN_BY_LOCK = {"4": "2", "5": "3", "6": "3"}
+"""Version of a yarn.lock with metadata -> the major version of yarn, which takes no older lock file as it is."""
 _USER_VARIABLES = re.compile(r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE)
 """The variables of this machine that say where packages come from."""
 _OFF = ("audit", "fund", "update_notifier")
@@ -55,10 +57,11 @@ def package_manager(directory: Path) -> PackageManager:
         version = stated.get("pnpm") or _pnpm_version(directory / lock)
         return PackageManager(f"pnpm@{version}", ("pnpm", "install", "--frozen-lockfile", "--ignore-scripts"), ("pnpm", "rebuild"))
     if lock == "yarn.lock":
-        if _is_berry(directory / lock):
+        if newer := _yarn_version(directory / lock):
             env = {"YARN_NODE_LINKER": "node-modules", "YARN_ENABLE_SCRIPTS": "0", "YARN_ENABLE_TELEMETRY": "0"}
-            version = stated.get("yarn") or "4"
-            return PackageManager(f"@yarnpkg/cli-dist@{version}", ("yarn", "install", "--immutable"), ("npm", "rebuild"), env)
+            version = stated.get("yarn") or newer
+            locked = () if _lets_yarn_change_its_lock(directory) else ("--immutable",)
+            return PackageManager(f"@yarnpkg/cli-dist@{version}", ("yarn", "install", *locked), ("npm", "rebuild"), env)
         words = ("yarn", "install", "--frozen-lockfile", "--ignore-scripts", "--non-interactive", "--production=false")
         return PackageManager(f"yarn@{_YARN_1}", words, ("npm", "rebuild"))
     if lock:
@@ -89,8 +92,17 @@ def _pnpm_version(path: Path) -> str:
     return _PNPM_BY_LOCK.get(match[1] if match is not None else "", "10")
 
 
-def _is_berry(path: Path) -> bool:
-    return re.search(r"^__metadata:", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
+def _yarn_version(path: Path) -> str:
+    """Return the version of yarn for a lock file; empty for the first yarn, whose lock files have no metadata."""
+    match = re.search(r"^__metadata:(?:\n +version: (\d+))?", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return _YARN_BY_LOCK.get(match[1], "4") if match is not None else ""
+
+
+def _lets_yarn_change_its_lock(directory: Path) -> bool:
+    """Return whether a project says so: its lock file then need not be exactly what this version of yarn would write."""
+    path = directory / ".yarnrc.yml"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return re.search(r"^enableImmutableInstalls: *false\b", text, re.MULTILINE) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -90,6 +90,10 @@ class _Recipe:
         """True if Rust is compiled."""
         return any(name.partition("-")[0] == "cargo" for name in self.packages)
 
+    def with_packages(self, names: Iterable[str]) -> "_Recipe":
+        """Return the recipe with more Debian packages."""
+        return replace(self, packages=tuple(sorted({*self.packages, *names})))
+
 
 def compile_wheel(
     source: SourceToCompile,
@@ -163,6 +167,9 @@ class _Compilation:
     def run(self, packages: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
         """Return the wheel, and with what it was built. Raise BuildError."""
         recipe, failures = _Recipe(packages, self.options.build_requirements_of(self.source.name)), []
+        if recipe.has_cargo:
+            # The lock's may be of another suite, whose Rust has other packages.
+            recipe = recipe.with_packages(self.workshop.rust())
         days = tuple(self._days())
         for day in days:
             try:
@@ -244,12 +251,12 @@ class _Compilation:
     def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""
         if needs_rust(failed.output) and not recipe.has_cargo and (rust := self.workshop.rust()):
-            return replace(recipe, packages=tuple(sorted({*recipe.packages, *rust})))
+            return recipe.with_packages(rust)
         lacks = lacks_in(failed.output)
         found = self.workshop.find(lacks) if lacks else {}
-        packages = tuple(sorted({*recipe.packages, *found.values()}))
-        if packages != recipe.packages:
-            return replace(recipe, packages=packages)
+        more = recipe.with_packages(found.values())
+        if more != recipe:
+            return more
         if module := missing_module_in(failed.output):
             requirement = requirement_of(module, self.options.stated, Path("/nonexistent"))
             if requirement is not None and requirement not in recipe.requires:
@@ -285,8 +292,8 @@ def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
         )
     if ran_foreign_program(output):
         return (
-            "Its build runs a program that it has just compiled for the other processor: build on a machine with that processor, or choose "
-            f"a version of {name} that has wheels."
+            "Its build runs a program that it has just compiled for the other processor. Let the kernel emulate that (Debian's package "
+            f"qemu-user-binfmt), build on a machine with that processor, or choose a version of {name} that has wheels."
         )
     if missing:
         named = ", ".join(dict.fromkeys(lack.name for lack in missing))

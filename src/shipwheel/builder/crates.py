@@ -21,7 +21,7 @@ from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
 from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILDERS
+from shipwheel.store_contents import BUILD_PACKAGES
 
 __all__ = ["CRATES_INSIDE", "CrateFetch", "CratesFailed", "use_crates"]
 
@@ -30,7 +30,7 @@ CRATES_INSIDE = f"{INSIDE}/crates"
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same lock file gives another directory."""
-_KEPT = 8
+_KEPT = 32
 _CARGO_HOME = f"{INSIDE}/cargo"
 _CONFIGURATION = "config.toml"
 _TABLES = ("source", "registries", "registry", "http", "net")
@@ -71,7 +71,7 @@ class CrateFetch:
         locks = [path.with_name("Cargo.lock") for path in manifests]
         if not all(path.is_file() for path in locks):
             raise CratesFailed("its source has neither its crates nor a Cargo.lock with their checksums", output)
-        cache = DirectoryCache(self.store.root / BUILDERS)
+        cache = DirectoryCache(self.store.root / BUILD_PACKAGES)
         name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
         try:
             return cache.find(name) or cache.fill(name, lambda directory: self._fetch(manifests, directory), keep=_KEPT)

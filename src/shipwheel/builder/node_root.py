@@ -12,14 +12,14 @@ from shipwheel.files.entry import FileEntry, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILDERS
+from shipwheel.store_contents import BUILD_PACKAGES, BUILDERS
 from shipwheel.suites import Suite
 
 __all__ = ["npm_cache", "unpack_node"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same packages make another root."""
-_KEPT = 8
+_KEPT, _KEPT_CACHES = 8, 32
 _PACKAGES = ("nodejs", "npm", "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "gzip", "make", "sed", "tar", "unzip")
 _LINKS = {"sh": "dash", "awk": "gawk"}
 """Programs that maintainer scripts would link, and to what."""
@@ -72,9 +72,9 @@ def npm_cache(store: Store, project: Path) -> CachedDirectory:
 
     A project's configuration can make them run its own programs, which then must not reach what another project gets.
     """
-    cache, name = DirectoryCache(store.root / BUILDERS), key_of("npm cache", _VERSION, str(project))
+    cache, name = DirectoryCache(store.root / BUILD_PACKAGES), key_of("npm cache", _VERSION, str(project))
     try:
-        return cache.find(name) or cache.fill(name, lambda _: None, keep=_KEPT)
+        return cache.find(name) or cache.fill(name, lambda _: None, keep=_KEPT_CACHES)
     except OSError as error:
         raise store_write_error(store.root, error) from error
 
