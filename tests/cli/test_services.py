@@ -81,7 +81,7 @@ def test_a_service_of_a_profile_is_in_the_compose_file_alone(world: World) -> No
     assert (compose.document["images"].keys(), manifests.document["images"].keys()) == ({"web", "again"}, {"web"})
 
 
-@pytest.mark.parametrize("form", ["kubernetes", "helm"])
+@pytest.mark.parametrize("form", ["kubernetes", "podman", "helm"])
 def test_no_password_is_to_be_written_on_a_command_line(world: World, form: str) -> None:
     app = world.app("small\n", settings=f'{PLATFORM}[services.web.env]\nURL = "pg://${{PASSWORD}}@db"\n')
     done = world.run("export", form, app, "-o", "deploy")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FORMATS = ("compose", "kubernetes", "helm", "dockerfile", "bake", "devcontainer", "github-actions", "gitlab-ci")
+_FORMATS = ("compose", "kubernetes", "podman", "helm", "dockerfile", "bake", "devcontainer", "github-actions", "gitlab-ci")
 _NEEDS_DIRECTORY = ("helm", "dockerfile", "bake")
 """The formats of several files that are no documents of one stream."""
 
@@ -40,12 +40,14 @@ class _Exported:
     "export",
     cls=Command,
     help="""Write files that run a project and its services elsewhere. FORMAT is compose (a compose file), kubernetes (manifests with a
-    kustomization) or helm (a chart): the project is built, and every image has its digest. github-actions and gitlab-ci are pipelines that
-    build, check, push and deploy it; dockerfile and bake do what BuildKit can; devcontainer is for editors.""",
+    kustomization), podman (pods for `podman kube play`) or helm (a chart): the project is built, and every image has its digest.
+    github-actions and gitlab-ci are pipelines that build, check, push and deploy it; dockerfile and bake do what BuildKit can; devcontainer is
+    for editors.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
         "shipwheel export kubernetes --push -o deploy",
+        "shipwheel export podman --push -o deploy",
         "shipwheel export helm --push -o chart",
         "shipwheel export github-actions -o .",
         "shipwheel export dockerfile -o .",
@@ -187,24 +189,30 @@ def _kubernetes(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exporte
     return _Exported(files, once, _secret_note(stack))
 
 
+def _podman(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
+    from shipwheel.stack.podman_pods import podman_pods
+
+    return _Exported({"pods.yaml": podman_pods(stack, placed)}, note=_secret_note(stack, " --dry-run=client -o yaml | podman kube play -"))
+
+
 def _helm(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
     from shipwheel.stack.helm import helm_files
 
     return _Exported(helm_files(stack, placed), note=_secret_note(stack))
 
 
-def _secret_note(stack: "Stack") -> str:
-    """Return how to make the Secret that the pods read; empty if they read none."""
+def _secret_note(stack: "Stack", then: str = "") -> str:
+    """Return how to make the Secret that the pods read; empty if they read none. `then` is the end of the command."""
     from shipwheel.stack.kubernetes import secret_name
 
     if not stack.variables:
         return ""
     # Not by --from-literal, which shows the values in the list of processes and keeps them in the shell's history.
-    command = f"kubectl create secret generic {secret_name(stack)} --from-env-file=FILE"
+    command = f"kubectl create secret generic {secret_name(stack)} --from-env-file=FILE{then}"
     return f"the pods read a Secret, which you make from a file with {', '.join(f'{name}=…' for name in stack.variables)}: {command}"
 
 
-_STACK_FORMATS = {"compose": _compose, "kubernetes": _kubernetes, "helm": _helm}
+_STACK_FORMATS = {"compose": _compose, "kubernetes": _kubernetes, "podman": _podman, "helm": _helm}
 
 
 def _measured(stack: "Stack", engine_name: str, flags: dict[str, Any], terminal: Terminal) -> "Stack":

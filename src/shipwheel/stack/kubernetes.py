@@ -16,7 +16,7 @@ from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, HealthCommand, HealthPath, HealthPort, ProjectSource, Stack, pieces, variables_in
 from shipwheel.venv import VENV
 
-__all__ = ["Manifests", "manifests", "secret_name"]
+__all__ = ["Manifests", "literal_words", "manifests", "secret_name"]
 
 _TMP = "/tmp"  # noqa: S108 - in the container
 _STORAGE = "1Gi"
@@ -189,9 +189,9 @@ class _Writer:
         container: dict[str, Any] = {"name": name, "image": image.name}
         container["imagePullPolicy"] = _PULL_POLICY
         if placed.entrypoint is not None:
-            container["command"] = _words(placed.entrypoint)
+            container["command"] = literal_words(placed.entrypoint)
         elif service.command:
-            container["args"] = _words(service.command)
+            container["args"] = literal_words(service.command)
         if env := list(self._env(placed)):
             container["env"] = env
         if probes and (ports := _container_ports(placed)):
@@ -366,7 +366,7 @@ def _probes(placed: PlacedService) -> dict[str, Any]:
         case HealthPort(port):
             ask = {"tcpSocket": {"port": port}}
         case HealthCommand(command):
-            ask = {"exec": {"command": _words(command)}}
+            ask = {"exec": {"command": literal_words(command)}}
         case _:
             return {}
     attempts = max(1, -(-placed.service.start_timeout // _PERIOD_S))
@@ -404,7 +404,8 @@ def _security(placed: PlacedService) -> dict[str, Any]:
     return security
 
 
-def _words(words: Sequence[str]) -> list[str]:
+def literal_words(words: Sequence[str]) -> list[str]:
+    """Return words that stay as they are in a container's `command` and `args`."""
     return [_literal(word) for word in words]
 
 
