@@ -41,8 +41,8 @@ class _Exported:
     cls=Command,
     help="""Write files that run a project and its services elsewhere. FORMAT is compose (a compose file), kubernetes (manifests with a
     kustomization), podman (pods for `podman kube play`) or helm (a chart): the project is built, and every image has its digest.
-    github-actions and gitlab-ci are pipelines that build, check, push and deploy it; dockerfile and bake do what BuildKit can; devcontainer is
-    for editors.""",
+    github-actions and gitlab-ci are pipelines that build, check, push and deploy it; dockerfile and bake do what BuildKit can; devcontainer
+    is for editors.""",
     examples=(
         "shipwheel export compose",
         "shipwheel export compose . --push -o deploy",
