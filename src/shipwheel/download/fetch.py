@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from shipwheel.digest import Digest, hash_digest
 from shipwheel.download.attempt import Context, PartialFile, is_local, local_path, read_local
-from shipwheel.download.http import MAX_ATTEMPTS, TransientError, back_off, raise_for_status, redacted, retries_exhausted, translate_errors
+from shipwheel.download.http import (
+    MAX_ATTEMPTS,
+    TransientError,
+    back_off,
+    raise_for_status,
+    redacted,
+    retries_exhausted,
+    translate_errors,
+    trusted_authorities,
+)
 from shipwheel.download.race import race
 from shipwheel.download.servers import CORRUPT, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
@@ -143,6 +152,7 @@ def _client() -> "httpx.Client":
     import httpx
 
     return httpx.Client(
+        verify=trusted_authorities(),
         follow_redirects=True,
         timeout=httpx.Timeout(30.0, connect=15.0),
         limits=httpx.Limits(max_connections=4 * WORKERS, max_keepalive_connections=2 * WORKERS),

@@ -1,11 +1,13 @@
 """HTTP for downloads and registries: what a response means, which errors are transient, when to try again."""
 
+import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +15,8 @@ from urllib.parse import urlsplit
 from shipwheel.errors import FetchError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
     "retries_exhausted",
     "transient_error",
     "translate_errors",
+    "trusted_authorities",
 ]
 
 MAX_ATTEMPTS = 5
@@ -46,6 +51,21 @@ class TransientError(Exception):
         super().__init__(message)
         self.retry_after = retry_after
         self.summary = summary
+
+
+def trusted_authorities() -> "ssl.SSLContext":
+    """Return the TLS settings of all downloads: the authorities of SSL_CERT_FILE or SSL_CERT_DIR if one is set, otherwise certifi's.
+
+    They are read once, because that takes longer than a request.
+    """
+    return _authorities(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=1)
+def _authorities(*_: str | None) -> "ssl.SSLContext":
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def redacted(url: str) -> str:

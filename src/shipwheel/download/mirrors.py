@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from shipwheel.download.http import trusted_authorities
 from shipwheel.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ class _Probe:
 
         problem = ""
         try:
-            with httpx.Client(follow_redirects=True, timeout=self._remaining(), headers={"User-Agent": "shipwheel"}) as client:
+            headers, timeout = {"User-Agent": "shipwheel"}, self._remaining()
+            with httpx.Client(verify=trusted_authorities(), follow_redirects=True, timeout=timeout, headers=headers) as client:
                 {_INDEX: self._measure_index, _DEBIAN: self._measure_debian, _PYTHONS: self._measure_pythons}[self.kind](client)
         except _UnusableError as error:
             problem = str(error)
