@@ -66,7 +66,9 @@ def test_what_fetches_crates_does_not_read_the_sources_configuration(tmp_path: P
     (_, offline, first), (name, online, second) = cargo.ran
     assert (name, "--share-net" in offline, "--share-net" in online) == ("vendor", False, True)
     source = str(tmp_path / "place" / "source")
-    assert (offline[offline.index(source) - 1], online[online.index(source) - 1]) == ("--bind", "--ro-bind")
+    assert (source in offline, online[online.index(source) - 1]) == (False, "--ro-bind"), "what looks for crates gets a copy"
+    home_of = [words[words.index("/build/cargo") - 1] for words in (offline, online)]
+    assert home_of[0] != home_of[1], "the source's programs may have changed the first"
     assert online[online.index("--chdir") + 1] == "/build/cargo", "not the source's directory, above which cargo looks for configurations"
     assert "--locked" in online
     assert tomllib.loads(cargo.configuration) == {"source": {"mirror": {"registry": "sparse+http://host/"}}}
@@ -123,6 +125,13 @@ def test_fetched_crates_replace_the_servers_that_a_source_names(tmp_path: Path) 
     use_crates(source, fetched)
     expected = {"build": {"rustflags": ["-g"]}, "source": tomllib.loads(FETCHED)["source"]}
     assert tomllib.loads((source / ".cargo" / "config.toml").read_text()) == expected
+    kept = tmp_path / "kept.toml"
+    kept.write_text("[own]\n")
+    (source / ".cargo" / "config.toml").unlink()
+    (source / ".cargo" / "config.toml").symlink_to(kept)
+    use_crates(source, fetched)
+    assert tomllib.loads((source / ".cargo" / "config.toml").read_text()) == {"source": expected["source"]}
+    assert kept.read_text() == "[own]\n", "a link of the source leads nowhere"
     (source / ".cargo" / "config.toml").write_text("[")
     with pytest.raises(BuildError, match=r"\.cargo/config\.toml cannot be read"):
         use_crates(source, fetched)

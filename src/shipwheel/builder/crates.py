@@ -1,10 +1,13 @@
-"""The crates of a source in Rust: its own if it brings them, else fetched by its Cargo.lock, before anything of the source runs.
+"""The crates of a source in Rust: its own if it brings them, else fetched by its Cargo.lock.
 
-The source's own configuration of cargo can name programs to run, so the step that has a network does not read it.
+The source's own configuration of cargo can name programs to run. Only the step that looks for its own crates reads it, on a copy and
+without a network; nothing that this step could change is used afterwards.
 """
 
 import os
 import re
+import shutil
+import tempfile
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +67,6 @@ class CrateFetch:
     def run(self) -> CachedDirectory | None:
         """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError."""
         manifests = _manifests(self._source)
-        (self.place / "cargo").mkdir()
         output = self._missing(manifests)
         if output is None:
             return None
@@ -84,22 +86,28 @@ class CrateFetch:
 
     def _missing(self, manifests: Sequence[Path]) -> str | None:
         """Return what cargo prints if crates are missing."""
-        for path in manifests:
-            command = ("cargo", "fetch", "--offline", "--manifest-path", self._inside(path))
-            finished = self._cargo(command, {f"{INSIDE}/source": (self.place / "source", True)}, self._inside(self._source))
-            if finished.code != 0:
-                return _text(finished)
+        with tempfile.TemporaryDirectory(dir=self.place, ignore_cleanup_errors=True) as name:
+            copy, home = Path(name, "source"), Path(name, "cargo")
+            shutil.copytree(self.place / "source", copy, symlinks=True)
+            home.mkdir()
+            for path in manifests:
+                command = ("cargo", "fetch", "--offline", "--manifest-path", self._inside(path))
+                finished = self._cargo(command, {f"{INSIDE}/source": (copy, True)}, self._inside(self._source), home)
+                if finished.code != 0:
+                    return _text(finished)
         return None
 
     def _fetch(self, manifests: Sequence[Path], directory: Path) -> None:
         """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
         configuration, binds = _user_configuration(os.environ)
-        (self.place / "cargo" / _CONFIGURATION).write_text(configuration, encoding="utf-8")
+        home = self.place / "cargo"
+        home.mkdir()
+        (home / _CONFIGURATION).write_text(configuration, encoding="utf-8")
         first, *more = map(self._inside, manifests)
         also = [word for path in more for word in ("--sync", path)]
         command = ("cargo", "vendor", "--locked", "--versioned-dirs", "--respect-source-config", "--manifest-path", first, *also)
         binds |= {f"{INSIDE}/source": (self.place / "source", False), CRATES_INSIDE: (directory, True), **network_binds()}
-        finished = self._cargo((*command, f"{CRATES_INSIDE}/vendor"), binds, _CARGO_HOME, _user_variables(os.environ), network=True)
+        finished = self._cargo((*command, f"{CRATES_INSIDE}/vendor"), binds, _CARGO_HOME, home, _user_variables(os.environ), network=True)
         if finished.code != 0:
             raise CratesFailed("its crates cannot be fetched", _text(finished))
         (directory / _CONFIGURATION).write_text(finished.stdout, encoding="utf-8")
@@ -109,11 +117,12 @@ class CrateFetch:
         command: Sequence[str],
         binds: Mapping[str, tuple[Path, bool]],
         directory: str,
+        home: Path,
         variables: Mapping[str, str] | None = None,
         *,
         network: bool = False,
     ) -> Finished:
-        every = {**binds, _CARGO_HOME: (self.place / "cargo", True)}
+        every = {**binds, _CARGO_HOME: (home, True)}
         own = {"PATH": "/usr/bin", "HOME": _CARGO_HOME, "CARGO_HOME": _CARGO_HOME, "CARGO_TERM_COLOR": "never", "LC_ALL": "C.UTF-8"}
         words, outside = with_variables(
             confined_in_root(command, self.root, every, directory, network=network), {**own, **(variables or {})}
@@ -131,6 +140,10 @@ def use_crates(source: Path, crates: Path) -> None:
     Raise BuildError if that cannot be read.
     """
     folder = source / ".cargo"
+    # A link could lead to a file of this machine.
+    for path in (folder, folder / "config", folder / _CONFIGURATION):
+        if path.is_symlink():
+            path.unlink()
     named = next((folder / name for name in ("config", _CONFIGURATION) if (folder / name).is_file()), folder / _CONFIGURATION)
     try:
         own = tomllib.loads(named.read_text(encoding="utf-8")) if named.is_file() else {}
