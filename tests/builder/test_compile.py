@@ -23,6 +23,7 @@ from shipwheel.events import silent
 from shipwheel.locking.bounds import OverBounds
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
+from shipwheel.locking.uv import UvFailed
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import suite_by_name
@@ -183,6 +184,27 @@ def test_build_requirements_are_of_the_sources_time_and_then_newer(
     ends(monkeypatch, lambda run: "too old" if run.exclude_newer < "2025-07" else "")
     compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2025, 6, 1))
     assert [run.exclude_newer for run in runs] == ["2025-06-02T00:00:00Z", "2026-01-02T00:00:00Z"]
+
+
+def test_build_requirements_are_the_oldest_that_have_wheels(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def installs(run: Any) -> str:
+        if run.exclude_newer < "2025-01-01":
+            raise UvFailed(Finished(2, "", "numpy has no wheels for this Python"))
+        return ""
+
+    ends(monkeypatch, installs)
+    compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2015, 6, 1))
+    assert [run.exclude_newer[:10] for run in runs] == ["2024-10-08", "2024-12-07", "2025-02-05"]
+
+
+def test_build_requirements_that_nobody_has_are_named(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def installs(_run: Any) -> str:
+        raise UvFailed(Finished(2, "", "numpy has no wheels for this Python"))
+
+    ends(monkeypatch, installs)
+    with pytest.raises(BuildError, match=r"(?s)what its build requires cannot be installed.*no wheels"):
+        compiled(FakeWorkshop({}), Store(tmp_path), uploaded=date(2015, 6, 1))
+    assert runs[-1].exclude_newer[:10] == "2026-01-02" and len(runs) == 5
 
 
 def test_build_requirements_are_not_older_than_the_python(tmp_path: Path, runs: list[Any]) -> None:

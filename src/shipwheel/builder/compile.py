@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,7 @@ _VERSION = "2"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
+_FIRST_STEP = timedelta(days=60)
 _CRATES_HINT = (
     "cargo fetches them by the Cargo.lock of the source, from where your own configuration of cargo says, by default from its registry. "
     "Without that, a version that has wheels for the platforms is the way out."
@@ -71,11 +72,12 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class _Failed(Exception):
-    """An attempt failed; `output` is what it printed."""
+    """An attempt failed; `output` is what it printed. `lacks_requirements` is true if nothing of the source ran, for lack of these."""
 
-    def __init__(self, message: str, output: str) -> None:
+    def __init__(self, message: str, output: str, *, lacks_requirements: bool = False) -> None:
         super().__init__(message)
         self.output = output
+        self.lacks_requirements = lacks_requirements
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,29 +168,37 @@ class _Compilation:
 
     def run(self, packages: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
         """Return the wheel, and with what it was built. Raise BuildError."""
-        recipe, failures = _Recipe(packages, self.options.build_requirements_of(self.source.name)), []
+        recipe = _Recipe(packages, self.options.build_requirements_of(self.source.name))
         if recipe.has_cargo:
             # The lock's may be of another suite, whose Rust has other packages.
             recipe = recipe.with_packages(self.workshop.rust())
-        days = tuple(self._days())
-        for day in days:
+        day = first = self._first_day
+        while True:
             try:
                 return self._on_day(day, recipe)
             except _Failed as failed:
-                failures.append(failed)
-        raise self._error(failures[-1])
+                if day == self.options.as_of:
+                    raise self._error(failed) from None
+                day = self._later(first, day) if failed.lacks_requirements else self.options.as_of
 
-    def _days(self) -> Iterator[str]:
-        """Yield the days as of which build requirements are taken: that of the source, since newer ones may no longer build it; then any.
+    @property
+    def _first_day(self) -> str:
+        """The day as of which build requirements are taken at first: that of the source, since newer ones may no longer build it.
 
         Build requirements that are older than the Python do not work with it.
         """
         last = self.options.as_of
-        if self.source.uploaded is not None:
-            day = max(self.source.uploaded, self.workshop.python.released).isoformat()
-            if not last or day < last:
-                yield day
-        yield last
+        if self.source.uploaded is None:
+            return last
+        day = max(self.source.uploaded, self.workshop.python.released).isoformat()
+        return day if not last or day < last else last
+
+    def _later(self, first: str, day: str) -> str:
+        """Return the day to try after one as of which requirements cannot be installed: some get wheels long after a Python's release."""
+        start, now = date.fromisoformat(first), date.fromisoformat(day)
+        later = start + max(2 * (now - start), _FIRST_STEP)
+        last = self.options.as_of
+        return later.isoformat() if later < (date.fromisoformat(last) if last else date.today()) else last
 
     def _on_day(self, day: str, recipe: _Recipe) -> tuple[BuiltWheel, _Recipe]:
         for _ in range(_MAX_ROUNDS):
@@ -237,7 +247,7 @@ class _Compilation:
                 # No package would help, and the next attempt would take as long.
                 raise BuildError(f"{self._refusal}: {error}", hint=BOUNDS_HINT) from None
             except uv.UvFailed as error:
-                raise _Failed("what its build requires cannot be installed", error.failure.text) from None
+                raise _Failed("what its build requires cannot be installed", error.failure.text, lacks_requirements=True) from None
             finally:
                 root.close()
                 if crates is not None:
